@@ -1,0 +1,11 @@
+-- Rows of events from summary records: no visitor, no visit; they add to the totals of the items that they name.
+-- Reads: offline, suites.
+SELECT offline.suite, visitor_key(CAST(offline.hit_seq AS VARCHAR)) AS visitor_key, CAST(NULL AS VARCHAR) AS visitor_id,
+       concat(offline.source, '/', offline.file, ':', offline."row") AS event_id,
+       coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS hit_time, offline.hit_seq,
+       5 AS hit_source, 'summary' AS row_kind, 'summary' AS match_status, offline.transaction_id, offline.customer_id,
+       CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq,
+       coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS record_time,
+       offline.source, offline.file, offline."row"{{, dimensions of offline}}{{, metrics of offline}}
+FROM offline JOIN suites ON suites.suite = offline.suite
+WHERE offline.kind = 'summary' AND offline.source <> 'data_feed'

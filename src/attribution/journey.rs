@@ -1,0 +1,175 @@
+//! The touches and conversions of one visitor, as arrays; cleared and filled again for the next visitor.
+//!
+//! Rows are named by their position, the index in the visitor's order (`hit_time`, then `hit_seq`). Touches come in rising
+//! position and no position has two; conversions come in any order. Times never fall while positions rise.
+
+use std::ops::Range;
+
+/// The item NULL: what a conversion without a touch in reach gives its value to.
+pub const NONE: u32 = u32::MAX;
+/// The visit of a row that belongs to none (an offline row).
+pub const NO_VISIT: u32 = u32::MAX;
+
+/// One row on which the metric is not zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conversion {
+    /// The row itself, as a position: where the credit of the item NULL sits.
+    pub row: u32,
+    /// Where it stands on the time line: `row`, or with the basis `snapshot` the row of its online transaction.
+    pub position: u32,
+    /// Microseconds; the time at `position`.
+    pub time: i64,
+    /// Ordinal of the visit at `position`, or [`NO_VISIT`].
+    pub visit: u32,
+    /// What is shared.
+    pub value: f64,
+}
+
+/// Touches and conversions of one visitor.
+///
+/// Items are dense numbers from 0, such as indices into a dictionary: scratch arrays are as long as the largest item seen.
+#[derive(Debug, Default)]
+pub struct Journey {
+    positions: Vec<u32>,
+    times: Vec<i64>,
+    visits: Vec<u32>,
+    /// Touch `t` has the items `ends[t - 1]..ends[t]`.
+    ends: Vec<usize>,
+    items: Vec<u32>,
+    conversions: Vec<Conversion>,
+    item_count: usize,
+}
+
+impl Journey {
+    /// An empty journey.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the visitor, keeps the memory.
+    pub fn clear(&mut self) {
+        self.positions.clear();
+        self.times.clear();
+        self.visits.clear();
+        self.ends.clear();
+        self.items.clear();
+        self.conversions.clear();
+    }
+
+    /// Adds a touch of one item.
+    pub fn touch(&mut self, position: u32, time: i64, visit: u32, item: u32) {
+        self.touch_all(position, time, visit, [item]);
+    }
+
+    /// Adds the one touch of a multi-valued row: each of its items gets the touch's full credit, an item that is named
+    /// twice only once. Without items, or with no other than [`NONE`], the row is no touch.
+    pub fn touch_all(&mut self, position: u32, time: i64, visit: u32, items: impl IntoIterator<Item = u32>) {
+        debug_assert!(self.positions.last().is_none_or(|last| *last < position), "touches come in rising position");
+        let start = self.items.len();
+        self.items.extend(items.into_iter().filter(|item| *item != NONE));
+        if self.items.len() > start + 1 {
+            self.items[start..].sort_unstable();
+            let mut kept = start;
+            for read in start + 1..self.items.len() {
+                if self.items[read] != self.items[kept] {
+                    kept += 1;
+                    self.items[kept] = self.items[read];
+                }
+            }
+            self.items.truncate(kept + 1);
+        }
+        let Some(largest) = self.items[start..].last() else { return };
+        self.item_count = self.item_count.max(*largest as usize + 1);
+        self.positions.push(position);
+        self.times.push(time);
+        self.visits.push(visit);
+        self.ends.push(self.items.len());
+    }
+
+    /// Adds a conversion; one whose value is zero or not a finite number is none, and the answer is false.
+    pub fn convert(&mut self, conversion: Conversion) -> bool {
+        let counts = conversion.value.is_finite() && conversion.value != 0.0;
+        if counts {
+            self.conversions.push(conversion);
+        }
+        counts
+    }
+
+    /// Number of touches.
+    pub fn touches(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// The conversions that count, in the order they were added.
+    pub fn conversions(&self) -> &[Conversion] {
+        &self.conversions
+    }
+
+    /// Position of a touch.
+    pub fn position(&self, touch: usize) -> u32 {
+        self.positions[touch]
+    }
+
+    /// Time of a touch in microseconds.
+    pub fn time(&self, touch: usize) -> i64 {
+        self.times[touch]
+    }
+
+    /// Visit of a touch.
+    pub fn visit(&self, touch: usize) -> u32 {
+        self.visits[touch]
+    }
+
+    /// The distinct items of a touch, at least one.
+    pub fn items(&self, touch: usize) -> &[u32] {
+        &self.items[self.item_range(touch)]
+    }
+
+    /// Bytes that are allocated.
+    pub fn memory_bytes(&self) -> usize {
+        let per_touch = self.positions.capacity() * (2 * size_of::<u32>() + size_of::<i64>() + size_of::<usize>());
+        per_touch + self.items.capacity() * size_of::<u32>() + self.conversions.capacity() * size_of::<Conversion>()
+    }
+
+    /// Above the largest item that this journey, or one before it in the same memory, has had.
+    pub(super) fn item_count(&self) -> usize {
+        self.item_count
+    }
+
+    fn item_range(&self, touch: usize) -> Range<usize> {
+        let start = if touch == 0 { 0 } else { self.ends[touch - 1] };
+        start..self.ends[touch]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multi_valued_rows_name_an_item_once() {
+        let mut journey = Journey::new();
+        journey.touch(0, 0, 0, 7);
+        journey.touch_all(1, 0, 0, [3, 1, 3, NONE, 1]);
+        journey.touch_all(2, 0, 0, []);
+        journey.touch(3, 0, 0, NONE);
+        journey.touch_all(4, 0, 0, [2, 2]);
+        assert_eq!(journey.touches(), 3);
+        assert_eq!((journey.items(0), journey.items(1), journey.items(2)), (&[7][..], &[1, 3][..], &[2][..]));
+        assert_eq!(journey.position(2), 4);
+        assert_eq!(journey.item_count(), 8);
+        journey.clear();
+        assert_eq!(journey.touches(), 0);
+    }
+
+    #[test]
+    fn only_finite_values_other_than_zero_convert() {
+        let mut journey = Journey::new();
+        let conversion = Conversion { row: 0, position: 0, time: 0, visit: 0, value: -2.0 };
+        assert!(journey.convert(conversion));
+        for value in [0.0, -0.0, f64::NAN, f64::INFINITY] {
+            assert!(!journey.convert(Conversion { value, ..conversion }));
+        }
+        assert_eq!(journey.conversions().len(), 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! Journeys in, credit out: the pure arithmetic of participation and of every attribution model.
+//!
+//! A caller fills a [`Journey`] with the touches and conversions of one visitor, lets a [`Reach`] find what each
+//! conversion can see (container and lookback), and lets one [`Attributor`] per model hand the credit to a
+//! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
+//! that a visitor costs no allocation once they are warm, and all work in time linear in the visitor's rows. The
+//! algorithmic model needs the whole population: [`PathCounts`] collects the sets of items seen, [`Game`] shares the
+//! values among them. [`explain`] lists the touches and shares of one conversion.
+
+mod attributor;
+mod credit;
+mod decay;
+mod explain;
+mod journey;
+mod lookback;
+mod model;
+mod participation;
+mod paths;
+mod reach;
+mod shapley;
+mod shares;
+mod sum;
+mod whole_days;
+
+pub use attributor::Attributor;
+pub use credit::{CreditSink, ItemCredits, RowCredits};
+pub use explain::{Step, explain};
+pub use journey::{Conversion, Journey, NO_VISIT, NONE};
+pub use lookback::{parse_duration, parse_lookback};
+pub use model::{Container, Model, Weights};
+pub use paths::{LARGEST_PATH, PathCounts};
+pub use reach::Reach;
+pub use shapley::{EXACT_ITEMS, Game};
+pub use sum::Sum;

@@ -1,0 +1,316 @@
+//! The sets of items seen on converting and on non-converting paths: journeys in, one count per distinct set out.
+//!
+//! A path is what one conversion has in reach. A journey (in the container `visit`: a visit) without a conversion is one
+//! path, too: what a conversion at its last touch would have had in reach. Sets are sorted, and counts of parts add up, so
+//! neither the order of visitors nor their partition matters.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::credit::{CreditSink, ItemCredits};
+use super::journey::{Journey, NO_VISIT, NONE};
+use super::model::Container;
+use super::participation::Participation;
+use super::reach::{Reach, sort_unless_sorted};
+use super::sum::Sum;
+
+/// Paths with more distinct items than this share their value equally and say nothing about other paths: a robot's path
+/// through a million pages must not make a million sets of a million items.
+pub const LARGEST_PATH: usize = 64;
+
+/// What happened on the paths that saw one set of items.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PathCount {
+    /// Sum of the values of its conversions.
+    pub value: Sum,
+    /// Sum of their amounts without the sign.
+    pub magnitude: Sum,
+    /// Conversions, and journeys without one.
+    pub paths: u64,
+}
+
+/// Counts of paths per set of items.
+#[derive(Debug, Default)]
+pub struct PathCounts {
+    pub(super) sets: HashMap<Box<[u32]>, PathCount>,
+    /// Credit that needs no game: paths without a touch, and those beyond [`LARGEST_PATH`].
+    pub(super) direct: ItemCredits,
+    seen: Seen,
+    participation: Participation,
+    /// Per conversion, what each item of its path gets if that is beyond [`LARGEST_PATH`], else 0.
+    equal: Vec<f64>,
+    set: Vec<u32>,
+    order: Vec<u32>,
+}
+
+impl PathCounts {
+    /// No paths yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts the paths of one visitor. `reach` has been found in this very `journey`.
+    ///
+    /// A journey whose conversions all lie outside the caller's reporting window counts as non-converting.
+    pub fn add(&mut self, journey: &Journey, reach: &Reach) {
+        self.add_converting(journey, reach);
+        match reach.container() {
+            Container::Visitor if reach.len() == 0 => self.add_unconverted_visitor(journey, reach.lookback_us()),
+            Container::Visitor => {}
+            Container::Visit => self.add_unconverted_visits(journey, reach),
+        }
+    }
+
+    /// Adds the counts of another part of the visitors, whose item `i` is `rename(i)` here; different items stay different.
+    pub fn merge(&mut self, other: &Self, rename: impl Fn(u32) -> u32) {
+        for (set, count) in &other.sets {
+            let mut set: Box<[u32]> = set.iter().map(|item| rename(*item)).collect();
+            set.sort_unstable();
+            self.sets.entry(set).or_default().add(*count);
+        }
+        self.direct.merge(&other.direct, rename);
+    }
+
+    /// Number of distinct sets.
+    pub fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// True if no path with a touch has been counted.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
+    /// Bytes that are allocated for the counts, about.
+    pub fn memory_bytes(&self) -> usize {
+        let entry = size_of::<(Box<[u32]>, PathCount)>() + 1;
+        self.sets.capacity() * entry
+            + self.sets.keys().map(|s| size_of_val(&**s)).sum::<usize>()
+            + self.direct.memory_bytes()
+    }
+
+    fn add_converting(&mut self, journey: &Journey, reach: &Reach) {
+        self.seen.begin(journey.item_count());
+        self.equal.clear();
+        let (mut pending, mut some_equal) = (PathCount::default(), false);
+        for c in 0..reach.len() {
+            let (conversion, range) = (reach.conversion(journey, c), reach.range(c));
+            let changed = self.seen.slide(range, |k| journey.items(reach.touch(k)));
+            if changed && pending.paths > 0 {
+                count(&mut self.sets, &self.set, std::mem::take(&mut pending));
+            }
+            let distinct = self.seen.items.len();
+            let equal = distinct > LARGEST_PATH;
+            self.equal.push(if equal { conversion.value / distinct as f64 } else { 0.0 });
+            some_equal |= equal;
+            if distinct == 0 {
+                self.direct.credit(NONE, conversion.row, conversion.value);
+            } else if !equal {
+                if pending.paths == 0 {
+                    self.seen.sorted_into(&mut self.set);
+                }
+                pending.value += conversion.value;
+                pending.magnitude += conversion.value.abs();
+                pending.paths += 1;
+            }
+        }
+        if pending.paths > 0 {
+            count(&mut self.sets, &self.set, pending);
+        }
+        if some_equal {
+            self.participation.credit(journey, reach, |c| self.equal[c], &mut self.direct);
+        }
+    }
+
+    fn add_unconverted_visitor(&mut self, journey: &Journey, lookback_us: Option<i64>) {
+        let touches = journey.touches();
+        let Some(last) = touches.checked_sub(1) else { return };
+        let oldest = lookback_us.map_or(i64::MIN, |us| journey.time(last).saturating_sub(us));
+        let recent = (0..touches).rev().take_while(|t| journey.time(*t) >= oldest);
+        self.count_unconverted(journey.item_count(), recent.map(|t| journey.items(t)));
+    }
+
+    fn add_unconverted_visits(&mut self, journey: &Journey, reach: &Reach) {
+        let visit = |t: u32| journey.visit(t as usize);
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend((0..journey.touches() as u32).filter(|t| visit(*t) != NO_VISIT));
+        sort_unless_sorted(&mut order, visit);
+        let mut converted = (0..reach.len()).map(|c| reach.conversion(journey, c).visit).peekable();
+        for touches in order.chunk_by(|a, b| visit(*a) == visit(*b)) {
+            while converted.next_if(|v| *v < visit(touches[0])).is_some() {}
+            if converted.peek() != Some(&visit(touches[0])) {
+                self.count_unconverted(journey.item_count(), touches.iter().map(|t| journey.items(*t as usize)));
+            }
+        }
+        self.order = order;
+    }
+
+    fn count_unconverted<'j>(&mut self, item_count: usize, touches: impl Iterator<Item = &'j [u32]>) {
+        self.seen.begin(item_count);
+        touches.flatten().for_each(|item| self.seen.enter(*item));
+        if self.seen.items.len() <= LARGEST_PATH {
+            self.seen.sorted_into(&mut self.set);
+            count(&mut self.sets, &self.set, PathCount { paths: 1, ..PathCount::default() });
+        }
+    }
+}
+
+impl PathCount {
+    fn add(&mut self, other: Self) {
+        self.value += other.value;
+        self.magnitude += other.magnitude;
+        self.paths += other.paths;
+    }
+}
+
+fn count(sets: &mut HashMap<Box<[u32]>, PathCount>, set: &[u32], more: PathCount) {
+    match sets.get_mut(set) {
+        Some(count) => count.add(more),
+        None => {
+            sets.insert(set.into(), more);
+        }
+    }
+}
+
+/// The distinct items of a window of touches, whose ends never fall.
+#[derive(Debug, Default)]
+struct Seen {
+    window: Range<usize>,
+    items: Vec<u32>,
+    /// Per item, how many touches of the window have it, and where it is in `items`.
+    times: Vec<u32>,
+    places: Vec<u32>,
+}
+
+impl Seen {
+    /// An empty window at the first touch.
+    fn begin(&mut self, item_count: usize) {
+        self.items.drain(..).for_each(|item| self.times[item as usize] = 0);
+        self.window = 0..0;
+        if self.times.len() < item_count {
+            self.times.resize(item_count, 0);
+            self.places.resize(item_count, 0);
+        }
+    }
+
+    /// Moves the window; true if an item came or went.
+    fn slide<'j>(&mut self, to: Range<usize>, items: impl Fn(usize) -> &'j [u32]) -> bool {
+        let mut changed = false;
+        for k in self.window.end..to.end {
+            for item in items(k) {
+                self.enter(*item);
+                changed |= self.times[*item as usize] == 1;
+            }
+        }
+        for k in self.window.start..to.start {
+            for item in items(k) {
+                self.leave(*item);
+                changed |= self.times[*item as usize] == 0;
+            }
+        }
+        self.window = to;
+        changed
+    }
+
+    fn sorted_into(&self, set: &mut Vec<u32>) {
+        set.clear();
+        set.extend(&self.items);
+        set.sort_unstable();
+    }
+
+    fn enter(&mut self, item: u32) {
+        let times = &mut self.times[item as usize];
+        *times += 1;
+        if *times == 1 {
+            self.places[item as usize] = self.items.len() as u32;
+            self.items.push(item);
+        }
+    }
+
+    fn leave(&mut self, item: u32) {
+        let times = &mut self.times[item as usize];
+        *times -= 1;
+        if *times == 0 {
+            let place = self.places[item as usize] as usize;
+            self.items.swap_remove(place);
+            if let Some(moved) = self.items.get(place) {
+                self.places[*moved as usize] = place as u32;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::journey::Conversion;
+    use super::*;
+
+    fn journey(touches: &[(u32, u32, u32)], conversions: &[(u32, u32, f64)]) -> Journey {
+        let mut journey = Journey::new();
+        touches.iter().for_each(|(p, visit, item)| journey.touch(*p, i64::from(*p), *visit, *item));
+        for &(position, visit, value) in conversions {
+            journey.convert(Conversion { row: position, position, time: i64::from(position), visit, value });
+        }
+        journey
+    }
+
+    fn counted(
+        container: Container,
+        lookback: Option<i64>,
+        journeys: &[Journey],
+    ) -> (PathCounts, Vec<(Vec<u32>, f64, u64)>) {
+        let (mut counts, mut reach) = (PathCounts::new(), Reach::new(container, lookback));
+        for journey in journeys {
+            reach.find(journey);
+            counts.add(journey, &reach);
+        }
+        let mut sets: Vec<_> = counts.sets.iter().map(|(s, n)| (s.to_vec(), n.value.value(), n.paths)).collect();
+        sets.sort_by(|a, b| a.0.cmp(&b.0));
+        (counts, sets)
+    }
+
+    #[test]
+    fn paths_are_what_conversions_see() {
+        let journeys = [
+            journey(
+                &[(1, 0, 2), (2, 0, 1), (4, 1, 2), (8, 1, 3)],
+                &[(0, 0, 5.0), (3, 0, 1.0), (5, 1, 2.0), (9, 1, -4.0)],
+            ),
+            journey(&[(0, 0, 4), (10, 0, 3), (11, 1, 1)], &[]),
+        ];
+        let (counts, sets) = counted(Container::Visitor, None, &journeys);
+        assert_eq!(sets, [(vec![1, 2], 3.0, 2), (vec![1, 2, 3], -4.0, 1), (vec![1, 3, 4], 0.0, 1)]);
+        assert_eq!(counts.direct.iter().collect::<Vec<_>>(), [(NONE, 5.0)]);
+        assert_eq!(counts.sets[&[1, 2, 3][..]].magnitude.value(), 4.0);
+
+        let (_, sets) = counted(Container::Visitor, Some(1), &journeys);
+        assert_eq!(sets, [(vec![1], 1.0, 1), (vec![1, 3], 0.0, 1), (vec![2], 2.0, 1), (vec![3], -4.0, 1)]);
+
+        let (_, sets) = counted(Container::Visit, None, &journeys);
+        assert_eq!(
+            sets,
+            [(vec![1], 0.0, 1), (vec![1, 2], 1.0, 1), (vec![2], 2.0, 1), (vec![2, 3], -4.0, 1), (vec![3, 4], 0.0, 1)]
+        );
+    }
+
+    #[test]
+    fn parts_merge_under_other_numbers() {
+        let one = [journey(&[(0, 0, 0), (1, 0, 1)], &[(2, 0, 3.0)])];
+        let (mut counts, _) = counted(Container::Visitor, None, &one);
+        let (other, _) = counted(Container::Visitor, None, &one);
+        counts.merge(&other, |item| 1 - item);
+        assert_eq!((counts.len(), counts.is_empty()), (1, false));
+        assert_eq!(counts.sets[&[0, 1][..]].value.value(), 6.0);
+        assert!(counts.memory_bytes() > 0);
+    }
+
+    #[test]
+    fn a_robots_path_is_shared_equally() {
+        let touches: Vec<_> = (0..100).map(|i| (i, 0, i)).collect();
+        let (counts, sets) = counted(Container::Visitor, None, &[journey(&touches, &[(9, 0, 1.0), (99, 0, 50.0)])]);
+        assert_eq!(sets, [((0..10).collect(), 1.0, 1)]);
+        assert!(counts.direct.iter().all(|(_, credit)| credit == 0.5));
+        assert_eq!(counts.direct.iter().count(), 100);
+    }
+}

@@ -1,0 +1,143 @@
+//! Names of the columns that hits, offline records and events share, and what each column is.
+//!
+//! A metric is a `DOUBLE` column, a dimension is a `VARCHAR` column that is not one of [`KEYS`].
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+
+/// Report suite id.
+pub const SUITE: &str = "suite";
+/// Stable 64-bit hash of the visitor id (of the row itself where it has no visitor); the lake is sorted and bucketed by it.
+pub const VISITOR_KEY: &str = "visitor_key";
+/// Visitor id as text, `high_low` for a data feed. NULL where a row has no visitor.
+pub const VISITOR_ID: &str = "visitor_id";
+/// Number of the visit of its visitor, from 1.
+pub const VISIT_NUM: &str = "visit_num";
+/// Time of the first hit of the visit.
+pub const VISIT_START: &str = "visit_start";
+/// The visit as a mapped source names it, when that is no number.
+pub const VISIT_ID: &str = "visit_id";
+/// Position of a row in time.
+pub const HIT_TIME: &str = "hit_time";
+/// Order of the rows of one instant: the hit id, else a hash of the row's content; offline rows above all online ones.
+pub const HIT_SEQ: &str = "hit_seq";
+/// 1 online; 5, 8, 9 summary; 7 transaction, as in a data feed.
+pub const HIT_SOURCE: &str = "hit_source";
+/// More than 0: stored, not reported.
+pub const EXCLUDE_HIT: &str = "exclude_hit";
+/// The transaction ID, or several of them separated by commas.
+pub const TRANSACTION_ID: &str = "transaction_id";
+/// The custom visitor id.
+pub const CUSTOMER_ID: &str = "customer_id";
+/// The input that brought the row: a delivery's or a file's name.
+pub const FILE: &str = "file";
+/// True where dimension columns hold persisted values and touches are in the `_set` columns (data feeds).
+pub const PERSISTED: &str = "persisted";
+/// One of `online`, `transaction`, `customer`, `summary`.
+pub const ROW_KIND: &str = "row_kind";
+/// One of `online`, `summary`, `matched`, `unmatched`, `expired`, `disabled`, `ambiguous`.
+pub const MATCH_STATUS: &str = "match_status";
+
+/// Columns that are neither dimension nor metric.
+pub const KEYS: &[&str] = &[
+    SUITE, VISITOR_KEY, VISITOR_ID, VISIT_NUM, VISIT_START, VISIT_ID, HIT_TIME, HIT_SEQ, HIT_SOURCE, EXCLUDE_HIT,
+    TRANSACTION_ID, CUSTOMER_ID, FILE, PERSISTED, ROW_KIND, MATCH_STATUS, "event_id", "snapshot_time", "snapshot_seq",
+    "record_time", "record_local", "has_time", "source", "kind", "row", "received",
+];
+
+/// Columns of a data feed that are numbers; everything else of a feed that is no metric is text.
+pub const FEED_INTEGERS: &[&str] = &[HIT_SOURCE, EXCLUDE_HIT, "duplicate_purchase", VISIT_NUM, "visit_page_num"];
+
+/// Separates the values of a multi-valued dimension.
+pub const LIST_SEPARATOR: &str = "--**--";
+
+/// An instant: UTC, microseconds.
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
+}
+
+/// The type of [`HIT_SEQ`]: holds a 128-bit hit id of any real feed, in order.
+pub fn sequence() -> DataType {
+    DataType::Decimal128(38, 0)
+}
+
+/// The field of a key column, a feed integer, or NULL when `name` is a dimension or metric.
+pub fn key_field(name: &str) -> Option<Field> {
+    let (data_type, nullable) = match name {
+        VISITOR_KEY => (DataType::Int64, false),
+        HIT_TIME => (timestamp(), false),
+        HIT_SEQ => (sequence(), false),
+        VISIT_START | "snapshot_time" | "record_time" | "received" => (timestamp(), true),
+        "record_local" => (DataType::Timestamp(TimeUnit::Microsecond, None), true),
+        "snapshot_seq" => (sequence(), true),
+        "has_time" | PERSISTED => (DataType::Boolean, true),
+        "row" => (DataType::Int64, true),
+        n if FEED_INTEGERS.contains(&n) => (DataType::Int64, true),
+        SUITE | FILE => (DataType::Utf8, false),
+        n if KEYS.contains(&n) => (DataType::Utf8, true),
+        _ => return None,
+    };
+    Some(Field::new(name, data_type, nullable))
+}
+
+/// A dimension column.
+pub fn dimension(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true)
+}
+
+/// A metric column.
+pub fn metric(name: &str) -> Field {
+    Field::new(name, DataType::Float64, true)
+}
+
+/// True for a column that adds up.
+pub fn is_metric(field: &Field) -> bool {
+    field.data_type() == &DataType::Float64
+}
+
+/// True for a column whose values are items.
+pub fn is_dimension(field: &Field) -> bool {
+    !is_metric(field) && !KEYS.contains(&field.name().as_str())
+}
+
+/// True where one cell may hold several values, joined by [`LIST_SEPARATOR`].
+pub fn is_multi_valued(name: &str) -> bool {
+    matches!(name, "list1" | "list2" | "list3" | "product" | "category")
+}
+
+/// `evar12` of `("evar12", "evar")` is 12.
+pub fn numbered(name: &str, prefix: &str) -> Option<u32> {
+    let digits = name.strip_prefix(prefix)?;
+    if digits.is_empty() || digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// The stable 64-bit key of a visitor. Part of the storage format: it must never change.
+pub fn visitor_key(visitor_id: &str) -> i64 {
+    xxhash_rust::xxh3::xxh3_64(visitor_id.as_bytes()) as i64
+}
+
+/// The largest sequence of an online row; offline rows of the same instant lie above it.
+pub const ONLINE_SEQUENCE_END: i128 = 9 * 10_i128.pow(37);
+
+/// Hit ids up to here keep their value; larger ones than any feed has shown are folded, in order, 32 to one.
+const EXACT_SEQUENCE_END: u128 = 8 * 10_u128.pow(37);
+
+/// The sequence of a hit id, in the order of the 128-bit number.
+pub fn hit_sequence(high: u64, low: u64) -> i128 {
+    let id = (u128::from(high) << 64) | u128::from(low);
+    if id < EXACT_SEQUENCE_END { id as i128 } else { (EXACT_SEQUENCE_END + ((id - EXACT_SEQUENCE_END) >> 5)) as i128 }
+}
+
+/// The sequence of an online row without a hit id, from a hash of its content.
+pub fn content_sequence(hash: u64) -> i128 {
+    i128::from(hash)
+}
+
+/// The sequence of an offline row, from a hash of its content: after every online row of the same instant.
+pub fn offline_sequence(hash: u64) -> i128 {
+    ONLINE_SEQUENCE_END + i128::from(hash)
+}

@@ -1,0 +1,96 @@
+//! The default schema of a session: the tables of the current view, and what the session itself creates.
+
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::SessionState;
+
+use super::view::{LakeView, TABLES};
+
+/// The session in which tables plan their own SQL, as long as it lives.
+type StateOf = Box<dyn Fn() -> Option<SessionState> + Send + Sync>;
+
+/// Tables of the lake by name; each statement gets a new view.
+pub struct LakeSchema {
+    view: RwLock<Arc<LakeView>>,
+    names: RwLock<Vec<String>>,
+    created: MemorySchemaProvider,
+    state: RwLock<Option<StateOf>>,
+}
+
+impl LakeSchema {
+    /// A schema that shows `view`.
+    pub fn new(view: Arc<LakeView>) -> Self {
+        Self {
+            view: RwLock::new(view),
+            names: RwLock::new(TABLES.iter().map(|s| s.to_string()).collect()),
+            created: MemorySchemaProvider::new(),
+            state: RwLock::default(),
+        }
+    }
+
+    /// What tables plan their own SQL in.
+    pub fn attach(&self, state: impl Fn() -> Option<SessionState> + Send + Sync + 'static) {
+        *self.state.write().unwrap_or_else(|e| e.into_inner()) = Some(Box::new(state));
+    }
+
+    /// The current view.
+    pub fn view(&self) -> Arc<LakeView> {
+        self.view.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Shows another view from now on.
+    pub fn show(&self, view: Arc<LakeView>) {
+        *self.view.write().unwrap_or_else(|e| e.into_inner()) = view;
+    }
+
+    /// The names that `information_schema` lists.
+    pub fn list(&self, names: Vec<String>) {
+        *self.names.write().unwrap_or_else(|e| e.into_inner()) = names;
+    }
+}
+
+impl std::fmt::Debug for LakeSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LakeSchema").field("view", &self.view()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn table_names(&self) -> Vec<String> {
+        let mut names = self.names.read().unwrap_or_else(|e| e.into_inner()).clone();
+        names.extend(self.created.table_names());
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if let Some(created) = self.created.table(name).await? {
+            return Ok(Some(created));
+        }
+        let state = self.state.read().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(|state| state());
+        let state = state.ok_or_else(|| DataFusionError::Internal("the schema has no session".into()))?;
+        Ok(self.view().table(name, &state).await?)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|n| n == name)
+    }
+
+    fn register_table(
+        &self,
+        name: String,
+        table: Arc<dyn TableProvider>,
+    ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if self.names.read().unwrap_or_else(|e| e.into_inner()).contains(&name) {
+            return Err(DataFusionError::Plan(format!("{name} is a table of the lake; choose another name")));
+        }
+        self.created.register_table(name, table)
+    }
+
+    fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        self.created.deregister_table(name)
+    }
+}

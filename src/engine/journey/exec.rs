@@ -1,0 +1,399 @@
+//! The operator: walks over rows sorted by visitor and time, one visitor at a time, and adds up credit per item.
+//!
+//! In: the columns of [`JourneySpec::input_columns`], sorted and partitioned by visitor. Out: one batch of partial sums
+//! per partition. Memory: one visitor's touches and conversions, and the items; both accounted in the memory pool.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
+    Partitioning, PlanProperties,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use super::JourneySpec;
+use super::node::describe;
+use crate::attribution::{
+    Attributor, Container, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach,
+};
+use crate::columns::LIST_SEPARATOR;
+use crate::lake::layout;
+
+/// Credit per item of all visitors of a partition.
+#[derive(Debug)]
+pub struct JourneyExec {
+    spec: JourneySpec,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl JourneyExec {
+    /// Over an input that has the columns of the specification.
+    pub fn try_new(spec: JourneySpec, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        for name in spec.input_columns() {
+            input.schema().index_of(name)?;
+        }
+        let partitions = input.output_partitioning().partition_count();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(spec.output()),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Ok(Self { spec, input, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+    }
+}
+
+impl DisplayAs for JourneyExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JourneyExec: {}", describe(&self.spec))
+    }
+}
+
+impl ExecutionPlan for JourneyExec {
+    fn name(&self) -> &str {
+        "JourneyExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        let key = col("visitor_key", &self.input.schema());
+        InputDistributionRequirements::new(vec![match key {
+            Ok(key) if !self.spec.needs_all_visitors() => Distribution::KeyPartitioned(vec![key]),
+            _ => Distribution::SinglePartition,
+        }])
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::try_new(self.spec.clone(), children.swap_remove(0))?))
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::try_new(self.spec.clone(), children.swap_remove(0))?))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let mut input = self.input.execute(partition, context.clone())?;
+        let reservation = MemoryConsumer::new(format!("Journey[{partition}]")).register(context.memory_pool());
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let count = |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
+        let mut walk = Walk::new(self.spec.clone(), reservation, Counts {
+            rows: count("input_rows"),
+            visitors: count("visitors"),
+            conversions: count("conversions"),
+        });
+        let result = async move {
+            while let Some(batch) = input.try_next().await? {
+                let _timer = baseline.elapsed_compute().timer();
+                walk.take(&batch)?;
+            }
+            let _timer = baseline.elapsed_compute().timer();
+            Ok(walk.finish()?.record_output(&baseline))
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(result).boxed())))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+struct Counts {
+    rows: Count,
+    visitors: Count,
+    conversions: Count,
+}
+
+/// One row's place on the time line; even positions are rows, odd ones lie between them.
+type Place = (i64, i128);
+
+/// The walk over one partition.
+struct Walk {
+    spec: JourneySpec,
+    multi: bool,
+    models: Vec<(Option<Attributor>, ItemCredits)>,
+    paths: PathCounts,
+    reach: Reach,
+    journey: Journey,
+    /// Anchored conversions of this visitor, placed once all of its rows are known.
+    anchored: Vec<(Place, f64)>,
+    places: Vec<Place>,
+    visitor: Option<(i64, String)>,
+    rows: u32,
+    visits: HashMap<(i64, i64), u32>,
+    last_visit: Option<((i64, i64), u32)>,
+    items: HashMap<String, u32>,
+    item_bytes: usize,
+    reservation: MemoryReservation,
+    counts: Counts,
+}
+
+impl Walk {
+    fn new(spec: JourneySpec, reservation: MemoryReservation, counts: Counts) -> Self {
+        let models = spec.models.iter().map(|(_, model)| (Attributor::new(*model), ItemCredits::new())).collect();
+        Self {
+            multi: spec.multi_valued,
+            reach: Reach::new(spec.container, spec.lookback_us),
+            spec,
+            models,
+            paths: PathCounts::new(),
+            journey: Journey::new(),
+            anchored: vec![],
+            places: vec![],
+            visitor: None,
+            rows: 0,
+            visits: HashMap::new(),
+            last_visit: None,
+            items: HashMap::new(),
+            item_bytes: 0,
+            reservation,
+            counts,
+        }
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let rows = Rows::of(batch, &self.spec)?;
+        self.counts.rows.add(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            let (key, id) = (rows.key.value(row), rows.id.value(row));
+            if !self.visitor.as_ref().is_some_and(|(k, v)| *k == key && v == id) {
+                self.close_visitor();
+                match &mut self.visitor {
+                    // keeps the memory of the former visitor's name
+                    Some((k, v)) => {
+                        *k = key;
+                        v.clear();
+                        v.push_str(id);
+                    }
+                    None => self.visitor = Some((key, id.to_string())),
+                }
+            }
+            self.row(&rows, row);
+        }
+        let bytes = self.item_bytes + self.rows as usize * 64 + self.models.len() * self.items.len() * 32;
+        self.reservation.try_resize(bytes)
+    }
+
+    fn row(&mut self, rows: &Rows, row: usize) {
+        let time = rows.time[row];
+        let value = if rows.value.is_valid(row) { rows.value.value(row) } else { 0.0 };
+        if let Some((times, seqs)) = &rows.anchor {
+            if times.is_valid(row) {
+                if value != 0.0 {
+                    self.anchored.push(((times.value(row), seqs.value(row)), value));
+                }
+                return;
+            }
+            self.places.push((time, rows.seq.value(row)));
+        }
+        let position = row_position(self.rows as usize);
+        self.rows += 1;
+        let visit = match &rows.visit {
+            None => 0,
+            Some((num, start)) if num.is_valid(row) => self.visit_ordinal((num.value(row), start[row])),
+            Some(_) => NO_VISIT,
+        };
+        if rows.item.is_valid(row) {
+            let text = rows.item.value(row);
+            if self.multi && text.contains(LIST_SEPARATOR) {
+                let mut items: Vec<u32> = vec![];
+                for value in text.split(LIST_SEPARATOR).filter(|v| !v.is_empty()) {
+                    items.push(self.item(value));
+                }
+                self.journey.touch_all(position, time, visit, items);
+            } else {
+                let item = self.item(text);
+                self.journey.touch(position, time, visit, item);
+            }
+        }
+        if value != 0.0 && self.journey.convert(Conversion { row: position, position, time, visit, value }) {
+            self.counts.conversions.add(1);
+        }
+    }
+
+    fn visit_ordinal(&mut self, visit: (i64, i64)) -> u32 {
+        if let Some((known, ordinal)) = self.last_visit
+            && known == visit
+        {
+            return ordinal;
+        }
+        let next = self.visits.len() as u32;
+        let ordinal = *self.visits.entry(visit).or_insert(next);
+        self.last_visit = Some((visit, ordinal));
+        ordinal
+    }
+
+    fn item(&mut self, text: &str) -> u32 {
+        if let Some(item) = self.items.get(text) {
+            return *item;
+        }
+        let item = self.items.len() as u32;
+        self.items.insert(text.to_string(), item);
+        self.item_bytes += text.len() + 64;
+        item
+    }
+
+    /// Hands out the credit of the visitor whose rows are complete, and forgets them.
+    fn close_visitor(&mut self) {
+        if self.rows == 0 && self.anchored.is_empty() {
+            return;
+        }
+        self.counts.visitors.add(1);
+        for ((time, seq), value) in self.anchored.drain(..) {
+            let after = self.places.partition_point(|place| *place <= (time, seq));
+            // the hit itself when it is there, else the gap where it would stand
+            let position = match after.checked_sub(1) {
+                Some(before) if self.places[before] == (time, seq) => row_position(before),
+                _ => row_position(after) - 1,
+            };
+            if self.journey.convert(Conversion { row: position, position, time, visit: NO_VISIT, value }) {
+                self.counts.conversions.add(1);
+            }
+        }
+        self.reach.find(&self.journey);
+        let mut algorithmic = false;
+        for (attributor, credits) in &mut self.models {
+            match attributor {
+                Some(attributor) => attributor.credit(&self.journey, &self.reach, credits),
+                None => algorithmic = true,
+            }
+        }
+        if algorithmic {
+            self.paths.add(&self.journey, &self.reach);
+        }
+        self.journey.clear();
+        self.places.clear();
+        self.visits.clear();
+        self.last_visit = None;
+        self.rows = 0;
+    }
+
+    fn finish(mut self) -> Result<RecordBatch> {
+        self.close_visitor();
+        if self.spec.needs_all_visitors() {
+            let credits = Game::new(&self.paths).credits();
+            for (attributor, slot) in &mut self.models {
+                if attributor.is_none() {
+                    *slot = credits.clone();
+                }
+            }
+        }
+        // an item is listed when any model lists it; the others say NULL
+        let mut credit: Vec<Vec<Option<f64>>> = vec![vec![None; self.items.len() + 1]; self.models.len()];
+        for (column, (_, credits)) in credit.iter_mut().zip(&self.models) {
+            for (item, amount) in credits.iter() {
+                let slot = if item == NONE { self.items.len() } else { item as usize };
+                column[slot] = Some(amount);
+            }
+        }
+        let listed: Vec<usize> =
+            (0..=self.items.len()).filter(|&slot| credit.iter().any(|column| column[slot].is_some())).collect();
+        let mut names: Vec<Option<&str>> = vec![None; self.items.len() + 1];
+        for (name, item) in &self.items {
+            names[*item as usize] = Some(name);
+        }
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(listed.iter().map(|&s| names[s]).collect::<StringArray>())];
+        for column in &credit {
+            columns.push(Arc::new(listed.iter().map(|&s| column[s]).collect::<Float64Array>()));
+        }
+        Ok(RecordBatch::try_new(self.spec.output(), columns)?)
+    }
+}
+
+/// Rows stand at 1, 3, 5, ...; a gap before a row is one less.
+fn row_position(row: usize) -> u32 {
+    2 * row as u32 + 1
+}
+
+/// The columns of one batch.
+struct Rows {
+    key: Int64Array,
+    id: StringArray,
+    time: Vec<i64>,
+    seq: Decimal128Array,
+    item: StringArray,
+    value: Float64Array,
+    visit: Option<(Int64Array, Vec<i64>)>,
+    anchor: Option<(arrow::array::TimestampMicrosecondArray, Decimal128Array)>,
+}
+
+impl Rows {
+    fn of(batch: &RecordBatch, spec: &JourneySpec) -> Result<Self> {
+        let column = |name: &str| -> Result<ArrayRef> {
+            let found = batch.column_by_name(name).cloned();
+            found.ok_or_else(|| DataFusionError::Internal(format!("a journey needs the column {name}")))
+        };
+        let text = |name| -> Result<StringArray> { Ok(cast(&column(name)?, &DataType::Utf8)?.as_string::<i32>().clone()) };
+        let micros = |name| -> Result<_> { Ok(column(name)?.as_primitive::<TimestampMicrosecondType>().clone()) };
+        let id = text("visitor_id")?;
+        if id.null_count() > 0 {
+            return Err(DataFusionError::Internal("a journey needs rows that have a visitor".into()));
+        }
+        Ok(Self {
+            key: column("visitor_key")?.as_primitive::<Int64Type>().clone(),
+            id,
+            time: micros("hit_time")?.values().to_vec(),
+            seq: column("hit_seq")?.as_primitive::<Decimal128Type>().clone(),
+            item: text("item")?,
+            value: column("value")?.as_primitive::<Float64Type>().clone(),
+            visit: match spec.container {
+                Container::Visitor => None,
+                Container::Visit => Some((
+                    column("visit_num")?.as_primitive::<Int64Type>().clone(),
+                    micros("visit_start")?.values().to_vec(),
+                )),
+            },
+            anchor: match spec.anchored {
+                false => None,
+                true => Some((
+                    micros("anchor_time")?,
+                    column("anchor_seq")?.as_primitive::<Decimal128Type>().clone(),
+                )),
+            },
+        })
+    }
+}
+

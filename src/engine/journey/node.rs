@@ -1,0 +1,113 @@
+//! The logical node of the journey operator.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+
+use crate::attribution::{Container, Model};
+
+/// What a journey computes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct JourneySpec {
+    /// The models, each with the name of its credit column.
+    pub models: Vec<(String, Model)>,
+    /// How far apart touch and conversion may lie.
+    pub container: Container,
+    /// How long before a conversion a touch still counts, microseconds; None for all history.
+    pub lookback_us: Option<i64>,
+    /// The items of a row are a list of values.
+    pub multi_valued: bool,
+    /// Rows may stand at another place of the time line (`anchor_time`, `anchor_seq`) and are then no touch.
+    pub anchored: bool,
+}
+
+impl JourneySpec {
+    /// Columns of the result: `item`, then one credit a model.
+    pub fn output(&self) -> SchemaRef {
+        let mut fields = vec![Field::new("item", DataType::Utf8, true)];
+        fields.extend(self.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
+        Arc::new(Schema::new(fields))
+    }
+
+    /// Columns of the input, by name; the columns of the layout's order come first.
+    pub fn input_columns(&self) -> Vec<&'static str> {
+        let mut columns = vec!["visitor_key", "visitor_id", "hit_time", "hit_seq", "item", "value"];
+        if self.container == Container::Visit {
+            columns.extend(["visit_num", "visit_start"]);
+        }
+        if self.anchored {
+            columns.extend(["anchor_time", "anchor_seq"]);
+        }
+        columns
+    }
+
+    /// True when the result of a part of the visitors cannot be added to that of another part.
+    pub fn needs_all_visitors(&self) -> bool {
+        self.models.iter().any(|(_, model)| *model == Model::Algorithmic)
+    }
+}
+
+/// Credit per item over an input with [`JourneySpec::input_columns`]; partial sums, one set a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JourneyNode {
+    /// What is computed.
+    pub spec: JourneySpec,
+    input: LogicalPlan,
+    schema: DFSchemaRef,
+}
+
+impl JourneyNode {
+    /// A node over `input`.
+    pub fn try_new(spec: JourneySpec, input: LogicalPlan) -> Result<Self> {
+        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
+        Ok(Self { spec, input, schema })
+    }
+}
+
+impl PartialOrd for JourneyNode {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.spec.partial_cmp(&other.spec).filter(|o| o.is_ne() || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for JourneyNode {
+    fn name(&self) -> &str {
+        "Journey"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Journey: {}", describe(&self.spec))
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Self::try_new(self.spec.clone(), inputs.swap_remove(0))
+    }
+
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+/// One line about a journey, for plans.
+pub(super) fn describe(spec: &JourneySpec) -> String {
+    let models: Vec<&str> = spec.models.iter().map(|(name, _)| name.as_str()).collect();
+    let lookback = spec.lookback_us.map_or("all".to_string(), |us| format!("{us}us"));
+    let anchored = if spec.anchored { ", basis=snapshot" } else { "" };
+    format!("credit=[{}], container={:?}, lookback={lookback}{anchored}", models.join(", "), spec.container)
+}

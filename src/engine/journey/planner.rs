@@ -1,0 +1,47 @@
+//! From the logical journey to the operator, beside DataFusion's own planning.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::error::Result;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+
+use super::{JourneyExec, JourneyNode};
+
+/// Plans [`JourneyNode`].
+#[derive(Debug, Default)]
+pub struct JourneyPlanner;
+
+#[async_trait]
+impl ExtensionPlanner for JourneyPlanner {
+    async fn plan_extension(
+        &self,
+        _: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        _: &dyn Session,
+        _: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<JourneyNode>() else { return Ok(None) };
+        Ok(Some(Arc::new(JourneyExec::try_new(node.spec.clone(), inputs[0].clone())?)))
+    }
+}
+
+/// DataFusion's planner with ours beside it.
+#[derive(Debug)]
+pub struct JourneyQueryPlanner;
+
+#[async_trait]
+impl QueryPlanner for JourneyQueryPlanner {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(JourneyPlanner)])
+            .create_physical_plan(plan, session)
+            .await
+    }
+}

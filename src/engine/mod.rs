@@ -1,0 +1,24 @@
+//! The engine: SQL in, batches out, over one version of the lake a statement.
+//!
+//! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
+//! * `options`: settings of a session (`SET rejoin.suite = ...`).
+//! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named.
+//! * `template`: SQL of `queries/` with the columns that the data has.
+//! * `hits`, `visits`: online hits; visits are computed while reading where the input has none.
+//! * `union`: online and offline rows of a bucket become one time line without a sort.
+//! * `report`, `journey`: the table functions, and the operator that walks visitor by visitor beneath them.
+//! * `window`: gives the window functions what they need of their window.
+
+pub mod catalog;
+pub mod hits;
+pub mod journey;
+pub mod options;
+pub mod report;
+pub mod session;
+pub mod template;
+pub mod union;
+pub mod view;
+pub mod visits;
+pub mod window;
+
+pub use session::{Engine, EngineSettings, Running};

@@ -1,0 +1,16 @@
+//! Settings of a session, under the prefix `rejoin`.
+
+use datafusion::common::config::ConfigExtension;
+use datafusion::common::extensions_options;
+
+extensions_options! {
+    /// `SET rejoin.suite = 'acme'` and the like.
+    pub struct RejoinOptions {
+        /// The suite that tables show and functions report on; empty for all.
+        pub suite: String, default = String::new()
+    }
+}
+
+impl ConfigExtension for RejoinOptions {
+    const PREFIX: &'static str = "rejoin";
+}

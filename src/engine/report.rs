@@ -1,0 +1,340 @@
+//! The table functions `participation(...)` and `attribution(...)`: arguments in, a plan over `events` out.
+//!
+//! Names and values are checked while planning, with the nearest right one in the error.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::logical_expr::expr_fn::when;
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr, TableFactor};
+
+use super::catalog::LakeSchema;
+use super::journey::{JourneyNode, JourneySpec};
+use crate::attribution::{Container, Model, parse_lookback};
+use crate::columns::{self, is_dimension, is_metric, is_multi_valued};
+use crate::error::did_you_mean;
+use crate::functions::from_local;
+use crate::{Error, Result};
+
+/// Arguments of `participation`, in order.
+const PARTICIPATION: &[&str] = &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate"];
+/// Arguments of `attribution`, in order; `models` only by name.
+const ATTRIBUTION: &[&str] = &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models"];
+
+/// Plans the table functions over the events of the current view.
+#[derive(Debug)]
+pub struct ReportPlanner {
+    schema: Arc<LakeSchema>,
+}
+
+impl ReportPlanner {
+    /// For the tables of `schema`.
+    pub fn new(schema: Arc<LakeSchema>) -> Self {
+        Self { schema }
+    }
+
+    fn plan(&self, report: &Report) -> Result<LogicalPlan> {
+        let view = self.schema.view();
+        let suite = view.one_suite()?;
+        let events = view.events()?.clone();
+        let fields = events.schema().fields().clone();
+        let names: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&suite.names).unwrap_or_default();
+        let friendly = |name: &str| names.iter().find(|(_, n)| n.as_str() == Some(name)).map(|(c, _)| c.clone());
+        let find = |name: &str, what: &str, fits: fn(&Field) -> bool| {
+            let column = friendly(name).unwrap_or_else(|| name.to_string());
+            match fields.iter().find(|f| f.name() == &column) {
+                Some(field) if fits(field) => Ok(field.clone()),
+                Some(_) => Err(Error::query(format!("{name} is no {what}"))),
+                None => {
+                    let known = fields.iter().filter(|f| fits(f)).map(|f| f.name().as_str());
+                    let hint = did_you_mean(name, known.chain(names.values().filter_map(|n| n.as_str())));
+                    Err(Error::query(format!("there is no {what} {name}{hint}")))
+                }
+            }
+        };
+        let metric = find(&report.metric, "metric", is_metric)?;
+        let dimension = find(&report.dimension, "dimension", is_dimension)?;
+
+        let zone = suite.time_zone.as_str();
+        let visitors_only = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
+        let online = ident("row_kind").eq(lit("online"));
+        let mut rows = visitors_only;
+        if report.spec.container == Container::Visit {
+            rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
+        }
+        let item = touch_of(dimension.name(), &|name| fields.iter().any(|f| f.name() == name));
+        let item = if dimension.data_type() == &DataType::Utf8 { item } else { cast(item, DataType::Utf8) };
+        let mut value = ident(metric.name());
+        if let Some(window) = report.window(zone)? {
+            value = when(window, value).end()?;
+        }
+        if !report.spec.anchored {
+            // a row that is neither touch nor conversion changes nothing
+            rows = rows.and(item.clone().is_not_null().or(value.clone().not_eq(lit(0.0))));
+        }
+        let columns = report.spec.input_columns().into_iter().map(|name| {
+            Ok(match name {
+                "item" => item.clone().alias("item"),
+                "value" => value.clone().alias("value"),
+                "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
+                "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
+                name => ident(name),
+            })
+        });
+        let input = LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
+        let journey = Extension { node: Arc::new(JourneyNode::try_new(report.spec.clone(), input)?) };
+        let credits = report.spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
+        let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
+        let summed = LogicalPlanBuilder::from(LogicalPlan::Extension(journey)).aggregate(vec![ident("item")], sums)?;
+        let outputs = summed.schema().columns();
+        let renamed = outputs.into_iter().zip(std::iter::once("item".to_string()).chain(names));
+        let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+        Ok(summed.project(renamed)?.build()?)
+    }
+}
+
+/// The value of a dimension where it was set: the `_set` column on rows that have one, else the column itself.
+pub(super) fn touch_of(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Expr {
+    let set = format!("{dimension}_set");
+    if !exists(&set) || !exists(columns::PERSISTED) {
+        return ident(dimension);
+    }
+    when(ident(columns::PERSISTED), ident(set))
+        .otherwise(ident(dimension))
+        .expect("a CASE with one branch and an ELSE is well formed")
+}
+
+/// A column of a matched transaction row, NULL on all other rows.
+fn anchor(column: &str) -> Result<Expr> {
+    let matched = ident("row_kind").eq(lit("transaction")).and(ident("match_status").eq(lit("matched")));
+    Ok(when(matched, ident(column)).end()?)
+}
+
+/// A call, understood.
+#[derive(Debug)]
+struct Report {
+    metric: String,
+    dimension: String,
+    since: Option<String>,
+    until: Option<String>,
+    spec: JourneySpec,
+}
+
+impl Report {
+    fn new(function: &str, arguments: &Arguments) -> Result<Self> {
+        let container: Container = match arguments.text("container")? {
+            Some(text) => text.parse().map_err(Error::query)?,
+            None => Container::Visitor,
+        };
+        let participation = function == "participation";
+        let default_lookback = if participation { "all" } else { "30 days" };
+        let lookback = arguments.text("lookback")?;
+        let lookback_us = parse_lookback(lookback.as_deref().unwrap_or(default_lookback)).map_err(Error::query)?;
+        let anchored = match arguments.text("basis")?.as_deref() {
+            None | Some("event") => false,
+            Some("snapshot") => container == Container::Visitor,
+            Some(other) => {
+                let hint = did_you_mean(other, ["event", "snapshot"]);
+                return Err(Error::query(format!("there is no basis {other}{hint}; it is event or snapshot")));
+            }
+        };
+        let models = if participation {
+            let deduplicate = arguments.flag("deduplicate")?.unwrap_or(true);
+            vec![("credit".to_string(), Model::Participation { deduplicate })]
+        } else {
+            models(arguments)?
+        };
+        let required = |name: &str| {
+            let text = arguments.text(name)?;
+            text.ok_or_else(|| Error::query(format!("{function}(metric, dimension, ...): the {name} is missing")))
+        };
+        let metric = required("metric")?;
+        let dimension = required("dimension")?;
+        let spec =
+            JourneySpec { models, container, lookback_us, multi_valued: is_multi_valued(&dimension), anchored };
+        Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, spec })
+    }
+
+    /// Which conversions the report is about.
+    fn window(&self, zone: &str) -> Result<Option<Expr>> {
+        let since = self.since.as_deref().map(|text| instant(text, zone)).transpose()?;
+        let until = self.until.as_deref().map(|text| instant(text, zone)).transpose()?;
+        let since = since.map(|t| ident("hit_time").gt_eq(lit(t)));
+        let until = until.map(|t| ident("hit_time").lt(lit(t)));
+        Ok(match (since, until) {
+            (Some(since), Some(until)) => Some(since.and(until)),
+            (one, other) => one.or(other),
+        })
+    }
+}
+
+/// One model gives the column `credit`; a list of them one column each, under their names.
+fn models(arguments: &Arguments) -> Result<Vec<(String, Model)>> {
+    let parse = |text: &str| text.parse::<Model>().map_err(Error::query);
+    let Some(list) = arguments.text("models")? else {
+        let model = arguments.text("model")?;
+        return Ok(vec![("credit".to_string(), parse(model.as_deref().unwrap_or("last_touch"))?)]);
+    };
+    if arguments.text("model")?.is_some() {
+        return Err(Error::query("give either model or models, not both"));
+    }
+    let mut models: Vec<(String, Model)> = vec![];
+    for text in split_outside_parentheses(&list) {
+        if models.iter().any(|(name, _)| *name == text) {
+            return Err(Error::query(format!("the model {text} is listed twice")));
+        }
+        models.push((text.to_string(), parse(text)?));
+    }
+    Ok(models)
+}
+
+/// The items of `a, b(1, 2), c`.
+fn split_outside_parentheses(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0, 0, vec![]);
+    for (i, c) in list.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(list[start..i].trim());
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(list[start..].trim());
+    items
+}
+
+/// A date or time of the suite's zone, or with an offset of its own, as an instant.
+fn instant(text: &str, zone: &str) -> Result<ScalarValue> {
+    let zoned = || chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.timestamp_micros());
+    let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+    let clock = || {
+        let time = formats.iter().find_map(|f| NaiveDateTime::parse_from_str(text, f).ok());
+        time.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|d| d.and_time(NaiveTime::MIN)))
+    };
+    let local = || {
+        let zone: chrono_tz::Tz = zone.parse().ok()?;
+        from_local(clock()?.and_utc().timestamp_micros(), zone)
+    };
+    let micros = zoned().or_else(local).ok_or_else(|| {
+        Error::query(format!("{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"))
+    })?;
+    Ok(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+}
+
+/// The arguments of a call by name, as constants.
+struct Arguments(Vec<(String, ScalarValue)>);
+
+impl Arguments {
+    fn read(
+        function: &str,
+        order: &[&str],
+        given: Vec<FunctionArg>,
+        context: &mut dyn RelationPlannerContext,
+    ) -> PlanResult<Self> {
+        let mut read: Vec<(String, ScalarValue)> = vec![];
+        let mut named = false;
+        for (place, argument) in given.into_iter().enumerate() {
+            let (name, value) = match argument {
+                FunctionArg::Named { name, arg, .. } => (Some(name.value), arg),
+                FunctionArg::ExprNamed { name, arg, .. } => (Some(name.to_string()), arg),
+                FunctionArg::Unnamed(arg) => (None, arg),
+            };
+            let name = match name {
+                Some(name) => {
+                    named = true;
+                    name.trim_matches('"').to_lowercase()
+                }
+                None if named => {
+                    return plan_error(format!("{function}: an argument without a name follows one with a name"));
+                }
+                None => match order.get(place).filter(|n| **n != "models") {
+                    Some(name) => name.to_string(),
+                    None => return plan_error(format!("{function} takes {}", order.join(", "))),
+                },
+            };
+            if !order.contains(&name.as_str()) {
+                let hint = did_you_mean(&name, order.iter().copied());
+                return plan_error(format!("{function} has no argument {name}{hint}; it takes {}", order.join(", ")));
+            }
+            if read.iter().any(|(n, _)| *n == name) {
+                return plan_error(format!("{function}: the argument {name} is given twice"));
+            }
+            let FunctionArgExpr::Expr(expr) = value else {
+                return plan_error(format!("{function}: {name} must be a value"));
+            };
+            read.push((name.clone(), constant(function, &name, expr, context)?));
+        }
+        Ok(Self(read))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
+            None => Ok(None),
+            Some(v) if v.is_null() => Ok(None),
+            Some(v) => match v.cast_to(&DataType::Utf8)? {
+                ScalarValue::Utf8(text) => Ok(text),
+                other => Err(Error::query(format!("{name}: {other} is no text"))),
+            },
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
+            None => Ok(None),
+            Some(v) => match v.cast_to(&DataType::Boolean) {
+                Ok(ScalarValue::Boolean(flag)) => Ok(flag),
+                _ => Err(Error::query(format!("{name} is true or false, not {v}"))),
+            },
+        }
+    }
+}
+
+/// The value of an argument: a literal, or an expression of literals.
+fn constant(
+    function: &str,
+    name: &str,
+    expr: ast::Expr,
+    context: &mut dyn RelationPlannerContext,
+) -> PlanResult<ScalarValue> {
+    let text = expr.to_string();
+    let nothing = DFSchema::empty();
+    let planned = context.sql_to_expr(expr, &nothing).map_err(|_| {
+        DataFusionError::Plan(format!("{function}: {name} must be a constant; write '{text}' in single quotes?"))
+    })?;
+    let info = datafusion::logical_expr::simplify::SimplifyContext::default();
+    let simplified = datafusion::optimizer::simplify_expressions::ExprSimplifier::new(info).simplify(planned)?;
+    match simplified {
+        Expr::Literal(value, _) => Ok(value),
+        other => plan_error(format!("{function}: {name} must be a constant, not {other}")),
+    }
+}
+
+fn plan_error<T>(message: String) -> PlanResult<T> {
+    Err(DataFusionError::Plan(message))
+}
+
+impl RelationPlanner for ReportPlanner {
+    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> PlanResult<RelationPlanning> {
+        let TableFactor::Table { name, alias, args: Some(args), .. } = &relation else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let function = name.to_string().to_lowercase();
+        let order = match function.as_str() {
+            "participation" => PARTICIPATION,
+            "attribution" => ATTRIBUTION,
+            _ => return Ok(RelationPlanning::Original(Box::new(relation))),
+        };
+        let arguments = Arguments::read(&function, order, args.args.clone(), context)?;
+        let plan = self.plan(&Report::new(&function, &arguments)?)?;
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Engine`]: the only door to SQL. One session over one lake; each statement sees the lake's newest version.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+
+use super::catalog::LakeSchema;
+use super::journey::JourneyQueryPlanner;
+use super::options::RejoinOptions;
+use super::report::ReportPlanner;
+use super::union::MergeUnions;
+use super::view::LakeView;
+use super::window::GiveWindows;
+use crate::functions;
+use crate::lake::records::Rebuild;
+use crate::lake::{Lake, Registry};
+use crate::{Error, Result};
+
+/// Name of the catalog and schema that hold the lake's tables.
+const CATALOG: &str = "rejoin";
+const SCHEMA: &str = "lake";
+
+/// How an engine runs.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Partitions worked on at once; the number of cores by default.
+    pub threads: Option<usize>,
+    /// Memory for sorts, joins and journeys, bytes; beyond it they spill.
+    pub memory_bytes: usize,
+    /// Rows of a batch.
+    pub batch_size: Option<usize>,
+    /// The suite to show and report on.
+    pub suite: Option<String>,
+    /// A rebuild's number or a time: all tables as they were then.
+    pub as_of: Option<String>,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { threads: None, memory_bytes: 1 << 30, batch_size: None, suite: None, as_of: None }
+    }
+}
+
+/// A session over a lake.
+pub struct Engine {
+    lake: Lake,
+    context: SessionContext,
+    schema: Arc<LakeSchema>,
+    pinned: Option<HashMap<String, u64>>,
+}
+
+/// A statement that has been planned and has begun.
+pub struct Running {
+    /// Columns of the result.
+    pub schema: SchemaRef,
+    /// The result.
+    pub rows: SendableRecordBatchStream,
+    /// The plan, whose metrics show the progress.
+    pub plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Engine {
+    /// Opens a session. Tables are loaded when a statement names them.
+    pub async fn open(lake: Lake, settings: EngineSettings) -> Result<Self> {
+        let pinned = match &settings.as_of {
+            Some(as_of) => Some(versions_as_of(&lake, as_of).await?),
+            None => None,
+        };
+        let consumers = NonZeroUsize::new(5).expect("5 is not 0");
+        let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_bytes), consumers);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_metadata_cache_limit(settings.memory_bytes / 4)
+            .build_arc()?;
+        runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_option_extension(RejoinOptions { suite: settings.suite.clone().unwrap_or_default() })
+            .set_str("datafusion.sql_parser.dialect", "postgresql")
+            // keeps the lake's buckets where more threads than buckets are asked for
+            .set_usize("datafusion.optimizer.preserve_file_partitions", 1);
+        if let Some(threads) = settings.threads {
+            config = config.with_target_partitions(threads.max(1));
+        }
+        if let Some(rows) = settings.batch_size {
+            config = config.with_batch_size(rows.max(1));
+        }
+        let schema = Arc::new(LakeSchema::new(Arc::new(LakeView::new(lake.clone(), settings.suite, pinned.clone()))));
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_query_planner(Arc::new(JourneyQueryPlanner))
+            .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
+            .with_analyzer_rule(Arc::new(GiveWindows))
+            .build();
+        let state = with_first_physical_rule(state);
+        let context = SessionContext::new_with_state(state);
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(SCHEMA, schema.clone())?;
+        context.register_catalog(CATALOG, Arc::new(catalog));
+        let weak = context.state_weak_ref();
+        schema.attach(move || weak.upgrade().map(|state| state.read().clone()));
+        functions::register_all(&context, {
+            let schema = schema.clone();
+            Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
+        });
+        Ok(Self { lake, context, schema, pinned })
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// Splits a text into statements.
+    pub fn statements(sql: &str) -> Result<Vec<String>> {
+        let parsed = parse(sql)?;
+        Ok(parsed.iter().map(Statement::to_string).collect())
+    }
+
+    /// Plans and starts ONE statement, over the newest version of the lake (or the one that was pinned).
+    pub async fn run(&self, statement: &str) -> Result<Running> {
+        let mut parsed = parse(statement)?;
+        let statement = match parsed.len() {
+            1 => parsed.pop_front().expect("one statement"),
+            0 => return Err(Error::query("there is no statement")),
+            n => return Err(Error::query(format!("{n} statements where one is expected"))),
+        };
+        self.refresh(&statement.to_string()).await?;
+        let plan = self.context.state().statement_to_plan(statement).await?;
+        let frame = self.context.execute_logical_plan(plan).await?;
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let rows = execute_stream(plan.clone(), task)?;
+        Ok(Running { schema: plan.schema(), rows, plan })
+    }
+
+    /// Runs ONE statement and keeps its whole result; for results that are known to be small.
+    pub async fn collect(&self, statement: &str) -> Result<Vec<arrow::array::RecordBatch>> {
+        let running = self.run(statement).await?;
+        Ok(datafusion::physical_plan::common::collect(running.rows).await?)
+    }
+
+    /// Names of all tables.
+    pub async fn tables(&self) -> Result<Vec<String>> {
+        self.schema.view().table_names().await
+    }
+
+    /// Columns of a table.
+    pub async fn columns(&self, table: &str) -> Result<SchemaRef> {
+        let table_ref = self.schema.view().table(table, &self.context.state()).await?;
+        match table_ref {
+            Some(provider) => Ok(provider.schema()),
+            None => {
+                let names = self.tables().await?;
+                let hint = crate::error::did_you_mean(table, names.iter().map(String::as_str));
+                Err(Error::query(format!("there is no table {table}{hint}")))
+            }
+        }
+    }
+
+    /// A new view for the next statement, with what planning it needs at hand.
+    pub async fn refresh(&self, statement: &str) -> Result<Arc<LakeView>> {
+        let state = self.context.state();
+        let options = state.config().options().extensions.get::<RejoinOptions>();
+        let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
+        let view = Arc::new(LakeView::new(self.lake.clone(), suite, self.pinned.clone()));
+        self.schema.show(view.clone());
+        let text = statement.to_lowercase();
+        let names = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        // table functions and local_time are planned synchronously, so what they read is loaded before
+        if names(&["participation", "attribution", "credit_path", "local_time"]) {
+            view.suites().await?;
+        }
+        if names(&["participation", "attribution", "credit_path"]) {
+            view.load_events(&state).await?;
+        }
+        if names(&["information_schema", "show tables", "show columns"]) {
+            self.schema.list(view.table_names().await?);
+        }
+        Ok(view)
+    }
+
+}
+
+fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
+    let dialect = PostgreSqlDialect {};
+    let mut parser = DFParserBuilder::new(sql).with_dialect(&dialect).build()?;
+    parser.parse_statements().map_err(Error::from)
+}
+
+/// Unions are merged before DataFusion enforces distribution, which would shuffle them.
+fn with_first_physical_rule(
+    state: datafusion::execution::session_state::SessionState,
+) -> datafusion::execution::session_state::SessionState {
+    let mut rules: Vec<Arc<dyn datafusion::physical_optimizer::PhysicalOptimizerRule + Send + Sync>> =
+        vec![Arc::new(MergeUnions)];
+    rules.extend(state.physical_optimizers().iter().cloned());
+    SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
+}
+
+/// Versions of all tables as a rebuild left them: that of the number, or the last one that ended by the time.
+async fn versions_as_of(lake: &Lake, as_of: &str) -> Result<HashMap<String, u64>> {
+    let mut rebuilds = Registry::<Rebuild>::read(lake).await?.rows;
+    rebuilds.sort_by_key(|r| r.rebuild);
+    let found = match as_of.parse::<i64>() {
+        Ok(number) => rebuilds.iter().find(|r| r.rebuild == number),
+        Err(_) => {
+            let time = parse_time(as_of)?;
+            rebuilds.iter().rfind(|r| r.ended.is_some_and(|t| t <= time))
+        }
+    };
+    let Some(found) = found else {
+        let known = match (rebuilds.first(), rebuilds.last()) {
+            (Some(first), Some(last)) => format!("rebuilds {} to {} are known", first.rebuild, last.rebuild),
+            _ => "there was no rebuild yet".to_string(),
+        };
+        return Err(Error::query(format!("no rebuild {as_of}; {known} (SELECT * FROM rebuilds)")));
+    };
+    serde_json::from_str(&found.versions).map_err(|e| Error::bug(format!("rebuild {}: {e}", found.rebuild)))
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>> {
+    let naive = |format: &str| chrono::NaiveDateTime::parse_from_str(text, format).map(|t| t.and_utc());
+    let day = || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|d| d.and_time(chrono::NaiveTime::MIN).and_utc());
+    DateTime::parse_from_rfc3339(text)
+        .map(|t| t.with_timezone(&Utc))
+        .or_else(|_| naive("%Y-%m-%d %H:%M:%S%.f"))
+        .or_else(|_| naive("%Y-%m-%dT%H:%M:%S%.f"))
+        .or_else(|_| day())
+        .map_err(|_| Error::usage(format!("{text} is neither a rebuild's number nor a time such as 2026-09-01T12:00:00Z")))
+}

@@ -1,0 +1,164 @@
+//! SQL of `queries/` with the columns that the data has.
+//!
+//! A query names columns that every lake has, and asks for the others by class:
+//!
+//! * `{{, dimensions of t}}`: every dimension, from `t` where `t` has it, else NULL; the same for `metrics`.
+//! * `{{, dimensions: f($) AS $}}`: the pattern once a dimension, `$` being the quoted column, `'$'` its name as
+//!   text, `"own_$"` another name made of it.
+//!
+//! The comma inside the braces is written only when the list is not empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::datatypes::{DataType, Schema};
+
+use crate::columns::{is_dimension, is_metric};
+use crate::{Error, Result};
+
+/// The columns of the tables that a query reads.
+#[derive(Debug, Default, Clone)]
+pub struct Columns {
+    dimensions: BTreeMap<NaturalName, DataType>,
+    metrics: BTreeMap<NaturalName, DataType>,
+    of: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Columns {
+    /// Adds the dimensions and metrics of a table.
+    pub fn with_table(mut self, name: &str, schema: &Schema) -> Self {
+        let mut own = BTreeSet::new();
+        for field in schema.fields() {
+            let list = match field {
+                f if is_metric(f) => &mut self.metrics,
+                f if is_dimension(f) => &mut self.dimensions,
+                _ => continue,
+            };
+            list.insert(NaturalName::new(field.name()), field.data_type().clone());
+            own.insert(field.name().clone());
+        }
+        self.of.insert(name.into(), own);
+        self
+    }
+
+    /// Keeps only the dimensions for which `keep` is true.
+    pub fn filter_dimensions(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.dimensions.retain(|name, _| keep(&name.name));
+        self
+    }
+
+    /// The query with its placeholders filled in.
+    pub fn expand(&self, sql: &str) -> Result<String> {
+        let mut out = String::with_capacity(sql.len() * 2);
+        let mut rest = sql;
+        while let Some(start) = rest.find("{{") {
+            let end = rest[start..].find("}}").ok_or_else(|| Error::bug("query template: {{ without }}"))? + start;
+            out.push_str(&rest[..start]);
+            out.push_str(&self.items(rest[start + 2..end].trim())?);
+            rest = &rest[end + 2..];
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn items(&self, placeholder: &str) -> Result<String> {
+        let (comma, body) = match placeholder.strip_prefix(',') {
+            Some(body) => (", ", body.trim()),
+            None => ("", placeholder),
+        };
+        let unknown = || Error::bug(format!("query template: unknown placeholder {placeholder}"));
+        let class = body.split([' ', ':']).next().unwrap_or_default();
+        let list = match class {
+            "dimensions" => &self.dimensions,
+            "metrics" => &self.metrics,
+            _ => return Err(unknown()),
+        };
+        let rest = &body[class.len()..];
+        let items: Vec<String> = if let Some(pattern) = rest.strip_prefix(':') {
+            list.keys().map(|n| fill(pattern.trim(), &n.name)).collect()
+        } else if let Some(table) = rest.trim().strip_prefix("of ") {
+            let own = self.of.get(table.trim()).ok_or_else(unknown)?;
+            list.iter().map(|(n, data_type)| select_item(table.trim(), &n.name, data_type, own)).collect()
+        } else {
+            return Err(unknown());
+        };
+        Ok(if items.is_empty() { String::new() } else { format!("{comma}{}", items.join(", ")) })
+    }
+}
+
+/// A quoted identifier.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Fills in `$`: a quoted identifier where it stands alone, the bare name within quotes of either kind.
+fn fill(pattern: &str, name: &str) -> String {
+    let mut out = String::new();
+    let mut within = None;
+    for c in pattern.chars() {
+        match (c, within) {
+            ('$', None) => out.push_str(&quoted(name)),
+            ('$', Some(quote)) => out.push_str(&name.replace(quote, &format!("{quote}{quote}"))),
+            ('"' | '\'', None) => {
+                within = Some(c);
+                out.push(c);
+            }
+            (c, Some(quote)) if c == quote => {
+                within = None;
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn select_item(table: &str, name: &str, data_type: &DataType, own: &BTreeSet<String>) -> String {
+    if own.contains(name) {
+        return format!("{table}.{0} AS {0}", quoted(name));
+    }
+    let sql_type = match data_type {
+        DataType::Float64 => "DOUBLE",
+        DataType::Int64 => "BIGINT",
+        DataType::Boolean => "BOOLEAN",
+        _ => "VARCHAR",
+    };
+    format!("CAST(NULL AS {sql_type}) AS {}", quoted(name))
+}
+
+/// A name that sorts as people count: evar2 before evar10.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct NaturalName {
+    stem: String,
+    number: u64,
+    name: String,
+}
+
+impl NaturalName {
+    fn new(name: &str) -> Self {
+        let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let (stem, number) = name.split_at(digits);
+        Self { stem: stem.into(), number: number.parse().unwrap_or_default(), name: name.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::columns::{dimension, metric};
+
+    #[test]
+    fn lists_follow_the_data() {
+        let hits = Schema::new(vec![dimension("evar10"), dimension("evar2"), metric("orders")]);
+        let offline = Schema::new(vec![dimension("evar2"), metric("event1")]);
+        let columns = Columns::default().with_table("hits", &hits).with_table("o", &offline);
+        let sql = columns.expand("SELECT 1{{, dimensions of o}}{{, metrics: coalesce($, 0) AS $}} FROM o").unwrap();
+        assert_eq!(
+            sql,
+            "SELECT 1, o.\"evar2\" AS \"evar2\", CAST(NULL AS VARCHAR) AS \"evar10\", \
+             coalesce(\"event1\", 0) AS \"event1\", coalesce(\"orders\", 0) AS \"orders\" FROM o"
+        );
+        assert_eq!(Columns::default().expand("a{{, metrics: $}}").unwrap(), "a");
+        assert!(columns.expand("{{nonsense}}").is_err());
+    }
+}

@@ -1,0 +1,217 @@
+//! The lake as one statement sees it: each table at one version, loaded when it is first named.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{TableProvider, view::ViewTable};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::datasource::provider_as_source;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::hits::HitsTable;
+use super::template::Columns;
+use super::visits::VisitRules;
+use crate::columns::{self, SUITE, key_field};
+use crate::lake::records::{FileEntry, JoinReport, Rebuild, Source, Suite};
+use crate::lake::scan::LakeTable;
+use crate::lake::{Lake, Record, Registry, Snapshot};
+use crate::{Error, Result};
+
+/// Tables that every lake has, with or without rows.
+pub const TABLES: &[&str] = &[
+    "events", "files", "hits", "join_report", "offline", "rebuilds", "rejects", "snapshots", "sources", "suites",
+    "visitors", "visits",
+];
+
+/// Integrated offline rows: the part of `events` that a rebuild writes.
+pub const INTEGRATED: &str = "integrated";
+
+const EVENTS_SQL: &str = include_str!("../../queries/integrate/events.sql");
+const VISITS_SQL: &str = include_str!("../../queries/integrate/visits.sql");
+const VISITORS_SQL: &str = include_str!("../../queries/integrate/visitors.sql");
+
+/// One version of the lake.
+#[derive(Debug)]
+pub struct LakeView {
+    lake: Lake,
+    suite: Option<String>,
+    pinned: Option<HashMap<String, u64>>,
+    snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
+    suites: OnceCell<Vec<Suite>>,
+    events: OnceCell<LogicalPlan>,
+}
+
+impl LakeView {
+    /// The newest versions, or those of `pinned`; with `suite`, only that suite's rows.
+    pub fn new(lake: Lake, suite: Option<String>, pinned: Option<HashMap<String, u64>>) -> Self {
+        Self {
+            lake,
+            suite,
+            pinned,
+            snapshots: Mutex::default(),
+            suites: OnceCell::new(),
+            events: OnceCell::new(),
+        }
+    }
+
+    /// The suite that was chosen, or the only one of the lake; an error that lists them otherwise.
+    pub fn one_suite(&self) -> Result<&Suite> {
+        let suites = self.suites.get().map(Vec::as_slice).unwrap_or_default();
+        let names = || suites.iter().map(|s| s.suite.as_str()).collect::<Vec<_>>().join(", ");
+        match (&self.suite, suites) {
+            (Some(name), _) => suites.iter().find(|s| &s.suite == name).ok_or_else(|| {
+                Error::configuration(format!("suite {name} does not exist; the lake has: {}", names()))
+            }),
+            (None, [only]) => Ok(only),
+            (None, []) => Err(Error::configuration("the lake has no suite; make one with: rejoin suite create RSID")),
+            (None, _) => Err(Error::configuration(format!(
+                "the lake has several suites ({}); choose one with --suite or SET rejoin.suite = '...'",
+                names()
+            ))),
+        }
+    }
+
+    /// The suites; loads them once.
+    pub async fn suites(&self) -> Result<&[Suite]> {
+        self.suites.get_or_try_init(|| async { Ok(Registry::<Suite>::read(&self.lake).await?.rows) }).await.map(Vec::as_slice)
+    }
+
+    /// The plan of `events`, when [`Self::load_events`] has run.
+    pub fn events(&self) -> Result<&LogicalPlan> {
+        self.events.get().ok_or_else(|| Error::bug("events were not loaded before planning"))
+    }
+
+    /// Plans `events` once.
+    pub async fn load_events(&self, state: &SessionState) -> Result<&LogicalPlan> {
+        self.events
+            .get_or_try_init(|| async {
+                let sql = self.integration_columns().await?.expand(EVENTS_SQL)?;
+                Ok(state.create_logical_plan(&sql).await?)
+            })
+            .await
+    }
+
+    /// Columns of `hits` and of the integrated rows, for the queries that join them.
+    pub async fn integration_columns(&self) -> Result<Columns> {
+        let hits = self.snapshot("hits").await?;
+        let integrated = self.snapshot(INTEGRATED).await?;
+        Ok(Columns::default()
+            .with_table("hits", &full_schema("hits", &hits.schema))
+            .with_table(INTEGRATED, &full_schema(INTEGRATED, &integrated.schema)))
+    }
+
+    /// A table's snapshot; loads it once.
+    pub async fn snapshot(&self, name: &str) -> Result<Arc<Snapshot>> {
+        let mut loaded = self.snapshots.lock().await;
+        if let Some(snapshot) = loaded.get(name) {
+            return Ok(snapshot.clone());
+        }
+        let snapshot = match &self.pinned {
+            None => Snapshot::open(&self.lake, name, None).await?,
+            // a table that came later did not exist then; the log of rebuilds itself is always the newest
+            Some(versions) => match versions.get(name) {
+                Some(version) => Snapshot::open(&self.lake, name, Some(*version)).await?,
+                None if name == Rebuild::TABLE => Snapshot::open(&self.lake, name, None).await?,
+                None => Snapshot::missing(&self.lake, name)?,
+            },
+        };
+        let snapshot = Arc::new(snapshot);
+        loaded.insert(name.to_string(), snapshot.clone());
+        Ok(snapshot)
+    }
+
+    /// The table of this name, or None.
+    pub async fn table(&self, name: &str, state: &SessionState) -> Result<Option<Arc<dyn TableProvider>>> {
+        let view_of = |plan: LogicalPlan, sql: &str| Arc::new(ViewTable::new(plan, Some(sql.into()))) as _;
+        match name {
+            "events" => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
+            "visits" => return self.planned(VISITS_SQL, state).await,
+            "visitors" => return self.planned(VISITORS_SQL, state).await,
+            _ => {}
+        }
+        let snapshot = self.snapshot(name).await?;
+        if snapshot.version.is_none() && !TABLES.contains(&name) && name != INTEGRATED {
+            return Ok(None);
+        }
+        let schema = full_schema(name, &snapshot.schema);
+        let has_suite = schema.index_of(SUITE).is_ok();
+        let stored = LakeTable::new(self.lake.clone(), snapshot, schema);
+        let table: Arc<dyn TableProvider> = if name == "hits" {
+            let rules = self.suites().await?.iter().map(|s| (s.suite.clone(), VisitRules::of(s))).collect();
+            Arc::new(HitsTable::new(stored, Arc::new(rules)))
+        } else {
+            Arc::new(stored)
+        };
+        let Some(suite) = self.suite.as_ref().filter(|_| has_suite) else { return Ok(Some(table)) };
+        let only: Expr = col(SUITE).eq(lit(suite.clone()));
+        let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.filter(only)?.build()?;
+        Ok(Some(view_of(plan, name)))
+    }
+
+    async fn planned(&self, sql: &str, state: &SessionState) -> Result<Option<Arc<dyn TableProvider>>> {
+        let sql = self.integration_columns().await?.expand(sql)?;
+        let plan = state.create_logical_plan(&sql).await?;
+        Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))))
+    }
+
+    /// Names of all tables: those every lake has, and lookups.
+    pub async fn table_names(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = TABLES.iter().map(|s| s.to_string()).collect();
+        names.extend(self.lake.table_names().await?.into_iter().filter(|n| n != INTEGRATED && !TABLES.contains(&n.as_str())));
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// The columns that a table always has, then those that its data brought.
+pub fn full_schema(name: &str, stored: &Schema) -> SchemaRef {
+    let keys = |names: &[&str]| names.iter().filter_map(|n| key_field(n)).collect::<Vec<Field>>();
+    let mut fields = match name {
+        "hits" => {
+            let mut fields = keys(&[
+                "suite", "visitor_key", "visitor_id", "visit_num", "visit_start", "visit_id", "hit_time", "hit_seq",
+                "hit_source", "exclude_hit", "transaction_id", "customer_id", "file", "persisted",
+            ]);
+            fields.push(columns::metric("page_views"));
+            fields
+        }
+        "offline" => keys(&[
+            "suite", "visitor_key", "visitor_id", "hit_time", "hit_seq", "hit_source", "source", "kind", "file", "row",
+            "received", "record_local", "has_time", "record_time", "transaction_id", "customer_id",
+        ]),
+        "snapshots" => keys(&[
+            "suite", "transaction_id", "visitor_key", "visitor_id", "visit_num", "visit_start", "hit_time", "hit_seq", "file",
+        ]),
+        INTEGRATED => keys(&[
+            "suite", "visitor_key", "visitor_id", "event_id", "hit_time", "hit_seq", "hit_source", "row_kind",
+            "match_status", "transaction_id", "customer_id", "snapshot_time", "snapshot_seq", "record_time", "source",
+            "file", "row",
+        ]),
+        "rejects" => {
+            let mut fields = keys(&["suite", "source", "file"]);
+            fields.push(Field::new("line", arrow::datatypes::DataType::Int64, true));
+            fields.extend(["column", "reason", "text"].map(columns::dimension));
+            fields
+        }
+        "suites" => fields_of::<Suite>(),
+        "sources" => fields_of::<Source>(),
+        "files" => fields_of::<FileEntry>(),
+        "rebuilds" => fields_of::<Rebuild>(),
+        "join_report" => fields_of::<JoinReport>(),
+        _ => vec![],
+    };
+    for field in stored.fields() {
+        if !fields.iter().any(|f| f.name() == field.name()) {
+            fields.push(field.as_ref().clone());
+        }
+    }
+    // whatever the data lacks reads as NULL
+    let nullable = |f: Field| if stored.index_of(f.name()).is_ok() { f } else { f.with_nullable(true) };
+    Arc::new(Schema::new(fields.into_iter().map(nullable).collect::<Vec<_>>()))
+}
+
+fn fields_of<T: Record>() -> Vec<Field> {
+    T::schema().fields().iter().map(|f| f.as_ref().clone()).collect()
+}

@@ -1,0 +1,164 @@
+//! Gives the window functions what they need of their window.
+//!
+//! `visitor_participation(item, metric) OVER (PARTITION BY visitor_id ORDER BY hit_time)` names neither the tie-break of
+//! one instant, nor the rows that have no visitor, nor where a persisted dimension was really set. Where the input has
+//! the columns that tell, this rule adds them, so that the window form and the table form give the same credit.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr_fn::when;
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF, cast, lit,
+};
+use datafusion::optimizer::analyzer::AnalyzerRule;
+
+use super::report::touch_of;
+use crate::attribution::{Container, parse_lookback};
+use crate::columns::{self, HIT_SEQ, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID};
+use crate::functions::windows::{JourneyCredit, Participation};
+
+/// Replaces the participation functions by their working form.
+#[derive(Debug, Default)]
+pub struct GiveWindows;
+
+impl AnalyzerRule for GiveWindows {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| match plan {
+            LogicalPlan::Window(window) if window.window_expr.iter().any(|e| call(e).is_some()) => {
+                let columns = LogicalPlan::Window(window.clone()).schema().columns();
+                let input_schema = window.input.schema().clone();
+                let mut builder = LogicalPlanBuilder::from(window.input.as_ref().clone());
+                // other functions keep their own window; ours may be ordered more exactly
+                let (ours, others): (Vec<Expr>, Vec<Expr>) = window.window_expr.into_iter().partition(|e| call(e).is_some());
+                if !others.is_empty() {
+                    builder = builder.window(others)?;
+                }
+                let given = ours.iter().map(|e| give(e, &input_schema)).collect::<Result<Vec<_>>>()?;
+                let names: Vec<String> = ours.iter().map(|e| e.schema_name().to_string()).collect();
+                let plain: Vec<String> = given.iter().map(|e| e.schema_name().to_string()).collect();
+                // one window at a time: the functions may have been given different windows
+                for expr in given {
+                    if builder.schema().has_column_with_unqualified_name(&expr.schema_name().to_string()) {
+                        continue;
+                    }
+                    builder = builder.window([expr])?;
+                }
+                let restored = columns.into_iter().map(|column| match names.iter().position(|n| *n == column.name) {
+                    Some(i) if column.relation.is_none() => {
+                        Expr::Column(Column::new_unqualified(plain[i].clone())).alias(column.name)
+                    }
+                    _ => Expr::Column(column),
+                });
+                let restored: Vec<Expr> = restored.collect();
+                Ok(Transformed::yes(builder.project(restored)?.build()?))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "give_windows"
+    }
+}
+
+/// The participation function that an expression calls.
+fn call(expr: &Expr) -> Option<(&WindowFunction, Container)> {
+    let function = match expr {
+        Expr::WindowFunction(function) => function,
+        Expr::Alias(alias) => return call(&alias.expr),
+        _ => return None,
+    };
+    match &function.fun {
+        WindowFunctionDefinition::WindowUDF(udf) => {
+            udf.inner().downcast_ref::<Participation>().map(|p| (function.as_ref(), p.container))
+        }
+        _ => None,
+    }
+}
+
+fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+    let Some((function, container)) = call(expr) else { return Ok(expr.clone()) };
+    let params = &function.params;
+    let name = function.fun.name().to_string();
+    let error = |message: String| Err(DataFusionError::Plan(format!("{name}: {message}")));
+    let [item, metric, rest @ ..] = params.args.as_slice() else {
+        return error("it takes an item and a metric".into());
+    };
+    let (Some(order), false) = (params.order_by.first(), params.partition_by.is_empty()) else {
+        let partition = if container == Container::Visit { "visitor_id, visit_num" } else { "visitor_id" };
+        return error(format!("write OVER (PARTITION BY {partition} ORDER BY hit_time)"));
+    };
+    if !order.asc {
+        return error("its window must be ordered by rising time".into());
+    }
+    if params.filter.is_some() || params.distinct {
+        return error("FILTER and DISTINCT are not supported".into());
+    }
+    let exists = |name: &str| schema.has_column_with_unqualified_name(name);
+    let by = |name: &str| Expr::Column(Column::from(schema.qualified_field_with_unqualified_name(name)
+        .unwrap_or_else(|_| schema.qualified_field(0))));
+    let is = |expr: &Expr, name: &str| matches!(expr, Expr::Column(c) if c.name == name);
+
+    // a row without visitor or visit neither gives nor takes; nor does an offline row in a visit
+    let keyed = params.partition_by.iter().cloned().map(Expr::is_not_null);
+    let mut takes_part = keyed.reduce(Expr::and).unwrap_or_else(|| lit(true));
+    let mut lookback_us = None;
+    match (container, rest) {
+        (Container::Visit, [source]) => {
+            let offline = [5, 7, 8, 9].map(|n: i64| lit(n)).to_vec();
+            takes_part = takes_part.and(cast(source.clone(), DataType::Int64).in_list(offline, true));
+        }
+        (Container::Visitor, [Expr::Literal(value, _)]) => {
+            let text = match value.cast_to(&DataType::Utf8) {
+                Ok(ScalarValue::Utf8(Some(text))) => text,
+                _ => return error("the lookback is a text such as '30 days' or 'all'".into()),
+            };
+            lookback_us = parse_lookback(&text).map_err(|e| DataFusionError::Plan(format!("{name}: {e}")))?;
+        }
+        (Container::Visitor, [_]) => return error("the lookback must be a constant such as '30 days'".into()),
+        _ => {}
+    }
+    // a touch is where the dimension was set, not where its value persists
+    let item = match item {
+        Expr::Column(column) if exists(columns::PERSISTED) && exists(&format!("{}_set", column.name)) => {
+            let set = touch_of(&column.name, &exists);
+            set.transform(|e| {
+                Ok(match e {
+                    Expr::Column(c) => Transformed::yes(by(&c.name)),
+                    other => Transformed::no(other),
+                })
+            })
+            .data()?
+        }
+        other => other.clone(),
+    };
+    let item = cast(item, DataType::Utf8);
+    let value = cast(metric.clone(), DataType::Float64);
+    let time = cast(cast(order.expr.clone(), columns::timestamp()), DataType::Int64);
+    let args = vec![when(takes_part.clone(), item).end()?, when(takes_part, value).end()?, time];
+
+    let mut partition_by = params.partition_by.clone();
+    let mut tell_apart = |name: &str, beside: &str| {
+        let fits = partition_by.iter().any(|e| is(e, beside)) && !partition_by.iter().any(|e| is(e, name));
+        if fits && exists(name) {
+            partition_by.push(by(name));
+        }
+    };
+    // one visitor id in two suites is two visitors; one visit number with two starts is two visits
+    tell_apart(SUITE, VISITOR_ID);
+    tell_apart(VISIT_START, VISIT_NUM);
+    let mut order_by = params.order_by.clone();
+    if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {
+        order_by.push(by(HIT_SEQ).sort(true, false));
+    }
+    let udf = Arc::new(WindowUDF::new_from_impl(JourneyCredit::new(lookback_us)));
+    let params = WindowFunctionParams { args, partition_by, order_by, ..params.clone() };
+    Ok(Expr::WindowFunction(Box::new(WindowFunction { fun: WindowFunctionDefinition::WindowUDF(udf), params })))
+}

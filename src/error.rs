@@ -1,0 +1,162 @@
+//! The one error of the crate: what went wrong, where, and the next step, with a kind that decides the exit code.
+//!
+//! Stages below (`feed`) have exact errors of their own; they are converted here, once. Messages are lower-case
+//! fragments that say what, where and what to do.
+
+use std::fmt;
+
+/// What class of failure this is; every door (exit code, later SQLSTATE and gRPC status) maps it in one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The command line or an argument does not make sense.
+    Usage,
+    /// A suite, source, mapping or setting is missing or contradictory.
+    Configuration,
+    /// A whole input was refused; nothing of it was loaded.
+    Refused,
+    /// Another writer was faster, or a file of this name with other content is loaded already.
+    Conflict,
+    /// The object store or a server does not answer as it should.
+    Unavailable,
+    /// A query failed to plan or to run.
+    Query,
+    /// A defect of Rejoin.
+    Bug,
+}
+
+impl ErrorKind {
+    /// The process exit code of this kind, as documented in the manual.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            ErrorKind::Usage => 2,
+            ErrorKind::Configuration => 3,
+            ErrorKind::Refused => 4,
+            ErrorKind::Conflict => 5,
+            ErrorKind::Unavailable => 6,
+            ErrorKind::Query => 7,
+            ErrorKind::Bug => 70,
+        }
+    }
+}
+
+/// An error with its kind, a message for a person, and the cause when there is one.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Result of the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! constructors {
+    ($($name:ident => $kind:ident),*) => {$(
+        #[doc = concat!("An error of kind `", stringify!($kind), "`.")]
+        pub fn $name(message: impl Into<String>) -> Self {
+            Self::new(ErrorKind::$kind, message)
+        }
+    )*};
+}
+
+impl Error {
+    /// An error without a cause.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    constructors!(usage => Usage, configuration => Configuration, refused => Refused, conflict => Conflict,
+        unavailable => Unavailable, query => Query, bug => Bug);
+
+    /// Keeps the error that led to this one.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Says where it happened: `at: message`.
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// The class of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for Error {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        use datafusion::error::DataFusionError as D;
+        match error.find_root() {
+            D::ObjectStore(e) => Error::unavailable(e.to_string()),
+            D::External(e) if e.downcast_ref::<Error>().is_some() => {
+                let inner = e.downcast_ref::<Error>().map(|e| Error::new(e.kind, e.message.clone()));
+                inner.unwrap_or_else(|| Error::query(error.to_string()))
+            }
+            D::Plan(m) | D::Configuration(m) | D::Execution(m) => Error::query(m.clone()),
+            root => Error::query(root.strip_backtrace()),
+        }
+    }
+}
+
+impl From<Error> for datafusion::error::DataFusionError {
+    fn from(error: Error) -> Self {
+        datafusion::error::DataFusionError::External(Box::new(error))
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        match error {
+            arrow::error::ArrowError::ExternalError(e) => match e.downcast::<Error>() {
+                Ok(e) => *e,
+                Err(e) => Error::query(e.to_string()),
+            },
+            e => Error::query(e.to_string()),
+        }
+    }
+}
+
+impl From<parquet::errors::ParquetError> for Error {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        Error::unavailable(format!("parquet: {error}"))
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        Error::unavailable(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Error::unavailable(error.to_string())
+    }
+}
+
+/// "; did you mean orders?" for the nearest of `known`, or nothing when none is near.
+pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let wrong = wrong.to_lowercase();
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(&wrong, &k.to_lowercase()), k))
+        .filter(|(d, k)| *d <= 1 + k.len().max(wrong.len()) / 3)
+        .min()
+        .map(|(_, k)| format!("; did you mean {k}?"))
+        .unwrap_or_default()
+}

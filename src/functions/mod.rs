@@ -1,0 +1,23 @@
+//! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL.
+//!
+//! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints.
+
+mod days_after;
+pub mod documentation;
+//mod event;
+mod from_local;
+mod is_placeholder;
+//mod list_values;
+mod local_time;
+//mod products;
+pub mod register;
+mod rows;
+mod snapshot_holds;
+mod transaction_ids;
+mod visitor_key;
+pub mod windows;
+
+pub use documentation::{FunctionDoc, documentation};
+pub use from_local::from_local;
+pub use register::{ZoneOfSuite, register_all};
+pub use snapshot_holds::snapshot_can_hold;

@@ -1,0 +1,34 @@
+//! Puts the functions into a session.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::WindowUDF;
+use datafusion::prelude::SessionContext;
+
+use super::windows::Participation;
+use crate::Result;
+use crate::attribution::Container;
+
+/// The time zone of the suite that a session reports on.
+pub type ZoneOfSuite = Arc<dyn Fn() -> Result<String> + Send + Sync>;
+
+/// Registers every scalar and window function of ours.
+pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
+    for udf in [
+        super::days_after::udf(),
+        //super::event::udf(),
+        super::from_local::udf(),
+        super::is_placeholder::udf(),
+        //super::list_values::udf(),
+        super::local_time::udf(suite_zone),
+        //super::products::udf(),
+        super::snapshot_holds::udf(),
+        super::transaction_ids::udf(),
+        super::visitor_key::udf(),
+    ] {
+        context.register_udf(udf);
+    }
+    for container in [Container::Visit, Container::Visitor] {
+        context.register_udwf(WindowUDF::new_from_impl(Participation::new(container)));
+    }
+}

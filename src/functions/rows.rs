@@ -1,0 +1,68 @@
+//! Scalar functions row by row: text in, anything out, NULL handled by the function itself.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+
+/// The arguments of one call as arrays of one length.
+pub struct Rows {
+    arrays: Vec<ArrayRef>,
+    /// Number of rows.
+    pub len: usize,
+}
+
+impl Rows {
+    /// Argument `i` as text.
+    pub fn text(&self, i: usize) -> Result<StringArray> {
+        Ok(cast(&self.arrays[i], &DataType::Utf8)?.as_string::<i32>().clone())
+    }
+
+    /// Argument `i` as microseconds since 1970 (of UTC, or of a wall clock).
+    pub fn micros(&self, i: usize) -> Result<TimestampMicrosecondArray> {
+        let zone = match self.arrays[i].data_type() {
+            DataType::Timestamp(_, zone) => zone.clone(),
+            _ => None,
+        };
+        let array = cast(&self.arrays[i], &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
+        Ok(array.as_primitive::<TimestampMicrosecondType>().clone())
+    }
+
+    /// Argument `i` as it is.
+    pub fn array(&self, i: usize) -> &ArrayRef {
+        &self.arrays[i]
+    }
+
+    /// Number of arguments.
+    pub fn width(&self) -> usize {
+        self.arrays.len()
+    }
+}
+
+/// A scalar function over whole arrays.
+pub fn function(
+    name: &str,
+    arguments: Vec<DataType>,
+    returns: DataType,
+    body: impl Fn(&Rows) -> Result<ArrayRef> + Send + Sync + 'static,
+) -> ScalarUDF {
+    create_udf(name, arguments, returns, Volatility::Immutable, Arc::new(move |values| evaluate(values, &body)))
+}
+
+/// Runs `body` on the arguments of a call; a call of constants gives a constant.
+pub fn evaluate(values: &[ColumnarValue], body: impl Fn(&Rows) -> Result<ArrayRef>) -> Result<ColumnarValue> {
+    let constant = values.iter().all(|v| matches!(v, ColumnarValue::Scalar(_)));
+    let arrays = ColumnarValue::values_to_arrays(values)?;
+    let rows = Rows { len: arrays.first().map_or(1, |a| a.len()), arrays };
+    let result = body(&rows)?;
+    if result.len() != rows.len {
+        return Err(DataFusionError::Internal(format!("{} results for {} rows", result.len(), rows.len)));
+    }
+    if constant {
+        return Ok(ColumnarValue::Scalar(datafusion::scalar::ScalarValue::try_from_array(&result, 0)?));
+    }
+    Ok(ColumnarValue::Array(result))
+}

@@ -1,0 +1,71 @@
+//! How rows lie in the lake: buckets are equal ranges of `visitor_key`, a file holds one bucket and is sorted by
+//! `(visitor_key, visitor_id, hit_time, hit_seq)`.
+//!
+//! The visitor id follows its key so that two visitors with one 64-bit key stay two.
+
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::Schema;
+use datafusion::common::{ScalarValue, SplitPoint};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning};
+use datafusion::physical_plan::Partitioning;
+
+use crate::Result;
+use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
+
+/// Number of buckets of every sorted table; part of the storage format.
+pub const BUCKETS: usize = 8;
+
+/// The order of rows in a file.
+pub const ORDER: [&str; 4] = [VISITOR_KEY, VISITOR_ID, HIT_TIME, HIT_SEQ];
+
+/// Tag of a file with its bucket's number; a file without it was written by somebody else.
+pub const TAG_BUCKET: &str = "rejoin.bucket";
+/// Tag with the load that brought the file: the hash of the input's content.
+pub const TAG_LOAD: &str = "rejoin.load";
+/// Tag with the name of the input.
+pub const TAG_FILE: &str = "rejoin.file";
+/// Tag with the source of an offline file.
+pub const TAG_SOURCE: &str = "rejoin.source";
+/// Tag with the suite of all rows.
+pub const TAG_SUITE: &str = "rejoin.suite";
+/// Tag that says how visits are known: `given`, `mapped` or `computed`.
+pub const TAG_VISITS: &str = "rejoin.visits";
+
+/// The bucket of a visitor key: equal ranges of the signed 64-bit numbers.
+pub fn bucket_of(visitor_key: i64) -> usize {
+    let unsigned = (visitor_key as u64) ^ (1 << 63);
+    (unsigned / (u64::MAX / BUCKETS as u64 + 1)) as usize
+}
+
+/// The declared order of a scan with these columns, when it has all of them.
+pub fn ordering(schema: &Schema) -> Option<LexOrdering> {
+    let options = SortOptions { descending: false, nulls_first: false };
+    let exprs = ORDER.iter().map(|name| Some(PhysicalSortExpr::new(col(name, schema).ok()?, options)));
+    LexOrdering::new(exprs.collect::<Option<Vec<_>>>()?)
+}
+
+/// The declared partitioning: one partition a bucket. `Range`, never `Hash`, which DataFusion takes for its own hash.
+pub fn partitioning(schema: &Schema) -> Result<Partitioning> {
+    let options = SortOptions { descending: false, nulls_first: false };
+    let key = PhysicalSortExpr::new(col(VISITOR_KEY, schema)?, options);
+    let width = u64::MAX / BUCKETS as u64 + 1;
+    let split = |i: usize| SplitPoint::new(vec![ScalarValue::Int64(Some(((i as u64 * width) ^ (1 << 63)) as i64))]);
+    let order = LexOrdering::new([key]).expect("one expression is not empty");
+    Ok(Partitioning::Range(RangePartitioning::try_new(order, (1..BUCKETS).map(split).collect())?))
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_cover_all_keys_in_order() {
+        assert_eq!(bucket_of(i64::MIN), 0);
+        assert_eq!(bucket_of(-1), BUCKETS / 2 - 1);
+        assert_eq!(bucket_of(0), BUCKETS / 2);
+        assert_eq!(bucket_of(i64::MAX), BUCKETS - 1);
+    }
+}

@@ -1,0 +1,25 @@
+//! The lake: Delta tables on any object store, sorted and bucketed by visitor.
+//!
+//! * `store`: a URL becomes an object store and a root; all object paths are made there.
+//! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
+//! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
+//! * `write`: a stream of rows becomes sorted, bucketed Parquet files.
+//! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
+//! * `merge`: sorted generations of a bucket become one sorted stream.
+//! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
+//!
+//! Invariants: a file holds one bucket; nothing is visible before its commit; a commit that finds another version than
+//! the one it read fails with a conflict and changes nothing.
+
+pub mod layout;
+pub mod merge;
+pub mod records;
+pub mod registry;
+pub mod scan;
+pub mod store;
+pub mod table;
+pub mod write;
+
+pub use registry::{Record, Registry};
+pub use store::Lake;
+pub use table::{Change, DataFile, Snapshot};

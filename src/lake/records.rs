@@ -1,0 +1,193 @@
+//! The rows of the small tables: suites, sources, files, rebuilds, and the join report.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::columns::timestamp;
+
+/// Declares a record type, its Arrow schema and its table, once.
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident in $table:literal { $($(#[$field_doc:meta])* $field:ident : $type:ty = $arrow:expr),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct $name { $($(#[$field_doc])* #[serde(default)] pub $field: $type),* }
+
+        impl Record for $name {
+            const TABLE: &'static str = $table;
+            fn schema() -> SchemaRef {
+                Arc::new(Schema::new(vec![$(Field::new(stringify!($field), $arrow, true)),*]))
+            }
+        }
+    };
+}
+
+const TEXT: DataType = DataType::Utf8;
+const INTEGER: DataType = DataType::Int64;
+const FLAG: DataType = DataType::Boolean;
+
+record! {
+    /// A report suite and its settings (a change holds from the next rebuild on, for all rows).
+    Suite in "suites" {
+        /// Report suite id.
+        suite: String = TEXT,
+        /// Transaction ID recording is on.
+        transaction_id: bool = FLAG,
+        /// Days after which a transaction ID expires, under `classic` rules.
+        expiry_days: i64 = INTEGER,
+        /// `event` or `received`: what the expiry is counted to.
+        expiry_basis: String = TEXT,
+        /// `classic` or `current`.
+        rules: String = TEXT,
+        /// IANA name of the time zone.
+        time_zone: String = TEXT,
+        /// ISO 4217 code of the base currency.
+        currency: String = TEXT,
+        /// Minutes without a hit that end a computed visit.
+        visit_timeout_minutes: i64 = INTEGER,
+        /// Hours of activity that end a computed visit.
+        visit_hours: i64 = INTEGER,
+        /// Hits that end a computed visit.
+        visit_hits: i64 = INTEGER,
+        /// Customer ids that stand for nobody, as a JSON array; `0`, `null` and empty always do.
+        placeholders: String = TEXT,
+        /// Friendly names as a JSON object: column name to name.
+        names: String = TEXT,
+        /// When the suite was created.
+        created: Option<DateTime<Utc>> = timestamp(),
+    }
+}
+
+record! {
+    /// A data source: a named, typed inlet of a suite.
+    Source in "sources" {
+        /// Login-like id, `RSID_NNNNNNNNNN`.
+        id: String = TEXT,
+        /// Suite that it belongs to.
+        suite: String = TEXT,
+        /// Name, unique in its suite.
+        source: String = TEXT,
+        /// `summary`, `transaction` or `customer`.
+        kind: String = TEXT,
+        /// Metrics for the template, comma separated.
+        metrics: String = TEXT,
+        /// Dimensions for the template, comma separated.
+        dimensions: String = TEXT,
+        /// `skip` (reject bad rows, load the others) or `stop` (halt the source until it is restarted).
+        on_error: String = TEXT,
+        /// `active`, `stopped` (by an error) or `inactive` (by the user).
+        status: String = TEXT,
+        /// When the source was created.
+        created: Option<DateTime<Utc>> = timestamp(),
+    }
+}
+
+record! {
+    /// One input that was offered to the lake: the File Log.
+    FileEntry in "files" {
+        /// Name of the delivery or file.
+        file: String = TEXT,
+        /// Suite.
+        suite: String = TEXT,
+        /// Data source; empty for online hits.
+        source: String = TEXT,
+        /// `online` or `offline`.
+        kind: String = TEXT,
+        /// `feed`, `source_text`, `source_json`, `parquet`, `csv` or `ndjson`.
+        format: String = TEXT,
+        /// `loaded`, `refused`, `removed` or `replaced`.
+        status: String = TEXT,
+        /// When it was received.
+        received: Option<DateTime<Utc>> = timestamp(),
+        /// Rows loaded.
+        rows: i64 = INTEGER,
+        /// Rows rejected.
+        rejected: i64 = INTEGER,
+        /// Warnings.
+        warnings: i64 = INTEGER,
+        /// Size of the input in bytes.
+        bytes: i64 = INTEGER,
+        /// Hash of the content; with name, suite and source it identifies the load.
+        content: String = TEXT,
+        /// For a mapped online file: the dimensions that a snapshot takes from it, comma separated, when the mapping lists them.
+        snapshot: Option<String> = TEXT,
+        /// What happened, for a person.
+        message: String = TEXT,
+    }
+}
+
+record! {
+    /// One rebuild: when, how much, and the version of every table that it read and wrote.
+    Rebuild in "rebuilds" {
+        /// Number, from 1.
+        rebuild: i64 = INTEGER,
+        /// Start.
+        started: Option<DateTime<Utc>> = timestamp(),
+        /// End.
+        ended: Option<DateTime<Utc>> = timestamp(),
+        /// Integrated offline rows.
+        rows: i64 = INTEGER,
+        /// Snapshots.
+        snapshots: i64 = INTEGER,
+        /// Every table's version, as a JSON object.
+        versions: String = TEXT,
+        /// What it depended on: versions of inputs and of the queries, as a JSON object.
+        inputs: String = TEXT,
+    }
+}
+
+record! {
+    /// What matched, per offline file.
+    JoinReport in "join_report" {
+        /// Suite.
+        suite: String = TEXT,
+        /// Data source.
+        source: String = TEXT,
+        /// Kind of the source.
+        kind: String = TEXT,
+        /// File.
+        file: String = TEXT,
+        /// Records loaded and rejected.
+        records: i64 = INTEGER,
+        /// Took a snapshot or found its customer.
+        matched: i64 = INTEGER,
+        /// No such transaction ID or customer.
+        unmatched: i64 = INTEGER,
+        /// The transaction ID was too old.
+        expired: i64 = INTEGER,
+        /// Transaction ID recording is off.
+        disabled: i64 = INTEGER,
+        /// Customer seen on several visitors.
+        ambiguous: i64 = INTEGER,
+        /// Summary rows.
+        summary: i64 = INTEGER,
+        /// Rejected rows.
+        rejected: i64 = INTEGER,
+        /// Distinct transaction IDs of this file that another source uses, too.
+        shared_ids: i64 = INTEGER,
+    }
+}
+
+impl Suite {
+    /// A suite with the default settings.
+    pub fn new(suite: &str) -> Self {
+        Self {
+            suite: suite.into(),
+            transaction_id: true,
+            expiry_days: 90,
+            expiry_basis: "event".into(),
+            rules: "classic".into(),
+            time_zone: "UTC".into(),
+            currency: "USD".into(),
+            visit_timeout_minutes: 30,
+            visit_hours: 12,
+            visit_hits: 2500,
+            placeholders: "[]".into(),
+            names: "{}".into(),
+            created: Some(crate::clock::now()),
+        }
+    }
+}

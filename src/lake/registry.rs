@@ -1,0 +1,104 @@
+//! Small tables as typed rows: read whole, changed in memory, and written back in one commit.
+//!
+//! In: a serde type with an Arrow schema. A writer that lost a race reads again and repeats its change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::context::SessionContext;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::scan::LakeTable;
+use super::write::write_plain;
+use super::{Change, Lake, Snapshot};
+use crate::{Error, ErrorKind, Result};
+
+/// A row of a small table.
+pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// Name of the table.
+    const TABLE: &'static str;
+    /// Its columns; every field of the type under its own name.
+    fn schema() -> SchemaRef;
+}
+
+/// How often a change is tried again after another writer was faster.
+const ATTEMPTS: usize = 20;
+
+/// The rows of a small table at one version.
+#[derive(Clone, Debug)]
+pub struct Registry<T> {
+    /// The rows, in no promised order.
+    pub rows: Vec<T>,
+    snapshot: Snapshot,
+}
+
+impl<T: Record> Registry<T> {
+    /// Reads the table at its latest version; a missing table has no rows.
+    pub async fn read(lake: &Lake) -> Result<Self> {
+        let snapshot = Snapshot::open(lake, T::TABLE, None).await?;
+        let rows = from_batches(&read_all(lake, &snapshot).await?)?;
+        Ok(Self { rows, snapshot })
+    }
+
+    /// The version that was read.
+    pub fn version(&self) -> Option<u64> {
+        self.snapshot.version
+    }
+
+    /// Applies `change` to the rows and commits them; tries again when another writer was faster.
+    pub async fn update<R>(lake: &Lake, mut change: impl FnMut(&mut Vec<T>) -> Result<R>) -> Result<R> {
+        for attempt in 0.. {
+            let mut current = Self::read(lake).await?;
+            let result = change(&mut current.rows)?;
+            match current.write(lake).await {
+                Ok(()) => return Ok(result),
+                Err(e) if e.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
+                    tokio::time::sleep(std::time::Duration::from_millis(10 << attempt.min(6))).await;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::bug("no attempt was made"))
+    }
+
+    async fn write(&self, lake: &Lake) -> Result<()> {
+        let schema = T::schema();
+        let batch = to_batch(&self.rows)?;
+        let add = write_plain(lake, T::TABLE, &[batch], HashMap::new()).await?;
+        let columns = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        let change = Change { add: add.into_iter().collect(), remove: self.snapshot.files.clone(), columns };
+        self.snapshot.commit(lake, change).await.map(|_| ())
+    }
+}
+
+/// Rows as one batch of the type's schema.
+pub fn to_batch<T: Record>(rows: &[T]) -> Result<RecordBatch> {
+    let mut decoder = arrow::json::ReaderBuilder::new(T::schema()).build_decoder()?;
+    decoder.serialize(rows)?;
+    Ok(decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(T::schema())))
+}
+
+/// Rows of a type from batches that have its columns.
+pub fn from_batches<T: Record>(batches: &[RecordBatch]) -> Result<Vec<T>> {
+    let mut writer = arrow::json::ArrayWriter::new(Vec::new());
+    writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
+    writer.finish()?;
+    let json = writer.into_inner();
+    if json.is_empty() {
+        return Ok(vec![]);
+    }
+    serde_json::from_slice(&json).map_err(|e| Error::bug(format!("table {}: {e}", T::TABLE)))
+}
+
+async fn read_all(lake: &Lake, snapshot: &Snapshot) -> Result<Vec<RecordBatch>> {
+    if snapshot.files.is_empty() {
+        return Ok(vec![]);
+    }
+    let context = SessionContext::new();
+    context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
+    let table = LakeTable::new(lake.clone(), Arc::new(snapshot.clone()), snapshot.schema.clone());
+    Ok(context.read_table(Arc::new(table))?.collect().await?)
+}

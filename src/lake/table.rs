@@ -1,0 +1,250 @@
+//! One Delta table at one version: schema, live files, and commits against exactly that version.
+//!
+//! Commits, history and versions are the library's; which files a commit adds and removes is ours.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake_core::kernel::{Action, Add, MetadataExt, Remove, StructType};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, DeltaTableError};
+use object_store::path::Path;
+
+use super::Lake;
+use crate::{Error, Result};
+
+/// A live Parquet file of a table.
+#[derive(Clone, Debug)]
+pub struct DataFile {
+    /// Path relative to the table, as in the log.
+    pub relative: String,
+    /// Path in the object store.
+    pub path: Path,
+    /// Size in bytes.
+    pub size: u64,
+    /// Rows, when the log says.
+    pub rows: Option<u64>,
+    /// Our tags; empty for files of foreign writers.
+    pub tags: HashMap<String, String>,
+}
+
+/// A file that was written and waits for its commit.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Path relative to the table.
+    pub relative: String,
+    /// Path in the object store.
+    pub path: Path,
+    /// Size in bytes.
+    pub size: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Tags to be kept in the log.
+    pub tags: HashMap<String, String>,
+}
+
+/// What one commit does to a table, all or nothing.
+#[derive(Default)]
+pub struct Change {
+    /// Files that become live.
+    pub add: Vec<NewFile>,
+    /// Files that are no longer live.
+    pub remove: Vec<DataFile>,
+    /// Columns that the added files bring; new ones are appended to the table's schema.
+    pub columns: Vec<Field>,
+}
+
+/// A table at a version. Version 0 without files stands for a table that does not exist yet.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Name of the table.
+    pub name: String,
+    /// Version of the log that was read; None where the table does not exist.
+    pub version: Option<u64>,
+    /// Columns.
+    pub schema: SchemaRef,
+    /// Live files.
+    pub files: Vec<DataFile>,
+    delta: DeltaTable,
+}
+
+impl Snapshot {
+    /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
+    pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
+        let mut delta = lake.delta_table(name)?;
+        if !lake.has_table(name).await? {
+            return Self::missing(lake, name);
+        }
+        match version {
+            Some(version) => delta.load_version(version).await,
+            None => delta.load().await,
+        }
+        .map_err(|e| delta_error(e).at(format!("table {name}")))?;
+        Self::of(lake, name, delta)
+    }
+
+    /// The table as if it did not exist.
+    pub fn missing(lake: &Lake, name: &str) -> Result<Self> {
+        let schema = Arc::new(Schema::empty());
+        Ok(Self { name: name.into(), version: None, schema, files: vec![], delta: lake.delta_table(name)? })
+    }
+
+    fn of(lake: &Lake, name: &str, delta: DeltaTable) -> Result<Self> {
+        let state = delta.snapshot().map_err(delta_error)?;
+        refuse_features(name, state.protocol())?;
+        let schema = state.snapshot().arrow_schema();
+        let mut files = vec![];
+        for view in state.log_data().iter() {
+            // tags are not in the view's own accessors
+            #[allow(deprecated)]
+            let add = view.add_action();
+            if add.deletion_vector.is_some() {
+                return Err(Error::refused(format!(
+                    "table {name}: file {} has a deletion vector, which Rejoin does not read; rewrite the table without them",
+                    add.path
+                )));
+            }
+            files.push(DataFile {
+                path: lake.file_path(name, &add.path)?,
+                relative: add.path.clone(),
+                size: add.size.unsigned_abs(),
+                rows: view.num_records().map(|n| n as u64),
+                tags: add.tags.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
+            });
+        }
+        // the log's order is not stable over checkpoints; plans and merges should be
+        files.sort_by(|a, b| a.relative.cmp(&b.relative));
+        Ok(Self { name: name.into(), version: Some(state.version()), schema, files, delta })
+    }
+
+    /// Live files whose tag `key` is `value`.
+    pub fn tagged(&self, key: &str, value: &str) -> Vec<DataFile> {
+        self.files.iter().filter(|f| f.tags.get(key).is_some_and(|v| v == value)).cloned().collect()
+    }
+
+    /// Commits `change` on top of exactly this version and returns the new one; a conflict changes nothing.
+    pub async fn commit(&self, lake: &Lake, change: Change) -> Result<Self> {
+        let merged = merge_columns(&self.name, &self.schema, &change.columns)?;
+        let base = match self.version {
+            Some(_) => self.clone(),
+            None => self.create(lake, &merged).await?,
+        };
+        let mut actions = vec![];
+        if merged.fields() != base.schema.fields() {
+            let state = base.delta.snapshot().map_err(delta_error)?;
+            let metadata = state.metadata().clone().with_schema(&kernel_schema(&merged)?);
+            let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
+            actions.push(Action::Metadata(metadata));
+        }
+        actions.extend(change.remove.iter().map(|f| Action::Remove(remove_action(f))));
+        actions.extend(change.add.iter().map(|f| Action::Add(add_action(f))));
+        if actions.is_empty() {
+            return Ok(base);
+        }
+        let mode = if change.remove.is_empty() { SaveMode::Append } else { SaveMode::Overwrite };
+        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        // no retries in the library: whoever decided on this change read exactly this version
+        let properties = CommitProperties::default().with_max_retries(0).with_cleanup_expired_logs(Some(false));
+        let state = base.delta.snapshot().map_err(delta_error)?;
+        let done = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(state), base.delta.log_store(), operation)
+            .await
+            .map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
+        let mut delta = lake.delta_table(&self.name)?;
+        delta.load_version(done.version()).await.map_err(delta_error)?;
+        Self::of(lake, &self.name, delta)
+    }
+
+    async fn create(&self, lake: &Lake, schema: &Schema) -> Result<Self> {
+        let created = CreateBuilder::new()
+            .with_log_store(self.delta.log_store())
+            .with_table_name(&self.name)
+            .with_columns(kernel_schema(schema)?.fields().cloned())
+            .with_save_mode(SaveMode::Ignore)
+            .await
+            .map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
+        Self::of(lake, &self.name, created)
+    }
+}
+
+/// The schema with `columns` appended where they are new; a column with another type than before is refused.
+fn merge_columns(table: &str, schema: &Schema, columns: &[Field]) -> Result<Schema> {
+    let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+    for column in columns {
+        match fields.iter().find(|f| f.name() == column.name()) {
+            Some(known) if known.data_type() != column.data_type() => {
+                return Err(Error::refused(format!(
+                    "column {} of table {table} is {}, this input brings {}; a name is a metric (number) or a dimension (text) everywhere",
+                    column.name(),
+                    known.data_type(),
+                    column.data_type()
+                )));
+            }
+            Some(_) => {}
+            // files of before have no such column, so a new one can never be NOT NULL
+            None => fields.push(column.clone().with_nullable(column.is_nullable() || !schema.fields().is_empty())),
+        }
+    }
+    Ok(Schema::new(fields))
+}
+
+fn kernel_schema(schema: &Schema) -> Result<StructType> {
+    schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| Error::bug(format!("schema: {e}")))
+}
+
+fn add_action(file: &NewFile) -> Add {
+    Add {
+        path: file.relative.clone(),
+        size: file.size as i64,
+        modification_time: crate::clock::now().timestamp_millis(),
+        data_change: true,
+        stats: Some(format!("{{\"numRecords\":{}}}", file.rows)),
+        tags: Some(file.tags.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect()),
+        ..Default::default()
+    }
+}
+
+fn remove_action(file: &DataFile) -> Remove {
+    Remove {
+        path: file.relative.clone(),
+        data_change: true,
+        deletion_timestamp: Some(crate::clock::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        size: Some(file.size as i64),
+        partition_values: Some(HashMap::new()),
+        ..Default::default()
+    }
+}
+
+fn refuse_features(name: &str, protocol: &deltalake_core::kernel::Protocol) -> Result<()> {
+    let unreadable: Vec<String> = protocol.reader_features().unwrap_or_default().iter().map(|f| f.to_string()).collect();
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "table {name} uses Delta reader features that Rejoin does not support ({}); rewrite it without them",
+        unreadable.join(", ")
+    )))
+}
+
+/// A conflict stays a conflict; everything else of the log is a matter of the store.
+pub(super) fn delta_error(error: DeltaTableError) -> Error {
+    let lost_race = matches!(
+        &error,
+        DeltaTableError::Transaction {
+            source: TransactionError::MaxCommitAttempts(_)
+                | TransactionError::CommitConflict(_)
+                | TransactionError::VersionAlreadyExists(_)
+        } | DeltaTableError::VersionAlreadyExists(_)
+    );
+    if lost_race {
+        Error::conflict("another writer committed first; run the command again").caused_by(error)
+    } else {
+        Error::unavailable(error.to_string()).caused_by(error)
+    }
+}

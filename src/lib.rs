@@ -1,0 +1,13 @@
+//! Rejoin ties offline events to online visitors, on the user's own Parquet, in SQL.
+
+pub mod attribution;
+pub mod clock;
+pub mod columns;
+pub mod engine;
+pub mod error;
+pub mod functions;
+pub mod lake;
+pub mod rebuild;
+pub mod sample;
+
+pub use error::{Error, ErrorKind, Result};

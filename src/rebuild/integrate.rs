@@ -1,0 +1,231 @@
+//! Runs the integration: snapshots, then the rows of events that come from offline records, then the join report.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use futures::TryStreamExt;
+
+use crate::clock;
+use crate::columns::{is_dimension, is_metric, key_field};
+use crate::engine::template::Columns;
+use crate::engine::view::{INTEGRATED, full_schema};
+use crate::engine::{Engine, EngineSettings};
+use crate::functions::snapshot_can_hold;
+use crate::lake::records::{JoinReport, Rebuild};
+use crate::lake::write::{SortedWriter, Written, sort_context};
+use crate::lake::{Change, Lake, Record, Registry, Snapshot};
+use crate::{Error, Result};
+
+const SNAPSHOTS_SQL: &str = include_str!("../../queries/integrate/snapshots.sql");
+const JOIN_REPORT_SQL: &str = include_str!("../../queries/integrate/join_report.sql");
+
+/// The queries whose union is the integrated part of events.
+const INTEGRATE_SQL: [(&str, &str); 4] = [
+    ("transaction records", include_str!("../../queries/integrate/transaction.sql")),
+    ("customer records", include_str!("../../queries/integrate/customer.sql")),
+    ("summary records", include_str!("../../queries/integrate/summary.sql")),
+    ("records of data feeds", include_str!("../../queries/integrate/feed.sql")),
+];
+
+/// Tables that the integration reads.
+const INPUTS: [&str; 3] = ["hits", "offline", "suites"];
+
+/// What a rebuild did.
+#[derive(Debug, Clone)]
+pub struct Rebuilt {
+    /// True when nothing had changed and nothing was written.
+    pub up_to_date: bool,
+    /// The rebuild's row in `rebuilds`; the former one when nothing had changed.
+    pub entry: Rebuild,
+    /// What matched, per offline file.
+    pub report: Vec<JoinReport>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// True when an input has changed since the last rebuild.
+pub async fn is_stale(lake: &Lake) -> Result<bool> {
+    let inputs = inputs(lake).await?;
+    let last = Registry::<Rebuild>::read(lake).await?.rows.into_iter().max_by_key(|r| r.rebuild);
+    Ok(last.is_none_or(|r| r.inputs != inputs))
+}
+
+/// Integrates what is stale; with `full`, everything. `progress` is told each step.
+pub async fn rebuild(
+    lake: &Lake,
+    settings: &EngineSettings,
+    full: bool,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Rebuilt> {
+    let (clock_start, started) = (Instant::now(), clock::now());
+    let inputs = inputs(lake).await?;
+    let last = Registry::<Rebuild>::read(lake).await?.rows.into_iter().max_by_key(|r| r.rebuild);
+    if let Some(entry) = last.filter(|r| !full && r.inputs == inputs) {
+        let report = Registry::<JoinReport>::read(lake).await?.rows;
+        let seconds = clock_start.elapsed().as_secs_f64();
+        return Ok(Rebuilt { up_to_date: true, entry, report: sorted(report), seconds });
+    }
+    // all suites are integrated, whichever one the user looks at
+    let settings = EngineSettings { suite: None, as_of: None, ..settings.clone() };
+    let engine = Engine::open(lake.clone(), settings.clone()).await?;
+
+    progress("snapshots");
+    let hits = Snapshot::open(lake, "hits", None).await?;
+    let offline = Snapshot::open(lake, "offline", None).await?;
+    let hits_schema = full_schema("hits", &hits.schema);
+    let held = Columns::default().with_table("hits", &hits_schema).filter_dimensions(snapshot_can_hold);
+    let held = Table::write(&engine, &settings, "snapshots", &[("snapshots", held.expand(SNAPSHOTS_SQL)?)], progress).await?;
+    let snapshots = held.commit(lake).await?;
+
+    let columns = Columns::default()
+        .with_table("offline", &full_schema("offline", &offline.schema))
+        .with_table("snapshots", &full_schema("snapshots", &snapshots.snapshot.schema));
+    let queries = INTEGRATE_SQL
+        .iter()
+        .map(|(name, sql)| Ok((*name, columns.expand(sql)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let integrated = Table::write(&engine, &settings, INTEGRATED, &queries, progress).await?.commit(lake).await?;
+
+    progress("join report");
+    let report: Vec<JoinReport> = rows_of(&engine.collect(JOIN_REPORT_SQL).await?)?;
+    Registry::<JoinReport>::update(lake, |rows| {
+        *rows = report.clone();
+        Ok(())
+    })
+    .await?;
+
+    let versions = serde_json::to_string(&versions(lake).await?).map_err(|e| Error::bug(e.to_string()))?;
+    let entry = Registry::<Rebuild>::update(lake, |rows| {
+        let entry = Rebuild {
+            rebuild: rows.iter().map(|r| r.rebuild).max().unwrap_or(0) + 1,
+            started: Some(started),
+            ended: Some(clock::now()),
+            rows: integrated.rows as i64,
+            snapshots: snapshots.rows as i64,
+            versions: versions.clone(),
+            inputs: inputs.clone(),
+        };
+        rows.push(entry.clone());
+        Ok(entry)
+    })
+    .await?;
+    Ok(Rebuilt { up_to_date: false, entry, report: sorted(report), seconds: clock_start.elapsed().as_secs_f64() })
+}
+
+/// What a rebuild depends on: the versions of its inputs, the settings of the suites, and the queries themselves.
+async fn inputs(lake: &Lake) -> Result<String> {
+    let mut depends = BTreeMap::new();
+    for table in INPUTS {
+        depends.insert(table.to_string(), Snapshot::open(lake, table, None).await?.version.unwrap_or_default());
+    }
+    let queries = INTEGRATE_SQL.iter().flat_map(|(_, sql)| sql.bytes()).chain(SNAPSHOTS_SQL.bytes());
+    let queries: Vec<u8> = queries.chain(JOIN_REPORT_SQL.bytes()).collect();
+    // a JSON number must stay exact in every reader
+    depends.insert("queries".into(), xxhash_rust::xxh3::xxh3_64(&queries) >> 12);
+    serde_json::to_string(&depends).map_err(|e| Error::bug(e.to_string()))
+}
+
+/// The version of every table of the lake.
+async fn versions(lake: &Lake) -> Result<BTreeMap<String, u64>> {
+    let mut versions = BTreeMap::new();
+    for name in lake.table_names().await? {
+        if let Some(version) = Snapshot::open(lake, &name, None).await?.version
+            && name != Rebuild::TABLE
+        {
+            versions.insert(name, version);
+        }
+    }
+    Ok(versions)
+}
+
+fn sorted(mut report: Vec<JoinReport>) -> Vec<JoinReport> {
+    report.sort_by(|a, b| (&a.suite, &a.source, &a.file).cmp(&(&b.suite, &b.source, &b.file)));
+    report
+}
+
+fn rows_of(batches: &[RecordBatch]) -> Result<Vec<JoinReport>> {
+    crate::lake::registry::from_batches(batches)
+}
+
+/// A table whose new files are written and wait for their commit.
+struct Table {
+    former: Snapshot,
+    written: Written,
+}
+
+/// A table after its commit.
+struct Committed {
+    snapshot: Snapshot,
+    rows: u64,
+}
+
+impl Table {
+    /// Writes the union of `queries`, which give the same columns in the same order.
+    async fn write(
+        engine: &Engine,
+        settings: &EngineSettings,
+        name: &str,
+        queries: &[(&str, String)],
+        progress: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Self> {
+        let former = Snapshot::open(engine.lake(), name, None).await?;
+        let mut writer: Option<SortedWriter> = None;
+        for (step, sql) in queries {
+            progress(step);
+            let running = engine.run(sql).await.map_err(|e| e.at(format!("integrating {step}")))?;
+            let schema = stored_schema(&running.schema)?;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => {
+                    let context = sort_context(settings.memory_bytes / 2)?;
+                    none.insert(SortedWriter::start(engine.lake(), name, schema.clone(), HashMap::new(), context)?)
+                }
+            };
+            let mut rows = running.rows;
+            while let Some(batch) = rows.try_next().await? {
+                if batch.num_rows() > 0 {
+                    writer.push(stored(&batch, &schema)?).await?;
+                }
+            }
+        }
+        let written = match writer {
+            Some(writer) => writer.finish().await?,
+            None => Written::default(),
+        };
+        Ok(Self { former, written })
+    }
+
+    /// Replaces the former rows in one commit.
+    async fn commit(self, lake: &Lake) -> Result<Committed> {
+        let Table { former, written } = self;
+        let rows = written.rows;
+        let mut columns = written.columns;
+        if columns.is_empty() {
+            columns = full_schema(&former.name, &Schema::empty()).fields().iter().map(|f| f.as_ref().clone()).collect();
+        }
+        let change = Change { add: written.files, remove: former.files.clone(), columns };
+        Ok(Committed { snapshot: former.commit(lake, change).await?, rows })
+    }
+}
+
+/// The types that the lake stores: text, doubles, and the key columns' own.
+fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
+    let fields = schema.fields().iter().map(|field| match key_field(field.name()) {
+        Some(key) => key,
+        None if is_metric(field) => crate::columns::metric(field.name()),
+        None if is_dimension(field) && field.data_type().is_integer() => {
+            Field::new(field.name(), arrow::datatypes::DataType::Int64, true)
+        }
+        None => crate::columns::dimension(field.name()),
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+fn stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(c, f)| cast(c, f.data_type()));
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<Vec<ArrayRef>, _>>()?)?)
+}
