@@ -41,9 +41,32 @@ pub const MATCH_STATUS: &str = "match_status";
 
 /// Columns that are neither dimension nor metric.
 pub const KEYS: &[&str] = &[
-    SUITE, VISITOR_KEY, VISITOR_ID, VISIT_NUM, VISIT_START, VISIT_ID, HIT_TIME, HIT_SEQ, HIT_SOURCE, EXCLUDE_HIT,
-    TRANSACTION_ID, CUSTOMER_ID, FILE, PERSISTED, ROW_KIND, MATCH_STATUS, "event_id", "snapshot_time", "snapshot_seq",
-    "record_time", "record_local", "has_time", "source", "kind", "row", "received",
+    SUITE,
+    VISITOR_KEY,
+    VISITOR_ID,
+    VISIT_NUM,
+    VISIT_START,
+    VISIT_ID,
+    HIT_TIME,
+    HIT_SEQ,
+    HIT_SOURCE,
+    EXCLUDE_HIT,
+    TRANSACTION_ID,
+    CUSTOMER_ID,
+    FILE,
+    PERSISTED,
+    ROW_KIND,
+    MATCH_STATUS,
+    "event_id",
+    "snapshot_time",
+    "snapshot_seq",
+    "record_time",
+    "record_local",
+    "has_time",
+    "source",
+    "kind",
+    "row",
+    "received",
 ];
 
 /// Columns of a data feed that are numbers; everything else of a feed that is no metric is text.
@@ -68,8 +91,8 @@ pub fn key_field(name: &str) -> Option<Field> {
         VISITOR_KEY => (DataType::Int64, false),
         HIT_TIME => (timestamp(), false),
         HIT_SEQ => (sequence(), false),
-        VISIT_START | "snapshot_time" | "record_time" | "received" => (timestamp(), true),
-        "record_local" => (DataType::Timestamp(TimeUnit::Microsecond, None), true),
+        // record_local is a wall clock's time under the type of an instant: Delta has no other without a reader feature
+        VISIT_START | "snapshot_time" | "record_time" | "record_local" | "received" => (timestamp(), true),
         "snapshot_seq" => (sequence(), true),
         "has_time" | PERSISTED => (DataType::Boolean, true),
         "row" => (DataType::Int64, true),

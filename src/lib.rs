@@ -1,13 +1,17 @@
 //! Rejoin ties offline events to online visitors, on the user's own Parquet, in SQL.
 
 pub mod attribution;
+pub mod cli;
 pub mod clock;
 pub mod columns;
 pub mod engine;
 pub mod error;
+pub mod feed;
 pub mod functions;
+pub mod ingest;
 pub mod lake;
 pub mod rebuild;
 pub mod sample;
+pub mod shell;
 
 pub use error::{Error, ErrorKind, Result};

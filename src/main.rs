@@ -1,1 +1,47 @@
-fn main(){}
+//! The program `rejoin`: sets the process up, runs the command line, and turns its end into an exit code.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+use rejoin::cli::args::Arguments;
+use rejoin::cli::settings::Settings;
+use rejoin::{Error, ErrorKind, Result, cli};
+use tracing_subscriber::EnvFilter;
+
+/// Plans of deep queries are walked recursively, in debug builds with large frames.
+const STACK_BYTES: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match catch_unwind(AssertUnwindSafe(|| run(arguments))) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        // whoever read the output has seen enough
+        Ok(Err(_)) if cli::reader_left() => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            cli::note(format!("rejoin: {error}"));
+            ExitCode::from(error.kind().exit_code())
+        }
+        // the panic has been printed
+        Err(_) => ExitCode::from(ErrorKind::Bug.exit_code()),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<u8> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off,rejoin=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // fails when one is installed already, which is as good
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = Settings::new(&arguments.global)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = settings.threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.thread_stack_size(STACK_BYTES).enable_all().build().map_err(|e| {
+        Error::unavailable(format!("cannot start {} threads: {e}", settings.threads.unwrap_or_default()))
+    })?;
+    let result = runtime.block_on(cli::run(&settings, arguments.command));
+    // a read of stdin that nobody waits for must not hold the process
+    runtime.shutdown_background();
+    result
+}

@@ -6,7 +6,7 @@ SELECT offline.suite,
        offline.hit_source, offline.kind AS row_kind,
        CASE WHEN offline.kind = 'summary' THEN 'summary' ELSE 'matched' END AS match_status,
        offline.transaction_id, offline.customer_id,
-       CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq,
+       arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq,
        offline.hit_time AS record_time, offline.source, offline.file, offline."row"
        {{, dimensions of offline}}{{, metrics of offline}}
 FROM offline

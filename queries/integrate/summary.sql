@@ -4,7 +4,7 @@ SELECT offline.suite, visitor_key(CAST(offline.hit_seq AS VARCHAR)) AS visitor_k
        concat(offline.source, '/', offline.file, ':', offline."row") AS event_id,
        coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS hit_time, offline.hit_seq,
        5 AS hit_source, 'summary' AS row_kind, 'summary' AS match_status, offline.transaction_id, offline.customer_id,
-       CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq,
+       arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq,
        coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS record_time,
        offline.source, offline.file, offline."row"{{, dimensions of offline}}{{, metrics of offline}}
 FROM offline JOIN suites ON suites.suite = offline.suite

@@ -3,9 +3,9 @@
 //! A caller fills a [`Journey`] with the touches and conversions of one visitor, lets a [`Reach`] find what each
 //! conversion can see (container and lookback), and lets one [`Attributor`] per model hand the credit to a
 //! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
-//! that a visitor costs no allocation once they are warm, and all work in time linear in the visitor's rows. The
-//! algorithmic model needs the whole population: [`PathCounts`] collects the sets of items seen, [`Game`] shares the
-//! values among them. [`explain`] lists the touches and shares of one conversion.
+//! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
+//! days: n log n). The algorithmic model needs the whole population: [`PathCounts`] collects the sets of items seen,
+//! [`Game`] shares the values among them. [`explain`] lists the touches and shares of one conversion.
 
 mod attributor;
 mod credit;

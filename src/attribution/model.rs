@@ -116,7 +116,7 @@ impl Weights {
         let total = first + middle + last;
         let usable = first >= 0.0 && middle >= 0.0 && last >= 0.0 && total > 0.0 && total.is_finite();
         // -0 becomes 0: equal weights are the same bits
-        usable.then(|| Self { first: first + 0.0, middle: middle + 0.0, last: last + 0.0 })
+        usable.then_some(Self { first: first + 0.0, middle: middle + 0.0, last: last + 0.0 })
     }
 
     /// The shares of the first touch, of all middle ones together, and of the last, of a path of `touches`; in sum 1.

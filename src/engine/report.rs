@@ -23,9 +23,11 @@ use crate::functions::from_local;
 use crate::{Error, Result};
 
 /// Arguments of `participation`, in order.
-const PARTICIPATION: &[&str] = &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate"];
+const PARTICIPATION: &[&str] =
+    &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate"];
 /// Arguments of `attribution`, in order; `models` only by name.
-const ATTRIBUTION: &[&str] = &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models"];
+const ATTRIBUTION: &[&str] =
+    &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models"];
 
 /// Plans the table functions over the events of the current view.
 #[derive(Debug)]
@@ -87,7 +89,8 @@ impl ReportPlanner {
                 name => ident(name),
             })
         });
-        let input = LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
+        let input =
+            LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
         let journey = Extension { node: Arc::new(JourneyNode::try_new(report.spec.clone(), input)?) };
         let credits = report.spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
         let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
@@ -156,8 +159,7 @@ impl Report {
         };
         let metric = required("metric")?;
         let dimension = required("dimension")?;
-        let spec =
-            JourneySpec { models, container, lookback_us, multi_valued: is_multi_valued(&dimension), anchored };
+        let spec = JourneySpec { models, container, lookback_us, multi_valued: is_multi_valued(&dimension), anchored };
         Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, spec })
     }
 
@@ -225,7 +227,9 @@ fn instant(text: &str, zone: &str) -> Result<ScalarValue> {
         from_local(clock()?.and_utc().timestamp_micros(), zone)
     };
     let micros = zoned().or_else(local).ok_or_else(|| {
-        Error::query(format!("{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"))
+        Error::query(format!(
+            "{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"
+        ))
     })?;
     Ok(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
 }
@@ -323,7 +327,11 @@ fn plan_error<T>(message: String) -> PlanResult<T> {
 }
 
 impl RelationPlanner for ReportPlanner {
-    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> PlanResult<RelationPlanning> {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> PlanResult<RelationPlanning> {
         let TableFactor::Table { name, alias, args: Some(args), .. } = &relation else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };

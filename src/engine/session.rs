@@ -195,7 +195,6 @@ impl Engine {
         }
         Ok(view)
     }
-
 }
 
 fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
@@ -237,11 +236,14 @@ async fn versions_as_of(lake: &Lake, as_of: &str) -> Result<HashMap<String, u64>
 
 fn parse_time(text: &str) -> Result<DateTime<Utc>> {
     let naive = |format: &str| chrono::NaiveDateTime::parse_from_str(text, format).map(|t| t.and_utc());
-    let day = || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|d| d.and_time(chrono::NaiveTime::MIN).and_utc());
+    let day =
+        || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|d| d.and_time(chrono::NaiveTime::MIN).and_utc());
     DateTime::parse_from_rfc3339(text)
         .map(|t| t.with_timezone(&Utc))
         .or_else(|_| naive("%Y-%m-%d %H:%M:%S%.f"))
         .or_else(|_| naive("%Y-%m-%dT%H:%M:%S%.f"))
         .or_else(|_| day())
-        .map_err(|_| Error::usage(format!("{text} is neither a rebuild's number nor a time such as 2026-09-01T12:00:00Z")))
+        .map_err(|_| {
+            Error::usage(format!("{text} is neither a rebuild's number nor a time such as 2026-09-01T12:00:00Z"))
+        })
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{TableProvider, view::ViewTable};
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
-use datafusion::datasource::provider_as_source;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::hits::HitsTable;
@@ -21,8 +21,18 @@ use crate::{Error, Result};
 
 /// Tables that every lake has, with or without rows.
 pub const TABLES: &[&str] = &[
-    "events", "files", "hits", "join_report", "offline", "rebuilds", "rejects", "snapshots", "sources", "suites",
-    "visitors", "visits",
+    "events",
+    "files",
+    "hits",
+    "join_report",
+    "offline",
+    "rebuilds",
+    "rejects",
+    "snapshots",
+    "sources",
+    "suites",
+    "visitors",
+    "visits",
 ];
 
 /// Integrated offline rows: the part of `events` that a rebuild writes.
@@ -46,14 +56,7 @@ pub struct LakeView {
 impl LakeView {
     /// The newest versions, or those of `pinned`; with `suite`, only that suite's rows.
     pub fn new(lake: Lake, suite: Option<String>, pinned: Option<HashMap<String, u64>>) -> Self {
-        Self {
-            lake,
-            suite,
-            pinned,
-            snapshots: Mutex::default(),
-            suites: OnceCell::new(),
-            events: OnceCell::new(),
-        }
+        Self { lake, suite, pinned, snapshots: Mutex::default(), suites: OnceCell::new(), events: OnceCell::new() }
     }
 
     /// The suite that was chosen, or the only one of the lake; an error that lists them otherwise.
@@ -61,9 +64,10 @@ impl LakeView {
         let suites = self.suites.get().map(Vec::as_slice).unwrap_or_default();
         let names = || suites.iter().map(|s| s.suite.as_str()).collect::<Vec<_>>().join(", ");
         match (&self.suite, suites) {
-            (Some(name), _) => suites.iter().find(|s| &s.suite == name).ok_or_else(|| {
-                Error::configuration(format!("suite {name} does not exist; the lake has: {}", names()))
-            }),
+            (Some(name), _) => suites
+                .iter()
+                .find(|s| &s.suite == name)
+                .ok_or_else(|| Error::configuration(format!("suite {name} does not exist; the lake has: {}", names()))),
             (None, [only]) => Ok(only),
             (None, []) => Err(Error::configuration("the lake has no suite; make one with: rejoin suite create RSID")),
             (None, _) => Err(Error::configuration(format!(
@@ -75,7 +79,10 @@ impl LakeView {
 
     /// The suites; loads them once.
     pub async fn suites(&self) -> Result<&[Suite]> {
-        self.suites.get_or_try_init(|| async { Ok(Registry::<Suite>::read(&self.lake).await?.rows) }).await.map(Vec::as_slice)
+        self.suites
+            .get_or_try_init(|| async { Ok(Registry::<Suite>::read(&self.lake).await?.rows) })
+            .await
+            .map(Vec::as_slice)
     }
 
     /// The plan of `events`, when [`Self::load_events`] has run.
@@ -159,7 +166,9 @@ impl LakeView {
     /// Names of all tables: those every lake has, and lookups.
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let mut names: Vec<String> = TABLES.iter().map(|s| s.to_string()).collect();
-        names.extend(self.lake.table_names().await?.into_iter().filter(|n| n != INTEGRATED && !TABLES.contains(&n.as_str())));
+        names.extend(
+            self.lake.table_names().await?.into_iter().filter(|n| n != INTEGRATED && !TABLES.contains(&n.as_str())),
+        );
         names.sort();
         Ok(names)
     }
@@ -171,23 +180,71 @@ pub fn full_schema(name: &str, stored: &Schema) -> SchemaRef {
     let mut fields = match name {
         "hits" => {
             let mut fields = keys(&[
-                "suite", "visitor_key", "visitor_id", "visit_num", "visit_start", "visit_id", "hit_time", "hit_seq",
-                "hit_source", "exclude_hit", "transaction_id", "customer_id", "file", "persisted",
+                "suite",
+                "visitor_key",
+                "visitor_id",
+                "visit_num",
+                "visit_start",
+                "visit_id",
+                "hit_time",
+                "hit_seq",
+                "hit_source",
+                "exclude_hit",
+                "transaction_id",
+                "customer_id",
+                "file",
+                "persisted",
             ]);
             fields.push(columns::metric("page_views"));
             fields
         }
         "offline" => keys(&[
-            "suite", "visitor_key", "visitor_id", "hit_time", "hit_seq", "hit_source", "source", "kind", "file", "row",
-            "received", "record_local", "has_time", "record_time", "transaction_id", "customer_id",
+            "suite",
+            "visitor_key",
+            "visitor_id",
+            "hit_time",
+            "hit_seq",
+            "hit_source",
+            "source",
+            "kind",
+            "file",
+            "row",
+            "received",
+            "record_local",
+            "has_time",
+            "record_time",
+            "transaction_id",
+            "customer_id",
         ]),
         "snapshots" => keys(&[
-            "suite", "transaction_id", "visitor_key", "visitor_id", "visit_num", "visit_start", "hit_time", "hit_seq", "file",
+            "suite",
+            "transaction_id",
+            "visitor_key",
+            "visitor_id",
+            "visit_num",
+            "visit_start",
+            "hit_time",
+            "hit_seq",
+            "file",
         ]),
         INTEGRATED => keys(&[
-            "suite", "visitor_key", "visitor_id", "event_id", "hit_time", "hit_seq", "hit_source", "row_kind",
-            "match_status", "transaction_id", "customer_id", "snapshot_time", "snapshot_seq", "record_time", "source",
-            "file", "row",
+            "suite",
+            "visitor_key",
+            "visitor_id",
+            "event_id",
+            "hit_time",
+            "hit_seq",
+            "hit_source",
+            "row_kind",
+            "match_status",
+            "transaction_id",
+            "customer_id",
+            "snapshot_time",
+            "snapshot_seq",
+            "record_time",
+            "source",
+            "file",
+            "row",
         ]),
         "rejects" => {
             let mut fields = keys(&["suite", "source", "file"]);

@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, Int64Builder, RecordBatch, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, Int64Array, Int64Builder, RecordBatch, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -228,9 +229,9 @@ struct State {
 impl State {
     fn fill(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let column = |name: &str| -> Result<&ArrayRef> {
-            batch.column_by_name(name).ok_or_else(|| {
-                datafusion::error::DataFusionError::Internal(format!("visits need the column {name}"))
-            })
+            batch
+                .column_by_name(name)
+                .ok_or_else(|| datafusion::error::DataFusionError::Internal(format!("visits need the column {name}")))
         };
         let keys = column(VISITOR_KEY)?.as_primitive::<Int64Type>();
         let ids = column(VISITOR_ID)?.as_string::<i32>();

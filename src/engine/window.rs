@@ -13,9 +13,7 @@ use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::expr_fn::when;
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF, cast, lit,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF, cast, lit};
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
 use super::report::touch_of;
@@ -35,7 +33,8 @@ impl AnalyzerRule for GiveWindows {
                 let input_schema = window.input.schema().clone();
                 let mut builder = LogicalPlanBuilder::from(window.input.as_ref().clone());
                 // other functions keep their own window; ours may be ordered more exactly
-                let (ours, others): (Vec<Expr>, Vec<Expr>) = window.window_expr.into_iter().partition(|e| call(e).is_some());
+                let (ours, others): (Vec<Expr>, Vec<Expr>) =
+                    window.window_expr.into_iter().partition(|e| call(e).is_some());
                 if !others.is_empty() {
                     builder = builder.window(others)?;
                 }
@@ -102,8 +101,11 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
         return error("FILTER and DISTINCT are not supported".into());
     }
     let exists = |name: &str| schema.has_column_with_unqualified_name(name);
-    let by = |name: &str| Expr::Column(Column::from(schema.qualified_field_with_unqualified_name(name)
-        .unwrap_or_else(|_| schema.qualified_field(0))));
+    let by = |name: &str| {
+        Expr::Column(Column::from(
+            schema.qualified_field_with_unqualified_name(name).unwrap_or_else(|_| schema.qualified_field(0)),
+        ))
+    };
     let is = |expr: &Expr, name: &str| matches!(expr, Expr::Column(c) if c.name == name);
 
     // a row without visitor or visit neither gives nor takes; nor does an offline row in a visit
@@ -113,7 +115,8 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     match (container, rest) {
         (Container::Visit, [source]) => {
             let offline = [5, 7, 8, 9].map(|n: i64| lit(n)).to_vec();
-            takes_part = takes_part.and(cast(source.clone(), DataType::Int64).in_list(offline, true));
+            let online = cast(source.clone(), DataType::Int64).in_list(offline, true);
+            takes_part = takes_part.and(source.clone().is_null().or(online));
         }
         (Container::Visitor, [Expr::Literal(value, _)]) => {
             let text = match value.cast_to(&DataType::Utf8) {

@@ -7,14 +7,16 @@ use arrow::array::{Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, Duration, LocalResult, TimeZone};
 use chrono_tz::Tz;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{ScalarUDF, Signature, TypeSignature, Volatility};
 
-use super::rows::function;
+use super::rows::function_of;
 use crate::columns::timestamp;
 
 pub(super) fn udf() -> ScalarUDF {
-    let arguments = vec![DataType::Timestamp(TimeUnit::Microsecond, None), DataType::Utf8];
-    function("from_local", arguments, timestamp(), |rows| {
+    // a wall clock's time comes as a timestamp without a zone, or from the lake under the type of an instant
+    let clocks = [DataType::Timestamp(TimeUnit::Microsecond, None), timestamp()];
+    let exact = clocks.map(|clock| TypeSignature::Exact(vec![clock, DataType::Utf8]));
+    function_of("from_local", Signature::one_of(exact.to_vec(), Volatility::Immutable), timestamp(), |rows| {
         let (times, zones) = (rows.micros(0)?, rows.text(1)?);
         let mut zone_of = super::local_time::Zones::default();
         let mut instants = Vec::with_capacity(rows.len);
@@ -36,7 +38,8 @@ pub fn from_local(wall_clock: i64, zone: Tz) -> Option<i64> {
         LocalResult::None => {
             // no clock jumps by more than a day
             let before = naive - Duration::days(1);
-            let offset = before.and_utc().timestamp_micros() - zone.from_local_datetime(&before).earliest()?.timestamp_micros();
+            let offset =
+                before.and_utc().timestamp_micros() - zone.from_local_datetime(&before).earliest()?.timestamp_micros();
             Some(wall_clock - offset)
         }
     }
@@ -48,7 +51,9 @@ mod tests {
 
     #[test]
     fn daylight_saving() {
-        let micros = |text: &str| chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").map(|t| t.and_utc().timestamp_micros());
+        let micros = |text: &str| {
+            chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").map(|t| t.and_utc().timestamp_micros())
+        };
         let utc = |text| micros(text).ok().and_then(|t| from_local(t, chrono_tz::Europe::Berlin));
         assert_eq!(utc("2026-03-29 01:59"), micros("2026-03-29 00:59").ok());
         assert_eq!(utc("2026-03-29 02:30"), micros("2026-03-29 01:30").ok());

@@ -4,12 +4,12 @@
 
 mod days_after;
 pub mod documentation;
-//mod event;
+mod event;
 mod from_local;
 mod is_placeholder;
-//mod list_values;
+mod list_values;
 mod local_time;
-//mod products;
+mod products;
 pub mod register;
 mod rows;
 mod snapshot_holds;

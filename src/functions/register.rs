@@ -16,12 +16,12 @@ pub type ZoneOfSuite = Arc<dyn Fn() -> Result<String> + Send + Sync>;
 pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     for udf in [
         super::days_after::udf(),
-        //super::event::udf(),
+        super::event::udf(),
         super::from_local::udf(),
         super::is_placeholder::udf(),
-        //super::list_values::udf(),
+        super::list_values::udf(),
         super::local_time::udf(suite_zone),
-        //super::products::udf(),
+        super::products::udf(),
         super::snapshot_holds::udf(),
         super::transaction_ids::udf(),
         super::visitor_key::udf(),

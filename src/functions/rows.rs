@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray, TimestampMicrosecondAr
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility, create_udf};
 
 /// The arguments of one call as arrays of one length.
 pub struct Rows {
@@ -50,6 +50,17 @@ pub fn function(
     body: impl Fn(&Rows) -> Result<ArrayRef> + Send + Sync + 'static,
 ) -> ScalarUDF {
     create_udf(name, arguments, returns, Volatility::Immutable, Arc::new(move |values| evaluate(values, &body)))
+}
+
+/// A scalar function of several signatures.
+pub fn function_of(
+    name: &str,
+    signature: Signature,
+    returns: DataType,
+    body: impl Fn(&Rows) -> Result<ArrayRef> + Send + Sync + 'static,
+) -> ScalarUDF {
+    let body = Arc::new(move |values: &[ColumnarValue]| evaluate(values, &body));
+    ScalarUDF::new_from_impl(SimpleScalarUDF::new_with_signature(name, signature, returns, body))
 }
 
 /// Runs `body` on the arguments of a call; a call of constants gives a constant.

@@ -48,8 +48,16 @@ pub fn snapshot_holds(dimension: &str, rules: &str, persisted: bool, listed: Opt
 fn feed_snapshot_holds(dimension: &str) -> bool {
     matches!(
         dimension,
-        "tracking_code" | "marketing_channel" | "marketing_channel_detail" | "referring_domain" | "first_hit_ref_domain"
-            | "search_engine" | "search_keyword" | "va_finder_id" | "va_finder_detail" | "days_since_last_purchase"
+        "tracking_code"
+            | "marketing_channel"
+            | "marketing_channel_detail"
+            | "referring_domain"
+            | "first_hit_ref_domain"
+            | "search_engine"
+            | "search_keyword"
+            | "va_finder_id"
+            | "va_finder_detail"
+            | "days_since_last_purchase"
             | "days_before_first_purchase"
     ) || dimension.starts_with("mobile")
         || ["evar", "list"].iter().any(|prefix| numbered(dimension, prefix).is_some())

@@ -12,6 +12,8 @@ use crate::columns;
 pub(super) fn udf() -> ScalarUDF {
     function("visitor_key", vec![DataType::Utf8], DataType::Int64, |rows| {
         let ids = rows.text(0)?;
-        Ok(Arc::new((0..rows.len).map(|i| ids.is_valid(i).then(|| columns::visitor_key(ids.value(i)))).collect::<Int64Array>()))
+        Ok(Arc::new(
+            (0..rows.len).map(|i| ids.is_valid(i).then(|| columns::visitor_key(ids.value(i)))).collect::<Int64Array>(),
+        ))
     })
 }

@@ -3,7 +3,6 @@
 //!
 //! The visitor id follows its key so that two visitors with one 64-bit key stay two.
 
-
 use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
 use datafusion::common::{ScalarValue, SplitPoint};
@@ -55,7 +54,6 @@ pub fn partitioning(schema: &Schema) -> Result<Partitioning> {
     let order = LexOrdering::new([key]).expect("one expression is not empty");
     Ok(Partitioning::Range(RangePartitioning::try_new(order, (1..BUCKETS).map(split).collect())?))
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
 //! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
+//! * `suites`, `sources`: what users set, checked before it is stored.
 //!
 //! Invariants: a file holds one bucket; nothing is visible before its commit; a commit that finds another version than
 //! the one it read fails with a conflict and changes nothing.
@@ -16,7 +17,9 @@ pub mod merge;
 pub mod records;
 pub mod registry;
 pub mod scan;
+pub mod sources;
 pub mod store;
+pub mod suites;
 pub mod table;
 pub mod write;
 

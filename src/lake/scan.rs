@@ -81,7 +81,9 @@ impl LakeTable {
         statistics.num_rows = rows.map_or(Precision::Absent, |n| Precision::Exact(n as usize));
         let groups = groups
             .iter()
-            .map(|files| FileGroup::new(files.iter().map(|f| PartitionedFile::new(f.path.to_string(), f.size)).collect()))
+            .map(|files| {
+                FileGroup::new(files.iter().map(|f| PartitionedFile::new(f.path.to_string(), f.size)).collect())
+            })
             .collect();
         let mut config = FileScanConfigBuilder::new(self.lake.store_url(), Arc::new(source))
             .with_file_groups(groups)

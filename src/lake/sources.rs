@@ -3,11 +3,13 @@
 //! In: what the user asks for. Out: the source as stored. An unknown name is an error that names the nearest one and
 //! the command that creates it.
 
+use chrono::SubsecRound;
+
 use super::records::Source;
 use super::suites::{check_name, suite};
 use super::{Lake, Registry};
 use crate::error::did_you_mean;
-use crate::feed::source_columns::{Column, column_of, header_of};
+use crate::feed::source_columns::{SourceColumn, SourceKind, header_of};
 use crate::{Error, Result};
 
 /// What `source create` asks for.
@@ -35,7 +37,9 @@ pub async fn create_source(lake: &Lake, new: &NewSource) -> Result<Source> {
     suite(lake, &new.suite).await?;
     check_name("source name", &new.name)?;
     if new.name == RESERVED_NAME {
-        return Err(Error::configuration(format!("source name {RESERVED_NAME}: offline rows of data feeds have it; choose another")));
+        return Err(Error::configuration(format!(
+            "source name {RESERVED_NAME}: offline rows of data feeds have it; choose another"
+        )));
     }
     let source = Source {
         id: String::new(),
@@ -46,7 +50,8 @@ pub async fn create_source(lake: &Lake, new: &NewSource) -> Result<Source> {
         dimensions: template_columns(&new.dimensions, false)?,
         on_error: new.on_error.clone(),
         status: "active".into(),
-        created: Some(crate::clock::now()),
+        // as exact as the lake keeps it
+        created: Some(crate::clock::now().trunc_subsecs(6)),
     };
     Registry::<Source>::update(lake, |sources| {
         if sources.iter().any(|s| s.suite == new.suite && s.source == new.name) {
@@ -79,7 +84,7 @@ pub async fn source(lake: &Lake, suite: &str, name: &str) -> Result<Source> {
     known.iter().find(|s| s.source == name || s.id == name).cloned().ok_or_else(|| {
         let hint = did_you_mean(name, known.iter().map(|s| s.source.as_str()));
         Error::configuration(format!(
-            "suite {suite} has no source {name}{hint} Create it with: rejoin source create {suite} {name} --kind summary|transaction|customer"
+            "suite {suite} has no source {name} (create it with: rejoin source create {suite} {name} --kind summary|transaction|customer){hint}"
         ))
     })
 }
@@ -135,11 +140,7 @@ fn free_id(sources: &[Source], suite: &str, name: &str) -> String {
 fn template_columns(names: &[String], metrics: bool) -> Result<String> {
     let mut columns: Vec<String> = vec![];
     for name in names.iter().map(|n| n.trim()).filter(|n| !n.is_empty()) {
-        let found = column_of(name)?;
-        let (column, is_metric) = match found {
-            Column::Metric(column) => (column, true),
-            Column::Dimension(column) => (column, false),
-        };
+        let (column, is_metric) = column_of(name)?;
         if is_metric != metrics {
             let (is, flag) = if is_metric { ("metric", "--metrics") } else { ("dimension", "--dimensions") };
             return Err(Error::configuration(format!("{name} is a {is}; give it with {flag}")));
@@ -149,4 +150,92 @@ fn template_columns(names: &[String], metrics: bool) -> Result<String> {
         }
     }
     Ok(columns.join(","))
+}
+
+/// The column that a column's name or a header stands for, and whether it is a metric.
+fn column_of(name: &str) -> Result<(String, bool)> {
+    let header = header_of(&name.to_ascii_lowercase()).unwrap_or_else(|| name.to_string());
+    let column = SourceColumn::of_header(&header).map_err(Error::configuration)?;
+    match column.kind {
+        SourceKind::Metric => Ok((column.name, true)),
+        SourceKind::Dimension => Ok((column.name, false)),
+        _ => {
+            Err(Error::configuration(format!("{name}: date and ID are in every template of their kind; leave it out")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::suites::{SuiteChanges, create_suite};
+    use super::*;
+    use crate::ErrorKind;
+
+    fn leads() -> NewSource {
+        NewSource {
+            suite: "acme".into(),
+            name: "leads".into(),
+            kind: "transaction".into(),
+            metrics: vec!["event10".into(), "Price".into()],
+            dimensions: vec!["Evar 5".into(), "tracking_code".into(), "evar5".into()],
+            on_error: "skip".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_is_created_once_switched_and_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+        let no_suite = create_source(&lake, &leads()).await.unwrap_err();
+        assert_eq!(no_suite.kind(), ErrorKind::Configuration);
+        create_suite(&lake, "acme", &SuiteChanges::default()).await.unwrap();
+        let created = create_source(&lake, &leads()).await.unwrap();
+        assert_eq!(created.id.len(), "acme_".len() + 10);
+        assert!(created.id["acme_".len()..].bytes().all(|b| b.is_ascii_digit()));
+        assert_eq!(create_source(&lake, &leads()).await.unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(source(&lake, "acme", &created.id).await.unwrap(), created);
+        let near = source(&lake, "acme", "lead").await.unwrap_err().to_string();
+        assert!(near.contains("did you mean leads?"), "{near}");
+        assert_eq!(set_status(&lake, "acme", "leads", "inactive").await.unwrap().status, "inactive");
+        assert_eq!(sources(&lake, None).await.unwrap()[0].status, "inactive");
+        let reserved = NewSource { name: RESERVED_NAME.into(), ..leads() };
+        assert_eq!(create_source(&lake, &reserved).await.unwrap_err().kind(), ErrorKind::Configuration);
+    }
+
+    #[test]
+    fn ids_follow_from_the_name_and_are_unique() {
+        assert_eq!(free_id(&[], "acme", "leads"), free_id(&[], "acme", "leads"));
+        assert_ne!(free_id(&[], "acme", "leads"), free_id(&[], "acme", "returns"));
+    }
+
+    #[test]
+    fn a_template_has_the_headers_of_its_columns() {
+        let new = leads();
+        let source = Source {
+            id: "acme_0123456789".into(),
+            suite: new.suite,
+            source: new.name,
+            kind: new.kind,
+            metrics: template_columns(&new.metrics, true).unwrap(),
+            dimensions: template_columns(&new.dimensions, false).unwrap(),
+            on_error: new.on_error,
+            status: "active".into(),
+            created: None,
+        };
+        assert_eq!((source.metrics.as_str(), source.dimensions.as_str()), ("event10,revenue", "evar5,tracking_code"));
+        let text = template(&source);
+        assert_eq!(text.lines().last(), Some("Date\ttransactionID\tEvar 5\tTracking Code\tEvent 10\tPrice"));
+        assert!(text.lines().rev().skip(1).all(|l| l.starts_with("# ")));
+    }
+
+    #[test]
+    fn a_wrong_column_is_named() {
+        let wrong = |name: &str, metrics| template_columns(&[name.to_string()], metrics).unwrap_err().to_string();
+        assert!(wrong("order", true).contains("did you mean orders?"));
+        assert!(wrong("revenue", false).contains("--metrics"));
+        assert!(wrong("evar251", false).contains("no column"), "{}", wrong("evar251", false));
+        assert!(wrong("Date", false).contains("leave it out"));
+    }
 }

@@ -71,17 +71,25 @@ impl Lake {
     pub(super) fn delta_table(&self, table: &str) -> Result<DeltaTable> {
         let url = self.table_url(table)?;
         if url.scheme() == "file" {
-            let builder = DeltaTableBuilder::from_url(url.clone()).and_then(|b| b.with_storage_backend(self.store.clone(), url).build());
+            let builder = DeltaTableBuilder::from_url(url.clone())
+                .and_then(|b| b.with_storage_backend(self.store.clone(), url).build());
             return builder.map_err(super::table::delta_error);
         }
-        let log = logstore_with(self.store.clone(), &url, StorageConfig::default()).map_err(super::table::delta_error)?;
+        let log =
+            logstore_with(self.store.clone(), &url, StorageConfig::default()).map_err(super::table::delta_error)?;
         Ok(DeltaTable::new(log))
     }
 
     /// True when the table has a log.
     pub(super) async fn has_table(&self, table: &str) -> Result<bool> {
         let log = self.file_path(table, "_delta_log")?;
-        Ok(self.store.list_with_delimiter(Some(&log)).await?.objects.iter().any(|o| o.location.as_ref().ends_with(".json")))
+        Ok(self
+            .store
+            .list_with_delimiter(Some(&log))
+            .await?
+            .objects
+            .iter()
+            .any(|o| o.location.as_ref().ends_with(".json")))
     }
 
     /// Names of the tables that exist in the lake.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::SubsecRound;
+
 use super::records::Suite;
 use super::{Lake, Registry};
 use crate::columns::{KEYS, numbered};
@@ -47,6 +49,8 @@ pub struct SuiteChanges {
 pub async fn create_suite(lake: &Lake, suite: &str, changes: &SuiteChanges) -> Result<Suite> {
     check_name("report suite id", suite)?;
     let mut new = Suite::new(suite);
+    // as exact as the lake keeps it
+    new.created = new.created.map(|t| t.trunc_subsecs(6));
     changes.apply(&mut new)?;
     Registry::<Suite>::update(lake, |suites| {
         if suites.iter().any(|s| s.suite == suite) {
@@ -90,7 +94,7 @@ pub async fn suite(lake: &Lake, name: &str) -> Result<Suite> {
 pub fn find<'a>(suites: &'a [Suite], name: &str) -> Result<&'a Suite> {
     suites.iter().find(|s| s.suite == name).ok_or_else(|| {
         let hint = did_you_mean(name, suites.iter().map(|s| s.suite.as_str()));
-        Error::configuration(format!("there is no suite {name}{hint} Create it with: rejoin suite create {name}"))
+        Error::configuration(format!("there is no suite {name} (create it with: rejoin suite create {name}){hint}"))
     })
 }
 
@@ -198,7 +202,8 @@ fn rename(names: &mut BTreeMap<String, String>, column: &str, name: &str) -> Res
     if is_column(&name.to_lowercase()) {
         return Err(Error::configuration(format!("friendly name {name}: a column has this name; choose another")));
     }
-    let same = |(other, used): &(&String, &String)| other.as_str() != column && used.to_lowercase() == name.to_lowercase();
+    let same =
+        |(other, used): &(&String, &String)| other.as_str() != column && used.to_lowercase() == name.to_lowercase();
     if let Some((other, _)) = names.iter().find(same) {
         return Err(Error::configuration(format!("friendly name {name}: {other} has it already; choose another")));
     }
@@ -214,9 +219,30 @@ fn can_have_a_name(column: &str) -> bool {
 
 /// Columns that every suite may have, besides the numbered ones.
 const NAMED_COLUMNS: &[&str] = &[
-    "page_name", "page_url", "tracking_code", "category", "product", "marketing_channel", "marketing_channel_detail",
-    "referring_domain", "search_engine", "search_keyword", "geo_country", "zip", "state", "occurrences", "page_views",
-    "orders", "units", "revenue", "product_views", "carts", "cart_views", "cart_adds", "cart_removes", "checkouts",
+    "page_name",
+    "page_url",
+    "tracking_code",
+    "category",
+    "product",
+    "marketing_channel",
+    "marketing_channel_detail",
+    "referring_domain",
+    "search_engine",
+    "search_keyword",
+    "geo_country",
+    "zip",
+    "state",
+    "occurrences",
+    "page_views",
+    "orders",
+    "units",
+    "revenue",
+    "product_views",
+    "carts",
+    "cart_views",
+    "cart_adds",
+    "cart_removes",
+    "checkouts",
     "clickthroughs",
 ];
 
@@ -230,7 +256,8 @@ fn time_zone(name: &str) -> Result<String> {
     // stored in the spelling of the database
     known().find(|z| z.eq_ignore_ascii_case(name)).map(str::to_string).ok_or_else(|| {
         // people type the city
-        let city = known().find(|z| z.rsplit('/').next().is_some_and(|c| c.eq_ignore_ascii_case(&name.replace(' ', "_"))));
+        let city =
+            known().find(|z| z.rsplit('/').next().is_some_and(|c| c.eq_ignore_ascii_case(&name.replace(' ', "_"))));
         let hint = city.map_or_else(|| did_you_mean(name, known()), |z| format!("; did you mean {z}?"));
         Error::configuration(format!("time zone {name:?}: not an IANA name such as Europe/Berlin{hint}"))
     })

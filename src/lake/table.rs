@@ -222,7 +222,8 @@ fn remove_action(file: &DataFile) -> Remove {
 }
 
 fn refuse_features(name: &str, protocol: &deltalake_core::kernel::Protocol) -> Result<()> {
-    let unreadable: Vec<String> = protocol.reader_features().unwrap_or_default().iter().map(|f| f.to_string()).collect();
+    let unreadable: Vec<String> =
+        protocol.reader_features().unwrap_or_default().iter().map(|f| f.to_string()).collect();
     if unreadable.is_empty() {
         return Ok(());
     }

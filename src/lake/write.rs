@@ -14,10 +14,10 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -29,9 +29,9 @@ use parquet::schema::types::ColumnPath;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use super::Lake;
 use super::layout::{self, ORDER, TAG_BUCKET};
 use super::table::NewFile;
-use super::Lake;
 use crate::columns::{FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
@@ -130,10 +130,11 @@ pub fn sort_context(memory_bytes: usize) -> Result<Arc<TaskContext>> {
 
 /// How files of `table` are encoded: statistics where a reader prunes, none on a thousand other columns.
 pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<WriterProperties> {
-    let sorting = ORDER
-        .iter()
-        .filter_map(|name| schema.index_of(name).ok())
-        .map(|i| SortingColumn { column_idx: i as i32, descending: false, nulls_first: false });
+    let sorting = ORDER.iter().filter_map(|name| schema.index_of(name).ok()).map(|i| SortingColumn {
+        column_idx: i as i32,
+        descending: false,
+        nulls_first: false,
+    });
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("rejoin ", env!("CARGO_PKG_VERSION")).to_string())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
@@ -192,10 +193,8 @@ async fn write_sorted(
     let keep: Vec<usize> =
         (0..used.len()).filter(|&i| used[i] || ORDER.contains(&schema.field(i).name().as_str())).collect();
     let file_schema = Arc::new(schema.project(&keep)?);
-    let mut written = Written {
-        columns: file_schema.fields().iter().map(|f| f.as_ref().clone()).collect(),
-        ..Default::default()
-    };
+    let mut written =
+        Written { columns: file_schema.fields().iter().map(|f| f.as_ref().clone()).collect(), ..Default::default() };
     let mut open: Option<OpenFile> = None;
     let result = async {
         let mut next = Some(first);

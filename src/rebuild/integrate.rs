@@ -78,16 +78,15 @@ pub async fn rebuild(
     let offline = Snapshot::open(lake, "offline", None).await?;
     let hits_schema = full_schema("hits", &hits.schema);
     let held = Columns::default().with_table("hits", &hits_schema).filter_dimensions(snapshot_can_hold);
-    let held = Table::write(&engine, &settings, "snapshots", &[("snapshots", held.expand(SNAPSHOTS_SQL)?)], progress).await?;
+    let held =
+        Table::write(&engine, &settings, "snapshots", &[("snapshots", held.expand(SNAPSHOTS_SQL)?)], progress).await?;
     let snapshots = held.commit(lake).await?;
 
     let columns = Columns::default()
         .with_table("offline", &full_schema("offline", &offline.schema))
         .with_table("snapshots", &full_schema("snapshots", &snapshots.snapshot.schema));
-    let queries = INTEGRATE_SQL
-        .iter()
-        .map(|(name, sql)| Ok((*name, columns.expand(sql)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let queries =
+        INTEGRATE_SQL.iter().map(|(name, sql)| Ok((*name, columns.expand(sql)?))).collect::<Result<Vec<_>>>()?;
     let integrated = Table::write(&engine, &settings, INTEGRATED, &queries, progress).await?.commit(lake).await?;
 
     progress("join report");

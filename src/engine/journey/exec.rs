@@ -32,7 +32,8 @@ use super::node::describe;
 use crate::attribution::{
     Attributor, Container, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach,
 };
-use crate::columns::LIST_SEPARATOR;
+use crate::columns::{sequence, timestamp};
+use crate::feed::caret::list_values;
 use crate::lake::layout;
 
 /// Credit per item of all visitors of a partition.
@@ -120,11 +121,11 @@ impl ExecutionPlan for JourneyExec {
         let reservation = MemoryConsumer::new(format!("Journey[{partition}]")).register(context.memory_pool());
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let count = |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
-        let mut walk = Walk::new(self.spec.clone(), reservation, Counts {
-            rows: count("input_rows"),
-            visitors: count("visitors"),
-            conversions: count("conversions"),
-        });
+        let mut walk = Walk::new(
+            self.spec.clone(),
+            reservation,
+            Counts { rows: count("input_rows"), visitors: count("visitors"), conversions: count("conversions") },
+        );
         let result = async move {
             while let Some(batch) = input.try_next().await? {
                 let _timer = baseline.elapsed_compute().timer();
@@ -238,11 +239,8 @@ impl Walk {
         };
         if rows.item.is_valid(row) {
             let text = rows.item.value(row);
-            if self.multi && text.contains(LIST_SEPARATOR) {
-                let mut items: Vec<u32> = vec![];
-                for value in text.split(LIST_SEPARATOR).filter(|v| !v.is_empty()) {
-                    items.push(self.item(value));
-                }
+            if self.multi {
+                let items: Vec<u32> = list_values(text).map(|value| self.item(&value)).collect();
                 self.journey.touch_all(position, time, visit, items);
             } else {
                 let item = self.item(text);
@@ -314,7 +312,17 @@ impl Walk {
     fn finish(mut self) -> Result<RecordBatch> {
         self.close_visitor();
         if self.spec.needs_all_visitors() {
-            let credits = Game::new(&self.paths).credits();
+            // numbered by name, so that sampling does not depend on the order in which items were met
+            let mut names: Vec<(&String, u32)> = self.items.iter().map(|(name, item)| (name, *item)).collect();
+            names.sort_unstable();
+            let mut rank = vec![0; names.len()];
+            for (place, (_, item)) in (0u32..).zip(&names) {
+                rank[*item as usize] = place;
+            }
+            let mut paths = PathCounts::new();
+            paths.merge(&self.paths, |item| rank[item as usize]);
+            let mut credits = ItemCredits::new();
+            credits.merge(&Game::new(&paths).credits(), |place| names[place as usize].1);
             for (attributor, slot) in &mut self.models {
                 if attributor.is_none() {
                     *slot = credits.clone();
@@ -366,34 +374,35 @@ impl Rows {
             let found = batch.column_by_name(name).cloned();
             found.ok_or_else(|| DataFusionError::Internal(format!("a journey needs the column {name}")))
         };
-        let text = |name| -> Result<StringArray> { Ok(cast(&column(name)?, &DataType::Utf8)?.as_string::<i32>().clone()) };
-        let micros = |name| -> Result<_> { Ok(column(name)?.as_primitive::<TimestampMicrosecondType>().clone()) };
+        // a cast to the type that a column already has costs nothing
+        let typed = |name: &str, data_type: DataType| Ok::<_, DataFusionError>(cast(&column(name)?, &data_type)?);
+        let text = |name| Ok::<_, DataFusionError>(typed(name, DataType::Utf8)?.as_string::<i32>().clone());
+        let integers =
+            |name| Ok::<_, DataFusionError>(typed(name, DataType::Int64)?.as_primitive::<Int64Type>().clone());
+        let sequences =
+            |name| Ok::<_, DataFusionError>(typed(name, sequence())?.as_primitive::<Decimal128Type>().clone());
+        let micros = |name| {
+            Ok::<_, DataFusionError>(typed(name, timestamp())?.as_primitive::<TimestampMicrosecondType>().clone())
+        };
         let id = text("visitor_id")?;
         if id.null_count() > 0 {
             return Err(DataFusionError::Internal("a journey needs rows that have a visitor".into()));
         }
         Ok(Self {
-            key: column("visitor_key")?.as_primitive::<Int64Type>().clone(),
+            key: integers("visitor_key")?,
             id,
             time: micros("hit_time")?.values().to_vec(),
-            seq: column("hit_seq")?.as_primitive::<Decimal128Type>().clone(),
+            seq: sequences("hit_seq")?,
             item: text("item")?,
-            value: column("value")?.as_primitive::<Float64Type>().clone(),
+            value: typed("value", DataType::Float64)?.as_primitive::<Float64Type>().clone(),
             visit: match spec.container {
                 Container::Visitor => None,
-                Container::Visit => Some((
-                    column("visit_num")?.as_primitive::<Int64Type>().clone(),
-                    micros("visit_start")?.values().to_vec(),
-                )),
+                Container::Visit => Some((integers("visit_num")?, micros("visit_start")?.values().to_vec())),
             },
             anchor: match spec.anchored {
                 false => None,
-                true => Some((
-                    micros("anchor_time")?,
-                    column("anchor_seq")?.as_primitive::<Decimal128Type>().clone(),
-                )),
+                true => Some((micros("anchor_time")?, sequences("anchor_seq")?)),
             },
         })
     }
 }
-

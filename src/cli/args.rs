@@ -1,0 +1,445 @@
+//! What was typed: the command line as clap reads it, with its help. What it means is decided in `settings`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::format::Format;
+
+const ABOUT: &str = "Ties offline events to online visitors, on your own Parquet, in SQL.";
+
+// clap has no headings for subcommands, so the overview is written by hand; a test holds it complete
+const OVERVIEW: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Start here:
+  demo         Make sample data, load it, and show what offline events add
+  sample       Write only the sample's input files
+  doctor       Check the lake, the settings and the versions
+
+Set up:
+  suite        Report suites and their settings
+  source       Data sources, the named inlets of offline records
+
+Load and integrate:
+  ingest       Load data feeds, data source files, and any other clickstream
+  remove       Take a loaded file out again
+  rebuild      Tie offline records to online visitors, where something is new
+  status       Suites and sources, and what waits for a rebuild
+  log          The file log: every file that was offered, and its rejected rows
+
+Ask:
+  query        Run SQL, print or save the result
+  shell        Interactive SQL
+  functions    The manual of the SQL functions
+
+  completions  Shell completion
+  help         Help for a command: rejoin help ingest
+
+{options}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  rejoin demo
+  rejoin suite create acme --time-zone Europe/Berlin
+  rejoin source create acme leads --kind transaction --metrics event10
+  rejoin ingest feeds/ leads/ && rejoin rebuild
+  rejoin query \"SELECT item, credit FROM participation('orders', 'tracking_code') ORDER BY 2 DESC\"
+
+Exit codes: 0 ok, 2 usage, 3 configuration, 4 a whole input refused, 5 conflict,
+6 store or server unavailable, 7 query failed, 70 a bug.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "rejoin", version, about = ABOUT, help_template = OVERVIEW, after_help = EXAMPLES)]
+#[command(max_term_width = 100, subcommand_value_name = "COMMAND", propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: GlobalArguments,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command, before or after its name.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArguments {
+    /// The lake: a folder, file:// or s3://bucket/prefix [env: REJOIN_LAKE] [default: ./lake]
+    #[arg(long, global = true, value_name = "URL")]
+    pub lake: Option<String>,
+    /// Report suite to work on
+    #[arg(long, global = true, value_name = "RSID")]
+    pub suite: Option<String>,
+    /// Worker threads [default: one a core]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Memory for sorting and queries, e.g. 512MB [env: REJOIN_MEMORY] [default: 1GiB]
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Report as one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make sample data, load it, and show what offline events add
+    Demo(DemoArguments),
+    /// Write a sample delivery and data source files; the same bytes for the same seed
+    Sample(SampleArguments),
+    /// Report suites and their settings
+    #[command(subcommand)]
+    Suite(SuiteCommand),
+    /// Data sources, the named inlets of offline records
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// Load data feeds, data source files, and any other clickstream
+    #[command(after_help = "\
+What each path is, is detected. A data source file NAME.txt loads when NAME.fin is there, a data feed when its
+manifest and all its files are; until then they wait. Loading a file again changes nothing.
+
+Examples:
+  rejoin ingest feeds/
+  rejoin ingest returns_0901.txt --suite acme --source returns
+  rejoin ingest events.parquet --mapping web.toml
+  rejoin ingest new/ --suite acme --source leads --validate")]
+    Ingest(IngestArguments),
+    /// Take a loaded file out again; the next rebuild restates what hung on it
+    #[command(
+        after_help = "Example:\n  rejoin remove returns_0901.txt --suite acme --source returns && rejoin rebuild"
+    )]
+    Remove(RemoveArguments),
+    /// Tie offline records to online visitors, where something is new
+    Rebuild(RebuildArguments),
+    /// Suites and sources, and what waits for a rebuild
+    Status,
+    /// The file log: every file that was offered, newest first
+    #[command(after_help = "Examples:\n  rejoin log --suite acme\n  rejoin log --errors returns_0901.txt")]
+    Log(LogArguments),
+    /// Run SQL, print or save the result
+    #[command(after_help = "\
+Several statements are separated by `;`, each result is printed in turn.
+
+Examples:
+  rejoin query \"SELECT match_status, count(*) FROM events GROUP BY 1\"
+  rejoin query \"SELECT item, credit FROM participation('orders', 'page_name', 'visit') ORDER BY 2 DESC LIMIT 10\"
+  rejoin query -f report.sql --format csv -o report.csv
+  rejoin query \"SELECT count(*) FROM events\" --as-of 12
+  echo 'SELECT 1' | rejoin query -")]
+    Query(QueryArguments),
+    /// Interactive SQL; reads statements from stdin when that is no terminal
+    Shell(ShellArguments),
+    /// The manual of the SQL functions
+    Functions(FunctionsArguments),
+    /// Check the lake, the settings and the versions
+    Doctor,
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  rejoin completions bash > ~/.local/share/bash-completion/completions/rejoin")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Online hits to make
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub hits: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rejoin sample ./sample --hits 1000000 --days 30 --seed 7")]
+pub struct SampleArguments {
+    /// Folder to write to; is created
+    pub dir: PathBuf,
+    /// Online hits
+    #[arg(long, value_name = "N")]
+    pub hits: Option<u64>,
+    /// Days that they spread over
+    #[arg(long, value_name = "D")]
+    pub days: Option<u32>,
+    /// Visitors
+    #[arg(long, value_name = "V")]
+    pub visitors: Option<u64>,
+    /// Seed of everything random
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SuiteCommand {
+    /// Create a report suite
+    #[command(after_help = "\
+Examples:
+  rejoin suite create acme
+  rejoin suite create acme --time-zone Europe/Berlin --currency EUR --expiry 180d --name evar5=Plan")]
+    Create(SuiteArguments),
+    /// Change settings; they hold for all rows from the next rebuild on
+    #[command(after_help = "\
+Examples:
+  rejoin suite set acme --transaction-id off
+  rejoin suite set acme --rules current
+  rejoin suite set acme --name evar5=Plan --name event10='Lead closed'")]
+    Set(SuiteArguments),
+    /// List the suites
+    List,
+    /// Show all settings of a suite
+    Show {
+        /// Report suite id
+        rsid: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SuiteArguments {
+    /// Report suite id: letters, digits, `.`, `_`, `-`, at most 40
+    pub rsid: String,
+    /// Transaction ID recording; switching loses no data
+    #[arg(long, value_name = "on|off")]
+    pub transaction_id: Option<Switch>,
+    /// Life of a transaction ID under classic rules: 90d, 26w, 2y; at most 730 days
+    #[arg(long, value_name = "TIME")]
+    pub expiry: Option<String>,
+    /// What the expiry is counted to: the record's own time, or when its file was received
+    #[arg(long, value_name = "event|received")]
+    pub expiry_basis: Option<ExpiryBasis>,
+    /// Which edition of the integration rules holds
+    #[arg(long, value_name = "classic|current")]
+    pub rules: Option<Rules>,
+    /// IANA time zone of the suite, e.g. Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// Base currency, three letters
+    #[arg(long, value_name = "CODE")]
+    pub currency: Option<String>,
+    /// Minutes without a hit that end a computed visit
+    #[arg(long, value_name = "MINUTES")]
+    pub visit_timeout: Option<i64>,
+    /// Hours of activity that end a computed visit
+    #[arg(long, value_name = "HOURS")]
+    pub visit_hours: Option<i64>,
+    /// Hits that end a computed visit
+    #[arg(long, value_name = "HITS")]
+    pub visit_hits: Option<i64>,
+    /// Customer ids that stand for nobody, besides 0, null and empty; replaces the former list
+    #[arg(long, value_name = "ID,...", value_delimiter = ',')]
+    pub placeholders: Option<Vec<String>>,
+    /// Friendly name of an eVar, prop, list or event; an empty one takes it away
+    #[arg(long, value_name = "COLUMN=NAME")]
+    pub name: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SourceCommand {
+    /// Create a data source
+    #[command(after_help = "\
+Kinds: `transaction` ties records by transaction ID, `customer` by the custom visitor ID, `summary` adds totals only.
+
+Examples:
+  rejoin source create acme leads --kind transaction --metrics event10,revenue --dimensions evar5,tracking_code
+  rejoin source create acme call_centre --kind customer --metrics event20 --dimensions evar7")]
+    Create(SourceArguments),
+    /// Print the header of a data source file, to fill in
+    #[command(after_help = "Example:\n  rejoin source template acme leads > leads_0901.txt")]
+    Template {
+        #[command(flatten)]
+        source: SourceName,
+    },
+    /// List the sources, of all suites or of one
+    List {
+        /// Report suite id
+        rsid: Option<String>,
+    },
+    /// Take no more files; what is loaded stays
+    Deactivate {
+        #[command(flatten)]
+        source: SourceName,
+    },
+    /// Take files again, after a deactivation or a stop by errors
+    Restart {
+        #[command(flatten)]
+        source: SourceName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SourceName {
+    /// Report suite id
+    pub rsid: String,
+    /// Name of the source, or its id
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct SourceArguments {
+    #[command(flatten)]
+    pub source: SourceName,
+    /// How its records are tied
+    #[arg(long, value_name = "summary|transaction|customer")]
+    pub kind: SourceKind,
+    /// Metrics of the template, e.g. revenue,event10
+    #[arg(long, value_name = "M,...", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Dimensions of the template, e.g. evar5,tracking_code
+    #[arg(long, value_name = "D,...", value_delimiter = ',')]
+    pub dimensions: Vec<String>,
+    /// A bad row: skip it and load the others, or stop the source until it is restarted
+    #[arg(long, value_name = "skip|stop", default_value = "skip")]
+    pub on_error: OnError,
+}
+
+#[derive(Debug, Args)]
+pub struct IngestArguments {
+    /// Files and folders (searched recursively)
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Data source that data source files belong to
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// How the columns of any other clickstream map to ours (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Only report what would be loaded and rejected
+    #[arg(long)]
+    pub validate: bool,
+    /// A loaded file of this name with other content is replaced
+    #[arg(long)]
+    pub replace: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveArguments {
+    /// Names of loaded files, as in the file log
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Only files of this data source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RebuildArguments {
+    /// Rebuild everything, stale or not
+    #[arg(long)]
+    pub full: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// Only files of this data source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// At most so many files
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// The rejected rows of this file instead
+    #[arg(long, value_name = "FILE")]
+    pub errors: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// SQL; `-` reads it from stdin
+    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    pub sql: Option<String>,
+    /// Read the SQL from a file
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Write to a file, which appears when it is complete; its ending decides the format
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ShellArguments {
+    /// How to print results
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct FunctionsArguments {
+    /// Only this function, in full
+    pub name: Option<String>,
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+/// Declares a choice whose typed word is the word that the lake stores.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident => $word:literal),* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+        pub enum $name { $(#[value(name = $word)] $variant),* }
+
+        impl $name {
+            /// The word as typed and stored.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+    };
+}
+
+choice! { /// Edition of the integration rules.
+Rules { Classic => "classic", Current => "current" } }
+choice! { /// What the expiry of a transaction ID is counted to.
+ExpiryBasis { Event => "event", Received => "received" } }
+choice! { /// How a source's records are tied.
+SourceKind { Summary => "summary", Transaction => "transaction", Customer => "customer" } }
+choice! { /// What a bad row does.
+OnError { Skip => "skip", Stop => "stop" } }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_overview_names_every_command() {
+        let mut command = Arguments::command();
+        command.build();
+        let help = command.render_help().to_string();
+        for sub in command.get_subcommands() {
+            assert!(help.lines().any(|l| l.trim_start().starts_with(sub.get_name())), "{}\n{help}", sub.get_name());
+        }
+        command.debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in
+            [["rejoin", "--suite", "acme", "status", "--json"], ["rejoin", "--json", "status", "--suite", "acme"]]
+        {
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(arguments.global.suite.as_deref(), Some("acme"));
+            assert!(arguments.global.json);
+        }
+    }
+
+    #[test]
+    fn a_mistyped_command_is_a_usage_error_with_a_suggestion() {
+        let error = Arguments::try_parse_from(["rejoin", "ingst", "x"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("'ingest'"), "{error}");
+    }
+}

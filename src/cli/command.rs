@@ -1,0 +1,50 @@
+//! Which command does what was asked for.
+
+use clap::CommandFactory;
+
+use super::args::{Arguments, Command};
+use super::format::Format;
+use super::output::Output;
+use super::settings::Settings;
+use super::{demo, doctor, functions, ingest, query, rebuild, sample, source, status, suite};
+use crate::Result;
+
+/// As shells have it for a process that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Runs a command; the exit code of one that did not fail. Ctrl-C drops what runs, so that no temporary file stays.
+pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
+    // in the shell Ctrl-C ends a statement, not the shell
+    if let Command::Shell(arguments) = command {
+        return query::shell(settings, &arguments).await.map(|()| 0);
+    }
+    tokio::select! {
+        done = dispatch(settings, command) => done.map(|()| 0),
+        _ = tokio::signal::ctrl_c() => Ok(INTERRUPTED),
+    }
+}
+
+async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(settings, &arguments).await,
+        Command::Sample(arguments) => sample::run(settings, &arguments),
+        Command::Suite(command) => suite::run(settings, &command).await,
+        Command::Source(command) => source::run(settings, &command).await,
+        Command::Ingest(arguments) => ingest::run(settings, &arguments).await,
+        Command::Remove(arguments) => ingest::remove(settings, &arguments).await,
+        Command::Rebuild(arguments) => rebuild::run(settings, &arguments).await,
+        Command::Status => status::status(settings).await,
+        Command::Log(arguments) => status::log(settings, &arguments).await,
+        Command::Query(arguments) => query::run(settings, &arguments).await,
+        Command::Shell(arguments) => query::shell(settings, &arguments).await,
+        Command::Functions(arguments) => functions::run(settings, &arguments),
+        Command::Doctor => doctor::run(settings).await,
+        Command::Completions { shell } => {
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Arguments::command(), "rejoin", &mut script);
+            let mut output = Output::stdout(Format::Table);
+            output.line(String::from_utf8_lossy(&script).trim_end())?;
+            output.close()
+        }
+    }
+}

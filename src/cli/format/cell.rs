@@ -1,0 +1,153 @@
+//! The text of one value, the same in all text formats.
+//!
+//! In: a column of any Arrow type. Out: text for a cell, and what class of value it is. Nested values are JSON.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::json::write_nested;
+use crate::{Error, Result};
+
+/// What a value is, for alignment and quoting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Right-aligned; bare in JSON.
+    Number,
+    /// Bare in JSON.
+    Boolean,
+    /// A list, struct or map: its text is JSON.
+    Nested,
+    /// Everything else.
+    Text,
+}
+
+impl Class {
+    /// The class of a type's values.
+    pub fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Dictionary(_, values) => Self::of(values),
+            DataType::Boolean => Self::Boolean,
+            t if t.is_numeric() => Self::Number,
+            t if t.is_nested() => Self::Nested,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// A batch's columns, made ready for [`Column`]: plain types, instants in UTC.
+pub fn prepare(batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    batch.columns().iter().map(plain).collect()
+}
+
+/// The same values in a type that [`Column`] reads fast and in our form.
+pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
+    let target = match array.data_type() {
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        DataType::RunEndEncoded(_, values) => values.data_type().clone(),
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::Float16 => DataType::Float32,
+        DataType::Timestamp(unit, Some(zone)) if zone.as_ref() != "UTC" => {
+            DataType::Timestamp(*unit, Some(Arc::from("UTC")))
+        }
+        _ => return Ok(array.clone()),
+    };
+    plain(&cast(array, &target)?)
+}
+
+/// Reads the cells of one prepared column.
+pub struct Column<'a> {
+    array: &'a dyn Array,
+    nulls: Option<arrow::buffer::NullBuffer>,
+    /// What the values are.
+    pub class: Class,
+    reader: Reader<'a>,
+}
+
+enum Reader<'a> {
+    Text(&'a StringArray),
+    Double(&'a Float64Array),
+    Single(&'a Float32Array),
+    Boolean(&'a BooleanArray),
+    Nested,
+    Other(ArrayFormatter<'a>),
+}
+
+const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
+
+impl<'a> Column<'a> {
+    /// A reader of a column that [`prepare`] gave.
+    pub fn new(array: &'a dyn Array) -> Result<Self> {
+        let class = Class::of(array.data_type());
+        let reader = match array.data_type() {
+            DataType::Utf8 => Reader::Text(array.as_string()),
+            DataType::Float64 => Reader::Double(array.as_primitive()),
+            DataType::Float32 => Reader::Single(array.as_primitive()),
+            DataType::Boolean => Reader::Boolean(array.as_boolean()),
+            _ if class == Class::Nested => Reader::Nested,
+            _ => Reader::Other(ArrayFormatter::try_new(array, &OPTIONS)?),
+        };
+        Ok(Self { array, nulls: array.logical_nulls(), class, reader })
+    }
+
+    /// True when the cell has no value.
+    pub fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|n| n.is_null(row))
+    }
+
+    /// Appends the value's text; the cell is not NULL.
+    pub fn write(&self, row: usize, out: &mut String) -> Result<()> {
+        match &self.reader {
+            Reader::Text(array) => out.push_str(array.value(row)),
+            Reader::Double(array) => write_double(array.value(row), out),
+            Reader::Single(array) => write_single(array.value(row), out),
+            Reader::Boolean(array) => out.push_str(if array.value(row) { "true" } else { "false" }),
+            Reader::Nested => write_nested(self.array, row, out)?,
+            Reader::Other(formatter) => {
+                let place = out.len();
+                if write!(out, "{}", formatter.value(row)).is_err() {
+                    out.truncate(place);
+                    return Err(Error::query(format!("a {} value cannot be shown", self.array.data_type())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// True for a number that JSON does not know: NaN and the infinities.
+    pub fn is_no_json_number(&self, row: usize) -> bool {
+        match &self.reader {
+            Reader::Double(array) => !array.value(row).is_finite(),
+            Reader::Single(array) => !array.value(row).is_finite(),
+            _ => false,
+        }
+    }
+}
+
+/// Names of the columns.
+pub fn names(schema: &SchemaRef) -> Vec<String> {
+    schema.fields().iter().map(|f| f.name().clone()).collect()
+}
+
+/// The shortest decimal text that reads back as the same double, without `.0`; an exponent only where digits would
+/// run long.
+fn write_double(value: f64, out: &mut String) {
+    // writing to a String cannot fail
+    let _ = match value.abs() {
+        0.0 => write!(out, "0"),
+        size if size.is_finite() && !(1e-7..1e17).contains(&size) => write!(out, "{value:e}"),
+        _ => write!(out, "{value}"),
+    };
+}
+
+fn write_single(value: f32, out: &mut String) {
+    let _ = match value.abs() {
+        0.0 => write!(out, "0"),
+        size if size.is_finite() && !(1e-7..1e17).contains(&size) => write!(out, "{value:e}"),
+        _ => write!(out, "{value}"),
+    };
+}

@@ -1,0 +1,163 @@
+//! `rejoin ingest` and `rejoin remove`: files go into the lake and out of it again.
+
+use std::sync::Mutex;
+
+use indicatif::{HumanCount, ProgressBar};
+use serde_json::{Value, json};
+
+use super::args::{IngestArguments, RemoveArguments};
+use super::format::Format;
+use super::listing::Listing;
+use super::output::{Output, note};
+use super::progress;
+use super::settings::Settings;
+use crate::ingest::{self, IngestOptions, Outcome, Progress, Status};
+use crate::{Error, ErrorKind, Result};
+
+/// Loads what the paths hold. A refused input does not keep others from loading; it decides the exit code.
+pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()> {
+    let options = IngestOptions {
+        suite: settings.suite.clone(),
+        source: arguments.source.clone(),
+        mapping: arguments.mapping.clone(),
+        validate: arguments.validate,
+        replace: arguments.replace,
+        memory_bytes: settings.memory_bytes,
+    };
+    let outcomes = with_progress(settings, &arguments.paths, &options).await?;
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&outcomes.iter().map(report).collect::<Vec<_>>())?;
+    } else if outcomes.is_empty() {
+        output.line("nothing to load: no delivery, no .txt with its .fin, and no file for a mapping")?;
+    } else {
+        output.batch(&table(&outcomes)?)?;
+    }
+    output.close()?;
+    for outcome in &outcomes {
+        explain(outcome);
+    }
+    verdict(&outcomes)
+}
+
+/// Takes loaded files out again.
+pub async fn remove(settings: &Settings, arguments: &RemoveArguments) -> Result<()> {
+    let source = arguments.source.as_deref();
+    let removed = ingest::remove(&settings.lake, &arguments.files, settings.suite.as_deref(), source).await?;
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&removed)?;
+    } else {
+        for entry in &removed {
+            let rows = HumanCount(entry.rows.unsigned_abs());
+            output
+                .line(format!("{} is removed, {rows} rows; what hung on it follows at the next rebuild", entry.file))?;
+        }
+    }
+    output.close()
+}
+
+/// Ingests with a bar a file.
+pub async fn with_progress(
+    settings: &Settings,
+    paths: &[std::path::PathBuf],
+    options: &IngestOptions,
+) -> Result<Vec<Outcome>> {
+    let current: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    let show = |step: Progress| {
+        // a bar is no reason to fail
+        let Ok(mut bar) = current.lock() else { return };
+        match step {
+            Progress::Ignored(count) => {
+                let (files, are) = if count == 1 { ("file", "is") } else { ("files", "are") };
+                note(format!("{count} {files} of the searched folders {are} no input"));
+            }
+            Progress::Start { file, bytes } => *bar = Some(progress::bar(&file, bytes, "bytes")),
+            Progress::Bytes(done) => bar.iter().for_each(|b| b.set_position(done)),
+            Progress::Done => bar.take().into_iter().for_each(|b| b.finish_and_clear()),
+        }
+    };
+    ingest::ingest(&settings.lake, paths, options, &show).await
+}
+
+/// What went wrong with the outcomes, as the error that decides the exit code.
+pub fn verdict(outcomes: &[Outcome]) -> Result<()> {
+    let refused: Vec<&Error> = outcomes
+        .iter()
+        .filter_map(|o| match &o.status {
+            Status::Refused(error) => Some(error),
+            _ => None,
+        })
+        .collect();
+    let Some(first) = refused.first() else { return Ok(()) };
+    // one reason for all keeps its kind; several inputs refused for different ones are refused inputs
+    let kind = if refused.iter().all(|e| e.kind() == first.kind()) { first.kind() } else { ErrorKind::Refused };
+    let (count, of) = (refused.len(), outcomes.len());
+    Err(Error::new(kind, format!("{count} of {of} inputs {} not loaded", if count == 1 { "was" } else { "were" })))
+}
+
+fn word(status: &Status) -> &'static str {
+    match status {
+        Status::Loaded => "loaded",
+        Status::Unchanged => "unchanged",
+        Status::Replaced => "replaced",
+        Status::Validated => "validated",
+        Status::Waiting(_) => "waiting",
+        Status::Refused(_) => "refused",
+    }
+}
+
+fn table(outcomes: &[Outcome]) -> Result<arrow::array::RecordBatch> {
+    let entries = || outcomes.iter().map(|o| &o.entry);
+    Listing::new()
+        .text("file", entries().map(|e| &e.file))
+        .text("suite", entries().map(|e| &e.suite))
+        .text("source", entries().map(|e| &e.source))
+        .text("status", outcomes.iter().map(|o| word(&o.status)))
+        .number("rows", entries().map(|e| e.rows))
+        .number("rejected", entries().map(|e| e.rejected))
+        .number("warnings", entries().map(|e| e.warnings))
+        .batch()
+}
+
+fn report(outcome: &Outcome) -> Value {
+    let entry = &outcome.entry;
+    let reason = match &outcome.status {
+        Status::Waiting(reason) => Some(reason.clone()),
+        Status::Refused(error) => Some(error.to_string()),
+        _ => None,
+    };
+    let rejects: Vec<Value> = outcome
+        .rejects
+        .iter()
+        .map(|r| json!({ "line": r.line, "column": r.column, "reason": r.reason, "text": r.text }))
+        .collect();
+    json!({
+        "file": entry.file, "suite": entry.suite, "source": entry.source, "kind": entry.kind, "format": entry.format,
+        "status": word(&outcome.status), "rows": entry.rows, "rejected": entry.rejected, "warnings": entry.warnings,
+        "bytes": entry.bytes, "message": entry.message, "reason": reason, "first_rejects": rejects,
+    })
+}
+
+/// What a person should know beyond the table, on stderr.
+fn explain(outcome: &Outcome) {
+    let entry = &outcome.entry;
+    match &outcome.status {
+        Status::Waiting(reason) => note(format!("{}: waits: {reason}", entry.file)),
+        Status::Refused(error) => note(format!("{}: {error}", entry.file)),
+        _ => {}
+    }
+    if entry.rejected == 0 {
+        return;
+    }
+    let rows = if entry.rejected == 1 { "row" } else { "rows" };
+    note(format!("{}: {} {rows} rejected", entry.file, HumanCount(entry.rejected.unsigned_abs())));
+    for reject in &outcome.rejects {
+        let column = if reject.column.is_empty() { String::new() } else { format!(", {}", reject.column) };
+        note(super::format::printable(&format!("  line {}{column}: {}", reject.line, reject.reason)));
+    }
+    let more = entry.rejected.unsigned_abs() > outcome.rejects.len() as u64;
+    if more && !matches!(outcome.status, Status::Validated) {
+        note(format!("  all of them: rejoin log --errors {}", entry.file));
+    }
+}

@@ -1,0 +1,31 @@
+//! The command line: arguments become settings, settings become calls to one of the doors below, results become output.
+//!
+//! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
+//! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `status` (and `log`),
+//!   `query` (and `shell`), `functions`, `doctor`.
+//! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
+//!   only a person sees.
+//!
+//! Invariants: results go to stdout, everything else to stderr; with `--json` a command prints one JSON document.
+
+pub mod args;
+mod command;
+mod demo;
+mod doctor;
+mod format;
+mod functions;
+mod ingest;
+mod listing;
+mod output;
+mod progress;
+mod query;
+mod rebuild;
+mod sample;
+pub mod settings;
+mod source;
+mod status;
+mod suite;
+mod terminal;
+
+pub use command::run;
+pub use output::{note, reader_left};

@@ -1,0 +1,89 @@
+//! `rejoin rebuild`: integrates what is stale, prints what was rebuilt and what matched.
+
+use indicatif::HumanCount;
+use serde_json::json;
+
+use super::args::RebuildArguments;
+use super::format::Format;
+use super::listing::Listing;
+use super::output::Output;
+use super::progress;
+use super::settings::Settings;
+use crate::Result;
+use crate::lake::records::JoinReport;
+use crate::rebuild::{Rebuilt, rebuild};
+
+/// Runs the rebuild.
+pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()> {
+    let rebuilt = with_progress(settings, arguments.full).await?;
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&json!({
+            "up_to_date": rebuilt.up_to_date,
+            "rebuild": rebuilt.entry,
+            "join_report": rebuilt.report,
+            "seconds": rebuilt.seconds,
+        }))?;
+        return output.close();
+    }
+    if rebuilt.up_to_date {
+        output.line("nothing is stale; --full rebuilds all the same")?;
+    } else {
+        output.line(format!(
+            "rebuild {}: {} offline rows, {} snapshots, {:.1} s",
+            rebuilt.entry.rebuild,
+            count(rebuilt.entry.rows),
+            count(rebuilt.entry.snapshots),
+            rebuilt.seconds
+        ))?;
+    }
+    if !rebuilt.report.is_empty() {
+        output.line("")?;
+        output.batch(&join_report(&rebuilt.report)?)?;
+    }
+    output.close()
+}
+
+/// Rebuilds, with a spinner that says what is done.
+pub async fn with_progress(settings: &Settings, full: bool) -> Result<Rebuilt> {
+    let spinner = progress::spinner("rebuilding");
+    let shown = spinner.clone();
+    let say = move |what: &str| shown.set_message(what.to_string());
+    let rebuilt = rebuild(&settings.lake, &settings.engine(None), full, &say).await;
+    spinner.finish_and_clear();
+    rebuilt
+}
+
+/// What matched, as a table; statuses that no row has are left out.
+pub fn join_report(report: &[JoinReport]) -> Result<arrow::array::RecordBatch> {
+    let several = report.iter().any(|r| r.suite != report[0].suite);
+    let mut listing = Listing::new();
+    if several {
+        listing = listing.text("suite", report.iter().map(|r| &r.suite));
+    }
+    listing = listing
+        .text("source", report.iter().map(|r| &r.source))
+        .text("kind", report.iter().map(|r| &r.kind))
+        .text("file", report.iter().map(|r| &r.file));
+    let numbers: [(&str, fn(&JoinReport) -> i64); 9] = [
+        ("records", |r| r.records),
+        ("matched", |r| r.matched),
+        ("unmatched", |r| r.unmatched),
+        ("expired", |r| r.expired),
+        ("disabled", |r| r.disabled),
+        ("ambiguous", |r| r.ambiguous),
+        ("summary", |r| r.summary),
+        ("rejected", |r| r.rejected),
+        ("shared IDs", |r| r.shared_ids),
+    ];
+    for (i, (name, value)) in numbers.into_iter().enumerate() {
+        if i < 3 || report.iter().any(|r| value(r) != 0) {
+            listing = listing.number(name, report.iter().map(value));
+        }
+    }
+    listing.batch()
+}
+
+fn count(number: i64) -> HumanCount {
+    HumanCount(number.unsigned_abs())
+}

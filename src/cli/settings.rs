@@ -1,0 +1,201 @@
+//! What the command line means: typed words and the environment become checked settings, once.
+//!
+//! Errors are of kind `Usage` and name the option.
+
+use std::path::Path;
+
+use super::args::{GlobalArguments, SuiteArguments, Switch};
+use super::format::Format;
+use crate::engine::EngineSettings;
+use crate::lake::Lake;
+use crate::lake::suites::SuiteChanges;
+use crate::{Error, Result};
+
+/// Settings of every command.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the lake lies.
+    pub lake: Lake,
+    /// Where the lake lies, as the user wrote it.
+    pub location: String,
+    /// The location was given by the option, not by the environment or the default.
+    pub explicit_lake: bool,
+    /// Report suite to work on.
+    pub suite: Option<String>,
+    /// Worker threads; None is one a core.
+    pub threads: Option<usize>,
+    /// Memory for sorting and queries.
+    pub memory_bytes: usize,
+    /// Report as one JSON document.
+    pub json: bool,
+}
+
+impl Settings {
+    /// Options first, then the environment, then defaults. Touches no lake.
+    pub fn new(global: &GlobalArguments) -> Result<Self> {
+        Self::resolve(global, |name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+    }
+
+    fn resolve(global: &GlobalArguments, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let location = global.lake.clone().or_else(|| environment("REJOIN_LAKE")).unwrap_or_else(|| "./lake".into());
+        let memory_bytes = match (&global.memory, environment("REJOIN_MEMORY")) {
+            (Some(text), _) => bytes(text).map_err(|e| e.at("--memory"))?,
+            (None, Some(text)) => bytes(&text).map_err(|e| e.at("REJOIN_MEMORY"))?,
+            (None, None) => EngineSettings::default().memory_bytes,
+        };
+        if global.threads == Some(0) {
+            return Err(Error::usage("--threads 0: at least one thread is needed"));
+        }
+        Ok(Self {
+            lake: Lake::open(&location)?,
+            location,
+            explicit_lake: global.lake.is_some(),
+            suite: global.suite.clone(),
+            threads: global.threads,
+            memory_bytes,
+            json: global.json,
+        })
+    }
+
+    /// The engine's part of the settings.
+    pub fn engine(&self, as_of: Option<&str>) -> EngineSettings {
+        EngineSettings {
+            threads: self.threads,
+            memory_bytes: self.memory_bytes,
+            suite: self.suite.clone(),
+            as_of: as_of.map(str::to_string),
+            ..EngineSettings::default()
+        }
+    }
+}
+
+/// The format of a query's result: the option, else the file's ending, else a table. `--json` is `--format json`.
+pub fn result_format(format: Option<Format>, json: bool, output: Option<&Path>) -> Result<Format> {
+    match (format, json) {
+        (Some(format), true) if format != Format::Json => {
+            Err(Error::usage(format!("--json and --format {format} contradict each other; give one of them")))
+        }
+        (Some(format), _) => Ok(format),
+        (None, true) => Ok(Format::Json),
+        (None, false) => Ok(output.and_then(Format::of_file).unwrap_or(Format::Table)),
+    }
+}
+
+/// The changes that `suite create` and `suite set` ask for. Ranges are checked where suites are kept.
+pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
+    let names = typed.name.iter().map(|text| match text.split_once('=') {
+        Some((column, name)) => Ok((column.trim().to_lowercase(), name.trim().to_string())),
+        None => Err(Error::usage(format!("--name {text}: expected COLUMN=NAME, e.g. evar5=Plan"))),
+    });
+    Ok(SuiteChanges {
+        transaction_id: typed.transaction_id.map(|s| s == Switch::On),
+        expiry_days: typed.expiry.as_deref().map(days).transpose().map_err(|e| e.at("--expiry"))?,
+        expiry_basis: typed.expiry_basis.map(|b| b.word().into()),
+        rules: typed.rules.map(|r| r.word().into()),
+        time_zone: typed.time_zone.clone(),
+        currency: typed.currency.clone(),
+        visit_timeout_minutes: typed.visit_timeout,
+        visit_hours: typed.visit_hours,
+        visit_hits: typed.visit_hits,
+        placeholders: typed.placeholders.clone(),
+        names: names.collect::<Result<_>>()?,
+    })
+}
+
+/// `90d`, `730 days`, `26w`, `2y` (years of 365 days) in days; a bare number is days.
+pub fn days(text: &str) -> Result<i64> {
+    let (number, unit) = split_unit(text);
+    let per_unit = match unit.as_str() {
+        "" | "d" | "day" | "days" => 1,
+        "w" | "week" | "weeks" => 7,
+        "y" | "year" | "years" => 365,
+        _ => return Err(Error::usage(format!("{text}: expected days, weeks or years, e.g. 90d, 26w, 2y"))),
+    };
+    number
+        .parse::<i64>()
+        .ok()
+        .and_then(|n| n.checked_mul(per_unit))
+        .ok_or_else(|| Error::usage(format!("{text}: expected a whole number and a unit, e.g. 90d, 26w, 2y")))
+}
+
+/// `512MB`, `1GiB`, `2g` in bytes: K, M, G, T are powers of 1000 with a B, of 1024 with iB or alone.
+pub fn bytes(text: &str) -> Result<usize> {
+    let wrong = || Error::usage(format!("{text}: expected a size of at least 16MB, e.g. 512MB or 4GiB"));
+    let (number, unit) = split_unit(text);
+    let power = |c: &str| "kmgt".find(c).map(|i| i as i32 + 1);
+    let factor = match (unit.get(..1), unit.get(1..)) {
+        (None, _) => 1.0,
+        (Some("b"), Some("")) => 1.0,
+        (Some(c), Some("b")) => 1000_f64.powi(power(c).ok_or_else(wrong)?),
+        (Some(c), Some("" | "ib")) => 1024_f64.powi(power(c).ok_or_else(wrong)?),
+        _ => return Err(wrong()),
+    };
+    let size = number.parse::<f64>().map_err(|_| wrong())? * factor;
+    // below this not even a scan's buffers fit; above, the number is a slip
+    if !(16e6..1e15).contains(&size) {
+        return Err(wrong());
+    }
+    Ok(size as usize)
+}
+
+fn split_unit(text: &str) -> (&str, String) {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    (&text[..end], text[end..].trim().to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes("512MB").unwrap(), 512_000_000);
+        assert_eq!(bytes("1 GiB").unwrap(), 1 << 30);
+        assert_eq!(bytes("1.5g").unwrap(), 3 << 29);
+        assert_eq!(bytes("20000000").unwrap(), 20_000_000);
+        for wrong in ["", "MB", "12", "12 parsecs", "-1GB", "1e9", "9999999TB", "ä", "1ä"] {
+            assert_eq!(bytes(wrong).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn expiries() {
+        for (text, expected) in [("90d", 90), ("730 days", 730), ("2y", 730), ("26w", 182), ("1 year", 365), ("7", 7)] {
+            assert_eq!(days(text).unwrap(), expected, "{text}");
+        }
+        for wrong in ["", "d", "2 months", "1.5d", "-3d", "99999999999999999999d", "99999999999999999y"] {
+            assert_eq!(days(wrong).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_option_wins_over_the_environment() {
+        let environment = |name: &str| match name {
+            "REJOIN_LAKE" => Some("/tmp/there".to_string()),
+            "REJOIN_MEMORY" => Some("64MB".to_string()),
+            _ => None,
+        };
+        let global = GlobalArguments { lake: Some("/tmp/here".into()), ..Default::default() };
+        let settings = Settings::resolve(&global, environment).unwrap();
+        assert_eq!((settings.location.as_str(), settings.explicit_lake), ("/tmp/here", true));
+        assert_eq!(settings.memory_bytes, 64_000_000);
+        let settings = Settings::resolve(&GlobalArguments::default(), environment).unwrap();
+        assert_eq!((settings.location.as_str(), settings.explicit_lake), ("/tmp/there", false));
+        let settings = Settings::resolve(&GlobalArguments::default(), |_| None).unwrap();
+        assert_eq!(settings.location, "./lake");
+    }
+
+    #[test]
+    fn formats_follow_option_then_file_then_table() {
+        let file = Path::new("x.csv");
+        assert_eq!(result_format(None, false, None).unwrap(), Format::Table);
+        assert_eq!(result_format(None, false, Some(file)).unwrap(), Format::Csv);
+        assert_eq!(result_format(None, true, Some(file)).unwrap(), Format::Json);
+        assert_eq!(result_format(Some(Format::Tsv), false, Some(file)).unwrap(), Format::Tsv);
+        assert_eq!(result_format(Some(Format::Tsv), true, None).unwrap_err().kind(), ErrorKind::Usage);
+    }
+}

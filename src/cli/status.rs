@@ -1,0 +1,221 @@
+//! `rejoin status` (each suite and source, what waits) and `rejoin log` (the file log).
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::args::LogArguments;
+use super::format::Format;
+use super::listing::Listing;
+use super::output::Output;
+use super::settings::Settings;
+use super::suite::{SuiteReport, on_off};
+use crate::engine::Engine;
+use crate::lake::records::{FileEntry, JoinReport, Rebuild, Source};
+use crate::lake::sources::sources;
+use crate::lake::suites::{find, suites};
+use crate::lake::{Lake, Registry};
+use crate::rebuild::is_stale;
+use crate::{Error, Result};
+
+/// What there is to know of a lake at a glance.
+#[derive(Debug, Serialize)]
+struct Status {
+    lake: String,
+    suites: Vec<SuiteReport>,
+    sources: Vec<SourceStatus>,
+    last_rebuild: Option<i64>,
+    last_rebuild_ended: Option<DateTime<Utc>>,
+    /// An input or a setting changed since the last rebuild.
+    stale: bool,
+}
+
+/// A source as Adobe's Manage tab shows it.
+#[derive(Debug, Serialize)]
+struct SourceStatus {
+    id: String,
+    suite: String,
+    source: String,
+    kind: String,
+    /// Files that wait for the next rebuild.
+    queue: i64,
+    rows: i64,
+    /// Rejected rows.
+    errors: i64,
+    warnings: i64,
+    received: Option<DateTime<Utc>>,
+    status: String,
+}
+
+/// Prints the status.
+pub async fn status(settings: &Settings) -> Result<()> {
+    let status = Status::read(&settings.lake, settings.suite.as_deref()).await?;
+    let mut output = Output::stdout(Format::Table).with_null("");
+    if settings.json {
+        output.json(&status)?;
+        return output.close();
+    }
+    if status.suites.is_empty() {
+        output.line(format!("{} holds no suite yet; create one with: rejoin suite create RSID", status.lake))?;
+        return output.close();
+    }
+    let suites = &status.suites;
+    output.batch(
+        &Listing::new()
+            .text("suite", suites.iter().map(|s| &s.suite))
+            .text("transaction ID recording", suites.iter().map(|s| on_off(s.transaction_id)))
+            .text("expiry", suites.iter().map(|s| &s.expiry))
+            .text("rules", suites.iter().map(|s| &s.rules))
+            .text("time zone", suites.iter().map(|s| &s.time_zone))
+            .batch()?,
+    )?;
+    output.line("")?;
+    output.batch(&table(&status.sources)?)?;
+    let rebuilt = match (status.last_rebuild, status.last_rebuild_ended) {
+        (Some(number), Some(ended)) => format!("rebuild {number} ended at {}", ended.format("%Y-%m-%dT%H:%M:%SZ")),
+        _ => "there was no rebuild yet".to_string(),
+    };
+    let stale = if status.stale { "something changed since; next: rejoin rebuild" } else { "nothing changed since" };
+    output.line(format!("\n{rebuilt}; {stale}"))?;
+    output.close()
+}
+
+/// Prints the file log, or the rejected rows of a file.
+pub async fn log(settings: &Settings, arguments: &LogArguments) -> Result<()> {
+    let mut files = Registry::<FileEntry>::read(&settings.lake).await?.rows;
+    if let Some(file) = &arguments.errors {
+        return errors(settings, &files, file).await;
+    }
+    files.retain(|f| settings.suite.as_ref().is_none_or(|s| &f.suite == s));
+    files.retain(|f| arguments.source.as_ref().is_none_or(|s| &f.source == s));
+    files.sort_by(|a, b| (b.received, &b.file).cmp(&(a.received, &a.file)));
+    files.truncate(arguments.limit.unwrap_or(usize::MAX));
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&files)?;
+    } else {
+        output.batch(
+            &Listing::new()
+                .time("received", files.iter().map(|f| f.received))
+                .text("suite", files.iter().map(|f| &f.suite))
+                .text("source", files.iter().map(|f| &f.source))
+                .text("file", files.iter().map(|f| &f.file))
+                .text("status", files.iter().map(|f| &f.status))
+                .number("rows", files.iter().map(|f| f.rows))
+                .number("rejected", files.iter().map(|f| f.rejected))
+                .number("warnings", files.iter().map(|f| f.warnings))
+                .text("message", files.iter().map(|f| &f.message))
+                .batch()?,
+        )?;
+    }
+    output.close()
+}
+
+async fn errors(settings: &Settings, files: &[FileEntry], file: &str) -> Result<()> {
+    if !files.iter().any(|f| f.file == file) {
+        let hint = crate::error::did_you_mean(file, files.iter().map(|f| f.file.as_str()));
+        return Err(Error::usage(format!("the file log has no file {file} (see: rejoin log){hint}")));
+    }
+    let format = if settings.json { Format::Json } else { Format::Table };
+    let mut output = Output::stdout(format);
+    let engine = Engine::open(settings.lake.clone(), settings.engine(None)).await?;
+    let quoted = file.replace('\'', "''");
+    let columns = engine.columns("rejects").await?;
+    // a table that nothing was ever written to may have no columns
+    if columns.index_of("file").is_err() {
+        if settings.json {
+            output.json(&[(); 0])?
+        } else {
+            output.line("no row was ever rejected")?
+        }
+        return output.close();
+    }
+    let sql = format!("SELECT * FROM rejects WHERE file = '{quoted}' ORDER BY line");
+    let running = engine.run(&sql).await?;
+    output.stream(&running.schema, running.rows).await?;
+    output.close()
+}
+
+impl Status {
+    async fn read(lake: &Lake, suite: Option<&str>) -> Result<Self> {
+        let mut all = suites(lake).await?;
+        if let Some(name) = suite {
+            all = vec![find(&all, name)?.clone()];
+        }
+        let files = Registry::<FileEntry>::read(lake).await?.rows;
+        let report = Registry::<JoinReport>::read(lake).await?.rows;
+        let rebuilds = Registry::<Rebuild>::read(lake).await?.rows;
+        let last = rebuilds.iter().max_by_key(|r| r.rebuild);
+        let integrated = |f: &FileEntry| {
+            let known = report.iter().any(|r| (&r.suite, &r.source, &r.file) == (&f.suite, &f.source, &f.file));
+            known && last.is_some_and(|r| r.started >= f.received)
+        };
+        let mut found: Vec<SourceStatus> = vec![];
+        for source in sources(lake, suite).await? {
+            let own: Vec<&FileEntry> =
+                files.iter().filter(|f| f.suite == source.suite && f.source == source.source).collect();
+            found.push(SourceStatus::new(&source, &own, integrated));
+        }
+        // online input has no source of its own
+        let online: BTreeSet<&str> = files.iter().filter(|f| f.source.is_empty()).map(|f| f.suite.as_str()).collect();
+        for name in online.into_iter().filter(|s| suite.is_none_or(|wanted| wanted == *s)) {
+            let own: Vec<&FileEntry> = files.iter().filter(|f| f.suite == name && f.source.is_empty()).collect();
+            let loaded = || own.iter().filter(|f| f.status == "loaded");
+            found.push(SourceStatus {
+                id: String::new(),
+                suite: name.to_string(),
+                source: "(online hits)".into(),
+                kind: "online".into(),
+                queue: 0,
+                rows: loaded().map(|f| f.rows).sum(),
+                errors: loaded().map(|f| f.rejected).sum(),
+                warnings: loaded().map(|f| f.warnings).sum(),
+                received: own.iter().filter_map(|f| f.received).max(),
+                status: "active".into(),
+            });
+        }
+        found.sort_by(|a, b| (&a.suite, &a.source).cmp(&(&b.suite, &b.source)));
+        Ok(Self {
+            lake: lake.url().to_string(),
+            suites: all.iter().map(SuiteReport::new).collect::<Result<_>>()?,
+            sources: found,
+            last_rebuild: last.map(|r| r.rebuild),
+            last_rebuild_ended: last.and_then(|r| r.ended),
+            stale: is_stale(lake).await?,
+        })
+    }
+}
+
+impl SourceStatus {
+    fn new(source: &Source, files: &[&FileEntry], integrated: impl Fn(&FileEntry) -> bool) -> Self {
+        let loaded: Vec<&&FileEntry> = files.iter().filter(|f| f.status == "loaded").collect();
+        Self {
+            id: source.id.clone(),
+            suite: source.suite.clone(),
+            source: source.source.clone(),
+            kind: source.kind.clone(),
+            queue: loaded.iter().filter(|f| !integrated(f)).count() as i64,
+            rows: loaded.iter().map(|f| f.rows).sum(),
+            errors: loaded.iter().map(|f| f.rejected).sum(),
+            warnings: loaded.iter().map(|f| f.warnings).sum(),
+            received: files.iter().filter_map(|f| f.received).max(),
+            status: source.status.clone(),
+        }
+    }
+}
+
+fn table(sources: &[SourceStatus]) -> Result<arrow::array::RecordBatch> {
+    Listing::new()
+        .text("id", sources.iter().map(|s| &s.id))
+        .text("suite", sources.iter().map(|s| &s.suite))
+        .text("source", sources.iter().map(|s| &s.source))
+        .text("kind", sources.iter().map(|s| &s.kind))
+        .number("queue", sources.iter().map(|s| s.queue))
+        .number("rows", sources.iter().map(|s| s.rows))
+        .number("errors", sources.iter().map(|s| s.errors))
+        .number("warnings", sources.iter().map(|s| s.warnings))
+        .time("received", sources.iter().map(|s| s.received))
+        .text("status", sources.iter().map(|s| &s.status))
+        .batch()
+}

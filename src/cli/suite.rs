@@ -1,0 +1,137 @@
+//! `rejoin suite`: report suites and their settings.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::args::SuiteCommand;
+use super::format::Format;
+use super::listing::Listing;
+use super::output::Output;
+use super::settings::{Settings, suite_changes};
+use crate::Result;
+use crate::lake::records::Suite;
+use crate::lake::suites::{CURRENT_EXPIRY_MONTHS, create_suite, names, placeholders, set_suite, suite, suites};
+
+/// Runs `suite create`, `set`, `list`, `show`.
+pub async fn run(settings: &Settings, command: &SuiteCommand) -> Result<()> {
+    let lake = &settings.lake;
+    let (shown, done) = match command {
+        SuiteCommand::Create(typed) => {
+            let created = create_suite(lake, &typed.rsid, &suite_changes(typed)?).await?;
+            (vec![created], Some(format!("suite {} is created", typed.rsid)))
+        }
+        SuiteCommand::Set(typed) => {
+            let set = set_suite(lake, &typed.rsid, &suite_changes(typed)?).await?;
+            (vec![set], Some(format!("suite {} is set; its rows follow at the next rebuild", typed.rsid)))
+        }
+        SuiteCommand::Show { rsid } => (vec![suite(lake, rsid).await?], None),
+        SuiteCommand::List => (suites(lake).await?, None),
+    };
+    let reports = shown.iter().map(SuiteReport::new).collect::<Result<Vec<_>>>()?;
+    let mut output = Output::stdout(Format::Table);
+    match (settings.json, command, reports.first()) {
+        (true, SuiteCommand::List, _) => output.json(&reports)?,
+        (true, _, report) => output.json(&report)?,
+        (false, SuiteCommand::List, _) => output.batch(&list(&reports)?)?,
+        (false, _, report) => {
+            if let Some(done) = done {
+                output.line(done)?;
+            }
+            for line in report.iter().flat_map(|r| r.lines()) {
+                output.line(line)?;
+            }
+        }
+    }
+    output.close()
+}
+
+/// A suite as it is reported.
+#[derive(Debug, Serialize)]
+pub struct SuiteReport {
+    pub suite: String,
+    /// Transaction ID recording.
+    pub transaction_id: bool,
+    /// `90 days` or `25 months`.
+    pub expiry: String,
+    expiry_basis: String,
+    pub rules: String,
+    pub time_zone: String,
+    currency: String,
+    visit_timeout_minutes: i64,
+    visit_hours: i64,
+    visit_hits: i64,
+    placeholders: Vec<String>,
+    names: BTreeMap<String, String>,
+    created: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl SuiteReport {
+    /// What is to be said of a suite.
+    pub fn new(suite: &Suite) -> Result<Self> {
+        let expiry = match suite.rules.as_str() {
+            "current" => format!("{CURRENT_EXPIRY_MONTHS} months"),
+            _ => format!("{} days", suite.expiry_days),
+        };
+        Ok(Self {
+            suite: suite.suite.clone(),
+            transaction_id: suite.transaction_id,
+            expiry,
+            expiry_basis: suite.expiry_basis.clone(),
+            rules: suite.rules.clone(),
+            time_zone: suite.time_zone.clone(),
+            currency: suite.currency.clone(),
+            visit_timeout_minutes: suite.visit_timeout_minutes,
+            visit_hours: suite.visit_hours,
+            visit_hits: suite.visit_hits,
+            placeholders: placeholders(suite)?,
+            names: names(suite)?,
+            created: suite.created,
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let counted_to =
+            if self.expiry_basis == "received" { "when the file is received" } else { "the record's time" };
+        let names = self.names.iter().map(|(column, name)| format!("{column} {name:?}")).collect::<Vec<_>>().join(", ");
+        [
+            ("transaction ID", on_off(self.transaction_id).to_string()),
+            ("expiry", format!("{}, to {counted_to}", self.expiry)),
+            ("rules", self.rules.clone()),
+            ("time zone", self.time_zone.clone()),
+            ("currency", self.currency.clone()),
+            (
+                "computed visits",
+                format!(
+                    "end after {} minutes without a hit, {} hours, or {} hits",
+                    self.visit_timeout_minutes, self.visit_hours, self.visit_hits
+                ),
+            ),
+            (
+                "nobody's customer ids",
+                ["0, null".into(), self.placeholders.join(", ")].join(", ").trim_end_matches(", ").into(),
+            ),
+            ("friendly names", names),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(what, value)| format!("  {what:<22}{value}"))
+        .collect()
+    }
+}
+
+/// `on` or `off`.
+pub fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+fn list(reports: &[SuiteReport]) -> Result<arrow::array::RecordBatch> {
+    Listing::new()
+        .text("suite", reports.iter().map(|r| &r.suite))
+        .text("transaction ID", reports.iter().map(|r| on_off(r.transaction_id)))
+        .text("expiry", reports.iter().map(|r| &r.expiry))
+        .text("rules", reports.iter().map(|r| &r.rules))
+        .text("time zone", reports.iter().map(|r| &r.time_zone))
+        .text("currency", reports.iter().map(|r| &r.currency))
+        .batch()
+}

@@ -1,0 +1,289 @@
+//! Records of a data feed's tab separated files: a decompressed stream in, blocks of whole records out, and the fields
+//! of a record.
+//!
+//! A backslash makes a tab, newline or backslash after it data, so a record can span lines. Windows line ends and a
+//! missing last newline are tolerated; blank lines are no records.
+
+use std::borrow::Cow;
+use std::io::Read;
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+use super::FeedError;
+
+/// A record of this size or more is refused: no real one comes near (2 KB on average).
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
+/// How much of a stream makes a block, unless a single record is larger.
+pub const BLOCK_BYTES: usize = 4 << 20;
+/// A block ends at the record that reaches this many lines, so that what is kept for each record stays small beside it.
+const MAX_BLOCK_LINES: u64 = 32 * 1024;
+
+/// Whole records, one after another, as they stand in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The bytes, from the start of a record to the end of one.
+    pub bytes: Vec<u8>,
+    /// Physical line of the first record, from 1.
+    pub first_line: u64,
+}
+
+impl Block {
+    /// The records with their physical lines, without line ends, still escaped; blank lines left out.
+    pub fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let (mut at, mut line) = (0, self.first_line);
+        std::iter::from_fn(move || {
+            while at < self.bytes.len() {
+                let rest = &self.bytes[at..];
+                let (start, mut lines) = (line, 0);
+                let end = memchr_iter(b'\n', rest).find(|end| {
+                    lines += 1;
+                    ends_record(rest, *end)
+                });
+                let (record, taken) = end.map_or((rest, rest.len()), |end| (&rest[..end], end + 1));
+                let record = record.strip_suffix(b"\r").unwrap_or(record);
+                at += taken;
+                line += lines;
+                if !record.is_empty() {
+                    return Some((start, record));
+                }
+            }
+            None
+        })
+    }
+}
+
+/// Cuts a stream into [`Block`]s.
+pub struct BlockReader<R> {
+    input: R,
+    file: String,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the next block begins.
+    start: usize,
+    line: u64,
+    ended: bool,
+}
+
+impl<R: Read> BlockReader<R> {
+    /// Reads nothing yet; `file` names the stream in errors.
+    pub fn new(input: R, file: impl Into<String>) -> Self {
+        Self { input, file: file.into(), buffer: Vec::new(), start: 0, line: 1, ended: false }
+    }
+
+    /// The next block, `None` after the last one.
+    ///
+    /// # Errors
+    /// The stream cannot be read, or a record has [`MAX_RECORD_BYTES`] or more.
+    pub fn next_block(&mut self) -> Result<Option<Block>, FeedError> {
+        loop {
+            let pending = &self.buffer[self.start..];
+            let whole = self.ended || pending.len() >= BLOCK_BYTES;
+            let (end, lines) = if whole { last_record_end(pending) } else { (0, 0) };
+            // After the end of the stream the last record may lack its newline.
+            let (end, lines) = match end {
+                0 if self.ended => (pending.len(), memchr_iter(b'\n', pending).count() as u64),
+                end => (end, lines),
+            };
+            if end == 0 && pending.len() >= MAX_RECORD_BYTES {
+                let message = format!(
+                    "a record of {} MiB or more; is this a tab separated hit_data.tsv with one hit a line?",
+                    MAX_RECORD_BYTES >> 20
+                );
+                return Err(FeedError::new(&self.file, message).on_line(self.line));
+            }
+            if end > 0 {
+                let block = Block { bytes: pending[..end].to_vec(), first_line: self.line };
+                self.start += end;
+                self.line += lines;
+                return Ok(Some(block));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            self.read_more()?;
+        }
+    }
+
+    fn read_more(&mut self) -> Result<(), FeedError> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let wanted = (self.buffer.len() + BLOCK_BYTES).min(MAX_RECORD_BYTES) - self.buffer.len();
+        let read = self.input.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
+        let read = read.map_err(|e| FeedError::unreadable(&self.file, e).on_line(self.line))?;
+        self.ended = read < wanted;
+        Ok(())
+    }
+}
+
+/// Calls `visit(column, range, escaped)` for each field of `record` that is not empty, and returns how many fields
+/// there are. `escaped` says that the field holds a backslash and needs [`unescape`].
+#[inline]
+pub fn non_empty_fields(record: &[u8], mut visit: impl FnMut(usize, Range<usize>, bool)) -> usize {
+    let (mut at, mut column) = (0, 0);
+    loop {
+        while record.get(at) == Some(&b'\t') {
+            at += 1;
+            column += 1;
+        }
+        if at == record.len() {
+            return column + 1;
+        }
+        let (start, mut escaped) = (at, false);
+        loop {
+            match memchr2(b'\t', b'\\', &record[at..]) {
+                None => {
+                    visit(column, start..record.len(), escaped);
+                    return column + 1;
+                }
+                Some(found) if record[at + found] == b'\t' => {
+                    visit(column, start..at + found, escaped);
+                    at += found + 1;
+                    column += 1;
+                    break;
+                }
+                Some(found) => {
+                    escaped = true;
+                    at = (at + found + 2).min(record.len());
+                }
+            }
+        }
+    }
+}
+
+/// A field with its escapes resolved: a backslash before a tab, newline (also a Windows one) or backslash goes, any
+/// other stays.
+pub fn unescape(field: &str) -> Cow<'_, str> {
+    let bytes = field.as_bytes();
+    if memchr(b'\\', bytes).is_none() {
+        return Cow::Borrowed(field);
+    }
+    let mut plain = String::with_capacity(field.len());
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = memchr(b'\\', &bytes[at..]) {
+        at += found;
+        match &bytes[at + 1..] {
+            [b'\t' | b'\n' | b'\\', ..] | [b'\r', b'\n', ..] => {
+                plain.push_str(&field[copied..at]);
+                copied = at + 1;
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    plain.push_str(&field[copied..]);
+    Cow::Owned(plain)
+}
+
+/// True where the newline at `at` is not escaped: an even number of backslashes stands before it.
+fn ends_record(bytes: &[u8], at: usize) -> bool {
+    let before = bytes[..at].strip_suffix(b"\r").unwrap_or(&bytes[..at]);
+    before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
+}
+
+/// The end of the last whole record of a block that begins with `bytes`, and the lines up to there.
+fn last_record_end(bytes: &[u8]) -> (usize, u64) {
+    let (mut end, mut end_lines) = (0, 0);
+    for (newline, lines) in memchr_iter(b'\n', bytes).zip(1..) {
+        if ends_record(bytes, newline) {
+            (end, end_lines) = (newline + 1, lines);
+            if lines >= MAX_BLOCK_LINES || end >= BLOCK_BYTES {
+                break;
+            }
+        }
+    }
+    (end, end_lines)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn blocks(bytes: &[u8]) -> Vec<Block> {
+        let mut reader = BlockReader::new(bytes, "hit_data.tsv");
+        std::iter::from_fn(|| reader.next_block().unwrap()).collect()
+    }
+
+    fn records(bytes: &[u8]) -> Vec<(u64, String)> {
+        let blocks = blocks(bytes);
+        let all = blocks.iter().flat_map(|b| b.records());
+        all.map(|(line, record)| (line, String::from_utf8(record.to_vec()).unwrap())).collect()
+    }
+
+    fn fields(record: &str) -> (usize, Vec<(usize, String)>) {
+        let mut found = Vec::new();
+        let count = non_empty_fields(record.as_bytes(), |column, range, escaped| {
+            let text = &record[range];
+            assert_eq!(escaped, text.contains('\\'));
+            found.push((column, unescape(text).into_owned()));
+        });
+        (count, found)
+    }
+
+    #[test]
+    fn records_span_lines() {
+        let text = b"a\tb\r\nc\\\nd\te\\\\\n\n\\\\\\\nf\ng\\\r\nh\r\nlast";
+        let expected = [(1, "a\tb"), (2, "c\\\nd\te\\\\"), (5, "\\\\\\\nf"), (7, "g\\\r\nh"), (9, "last")];
+        assert_eq!(records(text), expected.map(|(l, r)| (l, r.to_owned())));
+        assert_eq!(records(b""), []);
+        assert_eq!(records(b"\n\r\n\n"), []);
+        assert_eq!(records(b"a\\"), [(1, "a\\".to_owned())]);
+        assert_eq!(records(b"a\\\n"), [(1, "a\\\n".to_owned())]);
+    }
+
+    #[test]
+    fn fields_and_escapes() {
+        let own = |list: &[(usize, &str)]| list.iter().map(|(c, t)| (*c, t.to_string())).collect::<Vec<_>>();
+        assert_eq!(fields("a\t\tb"), (3, own(&[(0, "a"), (2, "b")])));
+        assert_eq!(fields("\t\t"), (3, vec![]));
+        assert_eq!(fields("a\\\tb\tc\\\\\td"), (3, own(&[(0, "a\tb"), (1, "c\\"), (2, "d")])));
+        assert_eq!(fields("C:\\dir\tx\\"), (2, own(&[(0, "C:\\dir"), (1, "x\\")])));
+        assert_eq!(fields("a\\\nb\\é"), (1, own(&[(0, "a\nb\\é")])));
+        assert_eq!(fields("a\\\r\nb\\r"), (1, own(&[(0, "a\r\nb\\r")])));
+        assert_eq!(fields(&"\t".repeat(1199)), (1200, vec![]));
+    }
+
+    #[test]
+    fn blocks_hold_whole_records_and_know_their_lines() {
+        let record = format!("{}\\\n{}\n", "x".repeat(1500), "y".repeat(500));
+        let text = record.repeat(10_000);
+        let blocks = blocks(text.as_bytes());
+        assert!(blocks.len() > 3);
+        let mut line = 1;
+        for block in &blocks {
+            assert_eq!(block.first_line, line);
+            assert!(block.bytes.len() <= BLOCK_BYTES + record.len());
+            line += block.bytes.iter().filter(|b| **b == b'\n').count() as u64;
+        }
+        assert_eq!(blocks.iter().flat_map(|b| b.bytes.clone()).collect::<Vec<_>>(), text.as_bytes());
+        assert_eq!(blocks.iter().map(|b| b.records().count()).sum::<usize>(), 10_000);
+    }
+
+    #[test]
+    fn short_lines_make_small_blocks() {
+        let blocks = blocks("a\n".repeat(100_000).as_bytes());
+        assert_eq!(blocks.iter().map(|b| b.records().count()).collect::<Vec<_>>(), [32_768, 32_768, 32_768, 1_696]);
+        assert_eq!(blocks[3].first_line, 98_305);
+    }
+
+    #[test]
+    fn large_records() {
+        let largest = "x".repeat(MAX_RECORD_BYTES - 1);
+        let text = format!("a\n{largest}\nb\n");
+        let mut reader = BlockReader::new(text.as_bytes(), "hit_data.tsv");
+        let mut sizes = Vec::new();
+        let error = loop {
+            match reader.next_block() {
+                Ok(Some(block)) => sizes.extend(block.records().map(|(_, r)| r.len())),
+                Ok(None) => break None,
+                Err(e) => break Some(e.to_string()),
+            }
+        };
+        assert_eq!((sizes.as_slice(), error), (&[1, MAX_RECORD_BYTES - 1, 1][..], None));
+        for text in ["x".repeat(MAX_RECORD_BYTES), "a\\\n".repeat(MAX_RECORD_BYTES / 3 + 1), "x".repeat(40 << 20)] {
+            let mut reader = BlockReader::new(text.as_bytes(), "hit_data.tsv");
+            let error = reader.next_block().unwrap_err().to_string();
+            assert!(error.starts_with("hit_data.tsv line 1: a record of 16 MiB"), "{error}");
+        }
+    }
+}

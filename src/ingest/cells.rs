@@ -1,0 +1,394 @@
+//! Values of any type become ours: texts, ids, numbers, instants. What does not fit is a complaint about its row.
+//!
+//! In: one evaluated column of a mapped file. Out: a column of the lake's type, NULL where the value is missing or bad;
+//! each bad value is noted in [`Complaints`], so that no row loses a value silently.
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray, StringBuilder};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::mapping::EpochUnit;
+use crate::feed::{RowIssue, caret, number};
+use crate::{Error, Result};
+
+/// The first thing that is wrong with each row of a batch.
+pub struct Complaints {
+    rows: Vec<Option<RowIssue>>,
+    first_line: u64,
+}
+
+impl Complaints {
+    /// None yet; `first_line` is the line (or row number) of the batch's first row.
+    pub fn new(rows: usize, first_line: u64) -> Self {
+        Self { rows: vec![None; rows], first_line }
+    }
+
+    /// Notes that a row cannot be taken.
+    pub fn add(&mut self, row: usize, column: &str, reason: impl Into<String>, text: &str) {
+        let line = self.first_line + row as u64;
+        self.rows[row].get_or_insert_with(|| RowIssue::new(line, column, reason, text));
+    }
+
+    /// True where the row is good.
+    pub fn good(&self) -> arrow::array::BooleanArray {
+        self.rows.iter().map(|issue| Some(issue.is_none())).collect()
+    }
+
+    /// The bad rows.
+    pub fn into_issues(self) -> impl Iterator<Item = RowIssue> {
+        self.rows.into_iter().flatten()
+    }
+}
+
+/// When something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instant {
+    /// Not said, or a complaint.
+    Missing,
+    /// Microseconds since 1970, UTC.
+    At(i64),
+    /// A date without a time.
+    Day(NaiveDate),
+}
+
+/// The years that times may lie in, as microseconds: 1 to 9999.
+const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+
+/// A dimension: the value as text, an empty one is NULL; the values of a list are joined.
+pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+    if let DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) = values.data_type() {
+        return joined(values, column, complaints);
+    }
+    let cast = to_text(values, column)?;
+    let mut texts = StringBuilder::with_capacity(cast.len(), cast.value_data().len());
+    for row in 0..cast.len() {
+        if cast.is_null(row) && values.is_valid(row) && values.data_type() != &DataType::Null {
+            complaints.add(row, column, "not a text in UTF-8", &shown(values, row));
+        }
+        texts.append_option(cast.is_valid(row).then(|| cast.value(row)).filter(|t| !t.is_empty()));
+    }
+    Ok(texts.finish())
+}
+
+/// An id: as a text, but a float must be a whole number without lost digits (`123.0` is 123).
+pub fn ids(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+    if !values.data_type().is_floating() {
+        return texts(values, column, complaints);
+    }
+    let floats = cast(values, &DataType::Float64)?;
+    let floats = floats.as_primitive::<Float64Type>();
+    let mut ids = StringBuilder::new();
+    for row in 0..floats.len() {
+        let value = floats.is_valid(row).then(|| floats.value(row));
+        if let Some(bad) = value.filter(|v| v.fract() != 0.0 || v.abs() >= 9_007_199_254_740_992.0) {
+            let reason = "an id that is a floating point number may have lost digits; store it as text or integer";
+            complaints.add(row, column, reason, &bad.to_string());
+        }
+        ids.append_option(value.map(|v| format!("{v:.0}")));
+    }
+    Ok(ids.finish())
+}
+
+/// A metric. An empty text is none; infinities and NaN are no numbers.
+pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<Float64Array> {
+    if is_text(values.data_type()) {
+        let texts = to_text(values, column)?;
+        let parse = |(row, text): (usize, Option<&str>)| {
+            let text = text.map(str::trim).filter(|t| !t.is_empty())?;
+            let parsed = number::parse(text);
+            if parsed.is_none() {
+                complaints.add(row, column, number::why_not(text), text);
+            }
+            parsed
+        };
+        return Ok(texts.iter().enumerate().map(parse).collect());
+    }
+    if !(values.data_type().is_numeric() || matches!(values.data_type(), DataType::Boolean | DataType::Null)) {
+        return Err(Error::refused(format!("{column} is a {}; a metric is a number", values.data_type())));
+    }
+    let floats = cast(values, &DataType::Float64)?;
+    let floats = floats.as_primitive::<Float64Type>();
+    let check = |(row, value): (usize, Option<f64>)| {
+        if let Some(bad) = value.filter(|v| !v.is_finite()) {
+            let reason = "not a finite number; where it means none, map it with nullif or nanvl";
+            complaints.add(row, column, reason, &bad.to_string());
+        }
+        value.filter(|v| v.is_finite())
+    };
+    Ok(floats.iter().enumerate().map(check).collect())
+}
+
+/// Times: timestamps, dates, numbers with a unit, ISO 8601 texts. `zone` holds for those that name no zone.
+pub fn instants(
+    values: &ArrayRef,
+    unit: Option<EpochUnit>,
+    zone: Tz,
+    column: &str,
+    complaints: &mut Complaints,
+) -> Result<Vec<Instant>> {
+    let found: Vec<Instant> = match values.data_type() {
+        DataType::Timestamp(_, named_zone) => {
+            let local = named_zone.is_none();
+            let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, named_zone.clone()))?;
+            let micros = micros.as_primitive::<TimestampMicrosecondType>();
+            let instant = |m: i64| match (local, DateTime::from_timestamp_micros(m)) {
+                (true, Some(time)) => Instant::At(at_zone(time.naive_utc(), zone)),
+                _ => Instant::At(m),
+            };
+            micros.iter().map(|m| m.map_or(Instant::Missing, instant)).collect()
+        }
+        DataType::Date32 | DataType::Date64 => {
+            let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+            let micros = micros.as_primitive::<TimestampMicrosecondType>();
+            let day = |m| DateTime::from_timestamp_micros(m).map_or(Instant::Missing, |t| Instant::Day(t.date_naive()));
+            micros.iter().map(|m| m.map_or(Instant::Missing, day)).collect()
+        }
+        other if is_text(other) => {
+            let texts = to_text(values, column)?;
+            let mut parse = |(row, text): (usize, Option<&str>)| {
+                let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else { return Instant::Missing };
+                parse_time(text, unit, zone).unwrap_or_else(|reason| {
+                    complaints.add(row, column, reason, text);
+                    Instant::Missing
+                })
+            };
+            texts.iter().enumerate().map(&mut parse).collect()
+        }
+        other if other.is_numeric() => {
+            let Some(unit) = unit else {
+                return Err(Error::configuration(format!(
+                    "{column} is a number; add time_unit = \"s\", \"ms\", \"us\" or \"ns\" to the mapping"
+                )));
+            };
+            epochs(values, unit)?
+        }
+        DataType::Null => vec![Instant::Missing; values.len()],
+        other => {
+            return Err(Error::refused(format!("{column} is a {other}; a time is a timestamp, a number or a text")));
+        }
+    };
+    for (row, instant) in found.iter().enumerate() {
+        match instant {
+            Instant::Missing if values.is_null(row) => complaints.add(row, column, "no time", ""),
+            Instant::Missing => complaints.add(row, column, "no time", &shown(values, row)),
+            Instant::At(micros) if !TIMES.contains(micros) => {
+                complaints.add(row, column, "a time out of all bounds; is time_unit right?", &shown(values, row));
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The instant of a local time: the earlier one where the clocks went back, the shifted one where they went forward.
+pub fn at_zone(local: NaiveDateTime, zone: Tz) -> i64 {
+    let instant = zone.from_local_datetime(&local).earliest().map(|t| t.timestamp_micros());
+    instant.unwrap_or_else(|| {
+        let before = zone.offset_from_local_datetime(&(local - TimeDelta::hours(3))).earliest();
+        let offset = before.map_or(0, |o| i64::from(o.fix().local_minus_utc()));
+        local.and_utc().timestamp_micros() - offset * 1_000_000
+    })
+}
+
+fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, String> {
+    if let Some(unit) = unit {
+        let micros = match text.parse::<i64>() {
+            Ok(whole) => whole_epoch(whole, unit),
+            Err(_) => number::parse(text).and_then(|n| fractional_epoch(n, unit)),
+        };
+        return micros.map(Instant::At).ok_or_else(|| number::why_not(text));
+    }
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Ok(Instant::Day(day));
+    }
+    let text = text.strip_suffix(" UTC").map_or_else(|| text.to_string(), |t| format!("{t}Z"));
+    for format in
+        ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z", "%Y-%m-%dT%H:%M%#z"]
+    {
+        if let Ok(time) = DateTime::parse_from_str(&text, format) {
+            return Ok(Instant::At(time.timestamp_micros()));
+        }
+    }
+    for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(&text, format) {
+            return Ok(Instant::At(at_zone(time, zone)));
+        }
+    }
+    if number::parse(&text).is_some() {
+        return Err("a number; add time_unit = \"s\", \"ms\", \"us\" or \"ns\" to the mapping".into());
+    }
+    Err("not a time in ISO 8601 (2026-10-05T14:30:00Z)".into())
+}
+
+fn epochs(values: &ArrayRef, unit: EpochUnit) -> Result<Vec<Instant>> {
+    // out of bounds becomes the end of time, which the caller complains about
+    let instant = |micros: Option<i64>| Instant::At(micros.unwrap_or(i64::MAX));
+    if values.data_type().is_integer() {
+        let whole = cast(values, &DataType::Int64)?;
+        let whole = whole.as_primitive::<arrow::datatypes::Int64Type>();
+        let at = |row: usize| {
+            if values.is_null(row) {
+                Instant::Missing
+            } else {
+                instant(whole.is_valid(row).then(|| whole.value(row)).and_then(|v| whole_epoch(v, unit)))
+            }
+        };
+        return Ok((0..values.len()).map(at).collect());
+    }
+    let floats = cast(values, &DataType::Float64)?;
+    let floats = floats.as_primitive::<Float64Type>();
+    Ok(floats.iter().map(|v| v.map_or(Instant::Missing, |v| instant(fractional_epoch(v, unit)))).collect())
+}
+
+fn whole_epoch(value: i64, unit: EpochUnit) -> Option<i64> {
+    match unit {
+        EpochUnit::Second => value.checked_mul(1_000_000),
+        EpochUnit::Millisecond => value.checked_mul(1000),
+        EpochUnit::Microsecond => Some(value),
+        EpochUnit::Nanosecond => Some(value.div_euclid(1000)),
+    }
+}
+
+fn fractional_epoch(value: f64, unit: EpochUnit) -> Option<i64> {
+    let micros = match unit {
+        EpochUnit::Second => value * 1e6,
+        EpochUnit::Millisecond => value * 1e3,
+        EpochUnit::Microsecond => value,
+        EpochUnit::Nanosecond => value / 1e3,
+    };
+    (micros.is_finite() && micros.abs() < 9e18).then(|| micros.round() as i64)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, value) => is_text(value),
+        _ => false,
+    }
+}
+
+fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {
+    let options = CastOptions { safe: true, format_options: FormatOptions::default() };
+    let texts = cast_with_options(values, &DataType::Utf8, &options).map_err(|_| {
+        let advice = "name a part of it, as in user['id']";
+        Error::refused(format!("{column} is a {}, which is no text; {advice}", values.data_type()))
+    })?;
+    Ok(texts.as_string::<i32>().clone())
+}
+
+fn joined(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+    let lists: ArrayRef = match values.data_type() {
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            cast(values, &DataType::LargeList(field.clone()))?
+        }
+        other => return Err(Error::bug(format!("{column}: a {other} is no list"))),
+    };
+    let lists = lists.as_list::<i64>();
+    let parts = to_text(lists.values(), column)?;
+    let mut cells = StringBuilder::new();
+    let mut cell = String::new();
+    for row in 0..lists.len() {
+        cell.clear();
+        if lists.is_valid(row) {
+            let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
+            let bad = range.clone().find(|&i| parts.is_null(i) && lists.values().is_valid(i));
+            if bad.is_some() && lists.values().data_type() != &DataType::Null {
+                complaints.add(row, column, "not a text in UTF-8", &shown(values, row));
+            }
+            let valid = range.filter(|&i| parts.is_valid(i) && !parts.value(i).is_empty());
+            caret::join_list(valid.map(|i| parts.value(i)), &mut cell);
+        }
+        cells.append_option((!cell.is_empty()).then_some(&cell));
+    }
+    Ok(cells.finish())
+}
+
+/// A value as a person reads it.
+fn shown(values: &ArrayRef, row: usize) -> String {
+    let options = FormatOptions::default();
+    ArrayFormatter::try_new(values, &options).map_or_else(|_| String::new(), |f| f.value(row).to_string())
+}
+
+/// The end of the times that an offline record may have: a day from now.
+pub fn latest_record(now: DateTime<Utc>) -> i64 {
+    (now + TimeDelta::days(1)).timestamp_micros()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, ListArray};
+
+    use super::*;
+
+    fn strings(values: &[Option<&str>]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    #[test]
+    fn texts_and_lists() {
+        let mut complaints = Complaints::new(3, 1);
+        let empty = texts(&strings(&[Some(""), Some("a"), None]), "x", &mut complaints).unwrap();
+        assert_eq!(empty, StringArray::from(vec![None, Some("a"), None]));
+        let list = ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>(vec![
+            Some(vec![Some(1), None, Some(2)]),
+            Some(vec![]),
+            None,
+        ]);
+        let cells = texts(&(Arc::new(list) as ArrayRef), "x", &mut complaints).unwrap();
+        assert_eq!(cells, StringArray::from(vec![Some("1--**--2"), None, None]));
+        assert_eq!(complaints.into_issues().count(), 0);
+    }
+
+    #[test]
+    fn ids_do_not_lose_digits() {
+        let mut complaints = Complaints::new(3, 1);
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(123.0), Some(1.5), None]));
+        let found = ids(&floats, "user", &mut complaints).unwrap();
+        assert_eq!((found.value(0), found.is_null(2)), ("123", true));
+        let issues: Vec<RowIssue> = complaints.into_issues().collect();
+        assert_eq!((issues.len(), issues[0].line), (1, 2));
+    }
+
+    #[test]
+    fn bad_numbers_are_complaints() {
+        let mut complaints = Complaints::new(4, 1);
+        let found =
+            numbers(&strings(&[Some("1.5"), Some("abc"), Some(" "), None]), "revenue", &mut complaints).unwrap();
+        assert_eq!(found, Float64Array::from(vec![Some(1.5), None, None, None]));
+        assert_eq!(complaints.good(), vec![true, false, true, true].into());
+        let mut complaints = Complaints::new(2, 1);
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0]));
+        numbers(&floats, "revenue", &mut complaints).unwrap();
+        assert_eq!(complaints.good(), vec![false, true].into());
+    }
+
+    #[test]
+    fn times_of_every_kind() {
+        let paris = chrono_tz::Europe::Paris;
+        let at = |text: &str, unit| parse_time(text, unit, paris);
+        let micros = |text: &str| Ok(Instant::At(DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros()));
+        assert_eq!(at("2026-10-05T14:30:00Z", None), micros("2026-10-05T14:30:00Z"));
+        assert_eq!(at("2026-10-05 14:30:00.25", None), micros("2026-10-05T12:30:00.25Z"));
+        assert_eq!(at("2026-10-05 14:30:00 UTC", None), micros("2026-10-05T14:30:00Z"));
+        assert_eq!(at("2026-10-05 14:30:00+02", None), micros("2026-10-05T12:30:00Z"));
+        assert_eq!(at("2026-10-05", None), Ok(Instant::Day(NaiveDate::from_ymd_opt(2026, 10, 5).unwrap())));
+        // the clocks went forward at 2:00 and back at 3:00
+        assert_eq!(at("2026-03-29T02:30:00", None), micros("2026-03-29T01:30:00Z"));
+        assert_eq!(at("2026-10-25T02:30:00", None), micros("2026-10-25T00:30:00Z"));
+        assert_eq!(at("1790000000.5", Some(EpochUnit::Second)), Ok(Instant::At(1_790_000_000_500_000)));
+        assert!(at("1790000000", None).unwrap_err().contains("time_unit"));
+        assert!(at("yesterday", None).is_err());
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_790_000_000_000), None, Some(i64::MAX)]));
+        let mut complaints = Complaints::new(3, 1);
+        assert!(instants(&numbers, None, paris, "time", &mut complaints).is_err());
+        let found = instants(&numbers, Some(EpochUnit::Millisecond), paris, "time", &mut complaints).unwrap();
+        assert_eq!(found[0], Instant::At(1_790_000_000_000_000));
+        assert_eq!(complaints.good(), vec![true, false, false].into());
+    }
+}

@@ -1,0 +1,317 @@
+//! Hits of a data feed delivery: verified and looked over in a first pass, decoded in a second one.
+//!
+//! In: a complete [`Delivery`]. Out: batches for `hits`, and for `offline` those rows that Adobe has integrated already.
+//! The first pass refuses what is not as the manifest says before a row is written; memory is a few blocks.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::compute::{filter_record_batch, not};
+use arrow::datatypes::{Decimal128Type, Field, Int64Type, Schema};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::delivery::{Delivery, DeliveryFile};
+use super::load::FEED_SOURCE;
+use super::lookups::{self, Lookups};
+use super::offline_rows::Origin;
+use super::pour::{Outlet, Piece};
+use super::refusal::refused;
+use super::unpack::{Digest, HIT_DATA, Packing, read_members};
+use crate::columns::{self, FILE, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
+use crate::feed::event_list::EventIds;
+use crate::feed::hit_columns::HitLayout;
+use crate::feed::hit_scan::HitScan;
+use crate::feed::hits::HitDecoder;
+use crate::feed::records::BlockReader;
+use crate::feed::text::Encoding;
+use crate::feed::{RowIssue, lookup};
+use crate::{Error, Result};
+
+/// The headers of the hits.
+const COLUMN_HEADERS: &str = "column_headers.tsv";
+/// The lookup that says which event an id is.
+const EVENTS: &str = "event.tsv";
+/// Lookups of more bytes in all are refused: real ones have some ten megabytes.
+const MAX_LOOKUPS_BYTES: usize = 256 << 20;
+
+/// A delivery that was verified and may be decoded.
+pub struct VerifiedFeed {
+    delivery: Delivery,
+    decoders: BTreeMap<String, HitDecoder>,
+    digests: BTreeMap<String, Digest>,
+    /// Lookup tables.
+    pub lookups: Lookups,
+    /// What was passed over in the lookups.
+    pub warnings: Vec<RowIssue>,
+}
+
+impl VerifiedFeed {
+    /// Reads all files once: sizes, MD5 and record counts must be those of the manifest, and most records must have as
+    /// many fields as there are headers. `read` counts bytes, for progress.
+    pub fn verify(delivery: Delivery, read: &AtomicU64) -> Result<Self> {
+        let side = Side::read(&delivery, read)?;
+        let headers = side.headers.as_deref().ok_or_else(|| {
+            Error::refused(format!(
+                "no {COLUMN_HEADERS} in the delivery, without which hits cannot be read; have it sent again"
+            ))
+        })?;
+        let layout = HitLayout::parse(headers, COLUMN_HEADERS).map_err(refused)?;
+        let mut all = HitScan::new(&layout);
+        let (mut encodings, mut digests) = (BTreeMap::new(), BTreeMap::new());
+        for file in delivery.files.iter().filter(|f| f.has_hits) {
+            let mut scan = HitScan::new(&layout);
+            let digest = read_hits(file, read, |input| {
+                let mut blocks = BlockReader::new(input, file.name.as_str());
+                while let Some(block) = blocks.next_block().map_err(refused)? {
+                    scan.add(&block);
+                }
+                Ok(())
+            })?;
+            file.verify(&digest)?;
+            check_counts(file, &scan, layout.headers().len())?;
+            encodings.insert(file.name.clone(), scan.encoding());
+            digests.insert(file.name.clone(), digest);
+            all.merge(&scan);
+        }
+        if let Some(total) = delivery.total_records.filter(|total| *total != all.records()) {
+            let records = all.records();
+            return Err(Error::refused(format!(
+                "{records} records, the manifest says {total}; have the delivery sent again"
+            )));
+        }
+        let ids = side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
+        let decoder = |encoding: Encoding| HitDecoder::new(&layout, &all, encoding, &ids);
+        let decoders = encodings.into_iter().map(|(name, encoding)| (name, decoder(encoding))).collect();
+        Ok(Self { decoders, digests, lookups: side.lookups, warnings: side.warnings, delivery })
+    }
+
+    /// Decodes all hits, file by file.
+    pub fn decode(&self, origin: &Origin, outlet: &Outlet, read: &AtomicU64) -> Result<()> {
+        let several = self.decoders.len() > 1;
+        for file in self.delivery.files.iter().filter(|f| f.has_hits) {
+            let decoder = self.decoders.get(&file.name).ok_or_else(|| Error::bug("a file without a decoder"))?;
+            let digest = read_hits(file, read, |input| {
+                let mut blocks = BlockReader::new(input, file.name.as_str());
+                while let Some(block) = blocks.next_block().map_err(refused)? {
+                    let decoded = decoder.decode(&block);
+                    let (mut issues, mut warnings) = (decoded.issues, decoded.warnings);
+                    if several {
+                        // a line number alone does not say where
+                        for issue in issues.iter_mut().chain(&mut warnings) {
+                            issue.reason = format!("{}: {}", file.name, issue.reason);
+                        }
+                    }
+                    let (hits, offline) = split(origin, &decoded.batch)?;
+                    outlet.send(Piece { hits, offline, issues, warnings })?;
+                }
+                Ok(())
+            })?;
+            if self.digests.get(&file.name) != Some(&digest) {
+                return Err(Error::refused(format!("{} changed while it was read; load it again", file.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a delivery brings beside hits.
+#[derive(Default)]
+struct Side {
+    headers: Option<Vec<u8>>,
+    events: Option<String>,
+    lookups: Lookups,
+    lookup_bytes: usize,
+    warnings: Vec<RowIssue>,
+}
+
+impl Side {
+    fn read(delivery: &Delivery, read: &AtomicU64) -> Result<Self> {
+        let mut side = Self::default();
+        for file in &delivery.files {
+            if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
+                continue;
+            }
+            // the hits of one archive for everything are read by the scan, which counts them
+            let uncounted = AtomicU64::new(0);
+            let counter = if file.has_hits { &uncounted } else { read };
+            let digest = read_members(&file.path, counter, |member, input| side.take(member, input))?;
+            file.verify(&digest)?;
+        }
+        Ok(side)
+    }
+
+    fn take(&mut self, member: &str, input: &mut dyn Read) -> Result<()> {
+        let Some(name) = member.strip_suffix(".tsv").filter(|_| member != HIT_DATA) else { return Ok(()) };
+        if member == COLUMN_HEADERS {
+            let headers = lookup::read_all(input, member).map_err(refused)?;
+            if self.headers.as_ref().is_some_and(|former| *former != headers) {
+                return Err(Error::refused(format!(
+                    "{COLUMN_HEADERS} is there twice and differs; have the delivery sent again"
+                )));
+            }
+            self.headers = Some(headers);
+            return Ok(());
+        }
+        if !lookups::can_be_table(name) {
+            self.warn(member, "not loaded: its name is not that of a lookup table");
+            return Ok(());
+        }
+        let bytes = lookup::read_all(input, member).map_err(refused)?;
+        if member == EVENTS {
+            self.events = Encoding::of_bytes(&bytes).decode(&bytes).map(|text| text.into_owned());
+        }
+        self.lookup_bytes += bytes.len();
+        if self.lookup_bytes > MAX_LOOKUPS_BYTES {
+            let limit = MAX_LOOKUPS_BYTES >> 20;
+            return Err(Error::refused(format!(
+                "{member}: more than {limit} MiB of lookups; this is no delivery of Adobe's"
+            )));
+        }
+        let table = match lookup::read(bytes.as_slice(), member) {
+            Ok(table) => table,
+            Err(error) => {
+                self.warn(member, &format!("not loaded: {error}"));
+                return Ok(());
+            }
+        };
+        if let Some(issue) = table.issues.first() {
+            self.warn(
+                member,
+                &format!("{} rows passed over, the first: line {}: {}", table.issues.len(), issue.line, issue.reason),
+            );
+        }
+        let (ids, names) = (table.batch.column(0).as_string::<i32>(), table.batch.column(1).as_string::<i32>());
+        let rows = self.lookups.entry(name.to_string()).or_default();
+        rows.extend(
+            ids.iter()
+                .zip(names)
+                .filter_map(|(id, name)| Some((id?.to_string(), name.unwrap_or_default().to_string()))),
+        );
+        Ok(())
+    }
+
+    fn warn(&mut self, member: &str, reason: &str) {
+        self.warnings.push(RowIssue::new(1, member, reason, ""));
+    }
+}
+
+/// Shows the hits of a file; a file that should have some and has no `hit_data.tsv` is refused.
+fn read_hits(
+    file: &DeliveryFile,
+    read: &AtomicU64,
+    mut visit: impl FnMut(&mut dyn Read) -> Result<()>,
+) -> Result<Digest> {
+    let alone = file.name.strip_suffix(".zip").filter(|name| name.ends_with(".tsv"));
+    let mut found = false;
+    let digest = read_members(&file.path, read, |member, input| {
+        if member != HIT_DATA && alone != Some(member) {
+            return Ok(());
+        }
+        found = true;
+        visit(input)
+    })?;
+    if !found {
+        return Err(Error::refused(format!("{}: no {HIT_DATA} in it; have the delivery sent again", file.name)));
+    }
+    Ok(digest)
+}
+
+fn check_counts(file: &DeliveryFile, scan: &HitScan, columns: usize) -> Result<()> {
+    let (name, records) = (&file.name, scan.records());
+    if let Some(wrong) = scan.wrong_fields().filter(|wrong| wrong.records * 2 > records) {
+        return Err(Error::refused(format!(
+            "{name}: {HIT_DATA} line {}: {} fields, expected {columns}; is {COLUMN_HEADERS} from the same delivery?",
+            wrong.line, wrong.fields
+        )));
+    }
+    let announced = file.announced.as_ref().and_then(|a| a.records);
+    match announced.filter(|announced| *announced != records) {
+        Some(announced) => {
+            Err(Error::refused(format!("{name}: {records} records, the manifest says {announced}; fetch it again")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Online hits, and the rows of data sources that Adobe has integrated already.
+fn split(origin: &Origin, batch: &RecordBatch) -> Result<(Option<RecordBatch>, Option<RecordBatch>)> {
+    let sources = column(batch, HIT_SOURCE)?.as_primitive::<Int64Type>();
+    let is_offline: BooleanArray = sources.iter().map(|s| Some(matches!(s, Some(5 | 7..=9)))).collect();
+    if is_offline.true_count() == 0 {
+        return Ok((Some(online(origin, batch)?), None));
+    }
+    let hits = online(origin, &filter_record_batch(batch, &not(&is_offline)?)?)?;
+    Ok((Some(hits), Some(offline(origin, &filter_record_batch(batch, &is_offline)?)?)))
+}
+
+fn online(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
+    let visitors = column(batch, VISITOR_ID)?.as_string::<i32>();
+    let keys: Int64Array = visitors.iter().map(|id| Some(id.map_or(0, columns::visitor_key))).collect();
+    let fixed: Vec<(&str, ArrayRef)> = vec![
+        (SUITE, constant(&origin.suite, batch.num_rows())),
+        (FILE, constant(&origin.file, batch.num_rows())),
+        (VISITOR_KEY, Arc::new(keys)),
+    ];
+    beside(fixed, batch)
+}
+
+fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let sources = column(batch, HIT_SOURCE)?.as_primitive::<Int64Type>();
+    let visitors = column(batch, VISITOR_ID)?.as_string::<i32>();
+    let sequences = column(batch, HIT_SEQ)?.as_primitive::<Decimal128Type>();
+    let hashes: Vec<u64> = (0..rows).map(|row| xxh3_64(&sequences.value(row).to_le_bytes())).collect();
+    let key = |row: usize| {
+        if visitors.is_valid(row) { columns::visitor_key(visitors.value(row)) } else { hashes[row] as i64 }
+    };
+    let keys: Int64Array = (0..rows).map(|row| Some(key(row))).collect();
+    let sequence: Decimal128Array = hashes.iter().map(|hash| Some(columns::offline_sequence(*hash))).collect();
+    let kinds: StringArray =
+        sources.iter().map(|s| Some(if s == Some(7) { "transaction" } else { "summary" })).collect();
+    let fixed: Vec<(&str, ArrayRef)> = vec![
+        (SUITE, constant(&origin.suite, rows)),
+        ("source", constant(FEED_SOURCE, rows)),
+        ("kind", Arc::new(kinds)),
+        (FILE, constant(&origin.file, rows)),
+        ("received", Arc::new(TimestampMicrosecondArray::from(vec![origin.received; rows]).with_timezone("UTC"))),
+        (VISITOR_KEY, Arc::new(keys)),
+        ("record_time", column(batch, HIT_TIME)?.clone()),
+        ("has_time", Arc::new(BooleanArray::from(vec![true; rows]))),
+        (HIT_SEQ, Arc::new(sequence.with_data_type(columns::sequence()))),
+        // what an offline row says is its touch, resolved: no `_set` column is asked
+        (columns::PERSISTED, Arc::new(BooleanArray::from(vec![false; rows]))),
+    ];
+    beside(fixed, batch)
+}
+
+/// Columns of ours, then those of the batch that they do not replace.
+fn beside(fixed: Vec<(&str, ArrayRef)>, batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let mut fields: Vec<Arc<Field>> = vec![];
+    let mut arrays = vec![];
+    for (name, array) in fixed {
+        fields.push(Arc::new(columns::key_field(name).ok_or_else(|| Error::bug(format!("{name} is no key")))?));
+        arrays.push(array);
+    }
+    for (field, array) in schema.fields().iter().zip(batch.columns()) {
+        if fields.iter().all(|f| f.name() != field.name()) {
+            fields.push(field.clone());
+            arrays.push(array.clone());
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| Error::bug(format!("decoded hits without {name}")))
+}
+
+fn constant(text: &str, rows: usize) -> ArrayRef {
+    Arc::new(StringArray::from(vec![text; rows]))
+}

@@ -1,0 +1,189 @@
+//! Which suite and which data source an input belongs to.
+//!
+//! In: what the user said, what a mapping or a file's name says, and what the lake has. Out: a suite and a source of the
+//! lake, or an error that names the command to run. Two statements that contradict each other are an error, never a choice.
+
+use std::path::Path;
+
+use super::find::{file_name, folder_of};
+use super::load::FEED_SOURCE;
+use crate::error::did_you_mean;
+use crate::lake::records::{Source, Suite};
+use crate::lake::{Lake, Registry};
+use crate::{Error, Result};
+
+/// The suites and sources of a lake.
+pub struct Inlets {
+    suites: Vec<Suite>,
+    sources: Vec<Source>,
+}
+
+impl Inlets {
+    /// Reads both.
+    pub async fn read(lake: &Lake) -> Result<Self> {
+        let (suites, sources) = (Registry::read(lake).await?.rows, Registry::read(lake).await?.rows);
+        Ok(Self { suites, sources })
+    }
+
+    /// The suite of a delivery: the one that its name says.
+    pub fn suite_of_feed(&self, rsid: &str, asked: Option<&str>) -> Result<&Suite> {
+        agree(asked, Some(rsid), "the delivery's name")?;
+        self.suite(rsid)
+    }
+
+    /// The suite of a file: `--suite`, else what the file or its mapping (`by`) says, else the only one of the lake.
+    pub fn suite_of_file(&self, asked: Option<&str>, said: Option<&str>, by: &str) -> Result<&Suite> {
+        match (agree(asked, said, by)?, self.suites.as_slice()) {
+            (Some(suite), _) => self.suite(suite),
+            (None, [only]) => Ok(only),
+            (None, []) => {
+                Err(Error::configuration("the lake has no report suite; make one with `rejoin suite create RSID`"))
+            }
+            (None, many) => {
+                let names = list(many.iter().map(|s| s.suite.as_str()));
+                Err(Error::configuration(format!("which report suite? give --suite with one of {names}")))
+            }
+        }
+    }
+
+    /// The source of a data source file: `--source`, else what its folder or name says.
+    pub fn source_of_file(&self, suite: &Suite, path: &Path, asked: Option<&str>) -> Result<&Source> {
+        if let Some(asked) = asked {
+            return self.source(suite, asked);
+        }
+        let sources = || self.sources.iter().filter(|s| s.suite == suite.suite);
+        let folder = file_name(&folder_of(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())));
+        let of_folder = sources().find(|s| s.source.eq_ignore_ascii_case(&folder));
+        let name = file_name(path).to_lowercase();
+        let of_name = || {
+            let named = sources().filter(|s| {
+                let rest = name.strip_prefix(&s.source.to_lowercase());
+                rest.is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
+            });
+            named.max_by_key(|s| s.source.len())
+        };
+        of_folder.or_else(of_name).ok_or_else(|| {
+            let stem = name.trim_end_matches(".txt").trim_end_matches(".json");
+            let hint = did_you_mean(stem, sources().map(|s| s.source.as_str()));
+            Error::configuration(format!(
+                "neither its name nor its folder says which data source{hint}{}",
+                self.advice(suite)
+            ))
+        })
+    }
+
+    /// The source that `--source`, or the file or its mapping (`by`) names.
+    pub fn source_of(&self, suite: &Suite, asked: Option<&str>, said: Option<&str>, by: &str) -> Result<&Source> {
+        match (asked, said) {
+            (None, None) => Err(Error::configuration(format!("{by} names no data source{}", self.advice(suite)))),
+            (Some(name), None) | (None, Some(name)) => self.source(suite, name),
+            (Some(asked), Some(said)) => {
+                // one of them may be the name and the other the id
+                let (one, other) = (self.source(suite, asked)?, self.source(suite, said)?);
+                agree(Some(&one.source), Some(&other.source), by)?;
+                Ok(one)
+            }
+        }
+    }
+
+    fn suite(&self, rsid: &str) -> Result<&Suite> {
+        self.suites.iter().find(|s| s.suite == rsid).ok_or_else(|| {
+            let hint = did_you_mean(rsid, self.suites.iter().map(|s| s.suite.as_str()));
+            Error::configuration(format!("no report suite {rsid}{hint}; make it with `rejoin suite create {rsid}`"))
+        })
+    }
+
+    /// By name, by id (`RSID_NNNNNNNNNN`), or by the number of the id.
+    fn source(&self, suite: &Suite, name: &str) -> Result<&Source> {
+        let rsid = suite.suite.as_str();
+        let mine = || self.sources.iter().filter(|s| s.suite == suite.suite);
+        let by_id =
+            |s: &&Source| s.id == name || s.id.strip_prefix(rsid).and_then(|n| n.strip_prefix('_')) == Some(name);
+        mine().find(|s| s.source == name).or_else(|| mine().find(by_id)).ok_or_else(|| {
+            let hint = did_you_mean(name, mine().map(|s| s.source.as_str()));
+            Error::configuration(format!(
+                "suite {rsid} has no data source {name}{hint}; make it with `rejoin source create {rsid} {name} --kind ...`"
+            ))
+        })
+    }
+
+    fn advice(&self, suite: &Suite) -> String {
+        let names: Vec<&str> = self
+            .sources
+            .iter()
+            .filter(|s| s.suite == suite.suite && s.source != FEED_SOURCE)
+            .map(|s| s.source.as_str())
+            .collect();
+        let rsid = &suite.suite;
+        if names.is_empty() {
+            return format!("; suite {rsid} has none yet, make one with `rejoin source create {rsid} NAME --kind ...`");
+        }
+        format!("; give --source with one of {}", list(names.into_iter()))
+    }
+}
+
+/// The one thing that is said, or that both say.
+fn agree<'a>(asked: Option<&'a str>, said: Option<&'a str>, by: &str) -> Result<Option<&'a str>> {
+    match (asked, said) {
+        (Some(asked), Some(said)) if asked != said => {
+            Err(Error::configuration(format!("{by} says {said}, the command line says {asked}; leave one of them out")))
+        }
+        (asked, said) => Ok(asked.or(said)),
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn inlets(suites: &[&str], sources: &[&str]) -> Inlets {
+        let source = |name: &&str| Source {
+            id: format!("acme_{name}"),
+            suite: "acme".into(),
+            source: name.to_string(),
+            kind: "transaction".into(),
+            metrics: String::new(),
+            dimensions: String::new(),
+            on_error: "skip".into(),
+            status: "active".into(),
+            created: None,
+        };
+        Inlets { suites: suites.iter().map(|s| Suite::new(s)).collect(), sources: sources.iter().map(source).collect() }
+    }
+
+    #[test]
+    fn suites() {
+        let one = inlets(&["acme"], &[]);
+        assert_eq!(one.suite_of_file(None, None, "").unwrap().suite, "acme");
+        let error = one.suite_of_feed("acmee", None).unwrap_err().to_string();
+        assert!(error.contains("did you mean acme?") && error.contains("rejoin suite create acmee"), "{error}");
+        assert!(one.suite_of_feed("acme", Some("web")).unwrap_err().to_string().contains("leave one of them out"));
+        let two = inlets(&["web", "acme"], &[]);
+        assert!(two.suite_of_file(None, None, "").unwrap_err().to_string().contains("acme, web"));
+        assert!(
+            inlets(&[], &[]).suite_of_file(None, None, "").unwrap_err().to_string().contains("rejoin suite create")
+        );
+    }
+
+    #[test]
+    fn sources() {
+        let inlets = inlets(&["acme"], &["lead", "leads", "leads_eu", "returns"]);
+        let suite = inlets.suite_of_file(None, None, "").unwrap();
+        let of = |path: &str| inlets.source_of_file(suite, Path::new(path), None).map(|s| s.source.clone());
+        assert_eq!(of("/in/leads_2026-10.txt").unwrap(), "leads");
+        assert_eq!(of("/in/leads_eu_2026-10.txt").unwrap(), "leads_eu");
+        assert_eq!(of("/in/Leads2026.txt").unwrap(), "leads");
+        assert_eq!(of("/in/returns/leads.txt").unwrap(), "returns");
+        let error = of("/in/return.txt").unwrap_err().to_string();
+        assert!(error.contains("did you mean returns?") && error.contains("lead, leads, leads_eu, returns"), "{error}");
+        assert!(inlets.source_of_file(suite, Path::new("x.txt"), Some("lead5")).is_err());
+        assert_eq!(inlets.source_of_file(suite, Path::new("x.txt"), Some("acme_lead")).unwrap().source, "lead");
+    }
+}

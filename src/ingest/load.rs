@@ -1,0 +1,318 @@
+//! The commit protocol that every load shares: one commit a table, in a fixed order, the row in `files` last.
+//!
+//! In: files that are written but not committed. Out: a lake in which the load is whole, or as before. A load is known by
+//! suite, source and file name ([`Key`]) and by a hash of its content; both are tags of its files, so every step can be
+//! run again: it replaces what an interrupted run left, and never doubles it. The order is offline, rejects, lookups,
+//! hits, `files`: what is visible at once comes as late as it can.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use arrow::datatypes::{Field, Schema};
+use object_store::ObjectStoreExt;
+
+use super::lookups::{self, Lookups};
+use super::rejects::Rejects;
+use crate::columns;
+use crate::lake::layout::{TAG_FILE, TAG_LOAD, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::records::FileEntry;
+use crate::lake::table::NewFile;
+use crate::lake::write::Written;
+use crate::lake::{Change, DataFile, Lake, Registry, Snapshot};
+use crate::{Error, ErrorKind, Result};
+
+/// Online hits.
+pub const HITS: &str = "hits";
+/// Offline records as loaded.
+pub const OFFLINE: &str = "offline";
+/// Rows that were not loaded.
+pub const REJECTS: &str = "rejects";
+/// The source of offline rows that a data feed brings; a feed's own [`Key`] has no source.
+pub const FEED_SOURCE: &str = "data_feed";
+
+/// How often a commit is tried again after another writer was faster.
+const ATTEMPTS: u32 = 20;
+
+/// What a load is called; at most one content is loaded under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Suite of all rows.
+    pub suite: String,
+    /// Data source; empty for online input.
+    pub source: String,
+    /// Name of the delivery or file.
+    pub file: String,
+}
+
+impl Key {
+    /// The key of an entry of the file log.
+    pub fn of(entry: &FileEntry) -> Self {
+        Self { suite: entry.suite.clone(), source: entry.source.clone(), file: entry.file.clone() }
+    }
+
+    /// The tags of the load's files. `visits` says how visits are known; offline rows have none.
+    pub fn tags(&self, content: &str, source: &str, visits: Option<&str>) -> HashMap<String, String> {
+        let fixed =
+            [(TAG_SUITE, self.suite.as_str()), (TAG_FILE, &self.file), (TAG_LOAD, content), (TAG_SOURCE, source)];
+        fixed.into_iter().chain(visits.map(|v| (TAG_VISITS, v))).map(|(k, v)| (k.into(), v.into())).collect()
+    }
+
+    fn owns(&self, file: &DataFile) -> bool {
+        let tag = |name| file.tags.get(name).map_or("", String::as_str);
+        tag(TAG_FILE) == self.file
+            && tag(TAG_SUITE) == self.suite
+            && (tag(TAG_SOURCE) == self.source || self.source.is_empty() && tag(TAG_SOURCE) == FEED_SOURCE)
+    }
+
+    fn is_loaded_as(&self, entry: &FileEntry) -> bool {
+        entry.status == "loaded" && Key::of(entry) == *self
+    }
+}
+
+/// What is to be done with a content.
+pub enum Decision {
+    /// It is loaded already; nothing is to be done.
+    Unchanged(FileEntry),
+    /// It is to be loaded.
+    Load(Permit),
+}
+
+/// The permission to load a content, given what the lake held when it was asked for.
+pub struct Permit {
+    /// The former load that this one replaces.
+    pub replaces: Option<FileEntry>,
+    /// Contents that lay under the key: those may be taken away, others came later and may not.
+    former: BTreeSet<String>,
+}
+
+/// A decoded input: its row of the file log, and its rows, written but not committed.
+pub struct Load {
+    /// The row of `files`; `content` is the hash that the tags bear.
+    pub entry: FileEntry,
+    /// From [`decide`].
+    pub permit: Permit,
+    /// Rows of `hits`.
+    pub hits: Written,
+    /// Rows of `offline`.
+    pub offline: Written,
+    /// Rows that were not loaded.
+    pub rejects: Rejects,
+    /// Lookup tables of a delivery.
+    pub lookups: Lookups,
+}
+
+/// Compares a content with what is loaded under its key. An error of kind conflict when other content is, unless `replace`.
+pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Result<Decision> {
+    let log = Registry::<FileEntry>::read(lake).await?;
+    let mut former = BTreeSet::new();
+    let mut live_rows = 0;
+    for table in [HITS, OFFLINE] {
+        let snapshot = Snapshot::open(lake, table, None).await?;
+        for file in snapshot.files.iter().filter(|f| key.owns(f)) {
+            former.insert(load_of(file).to_string());
+            live_rows += file.rows.unwrap_or_default() as i64;
+        }
+    }
+    let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
+    match loaded {
+        Some(entry) if entry.content == content => {
+            // a run that died while it replaced or removed the load leaves other rows than the log says
+            if entry.rows == live_rows && former.iter().all(|load| load == content) {
+                return Ok(Decision::Unchanged(entry));
+            }
+            Ok(Decision::Load(Permit { replaces: None, former }))
+        }
+        Some(entry) if replace => {
+            former.insert(entry.content.clone());
+            Ok(Decision::Load(Permit { replaces: Some(entry), former }))
+        }
+        Some(_) => Err(Error::conflict(format!(
+            "{} is loaded already with other content; give --replace to load this one in its place",
+            key.file
+        ))),
+        None => Ok(Decision::Load(Permit { replaces: None, former })),
+    }
+}
+
+/// Commits a load. When it fails, nothing that it wrote stays behind uncommitted; running it again finishes it.
+pub async fn commit(lake: &Lake, load: Load) -> Result<FileEntry> {
+    let Load { entry, permit, hits, offline, rejects, lookups } = load;
+    let key = Key::of(&entry);
+    let mut pending = Pending::default();
+    pending.0.extend(hits.files.iter().map(|f| (HITS, f.clone())));
+    pending.0.extend(offline.files.iter().map(|f| (OFFLINE, f.clone())));
+    let done = async {
+        check_columns(lake, &hits.columns, &offline.columns).await?;
+        let rejected = rejects.write(lake, &key, &entry.content).await?;
+        pending.0.extend(rejected.files.iter().map(|f| (REJECTS, f.clone())));
+        publish(lake, OFFLINE, &key, &entry.content, &permit.former, &offline, &mut pending).await?;
+        publish(lake, REJECTS, &key, &entry.content, &permit.former, &rejected, &mut pending).await?;
+        lookups::publish(lake, &lookups).await?;
+        publish(lake, HITS, &key, &entry.content, &permit.former, &hits, &mut pending).await?;
+        log_loaded(lake, &key, &entry, &permit).await
+    }
+    .await;
+    pending.discard(lake).await;
+    done.map(|()| entry)
+}
+
+/// Takes every row of a load out of every table, and marks it in the file log.
+pub async fn withdraw(lake: &Lake, entry: &FileEntry) -> Result<FileEntry> {
+    let key = Key::of(entry);
+    let former = BTreeSet::from([entry.content.clone()]);
+    for table in [OFFLINE, REJECTS, HITS] {
+        publish(lake, table, &key, &entry.content, &former, &Written::default(), &mut Pending::default()).await?;
+    }
+    Registry::<FileEntry>::update(lake, |rows| {
+        let row = rows.iter_mut().find(|e| key.is_loaded_as(e) && e.content == entry.content);
+        let row =
+            row.ok_or_else(|| Error::conflict(format!("{} was changed meanwhile; run the command again", key.file)))?;
+        row.status = "removed".into();
+        Ok(row.clone())
+    })
+    .await
+}
+
+/// Notes a refused input in the file log; the same refusal again changes nothing.
+pub async fn log_refused(lake: &Lake, entry: &FileEntry) -> Result<()> {
+    let same = |e: &FileEntry| e.status == "refused" && Key::of(e) == Key::of(entry) && e.content == entry.content;
+    let known =
+        Registry::<FileEntry>::read(lake).await?.rows.into_iter().any(|e| same(&e) && e.message == entry.message);
+    if known {
+        return Ok(());
+    }
+    Registry::<FileEntry>::update(lake, |rows| {
+        rows.retain(|e| !same(e));
+        rows.push(entry.clone());
+        Ok(())
+    })
+    .await
+}
+
+/// Files of tables that were written and are not known to be committed.
+#[derive(Default)]
+struct Pending(Vec<(&'static str, NewFile)>);
+
+impl Pending {
+    async fn discard(&self, lake: &Lake) {
+        for table in [HITS, OFFLINE, REJECTS] {
+            let files: Vec<&NewFile> = self.0.iter().filter(|(t, _)| *t == table).map(|(_, f)| f).collect();
+            discard_uncommitted(lake, table, &files).await;
+        }
+    }
+}
+
+/// Deletes those of the written files that are not live: a commit that reported a failure may still have happened.
+/// What cannot be known or deleted is left as garbage; it does no damage.
+pub async fn discard_uncommitted(lake: &Lake, table: &str, files: &[&NewFile]) {
+    if files.is_empty() {
+        return;
+    }
+    let live = match Snapshot::open(lake, table, None).await {
+        Ok(snapshot) => snapshot.files,
+        Err(error) => {
+            tracing::debug!(table, %error, "uncommitted files are left behind");
+            return;
+        }
+    };
+    for file in files.iter().filter(|f| live.iter().all(|l| l.path != f.path)) {
+        if let Err(error) = lake.store().delete(&file.path).await {
+            tracing::debug!(path = %file.path, %error, "could not delete an uncommitted file");
+        }
+    }
+}
+
+/// One column name has one type in `hits` and `offline` alike, else `events` could not hold both.
+async fn check_columns(lake: &Lake, hits: &[Field], offline: &[Field]) -> Result<()> {
+    let mut known: HashMap<String, (Field, String)> = HashMap::new();
+    for table in [HITS, OFFLINE] {
+        let schema: Schema = Snapshot::open(lake, table, None).await?.schema.as_ref().clone();
+        for field in schema.fields() {
+            known.entry(field.name().to_lowercase()).or_insert((field.as_ref().clone(), format!("table {table}")));
+        }
+    }
+    for field in hits.iter().chain(offline) {
+        let entry = known.entry(field.name().to_lowercase());
+        let (former, place) = entry.or_insert((field.clone(), "this input".into()));
+        if former.name() != field.name() {
+            return Err(Error::refused(format!(
+                "column {} is called {} in {place}; upper and lower case do not tell columns apart",
+                field.name(),
+                former.name()
+            )));
+        }
+        if former.data_type() != field.data_type() {
+            return Err(Error::refused(format!(
+                "column {} is a {} in {place} and a {} in this input; a name is one of them everywhere",
+                field.name(),
+                nature(former),
+                nature(field)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn nature(field: &Field) -> &'static str {
+    if columns::is_metric(field) { "metric" } else { "dimension" }
+}
+
+/// In one commit of `table`: the load's files come, and those of its former contents go. Committed files leave `pending`.
+async fn publish(
+    lake: &Lake,
+    table: &str,
+    key: &Key,
+    content: &str,
+    former: &BTreeSet<String>,
+    written: &Written,
+    pending: &mut Pending,
+) -> Result<()> {
+    let mut attempt = 0;
+    loop {
+        let snapshot = Snapshot::open(lake, table, None).await?;
+        let live: Vec<DataFile> = snapshot.files.iter().filter(|f| key.owns(f)).cloned().collect();
+        if live.iter().any(|f| load_of(f) != content && !former.contains(load_of(f))) {
+            return Err(Error::conflict(format!(
+                "{}: somebody else loaded other content under this name meanwhile; run the command again",
+                key.file
+            )));
+        }
+        let live_rows: u64 = live.iter().filter_map(|f| f.rows).sum();
+        let is_there = live.iter().all(|f| load_of(f) == content) && live_rows == written.rows;
+        if is_there {
+            return Ok(());
+        }
+        let change = Change { add: written.files.clone(), remove: live, columns: written.columns.clone() };
+        match snapshot.commit(lake, change).await {
+            Ok(_) => {
+                pending.0.retain(|(_, p)| written.files.iter().all(|f| f.path != p.path));
+                return Ok(());
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
+                tokio::time::sleep(Duration::from_millis(10 << attempt.min(6))).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn log_loaded(lake: &Lake, key: &Key, entry: &FileEntry, permit: &Permit) -> Result<()> {
+    Registry::<FileEntry>::update(lake, |rows| {
+        for row in rows.iter_mut().filter(|e| key.is_loaded_as(e) && e.content != entry.content) {
+            if !permit.former.contains(&row.content) {
+                return Err(Error::conflict(format!("{} was loaded by somebody else meanwhile", key.file)));
+            }
+            row.status = "replaced".into();
+        }
+        let same = |e: &FileEntry| Key::of(e) == *key && e.content == entry.content;
+        rows.retain(|e| !(same(e) && matches!(e.status.as_str(), "loaded" | "refused")));
+        rows.push(entry.clone());
+        Ok(())
+    })
+    .await
+}
+
+fn load_of(file: &DataFile) -> &str {
+    file.tags.get(TAG_LOAD).map_or("", String::as_str)
+}

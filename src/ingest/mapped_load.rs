@@ -1,0 +1,278 @@
+//! Rows of a mapped file become hits or offline records.
+//!
+//! In: a file and its mapping. Out: batches for `hits` or `offline`, in the order of the file, and the rows that cannot be
+//! taken: without a time or visitor, with a metric that is no number, or against a rule of offline records.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema};
+use chrono::{NaiveDate, NaiveDateTime};
+
+use super::cells::{self, Complaints, Instant};
+use super::content_hash::hash_rows;
+use super::expressions::{Evaluated, Expressions, Place};
+use super::mapped_file::{Format, MappedFile};
+use super::mapping::{MappedKind, Mapping};
+use super::offline_rows::{Origin, Records, offline_batch};
+use super::pour::{Outlet, Piece};
+use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
+use crate::feed::RowIssue;
+use crate::{Error, Result};
+
+/// A mapped file, ready to be read.
+pub struct MappedInput {
+    mapping: Mapping,
+    file: MappedFile,
+    expressions: Expressions,
+    first_line: u64,
+}
+
+impl MappedInput {
+    /// Looks at the file's columns and compiles the mapping against them. Reads all of a text file, so it blocks.
+    pub fn prepare(path: &Path, format: Format, mapping: Mapping) -> Result<Self> {
+        let file = MappedFile::open(path, format)?;
+        let expressions = Expressions::compile(&mapping, &file)?;
+        let first_line = if format == Format::Csv { 2 } else { 1 };
+        Ok(Self { mapping, file, expressions, first_line })
+    }
+
+    /// How visits are known, as the tag of the files says it; None for offline records.
+    pub fn visits(&self) -> Option<&'static str> {
+        match (self.mapping.kind, &self.mapping.visit) {
+            (MappedKind::Offline, _) => None,
+            (MappedKind::Online, Some(_)) => Some("mapped"),
+            (MappedKind::Online, None) => Some("computed"),
+        }
+    }
+
+    /// Decodes all rows. `read` counts bytes, for progress.
+    pub fn decode(&self, origin: &Origin, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
+        let mut line = self.first_line;
+        for name in &self.expressions.absent {
+            let reason = format!("no row of the file has {name}, which the mapping names");
+            outlet.send(Piece { warnings: vec![RowIssue::new(1, name, reason, "")], ..Default::default() })?;
+        }
+        for batch in self.file.batches(&self.expressions.columns, read)? {
+            let batch = batch?;
+            let rows = batch.num_rows() as u64;
+            let piece = self.piece(origin, &batch, line);
+            outlet.send(piece.map_err(|e| e.at(format!("lines {line} to {}", line + rows.saturating_sub(1))))?)?;
+            line += rows;
+        }
+        Ok(())
+    }
+
+    /// The first row that cannot be taken, when there is one.
+    pub fn first_issue(&self) -> Result<Option<RowIssue>> {
+        let origin = Origin {
+            suite: String::new(),
+            source: String::new(),
+            kind: String::new(),
+            file: String::new(),
+            received: 0,
+        };
+        let mut line = self.first_line;
+        for batch in self.file.batches(&self.expressions.columns, Arc::default())? {
+            let batch = batch?;
+            if let Some(issue) = self.piece(&origin, &batch, line)?.issues.into_iter().next() {
+                return Ok(Some(issue));
+            }
+            line += batch.num_rows() as u64;
+        }
+        Ok(None)
+    }
+
+    fn piece(&self, origin: &Origin, batch: &RecordBatch, first_line: u64) -> Result<Piece> {
+        let mut complaints = Complaints::new(batch.num_rows(), first_line);
+        let row = self.row_values(self.expressions.evaluate(batch)?, &mut complaints)?;
+        let decoded = match self.mapping.kind {
+            MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut complaints)?,
+            MappedKind::Offline => offline(origin, row, first_line, &mut complaints)?,
+        };
+        let good = complaints.good();
+        let decoded = if good.true_count() == good.len() { decoded } else { filter_record_batch(&decoded, &good)? };
+        let issues = complaints.into_issues().collect();
+        Ok(match self.mapping.kind {
+            MappedKind::Online => Piece { hits: Some(decoded), issues, ..Default::default() },
+            MappedKind::Offline => Piece { offline: Some(decoded), issues, ..Default::default() },
+        })
+    }
+
+    /// Every mapped value in our types.
+    fn row_values(&self, evaluated: Vec<Evaluated<'_>>, complaints: &mut Complaints) -> Result<RowValues> {
+        let mut row = RowValues::default();
+        for Evaluated { place, key, values } in evaluated {
+            match place {
+                Place::Time => {
+                    let (unit, zone) = (self.mapping.time_unit, self.mapping.time_zone);
+                    row.time = cells::instants(&values, unit, zone, key, complaints)?;
+                }
+                Place::Visit if self.has_visit_numbers() => {
+                    row.visit = Some(Arc::new(visit_numbers(&values, key, complaints)?));
+                }
+                Place::Visit => row.visit = Some(Arc::new(cells::texts(&values, key, complaints)?)),
+                Place::Visitor => row.visitor = Some(cells::ids(&values, key, complaints)?),
+                Place::Transaction => row.transaction = Some(Arc::new(cells::ids(&values, key, complaints)?)),
+                Place::Customer => row.customer = Some(Arc::new(cells::ids(&values, key, complaints)?)),
+                Place::Dimension(name) => {
+                    let texts = cells::texts(&values, key, complaints)?;
+                    row.values.push((Arc::new(columns::dimension(name)), Arc::new(texts)));
+                }
+                Place::Metric(name) => {
+                    let numbers = cells::numbers(&values, key, complaints)?;
+                    row.values.push((Arc::new(columns::metric(name)), Arc::new(numbers)));
+                }
+            }
+        }
+        Ok(row)
+    }
+
+    fn has_visit_numbers(&self) -> bool {
+        self.expressions.data_type(&Place::Visit).is_some_and(DataType::is_numeric)
+    }
+
+    fn hits(&self, origin: &Origin, row: RowValues, rows: usize, complaints: &mut Complaints) -> Result<RecordBatch> {
+        let visitor = row.visitor.ok_or_else(|| Error::bug("a mapping of hits without a visitor"))?;
+        for bad in (0..rows).filter(|&r| visitor.is_null(r)) {
+            complaints.add(bad, VISITOR_ID, "no visitor id; every online hit needs one", "");
+        }
+        // a row without a time is filtered out; until then it needs some
+        let midnight = |day: NaiveDate| cells::at_zone(day.and_time(chrono::NaiveTime::MIN), self.mapping.time_zone);
+        let time = |instant: &Instant| match instant {
+            Instant::At(micros) => *micros,
+            Instant::Day(day) => midnight(*day),
+            Instant::Missing => 0,
+        };
+        let times: TimestampMicrosecondArray = row.time.iter().map(|i| Some(time(i))).collect();
+        let key = |id: Option<&str>| id.map_or(0, columns::visitor_key);
+        let keys: Int64Array = visitor.iter().map(|id| Some(key(id))).collect();
+        let mut content: Vec<(Arc<Field>, ArrayRef)> = vec![
+            (key_field(VISITOR_ID)?, Arc::new(visitor)),
+            (key_field(HIT_TIME)?, Arc::new(times.with_timezone("UTC"))),
+        ];
+        if let Some(visit) = row.visit {
+            let name = if self.has_visit_numbers() { columns::VISIT_NUM } else { columns::VISIT_ID };
+            content.push((key_field(name)?, visit));
+        }
+        content.extend(row.transaction.map(|ids| Ok::<_, Error>((key_field(TRANSACTION_ID)?, ids))).transpose()?);
+        content.extend(row.customer.map(|ids| Ok::<_, Error>((key_field(CUSTOMER_ID)?, ids))).transpose()?);
+        content.extend(row.values);
+        let sequence: Decimal128Array =
+            hash_rows(&to_batch(content.clone())?)?.into_iter().map(|h| Some(columns::content_sequence(h))).collect();
+        if let Some(views) = self.page_views(&content) {
+            content.push((Arc::new(columns::metric("page_views")), Arc::new(views)));
+        }
+        let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
+        let fixed: [(&str, ArrayRef); 7] = [
+            (SUITE, constant(&origin.suite)),
+            (FILE, constant(&origin.file)),
+            (VISITOR_KEY, Arc::new(keys)),
+            (HIT_SEQ, Arc::new(sequence.with_data_type(columns::sequence()))),
+            (columns::HIT_SOURCE, Arc::new(Int64Array::from(vec![1; rows]))),
+            (columns::EXCLUDE_HIT, Arc::new(Int64Array::from(vec![0; rows]))),
+            (columns::PERSISTED, Arc::new(BooleanArray::from(vec![false; rows]))),
+        ];
+        let fixed = fixed.into_iter().map(|(name, array)| Ok((key_field(name)?, array))).collect::<Result<Vec<_>>>()?;
+        to_batch(fixed.into_iter().chain(content).collect())
+    }
+
+    /// A page view is a hit with a page name or a page URL, unless the mapping says otherwise.
+    fn page_views(&self, content: &[(Arc<Field>, ArrayRef)]) -> Option<Float64Array> {
+        if self.mapping.metrics.contains_key("page_views") {
+            return None;
+        }
+        let pages: Vec<&ArrayRef> = content
+            .iter()
+            .filter(|(f, _)| matches!(f.name().as_str(), "page_name" | "page_url"))
+            .map(|(_, a)| a)
+            .collect();
+        let rows = pages.first()?.len();
+        Some((0..rows).map(|row| pages.iter().any(|page| page.is_valid(row)).then_some(1.0)).collect())
+    }
+}
+
+/// The values of some rows; dimensions and metrics by their names.
+#[derive(Default)]
+struct RowValues {
+    time: Vec<Instant>,
+    visitor: Option<StringArray>,
+    visit: Option<ArrayRef>,
+    transaction: Option<ArrayRef>,
+    customer: Option<ArrayRef>,
+    values: Vec<(Arc<Field>, ArrayRef)>,
+}
+
+fn offline(origin: &Origin, row: RowValues, first_line: u64, complaints: &mut Complaints) -> Result<RecordBatch> {
+    let rows = row.time.len();
+    let latest = cells::latest_record(crate::clock::now());
+    let noon = |day: NaiveDate| -> NaiveDateTime { day.and_hms_opt(12, 0, 0).unwrap_or_else(|| day.into()) };
+    let any = |row_number: usize, of: &dyn Fn(&Field) -> bool| {
+        row.values.iter().any(|(field, array)| of(field) && array.is_valid(row_number))
+    };
+    let has = |ids: &Option<ArrayRef>, r: usize| ids.as_ref().is_some_and(|a| a.is_valid(r));
+    for r in 0..rows {
+        let micros = match row.time[r] {
+            Instant::At(micros) => micros,
+            Instant::Day(day) => noon(day).and_utc().timestamp_micros(),
+            Instant::Missing => continue,
+        };
+        if micros > latest {
+            complaints.add(r, "time", "more than a day in the future", "");
+        }
+        if !any(r, &|f| columns::is_metric(f)) {
+            complaints.add(r, "", "no metric; a record needs at least one", "");
+        }
+        if !any(r, &|f| !columns::is_metric(f)) && !has(&row.transaction, r) && !has(&row.customer, r) {
+            complaints.add(r, "", "no dimension and no id; a record needs at least one", "");
+        }
+    }
+    let record_time = |i: &Instant| if let Instant::At(micros) = i { Some(*micros) } else { None };
+    let record_local =
+        |i: &Instant| if let Instant::Day(day) = i { Some(noon(*day).and_utc().timestamp_micros()) } else { None };
+    let mut record_times: Vec<Option<i64>> = row.time.iter().map(record_time).collect();
+    for (time, instant) in record_times.iter_mut().zip(&row.time) {
+        // a row without a time is filtered out; until then it needs some
+        if *instant == Instant::Missing {
+            *time = Some(0);
+        }
+    }
+    let records = Records {
+        row: (first_line as i64..).take(rows).map(Some).collect(),
+        record_time: Some(record_times.into()),
+        record_local: Some(row.time.iter().map(record_local).collect()),
+        has_time: row.time.iter().map(|i| Some(!matches!(i, Instant::Day(_)))).collect(),
+        transaction_id: row.transaction,
+        customer_id: row.customer,
+        values: row.values,
+    };
+    offline_batch(origin, records)
+}
+
+fn visit_numbers(values: &ArrayRef, key: &str, complaints: &mut Complaints) -> Result<Int64Array> {
+    let texts: ArrayRef = Arc::new(cells::ids(values, key, complaints)?);
+    let texts = texts.as_string::<i32>();
+    let number = |(row, text): (usize, Option<&str>)| {
+        let parsed = text?.parse().ok();
+        if parsed.is_none() {
+            complaints.add(row, key, "no whole number; a visit is a whole number or a text", text.unwrap_or_default());
+        }
+        parsed
+    };
+    Ok(texts.iter().enumerate().map(number).collect())
+}
+
+fn key_field(name: &str) -> Result<Arc<Field>> {
+    columns::key_field(name).map(Arc::new).ok_or_else(|| Error::bug(format!("{name} is no key")))
+}
+
+fn to_batch(content: Vec<(Arc<Field>, ArrayRef)>) -> Result<RecordBatch> {
+    let (fields, arrays): (Vec<_>, Vec<_>) = content.into_iter().unzip();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}

@@ -1,0 +1,350 @@
+//! The mapping file: how the columns of any other clickstream become ours.
+//!
+//! In: TOML text. Out: a [`Mapping`] whose names are checked: no unknown key, no name that stands for two things, nothing
+//! that its kind of rows cannot have. Whether an expression fits a file is known only when the file is read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::columns::{self, KEYS};
+use crate::error::did_you_mean;
+use crate::feed::event_list::is_metric_name;
+use crate::{Error, Result};
+
+/// Online hits or offline records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MappedKind {
+    /// Rows go to `hits`.
+    Online,
+    /// Rows go to `offline`.
+    Offline,
+}
+
+/// Unit of a time that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EpochUnit {
+    /// Seconds.
+    Second,
+    /// Milliseconds.
+    Millisecond,
+    /// Microseconds.
+    Microsecond,
+    /// Nanoseconds.
+    Nanosecond,
+}
+
+/// A checked mapping. Every value is a column of the file or a SQL expression over its columns.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mapping {
+    /// What a row is.
+    pub kind: MappedKind,
+    /// Suite of all rows, unless `--suite` says it.
+    pub suite: Option<String>,
+    /// Data source of offline records, unless `--source` says it.
+    pub source: Option<String>,
+    /// Visitor id (online, required).
+    pub visitor_id: Option<String>,
+    /// Time of the row.
+    pub time: String,
+    /// Unit of `time` where that is a number.
+    pub time_unit: Option<EpochUnit>,
+    /// Zone of times that name none; UTC by default.
+    #[serde(serialize_with = "zone_name")]
+    pub time_zone: chrono_tz::Tz,
+    /// The visit: a number or a name; computed without it.
+    pub visit: Option<String>,
+    /// Transaction ID.
+    pub transaction_id: Option<String>,
+    /// Customer ID.
+    pub customer_id: Option<String>,
+    /// Our dimension to its expression.
+    pub dimensions: BTreeMap<String, String>,
+    /// Our metric to its expression.
+    pub metrics: BTreeMap<String, String>,
+    /// The dimensions that a snapshot takes, when the default (all but a few) is not wanted.
+    pub snapshot: Option<Vec<String>>,
+}
+
+/// Keys of the file, in the order of the manual.
+const MAPPING_KEYS: [&str; 13] = [
+    "kind",
+    "suite",
+    "source",
+    "visitor_id",
+    "time",
+    "time_unit",
+    "time_zone",
+    "visit",
+    "transaction_id",
+    "customer_id",
+    "snapshot",
+    "dimensions",
+    "metrics",
+];
+
+/// The names that the domain gives to dimensions; a metric cannot have one of them.
+const DIMENSION_NAMES: [&str; 13] = [
+    "page_name",
+    "page_url",
+    "tracking_code",
+    "category",
+    "product",
+    "marketing_channel",
+    "marketing_channel_detail",
+    "referring_domain",
+    "search_engine",
+    "search_keyword",
+    "geo_country",
+    "zip",
+    "state",
+];
+
+impl Mapping {
+    /// Reads a mapping file; errors are of kind configuration and name the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::configuration(format!("mapping {}: {e}", path.display())))?;
+        Self::parse(&text).map_err(|e| e.at(format!("mapping {}", path.display())))
+    }
+
+    /// Parses and checks the text of a mapping file.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut table: Table = toml::from_str(text).map_err(|e| wrong(e.message().to_string() + &line_of(text, &e)))?;
+        if let Some(unknown) = table.keys().find(|k| !MAPPING_KEYS.contains(&k.as_str())) {
+            let hint = did_you_mean(unknown, MAPPING_KEYS);
+            return Err(wrong(format!("unknown key {unknown}{hint} (known: {})", MAPPING_KEYS.join(", "))));
+        }
+        let kind = match required(&mut table, "kind")?.as_str() {
+            "online" => MappedKind::Online,
+            "offline" => MappedKind::Offline,
+            other => return Err(wrong(format!("kind = {other:?}; give \"online\" or \"offline\""))),
+        };
+        let mapping = Self {
+            kind,
+            suite: optional(&mut table, "suite")?,
+            source: optional(&mut table, "source")?,
+            visitor_id: optional(&mut table, "visitor_id")?,
+            time: required(&mut table, "time")?,
+            time_unit: optional(&mut table, "time_unit")?.map(|u| epoch_unit(&u)).transpose()?,
+            time_zone: optional(&mut table, "time_zone")?.map_or(Ok(chrono_tz::UTC), |z| time_zone(&z))?,
+            visit: optional(&mut table, "visit")?,
+            transaction_id: optional(&mut table, "transaction_id")?,
+            customer_id: optional(&mut table, "customer_id")?,
+            snapshot: names(&mut table, "snapshot")?,
+            dimensions: expressions(&mut table, "dimensions")?,
+            metrics: expressions(&mut table, "metrics")?,
+        };
+        mapping.check()?;
+        Ok(mapping)
+    }
+
+    /// The mapping as text that changes exactly when its meaning does; part of a load's identity.
+    pub fn fingerprint(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::bug(format!("mapping: {e}")))
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+        let dimensions = self.dimensions.keys().map(|n| ("dimension", n));
+        let metrics = self.metrics.keys().map(|n| ("metric", n));
+        for (what, name) in dimensions.chain(metrics) {
+            check_name(what, name)?;
+            if let Some(other) = seen.insert(name.to_lowercase(), what) {
+                let both = if other == what {
+                    "is there twice (upper and lower case are one)"
+                } else {
+                    "is a dimension and a metric"
+                };
+                return Err(wrong(format!("{name} {both}; give one of them another name")));
+            }
+        }
+        for name in self.snapshot.iter().flatten() {
+            if !self.dimensions.contains_key(name) {
+                let hint = did_you_mean(name, self.dimensions.keys().map(String::as_str));
+                return Err(wrong(format!("snapshot names {name}, which is no mapped dimension{hint}")));
+            }
+        }
+        let given = |value: &Option<String>, key: &'static str| value.is_some().then_some(key);
+        let (missing, foreign) = match self.kind {
+            MappedKind::Online => (self.visitor_id.is_none().then_some("visitor_id"), given(&self.source, "source")),
+            MappedKind::Offline => {
+                let foreign = given(&self.visitor_id, "visitor_id").or(given(&self.visit, "visit"));
+                (self.metrics.is_empty().then_some("[metrics]"), foreign)
+            }
+        };
+        if let Some(key) = missing {
+            return Err(wrong(format!("{key} is missing; {} rows need it", self.kind_name())));
+        }
+        if let Some(key) = foreign {
+            let hint = if key == "visitor_id" { "; a customer is named by customer_id" } else { "" };
+            return Err(wrong(format!("{key} does not belong in a mapping of {} rows{hint}", self.kind_name())));
+        }
+        if self.kind == MappedKind::Offline && self.snapshot.is_some() {
+            return Err(wrong(
+                "snapshot does not belong in a mapping of offline rows; snapshots are made of online hits",
+            ));
+        }
+        Ok(())
+    }
+
+    /// `online` or `offline`.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            MappedKind::Online => "online",
+            MappedKind::Offline => "offline",
+        }
+    }
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::configuration(message)
+}
+
+fn line_of(text: &str, error: &toml::de::Error) -> String {
+    error.span().map_or_else(String::new, |span| {
+        let before = text.get(..span.start).unwrap_or(text);
+        format!(" (line {})", before.matches('\n').count() + 1)
+    })
+}
+
+fn optional(table: &mut Table, key: &str) -> Result<Option<String>> {
+    match table.remove(key) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => {
+            Err(wrong(format!("{key} is empty; leave it out instead")))
+        }
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(wrong(format!("{key} is a {}; give a text", other.type_str()))),
+    }
+}
+
+fn required(table: &mut Table, key: &str) -> Result<String> {
+    optional(table, key)?.ok_or_else(|| wrong(format!("{key} is missing")))
+}
+
+fn names(table: &mut Table, key: &str) -> Result<Option<Vec<String>>> {
+    let Some(value) = table.remove(key) else { return Ok(None) };
+    let texts = value.as_array().map(|a| a.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>());
+    texts.flatten().map(Some).ok_or_else(|| wrong(format!("{key} is not a list of texts")))
+}
+
+fn expressions(table: &mut Table, key: &str) -> Result<BTreeMap<String, String>> {
+    let Some(value) = table.remove(key) else { return Ok(BTreeMap::new()) };
+    let Value::Table(entries) = value else { return Err(wrong(format!("{key} is no table; write [{key}]"))) };
+    let text = |(name, value): (String, Value)| match value {
+        Value::String(text) if !text.trim().is_empty() => Ok((name, text)),
+        Value::Integer(number) => Ok((name, number.to_string())),
+        Value::Float(number) => Ok((name, number.to_string())),
+        other if MAPPING_KEYS.contains(&name.as_str()) => Err(wrong(format!(
+            "{name} stands below [{key}] and is a {}; in TOML it must stand above the first [section]",
+            other.type_str()
+        ))),
+        _ => Err(wrong(format!("{key}.{name}: give a column's name or a SQL expression as text"))),
+    };
+    entries.into_iter().map(text).collect()
+}
+
+fn epoch_unit(text: &str) -> Result<EpochUnit> {
+    match text {
+        "s" => Ok(EpochUnit::Second),
+        "ms" => Ok(EpochUnit::Millisecond),
+        "us" => Ok(EpochUnit::Microsecond),
+        "ns" => Ok(EpochUnit::Nanosecond),
+        other => Err(wrong(format!("time_unit = {other:?}; give \"s\", \"ms\", \"us\" or \"ns\""))),
+    }
+}
+
+fn time_zone(text: &str) -> Result<chrono_tz::Tz> {
+    text.parse().map_err(|_| {
+        let hint = did_you_mean(text, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name()));
+        wrong(format!("time_zone = {text:?} is no IANA time zone{hint}"))
+    })
+}
+
+fn zone_name<S: serde::Serializer>(zone: &chrono_tz::Tz, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.name())
+}
+
+fn check_name(what: &str, name: &str) -> Result<()> {
+    let mut characters = name.chars();
+    let sane = characters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && characters.all(|c| c.is_alphanumeric() || c == '_')
+        && name.len() <= 128;
+    if !sane {
+        return Err(wrong(format!(
+            "{what} {name:?}: a name is letters, digits and _, and does not begin with a digit"
+        )));
+    }
+    let lower = name.to_lowercase();
+    if KEYS.contains(&lower.as_str()) || columns::FEED_INTEGERS.contains(&lower.as_str()) {
+        let advice = if MAPPING_KEYS.contains(&lower.as_str()) {
+            format!("; set {lower} above [dimensions] instead")
+        } else {
+            String::new()
+        };
+        return Err(wrong(format!("{what} {name}: this name belongs to Rejoin{advice}")));
+    }
+    if lower == "occurrences" {
+        return Err(wrong("occurrences is counted, not loaded; give the column another name"));
+    }
+    let is_metric = is_metric_name(&lower);
+    let is_dimension = DIMENSION_NAMES.contains(&lower.as_str())
+        || ["evar", "prop", "list"].iter().any(|prefix| columns::numbered(&lower, prefix).is_some());
+    match what {
+        "dimension" if is_metric => Err(wrong(format!("{name} is a metric everywhere; move it to [metrics]"))),
+        "metric" if is_dimension => Err(wrong(format!("{name} is a dimension everywhere; move it to [dimensions]"))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const ONLINE: &str = "kind = 'online'\nvisitor_id = 'user'\ntime = 'ts'\n";
+
+    fn error(text: &str) -> String {
+        Mapping::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_full_mapping_is_read() {
+        let mapping = Mapping::parse(&format!(
+            "{ONLINE}suite = 'web'\ntime_unit = 'ms'\ntime_zone = 'Europe/Paris'\nvisit = 'n'\nsnapshot = ['tracking_code']\n\
+             [dimensions]\ntracking_code = 'utm'\n[metrics]\norders = \"CASE WHEN name = 'purchase' THEN 1 ELSE 0 END\"\nunits = 1\n"
+        ))
+        .unwrap();
+        assert_eq!(mapping.time_unit, Some(EpochUnit::Millisecond));
+        assert_eq!(mapping.time_zone, chrono_tz::Europe::Paris);
+        assert_eq!(mapping.metrics["units"], "1");
+        assert_eq!(mapping.snapshot, Some(vec!["tracking_code".to_string()]));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(error("kind = 'onlin'\ntime = 't'").contains("\"online\" or \"offline\""));
+        assert!(error(&format!("{ONLINE}vist = 'n'")).contains("did you mean visit?"));
+        assert!(error("kind = 'online'\ntime = 't'").contains("visitor_id is missing"));
+        assert!(error(&format!("{ONLINE}source = 'x'")).contains("does not belong"));
+        assert!(error(&format!("{ONLINE}[dimensions]\nhit_time = 'x'")).contains("belongs to Rejoin"));
+        assert!(
+            error(&format!("{ONLINE}[dimensions]\nplan = 'x'\n[metrics]\nplan = 'y'"))
+                .contains("dimension and a metric")
+        );
+        assert!(error(&format!("{ONLINE}[dimensions]\norders = 'x'")).contains("[metrics]"));
+        assert!(error(&format!("{ONLINE}[metrics]\nevar5 = 'x'")).contains("[dimensions]"));
+        assert!(error(&format!("{ONLINE}[metrics]\norders = 'x'\nsnapshot = ['a']")).contains("above the first"));
+        assert!(error(&format!("{ONLINE}time_zone = 'Europe/Pariss'")).contains("did you mean Europe/Paris?"));
+        assert!(
+            error(&format!("{ONLINE}snapshot = ['campain']\n[dimensions]\ncampaign = 'c'"))
+                .contains("did you mean campaign?")
+        );
+        assert!(error("kind = 'offline'\ntime = 't'").contains("[metrics] is missing"));
+        assert!(error("kind = online").contains("line 1"));
+    }
+}

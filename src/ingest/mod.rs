@@ -1,0 +1,34 @@
+//! Deliveries and files become committed tables of the lake.
+//!
+//! * `run`: one run of `ingest`, input by input. `find`: what lies under the paths. `inlet`: whose it is.
+//! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
+//! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `mapped_load`.
+//! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `pour` (decoder to writer), `rejects`,
+//!   `load` (the commit protocol), `remove`.
+//!
+//! Invariants: an input is loaded whole or not at all; loading it again changes nothing; every row is in a table or in
+//! `rejects`; memory does not grow with the input.
+
+pub mod cells;
+pub mod content_hash;
+pub mod delivery;
+pub mod expressions;
+pub mod feed_load;
+pub mod find;
+pub mod inlet;
+pub mod load;
+pub mod lookups;
+pub mod mapped_file;
+pub mod mapped_load;
+pub mod mapping;
+pub mod offline_rows;
+pub mod pour;
+pub mod refusal;
+pub mod rejects;
+pub mod remove;
+pub mod run;
+pub mod source_load;
+pub mod unpack;
+
+pub use remove::remove;
+pub use run::{IngestOptions, Outcome, Progress, Status, ingest};

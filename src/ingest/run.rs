@@ -1,0 +1,498 @@
+//! One run of `ingest`: paths in, an outcome for each input out.
+//!
+//! Inputs are taken one after another, in the order of [`super::find`]; each is loaded whole or not at all, and what
+//! happens to one does not touch the others.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::delivery::Delivery;
+use super::feed_load::VerifiedFeed;
+use super::find::{What, find};
+use super::inlet::Inlets;
+use super::load::{self, Decision, FEED_SOURCE, Key, Load, Permit};
+use super::lookups::Lookups;
+use super::mapped_file::Format;
+use super::mapped_load::MappedInput;
+use super::mapping::{MappedKind, Mapping};
+use super::offline_rows::Origin;
+use super::pour::{Basin, Outlet, Poured, pour};
+use super::source_load::{SourceInput, check_kind, set_aside};
+use crate::feed::RowIssue;
+use crate::feed::delivery_name::DeliveryName;
+use crate::lake::records::{FileEntry, Source, Suite};
+use crate::lake::{Lake, Registry};
+use crate::{Error, ErrorKind, Result};
+
+/// What a user asked for.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// Suite, where neither name nor mapping says it.
+    pub suite: Option<String>,
+    /// Data source, where neither name nor mapping says it.
+    pub source: Option<String>,
+    /// Mapping file for Parquet, CSV and JSON lines.
+    pub mapping: Option<PathBuf>,
+    /// Only report; nothing is written.
+    pub validate: bool,
+    /// Replace a load of the same name.
+    pub replace: bool,
+    /// Memory for sorting; what does not fit spills to disk.
+    pub memory_bytes: usize,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        Self { suite: None, source: None, mapping: None, validate: false, replace: false, memory_bytes: 512 << 20 }
+    }
+}
+
+/// What an [`ingest`] tells while it runs.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// So many files of searched folders are no input.
+    Ignored(usize),
+    /// An input begins, of so many bytes to read in all passes.
+    Start {
+        /// Its name in the file log.
+        file: String,
+        /// Bytes to be read.
+        bytes: u64,
+    },
+    /// So many of its bytes are read.
+    Bytes(u64),
+    /// It is done, one way or another.
+    Done,
+}
+
+/// What became of one input.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its row of the file log (as far as it is known, where nothing was logged).
+    pub entry: FileEntry,
+    /// The file that stands for it.
+    pub path: PathBuf,
+    /// What happened.
+    pub status: Status,
+    /// The first few rejected rows.
+    pub rejects: Vec<RowIssue>,
+}
+
+/// What happened to an input.
+#[derive(Debug)]
+pub enum Status {
+    /// It is loaded.
+    Loaded,
+    /// It was loaded before; nothing was done.
+    Unchanged,
+    /// It is loaded in place of its former content.
+    Replaced,
+    /// It could be loaded; nothing was written.
+    Validated,
+    /// It is not complete, or its source is stopped.
+    Waiting(String),
+    /// It was not loaded. The error's kind says whether the input, a setting, a former load or the store is to blame.
+    Refused(Error),
+}
+
+/// Loads what lies under `paths`. An error only where nothing could be tried: no paths, a bad mapping, no store.
+pub async fn ingest(
+    lake: &Lake,
+    paths: &[PathBuf],
+    options: &IngestOptions,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Vec<Outcome>> {
+    if paths.is_empty() {
+        return Err(Error::usage("nothing to ingest; give files or folders"));
+    }
+    let mapping = options.mapping.as_deref().map(Mapping::read).transpose()?;
+    let searched = (paths.to_vec(), mapping.is_some());
+    let found = blocking(move || Ok(find(&searched.0, searched.1))).await?;
+    if found.ignored > 0 {
+        progress(Progress::Ignored(found.ignored));
+    }
+    let mut run = Run { lake, options, progress, mapping, inlets: Inlets::read(lake).await? };
+    let mut outcomes = vec![];
+    for input in found.inputs {
+        let mut entry = blank_entry(&input.name);
+        let mut rejects = vec![];
+        let done = run.take(input.what, &input.path, &mut entry, &mut rejects).await;
+        let status = match done {
+            Ok(status) => status,
+            Err(error) if error.to_string().starts_with(&input.name) => run.refused(&mut entry, error).await,
+            Err(error) => run.refused(&mut entry, error.at(&input.name)).await,
+        };
+        outcomes.push(Outcome { entry, path: input.path, status, rejects });
+    }
+    Ok(outcomes)
+}
+
+struct Run<'a> {
+    lake: &'a Lake,
+    options: &'a IngestOptions,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+    mapping: Option<Mapping>,
+    inlets: Inlets,
+}
+
+/// An input that may be loaded, up to the decoding of its rows.
+struct Ready {
+    permit: Permit,
+    /// Tag of `hits`: how visits are known.
+    visits: Option<&'static str>,
+    /// Source of rows of `offline`.
+    source: String,
+    lookups: Lookups,
+    warnings: Vec<RowIssue>,
+    read: Arc<AtomicU64>,
+}
+
+impl Run<'_> {
+    async fn take(
+        &mut self,
+        what: What,
+        path: &Path,
+        entry: &mut FileEntry,
+        rejects: &mut Vec<RowIssue>,
+    ) -> Result<Status> {
+        match what {
+            What::Waiting(reason) => Ok(Status::Waiting(reason)),
+            What::Refused(error) => {
+                // the suite of a delivery that cannot be taken is still known by its name
+                if let Some(name) = DeliveryName::parse(&format!("{}.txt", entry.file))
+                    && let Ok(suite) = self.inlets.suite_of_feed(&name.rsid, None)
+                {
+                    (entry.suite, entry.kind, entry.format) = (suite.suite.clone(), "online".into(), "feed".into());
+                }
+                Err(error)
+            }
+            What::Delivery(delivery) => self.delivery(delivery, entry, rejects).await,
+            What::SourceText => self.source_file(path, "source_text", entry, rejects).await,
+            What::SourceJson => self.source_file(path, "source_json", entry, rejects).await,
+            What::Mapped(format) => self.mapped(path, format, entry, rejects).await,
+        }
+    }
+
+    async fn delivery(&self, delivery: Delivery, entry: &mut FileEntry, rejects: &mut Vec<RowIssue>) -> Result<Status> {
+        let suite = self.inlets.suite_of_feed(&delivery.rsid, self.options.suite.as_deref())?;
+        entry.suite = suite.suite.clone();
+        (entry.kind, entry.format) = ("online".into(), "feed".into());
+        let bytes = delivery.bytes();
+        entry.bytes = bytes as i64;
+        let (delivery, content) = blocking(move || delivery.content().map(|content| (delivery, content))).await?;
+        entry.content = content;
+        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
+        let read = self.start(entry, 2 * bytes);
+        let counter = read.clone();
+        let verified = self.watch(&read, blocking(move || VerifiedFeed::verify(delivery, &counter))).await?;
+        let mut verified = Arc::new(verified);
+        let (lookups, warnings) = Arc::get_mut(&mut verified)
+            .map(|v| (std::mem::take(&mut v.lookups), std::mem::take(&mut v.warnings)))
+            .unwrap_or_default();
+        let ready =
+            Ready { permit, visits: Some("given"), source: FEED_SOURCE.into(), lookups, warnings, read: read.clone() };
+        let origin = origin(entry, "");
+        self.finish(ready, entry, rejects, move |outlet| verified.decode(&origin, outlet, &read)).await
+    }
+
+    async fn source_file(
+        &mut self,
+        path: &Path,
+        format: &str,
+        entry: &mut FileEntry,
+        rejects: &mut Vec<RowIssue>,
+    ) -> Result<Status> {
+        let (suite, source) = self.inlet_of_file(path, format).await?;
+        (entry.suite, entry.source) = (suite.suite.clone(), source.source.clone());
+        (entry.kind, entry.format) = ("offline".into(), format.into());
+        (entry.bytes, entry.content) = blocking(content_of(path, String::new())).await?;
+        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
+        if let Some(reason) = why_closed(&source) {
+            return Ok(Status::Waiting(reason));
+        }
+        let now_local = local(entry.received, &suite)?;
+        let open = {
+            let (path, is_text) = (path.to_path_buf(), format == "source_text");
+            move || if is_text { SourceInput::text(&path, now_local) } else { SourceInput::json(&path, now_local) }
+        };
+        let input = blocking(open.clone()).await?;
+        input.check_kind(&source)?;
+        if source.on_error == "stop"
+            && let Some(issue) = blocking(move || open()?.first_issue()).await?
+        {
+            rejects.push(issue.clone());
+            return Err(self.stop(&source, path, &issue).await?);
+        }
+        let read = self.start(entry, entry.bytes as u64);
+        let ready =
+            Ready { permit, visits: None, source: source.source, lookups: Lookups::new(), warnings: vec![], read };
+        let origin = origin(entry, &source.kind);
+        self.finish(ready, entry, rejects, move |outlet| input.decode(&origin, outlet)).await
+    }
+
+    async fn mapped(
+        &mut self,
+        path: &Path,
+        format: Format,
+        entry: &mut FileEntry,
+        rejects: &mut Vec<RowIssue>,
+    ) -> Result<Status> {
+        let mapping = self.mapping.clone().ok_or_else(|| Error::bug("a mapped file without a mapping"))?;
+        let suite =
+            self.inlets.suite_of_file(self.options.suite.as_deref(), mapping.suite.as_deref(), "the mapping")?.clone();
+        let source = match mapping.kind {
+            MappedKind::Online => None,
+            MappedKind::Offline => {
+                let (asked, mapped) = (self.options.source.as_deref(), mapping.source.as_deref());
+                Some(self.inlets.source_of(&suite, asked, mapped, "the mapping")?.clone())
+            }
+        };
+        entry.suite = suite.suite.clone();
+        entry.source = source.as_ref().map_or_else(String::new, |s| s.source.clone());
+        (entry.kind, entry.format) = (mapping.kind_name().into(), format.name().into());
+        entry.snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
+        (entry.bytes, entry.content) = blocking(content_of(path, mapping.fingerprint()?)).await?;
+        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
+        if let Some(source) = &source {
+            if let Some(reason) = why_closed(source) {
+                return Ok(Status::Waiting(reason));
+            }
+            let (transaction, customer) = (mapping.transaction_id.is_some(), mapping.customer_id.is_some());
+            check_kind(source, transaction, customer, ["transaction_id", "customer_id"])?;
+        }
+        let read = self.start(entry, entry.bytes as u64);
+        let opened = path.to_path_buf();
+        let input = blocking(move || MappedInput::prepare(&opened, format, mapping)).await?;
+        let input = Arc::new(input);
+        if let Some(source) = source.as_ref().filter(|s| s.on_error == "stop") {
+            let looked_at = input.clone();
+            if let Some(issue) = blocking(move || looked_at.first_issue()).await? {
+                rejects.push(issue.clone());
+                return Err(self.stop(source, path, &issue).await?);
+            }
+        }
+        let kind = source.as_ref().map_or("", |s| s.kind.as_str());
+        let (origin, counter) = (origin(entry, kind), read.clone());
+        let source = entry.source.clone();
+        let ready = Ready { permit, visits: input.visits(), source, lookups: Lookups::new(), warnings: vec![], read };
+        self.finish(ready, entry, rejects, move |outlet| input.decode(&origin, outlet, counter)).await
+    }
+
+    /// A suite and a source for a data source file; JSON may name both itself.
+    async fn inlet_of_file(&self, path: &Path, format: &str) -> Result<(Suite, Source)> {
+        let (mut said_suite, mut said_source) = (None, None);
+        if format == "source_json" {
+            let path = path.to_path_buf();
+            if let SourceInput::Json(json) =
+                blocking(move || SourceInput::json(&path, NaiveDateTime::default())).await?
+            {
+                (said_suite, said_source) = (json.report_suite_id, json.data_source_id);
+            }
+        }
+        let suite = self.inlets.suite_of_file(self.options.suite.as_deref(), said_suite.as_deref(), "the file")?;
+        let asked = self.options.source.as_deref();
+        let source = match said_source {
+            Some(said) => self.inlets.source_of(suite, asked, Some(&said), "the file")?,
+            None => self.inlets.source_of_file(suite, path, asked)?,
+        };
+        Ok((suite.clone(), source.clone()))
+    }
+
+    async fn decide(&self, entry: &mut FileEntry) -> Result<Decision> {
+        let decision = load::decide(self.lake, &Key::of(entry), &entry.content, self.options.replace).await?;
+        if let Decision::Unchanged(former) = &decision {
+            *entry = former.clone();
+        }
+        Ok(decision)
+    }
+
+    /// Decodes, writes and commits.
+    async fn finish(
+        &self,
+        ready: Ready,
+        entry: &mut FileEntry,
+        rejects: &mut Vec<RowIssue>,
+        decode: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
+    ) -> Result<Status> {
+        let key = Key::of(entry);
+        let hits_source = if ready.source == FEED_SOURCE { "" } else { &ready.source };
+        let offline_visits = ready.visits.filter(|_| ready.source == FEED_SOURCE);
+        let basin = Basin {
+            lake: self.lake.clone(),
+            write: !self.options.validate,
+            memory_bytes: self.options.memory_bytes,
+            hits_tags: key.tags(&entry.content, hits_source, ready.visits),
+            offline_tags: key.tags(&entry.content, &ready.source, offline_visits),
+        };
+        let tick = || (self.progress)(Progress::Bytes(ready.read.load(Ordering::Relaxed)));
+        let poured = pour(basin, decode, &tick).await?;
+        describe(entry, &poured, &ready.warnings);
+        *rejects = poured.rejects.first();
+        let status = match &ready.permit.replaces {
+            _ if self.options.validate => Status::Validated,
+            Some(_) => Status::Replaced,
+            None => Status::Loaded,
+        };
+        if !self.options.validate {
+            let Poured { hits, offline, rejects, .. } = poured;
+            let (permit, lookups) = (ready.permit, ready.lookups);
+            load::commit(self.lake, Load { entry: entry.clone(), permit, hits, offline, rejects, lookups }).await?;
+        }
+        (self.progress)(Progress::Done);
+        Ok(status)
+    }
+
+    /// Notes a refusal in the file log, where it is known whose file it is.
+    async fn refused(&self, entry: &mut FileEntry, error: Error) -> Status {
+        (self.progress)(Progress::Done);
+        entry.status = "refused".into();
+        entry.message = error.to_string();
+        (entry.rows, entry.rejected) = (0, 0);
+        if error.kind() == ErrorKind::Refused && !entry.suite.is_empty() && !self.options.validate {
+            // the refusal itself is what the user must see, also when it cannot be logged
+            if let Err(unlogged) = load::log_refused(self.lake, entry).await {
+                tracing::warn!(file = entry.file, error = %unlogged, "the refusal is not in the file log");
+            }
+        }
+        Status::Refused(error)
+    }
+
+    /// Halts a source and sets the file aside; gives the refusal.
+    async fn stop(&mut self, source: &Source, path: &Path, issue: &RowIssue) -> Result<Error> {
+        let (suite, name) = (&source.suite, &source.source);
+        let reason = describe_issue(issue);
+        if self.options.validate {
+            return Ok(Error::refused(format!("{reason}; it would stop source {name}")));
+        }
+        Registry::<Source>::update(self.lake, |rows| {
+            rows.iter_mut()
+                .filter(|s| s.suite == *suite && s.source == *name)
+                .for_each(|s| s.status = "stopped".into());
+            Ok(())
+        })
+        .await?;
+        self.inlets = Inlets::read(self.lake).await?;
+        let path = path.to_path_buf();
+        let place = blocking(move || set_aside(&path)).await.unwrap_or_else(|error| error.to_string());
+        Ok(Error::refused(format!(
+            "{reason}; source {name} is stopped and {place}: correct it, then run `rejoin source restart {suite} {name}`"
+        )))
+    }
+
+    fn start(&self, entry: &FileEntry, bytes: u64) -> Arc<AtomicU64> {
+        (self.progress)(Progress::Start { file: entry.file.clone(), bytes });
+        Arc::default()
+    }
+
+    /// Tells the progress of a blocking step while it runs.
+    async fn watch<T>(&self, read: &AtomicU64, step: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::pin!(step);
+        loop {
+            tokio::select! {
+                done = &mut step => return done,
+                () = tokio::time::sleep(Duration::from_millis(200)) => {
+                    (self.progress)(Progress::Bytes(read.load(Ordering::Relaxed)));
+                }
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(step).await.map_err(|e| Error::bug(format!("a reader stopped: {e}")))?
+}
+
+/// Size of a file, and a hash of its bytes and of what says how they are read.
+fn content_of(path: &Path, meaning: String) -> impl FnOnce() -> Result<(i64, String)> + Send + 'static {
+    let path = path.to_path_buf();
+    move || {
+        let unreadable = |e: std::io::Error| Error::refused(format!("cannot be read: {e}"));
+        let mut input = File::open(&path).map_err(unreadable)?;
+        let (mut hash, mut bytes, mut buffer) = (Xxh3::new(), 0, vec![0; 256 * 1024]);
+        loop {
+            let count = input.read(&mut buffer).map_err(unreadable)?;
+            if count == 0 {
+                break;
+            }
+            hash.update(&buffer[..count]);
+            bytes += count as i64;
+        }
+        hash.update(meaning.as_bytes());
+        Ok((bytes, format!("{:032x}", hash.digest128())))
+    }
+}
+
+/// Why a source takes no files now.
+fn why_closed(source: &Source) -> Option<String> {
+    let Source { suite, source: name, status, .. } = source;
+    let why = match status.as_str() {
+        "stopped" => "is stopped by an error",
+        "inactive" => "is deactivated",
+        _ => return None,
+    };
+    Some(format!("source {name} {why}; run `rejoin source restart {suite} {name}`"))
+}
+
+fn local(now: Option<DateTime<Utc>>, suite: &Suite) -> Result<NaiveDateTime> {
+    let zone: chrono_tz::Tz = suite.time_zone.parse().map_err(|_| {
+        let Suite { suite, time_zone, .. } = suite;
+        Error::configuration(format!(
+            "suite {suite} has the unknown time zone {time_zone}; run `rejoin suite set {suite} --time-zone ZONE`"
+        ))
+    })?;
+    Ok(now.unwrap_or_else(crate::clock::now).with_timezone(&zone).naive_local())
+}
+
+fn origin(entry: &FileEntry, kind: &str) -> Origin {
+    Origin {
+        suite: entry.suite.clone(),
+        source: entry.source.clone(),
+        kind: kind.to_string(),
+        file: entry.file.clone(),
+        received: entry.received.unwrap_or_else(crate::clock::now).timestamp_micros(),
+    }
+}
+
+fn blank_entry(file: &str) -> FileEntry {
+    FileEntry {
+        file: file.to_string(),
+        suite: String::new(),
+        source: String::new(),
+        kind: String::new(),
+        format: String::new(),
+        status: "loaded".into(),
+        received: Some(crate::clock::now()),
+        rows: 0,
+        rejected: 0,
+        warnings: 0,
+        bytes: 0,
+        content: String::new(),
+        snapshot: None,
+        message: String::new(),
+    }
+}
+
+fn describe(entry: &mut FileEntry, poured: &Poured, warnings: &[RowIssue]) {
+    entry.rows = poured.rows as i64;
+    entry.rejected = poured.rejects.count() as i64;
+    entry.warnings = poured.warnings as i64 + warnings.len() as i64;
+    let rejected =
+        poured.rejects.first().first().map(|issue| ("rejected", poured.rejects.count(), describe_issue(issue)));
+    let first = warnings.first().or(poured.first_warning.as_ref());
+    let warned = first.map(|issue| ("warnings", entry.warnings as u64, describe_issue(issue)));
+    let parts =
+        rejected.into_iter().chain(warned).map(|(what, count, first)| format!("{count} {what}, the first: {first}"));
+    entry.message = parts.collect::<Vec<_>>().join("; ");
+}
+
+fn describe_issue(issue: &RowIssue) -> String {
+    let RowIssue { line, column, reason, .. } = issue;
+    if column.is_empty() { format!("line {line}: {reason}") } else { format!("line {line}, column {column}: {reason}") }
+}

@@ -1,0 +1,158 @@
+//! Runs what was entered, statement by statement, and the backslash commands.
+//!
+//! Invariants: at most one statement runs; `execute` stops at the first error, and what to do then is its caller's
+//! choice.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+use super::command::{self, Command, HELP};
+use super::{Printer, lexer};
+use crate::engine::Engine;
+use crate::error::did_you_mean;
+use crate::functions::{FunctionDoc, documentation};
+use crate::{Error, Result};
+
+/// Files that include files, at most.
+const DEEPEST_INCLUDE: usize = 16;
+
+/// What comes after an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More input.
+    Continue,
+    /// The end.
+    Quit,
+}
+
+/// An engine, a printer, and how the user wants things.
+pub struct Session<'a> {
+    pub(super) engine: Arc<Engine>,
+    printer: &'a mut dyn Printer,
+    timing: bool,
+}
+
+impl<'a> Session<'a> {
+    /// A session with nothing running.
+    pub fn new(engine: Engine, printer: &'a mut dyn Printer) -> Self {
+        Self { engine: Arc::new(engine), printer, timing: false }
+    }
+
+    /// Runs a backslash command or complete statements.
+    pub async fn execute(&mut self, input: &str) -> Result<Next> {
+        self.execute_at(input, 0).await
+    }
+
+    /// Runs the statements and commands of a file.
+    pub async fn include(&mut self, path: &Path) -> Result<Next> {
+        self.include_at(path, 0).await
+    }
+
+    /// Completes what the printer has open.
+    pub fn finish(&mut self) -> Result<()> {
+        self.printer.finish()
+    }
+
+    /// A line for a person.
+    pub(super) fn say(&mut self, text: &str) -> Result<()> {
+        self.printer.text(text)
+    }
+
+    async fn execute_at(&mut self, input: &str, depth: usize) -> Result<Next> {
+        if command::is_command(input) {
+            return self.command(command::parse(input)?, depth).await;
+        }
+        if lexer::is_blank(input) {
+            return Ok(Next::Continue);
+        }
+        for statement in Engine::statements(input)? {
+            self.statement(&statement).await?;
+        }
+        Ok(Next::Continue)
+    }
+
+    async fn statement(&mut self, statement: &str) -> Result<()> {
+        let start = Instant::now();
+        let running = self.engine.run(statement).await?;
+        self.printer.print(&running.schema, running.rows).await?;
+        if self.timing {
+            self.printer.text(&format!("Time: {:.3} s", start.elapsed().as_secs_f64()))?;
+        }
+        Ok(())
+    }
+
+    async fn include_at(&mut self, path: &Path, depth: usize) -> Result<Next> {
+        if depth > DEEPEST_INCLUDE {
+            return Err(Error::usage(format!("{}: files include each other too deeply", path.display())));
+        }
+        let failed = |e: std::io::Error| Error::configuration(format!("{}: {e}", path.display()));
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let mut reader = super::script::Reader::new(std::io::BufReader::new(file));
+        while let Some((line, input)) = reader.next().map_err(failed)? {
+            // the future of a file holds those of the files that it includes
+            match Box::pin(self.execute_at(&input, depth)).await {
+                Ok(Next::Continue) => {}
+                Ok(Next::Quit) => return Ok(Next::Quit),
+                Err(error) => return Err(error.at(format!("{} line {line}", path.display()))),
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    async fn command(&mut self, command: Command, depth: usize) -> Result<Next> {
+        match command {
+            Command::Quit => return Ok(Next::Quit),
+            Command::Help => self.printer.text(HELP)?,
+            Command::Tables => {
+                let tables = self.engine.tables().await?;
+                self.printer.table(&listing(&[("table", tables)])?)?;
+            }
+            Command::Describe(table) => {
+                let schema = self.engine.columns(&table.to_lowercase()).await?;
+                let names = schema.fields().iter().map(|f| f.name().clone()).collect();
+                let types = schema.fields().iter().map(|f| f.data_type().to_string()).collect();
+                self.printer.table(&listing(&[("column", names), ("type", types)])?)?;
+            }
+            Command::Functions(None) => {
+                let all = documentation();
+                let column = |value: fn(&FunctionDoc) -> String| all.iter().map(value).collect();
+                self.printer.table(&listing(&[
+                    ("function", column(|f| f.name.to_string())),
+                    ("kind", column(|f| f.kind.to_string())),
+                    ("signature", column(|f| f.signature.to_string())),
+                ])?)?;
+            }
+            Command::Functions(Some(name)) => {
+                let all = documentation();
+                let found = all.iter().find(|f| f.name.eq_ignore_ascii_case(&name)).ok_or_else(|| {
+                    Error::usage(format!(
+                        "no function {name}{}",
+                        did_you_mean(&name, all.iter().map(|f| f.name.as_ref()))
+                    ))
+                })?;
+                self.printer.text(&format!("{}\n\n{}\n\n{}", found.signature, found.description, found.example))?;
+            }
+            Command::Timing(wanted) => {
+                self.timing = wanted.unwrap_or(!self.timing);
+                self.printer.text(if self.timing { "timing is on" } else { "timing is off" })?;
+            }
+            Command::Expanded => {
+                let on = self.printer.toggle_expanded();
+                self.printer.text(if on { "one line a column" } else { "one line a row" })?;
+            }
+            Command::Format(name) => self.printer.set_format(&name.to_lowercase())?,
+            Command::Output(path) => self.printer.set_file(path.as_deref())?,
+            Command::Include(path) => return self.include_at(&path, depth + 1).await,
+        }
+        Ok(Next::Continue)
+    }
+}
+
+fn listing(columns: &[(&str, Vec<String>)]) -> Result<RecordBatch> {
+    let arrays =
+        columns.iter().map(|(name, values)| (*name, Arc::new(StringArray::from_iter_values(values)) as ArrayRef));
+    Ok(RecordBatch::try_from_iter(arrays)?)
+}

@@ -1,0 +1,310 @@
+//! The command line: exit codes, what goes to stdout and stderr, formats and JSON shapes, every command on an empty lake.
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+
+/// A small lake with a matched and an unmatched record.
+fn loaded() -> Place {
+    let place = Place::new();
+    place.sh("rejoin suite create web
+rejoin source create web leads --kind transaction --metrics event1 --dimensions evar1
+online web <<END
+visitor  time              visit  transaction_id  page_name  tracking_code  orders
+v1       2026-09-01 10:00  1      L1              form       brand          1
+v2       2026-09-01 11:00  1      .               home       search         .
+END
+offline leads <<END
+Date        transactionID  Event 1
+09/02/2026  L1             2.5
+09/02/2026  L9             1
+END
+rejoin ingest leads.txt --suite web --source leads
+rejoin rebuild");
+    place
+}
+
+fn json_of(place: &Place, arguments: &str) -> Value {
+    let done = place.rejoin(arguments).ok();
+    serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{arguments}: {e}: {}", done.stdout))
+}
+
+#[test]
+fn every_command_works_on_an_empty_lake() {
+    let place = Place::new();
+    for command in ["status", "log", "rebuild", "suite list", "source list", "functions", "doctor"] {
+        place.rejoin(command).ok();
+        place.rejoin(&format!("{command} --json")).ok();
+    }
+    let tables = [
+        "hits",
+        "offline",
+        "snapshots",
+        "events",
+        "visits",
+        "visitors",
+        "rebuilds",
+        "suites",
+        "sources",
+        "files",
+        "rejects",
+        "join_report",
+    ];
+    for table in tables {
+        assert_eq!(place.query(&format!("SELECT * FROM {table}")), json!([]), "{table}");
+    }
+    place.rejoin("suite create web").ok();
+    assert_eq!(place.query("SELECT * FROM participation('orders', 'tracking_code')"), json!([]));
+    assert_eq!(place.query("SELECT * FROM attribution('revenue', 'page_name')"), json!([]));
+    place.rejoin("rebuild").ok();
+    place.rejoin("rebuild --full").ok();
+}
+
+#[test]
+fn the_tables_have_their_columns() {
+    let place = Place::new();
+    let events = "suite, event_id, visitor_id, visit_num, visit_start, hit_time, hit_source, row_kind, match_status, transaction_id, \
+                  snapshot_time, record_time, hit_seq, source, file";
+    for (table, columns) in [
+        ("events", events),
+        ("rejects", "file, line, \"column\", reason, text"),
+        ("join_report", "file, records, matched, unmatched, expired, disabled, ambiguous, rejected"),
+        ("hits", "suite, visitor_id, visit_num, visit_start, hit_time, file"),
+        ("snapshots", "suite, transaction_id"),
+        ("rebuilds", "rebuild, started, ended, rows"),
+    ] {
+        assert_eq!(place.query(&format!("SELECT {columns} FROM {table}")), json!([]), "{table}");
+    }
+}
+
+#[test]
+fn exit_codes() {
+    let place = loaded();
+    place.rejoin("--no-such-flag").fails(2, &["--no-such-flag"]);
+    place.rejoin("ingst x").fails(2, &["ingest"]);
+    place.rejoin("ingest").fails(2, &["path"]);
+    place.rejoin("suite set nobody --transaction-id off").fails(3, &["nobody", "suite create"]);
+    place.rejoin("suite create web").fails(5, &["web"]);
+    place.rejoin("source create web leads --kind transaction").fails(5, &["leads"]);
+    place.rejoin("source create web x --kind transactions").fails(2, &["transaction"]);
+    place.rejoin_with(&["query", "SELECT nothing FROM nowhere"]).fails(7, &["nowhere"]);
+    place.rejoin_with(&["query", "SELEC 1"]).fails(7, &["SELEC"]);
+    place.rejoin("--lake ftp://somewhere/x status").fails(2, &["ftp"]);
+}
+
+#[test]
+fn a_wrong_name_names_the_nearest_right_one() {
+    let place = loaded();
+    for (sql, hint) in [
+        ("SELECT * FROM participation('order', 'tracking_code')", "did you mean orders?"),
+        ("SELECT * FROM participation('orders', 'traking_code')", "did you mean tracking_code?"),
+        ("SELECT * FROM participation('orders', 'tracking_code', 'vist')", "did you mean visit?"),
+        ("SELECT * FROM attribution('orders', 'tracking_code', 'last_tuch')", "did you mean last_touch?"),
+        ("SELECT * FROM attribution('orders', 'tracking_code', modl => 'linear')", "did you mean model?"),
+        ("SELECT * FROM participation('orders', 'tracking_code', basis => 'snapsot')", "did you mean snapshot?"),
+        ("SELECT * FROM event", "did you mean events?"),
+        ("SELECT traking_code FROM events", "tracking_code"),
+    ] {
+        place.rejoin_with(&["query", sql]).fails(7, &[hint]);
+    }
+    place.rejoin("suite show wbe").fails(3, &["did you mean web?"]);
+}
+
+#[test]
+fn json_is_one_array_of_typed_objects() {
+    let place = loaded();
+    let rows = place.query(
+        "SELECT event_id IS NOT NULL AS b, CAST(9007199254740993 AS BIGINT) AS i, event1 AS d, visitor_id, hit_time, \
+         CAST(NULL AS VARCHAR) AS n, 'a\"b' AS t FROM events WHERE row_kind = 'transaction' ORDER BY event1",
+    );
+    let row = |metric: f64, visitor: Value| {
+        json!({"b": true, "i": 9007199254740993i64, "d": metric, "visitor_id": visitor,
+               "hit_time": "2026-09-02T12:00:00Z", "n": null, "t": "a\"b"})
+    };
+    // a key for every column, also where the value is missing
+    assert_eq!(rows, json!([row(1.0, Value::Null), row(2.5, json!("v1"))]));
+}
+
+#[test]
+fn formats() {
+    let place = loaded();
+    let sql = "SELECT transaction_id AS id, event1 AS e FROM events WHERE row_kind = 'transaction' ORDER BY 1";
+    let print = |format: &str| place.rejoin_with(&["query", sql, "--format", format]).ok().stdout;
+    assert_eq!(print("csv").replace("\r\n", "\n"), "id,e\nL1,2.5\nL9,1.0\n");
+    assert_eq!(print("tsv"), "id\te\nL1\t2.5\nL9\t1.0\n");
+    let ndjson: Vec<Value> = print("ndjson").lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(ndjson, [json!({"id": "L1", "e": 2.5}), json!({"id": "L9", "e": 1.0})]);
+    let table = print("table");
+    assert!(table.contains("L1") && table.contains("2.5") && table.contains("id"), "{table}");
+    for (format, magic) in [("parquet", &b"PAR1"[..]), ("arrow", b"ARROW1")] {
+        let file = format!("out.{format}");
+        place.rejoin_with(&["query", sql, "--format", format, "-o", &file]).ok();
+        assert!(std::fs::read(place.path().join(&file)).unwrap().starts_with(magic), "{format}");
+    }
+    place.write("q.sql", format!("{sql};\n"));
+    assert_eq!(place.rejoin("query -f q.sql --format csv").ok().stdout, print("csv"));
+    place.rejoin_with(&["query", sql, "--format", "cvs"]).fails(2, &["csv"]);
+}
+
+#[test]
+fn results_go_to_stdout_and_everything_else_to_stderr() {
+    let place = loaded();
+    let done = place.rejoin_with(&["query", "SELECT 1 AS one", "--format", "csv"]).ok();
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("one\n1\n", ""));
+    let failed = place.rejoin_with(&["query", "SELECT * FROM nowhere"]);
+    assert_eq!((failed.code, failed.stdout.as_str()), (7, ""));
+    assert!(!failed.stderr.contains("panicked") && !failed.stderr.contains("RUST_BACKTRACE"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let place = loaded();
+    place.sh("set -o pipefail; rejoin query 'SELECT * FROM range(1000000)' --format csv | head -1 >/dev/null");
+}
+
+#[test]
+fn reports_for_scripts_are_json() {
+    let place = loaded();
+    for command in ["suite list", "suite show web", "source list web", "status", "log", "rebuild", "functions"] {
+        let value = json_of(&place, &format!("{command} --json"));
+        assert!(value.is_object() || value.is_array(), "{command}: {value}");
+    }
+    let text = |command: &str| json_of(&place, command).to_string();
+    assert!(text("suite show web --json").contains("classic"));
+    assert!(text("source list web --json").contains("leads"));
+    assert!(text("log --json").contains("leads.txt"));
+    assert!(text("status --json").contains("leads"));
+}
+
+#[test]
+fn a_source_has_a_login_like_id_and_a_template() {
+    let place = loaded();
+    let id = place.cell("SELECT id FROM sources");
+    let (suite, digits) = id.as_str().unwrap().rsplit_once('_').unwrap();
+    assert!(suite == "web" && digits.len() == 10 && digits.bytes().all(|b| b.is_ascii_digit()), "{id}");
+    let template = place.rejoin("source template web leads").ok().stdout;
+    let header = template.lines().find(|l| !l.starts_with('#')).unwrap();
+    assert_eq!(header.split('\t').collect::<Vec<_>>(), ["Date", "transactionID", "Evar 1", "Event 1"], "{template}");
+    // what the template says is what ingest takes
+    place.write("filled.txt", format!("{template}\n09/03/2026\tL1\tblue\t1\n"));
+    place.write("filled.fin", "");
+    place.rejoin("ingest filled.txt --suite web --source leads").ok();
+    assert_eq!(place.cell("SELECT count(*) AS n FROM offline WHERE evar1 = 'blue'"), 1);
+}
+
+#[test]
+fn a_rebuild_with_nothing_new_does_nothing() {
+    let place = loaded();
+    let before = place.cell("SELECT max(rebuild) AS n FROM rebuilds");
+    place.rejoin("rebuild").ok();
+    assert_eq!(place.cell("SELECT max(rebuild) AS n FROM rebuilds"), before);
+    place.rejoin("rebuild --full").ok();
+    assert_eq!(place.cell("SELECT count(*) AS n FROM events"), 4);
+}
+
+#[test]
+fn a_report_can_be_run_as_of_a_rebuild() {
+    let place = loaded();
+    place.sh("offline more <<END
+Date        transactionID  Event 1
+09/03/2026  L1             100
+END
+rejoin ingest more.txt --suite web --source leads
+rejoin rebuild");
+    let sum = |as_of: &str| {
+        place
+            .rejoin_with(&["query", "SELECT sum(event1) AS s FROM events", "--format", "csv", "--as-of", as_of])
+            .ok()
+            .stdout
+    };
+    assert_eq!((sum("1").as_str(), sum("2").as_str()), ("s\n3.5\n", "s\n103.5\n"));
+    let unknown = place.rejoin_with(&["query", "SELECT 1", "--as-of", "77"]);
+    assert!(unknown.code != 0 && unknown.stderr.contains("77"), "{}", unknown.stderr);
+}
+
+#[test]
+fn several_suites_need_a_choice() {
+    let place = loaded();
+    place.rejoin("suite create shop").ok();
+    let sql = "SELECT item, credit FROM participation('orders', 'tracking_code')";
+    place.sh("online shop --suite shop <<END
+visitor  time              tracking_code  orders
+s1       2026-09-01 10:00  email          7
+END");
+    place.rejoin_with(&["query", sql]).fails(7, &["shop", "web"]);
+    let csv = |arguments: &[&str]| place.rejoin_with(&[arguments, &["--format", "csv"]].concat()).ok().stdout;
+    assert_eq!(csv(&["query", sql, "--suite", "shop"]), "item,credit\nemail,7.0\n");
+    assert_eq!(csv(&["query", &format!("SET rejoin.suite = 'web'; {sql}")]), "item,credit\nbrand,1.0\n");
+    place.rejoin_with(&["query", sql, "--suite", "shp"]).fails(3, &["shop"]);
+}
+
+#[test]
+fn friendly_names_are_columns() {
+    let place = loaded();
+    place.rejoin_with(&["suite", "set", "web", "--name", "event1=Leads closed"]).ok();
+    assert_eq!(place.cell("SELECT sum(\"Leads closed\") AS s FROM events"), 3.5);
+    let credit = place.query("SELECT credit FROM participation('Leads closed', 'tracking_code')");
+    assert_eq!(credit, json!([{"credit": 2.5}]));
+}
+
+#[test]
+fn the_sample_has_the_same_bytes_for_the_same_seed() {
+    let place = Place::new();
+    let make = |folder: &str, seed: &str| {
+        place.rejoin(&format!("sample {folder} --hits 2000 --days 3 --visitors 100 --seed {seed}")).ok();
+        place.sh(&format!("cd {folder}; find . -type f | sort | xargs md5sum")).stdout
+    };
+    let (one, two, other) = (make("one", "1"), make("two", "1"), make("other", "2"));
+    assert_eq!(one, two);
+    assert_ne!(one, other);
+    assert!(one.lines().count() > 10, "{one}");
+}
+
+#[test]
+fn the_demo_tells_its_stories() {
+    let place = Place::new();
+    let done = place.rejoin("demo --hits 3000").ok();
+    for text in ["story:email", "story:social", "500", "story:display", "story:affiliate"] {
+        assert!(done.stdout.contains(text), "{text} is missing in: {}", done.stdout);
+    }
+}
+
+#[test]
+fn help_and_completions() {
+    let place = Place::new();
+    let help = place.rejoin("--help").ok().stdout;
+    let commands = [
+        "demo",
+        "sample",
+        "suite",
+        "source",
+        "ingest",
+        "remove",
+        "rebuild",
+        "status",
+        "log",
+        "query",
+        "shell",
+        "functions",
+        "doctor",
+    ];
+    for command in commands {
+        assert!(help.contains(command), "{command} is missing in: {help}");
+    }
+    assert!(place.rejoin("completions bash").ok().stdout.contains("rejoin"));
+    let manual = place.rejoin("functions").ok().stdout;
+    let functions = [
+        "participation",
+        "attribution",
+        "visitor_participation",
+        "visit_participation",
+        "event",
+        "products",
+        "list_values",
+        "local_time",
+        "credit_path",
+    ];
+    for function in functions {
+        assert!(manual.contains(function), "{function} is missing in: {manual}");
+    }
+}

@@ -1,0 +1,234 @@
+//! Random journeys, and the way they take into a lake: real input files, ingest, rebuild.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Duration, Utc};
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use rejoin::engine::{Engine, EngineSettings};
+use rejoin::ingest::{IngestOptions, ingest};
+use rejoin::lake::Lake;
+use rejoin::lake::sources::{NewSource, create_source};
+use rejoin::lake::suites::{SuiteChanges, create_suite};
+use rejoin::rebuild::rebuild;
+
+use crate::place::Place;
+
+/// Seconds of a day.
+pub const DAY: i64 = 86_400;
+
+/// An online hit of a mapped source.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub visitor: u8,
+    /// Seconds since the journeys' first midnight.
+    pub time: i64,
+    pub visit: u8,
+    pub ids: Vec<u8>,
+    pub customer: Option<u8>,
+    pub campaign: Option<u8>,
+    pub products: Vec<u8>,
+    pub orders: Option<i32>,
+}
+
+/// An offline record of a transaction or customer source.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub customer: bool,
+    pub id: u8,
+    pub time: i64,
+    /// The file says the day only.
+    pub date_only: bool,
+    pub campaign: Option<u8>,
+    pub product: Option<u8>,
+    pub orders: i32,
+}
+
+/// Everything that a lake is given.
+#[derive(Clone, Debug)]
+pub struct Journeys {
+    pub hits: Vec<Hit>,
+    pub records: Vec<Record>,
+    pub current_rules: bool,
+}
+
+/// Times that meet: whole days around the expiry and lookback of this world, with a second more or less, and ties.
+fn time() -> impl Strategy<Value = i64> {
+    let day = prop_oneof![4 => 0..4i64, 2 => 28..33i64, 1 => 88..93i64];
+    let second = prop_oneof![Just(0), Just(1), Just(DAY / 2), Just(DAY / 2 + 1), Just(DAY - 1), 0..DAY];
+    (day, second).prop_map(|(d, s)| d * DAY + s)
+}
+
+prop_compose! {
+    fn hit()(visitor in 0..4u8, time in time(), visit in 0..3u8, ids in vec(0..6u8, 0..=2), customer in weighted(0.3, 0..3u8),
+             campaign in of(0..4u8), products in vec(0..3u8, 0..=2), orders in weighted(0.4, -1..4i32)) -> Hit {
+        let distinct = |list: Vec<u8>| list.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let (ids, products) = (distinct(ids), distinct(products));
+        Hit { visitor, time, visit, ids, customer, campaign, products, orders }
+    }
+}
+
+prop_compose! {
+    fn record()(customer in any::<bool>(), id in 0..6u8, time in time(), date_only in any::<bool>(), campaign in weighted(0.3, 0..4u8),
+                product in weighted(0.3, 0..3u8), orders in -3..4i32) -> Record {
+        let time = if date_only { time / DAY * DAY + DAY / 2 } else { time };
+        Record { customer, id, time, date_only, campaign, product, orders }
+    }
+}
+
+/// Journeys of up to four visitors, some of them long.
+pub fn journeys() -> impl Strategy<Value = Journeys> {
+    (vec(hit(), 1..60), vec(record(), 0..30), any::<bool>()).prop_map(|(hits, records, current_rules)| Journeys {
+        hits,
+        records,
+        current_rules,
+    })
+}
+
+/// The instant of a second of the journeys.
+pub fn instant(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_740_787_200, 0).unwrap() + Duration::seconds(seconds)
+}
+
+/// A lake that holds the journeys, rebuilt.
+pub struct Loaded {
+    _place: Place,
+    pub lake: Lake,
+}
+
+impl Journeys {
+    /// Writes the files and loads them: as they come, or the other way round with a rebuild after each.
+    pub async fn load(&self, reversed: bool) -> Loaded {
+        let place = Place::new();
+        let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+        let rules = if self.current_rules { "current" } else { "classic" };
+        let changes = SuiteChanges { rules: Some(rules.into()), ..SuiteChanges::default() };
+        create_suite(&lake, "web", &changes).await.unwrap();
+        for kind in ["transaction", "customer"] {
+            let source =
+                NewSource { suite: "web".into(), name: kind.into(), kind: kind.into(), ..NewSource::default() };
+            create_source(&lake, &source).await.unwrap();
+        }
+        place.write("web.toml", MAPPING);
+        let half = self.hits.len() / 2;
+        place.write("a.ndjson", online(&self.hits[..half], 0));
+        place.write("b.ndjson", online(&self.hits[half..], half));
+        for kind in ["transaction", "customer"] {
+            place.write(&format!("{kind}.txt"), offline(&self.records, kind == "customer"));
+            place.write(&format!("{kind}.fin"), "");
+        }
+        let mut files = vec![
+            ("a.ndjson", None),
+            ("b.ndjson", None),
+            ("transaction.txt", Some("transaction")),
+            ("customer.txt", Some("customer")),
+        ];
+        if reversed {
+            files.reverse();
+        }
+        for (file, source) in files {
+            let path = place.path().join(file);
+            let rows = match source {
+                Some(source) => self.records.iter().filter(|r| r.customer == (source == "customer")).count(),
+                None if file == "a.ndjson" => half,
+                None => self.hits.len() - half,
+            };
+            if rows == 0 {
+                continue;
+            }
+            let mapping = source.is_none().then(|| place.path().join("web.toml"));
+            let options = IngestOptions {
+                suite: Some("web".into()),
+                source: source.map(str::to_string),
+                mapping,
+                ..IngestOptions::default()
+            };
+            let outcomes = ingest(&lake, &[path], &options, &|_| {}).await.unwrap();
+            assert_eq!(outcomes.len(), 1, "{file}");
+            if reversed {
+                rebuild(&lake, &EngineSettings::default(), false, &|_| {}).await.unwrap();
+            }
+        }
+        rebuild(&lake, &EngineSettings::default(), false, &|_| {}).await.unwrap();
+        Loaded { _place: place, lake }
+    }
+}
+
+impl Loaded {
+    /// An engine at one batch size and number of threads.
+    pub async fn engine(&self, batch_size: usize, threads: usize) -> Engine {
+        let settings =
+            EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
+        Engine::open(self.lake.clone(), settings).await.unwrap()
+    }
+}
+
+/// `prop1` names the row, so that results can be traced to it; it is in no snapshot.
+const MAPPING: &str = r#"
+kind = "online"
+suite = "web"
+visitor_id = "visitor"
+time = "time"
+visit = "visit"
+transaction_id = "ids"
+customer_id = "customer"
+[dimensions]
+prop1 = "row"
+tracking_code = "campaign"
+product = "products"
+[metrics]
+orders = "orders"
+units = "3 * orders"
+"#;
+
+/// The name of an item.
+pub fn item(prefix: &str, number: u8) -> String {
+    format!("{prefix}{number}")
+}
+
+fn online(hits: &[Hit], first_row: usize) -> String {
+    let mut out = String::new();
+    for (row, hit) in hits.iter().enumerate() {
+        let text = |prefix: &str, number: Option<u8>| number.map_or("null".to_string(), |n| format!("\"{prefix}{n}\""));
+        let list = |prefix: &str, numbers: &[u8], separator: &str| {
+            numbers.iter().map(|n| item(prefix, *n)).collect::<Vec<_>>().join(separator)
+        };
+        writeln!(
+            out,
+            r#"{{"row":"h{}","visitor":"v{}","time":"{}","visit":{},"ids":"{}","customer":{},"campaign":{},"products":"{}","orders":{}}}"#,
+            first_row + row,
+            hit.visitor,
+            instant(hit.time).format("%Y-%m-%dT%H:%M:%SZ"),
+            hit.visit + 1,
+            list("T", &hit.ids, ","),
+            text("C", hit.customer),
+            text("c", hit.campaign),
+            list("p", &hit.products, "--**--"),
+            hit.orders.map_or("null".to_string(), |o| o.to_string()),
+        )
+        .unwrap();
+    }
+    out
+}
+
+/// The data source file of one kind; Evar 9 names the row.
+fn offline(records: &[Record], customer: bool) -> String {
+    let id = if customer { "VisitorID" } else { "transactionID" };
+    let mut out = format!("# made at random\nDate\t{id}\tEvar 9\tTracking Code\tProduct\tOrders\tQuantity\n");
+    for (row, record) in records.iter().enumerate().filter(|(_, r)| r.customer == customer) {
+        let date = instant(record.time).format(if record.date_only { "%m/%d/%Y" } else { "%m/%d/%Y/%H/%M/%S" });
+        let text = |prefix: &str, number: Option<u8>| number.map_or(String::new(), |n| item(prefix, n));
+        let (campaign, product) = (text("c", record.campaign), text("p", record.product));
+        let prefix = if customer { "C" } else { "T" };
+        writeln!(
+            out,
+            "{date}\t{prefix}{}\to{row}\t{campaign}\t{product}\t{}\t{}",
+            record.id,
+            record.orders,
+            3 * record.orders
+        )
+        .unwrap();
+    }
+    out
+}

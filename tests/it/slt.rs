@@ -1,0 +1,146 @@
+//! Runs every `tests/slt/**/*.slt` in a folder and a lake of its own.
+//!
+//! `system` records are shell lines that make input files and call `rejoin`; `statement` and `query` records run
+//! through the engine, each at every batch size and number of threads, since neither may change a result.
+//! `REJOIN_SLT=text` runs only the files whose path holds the text.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::datatypes::DataType;
+use rejoin::engine::{Engine, EngineSettings};
+use rejoin::lake::Lake;
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Record, Runner};
+use tokio::runtime::Runtime;
+
+use crate::place::{Place, deep, settle};
+use crate::table;
+
+const BATCH_SIZES: [usize; 3] = [1, 7, 8192];
+const THREADS: [usize; 3] = [1, 2, 4];
+
+thread_local! {
+    /// The folder of the file that this thread runs: the runner's hook for commands knows no instance.
+    static FOLDER: RefCell<PathBuf> = const { RefCell::new(PathBuf::new()) };
+}
+
+#[test]
+fn sql_logic() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
+    let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
+    let mut files = vec![];
+    collect(&root, &mut files);
+    files.retain(|f| f.to_string_lossy().contains(&wanted));
+    files.sort();
+    assert!(!files.is_empty(), "no .slt file below {} with {wanted:?} in its path", root.display());
+
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get()) + 1;
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(files.len()) {
+            scope.spawn(|| {
+                deep(|runtime| {
+                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        // a panic of the engine fails its file, not the run
+                        let result = catch_unwind(AssertUnwindSafe(|| run_file(file, runtime)));
+                        let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
+                        if let Err(message) = result {
+                            failures.lock().unwrap().push(format!("{}: {message}", file.display()));
+                        }
+                    }
+                });
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} of {} files failed\n\n{}", failures.len(), files.len(), failures.join("\n"));
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "slt") {
+            files.push(path);
+        }
+    }
+}
+
+/// One file: commands once, statements and queries at every setting, in the file's order.
+fn run_file(file: &Path, runtime: &Runtime) -> Result<(), String> {
+    let place = Place::new();
+    FOLDER.with_borrow_mut(|folder| *folder = place.path().to_path_buf());
+    let records = sqllogictest::parse_file::<DefaultColumnType>(file).map_err(|e| e.to_string())?;
+    let settings = BATCH_SIZES.iter().flat_map(|b| THREADS.iter().map(move |t| (*b, *t)));
+    let mut runners: Vec<_> = settings
+        .map(|(batch_size, threads)| {
+            let lake = place.lake();
+            let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads));
+            (format!("batch size {batch_size}, {threads} threads"), runner)
+        })
+        .collect();
+    runtime.block_on(async {
+        for record in records {
+            match record {
+                Record::Halt { .. } => break,
+                Record::System { .. } => {
+                    runners[0].1.run_async(record).await.map_err(|e| e.to_string())?;
+                }
+                record => {
+                    for (setting, runner) in &mut runners {
+                        runner.run_async(record.clone()).await.map_err(|e| format!("{e}with {setting}\n"))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// One engine with its settings, as the runner sees a database.
+struct Session {
+    engine: Engine,
+}
+
+impl Session {
+    async fn open(lake: PathBuf, batch_size: usize, threads: usize) -> rejoin::Result<Self> {
+        let settings =
+            EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
+        Ok(Self { engine: Engine::open(Lake::open(&lake.to_string_lossy())?, settings).await? })
+    }
+}
+
+#[async_trait::async_trait]
+impl AsyncDB for Session {
+    type Error = rejoin::Error;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, rejoin::Error> {
+        let (schema, rows) = table::rows(&self.engine, sql).await?;
+        let types = schema.fields().iter().map(|f| column_type(f.data_type())).collect();
+        Ok(DBOutput::Rows { types, rows })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    async fn run_command(mut command: Command) -> std::io::Result<Output> {
+        let lines = command.get_args().last().map(|a| a.to_os_string()).unwrap_or_default();
+        command = Command::new("bash");
+        command.arg("-euc").arg(lines);
+        FOLDER.with_borrow(|folder| settle(&mut command, folder));
+        command.output()
+    }
+}
+
+fn column_type(data_type: &DataType) -> DefaultColumnType {
+    match data_type {
+        t if t.is_integer() => DefaultColumnType::Integer,
+        t if t.is_numeric() => DefaultColumnType::FloatingPoint,
+        _ => DefaultColumnType::Text,
+    }
+}
