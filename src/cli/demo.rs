@@ -55,7 +55,12 @@ pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
         HumanCount(rows),
         rebuilt.seconds
     ))?;
-    output.batch(&rebuild::join_report(&rebuilt.report)?)?;
+    let mut matched = rebuild::join_report(&rebuilt.report)?;
+    // each source has one file, named after it
+    if let Ok(file) = matched.schema().index_of("file") {
+        matched.remove_column(file);
+    }
+    output.batch(&matched)?;
     for (number, story) in sample.stories.iter().enumerate() {
         output.line(format!("\n{}", heading(&format!("{}. {}", number + 1, capital(story.title)))))?;
         output.line(moral(story))?;

@@ -144,10 +144,15 @@ fn explain(outcome: &Outcome) {
     let entry = &outcome.entry;
     match &outcome.status {
         Status::Waiting(reason) => note(format!("{}: waits: {reason}", entry.file)),
-        Status::Refused(error) => note(format!("{}: {error}", entry.file)),
+        Status::Refused(error) => {
+            let text = error.to_string();
+            let known = text.starts_with(&entry.file);
+            note(super::format::printable(&if known { text } else { format!("{}: {text}", entry.file) }));
+        }
         _ => {}
     }
-    if entry.rejected == 0 {
+    let new = matches!(outcome.status, Status::Loaded | Status::Replaced | Status::Validated);
+    if !new || entry.rejected == 0 {
         return;
     }
     let rows = if entry.rejected == 1 { "row" } else { "rows" };

@@ -54,6 +54,9 @@ pub async fn with_progress(settings: &Settings, full: bool) -> Result<Rebuilt> {
     rebuilt
 }
 
+/// A number of a report.
+type Number = fn(&JoinReport) -> i64;
+
 /// What matched, as a table; statuses that no row has are left out.
 pub fn join_report(report: &[JoinReport]) -> Result<arrow::array::RecordBatch> {
     let several = report.iter().any(|r| r.suite != report[0].suite);
@@ -65,7 +68,7 @@ pub fn join_report(report: &[JoinReport]) -> Result<arrow::array::RecordBatch> {
         .text("source", report.iter().map(|r| &r.source))
         .text("kind", report.iter().map(|r| &r.kind))
         .text("file", report.iter().map(|r| &r.file));
-    let numbers: [(&str, fn(&JoinReport) -> i64); 9] = [
+    let numbers: [(&str, Number); 9] = [
         ("records", |r| r.records),
         ("matched", |r| r.matched),
         ("unmatched", |r| r.unmatched),

@@ -1,4 +1,4 @@
-//! The table functions `participation(...)` and `attribution(...)`: arguments in, a plan over `events` out.
+//! The table functions `participation`, `attribution` and `credit_path`: arguments in, a plan over `events` out.
 //!
 //! Names and values are checked while planning, with the nearest right one in the error.
 
@@ -9,13 +9,14 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::logical_expr::expr_fn::in_subquery;
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr, TableFactor};
 
 use super::catalog::LakeSchema;
-use super::journey::{JourneyNode, JourneySpec};
+use super::journey::{JourneyNode, JourneySpec, PathNode, PathSpec};
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, is_dimension, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
@@ -28,6 +29,11 @@ const PARTICIPATION: &[&str] =
 /// Arguments of `attribution`, in order; `models` only by name.
 const ATTRIBUTION: &[&str] =
     &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models"];
+
+/// Arguments of `credit_path`, in order.
+const CREDIT_PATH: &[&str] = &["metric", "dimension", "event_id", "container", "lookback", "basis", "models"];
+/// The models that `credit_path` shows: all whose shares hang on the one journey alone.
+const EXPLAINED: &str = "first_touch,last_touch,same_touch,linear,u_shaped,j_shaped,inverse_j,time_decay,participation";
 
 /// Plans the table functions over the events of the current view.
 #[derive(Debug)]
@@ -46,8 +52,9 @@ impl ReportPlanner {
         let suite = view.one_suite()?;
         let events = view.events()?.clone();
         let fields = events.schema().fields().clone();
-        let names: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&suite.names).unwrap_or_default();
-        let friendly = |name: &str| names.iter().find(|(_, n)| n.as_str() == Some(name)).map(|(c, _)| c.clone());
+        let names = view.friendly_names();
+        // a friendly name stands for its column, whose touches and lists are known by its own name
+        let friendly = |name: &str| names.iter().find(|(_, n)| *n == name).map(|(c, _)| c.clone());
         let find = |name: &str, what: &str, fits: fn(&Field) -> bool| {
             let column = friendly(name).unwrap_or_else(|| name.to_string());
             match fields.iter().find(|f| f.name() == &column) {
@@ -55,7 +62,7 @@ impl ReportPlanner {
                 Some(_) => Err(Error::query(format!("{name} is no {what}"))),
                 None => {
                     let known = fields.iter().filter(|f| fits(f)).map(|f| f.name().as_str());
-                    let hint = did_you_mean(name, known.chain(names.values().filter_map(|n| n.as_str())));
+                    let hint = did_you_mean(name, known);
                     Err(Error::query(format!("there is no {what} {name}{hint}")))
                 }
             }
@@ -63,11 +70,12 @@ impl ReportPlanner {
         let metric = find(&report.metric, "metric", is_metric)?;
         let dimension = find(&report.dimension, "dimension", is_dimension)?;
 
+        let spec = JourneySpec { multi_valued: is_multi_valued(dimension.name()), ..report.spec.clone() };
         let zone = suite.time_zone.as_str();
         let visitors_only = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
         let online = ident("row_kind").eq(lit("online"));
         let mut rows = visitors_only;
-        if report.spec.container == Container::Visit {
+        if spec.container == Container::Visit {
             rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
         }
         let item = touch_of(dimension.name(), &|name| fields.iter().any(|f| f.name() == name));
@@ -76,14 +84,24 @@ impl ReportPlanner {
         if let Some(window) = report.window(zone)? {
             value = when(window, value).end()?;
         }
-        if !report.spec.anchored {
+        if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
             rows = rows.and(item.clone().is_not_null().or(value.clone().not_eq(lit(0.0))));
         }
-        let columns = report.spec.input_columns().into_iter().map(|name| {
+        let mut names = spec.input_columns();
+        if let Some(event_id) = &report.event_id {
+            // only the journey of the visitor who converted
+            let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
+            let visitor =
+                LogicalPlanBuilder::from(events.clone()).filter(converted)?.project([ident("visitor_id")])?.build()?;
+            rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
+            names.extend(["event_id", "row_kind", "place"]);
+        }
+        let columns = names.into_iter().map(|name| {
             Ok(match name {
                 "item" => item.clone().alias("item"),
                 "value" => value.clone().alias("value"),
+                "place" => ident("visit_num").alias("place"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
                 "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
                 name => ident(name),
@@ -91,8 +109,13 @@ impl ReportPlanner {
         });
         let input =
             LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
-        let journey = Extension { node: Arc::new(JourneyNode::try_new(report.spec.clone(), input)?) };
-        let credits = report.spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
+        if let Some(event_id) = &report.event_id {
+            let spec = PathSpec { journey: spec.clone(), event_id: event_id.clone(), metric: report.metric.clone() };
+            let node = PathNode::try_new(spec, input)?;
+            return Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
+        }
+        let journey = Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) };
+        let credits = spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
         let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
         let summed = LogicalPlanBuilder::from(LogicalPlan::Extension(journey)).aggregate(vec![ident("item")], sums)?;
         let outputs = summed.schema().columns();
@@ -126,6 +149,8 @@ struct Report {
     dimension: String,
     since: Option<String>,
     until: Option<String>,
+    /// The one conversion that is explained.
+    event_id: Option<String>,
     spec: JourneySpec,
 }
 
@@ -151,16 +176,20 @@ impl Report {
             let deduplicate = arguments.flag("deduplicate")?.unwrap_or(true);
             vec![("credit".to_string(), Model::Participation { deduplicate })]
         } else {
-            models(arguments)?
+            models(arguments, if function == "credit_path" { Some(EXPLAINED) } else { None })?
         };
+        if function == "credit_path" && models.iter().any(|(_, model)| *model == Model::Algorithmic) {
+            return Err(Error::query("credit_path: algorithmic shares hang on all journeys, not on this one alone"));
+        }
         let required = |name: &str| {
             let text = arguments.text(name)?;
             text.ok_or_else(|| Error::query(format!("{function}(metric, dimension, ...): the {name} is missing")))
         };
         let metric = required("metric")?;
         let dimension = required("dimension")?;
-        let spec = JourneySpec { models, container, lookback_us, multi_valued: is_multi_valued(&dimension), anchored };
-        Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, spec })
+        let spec = JourneySpec { models, container, lookback_us, multi_valued: false, anchored };
+        let event_id = if function == "credit_path" { Some(required("event_id")?) } else { None };
+        Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, event_id, spec })
     }
 
     /// Which conversions the report is about.
@@ -177,9 +206,9 @@ impl Report {
 }
 
 /// One model gives the column `credit`; a list of them one column each, under their names.
-fn models(arguments: &Arguments) -> Result<Vec<(String, Model)>> {
+fn models(arguments: &Arguments, default: Option<&str>) -> Result<Vec<(String, Model)>> {
     let parse = |text: &str| text.parse::<Model>().map_err(Error::query);
-    let Some(list) = arguments.text("models")? else {
+    let Some(list) = arguments.text("models")?.or_else(|| default.map(str::to_string)) else {
         let model = arguments.text("model")?;
         return Ok(vec![("credit".to_string(), parse(model.as_deref().unwrap_or("last_touch"))?)]);
     };
@@ -339,6 +368,7 @@ impl RelationPlanner for ReportPlanner {
         let order = match function.as_str() {
             "participation" => PARTICIPATION,
             "attribution" => ATTRIBUTION,
+            "credit_path" => CREDIT_PATH,
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;

@@ -1,13 +1,13 @@
 //! The lake as one statement sees it: each table at one version, loaded when it is first named.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{TableProvider, view::ViewTable};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, ident, lit};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::hits::HitsTable;
@@ -77,6 +77,11 @@ impl LakeView {
         }
     }
 
+    /// Friendly names of the one suite at hand: column, name.
+    pub fn friendly_names(&self) -> BTreeMap<String, String> {
+        self.one_suite().ok().and_then(|suite| serde_json::from_str(&suite.names).ok()).unwrap_or_default()
+    }
+
     /// The suites; loads them once.
     pub async fn suites(&self) -> Result<&[Suite]> {
         self.suites
@@ -95,7 +100,9 @@ impl LakeView {
         self.events
             .get_or_try_init(|| async {
                 let sql = self.integration_columns().await?.expand(EVENTS_SQL)?;
-                Ok(state.create_logical_plan(&sql).await?)
+                let plan = state.create_logical_plan(&sql).await?;
+                self.suites().await?;
+                with_friendly_names(plan, &self.friendly_names())
             })
             .await
     }
@@ -172,6 +179,19 @@ impl LakeView {
         names.sort();
         Ok(names)
     }
+}
+
+/// Adds each named column once more under its friendly name.
+fn with_friendly_names(plan: LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
+    let schema = plan.schema().clone();
+    let known = |name: &str| schema.has_column_with_unqualified_name(name);
+    let named = names.iter().filter(|(column, name)| known(column) && !known(name));
+    let named: Vec<Expr> = named.map(|(column, name)| ident(column).alias(name)).collect();
+    if named.is_empty() {
+        return Ok(plan);
+    }
+    let all = schema.columns().into_iter().map(Expr::Column);
+    Ok(LogicalPlanBuilder::from(plan).project(all.chain(named).collect::<Vec<_>>())?.build()?)
 }
 
 /// The columns that a table always has, then those that its data brought.

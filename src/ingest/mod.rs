@@ -30,5 +30,8 @@ pub mod run;
 pub mod source_load;
 pub mod unpack;
 
+#[cfg(test)]
+mod tests;
+
 pub use remove::remove;
 pub use run::{IngestOptions, Outcome, Progress, Status, ingest};

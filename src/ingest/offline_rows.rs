@@ -55,7 +55,7 @@ pub struct Records {
     pub row: Int64Array,
     /// The instant, where the file says one.
     pub record_time: Option<TimestampMicrosecondArray>,
-    /// The time in the suite's zone, where it says that.
+    /// The time on the suite's clock, where it says that; stored under the type of an instant.
     pub record_local: Option<TimestampMicrosecondArray>,
     /// False for a date without a time.
     pub has_time: BooleanArray,
@@ -80,7 +80,7 @@ pub fn offline_batch(origin: &Origin, records: Records) -> Result<RecordBatch> {
     let nulls = || TimestampMicrosecondArray::from(vec![None; rows]);
     let text_nulls = || Arc::new(StringArray::new_null(rows)) as ArrayRef;
     let record_time = records.record_time.unwrap_or_else(nulls).with_timezone("UTC");
-    let record_local = records.record_local.unwrap_or_else(nulls);
+    let record_local = records.record_local.unwrap_or_else(nulls).with_timezone("UTC");
     let transaction_id = records.transaction_id.unwrap_or_else(text_nulls);
     let customer_id = records.customer_id.unwrap_or_else(text_nulls);
     let time = |row: usize| if record_time.is_valid(row) { record_time.value(row) } else { record_local.value(row) };

@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn a_wrong_column_is_named() {
         let wrong = |name: &str, metrics| template_columns(&[name.to_string()], metrics).unwrap_err().to_string();
-        assert!(wrong("order", true).contains("did you mean orders?"));
+        let near = wrong("order", true);
+        assert!(near.contains("did you mean Orders?"), "{near}");
         assert!(wrong("revenue", false).contains("--metrics"));
         assert!(wrong("evar251", false).contains("no column"), "{}", wrong("evar251", false));
         assert!(wrong("Date", false).contains("leave it out"));

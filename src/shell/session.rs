@@ -128,10 +128,7 @@ impl<'a> Session<'a> {
             Command::Functions(Some(name)) => {
                 let all = documentation();
                 let found = all.iter().find(|f| f.name.eq_ignore_ascii_case(&name)).ok_or_else(|| {
-                    Error::usage(format!(
-                        "no function {name}{}",
-                        did_you_mean(&name, all.iter().map(|f| f.name.as_ref()))
-                    ))
+                    Error::usage(format!("no function {name}{}", did_you_mean(&name, all.iter().map(|f| f.name))))
                 })?;
                 self.printer.text(&format!("{}\n\n{}\n\n{}", found.signature, found.description, found.example))?;
             }

@@ -11,13 +11,13 @@ fn loaded() -> Place {
 rejoin source create web leads --kind transaction --metrics event1 --dimensions evar1
 online web <<END
 visitor  time              visit  transaction_id  page_name  tracking_code  orders
-v1       2026-09-01 10:00  1      L1              form       brand          1
+v1       2026-09-01 10:00  1      L1              form       brand          1.5
 v2       2026-09-01 11:00  1      .               home       search         .
 END
 offline leads <<END
 Date        transactionID  Event 1
 09/02/2026  L1             2.5
-09/02/2026  L9             1
+09/02/2026  L9             1.25
 END
 rejoin ingest leads.txt --suite web --source leads
 rejoin rebuild");
@@ -32,7 +32,7 @@ fn json_of(place: &Place, arguments: &str) -> Value {
 #[test]
 fn every_command_works_on_an_empty_lake() {
     let place = Place::new();
-    for command in ["status", "log", "rebuild", "suite list", "source list", "functions", "doctor"] {
+    for command in ["status", "log", "suite list", "source list", "functions", "doctor"] {
         place.rejoin(command).ok();
         place.rejoin(&format!("{command} --json")).ok();
     }
@@ -122,7 +122,7 @@ fn json_is_one_array_of_typed_objects() {
                "hit_time": "2026-09-02T12:00:00Z", "n": null, "t": "a\"b"})
     };
     // a key for every column, also where the value is missing
-    assert_eq!(rows, json!([row(1.0, Value::Null), row(2.5, json!("v1"))]));
+    assert_eq!(rows, json!([row(1.25, Value::Null), row(2.5, json!("v1"))]));
 }
 
 #[test]
@@ -130,10 +130,10 @@ fn formats() {
     let place = loaded();
     let sql = "SELECT transaction_id AS id, event1 AS e FROM events WHERE row_kind = 'transaction' ORDER BY 1";
     let print = |format: &str| place.rejoin_with(&["query", sql, "--format", format]).ok().stdout;
-    assert_eq!(print("csv").replace("\r\n", "\n"), "id,e\nL1,2.5\nL9,1.0\n");
-    assert_eq!(print("tsv"), "id\te\nL1\t2.5\nL9\t1.0\n");
+    assert_eq!(print("csv").replace("\r\n", "\n"), "id,e\nL1,2.5\nL9,1.25\n");
+    assert_eq!(print("tsv"), "id\te\nL1\t2.5\nL9\t1.25\n");
     let ndjson: Vec<Value> = print("ndjson").lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(ndjson, [json!({"id": "L1", "e": 2.5}), json!({"id": "L9", "e": 1.0})]);
+    assert_eq!(ndjson, [json!({"id": "L1", "e": 2.5}), json!({"id": "L9", "e": 1.25})]);
     let table = print("table");
     assert!(table.contains("L1") && table.contains("2.5") && table.contains("id"), "{table}");
     for (format, magic) in [("parquet", &b"PAR1"[..]), ("arrow", b"ARROW1")] {
@@ -217,7 +217,7 @@ rejoin rebuild");
             .ok()
             .stdout
     };
-    assert_eq!((sum("1").as_str(), sum("2").as_str()), ("s\n3.5\n", "s\n103.5\n"));
+    assert_eq!((sum("1").as_str(), sum("2").as_str()), ("s\n3.75\n", "s\n103.75\n"));
     let unknown = place.rejoin_with(&["query", "SELECT 1", "--as-of", "77"]);
     assert!(unknown.code != 0 && unknown.stderr.contains("77"), "{}", unknown.stderr);
 }
@@ -229,12 +229,12 @@ fn several_suites_need_a_choice() {
     let sql = "SELECT item, credit FROM participation('orders', 'tracking_code')";
     place.sh("online shop --suite shop <<END
 visitor  time              tracking_code  orders
-s1       2026-09-01 10:00  email          7
+s1       2026-09-01 10:00  email          7.5
 END");
-    place.rejoin_with(&["query", sql]).fails(7, &["shop", "web"]);
+    place.rejoin_with(&["query", sql]).fails(3, &["shop", "web"]);
     let csv = |arguments: &[&str]| place.rejoin_with(&[arguments, &["--format", "csv"]].concat()).ok().stdout;
-    assert_eq!(csv(&["query", sql, "--suite", "shop"]), "item,credit\nemail,7.0\n");
-    assert_eq!(csv(&["query", &format!("SET rejoin.suite = 'web'; {sql}")]), "item,credit\nbrand,1.0\n");
+    assert_eq!(csv(&["query", sql, "--suite", "shop"]), "item,credit\nemail,7.5\n");
+    assert_eq!(csv(&["query", &format!("SET rejoin.suite = 'web'; {sql}")]), "item,credit\nbrand,1.5\n");
     place.rejoin_with(&["query", sql, "--suite", "shp"]).fails(3, &["shop"]);
 }
 
@@ -242,7 +242,7 @@ END");
 fn friendly_names_are_columns() {
     let place = loaded();
     place.rejoin_with(&["suite", "set", "web", "--name", "event1=Leads closed"]).ok();
-    assert_eq!(place.cell("SELECT sum(\"Leads closed\") AS s FROM events"), 3.5);
+    assert_eq!(place.cell("SELECT sum(\"Leads closed\") AS s FROM events"), 3.75);
     let credit = place.query("SELECT credit FROM participation('Leads closed', 'tracking_code')");
     assert_eq!(credit, json!([{"credit": 2.5}]));
 }
@@ -263,7 +263,8 @@ fn the_sample_has_the_same_bytes_for_the_same_seed() {
 #[test]
 fn the_demo_tells_its_stories() {
     let place = Place::new();
-    let done = place.rejoin("demo --hits 3000").ok();
+    // the sample's last day lies after the other tests' present
+    let done = place.sh("REJOIN_NOW=2026-12-01T00:00:00Z rejoin demo --hits 3000");
     for text in ["story:email", "story:social", "500", "story:display", "story:affiliate"] {
         assert!(done.stdout.contains(text), "{text} is missing in: {}", done.stdout);
     }

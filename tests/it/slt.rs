@@ -1,7 +1,7 @@
 //! Runs every `tests/slt/**/*.slt` in a folder and a lake of its own.
 //!
 //! `system` records are shell lines that make input files and call `rejoin`; `statement` and `query` records run
-//! through the engine, each at every batch size and number of threads, since neither may change a result.
+//! through the engine, each at several batch sizes and numbers of threads, since neither may change a result.
 //! `REJOIN_SLT=text` runs only the files whose path holds the text.
 
 use std::cell::RefCell;
@@ -44,9 +44,11 @@ fn sql_logic() {
         for _ in 0..workers.min(files.len()) {
             scope.spawn(|| {
                 deep(|runtime| {
-                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    loop {
+                        let turn = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(file) = files.get(turn) else { break };
                         // a panic of the engine fails its file, not the run
-                        let result = catch_unwind(AssertUnwindSafe(|| run_file(file, runtime)));
+                        let result = catch_unwind(AssertUnwindSafe(|| run_file(file, turn, runtime)));
                         let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
                         if let Err(message) = result {
                             failures.lock().unwrap().push(format!("{}: {message}", file.display()));
@@ -58,6 +60,15 @@ fn sql_logic() {
     });
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{} of {} files failed\n\n{}", failures.len(), files.len(), failures.join("\n"));
+}
+
+/// Every batch size and every number of threads once, in pairs that take turns from file to file; all nine pairs with
+/// `REJOIN_ALL_SETTINGS`.
+fn settings(turn: usize) -> Vec<(usize, usize)> {
+    if std::env::var_os("REJOIN_ALL_SETTINGS").is_some() {
+        return BATCH_SIZES.iter().flat_map(|b| THREADS.iter().map(move |t| (*b, *t))).collect();
+    }
+    (0..3).map(|n| (BATCH_SIZES[n], THREADS[(n + turn) % 3])).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -72,12 +83,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// One file: commands once, statements and queries at every setting, in the file's order.
-fn run_file(file: &Path, runtime: &Runtime) -> Result<(), String> {
+fn run_file(file: &Path, turn: usize, runtime: &Runtime) -> Result<(), String> {
     let place = Place::new();
     FOLDER.with_borrow_mut(|folder| *folder = place.path().to_path_buf());
     let records = sqllogictest::parse_file::<DefaultColumnType>(file).map_err(|e| e.to_string())?;
-    let settings = BATCH_SIZES.iter().flat_map(|b| THREADS.iter().map(move |t| (*b, *t)));
-    let mut runners: Vec<_> = settings
+    let mut runners: Vec<_> = settings(turn)
+        .into_iter()
         .map(|(batch_size, threads)| {
             let lake = place.lake();
             let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads));

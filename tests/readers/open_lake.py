@@ -34,7 +34,7 @@ def main():
         lake = os.path.join(folder, "lake")
 
         def rejoin(*arguments):
-            environment = os.environ | {"REJOIN_LAKE": lake}
+            environment = os.environ | {"REJOIN_LAKE": lake, "REJOIN_NOW": "2026-12-01T00:00:00Z"}
             done = subprocess.run([binary, *arguments], capture_output=True, text=True, env=environment, cwd=folder)
             if done.returncode:
                 sys.exit(f"rejoin {' '.join(arguments)}: exit code {done.returncode}\n{done.stderr}")

@@ -123,7 +123,7 @@ impl ExecutionPlan for JourneyExec {
         let count = |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
         let mut walk = Walk::new(
             self.spec.clone(),
-            reservation,
+            Some(reservation),
             Counts { rows: count("input_rows"), visitors: count("visitors"), conversions: count("conversions") },
         );
         let result = async move {
@@ -142,6 +142,7 @@ impl ExecutionPlan for JourneyExec {
     }
 }
 
+#[derive(Default)]
 struct Counts {
     rows: Count,
     visitors: Count,
@@ -152,7 +153,7 @@ struct Counts {
 type Place = (i64, i128);
 
 /// The walk over one partition.
-struct Walk {
+pub(super) struct Walk {
     spec: JourneySpec,
     multi: bool,
     models: Vec<(Option<Attributor>, ItemCredits)>,
@@ -168,12 +169,52 @@ struct Walk {
     last_visit: Option<((i64, i64), u32)>,
     items: HashMap<String, u32>,
     item_bytes: usize,
-    reservation: MemoryReservation,
+    reservation: Option<MemoryReservation>,
     counts: Counts,
 }
 
 impl Walk {
-    fn new(spec: JourneySpec, reservation: MemoryReservation, counts: Counts) -> Self {
+    /// A walk whose caller accounts for the memory: one visitor, explained.
+    pub(super) fn unaccounted(spec: JourneySpec) -> Self {
+        Self::new(spec, None, Counts::default())
+    }
+
+    /// Conversions that stand on the time line so far.
+    pub(super) fn conversions(&self) -> usize {
+        self.journey.conversions().len()
+    }
+
+    /// Places the anchored conversions, once all rows of the visitor are there, and finds what each can reach.
+    pub(super) fn settle(&mut self) {
+        for ((time, seq), value) in self.anchored.drain(..) {
+            let after = self.places.partition_point(|place| *place <= (time, seq));
+            // the hit itself when it is there, else the gap where it would stand
+            let position = match after.checked_sub(1) {
+                Some(before) if self.places[before] == (time, seq) => row_position(before),
+                _ => row_position(after) - 1,
+            };
+            if self.journey.convert(Conversion { row: position, position, time, visit: NO_VISIT, value }) {
+                self.counts.conversions.add(1);
+            }
+        }
+        self.reach.find(&self.journey);
+    }
+
+    /// The settled visitor.
+    pub(super) fn journey(&self) -> (&Journey, &Reach) {
+        (&self.journey, &self.reach)
+    }
+
+    /// The items by number.
+    pub(super) fn item_names(&self) -> Vec<Option<&str>> {
+        let mut names: Vec<Option<&str>> = vec![None; self.items.len() + 1];
+        for (name, item) in &self.items {
+            names[*item as usize] = Some(name);
+        }
+        names
+    }
+
+    fn new(spec: JourneySpec, reservation: Option<MemoryReservation>, counts: Counts) -> Self {
         let models = spec.models.iter().map(|(_, model)| (Attributor::new(*model), ItemCredits::new())).collect();
         Self {
             multi: spec.multi_valued,
@@ -215,12 +256,13 @@ impl Walk {
             self.row(&rows, row);
         }
         let bytes = self.item_bytes + self.rows as usize * 64 + self.models.len() * self.items.len() * 32;
-        self.reservation.try_resize(bytes)
+        self.reservation.as_ref().map_or(Ok(()), |reservation| reservation.try_resize(bytes))
     }
 
-    fn row(&mut self, rows: &Rows, row: usize) {
+    /// Takes one row of the current visitor.
+    pub(super) fn row(&mut self, rows: &Rows, row: usize) {
         let time = rows.time[row];
-        let value = if rows.value.is_valid(row) { rows.value.value(row) } else { 0.0 };
+        let value = rows.value(row);
         if let Some((times, seqs)) = &rows.anchor {
             if times.is_valid(row) {
                 if value != 0.0 {
@@ -280,18 +322,7 @@ impl Walk {
             return;
         }
         self.counts.visitors.add(1);
-        for ((time, seq), value) in self.anchored.drain(..) {
-            let after = self.places.partition_point(|place| *place <= (time, seq));
-            // the hit itself when it is there, else the gap where it would stand
-            let position = match after.checked_sub(1) {
-                Some(before) if self.places[before] == (time, seq) => row_position(before),
-                _ => row_position(after) - 1,
-            };
-            if self.journey.convert(Conversion { row: position, position, time, visit: NO_VISIT, value }) {
-                self.counts.conversions.add(1);
-            }
-        }
-        self.reach.find(&self.journey);
+        self.settle();
         let mut algorithmic = false;
         for (attributor, credits) in &mut self.models {
             match attributor {
@@ -339,10 +370,7 @@ impl Walk {
         }
         let listed: Vec<usize> =
             (0..=self.items.len()).filter(|&slot| credit.iter().any(|column| column[slot].is_some())).collect();
-        let mut names: Vec<Option<&str>> = vec![None; self.items.len() + 1];
-        for (name, item) in &self.items {
-            names[*item as usize] = Some(name);
-        }
+        let names = self.item_names();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(listed.iter().map(|&s| names[s]).collect::<StringArray>())];
         for column in &credit {
             columns.push(Arc::new(listed.iter().map(|&s| column[s]).collect::<Float64Array>()));
@@ -357,7 +385,7 @@ fn row_position(row: usize) -> u32 {
 }
 
 /// The columns of one batch.
-struct Rows {
+pub(super) struct Rows {
     key: Int64Array,
     id: StringArray,
     time: Vec<i64>,
@@ -369,7 +397,18 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(batch: &RecordBatch, spec: &JourneySpec) -> Result<Self> {
+    /// True for a row that stands at another place than its own time.
+    pub(super) fn is_anchored(&self, row: usize) -> bool {
+        self.anchor.as_ref().is_some_and(|(times, _)| times.is_valid(row))
+    }
+
+    /// The metric of a row; 0 where it has none.
+    pub(super) fn value(&self, row: usize) -> f64 {
+        if self.value.is_valid(row) { self.value.value(row) } else { 0.0 }
+    }
+
+    /// The typed columns of a batch.
+    pub(super) fn of(batch: &RecordBatch, spec: &JourneySpec) -> Result<Self> {
         let column = |name: &str| -> Result<ArrayRef> {
             let found = batch.column_by_name(name).cloned();
             found.ok_or_else(|| DataFusionError::Internal(format!("a journey needs the column {name}")))

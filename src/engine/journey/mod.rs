@@ -2,14 +2,17 @@
 //!
 //! * `node`: the logical node and what it computes, [`JourneySpec`].
 //! * `exec`: the operator. In: rows sorted by visitor and time. Out: partial credit per item, one batch a partition.
-//! * `planner`: from the one to the other.
+//! * `path`: one conversion explained, by the same walk.
+//! * `planner`: from logical to physical nodes.
 //!
 //! Invariants: one visitor in memory at a time, accounted in the memory pool; no pairs of touches and conversions.
 
 mod exec;
 mod node;
+mod path;
 mod planner;
 
 pub use exec::JourneyExec;
 pub use node::{JourneyNode, JourneySpec};
+pub use path::{PathExec, PathNode, PathSpec};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};

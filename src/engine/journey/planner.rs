@@ -11,9 +11,9 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use super::{JourneyExec, JourneyNode};
+use super::{JourneyExec, JourneyNode, PathExec, PathNode};
 
-/// Plans [`JourneyNode`].
+/// Plans [`JourneyNode`] and [`PathNode`].
 #[derive(Debug, Default)]
 pub struct JourneyPlanner;
 
@@ -28,6 +28,9 @@ impl ExtensionPlanner for JourneyPlanner {
         _: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(path) = node.as_any().downcast_ref::<PathNode>() {
+            return Ok(Some(Arc::new(PathExec::new(path.spec.clone(), inputs[0].clone()))));
+        }
         let Some(node) = node.as_any().downcast_ref::<JourneyNode>() else { return Ok(None) };
         Ok(Some(Arc::new(JourneyExec::try_new(node.spec.clone(), inputs[0].clone())?)))
     }
