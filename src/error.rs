@@ -113,12 +113,6 @@ impl From<datafusion::error::DataFusionError> for Error {
     }
 }
 
-impl From<crate::feed::FeedError> for Error {
-    fn from(error: crate::feed::FeedError) -> Self {
-        Error::refused(error.to_string())
-    }
-}
-
 impl From<Error> for datafusion::error::DataFusionError {
     fn from(error: Error) -> Self {
         datafusion::error::DataFusionError::External(Box::new(error))

@@ -1,6 +1,7 @@
 //! The engine: SQL in, batches out, over one version of the lake a statement.
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
+//! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named.
 //! * `template`: SQL of `queries/` with the columns that the data has.
@@ -10,6 +11,7 @@
 //! * `window`: gives the window functions what they need of their window.
 
 pub mod catalog;
+mod hints;
 pub mod hits;
 pub mod journey;
 pub mod options;

@@ -92,8 +92,10 @@ impl ReportPlanner {
         if let Some(event_id) = &report.event_id {
             // only the journey of the visitor who converted
             let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
-            let visitor =
-                LogicalPlanBuilder::from(events.clone()).filter(converted)?.project([ident("visitor_id")])?.build()?;
+            let visitor = LogicalPlanBuilder::from(events.clone())
+                .filter(converted)?
+                .project([ident("visitor_id").alias("converted")])?
+                .build()?;
             rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
             names.extend(["event_id", "row_kind", "place"]);
         }

@@ -17,6 +17,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::catalog::LakeSchema;
+use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::options::RejoinOptions;
 use super::report::ReportPlanner;
@@ -142,7 +143,10 @@ impl Engine {
             n => return Err(Error::query(format!("{n} statements where one is expected"))),
         };
         self.refresh(&statement.to_string()).await?;
-        let plan = self.context.state().statement_to_plan(statement).await?;
+        let plan = match self.context.state().statement_to_plan(statement).await {
+            Ok(plan) => plan,
+            Err(error) => return Err(planning_error(self, error).await),
+        };
         let frame = self.context.execute_logical_plan(plan).await?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;

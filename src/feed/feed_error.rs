@@ -71,6 +71,13 @@ impl fmt::Display for Place<'_> {
     }
 }
 
+/// A whole input that cannot be read is refused.
+impl From<FeedError> for crate::Error {
+    fn from(error: FeedError) -> Self {
+        crate::Error::refused(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

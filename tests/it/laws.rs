@@ -1,22 +1,14 @@
 //! Laws that hold for every journey and need no oracle.
 
-use proptest::test_runner::{Config, TestRunner};
-
 use crate::journeys::{Journeys, journeys};
-use crate::oracle::{Credit, SHARING, answer, cases};
+use crate::oracle::{Credit, SHARING, answer, runner};
 use crate::place::deep;
 use crate::table;
 
 /// Runs a law on random journeys that `change` has made fit.
 fn holds(change: impl Fn(&mut Journeys) + Sync, law: impl AsyncFn(&Journeys) + Sync) {
     deep(|runtime| {
-        let mut runner = TestRunner::new(Config {
-            cases: cases(3),
-            max_shrink_iters: 0,
-            failure_persistence: None,
-            ..Config::default()
-        });
-        let outcome = runner.run(&journeys(), |mut journeys| {
+        let outcome = runner(3, 0).run(&journeys(), |mut journeys| {
             change(&mut journeys);
             runtime.block_on(law(&journeys));
             Ok(())

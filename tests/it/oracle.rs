@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use crate::journeys::{DAY, Journeys, Loaded, Record, instant, item, journeys};
 use crate::place::deep;
@@ -295,17 +295,22 @@ pub async fn answer(engine: &rejoin::engine::Engine, sql: &str) -> Credit {
     rows.into_iter().map(|r| ((r[0] != "NULL").then(|| r[0].clone()), r[1].parse().unwrap_or(0.0))).collect()
 }
 
-/// How many random worlds a test tries: few by default, `REJOIN_CASES` for more.
-pub fn cases(default: u32) -> u32 {
-    std::env::var("REJOIN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+/// Tries random journeys: a few, always the same, or `REJOIN_CASES` new ones.
+pub fn runner(cases: u32, shrinks: u32) -> TestRunner {
+    let wanted = std::env::var("REJOIN_CASES").ok().and_then(|n| n.parse().ok());
+    let cases = wanted.unwrap_or(cases);
+    let config = Config { cases, max_shrink_iters: shrinks, failure_persistence: None, ..Config::default() };
+    match wanted {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    }
 }
 
 #[test]
 fn the_engine_agrees_with_the_rules() {
     let turn = AtomicUsize::new(0);
     deep(|runtime| {
-        let config = Config { cases: cases(9), max_shrink_iters: 150, failure_persistence: None, ..Config::default() };
-        let outcome = TestRunner::new(config)
+        let outcome = runner(9, 150)
             .run(&journeys(), |journeys| runtime.block_on(agrees(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
         outcome.unwrap_or_else(|e| panic!("{e}"));
     });
