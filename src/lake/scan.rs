@@ -27,6 +27,9 @@ use super::merge::SortedMergeExec;
 use super::{DataFile, Lake, Snapshot};
 use crate::columns::SUITE;
 
+/// Full batches that a merge of any number of generations may hold per bucket.
+const MERGED_BATCHES: usize = 4;
+
 /// A table at one version, optionally only its rows of one suite.
 #[derive(Debug, Clone)]
 pub struct LakeTable {
@@ -54,13 +57,14 @@ impl LakeTable {
             .collect()
     }
 
+    /// A scan of `groups`; with `batch_rows`, one group a bucket, whose order and partitioning are declared.
     fn leaf(
         &self,
         state: &dyn Session,
         groups: Vec<Vec<&DataFile>>,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
-        ordered: bool,
+        batch_rows: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         let runtime = state.runtime_env();
         let cache = runtime.cache_manager.get_file_metadata_cache();
@@ -88,8 +92,11 @@ impl LakeTable {
         let mut config = FileScanConfigBuilder::new(self.lake.store_url(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
+            .with_batch_size(batch_rows)
             .with_projection_indices(projection.cloned())?;
-        if ordered && let Some(order) = layout::ordering(&self.schema) {
+        if batch_rows.is_some()
+            && let Some(order) = layout::ordering(&self.schema)
+        {
             config = config
                 .with_output_ordering(vec![order])
                 .with_output_partitioning(Some(layout::partitioning(&self.schema)?));
@@ -148,12 +155,15 @@ impl TableProvider for LakeTable {
             for (i, file) in files.into_iter().enumerate() {
                 groups[i % count].push(file);
             }
-            return self.leaf(state, groups, projection, filters, false);
+            return self.leaf(state, groups, projection, filters, None);
         }
         let generations = generations(&files);
+        // a merge holds a batch of every generation: many generations, small batches
+        let rows = state.config().batch_size();
+        let rows = (rows * MERGED_BATCHES / generations.len().max(1)).clamp(rows.min(256), rows);
         let children = generations
             .into_iter()
-            .map(|groups| self.leaf(state, groups, projection, filters, true))
+            .map(|groups| self.leaf(state, groups, projection, filters, Some(rows)))
             .collect::<datafusion::error::Result<Vec<_>>>()?;
         if children.len() == 1 {
             return Ok(children.into_iter().next().expect("one child"));
