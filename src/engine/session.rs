@@ -22,7 +22,7 @@ use super::journey::JourneyQueryPlanner;
 use super::options::RejoinOptions;
 use super::report::ReportPlanner;
 use super::union::MergeUnions;
-use super::view::LakeView;
+use super::view::{LakeView, Pins};
 use super::window::GiveWindows;
 use crate::functions;
 use crate::lake::records::Rebuild;
@@ -59,7 +59,7 @@ pub struct Engine {
     lake: Lake,
     context: SessionContext,
     schema: Arc<LakeSchema>,
-    pinned: Option<HashMap<String, u64>>,
+    pinned: Option<Pins>,
 }
 
 /// A statement that has been planned and has begun.
@@ -76,9 +76,14 @@ impl Engine {
     /// Opens a session. Tables are loaded when a statement names them.
     pub async fn open(lake: Lake, settings: EngineSettings) -> Result<Self> {
         let pinned = match &settings.as_of {
-            Some(as_of) => Some(versions_as_of(&lake, as_of).await?),
+            Some(as_of) => Some(Pins { versions: versions_as_of(&lake, as_of).await?, others_newest: false }),
             None => None,
         };
+        Self::open_at(lake, settings, pinned)
+    }
+
+    /// Opens a session that sees some tables at given versions, whatever is committed meanwhile.
+    pub fn open_at(lake: Lake, settings: EngineSettings, pinned: Option<Pins>) -> Result<Self> {
         let consumers = NonZeroUsize::new(5).expect("5 is not 0");
         let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_bytes), consumers);
         let runtime = RuntimeEnvBuilder::new()

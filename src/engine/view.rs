@@ -42,12 +42,21 @@ const EVENTS_SQL: &str = include_str!("../../queries/integrate/events.sql");
 const VISITS_SQL: &str = include_str!("../../queries/integrate/visits.sql");
 const VISITORS_SQL: &str = include_str!("../../queries/integrate/visitors.sql");
 
+/// Tables at versions of the past.
+#[derive(Debug, Clone, Default)]
+pub struct Pins {
+    /// Version by table.
+    pub versions: HashMap<String, u64>,
+    /// Tables that are not listed are read at their newest version; otherwise they did not exist.
+    pub others_newest: bool,
+}
+
 /// One version of the lake.
 #[derive(Debug)]
 pub struct LakeView {
     lake: Lake,
     suite: Option<String>,
-    pinned: Option<HashMap<String, u64>>,
+    pinned: Option<Pins>,
     snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
     suites: OnceCell<Vec<Suite>>,
     events: OnceCell<LogicalPlan>,
@@ -55,7 +64,7 @@ pub struct LakeView {
 
 impl LakeView {
     /// The newest versions, or those of `pinned`; with `suite`, only that suite's rows.
-    pub fn new(lake: Lake, suite: Option<String>, pinned: Option<HashMap<String, u64>>) -> Self {
+    pub fn new(lake: Lake, suite: Option<String>, pinned: Option<Pins>) -> Self {
         Self { lake, suite, pinned, snapshots: Mutex::default(), suites: OnceCell::new(), events: OnceCell::new() }
     }
 
@@ -125,9 +134,9 @@ impl LakeView {
         let snapshot = match &self.pinned {
             None => Snapshot::open(&self.lake, name, None).await?,
             // a table that came later did not exist then; the log of rebuilds itself is always the newest
-            Some(versions) => match versions.get(name) {
+            Some(pins) => match pins.versions.get(name) {
                 Some(version) => Snapshot::open(&self.lake, name, Some(*version)).await?,
-                None if name == Rebuild::TABLE => Snapshot::open(&self.lake, name, None).await?,
+                None if pins.others_newest || name == Rebuild::TABLE => Snapshot::open(&self.lake, name, None).await?,
                 None => Snapshot::missing(&self.lake, name)?,
             },
         };

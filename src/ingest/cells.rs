@@ -68,6 +68,9 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
         if cast.is_null(row) && values.is_valid(row) && values.data_type() != &DataType::Null {
             complaints.add(row, column, "not a text in UTF-8", &shown(values, row));
         }
+        if cast.is_valid(row) && cast.value(row).contains('\0') {
+            complaints.add(row, column, "holds a NUL byte", cast.value(row));
+        }
         texts.append_option(cast.is_valid(row).then(|| cast.value(row)).filter(|t| !t.is_empty()));
     }
     Ok(texts.finish())
@@ -300,6 +303,9 @@ fn joined(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Resul
             }
             let valid = range.filter(|&i| parts.is_valid(i) && !parts.value(i).is_empty());
             caret::join_list(valid.map(|i| parts.value(i)), &mut cell);
+        }
+        if cell.contains('\0') {
+            complaints.add(row, column, "holds a NUL byte", &cell);
         }
         cells.append_option((!cell.is_empty()).then_some(&cell));
     }

@@ -276,3 +276,80 @@ fn not_an_input(name: &str, lower: &str) -> Error {
          or .parquet, .csv, .ndjson with --mapping FILE"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn found(folder: &Path, paths: &[&str], mapped: bool) -> (Vec<String>, usize) {
+        let paths: Vec<PathBuf> = paths.iter().map(|p| folder.join(p)).collect();
+        let found = find(&paths, mapped);
+        let what = |input: &Input| match &input.what {
+            What::Delivery(_) => "delivery".to_string(),
+            What::SourceText => "text".into(),
+            What::SourceJson => "json".into(),
+            What::Mapped(format) => format.name().into(),
+            What::Waiting(reason) => format!("waits: {reason}"),
+            What::Refused(error) => format!("{:?}: {error}", error.kind()),
+        };
+        (found.inputs.iter().map(|i| format!("{} {}", i.name, what(i))).collect(), found.ignored)
+    }
+
+    #[test]
+    fn inputs_come_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("b/files_with_errors")).unwrap();
+        for name in [
+            "b/leads_2.txt",
+            "b/leads_2.fin",
+            "leads_1.txt",
+            "leads_1.fin",
+            "a.json",
+            "notes.md",
+            ".hidden.txt",
+            "x.csv",
+            "b/y.parquet",
+            "b/files_with_errors/old.txt",
+            "OLD.TXT",
+            "01-acme_2026-10-01.tsv.gz",
+            "acme_2026-10-01-lookup_data.tar.gz",
+            "web_2026-10-01.tar.gz",
+            "web_2026-10-01.fin",
+        ] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        let (inputs, ignored) = found(root, &["", "b", "leads_1.fin"], false);
+        assert_eq!(
+            inputs,
+            [
+                "OLD.TXT waits: OLD.TXT: endings are lower case; rename it to OLD.txt",
+                "a.json json",
+                "acme_2026-10-01 waits: acme_2026-10-01.txt (the manifest, which comes last) is missing",
+                "leads_1.txt text",
+                "leads_2.txt text",
+                "web_2026-10-01 delivery",
+            ]
+        );
+        // the .md, and what only a mapping could explain
+        assert_eq!(ignored, 3);
+        let (inputs, _) = found(root, &["", "b/y.parquet"], true);
+        assert!(inputs.contains(&"x.csv csv".to_string()) && inputs.contains(&"b/y.parquet parquet".to_string()));
+        assert_eq!(inputs.iter().filter(|i| i.ends_with("parquet")).count(), 1);
+    }
+
+    #[test]
+    fn what_is_named_is_never_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x.csv", "notes.md", "hits.tar.gz", "alone.fin"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let one = |name: &str| found(folder.path(), &[name], false).0.join("\n");
+        assert!(one("x.csv").contains("give --mapping FILE"));
+        assert!(one("notes.md").contains("not an input"));
+        assert!(one("hits.tar.gz").contains("not the name of a delivery"));
+        assert!(one("alone.fin").contains("waits: alone.txt is missing"));
+        assert!(one("missing.txt").contains("Usage"));
+    }
+}

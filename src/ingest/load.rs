@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
-use object_store::ObjectStoreExt;
 
 use super::lookups::{self, Lookups};
 use super::rejects::Rejects;
@@ -17,7 +16,7 @@ use crate::columns;
 use crate::lake::layout::{TAG_FILE, TAG_LOAD, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::FileEntry;
 use crate::lake::table::NewFile;
-use crate::lake::write::Written;
+use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, Registry, Snapshot};
 use crate::{Error, ErrorKind, Result};
 
@@ -198,26 +197,6 @@ impl Pending {
         for table in [HITS, OFFLINE, REJECTS] {
             let files: Vec<&NewFile> = self.0.iter().filter(|(t, _)| *t == table).map(|(_, f)| f).collect();
             discard_uncommitted(lake, table, &files).await;
-        }
-    }
-}
-
-/// Deletes those of the written files that are not live: a commit that reported a failure may still have happened.
-/// What cannot be known or deleted is left as garbage; it does no damage.
-pub async fn discard_uncommitted(lake: &Lake, table: &str, files: &[&NewFile]) {
-    if files.is_empty() {
-        return;
-    }
-    let live = match Snapshot::open(lake, table, None).await {
-        Ok(snapshot) => snapshot.files,
-        Err(error) => {
-            tracing::debug!(table, %error, "uncommitted files are left behind");
-            return;
-        }
-    };
-    for file in files.iter().filter(|f| live.iter().all(|l| l.path != f.path)) {
-        if let Err(error) = lake.store().delete(&file.path).await {
-            tracing::debug!(path = %file.path, %error, "could not delete an uncommitted file");
         }
     }
 }

@@ -11,9 +11,8 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::context::SessionContext;
 
-use super::load::discard_uncommitted;
 use crate::lake::scan::LakeTable;
-use crate::lake::write::write_plain;
+use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Change, Lake, Snapshot};
 use crate::{Error, ErrorKind, Result};
 

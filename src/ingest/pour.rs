@@ -10,11 +10,11 @@ use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use tokio::sync::mpsc;
 
-use super::load::{HITS, OFFLINE, discard_uncommitted};
+use super::load::{HITS, OFFLINE};
 use super::rejects::Rejects;
 use crate::feed::RowIssue;
 use crate::lake::Lake;
-use crate::lake::write::{SortedWriter, Written, sort_context};
+use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::{Error, Result};
 
 /// Pieces that wait between decoder and writer.

@@ -70,7 +70,8 @@ fn schema() -> Schema {
 }
 
 fn batch(key: &Key, rows: &[RowIssue]) -> Result<RecordBatch> {
-    let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows.len()])) as ArrayRef;
+    let constant =
+        |text: &str| Arc::new(StringArray::from(vec![Some(text).filter(|t| !t.is_empty()); rows.len()])) as ArrayRef;
     let column = |text: fn(&RowIssue) -> &str| {
         Arc::new(rows.iter().map(|r| Some(text(r)).filter(|t| !t.is_empty())).collect::<StringArray>()) as ArrayRef
     };

@@ -44,13 +44,13 @@ pub struct IngestOptions {
     pub validate: bool,
     /// Replace a load of the same name.
     pub replace: bool,
-    /// Memory for sorting; what does not fit spills to disk.
+    /// Memory of a load as a whole; a quarter of it is for sorting, and what does not fit there spills to disk.
     pub memory_bytes: usize,
 }
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { suite: None, source: None, mapping: None, validate: false, replace: false, memory_bytes: 512 << 20 }
+        Self { suite: None, source: None, mapping: None, validate: false, replace: false, memory_bytes: 1 << 30 }
     }
 }
 
@@ -327,7 +327,8 @@ impl Run<'_> {
         let basin = Basin {
             lake: self.lake.clone(),
             write: !self.options.validate,
-            memory_bytes: self.options.memory_bytes,
+            // the other three: blocks, decoded batches, the pages of a row group, and the allocator's slack (measured)
+            memory_bytes: self.options.memory_bytes / 4,
             hits_tags: key.tags(&entry.content, hits_source, ready.visits),
             offline_tags: key.tags(&entry.content, &ready.source, offline_visits),
         };

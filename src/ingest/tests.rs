@@ -117,7 +117,7 @@ impl Bench {
     }
 
     async fn ingest(&self, paths: &[PathBuf], change: impl FnOnce(&mut IngestOptions)) -> Vec<Outcome> {
-        let mut options = IngestOptions { memory_bytes: 64 << 20, ..Default::default() };
+        let mut options = IngestOptions { memory_bytes: 256 << 20, ..Default::default() };
         change(&mut options);
         ingest(&self.lake, paths, &options, &|_| {}).await.unwrap()
     }

@@ -20,6 +20,9 @@ pub const HIT_DATA: &str = "hit_data.tsv";
 /// An archive with more members is refused: a real one has about twenty.
 const MAX_MEMBERS: usize = 1000;
 
+/// A tar member's extension header of more bytes is refused.
+const MAX_EXTENSION_BYTES: u64 = 64 << 10;
+
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// How a delivered file is packed.
@@ -111,31 +114,66 @@ fn complaint(file: &str, error: &str) -> String {
     format!("{file} is cut short or damaged ({error}); fetch it again")
 }
 
+/// Extension headers are read here and not by the library, which would take any size of them into memory.
 fn read_tar(input: &mut dyn Read, file: &str, visit: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let mut archive = tar::Archive::new(input);
     let mut seen = vec![];
-    for entry in archive.entries().map_err(|e| damaged(file, &e))? {
+    let mut long_name = None;
+    for entry in archive.entries().map_err(|e| damaged(file, &e))?.raw(true) {
         let mut entry = entry.map_err(|e| damaged(file, &e))?;
-        let path = entry.path().map_err(|e| damaged(file, &e))?.into_owned();
-        match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous => {}
-            EntryType::Directory => {
-                plain_name(&path, file)?;
+        let kind = entry.header().entry_type();
+        match kind {
+            EntryType::GNULongName | EntryType::XHeader => {
+                let bytes = read_extension(&mut entry, file)?;
+                long_name =
+                    if kind == EntryType::XHeader { pax_path(&bytes, file)?.or(long_name) } else { Some(bytes) };
                 continue;
             }
             EntryType::XGlobalHeader => continue,
-            _ => {
-                let path = path.display();
-                return Err(Error::refused(format!(
-                    "{file}: {path} is a link or a device; the archive is not to be trusted"
-                )));
-            }
+            _ => {}
         }
-        let Some(name) = plain_name(&path, file)? else { continue };
+        let path = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let path = String::from_utf8_lossy(&path).trim_end_matches('\0').to_string();
+        if !matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::Directory) {
+            return Err(Error::refused(format!(
+                "{file}: {path} is a link or a device; the archive is not to be trusted"
+            )));
+        }
+        let name = plain_name(Path::new(&path), file)?;
+        let Some(name) = name.filter(|_| kind != EntryType::Directory) else { continue };
         note_member(&mut seen, &name, file)?;
         visit(&name, &mut entry)?;
     }
     Ok(())
+}
+
+fn read_extension(entry: &mut impl Read, file: &str) -> Result<Vec<u8>> {
+    let mut bytes = vec![];
+    entry.take(MAX_EXTENSION_BYTES + 1).read_to_end(&mut bytes).map_err(|e| damaged(file, &e))?;
+    if bytes.len() as u64 > MAX_EXTENSION_BYTES {
+        return Err(Error::refused(format!(
+            "{file}: a member's name of more than {MAX_EXTENSION_BYTES} bytes; the archive is not to be trusted"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The path in a pax header. A size in it would be that of a member of 8 GiB or more.
+fn pax_path(bytes: &[u8], file: &str) -> Result<Option<Vec<u8>>> {
+    let mut path = None;
+    for extension in tar::PaxExtensions::new(bytes) {
+        let extension = extension.map_err(|e| damaged(file, &e))?;
+        match extension.key_bytes() {
+            b"path" => path = Some(extension.value_bytes().to_vec()),
+            b"size" => {
+                return Err(Error::refused(format!(
+                    "{file}: a member of 8 GiB or more; have the data feed send several files (.tsv.gz)"
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(path)
 }
 
 fn read_zip(input: File, file: &str, visit: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {

@@ -100,7 +100,7 @@ impl Lake {
     }
 
     /// Deletes an object that was written but never committed; a failure leaves garbage, never damage.
-    pub(super) async fn discard(&self, path: &Path) {
+    pub(crate) async fn discard(&self, path: &Path) {
         if let Err(error) = self.store.delete(path).await {
             tracing::debug!(%path, %error, "could not delete an uncommitted file");
         }

@@ -29,9 +29,9 @@ use parquet::schema::types::ColumnPath;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::Lake;
 use super::layout::{self, ORDER, TAG_BUCKET};
 use super::table::NewFile;
+use super::{Lake, Snapshot};
 use crate::columns::{FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
@@ -281,6 +281,24 @@ pub async fn write_plain(
     writer.finish().await?;
     let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
     Ok(Some(NewFile { relative, path, size: writer.bytes_written() as u64, rows, tags: target.tags }))
+}
+
+/// Deletes those of the written files that are not live: a commit that reported a failure may still have happened.
+/// What cannot be known or deleted is left as garbage; it does no damage.
+pub async fn discard_uncommitted(lake: &Lake, table: &str, files: &[&NewFile]) {
+    if files.is_empty() {
+        return;
+    }
+    let live = match Snapshot::open(lake, table, None).await {
+        Ok(snapshot) => snapshot.files,
+        Err(error) => {
+            tracing::debug!(table, %error, "uncommitted files are left behind");
+            return;
+        }
+    };
+    for file in files.iter().filter(|f| live.iter().all(|l| l.path != f.path)) {
+        lake.discard(&file.path).await;
+    }
 }
 
 fn key_column(batch: &RecordBatch) -> Result<Int64Array> {

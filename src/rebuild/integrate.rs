@@ -12,11 +12,11 @@ use futures::TryStreamExt;
 use crate::clock;
 use crate::columns::{is_dimension, is_metric, key_field};
 use crate::engine::template::Columns;
-use crate::engine::view::{INTEGRATED, full_schema};
+use crate::engine::view::{INTEGRATED, Pins, full_schema};
 use crate::engine::{Engine, EngineSettings};
 use crate::functions::snapshot_can_hold;
 use crate::lake::records::{JoinReport, Rebuild};
-use crate::lake::write::{SortedWriter, Written, sort_context};
+use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::lake::{Change, Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
 
@@ -32,7 +32,7 @@ const INTEGRATE_SQL: [(&str, &str); 4] = [
 ];
 
 /// Tables that the integration reads.
-const INPUTS: [&str; 3] = ["hits", "offline", "suites"];
+const INPUTS: [&str; 4] = ["files", "hits", "offline", "suites"];
 
 /// What a rebuild did.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct Rebuilt {
 
 /// True when an input has changed since the last rebuild.
 pub async fn is_stale(lake: &Lake) -> Result<bool> {
-    let inputs = inputs(lake).await?;
+    let inputs = signature(&input_versions(lake).await?)?;
     let last = Registry::<Rebuild>::read(lake).await?.rows.into_iter().max_by_key(|r| r.rebuild);
     Ok(last.is_none_or(|r| r.inputs != inputs))
 }
@@ -62,7 +62,8 @@ pub async fn rebuild(
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Rebuilt> {
     let (clock_start, started) = (Instant::now(), clock::now());
-    let inputs = inputs(lake).await?;
+    let read = input_versions(lake).await?;
+    let inputs = signature(&read)?;
     let last = Registry::<Rebuild>::read(lake).await?.rows.into_iter().max_by_key(|r| r.rebuild);
     if let Some(entry) = last.filter(|r| !full && r.inputs == inputs) {
         let report = Registry::<JoinReport>::read(lake).await?.rows;
@@ -71,13 +72,15 @@ pub async fn rebuild(
     }
     // all suites are integrated, whichever one the user looks at
     let settings = EngineSettings { suite: None, as_of: None, ..settings.clone() };
-    let engine = Engine::open(lake.clone(), settings.clone()).await?;
+    // inputs that are loaded meanwhile wait for the next rebuild
+    let pins = Pins { versions: read.clone().into_iter().collect(), others_newest: true };
+    let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
     // few hits bear a transaction ID: their other columns are decoded for those alone
     engine.collect("SET datafusion.execution.parquet.pushdown_filters = true").await?;
 
     progress("snapshots");
-    let hits = Snapshot::open(lake, "hits", None).await?;
-    let offline = Snapshot::open(lake, "offline", None).await?;
+    let hits = Snapshot::open(lake, "hits", read.get("hits").copied()).await?;
+    let offline = Snapshot::open(lake, "offline", read.get("offline").copied()).await?;
     let hits_schema = full_schema("hits", &hits.schema);
     let held = Columns::default().with_table("hits", &hits_schema).filter_dimensions(snapshot_can_hold);
     let held =
@@ -99,7 +102,7 @@ pub async fn rebuild(
     })
     .await?;
 
-    let versions = serde_json::to_string(&versions(lake).await?).map_err(|e| Error::bug(e.to_string()))?;
+    let versions = serde_json::to_string(&versions(lake, read).await?).map_err(|e| Error::bug(e.to_string()))?;
     let entry = Registry::<Rebuild>::update(lake, |rows| {
         let entry = Rebuild {
             rebuild: rows.iter().map(|r| r.rebuild).max().unwrap_or(0) + 1,
@@ -117,25 +120,35 @@ pub async fn rebuild(
     Ok(Rebuilt { up_to_date: false, entry, report: sorted(report), seconds: clock_start.elapsed().as_secs_f64() })
 }
 
-/// What a rebuild depends on: the versions of its inputs, the settings of the suites, and the queries themselves.
-async fn inputs(lake: &Lake) -> Result<String> {
-    let mut depends = BTreeMap::new();
+/// The versions of the inputs; a table that does not exist yet has none.
+async fn input_versions(lake: &Lake) -> Result<BTreeMap<String, u64>> {
+    let mut versions = BTreeMap::new();
     for table in INPUTS {
-        depends.insert(table.to_string(), Snapshot::open(lake, table, None).await?.version.unwrap_or_default());
+        if let Some(version) = Snapshot::open(lake, table, None).await?.version {
+            versions.insert(table.to_string(), version);
+        }
     }
+    Ok(versions)
+}
+
+/// What a rebuild depends on: the versions of its inputs (settings of suites among them), and the queries themselves.
+fn signature(inputs: &BTreeMap<String, u64>) -> Result<String> {
     let queries = INTEGRATE_SQL.iter().flat_map(|(_, sql)| sql.bytes()).chain(SNAPSHOTS_SQL.bytes());
     let queries: Vec<u8> = queries.chain(JOIN_REPORT_SQL.bytes()).collect();
+    let mut depends = inputs.clone();
     // a JSON number must stay exact in every reader
     depends.insert("queries".into(), xxhash_rust::xxh3::xxh3_64(&queries) >> 12);
     serde_json::to_string(&depends).map_err(|e| Error::bug(e.to_string()))
 }
 
-/// The version of every table of the lake.
-async fn versions(lake: &Lake) -> Result<BTreeMap<String, u64>> {
-    let mut versions = BTreeMap::new();
+/// The version of every table: of the inputs as they were read, of all others as they are now.
+async fn versions(lake: &Lake, read: BTreeMap<String, u64>) -> Result<BTreeMap<String, u64>> {
+    let mut versions = read;
     for name in lake.table_names().await? {
-        if let Some(version) = Snapshot::open(lake, &name, None).await?.version
+        if !versions.contains_key(&name)
+            && !INPUTS.contains(&name.as_str())
             && name != Rebuild::TABLE
+            && let Some(version) = Snapshot::open(lake, &name, None).await?.version
         {
             versions.insert(name, version);
         }
@@ -208,8 +221,15 @@ impl Table {
         if columns.is_empty() {
             columns = full_schema(&former.name, &Schema::empty()).fields().iter().map(|f| f.as_ref().clone()).collect();
         }
+        let added = written.files.clone();
         let change = Change { add: written.files, remove: former.files.clone(), columns };
-        Ok(Committed { snapshot: former.commit(lake, change).await?, rows })
+        match former.commit(lake, change).await {
+            Ok(snapshot) => Ok(Committed { snapshot, rows }),
+            Err(error) => {
+                discard_uncommitted(lake, &former.name, &added.iter().collect::<Vec<_>>()).await;
+                Err(error)
+            }
+        }
     }
 }
 

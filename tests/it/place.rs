@@ -1,6 +1,5 @@
 //! A fresh folder with a lake of its own, and the commands that run there.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -103,7 +102,7 @@ impl Place {
 /// See [`Place::settle`].
 pub fn settle(command: &mut Command, folder: &Path) {
     let binary = Path::new(env!("CARGO_BIN_EXE_rejoin")).parent().unwrap().to_path_buf();
-    let inherited = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
     let path = [commands(), binary].into_iter().chain(std::env::split_paths(&inherited));
     command
         .current_dir(folder)

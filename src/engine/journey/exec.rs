@@ -255,7 +255,9 @@ impl Walk {
             }
             self.row(&rows, row);
         }
-        let bytes = self.item_bytes + self.rows as usize * 64 + self.models.len() * self.items.len() * 32;
+        let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
+        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + self.places.capacity() * 32;
+        let bytes = self.item_bytes + credits + visitor + self.paths.memory_bytes();
         self.reservation.as_ref().map_or(Ok(()), |reservation| reservation.try_resize(bytes))
     }
 
