@@ -179,7 +179,10 @@ fn hits(count: u32) -> String {
 async fn a_delivery_is_loaded_once() {
     let bench = Bench::new().await;
     let manifest = bench.delivery("acme_2026-10-01", &[hits(60), hits(100)[hits(60).len()..].to_string()]);
-    assert_eq!(said(&bench.ingest(&[manifest.clone()], |o| o.validate = true).await), "acme_2026-10-01 valid 100+0");
+    assert_eq!(
+        said(&bench.ingest(std::slice::from_ref(&manifest), |o| o.validate = true).await),
+        "acme_2026-10-01 valid 100+0"
+    );
     assert_eq!(bench.log().await, []);
     // its folder, its manifest and one of its files are one input
     let paths = [
@@ -206,7 +209,7 @@ async fn a_delivery_is_loaded_once() {
     let both = said(&bench.ingest(&[manifest.parent().unwrap().to_path_buf()], |_| {}).await);
     assert!(both.starts_with("acme_2026-10-01 Conflict: acme_2026-10-01 is loaded already"), "{both}");
     assert!(both.ends_with("acme_2026-10-02 loaded 5+0"), "{both}");
-    let replaced = bench.ingest(&[manifest.clone()], |o| o.replace = true).await;
+    let replaced = bench.ingest(std::slice::from_ref(&manifest), |o| o.replace = true).await;
     assert_eq!(said(&replaced), "acme_2026-10-01 replaced 40+0");
     assert_eq!(
         bench.query("SELECT file, count(*) FROM hits GROUP BY 1 ORDER BY 1").await,
@@ -402,7 +405,7 @@ async fn mapped_files() {
         ,2026-10-01T10:00:01Z,1,,home,,\nu2,never,1,,home,,\nu2,2026-10-01 10:00:02,2,,,,9\n",
     );
     let with = |o: &mut IngestOptions| o.mapping = Some(online.clone());
-    assert_eq!(said(&bench.ingest(&[csv.clone()], with).await), "in.csv loaded 2+2");
+    assert_eq!(said(&bench.ingest(std::slice::from_ref(&csv), with).await), "in.csv loaded 2+2");
     let rows = bench.query("SELECT visitor_id, hit_time, visit_num, page_name, zip, revenue, orders, page_views, transaction_id FROM hits ORDER BY hit_time").await;
     assert_eq!(
         rows,
