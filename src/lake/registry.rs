@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::scan::LakeTable;
-use super::write::write_plain;
+use super::write::{discard_uncommitted, write_plain};
 use super::{Change, Lake, Snapshot};
 use crate::{Error, ErrorKind, Result};
 
@@ -69,8 +69,12 @@ impl<T: Record> Registry<T> {
         let batch = to_batch(&self.rows)?;
         let add = write_plain(lake, T::TABLE, &[batch], HashMap::new()).await?;
         let columns = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-        let change = Change { add: add.into_iter().collect(), remove: self.snapshot.files.clone(), columns };
-        self.snapshot.commit(lake, change).await.map(|_| ())
+        let change = Change { add: add.iter().cloned().collect(), remove: self.snapshot.files.clone(), columns };
+        let done = self.snapshot.commit(lake, change).await.map(|_| ());
+        if done.is_err() {
+            discard_uncommitted(lake, T::TABLE, &add.iter().collect::<Vec<_>>()).await;
+        }
+        done
     }
 }
 

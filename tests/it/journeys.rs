@@ -61,7 +61,7 @@ fn time() -> impl Strategy<Value = i64> {
 }
 
 prop_compose! {
-    fn hit()(visitor in 0..4u8, time in time(), visit in 0..3u8, ids in vec(0..6u8, 0..=2), customer in weighted(0.3, 0..3u8),
+    fn hit()(visitor in 0..4u8, time in time(), visit in 0..3u8, ids in vec(0..4u8, 0..=2), customer in weighted(0.3, 0..3u8),
              campaign in of(0..4u8), products in vec(0..3u8, 0..=2), orders in weighted(0.4, -1..4i32)) -> Hit {
         let distinct = |list: Vec<u8>| list.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
         let (ids, products) = (distinct(ids), distinct(products));
@@ -70,16 +70,16 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn record()(customer in any::<bool>(), id in 0..6u8, time in time(), date_only in any::<bool>(), campaign in weighted(0.3, 0..4u8),
+    fn record()(customer in weighted(0.3, Just(())), id in 0..4u8, time in time(), date_only in any::<bool>(), campaign in weighted(0.3, 0..4u8),
                 product in weighted(0.3, 0..3u8), orders in -3..4i32) -> Record {
         let time = if date_only { time / DAY * DAY + DAY / 2 } else { time };
-        Record { customer, id, time, date_only, campaign, product, orders }
+        Record { customer: customer.is_some(), id, time, date_only, campaign, product, orders }
     }
 }
 
 /// Journeys of up to four visitors, some of them long.
 pub fn journeys() -> impl Strategy<Value = Journeys> {
-    (vec(hit(), 1..60), vec(record(), 0..30), any::<bool>()).prop_map(|(hits, records, current_rules)| Journeys {
+    (vec(hit(), 1..50), vec(record(), 0..40), any::<bool>()).prop_map(|(hits, records, current_rules)| Journeys {
         hits,
         records,
         current_rules,
