@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder,
 use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr, TableFactor};
 
 use super::catalog::LakeSchema;
-use super::journey::{JourneyNode, JourneySpec, PathNode, PathSpec};
+use super::journey::{JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode};
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, is_dimension, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
@@ -72,17 +72,29 @@ impl ReportPlanner {
 
         let spec = JourneySpec { multi_valued: is_multi_valued(dimension.name()), ..report.spec.clone() };
         let zone = suite.time_zone.as_str();
+        let window = report.window(zone)?;
+        let exists = |name: &str| fields.iter().any(|f| f.name() == name);
+        if let (Some(stored), None) = (view.stored_events(), &report.event_id) {
+            let question = Question {
+                metric: metric.name().clone(),
+                dimension: dimension.name().clone(),
+                set: set_column(dimension.name(), &exists),
+                window,
+            };
+            let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
+            return summed(LogicalPlan::Extension(Extension { node: Arc::new(node) }), &spec);
+        }
         let visitors_only = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
         let online = ident("row_kind").eq(lit("online"));
         let mut rows = visitors_only;
         if spec.container == Container::Visit {
             rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
         }
-        let item = touch_of(dimension.name(), &|name| fields.iter().any(|f| f.name() == name));
+        let item = touch_of(dimension.name(), &exists);
         let item = if dimension.data_type() == &DataType::Utf8 { item } else { cast(item, DataType::Utf8) };
         let mut value = ident(metric.name());
-        if let Some(window) = report.window(zone)? {
-            value = when(window, value).end()?;
+        if window != EVER {
+            value = when(lies_in(window), value).end()?;
         }
         if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
@@ -116,23 +128,41 @@ impl ReportPlanner {
             let node = PathNode::try_new(spec, input)?;
             return Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
         }
-        let journey = Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) };
-        let credits = spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
-        let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
-        let summed = LogicalPlanBuilder::from(LogicalPlan::Extension(journey)).aggregate(vec![ident("item")], sums)?;
-        let outputs = summed.schema().columns();
-        let renamed = outputs.into_iter().zip(std::iter::once("item".to_string()).chain(names));
-        let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
-        Ok(summed.project(renamed)?.build()?)
+        summed(LogicalPlan::Extension(Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) }), &spec)
     }
+}
+
+/// The partial credit of a journey, added up.
+fn summed(journey: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
+    let credits = spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
+    let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
+    let summed = LogicalPlanBuilder::from(journey).aggregate(vec![ident("item")], sums)?;
+    let outputs = summed.schema().columns();
+    let renamed = outputs.into_iter().zip(std::iter::once("item".to_string()).chain(names));
+    let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+    Ok(summed.project(renamed)?.build()?)
+}
+
+/// All times, microseconds.
+const EVER: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// True for rows from the first time (inclusive) to the second (exclusive).
+fn lies_in((since, until): (i64, i64)) -> Expr {
+    let at = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    let since = (since != EVER.0).then(|| ident("hit_time").gt_eq(at(since)));
+    let until = (until != EVER.1).then(|| ident("hit_time").lt(at(until)));
+    since.into_iter().chain(until).reduce(Expr::and).unwrap_or_else(|| lit(true))
+}
+
+/// The column that says where a dimension was set, as distinct from where its value persists.
+fn set_column(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Option<String> {
+    let set = format!("{dimension}_set");
+    (exists(&set) && exists(columns::PERSISTED)).then_some(set)
 }
 
 /// The value of a dimension where it was set: the `_set` column on rows that have one, else the column itself.
 pub(super) fn touch_of(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Expr {
-    let set = format!("{dimension}_set");
-    if !exists(&set) || !exists(columns::PERSISTED) {
-        return ident(dimension);
-    }
+    let Some(set) = set_column(dimension, exists) else { return ident(dimension) };
     when(ident(columns::PERSISTED), ident(set))
         .otherwise(ident(dimension))
         .expect("a CASE with one branch and an ELSE is well formed")
@@ -194,16 +224,11 @@ impl Report {
         Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, event_id, spec })
     }
 
-    /// Which conversions the report is about.
-    fn window(&self, zone: &str) -> Result<Option<Expr>> {
+    /// When the conversions that the report is about happened, microseconds: from the first, before the second.
+    fn window(&self, zone: &str) -> Result<(i64, i64)> {
         let since = self.since.as_deref().map(|text| instant(text, zone)).transpose()?;
         let until = self.until.as_deref().map(|text| instant(text, zone)).transpose()?;
-        let since = since.map(|t| ident("hit_time").gt_eq(lit(t)));
-        let until = until.map(|t| ident("hit_time").lt(lit(t)));
-        Ok(match (since, until) {
-            (Some(since), Some(until)) => Some(since.and(until)),
-            (one, other) => one.or(other),
-        })
+        Ok((since.unwrap_or(EVER.0), until.unwrap_or(EVER.1)))
     }
 }
 
@@ -245,8 +270,8 @@ fn split_outside_parentheses(list: &str) -> Vec<&str> {
     items
 }
 
-/// A date or time of the suite's zone, or with an offset of its own, as an instant.
-fn instant(text: &str, zone: &str) -> Result<ScalarValue> {
+/// A date or time of the suite's zone, or with an offset of its own, in microseconds.
+fn instant(text: &str, zone: &str) -> Result<i64> {
     let zoned = || chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.timestamp_micros());
     let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
     let clock = || {
@@ -257,12 +282,11 @@ fn instant(text: &str, zone: &str) -> Result<ScalarValue> {
         let zone: chrono_tz::Tz = zone.parse().ok()?;
         from_local(clock()?.and_utc().timestamp_micros(), zone)
     };
-    let micros = zoned().or_else(local).ok_or_else(|| {
+    zoned().or_else(local).ok_or_else(|| {
         Error::query(format!(
             "{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"
         ))
-    })?;
-    Ok(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+    })
 }
 
 /// The arguments of a call by name, as constants.

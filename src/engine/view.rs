@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, ident
 use tokio::sync::{Mutex, OnceCell};
 
 use super::hits::HitsTable;
+use super::journey::StoredEvents;
 use super::template::Columns;
 use super::visits::VisitRules;
 use crate::columns::{self, SUITE, key_field};
@@ -60,12 +61,28 @@ pub struct LakeView {
     snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
     suites: OnceCell<Vec<Suite>>,
     events: OnceCell<LogicalPlan>,
+    stored_journeys: bool,
+    stored_events: OnceCell<Option<Arc<StoredEvents>>>,
 }
 
 impl LakeView {
     /// The newest versions, or those of `pinned`; with `suite`, only that suite's rows.
     pub fn new(lake: Lake, suite: Option<String>, pinned: Option<Pins>) -> Self {
-        Self { lake, suite, pinned, snapshots: Mutex::default(), suites: OnceCell::new(), events: OnceCell::new() }
+        Self {
+            lake,
+            suite,
+            pinned,
+            snapshots: Mutex::default(),
+            suites: OnceCell::new(),
+            events: OnceCell::new(),
+            stored_journeys: true,
+            stored_events: OnceCell::new(),
+        }
+    }
+
+    /// With `stored` false, journeys read the SQL of `events` instead of the lake's files.
+    pub fn with_stored_journeys(self, stored: bool) -> Self {
+        Self { stored_journeys: stored, ..self }
     }
 
     /// The suite that was chosen, or the only one of the lake; an error that lists them otherwise.
@@ -114,6 +131,28 @@ impl LakeView {
                 with_friendly_names(plan, &self.friendly_names())
             })
             .await
+    }
+
+    /// The files of `events` as journeys read them, when [`Self::load_stored_events`] has run and they are all ours.
+    pub fn stored_events(&self) -> Option<&Arc<StoredEvents>> {
+        self.stored_events.get().and_then(Option::as_ref)
+    }
+
+    /// Finds the files of `events` once. Without a suite there is none: the report will say so.
+    pub async fn load_stored_events(&self) -> Result<()> {
+        self.suites().await?;
+        let found = self.stored_events.get_or_try_init(|| async {
+            let Some(suite) = self.one_suite().ok().filter(|_| self.stored_journeys) else { return Ok(None) };
+            let table = async |name: &str| {
+                let snapshot = self.snapshot(name).await?;
+                let schema = full_schema(name, &snapshot.schema);
+                Ok::<_, crate::Error>(LakeTable::new(self.lake.clone(), snapshot, schema))
+            };
+            let (hits, integrated) = (table("hits").await?, table(INTEGRATED).await?);
+            let events = StoredEvents::new(hits, integrated, suite.suite.clone(), VisitRules::of(suite));
+            Ok::<_, crate::Error>(events.map(Arc::new))
+        });
+        found.await.map(|_| ())
     }
 
     /// Columns of `hits` and of the integrated rows, for the queries that join them.

@@ -35,6 +35,13 @@ pub struct DataFile {
     pub tags: HashMap<String, String>,
 }
 
+impl DataFile {
+    /// False when the log says that all rows lie outside these times (inclusive).
+    pub fn may_lie_in(&self, (from, to): TimeSpan) -> bool {
+        self.hit_time.is_none_or(|(first, last)| first <= to && last >= from)
+    }
+}
+
 /// A file that was written and waits for its commit.
 #[derive(Clone, Debug)]
 pub struct NewFile {

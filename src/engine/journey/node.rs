@@ -1,4 +1,4 @@
-//! The logical node of the journey operator.
+//! What a journey computes, and the logical node of the operator over any plan.
 
 use std::fmt;
 use std::sync::Arc;

@@ -26,7 +26,9 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::JourneySpec;
-use super::exec::{Rows, Walk};
+use super::columns::Columns;
+use super::items::Codes;
+use super::walk::{Counts, Walk};
 use crate::attribution::{NONE, explain};
 use crate::columns::timestamp;
 use crate::lake::layout;
@@ -218,28 +220,29 @@ fn path(spec: &PathSpec, rows: &RecordBatch) -> Result<RecordBatch> {
             spec.event_id
         )));
     };
-    let mut walk = Walk::unaccounted(spec.journey.clone());
-    let columns = Rows::of(rows, &spec.journey)?;
+    let mut walk = Walk::new(spec.journey.clone(), None, Counts::default());
+    let columns = Columns::evaluated(rows, &spec.journey)?;
+    let mut codes = (Codes::default(), Codes::default());
     // rows by their position, and the conversion's number among the conversions
     let mut row_at: Vec<usize> = vec![];
     let mut number = None;
     for row in 0..rows.num_rows() {
         let before = walk.conversions();
-        if !columns.is_anchored(row) {
+        if !columns.anchor(row).is_some() {
             row_at.push(row);
         }
-        walk.row(&columns, row);
+        walk.rows(&columns, &mut codes, row..row + 1);
         if row == wanted && walk.conversions() > before {
             number = Some(before);
         }
     }
     let no_value =
         || DataFusionError::Execution(format!("credit_path: the event {} has no {}", spec.event_id, spec.metric));
-    let number = match columns.is_anchored(wanted) {
+    let number = match columns.anchor(wanted).is_some() {
         false => number.ok_or_else(no_value)?,
         // anchored conversions follow the others, in the order of their rows
         true => {
-            let place = (0..wanted).filter(|&r| columns.is_anchored(r) && columns.value(r) != 0.0).count();
+            let place = (0..wanted).filter(|&r| columns.anchor(r).is_some() && columns.value(r) != 0.0).count();
             (columns.value(wanted) != 0.0).then_some(walk.conversions() + place).ok_or_else(no_value)?
         }
     };
@@ -270,7 +273,7 @@ fn path(spec: &PathSpec, rows: &RecordBatch) -> Result<RecordBatch> {
         _ => row_at.get((s.0 as usize).saturating_sub(1) / 2).copied(),
     };
     let mut out: Vec<ArrayRef> = vec![
-        Arc::new(steps.iter().map(|s| names.get(s.1 as usize).copied().flatten()).collect::<StringArray>()),
+        Arc::new(steps.iter().map(|s| names.get(s.1 as usize).map(|name| &**name)).collect::<StringArray>()),
         Arc::new(steps.iter().map(|s| Some(s.2)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
         Arc::new(steps.iter().map(|s| Some((converted - s.2) as f64 / 1e6)).collect::<Float64Array>()),
         Arc::new(
