@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -285,7 +287,9 @@ impl Walk {
             let text = rows.item.value(row);
             if self.multi {
                 let items: Vec<u32> = list_values(text).map(|value| self.item(&value)).collect();
-                self.journey.touch_all(position, time, visit, items);
+                if self.journey.touch_all(position, time, visit, items) {
+                    self.divide(rows, row);
+                }
             } else {
                 let item = self.item(text);
                 self.journey.touch(position, time, visit, item);
@@ -294,6 +298,16 @@ impl Walk {
         if value != 0.0 && self.journey.convert(Conversion { row: position, position, time, visit, value }) {
             self.counts.conversions.add(1);
         }
+    }
+
+    /// Lets what converts on the row of the newest touch convert line by line.
+    fn divide(&mut self, rows: &Rows, row: usize) {
+        let Some(lines) = rows.lines.as_ref().filter(|lines| lines.is_valid(row)) else { return };
+        let lines = lines.value(row);
+        let (items, amounts) = (lines.as_struct().column(0), lines.as_struct().column(1));
+        let pairs = items.as_string::<i32>().iter().zip(amounts.as_primitive::<Float64Type>());
+        let number = |item: Option<&str>| item.and_then(|item| self.items.get(item).copied()).unwrap_or(NONE);
+        self.journey.divide(pairs.map(|(item, amount)| (number(item), amount.unwrap_or(0.0))));
     }
 
     fn visit_ordinal(&mut self, visit: (i64, i64)) -> u32 {
@@ -396,6 +410,7 @@ pub(super) struct Rows {
     value: Float64Array,
     visit: Option<(Int64Array, Vec<i64>)>,
     anchor: Option<(arrow::array::TimestampMicrosecondArray, Decimal128Array)>,
+    lines: Option<ListArray>,
 }
 
 impl Rows {
@@ -443,6 +458,10 @@ impl Rows {
             anchor: match spec.anchored {
                 false => None,
                 true => Some((micros("anchor_time")?, sequences("anchor_seq")?)),
+            },
+            lines: match spec.in_lines {
+                false => None,
+                true => Some(column("lines")?.as_list::<i32>().clone()),
             },
         })
     }
