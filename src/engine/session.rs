@@ -204,12 +204,14 @@ impl Engine {
         let text = statement.to_lowercase();
         let names = |words: &[&str]| words.iter().any(|word| text.contains(word));
         // table functions and local_time are planned synchronously, so what they read is loaded before
-        if names(&["participation", "attribution", "credit_path", "local_time"]) {
+        let functions = ["participation", "attribution", "credit_path", "conversions"];
+        if names(&functions) || names(&["local_time"]) {
             view.suites().await?;
         }
-        if names(&["participation", "attribution", "credit_path"]) {
+        if names(&functions) {
             view.load_events(&state).await?;
             view.load_stored_events().await?;
+            view.load_lookups(statement, &state).await?;
         }
         if names(&["information_schema", "show tables", "show columns"]) {
             self.schema.list(view.table_names().await?);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{TableProvider, view::ViewTable};
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, ident, lit};
@@ -12,9 +13,11 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::hits::HitsTable;
 use super::journey::StoredEvents;
+use super::lookup::{Lookup, named_tables};
 use super::template::Columns;
 use super::visits::VisitRules;
 use crate::columns::{self, SUITE, key_field};
+use crate::error::did_you_mean;
 use crate::lake::records::{FileEntry, JoinReport, Rebuild, Source, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::{Lake, Record, Registry, Snapshot};
@@ -63,6 +66,15 @@ pub struct LakeView {
     events: OnceCell<LogicalPlan>,
     stored_journeys: bool,
     stored_events: OnceCell<Option<Arc<StoredEvents>>>,
+    lookups: OnceCell<Lookups>,
+}
+
+/// The lookup tables that a statement names.
+#[derive(Debug, Default)]
+struct Lookups {
+    loaded: HashMap<String, Lookup>,
+    /// All tables, where one that may be meant is not there.
+    known: Vec<String>,
 }
 
 impl LakeView {
@@ -77,6 +89,7 @@ impl LakeView {
             events: OnceCell::new(),
             stored_journeys: true,
             stored_events: OnceCell::new(),
+            lookups: OnceCell::new(),
         }
     }
 
@@ -153,6 +166,35 @@ impl LakeView {
             Ok::<_, crate::Error>(events.map(Arc::new))
         });
         found.await.map(|_| ())
+    }
+
+    /// Loads the lookup tables that a statement names as classifications, `'table.column'`.
+    pub async fn load_lookups(&self, statement: &str, state: &SessionState) -> Result<()> {
+        let load = || async {
+            let mut lookups = Lookups::default();
+            for name in named_tables(statement).filter(|name| !TABLES.contains(name) && *name != INTEGRATED) {
+                let Some(table) = self.table(name, state).await? else {
+                    lookups.known = self.table_names().await?;
+                    continue;
+                };
+                let schema = table.schema();
+                let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.build()?;
+                let rows = DataFrame::new(state.clone(), plan).collect().await?;
+                lookups.loaded.insert(name.to_string(), Lookup::new(name, &schema, &rows)?);
+            }
+            Ok(lookups)
+        };
+        self.lookups.get_or_try_init(load).await.map(drop)
+    }
+
+    /// A lookup table that the statement names. None: the lake has no table of that or a similar name.
+    pub fn lookup(&self, name: &str) -> Result<Option<&Lookup>> {
+        let Some(lookups) = self.lookups.get() else { return Ok(None) };
+        match (lookups.loaded.get(name), did_you_mean(name, lookups.known.iter().map(String::as_str))) {
+            (Some(lookup), _) => Ok(Some(lookup)),
+            (None, hint) if hint.is_empty() => Ok(None),
+            (None, hint) => Err(Error::query(format!("there is no lookup table {name}{hint}"))),
+        }
     }
 
     /// Columns of `hits` and of the integrated rows, for the queries that join them.

@@ -2,7 +2,7 @@
 //! from a plan that has filtered and evaluated.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch,
     TimestampMicrosecondArray,
 };
 use arrow::buffer::ScalarBuffer;
@@ -37,6 +37,8 @@ pub(super) struct Columns {
     taken: Taken,
     pub visits: Visits,
     anchors: Option<Anchors>,
+    /// Items with their amounts, where a row converts in parts.
+    lines: Option<ListArray>,
 }
 
 /// The metric of a row.
@@ -113,6 +115,10 @@ impl Columns {
                     rows: None,
                 }),
             },
+            lines: match spec.in_lines {
+                false => None,
+                true => Some(found.column("lines")?.as_list::<i32>().clone()),
+            },
         })
     }
 
@@ -169,6 +175,7 @@ impl Columns {
                     })
                 }
             },
+            lines: None,
         })
     }
 
@@ -206,6 +213,11 @@ impl Columns {
             }
             Values::One => out.extend((0..self.rows as u32).filter(|row| self.value(*row as usize) != 0.0)),
         }
+    }
+
+    /// The parts in which a row converts: items with their amounts.
+    pub fn lines(&self, row: usize) -> Option<ArrayRef> {
+        self.lines.as_ref().filter(|lines| lines.is_valid(row)).map(|lines| lines.value(row))
     }
 
     /// Where a row that does not stand at its own time stands: time and sequence.

@@ -94,6 +94,11 @@ impl Items {
         number
     }
 
+    /// The number of an item that has been met.
+    pub fn known(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
     /// Names by number.
     pub fn names(&self) -> &[Arc<str>] {
         &self.names

@@ -5,7 +5,7 @@
 //! * `exec`: the operator. In: rows sorted by visitor and time. Out: partial credit per item, one batch a partition.
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
 //!   `items` numbers its dictionary.
-//! * `path`: one conversion explained, by the same walk.
+//! * `path`: one conversion explained, or each conversion in one row, by the same walk.
 //! * `planner`: from logical to physical nodes.
 //!
 //! Invariants: one visitor in memory at a time, accounted in the memory pool; no pairs of touches and conversions.
@@ -22,6 +22,6 @@ mod walk;
 
 pub use exec::JourneyExec;
 pub use node::{JourneyNode, JourneySpec};
-pub use path::{PathExec, PathNode, PathSpec};
+pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};

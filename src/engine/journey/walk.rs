@@ -9,7 +9,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -244,15 +245,32 @@ impl Walk {
                 Some((persisted, set)) if persisted.is_valid(row) && persisted.value(row) => (set, &mut codes.1),
                 _ => (&columns.items, &mut codes.0),
             };
-            match codes.items_of(text, row, &mut self.items, self.spec.multi_valued) {
-                [] => {}
-                [item] => self.journey.touch(position, time, visit, *item),
+            let touched = codes.items_of(text, row, &mut self.items, self.spec.multi_valued);
+            let touched = match touched {
+                [] => false,
+                [item] => {
+                    self.journey.touch(position, time, visit, *item);
+                    true
+                }
                 items => self.journey.touch_all(position, time, visit, items.iter().copied()),
+            };
+            if let Some(lines) = columns.lines(row)
+                && touched
+            {
+                self.divide(&lines);
             }
             if value != 0.0 && self.journey.convert(Conversion { row: position, position, time, visit, value }) {
                 self.counts.conversions.add(1);
             }
         }
+    }
+
+    /// Lets what converts on the row of the newest touch convert line by line.
+    fn divide(&mut self, lines: &ArrayRef) {
+        let (items, amounts) = (lines.as_struct().column(0), lines.as_struct().column(1));
+        let pairs = items.as_string::<i32>().iter().zip(amounts.as_primitive::<Float64Type>());
+        let number = |item: Option<&str>| item.and_then(|item| self.items.known(item)).unwrap_or(NONE);
+        self.journey.divide(pairs.map(|(item, amount)| (number(item), amount.unwrap_or(0.0))));
     }
 
     /// Conversions that stand on the time line so far.
