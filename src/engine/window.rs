@@ -1,4 +1,4 @@
-//! Gives the window functions what they need of their window.
+//! Gives the window functions of journeys what they need of their window, and the operator that computes them.
 //!
 //! `visitor_participation(item, metric) OVER (PARTITION BY visitor_id ORDER BY hit_time)` names neither the tie-break of
 //! one instant, nor the rows that have no visitor, nor where a persisted dimension was really set. Where the input has
@@ -9,19 +9,20 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, ExprSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::expr_fn::when;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF, cast, lit};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast, lit};
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
+use super::journey::{Call, Window, WindowNode};
 use super::report::touch_of;
 use crate::attribution::{Container, Model, parse_lookback};
-use crate::columns::{self, HIT_SEQ, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID};
-use crate::functions::windows::{JourneyCredit, JourneyFunction};
+use crate::columns::{self, HIT_SEQ, HIT_TIME, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
+use crate::functions::windows::JourneyFunction;
 
-/// Replaces the journey functions by their working form.
+/// Replaces the calls by [`WindowNode`].
 #[derive(Debug, Default)]
 pub struct GiveWindows;
 
@@ -38,24 +39,25 @@ impl AnalyzerRule for GiveWindows {
                 if !others.is_empty() {
                     builder = builder.window(others)?;
                 }
-                let given = ours.iter().map(|e| give(e, &input_schema)).collect::<Result<Vec<_>>>()?;
-                let names: Vec<String> = ours.iter().map(|e| e.schema_name().to_string()).collect();
-                let plain: Vec<String> = given.iter().map(|e| e.schema_name().to_string()).collect();
-                // one window at a time: the functions may have been given different windows
-                for expr in given {
-                    if builder.schema().has_column_with_unqualified_name(&expr.schema_name().to_string()) {
-                        continue;
+                let mut plan = builder.build()?;
+                // calls with one window make one pass
+                let mut windows: Vec<(Window, Vec<Call>, Vec<Expr>)> = vec![];
+                for expr in &ours {
+                    let Some((window, call, arguments)) = give(expr, &input_schema)? else { continue };
+                    match windows.iter_mut().find(|(known, ..)| *known == window) {
+                        Some((_, calls, all)) => {
+                            calls.push(call);
+                            all.extend(arguments);
+                        }
+                        None => windows.push((window, vec![call], arguments)),
                     }
-                    builder = builder.window([expr])?;
                 }
-                let restored = columns.into_iter().map(|column| match names.iter().position(|n| *n == column.name) {
-                    Some(i) if column.relation.is_none() => {
-                        Expr::Column(Column::new_unqualified(plain[i].clone())).alias(column.name)
-                    }
-                    _ => Expr::Column(column),
-                });
-                let restored: Vec<Expr> = restored.collect();
-                Ok(Transformed::yes(builder.project(restored)?.build()?))
+                for (window, calls, arguments) in windows {
+                    let node = Arc::new(WindowNode::try_new(window, calls, arguments, plan)?);
+                    plan = LogicalPlan::Extension(Extension { node });
+                }
+                let restored: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+                Ok(Transformed::yes(LogicalPlanBuilder::from(plan).project(restored)?.build()?))
             }
             other => Ok(Transformed::no(other)),
         })
@@ -82,8 +84,9 @@ fn call(expr: &Expr) -> Option<(&WindowFunction, &JourneyFunction)> {
     }
 }
 
-fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
-    let Some((function, called)) = call(expr) else { return Ok(expr.clone()) };
+/// The window of a call, the call, and its item, value and time.
+fn give(expr: &Expr, schema: &DFSchema) -> Result<Option<(Window, Call, Vec<Expr>)>> {
+    let Some((function, called)) = call(expr) else { return Ok(None) };
     let container = called.container;
     let params = &function.params;
     let name = function.fun.name().to_string();
@@ -173,9 +176,31 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {
         order_by.push(by(HIT_SEQ).sort(true, false));
     }
-    let udf = Arc::new(WindowUDF::new_from_impl(JourneyCredit::new(model, lookback_us)));
-    let params = WindowFunctionParams { args, partition_by, order_by, ..params.clone() };
-    Ok(Expr::WindowFunction(Box::new(WindowFunction { fun: WindowFunctionDefinition::WindowUDF(udf), params })))
+    let window = in_lake_order(&partition_by, &order_by, schema).unwrap_or_else(|| Window {
+        visitor: partition_by,
+        in_lake_order: false,
+        within: vec![],
+        order: order_by.into_iter().map(|sort| sort.expr).collect(),
+    });
+    Ok(Some((window, Call { name: expr.schema_name().to_string(), model, lookback_us }, args)))
+}
+
+/// The window over rows as the lake has them: equal visitor ids have equal keys, by which it is sorted.
+fn in_lake_order(partition_by: &[Expr], order_by: &[Sort], schema: &DFSchema) -> Option<Window> {
+    let visitor = partition_by.iter().find_map(|expr| match expr {
+        Expr::Column(column) if column.name == VISITOR_ID => Some(column),
+        _ => None,
+    })?;
+    let beside = |name: &str| Column { name: name.into(), ..visitor.clone() };
+    let key = schema.field_from_column(&beside(VISITOR_KEY)).ok()?;
+    let by_time = [HIT_TIME, HIT_SEQ].map(|name| Expr::Column(beside(name)));
+    let ordered = order_by.len() == 2 && order_by.iter().zip(&by_time).all(|(sort, expr)| sort.expr == *expr);
+    (ordered && key.data_type() == &DataType::Int64).then(|| Window {
+        visitor: vec![Expr::Column(beside(VISITOR_KEY)), Expr::Column(visitor.clone())],
+        in_lake_order: true,
+        within: partition_by.iter().filter(|expr| **expr != Expr::Column(visitor.clone())).cloned().collect(),
+        order: by_time.to_vec(),
+    })
 }
 
 /// The text of an argument that is the same for all rows.

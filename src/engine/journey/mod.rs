@@ -6,6 +6,7 @@
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
 //!   `items` numbers its dictionary.
 //! * `path`: one conversion explained, or each conversion in one row, by the same walk.
+//! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
 //!
 //! Invariants: one visitor in memory at a time, accounted in the memory pool; no pairs of touches and conversions.
@@ -19,9 +20,11 @@ mod path;
 mod planner;
 mod stored;
 mod walk;
+mod window;
 
 pub use exec::JourneyExec;
 pub use node::{JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
+pub use window::{Call, Window, WindowNode};

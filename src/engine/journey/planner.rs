@@ -12,9 +12,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::exec::{Input, Lane};
-use super::{JourneyExec, JourneyNode, PathExec, PathNode, StoredJourneyNode};
+use super::{JourneyExec, JourneyNode, PathExec, PathNode, StoredJourneyNode, WindowNode};
 
-/// Plans [`StoredJourneyNode`], [`JourneyNode`] and [`PathNode`].
+/// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`] and [`WindowNode`].
 #[derive(Debug, Default)]
 pub struct JourneyPlanner;
 
@@ -34,6 +34,9 @@ impl ExtensionPlanner for JourneyPlanner {
         }
         if let Some(stored) = node.as_any().downcast_ref::<StoredJourneyNode>() {
             return Ok(Some(stored.plan(session).await?));
+        }
+        if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
+            return Ok(Some(Arc::new(window.plan(inputs[0].clone(), session)?)));
         }
         let Some(node) = node.as_any().downcast_ref::<JourneyNode>() else { return Ok(None) };
         let input = Input { lane: Lane::Evaluated, plan: inputs[0].clone() };
