@@ -26,6 +26,7 @@ Load and integrate:
   ingest          Load data feeds, data source files, and any other clickstream
   remove          Take a loaded file out again
   rebuild         Tie offline records to online visitors, where something is new
+  compact         Merge the files of many loads into files of whole months
   status          Suites and sources, and what waits for a rebuild
   log             The file log: every file that was offered, and its rejected rows
 
@@ -115,6 +116,11 @@ Examples:
     Remove(RemoveArguments),
     /// Tie offline records to online visitors, where something is new
     Rebuild(RebuildArguments),
+    /// Merge the files of many loads into files of whole months
+    #[command(after_help = "\
+Rows and answers stay the same, and so does the order in each file; scans have fewer files to merge. Queries and loads
+that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it.")]
+    Compact,
     /// Suites and sources, and what waits for a rebuild
     Status,
     /// The file log: every file that was offered, newest first
@@ -355,6 +361,9 @@ pub struct RebuildArguments {
     /// Rebuild everything, stale or not
     #[arg(long)]
     pub full: bool,
+    /// Do not compact afterwards, however many files the loads have left
+    #[arg(long)]
+    pub no_compact: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,8 @@ use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::{
-    demo, doctor, explain_credit, functions, ingest, lookup, query, rebuild, report, sample, source, status, suite,
+    compact, demo, doctor, explain_credit, functions, ingest, lookup, query, rebuild, report, sample, source, status,
+    suite,
 };
 use crate::Result;
 
@@ -35,6 +36,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Ingest(arguments) => ingest::run(settings, &arguments).await,
         Command::Remove(arguments) => ingest::remove(settings, &arguments).await,
         Command::Rebuild(arguments) => rebuild::run(settings, &arguments).await,
+        Command::Compact => compact::run(settings).await,
         Command::Status => status::status(settings).await,
         Command::Log(arguments) => status::log(settings, &arguments).await,
         Command::Query(arguments) => query::run(settings, &arguments).await,

@@ -7,16 +7,21 @@
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
+//! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order. `compact`: generations become files
+//!   of whole months.
 //! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
 //! * `suites`, `sources`: what users set, checked before it is stored.
 //!
 //! Invariants: a file holds one bucket; nothing is visible before its commit; a commit that finds another version than
 //! the one it read fails with a conflict and changes nothing.
 
+pub mod compact;
 pub mod layout;
+pub mod loads;
 pub mod merge;
 pub mod records;
 pub mod registry;
+pub mod rewrite;
 pub mod scan;
 pub mod sources;
 pub mod stats;

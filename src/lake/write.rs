@@ -162,10 +162,11 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
     Ok(builder.build())
 }
 
-struct Target {
-    lake: Lake,
-    table: String,
-    tags: HashMap<String, String>,
+/// Where files go, and the tags that they get.
+pub(super) struct Target {
+    pub(super) lake: Lake,
+    pub(super) table: String,
+    pub(super) tags: HashMap<String, String>,
 }
 
 impl Target {
@@ -237,23 +238,24 @@ async fn write_sorted(
     Ok(written)
 }
 
-struct OpenFile {
+/// A file in the making; whoever writes counts its rows.
+pub(super) struct OpenFile {
     bucket: usize,
     relative: String,
     path: Path,
-    rows: u64,
-    writer: AsyncArrowWriter<BufWriter>,
+    pub(super) rows: u64,
+    pub(super) writer: AsyncArrowWriter<BufWriter>,
 }
 
 impl OpenFile {
-    fn create(target: &Target, bucket: usize, schema: SchemaRef) -> Result<Self> {
+    pub(super) fn create(target: &Target, bucket: usize, schema: SchemaRef) -> Result<Self> {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
         let writer = AsyncArrowWriter::try_new(object, schema.clone(), Some(parquet_properties(&schema, None)?))?;
         Ok(Self { bucket, relative, path, rows: 0, writer })
     }
 
-    async fn close(mut self, target: &Target) -> Result<NewFile> {
+    pub(super) async fn close(mut self, target: &Target) -> Result<NewFile> {
         let footer = self.writer.finish().await?;
         let mut tags = target.tags.clone();
         tags.insert(TAG_BUCKET.into(), self.bucket.to_string());
