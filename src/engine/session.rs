@@ -101,7 +101,8 @@ impl Engine {
             })
             .set_str("datafusion.sql_parser.dialect", "postgresql")
             // keeps the lake's buckets where more threads than buckets are asked for
-            .set_usize("datafusion.optimizer.preserve_file_partitions", 1);
+            .set_usize("datafusion.optimizer.preserve_file_partitions", 1)
+            .with_round_robin_repartition(false);
         if let Some(threads) = settings.threads {
             config = config.with_target_partitions(threads.max(1));
         }

@@ -5,6 +5,8 @@
 //! * `bad_input`: hostile and broken files through the binary.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
+//! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
+//! * `twins`: two visitors with one key, and one with very many hits.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -17,5 +19,7 @@ mod laws;
 mod layers;
 mod oracle;
 mod place;
+mod plans;
 mod slt;
 mod table;
+mod twins;

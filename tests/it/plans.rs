@@ -1,0 +1,131 @@
+//! Plans that were looked at and approved, one a file in `tests/plans/`: above the lake's files nothing is sorted and
+//! nothing is shuffled but credit per item. `REJOIN_APPROVE=1` writes them anew.
+
+use std::path::Path;
+
+use arrow::array::AsArray;
+use datafusion::physical_plan::displayable;
+use rejoin::engine::Engine;
+
+use crate::journeys::{DAY, Hit, Journeys, Record};
+use crate::place::deep;
+
+/// Two loads of hits, matched and unmatched records.
+fn small_world() -> Journeys {
+    let hit = |n: u8| Hit {
+        visitor: n % 4,
+        time: i64::from(n) * 3 * DAY / 2,
+        visit: n % 3,
+        ids: vec![n % 4],
+        customer: Some(n % 3),
+        campaign: (n % 2 == 0).then_some(n % 3),
+        products: vec![n % 3],
+        orders: Some(i32::from(n % 3)),
+    };
+    let record = |n: u8| Record {
+        customer: n % 3 == 0,
+        id: n % 5,
+        time: i64::from(n) * 2 * DAY,
+        date_only: n % 2 == 0,
+        campaign: None,
+        product: Some(n % 3),
+        orders: 1,
+    };
+    Journeys { hits: (0..20).map(hit).collect(), records: (0..12).map(record).collect(), current_rules: false }
+}
+
+const PARTICIPATION: &str = "SELECT item, credit FROM participation('orders', 'tracking_code')";
+const WINDOW: &str = "SELECT tracking_code, sum(c) FROM (SELECT tracking_code, visitor_participation(tracking_code, orders) \
+     OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1";
+
+/// Name of the file and the query.
+const QUERIES: &[(&str, &str)] = &[
+    ("participation", PARTICIPATION),
+    ("participation_visit", "SELECT item, credit FROM participation('orders', 'tracking_code', 'visit')"),
+    (
+        "models",
+        "SELECT * FROM attribution('orders', 'product', container => 'visitor', lookback => '30 days', since => '2025-03-02', models => 'linear,u_shaped')",
+    ),
+    ("snapshot_basis", "SELECT item, credit FROM participation('orders', 'tracking_code', basis => 'snapshot')"),
+    ("algorithmic", "SELECT item, credit FROM attribution('orders', 'tracking_code', 'algorithmic')"),
+    ("window_visitor", WINDOW),
+    (
+        "window_visit",
+        "SELECT tracking_code, sum(c) FROM (SELECT tracking_code, visit_participation(tracking_code, orders, hit_source) \
+         OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    ),
+    ("events_in_order", "SELECT tracking_code, orders FROM events ORDER BY visitor_key, visitor_id, hit_time, hit_seq"),
+    ("visitors", "SELECT visitor_id, hits FROM visitors"),
+];
+
+async fn plan(engine: &Engine, sql: &str) -> String {
+    let running = engine.run(sql).await.unwrap();
+    let plan = displayable(running.plan.as_ref()).indent(false).to_string();
+    // which files hold the rows differs from run to run
+    let lines = plan.lines().map(|line| match (line.find("file_groups={"), line.find("]}, ")) {
+        (Some(from), Some(to)) => format!("{}{}", &line[..from], &line[to + 4..]),
+        _ => line.to_string(),
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+#[test]
+fn plans_are_as_approved() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loaded = small_world().load(false).await;
+            let engine = loaded.engine(8192, 4).await;
+            for (name, sql) in QUERIES {
+                let (file, found) = (folder.join(format!("{name}.txt")), plan(&engine, sql).await);
+                let found = format!("{sql}\n\n{found}");
+                if std::env::var_os("REJOIN_APPROVE").is_some() {
+                    std::fs::write(&file, &found).unwrap();
+                }
+                let approved = std::fs::read_to_string(&file).unwrap_or_default();
+                assert!(
+                    found == approved,
+                    "{name} is planned otherwise than approved:\n{found}\napproved:\n{approved}"
+                );
+            }
+        });
+    });
+}
+
+#[test]
+fn nothing_is_sorted_or_shuffled_below_a_journey() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loaded = small_world().load(false).await;
+            // with one and two threads, as many as buckets, and more
+            for threads in [1, 2, 8, 16] {
+                let engine = loaded.engine(8192, threads).await;
+                for (name, sql) in QUERIES.iter().filter(|(name, _)| *name != "visitors") {
+                    let plan = plan(&engine, sql).await;
+                    let journey = plan.find("Journey").or_else(|| plan.find("SortedMergeExec")).unwrap_or(0);
+                    let below = &plan[journey..];
+                    for node in ["SortExec", "RepartitionExec", "CoalescePartitionsExec", "SortPreservingMergeExec"] {
+                        assert!(!below.contains(node), "{name} with {threads} threads:\n{plan}");
+                    }
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn explain_analyze_counts_what_the_operator_did() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loaded = small_world().load(false).await;
+            let engine = loaded.engine(8192, 1).await;
+            let batches = engine.collect(&format!("EXPLAIN ANALYZE {PARTICIPATION}")).await.unwrap();
+            let text: String = batches.iter().map(|b| b.column(1).as_string::<i32>().value(0).to_string()).collect();
+            let line = text.lines().find(|line| line.contains("JourneyExec")).unwrap_or_else(|| panic!("{text}"));
+            // 20 hits and 12 records, of which some have no visitor
+            for metric in ["input_rows=32", "visitors=4", "conversions=", "walk_time="] {
+                assert!(line.contains(metric), "{metric} is not in {line}");
+            }
+        });
+    });
+}

@@ -1,0 +1,110 @@
+//! Visitors that are hard to tell apart or to hold: two with one 64-bit key, one with very many hits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use rejoin::engine::{Engine, EngineSettings};
+use rejoin::lake::layout::{TAG_SUITE, TAG_VISITS};
+use rejoin::lake::suites::{SuiteChanges, create_suite};
+use rejoin::lake::write::{SortedWriter, sort_context};
+use rejoin::lake::{Change, Lake, Snapshot};
+
+use crate::place::{Place, deep};
+use crate::slt::read_journeys;
+use crate::table;
+
+/// A hit as the lake stores it: key, visitor, second, campaign, orders.
+type Stored = (i64, String, i64, Option<&'static str>, f64);
+
+fn batch(hits: &[Stored]) -> RecordBatch {
+    let texts = |text: &dyn Fn(&Stored) -> Option<String>| -> ArrayRef {
+        Arc::new(hits.iter().map(text).collect::<StringArray>())
+    };
+    let seqs = Decimal128Array::from_iter_values(0..hits.len() as i128).with_precision_and_scale(38, 0).unwrap();
+    let times = TimestampMicrosecondArray::from_iter_values(hits.iter().map(|h| h.2 * 1_000_000)).with_timezone("UTC");
+    let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        ("suite", texts(&|_| Some("web".into())), false),
+        ("visitor_key", Arc::new(Int64Array::from_iter_values(hits.iter().map(|h| h.0))), false),
+        ("visitor_id", texts(&|h| Some(h.1.clone())), true),
+        ("hit_time", Arc::new(times), false),
+        ("hit_seq", Arc::new(seqs), false),
+        ("file", texts(&|_| Some("hits".into())), false),
+        ("tracking_code", texts(&|h| h.3.map(str::to_string)), true),
+        ("orders", Arc::new(Float64Array::from_iter_values(hits.iter().map(|h| h.4))), true),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+/// A lake with one load a slice of hits.
+async fn lake_of(place: &Place, loads: &[Vec<Stored>]) -> Lake {
+    let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+    create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
+    for hits in loads {
+        let tags = [(TAG_SUITE, "web"), (TAG_VISITS, "computed")];
+        let tags: HashMap<String, String> = tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let context = sort_context(64 << 20).unwrap();
+        let first = batch(&hits[..1]);
+        let mut writer = SortedWriter::start(&lake, "hits", first.schema(), tags, context).unwrap();
+        for part in hits.chunks(8192) {
+            writer.push(batch(part)).await.unwrap();
+        }
+        let written = writer.finish().await.unwrap();
+        let snapshot = Snapshot::open(&lake, "hits", None).await.unwrap();
+        let change = Change { add: written.files, columns: written.columns, ..Change::default() };
+        snapshot.commit(&lake, change).await.unwrap();
+    }
+    lake
+}
+
+async fn credit(lake: &Lake, threads: usize, memory_bytes: usize, sql: &str) -> Vec<Vec<String>> {
+    let settings = EngineSettings { threads: Some(threads), memory_bytes, ..EngineSettings::default() };
+    let engine = Engine::open(lake.clone(), settings).await.unwrap();
+    read_journeys(&engine, threads).await.unwrap();
+    table::rows(&engine, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")).1
+}
+
+#[test]
+fn two_visitors_with_one_key_stay_two() {
+    let hit = |id: &str, second, campaign, orders| (42, id.to_string(), second, campaign, orders);
+    // at the same times, in one file and in two
+    let one = vec![hit("ann", 1, Some("a"), 0.0), hit("bob", 2, Some("b"), 0.0)];
+    let two = vec![hit("ann", 3, None, 1.0), hit("bob", 3, None, 10.0), hit("cem", 3, None, 100.0)];
+    let expected = [["a", "1"], ["b", "10"], ["NULL", "100"]];
+    deep(|runtime| {
+        runtime.block_on(async {
+            for loads in [vec![one.clone(), two.clone()], vec![[one.clone(), two.clone()].concat()]] {
+                let place = Place::new();
+                let lake = lake_of(&place, &loads).await;
+                for threads in [1, 2] {
+                    let sql = "SELECT item, credit FROM participation('orders', 'tracking_code') ORDER BY credit";
+                    assert_eq!(credit(&lake, threads, 1 << 30, sql).await, expected, "{threads} threads");
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_robot_of_very_many_hits_is_a_visitor_like_any_other() {
+    const HITS: i64 = 150_000;
+    let campaign = |n: i64| (n % 3 == 0).then_some(["a", "b", "c", "d", "e"][n as usize % 5]);
+    let hit = |n: i64| (7, "robot".to_string(), n, campaign(n), f64::from(u8::from(n % 50 == 49)));
+    // every other hit in another load: the two are joined row by row
+    let loads: Vec<Vec<Stored>> = (0..2).map(|load| (0..HITS).filter(|n| n % 2 == load).map(hit).collect()).collect();
+    deep(|runtime| {
+        runtime.block_on(async {
+            let place = Place::new();
+            let lake = lake_of(&place, &loads).await;
+            let sql =
+                "SELECT sum(credit), count(*) FROM attribution('orders', 'tracking_code', 'linear', lookback => 'all')";
+            for threads in [1, 2] {
+                let rows = credit(&lake, threads, 64 << 20, sql).await;
+                let sum: f64 = rows[0][0].parse().unwrap();
+                assert!((sum - (HITS / 50) as f64).abs() < 1e-6 && rows[0][1] == "5", "{rows:?}");
+            }
+        });
+    });
+}
