@@ -72,6 +72,8 @@ impl<'t> Parts<'t> {
 pub struct HitKeys {
     /// Microseconds since 1970.
     pub hit_time: i64,
+    /// True where the time is not the hit's own (`hit_time_gmt`) but a corrected one.
+    pub corrected: bool,
     /// Order among the rows of one instant.
     pub hit_seq: i128,
     /// Of rows that have a visitor.
@@ -105,9 +107,10 @@ impl HitKeys {
 /// # Errors
 /// The field that is missing or wrong.
 pub fn read_keys(parts: &Parts<'_>, visitor: &mut String) -> Result<HitKeys, BadField> {
-    let hit_time = parts.time(Role::CustomTime)?;
-    let hit_time = if hit_time.is_some() { hit_time } else { parts.time(Role::HitTime)? };
+    let corrected = parts.time(Role::CustomTime)?;
+    let hit_time = if corrected.is_some() { corrected } else { parts.time(Role::HitTime)? };
     let mut keys = HitKeys {
+        corrected: corrected.is_some(),
         hit_time: hit_time.ok_or_else(|| (Role::HitTime, "no time; every hit needs one".to_owned()))?,
         hit_seq: hit_sequence(parts)?,
         visit_num: None,

@@ -53,17 +53,21 @@ impl MappedInput {
     }
 
     /// Decodes all rows. `read` counts bytes, for progress.
-    pub fn decode(&self, origin: &Origin, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
+    pub fn decode(self: &Arc<Self>, origin: &Arc<Origin>, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
         let mut line = self.first_line;
         for name in &self.expressions.absent {
             let reason = format!("no row of the file has {name}, which the mapping names");
-            outlet.send(Piece { warnings: vec![RowIssue::new(1, name, reason, "")], ..Default::default() })?;
+            let warnings = vec![RowIssue::new(1, name, reason, "")];
+            outlet.send(|| Ok(Piece { warnings, ..Default::default() }))?;
         }
         for batch in self.file.batches(&self.expressions.columns, read)? {
             let batch = batch?;
             let rows = batch.num_rows() as u64;
-            let piece = self.piece(origin, &batch, line);
-            outlet.send(piece.map_err(|e| e.at(format!("lines {line} to {}", line + rows.saturating_sub(1))))?)?;
+            let (input, origin) = (self.clone(), origin.clone());
+            outlet.send(move || {
+                let piece = input.piece(&origin, &batch, line);
+                piece.map_err(|e| e.at(format!("lines {line} to {}", line + rows.saturating_sub(1))))
+            })?;
             line += rows;
         }
         Ok(())

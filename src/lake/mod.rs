@@ -3,7 +3,8 @@
 //! * `store`: a URL becomes an object store and a root; all object paths are made there.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
-//! * `write`: a stream of rows becomes sorted, bucketed Parquet files.
+//! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
+//!   those that spilled, and the merge of all.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
 //! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
@@ -16,7 +17,9 @@ pub mod layout;
 pub mod merge;
 pub mod records;
 pub mod registry;
+mod runs;
 pub mod scan;
+mod sort;
 pub mod sources;
 pub mod store;
 pub mod suites;
