@@ -172,7 +172,8 @@ fn read_visitor(parts: &Parts<'_>, visitor: &mut String) -> Result<(), BadField>
     }
 }
 
-/// The hit id where there is one, else a hash of the record.
+/// From the hit id where there is one, else all of a hash of the record: offline rows, which may lack a visitor, are
+/// told apart by it.
 fn hit_sequence(parts: &Parts<'_>) -> Result<i128, BadField> {
     let half = |role| {
         let text = parts.get(role);
@@ -183,6 +184,6 @@ fn hit_sequence(parts: &Parts<'_>) -> Result<i128, BadField> {
     };
     Ok(match (half(Role::HitIdHigh)?, half(Role::HitIdLow)?) {
         (Some(high), Some(low)) if high | low > 0 => columns::hit_sequence(high, low),
-        _ => columns::content_sequence(xxh3_64(parts.text.as_bytes())),
+        _ => i128::from(xxh3_64(parts.text.as_bytes())),
     })
 }

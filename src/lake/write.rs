@@ -28,11 +28,17 @@ use super::runs::{Merge, Run, SortedRows};
 use super::sort::Heap;
 use super::table::NewFile;
 use super::{Lake, Snapshot};
-use crate::columns::{FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
 /// Rows of a row group: large enough for long runs of one visitor, small enough to prune.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Bytes of a row group, about, where rows are wide: one of each file that is being written is in memory.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Bytes of a dictionary, beyond which values are written as they are: those of 100,000 usual values.
+const DICTIONARY_BYTES: usize = 4 << 20;
+/// Bytes of the dictionary of visitor ids: enough for a row group in which every row has its own.
+const VISITOR_IDS_BYTES: usize = 16 << 20;
 
 /// What a writer leaves: files to commit, the columns in use, the number of rows.
 #[derive(Debug, Default)]
@@ -186,7 +192,8 @@ pub fn sort_context(memory_bytes: usize) -> Result<Arc<TaskContext>> {
     Ok(Arc::new(TaskContext::default().with_runtime(runtime).with_session_config(config)))
 }
 
-/// How files of `table` are encoded: statistics where a reader prunes, none on a thousand other columns.
+/// How files are encoded: statistics where a reader prunes, none on a thousand other columns; dictionaries that hold all
+/// values of a row group where journeys read them as such.
 pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<WriterProperties> {
     let sorting = ORDER.iter().filter_map(|name| schema.index_of(name).ok()).map(|i| SortingColumn {
         column_idx: i as i32,
@@ -197,6 +204,9 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
         .set_created_by(concat!("rejoin ", env!("CARGO_PKG_VERSION")).to_string())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_column_dictionary_page_size_limit(ColumnPath::from(VISITOR_ID), VISITOR_IDS_BYTES)
         .set_data_page_row_count_limit(20_000)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_sorting_columns(Some(sorting.collect()));
@@ -206,11 +216,15 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
     for name in [VISITOR_KEY, VISITOR_ID] {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Page);
     }
-    // times rise within a visitor; sequences are noise that no dictionary helps
-    builder = builder
-        .set_column_dictionary_enabled(ColumnPath::from(HIT_TIME), false)
-        .set_column_encoding(ColumnPath::from(HIT_TIME), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(ColumnPath::from(HIT_SEQ), false);
+    // a visitor's key lies side by side, which compresses better than places in a dictionary; its times rise; hit ids
+    // and sequences are noise
+    for name in [VISITOR_KEY, HIT_TIME, HIT_SEQ].iter().chain(&HIT_ID) {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(*name), false);
+    }
+    builder = builder.set_column_encoding(ColumnPath::from(HIT_TIME), Encoding::DELTA_BINARY_PACKED);
+    for name in HIT_ID {
+        builder = builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    }
     if schema.index_of(TRANSACTION_ID).is_ok() {
         let id = ColumnPath::from(TRANSACTION_ID);
         builder = builder
