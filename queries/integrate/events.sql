@@ -1,6 +1,6 @@
 -- events: one row per reported online hit and per integrated offline record. Reads: hits, integrated.
 -- Both sides are sorted alike, so reading them as one time line needs no sort.
-SELECT hits.suite, CAST(hits.hit_seq AS VARCHAR) AS event_id, hits.visitor_id, hits.visit_num, hits.visit_start,
+SELECT hits.suite, concat(hits.visitor_key, ':', CAST(hits.hit_time AS BIGINT), ':', CAST(hits.hit_seq AS VARCHAR)) AS event_id, hits.visitor_id, hits.visit_num, hits.visit_start,
        hits.hit_time, hits.hit_source, 'online' AS row_kind, 'online' AS match_status, hits.transaction_id,
        arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS record_time,
        hits.hit_seq, CAST(NULL AS VARCHAR) AS source, hits.file, hits.customer_id, hits.visitor_key,

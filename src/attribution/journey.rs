@@ -61,9 +61,18 @@ impl Journey {
         self.parts.clear();
     }
 
-    /// Adds a touch of one item.
+    /// Adds a touch of one item; with the item [`NONE`] the row is no touch.
     pub fn touch(&mut self, position: u32, time: i64, visit: u32, item: u32) {
-        self.touch_all(position, time, visit, [item]);
+        debug_assert!(self.positions.last().is_none_or(|last| *last < position), "touches come in rising position");
+        if item == NONE {
+            return;
+        }
+        self.items.push(item);
+        self.item_count = self.item_count.max(item as usize + 1);
+        self.positions.push(position);
+        self.times.push(time);
+        self.visits.push(visit);
+        self.ends.push(self.items.len());
     }
 
     /// Adds the one touch of a multi-valued row: each of its items gets the touch's full credit, an item that is named

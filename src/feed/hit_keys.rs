@@ -72,6 +72,8 @@ impl<'t> Parts<'t> {
 pub struct HitKeys {
     /// Microseconds since 1970.
     pub hit_time: i64,
+    /// True where the time is not the hit's own (`hit_time_gmt`) but a corrected one.
+    pub corrected: bool,
     /// Order among the rows of one instant.
     pub hit_seq: i128,
     /// Of rows that have a visitor.
@@ -105,9 +107,10 @@ impl HitKeys {
 /// # Errors
 /// The field that is missing or wrong.
 pub fn read_keys(parts: &Parts<'_>, visitor: &mut String) -> Result<HitKeys, BadField> {
-    let hit_time = parts.time(Role::CustomTime)?;
-    let hit_time = if hit_time.is_some() { hit_time } else { parts.time(Role::HitTime)? };
+    let corrected = parts.time(Role::CustomTime)?;
+    let hit_time = if corrected.is_some() { corrected } else { parts.time(Role::HitTime)? };
     let mut keys = HitKeys {
+        corrected: corrected.is_some(),
         hit_time: hit_time.ok_or_else(|| (Role::HitTime, "no time; every hit needs one".to_owned()))?,
         hit_seq: hit_sequence(parts)?,
         visit_num: None,
@@ -169,7 +172,8 @@ fn read_visitor(parts: &Parts<'_>, visitor: &mut String) -> Result<(), BadField>
     }
 }
 
-/// The hit id where there is one, else a hash of the record.
+/// From the hit id where there is one, else all of a hash of the record: offline rows, which may lack a visitor, are
+/// told apart by it.
 fn hit_sequence(parts: &Parts<'_>) -> Result<i128, BadField> {
     let half = |role| {
         let text = parts.get(role);
@@ -180,6 +184,6 @@ fn hit_sequence(parts: &Parts<'_>) -> Result<i128, BadField> {
     };
     Ok(match (half(Role::HitIdHigh)?, half(Role::HitIdLow)?) {
         (Some(high), Some(low)) if high | low > 0 => columns::hit_sequence(high, low),
-        _ => columns::content_sequence(xxh3_64(parts.text.as_bytes())),
+        _ => i128::from(xxh3_64(parts.text.as_bytes())),
     })
 }

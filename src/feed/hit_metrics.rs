@@ -7,17 +7,18 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::caret::join_list;
-use super::event_list::{Entry, EventIds, STANDARD_METRICS, entries, event_id};
+use super::event_list::{Entry, EventIds, MAX_EVENT_ID, STANDARD_METRICS, entries, event_id};
 use super::hit_columns::Role;
 use super::number;
 use super::product_list;
 use crate::columns::numbered;
 
-/// The metrics that the hits of a feed have, and how to compute them.
+/// The metrics that the hits of a feed may have, and how to compute them.
 #[derive(Debug, Clone)]
 pub struct HitMetrics {
     names: Vec<String>,
-    by_id: HashMap<u32, usize>,
+    /// The metric of each event id below [`MAX_EVENT_ID`].
+    by_id: Vec<Option<u16>>,
     page_views: Option<usize>,
     orders: Option<usize>,
     units: Option<usize>,
@@ -59,27 +60,29 @@ impl HitAmounts {
 pub type BadField = (Role, String);
 
 impl HitMetrics {
-    /// `seen`: the event ids of the feed; `pages`, `products`: whether the feed has page names or products at all.
-    pub fn new(seen: impl Iterator<Item = u32>, ids: &EventIds, pages: bool, products: bool) -> Self {
-        let seen: Vec<(u32, String)> = seen.filter_map(|id| Some((id, ids.metric_of(id)?))).collect();
-        let mut used: BTreeSet<&str> = seen.iter().map(|(_, metric)| metric.as_str()).collect();
-        used.extend(pages.then_some("page_views"));
-        if products && used.contains("orders") {
-            used.extend(["units", "revenue"]);
+    /// `ids` where the feed has an event list; `pages`, `products`: whether it has page names or products at all.
+    pub fn new(ids: Option<&EventIds>, pages: bool, products: bool) -> Self {
+        let metric_of = |id| ids.and_then(|ids| ids.metric_of(id));
+        let by_id: Vec<Option<String>> = (0..MAX_EVENT_ID).map(metric_of).collect();
+        let mut all: BTreeSet<&str> = by_id.iter().flatten().map(String::as_str).collect();
+        all.extend(pages.then_some("page_views"));
+        if products && all.contains("orders") {
+            all.extend(["units", "revenue"]);
         }
-        let mut names: Vec<String> = used.iter().map(|name| (*name).to_owned()).collect();
+        let mut names: Vec<String> = all.iter().map(|name| (*name).to_owned()).collect();
         names.sort_by_key(|name| {
             let standard = STANDARD_METRICS.iter().position(|metric| metric == name);
             standard.unwrap_or(STANDARD_METRICS.len() + numbered(name, "event").unwrap_or(0) as usize)
         });
-        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let places: HashMap<&str, u16> = names.iter().map(String::as_str).zip(0..).collect();
         let place = |name: &str| places.get(name).copied();
+        let column = |name: &str| place(name).map(usize::from);
         Self {
-            by_id: seen.iter().filter_map(|(id, metric)| Some((*id, place(metric)?))).collect(),
-            page_views: place("page_views"),
-            orders: place("orders"),
-            units: place("units"),
-            revenue: place("revenue"),
+            by_id: by_id.iter().map(|metric| place(metric.as_ref()?)).collect(),
+            page_views: column("page_views"),
+            orders: column("orders"),
+            units: column("units"),
+            revenue: column("revenue"),
             names,
         }
     }
@@ -161,7 +164,7 @@ impl HitMetrics {
             let shown = super::row_issue::clip(entry.event, 60);
             (role, format!("{shown:?} is no event id; are the fields of this row in their places?"))
         })?;
-        Ok(self.by_id.get(&id).copied())
+        Ok(self.by_id.get(id as usize).copied().flatten().map(usize::from))
     }
 }
 
@@ -223,8 +226,7 @@ mod tests {
     use super::*;
 
     fn read(event_list: &str, product_list: &str, duplicate_purchase: bool) -> Result<String, BadField> {
-        let seen = [1, 2, 12, 100, 200, 201, 20_100].into_iter();
-        let metrics = HitMetrics::new(seen, &EventIds::standard(), true, true);
+        let metrics = HitMetrics::new(Some(&EventIds::standard()), true, true);
         let mut amounts = HitAmounts::default();
         let input =
             |event_list, product_list| MetricInput { page_view: true, event_list, product_list, duplicate_purchase };
@@ -238,13 +240,27 @@ mod tests {
 
     #[test]
     fn names_in_order() {
-        let metrics = HitMetrics::new([201, 20_100, 200, 12, 1, 100].into_iter(), &EventIds::standard(), true, true);
+        let metrics = HitMetrics::new(Some(&EventIds::standard()), true, true);
+        let names: Vec<&str> = metrics.names().iter().map(String::as_str).collect();
         assert_eq!(
-            metrics.names(),
-            ["page_views", "orders", "units", "revenue", "cart_adds", "event1", "event2", "event101"]
+            names[..10],
+            [
+                "page_views",
+                "orders",
+                "units",
+                "revenue",
+                "product_views",
+                "carts",
+                "cart_views",
+                "cart_adds",
+                "cart_removes",
+                "checkouts"
+            ]
         );
-        let metrics = HitMetrics::new([200].into_iter(), &EventIds::standard(), false, true);
-        assert_eq!(metrics.names(), ["event1"]);
+        let events: Vec<String> = (1..=1000).map(|n| format!("event{n}")).collect();
+        assert_eq!(names[10..], events);
+        let metrics = HitMetrics::new(None, true, true);
+        assert_eq!(metrics.names(), ["page_views"]);
     }
 
     #[test]

@@ -1,24 +1,24 @@
-//! The second pass over a feed's hits: blocks of records in, Arrow rows out.
+//! A feed's hits: blocks of records in, Arrow rows out.
 //!
-//! In: what the headers say ([`HitLayout`]) and what the first pass saw ([`HitScan`]). Out: one batch for each block,
-//! all of one schema: keys, then the dimensions and metrics in use. A decoder is shared by threads; the cost of a row
-//! is that of its fields that are not empty, however many columns the feed has.
+//! In: what the headers say ([`HitLayout`]). Out: one batch for each block, all of one schema: keys, then all dimensions
+//! and metrics that the feed may have; the many without a value in a block share one array of NULLs. A decoder is shared
+//! by threads; the cost of a row is that of its fields that are not empty, however many columns the feed has.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Builder, Int64Array, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Builder, Int64Array, StringBuilder,
+    TimestampMicrosecondArray, new_null_array,
 };
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::event_list::EventIds;
-use super::hit_columns::{HitLayout, ROLES, Role, TextColumn};
+use super::hit_columns::{HitLayout, ROLES, Role};
 use super::hit_keys::{HitKeys, Parts, read_keys, usable_transaction_ids};
 use super::hit_metrics::{BadField, HitAmounts, HitMetrics, MetricInput};
-use super::hit_scan::HitScan;
 use super::records::{Block, non_empty_fields, unescape};
 use super::text::Encoding;
 use super::{Decoded, RowIssue, row_issue};
@@ -44,14 +44,49 @@ const KEYS: [&str; 12] = [
 #[derive(Debug, Clone)]
 pub struct HitDecoder {
     headers: Vec<String>,
-    encoding: Encoding,
     metrics: HitMetrics,
     schema: SchemaRef,
     fields: Vec<FieldUse>,
     /// Where the product and category columns are among the dimensions.
     products: Option<(usize, usize)>,
+    /// The dimension with a hit's own time, which is of interest only where a corrected one was used.
+    own_time: Option<u16>,
     dimensions: usize,
     roles: [Option<usize>; ROLES],
+}
+
+/// What is counted while hits are decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HitCounts {
+    /// Records, blank lines not counted.
+    pub records: u64,
+    /// Those that do not have as many fields as there are headers.
+    pub wrong: Option<WrongFields>,
+}
+
+/// Records with a wrong number of fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongFields {
+    /// How many records.
+    pub records: u64,
+    /// Physical line of the first one.
+    pub line: u64,
+    /// How many fields the first one has.
+    pub fields: usize,
+}
+
+impl HitCounts {
+    /// These and those of another part of the same file.
+    pub fn and(self, other: Self) -> Self {
+        let wrong = match (self.wrong, other.wrong) {
+            (Some(one), Some(other)) => {
+                let first = if one.line < other.line { one } else { other };
+                Some(WrongFields { records: one.records + other.records, ..first })
+            }
+            (one, other) => one.or(other),
+        };
+        Self { records: self.records + other.records, wrong }
+    }
 }
 
 /// Where a field goes.
@@ -62,27 +97,25 @@ struct FieldUse {
 }
 
 impl HitDecoder {
-    /// A decoder for the columns and events that `scan` saw; `encoding` is that of the file to be decoded.
-    pub fn new(layout: &HitLayout, scan: &HitScan, encoding: Encoding, ids: &EventIds) -> Self {
-        let in_use = |role| layout.field(role).is_some_and(|field| scan.uses(field));
-        let pages = in_use(Role::PageName) || in_use(Role::PageUrl);
-        let metrics = HitMetrics::new(scan.event_ids(), ids, pages, in_use(Role::ProductList));
+    /// A decoder for all columns of the feed; `ids` say which event is which metric.
+    pub fn new(layout: &HitLayout, ids: &EventIds) -> Self {
+        let has = |role| layout.field(role).is_some();
+        let pages = has(Role::PageName) || has(Role::PageUrl);
+        let metrics = HitMetrics::new(has(Role::EventList).then_some(ids), pages, has(Role::ProductList));
 
         let mut fields = vec![FieldUse::default(); layout.headers().len()];
         for (role, field) in layout.roles() {
             fields[field].role = Some(role);
         }
         let mut dimensions: Vec<&str> = Vec::new();
-        // The uncorrected time is of interest only where some other was used.
-        let same_time = layout.field(Role::HitTime).filter(|_| !in_use(Role::CustomTime));
-        let stored = |text: &&TextColumn| scan.uses(text.source) && Some(text.source) != same_time;
-        for text in layout.texts().iter().filter(stored) {
+        for text in layout.texts() {
             let free = fields[text.source].dimensions.iter_mut().find(|place| place.is_none());
             *free.expect("a field is stored at most twice: as it persisted and as it was set") =
                 Some(u16::try_from(dimensions.len()).expect("at most two columns for each of 8,192 fields"));
             dimensions.push(&text.name);
         }
-        let products = in_use(Role::ProductList).then(|| (dimensions.len(), dimensions.len() + 1));
+        let own_time = layout.field(Role::HitTime).and_then(|field| fields[field].dimensions[0]);
+        let products = has(Role::ProductList).then(|| (dimensions.len(), dimensions.len() + 1));
         dimensions.extend(products.iter().flat_map(|_| ["product", "category"]));
 
         let keys = KEYS.map(|name| columns::key_field(name).unwrap_or_else(|| columns::dimension(name)));
@@ -90,14 +123,19 @@ impl HitDecoder {
         let all: Vec<Field> = all.chain(metrics.names().iter().map(|name| columns::metric(name))).collect();
         Self {
             headers: layout.headers().to_vec(),
-            encoding,
             metrics,
             schema: Arc::new(Schema::new(all)),
             fields,
             products,
+            own_time,
             dimensions: dimensions.len(),
             roles: std::array::from_fn(|role| layout.roles().find(|(r, _)| *r as usize == role).map(|(_, f)| f)),
         }
+    }
+
+    /// How many columns a record has.
+    pub fn columns(&self) -> usize {
+        self.headers.len()
     }
 
     /// The schema of all batches.
@@ -106,11 +144,13 @@ impl HitDecoder {
     }
 
     /// Decodes a block. Every record is in the batch or among the issues.
-    pub fn decode(&self, block: &Block) -> Decoded {
+    pub fn decode(&self, block: &Block, encoding: Encoding) -> (Decoded, HitCounts) {
         let mut rows = Rows::new(self);
         let (mut issues, mut warnings) = (Vec::new(), Vec::new());
+        let mut counts = HitCounts::default();
         for (line, record) in block.records() {
-            let Some(text) = self.encoding.decode(record) else {
+            counts.records += 1;
+            let Some(text) = encoding.decode(record) else {
                 let text = String::from_utf8_lossy(&record[..record.len().min(row_issue::MAX_TEXT_BYTES)]);
                 let reason = "not valid UTF-8, as the rest of the file is; send the delivery again";
                 issues.push(RowIssue::new(line, "", reason, &text));
@@ -121,10 +161,18 @@ impl HitDecoder {
                 Ok(Some(warning)) => {
                     warnings.push(RowIssue::new(line, self.header(Role::TransactionId), warning, &text));
                 }
-                Err(Bad { column, reason }) => issues.push(RowIssue::new(line, column, reason, &text)),
+                Err(Bad::Fields(fields)) => {
+                    let wrong = counts.wrong.get_or_insert(WrongFields { records: 0, line, fields });
+                    wrong.records += 1;
+                    let expected = self.headers.len();
+                    let reason =
+                        format!("{fields} fields, expected {expected}; is column_headers.tsv from the same delivery?");
+                    issues.push(RowIssue::new(line, "", reason, &text));
+                }
+                Err(Bad::Value(column, reason)) => issues.push(RowIssue::new(line, column, reason, &text)),
             }
         }
-        Decoded { batch: rows.finish(), issues, warnings }
+        (Decoded { batch: rows.finish(), issues, warnings }, counts)
     }
 
     fn header(&self, role: Role) -> &str {
@@ -133,9 +181,11 @@ impl HitDecoder {
 }
 
 /// Why a record is no row.
-struct Bad {
-    column: String,
-    reason: String,
+enum Bad {
+    /// It has so many fields, and not as many as there are headers.
+    Fields(usize),
+    /// A column, and what is wrong with its value.
+    Value(String, String),
 }
 
 /// The rows of one block while they are decoded, and what is used again from record to record.
@@ -154,7 +204,7 @@ struct Rows<'d> {
     transaction_id: TextBuilder,
     customer_id: TextBuilder,
     dimensions: Vec<TextBuilder>,
-    metrics: Vec<Float64Builder>,
+    metrics: Vec<Option<Float64Builder>>,
     texts: Vec<TextField>,
     amounts: HitAmounts,
     visitor_text: String,
@@ -184,7 +234,7 @@ impl<'d> Rows<'d> {
             transaction_id: TextBuilder::default(),
             customer_id: TextBuilder::default(),
             dimensions: std::iter::repeat_with(TextBuilder::default).take(decoder.dimensions).collect(),
-            metrics: decoder.metrics.names().iter().map(|_| Float64Builder::with_capacity(0)).collect(),
+            metrics: decoder.metrics.names().iter().map(|_| None).collect(),
             texts: Vec::new(),
             amounts: HitAmounts::default(),
             visitor_text: String::new(),
@@ -206,15 +256,13 @@ impl<'d> Rows<'d> {
                 texts.push(TextField { dimensions: field.dimensions, range, escaped });
             }
         });
-        let expected = decoder.fields.len();
-        if count != expected {
-            let reason = format!("{count} fields, expected {expected}; is column_headers.tsv from the same delivery?");
-            return Err(Bad { column: String::new(), reason });
+        if count != decoder.fields.len() {
+            return Err(Bad::Fields(count));
         }
         if let Some(at) = memchr::memchr(0, text.as_bytes()) {
-            return Err(Bad { column: self.column_at(text, at), reason: "holds a NUL byte".to_owned() });
+            return Err(Bad::Value(self.column_at(text, at), "holds a NUL byte".to_owned()));
         }
-        let named = |(role, reason): BadField| Bad { column: decoder.header(role).to_owned(), reason };
+        let named = |(role, reason): BadField| Bad::Value(decoder.header(role).to_owned(), reason);
         let keys = read_keys(&parts, &mut self.visitor_text).map_err(named)?;
         let input = MetricInput {
             page_view: keys.is_online() && !(parts.is_empty(Role::PageName) && parts.is_empty(Role::PageUrl)),
@@ -232,7 +280,8 @@ impl<'d> Rows<'d> {
         for field in &self.texts {
             let value = &text[field.range.clone()];
             let value = if field.escaped { unescape(value) } else { Cow::Borrowed(value) };
-            for dimension in field.dimensions.iter().flatten() {
+            let places = field.dimensions.iter().flatten();
+            for dimension in places.filter(|place| keys.corrected || Some(**place) != decoder.own_time) {
                 self.dimensions[usize::from(*dimension)].put(row, &value);
             }
         }
@@ -241,7 +290,7 @@ impl<'d> Rows<'d> {
             self.dimensions[category].put(row, &self.amounts.category);
         }
         for (metric, amount) in self.amounts.metrics() {
-            let builder = &mut self.metrics[metric];
+            let builder = self.metrics[metric].get_or_insert_with(|| Float64Builder::with_capacity(row + 1));
             builder.append_nulls(row - arrow::array::ArrayBuilder::len(builder));
             builder.append_value(amount);
         }
@@ -290,10 +339,17 @@ impl<'d> Rows<'d> {
             self.customer_id.finish(rows),
             Arc::new(BooleanArray::from(vec![true; rows])),
         ];
-        let dimensions = self.dimensions.into_iter().map(|builder| builder.finish(rows));
-        let metrics = self.metrics.into_iter().map(|mut builder| {
-            builder.append_nulls(rows - arrow::array::ArrayBuilder::len(&builder));
-            Arc::new(builder.finish()) as ArrayRef
+        let (no_text, no_number) = (new_null_array(&DataType::Utf8, rows), new_null_array(&DataType::Float64, rows));
+        let dimensions = self.dimensions.into_iter().map(|builder| match builder.0 {
+            Some(_) => builder.finish(rows),
+            None => no_text.clone(),
+        });
+        let metrics = self.metrics.into_iter().map(|builder| match builder {
+            Some(mut builder) => {
+                builder.append_nulls(rows - arrow::array::ArrayBuilder::len(&builder));
+                Arc::new(builder.finish()) as ArrayRef
+            }
+            None => no_number.clone(),
         });
         let arrays = keys.into_iter().chain(dimensions).chain(metrics).collect();
         RecordBatch::try_new(self.decoder.schema(), arrays)
@@ -301,35 +357,36 @@ impl<'d> Rows<'d> {
     }
 }
 
-/// Builds a text column of which most rows are NULL: rows that were not put are filled in when they must be.
-struct TextBuilder(StringBuilder);
-
-impl Default for TextBuilder {
-    fn default() -> Self {
-        Self(StringBuilder::with_capacity(0, 0))
-    }
-}
+/// Builds a text column of which most rows are NULL: rows that were not put are filled in when they must be, and nothing
+/// is built where none was.
+#[derive(Default)]
+struct TextBuilder(Option<StringBuilder>);
 
 impl TextBuilder {
     /// The value of `row`, which no later call goes before; an empty one is NULL.
     #[inline]
     fn put(&mut self, row: usize, value: &str) {
         if !value.is_empty() {
-            self.fill(row);
-            self.0.append_value(value);
+            let builder = self.0.get_or_insert_with(|| StringBuilder::with_capacity(row + 1, value.len()));
+            fill(builder, row);
+            builder.append_value(value);
         }
     }
 
-    fn fill(&mut self, rows: usize) {
-        let missing = rows - arrow::array::ArrayBuilder::len(&self.0);
-        if missing > 0 {
-            self.0.append_nulls(missing);
-        }
+    fn finish(self, rows: usize) -> ArrayRef {
+        let mut builder = self.0.unwrap_or_default();
+        fill(&mut builder, rows);
+        let mut array = builder.finish();
+        // many batches wait for their sort: what the builder had in reserve goes
+        array.shrink_to_fit();
+        Arc::new(array)
     }
+}
 
-    fn finish(mut self, rows: usize) -> ArrayRef {
-        self.fill(rows);
-        Arc::new(self.0.finish())
+fn fill(builder: &mut StringBuilder, rows: usize) {
+    let missing = rows - arrow::array::ArrayBuilder::len(builder);
+    if missing > 0 {
+        builder.append_nulls(missing);
     }
 }
 
@@ -379,16 +436,17 @@ mod tests {
         HEADERS.iter().map(value).collect::<Vec<_>>().join("\t")
     }
 
-    fn decode_all(headers: &[&str], file: &[u8]) -> (HitScan, Decoded) {
-        let layout = HitLayout::from_headers(headers, "").unwrap();
+    fn decoder(headers: &[&str]) -> HitDecoder {
+        HitDecoder::new(&HitLayout::from_headers(headers, "").unwrap(), &EventIds::standard())
+    }
+
+    fn decode_all(headers: &[&str], file: &[u8]) -> (HitCounts, Decoded) {
+        let decoder = decoder(headers);
         let block = Block { bytes: file.to_vec(), first_line: 1 };
-        let mut scan = HitScan::new(&layout);
-        scan.add(&block);
-        let decoder = HitDecoder::new(&layout, &scan, scan.encoding(), &EventIds::standard());
-        let decoded = decoder.decode(&block);
-        assert_eq!(decoded.records(), scan.records());
+        let (decoded, counts) = decoder.decode(&block, Encoding::of_bytes(file));
+        assert_eq!(decoded.records(), counts.records);
         assert_eq!(decoded.batch.schema(), decoder.schema());
-        (scan, decoded)
+        (counts, decoded)
     }
 
     fn decode(records: &[String]) -> Decoded {
@@ -412,8 +470,11 @@ mod tests {
         decoded.batch.column_by_name(column).unwrap().as_primitive::<TimestampMicrosecondType>().iter().collect()
     }
 
+    /// The dimensions and metrics that have a value.
     fn names(decoded: &Decoded) -> Vec<String> {
-        decoded.batch.schema().fields().iter().skip(KEYS.len()).map(|f| f.name().clone()).collect()
+        let schema = decoded.batch.schema();
+        let columns = schema.fields().iter().zip(decoded.batch.columns()).skip(KEYS.len());
+        columns.filter(|(_, array)| array.null_count() < array.len()).map(|(field, _)| field.name().clone()).collect()
     }
 
     fn some(values: &[&str]) -> Vec<Option<String>> {
@@ -490,7 +551,7 @@ mod tests {
             record(&[("post_cust_hit_time_gmt", "1767225602"), ("hit_time_gmt", "")]),
         ]);
         assert_eq!(times(&decoded, "hit_time"), [1, 0, 2].map(|s| Some((1_767_225_600 + s) * 1_000_000)));
-        assert_eq!(text(&decoded, "hit_time_gmt"), some(&[T, T, ""]));
+        assert_eq!(text(&decoded, "hit_time_gmt"), some(&[T, "", ""]));
     }
 
     #[test]
@@ -572,19 +633,16 @@ mod tests {
     fn latin_1_and_windows_line_ends() {
         let file: Vec<u8> =
             [record(&[("post_pagename", "Käse")]), record(&[])].join("\r\n").chars().map(|c| c as u8).collect();
-        let (scan, decoded) = decode_all(HEADERS, &file);
-        assert_eq!(scan.encoding(), Encoding::Windows1252);
+        let (_, decoded) = decode_all(HEADERS, &file);
         assert_eq!(text(&decoded, "page_name"), some(&["Käse", ""]));
-        let layout = HitLayout::from_headers(HEADERS, "").unwrap();
-        let decoder = HitDecoder::new(&layout, &scan, Encoding::Utf8, &EventIds::standard());
-        let decoded = decoder.decode(&Block { bytes: file, first_line: 5 });
+        let (decoded, _) = decoder(HEADERS).decode(&Block { bytes: file, first_line: 5 }, Encoding::Utf8);
         assert_eq!((decoded.batch.num_rows(), decoded.issues.len(), decoded.issues[0].line), (1, 1, 5));
     }
 
     #[test]
     fn empty_feed() {
-        let (_, decoded) = decode_all(HEADERS, b"");
-        assert_eq!((decoded.batch.num_rows(), decoded.batch.num_columns()), (0, KEYS.len()));
+        let (counts, decoded) = decode_all(HEADERS, b"");
+        assert_eq!((decoded.batch.num_rows(), counts), (0, HitCounts::default()));
     }
 
     #[test]
@@ -599,7 +657,7 @@ mod tests {
         let full = format!("1\t2\t{T}\t3\t{}x", "v\t".repeat(1199));
         let (_, decoded) = decode_all(&headers, format!("{row}\n{full}\n{row}").as_bytes());
         assert_eq!(decoded.issues, []);
-        assert_eq!(decoded.batch.num_columns(), KEYS.len() + 500 + 700);
+        assert_eq!(names(&decoded).len(), 500 + 700);
         assert_eq!(text(&decoded, "other699"), some(&["", "x", ""]));
         assert_eq!(decoded.batch.column_by_name("evar250_set").unwrap().null_count(), 2);
     }
@@ -608,15 +666,24 @@ mod tests {
     fn decoding_does_not_depend_on_blocks() {
         let records: Vec<String> = (0..50).map(|n| record(&[("post_evar1", &format!("v{n}\\\nx"))])).collect();
         let file = records.join("\n");
-        let layout = HitLayout::from_headers(HEADERS, "").unwrap();
         let whole = Block { bytes: file.clone().into_bytes(), first_line: 1 };
-        let mut scan = HitScan::new(&layout);
-        scan.add(&whole);
-        let decoder = HitDecoder::new(&layout, &scan, scan.encoding(), &EventIds::standard());
-        let parts: Vec<RecordBatch> = whole
-            .records()
-            .map(|(first_line, record)| decoder.decode(&Block { bytes: record.to_vec(), first_line }).batch)
-            .collect();
-        assert_eq!(arrow::compute::concat_batches(&decoder.schema(), &parts).unwrap(), decoder.decode(&whole).batch);
+        let decoder = decoder(HEADERS);
+        let decode = |block: &Block| decoder.decode(block, Encoding::Utf8).0.batch;
+        let parts: Vec<RecordBatch> =
+            whole.records().map(|(first_line, record)| decode(&Block { bytes: record.to_vec(), first_line })).collect();
+        assert_eq!(arrow::compute::concat_batches(&decoder.schema(), &parts).unwrap(), decode(&whole));
+    }
+
+    #[test]
+    fn counts_of_parts_add_up() {
+        let of = |text: &str, first_line| {
+            decoder(HEADERS).decode(&Block { bytes: text.into(), first_line }, Encoding::Utf8).1
+        };
+        let (good, long) = (record(&[]), format!("{}\tmore", record(&[])));
+        let (one, other) = (of(&format!("{good}\n\nbad\tx\n"), 1), of(&format!("{long}\n{good}\n{long}\n"), 4));
+        assert_eq!(one, HitCounts { records: 2, wrong: Some(WrongFields { records: 1, line: 3, fields: 2 }) });
+        let both = HitCounts { records: 5, wrong: Some(WrongFields { records: 3, line: 3, fields: 2 }) };
+        assert_eq!((one.and(other), other.and(one)), (both, both));
+        assert_eq!(one.and(HitCounts::default()), one);
     }
 }

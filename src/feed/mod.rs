@@ -1,7 +1,7 @@
 //! Adobe data feeds and data source files: bytes in, Arrow rows out.
 //!
 //! Pure: reads nothing but a given `std::io::Read`, knows no store and no engine. A delivery goes through
-//! [`delivery_name`] and [`manifest`], its hits through [`records`], [`hit_columns`], [`hit_scan`] and [`hits`],
+//! [`delivery_name`] and [`manifest`], its hits through [`records`], [`hit_columns`] and [`hits`],
 //! its lookups through [`lookup`]. A data source goes through [`source_file`] or [`source_json`].
 //!
 //! Invariants: a bad row is a [`RowIssue`], never an error; every record ends in a batch or in an issue; a whole
@@ -15,7 +15,6 @@ pub mod feed_error;
 pub mod hit_columns;
 pub mod hit_keys;
 pub mod hit_metrics;
-pub mod hit_scan;
 pub mod hits;
 pub mod lines;
 pub mod lookup;

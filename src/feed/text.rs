@@ -86,6 +86,35 @@ impl Encoding {
     }
 }
 
+/// Tells UTF-8 and Windows-1252 apart while an input is read, block by block, cut between characters.
+///
+/// An input is Windows-1252 as a whole where any of it is not UTF-8; as long as all is ASCII, both are the same.
+#[derive(Debug)]
+pub struct EncodingSoFar {
+    windows: bool,
+    ascii: bool,
+}
+
+impl EncodingSoFar {
+    /// Nothing seen yet; `windows` where the input is known to be Windows-1252.
+    pub fn new(windows: bool) -> Self {
+        Self { windows, ascii: true }
+    }
+
+    /// The encoding of the next block. None where the input is Windows-1252, and characters of former blocks were taken
+    /// for UTF-8: it must be read again.
+    pub fn of_next(&mut self, block: &[u8]) -> Option<Encoding> {
+        if !self.windows && std::str::from_utf8(block).is_err() {
+            if !self.ascii {
+                return None;
+            }
+            self.windows = true;
+        }
+        self.ascii = self.ascii && block.is_ascii();
+        Some(if self.windows { Encoding::Windows1252 } else { Encoding::Utf8 })
+    }
+}
+
 /// Reads any [`Encoding`] as UTF-8 without a byte order mark, in constant memory. Bytes that are not in the encoding
 /// end the reading with `InvalidData`; only UTF-8 input is passed on as it is, so that one bad line stays one bad line.
 pub struct Utf8Reader<R> {
@@ -234,6 +263,21 @@ mod tests {
             assert_eq!(Encoding::of_bytes(&bytes), encoding);
             assert_eq!(encoding.decode(&bytes).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn block_by_block() {
+        let of = |blocks: &[&str], windows| {
+            let mut encoding = EncodingSoFar::new(windows);
+            let latin = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<u8>>();
+            blocks.iter().map(|b| encoding.of_next(&b.strip_prefix('!').map_or(b.as_bytes().to_vec(), latin))).collect()
+        };
+        let (utf8, windows) = (Some(Encoding::Utf8), Some(Encoding::Windows1252));
+        let same: Vec<Option<Encoding>> = of(&["a", "é", "b"], false);
+        assert_eq!(same, [utf8, utf8, utf8]);
+        assert_eq!(of(&["a", "!é", "é", "b"], false), [utf8, windows, windows, windows]);
+        assert_eq!(of(&["é", "!é"], false), [utf8, None]);
+        assert_eq!(of(&["é", "!é"], true), [windows, windows]);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
         return joined(values, column, complaints);
     }
     let cast = to_text(values, column)?;
+    if cast.null_count() == values.null_count() && are_plain(&cast) {
+        return Ok(cast);
+    }
     let mut texts = StringBuilder::with_capacity(cast.len(), cast.value_data().len());
     for row in 0..cast.len() {
         if cast.is_null(row) && values.is_valid(row) && values.data_type() != &DataType::Null {
@@ -271,6 +274,14 @@ fn is_text(data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => is_text(value),
         _ => false,
     }
+}
+
+/// True where no text is empty or holds a NUL byte: they are taken as they are.
+fn are_plain(texts: &StringArray) -> bool {
+    let offsets = texts.value_offsets();
+    let bytes = &texts.value_data()[offsets[0] as usize..offsets[texts.len()] as usize];
+    let is_empty = |row: usize| offsets[row] == offsets[row + 1] && texts.is_valid(row);
+    memchr::memchr(0, bytes).is_none() && !(0..texts.len()).any(is_empty)
 }
 
 fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {

@@ -46,6 +46,8 @@ pub struct DeliveryFile {
     pub has_hits: bool,
     /// What the manifest says; None for a delivery with a `.fin`.
     pub announced: Option<ManifestFile>,
+    /// What it was when the delivery's content was hashed, where no manifest says it.
+    hashed: Option<Digest>,
 }
 
 impl Delivery {
@@ -111,7 +113,7 @@ impl Delivery {
 
     fn add(&mut self, folder: &Path, name: String, has_hits: bool, announced: Option<ManifestFile>) {
         let path = folder.join(&name);
-        self.files.push(DeliveryFile { name, path, has_hits, announced });
+        self.files.push(DeliveryFile { name, path, has_hits, announced, hashed: None });
         self.files.sort_by(|a, b| (a.has_hits, &a.name).cmp(&(b.has_hits, &b.name)));
     }
 
@@ -135,14 +137,14 @@ impl Delivery {
 
     /// The hash that identifies the delivery's bytes: of the MD5 digests that the manifest gives (loading verifies them),
     /// else of those of the files, which are read for it.
-    pub fn content(&self) -> Result<String> {
+    pub fn content(&mut self) -> Result<String> {
         let mut digests = vec![];
-        for file in &self.files {
+        for file in &mut self.files {
             digests.push(match &file.announced {
                 Some(announced) => (file.has_hits, announced.md5.clone(), announced.bytes),
                 None => {
-                    let digest = digest(&file.path)?;
-                    (file.has_hits, digest.md5, digest.bytes)
+                    let Digest { bytes, md5 } = file.hashed.insert(digest(&file.path)?).clone();
+                    (file.has_hits, md5, bytes)
                 }
             });
         }
@@ -156,10 +158,13 @@ impl Delivery {
 }
 
 impl DeliveryFile {
-    /// Compares the file as it was read with what the manifest says.
+    /// Compares the file as it was read with what the manifest says, or with what it was when it was hashed.
     pub fn verify(&self, read: &Digest) -> Result<()> {
-        let Some(announced) = &self.announced else { return Ok(()) };
         let name = &self.name;
+        if self.hashed.as_ref().is_some_and(|hashed| hashed != read) {
+            return Err(Error::refused(format!("{name} changed while it was read; load it again")));
+        }
+        let Some(announced) = &self.announced else { return Ok(()) };
         if announced.bytes != read.bytes {
             let (bytes, expected) = (read.bytes, announced.bytes);
             return Err(Error::refused(format!("{name}: {bytes} bytes, the manifest says {expected}; fetch it again")));

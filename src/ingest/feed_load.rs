@@ -1,12 +1,13 @@
-//! Hits of a data feed delivery: verified and looked over in a first pass, decoded in a second one.
+//! Hits of a data feed delivery, verified and decoded in one pass.
 //!
 //! In: a complete [`Delivery`]. Out: batches for `hits`, and for `offline` those rows that Adobe has integrated already.
-//! The first pass refuses what is not as the manifest says before a row is written; memory is a few blocks.
+//! What is not as the manifest says is refused at the end of its file, which is before any row is written to the lake;
+//! memory is a few blocks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Read;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, mpsc};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray,
@@ -26,11 +27,10 @@ use super::unpack::{Digest, HIT_DATA, Packing, read_members};
 use crate::columns::{self, FILE, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
 use crate::feed::event_list::EventIds;
 use crate::feed::hit_columns::HitLayout;
-use crate::feed::hit_scan::HitScan;
-use crate::feed::hits::HitDecoder;
+use crate::feed::hits::{HitCounts, HitDecoder};
 use crate::feed::records::BlockReader;
-use crate::feed::text::Encoding;
-use crate::feed::{RowIssue, lookup};
+use crate::feed::text::{Encoding, EncodingSoFar};
+use crate::feed::{Decoded, RowIssue, lookup};
 use crate::{Error, Result};
 
 /// The headers of the hits.
@@ -40,21 +40,19 @@ const EVENTS: &str = "event.tsv";
 /// Lookups of more bytes in all are refused: real ones have some ten megabytes.
 const MAX_LOOKUPS_BYTES: usize = 256 << 20;
 
-/// A delivery that was verified and may be decoded.
-pub struct VerifiedFeed {
+/// A delivery whose headers and lookups are known.
+pub struct FeedInput {
     delivery: Delivery,
-    decoders: BTreeMap<String, HitDecoder>,
-    digests: BTreeMap<String, Digest>,
+    decoder: Arc<HitDecoder>,
     /// Lookup tables.
     pub lookups: Lookups,
     /// What was passed over in the lookups.
     pub warnings: Vec<RowIssue>,
 }
 
-impl VerifiedFeed {
-    /// Reads all files once: sizes, MD5 and record counts must be those of the manifest, and most records must have as
-    /// many fields as there are headers. `read` counts bytes, for progress.
-    pub fn verify(delivery: Delivery, read: &AtomicU64) -> Result<Self> {
+impl FeedInput {
+    /// Reads the archives of a delivery up to its hits. `read` counts bytes, for progress.
+    pub fn prepare(delivery: Delivery, read: &AtomicU64) -> Result<Self> {
         let side = Side::read(&delivery, read)?;
         let headers = side.headers.as_deref().ok_or_else(|| {
             Error::refused(format!(
@@ -62,61 +60,72 @@ impl VerifiedFeed {
             ))
         })?;
         let layout = HitLayout::parse(headers, COLUMN_HEADERS).map_err(refused)?;
-        let mut all = HitScan::new(&layout);
-        let (mut encodings, mut digests) = (BTreeMap::new(), BTreeMap::new());
-        for file in delivery.files.iter().filter(|f| f.has_hits) {
-            let mut scan = HitScan::new(&layout);
+        let ids = side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
+        let decoder = Arc::new(HitDecoder::new(&layout, &ids));
+        Ok(Self { delivery, decoder, lookups: side.lookups, warnings: side.warnings })
+    }
+
+    /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
+    /// have as many fields as there are headers.
+    pub fn decode(&self, origin: &Arc<Origin>, outlet: &Outlet, read: &AtomicU64) -> Result<()> {
+        let mut windows = BTreeSet::new();
+        while let Some(mistaken) = self.decode_as(&windows, origin, outlet, read)? {
+            windows.insert(mistaken);
+            outlet.send(|| Ok(Piece { start_over: true, ..Default::default() }))?;
+        }
+        Ok(())
+    }
+
+    /// One pass, in which the files of `windows` are Windows-1252. Gives a file that turned out to be another such.
+    fn decode_as(
+        &self,
+        windows: &BTreeSet<String>,
+        origin: &Arc<Origin>,
+        outlet: &Outlet,
+        read: &AtomicU64,
+    ) -> Result<Option<String>> {
+        let files: Vec<&DeliveryFile> = self.delivery.files.iter().filter(|f| f.has_hits).collect();
+        let mut records = 0;
+        for file in &files {
+            let mut encoding = EncodingSoFar::new(windows.contains(&file.name));
+            let mut mistaken = false;
+            // a line number alone does not say where
+            let place = (files.len() > 1).then(|| file.name.clone());
+            let (tell, told) = mpsc::channel();
             let digest = read_hits(file, read, |input| {
                 let mut blocks = BlockReader::new(input, file.name.as_str());
                 while let Some(block) = blocks.next_block().map_err(refused)? {
-                    scan.add(&block);
+                    let Some(encoding) = encoding.of_next(&block.bytes) else {
+                        mistaken = true;
+                        break;
+                    };
+                    let (decoder, origin, place, tell) =
+                        (self.decoder.clone(), origin.clone(), place.clone(), tell.clone());
+                    outlet.send(move || {
+                        let (decoded, counts) = decoder.decode(&block, encoding);
+                        // the other side is gone where the reading has failed
+                        let _ = tell.send(counts);
+                        piece(&origin, decoded, place.as_deref())
+                    })?;
                 }
                 Ok(())
             })?;
+            if mistaken {
+                return Ok(Some(file.name.clone()));
+            }
             file.verify(&digest)?;
-            check_counts(file, &scan, layout.headers().len())?;
-            encodings.insert(file.name.clone(), scan.encoding());
-            digests.insert(file.name.clone(), digest);
-            all.merge(&scan);
+            // ends when the last block is decoded
+            drop(tell);
+            let counts = told.iter().fold(HitCounts::default(), HitCounts::and);
+            check_counts(file, &counts, self.decoder.columns())?;
+            records += counts.records;
         }
-        if let Some(total) = delivery.total_records.filter(|total| *total != all.records()) {
-            let records = all.records();
+        if let Some(total) = self.delivery.total_records.filter(|total| *total != records) {
             return Err(Error::refused(format!(
                 "{records} records, the manifest says {total}; have the delivery sent again"
             )));
         }
-        let ids = side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
-        let decoder = |encoding: Encoding| HitDecoder::new(&layout, &all, encoding, &ids);
-        let decoders = encodings.into_iter().map(|(name, encoding)| (name, decoder(encoding))).collect();
-        Ok(Self { decoders, digests, lookups: side.lookups, warnings: side.warnings, delivery })
-    }
-
-    /// Decodes all hits, file by file.
-    pub fn decode(&self, origin: &Origin, outlet: &Outlet, read: &AtomicU64) -> Result<()> {
-        let several = self.decoders.len() > 1;
-        for file in self.delivery.files.iter().filter(|f| f.has_hits) {
-            let decoder = self.decoders.get(&file.name).ok_or_else(|| Error::bug("a file without a decoder"))?;
-            let digest = read_hits(file, read, |input| {
-                let mut blocks = BlockReader::new(input, file.name.as_str());
-                while let Some(block) = blocks.next_block().map_err(refused)? {
-                    let decoded = decoder.decode(&block);
-                    let (mut issues, mut warnings) = (decoded.issues, decoded.warnings);
-                    if several {
-                        // a line number alone does not say where
-                        for issue in issues.iter_mut().chain(&mut warnings) {
-                            issue.reason = format!("{}: {}", file.name, issue.reason);
-                        }
-                    }
-                    let (hits, offline) = split(origin, &decoded.batch)?;
-                    outlet.send(Piece { hits, offline, issues, warnings })?;
-                }
-                Ok(())
-            })?;
-            if self.digests.get(&file.name) != Some(&digest) {
-                return Err(Error::refused(format!("{} changed while it was read; load it again", file.name)));
-            }
-        }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -222,9 +231,9 @@ fn read_hits(
     Ok(digest)
 }
 
-fn check_counts(file: &DeliveryFile, scan: &HitScan, columns: usize) -> Result<()> {
-    let (name, records) = (&file.name, scan.records());
-    if let Some(wrong) = scan.wrong_fields().filter(|wrong| wrong.records * 2 > records) {
+fn check_counts(file: &DeliveryFile, counts: &HitCounts, columns: usize) -> Result<()> {
+    let (name, records) = (&file.name, counts.records);
+    if let Some(wrong) = counts.wrong.filter(|wrong| wrong.records * 2 > records) {
         return Err(Error::refused(format!(
             "{name}: {HIT_DATA} line {}: {} fields, expected {columns}; is {COLUMN_HEADERS} from the same delivery?",
             wrong.line, wrong.fields
@@ -237,6 +246,17 @@ fn check_counts(file: &DeliveryFile, scan: &HitScan, columns: usize) -> Result<(
         }
         None => Ok(()),
     }
+}
+
+fn piece(origin: &Origin, decoded: Decoded, place: Option<&str>) -> Result<Piece> {
+    let (mut issues, mut warnings) = (decoded.issues, decoded.warnings);
+    if let Some(place) = place {
+        for issue in issues.iter_mut().chain(&mut warnings) {
+            issue.reason = format!("{place}: {}", issue.reason);
+        }
+    }
+    let (hits, offline) = split(origin, &decoded.batch)?;
+    Ok(Piece { hits, offline, issues, warnings, start_over: false })
 }
 
 /// Online hits, and the rows of data sources that Adobe has integrated already.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -53,17 +53,21 @@ impl MappedInput {
     }
 
     /// Decodes all rows. `read` counts bytes, for progress.
-    pub fn decode(&self, origin: &Origin, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
+    pub fn decode(self: &Arc<Self>, origin: &Arc<Origin>, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
         let mut line = self.first_line;
         for name in &self.expressions.absent {
             let reason = format!("no row of the file has {name}, which the mapping names");
-            outlet.send(Piece { warnings: vec![RowIssue::new(1, name, reason, "")], ..Default::default() })?;
+            let warnings = vec![RowIssue::new(1, name, reason, "")];
+            outlet.send(|| Ok(Piece { warnings, ..Default::default() }))?;
         }
         for batch in self.file.batches(&self.expressions.columns, read)? {
             let batch = batch?;
             let rows = batch.num_rows() as u64;
-            let piece = self.piece(origin, &batch, line);
-            outlet.send(piece.map_err(|e| e.at(format!("lines {line} to {}", line + rows.saturating_sub(1))))?)?;
+            let (input, origin) = (self.clone(), origin.clone());
+            outlet.send(move || {
+                let piece = input.piece(&origin, &batch, line);
+                piece.map_err(|e| e.at(format!("lines {line} to {}", line + rows.saturating_sub(1))))
+            })?;
             line += rows;
         }
         Ok(())
@@ -153,10 +157,9 @@ impl MappedInput {
         let times: TimestampMicrosecondArray = row.time.iter().map(|i| Some(time(i))).collect();
         let key = |id: Option<&str>| id.map_or(0, columns::visitor_key);
         let keys: Int64Array = visitor.iter().map(|id| Some(key(id))).collect();
-        let mut content: Vec<(Arc<Field>, ArrayRef)> = vec![
-            (key_field(VISITOR_ID)?, Arc::new(visitor)),
-            (key_field(HIT_TIME)?, Arc::new(times.with_timezone("UTC"))),
-        ];
+        let place: [(Arc<Field>, ArrayRef); 2] =
+            [(key_field(VISITOR_ID)?, Arc::new(visitor)), (key_field(HIT_TIME)?, Arc::new(times.with_timezone("UTC")))];
+        let mut content: Vec<(Arc<Field>, ArrayRef)> = vec![];
         if let Some(visit) = row.visit {
             let name = if self.has_visit_numbers() { columns::VISIT_NUM } else { columns::VISIT_ID };
             content.push((key_field(name)?, visit));
@@ -164,8 +167,9 @@ impl MappedInput {
         content.extend(row.transaction.map(|ids| Ok::<_, Error>((key_field(TRANSACTION_ID)?, ids))).transpose()?);
         content.extend(row.customer.map(|ids| Ok::<_, Error>((key_field(CUSTOMER_ID)?, ids))).transpose()?);
         content.extend(row.values);
-        let sequence: Decimal128Array =
-            hash_rows(&to_batch(content.clone())?)?.into_iter().map(|h| Some(columns::content_sequence(h))).collect();
+        // the sequence orders rows of one visitor and instant, so the hash is of the rest
+        let hashes = hash_rows(&to_batch(content.clone(), rows)?)?;
+        let sequence: Decimal128Array = hashes.into_iter().map(|h| Some(columns::content_sequence(h))).collect();
         if let Some(views) = self.page_views(&content) {
             content.push((Arc::new(columns::metric("page_views")), Arc::new(views)));
         }
@@ -180,7 +184,7 @@ impl MappedInput {
             (columns::PERSISTED, Arc::new(BooleanArray::from(vec![false; rows]))),
         ];
         let fixed = fixed.into_iter().map(|(name, array)| Ok((key_field(name)?, array))).collect::<Result<Vec<_>>>()?;
-        to_batch(fixed.into_iter().chain(content).collect())
+        to_batch(fixed.into_iter().chain(place).chain(content).collect(), rows)
     }
 
     /// A page view is a hit with a page name or a page URL, unless the mapping says otherwise.
@@ -272,7 +276,8 @@ fn key_field(name: &str) -> Result<Arc<Field>> {
     columns::key_field(name).map(Arc::new).ok_or_else(|| Error::bug(format!("{name} is no key")))
 }
 
-fn to_batch(content: Vec<(Arc<Field>, ArrayRef)>) -> Result<RecordBatch> {
+fn to_batch(content: Vec<(Arc<Field>, ArrayRef)>, rows: usize) -> Result<RecordBatch> {
     let (fields, arrays): (Vec<_>, Vec<_>) = content.into_iter().unzip();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?)
 }

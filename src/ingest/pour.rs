@@ -1,14 +1,17 @@
-//! Decoded rows flow from a blocking thread into sorted files: one core decodes while the other sorts and writes.
+//! Rows flow from an input into sorted files: one thread reads, others decode what it has read, in turn it is sorted.
 //!
-//! In: a function that decodes an input piece by piece. Out: files that are not committed, and the rows that were not
-//! taken. At most a few pieces are in memory at once; an error on either side stops the other and leaves no file.
+//! In: a function that reads an input and says how each piece of it is decoded. Out: files that are not committed, and
+//! the rows that were not taken, all in the input's order. A few pieces are in memory at once, as many as there are
+//! threads; an error on either side stops the other and leaves no file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::load::{HITS, OFFLINE};
 use super::rejects::Rejects;
@@ -16,9 +19,6 @@ use crate::feed::RowIssue;
 use crate::lake::Lake;
 use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::{Error, Result};
-
-/// Pieces that wait between decoder and writer.
-const WAITING_PIECES: usize = 2;
 
 /// Some decoded rows of an input.
 #[derive(Default)]
@@ -31,15 +31,25 @@ pub struct Piece {
     pub issues: Vec<RowIssue>,
     /// Rows of which something was left out.
     pub warnings: Vec<RowIssue>,
+    /// True where all pieces before this one were wrong: the input is read once more.
+    pub start_over: bool,
 }
 
-/// Where a decoder puts its pieces.
-pub struct Outlet(mpsc::Sender<Piece>);
+/// Where the reader of an input puts its pieces.
+pub struct Outlet {
+    pieces: mpsc::Sender<JoinHandle<Result<Piece>>>,
+    runtime: Handle,
+}
 
 impl Outlet {
-    /// Hands a piece over; waits while the writers are busy. Fails when they have stopped, whose error is then told.
-    pub fn send(&self, piece: Piece) -> Result<()> {
-        self.0.blocking_send(piece).map_err(|_| Error::bug("the writers stopped before their input ended"))
+    /// Has a piece decoded on another thread; pieces are taken in the order in which they were sent. Waits while all
+    /// threads are busy. Fails when the writers have stopped, whose error is then told.
+    pub fn send(&self, decode: impl FnOnce() -> Result<Piece> + Send + 'static) -> Result<()> {
+        // the place comes before the work, which bounds the pieces that are in memory
+        let place = self.runtime.block_on(self.pieces.reserve());
+        let place = place.map_err(|_| Error::bug("the writers stopped before their input ended"))?;
+        place.send(self.runtime.spawn_blocking(decode));
+        Ok(())
     }
 }
 
@@ -74,51 +84,81 @@ pub struct Poured {
     pub first_warning: Option<RowIssue>,
 }
 
-/// Runs `decode` on a blocking thread and writes what it sends. `tick` is called after each piece.
+/// Runs `read` on a blocking thread and writes what is decoded of it. `tick` is called after each piece.
 pub async fn pour(
     basin: Basin,
-    decode: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
+    read: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
     tick: &(dyn Fn() + Send + Sync),
 ) -> Result<Poured> {
-    let (sender, mut receiver) = mpsc::channel(WAITING_PIECES);
-    let decoder = tokio::task::spawn_blocking(move || decode(&Outlet(sender)));
-    let context = sort_context(basin.memory_bytes)?;
-    let mut poured = Poured::default();
-    let mut hits = Channel::new(HITS, basin.hits_tags, context.clone());
-    let mut offline = Channel::new(OFFLINE, basin.offline_tags, context);
+    let runtime = Handle::current();
+    let (pieces, mut receiver) = mpsc::channel(runtime.metrics().num_workers());
+    let reader = tokio::task::spawn_blocking(move || read(&Outlet { pieces, runtime }));
+    let mut sink = Sink::new(&basin)?;
     let pushed = async {
-        while let Some(piece) = receiver.recv().await {
-            for issue in piece.issues {
-                poured.rejects.push(issue);
+        while let Some(decoding) = receiver.recv().await {
+            let piece: Piece = decoding.await.map_err(|e| Error::bug(format!("decoder: {e}")))??;
+            if piece.start_over {
+                sink = Sink::new(&basin)?;
             }
-            poured.warnings += piece.warnings.len() as u64;
-            poured.first_warning = poured.first_warning.take().or(piece.warnings.into_iter().next());
-            for (channel, batch) in [(&mut hits, piece.hits), (&mut offline, piece.offline)] {
-                let Some(batch) = batch.filter(|b| b.num_rows() > 0) else { continue };
-                poured.rows += batch.num_rows() as u64;
-                if basin.write {
-                    channel.push(&basin.lake, batch).await?;
-                }
-            }
+            sink.take(piece).await?;
             tick();
         }
         Ok::<_, Error>(())
     }
     .await;
-    // a closed channel stops the decoder
+    // a closed channel stops the reader
     drop(receiver);
-    let decoded = decoder.await.map_err(|e| Error::bug(format!("decoder: {e}")))?;
+    let read = reader.await.map_err(|e| Error::bug(format!("reader: {e}")))?;
     pushed?;
-    decoded?;
-    poured.offline = offline.finish().await?;
-    match hits.finish().await {
-        Ok(written) => poured.hits = written,
-        Err(error) => {
-            discard_uncommitted(&basin.lake, OFFLINE, &poured.offline.files.iter().collect::<Vec<_>>()).await;
-            return Err(error);
-        }
+    read?;
+    sink.finish().await
+}
+
+/// Takes pieces in turn.
+struct Sink<'a> {
+    basin: &'a Basin,
+    poured: Poured,
+    hits: Channel,
+    offline: Channel,
+}
+
+impl<'a> Sink<'a> {
+    fn new(basin: &'a Basin) -> Result<Self> {
+        let context = sort_context(basin.memory_bytes)?;
+        let hits = Channel { table: HITS, tags: basin.hits_tags.clone(), context: context.clone(), writer: None };
+        let offline = Channel { table: OFFLINE, tags: basin.offline_tags.clone(), context, writer: None };
+        Ok(Self { basin, poured: Poured::default(), hits, offline })
     }
-    Ok(poured)
+
+    async fn take(&mut self, piece: Piece) -> Result<()> {
+        let Self { basin, poured, hits, offline } = self;
+        for issue in piece.issues {
+            poured.rejects.push(issue);
+        }
+        poured.warnings += piece.warnings.len() as u64;
+        poured.first_warning = poured.first_warning.take().or(piece.warnings.into_iter().next());
+        for (channel, batch) in [(hits, piece.hits), (offline, piece.offline)] {
+            let Some(batch) = batch.filter(|b| b.num_rows() > 0) else { continue };
+            poured.rows += batch.num_rows() as u64;
+            if basin.write {
+                channel.push(&basin.lake, batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<Poured> {
+        let Self { basin, mut poured, hits, offline } = self;
+        poured.offline = offline.finish().await?;
+        match hits.finish().await {
+            Ok(written) => poured.hits = written,
+            Err(error) => {
+                discard_uncommitted(&basin.lake, OFFLINE, &poured.offline.files.iter().collect::<Vec<_>>()).await;
+                return Err(error);
+            }
+        }
+        Ok(poured)
+    }
 }
 
 /// The writer of one table, started with its first rows.
@@ -130,14 +170,10 @@ struct Channel {
 }
 
 impl Channel {
-    fn new(table: &'static str, tags: HashMap<String, String>, context: Arc<TaskContext>) -> Self {
-        Self { table, tags, context, writer: None }
-    }
-
     async fn push(&mut self, lake: &Lake, batch: RecordBatch) -> Result<()> {
         if self.writer.is_none() {
-            let tags = std::mem::take(&mut self.tags);
-            self.writer = Some(SortedWriter::start(lake, self.table, batch.schema(), tags, self.context.clone())?);
+            let (tags, context) = (self.tags.clone(), self.context.clone());
+            self.writer = Some(SortedWriter::start(lake, self.table, batch.schema(), tags, context)?);
         }
         match &mut self.writer {
             Some(writer) => writer.push(batch).await,

@@ -14,7 +14,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::delivery::Delivery;
-use super::feed_load::VerifiedFeed;
+use super::feed_load::FeedInput;
 use super::find::{What, find};
 use super::inlet::Inlets;
 use super::load::{self, Decision, FEED_SOURCE, Key, Load, Permit};
@@ -186,20 +186,18 @@ impl Run<'_> {
         (entry.kind, entry.format) = ("online".into(), "feed".into());
         let bytes = delivery.bytes();
         entry.bytes = bytes as i64;
+        let mut delivery = delivery;
         let (delivery, content) = blocking(move || delivery.content().map(|content| (delivery, content))).await?;
         entry.content = content;
         let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
-        let read = self.start(entry, 2 * bytes);
+        let read = self.start(entry, bytes);
         let counter = read.clone();
-        let verified = self.watch(&read, blocking(move || VerifiedFeed::verify(delivery, &counter))).await?;
-        let mut verified = Arc::new(verified);
-        let (lookups, warnings) = Arc::get_mut(&mut verified)
-            .map(|v| (std::mem::take(&mut v.lookups), std::mem::take(&mut v.warnings)))
-            .unwrap_or_default();
+        let mut feed = self.watch(&read, blocking(move || FeedInput::prepare(delivery, &counter))).await?;
+        let (lookups, warnings) = (std::mem::take(&mut feed.lookups), std::mem::take(&mut feed.warnings));
         let ready =
             Ready { permit, visits: Some("given"), source: FEED_SOURCE.into(), lookups, warnings, read: read.clone() };
-        let origin = origin(entry, "");
-        self.finish(ready, entry, rejects, move |outlet| verified.decode(&origin, outlet, &read)).await
+        let origin = Arc::new(origin(entry, ""));
+        self.finish(ready, entry, rejects, move |outlet| feed.decode(&origin, outlet, &read)).await
     }
 
     async fn source_file(
@@ -279,7 +277,7 @@ impl Run<'_> {
             }
         }
         let kind = source.as_ref().map_or("", |s| s.kind.as_str());
-        let (origin, counter) = (origin(entry, kind), read.clone());
+        let (origin, counter) = (Arc::new(origin(entry, kind)), read.clone());
         let source = entry.source.clone();
         let ready = Ready { permit, visits: input.visits(), source, lookups: Lookups::new(), warnings: vec![], read };
         self.finish(ready, entry, rejects, move |outlet| input.decode(&origin, outlet, counter)).await

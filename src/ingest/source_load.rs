@@ -58,7 +58,7 @@ impl SourceInput {
     pub fn decode(mut self, origin: &Origin, outlet: &Outlet) -> Result<()> {
         while let Some(Decoded { batch, issues, warnings }) = self.next_batch()? {
             let offline = Some(records(origin, &batch)?);
-            outlet.send(Piece { hits: None, offline, issues, warnings })?;
+            outlet.send(move || Ok(Piece { offline, issues, warnings, ..Default::default() }))?;
         }
         Ok(())
     }

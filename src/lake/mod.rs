@@ -4,7 +4,8 @@
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
 //! * `stats`: what a file says of its rows in the log, so that readers can skip it.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
-//! * `write`: a stream of rows becomes sorted, bucketed Parquet files.
+//! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
+//!   those that spilled, and the merge of all.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order. `compact`: generations become files
@@ -22,7 +23,9 @@ pub mod merge;
 pub mod records;
 pub mod registry;
 pub mod rewrite;
+mod runs;
 pub mod scan;
+mod sort;
 pub mod sources;
 pub mod stats;
 pub mod store;

@@ -1,24 +1,18 @@
-//! Rows become sorted, bucketed Parquet files: pushed in any order, sorted (spilling to disk beyond a memory limit),
-//! cut at the buckets, written one file at a time.
+//! Rows become sorted, bucketed Parquet files: pushed in any order, sorted (spilling to disk beyond a memory limit), and
+//! written, one file a bucket, several buckets at a time.
 //!
 //! In: record batches of one schema. Out: files that nobody sees until they are committed. Columns in which no row has a
-//! value are left out. Dropping the writer before `finish` leaves no file.
+//! value are left out. Nothing is written to the lake before `finish`.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
@@ -26,17 +20,25 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
-use super::layout::{self, ORDER, TAG_BUCKET};
+use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET};
+use super::runs::{Merge, Run, SortedRows};
+use super::sort::Heap;
 use super::table::NewFile;
 use super::{Lake, Snapshot, stats};
-use crate::columns::{FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
 /// Rows of a row group: large enough for long runs of one visitor, small enough to prune.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Bytes of a row group, about, where rows are wide: one of each file that is being written is in memory.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Bytes of a dictionary, beyond which values are written as they are: those of 100,000 usual values.
+const DICTIONARY_BYTES: usize = 4 << 20;
+/// Bytes of the dictionary of visitor ids: enough for a row group in which every row has its own.
+const VISITOR_IDS_BYTES: usize = 16 << 20;
 
 /// What a writer leaves: files to commit, the columns in use, the number of rows.
 #[derive(Debug, Default)]
@@ -51,15 +53,17 @@ pub struct Written {
 
 /// Takes batches in any order and leaves sorted, bucketed files.
 pub struct SortedWriter {
-    sender: Option<mpsc::Sender<RecordBatch>>,
-    used: Vec<bool>,
+    target: Arc<Target>,
     schema: SchemaRef,
-    used_when_done: Arc<Mutex<Option<Vec<bool>>>>,
-    task: JoinHandle<Result<Written>>,
+    used: Vec<bool>,
+    heap: Heap,
+    runs: Vec<Vec<Run>>,
+    memory: MemoryReservation,
 }
 
 impl SortedWriter {
-    /// A writer into `table` for batches of `schema`, which has all columns of [`ORDER`]. `tags` go to every file.
+    /// A writer into `table` for batches of `schema`, which has all columns of [`ORDER`]. `tags` go to every file; the
+    /// memory of `context` bounds the rows that are held, and what does not fit spills to temporary files.
     pub fn start(
         lake: &Lake,
         table: &str,
@@ -67,35 +71,32 @@ impl SortedWriter {
         tags: HashMap<String, String>,
         context: Arc<TaskContext>,
     ) -> Result<Self> {
-        let (sender, receiver) = mpsc::channel(2);
-        let source = Arc::new(Pushed { schema: schema.clone(), receiver: std::sync::Mutex::new(Some(receiver)) });
-        let rows = StreamingTableExec::try_new(schema.clone(), vec![source], None, vec![], false, None)?;
-        let order = layout::ordering(&schema)
-            .ok_or_else(|| Error::bug(format!("table {table}: rows to be sorted lack one of {ORDER:?}")))?;
-        let sorted = SortExec::new(order, Arc::new(rows)).execute(0, context)?;
-        let used_when_done = Arc::new(Mutex::new(None));
-        let target = Target { lake: lake.clone(), table: table.to_string(), tags };
-        let task = tokio::spawn(write_sorted(target, sorted, used_when_done.clone()));
-        Ok(Self { sender: Some(sender), used: vec![false; schema.fields().len()], schema, used_when_done, task })
+        if layout::ordering(&schema).is_none() {
+            return Err(Error::bug(format!("table {table}: rows to be sorted lack one of {ORDER:?}")));
+        }
+        let memory = MemoryConsumer::new("SortedWriter").with_can_spill(true).register(context.memory_pool());
+        Ok(Self {
+            target: Arc::new(Target { lake: lake.clone(), table: table.to_string(), tags }),
+            used: vec![false; schema.fields().len()],
+            heap: Heap::new(schema.clone()),
+            runs: (0..BUCKETS).map(|_| vec![]).collect(),
+            schema,
+            memory,
+        })
     }
 
-    /// Hands over rows; waits while the sorter is busy.
+    /// Hands over rows; waits while rows spill.
     pub async fn push(&mut self, batch: RecordBatch) -> Result<()> {
         for (used, column) in self.used.iter_mut().zip(batch.columns()) {
             *used |= column.null_count() < column.len();
         }
-        let open = match &self.sender {
-            Some(sender) => sender.send(batch).await.is_ok(),
-            None => false,
-        };
-        if open {
-            return Ok(());
+        let bytes = self.heap.push(&batch)?;
+        if self.memory.try_grow(bytes).is_err() {
+            // the batch that no longer fits is here already, so it is counted for as long as the spilling takes
+            self.memory.grow(bytes);
+            self.spill().await?;
         }
-        // the other side stopped: its error says why
-        match (&mut self.task).await {
-            Ok(Err(error)) => Err(error),
-            _ => Err(Error::bug("the sorter stopped before its input ended")),
-        }
+        Ok(())
     }
 
     /// The columns of a batch to push.
@@ -103,18 +104,81 @@ impl SortedWriter {
         &self.schema
     }
 
-    /// Sorts what is left and writes the files.
+    /// Sorts what is left and writes the files, several buckets at a time.
     pub async fn finish(mut self) -> Result<Written> {
-        *self.used_when_done.lock().await = Some(std::mem::take(&mut self.used));
-        drop(self.sender.take());
-        (&mut self.task).await.map_err(|e| Error::bug(format!("writer: {e}")))?
+        let columns = self.columns_in_use();
+        let schema = Arc::new(self.schema.project(&columns)?);
+        let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
+        let runs = std::mem::take(&mut self.runs);
+        let works = runs.into_iter().enumerate().map(|(bucket, runs)| {
+            let (target, heap, columns, schema) = (self.target.clone(), heap.clone(), columns.clone(), schema.clone());
+            move || {
+                let runs = runs.into_iter().map(|run| SortedRows::of_run(run, schema.clone()));
+                let mut inputs = runs.collect::<Result<Vec<_>>>()?;
+                inputs.push(SortedRows::of_heap(&heap, bucket, &columns)?);
+                write_bucket(&target, bucket, Merge::new(inputs, schema))
+            }
+        });
+        let (files, failed) = side_by_side(works).await;
+        let files: Vec<NewFile> = files.into_iter().flatten().collect();
+        if let Some(error) = failed {
+            for file in &files {
+                self.target.lake.discard(&file.path).await;
+            }
+            return Err(error);
+        }
+        if files.is_empty() {
+            return Ok(Written::default());
+        }
+        let columns = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        Ok(Written { rows: files.iter().map(|f| f.rows).sum(), columns, files })
+    }
+
+    /// Writes all rows to sorted runs, which are merged at the end.
+    async fn spill(&mut self) -> Result<()> {
+        let columns = self.columns_in_use();
+        let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
+        let works = (0..BUCKETS).map(|bucket| {
+            let (heap, columns) = (heap.clone(), columns.clone());
+            move || Ok((bucket, Run::write(&heap, bucket, &columns)?))
+        });
+        let (written, failed) = side_by_side(works).await;
+        for (bucket, run) in written {
+            self.runs[bucket].extend(run);
+        }
+        self.memory.free();
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Columns that some row has had a value in so far, and those of the order.
+    fn columns_in_use(&self) -> Vec<usize> {
+        let in_order = |i: &usize| ORDER.contains(&self.schema.field(*i).name().as_str());
+        (0..self.used.len()).filter(|i| self.used[*i] || in_order(i)).collect()
     }
 }
 
-impl Drop for SortedWriter {
-    fn drop(&mut self) {
-        self.task.abort();
+/// Does the works on blocking threads, as many at a time as the runtime has workers. After a failure no other work is
+/// begun; gives what was done, in no order, and the first failure.
+async fn side_by_side<T: Send + 'static>(
+    works: impl Iterator<Item = impl FnOnce() -> Result<T> + Send + 'static>,
+) -> (Vec<T>, Option<Error>) {
+    let (mut works, mut running) = (works, JoinSet::new());
+    let (mut done, mut failed) = (vec![], None);
+    for work in works.by_ref().take(Handle::current().metrics().num_workers()) {
+        running.spawn_blocking(work);
     }
+    while let Some(joined) = running.join_next().await {
+        match joined.unwrap_or_else(|e| Err(Error::bug(format!("writer: {e}")))) {
+            Ok(result) => done.push(result),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+        if failed.is_none()
+            && let Some(work) = works.next()
+        {
+            running.spawn_blocking(work);
+        }
+    }
+    (done, failed)
 }
 
 /// A place to sort in `memory_bytes`; what does not fit spills to the temporary folder.
@@ -128,7 +192,8 @@ pub fn sort_context(memory_bytes: usize) -> Result<Arc<TaskContext>> {
     Ok(Arc::new(TaskContext::default().with_runtime(runtime).with_session_config(config)))
 }
 
-/// How files of `table` are encoded: statistics where a reader prunes, none on a thousand other columns.
+/// How files are encoded: statistics where a reader prunes, none on a thousand other columns; dictionaries that hold all
+/// values of a row group where journeys read them as such.
 pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<WriterProperties> {
     let sorting = ORDER.iter().filter_map(|name| schema.index_of(name).ok()).map(|i| SortingColumn {
         column_idx: i as i32,
@@ -139,6 +204,9 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
         .set_created_by(concat!("rejoin ", env!("CARGO_PKG_VERSION")).to_string())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_column_dictionary_page_size_limit(ColumnPath::from(VISITOR_ID), VISITOR_IDS_BYTES)
         .set_data_page_row_count_limit(20_000)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_sorting_columns(Some(sorting.collect()));
@@ -148,11 +216,15 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
     for name in [VISITOR_KEY, VISITOR_ID] {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Page);
     }
-    // times rise within a visitor; sequences are noise that no dictionary helps
-    builder = builder
-        .set_column_dictionary_enabled(ColumnPath::from(HIT_TIME), false)
-        .set_column_encoding(ColumnPath::from(HIT_TIME), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(ColumnPath::from(HIT_SEQ), false);
+    // a visitor's key lies side by side, which compresses better than places in a dictionary; its times rise; hit ids
+    // and sequences are noise
+    for name in [VISITOR_KEY, HIT_TIME, HIT_SEQ].iter().chain(&HIT_ID) {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(*name), false);
+    }
+    builder = builder.set_column_encoding(ColumnPath::from(HIT_TIME), Encoding::DELTA_BINARY_PACKED);
+    for name in HIT_ID {
+        builder = builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    }
     if schema.index_of(TRANSACTION_ID).is_ok() {
         let id = ColumnPath::from(TRANSACTION_ID);
         builder = builder
@@ -177,65 +249,19 @@ impl Target {
     }
 }
 
-/// Writes a sorted stream, one file a bucket. Files of a stream that fails are deleted again.
-async fn write_sorted(
-    target: Target,
-    mut sorted: SendableRecordBatchStream,
-    used: Arc<Mutex<Option<Vec<bool>>>>,
-) -> Result<Written> {
-    // the first sorted batch arrives after the last pushed one, so the columns in use are known by then
-    let Some(first) = sorted.try_next().await? else {
-        return Ok(Written::default());
-    };
-    let Some(used) = used.lock().await.take() else {
-        return Err(Error::bug("the sorter delivered before its input ended"));
-    };
-    let schema = first.schema();
-    let keep: Vec<usize> =
-        (0..used.len()).filter(|&i| used[i] || ORDER.contains(&schema.field(i).name().as_str())).collect();
-    let file_schema = Arc::new(schema.project(&keep)?);
-    let mut written =
-        Written { columns: file_schema.fields().iter().map(|f| f.as_ref().clone()).collect(), ..Default::default() };
-    let mut open: Option<OpenFile> = None;
-    let result = async {
-        let mut next = Some(first);
-        while let Some(batch) = next {
-            let batch = batch.project(&keep)?;
-            let keys = key_column(&batch)?;
-            let mut start = 0;
-            while start < batch.num_rows() {
-                let bucket = layout::bucket_of(keys.value(start));
-                let end = start + keys.values()[start..].partition_point(|&k| layout::bucket_of(k) == bucket);
-                if open.as_ref().is_some_and(|o| o.bucket != bucket)
-                    && let Some(done) = open.take()
-                {
-                    written.files.push(done.close(&target).await?);
-                }
-                if open.is_none() {
-                    open = Some(OpenFile::create(&target, bucket, file_schema.clone())?);
-                }
-                if let Some(file) = &mut open {
-                    file.writer.write(&batch.slice(start, end - start)).await?;
-                    file.rows += (end - start) as u64;
-                }
-                start = end;
-            }
-            next = sorted.try_next().await?;
-        }
-        if let Some(done) = open.take() {
-            written.files.push(done.close(&target).await?);
-        }
-        Ok::<_, Error>(())
+/// Writes the file of one bucket; None where it has no rows. A file that fails is not finished, so that nobody sees it.
+/// Blocks, for most of the work is encoding.
+fn write_bucket(target: &Target, bucket: usize, mut rows: Merge<'_>) -> Result<Option<NewFile>> {
+    let Some(first) = rows.next()? else { return Ok(None) };
+    let runtime = Handle::current();
+    let mut file = OpenFile::create(target, bucket, first.schema())?;
+    let mut next = Some(first);
+    while let Some(batch) = next {
+        runtime.block_on(file.writer.write(&batch))?;
+        file.rows += batch.num_rows() as u64;
+        next = rows.next()?;
     }
-    .await;
-    if let Err(error) = result {
-        for file in &written.files {
-            target.lake.discard(&file.path).await;
-        }
-        return Err(error);
-    }
-    written.rows = written.files.iter().map(|f| f.rows).sum();
-    Ok(written)
+    runtime.block_on(file.close(target)).map(Some)
 }
 
 /// A file in the making; whoever writes counts its rows.
@@ -302,40 +328,5 @@ pub async fn discard_uncommitted(lake: &Lake, table: &str, files: &[&NewFile]) {
     };
     for file in files.iter().filter(|f| live.iter().all(|l| l.path != f.path)) {
         lake.discard(&file.path).await;
-    }
-}
-
-fn key_column(batch: &RecordBatch) -> Result<Int64Array> {
-    batch
-        .column_by_name(VISITOR_KEY)
-        .and_then(|c| c.as_any().downcast_ref::<Int64Array>())
-        .cloned()
-        .ok_or_else(|| Error::bug("rows without a visitor_key"))
-}
-
-/// The pushed batches as a source that DataFusion's sort can read, once.
-struct Pushed {
-    schema: SchemaRef,
-    receiver: std::sync::Mutex<Option<mpsc::Receiver<RecordBatch>>>,
-}
-
-impl fmt::Debug for Pushed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pushed")
-    }
-}
-
-impl PartitionStream for Pushed {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let receiver = self.receiver.lock().ok().and_then(|mut r| r.take());
-        let batches = futures::stream::unfold(receiver, |r| async move {
-            let mut r = r?;
-            r.recv().await.map(|batch| (Ok(batch), Some(r)))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches.boxed()))
     }
 }

@@ -236,6 +236,13 @@ impl Columns {
     pub fn end_of_visitor(&self, row: usize) -> usize {
         let key = self.keys[row];
         let mut end = row + 1;
+        // a key is nearly always one visitor, and a dictionary shows it by its codes
+        if let Some(codes) = self.ids.codes() {
+            let code = codes[row];
+            while end < self.rows && self.keys[end] == key && codes[end] == code {
+                end += 1;
+            }
+        }
         while end < self.rows && self.keys[end] == key && self.ids.same(end - 1, end) {
             end += 1;
         }

@@ -48,6 +48,14 @@ impl Text {
         }
     }
 
+    /// The codes of a dictionary, where every row has a value.
+    pub fn codes(&self) -> Option<&[i32]> {
+        match self {
+            Self::Dictionary { codes, .. } if codes.null_count() == 0 => Some(codes.values()),
+            _ => None,
+        }
+    }
+
     /// The text of a row that has one.
     pub fn value(&self, row: usize) -> &str {
         match self {
@@ -58,10 +66,7 @@ impl Text {
 
     /// True when two rows have the same value, or both have none.
     pub fn same(&self, a: usize, b: usize) -> bool {
-        if let Self::Dictionary { codes, .. } = self
-            && codes.null_count() == 0
-            && codes.values()[a] == codes.values()[b]
-        {
+        if self.codes().is_some_and(|codes| codes[a] == codes[b]) {
             return true;
         }
         match (self.is_valid(a), self.is_valid(b)) {
