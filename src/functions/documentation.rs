@@ -38,7 +38,11 @@ row at its online hit. Arguments after the second may be written name => value."
         description: "Each conversion shared among the touches in reach. Models: first_touch, last_touch, same_touch, linear, \
 u_shaped, j_shaped, inverse_j, time_decay, participation, algorithmic, and with parameters time_decay(3 days), \
 time_decay(3 days, whole), custom(50,20,30). models => 'first_touch,last_touch,linear' computes several in one pass and gives \
-one column each. The container visit ignores the lookback.",
+one column each. The container visit ignores the lookback. A touch of several values (list variables, products, categories) is one \
+touch that gives each value its full credit. Only what products have of their own (units, revenue, events with values in the \
+product list) is divided, by product and by category: each product line converts on its own, and its row is a touch of its own \
+product alone; so same_touch by product is the plain report by product. In every function the dimension may be a class, \
+'table.column', of a lookup table whose first column is a dimension (rejoin lookup); a value without a class is Unspecified.",
         example: "SELECT * FROM attribution('revenue', 'tracking_code', models => 'first_touch,last_touch,linear')",
     },
     FunctionDoc {
@@ -49,6 +53,14 @@ one column each. The container visit ignores the lookback.",
 of row and event_id, and each model's share of the conversion (participation: 1 for every item). models => '...' chooses \
 the models; algorithmic shares hang on all journeys and are not shown.",
         example: "SELECT * FROM credit_path('revenue', 'tracking_code', 'store_returns/store_returns.txt:17')",
+    },
+    FunctionDoc {
+        name: "conversions",
+        kind: "table",
+        signature: "conversions(metric, dimension [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event']]]]])",
+        description: "One row per conversion, with the ends of its path: event_id, visitor_id, hit_time, row_kind, value, touches (how \
+many are in reach), first_item, first_time, last_item, last_time. For time lag, path length, and conversions one by one.",
+        example: "SELECT first_item, last_item, count(*), sum(value) FROM conversions('orders', 'tracking_code') GROUP BY 1, 2",
     },
     FunctionDoc {
         name: "visitor_participation",

@@ -32,7 +32,7 @@ fn json_of(place: &Place, arguments: &str) -> Value {
 #[test]
 fn every_command_works_on_an_empty_lake() {
     let place = Place::new();
-    for command in ["status", "log", "suite list", "source list", "functions", "doctor"] {
+    for command in ["status", "log", "suite list", "source list", "functions", "report", "doctor"] {
         place.rejoin(command).ok();
         place.rejoin(&format!("{command} --json")).ok();
     }
@@ -236,6 +236,62 @@ END");
     place.rejoin_with(&["query", sql, "--suite", "shp"]).fails(3, &["shop"]);
 }
 
+/// Every report runs on a lake that has the columns it is asked for, and its SQL is a query that a user can copy.
+#[test]
+fn reports_are_plain_sql() {
+    let place = loaded();
+    for report in json_of(&place, "report --json").as_array().unwrap() {
+        let name = report["name"].as_str().unwrap();
+        let mut arguments = vec!["report", name];
+        for parameter in report["parameters"].as_array().unwrap() {
+            match parameter["name"].as_str().unwrap() {
+                "metric" => arguments.extend(["--metric", "orders"]),
+                "cost" => arguments.extend(["--cost", "event1"]),
+                _ => {}
+            }
+        }
+        let rows = place.rejoin_with(&[&arguments[..], &["--json"]].concat()).ok().stdout;
+        let rows: Value = serde_json::from_str(&rows).unwrap();
+        assert!(!rows.as_array().unwrap().is_empty(), "{name}");
+        place.write("copied.sql", place.rejoin_with(&[&arguments[..], &["--sql"]].concat()).ok().stdout);
+        assert_eq!(json_of(&place, "query -f copied.sql --json"), rows, "{name}");
+    }
+    place.rejoin("report path_lenght").fails(2, &["did you mean path_length?"]);
+    place.rejoin("report path_length --cost orders").fails(2, &["no cost", "metric, dimension, lookback"]);
+    place.rejoin("report offline_share").fails(7, &["revenue", "--metric revenue --dimension tracking_code"]);
+    place.rejoin("report path_length --metric order").fails(7, &["did you mean orders?"]);
+    place.rejoin_with(&["report", "path_length", "--metric", "o'; DROP"]).fails(7, &["there is no metric o'; DROP"]);
+}
+
+#[test]
+fn the_credit_of_one_conversion_is_explained() {
+    let place = loaded();
+    let event = place.cell("SELECT event_id FROM events WHERE event1 = 2.5");
+    let event = event.as_str().unwrap();
+    let done = place.rejoin_with(&["explain-credit", "event1", "tracking_code", event]).ok().stdout;
+    for text in [
+        "2.5 event1 of visitor v1 on 2026-09-02 12:00:00, transaction record of leads, matched",
+        "1 d 2 h",
+        "50 %",
+        "offline",
+        "Algorithmic",
+    ] {
+        assert!(done.contains(text), "{text} is missing in: {done}");
+    }
+    let options = ["--models", "linear,j_shaped", "--basis", "snapshot", "--json"];
+    let done = place.rejoin_with(&[&["explain-credit", "event1", "tracking_code", event], &options[..]].concat()).ok();
+    let hit = place.cell("SELECT event_id FROM events WHERE orders = 1.5");
+    assert_eq!(
+        serde_json::from_str::<Value>(&done.stdout).unwrap(),
+        json!({"event_id": event, "visitor_id": "v1", "hit_time": "2026-09-02T12:00:00Z", "row_kind": "transaction",
+               "match_status": "matched", "source": "leads", "value": 2.5,
+               "touches": [{"item": "brand", "hit_time": "2026-09-01T10:00:00Z", "seconds_before": 0.0, "visit_num": 1,
+                            "row_kind": "online", "event_id": hit, "shares": {"linear": 1.0, "j_shaped": 1.0}}]})
+    );
+    place.rejoin("explain-credit event1 tracking_code 17").fails(7, &["no visitor has the event 17"]);
+    place.rejoin_with(&["explain-credit", "orders", "tracking_code", event]).fails(7, &["has no orders"]);
+}
+
 #[test]
 fn friendly_names_are_columns() {
     let place = loaded();
@@ -285,6 +341,9 @@ fn help_and_completions() {
         "log",
         "query",
         "shell",
+        "report",
+        "explain-credit",
+        "lookup",
         "functions",
         "doctor",
     ];
@@ -303,6 +362,9 @@ fn help_and_completions() {
         "list_values",
         "local_time",
         "credit_path",
+        "conversions",
+        "visitor_attribution",
+        "visit_attribution",
     ];
     for function in functions {
         assert!(manual.contains(function), "{function} is missing in: {manual}");

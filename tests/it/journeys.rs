@@ -30,7 +30,16 @@ pub struct Hit {
     pub customer: Option<u8>,
     pub campaign: Option<u8>,
     pub products: Vec<u8>,
+    /// What each product costs; the hit's revenue is their sum where it has orders.
+    pub prices: Vec<i32>,
     pub orders: Option<i32>,
+}
+
+impl Hit {
+    /// The sum of its product lines, on a purchase.
+    pub fn revenue(&self) -> i32 {
+        if self.orders.is_some() { self.prices.iter().sum() } else { 0 }
+    }
 }
 
 /// An offline record of a transaction or customer source.
@@ -44,6 +53,7 @@ pub struct Record {
     pub campaign: Option<u8>,
     pub product: Option<u8>,
     pub orders: i32,
+    pub revenue: i32,
 }
 
 /// Everything that a lake is given.
@@ -63,18 +73,19 @@ fn time() -> impl Strategy<Value = i64> {
 
 prop_compose! {
     fn hit()(visitor in 0..4u8, time in time(), visit in 0..3u8, ids in vec(0..4u8, 0..=2), customer in weighted(0.3, 0..3u8),
-             campaign in of(0..4u8), products in vec(0..3u8, 0..=2), orders in weighted(0.4, -1..4i32)) -> Hit {
-        let distinct = |list: Vec<u8>| list.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+             campaign in of(0..4u8), products in vec(0..3u8, 0..=2), prices in vec(-2..9i32, 2), orders in weighted(0.4, -1..4i32)) -> Hit {
+        let distinct = |list: Vec<u8>| -> Vec<u8> { list.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect() };
         let (ids, products) = (distinct(ids), distinct(products));
-        Hit { visitor, time, visit, ids, customer, campaign, products, orders }
+        let prices = prices[..products.len()].to_vec();
+        Hit { visitor, time, visit, ids, customer, campaign, products, prices, orders }
     }
 }
 
 prop_compose! {
     fn record()(customer in weighted(0.3, Just(())), id in 0..4u8, time in time(), date_only in any::<bool>(), campaign in weighted(0.3, 0..4u8),
-                product in weighted(0.3, 0..3u8), orders in -3..4i32) -> Record {
+                product in weighted(0.3, 0..3u8), orders in -3..4i32, revenue in -9..9i32) -> Record {
         let time = if date_only { time / DAY * DAY + DAY / 2 } else { time };
-        Record { customer: customer.is_some(), id, time, date_only, campaign, product, orders }
+        Record { customer: customer.is_some(), id, time, date_only, campaign, product, orders, revenue }
     }
 }
 
@@ -180,9 +191,11 @@ customer_id = "customer"
 prop1 = "row"
 tracking_code = "campaign"
 product = "products"
+product_list = "lines"
 [metrics]
 orders = "orders"
-units = "3 * orders"
+event1 = "3 * orders"
+revenue = "revenue"
 "#;
 
 /// The name of an item.
@@ -199,7 +212,7 @@ fn online(hits: &[Hit], first_row: usize) -> String {
         };
         writeln!(
             out,
-            r#"{{"row":"h{}","visitor":"v{}","time":"{}","visit":{},"ids":"{}","customer":{},"campaign":{},"products":"{}","orders":{}}}"#,
+            r#"{{"row":"h{}","visitor":"v{}","time":"{}","visit":{},"ids":"{}","customer":{},"campaign":{},"products":"{}","lines":"{}","orders":{},"revenue":{}}}"#,
             first_row + row,
             hit.visitor,
             instant(hit.time).format("%Y-%m-%dT%H:%M:%SZ"),
@@ -208,7 +221,9 @@ fn online(hits: &[Hit], first_row: usize) -> String {
             text("C", hit.customer),
             text("c", hit.campaign),
             list("p", &hit.products, "--**--"),
+            hit.products.iter().zip(&hit.prices).map(|(n, price)| format!(";p{n};1;{price}")).collect::<Vec<_>>().join(","),
             hit.orders.map_or("null".to_string(), |o| o.to_string()),
+            hit.orders.map_or("null".to_string(), |_| hit.revenue().to_string()),
         )
         .unwrap();
     }
@@ -218,7 +233,7 @@ fn online(hits: &[Hit], first_row: usize) -> String {
 /// The data source file of one kind; Evar 9 names the row.
 fn offline(records: &[Record], customer: bool) -> String {
     let id = if customer { "VisitorID" } else { "transactionID" };
-    let mut out = format!("# made at random\nDate\t{id}\tEvar 9\tTracking Code\tProduct\tOrders\tQuantity\n");
+    let mut out = format!("# made at random\nDate\t{id}\tEvar 9\tTracking Code\tProduct\tOrders\tEvent 1\tPrice\n");
     for (row, record) in records.iter().enumerate().filter(|(_, r)| r.customer == customer) {
         let date = instant(record.time).format(if record.date_only { "%m/%d/%Y" } else { "%m/%d/%Y/%H/%M/%S" });
         let text = |prefix: &str, number: Option<u8>| number.map_or(String::new(), |n| item(prefix, n));
@@ -226,10 +241,11 @@ fn offline(records: &[Record], customer: bool) -> String {
         let prefix = if customer { "C" } else { "T" };
         writeln!(
             out,
-            "{date}\t{prefix}{}\to{row}\t{campaign}\t{product}\t{}\t{}",
+            "{date}\t{prefix}{}\to{row}\t{campaign}\t{product}\t{}\t{}\t{}",
             record.id,
             record.orders,
-            3 * record.orders
+            3 * record.orders,
+            record.revenue
         )
         .unwrap();
     }

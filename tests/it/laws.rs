@@ -47,15 +47,22 @@ fn shares_sum_to_the_conversions() {
 fn participation_is_the_most_that_an_item_can_get() {
     let positive = |journeys: &mut Journeys| {
         journeys.hits.iter_mut().for_each(|h| h.orders = h.orders.map(i32::abs));
-        journeys.records.iter_mut().for_each(|r| r.orders = r.orders.abs());
+        journeys.hits.iter_mut().for_each(|h| h.prices.iter_mut().for_each(|price| *price = price.abs()));
+        journeys.records.iter_mut().for_each(|r| (r.orders, r.revenue) = (r.orders.abs(), r.revenue.abs()));
     };
     holds(positive, async |journeys| {
         let loaded = journeys.load(false).await;
         let engine = loaded.engine(8192, 2).await;
         let most = answer(&engine, "SELECT item, credit FROM participation('orders', 'tracking_code')").await;
-        for model in SHARING.into_iter().filter(|m| *m != "same_touch") {
-            for (item, credit) in answer(&engine, &attribution("orders", model, "")).await {
-                assert!(credit <= most[&item] + 1e-9, "{model}: {item:?} gets {credit} of at most {}", most[&item]);
+        let of_lines = "SELECT item, credit FROM participation('revenue', 'product')";
+        let most_of_lines = answer(&engine, of_lines).await;
+        for model in SHARING.into_iter().chain(["algorithmic"]) {
+            let lines = attribution("revenue", model, "").replace("tracking_code", "product");
+            for (sql, most) in [(attribution("orders", model, ""), &most), (lines, &most_of_lines)] {
+                // same touch calls a conversion nobody's whose touches are on other rows
+                for (item, credit) in answer(&engine, &sql).await.into_iter().filter(|(item, _)| item.is_some()) {
+                    assert!(credit <= most[&item] + 1e-9, "{sql}: {item:?} gets {credit} of at most {}", most[&item]);
+                }
             }
         }
     });
@@ -71,13 +78,75 @@ fn credit_scales_with_the_metric() {
             for model in SHARING.into_iter().chain(["participation", "algorithmic"]) {
                 let [one, three] = [
                     answer(&engine, &attribution("orders", model, "")).await,
-                    answer(&engine, &attribution("units", model, "")).await,
+                    answer(&engine, &attribution("event1", model, "")).await,
                 ];
                 assert!(one.keys().eq(three.keys()), "{model}: {one:?} and {three:?}");
                 one.values().zip(three.values()).for_each(|(a, b)| near(3.0 * a, *b, model));
             }
         },
     );
+}
+
+#[test]
+fn weights_of_ones_own_make_the_named_shapes() {
+    holds(
+        |_| {},
+        async |journeys| {
+            let loaded = journeys.load(false).await;
+            let engine = loaded.engine(8192, 2).await;
+            for (own, named) in [
+                ("custom(40,20,40)", "u_shaped"),
+                ("custom(1,1,3)", "j_shaped"),
+                ("custom(0.6,0.2,0.2)", "inverse_j"),
+                ("time_decay(7 days)", "time_decay"),
+                ("time_decay(168 hours, exact)", "time_decay"),
+            ] {
+                let [own, named] = [own, named].map(|model| attribution("orders", model, ""));
+                let (left, right) = (answer(&engine, &own).await, answer(&engine, &named).await);
+                assert!(left.keys().eq(right.keys()), "{own}: {left:?} and {right:?}");
+                left.values().zip(right.values()).for_each(|(a, b)| near(*a, *b, &own));
+            }
+        },
+    );
+}
+
+/// Each visitor's touches, then one order: with the touches' order turned round, J and inverse J change places.
+#[test]
+fn j_and_inverse_j_mirror_each_other() {
+    const LAST: i64 = 80 * crate::journeys::DAY;
+    let ordered = |journeys: &mut Journeys| {
+        journeys.records.clear();
+        for (n, hit) in (0i64..).zip(&mut journeys.hits) {
+            // no ties: within an instant the order is a hash's
+            (hit.time, hit.orders, hit.ids) = (LAST / 2 + hit.time % (LAST / 4) / 64 * 64 + n, None, vec![]);
+        }
+        for visitor in 0..4 {
+            let Some(hit) = journeys.hits.iter().find(|hit| hit.visitor == visitor) else { continue };
+            let order = crate::journeys::Hit {
+                time: LAST,
+                campaign: None,
+                products: vec![],
+                prices: vec![],
+                orders: Some(i32::from(visitor) + 1),
+                ..hit.clone()
+            };
+            journeys.hits.push(order);
+        }
+    };
+    holds(ordered, async |journeys| {
+        let mut mirrored = journeys.clone();
+        mirrored.hits.iter_mut().filter(|hit| hit.time < LAST).for_each(|hit| hit.time = LAST - hit.time);
+        let (one, other) = (journeys.load(false).await, mirrored.load(false).await);
+        let (one, other) = (one.engine(8192, 2).await, other.engine(7, 1).await);
+        for (model, mirror) in
+            [("j_shaped", "inverse_j"), ("first_touch", "last_touch"), ("u_shaped", "u_shaped"), ("linear", "linear")]
+        {
+            let left = answer(&one, &attribution("orders", model, "")).await;
+            let right = answer(&other, &attribution("orders", mirror, "")).await;
+            assert!(left.keys().eq(right.keys()), "{model}: {left:?} and {right:?}");
+            left.values().zip(right.values()).for_each(|(a, b)| near(*a, *b, model));
+        }
+    });
 }
 
 #[test]
@@ -93,6 +162,11 @@ fn the_order_of_files_changes_nothing() {
                 assert!(left.keys().eq(right.keys()), "{sql}: {left:?} and {right:?}");
                 left.values().zip(right.values()).for_each(|(a, b)| near(*a, *b, &sql));
             }
+            let conversions = "SELECT visitor_id, hit_time, row_kind, value, touches, first_item, first_time, last_item, last_time FROM conversions('orders', 'tracking_code') ORDER BY hit_time, visitor_id, row_kind, value, touches";
+            assert_eq!(
+                table::rows(&one, conversions).await.unwrap().1,
+                table::rows(&other, conversions).await.unwrap().1
+            );
             let sql = "SELECT row_kind, match_status, visitor_id, visit_num, hit_time, hit_seq, record_time, tracking_code, product, orders FROM events ORDER BY hit_time, hit_seq, visitor_id, tracking_code, product";
             assert_eq!(table::rows(&one, sql).await.unwrap().1, table::rows(&other, sql).await.unwrap().1);
         },
@@ -118,6 +192,7 @@ fn a_refund_nets_its_order() {
                 campaign: (id % 2 == 0).then_some(3),
                 product: None,
                 orders: -(id as i32) - 1,
+                revenue: -hit.revenue(),
             };
             journeys.records.push(record);
         }
@@ -128,9 +203,14 @@ fn a_refund_nets_its_order() {
         for model in SHARING.into_iter().chain(["participation", "algorithmic"]) {
             let credit: Credit = answer(&engine, &attribution("orders", model, ", basis => 'snapshot'")).await;
             assert!(credit.values().all(|c| c.abs() < 1e-9), "{model}: {credit:?}");
-            for lookback in ["1 day", "30 days"] {
+            for (metric, dimension, lookback) in [
+                ("orders", "tracking_code", "1 day"),
+                ("orders", "product", "30 days"),
+                ("revenue", "product", "1 day"),
+                ("revenue", "product", "all"),
+            ] {
                 let sql = format!(
-                    "SELECT item, credit FROM attribution('orders', 'tracking_code', '{model}', 'visitor', '{lookback}', basis => 'snapshot')"
+                    "SELECT item, credit FROM attribution('{metric}', '{dimension}', '{model}', 'visitor', '{lookback}', basis => 'snapshot')"
                 );
                 assert!(answer(&engine, &sql).await.values().all(|c| c.abs() < 1e-9), "{sql}");
             }

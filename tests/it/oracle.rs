@@ -2,7 +2,7 @@
 //!
 //! Nothing here is shared with the product but the lake's own order of rows of one instant, which is a hash by rule.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -23,7 +23,10 @@ struct Row {
     own_time: i64,
     campaigns: Vec<String>,
     products: Vec<String>,
+    /// What each product of an online hit has of the revenue.
+    lines: Vec<(String, f64)>,
     orders: f64,
+    revenue: f64,
     /// A matched transaction row: the index of its online hit.
     hit: Option<usize>,
 }
@@ -33,6 +36,8 @@ struct Row {
 struct Question {
     model: &'static str,
     products: bool,
+    /// The metric is revenue, which products have of their own; else orders.
+    revenue: bool,
     visit: bool,
     lookback: Option<i64>,
     window: (i64, i64),
@@ -53,6 +58,8 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
             own_time: hit.time,
             campaigns: names("c", hit.campaign.as_slice()),
             products: names("p", &hit.products),
+            lines: hit.products.iter().zip(&hit.prices).map(|(n, price)| (item("p", *n), (*price).into())).collect(),
+            revenue: hit.revenue().into(),
             orders: hit.orders.unwrap_or(0).into(),
             hit: None,
         })
@@ -77,6 +84,8 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
                 own_time: record.time,
                 campaigns: names("c", record.campaign.as_slice()),
                 products: names("p", record.product.as_slice()),
+                lines: vec![],
+                revenue: record.revenue.into(),
                 orders: record.orders.into(),
                 hit: matched(record),
             };
@@ -117,84 +126,196 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
     rows
 }
 
-/// The credit of every item, by the definition: no index, no order but the places themselves.
-fn credit(rows: &[Row], q: &Question) -> Credit {
-    let mut out = Credit::new();
-    let in_container =
-        |a: &Row, b: &Row| a.visitor == b.visitor && (!q.visit || (a.visit.is_some() && a.visit == b.visit));
+/// A touch in reach: its row's number and place, and its items.
+struct Touch<'r> {
+    row: usize,
+    at: (i64, i128),
+    items: Vec<&'r String>,
+}
+
+/// A conversion, or a product line of one, with all that it can see.
+struct Path<'r> {
+    value: f64,
+    time: i64,
+    /// The row that it stands on.
+    own: usize,
+    touches: Vec<Touch<'r>>,
+}
+
+impl Question {
+    fn value(&self, row: &Row) -> f64 {
+        if self.revenue { row.revenue } else { row.orders }
+    }
+
+    fn items<'r>(&self, row: &'r Row) -> Vec<&'r String> {
+        if self.products { &row.products } else { &row.campaigns }.iter().collect()
+    }
+
+    fn is_touch(&self, row: &Row) -> bool {
+        row.visitor.is_some() && !self.items(row).is_empty() && !(self.snapshot_basis && row.hit.is_some())
+    }
+
+    /// Rows of the same visitor, or visit, have the same one; a row outside has none.
+    fn container(&self, row: &Row) -> Option<(u8, Option<u8>)> {
+        let visit = row.visit.filter(|_| self.visit);
+        row.visitor.filter(|_| visit.is_some() || !self.visit).map(|visitor| (visitor, visit))
+    }
+}
+
+/// Every conversion with its path, by the definition: no index, no order but the places themselves.
+fn paths<'r>(rows: &'r [Row], q: &Question) -> Vec<Path<'r>> {
+    let mut out = vec![];
     for (n, conversion) in rows.iter().enumerate() {
         let in_window = q.window.0 <= conversion.own_time && conversion.own_time < q.window.1;
-        if conversion.orders == 0.0
-            || conversion.visitor.is_none()
-            || !in_window
-            || (q.visit && conversion.visit.is_none())
-        {
+        if q.value(conversion) == 0.0 || q.container(conversion).is_none() || !in_window {
             continue;
         }
-        let (place, own) = match conversion.hit {
-            Some(hit) if q.snapshot_basis => (rows[hit].at, hit),
-            _ => (conversion.at, n),
+        let own = conversion.hit.filter(|_| q.snapshot_basis).unwrap_or(n);
+        let place = if own == n { conversion.at } else { rows[own].at };
+        let touches = |only: Option<&String>| {
+            let reached = |row: &Row| {
+                q.container(row) == q.container(conversion)
+                    && row.at <= place
+                    && q.lookback.is_none_or(|l| q.visit || place.0 - row.at.0 <= l)
+            };
+            let touch = |(t, row): (usize, &'r Row)| {
+                let items =
+                    q.items(row).into_iter().filter(|i| t != own || only.is_none_or(|only| *i == only)).collect();
+                Touch { row: t, at: row.at, items }
+            };
+            let all = rows.iter().enumerate().filter(|(_, row)| q.is_touch(row) && reached(row));
+            let mut touches: Vec<Touch> = all.map(touch).collect();
+            touches.sort_by_key(|touch| touch.at);
+            touches
         };
-        let mut touches: Vec<(&Row, usize, &String)> = vec![];
-        for (t, row) in rows.iter().enumerate() {
-            let reached = q.lookback.is_none_or(|l| q.visit || place.0 - row.at.0 <= l);
-            if in_container(row, conversion) && row.at <= place && reached && !(q.snapshot_basis && row.hit.is_some()) {
-                touches.extend(if q.products { &row.products } else { &row.campaigns }.iter().map(|i| (row, t, i)));
-            }
-        }
-        touches.sort_by_key(|(row, ..)| row.at);
-        for (touch, share) in shares(q.model, &touches, place.0, own) {
-            *out.entry(touch.map(|t: usize| touches[t].2.clone())).or_default() += share * conversion.orders;
+        let mut add = |value: f64, only: Option<&String>| {
+            out.push(Path { value, time: place.0, own, touches: touches(only) });
+        };
+        let total: f64 = rows[own].lines.iter().map(|(_, price)| price).sum();
+        if q.revenue && q.products && q.model != "touches" && total != 0.0 {
+            // each line converts on its own, and its row is a touch of its own product alone
+            rows[own].lines.iter().for_each(|(product, price)| add(q.value(conversion) * price / total, Some(product)));
+        } else {
+            add(q.value(conversion), None);
         }
     }
     out
 }
 
-/// What each touch gets of one conversion at `time` on row `own`.
-fn shares(model: &str, touches: &[(&Row, usize, &String)], time: i64, own: usize) -> Vec<(Option<usize>, f64)> {
-    let last = touches.len().wrapping_sub(1);
+/// The credit of every item.
+fn credit(rows: &[Row], q: &Question) -> Credit {
+    let paths = paths(rows, q);
+    if q.model == "algorithmic" {
+        return shapley(rows, q, &paths);
+    }
+    let mut out = Credit::new();
+    for path in &paths {
+        let mut give = |item: Option<&String>, share: f64| *out.entry(item.cloned()).or_default() += share * path.value;
+        let items = || path.touches.iter().flat_map(|touch| touch.items.iter().copied());
+        match q.model {
+            "touches" => give(Some(&path.touches.len().to_string()), 1.0),
+            _ if path.touches.is_empty() => give(None, 1.0),
+            "participation" => items().collect::<BTreeSet<_>>().into_iter().for_each(|item| give(Some(item), 1.0)),
+            "occurrences" => items().for_each(|item| give(Some(item), 1.0)),
+            model => {
+                for (touch, share) in shares(model, path) {
+                    match touch.map(|t: usize| &path.touches[t]) {
+                        None => give(None, share),
+                        Some(touch) => touch.items.iter().for_each(|item| give(Some(item), share)),
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Shapley values by all orders in which the items of a path can come; the worth of some items is the best rate of
+/// conversion that any part of them was observed to have.
+fn shapley(rows: &[Row], q: &Question, paths: &[Path]) -> Credit {
+    let set = |touches: &[Touch]| touches.iter().flat_map(|t| &t.items).map(|i| i.to_string()).collect::<BTreeSet<_>>();
+    let mut observed: BTreeMap<BTreeSet<String>, (f64, f64)> = BTreeMap::new();
+    let mut observe = |set: BTreeSet<String>, value: f64| {
+        let (values, paths) = observed.entry(set).or_default();
+        (*values, *paths) = (*values + value.abs(), *paths + 1.0);
+    };
+    paths.iter().filter(|path| path.value != 0.0).for_each(|path| observe(set(&path.touches), path.value));
+    let converted: Vec<_> = paths.iter().map(|path| q.container(&rows[path.own])).collect();
+    let containers: BTreeSet<_> =
+        rows.iter().filter(|row| q.is_touch(row)).filter_map(|row| q.container(row)).collect();
+    for container in containers.into_iter().filter(|c| !converted.contains(&Some(*c))) {
+        let own = || rows.iter().filter(|row| q.is_touch(row) && q.container(row) == Some(container));
+        let last = own().map(|row| row.at.0).max().unwrap();
+        let seen = own().filter(|row| q.lookback.is_none_or(|l| q.visit || last - row.at.0 <= l));
+        observe(seen.flat_map(|row| q.items(row)).cloned().collect(), 0.0);
+    }
+    let worth = |items: &[&String]| {
+        let of = |(set, (values, paths)): (&BTreeSet<String>, &(f64, f64))| {
+            let part = !set.is_empty() && set.iter().all(|i| items.contains(&i));
+            if part { values / paths } else { 0.0 }
+        };
+        observed.iter().map(of).fold(0.0, f64::max)
+    };
+    let mut out = Credit::new();
+    for path in paths {
+        let own = set(&path.touches);
+        if own.is_empty() {
+            *out.entry(None).or_default() += path.value;
+        }
+        let orders = orders(&own.iter().collect::<Vec<_>>());
+        for item in &own {
+            let gain = |order: &Vec<&String>| {
+                let before = order.iter().position(|i| *i == item).unwrap();
+                worth(&order[..=before]) - worth(&order[..before])
+            };
+            let mean = orders.iter().map(gain).sum::<f64>() / orders.len() as f64;
+            let share = if path.value == 0.0 { 0.0 } else { mean / worth(&own.iter().collect::<Vec<_>>()) };
+            *out.entry(Some(item.clone())).or_default() += share * path.value;
+        }
+    }
+    out
+}
+
+/// All orders of some items.
+fn orders<'i>(items: &[&'i String]) -> Vec<Vec<&'i String>> {
+    if items.is_empty() {
+        return vec![vec![]];
+    }
+    let without = |n: usize| [&items[..n], &items[n + 1..]].concat();
+    let first = |n: usize| orders(&without(n)).into_iter().map(move |rest| [vec![items[n]], rest].concat());
+    (0..items.len()).flat_map(first).collect()
+}
+
+/// What each touch gets of one conversion.
+fn shares(model: &str, path: &Path) -> Vec<(Option<usize>, f64)> {
+    let last = path.touches.len() - 1;
     let ends = |first: f64, middle: f64, end: f64| {
         let share = |t: usize| match t {
             _ if last == 0 => 1.0,
-            0 => {
-                if last == 1 {
-                    first / (first + end)
-                } else {
-                    first
-                }
-            }
-            t if t == last => {
-                if last == 1 {
-                    end / (first + end)
-                } else {
-                    end
-                }
-            }
+            0 if last == 1 => first / (first + end),
+            0 => first,
+            t if t == last && last == 1 => end / (first + end),
+            t if t == last => end,
             _ => middle / (last - 1) as f64,
         };
         (0..=last).map(|t| (Some(t), share(t))).collect::<Vec<_>>()
     };
     let decay = |days: &dyn Fn(i64) -> f64| {
-        let weights: Vec<f64> = touches.iter().map(|(row, ..)| 0.5f64.powf(days(time - row.at.0) / 7.0)).collect();
-        let total: f64 = weights.iter().sum();
-        weights.iter().enumerate().map(|(t, w)| (Some(t), w / total)).collect::<Vec<_>>()
+        let weight = |touch: &Touch| 0.5f64.powf(days(path.time - touch.at.0) / 7.0);
+        let total: f64 = path.touches.iter().map(weight).sum();
+        path.touches.iter().enumerate().map(|(t, touch)| (Some(t), weight(touch) / total)).collect::<Vec<_>>()
     };
-    let of_own_row = || touches.iter().rposition(|(_, row, _)| *row == own);
-    let first_of_item = |t: &usize| touches[..*t].iter().all(|(.., i)| *i != touches[*t].2);
     match model {
-        _ if touches.is_empty() => vec![(None, 1.0)],
         "first_touch" => vec![(Some(0), 1.0)],
         "last_touch" => vec![(Some(last), 1.0)],
-        "same_touch" => vec![(of_own_row(), 1.0)],
-        "linear" => (0..=last).map(|t| (Some(t), 1.0 / touches.len() as f64)).collect(),
+        "same_touch" => vec![(path.touches.iter().rposition(|touch| touch.row == path.own), 1.0)],
+        "linear" => (0..=last).map(|t| (Some(t), 1.0 / path.touches.len() as f64)).collect(),
         "u_shaped" => ends(0.4, 0.2, 0.4),
         "j_shaped" => ends(0.2, 0.2, 0.6),
         "inverse_j" => ends(0.6, 0.2, 0.2),
         "custom(50,20,30)" => ends(0.5, 0.2, 0.3),
         "time_decay" => decay(&|age| age as f64 / DAY as f64),
         "time_decay(7 days, whole)" => decay(&|age| (age / DAY) as f64),
-        "participation" => (0..=last).filter(first_of_item).map(|t| (Some(t), 1.0)).collect(),
-        "occurrences" => (0..=last).map(|t| (Some(t), 1.0)).collect(),
         other => unreachable!("{other}"),
     }
 }
@@ -217,19 +338,27 @@ fn questions() -> Vec<Question> {
     let plain = Question {
         model: "",
         products: false,
+        revenue: false,
         visit: false,
         lookback: None,
         window: (i64::MIN, i64::MAX),
         snapshot_basis: false,
     };
     let mut out = vec![];
-    for (n, model) in SHARING.into_iter().chain(["participation", "occurrences"]).enumerate() {
-        let several = model == "participation" || model == "occurrences";
+    for (n, model) in SHARING.into_iter().chain(["participation", "occurrences", "algorithmic", "touches"]).enumerate()
+    {
         let lookback = [None, Some(30 * DAY), Some(DAY)][n % 3];
         out.push(Question { model, lookback, ..plain });
         out.push(Question { model, visit: true, lookback: None, ..plain });
         out.push(Question { model, snapshot_basis: true, lookback: [Some(30 * DAY), None][n % 2], ..plain });
-        out.push(Question { model, products: several, window: (2 * DAY, 90 * DAY), lookback: Some(29 * DAY), ..plain });
+        out.push(Question {
+            model,
+            products: n % 2 == 0,
+            window: (2 * DAY, 90 * DAY),
+            lookback: Some(29 * DAY),
+            ..plain
+        });
+        out.push(Question { model, products: true, revenue: true, lookback, snapshot_basis: n % 2 == 1, ..plain });
     }
     out
 }
@@ -237,11 +366,13 @@ fn questions() -> Vec<Question> {
 impl Question {
     /// The same question in SQL, as a table function.
     fn sql(&self) -> String {
-        let (function, model, tail) = match self.model {
-            "participation" => ("participation", String::new(), ""),
-            "occurrences" => ("participation", String::new(), ", deduplicate => false"),
-            model => ("attribution", format!(", model => '{model}'"), ""),
+        let (select, function, model, tail) = match self.model {
+            "participation" => ("item, credit", "participation", String::new(), ""),
+            "occurrences" => ("item, credit", "participation", String::new(), ", deduplicate => false"),
+            "touches" => ("CAST(touches AS VARCHAR), sum(value)", "conversions", String::new(), ""),
+            model => ("item, credit", "attribution", format!(", model => '{model}'"), ""),
         };
+        let metric = if self.revenue { "revenue" } else { "orders" };
         let dimension = if self.products { "product" } else { "tracking_code" };
         let container = if self.visit { "visit" } else { "visitor" };
         let lookback = self.lookback.map_or("all".to_string(), |l| format!("{} days", l / DAY));
@@ -252,22 +383,29 @@ impl Question {
                 format!(", since => '{}', until => '{}'", instant(since).format("%F"), instant(until).format("%F %T"))
             }
         };
+        let group = if self.model == "touches" { " GROUP BY 1" } else { "" };
         format!(
-            "SELECT item, credit FROM {function}('orders', '{dimension}'{model}, container => '{container}', \
-             lookback => '{lookback}', basis => '{basis}'{window}{tail})"
+            "SELECT {select} FROM {function}('{metric}', '{dimension}'{model}, container => '{container}', \
+             lookback => '{lookback}', basis => '{basis}'{window}{tail}){group}"
         )
     }
 
     /// The same question to the window functions, where they can answer it.
     fn window_sql(&self) -> Option<String> {
-        let whole =
-            self.model == "participation" && !self.products && !self.snapshot_basis && self.window.0 == i64::MIN;
-        let lookback = self.lookback.map_or(String::new(), |l| format!(", '{} days'", l / DAY));
+        let whole = !self.products && !self.snapshot_basis && self.window.0 == i64::MIN;
+        let (function, model) = match self.model {
+            "participation" => ("participation", String::new()),
+            "occurrences" | "algorithmic" | "touches" => return None,
+            model => ("attribution", format!(", '{model}'")),
+        };
+        let lookback = self.lookback.map_or("all".to_string(), |l| format!("{} days", l / DAY));
         let call = if self.visit {
-            "visit_participation(tracking_code, orders, hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)".to_string()
+            format!(
+                "visit_{function}(tracking_code, orders{model}, hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)"
+            )
         } else {
             format!(
-                "visitor_participation(tracking_code, orders{lookback}) OVER (PARTITION BY visitor_id ORDER BY hit_time)"
+                "visitor_{function}(tracking_code, orders{model}, '{lookback}') OVER (PARTITION BY visitor_id ORDER BY hit_time)"
             )
         };
         whole.then(|| format!("SELECT tracking_code, sum(c) FROM (SELECT tracking_code, {call} AS c FROM events WHERE visitor_id IS NOT NULL) GROUP BY 1"))
