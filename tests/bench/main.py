@@ -1,0 +1,203 @@
+"""Measures Rejoin against DuckDB and Polars, on one machine in one run.
+
+Answers are compared before anything is reported: the same number of items, the same sum of credit (to 1e-6), the same top
+item. Times are the best of several runs after one that warms up; each engine times its own queries in a process of its
+own, so that nobody's start-up counts. Every engine gets the same number of threads.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import pathlib
+import sys
+from dataclasses import dataclass, field
+
+import child
+import report
+from rejoin import Rejoin, sql
+from steps import PARTICIPATION, STEPS
+from workloads import BY_NAME, WORKLOADS
+
+HERE = pathlib.Path(__file__).parent
+PEERS = [("duckdb", "arrived"), ("polars", "arrived"), ("duckdb", "sorted"), ("polars", "sorted")]
+THREADS = 2
+
+
+@dataclass
+class Bench:
+    """A lake with the rows of one size, and how it is measured."""
+
+    folder: pathlib.Path
+    visitors: int
+    runs: int
+    skip_peers: bool
+    data: pathlib.Path
+    rejoin: Rejoin
+    threads: int = THREADS
+    # seconds of the steps that made the lake
+    taken: dict[str, float] = field(default_factory=dict)
+
+
+def main():
+    given = options()
+    if given.agree:
+        check_agreement(given)
+        return
+    figures = {"machine": machine(), "date": str(datetime.date.today()), "threads": THREADS, "runs": given.runs}
+    if given.sizes:
+        figures["growth"] = [measure_size(given, visitors) for visitors in given.sizes]
+    else:
+        figures |= measure(given)
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    report.show(figures, given.markdown)
+
+
+def options():
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "rejoin-bench"
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--rejoin", metavar="PATH", type=pathlib.Path, required=True, help="binary to measure [default: a release build]")
+    add("--visitors", type=int, help="about 12 hits each [default: 1000000, with --agree 2000]")
+    add("--dir", type=pathlib.Path, default=cache, help="data, kept for the next run, and lakes [default: %(default)s]")
+    add("--runs", type=int, default=3, help="timed runs, of which the best counts [default: 3]")
+    add("--only", nargs="+", metavar="NAME", choices=[*BY_NAME, *STEPS], help="measure only: %(choices)s")
+    add("--skip-peers", action="store_true", help="measure only Rejoin, compare nothing")
+    add("--agree", action="store_true", help="check only that all engines give the same answers; no times")
+    add("--sizes", type=int, nargs=2, metavar="VISITORS", help="measure only how Rejoin grows from one size to another")
+    add("--json", type=pathlib.Path, metavar="FILE", help="write all figures to a file")
+    add("--markdown", action="store_true", help="print Markdown")
+    given = parser.parse_args()
+    given.visitors = given.visitors or (2_000 if given.agree else 1_000_000)
+    given.rejoin = given.rejoin.resolve()
+    given.workloads = [w for w in WORKLOADS if given.only is None or w.name in given.only]
+    return given
+
+
+def check_agreement(given):
+    """Every engine answers all questions once, in one process each."""
+    bench = open_bench(given, given.visitors, given.skip_peers)
+    answers = [] if given.skip_peers else ask_peers(bench, given.workloads, 0)
+    answers += ask_rejoin(bench, "loaded", given.workloads, 0)
+    agree(answers)
+    engines = dict.fromkeys(f"{answer['engine']} ({answer['layout']})" for answer in answers)
+    print(f"{len(given.workloads)} questions answered alike by {', '.join(engines)}")
+
+
+def measure(given):
+    """The questions, on the lake as it was loaded and compacted, then everything else."""
+    bench = open_bench(given, given.visitors, given.skip_peers)
+    states = ["loaded", "compacted"] if bench.rejoin.can("compact") else ["loaded"]
+    answers = []
+    for state in states:
+        if state == "compacted":
+            bench.taken["compact"] = bench.rejoin.run("compact").seconds
+        for workload in given.workloads:
+            note(f"{workload.name}, {state}")
+            # peers and Rejoin take turns, so that other work on the machine meets both
+            if state == states[-1] and not given.skip_peers:
+                answers += ask_peers(bench, [workload], given.runs)
+            answers += ask_rejoin(bench, state, [workload], given.runs)
+    agree(answers)
+    steps = []
+    for name, take in STEPS.items():
+        if given.only is None or name in given.only:
+            note(name)
+            steps += take(bench)
+    return {"visitors": given.visitors, "hits": count_hits(bench), "states": states, "queries": answers, "steps": steps}
+
+
+def measure_size(given, visitors):
+    """Seconds of every step and question, and memory, of Rejoin at one size."""
+    bench = open_bench(given, visitors, skip_peers=True)
+    taken = bench.taken
+    if bench.rejoin.can("compact"):
+        taken["compact"] = bench.rejoin.run("compact").seconds
+    for workload in given.workloads:
+        note(f"{workload.name}, {visitors} visitors")
+        [(seconds, _)] = bench.rejoin.time([sql(workload)], given.runs)
+        taken[workload.name] = min(seconds)
+    peak_bytes = bench.rejoin.query(PARTICIPATION).peak_bytes
+    return {"visitors": visitors, "hits": count_hits(bench), "seconds": taken, "peak_bytes": peak_bytes}
+
+
+def open_bench(given, visitors, skip_peers):
+    """Data, made anew when there are none or their recipe has changed, and a new lake with them."""
+    data = given.dir / f"visitors-{visitors}"
+    make(data, "generate.py", visitors, data)
+    if not skip_peers:
+        make(data, "peers.py", "sort", data, THREADS)
+    rejoin = Rejoin(given.rejoin, data, THREADS)
+    bench = Bench(given.dir, visitors, given.runs, skip_peers, data, rejoin)
+    note(f"loading {visitors} visitors")
+    rejoin.create()
+    bench.taken["ingest"] = rejoin.ingest_hits(data / "hits").seconds
+    rejoin.ingest_offline(data / "offline/offline.parquet")
+    bench.taken["rebuild"] = rejoin.run("rebuild").seconds
+    return bench
+
+
+def make(data, script, *arguments):
+    made, recipe = data / f"{script}.made", (HERE / script).read_text()
+    if not made.exists() or made.read_text() != recipe:
+        note(f"{script} {' '.join(map(str, arguments))}")
+        child.python(script, *arguments)
+        made.write_text(recipe)
+
+
+def ask_peers(bench, workloads, runs):
+    answers, names = [], [workload.name for workload in workloads]
+    for engine, layout in PEERS:
+        done = child.python("peers.py", "ask", engine, bench.data, layout, THREADS, runs, *names)
+        answers += [json.loads(line) | {"layout": layout} for line in done.output.splitlines()]
+    return answers
+
+
+def ask_rejoin(bench, state, workloads, runs):
+    results = bench.rejoin.time([sql(workload) for workload in workloads], runs)
+    return [
+        {"workload": workload.name, "engine": "Rejoin", "seconds": seconds, "rows": rows, "layout": state}
+        for workload, (seconds, rows) in zip(workloads, results)
+    ]
+
+
+def agree(answers):
+    """Reduces each answer to what is compared; one that differs from the first engine's ends the run with exit code 1."""
+    first, differences = {}, []
+    for answer in answers:
+        rows = answer.pop("rows")
+        total = float(sum(row[1] for row in rows))
+        answer |= {"items": len(rows), "sum": total, "top": rows[0][0] if rows else None}
+        expected = first.setdefault(answer["workload"], answer)
+        same = all(answer[key] == expected[key] for key in ("items", "top"))
+        if not rows or not same or not math.isclose(total, expected["sum"], rel_tol=1e-6):
+            told = [f"{a['engine']} ({a['layout']}) {a['items']} items, sum {a['sum']}, top {a['top']}" for a in (answer, expected)]
+            differences.append(f"{answer['workload']}: {'; '.join(told)}")
+    if differences:
+        sys.exit("answers differ\n" + "\n".join(differences))
+
+
+def count_hits(bench):
+    return json.loads(bench.rejoin.query("SELECT count(*) AS n FROM hits").output)["n"]
+
+
+def machine():
+    lines = (line.partition(":") for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines())
+    processors = [value.strip() for key, _, value in lines if key.strip() == "model name"]
+    return {
+        "processor": processors[0] if processors else "unknown processor",
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load": os.getloadavg()[0],
+    }
+
+
+def note(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
