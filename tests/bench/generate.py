@@ -5,7 +5,7 @@ In: a number of visitors and a folder. Out, the same rows for the same number (a
 
 hits/day=NNN.parquet      visitor_id, hit_time (UTC), visit_num, visit_page_num, hit_source, page_name (dense, 2,000 items),
                           tracking_code (on every tenth or so, 500 items), orders, revenue, transaction_id (about 3 %).
-                          In order of time within a day, as a collector would write them.
+                          In order of time, as a collector would write them; below 100,000 visitors 30 days a file.
 offline/offline.parquet   event_time, transaction_id, returns, calls, refund: for 35 % of the transaction IDs one record,
                           1 hour to 40 days after the online hit.
 offline/more.parquet      1 % more of them, of other transactions.
@@ -32,7 +32,7 @@ def generate(visitors, folder):
     hits = make_hits(random, visitors)
     for name in ("hits", "offline"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    write_hits(hits, folder / "hits")
+    write_hits(hits, folder / "hits", 1 if visitors >= 100_000 else 30)
     has_id = np.flatnonzero(hits["transaction"] >= 0)
     chosen = random.random(len(has_id)) < 0.35
     offline, others = has_id[chosen], has_id[~chosen]
@@ -84,15 +84,13 @@ def make_hits(random, visitors):
     }
 
 
-def write_hits(hits, folder):
-    day = (hits["second"] - FIRST_SECOND) // DAY_SECONDS
-    by_time = np.lexsort((hits["second"], day))
-    ends = np.searchsorted(day[by_time], np.arange(day.max() + 2))
+def write_hits(hits, folder, days_a_file):
+    file = (hits["second"] - FIRST_SECOND) // (days_a_file * DAY_SECONDS)
+    by_time = np.lexsort((hits["second"], file))
+    ends = np.searchsorted(file[by_time], np.arange(file.max() + 2))
     campaigns = np.array(CAMPAIGNS)
-    for number in range(day.max() + 1):
+    for number in range(file.max() + 1):
         rows = by_time[ends[number] : ends[number + 1]]
-        if not len(rows):
-            continue
         campaign, transaction = hits["campaign"][rows], hits["transaction"][rows]
         table = pa.table({
             "visitor_id": pa.array(hits["visitor_ids"][hits["visitor"][rows]]),
@@ -106,7 +104,7 @@ def write_hits(hits, folder):
             "revenue": pa.array(hits["revenue"][rows]),
             "transaction_id": pa.array(transaction_ids(transaction), mask=transaction < 0),
         })
-        parquet.write_table(table, folder / f"day={number:03d}.parquet", compression="zstd", row_group_size=1 << 20)
+        parquet.write_table(table, folder / f"day={number * days_a_file:03d}.parquet", compression="zstd", row_group_size=1 << 20)
 
 
 def write_offline(random, hits, rows, path):

@@ -141,7 +141,7 @@ def open_bench(given, visitors, skip_peers):
 
 
 def make(data, script, *arguments):
-    made, recipe = data / f"{script}.made", (HERE / script).read_text()
+    made, recipe = data / f"{script}.made", "".join((HERE / name).read_text() for name in ("generate.py", script))
     if not made.exists() or made.read_text() != recipe:
         note(f"{script} {' '.join(map(str, arguments))}")
         child.python(script, *arguments)
