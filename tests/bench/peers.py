@@ -2,8 +2,8 @@
 
     peers.py ask ENGINE DATA LAYOUT THREADS RUNS WORKLOAD...   a JSON line per workload: seconds of each run, and the answer
     peers.py sort DATA THREADS                                 makes the layout `sorted`
-    peers.py copy DATA THREADS                                 the columns that Rejoin is given, unsorted, as one Parquet file
-    peers.py copy-feed FEED OUT THREADS                        a data feed as one Parquet file
+    peers.py copy DATA FILE THREADS                            the columns that Rejoin is given as zstd Parquet, unsorted
+    peers.py copy-feed FEED FILE THREADS                       a data feed as Parquet, with the default compression
 
 Layouts: `arrived` are daily files in order of time, and offline records that must find their visitor by transaction ID;
 `sorted` is what a careful user prepares: the rows of a visitor together in order of time, offline records already tied.
@@ -173,13 +173,11 @@ def sort(data, threads):
         database.execute(f"COPY ({rows}) TO '{data}/sorted/{name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
 
 
-def copy(data, threads):
-    database = connect(threads)
-    rows = f"SELECT {MAPPED} FROM '{data}/hits/*.parquet'"
-    timed_copy(database, rows, f"{data}/copy.parquet", "COMPRESSION zstd")
+def copy(data, file, threads):
+    timed_copy(connect(threads), f"SELECT {MAPPED} FROM '{data}/hits/*.parquet'", file, "zstd")
 
 
-def copy_feed(feed, out, threads):
+def copy_feed(feed, file, threads):
     """All columns as the text that they are, which is the fastest: no type is looked for.
 
     DuckDB knows no escaped newline outside quotes, so it skips the few records that have one.
@@ -190,15 +188,15 @@ def copy_feed(feed, out, threads):
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     rows = f"""FROM read_csv('{feed}/*.tsv.gz', columns = {{{columns}}}, auto_detect = false, header = false,
         delim = '\t', quote = '', escape = '', ignore_errors = true)"""
-    timed_copy(connect(threads), rows, out, "COMPRESSION zstd")
+    timed_copy(connect(threads), rows, file, "snappy")
 
 
-def timed_copy(database, rows, path, options):
+def timed_copy(database, rows, file, compression):
     begun = time.perf_counter()
-    database.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet, {options})")
+    database.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet, COMPRESSION {compression})")
     seconds = time.perf_counter() - begun
-    [(count,)] = database.execute(f"SELECT count(*) FROM '{path}'").fetchall()
-    print(json.dumps({"seconds": seconds, "rows": count, "bytes": os.path.getsize(path)}))
+    [(count,)] = database.execute(f"SELECT count(*) FROM '{file}'").fetchall()
+    print(json.dumps({"seconds": seconds, "rows": count, "bytes": os.path.getsize(file)}))
 
 
 if __name__ == "__main__":
