@@ -19,7 +19,8 @@ class Done:
 
 def run(command, text=""):
     """The program's stdout; a failure ends the benchmark with what the program said."""
-    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+    scratch = tempfile.TemporaryFile
+    with scratch("w+") as given, scratch("w+") as out, scratch("w+") as err:
         given.write(text)
         given.seek(0)
         begun = time.perf_counter()

@@ -1,13 +1,13 @@
-"""Made-up clickstream: daily Parquet files of online hits, and Parquet files of offline records that belong to some of them.
+"""Made-up clickstream: daily Parquet files of online hits, and files of offline records that belong to some of them.
 
 In: a number of visitors and a folder. Out, the same rows for the same number (about 12 hits a visitor, 90 days from
 2025-09-01):
 
-hits/day=NNN.parquet      visitor_id, hit_time (UTC), visit_num, visit_page_num, hit_source, page_name (dense, 2,000 items),
-                          tracking_code (on every tenth or so, 500 items), orders, revenue, transaction_id (about 3 %).
-                          In order of time, as a collector would write them; below 100,000 visitors 30 days a file.
-offline/offline.parquet   event_time, transaction_id, returns, calls, refund: for 35 % of the transaction IDs one record,
-                          1 hour to 40 days after the online hit.
+hits/day=NNN.parquet      visitor_id, hit_time (UTC), visit_num, visit_page_num, hit_source, page_name (dense, 2,000
+                          items), tracking_code (on every sixth hit, 500 items), orders, revenue, transaction_id (on
+                          3 %). In order of time, as a collector writes; below 100,000 visitors 30 days a file.
+offline/offline.parquet   event_time, transaction_id, returns, calls, refund: for 35 % of the transaction IDs one
+                          record, 1 hour to 40 days after the online hit.
 offline/more.parquet      1 % more of them, of other transactions.
 """
 
@@ -104,7 +104,8 @@ def write_hits(hits, folder, days_a_file):
             "revenue": pa.array(hits["revenue"][rows]),
             "transaction_id": pa.array(transaction_ids(transaction), mask=transaction < 0),
         })
-        parquet.write_table(table, folder / f"day={number * days_a_file:03d}.parquet", compression="zstd", row_group_size=1 << 20)
+        path = folder / f"day={number * days_a_file:03d}.parquet"
+        parquet.write_table(table, path, compression="zstd", row_group_size=1 << 20)
 
 
 def write_offline(random, hits, rows, path):

@@ -1,8 +1,8 @@
 """Measures Rejoin against DuckDB and Polars, on one machine in one run.
 
 Answers are compared before anything is reported: the same items with the same credit (to 1e-6). Times are the best of
-several runs after one that warms up; each engine times its own queries in a process of its own, so that nobody's start-up
-counts. Every engine gets the same number of threads.
+several runs after one that warms up; each engine times its own queries in a process of its own, so that nobody's
+start-up counts. Every engine gets the same number of threads.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def options():
     parser = argparse.ArgumentParser(
         prog="tests/bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--rejoin", metavar="PATH", type=pathlib.Path, required=True, help="binary to measure [default: a release build]")
+    add("--rejoin", metavar="PATH", type=pathlib.Path, required=True, help="binary [default: a release build]")
     add("--visitors", type=int, help="about 12 hits each [default: 1000000, with --agree 2000]")
     add("--dir", type=pathlib.Path, default=cache, help="keeps the data for the next run [default: %(default)s]")
     add("--runs", type=int, default=3, help="timed runs, of which the best counts [default: 3]")
@@ -144,7 +144,9 @@ def open_bench(given, visitors, skip_peers):
     rejoin.create()
     bench.taken["ingest"] = rejoin.ingest_hits(data / "hits").seconds
     rejoin.ingest_offline(data / "offline/offline.parquet")
-    bench.taken["rebuild"] = rejoin.run("rebuild").seconds
+    # compaction is measured on its own
+    options = ["--no-compact"] if rejoin.can("compact") else []
+    bench.taken["rebuild"] = rejoin.run("rebuild", *options).seconds
     return bench
 
 
@@ -179,14 +181,17 @@ def agree(answers):
         credits = {row[0]: row[1] for row in answer.pop("rows")}
         expected, engine = first.setdefault(answer["workload"], (credits, answer["engine"]))
         items = sorted(credits.keys() | expected.keys())
-        wrong = [i for i in items if not math.isclose(credits.get(i, math.nan), expected.get(i, math.nan), rel_tol=1e-6)]
+        wrong = [item for item in items if not alike(credits.get(item), expected.get(item))]
         if wrong or not items:
             what = f"; {wrong[0]} has {credits.get(wrong[0])}, not {expected.get(wrong[0])}" if wrong else ""
-            differences.append(
-                f"{answer['workload']}: {answer['engine']} ({answer['layout']}) differs from {engine} in {len(wrong)} of "
-                f"{len(items)} items{what}")
+            who = f"{answer['workload']}: {answer['engine']} ({answer['layout']})"
+            differences.append(f"{who} differs from {engine} in {len(wrong)} of {len(items)} items{what}")
     if differences:
         sys.exit("answers differ\n" + "\n".join(differences))
+
+
+def alike(credit, expected):
+    return None not in (credit, expected) and math.isclose(credit, expected, rel_tol=1e-6)
 
 
 def count_hits(bench):

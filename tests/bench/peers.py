@@ -1,8 +1,8 @@
 """The peers' side: the same questions in each peer's best form that we know, over the same rows.
 
-    peers.py ask ENGINE DATA LAYOUT THREADS RUNS WORKLOAD...   a JSON line per workload: seconds of each run, and the answer
+    peers.py ask ENGINE DATA LAYOUT THREADS RUNS WORKLOAD...   a JSON line per workload: seconds of each run, the answer
     peers.py sort DATA THREADS                                 makes the layout `sorted`
-    peers.py copy DATA FILE THREADS                            the columns that Rejoin is given as zstd Parquet, unsorted
+    peers.py copy DATA FILE THREADS                            the columns that Rejoin gets, unsorted, as zstd Parquet
     peers.py copy-feed FEED FILE THREADS                       a data feed as Parquet, with the default compression
 
 Layouts: `arrived` are daily files in order of time, and offline records that must find their visitor by transaction ID;
@@ -92,7 +92,8 @@ def duckdb_sql(workload):
     weight = "pow(2, (epoch(hit_time) - epoch(converted)) / 604800.0)" if workload.model == "time_decay" else "1"
     if workload.model == "participation":
         credit = """SELECT item, sum(value) AS credit
-            FROM (SELECT item, conversion, any_value(value) AS value FROM pairs GROUP BY item, conversion) GROUP BY item"""
+            FROM (SELECT item, conversion, any_value(value) AS value FROM pairs GROUP BY item, conversion)
+            GROUP BY item"""
     else:
         credit = """SELECT item, sum(value * weight / whole) AS credit
             FROM pairs JOIN (SELECT conversion, sum(weight) AS whole FROM pairs GROUP BY conversion) USING (conversion)

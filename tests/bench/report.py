@@ -7,8 +7,8 @@ def show(figures, markdown):
     table = as_markdown if markdown else aligned
     machine = figures["machine"]
     print(
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, {figures['date']}; "
-        f"{figures['threads']} threads, best of {figures['runs']} runs after a warm-up")
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
+        f"{figures['date']}; {figures['threads']} threads, best of {figures['runs']} runs after a warm-up")
     if "growth" in figures:
         print("\n" + table(*growth_table(*figures["growth"])))
     else:

@@ -26,7 +26,8 @@ def loading(bench):
     ingest, hits = in_seconds(taken), in_megabytes(size)
     peer = None
     if not bench.skip_peers:
-        peer = json.loads(child.python("peers.py", "copy", bench.data, bench.work / "copy.parquet", bench.threads).output)
+        file = bench.work / "copy.parquet"
+        peer = json.loads(child.python("peers.py", "copy", bench.data, file, bench.threads).output)
         ingest += f"; DuckDB, unsorted: {in_seconds(peer['seconds'])}"
         hits += f"; {size / peer['bytes']:.2f}x of DuckDB's"
     rows = [
@@ -75,7 +76,7 @@ def start(bench):
 
 
 def feed(bench):
-    """A data feed to a sorted, committed lake; DuckDB only copies its fields to Parquet. One hit per visitor of --visitors."""
+    """A data feed, a hit for each of --visitors, to a sorted, committed lake; DuckDB copies its fields to Parquet."""
     shop = Rejoin(bench.rejoin.binary, bench.work / "shop", bench.threads)
     shop.create()
     shop.run("suite", "create", "shop")
