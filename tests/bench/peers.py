@@ -65,7 +65,7 @@ def connect(threads):
     import duckdb
 
     database = duckdb.connect()
-    database.execute(f"SET threads = {threads}; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+    database.execute(f"SET threads = {threads}; SET preserve_insertion_order = false; SET enable_progress_bar = false")
     return database
 
 
