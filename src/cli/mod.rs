@@ -2,7 +2,7 @@
 //!
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
 //! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `status` (and `log`),
-//!   `query` (and `shell`), `functions`, `doctor`.
+//!   `query` (and `shell`), `report`, `explain_credit`, `lookup`, `functions`, `doctor`.
 //! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
@@ -12,14 +12,17 @@ pub mod args;
 mod command;
 mod demo;
 mod doctor;
+mod explain_credit;
 mod format;
 mod functions;
 mod ingest;
 mod listing;
+mod lookup;
 mod output;
 mod progress;
 mod query;
 mod rebuild;
+mod report;
 mod sample;
 pub mod settings;
 mod source;

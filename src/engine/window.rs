@@ -17,11 +17,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunc
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
 use super::report::touch_of;
-use crate::attribution::{Container, parse_lookback};
+use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, HIT_SEQ, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID};
-use crate::functions::windows::{JourneyCredit, Participation};
+use crate::functions::windows::{JourneyCredit, JourneyFunction};
 
-/// Replaces the participation functions by their working form.
+/// Replaces the journey functions by their working form.
 #[derive(Debug, Default)]
 pub struct GiveWindows;
 
@@ -67,8 +67,8 @@ impl AnalyzerRule for GiveWindows {
     }
 }
 
-/// The participation function that an expression calls.
-fn call(expr: &Expr) -> Option<(&WindowFunction, Container)> {
+/// The journey function that an expression calls.
+fn call(expr: &Expr) -> Option<(&WindowFunction, &JourneyFunction)> {
     let function = match expr {
         Expr::WindowFunction(function) => function,
         Expr::Alias(alias) => return call(&alias.expr),
@@ -76,20 +76,33 @@ fn call(expr: &Expr) -> Option<(&WindowFunction, Container)> {
     };
     match &function.fun {
         WindowFunctionDefinition::WindowUDF(udf) => {
-            udf.inner().downcast_ref::<Participation>().map(|p| (function.as_ref(), p.container))
+            udf.inner().downcast_ref::<JourneyFunction>().map(|called| (function.as_ref(), called))
         }
         _ => None,
     }
 }
 
 fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
-    let Some((function, container)) = call(expr) else { return Ok(expr.clone()) };
+    let Some((function, called)) = call(expr) else { return Ok(expr.clone()) };
+    let container = called.container;
     let params = &function.params;
     let name = function.fun.name().to_string();
-    let error = |message: String| Err(DataFusionError::Plan(format!("{name}: {message}")));
+    let wrong = |message: String| DataFusionError::Plan(format!("{name}: {message}"));
+    let error = |message: String| Err(wrong(message));
     let [item, metric, rest @ ..] = params.args.as_slice() else {
         return error("it takes an item and a metric".into());
     };
+    let (model, rest) = match (called.takes_model, rest) {
+        (false, rest) => (Model::Participation { deduplicate: true }, rest),
+        (true, [model, rest @ ..]) => {
+            let text = constant_text(model).ok_or_else(|| wrong("the model is a text such as 'linear'".into()))?;
+            (text.parse().map_err(wrong)?, rest)
+        }
+        (true, []) => return error("it takes an item, a metric and a model such as 'linear'".into()),
+    };
+    if model == Model::Algorithmic {
+        return error("algorithmic shares hang on all journeys; use the table function attribution(...)".into());
+    }
     let (Some(order), false) = (params.order_by.first(), params.partition_by.is_empty()) else {
         let partition = if container == Container::Visit { "visitor_id, visit_num" } else { "visitor_id" };
         return error(format!("write OVER (PARTITION BY {partition} ORDER BY hit_time)"));
@@ -111,23 +124,22 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     // a row without visitor or visit neither gives nor takes; nor does an offline row in a visit
     let keyed = params.partition_by.iter().cloned().map(Expr::is_not_null);
     let mut takes_part = keyed.reduce(Expr::and).unwrap_or_else(|| lit(true));
-    let mut lookback_us = None;
+    // as in the table functions: participation looks back at all history, attribution at 30 days
+    let mut lookback =
+        if container == Container::Visitor && called.takes_model { "30 days" } else { "all" }.to_string();
     match (container, rest) {
         (Container::Visit, [source]) => {
             let offline = [5, 7, 8, 9].map(|n: i64| lit(n)).to_vec();
             let online = cast(source.clone(), DataType::Int64).in_list(offline, true);
             takes_part = takes_part.and(source.clone().is_null().or(online));
         }
-        (Container::Visitor, [Expr::Literal(value, _)]) => {
-            let text = match value.cast_to(&DataType::Utf8) {
-                Ok(ScalarValue::Utf8(Some(text))) => text,
-                _ => return error("the lookback is a text such as '30 days' or 'all'".into()),
-            };
-            lookback_us = parse_lookback(&text).map_err(|e| DataFusionError::Plan(format!("{name}: {e}")))?;
+        (Container::Visitor, [text]) => {
+            lookback =
+                constant_text(text).ok_or_else(|| wrong("the lookback is a text such as '30 days' or 'all'".into()))?;
         }
-        (Container::Visitor, [_]) => return error("the lookback must be a constant such as '30 days'".into()),
         _ => {}
     }
+    let lookback_us = parse_lookback(&lookback).map_err(wrong)?;
     // a touch is where the dimension was set, not where its value persists
     let item = match item {
         Expr::Column(column) if exists(columns::PERSISTED) && exists(&format!("{}_set", column.name)) => {
@@ -161,7 +173,16 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {
         order_by.push(by(HIT_SEQ).sort(true, false));
     }
-    let udf = Arc::new(WindowUDF::new_from_impl(JourneyCredit::new(lookback_us)));
+    let udf = Arc::new(WindowUDF::new_from_impl(JourneyCredit::new(model, lookback_us)));
     let params = WindowFunctionParams { args, partition_by, order_by, ..params.clone() };
     Ok(Expr::WindowFunction(Box::new(WindowFunction { fun: WindowFunctionDefinition::WindowUDF(udf), params })))
+}
+
+/// The text of an argument that is the same for all rows.
+fn constant_text(expr: &Expr) -> Option<String> {
+    let Expr::Literal(value, _) = expr else { return None };
+    match value.cast_to(&DataType::Utf8) {
+        Ok(ScalarValue::Utf8(text)) => text,
+        _ => None,
+    }
 }

@@ -1,8 +1,8 @@
-//! `visitor_participation(item, metric [, lookback])` and `visit_participation(item, metric [, hit_source])` as window
-//! functions: a row gets the credit that its touch earns.
+//! Participation and attribution as window functions: a row gets the credit that its touch earns.
 //!
-//! Planning replaces a call by [`JourneyCredit`], which also receives the time by which the window is ordered; so the
-//! functions themselves never run.
+//! `visitor_participation(item, metric [, lookback])`, `visit_participation(item, metric [, hit_source])`, and with a
+//! model as third argument `visitor_attribution` and `visit_attribution`. Planning replaces a call by [`JourneyCredit`],
+//! which also receives the time by which the window is ordered; so the functions themselves never run.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -16,27 +16,32 @@ use datafusion::logical_expr::{PartitionEvaluator, Signature, TypeSignature, Vol
 
 use crate::attribution::{Attributor, Container, Conversion, Journey, Model, NONE, Reach, RowCredits};
 
-/// A participation function as written in SQL.
+/// A journey function as written in SQL.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Participation {
+pub struct JourneyFunction {
     /// `visit` or `visitor`.
     pub container: Container,
+    /// Attribution: its third argument is the model. Else participation.
+    pub takes_model: bool,
     signature: Signature,
 }
 
-impl Participation {
-    /// The function of a container.
-    pub fn new(container: Container) -> Self {
-        let two_or_three = vec![TypeSignature::Any(2), TypeSignature::Any(3)];
-        Self { container, signature: Signature::one_of(two_or_three, Volatility::Immutable) }
+impl JourneyFunction {
+    /// Participation, or attribution by a model, in a container.
+    pub fn new(container: Container, takes_model: bool) -> Self {
+        let least = if takes_model { 3 } else { 2 };
+        let counts = vec![TypeSignature::Any(least), TypeSignature::Any(least + 1)];
+        Self { container, takes_model, signature: Signature::one_of(counts, Volatility::Immutable) }
     }
 }
 
-impl WindowUDFImpl for Participation {
+impl WindowUDFImpl for JourneyFunction {
     fn name(&self) -> &str {
-        match self.container {
-            Container::Visit => "visit_participation",
-            Container::Visitor => "visitor_participation",
+        match (self.container, self.takes_model) {
+            (Container::Visit, false) => "visit_participation",
+            (Container::Visitor, false) => "visitor_participation",
+            (Container::Visit, true) => "visit_attribution",
+            (Container::Visitor, true) => "visitor_attribution",
         }
     }
 
@@ -56,20 +61,27 @@ impl WindowUDFImpl for Participation {
 /// The working form: `(item text, value double, time in microseconds)`, one journey a partition.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct JourneyCredit {
-    lookback_us: Option<i64>,
+    /// How a conversion is shared; not algorithmic, whose shares hang on all journeys.
+    pub model: Model,
+    /// How long before a conversion a touch still counts, microseconds; None for all history.
+    pub lookback_us: Option<i64>,
+    /// Tells calls of other models or lookbacks apart in a plan, where a name stands for its expression.
+    name: String,
     signature: Signature,
 }
 
 impl JourneyCredit {
-    /// With a lookback in microseconds; None for all history.
-    pub fn new(lookback_us: Option<i64>) -> Self {
-        Self { lookback_us, signature: Signature::any(3, Volatility::Immutable) }
+    /// By a model, with a lookback in microseconds; None for all history.
+    pub fn new(model: Model, lookback_us: Option<i64>) -> Self {
+        let lookback = lookback_us.map_or("all".into(), |us| format!("{us} us"));
+        let name = format!("journey_credit[{model}, {lookback}]");
+        Self { model, lookback_us, name, signature: Signature::any(3, Volatility::Immutable) }
     }
 }
 
 impl WindowUDFImpl for JourneyCredit {
     fn name(&self) -> &str {
-        "journey_credit"
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -77,8 +89,8 @@ impl WindowUDFImpl for JourneyCredit {
     }
 
     fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
-        let attributor = Attributor::new(Model::Participation { deduplicate: true })
-            .ok_or_else(|| DataFusionError::Internal("participation works on one journey".into()))?;
+        let attributor = Attributor::new(self.model)
+            .ok_or_else(|| DataFusionError::Internal(format!("{} does not work on one journey", self.name)))?;
         Ok(Box::new(Evaluator {
             attributor,
             reach: Reach::new(Container::Visitor, self.lookback_us),

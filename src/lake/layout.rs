@@ -45,6 +45,12 @@ pub fn ordering(schema: &Schema) -> Option<LexOrdering> {
     LexOrdering::new(exprs.collect::<Option<Vec<_>>>()?)
 }
 
+/// What is left of the order of a scan that reads the visitor's key, but not all columns of the order.
+pub fn visitor_ordering(schema: &Schema) -> Option<LexOrdering> {
+    let options = SortOptions { descending: false, nulls_first: false };
+    LexOrdering::new([PhysicalSortExpr::new(col(VISITOR_KEY, schema).ok()?, options)])
+}
+
 /// The declared partitioning: one partition a bucket. `Range`, never `Hash`, which DataFusion takes for its own hash.
 pub fn partitioning(schema: &Schema) -> Result<Partitioning> {
     let options = SortOptions { descending: false, nulls_first: false };

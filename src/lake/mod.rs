@@ -2,6 +2,7 @@
 //!
 //! * `store`: a URL becomes an object store and a root; all object paths are made there.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
+//! * `stats`: what a file says of its rows in the log, so that readers can skip it.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
@@ -18,6 +19,7 @@ pub mod records;
 pub mod registry;
 pub mod scan;
 pub mod sources;
+pub mod stats;
 pub mod store;
 pub mod suites;
 pub mod table;

@@ -15,6 +15,7 @@ use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::path::Path;
 
 use super::Lake;
+use super::stats::{self, TimeSpan};
 use crate::{Error, Result};
 
 /// A live Parquet file of a table.
@@ -28,8 +29,17 @@ pub struct DataFile {
     pub size: u64,
     /// Rows, when the log says.
     pub rows: Option<u64>,
+    /// The first and the last `hit_time`, inclusive, microseconds; None when the log does not say.
+    pub hit_time: Option<TimeSpan>,
     /// Our tags; empty for files of foreign writers.
     pub tags: HashMap<String, String>,
+}
+
+impl DataFile {
+    /// False when the log says that all rows lie outside these times (inclusive).
+    pub fn may_lie_in(&self, (from, to): TimeSpan) -> bool {
+        self.hit_time.is_none_or(|(first, last)| first <= to && last >= from)
+    }
 }
 
 /// A file that was written and waits for its commit.
@@ -43,6 +53,8 @@ pub struct NewFile {
     pub size: u64,
     /// Rows.
     pub rows: u64,
+    /// The first and the last `hit_time`, inclusive, microseconds; None without that column.
+    pub hit_time: Option<TimeSpan>,
     /// Tags to be kept in the log.
     pub tags: HashMap<String, String>,
 }
@@ -113,6 +125,7 @@ impl Snapshot {
                 relative: add.path.clone(),
                 size: add.size.unsigned_abs(),
                 rows: view.num_records().map(|n| n as u64),
+                hit_time: add.stats.as_deref().and_then(stats::span_of_json),
                 tags: add.tags.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
             });
         }
@@ -203,7 +216,7 @@ fn add_action(file: &NewFile) -> Add {
         size: file.size as i64,
         modification_time: crate::clock::now().timestamp_millis(),
         data_change: true,
-        stats: Some(format!("{{\"numRecords\":{}}}", file.rows)),
+        stats: Some(stats::to_json(file.rows, file.hit_time)),
         tags: Some(file.tags.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect()),
         ..Default::default()
     }

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 
 use super::layout::{self, ORDER, TAG_BUCKET};
 use super::table::NewFile;
-use super::{Lake, Snapshot};
+use super::{Lake, Snapshot, stats};
 use crate::columns::{FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
@@ -254,11 +254,12 @@ impl OpenFile {
     }
 
     async fn close(mut self, target: &Target) -> Result<NewFile> {
-        self.writer.finish().await?;
+        let footer = self.writer.finish().await?;
         let mut tags = target.tags.clone();
         tags.insert(TAG_BUCKET.into(), self.bucket.to_string());
         let size = self.writer.bytes_written() as u64;
-        Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, tags })
+        let hit_time = stats::time_span(&footer);
+        Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })
     }
 }
 
@@ -278,9 +279,10 @@ pub async fn write_plain(
     for batch in batches {
         writer.write(batch).await?;
     }
-    writer.finish().await?;
+    let hit_time = stats::time_span(&writer.finish().await?);
     let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
-    Ok(Some(NewFile { relative, path, size: writer.bytes_written() as u64, rows, tags: target.tags }))
+    let size = writer.bytes_written() as u64;
+    Ok(Some(NewFile { relative, path, size, rows, hit_time, tags: target.tags }))
 }
 
 /// Deletes those of the written files that are not live: a commit that reported a failure may still have happened.
