@@ -89,20 +89,20 @@ def check_agreement(given):
     """Every engine answers all questions once, in one process each."""
     bench = open_bench(given, given.visitors, given.skip_peers)
     answers = [] if given.skip_peers else ask_peers(bench, given.workloads, 0)
-    answers += ask_rejoin(bench, "loaded", given.workloads, 0)
+    for state in states_of(bench):
+        enter(bench, state)
+        answers += ask_rejoin(bench, state, given.workloads, 0)
     agree(answers)
-    engines = dict.fromkeys(f"{answer['engine']} ({answer['layout']})" for answer in answers)
+    engines = dict.fromkeys(answer["engine"] for answer in answers)
     print(f"{len(given.workloads)} questions answered alike by {', '.join(engines)}")
 
 
 def measure(given):
     """The questions, on the lake as it was loaded and compacted, then everything else."""
     bench = open_bench(given, given.visitors, given.skip_peers)
-    states = ["loaded", "compacted"] if bench.rejoin.can("compact") else ["loaded"]
-    answers = []
+    states, answers = states_of(bench), []
     for state in states:
-        if state == "compacted":
-            bench.taken["compact"] = bench.rejoin.run("compact").seconds
+        enter(bench, state)
         for workload in given.workloads:
             note(f"{workload.name}, {state}")
             # peers and Rejoin take turns, so that other work on the machine meets both
@@ -121,15 +121,25 @@ def measure(given):
 def measure_size(given, visitors):
     """Seconds of every step and question, and memory, of Rejoin at one size."""
     bench = open_bench(given, visitors, skip_peers=True)
-    taken = bench.taken
-    if bench.rejoin.can("compact"):
-        taken["compact"] = bench.rejoin.run("compact").seconds
+    enter(bench, states_of(bench)[-1])
     for workload in given.workloads:
         note(f"{workload.name}, {visitors} visitors")
         [(seconds, _)] = bench.rejoin.time([sql(workload)], given.runs)
-        taken[workload.name] = min(seconds)
+        bench.taken[workload.name] = min(seconds)
     peak_bytes = bench.rejoin.query(PARTICIPATION).peak_bytes
-    return {"visitors": visitors, "hits": count_hits(bench), "seconds": taken, "peak_bytes": peak_bytes}
+    return {"visitors": visitors, "hits": count_hits(bench), "seconds": bench.taken, "peak_bytes": peak_bytes}
+
+
+def states_of(bench):
+    """The states of the lake that are measured; a binary of before there was compaction has one."""
+    return ["loaded", "compacted"] if bench.rejoin.can("compact") else ["loaded"]
+
+
+def enter(bench, state):
+    """From one state to the next."""
+    if state == "compacted":
+        note("compaction")
+        bench.taken["compact"] = bench.rejoin.run("compact").seconds
 
 
 def open_bench(given, visitors, skip_peers):
