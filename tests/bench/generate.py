@@ -12,6 +12,7 @@ offline/more.parquet      1 % more of them, of other transactions.
 """
 
 import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -27,11 +28,12 @@ CAMPAIGNS = [f"cmp-{i:04d}-{CHANNELS[i % 5]}" for i in range(500)]
 
 
 def generate(visitors, folder):
-    """Writes the files."""
+    """Writes the files, in the place of former ones."""
     random = np.random.default_rng(7)
     hits = make_hits(random, visitors)
     for name in ("hits", "offline"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
     write_hits(hits, folder / "hits", 1 if visitors >= 100_000 else 30)
     has_id = np.flatnonzero(hits["transaction"] >= 0)
     chosen = random.random(len(has_id)) < 0.35
