@@ -1,0 +1,204 @@
+"""The peers' side: the same questions in each peer's best form that we know, over the same rows.
+
+    peers.py ask ENGINE DATA LAYOUT THREADS RUNS WORKLOAD...   a JSON line per workload: seconds of each run, the answer
+    peers.py sort DATA THREADS                                 makes the layout `sorted`
+    peers.py copy DATA FILE THREADS                            the columns that Rejoin gets, unsorted, as zstd Parquet
+    peers.py copy-feed FEED FILE THREADS                       a data feed as Parquet, with the default compression
+
+Layouts: `arrived` are daily files in order of time, and offline records that must find their visitor by transaction ID;
+`sorted` is what a careful user prepares: the rows of a visitor together in order of time, offline records already tied.
+
+All queries keep to the visitors with conversions, by a join of conversions with the touches before them. On these data
+that takes a third of the time of grouping the first touches of all visitors. Where the offline rows cannot matter to an
+answer they are left out. Improve a query if you can: the comparison is with the best known form, never with a strawman.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import tarfile
+import time
+
+from workloads import BY_NAME
+
+MAPPED = "visitor_id, hit_time, visit_num, transaction_id, page_name, tracking_code, orders, revenue"
+
+
+def main():
+    task, *arguments = sys.argv[1:]
+    {"ask": ask, "sort": sort, "copy": copy, "copy-feed": copy_feed}[task](*arguments)
+
+
+def ask(engine, data, layout, threads, runs, *names):
+    """The first run warms up and counts only where it is the only one."""
+    make = {"duckdb": DuckDb, "polars": Polars}[engine]
+    peer = make(pathlib.Path(data), layout, int(threads))
+    for name in names:
+        question = peer.question(BY_NAME[name])
+        seconds = []
+        for _ in range(int(runs) + 1):
+            begun = time.perf_counter()
+            rows = question()
+            seconds.append(time.perf_counter() - begun)
+        print(json.dumps({"workload": name, "engine": peer.name, "seconds": seconds[1:] or seconds, "rows": rows}))
+
+
+class DuckDb:
+    def __init__(self, data, layout, threads):
+        import duckdb
+
+        self.name = f"DuckDB {duckdb.__version__}"
+        self.database = connect(threads)
+        if layout == "sorted":
+            self.database.execute(f"CREATE VIEW hits AS FROM '{data}/sorted/hits.parquet'")
+            self.database.execute(f"CREATE VIEW tied AS FROM '{data}/sorted/tied.parquet'")
+        else:
+            view_arrived(self.database, data)
+
+    def question(self, workload):
+        sql = duckdb_sql(workload)
+        return lambda: self.database.execute(sql).fetchall()
+
+
+def connect(threads):
+    import duckdb
+
+    database = duckdb.connect()
+    database.execute(f"SET threads = {threads}; SET preserve_insertion_order = false; SET enable_progress_bar = false")
+    return database
+
+
+def view_arrived(database, data):
+    """`tied`: the offline records with the visitor and the tracking code of the first hit that bore their ID."""
+    database.execute(f"CREATE VIEW hits AS FROM '{data}/hits/*.parquet'")
+    database.execute(f"""CREATE VIEW tied AS
+        SELECT first.visitor_id, event_time AS hit_time, first.tracking_code, returns
+        FROM '{data}/offline/offline.parquet' JOIN (
+          SELECT transaction_id, min_by({{'visitor_id': visitor_id, 'tracking_code': tracking_code}}, hit_time) AS first
+          FROM hits WHERE transaction_id IS NOT NULL GROUP BY 1) USING (transaction_id)""")
+
+
+def duckdb_sql(workload):
+    metric, dimension = workload.metric, workload.dimension
+    if workload.model == "scan":
+        return f"SELECT max({dimension}), sum({metric}), max(visitor_id), max(hit_time)::VARCHAR FROM hits"
+    key = "visitor_id, visit_num" if workload.container == "visit" else "visitor_id"
+    touches = f"SELECT {key}, hit_time, {dimension} AS item FROM hits WHERE {dimension} IS NOT NULL"
+    if dimension == "tracking_code":
+        touches += f" UNION ALL SELECT {key}, hit_time, {dimension} FROM tied WHERE {dimension} IS NOT NULL"
+    source = "tied" if metric == "returns" else "hits"
+    lookback = f"AND hit_time >= converted - INTERVAL {workload.lookback_days} DAY" if workload.lookback_days else ""
+    weight = "pow(2, (epoch(hit_time) - epoch(converted)) / 604800.0)" if workload.model == "time_decay" else "1"
+    if workload.model == "participation":
+        credit = """SELECT item, sum(value) AS credit
+            FROM (SELECT item, conversion, any_value(value) AS value FROM pairs GROUP BY item, conversion)
+            GROUP BY item"""
+    else:
+        credit = """SELECT item, sum(value * weight / whole) AS credit
+            FROM pairs JOIN (SELECT conversion, sum(weight) AS whole FROM pairs GROUP BY conversion) USING (conversion)
+            GROUP BY item"""
+    return f"""WITH touches AS ({touches}),
+        conversions AS MATERIALIZED (
+          SELECT row_number() OVER () AS conversion, {key}, hit_time AS converted, {metric} AS value
+          FROM {source} WHERE {metric} > 0),
+        pairs AS (
+          SELECT item, conversion, value, {weight} AS weight FROM touches JOIN conversions USING ({key})
+          WHERE hit_time <= converted {lookback})
+        {credit} ORDER BY credit DESC, item"""
+
+
+class Polars:
+    def __init__(self, data, layout, threads):
+        os.environ["POLARS_MAX_THREADS"] = str(threads)
+        import polars
+
+        self.pl = polars
+        self.name = f"Polars {polars.__version__}"
+        if layout == "sorted":
+            self.hits = polars.scan_parquet(data / "sorted/hits.parquet")
+            self.tied = polars.scan_parquet(data / "sorted/tied.parquet")
+        else:
+            self.hits = polars.scan_parquet(data / "hits/*.parquet")
+            self.tied = self.tie(polars.scan_parquet(data / "offline/offline.parquet"))
+
+    def tie(self, offline):
+        col = self.pl.col
+        hits = self.hits.filter(col("transaction_id").is_not_null())
+        first = hits.group_by("transaction_id").agg(
+            col(name).sort_by("hit_time").first() for name in ("visitor_id", "tracking_code"))
+        tied = offline.join(first, on="transaction_id")
+        return tied.select("visitor_id", col("event_time").alias("hit_time"), "tracking_code", "returns")
+
+    def question(self, workload):
+        frame = self.scan(workload) if workload.model == "scan" else self.credit(workload)
+        return lambda: frame.collect(engine="streaming").rows()
+
+    def scan(self, workload):
+        col = self.pl.col
+        return self.hits.select(
+            col(workload.dimension).max(), col(workload.metric).sum(), col("visitor_id").max(),
+            col("hit_time").max().cast(self.pl.String))
+
+    def credit(self, workload):
+        pl, col, metric, dimension = self.pl, self.pl.col, workload.metric, workload.dimension
+        key = ["visitor_id", "visit_num"] if workload.container == "visit" else ["visitor_id"]
+        touched = [self.hits, self.tied] if dimension == "tracking_code" else [self.hits]
+        touches = pl.concat(
+            f.filter(col(dimension).is_not_null()).select(*key, "hit_time", item=dimension) for f in touched)
+        source = self.tied if metric == "returns" else self.hits
+        conversions = source.filter(col(metric) > 0).select(*key, converted="hit_time", value=metric)
+        pairs = touches.join(conversions.with_row_index("conversion"), on=key)
+        pairs = pairs.filter(col("hit_time") <= col("converted"))
+        if workload.lookback_days:
+            pairs = pairs.filter(col("hit_time") >= col("converted") - pl.duration(days=workload.lookback_days))
+        if workload.model == "participation":
+            credit = pairs.group_by("item", "conversion").agg(credit=col("value").first())
+        else:
+            age = (col("converted") - col("hit_time")).dt.total_microseconds()
+            weight = 2.0 ** (age / -604_800_000_000) if workload.model == "time_decay" else pl.lit(1.0)
+            pairs = pairs.select("item", "conversion", "value", weight=weight)
+            whole = pairs.group_by("conversion").agg(whole=col("weight").sum())
+            shares = pairs.join(whole, on="conversion")
+            credit = shares.select("item", credit=col("value") * col("weight") / col("whole"))
+        return credit.group_by("item").agg(col("credit").sum()).sort("credit", "item", descending=[True, False])
+
+
+def sort(data, threads):
+    data = pathlib.Path(data)
+    (data / "sorted").mkdir(exist_ok=True)
+    database = connect(threads)
+    view_arrived(database, data)
+    for name in ("hits", "tied"):
+        rows = f"FROM {name} ORDER BY visitor_id, hit_time"
+        database.execute(f"COPY ({rows}) TO '{data}/sorted/{name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
+
+
+def copy(data, file, threads):
+    timed_copy(connect(threads), f"SELECT {MAPPED} FROM '{data}/hits/*.parquet'", file, "zstd")
+
+
+def copy_feed(feed, file, threads):
+    """All columns as the text that they are, which is the fastest: no type is looked for.
+
+    DuckDB knows no escaped newline outside quotes, so it skips the few records that have one.
+    """
+    [lookups, *_] = sorted(pathlib.Path(feed).glob("*-lookup_data.tar.gz"))
+    with tarfile.open(lookups) as archive:
+        names = archive.extractfile("column_headers.tsv").read().decode().split()
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    rows = f"""FROM read_csv('{feed}/*.tsv.gz', columns = {{{columns}}}, auto_detect = false, header = false,
+        delim = '\t', quote = '', escape = '', ignore_errors = true)"""
+    timed_copy(connect(threads), rows, file, "snappy")
+
+
+def timed_copy(database, rows, file, compression):
+    begun = time.perf_counter()
+    database.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet, COMPRESSION {compression})")
+    seconds = time.perf_counter() - begun
+    [(count,)] = database.execute(f"SELECT count(*) FROM '{file}'").fetchall()
+    print(json.dumps({"seconds": seconds, "rows": count, "bytes": os.path.getsize(file)}))
+
+
+if __name__ == "__main__":
+    main()

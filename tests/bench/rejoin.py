@@ -1,0 +1,105 @@
+"""Rejoin's side: a lake with the benchmark's rows, and the questions in Rejoin's SQL."""
+
+import json
+import pathlib
+import shutil
+
+import child
+
+HITS = """kind = "online"
+suite = "bench"
+visitor_id = "visitor_id"
+time = "hit_time"
+visit = "visit_num"
+transaction_id = "transaction_id"
+[dimensions]
+page_name = "page_name"
+tracking_code = "tracking_code"
+[metrics]
+orders = "orders"
+revenue = "revenue"
+"""
+OFFLINE = """kind = "offline"
+suite = "bench"
+source = "returns"
+time = "event_time"
+transaction_id = "transaction_id"
+[metrics]
+returns = "returns"
+calls = "calls"
+refund = "refund"
+"""
+
+
+class Rejoin:
+    def __init__(self, binary, folder, threads):
+        self.binary, self.folder, self.threads = binary, folder, threads
+        self.lake = folder / "lake"
+
+    def run(self, *arguments, text=""):
+        command = [self.binary, "--lake", self.lake, "--threads", str(self.threads), *arguments]
+        return child.run(command, text)
+
+    def create(self):
+        """An empty lake with the suite, the source and the mappings."""
+        shutil.rmtree(self.lake, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "hits.toml").write_text(HITS)
+        (self.folder / "offline.toml").write_text(OFFLINE)
+        self.run("suite", "create", "bench")
+        self.run("source", "create", "bench", "returns", "--kind", "transaction")
+
+    def ingest_hits(self, files):
+        return self.run("ingest", files, "--mapping", self.folder / "hits.toml")
+
+    def ingest_offline(self, file):
+        return self.run("ingest", file, "--mapping", self.folder / "offline.toml")
+
+    def can(self, command):
+        """True if this binary has the command."""
+        return f"\n  {command} " in self.run("--help").output
+
+    def time(self, statements, runs):
+        """For each statement the seconds of `runs` runs (after one that warms up, which counts only where it is alone),
+        and the rows; all in one process."""
+        lines = ["\\timing on", "\\format ndjson", *(f"{s};" for s in statements for _ in range(runs + 1))]
+        seconds, rows = [], [[]]
+        for line in self.run("shell", text="\n".join(lines) + "\n").output.splitlines():
+            if line.startswith("{"):
+                rows[-1].append(list(json.loads(line).values()))
+            elif line.startswith("Time: "):
+                seconds.append(float(line.split()[1]))
+                rows.append([])
+        each = [slice(at, at + runs + 1) for at in range(0, len(seconds), runs + 1)]
+        return [(seconds[part][1:] or seconds[part], rows[part][0]) for part in each]
+
+    def query(self, statement, *options):
+        return self.run("query", statement, "--format", "ndjson", *options)
+
+    def files(self, table=""):
+        """The files of a table, or of the lake, and their sizes, with those that are no longer read."""
+        return {path: path.stat().st_size for path in (self.lake / table).rglob("*") if path.is_file()}
+
+    def live_bytes(self, table):
+        """Size of the files that the newest version of a table reads."""
+        sizes = {}
+        for log in sorted((self.lake / table / "_delta_log").glob("*.json")):
+            for action in map(json.loads, log.read_text().splitlines()):
+                if "add" in action:
+                    sizes[action["add"]["path"]] = action["add"]["size"]
+                elif "remove" in action:
+                    sizes.pop(action["remove"]["path"], None)
+        return sum(sizes.values())
+
+
+def sql(workload):
+    """The item NULL, conversions without a touch, is left out: the peers' queries do not list it."""
+    metric, dimension = workload.metric, workload.dimension
+    if workload.model == "scan":
+        return f"SELECT max({dimension}), sum({metric}), max(visitor_id), max(hit_time) FROM hits"
+    lookback = f"{workload.lookback_days} days" if workload.lookback_days else "all"
+    if workload.model == "participation":
+        table = f"participation('{metric}', '{dimension}', '{workload.container}', '{lookback}')"
+    else:
+        table = f"attribution('{metric}', '{dimension}', '{workload.model}', '{workload.container}', '{lookback}')"
+    return f"SELECT item, credit FROM {table} WHERE item IS NOT NULL ORDER BY credit DESC, item"

@@ -1,0 +1,89 @@
+"""What was measured, as tables for a terminal or as Markdown."""
+
+from workloads import BY_NAME, scan_of
+
+
+def show(figures, markdown):
+    table = as_markdown if markdown else aligned
+    machine = figures["machine"]
+    print(
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
+        f"{figures['date']}; {figures['threads']} threads, best of {figures['runs']} runs after a warm-up")
+    if "growth" in figures:
+        print("\n" + table(*growth_table(*figures["growth"])))
+    else:
+        print(f"{figures['hits']:,} hits of {figures['visitors']:,} visitors")
+    if figures.get("queries"):
+        print("\n" + table(*query_table(figures["queries"], figures["states"])))
+    if figures.get("steps"):
+        rows = [[step["what"], step["value"], step["target"], yes(step["met"])] for step in figures["steps"]]
+        print("\n" + table(["and", "Rejoin", "target", "met"], rows))
+    if machine["load"] > 0.5:
+        print(f"\nOther programs were running (load {machine['load']:.1f} at the start): times are noisy.")
+
+
+def query_table(answers, states):
+    """Ratios are those of the last state; only the better of the peers is shown."""
+    best = {}
+    for answer in answers:
+        key, taken = (answer["workload"], answer["layout"]), min(answer["seconds"])
+        if key not in best or taken < best[key][0]:
+            best[key] = taken, answer["engine"].split()[0]
+    header = ["workload", "best peer, as files arrive", "best peer, sorted by visitor"]
+    header += [f"Rejoin, {state}" for state in states] + ["times faster", "target", "met", "own scan"]
+    rows = []
+    for name in dict.fromkeys(answer["workload"] for answer in answers):
+        workload, mine = BY_NAME[name], best[name, states[-1]][0]
+        peers = [best.get((name, layout)) for layout in ("arrived", "sorted")]
+        ratios = [peer[0] / mine for peer in peers if peer]
+        targets = workload.targets or ()
+        met = all(r >= t for r, t in zip(ratios, targets)) if targets and ratios else None
+        scan = best.get((scan_of(workload).name, states[-1])) if targets else None
+        rows.append([
+            name,
+            *(f"{in_seconds(peer[0])} {peer[1]}" if peer else "" for peer in peers),
+            *(in_seconds(best[name, state][0]) for state in states),
+            " / ".join(f"{r:.1f}" for r in ratios),
+            " / ".join(map(str, targets)),
+            yes(met),
+            f"{mine / scan[0]:.1f}x" if scan else "",
+        ])
+    return header, rows
+
+
+def growth_table(small, large):
+    """4 times the data may take 4.4 times the time; memory may not grow with the data (1.2 times)."""
+    rows = []
+    for what, taken in small["seconds"].items():
+        growth, most = large["seconds"][what] / taken, 1.1 * large["hits"] / small["hits"]
+        both = [in_seconds(size["seconds"][what]) for size in (small, large)]
+        rows.append([what, *both, f"{growth:.2f}", f"{most:.2f}", yes(growth <= most)])
+    growth = large["peak_bytes"] / small["peak_bytes"]
+    both = [in_megabytes(size["peak_bytes"]) for size in (small, large)]
+    rows.append(["memory of a participation", *both, f"{growth:.2f}", "1.20", yes(growth <= 1.2)])
+    return ["", f"{small['hits']:,} hits", f"{large['hits']:,} hits", "times", "target", "met"], rows
+
+
+def aligned(header, rows):
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(row):
+        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+
+    return "\n".join(map(line, [header, ["-" * width for width in widths], *rows]))
+
+
+def as_markdown(header, rows):
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+
+
+def in_seconds(value):
+    return f"{value:.3f} s" if value < 0.1 else f"{value:.2f} s"
+
+
+def in_megabytes(value):
+    return f"{value / 1e6:.0f} MB"
+
+
+def yes(met):
+    return "" if met is None else "yes" if met else "no"

@@ -1,0 +1,130 @@
+"""What is measured beside the questions: loading, rebuilding, memory, one visitor, start-up.
+
+Each function gives rows of the second table: what, how much, the target, and whether it is met.
+"""
+
+import json
+import re
+import sys
+
+import child
+from rejoin import Rejoin, sql
+from report import in_megabytes, in_seconds
+from workloads import BY_NAME
+
+PARTICIPATION = sql(BY_NAME["visitor_page_orders"])
+UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+
+
+def step(what, value, target="", met=None, **figures):
+    return {"what": what, "value": value, "target": target, "met": met, **figures}
+
+
+def loading(bench):
+    """Loading, its size, and compaction."""
+    taken, size = bench.taken["ingest"], bench.rejoin.live_bytes("hits")
+    ingest, hits = in_seconds(taken), in_megabytes(size)
+    peer = None
+    if not bench.skip_peers:
+        file = bench.work / "copy.parquet"
+        peer = json.loads(child.python("peers.py", "copy", bench.data, file, bench.threads).output)
+        ingest += f"; DuckDB, unsorted: {in_seconds(peer['seconds'])}"
+        hits += f"; {size / peer['bytes']:.2f}x of DuckDB's"
+    rows = [
+        step("ingest of the hits from daily Parquet", ingest, seconds=taken, peer=peer),
+        step("size of the hits as zstd Parquet", hits, "at most 1x", peer and size <= peer["bytes"], bytes=size),
+    ]
+    if "compact" in bench.taken:
+        rows.append(step("compaction", in_seconds(bench.taken["compact"]), seconds=bench.taken["compact"]))
+    return rows
+
+
+def memory(bench):
+    """Resident memory of a process that answers one question, with the default limit and with a small one."""
+    peak = bench.rejoin.query(PARTICIPATION).peak_bytes
+    small = bench.rejoin.query(PARTICIPATION, "--memory", "256MB").peak_bytes
+    return [
+        step("memory of visitor_page_orders", in_megabytes(peak), "at most 300 MB", peak <= 300e6, bytes=peak),
+        step("with --memory 256MB", in_megabytes(small), "finishes", True, bytes=small),
+    ]
+
+
+def journey(bench):
+    """One visitor's rows: the bytes that are read, and the time against a scan of the same columns of all visitors."""
+    visitor = json.loads(bench.rejoin.query("SELECT min(visitor_id) AS id FROM hits").output)["id"]
+    one = f"SELECT hit_time, page_name, orders FROM events WHERE visitor_id = '{visitor}' ORDER BY hit_time"
+    plan = bench.rejoin.query(f"EXPLAIN ANALYZE {one}").output
+    read = sum(float(number) * UNITS[unit] for number, unit in re.findall(r"bytes_scanned=([\d.]+) ?([KMG]?)", plan))
+    share = read / bench.rejoin.live_bytes("hits")
+    everyone = "SELECT max(hit_time), max(page_name), max(orders) FROM events"
+    (taken, _), (scan, _) = bench.rejoin.time([one, everyone], bench.runs)
+    taken, scan = min(taken), min(scan)
+    times = f"{in_seconds(taken)}; all visitors {in_seconds(scan)}, {scan / taken:.0f}x"
+    return [
+        step("one visitor's journey, bytes read", f"{100 * share:.2f} %", "at most 2 %", share <= 0.02, bytes=read),
+        step("one visitor's journey, time", times, "50x", scan >= 50 * taken, seconds=taken, all_seconds=scan),
+    ]
+
+
+def start(bench):
+    rows = []
+    for arguments, most in (["query", "SELECT 1"], 0.1), (["--help"], 0.02):
+        taken = min(bench.rejoin.run(*arguments).seconds for _ in range(bench.runs + 1))
+        what = " ".join(["rejoin", *arguments])
+        rows.append(step(what, in_seconds(taken), f"under {most:.3f} s", taken < most, seconds=taken))
+    return rows
+
+
+def feed(bench):
+    """A data feed, a hit for each of --visitors, to a sorted, committed lake; DuckDB copies its fields to Parquet."""
+    shop = Rejoin(bench.rejoin.binary, bench.work / "shop", bench.threads)
+    shop.create()
+    shop.run("suite", "create", "shop")
+    shop.run("sample", shop.folder / "sample", "--hits", str(bench.visitors), "--days", "30")
+    files = shop.folder / "sample/feed"
+    taken = shop.run("ingest", files).seconds
+    what, value = "ingest of a data feed", f"{in_seconds(taken)} for {bench.visitors:,} hits"
+    if bench.skip_peers:
+        return [step(what, value, seconds=taken)]
+    peer = json.loads(child.python("peers.py", "copy-feed", files, bench.work / "feed.parquet", bench.threads).output)
+    rows = json.loads(shop.query("SELECT count(*) AS n FROM hits").output)["n"]
+    if not 0.95 * rows <= peer["rows"] <= rows:
+        sys.exit(f"the feed: {rows} hits for Rejoin, {peer['rows']} for DuckDB")
+    ratio = peer["seconds"] / taken
+    value += f"; DuckDB, unsorted: {in_seconds(peer['seconds'])}, {ratio:.2f}x"
+    return [step(what, value, "1x", ratio >= 1, seconds=taken, peer=peer)]
+
+
+def rebuild(bench):
+    """Everything, with nothing new, and after 1 % more offline records: these change the answers, so it comes last."""
+    full = bench.rejoin.run("rebuild", "--full").seconds
+    before = bench.rejoin.files()
+    again = bench.rejoin.run("rebuild").seconds
+    written = changed(before, bench.rejoin.files())
+    bench.rejoin.ingest_offline(bench.data / "offline/more.parquet")
+    before = bench.rejoin.files("hits")
+    more = bench.rejoin.run("rebuild").seconds
+    touched = changed(before, bench.rejoin.files("hits"))
+    nothing_new = f"{in_seconds(again)}, {written} files written"
+    little_new = f"{in_seconds(more)}, {100 * more / full:.0f} % of all, {touched} files of hits written"
+    return [
+        step("rebuild of everything", in_seconds(full), seconds=full),
+        step("rebuild with nothing new", nothing_new, "under 1 s, none", again < 1 and not written, seconds=again),
+        step("rebuild after 1 % more offline records", little_new, "at most 10 %, none",
+             more <= 0.1 * full and not touched, seconds=more),
+    ]
+
+
+def changed(before, after):
+    return len(before.items() ^ after.items())
+
+
+# in the order in which they can be taken
+STEPS = {
+    "loading": loading,
+    "memory": memory,
+    "journey": journey,
+    "start": start,
+    "feed": feed,
+    "rebuild": rebuild,
+}

@@ -1,0 +1,37 @@
+"""The questions of the benchmark, in words that every engine translates into its own query."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Credit of `metric` to the items of `dimension`; the model `scan` only reads their columns."""
+
+    name: str
+    metric: str
+    dimension: str
+    model: str = "participation"
+    container: str = "visitor"
+    lookback_days: int | None = None
+    # how many times faster than the best peer: on files as they arrive, on files sorted by visitor
+    targets: tuple[float, float] | None = None
+
+
+WORKLOADS = [
+    Workload("scan_page", "orders", "page_name", "scan"),
+    Workload("scan_campaign", "orders", "tracking_code", "scan"),
+    Workload("visitor_page_orders", "orders", "page_name", targets=(10, 6)),
+    Workload("visit_page_orders", "orders", "page_name", container="visit", targets=(10, 6)),
+    Workload("visitor_page_returns", "returns", "page_name", targets=(10, 6)),
+    Workload("visitor_campaign_orders", "orders", "tracking_code", targets=(5, 4)),
+    Workload("visitor_30d_page_orders", "orders", "page_name", lookback_days=30, targets=(4, 3)),
+    Workload("visitor_30d_campaign_orders", "orders", "tracking_code", lookback_days=30, targets=(4, 3)),
+    Workload("linear_30d_page_orders", "orders", "page_name", "linear", lookback_days=30, targets=(4, 3)),
+    Workload("decay_30d_campaign_revenue", "revenue", "tracking_code", "time_decay", lookback_days=30, targets=(4, 3)),
+]
+BY_NAME = {workload.name: workload for workload in WORKLOADS}
+
+
+def scan_of(workload):
+    """The plain scan that reads the columns of the workload."""
+    return next(w for w in WORKLOADS if w.model == "scan" and w.dimension == workload.dimension)
