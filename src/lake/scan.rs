@@ -24,6 +24,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE};
 use super::merge::SortedMergeExec;
+use super::prune::{Visitors, with_visitor_keys};
 use super::{DataFile, Lake, Snapshot};
 use crate::columns::SUITE;
 
@@ -47,6 +48,7 @@ impl LakeTable {
     /// The files that may hold rows for which `filters` are true.
     pub fn files_for(&self, filters: &[Expr]) -> Vec<&DataFile> {
         let suites: Vec<&str> = filters.iter().filter_map(suite_of).collect();
+        let visitors = Visitors::of(filters);
         self.snapshot
             .files
             .iter()
@@ -54,6 +56,7 @@ impl LakeTable {
                 Some(suite) => suites.iter().all(|s| s == suite),
                 None => true,
             })
+            .filter(|f| visitors.may_be_in(f))
             .collect()
     }
 
@@ -140,6 +143,7 @@ impl TableProvider for LakeTable {
         _limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         let files = self.files_for(filters);
+        let filters = &with_visitor_keys(filters, &files);
         let projected = match projection {
             Some(indices) => Arc::new(self.schema.project(indices)?),
             None => self.schema.clone(),
