@@ -35,6 +35,8 @@ pub const CUSTOMER_ID: &str = "customer_id";
 pub const FILE: &str = "file";
 /// True where dimension columns hold persisted values and touches are in the `_set` columns (data feeds).
 pub const PERSISTED: &str = "persisted";
+/// The products of a row with what each has of its own, as a data feed writes them.
+pub const PRODUCT_LIST: &str = "product_list";
 /// One of `online`, `transaction`, `customer`, `summary`.
 pub const ROW_KIND: &str = "row_kind";
 /// One of `online`, `summary`, `matched`, `unmatched`, `expired`, `disabled`, `ambiguous`.

@@ -11,6 +11,7 @@ pub mod functions;
 pub mod ingest;
 pub mod lake;
 pub mod rebuild;
+pub mod report;
 pub mod sample;
 pub mod shell;
 

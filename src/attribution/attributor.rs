@@ -7,6 +7,7 @@ use super::decay::Decay;
 use super::journey::{Conversion, Journey};
 use super::model::Model;
 use super::participation::Participation;
+use super::parts::divide;
 use super::reach::Reach;
 use super::shares::{all_to_one, to_each, unreached_to_none, weighted};
 use super::whole_days::WholeDays;
@@ -38,6 +39,16 @@ impl Attributor {
 
     /// Hands out the credit of every conversion in the container. `reach` has been found in this very `journey`.
     pub fn credit(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
+        self.credit_whole(journey, reach, sink);
+        match self.model {
+            _ if !journey.has_parts() => {}
+            Model::Participation { deduplicate: true } => self.participation.divide(journey, reach, sink),
+            _ => divide(journey, reach, |c| self.own_amount(journey, reach, c), sink),
+        }
+    }
+
+    /// Takes no notice of parts.
+    fn credit_whole(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
         let value = |c: usize| reach.conversion(journey, c).value;
         match self.model {
             Model::FirstTouch => return all_to_one(journey, reach, |_, mut range| range.next(), sink),
@@ -64,6 +75,23 @@ impl Attributor {
             Model::Algorithmic => {}
         }
         unreached_to_none(journey, reach, sink);
+    }
+
+    /// What the conversion listed at `c` gave the touch on its own row, the last in its reach.
+    fn own_amount(&self, journey: &Journey, reach: &Reach, c: usize) -> f64 {
+        let (value, touches) = (reach.conversion(journey, c).value, reach.range(c).len());
+        match self.model {
+            Model::FirstTouch if touches > 1 => 0.0,
+            Model::FirstTouch | Model::LastTouch | Model::SameTouch | Model::Participation { .. } => value,
+            Model::Linear => value / touches as f64,
+            Model::TimeDecay { whole_days: false, .. } => self.decay.newest_amount(c),
+            Model::TimeDecay { whole_days: true, .. } => self.whole_days.newest_amount(c),
+            Model::UShaped | Model::JShaped | Model::InverseJ | Model::Custom(_) => {
+                let (first, _, last) = self.model.weights().map_or((0.0, 0.0, 0.0), |weights| weights.of_path(touches));
+                value * if touches == 1 { first } else { last }
+            }
+            Model::Algorithmic => 0.0,
+        }
     }
 }
 
@@ -207,6 +235,80 @@ mod tests {
         };
         assert_eq!(credited(None), [Some(2.0), Some(7.0), None, None]);
         assert_eq!(credited(Some(1)), [Some(2.0), Some(3.0), Some(4.0), None]);
+    }
+
+    /// Boot is viewed; then boot (60) and sock (9) are bought on one row, and a later row earns 5 more.
+    fn basket() -> Journey {
+        let mut journey = Journey::new();
+        journey.touch(0, 0, 0, BOOT);
+        journey.touch_all(1, DAY_US, 0, [BOOT, SOCK, GIFT]);
+        journey.divide([(BOOT, 60.0), (SOCK, 9.0)]);
+        journey.convert(conversion(1, DAY_US, 0, 69.0));
+        journey.convert(conversion(2, 2 * DAY_US, 0, 5.0));
+        journey
+    }
+
+    const BOOT: u32 = 0;
+    const SOCK: u32 = 1;
+    const GIFT: u32 = 2;
+
+    #[test]
+    fn each_part_converts_for_its_own_item() {
+        let journey = basket();
+        let of = |model| report(&journey, Container::Visitor, None, model);
+        // the later row's 5 has no parts: in full to each item of the touches that it sees
+        assert_eq!(of("same_touch"), [(BOOT, 60.0), (SOCK, 9.0), (GIFT, 0.0), (NONE, 5.0)]);
+        assert_eq!(of("last_touch"), [(BOOT, 65.0), (SOCK, 14.0), (GIFT, 5.0)]);
+        assert_eq!(of("first_touch"), [(BOOT, 74.0)]);
+        assert_near(&of("linear"), &[(BOOT, 34.5 + 30.0 + 5.0), (SOCK, 4.5 + 2.5), (GIFT, 2.5)]);
+        assert_near(&of("j_shaped"), &[(BOOT, 17.25 + 45.0 + 5.0), (SOCK, 6.75 + 3.75), (GIFT, 3.75)]);
+        // an item that took part before has the whole order
+        assert_eq!(of("participation"), [(BOOT, 74.0), (SOCK, 14.0), (GIFT, 5.0)]);
+        assert_eq!(of("each occurrence"), [(BOOT, 69.0 + 60.0 + 10.0), (SOCK, 14.0), (GIFT, 5.0)]);
+        let share = 1.0 / (1.0 + 0.5f64.powf(1.0 / 7.0));
+        for model in ["time_decay", "time_decay(whole)"] {
+            let own = share * 69.0;
+            assert_near(
+                &of(model),
+                &[
+                    (BOOT, 69.0 - own + own / 69.0 * 60.0 + 5.0),
+                    (SOCK, own / 69.0 * 9.0 + share * 5.0),
+                    (GIFT, share * 5.0),
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn a_refund_of_a_basket_nets_every_line() {
+        let mut journey = basket();
+        let order = journey.conversions()[0];
+        journey.convert(Conversion { row: 3, value: -69.0, ..order });
+        journey.convert(Conversion { row: 4, value: -5.0, ..journey.conversions()[1] });
+        for model in [
+            "first_touch",
+            "last_touch",
+            "same_touch",
+            "linear",
+            "u_shaped",
+            "time_decay",
+            "time_decay(whole)",
+            "participation",
+        ] {
+            let credits = report(&journey, Container::Visitor, None, model);
+            assert!(credits.iter().all(|(_, credit)| credit.abs() < 1e-12), "{model}: {credits:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_no_item_is_none() {
+        let mut journey = Journey::new();
+        journey.touch(0, 0, 0, BOOT);
+        journey.divide([(BOOT, 60.0), (NONE, 9.0)]);
+        journey.convert(conversion(0, 0, 0, 69.0));
+        for model in ["same_touch", "linear", "u_shaped", "time_decay", "participation"] {
+            assert_eq!(report(&journey, Container::Visitor, None, model), [(BOOT, 60.0), (NONE, 9.0)], "{model}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::shares::to_touch;
 #[derive(Debug, Default)]
 pub(super) struct Decay {
     window: Window,
-    /// Per conversion, its value over the sum of weights in its reach.
+    /// Per conversion, its value over the sum of weights in its reach, relative to the newest touch there.
     amounts: Vec<f64>,
 }
 
@@ -24,6 +24,11 @@ impl Decay {
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
         (self.amounts.capacity() + self.window.older.capacity()) * size_of::<f64>()
+    }
+
+    /// What the conversion listed at `c` gave the newest touch in its reach, after [`Decay::credit`].
+    pub fn newest_amount(&self, c: usize) -> f64 {
+        self.amounts[c]
     }
 
     /// Credits every conversion that has a touch in reach.

@@ -1,8 +1,9 @@
 //! Explains one conversion: the touches in its reach and the share of each in a model, written straight from the rules.
 
-use super::journey::{Journey, NONE};
+use super::journey::{Conversion, Journey, NONE};
 use super::lookback::DAY_US;
 use super::model::Model;
+use super::parts::{Part, own_parts};
 use super::reach::Reach;
 use super::shapley::Game;
 
@@ -22,13 +23,14 @@ pub struct Step {
 /// The touches in reach of the journey's conversion number `conversion`, in order, one step per item.
 ///
 /// `reach` has been found in this very `journey`. `game` is needed for [`Model::Algorithmic`] (without it, distinct items
-/// share equally). Shares that belong to an item, not to a touch, sit on the item's first touch. No steps: the conversion
+/// share equally), which looks at the conversion as a whole. Shares that belong to an item, not to a touch, sit on the item's first touch. No steps: the conversion
 /// is outside the container.
 pub fn explain(journey: &Journey, reach: &Reach, model: Model, game: Option<&Game>, conversion: usize) -> Vec<Step> {
     let Some(listed) = reach.find_conversion(conversion) else { return vec![] };
     let converted = journey.conversions()[conversion];
     let touches: Vec<usize> = reach.range(listed).map(|k| reach.touch(k)).collect();
     let shares = shares(journey, model, &touches, converted.position, converted.time);
+    let own_share = shares.last().copied().unwrap_or_default();
     let mut steps: Vec<Step> = vec![];
     for (&touch, share) in touches.iter().zip(shares) {
         let (position, time) = (journey.position(touch), journey.time(touch));
@@ -44,6 +46,11 @@ pub fn explain(journey: &Journey, reach: &Reach, model: Model, game: Option<&Gam
             on_first_touches(&mut steps, |item| set.binary_search(&item).map_or(0.0, |at| shares[at]));
         }
         _ => {}
+    }
+    if model != Model::Algorithmic
+        && let Some((_, parts)) = own_parts(journey, reach, listed)
+    {
+        divide(&mut steps, parts, own_share, &converted);
     }
     if steps.iter().all(|step| step.share == 0.0) {
         steps.push(Step { position: converted.row, time: converted.time, item: NONE, share: 1.0 });
@@ -82,6 +89,16 @@ fn shares(journey: &Journey, model: Model, touches: &[usize], position: u32, tim
     }
 }
 
+/// Leaves every item of the conversion's own row its own part of what is the row's share.
+fn divide(steps: &mut Vec<Step>, parts: &[Part], own_share: f64, converted: &Conversion) {
+    let of = |item: u32| parts.iter().find(|part| part.item == item).map_or(0.0, |part| part.of(1.0));
+    steps.iter_mut().filter(|s| s.position == converted.position).for_each(|step| step.share *= of(step.item));
+    let none = own_share * of(NONE);
+    if none != 0.0 {
+        steps.push(Step { position: converted.row, time: converted.time, item: NONE, share: none });
+    }
+}
+
 fn on_first_touches(steps: &mut [Step], share: impl Fn(u32) -> f64) {
     let mut seen = std::collections::HashSet::new();
     for step in steps {
@@ -91,7 +108,7 @@ fn on_first_touches(steps: &mut [Step], share: impl Fn(u32) -> f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journey::{Conversion, NO_VISIT};
+    use super::super::journey::NO_VISIT;
     use super::super::model::Container;
     use super::super::paths::PathCounts;
     use super::*;
@@ -122,6 +139,15 @@ mod tests {
         counts.add(&journey, &reach);
         let game = Game::new(&counts);
         assert_eq!(explain(&journey, &reach, Model::Algorithmic, Some(&game), 0).len(), 4);
+
+        // the touch on row 2 comes in parts
+        journey.divide([(5, 3.0), (9, 1.0)]);
+        reach.find(&journey);
+        let shares = |model: Model| {
+            explain(&journey, &reach, model, None, 1).iter().map(|s| (s.position, s.item, s.share)).collect::<Vec<_>>()
+        };
+        assert_eq!(shares(Model::JShaped)[3..], [(2, 5, 0.6 * 0.75), (4, NONE, 0.6 * 0.25)]);
+        assert_eq!(shares(once)[..4], [(0, 5, 1.0), (1, 6, 1.0), (1, 7, 1.0), (2, 5, 0.0)]);
 
         let mut visits = Reach::new(Container::Visit, None);
         visits.find(&journey);

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::parts::Part;
+
 /// The item NULL: what a conversion without a touch in reach gives its value to.
 pub const NONE: u32 = u32::MAX;
 /// The visit of a row that belongs to none (an offline row).
@@ -37,6 +39,8 @@ pub struct Journey {
     ends: Vec<usize>,
     items: Vec<u32>,
     conversions: Vec<Conversion>,
+    /// Of those touches whose rows convert in parts, in their order.
+    parts: Vec<Part>,
     item_count: usize,
 }
 
@@ -54,6 +58,7 @@ impl Journey {
         self.ends.clear();
         self.items.clear();
         self.conversions.clear();
+        self.parts.clear();
     }
 
     /// Adds a touch of one item.
@@ -62,8 +67,8 @@ impl Journey {
     }
 
     /// Adds the one touch of a multi-valued row: each of its items gets the touch's full credit, an item that is named
-    /// twice only once. Without items, or with no other than [`NONE`], the row is no touch.
-    pub fn touch_all(&mut self, position: u32, time: i64, visit: u32, items: impl IntoIterator<Item = u32>) {
+    /// twice only once. Without items, or with no other than [`NONE`], the row is no touch and the answer is false.
+    pub fn touch_all(&mut self, position: u32, time: i64, visit: u32, items: impl IntoIterator<Item = u32>) -> bool {
         debug_assert!(self.positions.last().is_none_or(|last| *last < position), "touches come in rising position");
         let start = self.items.len();
         self.items.extend(items.into_iter().filter(|item| *item != NONE));
@@ -78,12 +83,35 @@ impl Journey {
             }
             self.items.truncate(kept + 1);
         }
-        let Some(largest) = self.items[start..].last() else { return };
+        let Some(largest) = self.items[start..].last() else { return false };
         self.item_count = self.item_count.max(*largest as usize + 1);
         self.positions.push(position);
         self.times.push(time);
         self.visits.push(visit);
         self.ends.push(self.items.len());
+        true
+    }
+
+    /// Divides what converts on the row of the newest touch among its items, in proportion to the amounts. A part of an
+    /// item that the touch lacks belongs to [`NONE`]; amounts that sum to 0 divide nothing: each item gets the full value.
+    pub fn divide(&mut self, parts: impl IntoIterator<Item = (u32, f64)>) {
+        let Some(touch) = self.touches().checked_sub(1) else { return };
+        let (start, own) = (self.parts.len(), self.item_range(touch));
+        let part = |item: u32| Part { touch: touch as u32, item, amount: 0.0, total: 0.0 };
+        self.parts.extend(self.items[own.clone()].iter().map(|item| part(*item)));
+        self.parts.push(part(NONE));
+        for (item, amount) in parts {
+            let at = self.items[own.clone()].binary_search(&item).unwrap_or(own.len());
+            self.parts[start + at].amount += amount;
+        }
+        let total: f64 = self.parts[start..].iter().map(|part| part.amount).sum();
+        if self.parts.last().is_some_and(|none| none.amount == 0.0) {
+            self.parts.pop();
+        }
+        match total.is_finite() && total != 0.0 {
+            true => self.parts[start..].iter_mut().for_each(|part| part.total = total),
+            false => self.parts.truncate(start),
+        }
     }
 
     /// Adds a conversion; one whose value is zero or not a finite number is none, and the answer is false.
@@ -128,7 +156,20 @@ impl Journey {
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
         let per_touch = self.positions.capacity() * (2 * size_of::<u32>() + size_of::<i64>() + size_of::<usize>());
-        per_touch + self.items.capacity() * size_of::<u32>() + self.conversions.capacity() * size_of::<Conversion>()
+        let parts = self.parts.capacity() * size_of::<Part>();
+        per_touch + parts + self.items.capacity() * 4 + self.conversions.capacity() * size_of::<Conversion>()
+    }
+
+    /// True if some row converts in parts.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The parts in which the row of a touch converts; none where it converts as a whole.
+    pub(super) fn parts(&self, touch: usize) -> &[Part] {
+        let start = self.parts.partition_point(|part| (part.touch as usize) < touch);
+        let len = self.parts[start..].partition_point(|part| part.touch as usize == touch);
+        &self.parts[start..start + len]
     }
 
     /// Above the largest item that this journey, or one before it in the same memory, has had.
@@ -160,6 +201,21 @@ mod tests {
         assert_eq!(journey.item_count(), 8);
         journey.clear();
         assert_eq!(journey.touches(), 0);
+    }
+
+    #[test]
+    fn parts_are_those_of_the_touchs_items() {
+        let mut journey = Journey::new();
+        journey.touch_all(0, 0, 0, [7, 3]);
+        journey.divide([(7, 4.0), (3, 1.0), (7, 2.0)]);
+        journey.touch_all(1, 0, 0, [7, 3]);
+        journey.divide([(7, 4.0), (3, -4.0)]);
+        journey.touch(2, 0, 0, 5);
+        journey.divide([(NONE, 1.0), (8, 2.0), (5, 3.0)]);
+        let parts = |touch| journey.parts(touch).iter().map(|p| (p.item, p.amount, p.total)).collect::<Vec<_>>();
+        assert_eq!(parts(0), [(3, 1.0, 7.0), (7, 6.0, 7.0)]);
+        assert_eq!(parts(1), []);
+        assert_eq!(parts(2), [(5, 3.0, 6.0), (NONE, 3.0, 6.0)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! conversion can see (container and lookback), and lets one [`Attributor`] per model hand the credit to a
 //! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
 //! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
-//! days: n log n). The algorithmic model needs the whole population: [`PathCounts`] collects the sets of items seen,
+//! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. The algorithmic model needs the whole population: [`PathCounts`] collects the sets of items seen,
 //! [`Game`] shares the values among them. [`explain`] lists the touches and shares of one conversion.
 
 mod attributor;
@@ -15,6 +15,7 @@ mod journey;
 mod lookback;
 mod model;
 mod participation;
+mod parts;
 mod paths;
 mod reach;
 mod shapley;
@@ -29,6 +30,6 @@ pub use journey::{Conversion, Journey, NO_VISIT, NONE};
 pub use lookback::{parse_duration, parse_lookback};
 pub use model::{Container, Model, Weights};
 pub use paths::{LARGEST_PATH, PathCounts};
-pub use reach::Reach;
+pub use reach::{Ends, Reach};
 pub use shapley::{EXACT_ITEMS, Game};
 pub use sum::Sum;

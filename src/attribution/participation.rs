@@ -6,7 +6,8 @@
 //! window form and the report form are the same numbers.
 
 use super::credit::CreditSink;
-use super::journey::Journey;
+use super::journey::{Journey, NONE};
+use super::parts::{divide_one, own_parts};
 use super::reach::Reach;
 use super::sum::Sum;
 
@@ -59,6 +60,28 @@ impl Participation {
             for &item in journey.items(reach.touch(k)) {
                 self.open_from[item as usize] = 0;
             }
+        }
+    }
+
+    /// Corrects the credit of conversions that come in parts, where the part's item took part by its own row only: an item
+    /// with another touch in reach has the full value from there.
+    pub fn divide(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
+        // here per item, one above its last touch listed before the row
+        let (before, mut seen) = (&mut self.open_from, 0);
+        for c in 0..reach.len() {
+            let Some((touch, parts)) = own_parts(journey, reach, c) else { continue };
+            let (range, conversion) = (reach.range(c), reach.conversion(journey, c));
+            for k in seen..range.end - 1 {
+                journey.items(reach.touch(k)).iter().for_each(|item| before[*item as usize] = k as u32 + 1);
+            }
+            seen = seen.max(range.end - 1);
+            let by_own_row = |item: u32| item == NONE || before[item as usize] as usize <= range.start;
+            for part in parts.iter().filter(|part| by_own_row(part.item)) {
+                divide_one(journey, touch, conversion.row, part, conversion.value, sink);
+            }
+        }
+        for k in 0..seen {
+            journey.items(reach.touch(k)).iter().for_each(|item| self.open_from[*item as usize] = 0);
         }
     }
 }

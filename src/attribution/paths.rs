@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::credit::{CreditSink, ItemCredits};
-use super::journey::{Journey, NO_VISIT, NONE};
+use super::journey::{Conversion, Journey, NO_VISIT, NONE};
 use super::model::Container;
 use super::participation::Participation;
+use super::parts::{Part, own_parts};
 use super::reach::{Reach, sort_unless_sorted};
 use super::sum::Sum;
 
@@ -94,16 +95,22 @@ impl PathCounts {
         self.equal.clear();
         let (mut pending, mut some_equal) = (PathCount::default(), false);
         for c in 0..reach.len() {
-            let (conversion, range) = (reach.conversion(journey, c), reach.range(c));
+            let (conversion, mut range) = (reach.conversion(journey, c), reach.range(c));
+            // to a part, the row is a touch of the part's own item alone: the window ends before it
+            let own = own_parts(journey, reach, c);
+            range.end -= usize::from(own.is_some());
             let changed = self.seen.slide(range, |k| journey.items(reach.touch(k)));
-            if changed && pending.paths > 0 {
+            if (changed || own.is_some()) && pending.paths > 0 {
                 count(&mut self.sets, &self.set, std::mem::take(&mut pending));
             }
-            let distinct = self.seen.items.len();
+            let more = own.map_or(0, |(touch, _)| self.seen.missing(journey.items(touch)));
+            let distinct = self.seen.items.len() + more;
             let equal = distinct > LARGEST_PATH;
             self.equal.push(if equal { conversion.value / distinct as f64 } else { 0.0 });
             some_equal |= equal;
-            if distinct == 0 {
+            if let (false, Some((_, parts))) = (equal, own) {
+                self.add_parts(parts, conversion);
+            } else if distinct == 0 {
                 self.direct.credit(NONE, conversion.row, conversion.value);
             } else if !equal {
                 if pending.paths == 0 {
@@ -119,6 +126,26 @@ impl PathCounts {
         }
         if some_equal {
             self.participation.credit(journey, reach, |c| self.equal[c], &mut self.direct);
+        }
+    }
+
+    /// Each part is a conversion of its own, whose path is what was seen before its row, and its own item.
+    fn add_parts(&mut self, parts: &[Part], conversion: &Conversion) {
+        for part in parts {
+            let value = part.of(conversion.value);
+            if value == 0.0 || (part.item == NONE && self.seen.items.is_empty()) {
+                self.direct.credit(part.item, conversion.row, value);
+                continue;
+            }
+            if part.item != NONE {
+                self.seen.enter(part.item);
+            }
+            self.seen.sorted_into(&mut self.set);
+            if part.item != NONE {
+                self.seen.leave(part.item);
+            }
+            let path = PathCount { value: Sum::from_iter([value]), magnitude: Sum::from_iter([value.abs()]), paths: 1 };
+            count(&mut self.sets, &self.set, path);
         }
     }
 
@@ -213,6 +240,11 @@ impl Seen {
         changed
     }
 
+    /// How many of some distinct items are not in the window.
+    fn missing(&self, items: &[u32]) -> usize {
+        items.iter().filter(|item| self.times[**item as usize] == 0).count()
+    }
+
     fn sorted_into(&self, set: &mut Vec<u32>) {
         set.clear();
         set.extend(&self.items);
@@ -243,7 +275,6 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journey::Conversion;
     use super::*;
 
     fn journey(touches: &[(u32, u32, u32)], conversions: &[(u32, u32, f64)]) -> Journey {
@@ -295,7 +326,20 @@ mod tests {
     }
 
     #[test]
-    fn parts_merge_under_other_numbers() {
+    fn each_part_has_a_path_of_its_own() {
+        let mut journey = journey(&[(0, 0, 1)], &[]);
+        journey.touch_all(1, 1, 0, [1, 2, 3]);
+        journey.divide([(1, 6.0), (2, 3.0), (NONE, 1.0)]);
+        journey.convert(Conversion { row: 1, position: 1, time: 1, visit: 0, value: 20.0 });
+        journey.convert(Conversion { row: 2, position: 2, time: 2, visit: 0, value: 5.0 });
+        let (counts, sets) = counted(Container::Visitor, None, &[journey]);
+        assert_eq!(sets, [(vec![1], 14.0, 2), (vec![1, 2], 6.0, 1), (vec![1, 2, 3], 5.0, 1)]);
+        // a line without an amount took part all the same
+        assert_eq!(counts.direct.iter().collect::<Vec<_>>(), [(3, 0.0)]);
+    }
+
+    #[test]
+    fn counts_merge_under_other_numbers() {
         let one = [journey(&[(0, 0, 0), (1, 0, 1)], &[(2, 0, 3.0)])];
         let (mut counts, _) = counted(Container::Visitor, None, &one);
         let (other, _) = counted(Container::Visitor, None, &one);

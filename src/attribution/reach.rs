@@ -8,6 +8,17 @@ use std::ops::Range;
 use super::journey::{Conversion, Journey, NO_VISIT};
 use super::model::Container;
 
+/// How the path of one conversion begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The journey's number of the conversion.
+    pub conversion: usize,
+    /// Touches in its reach.
+    pub touches: usize,
+    /// The journey's numbers of the first and the last of them.
+    pub first_and_last: Option<(usize, usize)>,
+}
+
 /// The reach of every conversion of one journey; the buffers serve the next journey.
 #[derive(Debug)]
 pub struct Reach {
@@ -40,6 +51,16 @@ impl Reach {
             Container::Visitor => self.find_in_visitor(journey),
             Container::Visit => self.find_in_visits(journey),
         }
+    }
+
+    /// The ends of the path of each conversion in the container, in order.
+    pub fn ends(&self) -> impl Iterator<Item = Ends> {
+        (0..self.len()).map(|c| {
+            let range = self.range(c);
+            let (touches, first) = (range.len(), range.start);
+            let first_and_last = range.last().map(|last| (self.touch(first), self.touch(last)));
+            Ends { conversion: self.conversions[c] as usize, touches, first_and_last }
+        })
     }
 
     /// Bytes that are allocated.
@@ -211,6 +232,10 @@ mod tests {
             reach.find(&journey);
             assert_eq!(ranges(&reach), expected, "{lookback:?}");
             assert_eq!(reach.find_conversion(0), Some(1));
+            let ends: Vec<_> = reach.ends().map(|e| (e.conversion, e.touches, e.first_and_last)).collect();
+            let of = |r: &Range<usize>| (r.len(), Some((r.start, r.end - 1)));
+            let [early, late] = expected.each_ref().map(of);
+            assert_eq!(ends, [(1, early.0, early.1), (0, late.0, late.1)]);
         }
     }
 

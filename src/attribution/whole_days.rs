@@ -45,6 +45,11 @@ impl WholeDays {
             + (self.tree.ranks.capacity() + self.tree.asked_ranks.capacity()) * size_of::<u32>()
     }
 
+    /// What the conversion listed at `c` gave the newest touch in its reach, after [`WholeDays::credit`].
+    pub fn newest_amount(&self, c: usize) -> f64 {
+        self.amounts[c]
+    }
+
     /// Credits every conversion that has a touch in reach.
     pub fn credit(&mut self, journey: &Journey, reach: &Reach, half_life_us: i64, sink: &mut impl CreditSink) {
         let halvings = (DAY_US as f64 / half_life_us as f64).min(MOST_HALVINGS_PER_DAY);
@@ -57,6 +62,7 @@ impl WholeDays {
     }
 
     fn credit_pairs(&mut self, journey: &Journey, reach: &Reach, halvings: f64, sink: &mut impl CreditSink) {
+        self.amounts.clear();
         for c in 0..reach.len() {
             let range = reach.range(c);
             let conversion = reach.conversion(journey, c);
@@ -71,6 +77,7 @@ impl WholeDays {
                 sum += last.1;
                 self.weights.push(last.1);
             }
+            self.amounts.push(if sum == 0.0 { 0.0 } else { conversion.value / sum });
             for (k, weight) in range.zip(&self.weights) {
                 to_touch(journey, reach, k, conversion.value * (weight / sum), sink);
             }

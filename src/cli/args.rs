@@ -14,28 +14,32 @@ const OVERVIEW: &str = "\
 {usage-heading} {usage}
 
 Start here:
-  demo         Make sample data, load it, and show what offline events add
-  sample       Write only the sample's input files
-  doctor       Check the lake, the settings and the versions
+  demo            Make sample data, load it, and show what offline events add
+  sample          Write only the sample's input files
+  doctor          Check the lake, the settings and the versions
 
 Set up:
-  suite        Report suites and their settings
-  source       Data sources, the named inlets of offline records
+  suite           Report suites and their settings
+  source          Data sources, the named inlets of offline records
 
 Load and integrate:
-  ingest       Load data feeds, data source files, and any other clickstream
-  remove       Take a loaded file out again
-  rebuild      Tie offline records to online visitors, where something is new
-  status       Suites and sources, and what waits for a rebuild
-  log          The file log: every file that was offered, and its rejected rows
+  ingest          Load data feeds, data source files, and any other clickstream
+  remove          Take a loaded file out again
+  rebuild         Tie offline records to online visitors, where something is new
+  compact         Merge the files of many loads into files of whole months
+  status          Suites and sources, and what waits for a rebuild
+  log             The file log: every file that was offered, and its rejected rows
 
 Ask:
-  query        Run SQL, print or save the result
-  shell        Interactive SQL
-  functions    The manual of the SQL functions
+  query           Run SQL, print or save the result
+  shell           Interactive SQL
+  report          Named reports: model comparison, net revenue after returns, ...
+  explain-credit  Why the items of one conversion got what they got
+  lookup          Load a table of your own that classifies a dimension
+  functions       The manual of the SQL functions
 
-  completions  Shell completion
-  help         Help for a command: rejoin help ingest
+  completions     Shell completion
+  help            Help for a command: rejoin help ingest
 
 {options}{after-help}";
 
@@ -112,6 +116,11 @@ Examples:
     Remove(RemoveArguments),
     /// Tie offline records to online visitors, where something is new
     Rebuild(RebuildArguments),
+    /// Merge the files of many loads into files of whole months
+    #[command(after_help = "\
+Rows and answers stay the same, and so does the order in each file; scans have fewer files to merge. Queries and loads
+that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it.")]
+    Compact,
     /// Suites and sources, and what waits for a rebuild
     Status,
     /// The file log: every file that was offered, newest first
@@ -130,6 +139,34 @@ Examples:
     Query(QueryArguments),
     /// Interactive SQL; reads statements from stdin when that is no terminal
     Shell(ShellArguments),
+    /// Named reports: model comparison, net revenue after returns, return on ad spend, ...
+    #[command(after_help = "\
+Without a name, lists the reports with their parameters. Each is plain SQL with these defaults: metric orders (or revenue),
+dimension tracking_code, lookback 30 days, all history.
+
+Examples:
+  rejoin report
+  rejoin report model_comparison --metric revenue --dimension marketing_channel --since 2026-09-01
+  rejoin report return_on_ad_spend --cost event20 --model 'time_decay(3 days)' --format csv -o roas.csv
+  rejoin report net_revenue --sql > my_report.sql")]
+    Report(ReportArguments),
+    /// Why the items of one conversion got what they got: its touches, and each model's share
+    #[command(after_help = "\
+Examples:
+  rejoin explain-credit revenue tracking_code 'store_returns/store_returns.txt:17'
+  rejoin explain-credit orders marketing_channel 9223372036854775807 --lookback '90 days' --models 'linear,time_decay(3 days)'
+
+The event_id of a conversion stands in the table events, and in conversions('revenue', 'tracking_code').")]
+    ExplainCredit(ExplainArguments),
+    /// Load a table of your own that classifies a dimension, e.g. campaigns by channel
+    #[command(after_help = "\
+The file (.csv, .ndjson or .parquet) has a header; its first column is named as the dimension that it classifies, the others
+are the classes. Loading it again replaces the rows.
+
+Example:
+  rejoin lookup campaigns campaigns.csv       # tracking_code,channel,owner
+  rejoin query \"SELECT * FROM attribution('orders', 'campaigns.channel')\"")]
+    Lookup(LookupArguments),
     /// The manual of the SQL functions
     Functions(FunctionsArguments),
     /// Check the lake, the settings and the versions
@@ -324,6 +361,9 @@ pub struct RebuildArguments {
     /// Rebuild everything, stale or not
     #[arg(long)]
     pub full: bool,
+    /// Do not compact afterwards, however many files the loads have left
+    #[arg(long)]
+    pub no_compact: bool,
 }
 
 #[derive(Debug, Args)]
@@ -366,6 +406,94 @@ pub struct ShellArguments {
     /// See all tables as they were after this rebuild, or at this time
     #[arg(long, value_name = "REBUILD|TIME")]
     pub as_of: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Name of the report; without one, all are listed
+    pub name: Option<String>,
+    /// The metric
+    #[arg(long, value_name = "M")]
+    pub metric: Option<String>,
+    /// The dimension
+    #[arg(long, value_name = "D")]
+    pub dimension: Option<String>,
+    /// The metric that holds the cost
+    #[arg(long, value_name = "M")]
+    pub cost: Option<String>,
+    /// The attribution model, e.g. linear or 'time_decay(3 days)'
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// How long before a conversion a touch still counts, e.g. '30 days', or all
+    #[arg(long, value_name = "TIME")]
+    pub lookback: Option<String>,
+    /// Conversions from this date or time on, in the suite's zone
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Conversions before this date or time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Print the SQL instead, to copy and change
+    #[arg(long)]
+    pub sql: bool,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Write to a file, which appears when it is complete; its ending decides the format
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+impl ReportArguments {
+    /// The parameters that were given: name, value.
+    pub fn values(&self) -> Vec<(&'static str, &str)> {
+        let given = [
+            ("metric", &self.metric),
+            ("dimension", &self.dimension),
+            ("cost", &self.cost),
+            ("model", &self.model),
+            ("lookback", &self.lookback),
+            ("since", &self.since),
+            ("until", &self.until),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The metric that was converted, e.g. revenue
+    pub metric: String,
+    /// The dimension whose items share it, e.g. tracking_code
+    pub dimension: String,
+    /// The conversion, as in the table events
+    pub event_id: String,
+    /// How far apart touch and conversion may lie
+    #[arg(long, value_name = "visit|visitor")]
+    pub container: Option<String>,
+    /// How long before the conversion a touch still counts [default: 30 days]
+    #[arg(long, value_name = "TIME")]
+    pub lookback: Option<String>,
+    /// Where an offline conversion stands: at its own time, or at its online hit
+    #[arg(long, value_name = "event|snapshot")]
+    pub basis: Option<String>,
+    /// The models to show, separated by commas
+    #[arg(long, value_name = "MODEL,...")]
+    pub models: Option<String>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LookupArguments {
+    /// Name of the table: lower-case letters, digits and _
+    pub name: String,
+    /// The file
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

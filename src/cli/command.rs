@@ -6,7 +6,10 @@ use super::args::{Arguments, Command};
 use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
-use super::{demo, doctor, functions, ingest, query, rebuild, sample, source, status, suite};
+use super::{
+    compact, demo, doctor, explain_credit, functions, ingest, lookup, query, rebuild, report, sample, source, status,
+    suite,
+};
 use crate::Result;
 
 /// As shells have it for a process that Ctrl-C ended.
@@ -33,10 +36,14 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Ingest(arguments) => ingest::run(settings, &arguments).await,
         Command::Remove(arguments) => ingest::remove(settings, &arguments).await,
         Command::Rebuild(arguments) => rebuild::run(settings, &arguments).await,
+        Command::Compact => compact::run(settings).await,
         Command::Status => status::status(settings).await,
         Command::Log(arguments) => status::log(settings, &arguments).await,
         Command::Query(arguments) => query::run(settings, &arguments).await,
         Command::Shell(arguments) => query::shell(settings, &arguments).await,
+        Command::Report(arguments) => report::run(settings, &arguments).await,
+        Command::ExplainCredit(arguments) => explain_credit::run(settings, &arguments).await,
+        Command::Lookup(arguments) => lookup::run(settings, &arguments).await,
         Command::Functions(arguments) => functions::run(settings, &arguments),
         Command::Doctor => doctor::run(settings).await,
         Command::Completions { shell } => {

@@ -1,8 +1,8 @@
 //! The command line: arguments become settings, settings become calls to one of the doors below, results become output.
 //!
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
-//! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `status` (and `log`),
-//!   `query` (and `shell`), `functions`, `doctor`.
+//! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `status` (and `log`),
+//!   `query` (and `shell`), `report`, `explain_credit`, `lookup`, `functions`, `doctor`.
 //! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
@@ -10,16 +10,20 @@
 
 pub mod args;
 mod command;
+mod compact;
 mod demo;
 mod doctor;
+mod explain_credit;
 mod format;
 mod functions;
 mod ingest;
 mod listing;
+mod lookup;
 mod output;
 mod progress;
 mod query;
 mod rebuild;
+mod report;
 mod sample;
 pub mod settings;
 mod source;

@@ -1,4 +1,4 @@
-//! `rejoin rebuild`: integrates what is stale, prints what was rebuilt and what matched.
+//! `rejoin rebuild`: integrates what is stale, prints what was rebuilt and what matched, and compacts where it is worth it.
 
 use indicatif::HumanCount;
 use serde_json::json;
@@ -6,22 +6,25 @@ use serde_json::json;
 use super::args::RebuildArguments;
 use super::format::Format;
 use super::listing::Listing;
-use super::output::Output;
-use super::progress;
+use super::output::{Output, note};
 use super::settings::Settings;
+use super::{compact, progress};
 use crate::Result;
+use crate::lake::compact::Compacted;
 use crate::lake::records::JoinReport;
 use crate::rebuild::{Rebuilt, rebuild};
 
 /// Runs the rebuild.
 pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()> {
     let rebuilt = with_progress(settings, arguments.full).await?;
+    let compacted = if arguments.no_compact || rebuilt.up_to_date { vec![] } else { compacted(settings).await };
     let mut output = Output::stdout(Format::Table);
     if settings.json {
         output.json(&json!({
             "up_to_date": rebuilt.up_to_date,
             "rebuild": rebuilt.entry,
             "join_report": rebuilt.report,
+            "compacted": compacted,
             "seconds": rebuilt.seconds,
         }))?;
         return output.close();
@@ -37,11 +40,22 @@ pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()
             rebuilt.seconds
         ))?;
     }
+    for line in compacted.iter().filter_map(compact::summary) {
+        output.line(line)?;
+    }
     if !rebuilt.report.is_empty() {
         output.line("")?;
         output.batch(&join_report(&rebuilt.report)?)?;
     }
     output.close()
+}
+
+/// Compacts where it is worth it. The rebuild is done, so that a failure here is only told; the next one tries again.
+async fn compacted(settings: &Settings) -> Vec<Compacted> {
+    compact::with_progress(settings, true).await.unwrap_or_else(|error| {
+        note(format!("rejoin: not compacted: {error}"));
+        vec![]
+    })
 }
 
 /// Rebuilds, with a spinner that says what is done.

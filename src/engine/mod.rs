@@ -7,13 +7,16 @@
 //! * `template`: SQL of `queries/` with the columns that the data has.
 //! * `hits`, `visits`: online hits; visits are computed while reading where the input has none.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
-//! * `report`, `journey`: the table functions, and the operator that walks visitor by visitor beneath them.
+//! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
+//! * `lookup`: classifications, lookup tables that make items of a dimension's values.
 //! * `window`: gives the window functions what they need of their window.
 
+mod arguments;
 pub mod catalog;
 mod hints;
 pub mod hits;
 pub mod journey;
+pub mod lookup;
 pub mod options;
 pub mod report;
 pub mod session;

@@ -8,6 +8,9 @@ extensions_options! {
     pub struct RejoinOptions {
         /// The suite that tables show and functions report on; empty for all.
         pub suite: String, default = String::new()
+        /// How participation and attribution read events: `stored`, straight from the lake's files, or `plain`, through
+        /// the SQL of `events`. The answers are the same.
+        pub journeys: String, default = "stored".to_string()
     }
 }
 

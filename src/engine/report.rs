@@ -1,26 +1,29 @@
-//! The table functions `participation`, `attribution` and `credit_path`: arguments in, a plan over `events` out.
+//! The table functions `participation`, `attribution`, `credit_path` and `conversions`: arguments in, a plan over
+//! `events` out.
 //!
 //! Names and values are checked while planning, with the nearest right one in the error.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Fields};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::common::ScalarValue;
+use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
-use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr, TableFactor};
+use datafusion::sql::sqlparser::ast::TableFactor;
 
+use super::arguments::Arguments;
 use super::catalog::LakeSchema;
-use super::journey::{JourneyNode, JourneySpec, PathNode, PathSpec};
+use super::journey::{JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode, Wanted};
+use super::view::LakeView;
 use crate::attribution::{Container, Model, parse_lookback};
-use crate::columns::{self, is_dimension, is_metric, is_multi_valued};
+use crate::columns::{self, PRODUCT_LIST, is_dimension, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::from_local;
+use crate::functions::{Classes, classified, from_local, product_lines};
 use crate::{Error, Result};
 
 /// Arguments of `participation`, in order.
@@ -29,9 +32,10 @@ const PARTICIPATION: &[&str] =
 /// Arguments of `attribution`, in order; `models` only by name.
 const ATTRIBUTION: &[&str] =
     &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models"];
-
 /// Arguments of `credit_path`, in order.
 const CREDIT_PATH: &[&str] = &["metric", "dimension", "event_id", "container", "lookback", "basis", "models"];
+/// Arguments of `conversions`, in order.
+const CONVERSIONS: &[&str] = &["metric", "dimension", "container", "lookback", "since", "until", "basis"];
 /// The models that `credit_path` shows: all whose shares hang on the one journey alone.
 const EXPLAINED: &str = "first_touch,last_touch,same_touch,linear,u_shaped,j_shaped,inverse_j,time_decay,participation";
 
@@ -52,57 +56,76 @@ impl ReportPlanner {
         let suite = view.one_suite()?;
         let events = view.events()?.clone();
         let fields = events.schema().fields().clone();
-        let names = view.friendly_names();
-        // a friendly name stands for its column, whose touches and lists are known by its own name
-        let friendly = |name: &str| names.iter().find(|(_, n)| *n == name).map(|(c, _)| c.clone());
-        let find = |name: &str, what: &str, fits: fn(&Field) -> bool| {
-            let column = friendly(name).unwrap_or_else(|| name.to_string());
-            match fields.iter().find(|f| f.name() == &column) {
-                Some(field) if fits(field) => Ok(field.clone()),
-                Some(_) => Err(Error::query(format!("{name} is no {what}"))),
-                None => {
-                    let known = fields.iter().filter(|f| fits(f)).map(|f| f.name().as_str());
-                    let hint = did_you_mean(name, known);
-                    Err(Error::query(format!("there is no {what} {name}{hint}")))
-                }
-            }
-        };
-        let metric = find(&report.metric, "metric", is_metric)?;
-        let dimension = find(&report.dimension, "dimension", is_dimension)?;
+        let names = Names { view: &view, fields: &fields };
+        let metric = names.find(&report.metric, "metric", is_metric)?;
+        let (dimension, classes) = names.dimension(&report.dimension)?;
 
-        let spec = JourneySpec { multi_valued: is_multi_valued(dimension.name()), ..report.spec.clone() };
+        let exists = |name: &str| fields.iter().any(|f| f.name() == name);
+        let multi_valued = is_multi_valued(dimension.name());
+        let lines =
+            exists(PRODUCT_LIST).then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
+        let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), ..report.spec.clone() };
         let zone = suite.time_zone.as_str();
+        let window = report.window(zone)?;
+        let at_once = matches!(report.shape, Shape::Items) && classes.is_none() && !spec.in_lines;
+        if let (Some(stored), true) = (view.stored_events(), at_once) {
+            let question = Question {
+                metric: metric.name().clone(),
+                dimension: dimension.name().clone(),
+                set: set_column(dimension.name(), &exists),
+                window,
+            };
+            let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
+            return summed(LogicalPlan::Extension(Extension { node: Arc::new(node) }), &spec);
+        }
         let visitors_only = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
         let online = ident("row_kind").eq(lit("online"));
         let mut rows = visitors_only;
         if spec.container == Container::Visit {
             rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
         }
-        let item = touch_of(dimension.name(), &|name| fields.iter().any(|f| f.name() == name));
-        let item = if dimension.data_type() == &DataType::Utf8 { item } else { cast(item, DataType::Utf8) };
-        let mut value = ident(metric.name());
-        if let Some(window) = report.window(zone)? {
-            value = when(window, value).end()?;
+        let mut item = touch_of(dimension.name(), &exists);
+        if dimension.data_type() != &DataType::Utf8 {
+            item = cast(item, DataType::Utf8);
         }
+        if let Some(classes) = classes {
+            item = classified(&report.dimension, classes, multi_valued).call(vec![item]);
+        }
+        let mut value = ident(metric.name());
+        if window != EVER {
+            value = when(lies_in(window), value).end()?;
+        }
+        let converts = value.clone().not_eq(lit(0.0));
         if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
-            rows = rows.and(item.clone().is_not_null().or(value.clone().not_eq(lit(0.0))));
+            rows = rows.and(item.clone().is_not_null().or(converts.clone()));
         }
-        let mut names = spec.input_columns();
-        if let Some(event_id) = &report.event_id {
-            // only the journey of the visitor who converted
-            let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
-            let visitor = LogicalPlanBuilder::from(events.clone())
-                .filter(converted)?
-                .project([ident("visitor_id").alias("converted")])?
-                .build()?;
-            rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
-            names.extend(["event_id", "row_kind", "place"]);
-        }
-        let columns = names.into_iter().map(|name| {
+        let lines = match lines.map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {
+            // where an anchored conversion may come to stand, the lines of a row without a value count, too
+            Some(lines) if !spec.anchored => Some(when(converts, lines).end()?),
+            lines => lines,
+        };
+        let wanted = match &report.shape {
+            Shape::Items => None,
+            Shape::Conversions => Some(Wanted::Conversions),
+            Shape::Path { event_id } => {
+                // only the journey of the visitor who converted
+                let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
+                let visitor = LogicalPlanBuilder::from(events.clone())
+                    .filter(converted)?
+                    .project([ident("visitor_id").alias("converted")])?
+                    .build()?;
+                rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
+                Some(Wanted::Path { event_id: event_id.clone(), metric: report.metric.clone() })
+            }
+        };
+        let path = wanted.map(|wanted| PathSpec { journey: spec.clone(), wanted });
+        let columns = path.as_ref().map_or_else(|| spec.input_columns(), PathSpec::input_columns);
+        let columns = columns.into_iter().map(|name| {
             Ok(match name {
                 "item" => item.clone().alias("item"),
                 "value" => value.clone().alias("value"),
+                "lines" => lines.clone().ok_or_else(|| Error::bug("there are no lines"))?.alias("lines"),
                 "place" => ident("visit_num").alias("place"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
                 "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
@@ -111,28 +134,78 @@ impl ReportPlanner {
         });
         let input =
             LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
-        if let Some(event_id) = &report.event_id {
-            let spec = PathSpec { journey: spec.clone(), event_id: event_id.clone(), metric: report.metric.clone() };
-            let node = PathNode::try_new(spec, input)?;
-            return Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
+        if let Some(path) = path {
+            return Ok(LogicalPlan::Extension(Extension { node: Arc::new(PathNode::try_new(path, input)?) }));
         }
-        let journey = Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) };
-        let credits = spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
-        let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
-        let summed = LogicalPlanBuilder::from(LogicalPlan::Extension(journey)).aggregate(vec![ident("item")], sums)?;
-        let outputs = summed.schema().columns();
-        let renamed = outputs.into_iter().zip(std::iter::once("item".to_string()).chain(names));
-        let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
-        Ok(summed.project(renamed)?.build()?)
+        summed(LogicalPlan::Extension(Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) }), &spec)
+    }
+}
+
+/// The partial credit of a journey, added up.
+fn summed(journey: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
+    let credits = spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
+    let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
+    let summed = LogicalPlanBuilder::from(journey).aggregate(vec![ident("item")], sums)?;
+    let outputs = summed.schema().columns();
+    let renamed = outputs.into_iter().zip(std::iter::once("item".to_string()).chain(names));
+    let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+    Ok(summed.project(renamed)?.build()?)
+}
+
+/// All times, microseconds.
+const EVER: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// True for rows from the first time (inclusive) to the second (exclusive).
+fn lies_in((since, until): (i64, i64)) -> Expr {
+    let at = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    let since = (since != EVER.0).then(|| ident("hit_time").gt_eq(at(since)));
+    let until = (until != EVER.1).then(|| ident("hit_time").lt(at(until)));
+    since.into_iter().chain(until).reduce(Expr::and).unwrap_or_else(|| lit(true))
+}
+
+/// The column that says where a dimension was set, as distinct from where its value persists.
+fn set_column(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Option<String> {
+    let set = format!("{dimension}_set");
+    (exists(&set) && exists(columns::PERSISTED)).then_some(set)
+}
+
+/// What metrics and dimensions are called.
+struct Names<'v> {
+    view: &'v LakeView,
+    fields: &'v Fields,
+}
+
+impl Names<'_> {
+    /// The column of a name; a friendly name stands for its column, whose touches and lists are known by its own name.
+    fn find(&self, name: &str, what: &str, fits: fn(&Field) -> bool) -> Result<Arc<Field>> {
+        let friendly = self.view.friendly_names().into_iter().find(|(_, n)| n == name);
+        let column = friendly.map_or_else(|| name.to_string(), |(column, _)| column);
+        match self.fields.iter().find(|f| f.name() == &column) {
+            Some(field) if fits(field) => Ok(field.clone()),
+            Some(_) => Err(Error::query(format!("{name} is no {what}"))),
+            None => {
+                let known = self.fields.iter().filter(|f| fits(f)).map(|f| f.name().as_str());
+                let hint = did_you_mean(name, known);
+                Err(Error::query(format!("there is no {what} {name}{hint}")))
+            }
+        }
+    }
+
+    /// The dimension of a name; of `table.column`, where no dimension has that very name, the one that the lookup table
+    /// classifies, and the classes.
+    fn dimension(&self, name: &str) -> Result<(Arc<Field>, Option<Classes>)> {
+        let plain = self.find(name, "dimension", is_dimension);
+        let Some((table, column)) = name.split_once('.').filter(|_| plain.is_err()) else { return Ok((plain?, None)) };
+        let Some(lookup) = self.view.lookup(table)? else { return Ok((plain?, None)) };
+        let classes = lookup.classes(column)?;
+        let key = self.find(&lookup.key, "dimension", is_dimension);
+        Ok((key.map_err(|e| e.at(format!("the first column of {table}")))?, Some(classes)))
     }
 }
 
 /// The value of a dimension where it was set: the `_set` column on rows that have one, else the column itself.
 pub(super) fn touch_of(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Expr {
-    let set = format!("{dimension}_set");
-    if !exists(&set) || !exists(columns::PERSISTED) {
-        return ident(dimension);
-    }
+    let Some(set) = set_column(dimension, exists) else { return ident(dimension) };
     when(ident(columns::PERSISTED), ident(set))
         .otherwise(ident(dimension))
         .expect("a CASE with one branch and an ELSE is well formed")
@@ -151,9 +224,19 @@ struct Report {
     dimension: String,
     since: Option<String>,
     until: Option<String>,
-    /// The one conversion that is explained.
-    event_id: Option<String>,
+    shape: Shape,
     spec: JourneySpec,
+}
+
+/// What one row of a report is.
+#[derive(Debug)]
+enum Shape {
+    /// An item with its credit.
+    Items,
+    /// A touch of one conversion.
+    Path { event_id: String },
+    /// A conversion.
+    Conversions,
 }
 
 impl Report {
@@ -162,8 +245,7 @@ impl Report {
             Some(text) => text.parse().map_err(Error::query)?,
             None => Container::Visitor,
         };
-        let participation = function == "participation";
-        let default_lookback = if participation { "all" } else { "30 days" };
+        let default_lookback = if function == "participation" { "all" } else { "30 days" };
         let lookback = arguments.text("lookback")?;
         let lookback_us = parse_lookback(lookback.as_deref().unwrap_or(default_lookback)).map_err(Error::query)?;
         let anchored = match arguments.text("basis")?.as_deref() {
@@ -174,11 +256,14 @@ impl Report {
                 return Err(Error::query(format!("there is no basis {other}{hint}; it is event or snapshot")));
             }
         };
-        let models = if participation {
-            let deduplicate = arguments.flag("deduplicate")?.unwrap_or(true);
-            vec![("credit".to_string(), Model::Participation { deduplicate })]
-        } else {
-            models(arguments, if function == "credit_path" { Some(EXPLAINED) } else { None })?
+        let models = match function {
+            "participation" => {
+                let deduplicate = arguments.flag("deduplicate")?.unwrap_or(true);
+                vec![("credit".to_string(), Model::Participation { deduplicate })]
+            }
+            "conversions" => vec![],
+            "credit_path" => models(arguments, Some(EXPLAINED))?,
+            _ => models(arguments, None)?,
         };
         if function == "credit_path" && models.iter().any(|(_, model)| *model == Model::Algorithmic) {
             return Err(Error::query("credit_path: algorithmic shares hang on all journeys, not on this one alone"));
@@ -189,21 +274,20 @@ impl Report {
         };
         let metric = required("metric")?;
         let dimension = required("dimension")?;
-        let spec = JourneySpec { models, container, lookback_us, multi_valued: false, anchored };
-        let event_id = if function == "credit_path" { Some(required("event_id")?) } else { None };
-        Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, event_id, spec })
+        let spec = JourneySpec { models, container, lookback_us, multi_valued: false, in_lines: false, anchored };
+        let shape = match function {
+            "credit_path" => Shape::Path { event_id: required("event_id")? },
+            "conversions" => Shape::Conversions,
+            _ => Shape::Items,
+        };
+        Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, shape, spec })
     }
 
-    /// Which conversions the report is about.
-    fn window(&self, zone: &str) -> Result<Option<Expr>> {
+    /// When the conversions that the report is about happened, microseconds: from the first, before the second.
+    fn window(&self, zone: &str) -> Result<(i64, i64)> {
         let since = self.since.as_deref().map(|text| instant(text, zone)).transpose()?;
         let until = self.until.as_deref().map(|text| instant(text, zone)).transpose()?;
-        let since = since.map(|t| ident("hit_time").gt_eq(lit(t)));
-        let until = until.map(|t| ident("hit_time").lt(lit(t)));
-        Ok(match (since, until) {
-            (Some(since), Some(until)) => Some(since.and(until)),
-            (one, other) => one.or(other),
-        })
+        Ok((since.unwrap_or(EVER.0), until.unwrap_or(EVER.1)))
     }
 }
 
@@ -245,8 +329,8 @@ fn split_outside_parentheses(list: &str) -> Vec<&str> {
     items
 }
 
-/// A date or time of the suite's zone, or with an offset of its own, as an instant.
-fn instant(text: &str, zone: &str) -> Result<ScalarValue> {
+/// A date or time of the suite's zone, or with an offset of its own, in microseconds.
+fn instant(text: &str, zone: &str) -> Result<i64> {
     let zoned = || chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.timestamp_micros());
     let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
     let clock = || {
@@ -257,104 +341,11 @@ fn instant(text: &str, zone: &str) -> Result<ScalarValue> {
         let zone: chrono_tz::Tz = zone.parse().ok()?;
         from_local(clock()?.and_utc().timestamp_micros(), zone)
     };
-    let micros = zoned().or_else(local).ok_or_else(|| {
+    zoned().or_else(local).ok_or_else(|| {
         Error::query(format!(
             "{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"
         ))
-    })?;
-    Ok(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
-}
-
-/// The arguments of a call by name, as constants.
-struct Arguments(Vec<(String, ScalarValue)>);
-
-impl Arguments {
-    fn read(
-        function: &str,
-        order: &[&str],
-        given: Vec<FunctionArg>,
-        context: &mut dyn RelationPlannerContext,
-    ) -> PlanResult<Self> {
-        let mut read: Vec<(String, ScalarValue)> = vec![];
-        let mut named = false;
-        for (place, argument) in given.into_iter().enumerate() {
-            let (name, value) = match argument {
-                FunctionArg::Named { name, arg, .. } => (Some(name.value), arg),
-                FunctionArg::ExprNamed { name, arg, .. } => (Some(name.to_string()), arg),
-                FunctionArg::Unnamed(arg) => (None, arg),
-            };
-            let name = match name {
-                Some(name) => {
-                    named = true;
-                    name.trim_matches('"').to_lowercase()
-                }
-                None if named => {
-                    return plan_error(format!("{function}: an argument without a name follows one with a name"));
-                }
-                None => match order.get(place).filter(|n| **n != "models") {
-                    Some(name) => name.to_string(),
-                    None => return plan_error(format!("{function} takes {}", order.join(", "))),
-                },
-            };
-            if !order.contains(&name.as_str()) {
-                let hint = did_you_mean(&name, order.iter().copied());
-                return plan_error(format!("{function} has no argument {name}{hint}; it takes {}", order.join(", ")));
-            }
-            if read.iter().any(|(n, _)| *n == name) {
-                return plan_error(format!("{function}: the argument {name} is given twice"));
-            }
-            let FunctionArgExpr::Expr(expr) = value else {
-                return plan_error(format!("{function}: {name} must be a value"));
-            };
-            read.push((name.clone(), constant(function, &name, expr, context)?));
-        }
-        Ok(Self(read))
-    }
-
-    fn text(&self, name: &str) -> Result<Option<String>> {
-        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
-            None => Ok(None),
-            Some(v) if v.is_null() => Ok(None),
-            Some(v) => match v.cast_to(&DataType::Utf8)? {
-                ScalarValue::Utf8(text) => Ok(text),
-                other => Err(Error::query(format!("{name}: {other} is no text"))),
-            },
-        }
-    }
-
-    fn flag(&self, name: &str) -> Result<Option<bool>> {
-        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
-            None => Ok(None),
-            Some(v) => match v.cast_to(&DataType::Boolean) {
-                Ok(ScalarValue::Boolean(flag)) => Ok(flag),
-                _ => Err(Error::query(format!("{name} is true or false, not {v}"))),
-            },
-        }
-    }
-}
-
-/// The value of an argument: a literal, or an expression of literals.
-fn constant(
-    function: &str,
-    name: &str,
-    expr: ast::Expr,
-    context: &mut dyn RelationPlannerContext,
-) -> PlanResult<ScalarValue> {
-    let text = expr.to_string();
-    let nothing = DFSchema::empty();
-    let planned = context.sql_to_expr(expr, &nothing).map_err(|_| {
-        DataFusionError::Plan(format!("{function}: {name} must be a constant; write '{text}' in single quotes?"))
-    })?;
-    let info = datafusion::logical_expr::simplify::SimplifyContext::default();
-    let simplified = datafusion::optimizer::simplify_expressions::ExprSimplifier::new(info).simplify(planned)?;
-    match simplified {
-        Expr::Literal(value, _) => Ok(value),
-        other => plan_error(format!("{function}: {name} must be a constant, not {other}")),
-    }
-}
-
-fn plan_error<T>(message: String) -> PlanResult<T> {
-    Err(DataFusionError::Plan(message))
+    })
 }
 
 impl RelationPlanner for ReportPlanner {
@@ -371,6 +362,7 @@ impl RelationPlanner for ReportPlanner {
             "participation" => PARTICIPATION,
             "attribution" => ATTRIBUTION,
             "credit_path" => CREDIT_PATH,
+            "conversions" => CONVERSIONS,
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;

@@ -95,7 +95,10 @@ impl Engine {
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
-            .with_option_extension(RejoinOptions { suite: settings.suite.clone().unwrap_or_default() })
+            .with_option_extension(RejoinOptions {
+                suite: settings.suite.clone().unwrap_or_default(),
+                ..RejoinOptions::default()
+            })
             .set_str("datafusion.sql_parser.dialect", "postgresql")
             // keeps the lake's buckets where more threads than buckets are asked for
             .set_usize("datafusion.optimizer.preserve_file_partitions", 1);
@@ -188,16 +191,27 @@ impl Engine {
         let state = self.context.state();
         let options = state.config().options().extensions.get::<RejoinOptions>();
         let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
-        let view = Arc::new(LakeView::new(self.lake.clone(), suite, self.pinned.clone()));
+        let stored = match options.map_or("stored", |o| o.journeys.as_str()) {
+            "stored" => true,
+            "plain" => false,
+            other => {
+                return Err(Error::query(format!("rejoin.journeys is 'stored' or 'plain', not {other:?}")));
+            }
+        };
+        let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone()).with_stored_journeys(stored);
+        let view = Arc::new(view);
         self.schema.show(view.clone());
         let text = statement.to_lowercase();
         let names = |words: &[&str]| words.iter().any(|word| text.contains(word));
         // table functions and local_time are planned synchronously, so what they read is loaded before
-        if names(&["participation", "attribution", "credit_path", "local_time"]) {
+        let functions = ["participation", "attribution", "credit_path", "conversions"];
+        if names(&functions) || names(&["local_time"]) {
             view.suites().await?;
         }
-        if names(&["participation", "attribution", "credit_path"]) {
+        if names(&functions) {
             view.load_events(&state).await?;
+            view.load_stored_events().await?;
+            view.load_lookups(statement, &state).await?;
         }
         if names(&["information_schema", "show tables", "show columns"]) {
             self.schema.list(view.table_names().await?);

@@ -90,6 +90,11 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A text literal.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Fills in `$`: a quoted identifier where it stands alone, the bare name within quotes of either kind.
 fn fill(pattern: &str, name: &str) -> String {
     let mut out = String::new();

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{TableProvider, view::ViewTable};
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, ident, lit};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::hits::HitsTable;
+use super::journey::StoredEvents;
+use super::lookup::{Lookup, named_tables};
 use super::template::Columns;
 use super::visits::VisitRules;
 use crate::columns::{self, SUITE, key_field};
+use crate::error::did_you_mean;
 use crate::lake::records::{FileEntry, JoinReport, Rebuild, Source, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::{Lake, Record, Registry, Snapshot};
@@ -60,12 +64,38 @@ pub struct LakeView {
     snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
     suites: OnceCell<Vec<Suite>>,
     events: OnceCell<LogicalPlan>,
+    stored_journeys: bool,
+    stored_events: OnceCell<Option<Arc<StoredEvents>>>,
+    lookups: OnceCell<Lookups>,
+}
+
+/// The lookup tables that a statement names.
+#[derive(Debug, Default)]
+struct Lookups {
+    loaded: HashMap<String, Lookup>,
+    /// All tables, where one that may be meant is not there.
+    known: Vec<String>,
 }
 
 impl LakeView {
     /// The newest versions, or those of `pinned`; with `suite`, only that suite's rows.
     pub fn new(lake: Lake, suite: Option<String>, pinned: Option<Pins>) -> Self {
-        Self { lake, suite, pinned, snapshots: Mutex::default(), suites: OnceCell::new(), events: OnceCell::new() }
+        Self {
+            lake,
+            suite,
+            pinned,
+            snapshots: Mutex::default(),
+            suites: OnceCell::new(),
+            events: OnceCell::new(),
+            stored_journeys: true,
+            stored_events: OnceCell::new(),
+            lookups: OnceCell::new(),
+        }
+    }
+
+    /// With `stored` false, journeys read the SQL of `events` instead of the lake's files.
+    pub fn with_stored_journeys(self, stored: bool) -> Self {
+        Self { stored_journeys: stored, ..self }
     }
 
     /// The suite that was chosen, or the only one of the lake; an error that lists them otherwise.
@@ -114,6 +144,57 @@ impl LakeView {
                 with_friendly_names(plan, &self.friendly_names())
             })
             .await
+    }
+
+    /// The files of `events` as journeys read them, when [`Self::load_stored_events`] has run and they are all ours.
+    pub fn stored_events(&self) -> Option<&Arc<StoredEvents>> {
+        self.stored_events.get().and_then(Option::as_ref)
+    }
+
+    /// Finds the files of `events` once. Without a suite there is none: the report will say so.
+    pub async fn load_stored_events(&self) -> Result<()> {
+        self.suites().await?;
+        let found = self.stored_events.get_or_try_init(|| async {
+            let Some(suite) = self.one_suite().ok().filter(|_| self.stored_journeys) else { return Ok(None) };
+            let table = async |name: &str| {
+                let snapshot = self.snapshot(name).await?;
+                let schema = full_schema(name, &snapshot.schema);
+                Ok::<_, crate::Error>(LakeTable::new(self.lake.clone(), snapshot, schema))
+            };
+            let (hits, integrated) = (table("hits").await?, table(INTEGRATED).await?);
+            let events = StoredEvents::new(hits, integrated, suite.suite.clone(), VisitRules::of(suite));
+            Ok::<_, crate::Error>(events.map(Arc::new))
+        });
+        found.await.map(|_| ())
+    }
+
+    /// Loads the lookup tables that a statement names as classifications, `'table.column'`.
+    pub async fn load_lookups(&self, statement: &str, state: &SessionState) -> Result<()> {
+        let load = || async {
+            let mut lookups = Lookups::default();
+            for name in named_tables(statement).filter(|name| !TABLES.contains(name) && *name != INTEGRATED) {
+                let Some(table) = self.table(name, state).await? else {
+                    lookups.known = self.table_names().await?;
+                    continue;
+                };
+                let schema = table.schema();
+                let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.build()?;
+                let rows = DataFrame::new(state.clone(), plan).collect().await?;
+                lookups.loaded.insert(name.to_string(), Lookup::new(name, &schema, &rows)?);
+            }
+            Ok(lookups)
+        };
+        self.lookups.get_or_try_init(load).await.map(drop)
+    }
+
+    /// A lookup table that the statement names. None: the lake has no table of that or a similar name.
+    pub fn lookup(&self, name: &str) -> Result<Option<&Lookup>> {
+        let Some(lookups) = self.lookups.get() else { return Ok(None) };
+        match (lookups.loaded.get(name), did_you_mean(name, lookups.known.iter().map(String::as_str))) {
+            (Some(lookup), _) => Ok(Some(lookup)),
+            (None, hint) if hint.is_empty() => Ok(None),
+            (None, hint) => Err(Error::query(format!("there is no lookup table {name}{hint}"))),
+        }
     }
 
     /// Columns of `hits` and of the integrated rows, for the queries that join them.

@@ -80,6 +80,14 @@ pub struct VisitCounter {
 }
 
 impl VisitCounter {
+    /// Forgets the visitor, keeps the memory.
+    pub fn clear(&mut self) {
+        (self.number, self.hits, self.ended) = (0, 0, false);
+        self.recent.clear();
+        self.named.clear();
+        self.numbered.clear();
+    }
+
     /// The visit (number, start) of the next hit, by the rules.
     pub fn next(&mut self, time: i64, rules: &VisitRules) -> (i64, i64) {
         let new = self.number == 0

@@ -1,4 +1,4 @@
-//! Gives the window functions what they need of their window.
+//! Gives the window functions of journeys what they need of their window, and the operator that computes them.
 //!
 //! `visitor_participation(item, metric) OVER (PARTITION BY visitor_id ORDER BY hit_time)` names neither the tie-break of
 //! one instant, nor the rows that have no visitor, nor where a persisted dimension was really set. Where the input has
@@ -9,19 +9,20 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, ExprSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::expr_fn::when;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF, cast, lit};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast, lit};
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
+use super::journey::{Call, Window, WindowNode};
 use super::report::touch_of;
-use crate::attribution::{Container, parse_lookback};
-use crate::columns::{self, HIT_SEQ, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID};
-use crate::functions::windows::{JourneyCredit, Participation};
+use crate::attribution::{Container, Model, parse_lookback};
+use crate::columns::{self, HIT_SEQ, HIT_TIME, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
+use crate::functions::windows::JourneyFunction;
 
-/// Replaces the participation functions by their working form.
+/// Replaces the calls by [`WindowNode`].
 #[derive(Debug, Default)]
 pub struct GiveWindows;
 
@@ -38,24 +39,25 @@ impl AnalyzerRule for GiveWindows {
                 if !others.is_empty() {
                     builder = builder.window(others)?;
                 }
-                let given = ours.iter().map(|e| give(e, &input_schema)).collect::<Result<Vec<_>>>()?;
-                let names: Vec<String> = ours.iter().map(|e| e.schema_name().to_string()).collect();
-                let plain: Vec<String> = given.iter().map(|e| e.schema_name().to_string()).collect();
-                // one window at a time: the functions may have been given different windows
-                for expr in given {
-                    if builder.schema().has_column_with_unqualified_name(&expr.schema_name().to_string()) {
-                        continue;
+                let mut plan = builder.build()?;
+                // calls with one window make one pass
+                let mut windows: Vec<(Window, Vec<Call>, Vec<Expr>)> = vec![];
+                for expr in &ours {
+                    let Some((window, call, arguments)) = give(expr, &input_schema)? else { continue };
+                    match windows.iter_mut().find(|(known, ..)| *known == window) {
+                        Some((_, calls, all)) => {
+                            calls.push(call);
+                            all.extend(arguments);
+                        }
+                        None => windows.push((window, vec![call], arguments)),
                     }
-                    builder = builder.window([expr])?;
                 }
-                let restored = columns.into_iter().map(|column| match names.iter().position(|n| *n == column.name) {
-                    Some(i) if column.relation.is_none() => {
-                        Expr::Column(Column::new_unqualified(plain[i].clone())).alias(column.name)
-                    }
-                    _ => Expr::Column(column),
-                });
-                let restored: Vec<Expr> = restored.collect();
-                Ok(Transformed::yes(builder.project(restored)?.build()?))
+                for (window, calls, arguments) in windows {
+                    let node = Arc::new(WindowNode::try_new(window, calls, arguments, plan)?);
+                    plan = LogicalPlan::Extension(Extension { node });
+                }
+                let restored: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+                Ok(Transformed::yes(LogicalPlanBuilder::from(plan).project(restored)?.build()?))
             }
             other => Ok(Transformed::no(other)),
         })
@@ -67,8 +69,8 @@ impl AnalyzerRule for GiveWindows {
     }
 }
 
-/// The participation function that an expression calls.
-fn call(expr: &Expr) -> Option<(&WindowFunction, Container)> {
+/// The journey function that an expression calls.
+fn call(expr: &Expr) -> Option<(&WindowFunction, &JourneyFunction)> {
     let function = match expr {
         Expr::WindowFunction(function) => function,
         Expr::Alias(alias) => return call(&alias.expr),
@@ -76,20 +78,34 @@ fn call(expr: &Expr) -> Option<(&WindowFunction, Container)> {
     };
     match &function.fun {
         WindowFunctionDefinition::WindowUDF(udf) => {
-            udf.inner().downcast_ref::<Participation>().map(|p| (function.as_ref(), p.container))
+            udf.inner().downcast_ref::<JourneyFunction>().map(|called| (function.as_ref(), called))
         }
         _ => None,
     }
 }
 
-fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
-    let Some((function, container)) = call(expr) else { return Ok(expr.clone()) };
+/// The window of a call, the call, and its item, value and time.
+fn give(expr: &Expr, schema: &DFSchema) -> Result<Option<(Window, Call, Vec<Expr>)>> {
+    let Some((function, called)) = call(expr) else { return Ok(None) };
+    let container = called.container;
     let params = &function.params;
     let name = function.fun.name().to_string();
-    let error = |message: String| Err(DataFusionError::Plan(format!("{name}: {message}")));
+    let wrong = |message: String| DataFusionError::Plan(format!("{name}: {message}"));
+    let error = |message: String| Err(wrong(message));
     let [item, metric, rest @ ..] = params.args.as_slice() else {
         return error("it takes an item and a metric".into());
     };
+    let (model, rest) = match (called.takes_model, rest) {
+        (false, rest) => (Model::Participation { deduplicate: true }, rest),
+        (true, [model, rest @ ..]) => {
+            let text = constant_text(model).ok_or_else(|| wrong("the model is a text such as 'linear'".into()))?;
+            (text.parse().map_err(wrong)?, rest)
+        }
+        (true, []) => return error("it takes an item, a metric and a model such as 'linear'".into()),
+    };
+    if model == Model::Algorithmic {
+        return error("algorithmic shares hang on all journeys; use the table function attribution(...)".into());
+    }
     let (Some(order), false) = (params.order_by.first(), params.partition_by.is_empty()) else {
         let partition = if container == Container::Visit { "visitor_id, visit_num" } else { "visitor_id" };
         return error(format!("write OVER (PARTITION BY {partition} ORDER BY hit_time)"));
@@ -111,23 +127,22 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     // a row without visitor or visit neither gives nor takes; nor does an offline row in a visit
     let keyed = params.partition_by.iter().cloned().map(Expr::is_not_null);
     let mut takes_part = keyed.reduce(Expr::and).unwrap_or_else(|| lit(true));
-    let mut lookback_us = None;
+    // as in the table functions: participation looks back at all history, attribution at 30 days
+    let mut lookback =
+        if container == Container::Visitor && called.takes_model { "30 days" } else { "all" }.to_string();
     match (container, rest) {
         (Container::Visit, [source]) => {
             let offline = [5, 7, 8, 9].map(|n: i64| lit(n)).to_vec();
             let online = cast(source.clone(), DataType::Int64).in_list(offline, true);
             takes_part = takes_part.and(source.clone().is_null().or(online));
         }
-        (Container::Visitor, [Expr::Literal(value, _)]) => {
-            let text = match value.cast_to(&DataType::Utf8) {
-                Ok(ScalarValue::Utf8(Some(text))) => text,
-                _ => return error("the lookback is a text such as '30 days' or 'all'".into()),
-            };
-            lookback_us = parse_lookback(&text).map_err(|e| DataFusionError::Plan(format!("{name}: {e}")))?;
+        (Container::Visitor, [text]) => {
+            lookback =
+                constant_text(text).ok_or_else(|| wrong("the lookback is a text such as '30 days' or 'all'".into()))?;
         }
-        (Container::Visitor, [_]) => return error("the lookback must be a constant such as '30 days'".into()),
         _ => {}
     }
+    let lookback_us = parse_lookback(&lookback).map_err(wrong)?;
     // a touch is where the dimension was set, not where its value persists
     let item = match item {
         Expr::Column(column) if exists(columns::PERSISTED) && exists(&format!("{}_set", column.name)) => {
@@ -161,7 +176,38 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {
         order_by.push(by(HIT_SEQ).sort(true, false));
     }
-    let udf = Arc::new(WindowUDF::new_from_impl(JourneyCredit::new(lookback_us)));
-    let params = WindowFunctionParams { args, partition_by, order_by, ..params.clone() };
-    Ok(Expr::WindowFunction(Box::new(WindowFunction { fun: WindowFunctionDefinition::WindowUDF(udf), params })))
+    let window = in_lake_order(&partition_by, &order_by, schema).unwrap_or_else(|| Window {
+        visitor: partition_by,
+        in_lake_order: false,
+        within: vec![],
+        order: order_by.into_iter().map(|sort| sort.expr).collect(),
+    });
+    Ok(Some((window, Call { name: expr.schema_name().to_string(), model, lookback_us }, args)))
+}
+
+/// The window over rows as the lake has them: equal visitor ids have equal keys, by which it is sorted.
+fn in_lake_order(partition_by: &[Expr], order_by: &[Sort], schema: &DFSchema) -> Option<Window> {
+    let visitor = partition_by.iter().find_map(|expr| match expr {
+        Expr::Column(column) if column.name == VISITOR_ID => Some(column),
+        _ => None,
+    })?;
+    let beside = |name: &str| Column { name: name.into(), ..visitor.clone() };
+    let key = schema.field_from_column(&beside(VISITOR_KEY)).ok()?;
+    let by_time = [HIT_TIME, HIT_SEQ].map(|name| Expr::Column(beside(name)));
+    let ordered = order_by.len() == 2 && order_by.iter().zip(&by_time).all(|(sort, expr)| sort.expr == *expr);
+    (ordered && key.data_type() == &DataType::Int64).then(|| Window {
+        visitor: vec![Expr::Column(beside(VISITOR_KEY)), Expr::Column(visitor.clone())],
+        in_lake_order: true,
+        within: partition_by.iter().filter(|expr| **expr != Expr::Column(visitor.clone())).cloned().collect(),
+        order: by_time.to_vec(),
+    })
+}
+
+/// The text of an argument that is the same for all rows.
+fn constant_text(expr: &Expr) -> Option<String> {
+    let Expr::Literal(value, _) = expr else { return None };
+    match value.cast_to(&DataType::Utf8) {
+        Ok(ScalarValue::Utf8(text)) => text,
+        _ => None,
+    }
 }

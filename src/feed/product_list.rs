@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::event_list::{Entry, entries};
+use super::event_list::{Entry, entries, event_id};
 use super::{caret, number};
 
 pub use super::caret::list_values;
@@ -59,6 +59,21 @@ impl<'a> Product<'a> {
         amount("price", self.price)
     }
 
+    /// What the product itself has of a metric: units, revenue, or the sum of an event's values. `None` where it has none,
+    /// or no number; a row of which a number is none is not loaded.
+    pub fn amount(&self, metric: &str) -> Option<f64> {
+        match metric {
+            "units" => self.units().ok().flatten(),
+            "revenue" => self.revenue().ok().flatten(),
+            _ => {
+                let id = event_id(metric)?;
+                let values =
+                    self.events().filter(|e| event_id(e.event) == Some(id)).filter_map(|e| number::parse(e.value?));
+                values.reduce(|sum, value| sum + value)
+            }
+        }
+    }
+
     /// The product's events.
     pub fn events(&self) -> impl Iterator<Item = Entry<'a>> + use<'a> {
         entries(self.events, b'|')
@@ -99,6 +114,10 @@ mod tests {
         assert_eq!(evars, [("eVar1".into(), "a=b".into()), ("eVar2".into(), "c".into())]);
         assert_eq!((&*all[1].category, &*all[1].product), ("", "Socks;"));
         assert_eq!(all[1].revenue().unwrap(), Some(29.99));
+        let amounts = |metric| all.iter().map(|line| line.amount(metric)).collect::<Vec<_>>();
+        assert_eq!(amounts("revenue"), [Some(69.95), Some(29.99), None]);
+        assert_eq!(amounts("event1"), [Some(9.5), None, None]);
+        assert_eq!(amounts("page_views"), [None, None, None]);
         assert_eq!(all[2], Product { category: "x".into(), ..Product::default() });
         assert_eq!(parse("").count(), 0);
     }

@@ -66,6 +66,22 @@ touch in reach, that of the None item on the conversion's row.",
         example: "SELECT page_name, sum(c) FROM (SELECT page_name, visit_participation(page_name, orders, hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1",
     },
     FunctionDoc {
+        name: "visitor_attribution",
+        kind: "window",
+        signature: "visitor_attribution(item, metric, model [, lookback = '30 days']) OVER (PARTITION BY visitor_id ORDER BY hit_time)",
+        description: "The credit that a row's touch earns by a model of attribution(...), all but algorithmic, whose shares hang on all \
+journeys. What a conversion gives to the None item sits on the conversion's row. A row of several values (list variables, products) \
+shows the credit that each of them gets.",
+        example: "SELECT date_trunc('month', hit_time) AS touched, sum(c) FROM (SELECT hit_time, visitor_attribution(tracking_code, revenue, 'time_decay(3 days)', '60 days') OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+    FunctionDoc {
+        name: "visit_attribution",
+        kind: "window",
+        signature: "visit_attribution(item, metric, model [, hit_source]) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)",
+        description: "The credit that a row's touch earns by a model within its visit. Offline rows neither give nor take.",
+        example: "SELECT page_name, sum(c) FROM (SELECT page_name, visit_attribution(page_name, orders, 'linear', hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+    FunctionDoc {
         name: "event",
         kind: "scalar",
         signature: "event(event_list, name)",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::WindowUDF;
 use datafusion::prelude::SessionContext;
 
-use super::windows::Participation;
+use super::windows::JourneyFunction;
 use crate::Result;
 use crate::attribution::Container;
 
@@ -29,6 +29,8 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         context.register_udf(udf);
     }
     for container in [Container::Visit, Container::Visitor] {
-        context.register_udwf(WindowUDF::new_from_impl(Participation::new(container)));
+        for takes_model in [false, true] {
+            context.register_udwf(WindowUDF::new_from_impl(JourneyFunction::new(container, takes_model)));
+        }
     }
 }

@@ -13,8 +13,10 @@ use arrow::datatypes::{Field, Schema};
 use super::lookups::{self, Lookups};
 use super::rejects::Rejects;
 use crate::columns;
-use crate::lake::layout::{TAG_FILE, TAG_LOAD, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::loads::{self, LoadPart};
 use crate::lake::records::FileEntry;
+use crate::lake::rewrite::{Job, Limits, rewrite};
 use crate::lake::table::NewFile;
 use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, Registry, Snapshot};
@@ -28,6 +30,12 @@ pub const OFFLINE: &str = "offline";
 pub const REJECTS: &str = "rejects";
 /// The source of offline rows that a data feed brings; a feed's own [`Key`] has no source.
 pub const FEED_SOURCE: &str = "data_feed";
+
+/// All tables that a load fills.
+const TABLES: [&str; 3] = [HITS, OFFLINE, REJECTS];
+
+/// Taking a load out of files streams each once; this is ample.
+const REWRITE_LIMITS: Limits = Limits { memory_bytes: 256 << 20, threads: None };
 
 /// How often a commit is tried again after another writer was faster.
 const ATTEMPTS: u32 = 20;
@@ -51,21 +59,43 @@ impl Key {
 
     /// The tags of the load's files. `visits` says how visits are known; offline rows have none.
     pub fn tags(&self, content: &str, source: &str, visits: Option<&str>) -> HashMap<String, String> {
-        let fixed =
-            [(TAG_SUITE, self.suite.as_str()), (TAG_FILE, &self.file), (TAG_LOAD, content), (TAG_SOURCE, source)];
-        fixed.into_iter().chain(visits.map(|v| (TAG_VISITS, v))).map(|(k, v)| (k.into(), v.into())).collect()
+        let part = LoadPart { file: self.file.clone(), content: content.into(), rows: None };
+        let fixed = [(TAG_SUITE, self.suite.clone()), (TAG_SOURCE, source.into()), (TAG_LOADS, loads::tag_of(&[part]))];
+        fixed.into_iter().chain(visits.map(|v| (TAG_VISITS, v.into()))).map(|(k, v)| (k.into(), v)).collect()
     }
 
-    fn owns(&self, file: &DataFile) -> bool {
-        let tag = |name| file.tags.get(name).map_or("", String::as_str);
-        tag(TAG_FILE) == self.file
-            && tag(TAG_SUITE) == self.suite
-            && (tag(TAG_SOURCE) == self.source || self.source.is_empty() && tag(TAG_SOURCE) == FEED_SOURCE)
+    /// Where the load's rows lie, and what the files hold of it.
+    fn parts_in(&self, snapshot: &Snapshot) -> Result<Vec<Found>> {
+        let mut found = vec![];
+        for file in &snapshot.files {
+            let tag = |name| file.tags.get(name).map_or("", String::as_str);
+            let source = tag(TAG_SOURCE);
+            if tag(TAG_SUITE) != self.suite
+                || source != self.source && !(self.source.is_empty() && source == FEED_SOURCE)
+            {
+                continue;
+            }
+            let loads = file.loads()?;
+            let shared = loads.len() > 1;
+            if let Some(part) = loads.into_iter().find(|part| part.file == self.file) {
+                found.push(Found { file: file.clone(), shared, content: part.content, rows: part.rows.unwrap_or(0) });
+            }
+        }
+        Ok(found)
     }
 
     fn is_loaded_as(&self, entry: &FileEntry) -> bool {
         entry.status == "loaded" && Key::of(entry) == *self
     }
+}
+
+/// Rows of a load in a live file.
+struct Found {
+    file: DataFile,
+    /// The file holds other loads, too.
+    shared: bool,
+    content: String,
+    rows: u64,
 }
 
 /// What is to be done with a content.
@@ -107,9 +137,9 @@ pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Res
     let mut live_rows = 0;
     for table in [HITS, OFFLINE] {
         let snapshot = Snapshot::open(lake, table, None).await?;
-        for file in snapshot.files.iter().filter(|f| key.owns(f)) {
-            former.insert(load_of(file).to_string());
-            live_rows += file.rows.unwrap_or_default() as i64;
+        for part in key.parts_in(&snapshot)? {
+            live_rows += part.rows as i64;
+            former.insert(part.content);
         }
     }
     let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
@@ -159,8 +189,11 @@ pub async fn commit(lake: &Lake, load: Load) -> Result<FileEntry> {
 pub async fn withdraw(lake: &Lake, entry: &FileEntry) -> Result<FileEntry> {
     let key = Key::of(entry);
     let former = BTreeSet::from([entry.content.clone()]);
+    let mut pending = Pending::default();
     for table in [OFFLINE, REJECTS, HITS] {
-        publish(lake, table, &key, &entry.content, &former, &Written::default(), &mut Pending::default()).await?;
+        let done = publish(lake, table, &key, &entry.content, &former, &Written::default(), &mut pending).await;
+        pending.discard(lake).await;
+        done?;
     }
     Registry::<FileEntry>::update(lake, |rows| {
         let row = rows.iter_mut().find(|e| key.is_loaded_as(e) && e.content == entry.content);
@@ -194,7 +227,7 @@ struct Pending(Vec<(&'static str, NewFile)>);
 
 impl Pending {
     async fn discard(&self, lake: &Lake) {
-        for table in [HITS, OFFLINE, REJECTS] {
+        for table in TABLES {
             let files: Vec<&NewFile> = self.0.iter().filter(|(t, _)| *t == table).map(|(_, f)| f).collect();
             discard_uncommitted(lake, table, &files).await;
         }
@@ -236,10 +269,11 @@ fn nature(field: &Field) -> &'static str {
     if columns::is_metric(field) { "metric" } else { "dimension" }
 }
 
-/// In one commit of `table`: the load's files come, and those of its former contents go. Committed files leave `pending`.
+/// In one commit of `table`: the load's files come, and the rows of its former contents go: whole files, or out of files
+/// that compaction made of several loads. Committed files leave `pending`.
 async fn publish(
     lake: &Lake,
-    table: &str,
+    table: &'static str,
     key: &Key,
     content: &str,
     former: &BTreeSet<String>,
@@ -247,24 +281,31 @@ async fn publish(
     pending: &mut Pending,
 ) -> Result<()> {
     let mut attempt = 0;
+    let mut without = HashMap::new();
     loop {
         let snapshot = Snapshot::open(lake, table, None).await?;
-        let live: Vec<DataFile> = snapshot.files.iter().filter(|f| key.owns(f)).cloned().collect();
-        if live.iter().any(|f| load_of(f) != content && !former.contains(load_of(f))) {
+        let live = key.parts_in(&snapshot)?;
+        if live.iter().any(|f| f.content != content && !former.contains(&f.content)) {
             return Err(Error::conflict(format!(
                 "{}: somebody else loaded other content under this name meanwhile; run the command again",
                 key.file
             )));
         }
-        let live_rows: u64 = live.iter().filter_map(|f| f.rows).sum();
-        let is_there = live.iter().all(|f| load_of(f) == content) && live_rows == written.rows;
+        let live_rows: u64 = live.iter().map(|f| f.rows).sum();
+        let is_there = live.iter().all(|f| f.content == content) && live_rows == written.rows;
         if is_there {
             return Ok(());
         }
-        let change = Change { add: written.files.clone(), remove: live, columns: written.columns.clone() };
+        let mut add = written.files.clone();
+        add.extend(rest_of(lake, &snapshot, table, key, &live, &mut without, pending).await?);
+        let change = Change {
+            add: add.clone(),
+            remove: live.into_iter().map(|f| f.file).collect(),
+            columns: written.columns.clone(),
+        };
         match snapshot.commit(lake, change).await {
             Ok(_) => {
-                pending.0.retain(|(_, p)| written.files.iter().all(|f| f.path != p.path));
+                pending.0.retain(|(_, p)| add.iter().all(|f| f.path != p.path));
                 return Ok(());
             }
             Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
@@ -274,6 +315,28 @@ async fn publish(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The shared files of `live`, written anew without the load's rows. `without` holds those of a former attempt, by the path
+/// of the file that they stand for; what is not committed in the end is in `pending`.
+async fn rest_of(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    table: &'static str,
+    key: &Key,
+    live: &[Found],
+    without: &mut HashMap<String, Option<NewFile>>,
+    pending: &mut Pending,
+) -> Result<Vec<NewFile>> {
+    let shared: Vec<&DataFile> = live.iter().filter(|f| f.shared).map(|f| &f.file).collect();
+    let new: Vec<&DataFile> = shared.iter().filter(|f| !without.contains_key(&f.relative)).copied().collect();
+    let jobs = new.iter().map(|f| Job { inputs: vec![(*f).clone()], times: None, without: Some(key.file.clone()) });
+    let rewritten = rewrite(lake, snapshot, jobs.collect(), &REWRITE_LIMITS, &|_| {}).await?;
+    for (file, rest) in new.into_iter().zip(rewritten) {
+        pending.0.extend(rest.iter().map(|r| (table, r.clone())));
+        without.insert(file.relative.clone(), rest);
+    }
+    Ok(shared.iter().filter_map(|f| without.get(&f.relative).cloned().flatten()).collect())
 }
 
 async fn log_loaded(lake: &Lake, key: &Key, entry: &FileEntry, permit: &Permit) -> Result<()> {
@@ -290,8 +353,4 @@ async fn log_loaded(lake: &Lake, key: &Key, entry: &FileEntry, permit: &Permit) 
         Ok(())
     })
     .await
-}
-
-fn load_of(file: &DataFile) -> &str {
-    file.tags.get(TAG_LOAD).map_or("", String::as_str)
 }

@@ -2,6 +2,7 @@
 //!
 //! * `run`: one run of `ingest`, input by input. `find`: what lies under the paths. `inlet`: whose it is.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
+//! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `mapped_load`.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `pour` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
@@ -17,6 +18,7 @@ pub mod feed_load;
 pub mod find;
 pub mod inlet;
 pub mod load;
+pub mod lookup_file;
 pub mod lookups;
 pub mod mapped_file;
 pub mod mapped_load;
@@ -33,5 +35,6 @@ pub mod unpack;
 #[cfg(test)]
 mod tests;
 
+pub use lookup_file::{LoadedLookup, load_lookup};
 pub use remove::remove;
 pub use run::{IngestOptions, Outcome, Progress, Status, ingest};

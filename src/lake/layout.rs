@@ -21,10 +21,8 @@ pub const ORDER: [&str; 4] = [VISITOR_KEY, VISITOR_ID, HIT_TIME, HIT_SEQ];
 
 /// Tag of a file with its bucket's number; a file without it was written by somebody else.
 pub const TAG_BUCKET: &str = "rejoin.bucket";
-/// Tag with the load that brought the file: the hash of the input's content.
-pub const TAG_LOAD: &str = "rejoin.load";
-/// Tag with the name of the input.
-pub const TAG_FILE: &str = "rejoin.file";
+/// Tag with the loads whose rows are in the file, see `loads`.
+pub const TAG_LOADS: &str = "rejoin.loads";
 /// Tag with the source of an offline file.
 pub const TAG_SOURCE: &str = "rejoin.source";
 /// Tag with the suite of all rows.
@@ -43,6 +41,12 @@ pub fn ordering(schema: &Schema) -> Option<LexOrdering> {
     let options = SortOptions { descending: false, nulls_first: false };
     let exprs = ORDER.iter().map(|name| Some(PhysicalSortExpr::new(col(name, schema).ok()?, options)));
     LexOrdering::new(exprs.collect::<Option<Vec<_>>>()?)
+}
+
+/// What is left of the order of a scan that reads the visitor's key, but not all columns of the order.
+pub fn visitor_ordering(schema: &Schema) -> Option<LexOrdering> {
+    let options = SortOptions { descending: false, nulls_first: false };
+    LexOrdering::new([PhysicalSortExpr::new(col(VISITOR_KEY, schema).ok()?, options)])
 }
 
 /// The declared partitioning: one partition a bucket. `Range`, never `Hash`, which DataFusion takes for its own hash.

@@ -1,20 +1,29 @@
-//! Merges children that are sorted alike and cut into the same buckets: partition i is the merge of partition i of
-//! every child. No shuffle, no sort, one batch of each child in memory.
+//! Merges children that are in the lake's order and cut into the same buckets: partition i is the merge of partition i of
+//! every child. No shuffle, no sort; in memory are a batch of each child and those that the next output is made of.
 //!
-//! This is what makes several generations of a bucket, and online and offline rows, one time line.
+//! This is what makes several generations of a bucket, and online and offline rows, one time line. Rows are compared as
+//! the numbers that they are, and the rows of a child that come before those of all others are taken together.
 
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::datatypes::{Decimal128Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::TryStreamExt;
+use futures::future::try_join_all;
+
+use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
 
 /// Co-partitioned, co-sorted children as one sorted input.
 #[derive(Debug)]
@@ -30,7 +39,7 @@ impl SortedMergeExec {
     pub fn new(children: Vec<Arc<dyn ExecutionPlan>>, order: LexOrdering) -> Self {
         let first = &children[0];
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(first.schema(), [order.clone()]),
+            EquivalenceProperties::new_with_orderings(schema_of(&children), [order.clone()]),
             first.properties().output_partitioning().clone(),
             EmissionType::Incremental,
             Boundedness::Bounded,
@@ -97,18 +106,236 @@ impl ExecutionPlan for SortedMergeExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let streams =
             self.children.iter().map(|c| c.execute(partition, context.clone())).collect::<Result<Vec<_>>>()?;
-        let reservation = MemoryConsumer::new("SortedMerge").register(context.memory_pool());
-        StreamingMergeBuilder::new()
-            .with_streams(streams)
-            .with_schema(self.schema())
-            .with_expressions(&self.order)
-            .with_metrics(BaselineMetrics::new(&self.metrics, partition))
-            .with_batch_size(context.session_config().batch_size())
-            .with_reservation(reservation)
-            .build()
+        let merge = Merge {
+            schema: self.schema(),
+            lanes: vec![],
+            heap: vec![],
+            taken: vec![],
+            slices: vec![],
+            rows: 0,
+            batch_rows: context.session_config().batch_size(),
+            reservation: MemoryConsumer::new("SortedMerge").register(context.memory_pool()),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+        };
+        let batches = futures::stream::try_unfold((Some(streams), merge), |(mut unopened, mut merge)| async move {
+            if let Some(streams) = unopened.take() {
+                merge.open(streams).await?;
+            }
+            let batch = merge.next().await?;
+            Ok(batch.map(|batch| (batch, (unopened, merge))))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
+}
+
+/// The columns of the first child, nullable where those of any child are.
+fn schema_of(children: &[Arc<dyn ExecutionPlan>]) -> SchemaRef {
+    let first = children[0].schema();
+    let nullable = |i: usize| children.iter().any(|child| child.schema().field(i).is_nullable());
+    let fields = first.fields().iter().enumerate().map(|(i, f)| f.as_ref().clone().with_nullable(nullable(i)));
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), first.metadata().clone()))
+}
+
+/// Runs of at least this many rows are copied as runs, shorter ones row by row.
+const LONG_RUN: usize = 24;
+
+/// A child at one of its rows.
+struct Lane {
+    stream: SendableRecordBatchStream,
+    head: Head,
+}
+
+/// A batch, the columns of its order, and the row that comes next.
+struct Head {
+    batch: RecordBatch,
+    keys: ScalarBuffer<i64>,
+    ids: StringArray,
+    times: ScalarBuffer<i64>,
+    seqs: ScalarBuffer<i128>,
+    row: usize,
+}
+
+impl Head {
+    fn new(batch: RecordBatch, schema: &SchemaRef) -> Result<Self> {
+        // the children may differ in what is nullable
+        let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?;
+        let column = |name: &str| {
+            let found = batch.column_by_name(name);
+            found.ok_or_else(|| DataFusionError::Internal(format!("a merge needs the column {name}")))
+        };
+        Ok(Self {
+            keys: column(VISITOR_KEY)?.as_primitive::<Int64Type>().values().clone(),
+            ids: column(VISITOR_ID)?.as_string::<i32>().clone(),
+            times: column(HIT_TIME)?.as_primitive::<TimestampMicrosecondType>().values().clone(),
+            seqs: column(HIT_SEQ)?.as_primitive::<Decimal128Type>().values().clone(),
+            row: 0,
+            batch,
+        })
+    }
+
+    /// True if `row` here comes before the row at hand of `other`.
+    fn is_before(&self, row: usize, other: &Self) -> bool {
+        let at = other.row;
+        self.keys[row]
+            .cmp(&other.keys[at])
+            .then_with(|| match (self.ids.is_null(row), other.ids.is_null(at)) {
+                (false, false) => self.ids.value(row).cmp(other.ids.value(at)),
+                // rows without a visitor come last
+                (left, right) => left.cmp(&right),
+            })
+            .then_with(|| (self.times[row], self.seqs[row]).cmp(&(other.times[at], other.seqs[at])))
+            .is_lt()
+    }
+}
+
+/// The merge of one bucket.
+struct Merge {
+    schema: SchemaRef,
+    lanes: Vec<Lane>,
+    /// Lanes with rows left as a heap: the lane whose row comes first is at 0.
+    heap: Vec<usize>,
+    /// The batches that the next output is made of.
+    taken: Vec<RecordBatch>,
+    /// Its rows: of which batch, from where, how many.
+    slices: Vec<(usize, usize, usize)>,
+    rows: usize,
+    batch_rows: usize,
+    reservation: MemoryReservation,
+    metrics: BaselineMetrics,
+}
+
+impl Merge {
+    async fn open(&mut self, streams: Vec<SendableRecordBatchStream>) -> Result<()> {
+        let schema = &self.schema;
+        let opened = try_join_all(streams.into_iter().map(|mut stream| async move {
+            let first = next_rows(&mut stream).await?;
+            first.map(|batch| Ok::<_, DataFusionError>(Lane { stream, head: Head::new(batch, schema)? })).transpose()
+        }));
+        self.lanes = opened.await?.into_iter().flatten().collect();
+        self.heap = (0..self.lanes.len()).collect();
+        for at in (0..self.heap.len()).rev() {
+            self.sift_down(at);
+        }
+        self.account()
+    }
+
+    /// The next rows in order; about as many as a batch should have.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let elapsed = self.metrics.elapsed_compute().clone();
+        while let Some(&first) = self.heap.first() {
+            let timer = elapsed.timer();
+            let stop = self.end_of_run(first);
+            let lane = &mut self.lanes[first];
+            let start = lane.head.row;
+            // slices of one batch share it
+            let source = match self.taken.iter().rposition(|b| same_batch(b, &lane.head.batch)) {
+                Some(source) => source,
+                None => {
+                    self.taken.push(lane.head.batch.clone());
+                    self.taken.len() - 1
+                }
+            };
+            self.slices.push((source, start, stop - start));
+            self.rows += stop - start;
+            lane.head.row = stop;
+            drop(timer);
+            if stop == lane.head.batch.num_rows() {
+                match next_rows(&mut lane.stream).await? {
+                    Some(batch) => lane.head = Head::new(batch, &self.schema)?,
+                    None => {
+                        self.heap.swap_remove(0);
+                    }
+                }
+                self.account()?;
+            }
+            let _timer = elapsed.timer();
+            self.sift_down(0);
+            if self.rows >= self.batch_rows {
+                break;
+            }
+        }
+        let _timer = elapsed.timer();
+        self.output()
+    }
+
+    /// After the last row of the lane `first` that comes before the rows of all other lanes.
+    fn end_of_run(&self, first: usize) -> usize {
+        let head = &self.lanes[first].head;
+        let room = self.batch_rows.saturating_sub(self.rows).max(1);
+        let end = head.batch.num_rows().min(head.row + room);
+        let seconds = [1, 2].iter().filter_map(|at| self.heap.get(*at)).map(|lane| &self.lanes[*lane].head);
+        let Some(second) = seconds.reduce(|a, b| if b.is_before(b.row, a) { b } else { a }) else { return end };
+        let mut stop = head.row + 1;
+        while stop < end && head.is_before(stop, second) {
+            stop += 1;
+        }
+        stop
+    }
+
+    fn output(&mut self) -> Result<Option<RecordBatch>> {
+        let (taken, slices) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.slices));
+        let rows = std::mem::take(&mut self.rows);
+        let batch = match slices.as_slice() {
+            [] => return Ok(None),
+            [(source, start, len)] => taken[*source].slice(*start, *len),
+            runs if rows / runs.len() >= LONG_RUN => {
+                let slices: Vec<_> =
+                    runs.iter().map(|(source, start, len)| taken[*source].slice(*start, *len)).collect();
+                concat_batches(&self.schema, &slices)?
+            }
+            runs => {
+                let indices =
+                    runs.iter().flat_map(|&(source, start, len)| (start..start + len).map(move |r| (source, r)));
+                let taken: Vec<&RecordBatch> = taken.iter().collect();
+                interleave_record_batch(&taken, &indices.collect::<Vec<_>>())?
+            }
+        };
+        self.metrics.record_output(batch.num_rows());
+        Ok(Some(batch))
+    }
+
+    fn sift_down(&mut self, mut at: usize) {
+        loop {
+            let mut first = at;
+            for child in [2 * at + 1, 2 * at + 2].into_iter().filter(|child| *child < self.heap.len()) {
+                if self.comes_before(self.heap[child], self.heap[first]) {
+                    first = child;
+                }
+            }
+            if first == at {
+                return;
+            }
+            self.heap.swap(at, first);
+            at = first;
+        }
+    }
+
+    fn comes_before(&self, a: usize, b: usize) -> bool {
+        let (left, right) = (&self.lanes[a].head, &self.lanes[b].head);
+        // rows that are equal in everything come in the order of the children
+        left.is_before(left.row, right) || (a < b && !right.is_before(right.row, left))
+    }
+
+    fn account(&self) -> Result<()> {
+        let held = self.lanes.iter().map(|lane| &lane.head.batch).chain(&self.taken);
+        self.reservation.try_resize(held.map(RecordBatch::get_array_memory_size).sum())
+    }
+}
+
+/// True for two handles on the same rows.
+fn same_batch(a: &RecordBatch, b: &RecordBatch) -> bool {
+    a.num_rows() == b.num_rows() && Arc::ptr_eq(a.column(0), b.column(0))
+}
+
+async fn next_rows(stream: &mut SendableRecordBatchStream) -> Result<Option<RecordBatch>> {
+    while let Some(batch) = stream.try_next().await? {
+        if batch.num_rows() > 0 {
+            return Ok(Some(batch));
+        }
+    }
+    Ok(None)
 }

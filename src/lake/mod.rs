@@ -2,25 +2,32 @@
 //!
 //! * `store`: a URL becomes an object store and a root; all object paths are made there.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
+//! * `stats`: what a file says of its rows in the log, so that readers can skip it.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
 //!   those that spilled, and the merge of all.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
+//! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order. `compact`: generations become files
+//!   of whole months.
 //! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
 //! * `suites`, `sources`: what users set, checked before it is stored.
 //!
 //! Invariants: a file holds one bucket; nothing is visible before its commit; a commit that finds another version than
 //! the one it read fails with a conflict and changes nothing.
 
+pub mod compact;
 pub mod layout;
+pub mod loads;
 pub mod merge;
 pub mod records;
 pub mod registry;
+pub mod rewrite;
 mod runs;
 pub mod scan;
 mod sort;
 pub mod sources;
+pub mod stats;
 pub mod store;
 pub mod suites;
 pub mod table;

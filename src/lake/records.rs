@@ -134,7 +134,7 @@ record! {
         snapshots: i64 = INTEGER,
         /// Every table's version, as a JSON object.
         versions: String = TEXT,
-        /// What it depended on: versions of inputs and of the queries, as a JSON object.
+        /// What it depended on: the loads in its inputs, the versions of settings and of the queries, as a JSON object.
         inputs: String = TEXT,
     }
 }

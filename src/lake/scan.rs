@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -14,15 +14,20 @@ use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
+use futures::{StreamExt, TryStreamExt, stream};
+use parquet::arrow::parquet_to_arrow_schema;
 
-use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE};
+use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::merge::SortedMergeExec;
 use super::{DataFile, Lake, Snapshot};
 use crate::columns::SUITE;
@@ -57,6 +62,141 @@ impl LakeTable {
             .collect()
     }
 
+    /// True when every file is one of ours: sorted, and of one bucket.
+    pub fn is_sorted(&self) -> bool {
+        self.snapshot.files.iter().all(|f| f.tags.contains_key(TAG_BUCKET))
+    }
+
+    /// The files that may hold rows of a suite.
+    pub fn files_of_suite(&self, suite: &str) -> Vec<&DataFile> {
+        self.snapshot.files.iter().filter(|f| f.tags.get(TAG_SUITE).is_none_or(|s| s == suite)).collect()
+    }
+
+    /// True when the tags say that all rows of `files` are of `suite`.
+    pub fn is_all_of_suite(&self, files: &[&DataFile], suite: &str) -> bool {
+        files.iter().all(|f| f.tags.get(TAG_SUITE).is_some_and(|s| s == suite))
+    }
+
+    /// True when the source of all `files` told the visits: number and start.
+    pub fn gives_visits(&self, files: &[&DataFile]) -> bool {
+        files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"))
+    }
+
+    /// True when two of `files` may hold rows of one visitor at one instant.
+    pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
+        let mut spans: Vec<(Option<&String>, Option<(i64, i64)>)> =
+            files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
+        spans.sort_unstable();
+        spans.windows(2).any(|pair| match pair {
+            [(one, Some((_, last))), (other, Some((first, _)))] => one == other && first <= last,
+            // a file that does not say when its rows are may hold any
+            [(one, _), (other, _)] => one == other,
+            _ => false,
+        })
+    }
+
+    /// True for a column of the table.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.schema.index_of(name).is_ok()
+    }
+
+    /// True for a column of the table that some file has.
+    pub fn stores_column(&self, name: &str) -> bool {
+        self.snapshot.schema.index_of(name).is_ok()
+    }
+
+    /// A column of the table.
+    pub fn field(&self, name: &str) -> Option<Field> {
+        self.schema.field_with_name(name).ok().cloned()
+    }
+
+    /// One scan a generation of the columns `fields`, sorted by visitor and time, one partition a bucket; text columns
+    /// come as dictionaries, as they lie in the file.
+    pub async fn sorted_scans(
+        &self,
+        state: &dyn Session,
+        files: &[&DataFile],
+        fields: &[Field],
+    ) -> datafusion::error::Result<Vec<Arc<dyn ExecutionPlan>>> {
+        let dictionaries = fields.iter().map(|field| match field.data_type() {
+            DataType::Utf8 => field.clone().with_data_type(text_dictionary()),
+            _ => field.clone(),
+        });
+        let schema: SchemaRef = Arc::new(Schema::new(dictionaries.collect::<Vec<_>>()));
+        let generations = generations(files);
+        let batch_rows = batch_rows(state, generations.len());
+        let wanted: Vec<Vec<_>> = generations
+            .iter()
+            .map(|buckets| buckets.iter().flatten().map(|file| self.with_dictionaries(state, file)).collect())
+            .collect();
+        // the footers are wanted for the scan anyway, and are kept for it
+        let readable: Vec<PartitionedFile> = stream::iter(wanted.into_iter().flatten())
+            .buffered(state.config_options().execution.meta_fetch_concurrency.get())
+            .try_collect()
+            .await?;
+        let mut readable = readable.into_iter();
+        let mut scans = vec![];
+        for buckets in &generations {
+            let groups = buckets.iter().map(|files| FileGroup::new(readable.by_ref().take(files.len()).collect()));
+            let groups: Vec<FileGroup> = groups.collect();
+            let rows = buckets.iter().flatten().map(|f| f.rows).sum();
+            let config = self.config(state, schema.clone(), None, groups, rows)?.with_batch_size(Some(batch_rows));
+            let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
+            let config =
+                config.with_output_ordering(vec![order]).with_output_partitioning(Some(layout::partitioning(&schema)?));
+            scans.push(DataSourceExec::from_data_source(config.build()) as Arc<dyn ExecutionPlan>);
+        }
+        Ok(scans)
+    }
+
+    /// A file whose text columns are read as dictionaries.
+    async fn with_dictionaries(
+        &self,
+        state: &dyn Session,
+        file: &DataFile,
+    ) -> datafusion::error::Result<PartitionedFile> {
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let readable = PartitionedFile::new(file.path.to_string(), file.size);
+        let footer = DFParquetMetadata::new(self.lake.store().as_ref(), &readable.object_meta)
+            .with_file_metadata_cache(Some(cache))
+            .fetch_metadata()
+            .await?;
+        let footer = footer.file_metadata();
+        let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
+        let fields = schema.fields().iter().map(|field| match field.data_type() {
+            DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(text_dictionary())),
+            _ => field.clone(),
+        });
+        Ok(readable.with_arrow_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>()))))
+    }
+
+    /// A scan of file groups with the columns of `schema`.
+    fn config(
+        &self,
+        state: &dyn Session,
+        schema: SchemaRef,
+        predicate: Option<Arc<dyn PhysicalExpr>>,
+        groups: Vec<FileGroup>,
+        rows: Option<u64>,
+    ) -> datafusion::error::Result<FileScanConfigBuilder> {
+        let runtime = state.runtime_env();
+        let cache = runtime.cache_manager.get_file_metadata_cache();
+        let mut options: TableParquetOptions = state.default_table_options().parquet;
+        options.global = state.config_options().execution.parquet.clone();
+        let mut source =
+            ParquetSource::new(schema.clone()).with_table_parquet_options(options).with_parquet_file_reader_factory(
+                Arc::new(CachedParquetFileReaderFactory::new(self.lake.store().clone(), cache)),
+            );
+        if let Some(predicate) = predicate {
+            source = source.with_predicate(predicate);
+        }
+        let mut statistics = Statistics::new_unknown(&schema);
+        statistics.num_rows = rows.map_or(Precision::Absent, |n| Precision::Exact(n as usize));
+        Ok(FileScanConfigBuilder::new(self.lake.store_url(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics))
+    }
+
     /// A scan of `groups`; with `batch_rows`, one group a bucket, whose order and partitioning are declared.
     fn leaf(
         &self,
@@ -66,32 +206,20 @@ impl LakeTable {
         filters: &[Expr],
         batch_rows: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let runtime = state.runtime_env();
-        let cache = runtime.cache_manager.get_file_metadata_cache();
-        let mut options: TableParquetOptions = state.default_table_options().parquet;
-        options.global = state.config_options().execution.parquet.clone();
-        let mut source = ParquetSource::new(self.schema.clone())
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                self.lake.store().clone(),
-                cache,
-            )));
+        let mut predicate = None;
         if let Some(filter) = conjunction(filters.iter().cloned()) {
             let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
-            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+            predicate = Some(state.create_physical_expr(filter, &schema)?);
         }
         let rows: Option<u64> = groups.iter().flatten().map(|f| f.rows).sum();
-        let mut statistics = Statistics::new_unknown(&self.schema);
-        statistics.num_rows = rows.map_or(Precision::Absent, |n| Precision::Exact(n as usize));
         let groups = groups
             .iter()
             .map(|files| {
                 FileGroup::new(files.iter().map(|f| PartitionedFile::new(f.path.to_string(), f.size)).collect())
             })
             .collect();
-        let mut config = FileScanConfigBuilder::new(self.lake.store_url(), Arc::new(source))
-            .with_file_groups(groups)
-            .with_statistics(statistics)
+        let mut config = self
+            .config(state, self.schema.clone(), predicate, groups, rows)?
             .with_batch_size(batch_rows)
             .with_projection_indices(projection.cloned())?;
         if batch_rows.is_some()
@@ -103,6 +231,21 @@ impl LakeTable {
         }
         Ok(DataSourceExec::from_data_source(config.build()))
     }
+}
+
+/// Rows of a batch where `generations` are merged: a merge holds a batch of each, so many make them small.
+fn batch_rows(state: &dyn Session, generations: usize) -> usize {
+    let rows = state.config().batch_size();
+    (rows * MERGED_BATCHES / generations.max(1)).clamp(rows.min(256), rows)
+}
+
+/// Text whose distinct values are stored once a row group.
+fn text_dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+fn internal(message: &str) -> DataFusionError {
+    DataFusionError::Internal(message.into())
 }
 
 /// The suite that a filter asks for, when it is `suite = 'x'`.
@@ -158,9 +301,7 @@ impl TableProvider for LakeTable {
             return self.leaf(state, groups, projection, filters, None);
         }
         let generations = generations(&files);
-        // a merge holds a batch of every generation: many generations, small batches
-        let rows = state.config().batch_size();
-        let rows = (rows * MERGED_BATCHES / generations.len().max(1)).clamp(rows.min(256), rows);
+        let rows = batch_rows(state, generations.len());
         let children = generations
             .into_iter()
             .map(|groups| self.leaf(state, groups, projection, filters, Some(rows)))

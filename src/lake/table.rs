@@ -15,6 +15,7 @@ use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::path::Path;
 
 use super::Lake;
+use super::stats::{self, TimeSpan};
 use crate::{Error, Result};
 
 /// A live Parquet file of a table.
@@ -28,8 +29,17 @@ pub struct DataFile {
     pub size: u64,
     /// Rows, when the log says.
     pub rows: Option<u64>,
+    /// The first and the last `hit_time`, inclusive, microseconds; None when the log does not say.
+    pub hit_time: Option<TimeSpan>,
     /// Our tags; empty for files of foreign writers.
     pub tags: HashMap<String, String>,
+}
+
+impl DataFile {
+    /// False when the log says that all rows lie outside these times (inclusive).
+    pub fn may_lie_in(&self, (from, to): TimeSpan) -> bool {
+        self.hit_time.is_none_or(|(first, last)| first <= to && last >= from)
+    }
 }
 
 /// A file that was written and waits for its commit.
@@ -43,8 +53,17 @@ pub struct NewFile {
     pub size: u64,
     /// Rows.
     pub rows: u64,
+    /// The first and the last `hit_time`, inclusive, microseconds; None without that column.
+    pub hit_time: Option<TimeSpan>,
     /// Tags to be kept in the log.
     pub tags: HashMap<String, String>,
+}
+
+impl From<NewFile> for DataFile {
+    fn from(file: NewFile) -> Self {
+        let NewFile { relative, path, size, rows, hit_time, tags } = file;
+        Self { relative, path, size, rows: Some(rows), hit_time, tags }
+    }
 }
 
 /// What one commit does to a table, all or nothing.
@@ -113,6 +132,7 @@ impl Snapshot {
                 relative: add.path.clone(),
                 size: add.size.unsigned_abs(),
                 rows: view.num_records().map(|n| n as u64),
+                hit_time: add.stats.as_deref().and_then(stats::span_of_json),
                 tags: add.tags.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
             });
         }
@@ -121,13 +141,24 @@ impl Snapshot {
         Ok(Self { name: name.into(), version: Some(state.version()), schema, files, delta })
     }
 
-    /// Live files whose tag `key` is `value`.
-    pub fn tagged(&self, key: &str, value: &str) -> Vec<DataFile> {
-        self.files.iter().filter(|f| f.tags.get(key).is_some_and(|v| v == value)).cloned().collect()
+    /// The table as if only `files` were live.
+    pub(super) fn only(&self, files: Vec<DataFile>) -> Self {
+        Self { files, ..self.clone() }
     }
 
     /// Commits `change` on top of exactly this version and returns the new one; a conflict changes nothing.
     pub async fn commit(&self, lake: &Lake, change: Change) -> Result<Self> {
+        let mode = if change.remove.is_empty() { SaveMode::Append } else { SaveMode::Overwrite };
+        self.commit_as(lake, change, DeltaOperation::Write { mode, partition_by: None, predicate: None }).await
+    }
+
+    /// Commits a change after which the table has the same rows as before, in other files. The log says so, and readers
+    /// that follow changes skip it.
+    pub async fn commit_same_rows(&self, lake: &Lake, change: Change) -> Result<Self> {
+        self.commit_as(lake, change, DeltaOperation::Optimize { predicate: None, target_size: 0 }).await
+    }
+
+    async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation) -> Result<Self> {
         let merged = merge_columns(&self.name, &self.schema, &change.columns)?;
         let base = match self.version {
             Some(_) => self.clone(),
@@ -140,13 +171,12 @@ impl Snapshot {
             let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
             actions.push(Action::Metadata(metadata));
         }
-        actions.extend(change.remove.iter().map(|f| Action::Remove(remove_action(f))));
-        actions.extend(change.add.iter().map(|f| Action::Add(add_action(f))));
+        let data_change = operation.changes_data();
+        actions.extend(change.remove.iter().map(|f| Action::Remove(remove_action(f, data_change))));
+        actions.extend(change.add.iter().map(|f| Action::Add(add_action(f, data_change))));
         if actions.is_empty() {
             return Ok(base);
         }
-        let mode = if change.remove.is_empty() { SaveMode::Append } else { SaveMode::Overwrite };
-        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
         // no retries in the library: whoever decided on this change read exactly this version
         let properties = CommitProperties::default().with_max_retries(0).with_cleanup_expired_logs(Some(false));
         let state = base.delta.snapshot().map_err(delta_error)?;
@@ -197,22 +227,22 @@ fn kernel_schema(schema: &Schema) -> Result<StructType> {
     schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| Error::bug(format!("schema: {e}")))
 }
 
-fn add_action(file: &NewFile) -> Add {
+fn add_action(file: &NewFile, data_change: bool) -> Add {
     Add {
         path: file.relative.clone(),
         size: file.size as i64,
         modification_time: crate::clock::now().timestamp_millis(),
-        data_change: true,
-        stats: Some(format!("{{\"numRecords\":{}}}", file.rows)),
+        data_change,
+        stats: Some(stats::to_json(file.rows, file.hit_time)),
         tags: Some(file.tags.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect()),
         ..Default::default()
     }
 }
 
-fn remove_action(file: &DataFile) -> Remove {
+fn remove_action(file: &DataFile, data_change: bool) -> Remove {
     Remove {
         path: file.relative.clone(),
-        data_change: true,
+        data_change,
         deletion_timestamp: Some(crate::clock::now().timestamp_millis()),
         extended_file_metadata: Some(true),
         size: Some(file.size as i64),

@@ -27,7 +27,7 @@ use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET};
 use super::runs::{Merge, Run, SortedRows};
 use super::sort::Heap;
 use super::table::NewFile;
-use super::{Lake, Snapshot};
+use super::{Lake, Snapshot, stats};
 use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
@@ -234,10 +234,11 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
     Ok(builder.build())
 }
 
-struct Target {
-    lake: Lake,
-    table: String,
-    tags: HashMap<String, String>,
+/// Where files go, and the tags that they get.
+pub(super) struct Target {
+    pub(super) lake: Lake,
+    pub(super) table: String,
+    pub(super) tags: HashMap<String, String>,
 }
 
 impl Target {
@@ -263,28 +264,30 @@ fn write_bucket(target: &Target, bucket: usize, mut rows: Merge<'_>) -> Result<O
     runtime.block_on(file.close(target)).map(Some)
 }
 
-struct OpenFile {
+/// A file in the making; whoever writes counts its rows.
+pub(super) struct OpenFile {
     bucket: usize,
     relative: String,
     path: Path,
-    rows: u64,
-    writer: AsyncArrowWriter<BufWriter>,
+    pub(super) rows: u64,
+    pub(super) writer: AsyncArrowWriter<BufWriter>,
 }
 
 impl OpenFile {
-    fn create(target: &Target, bucket: usize, schema: SchemaRef) -> Result<Self> {
+    pub(super) fn create(target: &Target, bucket: usize, schema: SchemaRef) -> Result<Self> {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
         let writer = AsyncArrowWriter::try_new(object, schema.clone(), Some(parquet_properties(&schema, None)?))?;
         Ok(Self { bucket, relative, path, rows: 0, writer })
     }
 
-    async fn close(mut self, target: &Target) -> Result<NewFile> {
-        self.writer.finish().await?;
+    pub(super) async fn close(mut self, target: &Target) -> Result<NewFile> {
+        let footer = self.writer.finish().await?;
         let mut tags = target.tags.clone();
         tags.insert(TAG_BUCKET.into(), self.bucket.to_string());
         let size = self.writer.bytes_written() as u64;
-        Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, tags })
+        let hit_time = stats::time_span(&footer);
+        Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })
     }
 }
 
@@ -304,9 +307,10 @@ pub async fn write_plain(
     for batch in batches {
         writer.write(batch).await?;
     }
-    writer.finish().await?;
+    let hit_time = stats::time_span(&writer.finish().await?);
     let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
-    Ok(Some(NewFile { relative, path, size: writer.bytes_written() as u64, rows, tags: target.tags }))
+    let size = writer.bytes_written() as u64;
+    Ok(Some(NewFile { relative, path, size, rows, hit_time, tags: target.tags }))
 }
 
 /// Deletes those of the written files that are not live: a commit that reported a failure may still have happened.

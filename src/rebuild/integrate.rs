@@ -15,6 +15,7 @@ use crate::engine::template::Columns;
 use crate::engine::view::{INTEGRATED, Pins, full_schema};
 use crate::engine::{Engine, EngineSettings};
 use crate::functions::snapshot_can_hold;
+use crate::lake::compact;
 use crate::lake::records::{JoinReport, Rebuild};
 use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::lake::{Change, Lake, Record, Registry, Snapshot};
@@ -49,7 +50,7 @@ pub struct Rebuilt {
 
 /// True when an input has changed since the last rebuild.
 pub async fn is_stale(lake: &Lake) -> Result<bool> {
-    let inputs = signature(&input_versions(lake).await?)?;
+    let inputs = Inputs::read(lake).await?.signature()?;
     let last = Registry::<Rebuild>::read(lake).await?.rows.into_iter().max_by_key(|r| r.rebuild);
     Ok(last.is_none_or(|r| r.inputs != inputs))
 }
@@ -62,8 +63,8 @@ pub async fn rebuild(
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Rebuilt> {
     let (clock_start, started) = (Instant::now(), clock::now());
-    let read = input_versions(lake).await?;
-    let inputs = signature(&read)?;
+    let now = Inputs::read(lake).await?;
+    let (inputs, read) = (now.signature()?, now.versions);
     let last = Registry::<Rebuild>::read(lake).await?.rows.into_iter().max_by_key(|r| r.rebuild);
     if let Some(entry) = last.filter(|r| !full && r.inputs == inputs) {
         let report = Registry::<JoinReport>::read(lake).await?.rows;
@@ -120,25 +121,37 @@ pub async fn rebuild(
     Ok(Rebuilt { up_to_date: false, entry, report: sorted(report), seconds: clock_start.elapsed().as_secs_f64() })
 }
 
-/// The versions of the inputs; a table that does not exist yet has none.
-async fn input_versions(lake: &Lake) -> Result<BTreeMap<String, u64>> {
-    let mut versions = BTreeMap::new();
-    for table in INPUTS {
-        if let Some(version) = Snapshot::open(lake, table, None).await?.version {
-            versions.insert(table.to_string(), version);
-        }
-    }
-    Ok(versions)
+/// What a rebuild reads.
+struct Inputs {
+    /// The versions of the tables; one that does not exist yet has none.
+    versions: BTreeMap<String, u64>,
+    /// What decides whether a table changed: its version, or, where compaction makes versions with the same rows, which
+    /// loads it holds.
+    states: BTreeMap<String, u64>,
 }
 
-/// What a rebuild depends on: the versions of its inputs (settings of suites among them), and the queries themselves.
-fn signature(inputs: &BTreeMap<String, u64>) -> Result<String> {
-    let queries = INTEGRATE_SQL.iter().flat_map(|(_, sql)| sql.bytes()).chain(SNAPSHOTS_SQL.bytes());
-    let queries: Vec<u8> = queries.chain(JOIN_REPORT_SQL.bytes()).collect();
-    let mut depends = inputs.clone();
-    // a JSON number must stay exact in every reader
-    depends.insert("queries".into(), xxhash_rust::xxh3::xxh3_64(&queries) >> 12);
-    serde_json::to_string(&depends).map_err(|e| Error::bug(e.to_string()))
+impl Inputs {
+    async fn read(lake: &Lake) -> Result<Self> {
+        let (mut versions, mut states) = (BTreeMap::new(), BTreeMap::new());
+        for table in INPUTS {
+            let snapshot = Snapshot::open(lake, table, None).await?;
+            let Some(version) = snapshot.version else { continue };
+            versions.insert(table.to_string(), version);
+            // a JSON number must stay exact in every reader
+            let state = if compact::TABLES.contains(&table) { snapshot.contents()? >> 12 } else { version };
+            states.insert(table.to_string(), state);
+        }
+        Ok(Self { versions, states })
+    }
+
+    /// What a rebuild depends on: the state of its inputs (settings of suites among them), and the queries themselves.
+    fn signature(&self) -> Result<String> {
+        let queries = INTEGRATE_SQL.iter().flat_map(|(_, sql)| sql.bytes()).chain(SNAPSHOTS_SQL.bytes());
+        let queries: Vec<u8> = queries.chain(JOIN_REPORT_SQL.bytes()).collect();
+        let mut depends = self.states.clone();
+        depends.insert("queries".into(), xxhash_rust::xxh3::xxh3_64(&queries) >> 12);
+        serde_json::to_string(&depends).map_err(|e| Error::bug(e.to_string()))
+    }
 }
 
 /// The version of every table: of the inputs as they were read, of all others as they are now.

@@ -280,6 +280,7 @@ fn help_and_completions() {
         "ingest",
         "remove",
         "rebuild",
+        "compact",
         "status",
         "log",
         "query",

@@ -14,6 +14,7 @@ use rejoin::lake::suites::{SuiteChanges, create_suite};
 use rejoin::rebuild::rebuild;
 
 use crate::place::Place;
+use crate::slt::read_journeys;
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
@@ -160,7 +161,9 @@ impl Loaded {
     pub async fn engine(&self, batch_size: usize, threads: usize) -> Engine {
         let settings =
             EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
-        Engine::open(self.lake.clone(), settings).await.unwrap()
+        let engine = Engine::open(self.lake.clone(), settings).await.unwrap();
+        read_journeys(&engine, threads).await.unwrap();
+        engine
     }
 }
 

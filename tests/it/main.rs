@@ -4,12 +4,14 @@
 //! * `oracle`, `laws`: participation and attribution by brute force on random journeys, and their laws.
 //! * `bad_input`: hostile and broken files through the binary.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
+//! * `compaction`: files of whole months, readers and writers undisturbed.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod bad_input;
 mod cli;
+mod compaction;
 mod journeys;
 mod laws;
 mod layers;

@@ -113,6 +113,14 @@ fn run_file(file: &Path, turn: usize, runtime: &Runtime) -> Result<(), String> {
     })
 }
 
+/// Journeys are read from the lake's files, and with two threads through the SQL of `events`: the answers are the same.
+pub async fn read_journeys(engine: &Engine, threads: usize) -> rejoin::Result<()> {
+    if threads == 2 {
+        engine.collect("SET rejoin.journeys = 'plain'").await?;
+    }
+    Ok(())
+}
+
 /// One engine with its settings, as the runner sees a database.
 struct Session {
     engine: Engine,
@@ -122,7 +130,9 @@ impl Session {
     async fn open(lake: PathBuf, batch_size: usize, threads: usize) -> rejoin::Result<Self> {
         let settings =
             EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
-        Ok(Self { engine: Engine::open(Lake::open(&lake.to_string_lossy())?, settings).await? })
+        let engine = Engine::open(Lake::open(&lake.to_string_lossy())?, settings).await?;
+        read_journeys(&engine, threads).await?;
+        Ok(Self { engine })
     }
 }
 

@@ -1,18 +1,30 @@
 //! The journey operator: participation and every attribution model in one pass over a visitor's rows in time order.
 //!
-//! * `node`: the logical node and what it computes, [`JourneySpec`].
+//! * `node`: what a journey computes, [`JourneySpec`], and the logical node over any plan.
+//! * `stored`: the logical node straight over the lake's files: the usual, fast way.
 //! * `exec`: the operator. In: rows sorted by visitor and time. Out: partial credit per item, one batch a partition.
-//! * `path`: one conversion explained, by the same walk.
+//! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
+//!   `items` numbers its dictionary.
+//! * `path`: one conversion explained, or each conversion in one row, by the same walk.
+//! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
 //!
 //! Invariants: one visitor in memory at a time, accounted in the memory pool; no pairs of touches and conversions.
 
+mod columns;
 mod exec;
+mod items;
+mod lane;
 mod node;
 mod path;
 mod planner;
+mod stored;
+mod walk;
+mod window;
 
 pub use exec::JourneyExec;
 pub use node::{JourneyNode, JourneySpec};
-pub use path::{PathExec, PathNode, PathSpec};
+pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
+pub use stored::{Question, StoredEvents, StoredJourneyNode};
+pub use window::{Call, Window, WindowNode};

@@ -1,4 +1,4 @@
-//! The logical node of the journey operator.
+//! What a journey computes, and the logical node of the operator over any plan.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct JourneySpec {
     pub lookback_us: Option<i64>,
     /// The items of a row are a list of values.
     pub multi_valued: bool,
+    /// A row may convert in parts: its `lines`, a list of items with their amounts.
+    pub in_lines: bool,
     /// Rows may stand at another place of the time line (`anchor_time`, `anchor_seq`) and are then no touch.
     pub anchored: bool,
 }
@@ -41,6 +43,9 @@ impl JourneySpec {
         }
         if self.anchored {
             columns.extend(["anchor_time", "anchor_seq"]);
+        }
+        if self.in_lines {
+            columns.push("lines");
         }
         columns
     }

@@ -11,9 +11,10 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use super::{JourneyExec, JourneyNode, PathExec, PathNode};
+use super::exec::{Input, Lane};
+use super::{JourneyExec, JourneyNode, PathExec, PathNode, StoredJourneyNode, WindowNode};
 
-/// Plans [`JourneyNode`] and [`PathNode`].
+/// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`] and [`WindowNode`].
 #[derive(Debug, Default)]
 pub struct JourneyPlanner;
 
@@ -25,14 +26,22 @@ impl ExtensionPlanner for JourneyPlanner {
         node: &dyn UserDefinedLogicalNode,
         _: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
+        session: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if let Some(path) = node.as_any().downcast_ref::<PathNode>() {
             return Ok(Some(Arc::new(PathExec::new(path.spec.clone(), inputs[0].clone()))));
         }
+        if let Some(stored) = node.as_any().downcast_ref::<StoredJourneyNode>() {
+            return Ok(Some(stored.plan(session).await?));
+        }
+        if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
+            return Ok(Some(Arc::new(window.plan(inputs[0].clone(), session)?)));
+        }
         let Some(node) = node.as_any().downcast_ref::<JourneyNode>() else { return Ok(None) };
-        Ok(Some(Arc::new(JourneyExec::try_new(node.spec.clone(), inputs[0].clone())?)))
+        let input = Input { lane: Lane::Evaluated, plan: inputs[0].clone() };
+        // whatever shuffles below waits until all of its partitions are asked for
+        Ok(Some(Arc::new(JourneyExec::new(node.spec.clone(), vec![input], usize::MAX))))
     }
 }
 

@@ -1,0 +1,79 @@
+//! `rejoin compact`: merges the files of many loads, prints what there was and what there is.
+
+use std::sync::Mutex;
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar};
+
+use super::format::Format;
+use super::listing::Listing;
+use super::output::{Output, note};
+use super::progress;
+use super::settings::Settings;
+use crate::Result;
+use crate::lake::compact::{Compacted, CompactionOptions, Extent, compact};
+use crate::lake::rewrite::Limits;
+
+/// Runs the compaction.
+pub async fn run(settings: &Settings) -> Result<()> {
+    let compacted = with_progress(settings, false).await?;
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&compacted)?;
+        return output.close();
+    }
+    if compacted.iter().all(|c| c.merged == 0) {
+        output.line("nothing to compact")?;
+    } else {
+        output.batch(&table(&compacted)?)?;
+    }
+    for table in compacted.iter().filter(|c| c.postponed > 0) {
+        let count = HumanCount(table.postponed);
+        note(format!(
+            "{}: {count} files were changed by another writer meanwhile; the next run takes them",
+            table.table
+        ));
+    }
+    output.close()
+}
+
+/// Compacts, with a bar a table; with `if_worth`, only where many files would go.
+pub async fn with_progress(settings: &Settings, if_worth: bool) -> Result<Vec<Compacted>> {
+    let current: Mutex<Option<(String, ProgressBar)>> = Mutex::new(None);
+    let show = |table: &str, done: u64, total: u64| {
+        // a bar is no reason to fail
+        let Ok(mut bar) = current.lock() else { return };
+        if bar.as_ref().is_none_or(|(name, _)| name != table) {
+            bar.take().into_iter().for_each(|(_, b)| b.finish_and_clear());
+            *bar = Some((table.to_string(), progress::bar(&format!("compacting {table}"), total, "rows")));
+        }
+        bar.iter().for_each(|(_, b)| b.set_position(done));
+    };
+    let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
+    let options = CompactionOptions { if_worth, ..CompactionOptions::new(limits) };
+    let compacted = compact(&settings.lake, &options, &show).await;
+    if let Ok(mut bar) = current.lock() {
+        bar.take().into_iter().for_each(|(_, b)| b.finish_and_clear());
+    }
+    compacted
+}
+
+/// What happened to a table, in a line; None where nothing did.
+pub fn summary(compacted: &Compacted) -> Option<String> {
+    let Compacted { table, before, after, .. } = compacted;
+    let size = |extent: &Extent| format!("{} files of {}", HumanCount(extent.files), HumanBytes(extent.bytes));
+    (compacted.merged > 0).then(|| format!("compacted {table}: {} became {}", size(before), size(after)))
+}
+
+/// Each table before and after.
+fn table(compacted: &[Compacted]) -> Result<arrow::array::RecordBatch> {
+    let number = |of: fn(&Compacted) -> u64| compacted.iter().map(move |c| of(c) as i64);
+    Listing::new()
+        .text("table", compacted.iter().map(|c| &c.table))
+        .number("files before", number(|c| c.before.files))
+        .number("files after", number(|c| c.after.files))
+        .number("rows before", number(|c| c.before.rows))
+        .number("rows after", number(|c| c.after.rows))
+        .number("bytes before", number(|c| c.before.bytes))
+        .number("bytes after", number(|c| c.after.bytes))
+        .batch()
+}

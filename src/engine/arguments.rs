@@ -1,0 +1,106 @@
+//! The arguments of a table function: what was written, in order or by name, becomes constants.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::planner::RelationPlannerContext;
+use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
+
+use crate::error::did_you_mean;
+use crate::{Error, Result};
+
+/// The arguments of a call by name, as constants.
+pub(super) struct Arguments(Vec<(String, ScalarValue)>);
+
+impl Arguments {
+    /// Reads a call of `function`, whose arguments are `order`; `models` comes by name only.
+    pub fn read(
+        function: &str,
+        order: &[&str],
+        given: Vec<FunctionArg>,
+        context: &mut dyn RelationPlannerContext,
+    ) -> PlanResult<Self> {
+        let mut read: Vec<(String, ScalarValue)> = vec![];
+        let mut named = false;
+        for (place, argument) in given.into_iter().enumerate() {
+            let (name, value) = match argument {
+                FunctionArg::Named { name, arg, .. } => (Some(name.value), arg),
+                FunctionArg::ExprNamed { name, arg, .. } => (Some(name.to_string()), arg),
+                FunctionArg::Unnamed(arg) => (None, arg),
+            };
+            let name = match name {
+                Some(name) => {
+                    named = true;
+                    name.trim_matches('"').to_lowercase()
+                }
+                None if named => {
+                    return plan_error(format!("{function}: an argument without a name follows one with a name"));
+                }
+                None => match order.get(place).filter(|n| **n != "models") {
+                    Some(name) => name.to_string(),
+                    None => return plan_error(format!("{function} takes {}", order.join(", "))),
+                },
+            };
+            if !order.contains(&name.as_str()) {
+                let hint = did_you_mean(&name, order.iter().copied());
+                return plan_error(format!("{function} has no argument {name}{hint}; it takes {}", order.join(", ")));
+            }
+            if read.iter().any(|(n, _)| *n == name) {
+                return plan_error(format!("{function}: the argument {name} is given twice"));
+            }
+            let FunctionArgExpr::Expr(expr) = value else {
+                return plan_error(format!("{function}: {name} must be a value"));
+            };
+            read.push((name.clone(), constant(function, &name, expr, context)?));
+        }
+        Ok(Self(read))
+    }
+
+    /// The text of an argument; None where it is missing or NULL.
+    pub fn text(&self, name: &str) -> Result<Option<String>> {
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
+            None => Ok(None),
+            Some(v) if v.is_null() => Ok(None),
+            Some(v) => match v.cast_to(&DataType::Utf8)? {
+                ScalarValue::Utf8(text) => Ok(text),
+                other => Err(Error::query(format!("{name}: {other} is no text"))),
+            },
+        }
+    }
+
+    /// The truth of an argument; None where it is missing.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
+            None => Ok(None),
+            Some(v) => match v.cast_to(&DataType::Boolean) {
+                Ok(ScalarValue::Boolean(flag)) => Ok(flag),
+                _ => Err(Error::query(format!("{name} is true or false, not {v}"))),
+            },
+        }
+    }
+}
+
+/// The value of an argument: a literal, or an expression of literals.
+fn constant(
+    function: &str,
+    name: &str,
+    expr: ast::Expr,
+    context: &mut dyn RelationPlannerContext,
+) -> PlanResult<ScalarValue> {
+    let text = expr.to_string();
+    let nothing = DFSchema::empty();
+    let planned = context.sql_to_expr(expr, &nothing).map_err(|_| {
+        DataFusionError::Plan(format!("{function}: {name} must be a constant; write '{text}' in single quotes?"))
+    })?;
+    let info = datafusion::logical_expr::simplify::SimplifyContext::default();
+    let simplified = datafusion::optimizer::simplify_expressions::ExprSimplifier::new(info).simplify(planned)?;
+    match simplified {
+        Expr::Literal(value, _) => Ok(value),
+        other => plan_error(format!("{function}: {name} must be a constant, not {other}")),
+    }
+}
+
+fn plan_error<T>(message: String) -> PlanResult<T> {
+    Err(DataFusionError::Plan(message))
+}

@@ -1,0 +1,289 @@
+//! One batch of rows as typed columns: what the walk needs to know of a row, from the lake's files as they are stored or
+//! from a plan that has filtered and evaluated.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch,
+    TimestampMicrosecondArray,
+};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::error::{DataFusionError, Result};
+
+use super::JourneySpec;
+use super::items::Text;
+use super::stored::{Metric, StoredRows};
+use crate::attribution::Container;
+use crate::columns::{self, sequence, timestamp};
+use crate::engine::visits::VisitRules;
+
+/// Rows of one input.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub rows: usize,
+    pub keys: ScalarBuffer<i64>,
+    pub ids: Text,
+    /// Microseconds.
+    pub times: ScalarBuffer<i64>,
+    /// Only where rows of one instant must be told apart.
+    pub seqs: Option<Decimal128Array>,
+    /// The dimension.
+    pub items: Text,
+    /// Where values persist: the rows to which it applies, and where the dimension was set.
+    pub set: Option<(BooleanArray, Text)>,
+    values: Values,
+    /// Conversions count from the first time (inclusive) to the second (exclusive).
+    window: (i64, i64),
+    taken: Taken,
+    pub visits: Visits,
+    anchors: Option<Anchors>,
+    /// Items with their amounts, where a row converts in parts.
+    lines: Option<ListArray>,
+}
+
+/// The metric of a row.
+#[derive(Debug)]
+enum Values {
+    Column(Float64Array),
+    /// Every row counts once.
+    One,
+    /// No row has it.
+    None,
+}
+
+/// Which rows take part.
+#[derive(Debug)]
+struct Taken {
+    /// More than 0: stored, not reported.
+    excluded: Option<Int64Array>,
+    suite: Option<(Text, String)>,
+}
+
+/// The visit of a row.
+#[derive(Debug)]
+pub(super) enum Visits {
+    /// The container is the visitor.
+    Untold,
+    /// Number and start, both or none.
+    Given(Int64Array, TimestampMicrosecondArray),
+    /// Number and start, or number, or name, or to be computed by the rules from the rows before.
+    Stored {
+        number: Option<Int64Array>,
+        start: Option<TimestampMicrosecondArray>,
+        name: Option<Text>,
+        rules: VisitRules,
+    },
+}
+
+/// Rows that stand at another place than their own: NULL where a row does not.
+#[derive(Debug)]
+struct Anchors {
+    times: TimestampMicrosecondArray,
+    seqs: Decimal128Array,
+    /// True for the rows that are anchored; without it, those that have a time.
+    rows: Option<BooleanArray>,
+}
+
+impl Columns {
+    /// Of the columns that [`JourneySpec::input_columns`] names, already filtered.
+    pub fn evaluated(batch: &RecordBatch, spec: &JourneySpec) -> Result<Self> {
+        let found = Finder(batch);
+        let ids = found.text("visitor_id")?;
+        if !ids.all_valid() {
+            return Err(DataFusionError::Internal("a journey needs rows that have a visitor".into()));
+        }
+        Ok(Self {
+            rows: batch.num_rows(),
+            keys: found.integers("visitor_key")?.values().clone(),
+            ids,
+            times: found.times("hit_time")?.values().clone(),
+            seqs: Some(found.sequences("hit_seq")?),
+            items: found.text("item")?,
+            set: None,
+            values: Values::Column(found.floats("value")?),
+            window: (i64::MIN, i64::MAX),
+            taken: Taken { excluded: None, suite: None },
+            visits: match spec.container {
+                Container::Visitor => Visits::Untold,
+                Container::Visit => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
+            },
+            anchors: match spec.anchored {
+                false => None,
+                true => Some(Anchors {
+                    times: found.times("anchor_time")?,
+                    seqs: found.sequences("anchor_seq")?,
+                    rows: None,
+                }),
+            },
+            lines: match spec.in_lines {
+                false => None,
+                true => Some(found.column("lines")?.as_list::<i32>().clone()),
+            },
+        })
+    }
+
+    /// Of the columns of a table of the lake.
+    pub fn stored(batch: &RecordBatch, spec: &JourneySpec, rows: &StoredRows) -> Result<Self> {
+        let found = Finder(batch);
+        let some = |name: &str| batch.column_by_name(name).is_some();
+        Ok(Self {
+            rows: batch.num_rows(),
+            keys: found.integers(columns::VISITOR_KEY)?.values().clone(),
+            ids: found.text(columns::VISITOR_ID)?,
+            times: found.times(columns::HIT_TIME)?.values().clone(),
+            seqs: some(columns::HIT_SEQ).then(|| found.sequences(columns::HIT_SEQ)).transpose()?,
+            items: match &rows.dimension {
+                Some(name) => found.text(name)?,
+                None => Text::nothing(batch.num_rows()),
+            },
+            set: match &rows.set {
+                Some(name) => Some((found.booleans(columns::PERSISTED)?, found.text(name)?)),
+                None => None,
+            },
+            values: match &rows.metric {
+                Metric::Column(name) => Values::Column(found.floats(name)?),
+                Metric::One => Values::One,
+                Metric::None => Values::None,
+            },
+            window: rows.window,
+            taken: Taken {
+                excluded: some(columns::EXCLUDE_HIT).then(|| found.integers(columns::EXCLUDE_HIT)).transpose()?,
+                suite: match &rows.suite {
+                    Some(suite) => Some((found.text(columns::SUITE)?, suite.clone())),
+                    None => None,
+                },
+            },
+            visits: match (spec.container, rows.visit_rules) {
+                (Container::Visit, Some(rules)) => Visits::Stored {
+                    number: some(columns::VISIT_NUM).then(|| found.integers(columns::VISIT_NUM)).transpose()?,
+                    start: some(columns::VISIT_START).then(|| found.times(columns::VISIT_START)).transpose()?,
+                    name: some(columns::VISIT_ID).then(|| found.text(columns::VISIT_ID)).transpose()?,
+                    rules,
+                },
+                _ => Visits::Untold,
+            },
+            anchors: match rows.anchored {
+                false => None,
+                true => {
+                    let (kinds, status) = (found.text(columns::ROW_KIND)?, found.text(columns::MATCH_STATUS)?);
+                    let is = |text: &Text, row, wanted| text.is_valid(row) && text.value(row) == wanted;
+                    let matched = |row| is(&kinds, row, "transaction") && is(&status, row, "matched");
+                    Some(Anchors {
+                        times: found.times("snapshot_time")?,
+                        seqs: found.sequences("snapshot_seq")?,
+                        rows: Some((0..batch.num_rows()).map(|row| Some(matched(row))).collect()),
+                    })
+                }
+            },
+            lines: None,
+        })
+    }
+
+    /// False for a row of another suite or without a visitor.
+    pub fn is_of_suite(&self, row: usize) -> bool {
+        self.ids.is_valid(row)
+            && self.taken.suite.as_ref().is_none_or(|(suites, own)| suites.is_valid(row) && suites.value(row) == own)
+    }
+
+    /// False for a row that is stored, but not reported.
+    pub fn is_reported(&self, row: usize) -> bool {
+        self.taken.excluded.as_ref().is_none_or(|e| e.is_null(row) || e.value(row) == 0)
+    }
+
+    /// The metric of a row; 0 where it has none, or outside the reporting window.
+    pub fn value(&self, row: usize) -> f64 {
+        let value = match &self.values {
+            Values::Column(values) if values.is_valid(row) => values.value(row),
+            Values::Column(_) | Values::None => 0.0,
+            Values::One => 1.0,
+        };
+        let time = self.times[row];
+        if self.window.0 <= time && time < self.window.1 { value } else { 0.0 }
+    }
+
+    /// Fills `out` with the rows on which the metric is not zero, in order.
+    pub fn converting(&self, out: &mut Vec<u32>) {
+        out.clear();
+        match &self.values {
+            Values::None => {}
+            Values::Column(values) => {
+                let nonzero = values.values().iter().enumerate().filter(|(_, value)| **value != 0.0);
+                out.extend(nonzero.map(|(row, _)| row as u32));
+                out.retain(|row| self.value(*row as usize) != 0.0);
+            }
+            Values::One => out.extend((0..self.rows as u32).filter(|row| self.value(*row as usize) != 0.0)),
+        }
+    }
+
+    /// The parts in which a row converts: items with their amounts.
+    pub fn lines(&self, row: usize) -> Option<ArrayRef> {
+        self.lines.as_ref().filter(|lines| lines.is_valid(row)).map(|lines| lines.value(row))
+    }
+
+    /// Where a row that does not stand at its own time stands: time and sequence.
+    pub fn anchor(&self, row: usize) -> Option<(i64, i128)> {
+        let anchors = self.anchors.as_ref()?;
+        let anchored = anchors.rows.as_ref().is_none_or(|rows| rows.value(row)) && anchors.times.is_valid(row);
+        anchored.then(|| (anchors.times.value(row), anchors.seqs.value(row)))
+    }
+
+    /// The sequence of a row, where sequences were asked for.
+    pub fn sequence(&self, row: usize) -> i128 {
+        self.seqs.as_ref().map_or(0, |seqs| seqs.value(row))
+    }
+
+    /// After the last row of the visitor of `row` in this batch.
+    pub fn end_of_visitor(&self, row: usize) -> usize {
+        let key = self.keys[row];
+        let mut end = row + 1;
+        while end < self.rows && self.keys[end] == key && self.ids.same(end - 1, end) {
+            end += 1;
+        }
+        end
+    }
+}
+
+impl Text {
+    /// A column in which no row has a value.
+    fn nothing(rows: usize) -> Self {
+        Self::Plain(arrow::array::StringArray::new_null(rows))
+    }
+}
+
+/// Columns of a batch by name, in the type that is wanted; a cast to the type that a column already has costs nothing.
+struct Finder<'b>(&'b RecordBatch);
+
+impl Finder<'_> {
+    fn column(&self, name: &str) -> Result<&ArrayRef> {
+        let found = self.0.column_by_name(name);
+        found.ok_or_else(|| DataFusionError::Internal(format!("a journey needs the column {name}")))
+    }
+
+    fn typed(&self, name: &str, data_type: &DataType) -> Result<ArrayRef> {
+        Ok(cast(self.column(name)?, data_type)?)
+    }
+
+    fn text(&self, name: &str) -> Result<Text> {
+        Text::of(self.column(name)?)
+    }
+
+    fn integers(&self, name: &str) -> Result<Int64Array> {
+        Ok(self.typed(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    }
+
+    fn floats(&self, name: &str) -> Result<Float64Array> {
+        Ok(self.typed(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+    }
+
+    fn booleans(&self, name: &str) -> Result<BooleanArray> {
+        Ok(self.typed(name, &DataType::Boolean)?.as_boolean().clone())
+    }
+
+    fn times(&self, name: &str) -> Result<TimestampMicrosecondArray> {
+        Ok(self.typed(name, &timestamp())?.as_primitive::<TimestampMicrosecondType>().clone())
+    }
+
+    fn sequences(&self, name: &str) -> Result<Decimal128Array> {
+        Ok(self.typed(name, &sequence())?.as_primitive::<Decimal128Type>().clone())
+    }
+}

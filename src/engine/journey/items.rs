@@ -1,0 +1,195 @@
+//! Items by number: names in, dense numbers out; a dictionary's entry is looked up once, not once a row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::error::Result;
+
+use crate::feed::caret::list_values;
+
+/// A text column, as a dictionary where the file has one.
+#[derive(Debug)]
+pub(super) enum Text {
+    /// Row `r` is `values[codes[r]]`.
+    Dictionary { codes: Int32Array, values: ArrayRef },
+    /// One string a row.
+    Plain(StringArray),
+}
+
+impl Text {
+    /// Of a column of any type that reads as text.
+    pub fn of(column: &ArrayRef) -> Result<Self> {
+        if let DataType::Dictionary(key, value) = column.data_type()
+            && (key.as_ref(), value.as_ref()) == (&DataType::Int32, &DataType::Utf8)
+        {
+            let dictionary = column.as_dictionary::<Int32Type>();
+            return Ok(Self::Dictionary { codes: dictionary.keys().clone(), values: dictionary.values().clone() });
+        }
+        // a cast to the type that a column already has costs nothing
+        Ok(Self::Plain(cast(column, &DataType::Utf8)?.as_string::<i32>().clone()))
+    }
+
+    /// False where the row has no value.
+    pub fn is_valid(&self, row: usize) -> bool {
+        match self {
+            Self::Dictionary { codes, .. } => codes.is_valid(row),
+            Self::Plain(values) => values.is_valid(row),
+        }
+    }
+
+    /// True when every row has a value.
+    pub fn all_valid(&self) -> bool {
+        match self {
+            Self::Dictionary { codes, .. } => codes.null_count() == 0,
+            Self::Plain(values) => values.null_count() == 0,
+        }
+    }
+
+    /// The text of a row that has one.
+    pub fn value(&self, row: usize) -> &str {
+        match self {
+            Self::Dictionary { codes, values } => values.as_string::<i32>().value(codes.value(row) as usize),
+            Self::Plain(values) => values.value(row),
+        }
+    }
+
+    /// True when two rows have the same value, or both have none.
+    pub fn same(&self, a: usize, b: usize) -> bool {
+        if let Self::Dictionary { codes, .. } = self
+            && codes.null_count() == 0
+            && codes.values()[a] == codes.values()[b]
+        {
+            return true;
+        }
+        match (self.is_valid(a), self.is_valid(b)) {
+            (true, true) => self.value(a) == self.value(b),
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The items that have been met.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    numbers: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+    bytes: usize,
+}
+
+impl Items {
+    /// The number of an item, a new one if it is met for the first time.
+    pub fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        let name: Arc<str> = Arc::from(name);
+        // the text with its counts, a place in the list and one in the table
+        self.bytes += name.len() + 64;
+        self.names.push(name.clone());
+        self.numbers.insert(name, number);
+        number
+    }
+
+    /// The number of an item that has been met.
+    pub fn known(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Names by number.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// The numbers of one column's items: remembers what the entries of the dictionary at hand mean.
+#[derive(Debug, Default)]
+pub(super) struct Codes {
+    dictionary: Option<ArrayRef>,
+    /// Per entry its items as a range of `listed`; [`UNKNOWN`] where it was not looked up yet.
+    entries: Vec<(u32, u32)>,
+    listed: Vec<u32>,
+}
+
+/// An entry that was not looked up yet.
+const UNKNOWN: (u32, u32) = (u32::MAX, 0);
+
+impl Codes {
+    /// The items of a row; none where it has no value. With `multi`, the value is a list.
+    pub fn items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
+        if !text.is_valid(row) {
+            return &[];
+        }
+        let (codes, values) = match text {
+            Text::Dictionary { codes, values } => (codes, values),
+            Text::Plain(values) => {
+                self.dictionary = None;
+                self.listed.clear();
+                let (start, end) = self.look_up(values.value(row), items, multi);
+                return &self.listed[start as usize..end as usize];
+            }
+        };
+        if !self.dictionary.as_ref().is_some_and(|known| Arc::ptr_eq(known, values)) {
+            self.dictionary = Some(values.clone());
+            self.listed.clear();
+            self.entries.clear();
+            self.entries.resize(values.len(), UNKNOWN);
+        }
+        let code = codes.value(row) as usize;
+        let mut entry = self.entries[code];
+        if entry == UNKNOWN {
+            entry = self.look_up(values.as_string::<i32>().value(code), items, multi);
+            self.entries[code] = entry;
+        }
+        &self.listed[entry.0 as usize..entry.1 as usize]
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(u32, u32)>() + self.listed.capacity() * size_of::<u32>()
+    }
+
+    fn look_up(&mut self, text: &str, items: &mut Items, multi: bool) -> (u32, u32) {
+        let start = self.listed.len() as u32;
+        if multi {
+            self.listed.extend(list_values(text).map(|value| items.number(&value)));
+        } else {
+            self.listed.push(items.number(text));
+        }
+        (start, self.listed.len() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::DictionaryArray;
+
+    use super::*;
+
+    fn dictionary(values: &[Option<&str>]) -> Text {
+        let array: DictionaryArray<Int32Type> = values.iter().copied().collect();
+        Text::of(&(Arc::new(array) as ArrayRef)).unwrap()
+    }
+
+    #[test]
+    fn dictionaries_and_strings_name_the_same_items() {
+        let rows = [Some("b"), None, Some("a--**--b"), Some("b")];
+        let (mut items, mut codes) = (Items::default(), Codes::default());
+        for text in [dictionary(&rows), Text::Plain(StringArray::from(rows.to_vec())), dictionary(&rows)] {
+            let found: Vec<Vec<u32>> = (0..4).map(|r| codes.items_of(&text, r, &mut items, true).to_vec()).collect();
+            assert_eq!(found, [vec![0], vec![], vec![1, 0], vec![0]]);
+            assert!(text.same(0, 3) && !text.same(0, 1) && text.same(1, 1));
+        }
+        assert_eq!(codes.items_of(&dictionary(&[Some("a--**--b")]), 0, &mut items, false), [2]);
+        assert_eq!(items.names().iter().map(|n| &**n).collect::<Vec<_>>(), ["b", "a", "a--**--b"]);
+    }
+}

@@ -1,0 +1,247 @@
+//! Journeys straight from the lake's files: which columns of which files, instead of the whole plan of `events`.
+//!
+//! The files of a bucket are sorted by visitor already, so nothing is sorted, shuffled, filtered into new batches or
+//! merged row by row: the operator takes one input a generation and joins them visitor by visitor. It reads the dimension
+//! as a dictionary, and sequences only where rows of one instant may come from several files. What the view `events`
+//! says in SQL (reported hits, integrated rows, where a persisted dimension was set) is said here once more in terms of
+//! stored columns; the tests hold both against each other (`SET rejoin.journeys = 'plain'` forces the SQL).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::exec::{Input, Lane};
+use super::node::describe;
+use super::{JourneyExec, JourneySpec};
+use crate::attribution::{Container, Model};
+use crate::columns;
+use crate::engine::visits::VisitRules;
+use crate::lake::DataFile;
+use crate::lake::scan::LakeTable;
+
+/// The tables that make up `events`, when all of their files are ours: sorted and in buckets.
+#[derive(Debug)]
+pub struct StoredEvents {
+    hits: LakeTable,
+    integrated: LakeTable,
+    suite: String,
+    visit_rules: VisitRules,
+}
+
+/// What a report asks of the stored events.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct Question {
+    /// A column of `events`.
+    pub metric: String,
+    /// A column of `events`.
+    pub dimension: String,
+    /// Where the dimension was set, if `events` has such a column.
+    pub set: Option<String>,
+    /// Conversions from the first time (inclusive) to the second (exclusive) count, microseconds.
+    pub window: (i64, i64),
+}
+
+/// How the rows of one table take part in a journey.
+#[derive(Debug, Clone)]
+pub struct StoredRows {
+    /// Online rows come before offline rows of the same instant.
+    pub online: bool,
+    pub(super) metric: Metric,
+    pub(super) dimension: Option<String>,
+    pub(super) set: Option<String>,
+    pub(super) window: (i64, i64),
+    /// Only rows of this suite, where the files do not say that all are.
+    pub(super) suite: Option<String>,
+    /// How visits that are not stored are computed; None for rows that belong to no visit.
+    pub(super) visit_rules: Option<VisitRules>,
+    /// Matched transaction rows stand at their snapshot's hit.
+    pub(super) anchored: bool,
+}
+
+/// Where the metric of a row is.
+#[derive(Debug, Clone)]
+pub(super) enum Metric {
+    Column(String),
+    /// Every row counts once: `occurrences`.
+    One,
+    /// The table has no such column.
+    None,
+}
+
+impl StoredEvents {
+    /// Of the tables of one suite, if every file is one of ours.
+    pub fn new(hits: LakeTable, integrated: LakeTable, suite: String, visit_rules: VisitRules) -> Option<Self> {
+        let ours = [&hits, &integrated].iter().all(|table| table.is_sorted());
+        ours.then_some(Self { hits, integrated, suite, visit_rules })
+    }
+
+    /// The operator over the files that a question needs.
+    async fn plan(&self, spec: &JourneySpec, question: &Question, state: &dyn Session) -> Result<JourneyExec> {
+        let tables: &[(&LakeTable, bool)] = match spec.container {
+            Container::Visitor => &[(&self.hits, true), (&self.integrated, false)],
+            // an offline row belongs to no visit
+            Container::Visit => &[(&self.hits, true)],
+        };
+        let mut inputs = vec![];
+        for &(table, online) in tables {
+            let files = table.files_of_suite(&self.suite);
+            let times = times_that_matter(spec, question, table, &files);
+            let files: Vec<&DataFile> = files.into_iter().filter(|f| f.may_lie_in(times)).collect();
+            if files.is_empty() {
+                continue;
+            }
+            let rows = StoredRows {
+                online,
+                metric: match question.metric.as_str() {
+                    "occurrences" => Metric::One,
+                    name if table.has_column(name) => Metric::Column(name.into()),
+                    _ => Metric::None,
+                },
+                dimension: Some(question.dimension.clone()).filter(|name| table.has_column(name)),
+                set: question.set.clone().filter(|_| online),
+                window: question.window,
+                suite: Some(self.suite.clone()).filter(|_| !table.is_all_of_suite(&files, &self.suite)),
+                visit_rules: (spec.container == Container::Visit).then_some(self.visit_rules),
+                anchored: spec.anchored && !online,
+            };
+            let fields = rows.fields(table, spec.anchored || table.may_share_instants(&files));
+            for scan in table.sorted_scans(state, &files, &fields).await? {
+                inputs.push(Input { lane: Lane::Stored(rows.clone()), plan: scan });
+            }
+        }
+        Ok(JourneyExec::new(spec.clone(), inputs, state.config().target_partitions()))
+    }
+}
+
+/// The times of rows that can change the answer: nothing after the window, nothing older than the lookback before it.
+fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable, files: &[&DataFile]) -> (i64, i64) {
+    let all_journeys = spec.models.iter().any(|(_, model)| *model == Model::Algorithmic);
+    let computed_visits = spec.container == Container::Visit && !table.gives_visits(files);
+    // an anchored row's place and its own time are far apart
+    if spec.anchored || all_journeys || computed_visits {
+        return (i64::MIN, i64::MAX);
+    }
+    let (since, until) = question.window;
+    let oldest = match (spec.container, spec.lookback_us) {
+        (Container::Visitor, Some(lookback)) => since.saturating_sub(lookback),
+        _ => i64::MIN,
+    };
+    (oldest, until.saturating_sub(1))
+}
+
+impl StoredRows {
+    /// The columns to read.
+    fn fields(&self, table: &LakeTable, sequences: bool) -> Vec<Field> {
+        let mut names = vec![columns::VISITOR_KEY, columns::VISITOR_ID, columns::HIT_TIME];
+        if sequences {
+            names.push(columns::HIT_SEQ);
+        }
+        if self.suite.is_some() {
+            names.push(columns::SUITE);
+        }
+        if self.online {
+            names.extend([columns::EXCLUDE_HIT].into_iter().filter(|name| table.stores_column(name)));
+        }
+        if self.visit_rules.is_some() {
+            let visits = [columns::VISIT_NUM, columns::VISIT_START, columns::VISIT_ID];
+            names.extend(visits.into_iter().filter(|name| table.stores_column(name)));
+        }
+        if self.set.is_some() {
+            names.push(columns::PERSISTED);
+        }
+        if self.anchored {
+            names.extend([columns::ROW_KIND, columns::MATCH_STATUS, "snapshot_time", "snapshot_seq"]);
+        }
+        let metric = match &self.metric {
+            Metric::Column(name) => Some(name.as_str()),
+            Metric::One | Metric::None => None,
+        };
+        names.extend(self.dimension.as_deref().into_iter().chain(self.set.as_deref()).chain(metric));
+        let mut fields: Vec<Field> = vec![];
+        for name in names {
+            if fields.iter().all(|f| f.name() != name) {
+                fields.push(table.field(name).unwrap_or_else(|| columns::dimension(name)));
+            }
+        }
+        fields
+    }
+}
+
+/// The logical node: credit per item over stored events; partial sums, one set a partition.
+#[derive(Debug, Clone)]
+pub struct StoredJourneyNode {
+    spec: JourneySpec,
+    question: Question,
+    events: Arc<StoredEvents>,
+    schema: DFSchemaRef,
+}
+
+impl StoredJourneyNode {
+    /// Over `events`.
+    pub fn try_new(spec: JourneySpec, question: Question, events: Arc<StoredEvents>) -> Result<Self> {
+        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
+        Ok(Self { spec, question, events, schema })
+    }
+
+    /// The operator.
+    pub async fn plan(&self, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.events.plan(&self.spec, &self.question, state).await?))
+    }
+}
+
+impl PartialEq for StoredJourneyNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec && self.question == other.question && Arc::ptr_eq(&self.events, &other.events)
+    }
+}
+
+impl Eq for StoredJourneyNode {}
+
+impl Hash for StoredJourneyNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.spec.hash(state);
+        self.question.hash(state);
+        Arc::as_ptr(&self.events).hash(state);
+    }
+}
+
+impl PartialOrd for StoredJourneyNode {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        let order = (&self.spec, &self.question).partial_cmp(&(&other.spec, &other.question));
+        order.filter(|o| o.is_ne() || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for StoredJourneyNode {
+    fn name(&self) -> &str {
+        "StoredJourney"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Question { metric, dimension, .. } = &self.question;
+        write!(f, "StoredJourney: metric={metric}, dimension={dimension}, {}", describe(&self.spec))
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
+        Ok(self.clone())
+    }
+}

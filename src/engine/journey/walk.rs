@@ -1,0 +1,432 @@
+//! The walk over the sorted inputs of a bucket: visitor after visitor, credit per item in the end.
+//!
+//! A visitor's rows are usually all in one batch of one input. A visitor of several inputs (generations of a bucket,
+//! online and offline rows) is joined by time while its rows are taken, so that no more than a batch of each input is in
+//! memory. Visitors without a conversion are passed over.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::Float64Type;
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::physical_plan::metrics::Count;
+use futures::future::try_join_all;
+
+use super::JourneySpec;
+use super::columns::{Columns, Visits};
+use super::exec::Lane as Kind;
+use super::items::{Codes, Items};
+use super::lane::Lane;
+use crate::attribution::{Attributor, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach};
+use crate::engine::visits::VisitCounter;
+
+/// What the operator counts.
+#[derive(Default, Clone)]
+pub(super) struct Counts {
+    pub rows: Count,
+    pub visitors: Count,
+    pub conversions: Count,
+}
+
+/// The state of a walk: one visitor, and the credit of those before it.
+pub(super) struct Walk {
+    spec: JourneySpec,
+    models: Vec<(Option<Attributor>, ItemCredits)>,
+    paths: PathCounts,
+    reach: Reach,
+    journey: Journey,
+    /// Anchored conversions of this visitor by place, put on the time line once all of its rows are known.
+    anchored: Vec<((i64, i128), f64)>,
+    places: Vec<(i64, i128)>,
+    rows: u32,
+    visits: VisitOrdinals,
+    items: Items,
+    /// True if visitors without a conversion matter, too.
+    all_visitors: bool,
+    /// Of the batches at hand.
+    lane_bytes: usize,
+    reservation: Option<MemoryReservation>,
+    counts: Counts,
+}
+
+/// The visits of one visitor by number.
+#[derive(Default)]
+struct VisitOrdinals {
+    counter: VisitCounter,
+    ordinals: HashMap<(i64, i64), u32>,
+    last: Option<((i64, i64), u32)>,
+}
+
+impl Walk {
+    /// A walk that accounts for its memory in `reservation`; without one, the caller does.
+    pub fn new(spec: JourneySpec, reservation: Option<MemoryReservation>, counts: Counts) -> Self {
+        let models = spec.models.iter().map(|(_, model)| (Attributor::new(*model), ItemCredits::new())).collect();
+        Self {
+            all_visitors: spec.needs_all_visitors(),
+            reach: Reach::new(spec.container, spec.lookback_us),
+            spec,
+            models,
+            paths: PathCounts::new(),
+            journey: Journey::new(),
+            anchored: vec![],
+            places: vec![],
+            rows: 0,
+            visits: VisitOrdinals::default(),
+            items: Items::default(),
+            lane_bytes: 0,
+            reservation,
+            counts,
+        }
+    }
+
+    /// Walks over all visitors of one bucket: `streams` are sorted by visitor and time.
+    pub async fn bucket(&mut self, streams: Vec<(SendableRecordBatchStream, Kind)>) -> Result<()> {
+        let spec = self.spec.clone();
+        let opened = try_join_all(streams.into_iter().map(|(stream, kind)| Lane::open(stream, kind, &spec))).await?;
+        let mut lanes: Vec<Lane> = opened.into_iter().flatten().collect();
+        self.counts.rows.add(lanes.iter().map(|lane| lane.columns.rows).sum());
+        self.lane_bytes = lanes.iter().map(Lane::memory_bytes).sum();
+        self.account()?;
+        let mut heads: BinaryHeap<Reverse<(i64, usize)>> =
+            lanes.iter().enumerate().map(|(number, lane)| Reverse((lane.key(), number))).collect();
+        let mut together: Vec<usize> = vec![];
+        while let Some(Reverse((key, first))) = heads.pop() {
+            together.clear();
+            together.push(first);
+            while let Some(Reverse((_, other))) = heads.peek().copied().filter(|Reverse((other, _))| *other == key) {
+                heads.pop();
+                together.push(other);
+            }
+            if together.len() == 1 {
+                let until = heads.peek().map(|Reverse((key, _))| *key);
+                self.alone(&mut lanes[first], until).await?;
+            } else {
+                self.joined(&mut lanes, &together).await?;
+            }
+            for &number in &together {
+                if self.refill(&mut lanes[number]).await? {
+                    heads.push(Reverse((lanes[number].key(), number)));
+                }
+            }
+        }
+        self.lane_bytes = 0;
+        self.account()
+    }
+
+    /// The visitors of one lane that no other lane has: those before the key `until`.
+    async fn alone(&mut self, lane: &mut Lane, until: Option<i64>) -> Result<()> {
+        while lane.row < lane.columns.rows && until.is_none_or(|key| lane.key() < key) {
+            let end = lane.columns.end_of_visitor(lane.row);
+            self.counts.visitors.add(usize::from(lane.id().is_some()));
+            if end < lane.columns.rows {
+                if self.all_visitors || lane.converts_before(end) {
+                    self.take(lane, end);
+                    self.close_visitor();
+                } else {
+                    lane.row = end;
+                }
+                continue;
+            }
+            // it may go on in the next batch
+            let (key, id) = (lane.key(), lane.id().map(str::to_string));
+            self.take(lane, end);
+            while self.refill(lane).await? && lane.key() == key && lane.id() == id.as_deref() {
+                let end = lane.columns.end_of_visitor(lane.row);
+                self.take(lane, end);
+            }
+            self.close_visitor();
+        }
+        Ok(())
+    }
+
+    /// One visitor of several lanes, whose rows at hand have one key. Of two visitors with that key, the first.
+    async fn joined(&mut self, lanes: &mut [Lane], together: &[usize]) -> Result<()> {
+        let id = together.iter().map(|&n| lanes[n].id()).min().flatten().map(str::to_string);
+        let key = lanes[together[0]].key();
+        let mut ends: Vec<(usize, usize)> = vec![];
+        let (mut whole, mut converts) = (true, self.all_visitors);
+        for &number in together {
+            let lane = &mut lanes[number];
+            if lane.id() != id.as_deref() {
+                continue;
+            }
+            let end = lane.columns.end_of_visitor(lane.row);
+            whole &= end < lane.columns.rows;
+            converts |= lane.converts_before(end);
+            ends.push((number, end));
+        }
+        self.counts.visitors.add(usize::from(id.is_some()));
+        if whole && !converts {
+            ends.iter().for_each(|&(number, end)| lanes[number].row = end);
+            return Ok(());
+        }
+        while !ends.is_empty() {
+            let (at, stop) = next_rows(lanes, &ends);
+            let (number, end) = ends[at];
+            let lane = &mut lanes[number];
+            self.take(lane, stop);
+            if stop < end {
+                continue;
+            }
+            let goes_on = stop == lane.columns.rows
+                && self.refill(lane).await?
+                && lane.key() == key
+                && lane.id() == id.as_deref();
+            if goes_on {
+                ends[at].1 = lane.columns.end_of_visitor(lane.row);
+            } else {
+                ends.swap_remove(at);
+            }
+        }
+        self.close_visitor();
+        Ok(())
+    }
+
+    /// The lane's next batch, when the one at hand has been passed; false at the end.
+    async fn refill(&mut self, lane: &mut Lane) -> Result<bool> {
+        if lane.row < lane.columns.rows {
+            return Ok(true);
+        }
+        self.lane_bytes = self.lane_bytes.saturating_sub(lane.memory_bytes());
+        let some = lane.refill(&self.spec).await?;
+        if some {
+            self.counts.rows.add(lane.columns.rows);
+            self.lane_bytes += lane.memory_bytes();
+        }
+        self.account()?;
+        Ok(some)
+    }
+
+    /// Takes the rows of the current visitor from the one at hand to before `end`.
+    fn take(&mut self, lane: &mut Lane, end: usize) {
+        self.rows(&lane.columns, &mut lane.codes, lane.row..end);
+        lane.row = end;
+    }
+
+    /// Tells the memory pool what is held; about once a batch.
+    fn account(&mut self) -> Result<()> {
+        let Some(reservation) = &self.reservation else { return Ok(()) };
+        let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
+        let scratch: usize = self.models.iter().flat_map(|(model, _)| model).map(Attributor::memory_bytes).sum();
+        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + self.places.capacity() * 32;
+        let kept = self.items.memory_bytes() + self.paths.memory_bytes();
+        reservation.try_resize(self.lane_bytes + credits + scratch + visitor + kept)
+    }
+
+    /// Takes rows of the current visitor.
+    pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
+        for row in range {
+            if !columns.is_of_suite(row) {
+                continue;
+            }
+            // a visit is made of all hits, reported or not
+            let visit = self.visits.of(&columns.visits, columns.times[row], row);
+            if !columns.is_reported(row) {
+                continue;
+            }
+            let (time, value) = (columns.times[row], columns.value(row));
+            if let Some(place) = columns.anchor(row) {
+                if value != 0.0 {
+                    self.anchored.push((place, value));
+                }
+                continue;
+            }
+            if self.spec.anchored {
+                self.places.push((time, columns.sequence(row)));
+            }
+            let position = row_position(self.rows as usize);
+            self.rows += 1;
+            let (text, codes) = match &columns.set {
+                Some((persisted, set)) if persisted.is_valid(row) && persisted.value(row) => (set, &mut codes.1),
+                _ => (&columns.items, &mut codes.0),
+            };
+            let touched = codes.items_of(text, row, &mut self.items, self.spec.multi_valued);
+            let touched = match touched {
+                [] => false,
+                [item] => {
+                    self.journey.touch(position, time, visit, *item);
+                    true
+                }
+                items => self.journey.touch_all(position, time, visit, items.iter().copied()),
+            };
+            if let Some(lines) = columns.lines(row)
+                && touched
+            {
+                self.divide(&lines);
+            }
+            if value != 0.0 && self.journey.convert(Conversion { row: position, position, time, visit, value }) {
+                self.counts.conversions.add(1);
+            }
+        }
+    }
+
+    /// Lets what converts on the row of the newest touch convert line by line.
+    fn divide(&mut self, lines: &ArrayRef) {
+        let (items, amounts) = (lines.as_struct().column(0), lines.as_struct().column(1));
+        let pairs = items.as_string::<i32>().iter().zip(amounts.as_primitive::<Float64Type>());
+        let number = |item: Option<&str>| item.and_then(|item| self.items.known(item)).unwrap_or(NONE);
+        self.journey.divide(pairs.map(|(item, amount)| (number(item), amount.unwrap_or(0.0))));
+    }
+
+    /// Conversions that stand on the time line so far.
+    pub fn conversions(&self) -> usize {
+        self.journey.conversions().len()
+    }
+
+    /// Places the anchored conversions, once all rows of the visitor are there, and finds what each can reach.
+    pub fn settle(&mut self) {
+        for ((time, seq), value) in self.anchored.drain(..) {
+            let after = self.places.partition_point(|place| *place <= (time, seq));
+            // the hit itself when it is there, else the gap where it would stand
+            let position = match after.checked_sub(1) {
+                Some(before) if self.places[before] == (time, seq) => row_position(before),
+                _ => row_position(after) - 1,
+            };
+            if self.journey.convert(Conversion { row: position, position, time, visit: NO_VISIT, value }) {
+                self.counts.conversions.add(1);
+            }
+        }
+        self.reach.find(&self.journey);
+    }
+
+    /// The settled visitor.
+    pub fn journey(&self) -> (&Journey, &Reach) {
+        (&self.journey, &self.reach)
+    }
+
+    /// The items by number.
+    pub fn item_names(&self) -> &[Arc<str>] {
+        self.items.names()
+    }
+
+    /// Hands out the credit of the visitor whose rows are complete, and forgets them.
+    fn close_visitor(&mut self) {
+        self.settle();
+        for (attributor, credits) in &mut self.models {
+            if let Some(attributor) = attributor {
+                attributor.credit(&self.journey, &self.reach, credits);
+            }
+        }
+        if self.all_visitors {
+            self.paths.add(&self.journey, &self.reach);
+        }
+        self.journey.clear();
+        self.places.clear();
+        self.rows = 0;
+        self.visits.clear();
+    }
+
+    /// Adds the credit and the paths of other visitors.
+    pub fn merge(&mut self, other: &Self) {
+        let numbers: Vec<u32> = other.items.names().iter().map(|name| self.items.number(name)).collect();
+        let rename = |item: u32| numbers[item as usize];
+        for ((_, ours), (_, theirs)) in self.models.iter_mut().zip(&other.models) {
+            ours.merge(theirs, rename);
+        }
+        self.paths.merge(&other.paths, rename);
+    }
+
+    /// The credit of all visitors, an item a row.
+    pub fn finish(mut self) -> Result<RecordBatch> {
+        let count = self.items.names().len();
+        if self.spec.needs_all_visitors() {
+            // numbered by name, so that sampling does not depend on the order in which items were met
+            let mut names: Vec<(&Arc<str>, u32)> = self.items.names().iter().zip(0..).collect();
+            names.sort_unstable();
+            let mut rank = vec![0; count];
+            for (place, (_, item)) in (0u32..).zip(&names) {
+                rank[*item as usize] = place;
+            }
+            let mut paths = PathCounts::new();
+            paths.merge(&self.paths, |item| rank[item as usize]);
+            let mut credits = ItemCredits::new();
+            credits.merge(&Game::new(&paths).credits(), |place| names[place as usize].1);
+            for (attributor, slot) in &mut self.models {
+                if attributor.is_none() {
+                    *slot = credits.clone();
+                }
+            }
+        }
+        // an item is listed when any model lists it; the others say NULL
+        let mut credit: Vec<Vec<Option<f64>>> = vec![vec![None; count + 1]; self.models.len()];
+        for (column, (_, credits)) in credit.iter_mut().zip(&self.models) {
+            for (item, amount) in credits.iter() {
+                let slot = if item == NONE { count } else { item as usize };
+                column[slot] = Some(amount);
+            }
+        }
+        let listed: Vec<usize> = (0..=count).filter(|&slot| credit.iter().any(|c| c[slot].is_some())).collect();
+        let names = self.items.names();
+        let listed_names: StringArray = listed.iter().map(|&slot| names.get(slot).map(|name| &**name)).collect();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(listed_names)];
+        for column in &credit {
+            columns.push(Arc::new(listed.iter().map(|&slot| column[slot]).collect::<Float64Array>()));
+        }
+        Ok(RecordBatch::try_new(self.spec.output(), columns)?)
+    }
+}
+
+/// Of the lanes in `ends` (number, end of the visitor's rows), the one whose row comes first, and where its rows stop
+/// being the first.
+fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
+    let place = |(number, _): &(usize, usize)| (lanes[*number].place(lanes[*number].row), *number);
+    let (at, &(number, end)) = ends.iter().enumerate().min_by_key(|(_, end)| place(end)).expect("some lane is left");
+    let bound = ends.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, end)| place(end)).min();
+    let lane = &lanes[number];
+    let mut stop = lane.row + 1;
+    while stop < end && bound.is_none_or(|bound| (lane.place(stop), number) < bound) {
+        stop += 1;
+    }
+    (at, stop)
+}
+
+impl VisitOrdinals {
+    /// The ordinal of the visit of a row.
+    fn of(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
+        let visit = match visits {
+            Visits::Untold => return 0,
+            Visits::Given(number, start) => number.is_valid(row).then(|| (number.value(row), start.value(row))),
+            Visits::Stored { number, start, name, rules } => {
+                let number = number.as_ref().filter(|n| n.is_valid(row)).map(|n| n.value(row));
+                let start = start.as_ref().filter(|s| s.is_valid(row)).map(|s| s.value(row));
+                let name = name.as_ref().filter(|n| n.is_valid(row)).map(|n| n.value(row));
+                match (start, number, name) {
+                    (Some(start), number, _) => number.map(|number| (number, start)),
+                    (None, Some(number), _) => Some(self.counter.numbered(number, time)),
+                    (None, None, Some(name)) => Some(self.counter.named(name, time)),
+                    (None, None, None) => Some(self.counter.next(time, rules)),
+                }
+            }
+        };
+        visit.map_or(NO_VISIT, |visit| self.ordinal(visit))
+    }
+
+    fn ordinal(&mut self, visit: (i64, i64)) -> u32 {
+        if let Some((known, ordinal)) = self.last
+            && known == visit
+        {
+            return ordinal;
+        }
+        let next = self.ordinals.len() as u32;
+        let ordinal = *self.ordinals.entry(visit).or_insert(next);
+        self.last = Some((visit, ordinal));
+        ordinal
+    }
+
+    fn clear(&mut self) {
+        if self.last.take().is_some() {
+            self.ordinals.clear();
+            self.counter.clear();
+        }
+    }
+}
+
+/// Rows stand at 1, 3, 5, ...; a gap before a row is one less.
+fn row_position(row: usize) -> u32 {
+    2 * row as u32 + 1
+}

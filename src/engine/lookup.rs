@@ -1,0 +1,68 @@
+//! Lookup tables as classifications: the first column is a dimension, each other column makes items of its values.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
+
+use crate::error::did_you_mean;
+use crate::functions::Classes;
+use crate::{Error, Result};
+
+/// A lookup table in memory.
+#[derive(Debug)]
+pub struct Lookup {
+    name: String,
+    /// The dimension that it classifies.
+    pub key: String,
+    classes: BTreeMap<String, Classes>,
+}
+
+impl Lookup {
+    /// From the rows of the table `name`; of two rows of one value the last counts.
+    pub fn new(name: &str, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Self> {
+        let mut columns = schema.fields().iter().map(|f| f.name().clone());
+        let key = columns.next().unwrap_or_default();
+        let mut classes = BTreeMap::new();
+        for (column, of) in columns.enumerate().map(|(n, name)| (n + 1, name)) {
+            let mut pairs = vec![];
+            for batch in batches {
+                let [keys, values] = [0, column].map(|n| cast(batch.column(n), &DataType::Utf8));
+                let (keys, values) = (keys?, values?);
+                let rows = keys.as_string::<i32>().iter().zip(values.as_string::<i32>());
+                pairs.extend(rows.filter_map(|(key, value)| Some((key?.to_string(), value?.to_string()))));
+            }
+            classes.insert(of, pairs.into_iter().collect());
+        }
+        Ok(Self { name: name.into(), key, classes })
+    }
+
+    /// The classes that a column holds.
+    pub fn classes(&self, column: &str) -> Result<Classes> {
+        self.classes.get(column).cloned().ok_or_else(|| {
+            let hint = did_you_mean(column, self.classes.keys().map(String::as_str));
+            Error::query(format!("the lookup table {} has no class {column}{hint}", self.name))
+        })
+    }
+}
+
+/// The tables that a statement may name as `'table.column'`.
+pub fn named_tables(statement: &str) -> impl Iterator<Item = &str> {
+    let tables = statement.split('\'').skip(1).step_by(2).filter_map(|text| Some(text.split_once('.')?.0));
+    tables
+        .filter(|table| table.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter(|table| table.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_in_literals() {
+        let sql =
+            "SELECT a.b FROM participation('orders', 'campaigns.channel', '1.5 days') WHERE x = 'it''s' AND y = 'B.c'";
+        assert_eq!(named_tables(sql).collect::<Vec<_>>(), ["campaigns"]);
+    }
+}

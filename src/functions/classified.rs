@@ -1,0 +1,53 @@
+//! A classification as a scalar function of one plan: a dimension's values in, what a lookup table makes of them out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, StringBuilder};
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::ScalarUDF;
+
+use super::rows::function;
+use crate::feed::caret::{join_list, list_values};
+
+/// The class of values that a lookup table does not name, as Adobe's reports call it.
+const UNSPECIFIED: &str = "Unspecified";
+
+/// What a column of a lookup table makes of each value of a dimension.
+#[derive(Clone, Debug, Default)]
+pub struct Classes(Arc<HashMap<String, String>>);
+
+impl Classes {
+    /// The class of a value.
+    pub fn of(&self, value: &str) -> &str {
+        self.0.get(value).map_or(UNSPECIFIED, String::as_str)
+    }
+}
+
+impl FromIterator<(String, String)> for Classes {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(Arc::new(pairs.into_iter().collect()))
+    }
+}
+
+/// The function `name(value)`; of a multi-valued dimension each value of a cell has its own class.
+pub fn classified(name: &str, classes: Classes, multi_valued: bool) -> ScalarUDF {
+    function(name, vec![DataType::Utf8], DataType::Utf8, move |rows| {
+        let values = rows.text(0)?;
+        let mut out = StringBuilder::with_capacity(rows.len, 0);
+        let mut cell = String::new();
+        for i in 0..rows.len {
+            match (values.is_valid(i), multi_valued) {
+                (false, _) => out.append_null(),
+                (true, false) => out.append_value(classes.of(values.value(i))),
+                (true, true) => {
+                    cell.clear();
+                    let own: Vec<_> = list_values(values.value(i)).collect();
+                    join_list(own.iter().map(|value| classes.of(value)), &mut cell);
+                    out.append_value(&cell);
+                }
+            }
+        }
+        Ok(Arc::new(out.finish()))
+    })
+}

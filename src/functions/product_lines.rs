@@ -1,0 +1,53 @@
+//! The product lines of one metric as a scalar function of one plan: a product list in, items with their amounts out.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, Float64Builder, ListArray, NullBufferBuilder, StringBuilder, StructArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::logical_expr::ScalarUDF;
+
+use super::Classes;
+use super::rows::function;
+use crate::columns::numbered;
+use crate::feed::product_list::parse;
+
+/// The function for a metric that products have of their own, by product or category (or a class of them); None for all
+/// others. Its lists hold the lines that have an amount: `item`, NULL where the line has no product or category, `amount`.
+pub fn product_lines(metric: &str, dimension: &str, classes: Option<Classes>) -> Option<ScalarUDF> {
+    let by_category = match dimension {
+        "product" => false,
+        "category" => true,
+        _ => return None,
+    };
+    if !matches!(metric, "units" | "revenue") && numbered(metric, "event").is_none() {
+        return None;
+    }
+    let metric = metric.to_string();
+    let fields =
+        Fields::from(vec![Field::new("item", DataType::Utf8, true), Field::new("amount", DataType::Float64, false)]);
+    let line = Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true));
+    Some(function("product_lines", vec![DataType::Utf8], DataType::List(line.clone()), move |rows| {
+        let texts = rows.text(0)?;
+        let (mut items, mut amounts) = (StringBuilder::new(), Float64Builder::new());
+        let (mut lengths, mut valid) = (Vec::with_capacity(rows.len), NullBufferBuilder::new(rows.len));
+        for i in 0..rows.len {
+            valid.append(texts.is_valid(i));
+            let before = items.len();
+            for product in parse(if texts.is_valid(i) { texts.value(i) } else { "" }) {
+                let Some(amount) = product.amount(&metric) else { continue };
+                let item = if by_category { &product.category } else { &product.product };
+                let item = Some(&**item).filter(|item| !item.is_empty());
+                items.append_option(item.map(|item| classes.as_ref().map_or(item, |classes| classes.of(item))));
+                amounts.append_value(amount);
+            }
+            lengths.push(items.len() - before);
+        }
+        let columns: Vec<ArrayRef> = vec![Arc::new(items.finish()), Arc::new(amounts.finish())];
+        let values = StructArray::try_new(fields.clone(), columns, None)?;
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(ListArray::try_new(line.clone(), offsets, Arc::new(values), valid.finish())?))
+    }))
+}

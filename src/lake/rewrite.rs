@@ -1,0 +1,342 @@
+//! Files of one bucket become one file: their rows merged in order, some of them left out.
+//!
+//! In: live files with our tags, all of one bucket, suite and source. Out: a file that waits for its commit, tagged with
+//! the loads whose rows it has. Rows stream through the scan's own merge, a batch of each input in memory. Where there
+//! are more inputs than fit, groups of them are merged first. Nothing that failed leaves a file.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::DFSchema;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
+use datafusion::scalar::ScalarValue;
+use futures::TryStreamExt;
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::ParquetMetaData;
+use tokio::task::JoinSet;
+
+use super::layout::{TAG_BUCKET, TAG_LOADS};
+use super::loads::{self, LoadPart};
+use super::scan::LakeTable;
+use super::table::NewFile;
+use super::write::{OpenFile, Target};
+use super::{DataFile, Lake, Snapshot};
+use crate::columns::{FILE, HIT_TIME};
+use crate::{Error, Result};
+
+/// Rows of a batch where memory allows; the scan takes smaller ones where it merges many files.
+const BATCH_ROWS: usize = 8192;
+
+/// The scan's smallest batch of a merge.
+const SMALLEST_BATCH_ROWS: usize = 256;
+
+/// Files that are merged at once at most, however small their rows.
+const MOST_INPUTS: usize = 128;
+
+/// What a decoded text takes on average; the log does not say, so this is a long one.
+const TEXT_BYTES: usize = 32;
+
+/// One file to be written.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Where the rows come from.
+    pub inputs: Vec<DataFile>,
+    /// Only rows with a `hit_time` in this range, microseconds.
+    pub times: Option<Range<i64>>,
+    /// No rows of the load with this file name.
+    pub without: Option<String>,
+}
+
+/// What the work may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Memory of all files in work, bytes.
+    pub memory_bytes: usize,
+    /// Files in work at once; None is one a core.
+    pub threads: Option<usize>,
+}
+
+impl Limits {
+    fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())).max(1)
+    }
+}
+
+/// Writes a file for each job, several at once, in the jobs' order; None where no row is left. `progress` is told the rows
+/// of each file that is done. When one fails, the others are deleted again.
+pub async fn rewrite(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    jobs: Vec<Job>,
+    limits: &Limits,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Vec<Option<NewFile>>> {
+    let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
+    let rewriter = Arc::new(Rewriter::new(lake, snapshot, limits)?);
+    let mut waiting = jobs.into_iter().enumerate();
+    let mut running = JoinSet::new();
+    let mut failed = None;
+    loop {
+        // after a failure those that run come to their end, so that what they leave is known and can be deleted
+        while failed.is_none()
+            && running.len() < limits.threads()
+            && let Some((number, job)) = waiting.next()
+        {
+            let rewriter = rewriter.clone();
+            running.spawn(async move { (number, rewriter.work(job).await) });
+        }
+        match running.join_next().await {
+            None => break,
+            Some(Ok((number, Ok(file)))) => {
+                progress(file.as_ref().map_or(0, |f| f.rows));
+                done[number] = file;
+            }
+            Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
+            Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
+        }
+    }
+    let Some(error) = failed else { return Ok(done) };
+    for file in done.iter().flatten() {
+        lake.discard(&file.path).await;
+    }
+    Err(error)
+}
+
+struct Rewriter {
+    lake: Lake,
+    snapshot: Snapshot,
+    runtime: Arc<RuntimeEnv>,
+    /// Memory of one file in work.
+    memory_bytes: usize,
+}
+
+impl Rewriter {
+    fn new(lake: &Lake, snapshot: &Snapshot, limits: &Limits) -> Result<Self> {
+        let pool = GreedyMemoryPool::new(limits.memory_bytes);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+        runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
+        let memory_bytes = limits.memory_bytes / limits.threads();
+        Ok(Self { lake: lake.clone(), snapshot: snapshot.clone(), runtime, memory_bytes })
+    }
+
+    async fn work(&self, job: Job) -> Result<Option<NewFile>> {
+        let mut between = vec![];
+        let done = self.in_passes(job, &mut between).await;
+        for file in &between {
+            self.lake.discard(&file.path).await;
+        }
+        done
+    }
+
+    /// Merges as many inputs at once as memory holds, and the results again until one is left; `between` are the results
+    /// that are no longer needed.
+    async fn in_passes(&self, mut job: Job, between: &mut Vec<NewFile>) -> Result<Option<NewFile>> {
+        loop {
+            let footers = self.footers(&job.inputs).await?;
+            let cost = Cost::of(&footers);
+            let fits = cost.inputs_in(self.memory_bytes);
+            if job.inputs.len() <= fits {
+                return self.merge(&job, &footers, &cost).await;
+            }
+            let share = job.inputs.len().div_ceil(job.inputs.len().div_ceil(fits));
+            let mut next = vec![];
+            for (inputs, footers) in job.inputs.chunks(share).zip(footers.chunks(share)) {
+                if let [only] = inputs {
+                    next.push(only.clone());
+                    continue;
+                }
+                let part = Job { inputs: inputs.to_vec(), ..job.clone() };
+                if let Some(file) = self.merge(&part, footers, &cost).await? {
+                    next.push(DataFile::from(file.clone()));
+                    between.push(file);
+                }
+            }
+            job.inputs = next;
+        }
+    }
+
+    async fn footers(&self, files: &[DataFile]) -> Result<Vec<Arc<ParquetMetaData>>> {
+        let cache = self.runtime.cache_manager.get_file_metadata_cache();
+        let mut footers = vec![];
+        for file in files {
+            // as the scan names it, so that it finds what is cached
+            let object = PartitionedFile::new(file.path.to_string(), file.size).object_meta;
+            let reader = DFParquetMetadata::new(self.lake.store().as_ref(), &object);
+            footers.push(reader.with_file_metadata_cache(Some(cache.clone())).fetch_metadata().await?);
+        }
+        Ok(footers)
+    }
+
+    async fn merge(&self, job: &Job, footers: &[Arc<ParquetMetaData>], cost: &Cost) -> Result<Option<NewFile>> {
+        let Some(first) = job.inputs.first() else { return Ok(None) };
+        let schema = self.columns_of(footers);
+        let plan = self.rows_of(job, &schema, cost).await?;
+        let context = Arc::new(
+            TaskContext::default()
+                .with_runtime(self.runtime.clone())
+                .with_session_config(SessionConfig::new().with_batch_size(cost.batch_rows(self.memory_bytes))),
+        );
+        let bucket = first.tags.get(TAG_BUCKET).and_then(|b| b.parse().ok());
+        let bucket = bucket.ok_or_else(|| Error::bug(format!("file {} has no bucket", first.relative)))?;
+        let mut target = Target {
+            lake: self.lake.clone(),
+            table: self.snapshot.name.clone(),
+            tags: first.tags.iter().filter(|(k, _)| *k != TAG_LOADS).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        };
+        let mut open: Option<OpenFile> = None;
+        let mut counted = RowsOfFiles::default();
+        // all rows are in the partition of their bucket, the others are empty
+        for partition in 0..plan.output_partitioning().partition_count() {
+            let mut batches = plan.execute(partition, context.clone())?;
+            while let Some(batch) = batches.try_next().await? {
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                counted.count(&batch)?;
+                let file = match &mut open {
+                    Some(file) => file,
+                    none => none.insert(OpenFile::create(&target, bucket, schema.clone())?),
+                };
+                file.writer.write(&batch).await?;
+                file.rows += batch.num_rows() as u64;
+            }
+        }
+        let Some(open) = open else { return Ok(None) };
+        target.tags.insert(TAG_LOADS.into(), loads::tag_of(&counted.parts(&job.inputs)?));
+        Ok(Some(open.close(&target).await?))
+    }
+
+    /// The rows that the job keeps, in the lake's order.
+    async fn rows_of(&self, job: &Job, schema: &SchemaRef, cost: &Cost) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.state(cost, job.times.is_some());
+        let files = Arc::new(self.snapshot.only(job.inputs.clone()));
+        let filters = filters(job);
+        let rows = LakeTable::new(self.lake.clone(), files, schema.clone()).scan(&state, None, &filters, None).await?;
+        // the scan itself takes filters only as a hint
+        let Some(filter) = conjunction(filters) else { return Ok(rows) };
+        let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
+        Ok(Arc::new(FilterExec::try_new(filter, rows)?))
+    }
+
+    fn state(&self, cost: &Cost, few_rows: bool) -> SessionState {
+        let config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_batch_size(cost.batch_rows(self.memory_bytes))
+            // rows of other months are not decoded beyond their time
+            .set_bool("datafusion.execution.parquet.pushdown_filters", few_rows);
+        SessionStateBuilder::new().with_config(config).with_runtime_env(self.runtime.clone()).build()
+    }
+
+    /// The table's columns that some input has, in the table's order: files leave out what no row uses.
+    fn columns_of(&self, footers: &[Arc<ParquetMetaData>]) -> SchemaRef {
+        let schemas = footers.iter().map(|f| f.file_metadata().schema_descr());
+        let names: HashSet<&str> =
+            schemas.flat_map(|s| s.root_schema().get_fields().iter().map(|f| f.name())).collect();
+        let fields = self.snapshot.schema.fields().iter().filter(|f| names.contains(f.name().as_str()));
+        Arc::new(Schema::new(fields.map(|f| f.as_ref().clone()).collect::<Vec<Field>>()))
+    }
+}
+
+fn filters(job: &Job) -> Vec<Expr> {
+    let time = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    let mut filters = vec![];
+    if let Some(times) = &job.times {
+        filters.push(ident(HIT_TIME).gt_eq(time(times.start)));
+        filters.push(ident(HIT_TIME).lt(time(times.end)));
+    }
+    if let Some(file) = &job.without {
+        filters.push(ident(FILE).not_eq(lit(file.as_str())));
+    }
+    filters
+}
+
+/// What reading the costliest input takes, bytes.
+struct Cost {
+    /// A row group as it lies in the file: its reader fetches it whole.
+    row_group: usize,
+    /// A decoded row.
+    row: usize,
+}
+
+impl Cost {
+    fn of(footers: &[Arc<ParquetMetaData>]) -> Self {
+        let groups = || footers.iter().flat_map(|f| f.row_groups());
+        let row = |columns: &[parquet::file::metadata::ColumnChunkMetaData], rows: i64| -> usize {
+            let width = |c: &parquet::file::metadata::ColumnChunkMetaData| match c.column_type() {
+                PhysicalType::BYTE_ARRAY => (c.uncompressed_size() / rows.max(1)) as usize + TEXT_BYTES,
+                _ => 16,
+            };
+            columns.iter().map(width).sum()
+        };
+        Self {
+            row_group: groups().map(|g| g.compressed_size() as usize).max().unwrap_or(0),
+            row: groups().map(|g| row(g.columns(), g.num_rows())).max().unwrap_or(0).max(1),
+        }
+    }
+
+    /// How many inputs are merged at once: half of the memory is theirs, a merge holds two batches of each.
+    fn inputs_in(&self, memory_bytes: usize) -> usize {
+        let each = self.row_group + 2 * SMALLEST_BATCH_ROWS * self.row;
+        (memory_bytes / 2 / each.max(1)).clamp(2, MOST_INPUTS)
+    }
+
+    /// Rows of a batch, so that a few of full size take an eighth of the memory.
+    fn batch_rows(&self, memory_bytes: usize) -> usize {
+        (memory_bytes / 8 / 4 / self.row).clamp(SMALLEST_BATCH_ROWS, BATCH_ROWS)
+    }
+}
+
+/// Rows by the value of the column `file`.
+#[derive(Default)]
+struct RowsOfFiles(HashMap<String, u64>);
+
+impl RowsOfFiles {
+    fn count(&mut self, batch: &RecordBatch) -> Result<()> {
+        let column = batch.column_by_name(FILE).ok_or_else(|| Error::bug("rows without a file"))?;
+        let names = cast(column, &DataType::Utf8)?;
+        let names = names.as_string::<i32>();
+        let mut start = 0;
+        while start < names.len() {
+            let name = names.value(start);
+            let end = (start + 1..names.len()).find(|&i| names.value(i) != name).unwrap_or(names.len());
+            match self.0.get_mut(name) {
+                Some(rows) => *rows += (end - start) as u64,
+                None => drop(self.0.insert(name.to_string(), (end - start) as u64)),
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// The loads of `inputs` of which rows were counted.
+    fn parts(mut self, inputs: &[DataFile]) -> Result<Vec<LoadPart>> {
+        let mut parts = vec![];
+        for input in inputs {
+            for load in input.loads()? {
+                if let Some(rows) = self.0.remove(&load.file) {
+                    parts.push(LoadPart { rows: Some(rows), ..load });
+                }
+            }
+        }
+        if let Some(name) = self.0.keys().next() {
+            return Err(Error::bug(format!("rows of {name} are in a file whose tags do not name it")));
+        }
+        parts.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(parts)
+    }
+}

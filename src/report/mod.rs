@@ -1,0 +1,10 @@
+//! The named reports: plain SQL of `queries/reports/`, compiled in, with the values that a user chose put into it.
+//!
+//! * `named`: the reports, each with its description and parameters. `fill`: values into SQL.
+//!
+//! A report's SQL runs as it stands: its parameters' defaults are ordinary names and literals of the statement.
+
+mod fill;
+mod named;
+
+pub use named::{Parameter, Report, find, reports};

@@ -1,0 +1,126 @@
+//! The reports by name.
+
+use super::fill::fill;
+use crate::error::did_you_mean;
+use crate::{Error, Result};
+
+macro_rules! files {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!("../../queries/reports/", $name, ".sql")))),*]
+    };
+}
+
+const FILES: [(&str, &str); 8] = files![
+    "assisted_conversions",
+    "content_velocity",
+    "model_comparison",
+    "net_revenue",
+    "offline_share",
+    "path_length",
+    "return_on_ad_spend",
+    "time_lag"
+];
+
+/// What opens the line of parameters in a file's comment.
+const PARAMETERS: &str = "-- Parameters:";
+
+/// A named report.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Report {
+    /// Its name.
+    pub name: &'static str,
+    /// What a row says, in a sentence.
+    pub description: String,
+    /// What can be chosen.
+    pub parameters: Vec<Parameter>,
+    /// The statement with the defaults; it runs as it stands.
+    pub sql: &'static str,
+}
+
+/// Something to choose in a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// The value that stands in the SQL.
+    pub default: &'static str,
+}
+
+impl Report {
+    fn new(name: &'static str, sql: &'static str) -> Self {
+        let mut description = String::new();
+        let mut parameters = vec![];
+        for line in sql.lines().take_while(|line| line.starts_with("--")) {
+            match line.strip_prefix(PARAMETERS) {
+                Some(list) => parameters.extend(list.split(',').filter_map(|parameter| {
+                    let (name, default) = parameter.split_once('=')?;
+                    Some(Parameter { name: name.trim(), default: default.trim() })
+                })),
+                None => {
+                    let gap = if description.is_empty() { "" } else { " " };
+                    description = format!("{description}{gap}{}", line.trim_start_matches("--").trim());
+                }
+            }
+        }
+        Self { name, description, parameters, sql }
+    }
+
+    /// The statement with values (parameter, value) in place of the defaults.
+    ///
+    /// # Errors
+    /// A parameter that the report does not have.
+    pub fn with(&self, values: &[(&str, &str)]) -> Result<String> {
+        let mut changes = vec![];
+        for (name, value) in values {
+            let parameter = self.parameters.iter().find(|p| p.name == *name).ok_or_else(|| {
+                let names: Vec<&str> = self.parameters.iter().map(|p| p.name).collect();
+                Error::usage(format!("the report {} has no {name}; it has {}", self.name, names.join(", ")))
+            })?;
+            changes.push((parameter.default, *value));
+        }
+        fill(self.sql, &changes)
+    }
+}
+
+/// All reports, by name.
+pub fn reports() -> Vec<Report> {
+    FILES.iter().map(|(name, sql)| Report::new(name, sql)).collect()
+}
+
+/// The report of a name.
+///
+/// # Errors
+/// There is none; names the nearest.
+pub fn find(name: &str) -> Result<Report> {
+    let hint = did_you_mean(name, FILES.iter().map(|(name, _)| *name));
+    let found = reports().into_iter().find(|report| report.name == name);
+    found.ok_or_else(|| Error::usage(format!("there is no report {name}{hint} (all of them: rejoin report)")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn each_report_says_what_it_is_and_uses_its_parameters() {
+        for report in reports() {
+            assert!(report.description.ends_with('.') && !report.parameters.is_empty(), "{report:?}");
+            for (n, parameter) in report.parameters.iter().enumerate() {
+                let others = &report.parameters[..n];
+                assert!(others.iter().all(|o| o.default != parameter.default), "{}: {parameter:?}", report.name);
+                let changed = report.with(&[(parameter.name, "something else")]).unwrap();
+                assert!(changed.contains("something else"), "{}: {parameter:?}\n{changed}", report.name);
+            }
+            assert_eq!(report.with(&[]).unwrap(), report.sql);
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_names_the_nearest() {
+        let message = find("time_lags").unwrap_err().to_string();
+        assert!(message.contains("did you mean time_lag?"), "{message}");
+        let message = find("time_lag").unwrap().with(&[("cost", "event1")]).unwrap_err().to_string();
+        assert!(message.contains("has no cost; it has metric, dimension"), "{message}");
+    }
+}

@@ -1,0 +1,312 @@
+//! Compaction: what its files look like, and that it disturbs nobody who reads or writes meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
+use futures::TryStreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rejoin::ErrorKind;
+use rejoin::engine::{Engine, EngineSettings};
+use rejoin::ingest::{IngestOptions, Status, ingest, remove};
+use rejoin::lake::compact::{Compacted, CompactionOptions, compact};
+use rejoin::lake::layout::{TAG_BUCKET, bucket_of};
+use rejoin::lake::rewrite::Limits;
+use rejoin::lake::suites::{SuiteChanges, create_suite};
+use rejoin::lake::{Lake, Snapshot};
+
+use crate::place::{Place, deep};
+use crate::table;
+
+const DAY: i64 = 86_400;
+/// 2026-03-01.
+const START: i64 = 1_772_323_200;
+
+const MAPPING: &str = r#"
+kind = "online"
+suite = "web"
+visitor_id = "visitor"
+time = "time"
+[dimensions]
+page_name = "page"
+[metrics]
+orders = "orders"
+"#;
+
+const SMALL: Limits = Limits { memory_bytes: 64 << 20, threads: Some(2) };
+
+/// A lake with a suite, and files to load.
+struct Loads {
+    place: Place,
+    lake: Lake,
+}
+
+impl Loads {
+    async fn new() -> Self {
+        let place = Place::new();
+        let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+        create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
+        place.write("web.toml", MAPPING);
+        Self { place, lake }
+    }
+
+    /// File `number` of `rows` hits at pseudorandom seconds of `days` from its first one; some files have a column more.
+    async fn load(&self, number: u64, first_day: i64, days: i64, rows: u64) -> Status {
+        let (mut text, mut state) = (String::new(), number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let mut random = |below: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % below
+        };
+        for _ in 0..rows {
+            let time = START + first_day * DAY + random(days * DAY);
+            let time = chrono::DateTime::from_timestamp(time, 0).unwrap().format("%Y-%m-%dT%H:%M:%SZ");
+            let (visitor, page) = (random(40), random(5));
+            writeln!(text, r#"{{"visitor":"v{visitor}","time":"{time}","page":"p{page}","orders":1}}"#).unwrap();
+        }
+        let name = format!("{number:03}.ndjson");
+        self.place.write(&name, text);
+        let options = IngestOptions { mapping: Some(self.place.path().join("web.toml")), ..IngestOptions::default() };
+        let outcomes = ingest(&self.lake, &[self.place.path().join(name)], &options, &|_| {}).await.unwrap();
+        outcomes.into_iter().next().unwrap().status
+    }
+
+    async fn compact(&self, shared_rows: u64, limits: Limits) -> Compacted {
+        let options = CompactionOptions { shared_rows, ..CompactionOptions::new(limits) };
+        compact(&self.lake, &options, &|_, _, _| {}).await.unwrap().remove(0)
+    }
+
+    async fn hits(&self) -> Snapshot {
+        Snapshot::open(&self.lake, "hits", None).await.unwrap()
+    }
+
+    async fn answers(&self) -> Vec<Vec<String>> {
+        let engine = Engine::open(self.lake.clone(), EngineSettings::default()).await.unwrap();
+        let mut rows = vec![];
+        for sql in [
+            "SELECT * FROM hits",
+            "SELECT item, credit FROM participation('orders', 'page_name', 'visit')",
+            "SELECT item, linear FROM attribution('orders', 'page_name', models => 'linear')",
+        ] {
+            rows.extend(table::rows(&engine, sql).await.unwrap().1);
+        }
+        rows.sort();
+        rows
+    }
+
+    /// Parquet files of `hits` that no version ever had.
+    fn garbage(&self) -> Vec<String> {
+        let (mut added, mut there) = (BTreeSet::new(), vec![]);
+        for entry in std::fs::read_dir(self.place.lake().join("hits/_delta_log")).unwrap() {
+            for line in std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default().lines() {
+                let action: serde_json::Value = serde_json::from_str(line).unwrap();
+                added.extend(action["add"]["path"].as_str().map(str::to_string));
+            }
+        }
+        for entry in std::fs::read_dir(self.place.lake().join("hits")).unwrap() {
+            there.push(entry.unwrap().file_name().into_string().unwrap());
+        }
+        there.into_iter().filter(|name| name != "_delta_log" && !added.contains(name)).collect()
+    }
+}
+
+/// Reads every live file for itself: one bucket, sorted, and what the log says of its rows, times and loads is so.
+/// Gives the first and last month of each file by bucket.
+fn check_files(loads: &Loads, snapshot: &Snapshot) -> BTreeMap<usize, Vec<(i64, i64)>> {
+    let mut months: BTreeMap<usize, Vec<(i64, i64)>> = BTreeMap::new();
+    for file in &snapshot.files {
+        let opened = File::open(loads.place.lake().join("hits").join(&file.relative)).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
+        assert!(reader.metadata().row_groups()[0].sorting_columns().is_some_and(|s| s.len() == 4));
+        let mut last: Option<(i64, String, i64, i128)> = None;
+        let (mut times, mut rows_of) = (vec![], BTreeMap::<String, u64>::new());
+        let bucket: usize = file.tags[TAG_BUCKET].parse().unwrap();
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            for column in batch.columns() {
+                assert!(column.null_count() < column.len(), "{} has a column without a value", file.relative);
+            }
+            let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+            let (keys, ids, files) = (column("visitor_key"), column("visitor_id"), column("file"));
+            let (at, sequences) = (column("hit_time"), column("hit_seq"));
+            for row in 0..batch.num_rows() {
+                let here = (
+                    keys.as_primitive::<Int64Type>().value(row),
+                    ids.as_string::<i32>().value(row).to_string(),
+                    at.as_primitive::<TimestampMicrosecondType>().value(row),
+                    sequences.as_primitive::<Decimal128Type>().value(row),
+                );
+                assert_eq!(bucket_of(here.0), bucket);
+                times.push(here.2);
+                *rows_of.entry(files.as_string::<i32>().value(row).to_string()).or_default() += 1;
+                assert!(last.is_none_or(|last| last <= here), "{} is not sorted at row {row}", file.relative);
+                last = Some(here);
+            }
+        }
+        assert_eq!(file.rows, Some(times.len() as u64));
+        let (first, end) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+        let (from, to) = file.hit_time.unwrap();
+        assert!(from == first && (end..end + 1000).contains(&to), "{}: {from}..{to}", file.relative);
+        let told: BTreeMap<String, u64> =
+            file.loads().unwrap().into_iter().map(|l| (l.file, l.rows.unwrap())).collect();
+        assert_eq!(told, rows_of, "loads of {}", file.relative);
+        let month = |micros: i64| {
+            use chrono::Datelike;
+            let time = chrono::DateTime::from_timestamp_micros(micros).unwrap();
+            i64::from(time.year()) * 12 + i64::from(time.month0())
+        };
+        months.entry(bucket).or_default().push((month(first), month(end)));
+    }
+    months
+}
+
+#[test]
+fn files_hold_whole_months_in_order() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loads = Loads::new().await;
+            // three months of four-day files, two of which lie over the edge of a month, and a late one that has all months
+            for day in 0..23 {
+                assert!(matches!(loads.load(day as u64, day * 4, 4, 60).await, Status::Loaded));
+            }
+            loads.load(90, 0, 92, 200).await;
+            let (before, answers) = (loads.hits().await, loads.answers().await);
+            check_files(&loads, &before);
+
+            // little memory: several passes
+            let done = loads.compact(1, Limits { memory_bytes: 2 << 20, threads: Some(2) }).await;
+            let after = loads.hits().await;
+            assert_eq!((done.before.rows, done.after.rows), (23 * 60 + 200, 23 * 60 + 200));
+            assert_eq!((done.after.files, done.postponed), (after.files.len() as u64, 0));
+            assert_eq!(after.version, before.version.map(|v| v + 1), "one commit");
+            assert_eq!(after.schema, before.schema);
+            for (bucket, mut months) in check_files(&loads, &after) {
+                months.sort();
+                assert_eq!(months.len(), 3, "bucket {bucket}: {months:?}");
+                assert!(months.iter().all(|(first, last)| first == last), "bucket {bucket}: {months:?}");
+                assert!(months.windows(2).all(|pair| pair[0].1 < pair[1].0), "bucket {bucket}: {months:?}");
+            }
+            assert_eq!(loads.answers().await, answers);
+            assert_eq!(after.contents().unwrap(), before.contents().unwrap());
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+
+            // nothing to do: no version; small months share a file as soon as they may
+            assert_eq!(loads.compact(1, SMALL).await.merged, 0);
+            assert_eq!(loads.hits().await.version, after.version);
+            loads.compact(1_000_000, SMALL).await;
+            let shared = loads.hits().await;
+            assert!(check_files(&loads, &shared).values().all(|months| months.len() == 1));
+            assert_eq!(loads.answers().await, answers);
+
+            // a load more: only its months are written again
+            assert_eq!(loads.compact(1, SMALL).await.merged, 0, "a lone file is not cut");
+            loads.load(91, 40, 2, 30).await;
+            assert_ne!(loads.hits().await.contents().unwrap(), before.contents().unwrap());
+            let done = loads.compact(1_000_000, SMALL).await;
+            assert!(done.merged > 0 && done.after.files == shared.files.len() as u64, "{done:?}");
+        });
+    });
+}
+
+#[test]
+fn rebuilds_compact_where_it_is_worth_it() {
+    let place = Place::new();
+    place.rejoin("suite create web").ok();
+    let load = |from: usize, to: usize| {
+        for number in from..to {
+            place.write(
+                &format!("{number}.ndjson"),
+                format!(
+                    "{{\"visitor\":\"v\",\"time\":\"2026-09-01T10:00:{number:02}Z\",\"page\":\"p\",\"orders\":1}}\n"
+                ),
+            );
+        }
+        place.write("web.toml", MAPPING);
+        place.sh("rejoin ingest --mapping web.toml *.ndjson");
+    };
+    load(10, 26);
+    let few = place.rejoin("rebuild").ok().stdout;
+    assert!(!few.contains("compacted"), "16 files become one: 15 fewer are not worth it: {few}");
+    load(26, 30);
+    assert!(!place.rejoin("rebuild --full --no-compact").ok().stdout.contains("compacted"));
+    let done = place.rejoin("rebuild --full").ok().stdout;
+    assert!(done.contains("compacted hits: 20 files of") && done.contains("became 1 files of"), "{done}");
+    assert!(place.rejoin("rebuild").ok().stdout.contains("nothing is stale"));
+    assert_eq!(place.cell("SELECT count(*) AS n FROM hits"), 20);
+}
+
+#[test]
+fn a_reader_of_the_former_version_goes_on() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loads = Loads::new().await;
+            for number in 0..6 {
+                loads.load(number, 0, 20, 500).await;
+            }
+            let settings = EngineSettings { batch_size: Some(64), ..EngineSettings::default() };
+            let engine = Engine::open(loads.lake.clone(), settings).await.unwrap();
+            let mut running = engine.run("SELECT visitor_id, hit_time, orders FROM hits").await.unwrap();
+            let first = running.rows.try_next().await.unwrap().unwrap().num_rows();
+            assert!(loads.compact(1_000_000, SMALL).await.merged > 0);
+            let rest: Vec<_> = running.rows.try_collect().await.unwrap();
+            assert_eq!(first + rest.iter().map(|b| b.num_rows()).sum::<usize>(), 3000);
+            // the same engine sees the new files with its next statement
+            assert_eq!(table::rows(&engine, "SELECT count(*) FROM hits").await.unwrap().1, [["3000"]]);
+        });
+    });
+}
+
+/// Loads, removals and compactions at once: every row is there once, every load is known, no file is left over.
+#[test]
+fn compaction_and_loads_do_not_disturb_each_other() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loads = Loads::new().await;
+            for number in 0..4 {
+                loads.load(number, 0, 40, 50).await;
+            }
+            let writing = AtomicBool::new(true);
+            let write = async {
+                for number in 4..16 {
+                    assert!(matches!(loads.load(number, (number as i64) * 3, 3, 50).await, Status::Loaded));
+                    if number % 3 == 0 {
+                        let name = format!("{:03}.ndjson", number - 4);
+                        remove(&loads.lake, &[name], None, None).await.unwrap();
+                    }
+                }
+                writing.store(false, Ordering::Relaxed);
+            };
+            let merge = async {
+                let mut merged = 0;
+                while writing.load(Ordering::Relaxed) {
+                    let options = CompactionOptions::new(SMALL);
+                    match compact(&loads.lake, &options, &|_, _, _| {}).await {
+                        Ok(done) => merged += done[0].merged,
+                        // a removal was faster
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+                    }
+                    tokio::task::yield_now().await;
+                }
+                merged
+            };
+            let ((), merged) = tokio::join!(write, merge);
+            assert!(merged > 0, "no compaction met a load");
+            let removed = [2, 5, 8, 11];
+            let expected: Vec<Vec<String>> = (0..16)
+                .filter(|n| !removed.contains(n))
+                .map(|n| vec![format!("{n:03}.ndjson"), "50".to_string(), "50".to_string()])
+                .collect();
+            let engine = Engine::open(loads.lake.clone(), EngineSettings::default()).await.unwrap();
+            let by_file = "SELECT file, count(*), sum(orders) FROM hits GROUP BY 1 ORDER BY 1";
+            assert_eq!(table::rows(&engine, by_file).await.unwrap().1, expected);
+            loads.compact(1_000_000, SMALL).await;
+            assert_eq!(table::rows(&engine, by_file).await.unwrap().1, expected);
+            check_files(&loads, &loads.hits().await);
+            assert!(matches!(loads.load(4, 12, 3, 50).await, Status::Unchanged));
+            assert!(matches!(loads.load(5, 15, 3, 50).await, Status::Loaded));
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+        });
+    });
+}
