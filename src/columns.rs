@@ -20,7 +20,7 @@ pub const VISIT_START: &str = "visit_start";
 pub const VISIT_ID: &str = "visit_id";
 /// Position of a row in time.
 pub const HIT_TIME: &str = "hit_time";
-/// Order of a visitor's rows of one instant: from the hit id, else a hash of the row's content; offline rows above all
+/// Order of a visitor's rows of one instant: the hit id, else a hash of the row's content; offline rows above all
 /// online ones.
 pub const HIT_SEQ: &str = "hit_seq";
 /// 1 online; 5, 8, 9 summary; 7 transaction, as in a data feed.
@@ -86,7 +86,7 @@ pub fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
 }
 
-/// The type of [`HIT_SEQ`].
+/// The type of [`HIT_SEQ`]: holds a 128-bit hit id of any real feed, in order.
 pub fn sequence() -> DataType {
     DataType::Decimal128(38, 0)
 }
@@ -149,17 +149,21 @@ pub fn visitor_key(visitor_id: &str) -> i64 {
     xxhash_rust::xxh3::xxh3_64(visitor_id.as_bytes()) as i64
 }
 
-/// The end of the sequences of online rows; offline rows of the same instant lie at or above it.
-pub const ONLINE_SEQUENCE_END: i128 = 1 << 96;
+/// The largest sequence of an online row; offline rows of the same instant lie above it.
+pub const ONLINE_SEQUENCE_END: i128 = 9 * 10_i128.pow(37);
 
-/// The sequence of a hit id, in the order of the 128-bit number: its upper 96 bits. Hits of one visitor at one instant
-/// that differ in the rest only do not occur, and noise is what takes most of a row's bytes in the lake.
+/// Hit ids up to here keep their value; larger ones than any feed has shown are folded, in order, 32 to one.
+const EXACT_SEQUENCE_END: u128 = 8 * 10_u128.pow(37);
+
+/// The sequence of a hit id, in the order of the 128-bit number.
 pub fn hit_sequence(high: u64, low: u64) -> i128 {
-    (i128::from(high) << 32) | i128::from(low >> 32)
+    let id = (u128::from(high) << 64) | u128::from(low);
+    if id < EXACT_SEQUENCE_END { id as i128 } else { (EXACT_SEQUENCE_END + ((id - EXACT_SEQUENCE_END) >> 5)) as i128 }
 }
 
-/// The sequence of an online row without a hit id, from a hash of its content: 32 bits, for the same reason. They order
-/// rows of one visitor at one instant, so they are few, and what must identify a row names those two as well.
+/// The sequence of an online row without a hit id, from a hash of its content: 32 bits, which are noise and so take more
+/// of the lake than most columns. They order rows of one visitor at one instant, so they are enough; what identifies a
+/// row names those two as well.
 pub fn content_sequence(hash: u64) -> i128 {
     i128::from(hash >> 32)
 }
