@@ -20,7 +20,7 @@ pub const VISIT_START: &str = "visit_start";
 pub const VISIT_ID: &str = "visit_id";
 /// Position of a row in time.
 pub const HIT_TIME: &str = "hit_time";
-/// Order of a visitor's rows of one instant: from the hit id, else a hash of the row's content; offline rows above all
+/// Order of a visitor's rows of one instant: the hit id, else a hash of the row's content; offline rows above all
 /// online ones.
 pub const HIT_SEQ: &str = "hit_seq";
 /// 1 online; 5, 8, 9 summary; 7 transaction, as in a data feed.
@@ -161,9 +161,9 @@ pub fn hit_sequence(high: u64, low: u64) -> i128 {
     if id < EXACT_SEQUENCE_END { id as i128 } else { (EXACT_SEQUENCE_END + ((id - EXACT_SEQUENCE_END) >> 5)) as i128 }
 }
 
-/// The sequence of an online row without a hit id, from a hash of its content: 32 bits, for noise is what takes most of a
-/// row's bytes in the lake. They order rows of one visitor at one instant, so they are few, and what must identify a row
-/// names those two as well.
+/// The sequence of an online row without a hit id, from a hash of its content: 32 bits, which are noise and so take more
+/// of the lake than most columns. They order rows of one visitor at one instant, so they are enough; what identifies a
+/// row names those two as well.
 pub fn content_sequence(hash: u64) -> i128 {
     i128::from(hash >> 32)
 }

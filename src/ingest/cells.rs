@@ -3,7 +3,10 @@
 //! In: one evaluated column of a mapped file. Out: a column of the lake's type, NULL where the value is missing or bad;
 //! each bad value is noted in [`Complaints`], so that no row loses a value silently.
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray, StringBuilder};
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringBuilder};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -16,30 +19,32 @@ use crate::{Error, Result};
 
 /// The first thing that is wrong with each row of a batch.
 pub struct Complaints {
-    rows: Vec<Option<RowIssue>>,
+    issues: BTreeMap<usize, RowIssue>,
+    rows: usize,
     first_line: u64,
 }
 
 impl Complaints {
     /// None yet; `first_line` is the line (or row number) of the batch's first row.
     pub fn new(rows: usize, first_line: u64) -> Self {
-        Self { rows: vec![None; rows], first_line }
+        Self { issues: BTreeMap::new(), rows, first_line }
     }
 
     /// Notes that a row cannot be taken.
     pub fn add(&mut self, row: usize, column: &str, reason: impl Into<String>, text: &str) {
         let line = self.first_line + row as u64;
-        self.rows[row].get_or_insert_with(|| RowIssue::new(line, column, reason, text));
+        self.issues.entry(row).or_insert_with(|| RowIssue::new(line, column, reason, text));
     }
 
     /// True where the row is good.
-    pub fn good(&self) -> arrow::array::BooleanArray {
-        self.rows.iter().map(|issue| Some(issue.is_none())).collect()
+    pub fn good(&self) -> BooleanArray {
+        let is_good = |row| !self.issues.contains_key(&row);
+        BooleanArray::from(BooleanBuffer::collect_bool(self.rows, is_good))
     }
 
     /// The bad rows.
     pub fn into_issues(self) -> impl Iterator<Item = RowIssue> {
-        self.rows.into_iter().flatten()
+        self.issues.into_values()
     }
 }
 

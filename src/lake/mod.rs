@@ -6,7 +6,7 @@
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
 //!   those that spilled, and the merge of all.
-//! * `scan`: a table as DataFusion reads it, with its order and partitioning declared.
+//! * `scan`: a table as DataFusion reads it, with its order and partitioning declared. `prune`: what it need not read.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order. `compact`: generations become files
 //!   of whole months.
@@ -20,6 +20,7 @@ pub mod compact;
 pub mod layout;
 pub mod loads;
 pub mod merge;
+pub mod prune;
 pub mod records;
 pub mod registry;
 pub mod rewrite;

@@ -29,6 +29,7 @@ use parquet::arrow::parquet_to_arrow_schema;
 
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::merge::SortedMergeExec;
+use super::prune::{Visitors, with_visitor_keys};
 use super::{DataFile, Lake, Snapshot};
 use crate::columns::SUITE;
 
@@ -52,6 +53,7 @@ impl LakeTable {
     /// The files that may hold rows for which `filters` are true.
     pub fn files_for(&self, filters: &[Expr]) -> Vec<&DataFile> {
         let suites: Vec<&str> = filters.iter().filter_map(suite_of).collect();
+        let visitors = Visitors::of(filters);
         self.snapshot
             .files
             .iter()
@@ -59,6 +61,7 @@ impl LakeTable {
                 Some(suite) => suites.iter().all(|s| s == suite),
                 None => true,
             })
+            .filter(|f| visitors.may_be_in(f))
             .collect()
     }
 
@@ -283,6 +286,7 @@ impl TableProvider for LakeTable {
         _limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         let files = self.files_for(filters);
+        let filters = &with_visitor_keys(filters, &files);
         let projected = match projection {
             Some(indices) => Arc::new(self.schema.project(indices)?),
             None => self.schema.clone(),
