@@ -275,7 +275,11 @@ impl LakeView {
 fn with_friendly_names(plan: LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
     let schema = plan.schema().clone();
     let known = |name: &str| schema.has_column_with_unqualified_name(name);
-    let named = names.iter().filter(|(column, name)| known(column) && !known(name));
+    // where it was set goes by the friendly name, too: the window functions look for it beside the column they are given
+    let pairs = names
+        .iter()
+        .flat_map(|(column, name)| ["", "_set"].map(|part| (format!("{column}{part}"), format!("{name}{part}"))));
+    let named = pairs.filter(|(column, name)| known(column) && !known(name));
     let named: Vec<Expr> = named.map(|(column, name)| ident(column).alias(name)).collect();
     if named.is_empty() {
         return Ok(plan);

@@ -20,6 +20,7 @@ fn small_world() -> Journeys {
         customer: Some(n % 3),
         campaign: (n % 2 == 0).then_some(n % 3),
         products: vec![n % 3],
+        prices: vec![1],
         orders: Some(i32::from(n % 3)),
     };
     let record = |n: u8| Record {
@@ -30,6 +31,7 @@ fn small_world() -> Journeys {
         campaign: None,
         product: Some(n % 3),
         orders: 1,
+        revenue: 1,
     };
     Journeys { hits: (0..20).map(hit).collect(), records: (0..12).map(record).collect(), current_rules: false }
 }
