@@ -163,7 +163,9 @@ fn a_reader_that_stops_early_is_no_error() {
 #[test]
 fn reports_for_scripts_are_json() {
     let place = loaded();
-    for command in ["suite list", "suite show web", "source list web", "status", "log", "rebuild", "compact", "functions"] {
+    for command in
+        ["suite list", "suite show web", "source list web", "status", "log", "rebuild", "compact", "functions"]
+    {
         let value = json_of(&place, &format!("{command} --json"));
         assert!(value.is_object() || value.is_array(), "{command}: {value}");
     }
