@@ -48,6 +48,9 @@ const SMALLEST_BATCH_ROWS: usize = 256;
 /// Files that are merged at once at most, however small their rows.
 const MOST_INPUTS: usize = 128;
 
+/// Files that are merged at once at least, however little memory there is: fewer would mean many passes.
+const LEAST_INPUTS: usize = 4;
+
 /// What a decoded text takes on average; the log does not say, so this is a long one.
 const TEXT_BYTES: usize = 32;
 
@@ -304,7 +307,7 @@ impl Cost {
     fn inputs_in(&self, memory_bytes: usize) -> usize {
         let each = self.row_group + self.columns * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * self.row;
         let left = memory_bytes.saturating_sub(self.columns * ENCODER_BYTES).max(memory_bytes / 4);
-        (left / each.max(1)).clamp(2, MOST_INPUTS)
+        (left / each.max(1)).clamp(LEAST_INPUTS, MOST_INPUTS)
     }
 
     /// Rows of a batch, so that a few of full size take an eighth of the memory.
