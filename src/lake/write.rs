@@ -330,3 +330,77 @@ pub async fn discard_uncommitted(lake: &Lake, table: &str, files: &[&NewFile]) {
         lake.discard(&file.path).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::compute::concat_batches;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::columns;
+
+    /// Hits of 300 visitors, four of each instant; `note` is there in the second half only, `empty` never.
+    fn batches() -> Vec<RecordBatch> {
+        let key = |name| columns::key_field(name).unwrap();
+        let fields = [VISITOR_KEY, VISITOR_ID, HIT_TIME, HIT_SEQ, SUITE].map(key).into_iter();
+        let fields = fields.chain(["note", "empty"].map(columns::dimension)).collect::<Vec<_>>();
+        let schema = Arc::new(Schema::new(fields));
+        let batch = |n: i64| {
+            let rows = (0..200).map(|row| n * 200 + row);
+            let ids: Vec<String> = rows.clone().map(|row| format!("visitor {}", row * 7919 % 300)).collect();
+            let times: TimestampMicrosecondArray = rows.clone().map(|row| Some(row / 1200)).collect();
+            let sequences: Decimal128Array = rows.clone().map(|row| Some(i128::from(row * 31 % 1009))).collect();
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(ids.iter().map(|id| Some(columns::visitor_key(id))).collect::<Int64Array>()),
+                Arc::new(ids.iter().map(Some).collect::<StringArray>()),
+                Arc::new(times.with_timezone("UTC")),
+                Arc::new(sequences.with_data_type(columns::sequence())),
+                Arc::new(StringArray::from(vec!["web"; ids.len()])),
+                Arc::new(rows.map(|row| (n >= 20).then(|| format!("note {row}"))).collect::<StringArray>()),
+                Arc::new(StringArray::new_null(ids.len())),
+            ];
+            RecordBatch::try_new(schema.clone(), columns).unwrap()
+        };
+        (0..40).map(batch).collect()
+    }
+
+    /// The rows of each bucket's file, and how many runs had spilled.
+    async fn written(folder: &std::path::Path, memory_bytes: usize) -> (Vec<RecordBatch>, usize) {
+        let lake = Lake::open(folder.to_str().unwrap()).unwrap();
+        let (batches, context) = (batches(), sort_context(memory_bytes).unwrap());
+        let mut writer = SortedWriter::start(&lake, "hits", batches[0].schema(), HashMap::new(), context).unwrap();
+        for batch in batches {
+            writer.push(batch).await.unwrap();
+        }
+        let runs = writer.runs.iter().map(Vec::len).max().unwrap();
+        let mut written = writer.finish().await.unwrap();
+        assert_eq!(written.rows, 8000);
+        assert_eq!(written.columns.iter().map(Field::name).next_back().unwrap(), "note");
+        written.files.sort_by_key(|file| file.tags[TAG_BUCKET].clone());
+        let read = |file: &NewFile| {
+            let opened = std::fs::File::open(folder.join("hits").join(&file.relative)).unwrap();
+            let reader = ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
+            let schema = reader.schema().clone();
+            let rows: Vec<RecordBatch> = reader.build().unwrap().map(|batch| batch.unwrap()).collect();
+            concat_batches(&schema, &rows).unwrap()
+        };
+        (written.files.iter().map(read).collect(), runs)
+    }
+
+    #[tokio::test]
+    async fn rows_that_spill_are_the_same_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (at_once, no_runs) = written(&folder.path().join("a"), 64 << 20).await;
+        let (spilled, runs) = written(&folder.path().join("b"), 100 << 10).await;
+        assert_eq!((at_once.len(), no_runs), (BUCKETS, 0));
+        assert!(runs > 3, "{runs} runs");
+        assert_eq!(spilled, at_once);
+        let order = |batch: &RecordBatch| {
+            let keys = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().values().to_vec();
+            keys.is_sorted() && keys.iter().all(|key| layout::bucket_of(*key) == layout::bucket_of(keys[0]))
+        };
+        assert!(at_once.iter().all(order));
+    }
+}
