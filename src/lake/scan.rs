@@ -87,8 +87,7 @@ impl LakeTable {
 
     /// True when two of `files` may hold rows of one visitor at one instant.
     pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
-        let mut spans: Vec<(Option<&String>, Option<(i64, i64)>)> =
-            files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
+        let mut spans: Vec<_> = files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
         spans.sort_unstable();
         spans.windows(2).any(|pair| match pair {
             [(one, Some((_, last))), (other, Some((first, _)))] => one == other && first <= last,

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
