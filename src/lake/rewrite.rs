@@ -48,8 +48,17 @@ const SMALLEST_BATCH_ROWS: usize = 256;
 /// Files that are merged at once at most, however small their rows.
 const MOST_INPUTS: usize = 128;
 
+/// Files that are merged at once at least, however little memory there is: fewer would mean many passes.
+const LEAST_INPUTS: usize = 4;
+
 /// What a decoded text takes on average; the log does not say, so this is a long one.
 const TEXT_BYTES: usize = 32;
+
+/// What the decoder of one column of one input takes besides its rows, most of it for decompression (measured).
+const DECODER_BYTES: usize = 96 << 10;
+
+/// What the encoder of one column takes besides its rows, most of it for compression (measured).
+const ENCODER_BYTES: usize = 768 << 10;
 
 /// One file to be written.
 #[derive(Clone, Debug)]
@@ -72,8 +81,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())).max(1)
+    /// Files of so many columns that are in work at once: their encoders take half of the memory at most.
+    fn at_once(&self, columns: usize) -> usize {
+        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
+        threads.min(self.memory_bytes / 2 / (ENCODER_BYTES * columns.max(1))).max(1)
     }
 }
 
@@ -87,14 +98,15 @@ pub async fn rewrite(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Vec<Option<NewFile>>> {
     let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
-    let rewriter = Arc::new(Rewriter::new(lake, snapshot, limits)?);
+    let at_once = limits.at_once(snapshot.schema.fields().len());
+    let rewriter = Arc::new(Rewriter::new(lake, snapshot, limits.memory_bytes, at_once)?);
     let mut waiting = jobs.into_iter().enumerate();
     let mut running = JoinSet::new();
     let mut failed = None;
     loop {
         // after a failure those that run come to their end, so that what they leave is known and can be deleted
         while failed.is_none()
-            && running.len() < limits.threads()
+            && running.len() < at_once
             && let Some((number, job)) = waiting.next()
         {
             let rewriter = rewriter.clone();
@@ -126,12 +138,11 @@ struct Rewriter {
 }
 
 impl Rewriter {
-    fn new(lake: &Lake, snapshot: &Snapshot, limits: &Limits) -> Result<Self> {
-        let pool = GreedyMemoryPool::new(limits.memory_bytes);
+    fn new(lake: &Lake, snapshot: &Snapshot, memory_bytes: usize, at_once: usize) -> Result<Self> {
+        let pool = GreedyMemoryPool::new(memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
         runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
-        let memory_bytes = limits.memory_bytes / limits.threads();
-        Ok(Self { lake: lake.clone(), snapshot: snapshot.clone(), runtime, memory_bytes })
+        Ok(Self { lake: lake.clone(), snapshot: snapshot.clone(), runtime, memory_bytes: memory_bytes / at_once })
     }
 
     async fn work(&self, job: Job) -> Result<Option<NewFile>> {
@@ -271,6 +282,8 @@ struct Cost {
     row_group: usize,
     /// A decoded row.
     row: usize,
+    /// Its columns.
+    columns: usize,
 }
 
 impl Cost {
@@ -286,13 +299,15 @@ impl Cost {
         Self {
             row_group: groups().map(|g| g.compressed_size() as usize).max().unwrap_or(0),
             row: groups().map(|g| row(g.columns(), g.num_rows())).max().unwrap_or(0).max(1),
+            columns: groups().map(|g| g.num_columns()).max().unwrap_or(0),
         }
     }
 
-    /// How many inputs are merged at once: half of the memory is theirs, a merge holds two batches of each.
+    /// How many inputs are merged at once: theirs is what the encoders leave; a merge holds two batches of each.
     fn inputs_in(&self, memory_bytes: usize) -> usize {
-        let each = self.row_group + 2 * SMALLEST_BATCH_ROWS * self.row;
-        (memory_bytes / 2 / each.max(1)).clamp(2, MOST_INPUTS)
+        let each = self.row_group + self.columns * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * self.row;
+        let left = memory_bytes.saturating_sub(self.columns * ENCODER_BYTES).max(memory_bytes / 4);
+        (left / each.max(1)).clamp(LEAST_INPUTS, MOST_INPUTS)
     }
 
     /// Rows of a batch, so that a few of full size take an eighth of the memory.

@@ -142,7 +142,7 @@ impl Codes {
                 return &self.listed[start as usize..end as usize];
             }
         };
-        if !self.dictionary.as_ref().is_some_and(|known| Arc::ptr_eq(known, values)) {
+        if !self.dictionary.as_ref().is_some_and(|known| same_values(known, values)) {
             self.dictionary = Some(values.clone());
             self.listed.clear();
             self.entries.clear();
@@ -171,6 +171,14 @@ impl Codes {
         }
         (start, self.listed.len() as u32)
     }
+}
+
+/// True for one dictionary: the batches of a row group share its buffers, though not the array around them.
+fn same_values(a: &ArrayRef, b: &ArrayRef) -> bool {
+    let (a, b) = (a.as_string::<i32>(), b.as_string::<i32>());
+    a.len() == b.len()
+        && std::ptr::eq(a.value_offsets(), b.value_offsets())
+        && std::ptr::eq(a.value_data(), b.value_data())
 }
 
 #[cfg(test)]

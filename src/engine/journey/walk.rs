@@ -48,6 +48,8 @@ pub(super) struct Walk {
     items: Items,
     /// True if visitors without a conversion matter, too.
     all_visitors: bool,
+    /// Lanes that have the visitor at hand, and where its rows end in their batches; empty between visitors.
+    ends: Vec<(usize, usize)>,
     /// Of the batches at hand.
     lane_bytes: usize,
     reservation: Option<MemoryReservation>,
@@ -78,6 +80,7 @@ impl Walk {
             rows: 0,
             visits: VisitOrdinals::default(),
             items: Items::default(),
+            ends: vec![],
             lane_bytes: 0,
             reservation,
             counts,
@@ -146,25 +149,26 @@ impl Walk {
 
     /// One visitor of several lanes, whose rows at hand have one key. Of two visitors with that key, the first.
     async fn joined(&mut self, lanes: &mut [Lane], together: &[usize]) -> Result<()> {
-        let id = together.iter().map(|&n| lanes[n].id()).min().flatten().map(str::to_string);
-        let key = lanes[together[0]].key();
-        let mut ends: Vec<(usize, usize)> = vec![];
+        // two visitors with one key are so rare that ids are compared only to see that they are none
+        let first = together.iter().copied().min_by_key(|&n| lanes[n].id()).expect("there are lanes");
+        let key = lanes[first].key();
+        let mut ends = std::mem::take(&mut self.ends);
         let (mut whole, mut converts) = (true, self.all_visitors);
-        for &number in together {
-            let lane = &mut lanes[number];
-            if lane.id() != id.as_deref() {
-                continue;
-            }
-            let end = lane.columns.end_of_visitor(lane.row);
-            whole &= end < lane.columns.rows;
-            converts |= lane.converts_before(end);
-            ends.push((number, end));
+        for &number in together.iter().filter(|&&n| n == first || lanes[n].id() == lanes[first].id()) {
+            ends.push((number, lanes[number].columns.end_of_visitor(lanes[number].row)));
         }
+        for &(number, end) in &ends {
+            whole &= end < lanes[number].columns.rows;
+            converts |= lanes[number].converts_before(end);
+        }
+        let id = lanes[first].id();
         self.counts.visitors.add(usize::from(id.is_some()));
         if whole && !converts {
-            ends.iter().for_each(|&(number, end)| lanes[number].row = end);
+            ends.drain(..).for_each(|(number, end)| lanes[number].row = end);
+            self.ends = ends;
             return Ok(());
         }
+        let id = id.filter(|_| !whole).map(str::to_string);
         while !ends.is_empty() {
             let (at, stop) = next_rows(lanes, &ends);
             let (number, end) = ends[at];
@@ -183,6 +187,7 @@ impl Walk {
                 ends.swap_remove(at);
             }
         }
+        self.ends = ends;
         self.close_visitor();
         Ok(())
     }
@@ -378,8 +383,13 @@ fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
     let (at, &(number, end)) = ends.iter().enumerate().min_by_key(|(_, end)| place(end)).expect("some lane is left");
     let bound = ends.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, end)| place(end)).min();
     let lane = &lanes[number];
+    let is_first = |row: usize| bound.is_none_or(|bound| (lane.place(row), number) < bound);
+    // generations are mostly of different times
+    if is_first(end - 1) {
+        return (at, end);
+    }
     let mut stop = lane.row + 1;
-    while stop < end && bound.is_none_or(|bound| (lane.place(stop), number) < bound) {
+    while is_first(stop) {
         stop += 1;
     }
     (at, stop)
