@@ -30,7 +30,6 @@ use parquet::arrow::parquet_to_arrow_schema;
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::merge::SortedMergeExec;
 use super::prune::{Visitors, with_visitor_keys};
-use super::stats::TimeSpan;
 use super::{DataFile, Lake, Snapshot};
 use crate::columns::SUITE;
 
@@ -88,8 +87,7 @@ impl LakeTable {
 
     /// True when two of `files` may hold rows of one visitor at one instant.
     pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
-        let span = |f: &&DataFile| (f.tags.get(TAG_BUCKET).cloned(), f.hit_time);
-        let mut spans: Vec<(Option<String>, Option<TimeSpan>)> = files.iter().map(span).collect();
+        let mut spans: Vec<_> = files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
         spans.sort_unstable();
         spans.windows(2).any(|pair| match pair {
             [(one, Some((_, last))), (other, Some((first, _)))] => one == other && first <= last,
