@@ -178,10 +178,6 @@ impl ExecutionPlan for VisitsExec {
         vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
     }
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
     }

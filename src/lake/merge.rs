@@ -63,12 +63,9 @@ impl ExecutionPlan for SortedMergeExec {
         &self.properties
     }
 
+    // not `maintains_input_order`: it would have DataFusion push sorts by other columns below, where the lake's order must be
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         vec![Some(OrderingRequirements::from(self.order.clone())); self.children.len()]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true; self.children.len()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -242,10 +242,6 @@ impl ExecutionPlan for WindowExec {
         vec![order.map(OrderingRequirements::from)]
     }
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
     }
