@@ -54,6 +54,8 @@ enum Values {
 /// Which rows take part.
 #[derive(Debug)]
 struct Taken {
+    /// All rows do.
+    all: bool,
     /// More than 0: stored, not reported.
     excluded: Option<Int64Array>,
     suite: Option<(Text, String)>,
@@ -102,7 +104,7 @@ impl Columns {
             set: None,
             values: Values::Column(found.floats("value")?),
             window: (i64::MIN, i64::MAX),
-            taken: Taken { excluded: None, suite: None },
+            taken: Taken { all: true, excluded: None, suite: None },
             visits: match spec.container {
                 Container::Visitor => Visits::Untold,
                 Container::Visit => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
@@ -126,10 +128,12 @@ impl Columns {
     pub fn stored(batch: &RecordBatch, spec: &JourneySpec, rows: &StoredRows) -> Result<Self> {
         let found = Finder(batch);
         let some = |name: &str| batch.column_by_name(name).is_some();
+        let ids = found.text(columns::VISITOR_ID)?;
+        let excluded = some(columns::EXCLUDE_HIT).then(|| found.integers(columns::EXCLUDE_HIT)).transpose()?;
+        let excludes = excluded.as_ref().is_some_and(|e| e.iter().flatten().any(|value| value != 0));
         Ok(Self {
             rows: batch.num_rows(),
             keys: found.integers(columns::VISITOR_KEY)?.values().clone(),
-            ids: found.text(columns::VISITOR_ID)?,
             times: found.times(columns::HIT_TIME)?.values().clone(),
             seqs: some(columns::HIT_SEQ).then(|| found.sequences(columns::HIT_SEQ)).transpose()?,
             items: match &rows.dimension {
@@ -147,12 +151,14 @@ impl Columns {
             },
             window: rows.window,
             taken: Taken {
-                excluded: some(columns::EXCLUDE_HIT).then(|| found.integers(columns::EXCLUDE_HIT)).transpose()?,
+                all: !excludes && ids.all_valid() && rows.suite.is_none(),
+                excluded: excluded.filter(|_| excludes),
                 suite: match &rows.suite {
                     Some(suite) => Some((found.text(columns::SUITE)?, suite.clone())),
                     None => None,
                 },
             },
+            ids,
             visits: match (spec.container, rows.visit_rules) {
                 (Container::Visit, Some(rules)) => Visits::Stored {
                     number: some(columns::VISIT_NUM).then(|| found.integers(columns::VISIT_NUM)).transpose()?,
@@ -177,6 +183,11 @@ impl Columns {
             },
             lines: None,
         })
+    }
+
+    /// True where every row is reported, of the suite, and has a visitor.
+    pub fn all_take_part(&self) -> bool {
+        self.taken.all
     }
 
     /// False for a row of another suite or without a visitor.

@@ -128,19 +128,11 @@ pub(super) struct Codes {
 const UNKNOWN: (u32, u32) = (u32::MAX, 0);
 
 impl Codes {
-    /// The items of a row; none where it has no value. With `multi`, the value is a list.
-    pub fn items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
-        if !text.is_valid(row) {
-            return &[];
-        }
-        let (codes, values) = match text {
-            Text::Dictionary { codes, values } => (codes, values),
-            Text::Plain(values) => {
-                self.dictionary = None;
-                self.listed.clear();
-                let (start, end) = self.look_up(values.value(row), items, multi);
-                return &self.listed[start as usize..end as usize];
-            }
+    /// Turns to another column, or another batch of the same.
+    pub fn turn_to(&mut self, text: &Text) {
+        let Text::Dictionary { values, .. } = text else {
+            self.dictionary = None;
+            return;
         };
         if !self.dictionary.as_ref().is_some_and(|known| same_values(known, values)) {
             self.dictionary = Some(values.clone());
@@ -148,12 +140,26 @@ impl Codes {
             self.entries.clear();
             self.entries.resize(values.len(), UNKNOWN);
         }
-        let code = codes.value(row) as usize;
-        let mut entry = self.entries[code];
-        if entry == UNKNOWN {
-            entry = self.look_up(values.as_string::<i32>().value(code), items, multi);
-            self.entries[code] = entry;
+    }
+
+    /// The items of a row of the column that was turned to; none where it has no value. With `multi`, the value is a list.
+    pub fn items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
+        if !text.is_valid(row) {
+            return &[];
         }
+        let entry = match text {
+            Text::Dictionary { codes, values } => {
+                let code = codes.value(row) as usize;
+                if self.entries[code] == UNKNOWN {
+                    self.entries[code] = self.look_up(values.as_string::<i32>().value(code), items, multi);
+                }
+                self.entries[code]
+            }
+            Text::Plain(values) => {
+                self.listed.clear();
+                self.look_up(values.value(row), items, multi)
+            }
+        };
         &self.listed[entry.0 as usize..entry.1 as usize]
     }
 
@@ -198,11 +204,14 @@ mod tests {
         let rows = [Some("b"), None, Some("a--**--b"), Some("b")];
         let (mut items, mut codes) = (Items::default(), Codes::default());
         for text in [dictionary(&rows), Text::Plain(StringArray::from(rows.to_vec())), dictionary(&rows)] {
+            codes.turn_to(&text);
             let found: Vec<Vec<u32>> = (0..4).map(|r| codes.items_of(&text, r, &mut items, true).to_vec()).collect();
             assert_eq!(found, [vec![0], vec![], vec![1, 0], vec![0]]);
             assert!(text.same(0, 3) && !text.same(0, 1) && text.same(1, 1));
         }
-        assert_eq!(codes.items_of(&dictionary(&[Some("a--**--b")]), 0, &mut items, false), [2]);
+        let other = dictionary(&[Some("a--**--b")]);
+        codes.turn_to(&other);
+        assert_eq!(codes.items_of(&other, 0, &mut items, false), [2]);
         assert_eq!(items.names().iter().map(|n| &**n).collect::<Vec<_>>(), ["b", "a", "a--**--b"]);
     }
 }

@@ -41,7 +41,7 @@ impl Lane {
             next_converting: 0,
             batch_bytes: batch.get_array_memory_size(),
         };
-        lane.columns.converting(&mut lane.converting);
+        lane.turn_to_batch();
         Ok(Some(lane))
     }
 
@@ -58,9 +58,17 @@ impl Lane {
         self.columns = self.kind.columns(&batch, spec)?;
         self.batch_bytes = batch.get_array_memory_size();
         self.row = 0;
+        self.turn_to_batch();
+        Ok(true)
+    }
+
+    fn turn_to_batch(&mut self) {
+        self.codes.0.turn_to(&self.columns.items);
+        if let Some((_, set)) = &self.columns.set {
+            self.codes.1.turn_to(set);
+        }
         self.columns.converting(&mut self.converting);
         self.next_converting = 0;
-        Ok(true)
     }
 
     /// The visitor key of the row at hand.

@@ -352,6 +352,7 @@ impl Walked {
         let mut walk = Walk::new(journey.clone(), None, Counts::default());
         let columns = Columns::evaluated(rows, journey)?;
         let mut codes = (Codes::default(), Codes::default());
+        codes.0.turn_to(&columns.items);
         let (mut row_at, mut converted, mut anchored) = (vec![], vec![], vec![]);
         for row in 0..rows.num_rows() {
             let before = walk.conversions();

@@ -225,13 +225,14 @@ impl Walk {
 
     /// Takes rows of the current visitor.
     pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
+        let all_take_part = columns.all_take_part();
         for row in range {
-            if !columns.is_of_suite(row) {
+            if !all_take_part && !columns.is_of_suite(row) {
                 continue;
             }
             // a visit is made of all hits, reported or not
             let visit = self.visits.of(&columns.visits, columns.times[row], row);
-            if !columns.is_reported(row) {
+            if !all_take_part && !columns.is_reported(row) {
                 continue;
             }
             let (time, value) = (columns.times[row], columns.value(row));

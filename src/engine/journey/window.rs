@@ -540,6 +540,7 @@ impl Credits {
                 let row = range.start + position as usize - before;
                 let (items, values, times) = &rows.arguments[number];
                 let time = times.value(row);
+                self.codes.turn_to(items);
                 if let [item] = self.codes.items_of(items, row, &mut self.items, false) {
                     self.journey.touch(position, time, 0, *item);
                 }
