@@ -6,8 +6,10 @@ use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use deltalake_core::logstore::{StorageConfig, logstore_with};
-use deltalake_core::{DeltaTable, DeltaTableBuilder};
+use deltalake_core::logstore::{
+    LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories, logstore_with,
+};
+use deltalake_core::{DeltaResult, DeltaTable, DeltaTableBuilder};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -75,6 +77,7 @@ impl Lake {
                 .and_then(|b| b.with_storage_backend(self.store.clone(), url).build());
             return builder.map_err(super::table::delta_error);
         }
+        register_scheme(url.scheme())?;
         let log =
             logstore_with(self.store.clone(), &url, StorageConfig::default()).map_err(super::table::delta_error)?;
         Ok(DeltaTable::new(log))
@@ -109,6 +112,28 @@ impl Lake {
     fn table_url(&self, table: &str) -> Result<Url> {
         self.url.join(&format!("{table}/")).map_err(|e| Error::bug(format!("table {table}: {e}")))
     }
+}
+
+/// Delta's log on any store that has conditional writes: a commit is a numbered file that only one writer can create.
+struct ConditionalLogs;
+
+impl LogStoreFactory for ConditionalLogs {
+    fn with_options(
+        &self,
+        prefixed_store: ObjectStoreRef,
+        root_store: ObjectStoreRef,
+        location: &Url,
+        options: &StorageConfig,
+    ) -> DeltaResult<Arc<dyn LogStore>> {
+        Ok(default_logstore(prefixed_store, root_store, location, options))
+    }
+}
+
+/// Tells the Delta library how to keep logs at URLs of this scheme; it knows local folders by itself.
+fn register_scheme(scheme: &str) -> Result<()> {
+    let key = Url::parse(&format!("{scheme}://")).map_err(|e| Error::bug(format!("scheme {scheme}: {e}")))?;
+    logstore_factories().entry(key).or_insert_with(|| Arc::new(ConditionalLogs));
+    Ok(())
 }
 
 fn root_url(location: &str) -> Result<Url> {
