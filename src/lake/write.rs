@@ -186,10 +186,7 @@ pub fn sort_context(memory_bytes: usize) -> Result<Arc<TaskContext>> {
     let consumers = NonZeroUsize::new(5).expect("5 is not 0");
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
-    let config = datafusion::prelude::SessionConfig::new()
-        .with_batch_size(4096)
-        .with_sort_spill_reservation_bytes((memory_bytes / 8).min(32 << 20));
-    Ok(Arc::new(TaskContext::default().with_runtime(runtime).with_session_config(config)))
+    Ok(Arc::new(TaskContext::default().with_runtime(runtime)))
 }
 
 /// How files are encoded: statistics where a reader prunes, none on a thousand other columns; dictionaries that hold all
