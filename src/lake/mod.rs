@@ -2,6 +2,7 @@
 //!
 //! * `store`: a URL becomes an object store and a root; all object paths are made there.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
+//! * `log`: what a log says without loading the table.
 //! * `stats`: what a file says of its rows in the log, so that readers can skip it.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
@@ -19,6 +20,7 @@
 pub mod compact;
 pub mod layout;
 pub mod loads;
+pub mod log;
 pub mod merge;
 pub mod prune;
 pub mod records;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::context::SessionContext;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::scan::LakeTable;
 use super::write::{discard_uncommitted, write_plain};
-use super::{Change, Lake, Snapshot};
+use super::{Lake, Snapshot, log};
 use crate::{Error, ErrorKind, Result};
 
 /// A row of a small table.
@@ -32,28 +33,38 @@ const ATTEMPTS: usize = 20;
 pub struct Registry<T> {
     /// The rows, in no promised order.
     pub rows: Vec<T>,
-    snapshot: Snapshot,
+    /// The version that was read; None for a table that does not exist yet.
+    pub version: Option<u64>,
 }
 
 impl<T: Record> Registry<T> {
     /// Reads the table at its latest version; a missing table has no rows.
     pub async fn read(lake: &Lake) -> Result<Self> {
-        let snapshot = Snapshot::open(lake, T::TABLE, None).await?;
-        let rows = from_batches(&read_all(lake, &snapshot).await?)?;
-        Ok(Self { rows, snapshot })
+        match log::latest_version(lake, T::TABLE, None).await? {
+            Some(version) => Self::read_at(lake, version).await,
+            None => Ok(Self { rows: vec![], version: None }),
+        }
     }
 
-    /// The version that was read.
-    pub fn version(&self) -> Option<u64> {
-        self.snapshot.version
+    /// Reads the table at a version.
+    pub async fn read_at(lake: &Lake, version: u64) -> Result<Self> {
+        let Some(files) = log::whole_files(lake, T::TABLE, version).await? else {
+            return Ok(Self::open(lake, Some(version)).await?.0);
+        };
+        let mut batches = vec![];
+        for file in files {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+            batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(Self { rows: from_batches(&batches)?, version: Some(version) })
     }
 
     /// Applies `change` to the rows and commits them; tries again when another writer was faster.
     pub async fn update<R>(lake: &Lake, mut change: impl FnMut(&mut Vec<T>) -> Result<R>) -> Result<R> {
         for attempt in 0.. {
-            let mut current = Self::read(lake).await?;
+            let (mut current, snapshot) = Self::open(lake, None).await?;
             let result = change(&mut current.rows)?;
-            match current.write(lake).await {
+            match current.write(lake, &snapshot).await {
                 Ok(()) => return Ok(result),
                 Err(e) if e.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
                     tokio::time::sleep(std::time::Duration::from_millis(10 << attempt.min(6))).await;
@@ -64,13 +75,18 @@ impl<T: Record> Registry<T> {
         Err(Error::bug("no attempt was made"))
     }
 
-    async fn write(&self, lake: &Lake) -> Result<()> {
-        let schema = T::schema();
+    /// Reads the table and what a commit needs of it.
+    async fn open(lake: &Lake, version: Option<u64>) -> Result<(Self, Snapshot)> {
+        let snapshot = Snapshot::open(lake, T::TABLE, version).await?;
+        let rows = from_batches(&read_all(lake, &snapshot).await?)?;
+        Ok((Self { rows, version: snapshot.version }, snapshot))
+    }
+
+    async fn write(&self, lake: &Lake, snapshot: &Snapshot) -> Result<()> {
         let batch = to_batch(&self.rows)?;
         let add = write_plain(lake, T::TABLE, &[batch], HashMap::new()).await?;
-        let columns = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-        let change = Change { add: add.iter().cloned().collect(), remove: self.snapshot.files.clone(), columns };
-        let done = self.snapshot.commit(lake, change).await.map(|_| ());
+        let columns = T::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let done = snapshot.commit_whole(lake, add.iter().cloned().collect(), columns).await.map(|_| ());
         if done.is_err() {
             discard_uncommitted(lake, T::TABLE, &add.iter().collect::<Vec<_>>()).await;
         }

@@ -83,18 +83,6 @@ impl Lake {
         Ok(DeltaTable::new(log))
     }
 
-    /// True when the table has a log.
-    pub(super) async fn has_table(&self, table: &str) -> Result<bool> {
-        let log = self.file_path(table, "_delta_log")?;
-        Ok(self
-            .store
-            .list_with_delimiter(Some(&log))
-            .await?
-            .objects
-            .iter()
-            .any(|o| o.location.as_ref().ends_with(".json")))
-    }
-
     /// Names of the tables that exist in the lake.
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;

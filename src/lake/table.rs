@@ -11,11 +11,11 @@ use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, Trans
 use deltalake_core::kernel::{Action, Add, MetadataExt, Remove, StructType};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use deltalake_core::{DeltaTable, DeltaTableError};
+use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
 use object_store::path::Path;
 
-use super::Lake;
 use super::stats::{self, TimeSpan};
+use super::{Lake, log};
 use crate::{Error, Result};
 
 /// A live Parquet file of a table.
@@ -95,15 +95,16 @@ impl Snapshot {
     /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
     pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
         let mut delta = lake.delta_table(name)?;
-        if !lake.has_table(name).await? {
-            return Self::missing(lake, name);
-        }
-        match version {
+        let loaded = match version {
             Some(version) => delta.load_version(version).await,
             None => delta.load().await,
+        };
+        match loaded {
+            Ok(()) => Self::of(lake, name, delta),
+            // stores differ in how they say it
+            Err(_) if log::latest_version(lake, name, None).await?.is_none() => Self::missing(lake, name),
+            Err(error) => Err(delta_error(error).at(format!("table {name}"))),
         }
-        .map_err(|e| delta_error(e).at(format!("table {name}")))?;
-        Self::of(lake, name, delta)
     }
 
     /// The table as if it did not exist.
@@ -149,16 +150,23 @@ impl Snapshot {
     /// Commits `change` on top of exactly this version and returns the new one; a conflict changes nothing.
     pub async fn commit(&self, lake: &Lake, change: Change) -> Result<Self> {
         let mode = if change.remove.is_empty() { SaveMode::Append } else { SaveMode::Overwrite };
-        self.commit_as(lake, change, DeltaOperation::Write { mode, partition_by: None, predicate: None }).await
+        self.commit_as(lake, change, DeltaOperation::Write { mode, partition_by: None, predicate: None }, false).await
+    }
+
+    /// Commits `add` as all that the table holds from now on, which the commit itself tells to readers in a hurry.
+    pub async fn commit_whole(&self, lake: &Lake, add: Vec<NewFile>, columns: Vec<Field>) -> Result<Self> {
+        let change = Change { add, remove: self.files.clone(), columns };
+        let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
+        self.commit_as(lake, change, operation, true).await
     }
 
     /// Commits a change after which the table has the same rows as before, in other files. The log says so, and readers
     /// that follow changes skip it.
     pub async fn commit_same_rows(&self, lake: &Lake, change: Change) -> Result<Self> {
-        self.commit_as(lake, change, DeltaOperation::Optimize { predicate: None, target_size: 0 }).await
+        self.commit_as(lake, change, DeltaOperation::Optimize { predicate: None, target_size: 0 }, false).await
     }
 
-    async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation) -> Result<Self> {
+    async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation, whole: bool) -> Result<Self> {
         let merged = merge_columns(&self.name, &self.schema, &change.columns)?;
         let base = match self.version {
             Some(_) => self.clone(),
@@ -178,7 +186,10 @@ impl Snapshot {
             return Ok(base);
         }
         // no retries in the library: whoever decided on this change read exactly this version
-        let properties = CommitProperties::default().with_max_retries(0).with_cleanup_expired_logs(Some(false));
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_cleanup_expired_logs(Some(false))
+            .with_metadata(whole.then(|| (log::WHOLE.to_string(), true.into())));
         let state = base.delta.snapshot().map_err(delta_error)?;
         let done = CommitBuilder::from(properties)
             .with_actions(actions)
@@ -196,6 +207,7 @@ impl Snapshot {
             .with_table_name(&self.name)
             .with_columns(kernel_schema(schema)?.fields().cloned())
             .with_save_mode(SaveMode::Ignore)
+            .with_configuration_property(TableProperty::CheckpointInterval, Some(log::CHECKPOINT_INTERVAL.to_string()))
             .await
             .map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
         Self::of(lake, &self.name, created)
