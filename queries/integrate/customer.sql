@@ -1,5 +1,5 @@
 -- Rows of events from customer records: each belongs to the visitor whose custom visitor id it bears, at its own time,
--- with its own dimensions. Reads: offline, hits, suites.
+-- with its own dimensions. Reads: due_offline, hits, suites.
 -- An id seen on several visitors: the latest visitor seen at or before the record, else the first one seen after it.
 WITH record AS (
   SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.transaction_id,
@@ -7,7 +7,7 @@ WITH record AS (
          coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS record_time,
          is_placeholder(offline.customer_id, suites.placeholders) AS nobody
          {{, dimensions of offline}}{{, metrics of offline}}
-  FROM offline JOIN suites ON suites.suite = offline.suite
+  FROM due_offline AS offline JOIN suites ON suites.suite = offline.suite
   WHERE offline.kind = 'customer' AND offline.source <> 'data_feed'
 ), sought AS (
   SELECT DISTINCT suite, customer_id FROM record WHERE NOT nobody

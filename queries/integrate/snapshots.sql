@@ -1,20 +1,29 @@
 -- snapshots: one row per suite and transaction ID: what the first online hit that bore it had set or persisted.
--- Reads: hits, suites, files. None for a suite whose transaction ID recording is off. Metrics are never held.
+-- Reads: due_hits (the hits to look at), rivals (former snapshots that compete with them), suites, files.
+-- None for a suite whose transaction ID recording is off. Metrics are never held.
 WITH borne AS (
   SELECT hits.suite, hits.visitor_key, hits.visitor_id, hits.visit_num, hits.visit_start, hits.hit_time, hits.hit_seq,
-         hits.file, hits.persisted, unnest(transaction_ids(hits.transaction_id)) AS transaction_id
+         hits.file, hits.persisted, false AS settled, unnest(transaction_ids(hits.transaction_id)) AS transaction_id
          {{, dimensions of hits}}
-  FROM hits
+  FROM due_hits AS hits
   WHERE hits.transaction_id IS NOT NULL AND coalesce(hits.exclude_hit, 0) = 0
+  UNION ALL
+  SELECT rivals.suite, rivals.visitor_key, rivals.visitor_id, rivals.visit_num, rivals.visit_start, rivals.hit_time,
+         rivals.hit_seq, rivals.file, CAST(NULL AS BOOLEAN), true, rivals.transaction_id
+         {{, dimensions of rivals}}
+  FROM rivals
 ), ranked AS (
-  SELECT *, row_number() OVER (PARTITION BY suite, transaction_id ORDER BY hit_time, hit_seq) AS nth FROM borne
+  -- two hits of one instant and content: the visitor and the file decide, so that the order of loading does not
+  SELECT *, row_number() OVER (
+           PARTITION BY suite, transaction_id ORDER BY hit_time, hit_seq, visitor_id, file, settled) AS nth
+  FROM borne
 ), listed AS (
   -- the dimensions that a mapping lists for its file's snapshots
   SELECT suite, file, max(snapshot) AS held FROM files WHERE kind = 'online' AND status = 'loaded' GROUP BY suite, file
 )
 SELECT ranked.suite, ranked.transaction_id, ranked.visitor_key, ranked.visitor_id, ranked.visit_num, ranked.visit_start,
        ranked.hit_time, ranked.hit_seq, ranked.file
-       {{, dimensions: CASE WHEN snapshot_holds('$', suites.rules, ranked.persisted, listed.held) THEN ranked.$ END AS $}}
+       {{, dimensions: CASE WHEN ranked.settled OR snapshot_holds('$', suites.rules, ranked.persisted, listed.held) THEN ranked.$ END AS $}}
 FROM ranked
 JOIN suites ON suites.suite = ranked.suite AND suites.transaction_id
 LEFT JOIN listed ON listed.suite = ranked.suite AND listed.file = ranked.file

@@ -1,12 +1,12 @@
 -- Rows of events from transaction records: each takes, dimension by dimension, its own value, else the snapshot's, and
--- the snapshot's visitor. Reads: offline, snapshots, suites. Metrics stay the record's own.
+-- the snapshot's visitor. Reads: due_offline, snapshots, suites. Metrics stay the record's own.
 WITH record AS (
   SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.received, offline.has_time,
          trim(offline.transaction_id) AS transaction_id, offline.customer_id,
          coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS record_time,
          suites.rules, suites.transaction_id AS recording, suites.expiry_days, suites.expiry_basis, suites.time_zone
          {{, dimensions of offline}}{{, metrics of offline}}
-  FROM offline JOIN suites ON suites.suite = offline.suite
+  FROM due_offline AS offline JOIN suites ON suites.suite = offline.suite
   WHERE offline.kind = 'transaction' AND offline.source <> 'data_feed'
 ), held AS (
   SELECT snapshots.suite, snapshots.transaction_id, snapshots.visitor_key, snapshots.visitor_id,

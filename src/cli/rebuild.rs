@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::{compact, progress};
 use crate::Result;
 use crate::lake::compact::Compacted;
-use crate::lake::records::JoinReport;
+use crate::lake::records::{JoinReport, Rebuild};
 use crate::rebuild::{Rebuilt, rebuild};
 
 /// Runs the rebuild.
@@ -23,22 +23,20 @@ pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()
         output.json(&json!({
             "up_to_date": rebuilt.up_to_date,
             "rebuild": rebuilt.entry,
+            "reason": rebuilt.reason,
             "join_report": rebuilt.report,
             "compacted": compacted,
             "seconds": rebuilt.seconds,
         }))?;
         return output.close();
     }
+    if let Some(reason) = rebuilt.reason {
+        output.line(format!("everything was integrated: {reason}"))?;
+    }
     if rebuilt.up_to_date {
         output.line("nothing is stale; --full rebuilds all the same")?;
     } else {
-        output.line(format!(
-            "rebuild {}: {} offline rows, {} snapshots, {:.1} s",
-            rebuilt.entry.rebuild,
-            count(rebuilt.entry.rows),
-            count(rebuilt.entry.snapshots),
-            rebuilt.seconds
-        ))?;
+        output.line(summary(&rebuilt))?;
     }
     for line in compacted.iter().filter_map(compact::summary) {
         output.line(line)?;
@@ -48,6 +46,17 @@ pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()
         output.batch(&join_report(&rebuilt.report)?)?;
     }
     output.close()
+}
+
+/// What was rebuilt, in a line.
+fn summary(rebuilt: &Rebuilt) -> String {
+    let Rebuild { rebuild, scope, rows, new_rows, snapshots, new_snapshots, .. } = &rebuilt.entry;
+    let part = |new: &i64, all: &i64, what: &str| match scope.as_str() {
+        "full" => format!("{} {what}", count(*all)),
+        _ => format!("{} of {} {what}", count(*new), count(*all)),
+    };
+    let (rows, snapshots) = (part(new_rows, rows, "offline rows"), part(new_snapshots, snapshots, "snapshots"));
+    format!("rebuild {rebuild}: {rows}, {snapshots}, {:.1} s", rebuilt.seconds)
 }
 
 /// Compacts where it is worth it. The rebuild is done, so that a failure here is only told; the next one tries again.

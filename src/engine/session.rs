@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
+use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
+use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -164,9 +168,38 @@ impl Engine {
     }
 
     /// Runs ONE statement and keeps its whole result; for results that are known to be small.
-    pub async fn collect(&self, statement: &str) -> Result<Vec<arrow::array::RecordBatch>> {
+    pub async fn collect(&self, statement: &str) -> Result<Vec<RecordBatch>> {
         let running = self.run(statement).await?;
         Ok(datafusion::physical_plan::common::collect(running.rows).await?)
+    }
+
+    /// Plans ONE query that this session's other queries may build on.
+    pub async fn plan(&self, query: &str) -> Result<LogicalPlan> {
+        self.refresh(query).await?;
+        Ok(self.context.state().create_logical_plan(query).await?)
+    }
+
+    /// Gives a table a name in this session, in place of a former one of that name; a table of the lake keeps its own.
+    pub fn name_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.context.deregister_table(name)?;
+        self.context.register_table(name, table)?;
+        Ok(())
+    }
+
+    /// Gives a plan a name, see [`Self::name_table`].
+    pub fn name_plan(&self, name: &str, plan: LogicalPlan) -> Result<()> {
+        self.name_table(name, Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// Gives a query a name; it sees the lake as it is now, and runs wherever it is named.
+    pub async fn name_query(&self, name: &str, query: &str) -> Result<()> {
+        self.name_plan(name, self.plan(query).await?)
+    }
+
+    /// Gives rows that are in memory a name; there is at least one batch, which may be empty.
+    pub fn name_rows(&self, name: &str, rows: Vec<RecordBatch>) -> Result<()> {
+        let schema = rows.first().ok_or_else(|| Error::bug(format!("{name}: no batch, so no columns")))?.schema();
+        self.name_table(name, Arc::new(MemTable::try_new(schema, vec![rows])?))
     }
 
     /// Names of all tables.

@@ -128,13 +128,19 @@ record! {
         started: Option<DateTime<Utc>> = timestamp(),
         /// End.
         ended: Option<DateTime<Utc>> = timestamp(),
+        /// `full`, or `changed`: only what hung on inputs that changed.
+        scope: String = TEXT,
         /// Integrated offline rows.
         rows: i64 = INTEGER,
+        /// Those of them that this rebuild integrated.
+        new_rows: i64 = INTEGER,
         /// Snapshots.
         snapshots: i64 = INTEGER,
+        /// Those of them that this rebuild took.
+        new_snapshots: i64 = INTEGER,
         /// Every table's version, as a JSON object.
         versions: String = TEXT,
-        /// What it depended on: the loads in its inputs, the versions of settings and of the queries, as a JSON object.
+        /// What else decided its outcome (the integration's queries), as a JSON object.
         inputs: String = TEXT,
     }
 }

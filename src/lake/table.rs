@@ -143,7 +143,7 @@ impl Snapshot {
     }
 
     /// The table as if only `files` were live.
-    pub(super) fn only(&self, files: Vec<DataFile>) -> Self {
+    pub fn only(&self, files: Vec<DataFile>) -> Self {
         Self { files, ..self.clone() }
     }
 

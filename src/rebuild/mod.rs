@@ -1,10 +1,21 @@
-//! Rebuild: queries/integrate/*.sql become tables, only when an input changed.
+//! Rebuild: queries/integrate/*.sql become tables, only as far as an input changed.
 //!
-//! * `integrate`: the order of the queries and what each reads; runs them and commits their tables.
+//! * `run`: one rebuild from beginning to end.
+//! * `inputs`: the versions of what it reads; whether anything is new at all.
+//! * `changes`: which loads came and went since the last rebuild.
+//! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
+//! * `integrate`: the order of the queries and what each reads.
+//! * `renew`: new rows beside or in place of former ones, in one commit.
 //!
 //! Commits happen one table at a time, in a fixed order, and the row in `rebuilds` is the last: a reader between two
-//! steps sees the former integrated rows, whole. Every step can be run again.
+//! steps sees the former integrated rows, whole. Every step can be run again: a rebuild that finds a table that the last
+//! finished one did not leave so integrates everything.
 
+mod changes;
+mod due;
+mod inputs;
 mod integrate;
+mod renew;
+mod run;
 
-pub use integrate::{Rebuilt, is_stale, rebuild};
+pub use run::{Rebuilt, is_stale, rebuild};

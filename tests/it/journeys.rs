@@ -72,7 +72,7 @@ fn time() -> impl Strategy<Value = i64> {
 }
 
 prop_compose! {
-    fn hit()(visitor in 0..4u8, time in time(), visit in 0..3u8, ids in vec(0..4u8, 0..=2), customer in weighted(0.3, 0..3u8),
+    pub fn hit()(visitor in 0..4u8, time in time(), visit in 0..3u8, ids in vec(0..4u8, 0..=2), customer in weighted(0.3, 0..3u8),
              campaign in of(0..4u8), products in vec(0..3u8, 0..=2), prices in vec(-2..9i32, 2), orders in weighted(0.4, -1..4i32)) -> Hit {
         let distinct = |list: Vec<u8>| -> Vec<u8> { list.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect() };
         let (ids, products) = (distinct(ids), distinct(products));
@@ -82,7 +82,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn record()(customer in weighted(0.3, Just(())), id in 0..4u8, time in time(), date_only in any::<bool>(), campaign in weighted(0.3, 0..4u8),
+    pub fn record()(customer in weighted(0.3, Just(())), id in 0..4u8, time in time(), date_only in any::<bool>(), campaign in weighted(0.3, 0..4u8),
                 product in weighted(0.3, 0..3u8), orders in -3..4i32, revenue in -9..9i32) -> Record {
         let time = if date_only { time / DAY * DAY + DAY / 2 } else { time };
         Record { customer: customer.is_some(), id, time, date_only, campaign, product, orders, revenue }
@@ -179,7 +179,7 @@ impl Loaded {
 }
 
 /// `prop1` names the row, so that results can be traced to it; it is in no snapshot.
-const MAPPING: &str = r#"
+pub const MAPPING: &str = r#"
 kind = "online"
 suite = "web"
 visitor_id = "visitor"
@@ -203,7 +203,7 @@ pub fn item(prefix: &str, number: u8) -> String {
     format!("{prefix}{number}")
 }
 
-fn online(hits: &[Hit], first_row: usize) -> String {
+pub fn online(hits: &[Hit], first_row: usize) -> String {
     let mut out = String::new();
     for (row, hit) in hits.iter().enumerate() {
         let text = |prefix: &str, number: Option<u8>| number.map_or("null".to_string(), |n| format!("\"{prefix}{n}\""));
@@ -231,7 +231,7 @@ fn online(hits: &[Hit], first_row: usize) -> String {
 }
 
 /// The data source file of one kind; Evar 9 names the row.
-fn offline(records: &[Record], customer: bool) -> String {
+pub fn offline(records: &[Record], customer: bool) -> String {
     let id = if customer { "VisitorID" } else { "transactionID" };
     let mut out = format!("# made at random\nDate\t{id}\tEvar 9\tTracking Code\tProduct\tOrders\tEvent 1\tPrice\n");
     for (row, record) in records.iter().enumerate().filter(|(_, r)| r.customer == customer) {

@@ -7,6 +7,7 @@
 //! * `compaction`: files of whole months, readers and writers undisturbed.
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
+//! * `histories`: any history of a lake ends in the tables of one full rebuild.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -14,6 +15,7 @@
 mod bad_input;
 mod cli;
 mod compaction;
+mod histories;
 mod journeys;
 mod laws;
 mod layers;

@@ -15,11 +15,12 @@ use serde::Serialize;
 use super::plan::{Calendar, Month, Output, fewer_files, plan, straddling};
 use crate::columns::HIT_TIME;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::records::Rebuild;
 use crate::lake::rewrite::{Job, Limits, rewrite};
 use crate::lake::scan::LakeTable;
 use crate::lake::table::NewFile;
 use crate::lake::write::discard_uncommitted;
-use crate::lake::{Change, DataFile, Lake, Snapshot};
+use crate::lake::{Change, DataFile, Lake, Registry, Snapshot};
 use crate::{Error, ErrorKind, Result};
 
 /// The tables that loads fill, generation by generation. All others are written whole by a rebuild.
@@ -120,8 +121,28 @@ async fn compact_table(
     let committed = commit(lake, table, units, &mut done).await;
     // those that are live now stay
     discard_uncommitted(lake, table, &written.iter().collect::<Vec<_>>()).await;
-    done.after = Extent::of(&committed?);
+    let (before, after) = committed?;
+    done.after = Extent::of(&after);
+    follow(lake, table, before.version, after.version).await?;
     Ok(done)
+}
+
+/// Lets the last rebuild name the compacted version in place of the one before, when that is the one that it read: it has
+/// the same rows, so nothing is stale, and the files of before are no longer needed.
+async fn follow(lake: &Lake, table: &str, before: Option<u64>, after: Option<u64>) -> Result<()> {
+    let (Some(before), Some(after)) = (before, after) else { return Ok(()) };
+    let moved_on = |rows: &mut [Rebuild]| {
+        let last = rows.iter_mut().max_by_key(|r| r.rebuild)?;
+        let mut versions: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&last.versions).ok()?;
+        let version = versions.get_mut(table).filter(|v| v.as_u64() == Some(before))?;
+        *version = after.into();
+        last.versions = serde_json::Value::Object(versions).to_string();
+        Some(())
+    };
+    if moved_on(&mut Registry::read(lake).await?.rows).is_some() {
+        Registry::update(lake, |rows: &mut Vec<Rebuild>| Ok(moved_on(rows))).await?;
+    }
+    Ok(())
 }
 
 impl Extent {
@@ -257,7 +278,8 @@ impl Unit {
 }
 
 /// Commits the units whose inputs are all still live: loads that came meanwhile are further generations and do not matter.
-async fn commit(lake: &Lake, table: &str, units: Vec<Unit>, done: &mut Compacted) -> Result<Snapshot> {
+/// Gives the table before and after.
+async fn commit(lake: &Lake, table: &str, units: Vec<Unit>, done: &mut Compacted) -> Result<(Snapshot, Snapshot)> {
     let mut attempt = 0;
     loop {
         let snapshot = Snapshot::open(lake, table, None).await?;
@@ -279,7 +301,7 @@ async fn commit(lake: &Lake, table: &str, units: Vec<Unit>, done: &mut Compacted
             columns: vec![],
         };
         match snapshot.commit_same_rows(lake, change).await {
-            Ok(snapshot) => return Ok(snapshot),
+            Ok(after) => return Ok((snapshot, after)),
             Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(10 << attempt.min(6))).await;
                 attempt += 1;

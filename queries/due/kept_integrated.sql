@@ -1,0 +1,7 @@
+-- The integrated rows that stay as they are. Reads: former_integrated, stale, gone_offline.
+SELECT former.* FROM former_integrated AS former
+WHERE NOT EXISTS (SELECT 1 FROM gone_offline AS gone
+                  WHERE gone.suite = former.suite AND gone.source = former.source AND gone.file = former.file)
+  AND NOT EXISTS (
+    SELECT 1 FROM stale WHERE former.source <> 'data_feed' AND stale.suite = former.suite AND stale.kind = former.row_kind
+      AND stale.id = CASE former.row_kind WHEN 'customer' THEN former.customer_id ELSE former.transaction_id END)

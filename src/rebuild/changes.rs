@@ -1,0 +1,188 @@
+//! Which loads came and went since the last rebuild, judged by the logs alone.
+//!
+//! In: the last rebuild, and the inputs as they are now. Out: [`Changes`], or why everything is to be integrated anew.
+//! A load whose rows are not as many as before (a visitor was erased) went and came; so did all loads of a suite whose
+//! settings changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use object_store::ObjectStoreExt;
+
+use super::inputs::{Inputs, Meaning, versions_of};
+use crate::Result;
+use crate::engine::view::INTEGRATED;
+use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
+use crate::lake::log::latest_version;
+use crate::lake::records::{Rebuild, Suite};
+use crate::lake::{DataFile, Lake, Registry, Snapshot};
+
+/// A load, as the tags of its files name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Load {
+    /// Suite of its rows.
+    pub suite: String,
+    /// Source of its rows; empty for online hits.
+    pub source: String,
+    /// Name of the input.
+    pub file: String,
+}
+
+/// What happened to a table that loads fill.
+#[derive(Debug)]
+pub struct TableChanges {
+    /// The table as the last rebuild read it.
+    pub former: Snapshot,
+    /// The table as it is now.
+    pub now: Snapshot,
+    /// Loads whose rows came.
+    pub came: BTreeSet<Load>,
+    /// Loads whose rows went.
+    pub gone: BTreeSet<Load>,
+}
+
+/// What happened since the last rebuild.
+#[derive(Debug)]
+pub struct Changes {
+    /// Online hits.
+    pub hits: TableChanges,
+    /// Offline records.
+    pub offline: TableChanges,
+    /// Snapshots as the last rebuild left them.
+    pub snapshots: Snapshot,
+    /// Integrated rows as the last rebuild left them.
+    pub integrated: Snapshot,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Scope {
+    /// Everything, with the reason where it is no matter of course.
+    All(Option<&'static str>),
+    /// What hangs on these changes.
+    Changed(Box<Changes>),
+}
+
+impl Scope {
+    /// Compares the inputs with those of the last rebuild.
+    pub async fn find(lake: &Lake, last: &Rebuild, inputs: &Inputs) -> Result<Self> {
+        if Meaning::of(last) != inputs.meaning {
+            return Ok(Self::All(Some("the integration itself is another one now")));
+        }
+        let then = versions_of(last)?;
+        let version = |table: &str| then.get(table).copied();
+        for table in ["snapshots", INTEGRATED] {
+            if latest_version(lake, table, version(table)).await? != version(table) {
+                return Ok(Self::All(Some("the integrated tables are not as the last rebuild left them")));
+            }
+        }
+        let suites = changed_suites(lake, version("suites"), inputs).await?;
+        let hits = TableChanges::find(lake, "hits", version("hits"), inputs, &suites).await?;
+        let offline = TableChanges::find(lake, "offline", version("offline"), inputs, &suites).await?;
+        let (Some(hits), Some(offline)) = (hits, offline) else {
+            return Ok(Self::All(Some("files of other writers are in the lake")));
+        };
+        if hits.nothing_stays() && offline.nothing_stays() {
+            return Ok(Self::All(Some("nothing stays as it was")));
+        }
+        for file in hits.files_gone().chain(offline.files_gone()) {
+            match lake.store().head(&file.path).await {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => {
+                    return Ok(Self::All(Some("rows that went are no longer in storage")));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let snapshots = open(lake, "snapshots", version("snapshots")).await?;
+        let integrated = open(lake, INTEGRATED, version(INTEGRATED)).await?;
+        Ok(Self::Changed(Box::new(Changes { hits, offline, snapshots, integrated })))
+    }
+}
+
+impl TableChanges {
+    /// None when rows of other writers are among them, which no load names.
+    async fn find(
+        lake: &Lake,
+        table: &str,
+        then: Option<u64>,
+        inputs: &Inputs,
+        suites: &BTreeSet<String>,
+    ) -> Result<Option<Self>> {
+        let now = open(lake, table, inputs.versions.get(table).copied()).await?;
+        let former = if now.version == then { now.clone() } else { open(lake, table, then).await? };
+        let (Some(before), Some(after)) = (loads_of(&former)?, loads_of(&now)?) else { return Ok(None) };
+        let other = |a: &Loads, b: &Loads| -> BTreeSet<Load> {
+            let changed = a.iter().filter(|(load, state)| b.get(load) != Some(state) || suites.contains(&load.suite));
+            changed.map(|(load, _)| load.clone()).collect()
+        };
+        Ok(Some(Self { came: other(&after, &before), gone: other(&before, &after), former, now }))
+    }
+
+    /// The files of before that hold rows that went.
+    fn files_gone(&self) -> impl Iterator<Item = &DataFile> {
+        self.former.files.iter().filter(|file| !loads_in(file, &self.gone).is_empty())
+    }
+
+    fn nothing_stays(&self) -> bool {
+        loads_of(&self.former).ok().flatten().is_none_or(|loads| loads.keys().all(|load| self.gone.contains(load)))
+    }
+
+    /// True when no row came or went.
+    pub fn is_empty(&self) -> bool {
+        self.came.is_empty() && self.gone.is_empty()
+    }
+}
+
+/// Content and number of rows of each load.
+type Loads = BTreeMap<Load, (String, u64)>;
+
+/// The loads whose rows a table holds; None when it has files that do not say.
+fn loads_of(snapshot: &Snapshot) -> Result<Option<Loads>> {
+    let mut loads = Loads::new();
+    for file in &snapshot.files {
+        if !file.tags.contains_key(TAG_LOADS) {
+            return Ok(None);
+        }
+        for part in file.loads()? {
+            let load = load_of(file, part.file);
+            loads.entry(load).or_insert_with(|| (part.content, 0)).1 += part.rows.unwrap_or_default();
+        }
+    }
+    Ok(Some(loads))
+}
+
+/// Those of `wanted` of which a file has rows.
+pub fn loads_in(file: &DataFile, wanted: &BTreeSet<Load>) -> Vec<Load> {
+    let parts = file.loads().unwrap_or_default().into_iter();
+    parts.map(|part| load_of(file, part.file)).filter(|load| wanted.contains(load)).collect()
+}
+
+fn load_of(file: &DataFile, name: String) -> Load {
+    let tag = |name| file.tags.get(name).cloned().unwrap_or_default();
+    Load { suite: tag(TAG_SUITE), source: tag(TAG_SOURCE), file: name }
+}
+
+/// Suites of which a setting changed that integrated rows depend on.
+async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Result<BTreeSet<String>> {
+    let now = inputs.versions.get("suites").copied();
+    if now == then {
+        return Ok(BTreeSet::new());
+    }
+    let read = async |version: Option<u64>| match version {
+        Some(version) => Ok::<_, crate::Error>(Registry::<Suite>::read_at(lake, version).await?.rows),
+        None => Ok(vec![]),
+    };
+    let (before, after) = (read(then).await?, read(now).await?);
+    // names for people change no row
+    let settings =
+        |suite: &Suite| Suite { names: String::new(), currency: String::new(), created: None, ..suite.clone() };
+    let changed = |suite: &&Suite| !before.iter().any(|b| settings(b) == settings(suite));
+    Ok(after.iter().filter(changed).map(|suite| suite.suite.clone()).collect())
+}
+
+async fn open(lake: &Lake, table: &str, version: Option<u64>) -> Result<Snapshot> {
+    match version {
+        Some(_) => Snapshot::open(lake, table, version).await,
+        None => Snapshot::missing(lake, table),
+    }
+}

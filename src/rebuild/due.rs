@@ -1,0 +1,207 @@
+//! The tables that the integration's queries read beside those of the lake: what is due.
+//!
+//! In: a [`Scope`]. Out: names in the engine's session: `due_hits`, `rivals` for the snapshots; `due_offline` for the
+//! integrated rows; and what tells the former rows that go from those that stay (`queries/due/*.sql`). When everything is
+//! due, they are `hits`, nothing, and `offline`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
+
+use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
+use crate::columns::{FILE, VISITOR_KEY, key_field};
+use crate::engine::Engine;
+use crate::engine::view::{INTEGRATED, full_schema};
+use crate::lake::layout::{TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::scan::LakeTable;
+use crate::lake::{DataFile, Snapshot};
+use crate::{Error, Result};
+
+/// Visitors up to which all hits of changed ones are looked for; with more, those of all visitors are.
+const MOST_VISITORS: usize = 100_000;
+
+const STALE_SQL: &str = include_str!("../../queries/due/stale.sql");
+const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
+const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
+const HEIRS_SQL: &str = include_str!("../../queries/due/heirs.sql");
+const TOUCHED_SQL: &str = include_str!("../../queries/due/touched.sql");
+const RIVALS_SQL: &str = include_str!("../../queries/due/rivals.sql");
+
+/// What is to be done with a table that a rebuild writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing that it is made of has changed.
+    None,
+    /// Some rows.
+    Some,
+    /// All rows.
+    All,
+}
+
+/// What is due, by table.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// The snapshots.
+    pub snapshots: Work,
+    /// The integrated rows.
+    pub integrated: Work,
+}
+
+/// Names what is due in the engine's session, before any of it is queried.
+pub async fn name_due(engine: &Engine, scope: &Scope, hits: &Snapshot, offline: &Snapshot) -> Result<Due> {
+    let changes = match scope {
+        Scope::All(_) => {
+            name_all_hits(engine).await?;
+            engine.name_query("due_offline", "SELECT * FROM offline").await?;
+            return Ok(Due { snapshots: Work::All, integrated: Work::All });
+        }
+        Scope::Changed(changes) => changes,
+    };
+    engine.name_rows("gone_hits", loads(&changes.hits.gone)?)?;
+    engine.name_rows("gone_offline", loads(&changes.offline.gone)?)?;
+    name_former(engine, "former_snapshots", &changes.snapshots)?;
+    name_former(engine, "former_integrated", &changes.integrated)?;
+    let table_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
+    name_changed(engine, "hits", &changes.hits, &table_of(hits))?;
+    name_changed(engine, "offline", &changes.offline, &table_of(offline))?;
+    let snapshots = if changes.hits.is_empty() { Work::None } else { due_hits(engine, changes).await? };
+    let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
+    if integrated == Work::Some {
+        let stale = engine.collect(STALE_SQL).await?;
+        engine.name_rows("stale", rows_or(stale, &["suite", "kind", "id"]))?;
+        engine.name_query("due_offline", DUE_OFFLINE_SQL).await?;
+    }
+    Ok(Due { snapshots, integrated })
+}
+
+/// The hits to look at for snapshots, and the former snapshots that compete with them.
+async fn due_hits(engine: &Engine, changes: &Changes) -> Result<Work> {
+    let mut visitors = vec![];
+    let mut due = "SELECT * FROM came_hits".to_string();
+    if computes_visits(&changes.hits) {
+        // a hit more or less changes the visits of its visitor, and with them the snapshots of other hits
+        visitors = changed_visitors(engine).await?;
+        if visitors.len() > MOST_VISITORS {
+            name_all_hits(engine).await?;
+            return Ok(Work::All);
+        }
+        let keys = visitors.iter().map(|key| lit(*key)).collect::<Vec<_>>();
+        let hits = LogicalPlanBuilder::from(engine.plan("SELECT * FROM hits").await?);
+        engine.name_plan("visitors_hits", hits.filter(ident(VISITOR_KEY).in_list(keys, false))?.build()?)?;
+        due = "SELECT * FROM visitors_hits".into();
+    }
+    let keys = Arc::new(Int64Array::from(visitors)) as ArrayRef;
+    engine.name_rows("due_visitors", vec![RecordBatch::try_from_iter([(VISITOR_KEY, keys)])?])?;
+    let orphans = if changes.hits.gone.is_empty() { vec![] } else { engine.collect(ORPHANS_SQL).await? };
+    if orphans.iter().any(|batch| batch.num_rows() > 0) {
+        engine.name_rows("orphans", orphans)?;
+        engine.name_query("heirs", HEIRS_SQL).await?;
+        due.push_str(" UNION ALL SELECT * FROM heirs");
+    }
+    engine.name_query("due_hits", &due).await?;
+    let touched = engine.collect(TOUCHED_SQL).await?;
+    let is_touched = touched.iter().any(|batch| batch.num_rows() > 0);
+    engine.name_rows("touched", rows_or(touched, &["suite", "transaction_id"]))?;
+    engine.name_query("rivals", RIVALS_SQL).await?;
+    Ok(if is_touched { Work::Some } else { Work::None })
+}
+
+/// All hits are due, and nothing competes with them.
+async fn name_all_hits(engine: &Engine) -> Result<()> {
+    engine.name_query("due_hits", "SELECT * FROM hits").await?;
+    engine.name_query("rivals", "SELECT * FROM snapshots WHERE false").await
+}
+
+fn computes_visits(hits: &TableChanges) -> bool {
+    let suites: BTreeSet<&str> = hits.came.iter().chain(&hits.gone).map(|load| load.suite.as_str()).collect();
+    let of_suites = |file: &&DataFile| file.tags.get(TAG_SUITE).is_some_and(|suite| suites.contains(suite.as_str()));
+    let files = hits.now.files.iter().chain(&hits.former.files).filter(of_suites);
+    files.into_iter().any(|file| file.tags.get(TAG_VISITS).is_none_or(|visits| visits != "given"))
+}
+
+/// The keys of visitors of whom a hit came or went.
+async fn changed_visitors(engine: &Engine) -> Result<Vec<i64>> {
+    let mut keys = vec![];
+    for batch in engine.collect("SELECT DISTINCT visitor_key FROM changed_hits").await? {
+        keys.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+    }
+    Ok(keys)
+}
+
+/// `came_...` and `changed_...`: rows of loads that came, and those together with the rows of loads that went.
+fn name_changed(engine: &Engine, table: &str, changes: &TableChanges, schema: &SchemaRef) -> Result<()> {
+    let came = rows_of(engine, &changes.now, schema, &changes.came)?;
+    let gone = rows_of(engine, &changes.former, schema, &changes.gone)?;
+    engine.name_plan(&format!("changed_{table}"), LogicalPlanBuilder::from(came.clone()).union(gone)?.build()?)?;
+    engine.name_plan(&format!("came_{table}"), came)
+}
+
+fn name_former(engine: &Engine, name: &str, snapshot: &Snapshot) -> Result<()> {
+    let schema = full_schema(&snapshot.name, &snapshot.schema);
+    engine.name_table(name, Arc::new(LakeTable::new(engine.lake().clone(), Arc::new(snapshot.clone()), schema)))
+}
+
+/// Names the former rows once more, those in `files` only.
+pub fn name_former_in(engine: &Engine, snapshot: &Snapshot, files: Vec<DataFile>) -> Result<()> {
+    let name = if snapshot.name == INTEGRATED { "former_integrated" } else { "former_snapshots" };
+    name_former(engine, name, &snapshot.only(files))
+}
+
+/// The rows of some loads, wherever they lie.
+fn rows_of(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, loads: &BTreeSet<Load>) -> Result<LogicalPlan> {
+    // a file's name is unique only within its suite and source
+    let mut groups: BTreeMap<[Option<&String>; 2], (Vec<DataFile>, BTreeSet<String>, bool)> = BTreeMap::new();
+    for file in &snapshot.files {
+        let here = loads_in(file, loads);
+        if here.is_empty() {
+            continue;
+        }
+        let group = groups.entry([TAG_SUITE, TAG_SOURCE].map(|tag| file.tags.get(tag))).or_default();
+        group.0.push(file.clone());
+        group.2 |= here.len() < file.loads()?.len();
+        group.1.extend(here.into_iter().map(|load| load.file));
+    }
+    let mut parts = vec![];
+    for (files, names, has_others) in groups.into_values() {
+        let rows = scan(engine, snapshot, schema, files)?;
+        parts.push(match has_others {
+            true => rows.filter(ident(FILE).in_list(names.into_iter().map(lit).collect(), false))?,
+            false => rows,
+        });
+    }
+    let union = parts.into_iter().try_fold(None, |all: Option<LogicalPlanBuilder>, part| {
+        Ok::<_, Error>(Some(match all {
+            Some(all) => all.union(part.build()?)?,
+            None => part,
+        }))
+    });
+    let rows = match union? {
+        Some(rows) => rows,
+        None => scan(engine, snapshot, schema, vec![])?,
+    };
+    Ok(rows.build()?)
+}
+
+fn scan(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, files: Vec<DataFile>) -> Result<LogicalPlanBuilder> {
+    let table = LakeTable::new(engine.lake().clone(), Arc::new(snapshot.only(files)), schema.clone());
+    Ok(LogicalPlanBuilder::scan(snapshot.name.as_str(), provider_as_source(Arc::new(table)), None)?)
+}
+
+fn loads(loads: &BTreeSet<Load>) -> Result<Vec<RecordBatch>> {
+    let column = |of: fn(&Load) -> &str| Arc::new(StringArray::from_iter_values(loads.iter().map(of))) as ArrayRef;
+    let columns = [("suite", column(|l| &l.suite)), ("source", column(|l| &l.source)), (FILE, column(|l| &l.file))];
+    Ok(vec![RecordBatch::try_from_iter(columns)?])
+}
+
+/// Rows that were collected, or none with these key columns.
+fn rows_or(batches: Vec<RecordBatch>, names: &[&str]) -> Vec<RecordBatch> {
+    if !batches.is_empty() {
+        return batches;
+    }
+    let text = |name: &&str| key_field(name).unwrap_or_else(|| crate::columns::dimension(name));
+    vec![RecordBatch::new_empty(Arc::new(Schema::new(names.iter().map(text).collect::<Vec<_>>())))]
+}

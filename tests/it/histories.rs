@@ -1,0 +1,217 @@
+//! Random histories of a lake end in the same tables as one clean full rebuild of what is left in the end.
+//!
+//! Files are loaded, replaced and removed, settings change, hits come late, files are compacted, and rebuilds happen in
+//! between: each integrates only what changed. The other side is a new lake that gets the last content of every file.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rejoin::engine::{Engine, EngineSettings};
+use rejoin::ingest::{IngestOptions, Status, ingest, remove};
+use rejoin::lake::Lake;
+use rejoin::lake::compact::{CompactionOptions, compact};
+use rejoin::lake::rewrite::Limits;
+use rejoin::lake::sources::{NewSource, create_source};
+use rejoin::lake::suites::{SuiteChanges, create_suite, set_suite};
+use rejoin::rebuild::{Rebuilt, rebuild};
+
+use crate::journeys::{Hit, MAPPING, Record, hit, offline, online, record};
+use crate::oracle::runner;
+use crate::place::{Place, deep};
+use crate::table;
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+enum Content {
+    /// Online hits; without `visit`, visits are computed.
+    Hits { hits: Vec<Hit>, visit: bool },
+    /// Records of the transaction or the customer source.
+    Records { records: Vec<Record>, customer: bool },
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A file is loaded, in place of a former one of that name.
+    Load(u8, Content),
+    Remove(u8),
+    Set(SuiteChanges),
+    Rebuild,
+    Compact,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let hits = (vec(hit(), 1..12), any::<bool>()).prop_map(|(hits, visit)| Content::Hits { hits, visit });
+    let records =
+        (vec(record(), 1..12), any::<bool>()).prop_map(|(records, customer)| Content::Records { records, customer });
+    let one = SuiteChanges::default;
+    let set = prop_oneof![
+        any::<bool>().prop_map(move |on| SuiteChanges { transaction_id: Some(on), ..one() }),
+        any::<bool>().prop_map(move |current| SuiteChanges {
+            rules: Some(if current { "current" } else { "classic" }.into()),
+            ..one()
+        }),
+        (1..40i64).prop_map(move |days| SuiteChanges { expiry_days: Some(days), ..one() }),
+        (1..1440i64).prop_map(move |minutes| SuiteChanges { visit_timeout_minutes: Some(minutes), ..one() }),
+        any::<bool>().prop_map(move |some| SuiteChanges {
+            placeholders: Some(if some { vec!["C1".into()] } else { vec![] }),
+            ..one()
+        }),
+        Just(SuiteChanges { time_zone: Some("America/New_York".into()), ..one() }),
+    ];
+    prop_oneof![
+        8 => (0..3u8, hits).prop_map(|(name, content)| Step::Load(name, content)),
+        8 => (3..6u8, records).prop_map(|(name, content)| Step::Load(name, content)),
+        3 => (0..6u8).prop_map(Step::Remove),
+        3 => set.prop_map(Step::Set),
+        7 => Just(Step::Rebuild),
+        2 => Just(Step::Compact),
+    ]
+}
+
+/// A lake and the folder where its files come from.
+struct World {
+    place: Place,
+    lake: Lake,
+}
+
+impl World {
+    async fn new() -> Self {
+        let place = Place::new();
+        let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+        create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
+        for kind in ["transaction", "customer"] {
+            let source =
+                NewSource { suite: "web".into(), name: kind.into(), kind: kind.into(), ..NewSource::default() };
+            create_source(&lake, &source).await.unwrap();
+        }
+        place.write("visit.toml", MAPPING);
+        place.write("computed.toml", MAPPING.replace("visit = \"visit\"\n", ""));
+        Self { place, lake }
+    }
+
+    /// Loads a file; false when its records are all of the other kind.
+    async fn load(&self, name: u8, content: &Content) -> bool {
+        let file = file_name(name, content);
+        let (text, source, mapping) = match content {
+            Content::Hits { hits, visit } => {
+                let mapping = if *visit { "visit.toml" } else { "computed.toml" };
+                (online(hits, 0), None, Some(self.place.path().join(mapping)))
+            }
+            Content::Records { records, customer } => {
+                if records.iter().all(|r| r.customer != *customer) {
+                    return false;
+                }
+                let source = if *customer { "customer" } else { "transaction" };
+                self.place.write(&file.replace(".txt", ".fin"), "");
+                (offline(records, *customer), Some(source.to_string()), None)
+            }
+        };
+        self.place.write(&file, text);
+        let options =
+            IngestOptions { suite: Some("web".into()), source, mapping, replace: true, ..IngestOptions::default() };
+        let outcomes = ingest(&self.lake, &[self.place.path().join(&file)], &options, &|_| {}).await.unwrap();
+        assert!(!matches!(outcomes[0].status, Status::Refused(_) | Status::Waiting(_)), "{:?}", outcomes[0]);
+        true
+    }
+
+    async fn rebuild(&self, full: bool) -> Rebuilt {
+        rebuild(&self.lake, &EngineSettings::default(), full, &|_| {}).await.unwrap()
+    }
+
+    /// The rows of a table, each as its columns that have a value: which columns a table has is a matter of its past.
+    async fn rows(&self, table: &str) -> Vec<String> {
+        let engine = Engine::open(self.lake.clone(), EngineSettings::default()).await.unwrap();
+        let (schema, rows) = table::rows(&engine, &format!("SELECT * FROM {table}")).await.unwrap();
+        let mut out: Vec<String> = rows
+            .into_iter()
+            .map(|row| {
+                let named = schema.fields().iter().map(|f| f.name().as_str()).zip(row);
+                let mut cells: Vec<String> =
+                    named.filter(|(_, value)| value != "NULL").map(|(name, value)| format!("{name}={value}")).collect();
+                cells.sort();
+                cells.join(" ")
+            })
+            .collect();
+        out.sort();
+        out
+    }
+
+    async fn all_rows(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let mut all = BTreeMap::new();
+        for table in ["snapshots", "events", "join_report", "visits", "visitors"] {
+            all.insert(table, self.rows(table).await);
+        }
+        all
+    }
+}
+
+/// A file's name in the log.
+fn file_name(name: u8, content: &Content) -> String {
+    match content {
+        Content::Hits { .. } => format!("f{name}.ndjson"),
+        Content::Records { customer, .. } => format!("f{name}{}.txt", if *customer { "c" } else { "t" }),
+    }
+}
+
+async fn live_a_history(steps: &[Step]) -> usize {
+    let world = World::new().await;
+    let (mut loaded, mut settings) = (BTreeMap::new(), vec![]);
+    let mut incremental = 0;
+    for step in steps {
+        match step {
+            Step::Load(name, content) => {
+                if world.load(*name, content).await {
+                    loaded.insert(file_name(*name, content), (*name, content.clone()));
+                }
+            }
+            Step::Remove(name) => {
+                let slot = format!("f{name}");
+                let Some(file) = loaded.keys().find(|f| f.starts_with(&slot)).cloned() else { continue };
+                remove(&world.lake, std::slice::from_ref(&file), None, None).await.unwrap();
+                loaded.remove(&file);
+            }
+            Step::Set(changes) => {
+                // an expiry is no setting of current rules
+                if set_suite(&world.lake, "web", changes).await.is_ok() {
+                    settings.push(changes.clone());
+                }
+            }
+            Step::Rebuild => incremental += usize::from(world.rebuild(false).await.entry.scope == "changed"),
+            Step::Compact => {
+                let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
+                compact(&world.lake, &CompactionOptions::new(limits), &|_, _, _| {}).await.unwrap();
+            }
+        }
+    }
+    incremental += usize::from(world.rebuild(false).await.entry.scope == "changed");
+    let left = world.all_rows().await;
+    assert!(world.rebuild(false).await.up_to_date);
+    world.rebuild(true).await;
+    assert_eq!(world.all_rows().await, left, "a full rebuild of the same lake");
+
+    let fresh = World::new().await;
+    for changes in &settings {
+        set_suite(&fresh.lake, "web", changes).await.unwrap();
+    }
+    for (name, content) in loaded.values() {
+        fresh.load(*name, content).await;
+    }
+    fresh.rebuild(false).await;
+    assert_eq!(fresh.all_rows().await, left, "a new lake with what is left");
+    incremental
+}
+
+#[test]
+fn any_history_ends_in_the_same_tables() {
+    deep(|runtime| {
+        let mut incremental = 0;
+        let counted = std::sync::Mutex::new(&mut incremental);
+        let outcome = runner(6, 40).run(&vec(step(), 3..16), |steps| {
+            **counted.lock().unwrap() += runtime.block_on(live_a_history(&steps));
+            Ok(())
+        });
+        outcome.unwrap_or_else(|e| panic!("{e}"));
+        assert!(incremental > 0, "every rebuild was a full one");
+    });
+}
