@@ -115,6 +115,16 @@ Examples:
     )]
     Remove(RemoveArguments),
     /// Tie offline records to online visitors, where something is new
+    #[command(after_help = "\
+Only what hangs on inputs that changed is integrated again. Then the tables of your own are built: each file NAME.sql of the
+folder (one query, SET statements before it) is the table NAME, kept as Parquet in the lake, built anew when its text or a
+table that it reads changed, after the tables that it reads.
+
+Examples:
+  rejoin rebuild
+  rejoin rebuild --queries ./tables     # tables/daily_returns.sql: SELECT ... FROM events ... GROUP BY 1
+  rejoin query \"SELECT * FROM daily_returns\"
+  rejoin query \"SELECT \\\"table\\\", status, message FROM own_tables\"")]
     Rebuild(RebuildArguments),
     /// Merge the files of many loads into files of whole months
     #[command(after_help = "\
@@ -361,6 +371,9 @@ pub struct RebuildArguments {
     /// Rebuild everything, stale or not
     #[arg(long)]
     pub full: bool,
+    /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
     /// Do not compact afterwards, however many files the loads have left
     #[arg(long)]
     pub no_compact: bool,

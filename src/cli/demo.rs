@@ -17,7 +17,7 @@ use crate::ingest::IngestOptions;
 use crate::lake::Lake;
 use crate::lake::sources::{NewSource, create_source};
 use crate::lake::suites::{SuiteChanges, create_suite};
-use crate::rebuild::Rebuilt;
+use crate::rebuild::{RebuildOptions, Rebuilt};
 use crate::sample::{Sample, SampleOptions, Story, write_sample};
 use crate::{Error, ErrorKind, Result};
 
@@ -39,7 +39,7 @@ pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
     let loading = Instant::now();
     let rows = load(&settings, &place.input, &sample).await?;
     let loaded = loading.elapsed().as_secs_f64();
-    let rebuilt = rebuild::with_progress(&settings, false).await?;
+    let rebuilt = rebuild::with_progress(&settings, &RebuildOptions::default()).await?;
     let engine = Engine::open(settings.lake.clone(), settings.engine(None)).await?;
     if settings.json {
         output.json(&report(&settings, &engine, &sample, &rebuilt).await?)?;

@@ -9,14 +9,15 @@ use super::listing::Listing;
 use super::output::{Output, note};
 use super::settings::Settings;
 use super::{compact, progress};
-use crate::Result;
 use crate::lake::compact::Compacted;
 use crate::lake::records::{JoinReport, Rebuild};
-use crate::rebuild::{Rebuilt, rebuild};
+use crate::rebuild::{OwnBuilt, RebuildOptions, Rebuilt, rebuild};
+use crate::{Error, Result};
 
 /// Runs the rebuild.
 pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()> {
-    let rebuilt = with_progress(settings, arguments.full).await?;
+    let options = RebuildOptions { full: arguments.full, queries: arguments.queries.clone() };
+    let rebuilt = with_progress(settings, &options).await?;
     let compacted = if arguments.no_compact || rebuilt.up_to_date { vec![] } else { compacted(settings).await };
     let mut output = Output::stdout(Format::Table);
     if settings.json {
@@ -25,10 +26,12 @@ pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()
             "rebuild": rebuilt.entry,
             "reason": rebuilt.reason,
             "join_report": rebuilt.report,
+            "own_tables": rebuilt.own,
             "compacted": compacted,
             "seconds": rebuilt.seconds,
         }))?;
-        return output.close();
+        output.close()?;
+        return verdict(&rebuilt.own);
     }
     if let Some(reason) = rebuilt.reason {
         output.line(format!("everything was integrated: {reason}"))?;
@@ -45,7 +48,33 @@ pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()
         output.line("")?;
         output.batch(&join_report(&rebuilt.report)?)?;
     }
-    output.close()
+    if !rebuilt.own.is_empty() {
+        output.line("")?;
+        output.batch(&own_tables(&rebuilt.own)?)?;
+    }
+    output.close()?;
+    verdict(&rebuilt.own)
+}
+
+/// What became of the own tables, as a table.
+fn own_tables(own: &[OwnBuilt]) -> Result<arrow::array::RecordBatch> {
+    let seconds = own.iter().map(|o| format!("{:.1}", o.seconds));
+    Listing::new()
+        .text("own table", own.iter().map(|o| &o.table))
+        .text("status", own.iter().map(|o| o.status))
+        .number("rows", own.iter().map(|o| o.rows))
+        .text("seconds", seconds)
+        .text("message", own.iter().map(|o| &o.message))
+        .batch()
+}
+
+/// Own tables that were not built, as the error that decides the exit code.
+pub fn verdict(own: &[OwnBuilt]) -> Result<()> {
+    let not_built: Vec<&str> = own.iter().filter(|o| o.status != "built").map(|o| o.table.as_str()).collect();
+    if not_built.is_empty() {
+        return Ok(());
+    }
+    Err(Error::query(format!("not built, each keeps its former rows: {}", not_built.join(", "))))
 }
 
 /// What was rebuilt, in a line.
@@ -68,11 +97,11 @@ async fn compacted(settings: &Settings) -> Vec<Compacted> {
 }
 
 /// Rebuilds, with a spinner that says what is done.
-pub async fn with_progress(settings: &Settings, full: bool) -> Result<Rebuilt> {
+pub async fn with_progress(settings: &Settings, options: &RebuildOptions) -> Result<Rebuilt> {
     let spinner = progress::spinner("rebuilding");
     let shown = spinner.clone();
     let say = move |what: &str| shown.set_message(what.to_string());
-    let rebuilt = rebuild(&settings.lake, &settings.engine(None), full, &say).await;
+    let rebuilt = rebuild(&settings.lake, &settings.engine(None), options, &say).await;
     spinner.finish_and_clear();
     rebuilt
 }

@@ -26,4 +26,5 @@ pub mod view;
 pub mod visits;
 pub mod window;
 
+pub use lookup::named_tables;
 pub use session::{Engine, EngineSettings, Running};

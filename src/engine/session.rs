@@ -1,6 +1,6 @@
 //! [`Engine`]: the only door to SQL. One session over one lake; each statement sees the lake's newest version.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::catalog::LakeSchema;
@@ -145,6 +146,14 @@ impl Engine {
     pub fn statements(sql: &str) -> Result<Vec<String>> {
         let parsed = parse(sql)?;
         Ok(parsed.iter().map(Statement::to_string).collect())
+    }
+
+    /// The tables and table functions that ONE statement names, without those that it defines itself.
+    pub fn tables_named(statement: &str) -> Result<BTreeSet<String>> {
+        let mut parsed = parse(statement)?;
+        let statement = parsed.pop_front().ok_or_else(|| Error::query("there is no statement"))?;
+        let (tables, _) = resolve_table_references(&statement, true)?;
+        Ok(tables.iter().map(|table| table.table().to_string()).collect())
     }
 
     /// Plans and starts ONE statement, over the newest version of the lake (or the one that was pinned).

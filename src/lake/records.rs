@@ -146,6 +146,34 @@ record! {
 }
 
 record! {
+    /// A table of the user's own: its query, and how its last build went.
+    OwnTable in "own_tables" {
+        /// Name of the table.
+        table: String = TEXT,
+        /// `built`, `failed` or `skipped`; a table that was not built keeps its former rows.
+        status: String = TEXT,
+        /// Rows of the last build.
+        rows: i64 = INTEGER,
+        /// When it was built.
+        built: Option<DateTime<Utc>> = timestamp(),
+        /// Why it was not.
+        message: String = TEXT,
+        /// The text of its file.
+        sql: String = TEXT,
+        /// What it was built from, as a JSON object.
+        inputs: String = TEXT,
+    }
+}
+
+impl OwnTable {
+    /// A table that was never built.
+    pub fn new(table: &str) -> Self {
+        let text = String::new;
+        Self { table: table.into(), status: text(), rows: 0, built: None, message: text(), sql: text(), inputs: text() }
+    }
+}
+
+record! {
     /// What matched, per offline file.
     JoinReport in "join_report" {
         /// Suite.

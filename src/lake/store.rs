@@ -18,6 +18,9 @@ use url::Url;
 
 use crate::{Error, Result};
 
+/// The folder of a lake that holds the queries of the user's own tables. It is no table, and neither is a name with `_` first.
+pub const QUERIES: &str = "queries";
+
 /// A lake's location and the store that holds it. Opening does no I/O.
 #[derive(Clone, Debug)]
 pub struct Lake {
@@ -87,7 +90,8 @@ impl Lake {
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;
         let listed = self.store.list_with_delimiter(Some(&root)).await?;
-        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_string)).collect())
+        let names = listed.common_prefixes.iter().filter_map(|p| p.filename());
+        Ok(names.filter(|name| !name.starts_with('_') && *name != QUERIES).map(str::to_string).collect())
     }
 
     /// Deletes an object that was written but never committed; a failure leaves garbage, never damage.

@@ -153,7 +153,8 @@ impl Snapshot {
         self.commit_as(lake, change, DeltaOperation::Write { mode, partition_by: None, predicate: None }, false).await
     }
 
-    /// Commits `add` as all that the table holds from now on, which the commit itself tells to readers in a hurry.
+    /// Commits `add` as all that the table holds from now on, `columns` being all of its columns; the commit itself tells
+    /// so to readers in a hurry.
     pub async fn commit_whole(&self, lake: &Lake, add: Vec<NewFile>, columns: Vec<Field>) -> Result<Self> {
         let change = Change { add, remove: self.files.clone(), columns };
         let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
@@ -167,7 +168,10 @@ impl Snapshot {
     }
 
     async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation, whole: bool) -> Result<Self> {
-        let merged = merge_columns(&self.name, &self.schema, &change.columns)?;
+        let merged = match whole {
+            true => Schema::new(change.columns.clone()),
+            false => merge_columns(&self.name, &self.schema, &change.columns)?,
+        };
         let base = match self.version {
             Some(_) => self.clone(),
             None => self.create(lake, &merged).await?,

@@ -251,7 +251,7 @@ impl Target {
 fn write_bucket(target: &Target, bucket: usize, mut rows: Merge<'_>) -> Result<Option<NewFile>> {
     let Some(first) = rows.next()? else { return Ok(None) };
     let runtime = Handle::current();
-    let mut file = OpenFile::create(target, bucket, first.schema())?;
+    let mut file = OpenFile::create(target, Some(bucket), first.schema())?;
     let mut next = Some(first);
     while let Some(batch) = next {
         runtime.block_on(file.writer.write(&batch))?;
@@ -263,7 +263,7 @@ fn write_bucket(target: &Target, bucket: usize, mut rows: Merge<'_>) -> Result<O
 
 /// A file in the making; whoever writes counts its rows.
 pub(super) struct OpenFile {
-    bucket: usize,
+    bucket: Option<usize>,
     relative: String,
     path: Path,
     pub(super) rows: u64,
@@ -271,7 +271,8 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    pub(super) fn create(target: &Target, bucket: usize, schema: SchemaRef) -> Result<Self> {
+    /// A file of a bucket, whose rows come in order; or with none, an unsorted one.
+    pub(super) fn create(target: &Target, bucket: Option<usize>, schema: SchemaRef) -> Result<Self> {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
         let writer = AsyncArrowWriter::try_new(object, schema.clone(), Some(parquet_properties(&schema, None)?))?;
@@ -281,10 +282,44 @@ impl OpenFile {
     pub(super) async fn close(mut self, target: &Target) -> Result<NewFile> {
         let footer = self.writer.finish().await?;
         let mut tags = target.tags.clone();
-        tags.insert(TAG_BUCKET.into(), self.bucket.to_string());
+        tags.extend(self.bucket.map(|bucket| (TAG_BUCKET.into(), bucket.to_string())));
         let size = self.writer.bytes_written() as u64;
         let hit_time = stats::time_span(&footer);
         Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })
+    }
+}
+
+/// Writes one unsorted file, as rows come.
+pub struct PlainWriter {
+    target: Target,
+    schema: SchemaRef,
+    open: Option<OpenFile>,
+}
+
+impl PlainWriter {
+    /// A writer into `table` for batches of `schema`; `tags` go to the file.
+    pub fn start(lake: &Lake, table: &str, schema: SchemaRef, tags: HashMap<String, String>) -> Self {
+        let target = Target { lake: lake.clone(), table: table.to_string(), tags };
+        Self { target, schema, open: None }
+    }
+
+    /// Hands over rows.
+    pub async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let file = match &mut self.open {
+            Some(file) => file,
+            none => none.insert(OpenFile::create(&self.target, None, self.schema.clone())?),
+        };
+        file.writer.write(batch).await?;
+        file.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// The file, uncommitted; None when nothing was handed over.
+    pub async fn finish(self) -> Result<Option<NewFile>> {
+        match self.open {
+            Some(open) => open.close(&self.target).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -296,18 +331,11 @@ pub async fn write_plain(
     tags: HashMap<String, String>,
 ) -> Result<Option<NewFile>> {
     let Some(first) = batches.first() else { return Ok(None) };
-    let target = Target { lake: lake.clone(), table: table.to_string(), tags };
-    let (relative, path) = target.new_path()?;
-    let object = BufWriter::new(lake.store().clone(), path.clone());
-    let mut writer =
-        AsyncArrowWriter::try_new(object, first.schema(), Some(parquet_properties(&first.schema(), None)?))?;
+    let mut writer = PlainWriter::start(lake, table, first.schema(), tags);
     for batch in batches {
-        writer.write(batch).await?;
+        writer.push(batch).await?;
     }
-    let hit_time = stats::time_span(&writer.finish().await?);
-    let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
-    let size = writer.bytes_written() as u64;
-    Ok(Some(NewFile { relative, path, size, rows, hit_time, tags: target.tags }))
+    writer.finish().await
 }
 
 /// Deletes those of the written files that are not live: a commit that reported a failure may still have happened.

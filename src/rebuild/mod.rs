@@ -6,6 +6,7 @@
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
 //! * `integrate`: the order of the queries and what each reads.
 //! * `renew`: new rows beside or in place of former ones, in one commit.
+//! * `own`: tables of the user's own, each a query of theirs.
 //!
 //! Commits happen one table at a time, in a fixed order, and the row in `rebuilds` is the last: a reader between two
 //! steps sees the former integrated rows, whole. Every step can be run again: a rebuild that finds a table that the last
@@ -15,7 +16,9 @@ mod changes;
 mod due;
 mod inputs;
 mod integrate;
+mod own;
 mod renew;
 mod run;
 
-pub use run::{Rebuilt, is_stale, rebuild};
+pub use own::OwnBuilt;
+pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};

@@ -1,12 +1,14 @@
 //! One rebuild: finds what is stale, integrates it, and writes it down.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::changes::Scope;
 use super::due::name_due;
 use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
 use super::integrate::{Tables, integrate, sorted};
+use super::own::{OwnBuilt, any_stale, build_stale, definitions};
 use crate::clock;
 use crate::engine::view::{INTEGRATED, Pins};
 use crate::engine::{Engine, EngineSettings};
@@ -14,6 +16,15 @@ use crate::lake::log::latest_version;
 use crate::lake::records::{JoinReport, Rebuild};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
+
+/// What a user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RebuildOptions {
+    /// Everything, stale or not.
+    pub full: bool,
+    /// The folder with the queries of the user's own tables; the lake's `queries/` when there is none.
+    pub queries: Option<PathBuf>,
+}
 
 /// What a rebuild did.
 #[derive(Debug, Clone)]
@@ -26,11 +37,13 @@ pub struct Rebuilt {
     pub reason: Option<&'static str>,
     /// What matched, per offline file.
     pub report: Vec<JoinReport>,
+    /// Own tables that were to be built.
+    pub own: Vec<OwnBuilt>,
     /// How long it took.
     pub seconds: f64,
 }
 
-/// True when an input has changed since the last rebuild.
+/// True when an input of the integration has changed since the last rebuild.
 pub async fn is_stale(lake: &Lake) -> Result<bool> {
     match last_rebuild(lake).await? {
         Some(last) => Ok(!Inputs::read(lake, Some(&last)).await?.are_those_of(&last)?),
@@ -38,61 +51,49 @@ pub async fn is_stale(lake: &Lake) -> Result<bool> {
     }
 }
 
-/// Integrates what is stale; with `full`, everything. `progress` is told each step.
+/// Integrates what is stale, then builds the own tables that are. `progress` is told each step.
 pub async fn rebuild(
     lake: &Lake,
     settings: &EngineSettings,
-    full: bool,
+    options: &RebuildOptions,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Rebuilt> {
     let (clock_start, started) = (Instant::now(), clock::now());
+    let own = definitions(lake, options.queries.as_deref()).await?;
     let last = last_rebuild(lake).await?;
     let inputs = Inputs::read(lake, last.as_ref()).await?;
-    if let Some(entry) = last.clone().filter(|_| !full)
-        && inputs.are_those_of(&entry)?
-    {
-        let report = match versions_of(&entry)?.get(JoinReport::TABLE) {
-            Some(version) => Registry::<JoinReport>::read_at(lake, *version).await?.rows,
-            None => vec![],
-        };
-        let seconds = clock_start.elapsed().as_secs_f64();
-        return Ok(Rebuilt { up_to_date: true, entry, reason: None, report: sorted(report), seconds });
-    }
-    progress("what is stale");
-    let scope = match &last {
-        Some(last) if !full => Scope::find(lake, last, &inputs).await?,
-        _ => Scope::All(None),
-    };
     // all suites are integrated, whichever one the user looks at
     let settings = EngineSettings { suite: None, as_of: None, ..settings.clone() };
-    // inputs that are loaded meanwhile wait for the next rebuild
-    let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
-    let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
-    let tables = tables(lake, &scope, &inputs).await?;
-    let due = name_due(&engine, &scope, &tables.hits, &tables.offline).await?;
-    let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;
-
-    let mut versions = inputs.versions.clone();
-    let written = [
-        ("snapshots", done.snapshots.snapshot.version),
-        (INTEGRATED, done.rows.snapshot.version),
-        (JoinReport::TABLE, done.report_version),
-    ];
-    versions.extend(written.into_iter().filter_map(|(name, version)| Some((name.to_string(), version?))));
-    add_other_tables(lake, &mut versions).await?;
-    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let mut entry = Rebuild {
-        rebuild: 0,
-        started: Some(started),
-        ended: None,
-        scope: if matches!(scope, Scope::All(_)) { "full" } else { "changed" }.into(),
-        rows: number(done.rows.rows()),
-        new_rows: number(done.rows.new_rows),
-        snapshots: number(done.snapshots.rows()),
-        new_snapshots: number(done.snapshots.new_rows),
-        versions: json(&versions)?,
-        inputs: json(&inputs.meaning)?,
+    let fresh = match &last {
+        Some(last) if !options.full && inputs.are_those_of(last)? => Some(last),
+        _ => None,
     };
+    let (mut entry, mut versions, report, reason);
+    match fresh {
+        Some(last) => {
+            versions = versions_of(last)?;
+            if !any_stale(lake, &own, &versions).await? {
+                let seconds = clock_start.elapsed().as_secs_f64();
+                let entry = last.clone();
+                return Ok(Rebuilt { up_to_date: true, entry, reason: None, report: vec![], own: vec![], seconds });
+            }
+            (report, reason) = (Registry::<JoinReport>::read(lake).await?.rows, None);
+            entry = Rebuild { scope: "changed".into(), new_rows: 0, new_snapshots: 0, ..last.clone() };
+        }
+        None => {
+            progress("what is stale");
+            let scope = match &last {
+                Some(last) if !options.full => Scope::find(lake, last, &inputs).await?,
+                _ => Scope::All(None),
+            };
+            let done = integrated(lake, &settings, &scope, &inputs, progress).await?;
+            reason = if let Scope::All(reason) = scope { reason } else { None };
+            (entry, versions, report) = (done.entry, done.versions, done.report);
+        }
+    }
+    let own = build_stale(lake, &settings, &own, &versions, options.full, progress).await?;
+    add_other_tables(lake, &mut versions).await?;
+    (entry.started, entry.versions, entry.inputs) = (Some(started), json(&versions)?, json(&inputs.meaning)?);
     let entry = Registry::<Rebuild>::update(lake, |rows| {
         entry.rebuild = rows.iter().map(|r| r.rebuild).max().unwrap_or(0) + 1;
         entry.ended = Some(clock::now());
@@ -101,8 +102,51 @@ pub async fn rebuild(
     })
     .await?;
     let seconds = clock_start.elapsed().as_secs_f64();
-    let reason = if let Scope::All(reason) = scope { reason } else { None };
-    Ok(Rebuilt { up_to_date: false, entry, reason, report: done.report, seconds })
+    Ok(Rebuilt { up_to_date: false, entry, reason, report: sorted(report), own, seconds })
+}
+
+/// What the integration left.
+struct Done {
+    entry: Rebuild,
+    versions: Versions,
+    report: Vec<JoinReport>,
+}
+
+/// Integrates what is due.
+async fn integrated(
+    lake: &Lake,
+    settings: &EngineSettings,
+    scope: &Scope,
+    inputs: &Inputs,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Done> {
+    // inputs that are loaded meanwhile wait for the next rebuild
+    let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
+    let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
+    let tables = tables(lake, scope, inputs).await?;
+    let due = name_due(&engine, scope, &tables.hits, &tables.offline).await?;
+    let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;
+    let mut versions = inputs.versions.clone();
+    let written = [
+        ("snapshots", done.snapshots.snapshot.version),
+        (INTEGRATED, done.rows.snapshot.version),
+        (JoinReport::TABLE, done.report_version),
+    ];
+    versions.extend(written.into_iter().filter_map(|(name, version)| Some((name.to_string(), version?))));
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let entry = Rebuild {
+        rebuild: 0,
+        started: None,
+        ended: None,
+        scope: if matches!(scope, Scope::All(_)) { "full" } else { "changed" }.into(),
+        rows: number(done.rows.rows()),
+        new_rows: number(done.rows.new_rows),
+        snapshots: number(done.snapshots.rows()),
+        new_snapshots: number(done.snapshots.new_rows),
+        versions: String::new(),
+        inputs: String::new(),
+    };
+    Ok(Done { entry, versions, report: done.report })
 }
 
 /// The tables to read and to build upon.

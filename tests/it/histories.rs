@@ -14,7 +14,7 @@ use rejoin::lake::compact::{CompactionOptions, compact};
 use rejoin::lake::rewrite::Limits;
 use rejoin::lake::sources::{NewSource, create_source};
 use rejoin::lake::suites::{SuiteChanges, create_suite, set_suite};
-use rejoin::rebuild::{Rebuilt, rebuild};
+use rejoin::rebuild::{RebuildOptions, Rebuilt, rebuild};
 
 use crate::journeys::{Hit, MAPPING, Record, hit, offline, online, record};
 use crate::oracle::runner;
@@ -116,7 +116,8 @@ impl World {
     }
 
     async fn rebuild(&self, full: bool) -> Rebuilt {
-        rebuild(&self.lake, &EngineSettings::default(), full, &|_| {}).await.unwrap()
+        let options = RebuildOptions { full, ..RebuildOptions::default() };
+        rebuild(&self.lake, &EngineSettings::default(), &options, &|_| {}).await.unwrap()
     }
 
     /// The rows of a table, each as its columns that have a value: which columns a table has is a matter of its past.

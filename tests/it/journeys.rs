@@ -11,7 +11,7 @@ use rejoin::ingest::{IngestOptions, ingest};
 use rejoin::lake::Lake;
 use rejoin::lake::sources::{NewSource, create_source};
 use rejoin::lake::suites::{SuiteChanges, create_suite};
-use rejoin::rebuild::rebuild;
+use rejoin::rebuild::{RebuildOptions, rebuild};
 
 use crate::place::Place;
 use crate::slt::read_journeys;
@@ -159,10 +159,10 @@ impl Journeys {
             let outcomes = ingest(&lake, &[path], &options, &|_| {}).await.unwrap();
             assert_eq!(outcomes.len(), 1, "{file}");
             if reversed {
-                rebuild(&lake, &EngineSettings::default(), false, &|_| {}).await.unwrap();
+                rebuild(&lake, &EngineSettings::default(), &RebuildOptions::default(), &|_| {}).await.unwrap();
             }
         }
-        rebuild(&lake, &EngineSettings::default(), false, &|_| {}).await.unwrap();
+        rebuild(&lake, &EngineSettings::default(), &RebuildOptions::default(), &|_| {}).await.unwrap();
         Loaded { _place: place, lake }
     }
 }

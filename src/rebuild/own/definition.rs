@@ -1,0 +1,180 @@
+//! `.sql` files become definitions of tables.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::engine::Engine;
+use crate::engine::view::{INTEGRATED, TABLES};
+use crate::lake::Lake;
+use crate::lake::store::QUERIES;
+use crate::{Error, Result};
+
+/// Largest file that is read; longer SQL is a mistake.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Table functions that read `events`.
+const REPORTS: [&str; 4] = ["participation", "attribution", "credit_path", "conversions"];
+
+/// Tables about the lake's own work: reading them makes no table stale, or it would be so after each rebuild.
+const ABOUT_WORK: [&str; 3] = ["rebuilds", "own_tables", "runs"];
+
+/// A table of the user's own.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// Its name, that of the file.
+    pub name: String,
+    /// The file's text.
+    pub text: String,
+    /// What the text means, or why it means nothing.
+    pub query: Result<Query, String>,
+}
+
+/// A definition that can be tried.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// `SET` statements before the query.
+    pub settings: Vec<String>,
+    /// The query whose rows the table holds.
+    pub sql: String,
+    /// The tables that decide its rows, as the query names them.
+    pub reads: BTreeSet<String>,
+}
+
+/// Reads the definitions of a folder, or of the lake.
+pub async fn definitions(lake: &Lake, folder: Option<&Path>) -> Result<Vec<Definition>> {
+    let mut files = match folder {
+        Some(folder) => of_folder(folder)?,
+        None => of_lake(lake).await?,
+    };
+    files.sort();
+    Ok(files.into_iter().map(|(name, text)| Definition { query: query_of(&name, &text), name, text }).collect())
+}
+
+fn of_folder(folder: &Path) -> Result<Vec<(String, String)>> {
+    let failed = |path: &Path, e: &dyn std::fmt::Display| {
+        Error::configuration(format!("--queries: {}: {e}; give a folder of .sql files", path.display()))
+    };
+    let mut files = vec![];
+    for entry in std::fs::read_dir(folder).map_err(|e| failed(folder, &e))? {
+        let path = entry.map_err(|e| failed(folder, &e))?.path();
+        let (Some(name), true) = (path.file_name().and_then(|n| n.to_str()), path.is_file()) else { continue };
+        let Some(stem) = table_of(name) else { continue };
+        let size = path.metadata().map_err(|e| failed(&path, &e))?.len();
+        check_size(name, size)?;
+        files.push((stem.to_string(), std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?));
+    }
+    Ok(files)
+}
+
+async fn of_lake(lake: &Lake) -> Result<Vec<(String, String)>> {
+    let root = lake.file_path(QUERIES, "")?;
+    let mut listed = lake.store().list(Some(&root));
+    let mut files = vec![];
+    while let Some(object) = listed.try_next().await? {
+        let direct = object.location.prefix_match(&root).is_some_and(|parts| parts.count() == 1);
+        let Some(stem) = object.location.filename().and_then(table_of).filter(|_| direct) else { continue };
+        check_size(stem, object.size)?;
+        let bytes = lake.store().get(&object.location).await?.bytes().await?;
+        let text = String::from_utf8(bytes.into())
+            .map_err(|_| Error::configuration(format!("{}: not UTF-8 text", object.location)))?;
+        files.push((stem.to_string(), text));
+    }
+    Ok(files)
+}
+
+/// `daily.sql` is the table `daily`; hidden files are none.
+fn table_of(name: &str) -> Option<&str> {
+    name.strip_suffix(".sql").filter(|stem| !stem.starts_with('.'))
+}
+
+fn check_size(name: &str, bytes: u64) -> Result<()> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("query {name}: {bytes} bytes are more than a query has (1 MiB)")))
+}
+
+/// What a file means: some `SET`s, then one query.
+fn query_of(name: &str, text: &str) -> Result<Query, String> {
+    check_name(name)?;
+    let mut statements = Engine::statements(text).map_err(|e| e.to_string())?;
+    let Some(sql) = statements.pop() else { return Err("the file holds no query".into()) };
+    let starts = |statement: &str, words: &[&str]| {
+        let word = statement.trim_start_matches(['(', ' ']).split_whitespace().next().unwrap_or_default();
+        words.iter().any(|w| word.eq_ignore_ascii_case(w))
+    };
+    if !starts(&sql, &["select", "with", "values"]) {
+        return Err(format!("a file ends in a query (SELECT ...), this one in: {}", first_words(&sql)));
+    }
+    if let Some(other) = statements.iter().find(|statement| !starts(statement, &["set"])) {
+        return Err(format!("before its one query a file may SET something, this one has: {}", first_words(other)));
+    }
+    let named = Engine::tables_named(&sql).map_err(|e| e.to_string())?;
+    let mut reads = BTreeSet::new();
+    for table in named {
+        match table.as_str() {
+            function if REPORTS.contains(&function) => {
+                reads.insert("events".to_string());
+                reads.extend(crate::engine::named_tables(&sql).map(str::to_string));
+            }
+            own if ABOUT_WORK.contains(&own) => {}
+            _ => drop(reads.insert(table)),
+        }
+    }
+    Ok(Query { settings: statements, sql, reads })
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.len() > 60 {
+        return Err(
+            "a table's name is lower-case letters, digits and _, and begins with a letter; rename the file".into()
+        );
+    }
+    if TABLES.contains(&name) || name == INTEGRATED || name == QUERIES || ABOUT_WORK.contains(&name) {
+        return Err(format!("every lake has a table {name}; rename the file"));
+    }
+    Ok(())
+}
+
+fn first_words(statement: &str) -> String {
+    statement.split_whitespace().take(4).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_a_query_reads_is_in_its_text() {
+        let reads = |sql: &str| query_of("mine", sql).unwrap().reads.into_iter().collect::<Vec<_>>();
+        assert_eq!(reads("SELECT 1"), Vec::<String>::new());
+        assert_eq!(reads("WITH a AS (SELECT * FROM hits) SELECT * FROM a JOIN daily USING (x)"), ["daily", "hits"]);
+        assert_eq!(
+            reads("SELECT * FROM attribution('orders', 'campaigns.channel') WHERE item IN (SELECT x FROM wanted)"),
+            ["campaigns", "events", "wanted"]
+        );
+        assert_eq!(reads("SELECT count(*) FROM rebuilds"), Vec::<String>::new());
+        let query = query_of("mine", "SET rejoin.suite = 'acme'; SELECT 1 AS n;").unwrap();
+        assert_eq!(query.settings.len(), 1);
+    }
+
+    #[test]
+    fn files_that_mean_no_table_say_why() {
+        for (name, text, why) in [
+            ("Daily", "SELECT 1", "lower-case"),
+            ("events", "SELECT 1", "every lake has a table events"),
+            ("mine", "", "no query"),
+            ("mine", "SELEC 1", "SELEC"),
+            ("mine", "DROP TABLE hits", "ends in a query"),
+            ("mine", "CREATE TABLE x AS SELECT 1; SELECT 1", "may SET"),
+        ] {
+            let error = query_of(name, text).unwrap_err();
+            assert!(error.contains(why), "{name}: {text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Tables of the user's own: each `.sql` file is a table that a rebuild keeps as Parquet in the lake.
+//!
+//! * `definition`: files become definitions: a name, a query, and the tables that the query itself names.
+//! * `order`: what is built after what; circles are named.
+//! * `states`: whether what a query reads is as it was.
+//! * `build`: builds those of which the query or an input changed, and keeps book in `own_tables`.
+//!
+//! Files come from a folder (`--queries DIR`), else from `queries/` in the lake. A file that cannot be built is told, the
+//! other tables are built all the same, and the table keeps its former rows. A table whose file is gone stays as it is.
+
+mod build;
+mod definition;
+mod order;
+mod states;
+
+pub use build::{OwnBuilt, any_stale, build_stale};
+pub use definition::definitions;
