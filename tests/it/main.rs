@@ -8,6 +8,7 @@
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `stores`: the S3 store of the tests, a SeaweedFS.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -23,5 +24,6 @@ mod oracle;
 mod place;
 mod plans;
 mod slt;
+mod stores;
 mod table;
 mod twins;
