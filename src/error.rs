@@ -128,6 +128,8 @@ impl From<datafusion::error::DataFusionError> for Error {
             root @ (D::ObjectStore(_) | D::ParquetError(_)) if Error::of_store(root).is_some() => {
                 Error::of_store(root).unwrap_or_else(|| Error::unavailable(root.to_string()))
             }
+            // the reader of footers keeps of a store's error only the words
+            D::ParquetError(e) if e.to_string().contains("Object Store error") => Error::unavailable(e.to_string()),
             D::External(e) if e.downcast_ref::<Error>().is_some() => {
                 let inner = e.downcast_ref::<Error>().map(|e| Error::new(e.kind, e.message.clone()));
                 inner.unwrap_or_else(|| Error::query(error.to_string()))

@@ -254,7 +254,10 @@ impl Snapshot {
                 .with_columns(schema.fields().cloned())
                 .with_actions(actions)
                 .with_commit_properties(properties)
-                .with_configuration_property(TableProperty::CheckpointInterval, Some(log::CHECKPOINT_INTERVAL.to_string()))
+                .with_configuration_property(
+                    TableProperty::CheckpointInterval,
+                    Some(log::CHECKPOINT_INTERVAL.to_string()),
+                )
                 .with_save_mode(SaveMode::ErrorIfExists);
             return create.await.map(|_| ());
         }

@@ -5,6 +5,7 @@
 //! * `bad_input`: hostile and broken files through the binary.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
+//! * `faults`: a store that fails at any request, and what readers and second tries then see. `faulty`: that store.
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
@@ -16,6 +17,8 @@
 mod bad_input;
 mod cli;
 mod compaction;
+mod faults;
+mod faulty;
 mod histories;
 mod journeys;
 mod laws;
