@@ -12,8 +12,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// What goes wrong, once; requests and writes are counted from 0.
@@ -27,6 +27,8 @@ pub enum Fault {
     Answer(usize),
     /// This write is done, and neither its answer nor any later one arrives: as if the process were killed, too.
     Outage(usize),
+    /// Always: a write that is only to create overwrites, as on stores that do not know `If-None-Match`.
+    Overwrites,
 }
 
 /// Whether a request is a turn to fail.
@@ -60,7 +62,7 @@ impl Faulty {
         let fails = match self.fault {
             Fault::Request(n) => request == n,
             Fault::Outage(n) => self.writes.load(Ordering::SeqCst) > n,
-            Fault::None | Fault::Answer(_) => false,
+            Fault::None | Fault::Answer(_) | Fault::Overwrites => false,
         };
         if fails { Err(lost()) } else { Ok(()) }
     }
@@ -97,7 +99,10 @@ impl fmt::Display for Faulty {
 
 #[async_trait]
 impl ObjectStore for Faulty {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
+        if self.fault == Fault::Overwrites {
+            options.mode = PutMode::Overwrite;
+        }
         self.written(self.store.put_opts(location, payload, options)).await
     }
 

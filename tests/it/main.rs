@@ -9,6 +9,7 @@
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
 //! * `layers`: imports go one way.
 
@@ -24,6 +25,7 @@ mod journeys;
 mod laws;
 mod layers;
 mod oracle;
+mod outages;
 mod place;
 mod plans;
 mod slt;
