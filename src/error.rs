@@ -89,10 +89,10 @@ impl Error {
         }
         let store = causes().find_map(|e| e.downcast_ref::<object_store::Error>())?;
         let text = store.to_string();
+        let denied = |text: &str| text.contains("403 Forbidden") || text.contains("401 Unauthorized");
         let next = match store {
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                "; check the credentials (AWS_ACCESS_KEY_ID and others) and what they allow"
-            }
+            // listings say it in words only
+            _ if denied(&text) => "; check the credentials (AWS_ACCESS_KEY_ID and others) and what they allow",
             _ if text.contains("169.254.") => {
                 "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
             }

@@ -101,16 +101,21 @@ pub struct Snapshot {
 impl Snapshot {
     /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
     pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
-        let mut delta = lake.delta_table(name)?;
-        let loaded = match version {
-            Some(version) => delta.load_version(version).await,
-            None => delta.load().await,
-        };
-        match loaded {
-            Ok(()) => Self::of(lake, name, delta),
-            // stores differ in how they say it
-            Err(_) if log::latest_version(lake, name, None).await?.is_none() => Self::missing(lake, name),
-            Err(error) => Err(delta_error(error).at(format!("table {name}"))),
+        let mut tries = 0;
+        loop {
+            let mut delta = lake.delta_table(name)?;
+            let loaded = match version {
+                Some(version) => delta.load_version(version).await,
+                None => delta.load().await,
+            };
+            match loaded {
+                Ok(()) => return Self::of(lake, name, delta),
+                // stores differ in how they say it
+                Err(_) if log::latest_version(lake, name, None).await?.is_none() => return Self::missing(lake, name),
+                // somebody created it after the first look
+                Err(_) if tries == 0 && version.is_none() => tries += 1,
+                Err(error) => return Err(delta_error(error).at(format!("table {name}"))),
+            }
         }
     }
 

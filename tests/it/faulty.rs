@@ -23,6 +23,8 @@ pub enum Fault {
     None,
     /// This request fails before it acts.
     Request(usize),
+    /// This write fails before it acts.
+    Write(usize),
     /// This write is done, and its answer is lost.
     Answer(usize),
     /// This write is done, and neither its answer nor any later one arrives: as if the process were killed, too.
@@ -62,7 +64,7 @@ impl Faulty {
         let fails = match self.fault {
             Fault::Request(n) => request == n,
             Fault::Outage(n) => self.writes.load(Ordering::SeqCst) > n,
-            Fault::None | Fault::Answer(_) | Fault::Overwrites => false,
+            Fault::None | Fault::Write(_) | Fault::Answer(_) | Fault::Overwrites => false,
         };
         if fails { Err(lost()) } else { Ok(()) }
     }
@@ -72,6 +74,7 @@ impl Faulty {
         let write = self.writes.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Fault::Request(n) if request == n => Turn::Fails,
+            Fault::Write(n) if write == n => Turn::Fails,
             Fault::Outage(n) if write > n => Turn::Fails,
             Fault::Answer(n) | Fault::Outage(n) if write == n => Turn::LosesItsAnswer,
             _ => Turn::Works,

@@ -1,6 +1,7 @@
 //! On SeaweedFS, with processes: commands killed at any moment, many writers at once, and what no log may say.
 
 use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use rejoin::ErrorKind;
+use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::Lake;
 use rejoin::lake::guard::Writers;
 use rejoin::lake::suites::{SuiteChanges, create_suite, suites};
@@ -18,7 +20,7 @@ use url::Url;
 
 use crate::faulty::{Fault, Faulty};
 use crate::place::{Place, deep};
-use crate::stores;
+use crate::{stores, table};
 
 const MAPPING: &str = r#"
 kind = "online"
@@ -238,6 +240,54 @@ fn a_wrong_endpoint_is_told_soon() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{text}");
     assert!(text.contains("127.0.0.1:1") && text.contains("check AWS_ENDPOINT_URL"), "{text}");
+}
+
+/// A store that does not answer for some seconds is waited for.
+#[test]
+fn a_store_that_restarts_is_waited_for() {
+    let place = place_with(0..1);
+    let late = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = late.local_addr().unwrap();
+    drop(late);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+    place.settle(command.args(["ingest", "--mapping", "web.toml", "000.ndjson"]));
+    command.env("AWS_ENDPOINT_URL", format!("http://{address}")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let command = command.spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(7));
+    let late = TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        for from in late.incoming() {
+            let from = from.unwrap();
+            let to = TcpStream::connect(stores::server().endpoint.trim_start_matches("http://")).unwrap();
+            for (mut from, mut to) in [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)] {
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to).map(|_| to.shutdown(Shutdown::Both)));
+            }
+        }
+    });
+    let output = command.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(by_file(&place), whole(1));
+}
+
+/// A query goes on with the version that it began with, whatever is loaded, rebuilt and merged meanwhile.
+#[test]
+fn a_query_that_has_begun_ends_as_it_began() {
+    let place = place_with(0..6);
+    place.sh("rejoin ingest --mapping web.toml 000.ndjson 001.ndjson 002.ndjson 003.ndjson; rejoin rebuild");
+    deep(|runtime| {
+        runtime.block_on(async {
+            let settings = EngineSettings { batch_size: Some(4), ..EngineSettings::default() };
+            let engine = Engine::open(place.open_lake(), settings).await.unwrap();
+            let mut running = engine.run("SELECT visitor_id, page_name, orders FROM events").await.unwrap();
+            let first = running.rows.try_next().await.unwrap().unwrap().num_rows() as u64;
+            place.sh("rejoin ingest --mapping web.toml 004.ndjson 005.ndjson; rejoin remove 000.ndjson");
+            place.sh("rejoin rebuild; rejoin compact; rejoin rebuild --full");
+            let rest: Vec<_> = running.rows.try_collect().await.unwrap();
+            assert_eq!(first + rest.iter().map(|batch| batch.num_rows() as u64).sum::<u64>(), 4 * ROWS);
+            let now = table::rows(&engine, "SELECT count(*) FROM events").await.unwrap().1;
+            assert_eq!(now, [[(5 * ROWS).to_string()]]);
+        });
+    });
 }
 
 /// A store that overwrites what was only to be created takes no writes, but from a writer who is alone.
