@@ -149,6 +149,10 @@ fn many_writers_and_a_reader() {
             })
             .collect();
         let mut seen = 0;
+        // before the first load there is no such column
+        while Instant::now() < end
+            && !place.rejoin_with(&["query", "SHOW COLUMNS FROM hits"]).ok().stdout.contains("orders")
+        {}
         while Instant::now() < end {
             let files = by_file(place);
             assert!(files.len() >= seen, "{} files after {seen}", files.len());
