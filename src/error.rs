@@ -80,6 +80,29 @@ impl Error {
         self
     }
 
+    /// What an object store reports, wherever it is in the chain of causes, and what to do about it; or an error of ours that
+    /// came through the store. None where `error` has another reason.
+    pub fn of_store(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let causes = || std::iter::successors(Some(error), |e| e.source());
+        if let Some(ours) = causes().find_map(|e| e.downcast_ref::<Error>()) {
+            return Some(Error::new(ours.kind, ours.message.clone()));
+        }
+        let store = causes().find_map(|e| e.downcast_ref::<object_store::Error>())?;
+        let text = store.to_string();
+        let denied = |text: &str| text.contains("403 Forbidden") || text.contains("401 Unauthorized");
+        let next = match store {
+            // listings say it in words only
+            _ if denied(&text) => "; check the credentials (AWS_ACCESS_KEY_ID and others) and what they allow",
+            _ if text.contains("169.254.") => {
+                "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
+            }
+            _ if text.contains("NoSuchBucket") => "; create the bucket first",
+            _ if text.contains("HTTP error") => "; check AWS_ENDPOINT_URL and the network, then run `rejoin doctor`",
+            _ => "",
+        };
+        Some(Error::unavailable(format!("{text}{next}")))
+    }
+
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -102,7 +125,11 @@ impl From<datafusion::error::DataFusionError> for Error {
     fn from(error: datafusion::error::DataFusionError) -> Self {
         use datafusion::error::DataFusionError as D;
         match error.find_root() {
-            D::ObjectStore(e) => Error::unavailable(e.to_string()),
+            root @ (D::ObjectStore(_) | D::ParquetError(_)) if Error::of_store(root).is_some() => {
+                Error::of_store(root).unwrap_or_else(|| Error::unavailable(root.to_string()))
+            }
+            // the reader of footers keeps of a store's error only the words
+            D::ParquetError(e) if e.to_string().contains("Object Store error") => Error::unavailable(e.to_string()),
             D::External(e) if e.downcast_ref::<Error>().is_some() => {
                 let inner = e.downcast_ref::<Error>().map(|e| Error::new(e.kind, e.message.clone()));
                 inner.unwrap_or_else(|| Error::query(error.to_string()))
@@ -133,13 +160,13 @@ impl From<arrow::error::ArrowError> for Error {
 
 impl From<parquet::errors::ParquetError> for Error {
     fn from(error: parquet::errors::ParquetError) -> Self {
-        Error::unavailable(format!("parquet: {error}"))
+        Error::of_store(&error).unwrap_or_else(|| Error::unavailable(format!("parquet: {error}")))
     }
 }
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
-        Error::unavailable(error.to_string())
+        Error::of_store(&error).unwrap_or_else(|| Error::unavailable(error.to_string()))
     }
 }
 

@@ -81,6 +81,9 @@ pub struct GlobalArguments {
     /// Memory for sorting and queries, e.g. 512MB [env: REJOIN_MEMORY] [default: 1GiB]
     #[arg(long, global = true, value_name = "SIZE")]
     pub memory: Option<String>,
+    /// Write to a store without conditional writes; never run two writing commands at once [env: REJOIN_SINGLE_WRITER]
+    #[arg(long, global = true)]
+    pub single_writer: bool,
     /// Report as one JSON document on stdout
     #[arg(long, global = true)]
     pub json: bool,

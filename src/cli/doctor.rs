@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::Serialize;
 
 use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::terminal;
+use crate::lake::guard::PROBE_FOLDER;
 use crate::lake::records::{FileEntry, Rebuild};
 use crate::lake::sources::sources;
 use crate::lake::suites::{oddities, suites};
@@ -126,10 +126,10 @@ async fn read(lake: &Lake) -> Check {
     }
 }
 
-/// Commits need a store that refuses to overwrite: the second of two conditional creates must fail.
+/// Commits need a store that refuses to overwrite.
 async fn write(lake: &Lake) -> Check {
     let before = missing_folders(lake);
-    let result = probe(lake).await;
+    let result = lake.check_writes().await;
     for folder in before {
         // fails when it holds something, which is then not ours
         let _ = std::fs::remove_dir(folder);
@@ -140,25 +140,10 @@ async fn write(lake: &Lake) -> Check {
     }
 }
 
-async fn probe(lake: &Lake) -> Result<()> {
-    let path = lake.file_path("_rejoin_doctor", &format!("probe-{}", uuid::Uuid::new_v4()))?;
-    let create = || PutOptions { mode: PutMode::Create, ..Default::default() };
-    lake.store().put_opts(&path, PutPayload::from_static(b"probe"), create()).await?;
-    let second = lake.store().put_opts(&path, PutPayload::from_static(b"again"), create()).await;
-    let deleted = lake.store().delete(&path).await;
-    match second {
-        Err(object_store::Error::AlreadyExists { .. }) => Ok(deleted?),
-        Err(error) => Err(error.into()),
-        Ok(_) => Err(Error::configuration(
-            "the store overwrites an object that was to be created (no conditional put): two writers would lose commits",
-        )),
-    }
-}
-
 /// Folders of a local lake that the probe will create, deepest first.
 fn missing_folders(lake: &Lake) -> Vec<PathBuf> {
     let Ok(root) = lake.url().to_file_path() else { return vec![] };
-    let probe = root.join("_rejoin_doctor");
+    let probe = root.join(PROBE_FOLDER);
     probe.ancestors().take_while(|p| !p.exists()).map(Path::to_path_buf).collect()
 }
 

@@ -8,6 +8,7 @@ use super::args::{GlobalArguments, SuiteArguments, Switch};
 use super::format::Format;
 use crate::engine::EngineSettings;
 use crate::lake::Lake;
+use crate::lake::guard::Writers;
 use crate::lake::suites::SuiteChanges;
 use crate::{Error, Result};
 
@@ -46,8 +47,14 @@ impl Settings {
         if global.threads == Some(0) {
             return Err(Error::usage("--threads 0: at least one thread is needed"));
         }
+        let single = match environment("REJOIN_SINGLE_WRITER").as_deref() {
+            _ if global.single_writer => true,
+            None | Some("0" | "false") => false,
+            Some("1" | "true") => true,
+            Some(_) => return Err(Error::usage("REJOIN_SINGLE_WRITER: expected true or false")),
+        };
         Ok(Self {
-            lake: Lake::open(&location)?,
+            lake: Lake::open_for(&location, if single { Writers::One } else { Writers::Many })?,
             location,
             explicit_lake: global.lake.is_some(),
             suite: global.suite.clone(),

@@ -1,6 +1,7 @@
 //! The lake: Delta tables on any object store, sorted and bucketed by visitor.
 //!
-//! * `store`: a URL becomes an object store and a root; all object paths are made there.
+//! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached. `guard`:
+//!   a store is asked for conditional writes before the first write.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
 //! * `log`: what a log says without loading the table.
 //! * `stats`: what a file says of its rows in the log, so that readers can skip it.
@@ -18,6 +19,7 @@
 //! the one it read fails with a conflict and changes nothing.
 
 pub mod compact;
+pub mod guard;
 pub mod layout;
 pub mod loads;
 pub mod log;
@@ -27,6 +29,7 @@ pub mod records;
 pub mod registry;
 pub mod rewrite;
 mod runs;
+mod s3;
 pub mod scan;
 mod sort;
 pub mod sources;

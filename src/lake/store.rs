@@ -1,52 +1,79 @@
 //! Where the lake lies: a location becomes an object store and a root URL, and every object path is made here.
 //!
-//! A location is a folder, `file://...` or `s3://bucket/prefix`; S3 is configured by the usual `AWS_*` variables.
+//! A location is a folder, `file://...` or `s3://bucket/prefix` (see `s3`). A location never holds a password, so that it
+//! can be printed and logged.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::path::Path as FsPath;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use deltalake_core::logstore::{
     LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories, logstore_with,
 };
 use deltalake_core::{DeltaResult, DeltaTable, DeltaTableBuilder};
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+use super::guard::{self, Guard, Writers};
+use super::s3;
 use crate::{Error, Result};
 
 /// The folder of a lake that holds the queries of the user's own tables. It is no table, and neither is a name with `_` first.
 pub const QUERIES: &str = "queries";
 
 /// A lake's location and the store that holds it. Opening does no I/O.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Lake {
     url: Url,
     store: Arc<dyn ObjectStore>,
+    /// Files that a commit named whose outcome nobody knows.
+    undecided: Arc<Mutex<HashSet<Path>>>,
+}
+
+impl fmt::Debug for Lake {
+    // stores know credentials
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lake").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Lake {
     /// The lake at a folder, `file://` or `s3://` URL. It need not exist yet: an absent lake is an empty one.
     pub fn open(location: &str) -> Result<Self> {
+        Self::open_for(location, Writers::Many)
+    }
+
+    /// As [`Lake::open`]; `writers` matters on stores without conditional writes.
+    pub fn open_for(location: &str, writers: Writers) -> Result<Self> {
         let url = root_url(location)?;
         let store: Arc<dyn ObjectStore> = match url.scheme() {
             "file" => Arc::new(LocalFileSystem::new()),
-            "s3" => Arc::new(
-                AmazonS3Builder::from_env()
-                    .with_url(url.as_str())
-                    .build()
-                    .map_err(|e| Error::configuration(format!("lake {url}: {e}")))?,
-            ),
+            "s3" => Arc::new(s3::store(&url)?),
             other => {
                 return Err(Error::usage(format!(
                     "lake {location}: no support for {other}:// locations; give a folder, file:// or s3://bucket/prefix"
                 )));
             }
         };
-        Ok(Self { url, store })
+        Self::with_store(url, store, writers)
+    }
+
+    /// The lake at `url`, a folder's name that ends in a slash, in a store whose paths are those of the URL.
+    pub fn with_store(url: Url, store: Arc<dyn ObjectStore>, writers: Writers) -> Result<Self> {
+        let root = Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("lake {url}: {e}")))?;
+        // a file system creates a file once, whoever asks
+        let store = if url.scheme() == "file" { store } else { Arc::new(Guard::new(store, root, writers)) };
+        Ok(Self { url, store, undecided: Arc::default() })
+    }
+
+    /// Fails unless the store can be written to as commits need it; leaves nothing behind.
+    pub async fn check_writes(&self) -> Result<()> {
+        let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;
+        Ok(guard::probe(self.store.as_ref(), &root).await?)
     }
 
     /// The root, ending in a slash.
@@ -86,7 +113,7 @@ impl Lake {
         Ok(DeltaTable::new(log))
     }
 
-    /// Names of the tables that exist in the lake.
+    /// Names of the tables that exist in the lake; folders that begin with `_` are no tables.
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;
         let listed = self.store.list_with_delimiter(Some(&root)).await?;
@@ -94,8 +121,17 @@ impl Lake {
         Ok(names.filter(|name| !name.starts_with('_') && *name != QUERIES).map(str::to_string).collect())
     }
 
-    /// Deletes an object that was written but never committed; a failure leaves garbage, never damage.
+    /// Notes that a commit which names these files may still come to pass, because the store did not say what became of it.
+    pub(super) fn leave_undecided(&self, files: impl IntoIterator<Item = Path>) {
+        self.undecided.lock().unwrap_or_else(|e| e.into_inner()).extend(files);
+    }
+
+    /// Deletes an object that was written but never committed; a failure leaves garbage, never damage. What a commit of
+    /// unknown outcome names is left, too.
     pub(crate) async fn discard(&self, path: &Path) {
+        if self.undecided.lock().unwrap_or_else(|e| e.into_inner()).contains(path) {
+            return;
+        }
         if let Err(error) = self.store.delete(path).await {
             tracing::debug!(%path, %error, "could not delete an uncommitted file");
         }
@@ -131,11 +167,18 @@ fn register_scheme(scheme: &str) -> Result<()> {
 fn root_url(location: &str) -> Result<Url> {
     let mut url = match Url::parse(location) {
         Ok(url) if location.contains("://") => url,
+        Err(error) if location.contains("://") => return Err(Error::usage(format!("the lake's location: {error}"))),
         _ => {
             let path = std::path::absolute(FsPath::new(location))?;
             Url::from_directory_path(&path).map_err(|()| Error::usage(format!("lake {location}: not a usable path")))?
         }
     };
+    // without the words themselves: they may be secret
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::usage(
+            "the lake's location holds a user, password or query; give s3://bucket/prefix and credentials as AWS_* variables",
+        ));
+    }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }

@@ -12,11 +12,18 @@ use deltalake_core::kernel::{Action, Add, MetadataExt, Remove, StructType};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::stats::{self, TimeSpan};
 use super::{Lake, log};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
+
+/// Name of a commit's unique id in the log.
+const COMMIT_ID: &str = "rejoinCommit";
+
+/// How often a commit is written again that is not in the log after a failure of the store.
+const COMMIT_TRIES: u32 = 1;
 
 /// A live Parquet file of a table.
 #[derive(Clone, Debug)]
@@ -94,16 +101,21 @@ pub struct Snapshot {
 impl Snapshot {
     /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
     pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
-        let mut delta = lake.delta_table(name)?;
-        let loaded = match version {
-            Some(version) => delta.load_version(version).await,
-            None => delta.load().await,
-        };
-        match loaded {
-            Ok(()) => Self::of(lake, name, delta),
-            // stores differ in how they say it
-            Err(_) if log::latest_version(lake, name, None).await?.is_none() => Self::missing(lake, name),
-            Err(error) => Err(delta_error(error).at(format!("table {name}"))),
+        let mut tries = 0;
+        loop {
+            let mut delta = lake.delta_table(name)?;
+            let loaded = match version {
+                Some(version) => delta.load_version(version).await,
+                None => delta.load().await,
+            };
+            match loaded {
+                Ok(()) => return Self::of(lake, name, delta),
+                // stores differ in how they say it
+                Err(_) if log::latest_version(lake, name, None).await?.is_none() => return Self::missing(lake, name),
+                // somebody created it after the first look
+                Err(_) if tries == 0 && version.is_none() => tries += 1,
+                Err(error) => return Err(delta_error(error).at(format!("table {name}"))),
+            }
         }
     }
 
@@ -168,6 +180,7 @@ impl Snapshot {
     }
 
     async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation, whole: bool) -> Result<Self> {
+<<<<<<< HEAD
         let merged = match whole {
             true => Schema::new(change.columns.clone()),
             false => merge_columns(&self.name, &self.schema, &change.columns)?,
@@ -179,42 +192,93 @@ impl Snapshot {
         let mut actions = vec![];
         if merged.fields() != base.schema.fields() {
             let state = base.delta.snapshot().map_err(delta_error)?;
+=======
+        let merged = merge_columns(&self.name, &self.schema, &change.columns)?;
+        let data_change = operation.changes_data();
+        let mut actions: Vec<Action> =
+            change.remove.iter().map(|f| Action::Remove(remove_action(f, data_change))).collect();
+        actions.extend(change.add.iter().map(|f| Action::Add(add_action(f, data_change))));
+        if self.version.is_some() && merged.fields() != self.schema.fields() {
+            let state = self.delta.snapshot().map_err(delta_error)?;
+>>>>>>> 06c84a6 ([lake] S3 probed before the first write; a commit's outcome is looked up in the log)
             let metadata = state.metadata().clone().with_schema(&kernel_schema(&merged)?);
             let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
             actions.push(Action::Metadata(metadata));
         }
-        let data_change = operation.changes_data();
-        actions.extend(change.remove.iter().map(|f| Action::Remove(remove_action(f, data_change))));
-        actions.extend(change.add.iter().map(|f| Action::Add(add_action(f, data_change))));
-        if actions.is_empty() {
-            return Ok(base);
+        if self.version.is_some() && actions.is_empty() {
+            return Ok(self.clone());
         }
-        // no retries in the library: whoever decided on this change read exactly this version
-        let properties = CommitProperties::default()
-            .with_max_retries(0)
-            .with_cleanup_expired_logs(Some(false))
-            .with_metadata(whole.then(|| (log::WHOLE.to_string(), true.into())));
-        let state = base.delta.snapshot().map_err(delta_error)?;
-        let done = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(Some(state), base.delta.log_store(), operation)
-            .await
-            .map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
+        let version = self.version.map_or(0, |version| version + 1);
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut information = HashMap::from([(COMMIT_ID.to_string(), id.as_str().into())]);
+        information.extend(whole.then(|| (log::WHOLE.to_string(), true.into())));
+        let mut tries = 0;
+        loop {
+            let written = self.write_log(&merged, actions.clone(), operation.clone(), &information).await;
+            let Err(error) = written else { break };
+            // the answer may be lost, or what came after the commit may have failed: the log itself knows
+            let error = delta_error(error).at(format!("table {}", self.name));
+            match commit_at(lake, &self.name, version).await {
+                Ok(Some(log)) if log.contains(&id) => {
+                    tracing::debug!(table = self.name, version, %error, "committed all the same");
+                    break;
+                }
+                Ok(Some(_)) => return Err(lost_race().at(format!("table {}", self.name)).caused_by(error)),
+                // whoever decided on this change reads again
+                Ok(None) if error.kind() == ErrorKind::Conflict => return Err(error),
+                Ok(None) if error.kind() == ErrorKind::Unavailable && tries < COMMIT_TRIES => tries += 1,
+                Ok(None) | Err(_) => {
+                    lake.leave_undecided(change.add.iter().map(|file| file.path.clone()));
+                    return Err(error);
+                }
+            }
+        }
         let mut delta = lake.delta_table(&self.name)?;
-        delta.load_version(done.version()).await.map_err(delta_error)?;
+        delta.load_version(version).await.map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
         Self::of(lake, &self.name, delta)
     }
 
-    async fn create(&self, lake: &Lake, schema: &Schema) -> Result<Self> {
-        let created = CreateBuilder::new()
-            .with_log_store(self.delta.log_store())
-            .with_table_name(&self.name)
-            .with_columns(kernel_schema(schema)?.fields().cloned())
-            .with_save_mode(SaveMode::Ignore)
-            .with_configuration_property(TableProperty::CheckpointInterval, Some(log::CHECKPOINT_INTERVAL.to_string()))
-            .await
-            .map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
-        Self::of(lake, &self.name, created)
+    /// Writes the version after this one to the log, or the first of a table that does not exist. The library does not try
+    /// again on top of other versions: whoever decided on this change read exactly this one.
+    async fn write_log(
+        &self,
+        schema: &Schema,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        information: &HashMap<String, serde_json::Value>,
+    ) -> Result<(), DeltaTableError> {
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_cleanup_expired_logs(Some(false))
+            .with_metadata(information.clone());
+        if self.version.is_none() {
+            let schema = kernel_schema(schema).map_err(|e| DeltaTableError::Generic(e.to_string()))?;
+            let create = CreateBuilder::new()
+                .with_log_store(self.delta.log_store())
+                .with_table_name(&self.name)
+                .with_columns(schema.fields().cloned())
+                .with_actions(actions)
+                .with_commit_properties(properties)
+                .with_configuration_property(
+                    TableProperty::CheckpointInterval,
+                    Some(log::CHECKPOINT_INTERVAL.to_string()),
+                )
+                .with_save_mode(SaveMode::ErrorIfExists);
+            return create.await.map(|_| ());
+        }
+        let state = self.delta.snapshot()?;
+        let commit = CommitBuilder::from(properties).with_actions(actions);
+        commit.build(Some(state), self.delta.log_store(), operation).await.map(|_| ())
+    }
+}
+
+/// What the log says of a version; None where it does not exist.
+async fn commit_at(lake: &Lake, table: &str, version: u64) -> Result<Option<String>> {
+    let path = lake.file_path(table, &format!("_delta_log/{version:020}.json"))?;
+    match lake.store().get(&path).await {
+        Ok(found) => Ok(Some(String::from_utf8_lossy(&found.bytes().await?).into_owned())),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -281,7 +345,7 @@ fn refuse_features(name: &str, protocol: &deltalake_core::kernel::Protocol) -> R
 
 /// A conflict stays a conflict; everything else of the log is a matter of the store.
 pub(super) fn delta_error(error: DeltaTableError) -> Error {
-    let lost_race = matches!(
+    let is_lost = matches!(
         &error,
         DeltaTableError::Transaction {
             source: TransactionError::MaxCommitAttempts(_)
@@ -289,9 +353,15 @@ pub(super) fn delta_error(error: DeltaTableError) -> Error {
                 | TransactionError::VersionAlreadyExists(_)
         } | DeltaTableError::VersionAlreadyExists(_)
     );
-    if lost_race {
-        Error::conflict("another writer committed first; run the command again").caused_by(error)
-    } else {
-        Error::unavailable(error.to_string()).caused_by(error)
+    if is_lost {
+        return lost_race().caused_by(error);
     }
+    match Error::of_store(&error) {
+        Some(known) => known.caused_by(error),
+        None => Error::unavailable(error.to_string()).caused_by(error),
+    }
+}
+
+fn lost_race() -> Error {
+    Error::conflict("another writer committed first; run the command again")
 }

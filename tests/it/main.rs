@@ -5,9 +5,12 @@
 //! * `bad_input`: hostile and broken files through the binary.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
+//! * `faults`: a store that fails at any request, and what readers and second tries then see. `faulty`: that store.
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `outages`: killed commands, many writers and secrets, on S3.
+//! * `stores`: the S3 store of the tests, a SeaweedFS.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -15,13 +18,17 @@
 mod bad_input;
 mod cli;
 mod compaction;
+mod faults;
+mod faulty;
 mod histories;
 mod journeys;
 mod laws;
 mod layers;
 mod oracle;
+mod outages;
 mod place;
 mod plans;
 mod slt;
+mod stores;
 mod table;
 mod twins;

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rejoin::lake::Lake;
 use tempfile::TempDir;
+
+use crate::stores;
 
 /// The time that every command believes it is; the examples' dates lie a few weeks before it.
 const NOW: &str = "2026-10-01T12:00:00Z";
@@ -16,6 +19,7 @@ fn commands() -> PathBuf {
 /// A temporary folder, gone with the value.
 pub struct Place {
     folder: TempDir,
+    on_s3: bool,
 }
 
 /// Plans are walked recursively, in debug builds with large frames.
@@ -43,7 +47,28 @@ pub struct Done {
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("rejoin-test-").tempdir().unwrap() }
+        Self { folder: tempfile::Builder::new().prefix("rejoin-test-").tempdir().unwrap(), on_s3: false }
+    }
+
+    /// A folder for input files whose lake lies on the tests' S3 store.
+    pub fn on_s3() -> Self {
+        Self { on_s3: true, ..Self::new() }
+    }
+
+    /// Where the lake is: the folder `lake` here, or a prefix of the bucket of the same unique name.
+    pub fn location(&self) -> String {
+        match self.on_s3 {
+            true => format!("s3://{}/{}", stores::BUCKET, self.path().file_name().unwrap().to_str().unwrap()),
+            false => self.lake().to_str().unwrap().to_string(),
+        }
+    }
+
+    /// The lake, for use in this process.
+    pub fn open_lake(&self) -> Lake {
+        match self.on_s3 {
+            true => stores::server().lake(&self.location()),
+            false => Lake::open(&self.location()).unwrap(),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -63,7 +88,7 @@ impl Place {
 
     /// Lets a command run here, on this lake, with the tests' commands and the built binary on its path.
     pub fn settle(&self, command: &mut Command) {
-        settle(command, self.path());
+        settle(command, self.path(), &self.location());
     }
 
     /// Runs `rejoin` with arguments that hold no spaces.
@@ -100,20 +125,23 @@ impl Place {
 }
 
 /// See [`Place::settle`].
-pub fn settle(command: &mut Command, folder: &Path) {
+pub fn settle(command: &mut Command, folder: &Path, location: &str) {
     let binary = Path::new(env!("CARGO_BIN_EXE_rejoin")).parent().unwrap().to_path_buf();
     let inherited = std::env::var_os("PATH").unwrap_or_default();
     let path = [commands(), binary].into_iter().chain(std::env::split_paths(&inherited));
     command
         .current_dir(folder)
         .env("PATH", std::env::join_paths(path).unwrap())
-        .env("REJOIN_LAKE", folder.join("lake"))
+        .env("REJOIN_LAKE", location)
         .env("REJOIN_NOW", NOW)
         .env("TZ", "UTC")
         .env("LC_ALL", "C.UTF-8")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("RUST_LOG")
         .stdin(std::process::Stdio::null());
+    if location.starts_with("s3://") {
+        command.envs(stores::server().environment());
+    }
 }
 
 fn done(output: Output) -> Done {

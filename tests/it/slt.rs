@@ -24,12 +24,22 @@ const BATCH_SIZES: [usize; 3] = [1, 7, 8192];
 const THREADS: [usize; 3] = [1, 2, 4];
 
 thread_local! {
-    /// The folder of the file that this thread runs: the runner's hook for commands knows no instance.
-    static FOLDER: RefCell<PathBuf> = const { RefCell::new(PathBuf::new()) };
+    /// The folder and the lake of the file that this thread runs: the runner's hook for commands knows no instance.
+    static HERE: RefCell<(PathBuf, String)> = const { RefCell::new((PathBuf::new(), String::new())) };
 }
 
 #[test]
 fn sql_logic() {
+    run_all(Place::new, settings);
+}
+
+/// The same files, the lake on S3: one setting a file, for it is the lake that is looked at.
+#[test]
+fn sql_logic_on_s3() {
+    run_all(Place::on_s3, |turn| vec![settings(turn)[turn % 3]]);
+}
+
+fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
     let mut files = vec![];
@@ -48,7 +58,8 @@ fn sql_logic() {
                         let turn = next.fetch_add(1, Ordering::Relaxed);
                         let Some(file) = files.get(turn) else { break };
                         // a panic of the engine fails its file, not the run
-                        let result = catch_unwind(AssertUnwindSafe(|| run_file(file, turn, runtime)));
+                        let result =
+                            catch_unwind(AssertUnwindSafe(|| run_file(file, place(), &settings(turn), runtime)));
                         let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
                         if let Err(message) = result {
                             failures.lock().unwrap().push(format!("{}: {message}", file.display()));
@@ -83,14 +94,13 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// One file: commands once, statements and queries at every setting, in the file's order.
-fn run_file(file: &Path, turn: usize, runtime: &Runtime) -> Result<(), String> {
-    let place = Place::new();
-    FOLDER.with_borrow_mut(|folder| *folder = place.path().to_path_buf());
+fn run_file(file: &Path, place: Place, settings: &[(usize, usize)], runtime: &Runtime) -> Result<(), String> {
+    HERE.with_borrow_mut(|here| *here = (place.path().to_path_buf(), place.location()));
     let records = sqllogictest::parse_file::<DefaultColumnType>(file).map_err(|e| e.to_string())?;
-    let mut runners: Vec<_> = settings(turn)
-        .into_iter()
-        .map(|(batch_size, threads)| {
-            let lake = place.lake();
+    let mut runners: Vec<_> = settings
+        .iter()
+        .map(|&(batch_size, threads)| {
+            let lake = place.open_lake();
             let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads));
             (format!("batch size {batch_size}, {threads} threads"), runner)
         })
@@ -127,10 +137,10 @@ struct Session {
 }
 
 impl Session {
-    async fn open(lake: PathBuf, batch_size: usize, threads: usize) -> rejoin::Result<Self> {
+    async fn open(lake: Lake, batch_size: usize, threads: usize) -> rejoin::Result<Self> {
         let settings =
             EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
-        let engine = Engine::open(Lake::open(&lake.to_string_lossy())?, settings).await?;
+        let engine = Engine::open(lake, settings).await?;
         read_journeys(&engine, threads).await?;
         Ok(Self { engine })
     }
@@ -153,7 +163,7 @@ impl AsyncDB for Session {
         let lines = command.get_args().last().map(|a| a.to_os_string()).unwrap_or_default();
         command = Command::new("bash");
         command.arg("-euc").arg(lines);
-        FOLDER.with_borrow(|folder| settle(&mut command, folder));
+        HERE.with_borrow(|(folder, location)| settle(&mut command, folder, location));
         command.output()
     }
 }

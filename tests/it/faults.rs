@@ -1,0 +1,295 @@
+//! Every request of every writing operation fails once: readers see the table of before or of after, a second try ends in
+//! the same lake as an undisturbed first one, and nothing is doubled.
+//!
+//! A fault is a request that fails, a write whose answer is lost, or an outage after a write, which is also what a killed
+//! process leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use futures::future::BoxFuture;
+use object_store::local::LocalFileSystem;
+use rejoin::ErrorKind;
+use rejoin::engine::{Engine, EngineSettings};
+use rejoin::ingest::{IngestOptions, Status, ingest, remove};
+use rejoin::lake::Lake;
+use rejoin::lake::compact::{CompactionOptions, compact};
+use rejoin::lake::guard::Writers;
+use rejoin::lake::rewrite::Limits;
+use rejoin::rebuild::rebuild;
+use url::Url;
+
+use crate::faulty::{Fault, Faulty};
+use crate::place::{Place, deep};
+use crate::table;
+
+/// Something that writes, on a lake and with input files of a folder.
+type Operation = for<'a> fn(&'a Lake, &'a Path) -> BoxFuture<'a, rejoin::Result<()>>;
+
+/// Small lakes to begin with, made once by the commands, and input files beside them.
+struct Bases {
+    place: Place,
+}
+
+static BASES: LazyLock<Bases> = LazyLock::new(|| {
+    let place = Place::new();
+    place.sh(BASE);
+    copy(&place.lake(), &place.path().join("loaded"));
+    place.sh("rejoin rebuild --no-compact");
+    copy(&place.lake(), &place.path().join("rebuilt"));
+    place.sh("rejoin ingest feed-2; rejoin ingest --suite web --source leads leads_2.txt");
+    copy(&place.lake(), &place.path().join("stale"));
+    Bases { place }
+});
+
+const BASE: &str = r#"
+rejoin suite create web
+rejoin source create web leads --kind transaction
+feed web 2026-09-01 --dir feed-1 <<END
+visitor  time              visit  post_pagename  post_campaign  post_transactionid
+1_1      2026-09-01 10:00  1      home           email          T1
+1_1      2026-09-01 10:05  1      product        .              .
+1_2      2026-09-01 11:00  1      home           search         T2
+END
+feed web 2026-09-02 --dir feed-2 <<END
+visitor  time              visit  post_pagename  post_campaign  post_transactionid
+1_1      2026-09-02 10:00  2      home           social         T3
+1_3      2026-09-02 11:00  1      cart           search         T4
+END
+online a <<END
+visitor  time              page_name  orders
+v1       2026-09-01 10:00  home       1
+v2       2026-09-01 10:10  cart       2
+END
+cp a.csv a_1.csv
+online b --only-write <<END
+visitor  time              page_name  evar7  orders
+v1       2026-09-03 10:00  product    plan   4
+v3       2026-09-03 10:10  cart       plan   8
+END
+offline leads_1 <<END
+Date        transactionID  Event 1
+09/20/2026  T1             100
+09/21/2026  T9             10
+END
+offline leads_2 <<END
+Date        transactionID  Event 1
+09/22/2026  T2             200
+09/23/2026  T4             20
+no date     T4             7
+END
+rejoin ingest feed-1
+rejoin ingest --suite web --source leads leads_1.txt
+mkdir other
+online other/a --only-write <<END
+visitor  time              page_name  orders
+v1       2026-09-01 10:00  home       16
+v2       2026-09-01 10:10  cart       32
+v2       2026-09-01 10:11  cart       64
+END
+"#;
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+fn lake_with(folder: &Path, fault: Fault) -> (Lake, Arc<Faulty>) {
+    let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), fault));
+    let lake = Lake::with_store(Url::from_directory_path(folder).unwrap(), store.clone(), Writers::Many).unwrap();
+    (lake, store)
+}
+
+fn settings() -> EngineSettings {
+    EngineSettings { threads: Some(1), suite: Some("web".into()), ..EngineSettings::default() }
+}
+
+const QUESTIONS: [&str; 7] = [
+    "SELECT file, count(*), count(DISTINCT hit_time), sum(orders) FROM hits GROUP BY 1 ORDER BY 1",
+    "SELECT file, count(*), sum(event1) FROM offline GROUP BY 1 ORDER BY 1",
+    "SELECT file, count(*) FROM rejects GROUP BY 1 ORDER BY 1",
+    "SELECT file, status, rows, rejected FROM files ORDER BY 1, 2, 3",
+    "SELECT * FROM join_report ORDER BY file",
+    "SELECT item, credit FROM participation('event1', 'tracking_code') ORDER BY 1",
+    "SELECT count(*), max(rebuild) FROM rebuilds",
+];
+
+type Answers = Vec<(&'static str, Vec<Vec<String>>)>;
+
+/// What a reader sees who comes now. A column that no file has is a fair answer; anything else that fails is not.
+async fn answers(folder: &Path) -> Answers {
+    let (lake, _) = lake_with(folder, Fault::None);
+    let engine = Engine::open(lake, settings()).await.unwrap();
+    let mut out = vec![];
+    for question in QUESTIONS {
+        let rows = match table::rows(&engine, question).await {
+            Ok((_, rows)) => rows,
+            Err(error) if ["orders", "event1"].iter().any(|c| error.to_string().contains(c)) => vec![],
+            Err(error) => panic!("{question}: {error}"),
+        };
+        out.push((question, rows));
+    }
+    out
+}
+
+/// What readers and writers go by: the versions of all tables, each with its files added and removed and its rows added.
+/// Every file that a version adds must be there.
+fn state(folder: &Path) -> BTreeMap<String, (usize, usize, u64)> {
+    let mut out = BTreeMap::new();
+    for table in std::fs::read_dir(folder).unwrap() {
+        let table = table.unwrap();
+        for version in std::fs::read_dir(table.path().join("_delta_log")).unwrap() {
+            let version = version.unwrap();
+            if version.path().extension().is_none_or(|e| e != "json") {
+                continue;
+            }
+            let (mut added, mut removed, mut rows) = (0, 0, 0);
+            for line in std::fs::read_to_string(version.path()).unwrap().lines() {
+                let action: serde_json::Value = serde_json::from_str(line).unwrap();
+                removed += usize::from(action["remove"].is_object());
+                let Some(path) = action["add"]["path"].as_str() else { continue };
+                let size = std::fs::metadata(table.path().join(path)).map(|m| m.len());
+                assert_eq!(size.unwrap_or_else(|e| panic!("{path}: {e}")), action["add"]["size"].as_u64().unwrap());
+                let stats: serde_json::Value = serde_json::from_str(action["add"]["stats"].as_str().unwrap()).unwrap();
+                added += 1;
+                rows += stats["numRecords"].as_u64().unwrap();
+            }
+            let name = format!("{} {}", table.file_name().display(), version.file_name().display());
+            out.insert(name, (added, removed, rows));
+        }
+    }
+    out
+}
+
+/// Runs `operation` on a copy of a base with every fault, one after another.
+fn survives(base: &str, operation: Operation) {
+    survives_some(base, 1, operation);
+}
+
+/// As [`survives`], where there are very many requests: only each `nth` of them fails, but still every write in every way.
+fn survives_some(base: &str, nth: usize, operation: Operation) {
+    deep(|runtime| runtime.block_on(survives_on(&BASES.place.path().join(base), BASES.place.path(), nth, operation)));
+}
+
+async fn survives_on(base: &Path, inputs: &Path, nth: usize, operation: Operation) {
+    let old = answers(base).await;
+    let clean = scratch(base);
+    let (lake, store) = lake_with(clean.path(), Fault::None);
+    operation(&lake, inputs).await.unwrap();
+    let new = answers(clean.path()).await;
+    // what a state means is looked up once; there are as many as the operation has commits
+    let mut readable = BTreeSet::from([state(base), state(clean.path())]);
+    let mut repeated = BTreeSet::new();
+    let (requests, writes) = store.counts();
+    let faults = (0..requests).step_by(nth).map(Fault::Request);
+    let faults = faults.chain((0..writes).flat_map(|n| [Fault::Write(n), Fault::Answer(n), Fault::Outage(n)]));
+    for fault in faults {
+        let scratch = scratch(base);
+        let (lake, _) = lake_with(scratch.path(), fault);
+        let first = operation(&lake, inputs).await;
+        if let Err(error) = &first {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{fault:?}: {error}");
+        }
+        let left = state(scratch.path());
+        if readable.insert(left.clone()) || first.is_ok() {
+            for ((seen, before), after) in answers(scratch.path()).await.iter().zip(&old).zip(&new) {
+                let fair = seen == after || seen == before && first.is_err();
+                assert!(fair, "{fault:?}, {first:?}\nseen:   {seen:?}\nbefore: {before:?}\nafter:  {after:?}");
+            }
+        }
+        if repeated.insert(left) {
+            let (lake, _) = lake_with(scratch.path(), Fault::None);
+            if let Err(error) = operation(&lake, inputs).await {
+                // what is done already is refused as done
+                assert!(error.to_string().contains("is not loaded"), "{fault:?}, second try: {error}");
+            }
+            assert_eq!(answers(scratch.path()).await, new, "{fault:?}, second try, after {first:?}");
+            state(scratch.path());
+        }
+    }
+    eprintln!("{requests} requests, {writes} of them writes, {} states", repeated.len());
+}
+
+fn scratch(base: &Path) -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("rejoin-fault-").tempdir().unwrap();
+    copy(base, folder.path());
+    folder
+}
+
+async fn load(lake: &Lake, path: PathBuf, mapping: Option<PathBuf>, source: Option<&str>) -> rejoin::Result<()> {
+    let options = IngestOptions {
+        suite: Some("web".into()).filter(|_| mapping.is_none()),
+        source: source.map(str::to_string),
+        mapping,
+        replace: true,
+        ..IngestOptions::default()
+    };
+    for outcome in ingest(lake, &[path], &options, &|_| {}).await? {
+        match outcome.status {
+            Status::Refused(error) => return Err(error),
+            Status::Loaded | Status::Replaced | Status::Unchanged => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_delivery() {
+    survives("rebuilt", |lake, inputs| Box::pin(load(lake, inputs.join("feed-2"), None, None)));
+}
+
+#[test]
+fn a_source_file() {
+    survives("rebuilt", |lake, inputs| Box::pin(load(lake, inputs.join("leads_2.txt"), None, Some("leads"))));
+}
+
+#[test]
+fn a_mapped_file() {
+    survives("rebuilt", |lake, inputs| Box::pin(load(lake, inputs.join("b.csv"), Some(inputs.join("b.toml")), None)));
+}
+
+#[test]
+fn other_content_of_a_loaded_file() {
+    survives("rebuilt", |lake, inputs| {
+        Box::pin(load(lake, inputs.join("other/a.csv"), Some(inputs.join("other/a.toml")), None))
+    });
+}
+
+#[test]
+fn a_first_rebuild() {
+    survives("loaded", |lake, _| Box::pin(async move { rebuild(lake, &settings(), false, &|_| {}).await.map(|_| ()) }));
+}
+
+#[test]
+fn a_further_rebuild() {
+    survives("stale", |lake, _| Box::pin(async move { rebuild(lake, &settings(), false, &|_| {}).await.map(|_| ()) }));
+}
+
+/// Its rows are those of before, so what must not change is what it merges.
+#[test]
+fn a_compaction() {
+    survives("stale", |lake, _| {
+        Box::pin(async move {
+            let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
+            let done = compact(lake, &CompactionOptions::new(limits), &|_, _, _| {}).await?;
+            assert!(done.iter().all(|table| table.postponed == 0));
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_removal() {
+    survives("rebuilt", |lake, _| {
+        Box::pin(async move { remove(lake, &["a.csv".into()], None, None).await.map(|_| ()) })
+    });
+}
