@@ -84,6 +84,11 @@ impl Key {
         Ok(found)
     }
 
+    /// How many rows of the load a table has.
+    pub(super) fn live_rows(&self, snapshot: &Snapshot) -> Result<u64> {
+        Ok(self.parts_in(snapshot)?.iter().map(|part| part.rows).sum())
+    }
+
     fn is_loaded_as(&self, entry: &FileEntry) -> bool {
         entry.status == "loaded" && Key::of(entry) == *self
     }

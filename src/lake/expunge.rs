@@ -22,7 +22,7 @@ use super::scan::LakeTable;
 use super::table::NewFile;
 use super::write::discard_uncommitted;
 use super::{Change, DataFile, Lake, Snapshot};
-use crate::columns::FILE;
+use crate::columns::{FILE, HIT_TIME};
 use crate::{Error, ErrorKind, Result};
 
 /// How often a commit is tried again after another writer was faster.
@@ -65,7 +65,7 @@ pub async fn find(lake: &Lake, snapshot: &Snapshot, rows: &[Expr]) -> Result<Vec
     for alternative in rows {
         let conditions: Vec<Expr> = split_conjunction(alternative).into_iter().cloned().collect();
         for file in table.files_for(&conditions) {
-            if may_hold_loads(file, &conditions)? {
+            if may_hold_times(file, &conditions) && may_hold_loads(file, &conditions)? {
                 wanted.entry(&file.relative).or_insert((file, vec![])).1.push(alternative.clone());
             }
         }
@@ -162,6 +162,25 @@ async fn search(
         }
     }
     Ok(Doomed { file: file.clone(), rows_of, is_doomed })
+}
+
+/// False where the conditions ask for times before all rows of the file.
+fn may_hold_times(file: &DataFile, conditions: &[Expr]) -> bool {
+    let Some((first, _)) = file.hit_time else { return true };
+    conditions.iter().filter_map(end_of_times).all(|end| first < end)
+}
+
+/// The end of the times that a condition asks for, when it is `hit_time < x`.
+fn end_of_times(condition: &Expr) -> Option<i64> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Lt, right }) = condition else { return None };
+    match (left.as_ref(), right.as_ref()) {
+        (Expr::Column(column), Expr::Literal(ScalarValue::TimestampMicrosecond(end, _), _))
+            if column.name == HIT_TIME =>
+        {
+            *end
+        }
+        _ => None,
+    }
 }
 
 /// False where the conditions ask for a load whose rows, by its tag, the file does not have.

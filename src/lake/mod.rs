@@ -11,7 +11,8 @@
 //! * `merge`: sorted generations of a bucket become one sorted stream.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order. `compact`: generations become files
 //!   of whole months. `expunge`: rows leave a table.
-//! * `commits`: what was done to a table, from its log. `vacuum`: files that no version needs any more are deleted.
+//! * `commits`: what was done to a table, from its log. `history`: what was done to the lake, and what of it can still be
+//!   asked. `vacuum`: files that no version needs any more are deleted.
 //! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
 //! * `suites`, `sources`: what users set, checked before it is stored.
 //!
@@ -21,6 +22,7 @@
 pub mod commits;
 pub mod compact;
 pub mod expunge;
+pub mod history;
 pub mod layout;
 pub mod loads;
 pub mod log;

@@ -32,6 +32,7 @@ use serde::Serialize;
 
 use super::commits::Log;
 use super::records::{Rebuild, Vacuum};
+use super::store::QUERIES;
 use super::{Lake, Registry, Snapshot};
 use crate::{Error, ErrorKind, Result, clock};
 
@@ -141,6 +142,10 @@ pub async fn vacuum(
     let is_probe = |name: &str| PROBES.iter().any(|probe| name.starts_with(probe));
     for folder in &root.common_prefixes {
         let name = folder.filename().unwrap_or_default();
+        // the user's own queries
+        if name == QUERIES {
+            continue;
+        }
         if is_probe(name) {
             let objects = lake.store().list(Some(folder)).try_collect().await?;
             work.delete_probes(objects).await?;
