@@ -152,8 +152,9 @@ Examples:
     History(HistoryArguments),
     /// Erase a visitor, or everything before a month
     #[command(after_help = "\
-Hits, offline records and what came of them leave every table; other rows stay as they are. Loading the same files again
-does not bring them back. Former versions hold the rows until they are vacuumed. In a terminal you are asked first.
+Hits, offline records and what came of them leave every table, of all suites or of --suite; other rows stay as they are.
+Loading the same files again does not bring them back. Former versions hold the rows until they are vacuumed. In a
+terminal you are asked first.
 
 Examples:
   rejoin forget --visitor 3459017_8812 --suite acme --dry-run

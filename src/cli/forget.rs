@@ -15,7 +15,9 @@ use super::output::{Output, note};
 use super::settings::Settings;
 use super::{progress, rebuild};
 use crate::ingest::forget::month;
+use crate::ingest::load::OFFLINE;
 use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
+use crate::lake::Snapshot;
 use crate::lake::rewrite::Limits;
 use crate::rebuild::is_stale;
 use crate::{Error, Result};
@@ -31,8 +33,8 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
     };
     let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
     let options = ForgetOptions { suite: settings.suite.clone(), dry_run: arguments.dry_run, limits };
-    let by_visitor = matches!(whose, Whose::Visitors(_));
-    let stale = by_visitor && is_stale(&settings.lake).await?;
+    let has_records = Snapshot::open(&settings.lake, OFFLINE, None).await?.version.is_some();
+    let stale = has_records && matches!(whose, Whose::Visitors(_)) && is_stale(&settings.lake).await?;
     if stale && arguments.dry_run {
         note(
             "something was loaded since the last rebuild; its offline records are not tied to visitors yet, nor counted",

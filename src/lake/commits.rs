@@ -75,6 +75,13 @@ struct Line {
     commit_info: Option<CommitInfo>,
     add: Option<Add>,
     remove: Option<Remove>,
+    meta_data: Option<Described>,
+}
+
+/// What a table says of itself.
+#[derive(Deserialize)]
+struct Described {
+    name: Option<String>,
 }
 
 impl Log {
@@ -95,6 +102,14 @@ impl Log {
         }
         log.commits.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
         Ok(log)
+    }
+
+    /// True when the oldest commit gives the table the name of its folder, as ours do.
+    pub async fn is_ours(&self, lake: &Lake) -> Result<bool> {
+        let Some((_, oldest)) = self.commits.last() else { return Ok(false) };
+        let bytes = lake.store().get(&oldest.location).await?.bytes().await?;
+        let lines = bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+        Ok(lines.filter_map(|line| line.meta_data?.name).any(|name| name == self.table))
     }
 
     /// The commits, newest first; each is read when it is about to be asked for.

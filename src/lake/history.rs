@@ -162,8 +162,10 @@ async fn of_table(
             let is_pinned = pinned.contains(&(table.to_string(), commit.version));
             let kept = replaced.is_none_or(|t| floor.kept_since.is_none_or(|since| t >= since)) || is_pinned;
             unknown.extend(commit.removed.iter().map(|file| (file.path.clone(), versions.len())));
-            replaced = Some(commit.time);
-            versions.push(PastVersion::of(table, commit, kept));
+            // clocks differ; what came before came before
+            let time = replaced.map_or(commit.time, |next| next.min(commit.time));
+            replaced = Some(time);
+            versions.push(PastVersion { time, ..PastVersion::of(table, commit, kept) });
         } else if unknown.is_empty() {
             break;
         }

@@ -34,7 +34,7 @@ use super::commits::Log;
 use super::records::{Rebuild, Vacuum};
 use super::store::QUERIES;
 use super::{Lake, Registry, Snapshot};
-use crate::{Error, ErrorKind, Result, clock};
+use crate::{Error, Result, clock};
 
 /// Objects that are deleted at once: as many as S3 takes in one request.
 const BATCH: usize = 1000;
@@ -212,9 +212,8 @@ impl Work<'_> {
         let snapshot = match Snapshot::open(self.lake, name, None).await {
             Ok(snapshot) if snapshot.is_ours() => snapshot,
             Ok(_) => return Ok(None),
-            // what we cannot read we have not written
-            Err(error) if error.kind() == ErrorKind::Refused => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) if log.is_ours(self.lake).await? => return Err(error),
+            Err(_) => return Ok(None),
         };
         let names = self.names(&snapshot, &log).await?;
         let mut done = VacuumedTable { table: name.into(), ..VacuumedTable::default() };
@@ -371,7 +370,9 @@ impl Work<'_> {
                         && !part.is_empty()
                         && part.bytes().all(|b| b.is_ascii_digit())
                 });
-                if !is_upload || DateTime::<Utc>::from(entry.metadata()?.modified()?) >= self.young_since {
+                // one that is not there any more has become a file
+                let modified = entry.metadata().and_then(|m| m.modified()).ok().map(DateTime::<Utc>::from);
+                if !is_upload || modified.is_none_or(|at| at >= self.young_since) {
                     continue;
                 }
                 if !self.dry_run {

@@ -8,6 +8,7 @@
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `time`: history, vacuum, forgetting.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -24,4 +25,5 @@ mod place;
 mod plans;
 mod slt;
 mod table;
+mod time;
 mod twins;
