@@ -10,8 +10,10 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{ForgetOptions, IngestOptions, Whose, forget, ingest, remove, retain};
+use rejoin::lake::compact::{CompactionOptions, compact};
 use rejoin::lake::rewrite::Limits;
 use rejoin::lake::suites::{SuiteChanges, create_suite};
 use rejoin::lake::vacuum::{VacuumOptions, vacuum};
@@ -611,4 +613,93 @@ fn history_tells_what_happened_and_what_can_be_asked() {
     assert!(text.contains("vacuumed") && text.contains("forget") && text.contains("last vacuum: 2026-10-06"), "{text}");
     tried(&place, now, &["history", "--table", "hist"]).fails(2, &["did you mean hits?"]);
     tried(&place, now, &["history", "--table", "events"]).fails(2, &["hits and integrated"]);
+}
+
+/// A forgetting that is killed at any moment: the next one finishes it, and nothing else is lost, doubled or brought back.
+#[test]
+fn a_killed_forgetting_is_finished_by_the_next() {
+    let place = shop();
+    let copy = |to: &Place| {
+        to.sh(&format!("cp -r {}/. .", place.path().display()));
+    };
+    let others = "SELECT * FROM hits WHERE visitor_id NOT LIKE 'ann-77' ORDER BY visitor_id, hit_time, hit_seq";
+    let expected = place.query(others);
+    let started = std::time::Instant::now();
+    let whole = Place::new();
+    copy(&whole);
+    whole.rejoin("forget --visitor ann-77 --yes").ok();
+    let took = started.elapsed();
+    let mut interrupted = 0;
+    for part in 1..=8 {
+        let place = Place::new();
+        copy(&place);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+        place.settle(command.args(["forget", "--visitor", "ann-77", "--yes"]));
+        let mut running =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(took * part / 9);
+        interrupted += usize::from(running.try_wait().unwrap().is_none());
+        let _ = running.kill();
+        running.wait().unwrap();
+        assert_eq!(place.query(others), expected, "killed after {part}/9");
+        place.rejoin("forget --visitor ann-77 --yes").ok();
+        assert_eq!(place.query(others), expected);
+        let rows = "SELECT (SELECT count(*) FROM hits WHERE visitor_id = 'ann-77') \
+                    + (SELECT count(*) FROM offline WHERE transaction_id = 'LANN' OR customer_id = 'CANN') \
+                    + (SELECT count(*) FROM events WHERE visitor_id = 'ann-77' OR transaction_id = 'LANN') AS n";
+        assert_eq!(place.cell(rows), 0, "killed after {part}/9");
+        let loaded = place.sh("rejoin ingest one.csv --mapping one.toml
+rejoin ingest two.csv --mapping two.toml
+rejoin ingest leads.txt calls.txt --suite web --source leads 2>&1 | grep leads.txt || true");
+        assert_eq!(loaded.stdout.matches("unchanged").count(), 3, "killed after {part}/9: {}", loaded.stdout);
+    }
+    assert!(interrupted > 0, "nothing was killed");
+}
+
+/// Files that compaction made of several loads: what stays is told of each, and each can still be taken out.
+#[test]
+fn forgetting_and_compaction_go_together() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let place = Place::new();
+            let lake = loads(&place, 6, 40, Utc::now()).await;
+            let options = CompactionOptions::new(LIMITS);
+            let options = CompactionOptions { shared_rows: 1_000_000, ..options };
+            compact(&lake, &options, &|_, _, _| {}).await.unwrap();
+            load_more(&place, &lake).await;
+            let forgetting = ForgetOptions { suite: Some("web".into()), dry_run: false, limits: LIMITS };
+            let visitors = Whose::Visitors(vec!["v3".into(), "v7".into()]);
+            let (done, compacted) =
+                tokio::join!(forget(&lake, &visitors, &forgetting), compact(&lake, &options, &|_, _, _| {}));
+            assert_eq!(done.unwrap().rows(), 2 * 8);
+            // the compaction may have lost the race, and then changed nothing
+            compacted.or_else(|e| if e.kind() == ErrorKind::Conflict { Ok(vec![]) } else { Err(e) }).unwrap();
+            let hits = Snapshot::open(&lake, "hits", None).await.unwrap();
+            let mut told = std::collections::BTreeMap::<String, u64>::new();
+            for part in hits.files.iter().flat_map(|f| f.loads().unwrap()) {
+                *told.entry(part.file).or_default() += part.rows.unwrap();
+            }
+            let engine = Engine::open(lake.clone(), EngineSettings::default()).await.unwrap();
+            let expected: Vec<Vec<String>> = (0..8).map(|n| vec![format!("{n}.ndjson"), "38".into()]).collect();
+            let by_file = "SELECT file, count(*) FROM hits GROUP BY 1 ORDER BY 1";
+            assert_eq!(table::rows(&engine, by_file).await.unwrap().1, expected);
+            assert!(told.len() == 8 && told.values().all(|rows| *rows == 38), "{told:?}");
+            let order = "SELECT visitor_id FROM hits ORDER BY visitor_key, visitor_id, hit_time, hit_seq";
+            assert_eq!(table::rows(&engine, order).await.unwrap().1.len(), 8 * 38);
+            for n in 0..8 {
+                assert!(load_file(&place, &lake, &format!("{n}.ndjson")).await.contains("Unchanged"));
+            }
+            remove(&lake, &["2.ndjson".into()], None, None).await.unwrap();
+            assert_eq!(table::rows(&engine, "SELECT count(*) FROM hits").await.unwrap().1, [["266"]]);
+        });
+    });
+}
+
+/// Two loads that are not compacted yet.
+async fn load_more(place: &Place, lake: &Lake) {
+    for load in 6..8 {
+        let rows = (0..40).map(|row| format!("{{\"visitor\":\"v{row}\",\"time\":\"{}\"}}\n", Utc::now().to_rfc3339()));
+        place.write(&format!("{load}.ndjson"), rows.collect::<String>());
+        assert!(load_file(place, lake, &format!("{load}.ndjson")).await.contains("Loaded"));
+    }
 }
