@@ -8,7 +8,7 @@
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
-//! * `time`: history, vacuum, forgetting.
+//! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -16,6 +16,7 @@
 mod bad_input;
 mod cli;
 mod compaction;
+mod forget;
 mod histories;
 mod journeys;
 mod laws;
