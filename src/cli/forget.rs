@@ -107,7 +107,7 @@ fn show(output: &mut Output, done: &Forgotten) -> Result<()> {
         &Listing::new()
             .text("table", tables().map(|t| &t.table))
             .number("rows", tables().map(|t| t.rows as i64))
-            .number("files written anew", tables().map(|t| t.files as i64))
+            .number("files changed", tables().map(|t| t.files as i64))
             .batch()?,
     )?;
     let verb = if done.dry_run { "would be forgotten" } else { "forgotten" };

@@ -302,12 +302,14 @@ async fn versions_as_of(lake: &Lake, as_of: &str) -> Result<HashMap<String, u64>
     if found.rebuild < floor.oldest_rebuild {
         let since = floor.kept_since.map(|t| t.format(" before %Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
         let asked = if as_of == found.rebuild.to_string() { String::new() } else { format!(" ({as_of})") };
+        let newest = rebuilds.last().map_or(0, |r| r.rebuild);
+        let still = match floor.oldest_rebuild {
+            oldest if oldest < newest => format!("there are rebuilds {oldest} to {newest}"),
+            only => format!("only rebuild {only} is there"),
+        };
         return Err(Error::query(format!(
-            "rebuild {}{asked} can no longer be asked: a vacuum has deleted what was replaced{since}; still there are \
-             rebuilds {} to {} (rejoin history)",
-            found.rebuild,
-            floor.oldest_rebuild,
-            rebuilds.last().map_or(0, |r| r.rebuild)
+            "rebuild {}{asked} can no longer be asked: a vacuum has deleted what was replaced{since}; {still} (rejoin history)",
+            found.rebuild
         )));
     }
     serde_json::from_str(&found.versions).map_err(|e| Error::bug(format!("rebuild {}: {e}", found.rebuild)))

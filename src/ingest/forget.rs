@@ -344,13 +344,10 @@ async fn lower(lake: &Lake, doomed: impl Iterator<Item = &Doomed>) -> Result<Vec
     Registry::<FileEntry>::update(lake, |entries| {
         let mut incomplete = vec![];
         for (key, live, rest) in &staying {
-            for entry in entries.iter_mut().filter(|e| e.status == "loaded" && Key::of(e) == *key) {
+            match entries.iter_mut().find(|e| e.status == "loaded" && Key::of(e) == *key) {
                 // the second: an interrupted run has told the log already
-                if entry.rows == *live || entry.rows == *rest {
-                    entry.rows = *rest;
-                } else {
-                    incomplete.push(key.file.clone());
-                }
+                Some(entry) if entry.rows == *live || entry.rows == *rest => entry.rows = *rest,
+                _ => incomplete.push(key.file.clone()),
             }
         }
         Ok(incomplete)

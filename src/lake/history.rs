@@ -150,7 +150,9 @@ async fn of_table(
     let mut versions: Vec<PastVersion> = vec![];
     // files that went, whose rows a commit further back tells, by the version that they left
     let mut unknown: HashMap<Path, usize> = HashMap::new();
-    let mut replaced: Option<DateTime<Utc>> = None;
+    // files that a vacuum has deleted and that the version at hand, if it is not newer than they are, had
+    let mut lost: HashSet<Path> = HashSet::new();
+    let mut next: Option<DateTime<Utc>> = None;
     let mut commits = log.newest_first(lake);
     while let Some(commit) = commits.try_next().await? {
         for file in &commit.added {
@@ -159,12 +161,14 @@ async fn of_table(
             version.rows_removed = version.rows_removed.zip(file.rows).map(|(a, b)| a + b);
         }
         if versions.len() < limit {
-            let is_pinned = pinned.contains(&(table.to_string(), commit.version));
-            let kept = replaced.is_none_or(|t| floor.kept_since.is_none_or(|since| t >= since)) || is_pinned;
+            let kept = lost.is_empty() || pinned.contains(&(table.to_string(), commit.version));
+            commit.added.iter().for_each(|file| drop(lost.remove(&file.path)));
+            let deleted = commit.removed.iter().filter(|file| floor.kept_since.is_some_and(|since| file.time < since));
+            lost.extend(deleted.map(|file| file.path.clone()));
             unknown.extend(commit.removed.iter().map(|file| (file.path.clone(), versions.len())));
             // clocks differ; what came before came before
-            let time = replaced.map_or(commit.time, |next| next.min(commit.time));
-            replaced = Some(time);
+            let time = next.map_or(commit.time, |next| next.min(commit.time));
+            next = Some(time);
             versions.push(PastVersion { time, ..PastVersion::of(table, commit, kept) });
         } else if unknown.is_empty() {
             break;
@@ -204,6 +208,7 @@ fn operation(commit: &Commit) -> String {
         ("WRITE", false, true) => "append".into(),
         ("WRITE", false, false) => "replace".into(),
         ("WRITE", true, false) => "remove".into(),
+        ("WRITE", true, true) => "columns".into(),
         ("OPTIMIZE", ..) => "compact".into(),
         ("DELETE", ..) => "forget".into(),
         ("CREATE TABLE", ..) => "create".into(),
