@@ -162,7 +162,9 @@ async fn of_table(
         }
         if versions.len() < limit {
             let kept = lost.is_empty() || pinned.contains(&(table.to_string(), commit.version));
-            commit.added.iter().for_each(|file| drop(lost.remove(&file.path)));
+            for file in &commit.added {
+                lost.remove(&file.path);
+            }
             let deleted = commit.removed.iter().filter(|file| floor.kept_since.is_some_and(|since| file.time < since));
             lost.extend(deleted.map(|file| file.path.clone()));
             unknown.extend(commit.removed.iter().map(|file| (file.path.clone(), versions.len())));

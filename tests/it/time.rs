@@ -10,8 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, ingest, remove};
+use rejoin::lake::history::history;
 use rejoin::lake::rewrite::Limits;
-use rejoin::lake::suites::{SuiteChanges, create_suite};
+use rejoin::lake::suites::{SuiteChanges, create_suite, set_suite, suite};
 use rejoin::lake::vacuum::{VacuumOptions, vacuum};
 use rejoin::lake::{Lake, Snapshot};
 use serde_json::{Value, json};
@@ -367,4 +368,42 @@ fn history_tells_what_happened_and_what_can_be_asked() {
     assert!(text.contains("vacuumed") && text.contains("forget") && text.contains("last vacuum: 2026-10-06"), "{text}");
     tried(&place, now, &["history", "--table", "hist"]).fails(2, &["did you mean hits?"]);
     tried(&place, now, &["history", "--table", "events"]).fails(2, &["hits and integrated"]);
+}
+
+/// Checkpoints that no kept version is read from go; every version can still be told and opened, for commits stay.
+#[test]
+fn superfluous_checkpoints_go() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let place = Place::new();
+            let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+            create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
+            for minutes in 1..35 {
+                let changes = SuiteChanges { visit_timeout_minutes: Some(minutes), ..SuiteChanges::default() };
+                set_suite(&lake, "web", &changes).await.unwrap();
+            }
+            let checkpoints = || {
+                let all = files(&place.lake().join("suites/_delta_log"));
+                all.into_iter().filter(|name| name.contains("checkpoint.parquet")).collect::<Vec<_>>()
+            };
+            let latest = Snapshot::open(&lake, "suites", None).await.unwrap().version.unwrap();
+            let before = checkpoints();
+            assert!(before.len() >= 3 && latest == 35, "{before:?}");
+            let all = VacuumOptions { keep: TimeDelta::days(1), dry_run: false };
+            vacuum(&lake, &all, &|_, _| {}).await.unwrap();
+            assert_eq!(checkpoints(), before, "every version was current within a day");
+            let none = VacuumOptions { keep: TimeDelta::zero(), dry_run: false };
+            let done = vacuum(&lake, &none, &|_, _| {}).await.unwrap();
+            assert_eq!(checkpoints(), before[before.len() - 1..]);
+            let suites = done.tables.iter().find(|t| t.table == "suites").unwrap();
+            assert_eq!((suites.temporary, suites.files), (before.len() as u64 - 1, latest - 1));
+            for version in 0..=latest {
+                let snapshot = Snapshot::open(&lake, "suites", Some(version)).await.unwrap();
+                assert_eq!(snapshot.files.len(), usize::from(version > 0), "version {version}");
+            }
+            assert_eq!(suite(&lake, "web").await.unwrap().visit_timeout_minutes, 34);
+            let told = history(&lake, Some("suites"), 100).await.unwrap();
+            assert_eq!((told.versions.len(), told.versions.iter().filter(|v| !v.kept).count()), (36, 34));
+        });
+    });
 }
