@@ -448,6 +448,9 @@ pub struct ForgetArguments {
     /// Only tell what would go
     #[arg(long)]
     pub dry_run: bool,
+    /// Folder with the queries of your own tables, as for a rebuild, which follows
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,

@@ -19,7 +19,7 @@ use crate::ingest::load::OFFLINE;
 use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
 use crate::lake::Snapshot;
 use crate::lake::rewrite::Limits;
-use crate::rebuild::is_stale;
+use crate::rebuild::{RebuildOptions, Rebuilt, is_stale};
 use crate::{Error, Result};
 
 /// Forgets and tells what went.
@@ -40,19 +40,20 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
             "something was loaded since the last rebuild; its offline records are not tied to visitors yet, nor counted",
         );
     }
+    let rebuilding = RebuildOptions { full: false, queries: arguments.queries.clone() };
     let asks = !arguments.yes && !arguments.dry_run && stdin().is_terminal();
     if asks && !confirmed(settings, &whose, &options).await? {
         note("nothing was changed");
         return Ok(());
     }
     if stale && !arguments.dry_run {
-        rebuild::with_progress(settings, false).await?;
+        rebuild::with_progress(settings, &rebuilding).await?;
     }
     let done = with_spinner(settings, &whose, &options).await?;
     let rebuilt = match done.rows() {
         0 => None,
         _ if arguments.dry_run => None,
-        _ => Some(rebuild::with_progress(settings, false).await?),
+        _ => Some(rebuild::with_progress(settings, &rebuilding).await?),
     };
     let mut output = Output::stdout(Format::Table);
     if settings.json {
@@ -61,19 +62,26 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
             "rows": done.rows(),
             "tables": done.tables,
             "incomplete": done.incomplete,
-            "rebuild": rebuilt.map(|r| r.entry.rebuild),
+            "rebuild": rebuilt.as_ref().map(|r| r.entry.rebuild),
         }))?;
-        return output.close();
+        output.close()?;
+        return own_tables(rebuilt);
     }
     show(&mut output, &done)?;
-    if let Some(rebuilt) = rebuilt {
+    if let Some(rebuilt) = &rebuilt {
         output.line(format!("rebuild {}: what hung on them is restated", rebuilt.entry.rebuild))?;
         output.line("former versions hold the rows until: rejoin vacuum (now and all of it: --keep 0 --force)")?;
     }
     for file in &done.incomplete {
         note(format!("{file}: was loaded in part only; load it again, and then run this command again"));
     }
-    output.close()
+    output.close()?;
+    own_tables(rebuilt)
+}
+
+/// An own table that could not be built has its former rows, which may be those that were to go.
+fn own_tables(rebuilt: Option<Rebuilt>) -> Result<()> {
+    rebuilt.map_or(Ok(()), |rebuilt| rebuild::verdict(&rebuilt.own))
 }
 
 async fn with_spinner(settings: &Settings, whose: &Whose, options: &ForgetOptions) -> Result<Forgotten> {
