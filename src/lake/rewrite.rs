@@ -238,7 +238,7 @@ impl Rewriter {
                 }
                 let file = match &mut open {
                     Some(file) => file,
-                    none => none.insert(OpenFile::create(&target, Some(bucket), schema.clone())?),
+                    none => none.insert(OpenFile::create(&target, bucket, schema.clone())?),
                 };
                 file.writer.write(&batch).await?;
                 file.rows += batch.num_rows() as u64;
