@@ -30,6 +30,11 @@ Load and integrate:
   status          Suites and sources, and what waits for a rebuild
   log             The file log: every file that was offered, and its rejected rows
 
+Keep in order:
+  history         What happened to the lake, and what --as-of can still ask
+  forget          Erase a visitor, or everything before a month
+  vacuum          Delete files that no version needs any more
+
 Ask:
   query           Run SQL, print or save the result
   shell           Interactive SQL
@@ -139,6 +144,36 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     /// The file log: every file that was offered, newest first
     #[command(after_help = "Examples:\n  rejoin log --suite acme\n  rejoin log --errors returns_0901.txt")]
     Log(LogArguments),
+    /// What happened to the lake: rebuilds, versions of tables, newest first
+    #[command(after_help = "\
+Rebuilds that are `kept` can be asked with --as-of; of those that are `vacuumed` files are gone.
+
+Examples:
+  rejoin history
+  rejoin history --table hits --limit 100
+  rejoin query \"SELECT count(*) FROM events\" --as-of 3")]
+    History(HistoryArguments),
+    /// Erase a visitor, or everything before a month
+    #[command(after_help = "\
+Hits, offline records and what came of them leave every table, of all suites or of --suite; other rows stay as they are.
+Loading the same files again does not bring them back. Former versions hold the rows until they are vacuumed. In a
+terminal you are asked first.
+
+Examples:
+  rejoin forget --visitor 3459017_8812 --suite acme --dry-run
+  rejoin forget --visitor 3459017_8812 --yes && rejoin vacuum --keep 0 --force
+  rejoin forget --before 2025-01 --suite acme      # January 2025, in the suite's zone, is kept as the first month")]
+    Forget(ForgetArguments),
+    /// Delete files that no version needs any more
+    #[command(after_help = "\
+Kept are all versions that were current within --keep, so that queries that run now end correctly and --as-of works for
+that time; what the newest rebuild read and wrote; and files of loads that may still be running, for a day at least.
+
+Examples:
+  rejoin vacuum --dry-run
+  rejoin vacuum --keep 30d
+  rejoin vacuum --keep 0 --force      # only the newest, while nothing else runs")]
+    Vacuum(VacuumArguments),
     /// Run SQL, print or save the result
     #[command(after_help = "\
 Several statements are separated by `;`, each result is printed in turn.
@@ -393,6 +428,48 @@ pub struct LogArguments {
     /// The rejected rows of this file instead
     #[arg(long, value_name = "FILE")]
     pub errors: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// Only versions of this table
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// At most so many rebuilds and so many versions
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArguments {
+    /// The visitor's id, as in the table hits; may be given several times
+    #[arg(long, value_name = "ID", required_unless_present = "before", conflicts_with = "before")]
+    pub visitor: Vec<String>,
+    /// All hits and offline records before this month, in the suite's zone
+    #[arg(long, value_name = "MONTH")]
+    pub before: Option<String>,
+    /// Only tell what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Folder with the queries of your own tables, as for a rebuild, which follows
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VacuumArguments {
+    /// Keep versions that were current within this time, e.g. 12h, 7d, 4 weeks
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub keep: String,
+    /// Only tell what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep less than an hour: nothing else may be running
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::{
-    compact, demo, doctor, explain_credit, functions, ingest, lookup, query, rebuild, report, sample, source, status,
-    suite,
+    compact, demo, doctor, explain_credit, forget, functions, history, ingest, lookup, query, rebuild, report, sample,
+    source, status, suite, vacuum,
 };
 use crate::Result;
 
@@ -39,6 +39,9 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Compact => compact::run(settings).await,
         Command::Status => status::status(settings).await,
         Command::Log(arguments) => status::log(settings, &arguments).await,
+        Command::History(arguments) => history::run(settings, &arguments).await,
+        Command::Forget(arguments) => forget::run(settings, &arguments).await,
+        Command::Vacuum(arguments) => vacuum::run(settings, &arguments).await,
         Command::Query(arguments) => query::run(settings, &arguments).await,
         Command::Shell(arguments) => query::shell(settings, &arguments).await,
         Command::Report(arguments) => report::run(settings, &arguments).await,

@@ -2,7 +2,7 @@
 //!
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
 //! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `status` (and `log`),
-//!   `query` (and `shell`), `report`, `explain_credit`, `lookup`, `functions`, `doctor`.
+//!   `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`, `functions`, `doctor`.
 //! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
@@ -14,8 +14,10 @@ mod compact;
 mod demo;
 mod doctor;
 mod explain_credit;
+mod forget;
 mod format;
 mod functions;
+mod history;
 mod ingest;
 mod listing;
 mod lookup;
@@ -30,6 +32,7 @@ mod source;
 mod status;
 mod suite;
 mod terminal;
+mod vacuum;
 
 pub use command::run;
 pub use output::{note, reader_left};

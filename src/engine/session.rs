@@ -31,6 +31,7 @@ use super::view::{LakeView, Pins};
 use super::window::GiveWindows;
 use crate::functions;
 use crate::lake::records::Rebuild;
+use crate::lake::vacuum::Floor;
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
 
@@ -297,6 +298,20 @@ async fn versions_as_of(lake: &Lake, as_of: &str) -> Result<HashMap<String, u64>
         };
         return Err(Error::query(format!("no rebuild {as_of}; {known} (SELECT * FROM rebuilds)")));
     };
+    let floor = Floor::read(lake).await?;
+    if found.rebuild < floor.oldest_rebuild {
+        let since = floor.kept_since.map(|t| t.format(" before %Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
+        let asked = if as_of == found.rebuild.to_string() { String::new() } else { format!(" ({as_of})") };
+        let newest = rebuilds.last().map_or(0, |r| r.rebuild);
+        let still = match floor.oldest_rebuild {
+            oldest if oldest < newest => format!("there are rebuilds {oldest} to {newest}"),
+            only => format!("only rebuild {only} is there"),
+        };
+        return Err(Error::query(format!(
+            "rebuild {}{asked} can no longer be asked: a vacuum has deleted what was replaced{since}; {still} (rejoin history)",
+            found.rebuild
+        )));
+    }
     serde_json::from_str(&found.versions).map_err(|e| Error::bug(format!("rebuild {}: {e}", found.rebuild)))
 }
 

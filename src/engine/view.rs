@@ -18,7 +18,7 @@ use super::template::Columns;
 use super::visits::VisitRules;
 use crate::columns::{self, SUITE, key_field};
 use crate::error::did_you_mean;
-use crate::lake::records::{FileEntry, JoinReport, OwnTable, Rebuild, Source, Suite};
+use crate::lake::records::{FileEntry, JoinReport, OwnTable, Rebuild, Source, Suite, Vacuum};
 use crate::lake::scan::LakeTable;
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
@@ -36,6 +36,7 @@ pub const TABLES: &[&str] = &[
     "snapshots",
     "sources",
     "suites",
+    "vacuums",
     "visitors",
     "visits",
 ];
@@ -373,6 +374,7 @@ pub fn full_schema(name: &str, stored: &Schema) -> SchemaRef {
         "rebuilds" => fields_of::<Rebuild>(),
         "join_report" => fields_of::<JoinReport>(),
         "own_tables" => fields_of::<OwnTable>(),
+        "vacuums" => fields_of::<Vacuum>(),
         _ => vec![],
     };
     for field in stored.fields() {

@@ -23,7 +23,7 @@ pub type Lookups = BTreeMap<String, BTreeMap<String, String>>;
 const ATTEMPTS: u32 = 20;
 
 /// Tables that are not lookups, whatever an archive says.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "hits",
     "offline",
     "snapshots",
@@ -36,6 +36,7 @@ const RESERVED: [&str; 16] = [
     "files",
     "rejects",
     "join_report",
+    "vacuums",
     "integrated",
     "report_suites",
     "data_sources",

@@ -6,6 +6,7 @@
 //! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `mapped_load`.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `pour` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
+//! * Out of it for good: `forget`.
 //!
 //! Invariants: an input is loaded whole or not at all; loading it again changes nothing; every row is in a table or in
 //! `rejects`; memory does not grow with the input.
@@ -16,6 +17,7 @@ pub mod delivery;
 pub mod expressions;
 pub mod feed_load;
 pub mod find;
+pub mod forget;
 pub mod inlet;
 pub mod load;
 pub mod lookup_file;
@@ -35,6 +37,7 @@ pub mod unpack;
 #[cfg(test)]
 mod tests;
 
+pub use forget::{ForgetOptions, Forgotten, Whose, forget, retain};
 pub use lookup_file::{LoadedLookup, load_lookup};
 pub use remove::remove;
 pub use run::{IngestOptions, Outcome, Progress, Status, ingest};

@@ -29,6 +29,12 @@ pub fn tag_of(parts: &[LoadPart]) -> String {
     serde_json::json!(parts).to_string()
 }
 
+/// The file names in a tag's value; none in one that is not ours.
+pub(super) fn names_in(tag: &str) -> Vec<String> {
+    let parts: Vec<LoadPart> = serde_json::from_str(tag).unwrap_or_default();
+    parts.into_iter().map(|part| part.file).collect()
+}
+
 impl DataFile {
     /// The loads whose rows are in this file, with their numbers of rows; none for a file of a foreign writer.
     pub fn loads(&self) -> Result<Vec<LoadPart>> {

@@ -11,15 +11,20 @@
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared. `prune`: what it need not read.
 //! * `merge`: sorted generations of a bucket become one sorted stream.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order. `compact`: generations become files
-//!   of whole months.
+//!   of whole months. `expunge`: rows leave a table.
+//! * `commits`: what was done to a table, from its log. `history`: what was done to the lake, and what of it can still be
+//!   asked. `vacuum`: files that no version needs any more are deleted.
 //! * `registry`, `records`: the small tables (suites, sources, files, ...) as typed rows, rewritten whole in one commit.
 //! * `suites`, `sources`: what users set, checked before it is stored.
 //!
 //! Invariants: a file holds one bucket; nothing is visible before its commit; a commit that finds another version than
 //! the one it read fails with a conflict and changes nothing.
 
+pub mod commits;
 pub mod compact;
 pub mod guard;
+pub mod expunge;
+pub mod history;
 pub mod layout;
 pub mod loads;
 pub mod log;
@@ -37,6 +42,7 @@ pub mod stats;
 pub mod store;
 pub mod suites;
 pub mod table;
+pub mod vacuum;
 pub mod write;
 
 pub use registry::{Record, Registry};

@@ -174,6 +174,18 @@ impl OwnTable {
 }
 
 record! {
+    /// One run that deleted files of former versions.
+    Vacuum in "vacuums" {
+        /// Start.
+        started: Option<DateTime<Utc>> = timestamp(),
+        /// Versions that were current at this time or later are whole.
+        kept_since: Option<DateTime<Utc>> = timestamp(),
+        /// The oldest rebuild that is whole; 0 where there was none.
+        oldest_rebuild: i64 = INTEGER,
+    }
+}
+
+record! {
     /// What matched, per offline file.
     JoinReport in "join_report" {
         /// Suite.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::scan::LakeTable;
 use super::write::{discard_uncommitted, write_plain};
-use super::{Lake, Snapshot, log};
+use super::{Change, Lake, Snapshot, log};
 use crate::{Error, ErrorKind, Result};
 
 /// A row of a small table.
@@ -73,6 +73,28 @@ impl<T: Record> Registry<T> {
             }
         }
         Err(Error::bug("no attempt was made"))
+    }
+
+    /// Adds rows and leaves what is there as it is; tries again when another writer was faster.
+    pub async fn append(lake: &Lake, rows: &[T]) -> Result<()> {
+        let add: Vec<_> = write_plain(lake, T::TABLE, &[to_batch(rows)?], HashMap::new()).await?.into_iter().collect();
+        let columns: Vec<_> = T::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let mut attempt = 0;
+        loop {
+            let snapshot = Snapshot::open(lake, T::TABLE, None).await?;
+            let change = Change { add: add.clone(), columns: columns.clone(), ..Change::default() };
+            match snapshot.commit(lake, change).await {
+                Ok(_) => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
+                    tokio::time::sleep(std::time::Duration::from_millis(10 << attempt.min(6))).await;
+                    attempt += 1;
+                }
+                Err(e) => {
+                    discard_uncommitted(lake, T::TABLE, &add.iter().collect::<Vec<_>>()).await;
+                    return Err(e);
+                }
+            }
+        }
     }
 
     /// Reads the table and what a commit needs of it.

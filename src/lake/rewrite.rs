@@ -1,10 +1,11 @@
 //! Files of one bucket become one file: their rows merged in order, some of them left out.
 //!
-//! In: live files with our tags, all of one bucket, suite and source. Out: a file that waits for its commit, tagged with
-//! the loads whose rows it has. Rows stream through the scan's own merge, a batch of each input in memory. Where there
-//! are more inputs than fit, groups of them are merged first. Nothing that failed leaves a file.
+//! In: live files, all of one bucket, suite and source, and what is true of the rows that are kept. Out: a file that waits
+//! for its commit, tagged with the loads whose rows it has. A file of a table without buckets is rewritten alone, in the
+//! order that it has. Rows stream through the scan's own merge, a batch of each input in memory. Where there are more
+//! inputs than fit, groups of them are merged first. Nothing that failed leaves a file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ use super::scan::LakeTable;
 use super::table::NewFile;
 use super::write::{OpenFile, Target};
 use super::{DataFile, Lake, Snapshot};
-use crate::columns::{FILE, HIT_TIME};
+use crate::columns::{self, FILE, HIT_TIME};
 use crate::{Error, Result};
 
 /// Rows of a batch where memory allows; the scan takes smaller ones where it merges many files.
@@ -65,10 +66,19 @@ const ENCODER_BYTES: usize = 768 << 10;
 pub struct Job {
     /// Where the rows come from.
     pub inputs: Vec<DataFile>,
-    /// Only rows with a `hit_time` in this range, microseconds.
-    pub times: Option<Range<i64>>,
-    /// No rows of the load with this file name.
-    pub without: Option<String>,
+    /// Only rows for which all of these are true.
+    pub keep: Vec<Expr>,
+}
+
+/// Rows with a `hit_time` in this range, microseconds.
+pub fn within(times: &Range<i64>) -> Vec<Expr> {
+    let time = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    vec![ident(HIT_TIME).gt_eq(time(times.start)), ident(HIT_TIME).lt(time(times.end))]
+}
+
+/// Rows of other loads than the one with this file name.
+pub fn not_of(file: &str) -> Vec<Expr> {
+    vec![ident(FILE).not_eq(lit(file))]
 }
 
 /// What the work may take.
@@ -197,19 +207,23 @@ impl Rewriter {
         let Some(first) = job.inputs.first() else { return Ok(None) };
         let schema = self.columns_of(footers);
         let plan = self.rows_of(job, &schema, cost).await?;
+        let stored: Vec<usize> = (0..schema.fields().len()).collect();
         let context = Arc::new(
             TaskContext::default()
                 .with_runtime(self.runtime.clone())
                 .with_session_config(SessionConfig::new().with_batch_size(cost.batch_rows(self.memory_bytes))),
         );
         let bucket = first.tags.get(TAG_BUCKET).and_then(|b| b.parse().ok());
-        let bucket = bucket.ok_or_else(|| Error::bug(format!("file {} has no bucket", first.relative)))?;
+        if bucket.is_none() && job.inputs.len() > 1 {
+            return Err(Error::bug(format!("file {} has no bucket and cannot be merged", first.relative)));
+        }
         let mut target = Target {
             lake: self.lake.clone(),
             table: self.snapshot.name.clone(),
             tags: first.tags.iter().filter(|(k, _)| *k != TAG_LOADS).map(|(k, v)| (k.clone(), v.clone())).collect(),
         };
         let mut open: Option<OpenFile> = None;
+        let tagged = first.tags.contains_key(TAG_LOADS);
         let mut counted = RowsOfFiles::default();
         // all rows are in the partition of their bucket, the others are empty
         for partition in 0..plan.output_partitioning().partition_count() {
@@ -218,28 +232,34 @@ impl Rewriter {
                 if batch.num_rows() == 0 {
                     continue;
                 }
-                counted.count(&batch)?;
+                let batch = batch.project(&stored)?;
+                if tagged {
+                    counted.count(&batch)?;
+                }
                 let file = match &mut open {
                     Some(file) => file,
-                    none => none.insert(OpenFile::create(&target, Some(bucket), schema.clone())?),
+                    none => none.insert(OpenFile::create(&target, bucket, schema.clone())?),
                 };
                 file.writer.write(&batch).await?;
                 file.rows += batch.num_rows() as u64;
             }
         }
         let Some(open) = open else { return Ok(None) };
-        target.tags.insert(TAG_LOADS.into(), loads::tag_of(&counted.parts(&job.inputs)?));
+        if tagged {
+            target.tags.insert(TAG_LOADS.into(), loads::tag_of(&counted.parts(&job.inputs)?));
+        }
         Ok(Some(open.close(&target).await?))
     }
 
-    /// The rows that the job keeps, in the lake's order.
+    /// The rows that the job keeps, in the lake's order: the columns of `schema`, then others that decide what is kept.
     async fn rows_of(&self, job: &Job, schema: &SchemaRef, cost: &Cost) -> Result<Arc<dyn ExecutionPlan>> {
-        let state = self.state(cost, job.times.is_some());
+        let state = self.state(cost, !job.keep.is_empty());
         let files = Arc::new(self.snapshot.only(job.inputs.clone()));
-        let filters = filters(job);
-        let rows = LakeTable::new(self.lake.clone(), files, schema.clone()).scan(&state, None, &filters, None).await?;
+        let filters = &job.keep;
+        let schema = &with_columns_of(schema, filters)?;
+        let rows = LakeTable::new(self.lake.clone(), files, schema.clone()).scan(&state, None, filters, None).await?;
         // the scan itself takes filters only as a hint
-        let Some(filter) = conjunction(filters) else { return Ok(rows) };
+        let Some(filter) = conjunction(filters.clone()) else { return Ok(rows) };
         let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
         Ok(Arc::new(FilterExec::try_new(filter, rows)?))
     }
@@ -248,7 +268,7 @@ impl Rewriter {
         let config = SessionConfig::new()
             .with_target_partitions(1)
             .with_batch_size(cost.batch_rows(self.memory_bytes))
-            // rows of other months are not decoded beyond their time
+            // rows that are left out are not decoded beyond what says so
             .set_bool("datafusion.execution.parquet.pushdown_filters", few_rows);
         SessionStateBuilder::new().with_config(config).with_runtime_env(self.runtime.clone()).build()
     }
@@ -263,17 +283,12 @@ impl Rewriter {
     }
 }
 
-fn filters(job: &Job) -> Vec<Expr> {
-    let time = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-    let mut filters = vec![];
-    if let Some(times) = &job.times {
-        filters.push(ident(HIT_TIME).gt_eq(time(times.start)));
-        filters.push(ident(HIT_TIME).lt(time(times.end)));
-    }
-    if let Some(file) = &job.without {
-        filters.push(ident(FILE).not_eq(lit(file.as_str())));
-    }
-    filters
+/// The columns of a file, and those that `filters` name and it lacks, which read as NULL.
+pub(super) fn with_columns_of(schema: &SchemaRef, filters: &[Expr]) -> Result<SchemaRef> {
+    let named: BTreeSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
+    let lacking = named.into_iter().filter(|name| schema.index_of(name).is_err());
+    let lacking = lacking.map(|name| Arc::new(columns::key_field(name).unwrap_or_else(|| columns::dimension(name))));
+    Ok(Arc::new(Schema::new(schema.fields().iter().cloned().chain(lacking).collect::<Vec<_>>())))
 }
 
 /// What reading the costliest input takes, bytes.

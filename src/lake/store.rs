@@ -99,6 +99,16 @@ impl Lake {
         Path::from_url_path(format!("{}{relative}", url.path())).map_err(|e| Error::bug(e.to_string()))
     }
 
+    /// The object path of the lake's folder.
+    pub(super) fn root(&self) -> Result<Path> {
+        Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))
+    }
+
+    /// The object path of a table's folder.
+    pub(super) fn table_path(&self, table: &str) -> Result<Path> {
+        Path::from_url_path(self.table_url(table)?.path()).map_err(|e| Error::bug(e.to_string()))
+    }
+
     /// A handle to the Delta table of this name, not loaded.
     pub(super) fn delta_table(&self, table: &str) -> Result<DeltaTable> {
         let url = self.table_url(table)?;
@@ -115,8 +125,7 @@ impl Lake {
 
     /// Names of the tables that exist in the lake; folders that begin with `_` are no tables.
     pub async fn table_names(&self) -> Result<Vec<String>> {
-        let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;
-        let listed = self.store.list_with_delimiter(Some(&root)).await?;
+        let listed = self.store.list_with_delimiter(Some(&self.root()?)).await?;
         let names = listed.common_prefixes.iter().filter_map(|p| p.filename());
         Ok(names.filter(|name| !name.starts_with('_') && *name != QUERIES).map(str::to_string).collect())
     }

@@ -179,6 +179,16 @@ impl Snapshot {
         self.commit_as(lake, change, DeltaOperation::Optimize { predicate: None, target_size: 0 }, false).await
     }
 
+    /// Commits a change that erases rows. The log says so, and no more: what was erased is not written down.
+    pub async fn commit_erased(&self, lake: &Lake, change: Change) -> Result<Self> {
+        self.commit_as(lake, change, DeltaOperation::Delete { predicate: None }, false).await
+    }
+
+    /// True for a table that Rejoin made, which bears its name.
+    pub fn is_ours(&self) -> bool {
+        self.delta.snapshot().is_ok_and(|state| state.metadata().name() == Some(&self.name))
+    }
+
     async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation, whole: bool) -> Result<Self> {
 <<<<<<< HEAD
         let merged = match whole {

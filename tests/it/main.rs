@@ -11,6 +11,7 @@
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
+//! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -20,6 +21,7 @@ mod cli;
 mod compaction;
 mod faults;
 mod faulty;
+mod forget;
 mod histories;
 mod journeys;
 mod laws;
@@ -31,4 +33,5 @@ mod plans;
 mod slt;
 mod stores;
 mod table;
+mod time;
 mod twins;

@@ -17,7 +17,7 @@ use crate::slt::read_journeys;
 use crate::table;
 
 /// A hit as the lake stores it: key, visitor, second, campaign, orders.
-type Stored = (i64, String, i64, Option<&'static str>, f64);
+pub type Stored = (i64, String, i64, Option<&'static str>, f64);
 
 fn batch(hits: &[Stored]) -> RecordBatch {
     let texts = |text: &dyn Fn(&Stored) -> Option<String>| -> ArrayRef {
@@ -39,7 +39,7 @@ fn batch(hits: &[Stored]) -> RecordBatch {
 }
 
 /// A lake with one load a slice of hits.
-async fn lake_of(place: &Place, loads: &[Vec<Stored>]) -> Lake {
+pub async fn lake_of(place: &Place, loads: &[Vec<Stored>]) -> Lake {
     let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
     create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
     for hits in loads {

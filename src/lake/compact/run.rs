@@ -16,7 +16,7 @@ use super::plan::{Calendar, Month, Output, fewer_files, plan, straddling};
 use crate::columns::HIT_TIME;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Rebuild;
-use crate::lake::rewrite::{Job, Limits, rewrite};
+use crate::lake::rewrite::{Job, Limits, rewrite, within};
 use crate::lake::scan::LakeTable;
 use crate::lake::table::NewFile;
 use crate::lake::write::discard_uncommitted;
@@ -231,8 +231,8 @@ async fn write(
     outputs.sort_by_key(|(_, output)| Reverse(output.rows));
     let jobs = outputs.iter().map(|(_, output)| {
         let inside = |f: &DataFile| f.hit_time.is_some_and(|(a, b)| output.times.start <= a && b < output.times.end);
-        let times = (!output.inputs.iter().all(inside)).then(|| output.times.clone());
-        Job { inputs: output.inputs.clone(), times, without: None }
+        let keep = if output.inputs.iter().all(inside) { vec![] } else { within(&output.times) };
+        Job { inputs: output.inputs.clone(), keep }
     });
     let jobs: Vec<Job> = jobs.collect();
     let total = outputs.iter().map(|(_, output)| output.rows).sum();

@@ -19,7 +19,7 @@ const MOST_BYTES: u64 = 1 << 20;
 const REPORTS: [&str; 4] = ["participation", "attribution", "credit_path", "conversions"];
 
 /// Tables about the lake's own work: reading them makes no table stale, or it would be so after each rebuild.
-const ABOUT_WORK: [&str; 3] = ["rebuilds", "own_tables", "runs"];
+const ABOUT_WORK: [&str; 4] = ["rebuilds", "own_tables", "runs", "vacuums"];
 
 /// A table of the user's own.
 #[derive(Clone, Debug)]

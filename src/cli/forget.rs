@@ -1,0 +1,123 @@
+//! `rejoin forget`: erases visitors, or everything before a month, and rebuilds what hung on it.
+//!
+//! Before, a stale lake is rebuilt, so that records that are not integrated yet are found; after, it is rebuilt again, so
+//! that the newest rebuild names no version with the rows, and `vacuum` can delete their files.
+
+use std::io::{IsTerminal, Write, stdin};
+
+use indicatif::HumanCount;
+use serde_json::json;
+
+use super::args::ForgetArguments;
+use super::format::Format;
+use super::listing::Listing;
+use super::output::{Output, note};
+use super::settings::Settings;
+use super::{progress, rebuild};
+use crate::ingest::forget::month;
+use crate::ingest::load::OFFLINE;
+use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
+use crate::lake::Snapshot;
+use crate::lake::rewrite::Limits;
+use crate::rebuild::{RebuildOptions, Rebuilt, is_stale};
+use crate::{Error, Result};
+
+/// Forgets and tells what went.
+pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()> {
+    let whose = match (&arguments.before, &arguments.visitor[..]) {
+        (Some(text), _) => Whose::Before(month(text).map_err(|e| e.at("--before"))?),
+        (None, ids) if ids.iter().any(|id| id.trim().is_empty()) => {
+            return Err(Error::usage("--visitor: the id is empty"));
+        }
+        (None, ids) => Whose::Visitors(ids.to_vec()),
+    };
+    let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
+    let options = ForgetOptions { suite: settings.suite.clone(), dry_run: arguments.dry_run, limits };
+    let has_records = Snapshot::open(&settings.lake, OFFLINE, None).await?.version.is_some();
+    let stale = has_records && matches!(whose, Whose::Visitors(_)) && is_stale(&settings.lake).await?;
+    if stale && arguments.dry_run {
+        note(
+            "something was loaded since the last rebuild; its offline records are not tied to visitors yet, nor counted",
+        );
+    }
+    let rebuilding = RebuildOptions { full: false, queries: arguments.queries.clone() };
+    let asks = !arguments.yes && !arguments.dry_run && stdin().is_terminal();
+    if asks && !confirmed(settings, &whose, &options).await? {
+        note("nothing was changed");
+        return Ok(());
+    }
+    if stale && !arguments.dry_run {
+        rebuild::with_progress(settings, &rebuilding).await?;
+    }
+    let done = with_spinner(settings, &whose, &options).await?;
+    let rebuilt = match done.rows() {
+        0 => None,
+        _ if arguments.dry_run => None,
+        _ => Some(rebuild::with_progress(settings, &rebuilding).await?),
+    };
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&json!({
+            "dry_run": done.dry_run,
+            "rows": done.rows(),
+            "tables": done.tables,
+            "incomplete": done.incomplete,
+            "rebuild": rebuilt.as_ref().map(|r| r.entry.rebuild),
+        }))?;
+        output.close()?;
+        return own_tables(rebuilt);
+    }
+    show(&mut output, &done)?;
+    if let Some(rebuilt) = &rebuilt {
+        output.line(format!("rebuild {}: what hung on them is restated", rebuilt.entry.rebuild))?;
+        output.line("former versions hold the rows until: rejoin vacuum (now and all of it: --keep 0 --force)")?;
+    }
+    for file in &done.incomplete {
+        note(format!("{file}: was loaded in part only; load it again, and then run this command again"));
+    }
+    output.close()?;
+    own_tables(rebuilt)
+}
+
+/// An own table that could not be built has its former rows, which may be those that were to go.
+fn own_tables(rebuilt: Option<Rebuilt>) -> Result<()> {
+    rebuilt.map_or(Ok(()), |rebuilt| rebuild::verdict(&rebuilt.own))
+}
+
+async fn with_spinner(settings: &Settings, whose: &Whose, options: &ForgetOptions) -> Result<Forgotten> {
+    let spinner = progress::spinner("looking for rows");
+    let done = forget(&settings.lake, whose, options).await;
+    spinner.finish_and_clear();
+    done
+}
+
+/// Shows what would go and asks.
+async fn confirmed(settings: &Settings, whose: &Whose, options: &ForgetOptions) -> Result<bool> {
+    let would = with_spinner(settings, whose, &ForgetOptions { dry_run: true, ..options.clone() }).await?;
+    let mut output = Output::stdout(Format::Table);
+    show(&mut output, &would)?;
+    output.close()?;
+    // a question belongs to the terminal, not to the result
+    let mut terminal = std::io::stderr();
+    write!(terminal, "Forget them? This cannot be undone. [y/N] ")?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn show(output: &mut Output, done: &Forgotten) -> Result<()> {
+    if done.rows() == 0 {
+        return output.line("no such row: nothing to forget");
+    }
+    let tables = || done.tables.iter().filter(|t| t.rows > 0);
+    output.batch(
+        &Listing::new()
+            .text("table", tables().map(|t| &t.table))
+            .number("rows", tables().map(|t| t.rows as i64))
+            .number("files changed", tables().map(|t| t.files as i64))
+            .batch()?,
+    )?;
+    let verb = if done.dry_run { "would be forgotten" } else { "forgotten" };
+    output.line(format!("\n{} rows {verb}", HumanCount(done.rows())))
+}

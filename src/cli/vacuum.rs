@@ -1,0 +1,91 @@
+//! `rejoin vacuum`: deletes files that no version needs any more, and prints how many.
+
+use chrono::TimeDelta;
+use indicatif::HumanBytes;
+
+use super::args::VacuumArguments;
+use super::format::Format;
+use super::listing::Listing;
+use super::output::{Output, note};
+use super::progress;
+use super::settings::Settings;
+use crate::attribution::parse_duration;
+use crate::lake::vacuum::{VacuumOptions, Vacuumed, VacuumedTable, vacuum};
+use crate::{Error, Result};
+
+/// Readers and rebuilds take less, usually.
+const LEAST: TimeDelta = TimeDelta::hours(1);
+
+/// Vacuums and tells what went.
+pub async fn run(settings: &Settings, arguments: &VacuumArguments) -> Result<()> {
+    let options = VacuumOptions { keep: keep(arguments)?, dry_run: arguments.dry_run };
+    let spinner = progress::spinner("vacuuming");
+    let shown = spinner.clone();
+    let say = move |table: &str, files: u64| shown.set_message(format!("vacuuming {table}: {files} files"));
+    let done = vacuum(&settings.lake, &options, &say).await;
+    spinner.finish_and_clear();
+    let done = done?;
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&done)?;
+        return output.close();
+    }
+    if done.tables.is_empty() {
+        output.line("the lake has no tables yet")?;
+    } else {
+        output.batch(&table(&done)?)?;
+        output.line("")?;
+        summary(&done).into_iter().try_for_each(|line| output.line(line))?;
+    }
+    if !done.left_alone.is_empty() {
+        note(format!("left alone, for it is not Rejoin's: {}", done.left_alone.join(", ")));
+    }
+    output.close()
+}
+
+fn keep(arguments: &VacuumArguments) -> Result<TimeDelta> {
+    let text = arguments.keep.trim();
+    let micros = if text == "0" { Ok(0) } else { parse_duration(text) };
+    let keep = TimeDelta::microseconds(micros.map_err(|e| Error::usage(format!("--keep {e}")))?);
+    // as far back as any clock has been
+    if keep > TimeDelta::days(365 * 50) {
+        return Err(Error::usage(format!("--keep {text}: longer than 50 years; leave the vacuum out instead")));
+    }
+    if keep < LEAST && !arguments.force && !arguments.dry_run {
+        return Err(Error::usage(format!(
+            "--keep {text}: queries and rebuilds that run now may read files that go; keep at least 1h, or give --force \
+             when nothing runs"
+        )));
+    }
+    Ok(keep)
+}
+
+fn table(done: &Vacuumed) -> Result<arrow::array::RecordBatch> {
+    let number = |of: fn(&VacuumedTable) -> u64| done.tables.iter().map(move |t| of(t) as i64);
+    Listing::new()
+        .text("table", done.tables.iter().map(|t| &t.table))
+        .number("files", number(|t| t.files))
+        .number("bytes", number(|t| t.bytes))
+        .number("temporary", number(|t| t.temporary))
+        .number("former kept", number(|t| t.kept_files))
+        .number("bytes kept", number(|t| t.kept_bytes))
+        .number("unfinished", number(|t| t.unfinished))
+        .number("foreign", number(|t| t.foreign))
+        .batch()
+}
+
+fn summary(done: &Vacuumed) -> Vec<String> {
+    let sum = |of: fn(&VacuumedTable) -> u64| done.tables.iter().map(of).sum::<u64>();
+    let (files, bytes) = (sum(|t| t.files), HumanBytes(sum(|t| t.bytes)));
+    let verb = if done.dry_run { "would be deleted" } else { "deleted" };
+    let since = done.kept_since.format("%Y-%m-%dT%H:%M:%SZ");
+    let rebuilds = done.oldest_rebuild.map_or(String::new(), |oldest| format!(", --as-of from rebuild {oldest} on"));
+    let mut lines = vec![
+        format!("{files} files of {bytes} {verb}"),
+        format!("kept: all versions that were current since {since}{rebuilds}"),
+    ];
+    if sum(|t| t.unfinished) > 0 {
+        lines.push("unfinished: no version names them, and a writer may still be at work; they go a day later".into());
+    }
+    lines
+}

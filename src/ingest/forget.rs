@@ -1,0 +1,379 @@
+//! Rows are forgotten: those of one visitor, or those before a month. Erasure and retention, by one way.
+//!
+//! In: visitor ids, or a month. Out: how many rows left which table. A visitor's rows are the hits, the offline records that
+//! were integrated for the visitor or bear a transaction ID of the visitor's, what came of both (`integrated`,
+//! `snapshots`), and rejected rows whose text names the id. The next rebuild restates what hung on them.
+//!
+//! One commit a table, in an order in which an interrupted run can be run again: first the file log is told how many rows
+//! of each load stay, so that `ingest` of the same file finds it unchanged and does not bring the rows back; then go the
+//! offline records and the hits; last the tables by which offline records are found. Rows that another writer brings
+//! meanwhile are looked for until there are none. Former versions hold the rows until `vacuum` deletes their files.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime};
+use datafusion::functions::regex::expr_fn::regexp_like;
+use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::scalar::ScalarValue;
+use serde::Serialize;
+
+use super::load::{FEED_SOURCE, HITS, Key, OFFLINE, REJECTS};
+use crate::columns::{FILE, HIT_TIME, SUITE, VISITOR_ID};
+use crate::engine::view::INTEGRATED;
+use crate::engine::{Engine, EngineSettings};
+use crate::functions::from_local;
+use crate::lake::expunge::{Doomed, expunge, find};
+use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
+use crate::lake::records::{FileEntry, Suite};
+use crate::lake::rewrite::Limits;
+use crate::lake::suites::{find as find_suite, suites};
+use crate::lake::{Lake, Registry, Snapshot};
+use crate::{Error, Result};
+
+/// Snapshots of transaction IDs.
+const SNAPSHOTS: &str = "snapshots";
+
+/// The tables that rows leave, in this order; see above.
+const TABLES: [&str; 5] = [OFFLINE, REJECTS, HITS, INTEGRATED, SNAPSHOTS];
+
+/// How often rows are looked for that came meanwhile.
+const ROUNDS: u32 = 5;
+
+/// Whose rows are forgotten.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Whose {
+    /// Those of visitors, by id.
+    Visitors(Vec<String>),
+    /// Those before the first instant of this day, in the suite's zone.
+    Before(NaiveDate),
+}
+
+/// How rows are forgotten.
+#[derive(Clone, Debug)]
+pub struct ForgetOptions {
+    /// Only rows of this suite; of all suites otherwise.
+    pub suite: Option<String>,
+    /// Only count.
+    pub dry_run: bool,
+    /// Memory and threads.
+    pub limits: Limits,
+}
+
+/// Rows that left a table, or would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ForgottenTable {
+    /// Name.
+    pub table: String,
+    /// Rows.
+    pub rows: u64,
+    /// Files that were written again or dropped.
+    pub files: u64,
+}
+
+/// What was forgotten, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Nothing was changed, only counted.
+    pub dry_run: bool,
+    /// Every table that may hold such rows.
+    pub tables: Vec<ForgottenTable>,
+    /// Loads that were interrupted and lost rows here: loading them again brings those back.
+    pub incomplete: Vec<String>,
+}
+
+impl Forgotten {
+    /// Rows in all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|t| t.rows).sum()
+    }
+}
+
+/// A month as people write it: `2025-01`. Its first day.
+pub fn month(text: &str) -> Result<NaiveDate> {
+    let day = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok();
+    let day = day.filter(|_| text.len() == 7);
+    day.ok_or_else(|| Error::usage(format!("{text:?} is no month; write e.g. 2025-01, which is kept as the first")))
+}
+
+/// Keeps the current month of each suite and so many before it; older rows are forgotten.
+pub async fn retain(lake: &Lake, months: u32, options: &ForgetOptions) -> Result<Forgotten> {
+    let mut total: Option<Forgotten> = None;
+    for suite in chosen(lake, options).await? {
+        let today = crate::clock::now().with_timezone(&zone_of(&suite)?).date_naive();
+        let first = today.with_day(1).and_then(|day| day.checked_sub_months(Months::new(months)));
+        let Some(first) = first else { continue };
+        let options = ForgetOptions { suite: Some(suite.suite), ..options.clone() };
+        let done = forget(lake, &Whose::Before(first), &options).await?;
+        match &mut total {
+            Some(total) => total.add(done),
+            None => total = Some(done),
+        }
+    }
+    Ok(total.unwrap_or_else(|| Forgotten::none(options.dry_run)))
+}
+
+/// Forgets rows. Running it again finds nothing.
+pub async fn forget(lake: &Lake, whose: &Whose, options: &ForgetOptions) -> Result<Forgotten> {
+    let suites = chosen(lake, options).await?;
+    let mut total = Forgotten::none(options.dry_run);
+    for _ in 0..ROUNDS {
+        let rows = Rows::of(lake, whose, &suites).await?;
+        let mut doomed = BTreeMap::new();
+        for table in TABLES {
+            let snapshot = Snapshot::open(lake, table, None).await?;
+            doomed.insert(table, find(lake, &snapshot, rows.of_table(table)).await?);
+        }
+        if options.dry_run {
+            for table in &mut total.tables {
+                let found = &doomed[table.table.as_str()];
+                (table.rows, table.files) = (found.iter().map(Doomed::rows).sum(), found.len() as u64);
+            }
+            return Ok(total);
+        }
+        let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &doomed[table])).await?;
+        total.incomplete.extend(incomplete);
+        if doomed.values().all(Vec::is_empty) {
+            total.incomplete.sort();
+            total.incomplete.dedup();
+            return Ok(total);
+        }
+        for table in TABLES {
+            let done = expunge(lake, table, rows.of_table(table), &options.limits).await?;
+            total.add(Forgotten {
+                tables: vec![ForgottenTable { table: table.into(), rows: done.rows, files: done.files }],
+                ..Forgotten::none(false)
+            });
+        }
+    }
+    Err(Error::conflict("somebody keeps loading such rows; run the command again when that has ended"))
+}
+
+impl Forgotten {
+    fn none(dry_run: bool) -> Self {
+        let tables = TABLES.iter().map(|table| ForgottenTable { table: table.to_string(), rows: 0, files: 0 });
+        Self { dry_run, tables: tables.collect(), incomplete: vec![] }
+    }
+
+    fn add(&mut self, more: Self) {
+        for table in more.tables {
+            if let Some(own) = self.tables.iter_mut().find(|t| t.table == table.table) {
+                own.rows += table.rows;
+                own.files += table.files;
+            }
+        }
+        self.incomplete.extend(more.incomplete);
+    }
+}
+
+async fn chosen(lake: &Lake, options: &ForgetOptions) -> Result<Vec<Suite>> {
+    let all = suites(lake).await?;
+    match &options.suite {
+        Some(name) => Ok(vec![find_suite(&all, name)?.clone()]),
+        None => Ok(all),
+    }
+}
+
+/// Which rows go, as alternatives by table.
+#[derive(Default)]
+struct Rows(BTreeMap<&'static str, Vec<Expr>>);
+
+impl Rows {
+    async fn of(lake: &Lake, whose: &Whose, suites: &[Suite]) -> Result<Self> {
+        let mut rows = Self::default();
+        match whose {
+            Whose::Visitors(ids) => {
+                let names: Vec<&str> = suites.iter().map(|s| s.suite.as_str()).collect();
+                rows.of_visitors(ids, &names, records_of(lake, ids, &names).await?);
+            }
+            Whose::Before(day) => {
+                let log = Registry::<FileEntry>::read(lake).await?.rows;
+                for suite in suites {
+                    rows.before(*day, suite, &log)?;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn of_table(&self, table: &str) -> &[Expr] {
+        self.0.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    fn add(&mut self, table: &'static str, rows: Expr) {
+        self.0.entry(table).or_default().push(rows);
+    }
+
+    fn of_visitors(&mut self, ids: &[String], suites: &[&str], records: Records) {
+        let texts = |values: &[String]| values.iter().map(|v| lit(v.as_str())).collect();
+        for suite in suites {
+            let own = ident(SUITE).eq(lit(*suite));
+            for table in [HITS, OFFLINE, INTEGRATED, SNAPSHOTS] {
+                self.add(table, own.clone().and(ident(VISITOR_ID).in_list(texts(ids), false)));
+            }
+            for words in ids.iter().map(|id| words_of(id)) {
+                let named = |column: &str| {
+                    let all = words.iter().map(|word| regexp_like(ident(column), lit(as_a_word(word)), None));
+                    all.reduce(Expr::and).map(|named| named.is_true())
+                };
+                let rows = named("text").into_iter().chain(named("reason")).reduce(Expr::or);
+                rows.into_iter().for_each(|named| self.add(REJECTS, own.clone().and(named)));
+            }
+        }
+        for ((suite, source, file), numbers) in records {
+            let number = ident("row").in_list(numbers.into_iter().map(lit).collect(), false);
+            let load = ident(SUITE).eq(lit(suite)).and(ident("source").eq(lit(source))).and(ident(FILE).eq(lit(file)));
+            for table in [OFFLINE, INTEGRATED] {
+                self.add(table, load.clone().and(number.clone()));
+            }
+        }
+    }
+
+    fn before(&mut self, day: NaiveDate, suite: &Suite, log: &[FileEntry]) -> Result<()> {
+        let time = |micros: i64| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+        let wall_clock = day.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
+        let instant = from_local(wall_clock, zone_of(suite)?)
+            .ok_or_else(|| Error::usage(format!("{day} is not a day of this calendar")))?;
+        let own = ident(SUITE).eq(lit(suite.suite.as_str()));
+        for table in [HITS, INTEGRATED, SNAPSHOTS] {
+            self.add(table, own.clone().and(ident(HIT_TIME).lt(time(instant))));
+        }
+        // an offline record has an instant, or else what the suite's clock showed
+        let by_clock = ident("record_time").is_null().and(ident("record_local").lt(time(wall_clock)));
+        self.add(OFFLINE, own.clone().and(ident("record_time").lt(time(instant))));
+        self.add(OFFLINE, own.clone().and(by_clock));
+        // a rejected row has no time that could be read, so it is as old as its file
+        let mut received: BTreeMap<&str, Vec<Expr>> = BTreeMap::new();
+        let started = DateTime::from_timestamp_micros(instant);
+        for entry in log.iter().filter(|e| e.suite == suite.suite && e.rejected > 0 && e.received < started) {
+            received.entry(&entry.source).or_default().push(lit(entry.file.as_str()));
+        }
+        for (source, files) in received {
+            let source = if source.is_empty() { ident("source").is_null() } else { ident("source").eq(lit(source)) };
+            self.add(REJECTS, own.clone().and(source).and(ident(FILE).in_list(files, false)));
+        }
+        Ok(())
+    }
+}
+
+fn zone_of(suite: &Suite) -> Result<chrono_tz::Tz> {
+    let zone = suite.time_zone.parse();
+    zone.map_err(|_| Error::configuration(format!("suite {}: there is no time zone {}", suite.suite, suite.time_zone)))
+}
+
+/// What a rejected text must name: the id; of a data feed's visitor, whose halves stand in two fields, both.
+fn words_of(id: &str) -> Vec<&str> {
+    let digits = |half: &str| half.len() > 3 && half.bytes().all(|b| b.is_ascii_digit());
+    match id.split_once('_') {
+        Some((high, low)) if digits(high) && digits(low) => vec![high, low],
+        _ => vec![id],
+    }
+}
+
+/// A pattern for a text in which the word stands alone.
+fn as_a_word(word: &str) -> String {
+    let mut pattern = String::from("(^|[^0-9A-Za-z])");
+    for c in word.chars() {
+        if c.is_ascii_punctuation() && c != '_' {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern + "($|[^0-9A-Za-z])"
+}
+
+/// Rows of offline files: suite, source, file; numbers of the rows.
+type Records = BTreeMap<(String, String, String), Vec<i64>>;
+
+/// The records that were integrated for the visitors, and those that bear a transaction ID of theirs, matched or not.
+async fn records_of(lake: &Lake, ids: &[String], suites: &[&str]) -> Result<Records> {
+    let list = |values: &mut dyn Iterator<Item = &str>| {
+        values.map(|v| format!("'{}'", v.replace('\'', "''"))).collect::<Vec<_>>().join(", ")
+    };
+    let (ids, suites) = (list(&mut ids.iter().map(String::as_str)), list(&mut suites.iter().copied()));
+    let mut records = Records::new();
+    if suites.is_empty() || ids.is_empty() {
+        return Ok(records);
+    }
+    let sql = format!(
+        "SELECT suite, source, file, \"row\" FROM integrated \
+         WHERE suite IN ({suites}) AND visitor_id IN ({ids}) AND source <> '{FEED_SOURCE}' \
+         UNION \
+         SELECT o.suite, o.source, o.file, o.\"row\" FROM offline o \
+         JOIN snapshots s ON s.suite = o.suite AND s.transaction_id = trim(o.transaction_id) \
+         WHERE s.suite IN ({suites}) AND s.visitor_id IN ({ids}) AND o.kind = 'transaction' AND o.source <> '{FEED_SOURCE}'"
+    );
+    let engine = Engine::open(lake.clone(), EngineSettings::default()).await?;
+    for batch in engine.collect(&sql).await? {
+        let text = |i: usize| {
+            arrow::compute::cast(batch.column(i), &arrow::datatypes::DataType::Utf8)
+                .map(|c| arrow::array::StringArray::from(c.to_data()))
+        };
+        let (suites, sources, files) = (text(0)?, text(1)?, text(2)?);
+        let numbers = batch.column(3).as_primitive::<Int64Type>();
+        for row in (0..batch.num_rows()).filter(|row| numbers.is_valid(*row)) {
+            let load = (suites.value(row).into(), sources.value(row).into(), files.value(row).into());
+            records.entry(load).or_default().push(numbers.value(row));
+        }
+    }
+    Ok(records)
+}
+
+/// Lowers the rows that the file log has of each load to those that stay, where the log agrees with the tables; the names
+/// of loads where it does not.
+async fn lower(lake: &Lake, doomed: impl Iterator<Item = &Doomed>) -> Result<Vec<String>> {
+    let mut going: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+    for found in doomed {
+        let tag = |name| found.file.tags.get(name).map_or("", String::as_str);
+        let source = if tag(TAG_SOURCE) == FEED_SOURCE { "" } else { tag(TAG_SOURCE) };
+        for (file, rows) in &found.rows_of {
+            *going.entry((tag(TAG_SUITE).into(), source.into(), file.clone())).or_default() += rows;
+        }
+    }
+    if going.is_empty() {
+        return Ok(vec![]);
+    }
+    let tables = [Snapshot::open(lake, HITS, None).await?, Snapshot::open(lake, OFFLINE, None).await?];
+    let mut staying: Vec<(Key, i64, i64)> = vec![];
+    for ((suite, source, file), rows) in going {
+        let key = Key { suite, source, file };
+        let live = tables.iter().map(|t| key.live_rows(t)).sum::<Result<u64>>()?;
+        staying.push((key, live as i64, live as i64 - rows as i64));
+    }
+    Registry::<FileEntry>::update(lake, |entries| {
+        let mut incomplete = vec![];
+        for (key, live, rest) in &staying {
+            match entries.iter_mut().find(|e| e.status == "loaded" && Key::of(e) == *key) {
+                // the second: an interrupted run has told the log already
+                Some(entry) if entry.rows == *live || entry.rows == *rest => entry.rows = *rest,
+                _ => incomplete.push(key.file.clone()),
+            }
+        }
+        Ok(incomplete)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn months() {
+        assert_eq!(month("2025-01").unwrap(), NaiveDate::from_ymd_opt(2025, 1, 1).unwrap());
+        for wrong in ["", "2025", "2025-13", "2025-1", "2025-01-01", "January", "-001-01"] {
+            assert_eq!(month(wrong).unwrap_err().kind(), crate::ErrorKind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ids_are_words_of_a_text() {
+        assert_eq!(words_of("3459017_8812"), ["3459017", "8812"]);
+        for whole in ["v1", "a_b", "12_34", "ga_12345"] {
+            assert_eq!(words_of(whole), [whole]);
+        }
+        assert_eq!(as_a_word("a.b_c"), r"(^|[^0-9A-Za-z])a\.b_c($|[^0-9A-Za-z])");
+    }
+}
