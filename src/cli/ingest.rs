@@ -120,7 +120,8 @@ fn table(outcomes: &[Outcome]) -> Result<arrow::array::RecordBatch> {
         .batch()
 }
 
-fn report(outcome: &Outcome) -> Value {
+/// An outcome for scripts.
+pub fn report(outcome: &Outcome) -> Value {
     let entry = &outcome.entry;
     let reason = match &outcome.status {
         Status::Waiting(reason) => Some(reason.clone()),
@@ -140,7 +141,7 @@ fn report(outcome: &Outcome) -> Value {
 }
 
 /// What a person should know beyond the table, on stderr.
-fn explain(outcome: &Outcome) {
+pub fn explain(outcome: &Outcome) {
     let entry = &outcome.entry;
     match &outcome.status {
         Status::Waiting(reason) => note(format!("{}: waits: {reason}", entry.file)),

@@ -34,12 +34,7 @@ impl Lake {
         let url = root_url(location)?;
         let store: Arc<dyn ObjectStore> = match url.scheme() {
             "file" => Arc::new(LocalFileSystem::new()),
-            "s3" => Arc::new(
-                AmazonS3Builder::from_env()
-                    .with_url(url.as_str())
-                    .build()
-                    .map_err(|e| Error::configuration(format!("lake {url}: {e}")))?,
-            ),
+            "s3" => s3(&url).map_err(|e| e.at(format!("lake {url}")))?,
             other => {
                 return Err(Error::usage(format!(
                     "lake {location}: no support for {other}:// locations; give a folder, file:// or s3://bucket/prefix"
@@ -86,12 +81,12 @@ impl Lake {
         Ok(DeltaTable::new(log))
     }
 
-    /// Names of the tables that exist in the lake.
+    /// Names of the tables that exist in the lake; what begins with `_` or `.` is none.
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;
         let listed = self.store.list_with_delimiter(Some(&root)).await?;
         let names = listed.common_prefixes.iter().filter_map(|p| p.filename());
-        Ok(names.filter(|name| !name.starts_with('_') && *name != QUERIES).map(str::to_string).collect())
+        Ok(names.filter(|name| !name.starts_with(['_', '.']) && *name != QUERIES).map(str::to_string).collect())
     }
 
     /// Deletes an object that was written but never committed; a failure leaves garbage, never damage.
@@ -104,6 +99,12 @@ impl Lake {
     fn table_url(&self, table: &str) -> Result<Url> {
         self.url.join(&format!("{table}/")).map_err(|e| Error::bug(format!("table {table}: {e}")))
     }
+}
+
+/// The bucket of an `s3://` URL, by the usual `AWS_*` variables.
+pub fn s3(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    let built = AmazonS3Builder::from_env().with_url(url.as_str()).build();
+    Ok(Arc::new(built.map_err(|e| Error::configuration(e.to_string()))?))
 }
 
 /// Delta's log on any store that has conditional writes: a commit is a numbered file that only one writer can create.

@@ -8,6 +8,7 @@
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, and one with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `schedule`: runs by the clock, one runner a lake.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -22,6 +23,7 @@ mod layers;
 mod oracle;
 mod place;
 mod plans;
+mod schedule;
 mod slt;
 mod table;
 mod twins;
