@@ -26,6 +26,9 @@ use crate::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(3600);
 const PATIENCE_ONCE: Duration = Duration::from_secs(60);
 
+/// A store that does not answer holds nobody longer; a stop in order takes less.
+const LAST_WAIT: Duration = Duration::from_secs(20);
+
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
@@ -33,15 +36,21 @@ const INTERRUPTED: u8 = 130;
 pub async fn run(settings: &Settings, arguments: &ScheduleArguments) -> Result<u8> {
     let (stopper, stop) = watch::channel(false);
     let mut signals = Signals::new()?;
+    let scheduled = scheduled(settings, arguments, &stop);
+    tokio::pin!(scheduled);
     tokio::select! {
-        done = scheduled(settings, arguments, &stop) => done.map(|()| 0),
-        () = async {
-            signals.next().await;
-            note("rejoin: stopping; a second signal ends at once");
-            // whoever listened has ended by himself
-            let _ = stopper.send(true);
-            signals.next().await;
-        } => Ok(INTERRUPTED),
+        done = &mut scheduled => return done.map(|()| 0),
+        () = signals.next() => {}
+    }
+    note("rejoin: stopping; a second signal ends at once");
+    // whoever listened has ended by himself
+    let _ = stopper.send(true);
+    tokio::select! {
+        done = scheduled => done.map(|()| 0),
+        () = signals.next() => Ok(INTERRUPTED),
+        () = tokio::time::sleep(LAST_WAIT) => {
+            Err(Error::unavailable("stopped; the store did not answer, so that the lease ends by itself"))
+        }
     }
 }
 

@@ -54,8 +54,8 @@ impl Lease {
     pub async fn take(lake: &Lake) -> Result<Self> {
         let term = match std::env::var(TERM_VARIABLE).ok().map(|text| text.parse()) {
             None => TERM,
-            Some(Ok(seconds)) => Duration::from_secs(seconds),
-            Some(Err(_)) => return Err(Error::usage(format!("{TERM_VARIABLE}: expected seconds"))),
+            Some(Ok(seconds @ 1..)) => Duration::from_secs(seconds),
+            Some(_) => return Err(Error::usage(format!("{TERM_VARIABLE}: expected seconds"))),
         };
         let holder = format!("process {} on {}", std::process::id(), host());
         loop {

@@ -90,6 +90,8 @@ impl Drop for Runner {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // shown where the test fails
+        println!("the runner said {:?} {:?}", self.seen, self.lines.try_iter().collect::<Vec<_>>());
     }
 }
 
@@ -276,7 +278,7 @@ fn a_second_runner_is_turned_away_until_the_first_is_gone() {
     }
     assert_eq!(place.cell("SELECT max(run) AS n FROM runs"), 2);
     // one that stops in order leaves at once
-    let mut third = Runner::start(&place, "--every 1h", &[("REJOIN_LEASE_SECONDS", "30")]);
+    let mut third = Runner::start(&place, "--every 1s", &[("REJOIN_LEASE_SECONDS", "30")]);
     third.says("run 3 ok");
     third.signal("TERM");
     assert_eq!(third.ends(), Some(0));
@@ -291,7 +293,7 @@ fn a_runner_that_was_replaced_stops() {
     first.says("run 1 ok");
     first.signal("STOP");
     std::thread::sleep(Duration::from_secs(6));
-    let mut second = Runner::start(&place, "--every 1h", &[]);
+    let mut second = Runner::start(&place, "--every 1s", &[]);
     second.says("run 2 ok");
     first.signal("CONT");
     let code = first.ends();
@@ -309,7 +311,7 @@ mkdir in; mv sample/feed in/");
     let mut runner = Runner::start(&place, "--every 1h --watch in --http 0", &[]);
     let address = address(&runner.says("/metrics"));
     let running = Instant::now();
-    while !Runner::get(&address, "/metrics").1.contains("rejoin_run_in_progress 1") {
+    while sample(&Runner::get(&address, "/metrics").1, "rejoin_run_in_progress") == 0.0 {
         assert!(running.elapsed() < LONG);
         std::thread::sleep(Duration::from_millis(20));
     }
