@@ -418,6 +418,9 @@ pub struct ScheduleArguments {
     /// A loaded file of the same name with other content is replaced
     #[arg(long)]
     pub replace: bool,
+    /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
     /// One run, now
     #[arg(long)]
     pub once: bool,

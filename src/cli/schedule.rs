@@ -19,6 +19,7 @@ use crate::ingest::IngestOptions;
 use crate::ingest::mapping::Mapping;
 use crate::ingest::remote::Place;
 use crate::lake::suites;
+use crate::rebuild::RebuildOptions;
 use crate::schedule::{self, Board, Job, Ran, Timetable};
 use crate::{Error, Result};
 
@@ -67,9 +68,12 @@ async fn scheduled(settings: &Settings, arguments: &ScheduleArguments, stop: &wa
     let tell = move |ran: &Ran| print(ran, is_json, zone);
     let Some(ran) = schedule::run(&job, timetable, stop, &board, &tell).await? else { return Ok(()) };
     tell(&ran)?;
-    match ran.steps.error {
-        Some(error) => Err(error),
-        None => verdict(&ran.steps.outcomes),
+    match (ran.steps.error, ran.steps.upkeep) {
+        (Some(error), _) => Err(error),
+        (None, upkeep) => {
+            verdict(&ran.steps.outcomes)?;
+            upkeep.map_or(Ok(()), |u| super::rebuild::verdict(&u.rebuilt.own))
+        }
     }
 }
 
@@ -115,6 +119,7 @@ fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
             memory_bytes: settings.memory_bytes,
         },
         engine: settings.engine(None),
+        rebuild: RebuildOptions { full: false, queries: arguments.queries.clone() },
         no_compact: arguments.no_compact,
         patience: if arguments.once { PATIENCE_ONCE } else { PATIENCE },
     })
@@ -143,8 +148,13 @@ fn print(ran: &Ran, is_json: bool, zone: Tz) -> Result<()> {
     if let Some(error) = &ran.steps.error {
         note(format!("rejoin: {error}"));
     }
-    if let Some(Err(error)) = ran.steps.upkeep.as_ref().map(|u| &u.compacted) {
-        note(format!("rejoin: not compacted: {error}"));
+    if let Some(upkeep) = &ran.steps.upkeep {
+        for own in upkeep.rebuilt.own.iter().filter(|own| own.status != "built") {
+            note(format!("rejoin: table {} {}: {}", own.table, own.status, own.message));
+        }
+        if let Err(error) = &upkeep.compacted {
+            note(format!("rejoin: not compacted: {error}"));
+        }
     }
     Ok(())
 }

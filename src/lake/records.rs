@@ -184,7 +184,7 @@ record! {
         started: Option<DateTime<Utc>> = timestamp(),
         /// End.
         ended: Option<DateTime<Utc>> = timestamp(),
-        /// `ok`, `partly` (an input was refused), `failed`, or `stopped` (by a signal; it is run again).
+        /// `ok`, `partly` (an input was refused, a table of one's own not built), `failed`, or `stopped` (by a signal; it is run again).
         status: String = TEXT,
         /// Inputs loaded or replaced.
         loaded: i64 = INTEGER,

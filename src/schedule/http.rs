@@ -20,7 +20,7 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub async fn serve(address: &str, board: Arc<Board>) -> Result<SocketAddr> {
     let port = address.strip_prefix(':').unwrap_or(address);
     let full = if port.parse::<u16>().is_ok() { format!("127.0.0.1:{port}") } else { address.to_string() };
-    if !full.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    if full.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
         return Err(Error::usage(format!(
             "--http {address}: expected a port or an address, e.g. 9187 or 0.0.0.0:9187"
         )));

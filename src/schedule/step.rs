@@ -13,7 +13,7 @@ use crate::engine::EngineSettings;
 use crate::ingest::{IngestOptions, Known, Outcome, Status, ingest_new};
 use crate::lake::Lake;
 use crate::lake::records::Run;
-use crate::rebuild::{Steps, Upkeep, upkeep};
+use crate::rebuild::{RebuildOptions, Steps, Upkeep, upkeep};
 use crate::{Error, ErrorKind, Result};
 
 /// Refusals that are told in a run's message.
@@ -30,6 +30,8 @@ pub struct Job {
     pub options: IngestOptions,
     /// How a rebuild runs.
     pub engine: EngineSettings,
+    /// What it builds.
+    pub rebuild: RebuildOptions,
     /// Do not compact after a rebuild.
     pub no_compact: bool,
     /// How long a step that failed is tried again.
@@ -98,7 +100,7 @@ impl Job {
         let mut trials = Trials::new(self.patience);
         loop {
             let steps = Steps { rebuilding: &|_| {}, compacting: &|_, _, _| {} };
-            match upkeep(&self.lake, &self.engine, false, self.no_compact, steps).await {
+            match upkeep(&self.lake, &self.engine, &self.rebuild, self.no_compact, steps).await {
                 Err(error) if trials.again(error.kind()).await => tracing::warn!(%error, "the rebuild is tried again"),
                 done => return done,
             }
@@ -147,12 +149,14 @@ impl RunSteps {
             _ => None,
         });
         let refused: Vec<&Error> = refused.collect();
+        let own = self.upkeep.iter().flat_map(|u| &u.rebuilt.own).filter(|own| own.status != "built");
+        let unbuilt: Vec<String> = own.map(|own| format!("table {}: {}", own.table, own.message)).collect();
         let store_failed = refused.iter().any(|e| e.kind() == ErrorKind::Unavailable);
-        let status = match (&self.error, refused.is_empty()) {
-            (Some(_), _) => "failed",
-            _ if store_failed => "failed",
-            (None, false) => "partly",
-            (None, true) => "ok",
+        let status = match &self.error {
+            Some(_) => "failed",
+            None if store_failed => "failed",
+            None if !refused.is_empty() || !unbuilt.is_empty() => "partly",
+            None => "ok",
         };
         let uncompacted = self.upkeep.as_ref().and_then(|u| u.compacted.as_ref().err());
         let mut reasons: Vec<String> = self.error.iter().map(Error::to_string).collect();
@@ -160,6 +164,7 @@ impl RunSteps {
         if refused.len() > MAX_REASONS {
             reasons.push(format!("and {} more, see: rejoin log", refused.len() - MAX_REASONS));
         }
+        reasons.extend(unbuilt);
         reasons.extend(uncompacted.map(|e| format!("not compacted: {e}")));
         let rebuilt = self.upkeep.as_ref().map(|u| &u.rebuilt).filter(|r| !r.up_to_date);
         Run {
