@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const PATIENCE_ONCE: Duration = Duration::from_secs(60);
 
 /// A store that does not answer holds nobody longer; a stop in order takes less.
-const LAST_WAIT: Duration = Duration::from_secs(20);
+const LAST_WAIT: Duration = Duration::from_secs(25);
 
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

@@ -71,6 +71,9 @@ pub enum Progress {
     },
     /// So many of its bytes are read.
     Bytes(u64),
+    /// It is decoded, and its commits begin: whoever drops the ingest now leaves it as a crash does, to be finished by the
+    /// next one.
+    Committing,
     /// It is done, one way or another.
     Done,
 }
@@ -402,6 +405,7 @@ impl Run<'_> {
         if !self.options.validate {
             let Poured { hits, offline, rejects, .. } = poured;
             let (permit, lookups) = (ready.permit, ready.lookups);
+            (self.progress)(Progress::Committing);
             load::commit(self.lake, Load { entry: entry.clone(), permit, hits, offline, rejects, lookups }).await?;
         }
         (self.progress)(Progress::Done);

@@ -4,7 +4,8 @@
 //! kept beside the work; when it is lost, the work is dropped at once. A stop lets what runs finish for some seconds,
 //! then drops it; the run is noted as stopped, and is due again when the next runner starts.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
@@ -19,8 +20,12 @@ use crate::ingest::Known;
 use crate::lake::records::Run;
 use crate::{ErrorKind, Result, clock};
 
-/// What runs may take so long to finish after a stop; then it is dropped.
+/// What runs may take so long to finish after a stop; then it is dropped. An input that is just being committed has as long
+/// again, for half of its tables may be done.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often is looked whether a commit is done.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// The longest sleep: a clock may be set, a machine may have slept.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
@@ -148,11 +153,25 @@ impl Runner<'_> {
 
     async fn steps(&mut self) -> Option<RunSteps> {
         let Self { job, stop, known, .. } = self;
-        let steps = job.run(known);
+        let committing = AtomicBool::new(false);
+        let steps = job.run(known, &committing);
         tokio::pin!(steps);
         tokio::select! {
+            done = &mut steps => return Some(done),
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        let broken_off = async {
+            tokio::time::sleep(GRACE).await;
+            let end = Instant::now() + GRACE;
+            while committing.load(Ordering::Relaxed) && Instant::now() < end {
+                tokio::time::sleep(GLANCE).await;
+            }
+        };
+        // both are polled in turn, so that no commit begins once it is decided that there is none
+        tokio::select! {
+            biased;
             done = &mut steps => Some(done),
-            _ = stop.wait_for(|stop| *stop) => tokio::time::timeout(GRACE, steps).await.ok(),
+            () = broken_off => None,
         }
     }
 }

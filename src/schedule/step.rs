@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::agenda::pause;
 use super::memory;
 use crate::engine::EngineSettings;
-use crate::ingest::{IngestOptions, Known, Outcome, Status, ingest_new};
+use crate::ingest::{IngestOptions, Known, Outcome, Progress, Status, ingest_new};
 use crate::lake::Lake;
 use crate::lake::records::Run;
 use crate::rebuild::{RebuildOptions, Steps, Upkeep, upkeep};
@@ -50,12 +51,12 @@ pub struct RunSteps {
 }
 
 impl Job {
-    /// Does one run. `known` learns from it.
-    pub(super) async fn run(&self, known: &mut Known) -> RunSteps {
+    /// Does one run. `known` learns from it; `committing` is true while an input is committed, table by table.
+    pub(super) async fn run(&self, known: &mut Known, committing: &AtomicBool) -> RunSteps {
         let mut done = RunSteps::default();
         if !self.watch.is_empty() {
             let before = known.clone();
-            let (outcomes, error) = self.ingest(known).await;
+            let (outcomes, error) = self.ingest(known, committing).await;
             (done.outcomes, done.error) = (outcomes, error);
             if *known != before
                 && let Err(error) = memory::keep_known(&self.lake, known).await
@@ -73,11 +74,16 @@ impl Job {
     }
 
     /// Loads what is new; what could not be loaded for a passing reason is tried again.
-    async fn ingest(&self, known: &mut Known) -> (Vec<Outcome>, Option<Error>) {
+    async fn ingest(&self, known: &mut Known, committing: &AtomicBool) -> (Vec<Outcome>, Option<Error>) {
+        let progress = |step: Progress| match step {
+            Progress::Committing => committing.store(true, Ordering::Relaxed),
+            Progress::Start { .. } | Progress::Done => committing.store(false, Ordering::Relaxed),
+            Progress::Ignored(_) | Progress::Bytes(_) => {}
+        };
         let mut outcomes = BTreeMap::new();
         let mut trials = Trials::new(self.patience);
         loop {
-            let failed = match ingest_new(&self.lake, &self.watch, &self.options, known, &|_| {}).await {
+            let failed = match ingest_new(&self.lake, &self.watch, &self.options, known, &progress).await {
                 Ok(tried) => {
                     let passing = tried.iter().filter_map(passing_reason).max_by_key(|k| *k == ErrorKind::Unavailable);
                     // an input that was loaded is known, so that only the others come again

@@ -91,7 +91,7 @@ impl Drop for Runner {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // shown where the test fails
-        println!("the runner said {:?} {:?}", self.seen, self.lines.try_iter().collect::<Vec<_>>());
+        eprintln!("the runner said {:?} {:?}", self.seen, self.lines.try_iter().collect::<Vec<_>>());
     }
 }
 
