@@ -318,7 +318,7 @@ mkdir in; mv sample/feed in/");
     runner.signal("TERM");
     let signalled = Instant::now();
     assert_eq!(runner.ends(), Some(0));
-    assert!(signalled.elapsed() < Duration::from_secs(15), "{:?}", signalled.elapsed());
+    assert!(signalled.elapsed() < Duration::from_secs(20), "{:?}", signalled.elapsed());
     let whole = place.query("SELECT file, count(*) AS rows FROM hits GROUP BY 1 ORDER BY 1");
     let logged = place.query("SELECT file, rows FROM files WHERE status = 'loaded' ORDER BY 1");
     assert_eq!(whole, logged, "an input is there whole or not at all");
