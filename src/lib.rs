@@ -13,6 +13,7 @@ pub mod lake;
 pub mod rebuild;
 pub mod report;
 pub mod sample;
+pub mod schedule;
 pub mod shell;
 
 pub use error::{Error, ErrorKind, Result};

@@ -27,6 +27,7 @@ Load and integrate:
   remove          Take a loaded file out again
   rebuild         Tie offline records to online visitors, where something is new
   compact         Merge the files of many loads into files of whole months
+  schedule        Load what arrives and rebuild, by the clock
   status          Suites and sources, and what waits for a rebuild
   log             The file log: every file that was offered, and its rejected rows
 
@@ -115,6 +116,7 @@ Examples:
   rejoin ingest feeds/
   rejoin ingest returns_0901.txt --suite acme --source returns
   rejoin ingest events.parquet --mapping web.toml
+  rejoin ingest s3://drop/feeds/
   rejoin ingest new/ --suite acme --source leads --validate")]
     Ingest(IngestArguments),
     /// Take a loaded file out again; the next rebuild restates what hung on it
@@ -139,6 +141,20 @@ Examples:
 Rows and answers stay the same, and so does the order in each file; scans have fewer files to merge. Queries and loads
 that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it.")]
     Compact,
+    /// Load what arrives and rebuild, by the clock; one runner a lake
+    #[command(after_help = "\
+A run loads the complete inputs of the watched places (as ingest does), in alphanumeric order, then rebuilds. Files that are
+known and unchanged are not read again. Runs never overlap; those that were missed are caught up once. Where the clock is put
+forward, a run of the skipped hour comes right after it; where it is put back, a run comes once. An interval of days or weeks
+keeps the time of day. SIGTERM and Ctrl-C stop within seconds; a second one at once. A second runner of a lake is turned away
+with exit code 5; after a crash the lake is free again in 45 seconds. SELECT * FROM runs shows the history.
+
+Examples:
+  rejoin schedule --cron '30 4 * * *' --watch /data/feeds --watch /data/crm
+  rejoin schedule --every 15m --watch s3://drop/feeds/ --http 9187
+  rejoin schedule --cron '0 6 * * 1-5' --zone Europe/Berlin --watch clicks/ --mapping web.toml
+  rejoin schedule --once --watch /data/feeds         # one run, for cron or Kubernetes")]
+    Schedule(ScheduleArguments),
     /// Suites and sources, and what waits for a rebuild
     Status,
     /// The file log: every file that was offered, newest first
@@ -377,7 +393,7 @@ pub struct SourceArguments {
 
 #[derive(Debug, Args)]
 pub struct IngestArguments {
-    /// Files and folders (searched recursively)
+    /// Files, folders (searched recursively) and s3://bucket/prefix/
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Data source that data source files belong to
@@ -413,6 +429,43 @@ pub struct RebuildArguments {
     #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
     pub queries: Option<PathBuf>,
     /// Do not compact afterwards, however many files the loads have left
+    #[arg(long)]
+    pub no_compact: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleArguments {
+    /// When to run: minute, hour, day of month, month, day of week
+    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
+    pub cron: Option<String>,
+    /// How often to run: 15m, 6h, 1d, 2w
+    #[arg(long, value_name = "TIME")]
+    pub every: Option<String>,
+    /// IANA time zone of the clock [default: the suite's, else UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Folder or s3://bucket/prefix/ to look through in every run; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub watch: Vec<PathBuf>,
+    /// How the columns of any other clickstream map to ours (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Data source that data source files belong to
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// A loaded file of the same name with other content is replaced
+    #[arg(long)]
+    pub replace: bool,
+    /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
+    /// One run, now
+    #[arg(long)]
+    pub once: bool,
+    /// Serve /healthz, /readyz and /metrics here; a port alone is reached from this machine only
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Do not compact after a rebuild
     #[arg(long)]
     pub no_compact: bool,
 }

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::settings::Settings;
 use super::{
     compact, demo, doctor, explain_credit, forget, functions, history, ingest, lookup, query, rebuild, report, sample,
-    source, status, suite, vacuum,
+    schedule, source, status, suite, vacuum,
 };
 use crate::Result;
 
@@ -20,6 +20,10 @@ pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
     // in the shell Ctrl-C ends a statement, not the shell
     if let Command::Shell(arguments) = command {
         return query::shell(settings, &arguments).await.map(|()| 0);
+    }
+    // it stops in its own way
+    if let Command::Schedule(arguments) = command {
+        return schedule::run(settings, &arguments).await;
     }
     tokio::select! {
         done = dispatch(settings, command) => done.map(|()| 0),
@@ -37,6 +41,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Remove(arguments) => ingest::remove(settings, &arguments).await,
         Command::Rebuild(arguments) => rebuild::run(settings, &arguments).await,
         Command::Compact => compact::run(settings).await,
+        Command::Schedule(arguments) => schedule::run(settings, &arguments).await.map(drop),
         Command::Status => status::status(settings).await,
         Command::Log(arguments) => status::log(settings, &arguments).await,
         Command::History(arguments) => history::run(settings, &arguments).await,

@@ -15,7 +15,13 @@ use crate::lake::rewrite::Limits;
 
 /// Runs the compaction.
 pub async fn run(settings: &Settings) -> Result<()> {
-    let compacted = with_progress(settings, false).await?;
+    let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
+    let bars = Bars::default();
+    let compacted =
+        compact(&settings.lake, &CompactionOptions::new(limits), &|table, done, total| bars.show(table, done, total))
+            .await;
+    bars.clear();
+    let compacted = compacted?;
     let mut output = Output::stdout(Format::Table);
     if settings.json {
         output.json(&compacted)?;
@@ -36,25 +42,28 @@ pub async fn run(settings: &Settings) -> Result<()> {
     output.close()
 }
 
-/// Compacts, with a bar a table; with `if_worth`, only where many files would go.
-pub async fn with_progress(settings: &Settings, if_worth: bool) -> Result<Vec<Compacted>> {
-    let current: Mutex<Option<(String, ProgressBar)>> = Mutex::new(None);
-    let show = |table: &str, done: u64, total: u64| {
+/// A bar a table, one at a time.
+#[derive(Default)]
+pub struct Bars(Mutex<Option<(String, ProgressBar)>>);
+
+impl Bars {
+    /// So many rows of a table are done.
+    pub fn show(&self, table: &str, done: u64, total: u64) {
         // a bar is no reason to fail
-        let Ok(mut bar) = current.lock() else { return };
+        let Ok(mut bar) = self.0.lock() else { return };
         if bar.as_ref().is_none_or(|(name, _)| name != table) {
             bar.take().into_iter().for_each(|(_, b)| b.finish_and_clear());
             *bar = Some((table.to_string(), progress::bar(&format!("compacting {table}"), total, "rows")));
         }
         bar.iter().for_each(|(_, b)| b.set_position(done));
-    };
-    let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
-    let options = CompactionOptions { if_worth, ..CompactionOptions::new(limits) };
-    let compacted = compact(&settings.lake, &options, &show).await;
-    if let Ok(mut bar) = current.lock() {
-        bar.take().into_iter().for_each(|(_, b)| b.finish_and_clear());
     }
-    compacted
+
+    /// Nothing more comes.
+    pub fn clear(&self) {
+        if let Ok(mut bar) = self.0.lock() {
+            bar.take().into_iter().for_each(|(_, b)| b.finish_and_clear());
+        }
+    }
 }
 
 /// What happened to a table, in a line; None where nothing did.

@@ -47,13 +47,13 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         return Ok(());
     }
     if stale && !arguments.dry_run {
-        rebuild::with_progress(settings, &rebuilding).await?;
+        rebuild::with_progress(settings, &rebuilding, true).await?;
     }
     let done = with_spinner(settings, &whose, &options).await?;
     let rebuilt = match done.rows() {
         0 => None,
         _ if arguments.dry_run => None,
-        _ => Some(rebuild::with_progress(settings, &rebuilding).await?),
+        _ => Some(rebuild::with_progress(settings, &rebuilding, true).await?.rebuilt),
     };
     let mut output = Output::stdout(Format::Table);
     if settings.json {

@@ -74,6 +74,7 @@ pub async fn with_progress(
             }
             Progress::Start { file, bytes } => *bar = Some(progress::bar(&file, bytes, "bytes")),
             Progress::Bytes(done) => bar.iter().for_each(|b| b.set_position(done)),
+            Progress::Committing => {}
             Progress::Done => bar.take().into_iter().for_each(|b| b.finish_and_clear()),
         }
     };
@@ -120,7 +121,8 @@ fn table(outcomes: &[Outcome]) -> Result<arrow::array::RecordBatch> {
         .batch()
 }
 
-fn report(outcome: &Outcome) -> Value {
+/// An outcome for scripts.
+pub fn report(outcome: &Outcome) -> Value {
     let entry = &outcome.entry;
     let reason = match &outcome.status {
         Status::Waiting(reason) => Some(reason.clone()),
@@ -140,7 +142,7 @@ fn report(outcome: &Outcome) -> Value {
 }
 
 /// What a person should know beyond the table, on stderr.
-fn explain(outcome: &Outcome) {
+pub fn explain(outcome: &Outcome) {
     let entry = &outcome.entry;
     match &outcome.status {
         Status::Waiting(reason) => note(format!("{}: waits: {reason}", entry.file)),

@@ -1,8 +1,9 @@
 //! The command line: arguments become settings, settings become calls to one of the doors below, results become output.
 //!
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
-//! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `status` (and `log`),
-//!   `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`, `functions`, `doctor`.
+//! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
+//!   `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
+//!   `functions`, `doctor`.
 //! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
@@ -27,6 +28,7 @@ mod query;
 mod rebuild;
 mod report;
 mod sample;
+mod schedule;
 pub mod settings;
 mod source;
 mod status;

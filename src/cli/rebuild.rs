@@ -4,21 +4,24 @@ use indicatif::HumanCount;
 use serde_json::json;
 
 use super::args::RebuildArguments;
+use super::compact::{self, Bars};
 use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
+use super::progress;
 use super::settings::Settings;
-use super::{compact, progress};
-use crate::lake::compact::Compacted;
 use crate::lake::records::{JoinReport, Rebuild};
-use crate::rebuild::{OwnBuilt, RebuildOptions, Rebuilt, rebuild};
+use crate::rebuild::{OwnBuilt, RebuildOptions, Rebuilt, Steps, Upkeep, upkeep};
 use crate::{Error, Result};
 
 /// Runs the rebuild.
 pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()> {
     let options = RebuildOptions { full: arguments.full, queries: arguments.queries.clone() };
-    let rebuilt = with_progress(settings, &options).await?;
-    let compacted = if arguments.no_compact || rebuilt.up_to_date { vec![] } else { compacted(settings).await };
+    let Upkeep { rebuilt, compacted } = with_progress(settings, &options, arguments.no_compact).await?;
+    let compacted = compacted.unwrap_or_else(|error| {
+        note(format!("rejoin: not compacted: {error}"));
+        vec![]
+    });
     let mut output = Output::stdout(Format::Table);
     if settings.json {
         output.json(&json!({
@@ -88,22 +91,21 @@ fn summary(rebuilt: &Rebuilt) -> String {
     format!("rebuild {rebuild}: {rows}, {snapshots}, {:.1} s", rebuilt.seconds)
 }
 
-/// Compacts where it is worth it. The rebuild is done, so that a failure here is only told; the next one tries again.
-async fn compacted(settings: &Settings) -> Vec<Compacted> {
-    compact::with_progress(settings, true).await.unwrap_or_else(|error| {
-        note(format!("rejoin: not compacted: {error}"));
-        vec![]
-    })
-}
-
-/// Rebuilds, with a spinner that says what is done.
-pub async fn with_progress(settings: &Settings, options: &RebuildOptions) -> Result<Rebuilt> {
+/// Rebuilds and compacts where it is worth it, with a spinner and bars that say what is done.
+pub async fn with_progress(settings: &Settings, options: &RebuildOptions, no_compact: bool) -> Result<Upkeep> {
     let spinner = progress::spinner("rebuilding");
-    let shown = spinner.clone();
-    let say = move |what: &str| shown.set_message(what.to_string());
-    let rebuilt = rebuild(&settings.lake, &settings.engine(None), options, &say).await;
+    let bars = Bars::default();
+    let steps = Steps {
+        rebuilding: &|what| spinner.set_message(what.to_string()),
+        compacting: &|table, done, total| {
+            spinner.finish_and_clear();
+            bars.show(table, done, total);
+        },
+    };
+    let done = upkeep(&settings.lake, &settings.engine(None), options, no_compact, steps).await;
     spinner.finish_and_clear();
-    rebuilt
+    bars.clear();
+    done
 }
 
 /// A number of a report.

@@ -18,7 +18,7 @@ use super::template::Columns;
 use super::visits::VisitRules;
 use crate::columns::{self, SUITE, key_field};
 use crate::error::did_you_mean;
-use crate::lake::records::{FileEntry, JoinReport, OwnTable, Rebuild, Source, Suite, Vacuum};
+use crate::lake::records::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, Vacuum};
 use crate::lake::scan::LakeTable;
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
@@ -33,6 +33,7 @@ pub const TABLES: &[&str] = &[
     "own_tables",
     "rebuilds",
     "rejects",
+    "runs",
     "snapshots",
     "sources",
     "suites",
@@ -372,6 +373,7 @@ pub fn full_schema(name: &str, stored: &Schema) -> SchemaRef {
         "sources" => fields_of::<Source>(),
         "files" => fields_of::<FileEntry>(),
         "rebuilds" => fields_of::<Rebuild>(),
+        "runs" => fields_of::<Run>(),
         "join_report" => fields_of::<JoinReport>(),
         "own_tables" => fields_of::<OwnTable>(),
         "vacuums" => fields_of::<Vacuum>(),

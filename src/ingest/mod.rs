@@ -1,6 +1,7 @@
 //! Deliveries and files become committed tables of the lake.
 //!
 //! * `run`: one run of `ingest`, input by input. `find`: what lies under the paths. `inlet`: whose it is.
+//! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `mapped_load`.
@@ -18,7 +19,9 @@ pub mod expressions;
 pub mod feed_load;
 pub mod find;
 pub mod forget;
+pub mod gather;
 pub mod inlet;
+pub mod known;
 pub mod load;
 pub mod lookup_file;
 pub mod lookups;
@@ -29,6 +32,7 @@ pub mod offline_rows;
 pub mod pour;
 pub mod refusal;
 pub mod rejects;
+pub mod remote;
 pub mod remove;
 pub mod run;
 pub mod source_load;
@@ -38,6 +42,7 @@ pub mod unpack;
 mod tests;
 
 pub use forget::{ForgetOptions, Forgotten, Whose, forget, retain};
+pub use known::Known;
 pub use lookup_file::{LoadedLookup, load_lookup};
 pub use remove::remove;
-pub use run::{IngestOptions, Outcome, Progress, Status, ingest};
+pub use run::{IngestOptions, Outcome, Progress, Status, ingest, ingest_new};

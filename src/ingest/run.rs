@@ -15,8 +15,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::delivery::Delivery;
 use super::feed_load::FeedInput;
-use super::find::{What, find};
+use super::find::{Input, What};
+use super::gather::{Offer, gather};
 use super::inlet::Inlets;
+use super::known::Known;
 use super::load::{self, Decision, FEED_SOURCE, Key, Load, Permit};
 use super::lookups::Lookups;
 use super::mapped_file::Format;
@@ -24,6 +26,7 @@ use super::mapped_load::MappedInput;
 use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::Origin;
 use super::pour::{Basin, Outlet, Poured, pour};
+use super::remote::Remote;
 use super::source_load::{SourceInput, check_kind, set_aside};
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
@@ -68,6 +71,9 @@ pub enum Progress {
     },
     /// So many of its bytes are read.
     Bytes(u64),
+    /// It is decoded, and its commits begin: whoever drops the ingest now leaves it as a crash does, to be finished by the
+    /// next one.
+    Committing,
     /// It is done, one way or another.
     Done,
 }
@@ -77,7 +83,7 @@ pub enum Progress {
 pub struct Outcome {
     /// Its row of the file log (as far as it is known, where nothing was logged).
     pub entry: FileEntry,
-    /// The file that stands for it.
+    /// The file that stands for it; in a bucket, its URL.
     pub path: PathBuf,
     /// What happened.
     pub status: Status,
@@ -102,36 +108,72 @@ pub enum Status {
     Refused(Error),
 }
 
-/// Loads what lies under `paths`. An error only where nothing could be tried: no paths, a bad mapping, no store.
+/// Loads what lies under `paths`, files, folders and `s3://bucket/prefix/`. An error only where nothing could be tried: no
+/// paths, a bad mapping, no store.
 pub async fn ingest(
     lake: &Lake,
     paths: &[PathBuf],
     options: &IngestOptions,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Vec<Outcome>> {
+    ingest_offers(lake, paths, options, None, progress).await
+}
+
+/// Loads what is new under `paths`, in the eyes of `known`, which learns from it. Places that are watched may be empty, and
+/// files that are still being written wait.
+pub async fn ingest_new(
+    lake: &Lake,
+    paths: &[PathBuf],
+    options: &IngestOptions,
+    known: &mut Known,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Vec<Outcome>> {
+    ingest_offers(lake, paths, options, Some(known), progress).await
+}
+
+async fn ingest_offers(
+    lake: &Lake,
+    paths: &[PathBuf],
+    options: &IngestOptions,
+    mut known: Option<&mut Known>,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Vec<Outcome>> {
     if paths.is_empty() {
         return Err(Error::usage("nothing to ingest; give files or folders"));
     }
     let mapping = options.mapping.as_deref().map(Mapping::read).transpose()?;
-    let searched = (paths.to_vec(), mapping.is_some());
-    let found = blocking(move || Ok(find(&searched.0, searched.1))).await?;
-    if found.ignored > 0 {
-        progress(Progress::Ignored(found.ignored));
+    let settings = options.meaning(mapping.as_ref())?;
+    let gathered = gather(paths, mapping.is_some(), &settings, known.as_deref_mut()).await?;
+    if gathered.ignored > 0 {
+        progress(Progress::Ignored(gathered.ignored));
     }
-    let mut run = Run { lake, options, progress, mapping, inlets: Inlets::read(lake).await? };
+    let mut run = Run { lake, options, progress, mapping, inlets: Inlets::read(lake).await?, remote: None };
     let mut outcomes = vec![];
-    for input in found.inputs {
+    for Offer { input, id, marks, remote } in gathered.offers {
         let mut entry = blank_entry(&input.name);
         let mut rejects = vec![];
-        let done = run.take(input.what, &input.path, &mut entry, &mut rejects).await;
-        let status = match done {
+        let name = input.name.clone();
+        let status = match run.fetch_and_take(input, remote, &mut entry, &mut rejects).await {
             Ok(status) => status,
-            Err(error) if error.to_string().starts_with(&input.name) => run.refused(&mut entry, error).await,
-            Err(error) => run.refused(&mut entry, error.at(&input.name)).await,
+            Err(error) if error.to_string().starts_with(&name) => run.refused(&mut entry, error).await,
+            Err(error) => run.refused(&mut entry, error.at(&name)).await,
         };
-        outcomes.push(Outcome { entry, path: input.path, status, rejects });
+        if let Some(known) = known.as_deref_mut() {
+            known.learn(&settings, &id, marks, &status);
+        }
+        outcomes.push(Outcome { entry, path: id.into(), status, rejects });
     }
     Ok(outcomes)
+}
+
+impl IngestOptions {
+    /// What decides how an input is read and whether it is taken.
+    fn meaning(&self, mapping: Option<&Mapping>) -> Result<String> {
+        let Self { suite, source, replace, .. } = self;
+        let mapping = mapping.map(Mapping::fingerprint).transpose()?;
+        let text = format!("{suite:?} {source:?} {replace} {mapping:?}");
+        Ok(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes())))
+    }
 }
 
 struct Run<'a> {
@@ -140,6 +182,8 @@ struct Run<'a> {
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     mapping: Option<Mapping>,
     inlets: Inlets,
+    /// Where the input at hand lies, when that is a bucket.
+    remote: Option<Arc<Remote>>,
 }
 
 /// An input that may be loaded, up to the decoding of its rows.
@@ -155,6 +199,25 @@ struct Ready {
 }
 
 impl Run<'_> {
+    async fn fetch_and_take(
+        &mut self,
+        input: Input,
+        remote: Option<Arc<Remote>>,
+        entry: &mut FileEntry,
+        rejects: &mut Vec<RowIssue>,
+    ) -> Result<Status> {
+        self.remote = remote.clone();
+        let files = input.files();
+        if let Some(remote) = remote.as_ref().filter(|_| !matches!(input.what, What::Waiting(_) | What::Refused(_))) {
+            remote.fetch(&files).await?;
+        }
+        let status = self.take(input.what, &input.path, entry, rejects).await;
+        if let Some(remote) = remote {
+            remote.release(&files);
+        }
+        status
+    }
+
     async fn take(
         &mut self,
         what: What,
@@ -342,6 +405,7 @@ impl Run<'_> {
         if !self.options.validate {
             let Poured { hits, offline, rejects, .. } = poured;
             let (permit, lookups) = (ready.permit, ready.lookups);
+            (self.progress)(Progress::Committing);
             load::commit(self.lake, Load { entry: entry.clone(), permit, hits, offline, rejects, lookups }).await?;
         }
         (self.progress)(Progress::Done);
@@ -378,8 +442,12 @@ impl Run<'_> {
         })
         .await?;
         self.inlets = Inlets::read(self.lake).await?;
-        let path = path.to_path_buf();
-        let place = blocking(move || set_aside(&path)).await.unwrap_or_else(|error| error.to_string());
+        let local = path.to_path_buf();
+        let moved = match &self.remote {
+            Some(remote) => remote.set_aside(path).await,
+            None => blocking(move || set_aside(&local)).await,
+        };
+        let place = moved.unwrap_or_else(|error| error.to_string());
         Ok(Error::refused(format!(
             "{reason}; source {name} is stopped and {place}: correct it, then run `rejoin source restart {suite} {name}`"
         )))
@@ -404,7 +472,7 @@ impl Run<'_> {
     }
 }
 
-async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(step).await.map_err(|e| Error::bug(format!("a reader stopped: {e}")))?
 }
 

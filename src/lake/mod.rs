@@ -22,8 +22,8 @@
 
 pub mod commits;
 pub mod compact;
-pub mod guard;
 pub mod expunge;
+pub mod guard;
 pub mod history;
 pub mod layout;
 pub mod loads;
@@ -34,7 +34,7 @@ pub mod records;
 pub mod registry;
 pub mod rewrite;
 mod runs;
-mod s3;
+pub mod s3;
 pub mod scan;
 mod sort;
 pub mod sources;

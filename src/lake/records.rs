@@ -1,4 +1,4 @@
-//! The rows of the small tables: suites, sources, files, rebuilds, and the join report.
+//! The rows of the small tables: suites, sources, files, rebuilds, scheduled runs, and the join report.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::columns::timestamp;
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident in $table:literal { $($(#[$field_doc:meta])* $field:ident : $type:ty = $arrow:expr),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         pub struct $name { $($(#[$field_doc])* #[serde(default)] pub $field: $type),* }
 
         impl Record for $name {
@@ -182,6 +182,36 @@ record! {
         kept_since: Option<DateTime<Utc>> = timestamp(),
         /// The oldest rebuild that is whole; 0 where there was none.
         oldest_rebuild: i64 = INTEGER,
+    }
+}
+
+record! {
+    /// One scheduled run.
+    Run in "runs" {
+        /// Number, from 1.
+        run: i64 = INTEGER,
+        /// When it was due; of several that were missed, the first.
+        due: Option<DateTime<Utc>> = timestamp(),
+        /// Start.
+        started: Option<DateTime<Utc>> = timestamp(),
+        /// End.
+        ended: Option<DateTime<Utc>> = timestamp(),
+        /// `ok`, `partly` (an input was refused, a table of one's own not built), `failed`, or `stopped` (by a signal; it is run again).
+        status: String = TEXT,
+        /// Inputs loaded or replaced.
+        loaded: i64 = INTEGER,
+        /// Inputs refused.
+        refused: i64 = INTEGER,
+        /// Inputs that are not complete, or whose source is stopped.
+        waiting: i64 = INTEGER,
+        /// Rows loaded.
+        rows: i64 = INTEGER,
+        /// Rows rejected.
+        rejected: i64 = INTEGER,
+        /// The rebuild that it made; NULL where nothing was stale.
+        rebuild: Option<i64> = INTEGER,
+        /// What went wrong, for a person.
+        message: String = TEXT,
     }
 }
 

@@ -14,19 +14,20 @@ use crate::{Error, Result};
 /// Longer than a server needs to restart, shorter than a person waits who has mistyped an address.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-pub(super) fn store(lake: &Url) -> Result<AmazonS3> {
-    let mut builder = AmazonS3Builder::from_env().with_url(lake.as_str()).with_retry(retries());
+/// The store of an `s3://` URL. An error of kind configuration says which variable is wrong.
+pub fn store(location: &Url) -> Result<AmazonS3> {
+    let mut builder = AmazonS3Builder::from_env().with_url(location.as_str()).with_retry(retries());
     // the more exact variable wins, as everywhere
     for key in [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint] {
         let Some(endpoint) = builder.get_config_value(&key) else { continue };
         let endpoint =
             checked_endpoint(&endpoint, is_on(&builder, AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp)))?;
         if is_on(&builder, AmazonS3ConfigKey::VirtualHostedStyleRequest) {
-            builder = builder.with_config(key, of_bucket(endpoint, lake)?);
+            builder = builder.with_config(key, of_bucket(endpoint, location)?);
         }
         break;
     }
-    builder.build().map_err(|e| Error::configuration(format!("lake {lake}: {e}")))
+    builder.build().map_err(|e| Error::configuration(format!("{location}: {e}")))
 }
 
 /// Every request is tried again until the patience ends; how often does not matter.

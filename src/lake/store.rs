@@ -123,11 +123,11 @@ impl Lake {
         Ok(DeltaTable::new(log))
     }
 
-    /// Names of the tables that exist in the lake; folders that begin with `_` are no tables.
+    /// Names of the tables that exist in the lake; what begins with `_` or `.` is none.
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let listed = self.store.list_with_delimiter(Some(&self.root()?)).await?;
         let names = listed.common_prefixes.iter().filter_map(|p| p.filename());
-        Ok(names.filter(|name| !name.starts_with('_') && *name != QUERIES).map(str::to_string).collect())
+        Ok(names.filter(|name| !name.starts_with(['_', '.']) && *name != QUERIES).map(str::to_string).collect())
     }
 
     /// Notes that a commit which names these files may still come to pass, because the store did not say what became of it.

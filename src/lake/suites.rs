@@ -251,7 +251,8 @@ fn is_column(name: &str) -> bool {
     KEYS.contains(&name) || NAMED_COLUMNS.contains(&base) || can_have_a_name(base)
 }
 
-fn time_zone(name: &str) -> Result<String> {
+/// A zone's name in the spelling of the database; an unknown one is an error that names the nearest.
+pub fn time_zone(name: &str) -> Result<String> {
     let known = || chrono_tz::TZ_VARIANTS.iter().map(|z| z.name());
     // stored in the spelling of the database
     known().find(|z| z.eq_ignore_ascii_case(name)).map(str::to_string).ok_or_else(|| {

@@ -7,6 +7,7 @@
 //! * `integrate`: the order of the queries and what each reads.
 //! * `renew`: new rows beside or in place of former ones, in one commit.
 //! * `own`: tables of the user's own, each a query of theirs.
+//! * `upkeep`: a rebuild, and the compaction that follows it.
 //!
 //! Commits happen one table at a time, in a fixed order, and the row in `rebuilds` is the last: a reader between two
 //! steps sees the former integrated rows, whole. Every step can be run again: a rebuild that finds a table that the last
@@ -19,6 +20,8 @@ mod integrate;
 mod own;
 mod renew;
 mod run;
+mod upkeep;
 
 pub use own::OwnBuilt;
 pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};
+pub use upkeep::{Steps, Upkeep, upkeep};

@@ -44,6 +44,7 @@ fn every_command_works_on_an_empty_lake() {
         "visits",
         "visitors",
         "rebuilds",
+        "runs",
         "suites",
         "sources",
         "files",

@@ -12,6 +12,7 @@
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
 //! * `time`: history and vacuum. `forget`: erasure and retention.
+//! * `schedule`: runs by the clock, one runner a lake.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -30,6 +31,7 @@ mod oracle;
 mod outages;
 mod place;
 mod plans;
+mod schedule;
 mod slt;
 mod stores;
 mod table;

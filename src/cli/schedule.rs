@@ -1,0 +1,213 @@
+//! `rejoin schedule`: what was typed becomes a job and a timetable; each run is printed as it ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use indicatif::HumanCount;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::args::ScheduleArguments;
+use super::format::Format;
+use super::ingest::{explain, verdict};
+use super::output::{Output, note};
+use super::settings::Settings;
+use crate::ingest::IngestOptions;
+use crate::ingest::mapping::Mapping;
+use crate::ingest::remote::Place;
+use crate::lake::suites;
+use crate::rebuild::RebuildOptions;
+use crate::schedule::{self, Board, Job, Ran, Timetable};
+use crate::{Error, Result};
+
+/// A step that failed for a passing reason is tried again for so long; whoever asks for one run tries again himself.
+const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE_ONCE: Duration = Duration::from_secs(60);
+
+/// A store that does not answer holds nobody longer; a stop in order takes less.
+const LAST_WAIT: Duration = Duration::from_secs(25);
+
+/// As shells have it for a process that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Runs until a signal, or once. A first SIGTERM or Ctrl-C stops cleanly, a second one at once.
+pub async fn run(settings: &Settings, arguments: &ScheduleArguments) -> Result<u8> {
+    let (stopper, stop) = watch::channel(false);
+    let mut signals = Signals::new()?;
+    let scheduled = scheduled(settings, arguments, &stop);
+    tokio::pin!(scheduled);
+    tokio::select! {
+        done = &mut scheduled => return done.map(|()| 0),
+        () = signals.next() => {}
+    }
+    note("rejoin: stopping; a second signal ends at once");
+    // whoever listened has ended by himself
+    let _ = stopper.send(true);
+    tokio::select! {
+        done = scheduled => done.map(|()| 0),
+        () = signals.next() => Ok(INTERRUPTED),
+        () = tokio::time::sleep(LAST_WAIT) => {
+            Err(Error::unavailable("stopped; the store did not answer, so that the lease ends by itself"))
+        }
+    }
+}
+
+async fn scheduled(settings: &Settings, arguments: &ScheduleArguments, stop: &watch::Receiver<bool>) -> Result<()> {
+    let zone = zone(settings, arguments).await?;
+    let timetable = timetable(arguments, zone)?;
+    let job = job(settings, arguments)?;
+    let board = Arc::new(Board::default());
+    if let Some(address) = &arguments.http {
+        let bound = schedule::serve(address, board.clone()).await?;
+        note(format!("rejoin: http://{bound}/healthz, /readyz, /metrics"));
+    }
+    let is_json = settings.json;
+    let tell = move |ran: &Ran| print(ran, is_json, zone);
+    let Some(ran) = schedule::run(&job, timetable, stop, &board, &tell).await? else { return Ok(()) };
+    tell(&ran)?;
+    match (ran.steps.error, ran.steps.upkeep) {
+        (Some(error), _) => Err(error),
+        (None, upkeep) => {
+            verdict(&ran.steps.outcomes)?;
+            upkeep.map_or(Ok(()), |u| super::rebuild::verdict(&u.rebuilt.own))
+        }
+    }
+}
+
+/// The asked one, else that of the suite, else that of the only suite, else UTC.
+async fn zone(settings: &Settings, arguments: &ScheduleArguments) -> Result<Tz> {
+    let name = match (&arguments.zone, &settings.suite) {
+        (Some(zone), _) => suites::time_zone(zone).map_err(|e| Error::usage(format!("--zone: {e}")))?,
+        (None, Some(suite)) => suites::suite(&settings.lake, suite).await?.time_zone,
+        (None, None) => match &suites::suites(&settings.lake).await?[..] {
+            [only] => only.time_zone.clone(),
+            _ => "UTC".into(),
+        },
+    };
+    name.parse().map_err(|_| Error::configuration(format!("time zone {name:?} is not known; give --zone")))
+}
+
+fn timetable(arguments: &ScheduleArguments, zone: Tz) -> Result<Option<Timetable>> {
+    match (&arguments.cron, &arguments.every) {
+        _ if arguments.once => Ok(None),
+        (Some(expression), _) => Timetable::cron(expression, zone).map(Some),
+        (None, Some(interval)) => Timetable::every(interval, zone).map(Some),
+        (None, None) => Err(Error::usage(
+            "when? give --cron, --every or --once, e.g.\n  \
+             rejoin schedule --cron '30 4 * * *' --watch in/\n  \
+             rejoin schedule --every 15m --watch in/\n  \
+             rejoin schedule --once --watch in/",
+        )),
+    }
+}
+
+fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
+    // what is wrong now will be wrong every night
+    arguments.mapping.as_deref().map(Mapping::read).transpose()?;
+    Ok(Job {
+        lake: settings.lake.clone(),
+        watch: arguments.watch.iter().map(|path| watched(path)).collect::<Result<_>>()?,
+        options: IngestOptions {
+            suite: settings.suite.clone(),
+            source: arguments.source.clone(),
+            mapping: arguments.mapping.clone(),
+            validate: false,
+            replace: arguments.replace,
+            memory_bytes: settings.memory_bytes,
+        },
+        engine: settings.engine(None),
+        rebuild: RebuildOptions { full: false, queries: arguments.queries.clone() },
+        no_compact: arguments.no_compact,
+        patience: if arguments.once { PATIENCE_ONCE } else { PATIENCE },
+    })
+}
+
+/// A watched place under a name that stays the same wherever the process was started.
+fn watched(path: &Path) -> Result<PathBuf> {
+    match Place::of(path)? {
+        Place::Bucket(_) => Ok(path.to_path_buf()),
+        Place::Local(local) => {
+            local.canonicalize().map_err(|e| Error::usage(format!("--watch {}: {e}", local.display())))
+        }
+    }
+}
+
+/// A run, as a line on stdout; refusals and rejected rows on stderr.
+fn print(ran: &Ran, is_json: bool, zone: Tz) -> Result<()> {
+    let mut output = Output::stdout(Format::Table);
+    if is_json {
+        output.line(document(ran).to_string())?;
+        return output.close();
+    }
+    output.line(line(ran, zone))?;
+    output.close()?;
+    ran.steps.outcomes.iter().for_each(explain);
+    if let Some(error) = &ran.steps.error {
+        note(format!("rejoin: {error}"));
+    }
+    if let Some(upkeep) = &ran.steps.upkeep {
+        for own in upkeep.rebuilt.own.iter().filter(|own| own.status != "built") {
+            note(format!("rejoin: table {} {}: {}", own.table, own.status, own.message));
+        }
+        if let Err(error) = &upkeep.compacted {
+            note(format!("rejoin: not compacted: {error}"));
+        }
+    }
+    Ok(())
+}
+
+fn line(ran: &Ran, zone: Tz) -> String {
+    let run = &ran.run;
+    let count = |number: i64, what: &str| {
+        let plural = if number == 1 { "" } else { "s" };
+        format!("{} {what}{plural}", HumanCount(number.unsigned_abs()))
+    };
+    let local = |time: Option<DateTime<Utc>>| {
+        time.map_or_else(String::new, |t| t.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string())
+    };
+    let mut parts = vec![format!("{} loaded, {}", count(run.loaded, "file"), count(run.rows, "row"))];
+    for (number, what) in [(run.rejected, "rejected"), (run.refused, "refused"), (run.waiting, "waiting")] {
+        if number > 0 {
+            let of = if what == "rejected" { "row" } else { "file" };
+            parts.push(format!("{} {what}", count(number, of)));
+        }
+    }
+    parts.push(run.rebuild.map_or_else(|| "nothing to rebuild".into(), |number| format!("rebuild {number}")));
+    format!("{} run {} {}: {}", local(run.started), run.run, run.status, parts.join(", "))
+}
+
+/// One document a line, so that the runs of a long time can be read as they come.
+fn document(ran: &Ran) -> Value {
+    let files: Vec<Value> = ran.steps.outcomes.iter().map(super::ingest::report).collect();
+    let mut document = json!(ran.run);
+    document["files"] = json!(files);
+    document
+}
+
+/// The signals that ask a process to stop.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

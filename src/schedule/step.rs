@@ -1,0 +1,223 @@
+//! One run, step by step: what is complete is loaded, what is stale is rebuilt, what is scattered is compacted.
+//!
+//! A step that the store or another writer kept from being done is tried again, with growing pauses. What a step has
+//! committed stays; dropping the future leaves the lake as any broken-off `ingest` or `rebuild` does.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::agenda::pause;
+use super::memory;
+use crate::engine::EngineSettings;
+use crate::ingest::{IngestOptions, Known, Outcome, Progress, Status, ingest_new};
+use crate::lake::Lake;
+use crate::lake::records::Run;
+use crate::rebuild::{RebuildOptions, Steps, Upkeep, upkeep};
+use crate::{Error, ErrorKind, Result};
+
+/// Refusals that are told in a run's message.
+const MAX_REASONS: usize = 3;
+
+/// What a runner does in every run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The lake.
+    pub lake: Lake,
+    /// Folders, files and `s3://` prefixes that are looked through.
+    pub watch: Vec<PathBuf>,
+    /// How their inputs are taken.
+    pub options: IngestOptions,
+    /// How a rebuild runs.
+    pub engine: EngineSettings,
+    /// What it builds.
+    pub rebuild: RebuildOptions,
+    /// Do not compact after a rebuild.
+    pub no_compact: bool,
+    /// How long a step that failed is tried again.
+    pub patience: Duration,
+}
+
+/// What a run did.
+#[derive(Default)]
+pub struct RunSteps {
+    /// What became of each input, in alphanumeric order.
+    pub outcomes: Vec<Outcome>,
+    /// The rebuild.
+    pub upkeep: Option<Upkeep>,
+    /// What kept the run from being done.
+    pub error: Option<Error>,
+}
+
+impl Job {
+    /// Does one run. `known` learns from it; `committing` is true while an input is committed, table by table.
+    pub(super) async fn run(&self, known: &mut Known, committing: &AtomicBool) -> RunSteps {
+        let mut done = RunSteps::default();
+        if !self.watch.is_empty() {
+            let before = known.clone();
+            let (outcomes, error) = self.ingest(known, committing).await;
+            (done.outcomes, done.error) = (outcomes, error);
+            if *known != before
+                && let Err(error) = memory::keep_known(&self.lake, known).await
+            {
+                tracing::warn!(%error, "the next run reads files again that are known");
+            }
+        }
+        if done.error.is_none() {
+            match self.rebuild().await {
+                Ok(upkeep) => done.upkeep = Some(upkeep),
+                Err(error) => done.error = Some(error),
+            }
+        }
+        done
+    }
+
+    /// Loads what is new; what could not be loaded for a passing reason is tried again.
+    async fn ingest(&self, known: &mut Known, committing: &AtomicBool) -> (Vec<Outcome>, Option<Error>) {
+        let progress = |step: Progress| match step {
+            Progress::Committing => committing.store(true, Ordering::Relaxed),
+            Progress::Start { .. } | Progress::Done => committing.store(false, Ordering::Relaxed),
+            Progress::Ignored(_) | Progress::Bytes(_) => {}
+        };
+        let mut outcomes = BTreeMap::new();
+        let mut trials = Trials::new(self.patience);
+        loop {
+            let failed = match ingest_new(&self.lake, &self.watch, &self.options, known, &progress).await {
+                Ok(tried) => {
+                    let passing = tried.iter().filter_map(passing_reason).max_by_key(|k| *k == ErrorKind::Unavailable);
+                    // an input that was loaded is known, so that only the others come again
+                    outcomes.extend(tried.into_iter().map(|o| ((o.entry.file.clone(), o.path.clone()), o)));
+                    match passing {
+                        Some(kind) => (kind, None),
+                        None => return (outcomes.into_values().collect(), None),
+                    }
+                }
+                Err(error) => (error.kind(), Some(error)),
+            };
+            let (kind, error) = failed;
+            if !trials.again(kind).await {
+                return (outcomes.into_values().collect(), error);
+            }
+        }
+    }
+
+    async fn rebuild(&self) -> Result<Upkeep> {
+        let mut trials = Trials::new(self.patience);
+        loop {
+            let steps = Steps { rebuilding: &|_| {}, compacting: &|_, _, _| {} };
+            match upkeep(&self.lake, &self.engine, &self.rebuild, self.no_compact, steps).await {
+                Err(error) if trials.again(error.kind()).await => tracing::warn!(%error, "the rebuild is tried again"),
+                done => return done,
+            }
+        }
+    }
+}
+
+/// Tries of one step.
+struct Trials {
+    patience: Duration,
+    failed: u32,
+    first: Option<Instant>,
+}
+
+impl Trials {
+    fn new(patience: Duration) -> Self {
+        Self { patience, failed: 0, first: None }
+    }
+
+    /// A try has failed: waits and gives true where another one may help.
+    async fn again(&mut self, kind: ErrorKind) -> bool {
+        self.failed += 1;
+        let waited = self.first.get_or_insert_with(Instant::now).elapsed();
+        let Some(pause) = pause(kind, self.failed, waited, self.patience) else { return false };
+        tokio::time::sleep(pause).await;
+        true
+    }
+}
+
+fn passing_reason(outcome: &Outcome) -> Option<ErrorKind> {
+    match &outcome.status {
+        Status::Refused(error) => {
+            Some(error.kind()).filter(|k| matches!(k, ErrorKind::Unavailable | ErrorKind::Conflict))
+        }
+        _ => None,
+    }
+}
+
+impl RunSteps {
+    /// The run as history keeps it, without its times.
+    pub(super) fn summary(&self) -> Run {
+        let number = |of: fn(&Status) -> bool| self.outcomes.iter().filter(|o| of(&o.status)).count() as i64;
+        let loaded = || self.outcomes.iter().filter(|o| matches!(o.status, Status::Loaded | Status::Replaced));
+        let refused = self.outcomes.iter().filter_map(|o| match &o.status {
+            Status::Refused(error) => Some(error),
+            _ => None,
+        });
+        let refused: Vec<&Error> = refused.collect();
+        let own = self.upkeep.iter().flat_map(|u| &u.rebuilt.own).filter(|own| own.status != "built");
+        let unbuilt: Vec<String> = own.map(|own| format!("table {}: {}", own.table, own.message)).collect();
+        let store_failed = refused.iter().any(|e| e.kind() == ErrorKind::Unavailable);
+        let status = match &self.error {
+            Some(_) => "failed",
+            None if store_failed => "failed",
+            None if !refused.is_empty() || !unbuilt.is_empty() => "partly",
+            None => "ok",
+        };
+        let uncompacted = self.upkeep.as_ref().and_then(|u| u.compacted.as_ref().err());
+        let mut reasons: Vec<String> = self.error.iter().map(Error::to_string).collect();
+        reasons.extend(refused.iter().take(MAX_REASONS).map(|e| e.to_string()));
+        if refused.len() > MAX_REASONS {
+            reasons.push(format!("and {} more, see: rejoin log", refused.len() - MAX_REASONS));
+        }
+        reasons.extend(unbuilt);
+        reasons.extend(uncompacted.map(|e| format!("not compacted: {e}")));
+        let rebuilt = self.upkeep.as_ref().map(|u| &u.rebuilt).filter(|r| !r.up_to_date);
+        Run {
+            status: status.into(),
+            loaded: loaded().count() as i64,
+            refused: refused.len() as i64,
+            waiting: number(|s| matches!(s, Status::Waiting(_))),
+            rows: loaded().map(|o| o.entry.rows).sum(),
+            rejected: loaded().map(|o| o.entry.rejected).sum(),
+            rebuild: rebuilt.map(|r| r.entry.rebuild),
+            message: reasons.join("; "),
+            ..Run::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::lake::records::FileEntry;
+
+    fn outcome(file: &str, rows: i64, status: Status) -> Outcome {
+        let entry = FileEntry { file: file.into(), rows, rejected: 1, ..FileEntry::default() };
+        Outcome { entry, path: file.into(), status, rejects: vec![] }
+    }
+
+    #[test]
+    fn a_run_is_as_good_as_its_worst_part() {
+        let of = |outcomes: Vec<Outcome>, error: Option<Error>| RunSteps { outcomes, upkeep: None, error }.summary();
+        let fine = of(
+            vec![
+                outcome("a", 10, Status::Loaded),
+                outcome("b", 5, Status::Unchanged),
+                outcome("c", 2, Status::Replaced),
+                outcome("d", 0, Status::Waiting("no .fin".into())),
+            ],
+            None,
+        );
+        assert_eq!((fine.status.as_str(), fine.loaded, fine.rows, fine.rejected, fine.waiting), ("ok", 2, 12, 2, 1));
+        let refused =
+            || (0..5).map(|i| outcome("x", 9, Status::Refused(Error::refused(format!("x{i}: bad"))))).collect();
+        let partly = of(refused(), None);
+        assert_eq!((partly.status.as_str(), partly.refused, partly.rows), ("partly", 5, 0));
+        assert_eq!(partly.message, "x0: bad; x1: bad; x2: bad; and 2 more, see: rejoin log");
+        assert_eq!(of(refused(), Some(Error::unavailable("down"))).status, "failed");
+        let down = of(vec![outcome("x", 0, Status::Refused(Error::unavailable("down")))], None);
+        assert_eq!((down.status.as_str(), down.message.as_str()), ("failed", "down"));
+    }
+}
