@@ -190,27 +190,16 @@ impl Snapshot {
     }
 
     async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation, whole: bool) -> Result<Self> {
-<<<<<<< HEAD
         let merged = match whole {
             true => Schema::new(change.columns.clone()),
             false => merge_columns(&self.name, &self.schema, &change.columns)?,
         };
-        let base = match self.version {
-            Some(_) => self.clone(),
-            None => self.create(lake, &merged).await?,
-        };
-        let mut actions = vec![];
-        if merged.fields() != base.schema.fields() {
-            let state = base.delta.snapshot().map_err(delta_error)?;
-=======
-        let merged = merge_columns(&self.name, &self.schema, &change.columns)?;
         let data_change = operation.changes_data();
         let mut actions: Vec<Action> =
             change.remove.iter().map(|f| Action::Remove(remove_action(f, data_change))).collect();
         actions.extend(change.add.iter().map(|f| Action::Add(add_action(f, data_change))));
         if self.version.is_some() && merged.fields() != self.schema.fields() {
             let state = self.delta.snapshot().map_err(delta_error)?;
->>>>>>> 06c84a6 ([lake] S3 probed before the first write; a commit's outcome is looked up in the log)
             let metadata = state.metadata().clone().with_schema(&kernel_schema(&merged)?);
             let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
             actions.push(Action::Metadata(metadata));
