@@ -93,7 +93,7 @@ impl Forgotten {
 /// A month as people write it: `2025-01`. Its first day.
 pub fn month(text: &str) -> Result<NaiveDate> {
     let day = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok();
-    let day = day.filter(|_| text.len() == 7);
+    let day = day.filter(|_| text.len() == 7 && text.starts_with(|c: char| c.is_ascii_digit()));
     day.ok_or_else(|| Error::usage(format!("{text:?} is no month; write e.g. 2025-01, which is kept as the first")))
 }
 
