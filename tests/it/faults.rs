@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use object_store::local::LocalFileSystem;
 use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
@@ -25,7 +25,7 @@ use crate::place::{Place, deep};
 use crate::table;
 
 /// Something that writes, on a lake and with input files of a folder.
-type Operation = for<'a> fn(&'a Lake, &'a Path) -> BoxFuture<'a, rejoin::Result<()>>;
+type Operation = for<'a> fn(&'a Lake, &'a Path) -> LocalBoxFuture<'a, rejoin::Result<()>>;
 
 /// Small lakes to begin with, made once by the commands, and input files beside them.
 struct Bases {
