@@ -305,10 +305,10 @@ fn a_runner_that_was_replaced_stops() {
 #[test]
 fn a_signal_breaks_a_long_run_off_and_it_is_run_again() {
     let place = Place::new();
-    place.sh("rejoin sample sample --hits 150000 --days 3 --seed 5
+    place.sh("rejoin sample sample --hits 300000 --days 3 --seed 5
 rejoin suite create $(ls sample/feed | sed -n 's/_[0-9-]*.txt$//p' | head -1)
 mkdir in; mv sample/feed in/");
-    let mut runner = Runner::start(&place, "--every 1h --watch in --http 0", &[]);
+    let mut runner = Runner::start(&place, "--every 1h --watch in --http 0 --threads 1", &[]);
     let address = address(&runner.says("/metrics"));
     let running = Instant::now();
     while sample(&Runner::get(&address, "/metrics").1, "rejoin_run_in_progress") == 0.0 {
@@ -329,7 +329,7 @@ mkdir in; mv sample/feed in/");
     runner.says("run 2 ok: ");
     runner.signal("INT");
     assert_eq!(runner.ends(), Some(0));
-    assert_eq!(place.cell("SELECT count(*) AS n FROM hits"), 150_000);
+    assert_eq!(place.cell("SELECT count(*) AS n FROM hits"), 300_000);
     assert_eq!(place.cell("SELECT count(DISTINCT due) AS n FROM runs"), 1);
 }
 
