@@ -207,7 +207,8 @@ impl PastVersion {
 /// What was done, in a word.
 fn operation(commit: &Commit) -> String {
     match (commit.operation.as_str(), commit.added.is_empty(), commit.removed.is_empty()) {
-        ("WRITE", false, true) => "append".into(),
+        // a table begins with its first rows
+        ("WRITE" | "CREATE TABLE", false, true) => "append".into(),
         ("WRITE", false, false) => "replace".into(),
         ("WRITE", true, false) => "remove".into(),
         ("WRITE", true, true) => "columns".into(),
