@@ -179,17 +179,21 @@ impl Remote {
     /// What a `.txt` is, is seen by its start; a manifest says which files belong together.
     async fn fetch_manifests(&self) -> Result<()> {
         let texts = self.objects.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "txt"));
-        let fetched = stream::iter(texts).map(|(path, object)| async move {
-            let options = GetOptions { range: Some((0..START_BYTES.min(object.size)).into()), ..Default::default() };
-            if object.size > 0 {
-                let start = self.store.get_opts(&object.location, options).await?.bytes().await?;
-                if Manifest::is_manifest(&start) {
-                    self.fetch_one(path, object).await?;
-                }
-            }
-            Ok::<_, Error>(())
-        });
-        fetched.buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await.map(drop)
+        // made beforehand: a stream that makes them would keep callers from moving between threads
+        let fetches: Vec<_> = texts.map(|(path, object)| self.fetch_manifest(path, object)).collect();
+        stream::iter(fetches).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await.map(drop)
+    }
+
+    async fn fetch_manifest(&self, path: &Path, object: &ObjectMeta) -> Result<()> {
+        if object.size == 0 {
+            return Ok(());
+        }
+        let options = GetOptions { range: Some((0..START_BYTES.min(object.size)).into()), ..Default::default() };
+        let start = self.store.get_opts(&object.location, options).await?.bytes().await?;
+        if Manifest::is_manifest(&start) {
+            self.fetch_one(path, object).await?;
+        }
+        Ok(())
     }
 
     async fn fetch_one(&self, path: &Path, object: &ObjectMeta) -> Result<()> {

@@ -469,3 +469,17 @@ async fn two_writers_at_once() {
     assert_eq!(bench.query("SELECT count(*), count(DISTINCT file) FROM offline").await, ["5|5"]);
     assert_eq!(bench.log().await.iter().filter(|e| e.status == "loaded").count(), 5);
 }
+
+/// Servers and schedulers run an ingest on any thread; this compiles only as long as they can.
+#[test]
+fn an_ingest_moves_between_threads() {
+    fn boxed<'a>(
+        lake: &'a Lake,
+        paths: &'a [PathBuf],
+        options: &'a IngestOptions,
+    ) -> futures::future::BoxFuture<'a, crate::Result<Vec<Outcome>>> {
+        Box::pin(async move { ingest(lake, paths, options, &|_| {}).await })
+    }
+    let lake = Lake::open("/nowhere").unwrap();
+    drop(boxed(&lake, &[], &IngestOptions::default()));
+}

@@ -11,6 +11,7 @@
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
+//! * `bucket`: inputs in a bucket of that store.
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `layers`: imports go one way.
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod bad_input;
+mod bucket;
 mod cli;
 mod compaction;
 mod faults;
