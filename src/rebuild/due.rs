@@ -151,22 +151,32 @@ pub fn name_former_in(engine: &Engine, snapshot: &Snapshot, files: Vec<DataFile>
     name_former(engine, name, &snapshot.only(files))
 }
 
+/// Files of one suite and source that hold rows of some loads.
+#[derive(Default)]
+struct Group {
+    files: Vec<DataFile>,
+    /// Names of the loads.
+    names: BTreeSet<String>,
+    /// They hold rows of other loads, too.
+    has_others: bool,
+}
+
 /// The rows of some loads, wherever they lie.
 fn rows_of(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, loads: &BTreeSet<Load>) -> Result<LogicalPlan> {
     // a file's name is unique only within its suite and source
-    let mut groups: BTreeMap<[Option<&String>; 2], (Vec<DataFile>, BTreeSet<String>, bool)> = BTreeMap::new();
+    let mut groups: BTreeMap<[Option<&String>; 2], Group> = BTreeMap::new();
     for file in &snapshot.files {
         let here = loads_in(file, loads);
         if here.is_empty() {
             continue;
         }
         let group = groups.entry([TAG_SUITE, TAG_SOURCE].map(|tag| file.tags.get(tag))).or_default();
-        group.0.push(file.clone());
-        group.2 |= here.len() < file.loads()?.len();
-        group.1.extend(here.into_iter().map(|load| load.file));
+        group.files.push(file.clone());
+        group.has_others |= here.len() < file.loads()?.len();
+        group.names.extend(here.into_iter().map(|load| load.file));
     }
     let mut parts = vec![];
-    for (files, names, has_others) in groups.into_values() {
+    for Group { files, names, has_others } in groups.into_values() {
         let rows = scan(engine, snapshot, schema, files)?;
         parts.push(match has_others {
             true => rows.filter(ident(FILE).in_list(names.into_iter().map(lit).collect(), false))?,

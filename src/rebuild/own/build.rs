@@ -204,7 +204,7 @@ async fn write_down(lake: &Lake, definition: &Definition, change: impl Fn(&mut O
 /// Rows that have what the lake is sorted by are kept like events; all others as they come.
 enum Writer {
     Sorted(SortedWriter),
-    Plain(PlainWriter),
+    Plain(Box<PlainWriter>),
 }
 
 impl Writer {
@@ -213,8 +213,8 @@ impl Writer {
             let field = schema.field_with_name(name).ok();
             field.zip(key_field(name)).is_some_and(|(field, key)| field.data_type() == key.data_type())
         };
-        if !ORDER.iter().all(|name| same(name)) {
-            return Ok(Self::Plain(PlainWriter::start(lake, table, schema.clone(), HashMap::new())));
+        if !ORDER.iter().all(same) {
+            return Ok(Self::Plain(Box::new(PlainWriter::start(lake, table, schema.clone(), HashMap::new()))));
         }
         let context = sort_context(memory_bytes)?;
         Ok(Self::Sorted(SortedWriter::start(lake, table, schema.clone(), HashMap::new(), context)?))
