@@ -14,6 +14,7 @@
 //! * `bucket`: inputs in a bucket of that store.
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
+//! * `requests`: what a store is asked.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -33,6 +34,7 @@ mod oracle;
 mod outages;
 mod place;
 mod plans;
+mod requests;
 mod schedule;
 mod slt;
 mod stores;

@@ -95,6 +95,8 @@ fn start() -> Server {
     }
     guard.args(["-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]);
     guard.current_dir(&folder).env("TMPDIR", &folder).stdin(Stdio::piped()).stderr(Stdio::null());
+    // it ends with this process, which is what it waits for
+    #[allow(clippy::zombie_processes)]
     let mut guard = guard.spawn().unwrap();
     let server = Server {
         endpoint: format!("http://127.0.0.1:{s3}"),

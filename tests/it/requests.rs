@@ -1,0 +1,46 @@
+//! What a store is asked: each request is a wait, and costs money.
+
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use rejoin::engine::EngineSettings;
+use rejoin::lake::Lake;
+use rejoin::lake::guard::Writers;
+use rejoin::rebuild::{RebuildOptions, rebuild};
+use url::Url;
+
+use crate::faulty::{Fault, Faulty};
+use crate::place::{Place, deep};
+
+const BASE: &str = r#"
+rejoin suite create web
+rejoin source create web leads --kind transaction
+online a <<END
+visitor  time              page_name  transaction_id  orders
+v1       2026-09-01 10:00  home       T1              1
+v2       2026-09-01 10:10  cart       T2              2
+END
+offline one <<END
+Date        transactionID  Event 1
+09/20/2026  T1             100
+END
+rejoin ingest one.txt --suite web --source leads
+for n in 1 2 3 4 5 6 7 8 9 10 11 12; do rejoin rebuild --full; done
+"#;
+
+/// Whatever the past of a lake: so many requests tell that nothing is new, and none of them writes.
+#[test]
+fn a_rebuild_with_nothing_new_asks_little() {
+    let place = Place::new();
+    place.sh(BASE);
+    deep(|runtime| {
+        let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
+        let url = Url::from_directory_path(place.lake()).unwrap();
+        let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
+        let options = RebuildOptions::default();
+        let done = runtime.block_on(rebuild(&lake, &EngineSettings::default(), &options, &|_| {})).unwrap();
+        assert!(done.up_to_date);
+        let (requests, writes) = store.counts();
+        assert!((1..=10).contains(&requests) && writes == 0, "{requests} requests, {writes} writes");
+    });
+}
