@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::format::Format;
+pub use super::schedule::ScheduleArguments;
 
 const ABOUT: &str = "Ties offline events to online visitors, on your own Parquet, in SQL.";
 
@@ -429,43 +430,6 @@ pub struct RebuildArguments {
     #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
     pub queries: Option<PathBuf>,
     /// Do not compact afterwards, however many files the loads have left
-    #[arg(long)]
-    pub no_compact: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ScheduleArguments {
-    /// When to run: minute, hour, day of month, month, day of week
-    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
-    pub cron: Option<String>,
-    /// How often to run: 15m, 6h, 1d, 2w
-    #[arg(long, value_name = "TIME")]
-    pub every: Option<String>,
-    /// IANA time zone of the clock [default: the suite's, else UTC]
-    #[arg(long, value_name = "ZONE")]
-    pub zone: Option<String>,
-    /// Folder or s3://bucket/prefix/ to look through in every run; may be given several times
-    #[arg(long, value_name = "DIR")]
-    pub watch: Vec<PathBuf>,
-    /// How the columns of any other clickstream map to ours (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub mapping: Option<PathBuf>,
-    /// Data source that data source files belong to
-    #[arg(long, value_name = "NAME")]
-    pub source: Option<String>,
-    /// A loaded file of the same name with other content is replaced
-    #[arg(long)]
-    pub replace: bool,
-    /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
-    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
-    pub queries: Option<PathBuf>,
-    /// One run, now
-    #[arg(long)]
-    pub once: bool,
-    /// Serve /healthz, /readyz and /metrics here; a port alone is reached from this machine only
-    #[arg(long, value_name = "ADDR")]
-    pub http: Option<String>,
-    /// Do not compact after a rebuild
     #[arg(long)]
     pub no_compact: bool,
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use clap::Args;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::args::ScheduleArguments;
 use super::format::Format;
 use super::ingest::{explain, verdict};
 use super::output::{Output, note};
@@ -32,6 +32,44 @@ const LAST_WAIT: Duration = Duration::from_secs(25);
 
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
+
+/// What was typed.
+#[derive(Debug, Args)]
+pub struct ScheduleArguments {
+    /// When to run: minute, hour, day of month, month, day of week
+    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
+    pub cron: Option<String>,
+    /// How often to run: 15m, 6h, 1d, 2w
+    #[arg(long, value_name = "TIME")]
+    pub every: Option<String>,
+    /// IANA time zone of the clock [default: the suite's, else UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Folder or s3://bucket/prefix/ to look through in every run; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub watch: Vec<PathBuf>,
+    /// How the columns of any other clickstream map to ours (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Data source that data source files belong to
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// A loaded file of the same name with other content is replaced
+    #[arg(long)]
+    pub replace: bool,
+    /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
+    /// One run, now
+    #[arg(long)]
+    pub once: bool,
+    /// Serve /healthz, /readyz and /metrics here; a port alone is reached from this machine only
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Do not compact after a rebuild
+    #[arg(long)]
+    pub no_compact: bool,
+}
 
 /// Runs until a signal, or once. A first SIGTERM or Ctrl-C stops cleanly, a second one at once.
 pub async fn run(settings: &Settings, arguments: &ScheduleArguments) -> Result<u8> {

@@ -88,7 +88,7 @@ END");
     assert_eq!((code, files(&run)), (0, vec!["a.txt loaded".to_string(), "web_2026-09-01 loaded".into()]));
     let (code, run) = bucket.once();
     assert_eq!((code, files(&run), &run["rebuild"]), (0, vec![], &Value::Null));
-    assert_eq!(bucket.place.query("SELECT count(*) AS n, sum(event1) AS s FROM events"), json!([{"n": 4, "s": 5.0}]));
+    assert_eq!(bucket.place.query("SELECT count(*) AS n, sum(event1) AS s FROM events"), json!([{"n": 4, "s": 5}]));
     // by hand: one object with its neighbours, or a folder; nothing is loaded twice
     let unchanged = |below: &str| {
         let done = bucket.place.rejoin_with(&["ingest", "--json", &bucket.url(below)]).ok();
