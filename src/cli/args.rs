@@ -213,7 +213,8 @@ Examples:
   rejoin report
   rejoin report model_comparison --metric revenue --dimension marketing_channel --since 2026-09-01
   rejoin report return_on_ad_spend --cost event20 --model 'time_decay(3 days)' --format csv -o roas.csv
-  rejoin report net_revenue --sql > my_report.sql")]
+  rejoin report net_revenue --sql > my_report.sql
+  rejoin report overview --html overview.html     (charts, tables and SQL in one file)")]
     Report(ReportArguments),
     /// Why the items of one conversion got what they got: its touches, and each model's share
     #[command(after_help = "\
@@ -546,6 +547,9 @@ pub struct ReportArguments {
     /// Print the SQL instead, to copy and change
     #[arg(long)]
     pub sql: bool,
+    /// Write a page of charts, tables and SQL, which opens in a browser, offline
+    #[arg(long, value_name = "FILE", requires = "name", conflicts_with_all = ["sql", "format", "output"])]
+    pub html: Option<PathBuf>,
     /// How to print the result
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,

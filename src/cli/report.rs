@@ -1,5 +1,6 @@
 //! `rejoin report`: the named reports.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -9,12 +10,19 @@ use super::format::Format;
 use super::output::Output;
 use super::settings::{Settings, result_format};
 use crate::engine::Engine;
+use crate::pages::{self, Asked};
 use crate::report::{Report, find, reports};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
-/// Lists the reports, or runs one, or prints its SQL.
+/// Lists the reports, or runs one, or prints its SQL, or writes it as a page.
 pub async fn run(settings: &Settings, arguments: &ReportArguments) -> Result<()> {
     let Some(name) = &arguments.name else { return list(settings) };
+    if let Some(file) = &arguments.html {
+        return page(settings, arguments, name, file).await;
+    }
+    if name == pages::OVERVIEW {
+        return Err(Error::usage(format!("the report {name} is a page of several tables; give --html FILE")));
+    }
     let report = find(name)?;
     let values = arguments.values();
     let sql = report.with(&values)?;
@@ -32,8 +40,18 @@ pub async fn run(settings: &Settings, arguments: &ReportArguments) -> Result<()>
     };
     if let Err(error) = result {
         output.abandon();
-        return Err(explained(error, &report, &values));
+        return Err(report.explained(error, &values));
     }
+    output.close()
+}
+
+/// Writes a report as a page.
+async fn page(settings: &Settings, arguments: &ReportArguments, name: &str, file: &Path) -> Result<()> {
+    let mut output = Output::open(Format::Table, Some(file))?;
+    let as_of = arguments.as_of.as_deref();
+    let engine = Engine::open(settings.lake.clone(), settings.engine(as_of)).await?;
+    let asked = Asked { values: arguments.values(), suite: settings.suite.as_deref(), as_of };
+    output.line(pages::page(&engine, name, &asked).await?)?;
     output.close()
 }
 
@@ -53,15 +71,4 @@ fn list(settings: &Settings) -> Result<()> {
     let columns = columns.map(|(name, cells)| (name, Arc::new(StringArray::from(cells)) as _));
     output.batch(&RecordBatch::try_from_iter(columns)?)?;
     output.close()
-}
-
-/// A report that a lake cannot answer as it stands: with what it was asked, and how to ask otherwise.
-fn explained(error: Error, report: &Report, values: &[(&str, &str)]) -> Error {
-    if error.kind() != ErrorKind::Query {
-        return error;
-    }
-    let value = |p: &crate::report::Parameter| values.iter().find(|(n, _)| *n == p.name).map_or(p.default, |(_, v)| v);
-    let asked = report.parameters.iter().filter(|p| matches!(p.name, "metric" | "dimension" | "cost"));
-    let asked: Vec<String> = asked.map(|p| format!("--{} {}", p.name, value(p))).collect();
-    Error::query(format!("{error} (asked: {}; choose others)", asked.join(" ")))
 }

@@ -1,4 +1,4 @@
-//! The named reports: plain SQL of `queries/reports/`, compiled in, with the values that a user chose put into it.
+//! The named reports: plain SQL of `queries/reports/` (and `queries/overview/`), compiled in, with the values that a user chose put into it.
 //!
 //! * `named`: the reports, each with its description and parameters. `fill`: values into SQL.
 //!
@@ -7,4 +7,4 @@
 mod fill;
 mod named;
 
-pub use named::{Parameter, Report, find, reports};
+pub use named::{Parameter, Report, find, overview, reports};

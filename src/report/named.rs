@@ -2,15 +2,15 @@
 
 use super::fill::fill;
 use crate::error::did_you_mean;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 macro_rules! files {
-    ($($name:literal),*) => {
-        [$(($name, include_str!(concat!("../../queries/reports/", $name, ".sql")))),*]
+    ($folder:literal: $($name:literal),*) => {
+        [$(($name, include_str!(concat!("../../queries/", $folder, "/", $name, ".sql")))),*]
     };
 }
 
-const FILES: [(&str, &str); 8] = files![
+const FILES: [(&str, &str); 8] = files!["reports":
     "assisted_conversions",
     "content_velocity",
     "model_comparison",
@@ -20,6 +20,8 @@ const FILES: [(&str, &str); 8] = files![
     "return_on_ad_spend",
     "time_lag"
 ];
+
+const OVERVIEW: [(&str, &str); 4] = files!["overview": "participation", "trend", "flow", "match_rates"];
 
 /// What opens the line of parameters in a file's comment.
 const PARAMETERS: &str = "-- Parameters:";
@@ -65,6 +67,26 @@ impl Report {
         Self { name, description, parameters, sql }
     }
 
+    /// True where it has a parameter of this name.
+    pub fn has(&self, parameter: &str) -> bool {
+        self.parameters.iter().any(|p| p.name == parameter)
+    }
+
+    /// A report that a lake cannot answer as it stands: with what it was asked, and how to ask otherwise.
+    pub fn explained(&self, error: Error, values: &[(&str, &str)]) -> Error {
+        if error.kind() != ErrorKind::Query {
+            return error;
+        }
+        let value =
+            |p: &Parameter| values.iter().find(|(n, _)| *n == p.name).map_or(p.default, |(_, v)| *v).to_string();
+        let asked = self.parameters.iter().filter(|p| matches!(p.name, "metric" | "dimension" | "cost"));
+        let asked: Vec<String> = asked.map(|p| format!("--{} {}", p.name, value(p))).collect();
+        if asked.is_empty() {
+            return error;
+        }
+        Error::query(format!("{error} (asked: {}; choose others)", asked.join(" ")))
+    }
+
     /// The statement with values (parameter, value) in place of the defaults.
     ///
     /// # Errors
@@ -87,6 +109,11 @@ pub fn reports() -> Vec<Report> {
     FILES.iter().map(|(name, sql)| Report::new(name, sql)).collect()
 }
 
+/// What an overview has besides model comparison: participation, trend, flow, match rates.
+pub fn overview() -> Vec<Report> {
+    OVERVIEW.iter().map(|(name, sql)| Report::new(name, sql)).collect()
+}
+
 /// The report of a name.
 ///
 /// # Errors
@@ -104,8 +131,9 @@ mod tests {
 
     #[test]
     fn each_report_says_what_it_is_and_uses_its_parameters() {
-        for report in reports() {
-            assert!(report.description.ends_with('.') && !report.parameters.is_empty(), "{report:?}");
+        for report in reports().into_iter().chain(overview()) {
+            let fixed = report.name == "match_rates";
+            assert!(report.description.ends_with('.') && report.parameters.is_empty() == fixed, "{report:?}");
             for (n, parameter) in report.parameters.iter().enumerate() {
                 let others = &report.parameters[..n];
                 assert!(others.iter().all(|o| o.default != parameter.default), "{}: {parameter:?}", report.name);

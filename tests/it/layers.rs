@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// The layers from the user down to the ground; modules of one layer do not name each other.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
-    &["shell", "report", "schedule"],
+    &["shell", "pages", "schedule"],
+    &["report"],
     &["rebuild", "ingest", "sample"],
     &["engine"],
     &["functions"],
