@@ -45,18 +45,25 @@ pub(super) struct Chart {
     kind: Kind,
     series: Vec<usize>,
     shown: Vec<usize>,
+    max: Option<u32>,
 }
 
 impl Chart {
     /// Of these columns.
     pub fn new(kind: Kind, series: impl IntoIterator<Item = usize>) -> Self {
         let series: Vec<usize> = series.into_iter().collect();
-        Self { kind, shown: series.clone(), series }
+        Self { kind, shown: series.clone(), series, max: None }
     }
 
     /// Only these columns at first; the reader can switch the others on.
     pub fn showing(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
         self.shown = columns.into_iter().collect();
+        self
+    }
+
+    /// The axis ends here.
+    pub fn up_to(mut self, max: u32) -> Self {
+        self.max = Some(max);
         self
     }
 
@@ -72,7 +79,7 @@ impl Chart {
                     div.legend {}
                     div.chart role="img" id=(id) aria-label={ (title) "; the table below has the numbers" } {}
                     @if drawn.len() < table.count {
-                        figcaption { "Drawn: the first " (drawn.len()) " of " (table.count) " rows." }
+                        figcaption { "Drawn: " (drawn.len()) " of " (table.count) " rows." }
                     }
                     script type="application/json" { (PreEscaped(safe_json(&self.json(table, drawn)))) }
                 }
@@ -88,7 +95,8 @@ impl Chart {
             let values: Vec<Option<f64>> = rows.iter().map(|row| table.rows[*row][*column].value()).collect();
             json!({"name": table.columns[*column], "values": values, "shown": self.shown.contains(column)})
         });
-        json!({"kind": self.kind.name(), "labels": labels, "targets": targets, "series": series.collect::<Vec<_>>()})
+        json!({"kind": self.kind.name(), "labels": labels, "targets": targets, "max": self.max,
+            "series": series.collect::<Vec<_>>()})
     }
 }
 

@@ -90,19 +90,7 @@ pub async fn page(engine: &Engine, name: &str, asked: &Asked<'_>) -> Result<Stri
 
 fn report_parts(report: Report, values: &[(&str, &str)]) -> Result<Vec<Part>> {
     let charts = charts(report.name);
-    let title = in_words(report.name);
-    let mut parts = vec![];
-    if report.name == "time_lag" {
-        let mut whole = Part::new("Whole days", report.clone(), values, vec![Chart::new(Kind::Columns, [1])])?;
-        whole.note = "Conversions by the whole days since their first touch in reach.".into();
-        whole.sql = format!(
-            "SELECT floor(days) AS days, sum(conversions) AS conversions\nFROM (\n{}\n)\nGROUP BY 1\nORDER BY 1",
-            whole.sql
-        );
-        parts.push(whole);
-    }
-    parts.push(Part::new(&title, report, values, charts)?);
-    Ok(parts)
+    Ok(vec![Part::new(&in_words(report.name), report, values, charts)?])
 }
 
 /// The pictures of a report: its columns by place, because metric and dimension give them their names.
@@ -114,7 +102,7 @@ fn charts(report: &str) -> Vec<Chart> {
         "model_comparison" => vec![Chart::new(Kind::Bars, 1..=9).showing([1, 2, 3, 8])],
         "net_revenue" => vec![bars(&[1, 2, 3, 4])],
         "offline_share" => vec![bars(&[1, 2])],
-        "path_length" => vec![Chart::new(Kind::Columns, [1])],
+        "path_length" | "time_lag" => vec![Chart::new(Kind::Columns, [1])],
         "return_on_ad_spend" => vec![bars(&[3]), bars(&[1, 2])],
         _ => vec![],
     }
@@ -137,7 +125,7 @@ fn overview_parts(given: &[(&'static str, &str)]) -> Result<Vec<Part>> {
             "participation" => ("Visit and visitor participation", vec![Chart::new(Kind::Bars, [1, 2])]),
             "trend" => ("By day, online and offline", vec![Chart::new(Kind::Lines, [1, 2])]),
             "flow" => ("From online to offline", vec![Chart::new(Kind::Flow, [2])]),
-            "match_rates" => ("Match rates by file", vec![Chart::new(Kind::Bars, [11])]),
+            "match_rates" => ("Match rates by file", vec![Chart::new(Kind::Bars, [11]).up_to(100)]),
             _ => ("Attribution models", charts(report.name)),
         };
         let own: Vec<_> = values.iter().filter(|(name, _)| report.has(name)).copied().collect();

@@ -77,7 +77,7 @@ impl Table {
         html! {
             @if self.rows.is_empty() { p.note { "No rows." } } @else {
                 div.scroll tabindex="0" role="region" aria-label={ "Table: " (title) } {
-                    table {
+                    table.wide[self.columns.len() > 7] {
                         thead { tr {
                             @for (name, numeric) in self.columns.iter().zip(&self.numeric) {
                                 th scope="col" class=[numeric.then_some("n")] { (name) }

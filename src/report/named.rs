@@ -119,7 +119,7 @@ pub fn overview() -> Vec<Report> {
 /// # Errors
 /// There is none; names the nearest.
 pub fn find(name: &str) -> Result<Report> {
-    let hint = did_you_mean(name, FILES.iter().map(|(name, _)| *name));
+    let hint = did_you_mean(name, FILES.iter().map(|(name, _)| *name).chain(["overview"]));
     let found = reports().into_iter().find(|report| report.name == name);
     found.ok_or_else(|| Error::usage(format!("there is no report {name}{hint} (all of them: rejoin report)")))
 }

@@ -15,6 +15,7 @@
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `requests`: what a store is asked.
+//! * `pages`: reports as HTML files, in a real browser.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -32,6 +33,7 @@ mod laws;
 mod layers;
 mod oracle;
 mod outages;
+mod pages;
 mod place;
 mod plans;
 mod requests;

@@ -36,14 +36,14 @@
     const lying = data.kind === "bars", lines = data.kind === "lines";
     const names = Math.min(220, Math.round(width * 0.34));
     const label = { color: lying ? ink : soft, hideOverlap: true };
-    if (lying) Object.assign(label, { width: names, overflow: "truncate", interval: 0 });
+    Object.assign(label, lying ? { width: names, overflow: "truncate", interval: 0 } : { showMaxLabel: !lines });
     const items = lines
       ? { type: "time", minInterval: 864e5, axisLabel: { ...label, formatter: "{MMM} {d}" } }
       : { type: "category", data: data.labels, inverse: lying, axisLabel: label };
     Object.assign(items, { axisLine: line, axisTick: { show: false }, splitLine: { show: false } });
     const values = {
       type: "value", splitLine: line, axisLabel: { color: soft, formatter: short, hideOverlap: true },
-      splitNumber: width < 500 ? 3 : 5,
+      splitNumber: width < 500 ? 3 : 5, max: data.max,
     };
     const series = shown.map(([entry, index]) => ({
       type: lines ? "line" : "bar", name: entry.name, color: colour("c" + (index % 9)), showSymbol: data.labels.length < 32,
@@ -64,7 +64,7 @@
     const nodes = new Map();
     const node = (side, label) => {
       const key = side + label;
-      if (!nodes.has(key)) nodes.set(key, { name: key, depth: side, side, label });
+      if (!nodes.has(key)) nodes.set(key, { name: key, depth: side, side, says: label });
       return key;
     };
     const links = data.labels.map((label, i) => (
@@ -73,20 +73,20 @@
     all.forEach((n, i) => { n.itemStyle = { color: n.side ? colour("c1") : colour("c0") }; });
     const room = Math.round(width * 0.3);
     const label = { color: colour("ink"), textBorderWidth: 0, width: room - 10, overflow: "truncate",
-      formatter: (p) => nodes.get(p.name).label };
+      formatter: (p) => nodes.get(p.name).says };
     for (const n of all) n.label = { position: n.side ? "right" : "left" };
     return {
       tooltip: tooltip({ formatter: (p) => p.dataType === "edge"
-        ? tip(nodes.get(p.data.source).label + " → " + nodes.get(p.data.target).label, [[data.series[0].name, p.data.value]])
-        : tip(nodes.get(p.name).label, [[data.series[0].name, p.value]]) }),
-      series: [{ type: "sankey", data: all, links, left: room, right: room, top: 8, bottom: 8, nodeWidth: 12, nodeGap: 8,
+        ? tip(nodes.get(p.data.source).says + " → " + nodes.get(p.data.target).says, [[data.series[0].name, p.data.value]])
+        : tip(nodes.get(p.name).says, [[data.series[0].name, p.value]]) }),
+      series: [{ type: "sankey", data: all, links, left: room, right: room, top: 8, bottom: 8, nodeWidth: 12, nodeGap: 14,
         draggable: false, label, lineStyle: { color: "gradient", opacity: 0.35 }, emphasis: { focus: "adjacency" } }],
     };
   }
 
   function height(data, shown) {
     if (data.kind === "bars") return data.labels.length * Math.max(26, 10 + 12 * shown.length) + 44;
-    if (data.kind === "flow") return Math.max(260, 30 * Math.max(new Set(data.labels).size, new Set(data.targets).size));
+    if (data.kind === "flow") return Math.max(260, 28 * Math.max(new Set(data.labels).size, new Set(data.targets).size));
     return 300;
   }
 
@@ -95,17 +95,17 @@
     const place = figure.querySelector(".chart"), legend = figure.querySelector(".legend");
     const marks = [];
     figure.hidden = false;
-    if (data.series.length > 1) {
-      data.series.forEach((entry) => {
-        const label = element("label", "", legend);
+    data.series.forEach((entry) => {
+      const label = element(data.series.length > 1 ? "label" : "span", "", legend);
+      if (data.series.length > 1) {
         const box = element("input", "", label);
         box.type = "checkbox";
         box.checked = entry.shown;
         box.addEventListener("change", () => { entry.shown = box.checked; draw(); });
-        marks.push(element("i", "", label));
-        element("span", entry.name, label);
-      });
-    }
+      }
+      if (data.kind !== "flow") marks.push(element("i", "", label));
+      element("span", entry.name, label);
+    });
     const chart = echarts.init(place, null, { renderer: "svg", height: height(data, data.series) });
     function draw() {
       const shown = data.series.map((entry, index) => [entry, index]).filter(([entry]) => entry.shown);
