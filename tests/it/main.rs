@@ -13,6 +13,7 @@
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
+//! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -27,6 +28,7 @@ mod histories;
 mod journeys;
 mod laws;
 mod layers;
+mod manual;
 mod oracle;
 mod outages;
 mod place;
@@ -35,5 +37,6 @@ mod schedule;
 mod slt;
 mod stores;
 mod table;
+mod terminal;
 mod time;
 mod twins;
