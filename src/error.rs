@@ -5,38 +5,45 @@
 
 use std::fmt;
 
-/// What class of failure this is; every door (exit code, later SQLSTATE and gRPC status) maps it in one table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// The command line or an argument does not make sense.
-    Usage,
-    /// A suite, source, mapping or setting is missing or contradictory.
-    Configuration,
-    /// A whole input was refused; nothing of it was loaded.
-    Refused,
-    /// Another writer was faster, or a file of this name with other content is loaded already.
-    Conflict,
-    /// The object store or a server does not answer as it should.
-    Unavailable,
-    /// A query failed to plan or to run.
-    Query,
-    /// A defect of Rejoin.
-    Bug,
+/// Declares the kinds with their exit codes; the documentation of each is also what the manual says.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal),* $(,)?) => {
+        /// What class of failure this is; every door (exit code, later SQLSTATE and gRPC status) maps it in one table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorKind { $($(#[doc = $doc])* $name),* }
+
+        impl ErrorKind {
+            /// All kinds.
+            pub const ALL: &[ErrorKind] = &[$(ErrorKind::$name),*];
+
+            /// The process exit code of this kind, as documented in the manual.
+            pub fn exit_code(self) -> u8 {
+                match self { $(ErrorKind::$name => $code),* }
+            }
+
+            /// What happened, for a person.
+            pub fn meaning(self) -> &'static str {
+                match self { $(ErrorKind::$name => concat!($($doc),*)),* }
+            }
+        }
+    };
 }
 
-impl ErrorKind {
-    /// The process exit code of this kind, as documented in the manual.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            ErrorKind::Usage => 2,
-            ErrorKind::Configuration => 3,
-            ErrorKind::Refused => 4,
-            ErrorKind::Conflict => 5,
-            ErrorKind::Unavailable => 6,
-            ErrorKind::Query => 7,
-            ErrorKind::Bug => 70,
-        }
-    }
+kinds! {
+    /// The command line or an argument does not make sense.
+    Usage = 2,
+    /// A suite, source, mapping or setting is missing or contradictory.
+    Configuration = 3,
+    /// A whole input was refused; nothing of it was loaded.
+    Refused = 4,
+    /// Another writer was faster, or a file of this name with other content is loaded already.
+    Conflict = 5,
+    /// The object store or a server does not answer as it should.
+    Unavailable = 6,
+    /// A query failed to plan or to run.
+    Query = 7,
+    /// A defect of Rejoin.
+    Bug = 70,
 }
 
 /// An error with its kind, a message for a person, and the cause when there is one.

@@ -10,6 +10,7 @@ pub mod feed;
 pub mod functions;
 pub mod ingest;
 pub mod lake;
+pub mod manual;
 pub mod pages;
 pub mod rebuild;
 pub mod report;

@@ -46,7 +46,7 @@ Ask:
   functions       The manual of the SQL functions
 
   completions     Shell completion
-  help            Help for a command: rejoin help ingest
+  help            The manual: rejoin help TOPIC, rejoin help COMMAND
 
 {options}{after-help}";
 
@@ -65,6 +65,7 @@ Exit codes: 0 ok, 2 usage, 3 configuration, 4 a whole input refused, 5 conflict,
 #[derive(Debug, Parser)]
 #[command(name = "rejoin", version, about = ABOUT, help_template = OVERVIEW, after_help = EXAMPLES)]
 #[command(max_term_width = 100, subcommand_value_name = "COMMAND", propagate_version = true)]
+#[command(disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(flatten)]
     pub global: GlobalArguments,
@@ -237,6 +238,14 @@ Example:
     Functions(FunctionsArguments),
     /// Check the lake, the settings and the versions
     Doctor,
+    /// The manual by topic, and help for commands; without a word, what there is
+    #[command(after_help = "\
+Examples:
+  rejoin help
+  rejoin help participation
+  rejoin help source create
+  rejoin help --markdown manual/       # every topic and command, a file each")]
+    Help(HelpArguments),
     /// Print the completion script of a shell
     #[command(after_help = "Example:\n  rejoin completions bash > ~/.local/share/bash-completion/completions/rejoin")]
     Completions {
@@ -614,6 +623,16 @@ pub struct LookupArguments {
 pub struct FunctionsArguments {
     /// Only this function, in full
     pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct HelpArguments {
+    /// A topic, or a command
+    #[arg(value_name = "TOPIC|COMMAND")]
+    pub words: Vec<String>,
+    /// Write the whole manual into this folder, as Markdown
+    #[arg(long, value_name = "DIR", conflicts_with = "words")]
+    pub markdown: Option<PathBuf>,
 }
 
 /// `on` or `off`.

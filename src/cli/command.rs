@@ -7,8 +7,8 @@ use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::{
-    compact, demo, doctor, explain_credit, forget, functions, history, ingest, lookup, query, rebuild, report, sample,
-    schedule, source, status, suite, vacuum,
+    compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, query, rebuild, report,
+    sample, schedule, source, status, suite, vacuum,
 };
 use crate::Result;
 
@@ -53,6 +53,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::ExplainCredit(arguments) => explain_credit::run(settings, &arguments).await,
         Command::Lookup(arguments) => lookup::run(settings, &arguments).await,
         Command::Functions(arguments) => functions::run(settings, &arguments),
+        Command::Help(arguments) => help::run(settings, &arguments),
         Command::Doctor => doctor::run(settings).await,
         Command::Completions { shell } => {
             let mut script = vec![];

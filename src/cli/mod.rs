@@ -3,7 +3,7 @@
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
 //! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
 //!   `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
-//!   `functions`, `doctor`.
+//!   `functions`, `doctor`, `help` (with `markdown`, the manual on a terminal).
 //! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
@@ -18,10 +18,12 @@ mod explain_credit;
 mod forget;
 mod format;
 mod functions;
+mod help;
 mod history;
 mod ingest;
 mod listing;
 mod lookup;
+mod markdown;
 mod output;
 mod progress;
 mod query;

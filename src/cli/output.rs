@@ -5,19 +5,22 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::format::{Format, Look};
-use super::terminal;
-use crate::shell::Printer;
+use super::{progress, terminal};
+use crate::engine::Running;
+use crate::shell::{Expanded, Printer};
 use crate::{Error, Result};
 
 /// Set when a write to stdout found nobody reading.
@@ -40,13 +43,15 @@ pub struct Output {
     format: Format,
     look: Look,
     binary_results: usize,
+    /// Tables on a terminal go through a pager.
+    pager: bool,
 }
 
 impl Output {
     /// To stdout.
     pub fn stdout(format: Format) -> Self {
         let look = terminal::look();
-        Self { sink: Sink::Stdout(BufWriter::new(io::stdout())), format, look, binary_results: 0 }
+        Self { sink: Sink::Stdout(BufWriter::new(io::stdout())), format, look, binary_results: 0, pager: false }
     }
 
     /// To a file, which appears at [`close`](Self::close), or to stdout.
@@ -57,7 +62,7 @@ impl Output {
             }
             return Ok(Self::stdout(format));
         };
-        Ok(Self { sink: Sink::file(path)?, format, look: Look::default(), binary_results: 0 })
+        Ok(Self { sink: Sink::file(path)?, format, look: Look::default(), binary_results: 0, pager: false })
     }
 
     /// Prints a missing value so in tables.
@@ -128,8 +133,25 @@ impl Output {
 
 #[async_trait]
 impl Printer for Output {
-    async fn print(&mut self, schema: &SchemaRef, rows: SendableRecordBatchStream) -> Result<u64> {
-        self.stream(schema, rows).await
+    async fn print(&mut self, running: Running) -> Result<u64> {
+        let Running { schema, mut rows, plan } = running;
+        // what a person waits for is the first batch
+        let first = progress::of_query(plan, rows.next()).await;
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::iter(first).chain(rows)));
+        let paging = self.pager && self.format == Format::Table && self.look.terminal.is_some();
+        if !paging || schema.fields().is_empty() || !matches!(self.sink, Sink::Stdout(_)) {
+            return self.stream(&schema, rows).await;
+        }
+        let Some(pager) = terminal::pager() else { return self.stream(&schema, rows).await };
+        self.sink.flush()?;
+        let stdout = std::mem::replace(&mut self.sink, Sink::Pager(pager));
+        // lines go to the pager whole, it scrolls sideways
+        let look = self.look;
+        self.look = Look { colour: false, terminal: None, ..look };
+        let result = self.stream(&schema, rows).await;
+        self.look = look;
+        std::mem::replace(&mut self.sink, stdout).close()?;
+        result
     }
 
     fn table(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -163,8 +185,8 @@ impl Printer for Output {
             Some(path) => Sink::file(path)?,
             None => Sink::Stdout(BufWriter::new(io::stdout())),
         };
-        let expanded = self.look.expanded;
-        self.look = Look { expanded, ..if path.is_some() { Look::default() } else { terminal::look() } };
+        let Look { expanded, null, .. } = self.look;
+        self.look = Look { expanded, null, ..if path.is_some() { Look::default() } else { terminal::look() } };
         self.binary_results = 0;
         if path.is_none() && self.format.is_binary() && self.look.terminal.is_some() {
             self.format = Format::Table;
@@ -172,9 +194,20 @@ impl Printer for Output {
         std::mem::replace(&mut self.sink, next).close()
     }
 
-    fn toggle_expanded(&mut self) -> bool {
-        self.look.expanded = !self.look.expanded;
+    fn set_expanded(&mut self, expanded: Option<Expanded>) -> Expanded {
+        let other = if self.look.expanded == Expanded::Off { Expanded::On } else { Expanded::Off };
+        self.look.expanded = expanded.unwrap_or(other);
         self.look.expanded
+    }
+
+    fn set_null(&mut self, null: &str) {
+        // a look is copied everywhere; a session has a handful of these at most
+        self.look.null = Some(Box::leak(null.to_string().into_boxed_str()));
+    }
+
+    fn set_pager(&mut self, on: Option<bool>) -> bool {
+        self.pager = on.unwrap_or(!self.pager);
+        self.pager
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -189,6 +222,8 @@ enum Sink {
     New(BufWriter<NamedTempFile>, PathBuf),
     /// A device or pipe, which cannot be replaced.
     Device(BufWriter<File>),
+    /// A program that shows one result to a person.
+    Pager(Child),
 }
 
 impl Sink {
@@ -217,6 +252,10 @@ impl Sink {
         match self {
             Sink::Stdout(mut out) => noticed(out.flush())?,
             Sink::Device(mut out) => out.flush()?,
+            Sink::Pager(mut program) => {
+                drop(program.stdin.take());
+                program.wait()?;
+            }
             Sink::New(out, target) => {
                 let failed = |e: io::Error| Error::configuration(format!("{}: {e}", target.display()));
                 let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
@@ -233,6 +272,12 @@ impl Write for Sink {
             Sink::Stdout(out) => noticed(out.write(bytes)),
             Sink::New(out, _) => out.write(bytes),
             Sink::Device(out) => out.write(bytes),
+            // who leaves the pager early has seen enough
+            Sink::Pager(program) => match program.stdin.as_mut().map(|input| input.write(bytes)) {
+                Some(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+                Some(Ok(written)) => Ok(written),
+                _ => Ok(bytes.len()),
+            },
         }
     }
 
@@ -241,6 +286,7 @@ impl Write for Sink {
             Sink::Stdout(out) => noticed(out.flush()),
             Sink::New(out, _) => out.flush(),
             Sink::Device(out) => out.flush(),
+            Sink::Pager(_) => Ok(()),
         }
     }
 }

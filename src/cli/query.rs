@@ -8,7 +8,7 @@ use super::output::Output;
 use super::settings::{Settings, result_format};
 use super::terminal;
 use crate::engine::Engine;
-use crate::shell::{Session, interactive, script};
+use crate::shell::{Printer, Session, interactive, script};
 use crate::{Error, Result};
 
 /// Longest SQL text that is read.
@@ -25,7 +25,7 @@ pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> 
     let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())).await?;
     for statement in &statements {
         let result = match engine.run(statement).await {
-            Ok(running) => output.stream(&running.schema, running.rows).await.map(drop),
+            Ok(running) => output.print(running).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = result {

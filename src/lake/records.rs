@@ -9,12 +9,47 @@ use serde::{Deserialize, Serialize};
 use super::Record;
 use crate::columns::timestamp;
 
-/// Declares a record type, its Arrow schema and its table, once.
+/// A small table for a person, in the words of its record.
+#[derive(Clone, Copy, Debug)]
+pub struct TableDoc {
+    /// Name in SQL.
+    pub name: &'static str,
+    /// What a row is.
+    pub description: &'static str,
+    /// Its columns: name, meaning.
+    pub columns: &'static [(&'static str, &'static str)],
+}
+
+/// All small tables.
+pub fn documentation() -> [TableDoc; 8] {
+    [
+        Suite::DOCUMENTATION,
+        Source::DOCUMENTATION,
+        FileEntry::DOCUMENTATION,
+        JoinReport::DOCUMENTATION,
+        Rebuild::DOCUMENTATION,
+        OwnTable::DOCUMENTATION,
+        Run::DOCUMENTATION,
+        Vacuum::DOCUMENTATION,
+    ]
+}
+
+/// Declares a record type, its Arrow schema, its table and its documentation, once.
 macro_rules! record {
-    ($(#[$doc:meta])* $name:ident in $table:literal { $($(#[$field_doc:meta])* $field:ident : $type:ty = $arrow:expr),* $(,)? }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident in $table:literal {
+        $($(#[doc = $field_doc:literal])* $field:ident : $type:ty = $arrow:expr),* $(,)?
+    }) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-        pub struct $name { $($(#[$field_doc])* #[serde(default)] pub $field: $type),* }
+        pub struct $name { $($(#[doc = $field_doc])* #[serde(default)] pub $field: $type),* }
+
+        impl $name {
+            const DOCUMENTATION: TableDoc = TableDoc {
+                name: $table,
+                description: concat!($($doc),*),
+                columns: &[$((stringify!($field), concat!($($field_doc),*))),*],
+            };
+        }
 
         impl Record for $name {
             const TABLE: &'static str = $table;

@@ -1,15 +1,29 @@
 //! Completion of the word at the cursor: keywords, tables, columns, functions, and backslash commands.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::AsArray;
+use arrow::datatypes::Field;
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 
+use super::command::COMMANDS;
+use super::lexer::{Kind, tokens};
 use crate::engine::Engine;
 use crate::functions::documentation;
 
 /// Names to complete, filled in while the user types.
 #[derive(Clone, Default)]
-pub struct Names(Arc<Mutex<Vec<Named>>>);
+pub struct Names(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Tables and functions.
+    names: Vec<Named>,
+    /// A table's columns.
+    columns: BTreeMap<String, Vec<Named>>,
+    suites: Vec<String>,
+}
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Named {
@@ -17,36 +31,102 @@ struct Named {
     what: String,
 }
 
+/// What a text in quotes stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Argument {
+    Suite,
+    Metric,
+    Dimension,
+    Words(&'static [&'static str]),
+}
+
+const MODELS: &[&str] = &[
+    "algorithmic",
+    "custom(50,20,30)",
+    "first_touch",
+    "inverse_j",
+    "j_shaped",
+    "last_touch",
+    "linear",
+    "participation",
+    "same_touch",
+    "time_decay(7 days)",
+    "u_shaped",
+];
+const CONTAINERS: &[&str] = &["visit", "visitor"];
+const BASES: &[&str] = &["event", "snapshot"];
+const LOOKBACKS: &[&str] = &["30 days", "7 days", "90 days", "all"];
+
 impl Names {
     /// Reads tables, columns and functions. A failure leaves the names as they were.
     pub async fn load(&self, engine: &Engine) {
         let functions = documentation();
+        let mut columns = BTreeMap::new();
         let mut found: Vec<Named> =
             functions.iter().map(|f| Named { name: f.name.to_string(), what: f.signature.to_string() }).collect();
         for table in engine.tables().await.unwrap_or_default() {
             found.push(Named { name: table.clone(), what: "table".into() });
-            // what the words of a query mostly are; other tables' columns would drown them
-            if matches!(table.as_str(), "events" | "visits" | "visitors" | "join_report" | "files") {
-                let schema = engine.columns(&table).await.ok();
-                let fields = schema.iter().flat_map(|s| s.fields().iter());
-                found.extend(fields.map(|f| Named { name: quoted(f.name()), what: "column".into() }));
+            if let Ok(schema) = engine.columns(&table).await {
+                let number = |f: &Field| f.data_type().is_numeric();
+                let what = |f: &Field| if number(f) { "number" } else { "column" }.to_string();
+                let of = schema.fields().iter().map(|f| Named { name: quoted(f.name()), what: what(f) }).collect();
+                columns.insert(table, of);
             }
         }
         found.sort();
         found.dedup_by(|a, b| a.name == b.name);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        let batches = engine.collect("SELECT suite FROM suites ORDER BY suite").await.unwrap_or_default();
+        let texts = batches.iter().filter_map(|b| b.column(0).as_string_opt::<i32>());
+        let suites = texts.flatten().flatten().map(str::to_string).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { names: found, columns, suites };
+    }
+
+    /// Columns of the tables that a statement names, or of `events` before it names one.
+    fn columns(&self, statement: &str) -> Vec<Named> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words: Vec<String> = tokens(statement)
+            .into_iter()
+            .filter(|t| matches!(t.kind, Kind::Word | Kind::Name))
+            .map(|t| statement[t.range].trim_matches('"').to_lowercase())
+            .collect();
+        let named = known.columns.iter().filter(|(table, _)| words.contains(table));
+        let mut found: Vec<Named> = named.flat_map(|(_, columns)| columns.iter().cloned()).collect();
+        if found.is_empty() {
+            found = known.columns.get("events").cloned().unwrap_or_default();
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// What can stand in the quotes that are open at the end of `before`.
+    fn argument(&self, argument: Argument) -> Vec<Named> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = known.columns.get("events").map(Vec::as_slice).unwrap_or_default();
+        let plain = |n: &Named| named(n.name.trim_matches('"'), &n.what);
+        match argument {
+            Argument::Suite => known.suites.iter().map(|s| named(s, "suite")).collect(),
+            Argument::Metric => events.iter().filter(|n| n.what == "number").map(plain).collect(),
+            Argument::Dimension => events.iter().filter(|n| n.what == "column").map(plain).collect(),
+            Argument::Words(words) => words.iter().map(|w| named(w, "")).collect(),
+        }
     }
 
     fn starting_with(&self, start: &str) -> Vec<Named> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = |name: &str| name.trim_start_matches('"').to_lowercase().starts_with(start);
-        known.iter().filter(|n| begins(&n.name)).cloned().collect()
+        known.names.iter().filter(|n| begins(&n.name)).cloned().collect()
     }
 }
 
 impl Completer for Names {
     fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
         let before = &line[..pos];
+        if let Some((start, argument)) = open_text(before) {
+            let typed = before[start..].to_lowercase();
+            let fitting = self.argument(argument).into_iter().filter(|n| n.name.to_lowercase().starts_with(&typed));
+            return CompletionResult::fresh(fitting.map(|n| suggestion(n, start, pos, false)).collect::<Vec<_>>());
+        }
         let start = before
             .rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '\\'))
             .map_or(0, |at| at + before[at..].chars().next().map_or(0, char::len_utf8));
@@ -54,11 +134,12 @@ impl Completer for Names {
         let table_only = before.trim_start().starts_with("\\d ");
         let mut found = vec![];
         if word.starts_with('\\') {
-            let commands = ["\\q", "\\?", "\\d", "\\dt", "\\df", "\\x", "\\timing", "\\format", "\\i", "\\o"];
-            found.extend(commands.iter().filter(|c| c.starts_with(&word)).map(|c| named(c, "")));
+            found.extend(COMMANDS.iter().filter(|c| c.starts_with(&word)).map(|c| named(c, "")));
         } else if !word.is_empty() || table_only {
             found.extend(self.starting_with(&word).into_iter().filter(|n| !table_only || n.what == "table"));
             if !table_only {
+                let begins = |n: &Named| n.name.trim_start_matches('"').to_lowercase().starts_with(&word);
+                found.extend(self.columns(line).into_iter().filter(begins));
                 // as the user writes: lower or upper case
                 let upper = before[start..].starts_with(char::is_uppercase);
                 let keywords = KEYWORDS.iter().filter(|k| k.starts_with(&word));
@@ -67,16 +148,70 @@ impl Completer for Names {
         }
         let suggestions: Vec<Suggestion> = found
             .into_iter()
-            .map(|n| Suggestion {
-                append_whitespace: !n.what.contains('('),
-                value: n.name,
-                description: (!n.what.is_empty()).then_some(n.what),
-                span: Span::new(start, pos),
-                ..Default::default()
+            .map(|n| {
+                let space = !n.what.contains('(');
+                suggestion(n, start, pos, space)
             })
             .collect();
         CompletionResult::fresh(suggestions)
     }
+}
+
+fn suggestion(found: Named, start: usize, end: usize, append_whitespace: bool) -> Suggestion {
+    Suggestion {
+        append_whitespace,
+        value: found.name,
+        description: (!found.what.is_empty()).then_some(found.what),
+        span: Span::new(start, end),
+        ..Default::default()
+    }
+}
+
+/// The text in quotes that is open at the end: where it begins, and what belongs there.
+fn open_text(before: &str) -> Option<(usize, Argument)> {
+    let all = tokens(before);
+    let last = all.last().filter(|t| t.kind == Kind::Text && t.open)?;
+    let start = last.range.start + 1;
+    let mut words = vec![];
+    // from the quote back to the open bracket: how many commas, and the name of the argument if it is written
+    let (mut depth, mut commas, mut named) = (0, 0, None);
+    let mut inside = all[..all.len() - 1].iter().filter(|t| !matches!(t.kind, Kind::Space | Kind::Comment)).rev();
+    let mut function = None;
+    while let Some(token) = inside.next() {
+        let text = &before[token.range.clone()];
+        match (text, depth) {
+            (")", _) => depth += 1,
+            ("(", 0) => {
+                function = inside.next().map(|t| before[t.range.clone()].to_lowercase());
+                break;
+            }
+            ("(", _) => depth -= 1,
+            (",", 0) => commas += 1,
+            (";", _) => break,
+            (_, 0) if commas == 0 && token.kind == Kind::Word => {
+                named = named.or(Some(text.to_lowercase()));
+                words.push(text.to_lowercase());
+            }
+            _ => {}
+        }
+    }
+    let Some(function) = function else {
+        let suite = words.iter().any(|w| w == "suite") && words.iter().any(|w| w == "rejoin" || w == "where");
+        return suite.then_some((start, Argument::Suite));
+    };
+    let signature = documentation().into_iter().find(|f| f.kind == "table" && f.name == function)?.signature;
+    let place = signature.split(['(', ',']).nth(commas + 1)?;
+    let place = place.trim_matches([' ', '[', ']', ')']).split([' ', '=']).next()?.to_string();
+    let argument = match named.unwrap_or(place).as_str() {
+        "metric" => Argument::Metric,
+        "dimension" => Argument::Dimension,
+        "model" | "models" => Argument::Words(MODELS),
+        "container" => Argument::Words(CONTAINERS),
+        "basis" => Argument::Words(BASES),
+        "lookback" => Argument::Words(LOOKBACKS),
+        _ => return None,
+    };
+    Some((start, argument))
 }
 
 fn named(name: &str, what: &str) -> Named {
@@ -186,12 +321,13 @@ mod tests {
 
     fn complete(line: &str) -> Vec<String> {
         let names = Names::default();
-        *names.0.lock().unwrap() = vec![
-            named("\"Plan\"", "column"),
-            named("events", "table"),
-            named("evar5", "column"),
-            named("participation", "f(x)"),
-        ];
+        let columns = vec![named("\"Plan\"", "column"), named("evar5", "column"), named("orders", "number")];
+        let other = vec![named("shoe", "column")];
+        *names.0.lock().unwrap() = Known {
+            names: vec![named("events", "table"), named("participation", "f(x)")],
+            columns: [("events".to_string(), columns), ("shoes".to_string(), other)].into(),
+            suites: vec!["acme".into(), "web".into()],
+        };
         names.clone().complete(line, line.len()).suggestions().iter().map(|s| s.value.clone()).collect()
     }
 
@@ -204,5 +340,23 @@ mod tests {
         assert_eq!(complete("\\d e"), ["events"]);
         assert_eq!(complete("\\ti"), ["\\timing"]);
         assert!(complete("größe ").is_empty());
+    }
+
+    #[test]
+    fn columns_are_those_of_the_tables_that_are_named() {
+        assert_eq!(complete("SELECT * FROM shoes WHERE sh"), ["shoe", "SHOW"].map(str::to_lowercase));
+        assert!(complete("SELECT * FROM shoes WHERE evar").is_empty());
+    }
+
+    #[test]
+    fn texts_are_completed_by_what_they_stand_for() {
+        assert_eq!(complete("SELECT * FROM participation('o"), ["orders"]);
+        assert_eq!(complete("SELECT * FROM participation('orders', 'ev"), ["evar5"]);
+        assert_eq!(complete("SELECT * FROM participation('orders', '"), ["Plan", "evar5"]);
+        assert_eq!(complete("SELECT * FROM participation('orders', 'evar5', '"), ["visit", "visitor"]);
+        assert_eq!(complete("SELECT * FROM attribution('orders', 'evar5', model => 'li"), ["linear"]);
+        assert_eq!(complete("SELECT * FROM attribution('orders', 'evar5', 'first"), ["first_touch"]);
+        assert_eq!(complete("SET rejoin.suite = 'a"), ["acme"]);
+        assert_eq!(complete("SELECT * FROM participation('orders', 'evar5') WHERE item = 'o"), [""; 0]);
     }
 }

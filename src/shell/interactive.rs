@@ -1,7 +1,7 @@
 //! The shell for a person: a line editor around a [`Session`]. Errors are shown and the shell goes on.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reedline::{
     ColumnarMenu, DefaultHinter, Emacs, FileBackedHistory, KeyCode, KeyModifiers, MenuBuilder, Prompt, PromptEditMode,
@@ -71,7 +71,15 @@ fn editor(names: Names, colours: bool) -> Reedline {
             .with_highlighter(Box::new(SqlHighlighter))
             .with_hinter(Box::new(DefaultHinter::default().with_style(dim)));
     }
-    match history_file().map(|path| FileBackedHistory::with_file(HISTORY_LINES, path)) {
+    // Ctrl-O: the statement in the user's editor
+    let chosen = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let scratch = std::env::temp_dir().join(format!("rejoin-{}.sql", std::process::id()));
+    editor = editor.with_buffer_editor(std::process::Command::new(chosen.as_deref().unwrap_or("vi")), scratch);
+    let open = |path: PathBuf| -> std::result::Result<_, String> {
+        private(&path).map_err(|e| e.to_string())?;
+        FileBackedHistory::with_file(HISTORY_LINES, path).map_err(|e| e.to_string())
+    };
+    match history_file().map(open) {
         Some(Ok(history)) => editor.with_history(Box::new(history)),
         Some(Err(error)) => {
             tracing::warn!(%error, "the history of the shell is not kept");
@@ -79,6 +87,17 @@ fn editor(names: Names, colours: bool) -> Reedline {
         }
         None => editor,
     }
+}
+
+/// Makes the file, readable by its owner only.
+fn private(path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let file = std::fs::File::options().create(true).append(true).open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(())
 }
 
 /// `rejoin/history` in the XDG state folder.

@@ -4,6 +4,7 @@
 //! * `command`: backslash commands, `\d`, `\format`, ...
 //! * `lexer`: where statements end and what their words are.
 //! * `interactive`: the line editor, with `completion` and `highlight`; `script`: statements from a file or a pipe.
+//! * `spot`: the place in the SQL that an error is about.
 //! * `printer`: what the door above gives for output.
 //!
 //! In: an engine and a printer. Out: printed results; errors end a script, never the interactive shell.
@@ -16,7 +17,9 @@ mod lexer;
 mod printer;
 mod script;
 mod session;
+mod spot;
 
+pub use command::{Expanded, HELP};
 pub use interactive::interactive;
 pub use printer::Printer;
 pub use script::script;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
-use super::command::{self, Command, HELP};
+use super::command::{self, Command, Expanded, HELP};
 use super::{Printer, lexer};
 use crate::engine::Engine;
 use crate::error::did_you_mean;
@@ -33,12 +33,14 @@ pub struct Session<'a> {
     pub(super) engine: Arc<Engine>,
     printer: &'a mut dyn Printer,
     timing: bool,
+    /// The last statement that ran, for `\watch`.
+    last: Option<String>,
 }
 
 impl<'a> Session<'a> {
     /// A session with nothing running.
     pub fn new(engine: Engine, printer: &'a mut dyn Printer) -> Self {
-        Self { engine: Arc::new(engine), printer, timing: false }
+        Self { engine: Arc::new(engine), printer, timing: false, last: None }
     }
 
     /// Runs a backslash command or complete statements.
@@ -68,16 +70,18 @@ impl<'a> Session<'a> {
         if lexer::is_blank(input) {
             return Ok(Next::Continue);
         }
-        for statement in Engine::statements(input)? {
-            self.statement(&statement).await?;
+        let marked = |error: Error| super::spot::marked(input, error);
+        for statement in Engine::statements(input).map_err(marked)? {
+            self.statement(&statement).await.map_err(marked)?;
         }
         Ok(Next::Continue)
     }
 
     async fn statement(&mut self, statement: &str) -> Result<()> {
         let start = Instant::now();
+        self.last = Some(statement.to_string());
         let running = self.engine.run(statement).await?;
-        self.printer.print(&running.schema, running.rows).await?;
+        self.printer.print(running).await?;
         if self.timing {
             self.printer.text(&format!("Time: {:.3} s", start.elapsed().as_secs_f64()))?;
         }
@@ -136,9 +140,39 @@ impl<'a> Session<'a> {
                 self.timing = wanted.unwrap_or(!self.timing);
                 self.printer.text(if self.timing { "timing is on" } else { "timing is off" })?;
             }
-            Command::Expanded => {
-                let on = self.printer.toggle_expanded();
-                self.printer.text(if on { "one line a column" } else { "one line a row" })?;
+            Command::Expanded(wanted) => {
+                let text = match self.printer.set_expanded(wanted) {
+                    Expanded::On => "one line a column",
+                    Expanded::Off => "one line a row",
+                    Expanded::Auto => "one line a column where a row does not fit",
+                };
+                self.printer.text(text)?;
+            }
+            Command::Null(text) => self.printer.set_null(&text),
+            Command::Pager(wanted) => {
+                let on = self.printer.set_pager(wanted);
+                self.printer.text(if on { "pager is on" } else { "pager is off" })?;
+            }
+            Command::Watch(pause) => {
+                let Some(statement) = self.last.clone() else {
+                    return Err(Error::usage("there is no statement yet that \\watch could repeat"));
+                };
+                // Ctrl-C drops this future
+                loop {
+                    self.printer.text(&crate::clock::now().format("%F %T UTC").to_string())?;
+                    self.statement(&statement).await?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            Command::Suites => {
+                let settings =
+                    "SELECT suite, transaction_id, rules, expiry_days, time_zone, currency FROM suites ORDER BY suite";
+                let running = self.engine.run(settings).await?;
+                self.printer.print(running).await?;
+            }
+            Command::Connection => {
+                let text = format!("Rejoin {}, lake {}", env!("CARGO_PKG_VERSION"), self.engine.lake().url());
+                self.printer.text(&text)?;
             }
             Command::Format(name) => self.printer.set_format(&name.to_lowercase())?,
             Command::Output(path) => self.printer.set_file(path.as_deref())?,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers from the user down to the ground; modules of one layer do not name each other.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
+    &["manual"],
     &["shell", "pages", "schedule"],
     &["report"],
     &["rebuild", "ingest", "sample"],

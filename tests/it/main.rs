@@ -16,6 +16,7 @@
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `requests`: what a store is asked.
 //! * `pages`: reports as HTML files, in a real browser.
+//! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -31,6 +32,7 @@ mod histories;
 mod journeys;
 mod laws;
 mod layers;
+mod manual;
 mod oracle;
 mod outages;
 mod pages;
@@ -41,5 +43,6 @@ mod schedule;
 mod slt;
 mod stores;
 mod table;
+mod terminal;
 mod time;
 mod twins;

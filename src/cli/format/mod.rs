@@ -16,7 +16,7 @@ mod json;
 mod table;
 mod width;
 
-pub use width::printable;
+pub use width::{printable, width};
 
 use std::fmt;
 use std::io::Write;
@@ -27,6 +27,7 @@ use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
 
 use crate::Result;
+use crate::shell::Expanded;
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,7 +56,7 @@ pub struct Look {
     /// Colours are welcome.
     pub colour: bool,
     /// One line a column instead of one line a row (tables only).
-    pub expanded: bool,
+    pub expanded: Expanded,
     /// How a missing value is shown in a table; `NULL` by default.
     pub null: Option<&'static str>,
 }

@@ -12,6 +12,7 @@ use super::cell::{Class, Column, names, prepare};
 use super::width::{fit, printable, width};
 use super::{Encoder, Look};
 use crate::Result;
+use crate::shell::Expanded;
 
 /// Rows that decide on the widths.
 const LOOK_AHEAD: usize = 1000;
@@ -30,6 +31,8 @@ pub struct Table<'a> {
     waiting: Vec<Vec<Cell>>,
     widths: Option<Vec<usize>>,
     rows: u64,
+    /// One line a column, once the widths are known.
+    expanded: bool,
 }
 
 impl<'a> Table<'a> {
@@ -43,6 +46,7 @@ impl<'a> Table<'a> {
             waiting: vec![],
             widths: None,
             rows: 0,
+            expanded: false,
         }
     }
 
@@ -56,11 +60,15 @@ impl<'a> Table<'a> {
                 *w = (*w).max(width(cell.as_deref().unwrap_or(self.null())));
             }
         }
+        self.expanded = match (self.look.expanded, self.look.terminal) {
+            (Expanded::Auto, Some(columns)) => widths.iter().sum::<usize>() + 3 * widths.len() > columns + 1,
+            (expanded, _) => expanded == Expanded::On,
+        };
         if let Some(columns) = self.look.terminal {
             shrink(&mut widths, columns);
         }
         let waiting = std::mem::take(&mut self.waiting);
-        if !self.look.expanded {
+        if !self.expanded {
             self.header(&widths)?;
         }
         self.widths = Some(widths);
@@ -93,7 +101,7 @@ impl<'a> Table<'a> {
     fn row(&mut self, row: &[Cell]) -> Result<()> {
         self.rows += 1;
         let widths = self.widths.as_deref().unwrap_or_default();
-        if self.look.expanded {
+        if self.expanded {
             return self.record(row);
         }
         let mut line = String::new();
@@ -217,7 +225,7 @@ mod tests {
 
     #[test]
     fn one_line_a_column() {
-        let text = render(Format::Table, Look { expanded: true, ..Look::default() }, &reach());
+        let text = render(Format::Table, Look { expanded: Expanded::On, ..Look::default() }, &reach());
         let head = "-[ row 1 ]----------------\nitem   | 東京\ncredit | 500\n-[ row 2 ]----------------\n";
         assert!(text.starts_with(head) && text.ends_with("credit | 0\n(4 rows)\n"), "{text}");
         assert!(render(Format::Table, Look { null: Some("-"), ..Look::default() }, &all_types()).contains("| -"));
