@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::format::Format;
 pub use super::schedule::ScheduleArguments;
+pub use super::vacuum::VacuumArguments;
 
 const ABOUT: &str = "Ties offline events to online visitors, on your own Parquet, in SQL.";
 
@@ -484,19 +485,6 @@ pub struct ForgetArguments {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct VacuumArguments {
-    /// Keep versions that were current within this time, e.g. 12h, 7d, 4 weeks
-    #[arg(long, value_name = "TIME", default_value = "7d")]
-    pub keep: String,
-    /// Only tell what would go
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Keep less than an hour: nothing else may be running
-    #[arg(long)]
-    pub force: bool,
 }
 
 #[derive(Debug, Args)]

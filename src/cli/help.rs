@@ -91,7 +91,7 @@ fn export(folder: &Path) -> Result<()> {
     index += "\nCommands:\n\n";
     for command in Arguments::command().get_subcommands() {
         let name = command.get_name().to_string();
-        let mut pages = usage(&[name.clone()]).into_iter().collect::<Vec<_>>();
+        let mut pages = usage(std::slice::from_ref(&name)).into_iter().collect::<Vec<_>>();
         let inner = command.get_subcommands().filter_map(|c| usage(&[name.clone(), c.get_name().to_string()]));
         pages.extend(inner);
         write(&format!("command-{name}.md"), &pages.join("\n"))?;

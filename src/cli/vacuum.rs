@@ -1,9 +1,9 @@
 //! `rejoin vacuum`: deletes files that no version needs any more, and prints how many.
 
 use chrono::TimeDelta;
+use clap::Args;
 use indicatif::HumanBytes;
 
-use super::args::VacuumArguments;
 use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
@@ -12,6 +12,20 @@ use super::settings::Settings;
 use crate::attribution::parse_duration;
 use crate::lake::vacuum::{VacuumOptions, Vacuumed, VacuumedTable, vacuum};
 use crate::{Error, Result};
+
+/// What was typed.
+#[derive(Debug, Args)]
+pub struct VacuumArguments {
+    /// Keep versions that were current within this time, e.g. 12h, 7d, 4 weeks
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub keep: String,
+    /// Only tell what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep less than an hour: nothing else may be running
+    #[arg(long)]
+    pub force: bool,
+}
 
 /// Readers and rebuilds take less, usually.
 const LEAST: TimeDelta = TimeDelta::hours(1);
