@@ -30,14 +30,18 @@ pub fn render(text: &str, columns: usize, styles: bool) -> String {
                 rows.push(cells(row));
             }
             out.extend(table(&rows, columns, styles));
+        } else if line.is_empty() {
+            out.push(String::new());
         } else {
             let item = line.starts_with("* ");
             let mut paragraph = line.to_string();
-            let goes_on = |l: &&str| !l.is_empty() && !l.starts_with(['*', '|', '#', '`']) || l.starts_with("**");
+            let goes_on = |l: &&str| {
+                !l.is_empty() && !l.starts_with(['*', '|', '#']) && !l.starts_with("```") || l.starts_with("**")
+            };
             while let Some(more) = lines.next_if(goes_on) {
                 paragraph = format!("{} {}", paragraph, more.trim());
             }
-            for (i, line) in wrapped(&paragraph, columns - if item { 2 } else { 0 }).iter().enumerate() {
+            for (i, line) in wrapped(&paragraph, columns.saturating_sub(if item { 2 } else { 0 })).iter().enumerate() {
                 out.push(format!("{}{}", if item && i > 0 { "  " } else { "" }, styled(line, styles)));
             }
         }

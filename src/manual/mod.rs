@@ -161,9 +161,12 @@ mod tests {
     #[test]
     fn what_is_generated_is_there() {
         let all: String = topics().iter().map(Topic::markdown).collect();
-        for text in
-            ["participation(metric, dimension", "`rejoin.suite`", "transaction ID, under `classic`", "model_comparison"]
-        {
+        for text in [
+            "participation(metric, dimension",
+            "`rejoin.suite`",
+            "transaction ID expires, under `classic`",
+            "model_comparison",
+        ] {
             assert!(all.contains(text), "{text}");
         }
         assert!(topic("exit-codes").is_some_and(|t| t.markdown().contains("| 70 |")));

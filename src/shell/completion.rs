@@ -127,6 +127,10 @@ impl Completer for Names {
             let fitting = self.argument(argument).into_iter().filter(|n| n.name.to_lowercase().starts_with(&typed));
             return CompletionResult::fresh(fitting.map(|n| suggestion(n, start, pos, false)).collect::<Vec<_>>());
         }
+        // no word of SQL stands in a text
+        if tokens(before).last().is_some_and(|t| t.kind == Kind::Text && t.open) {
+            return CompletionResult::fresh(Vec::<Suggestion>::new());
+        }
         let start = before
             .rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '\\'))
             .map_or(0, |at| at + before[at..].chars().next().map_or(0, char::len_utf8));

@@ -45,6 +45,11 @@ fn every_statement_of_the_manual_runs() {
         }
     }
     assert!(script.matches(';').count() > 30, "{script}");
+    // a small lake has other returns than the example's
+    let known =
+        "SELECT min(event_id) FROM events WHERE source = 'store_returns' AND match_status = 'matched' AND revenue <> 0";
+    let known = place.cell(known);
+    script = script.replace("store_returns/store_returns.txt:17", known.as_str().unwrap());
     place.write("manual.sql", &script);
     place.sh("rejoin shell < manual.sql > results");
     // a line that is no statement would be noticed
