@@ -25,7 +25,8 @@ const DAY: i64 = 86_400;
 /// 2026-03-01.
 const START: i64 = 1_772_323_200;
 
-const MAPPING: &str = r#"
+/// Hits with a page and orders, visits computed.
+pub const MAPPING: &str = r#"
 kind = "online"
 suite = "web"
 visitor_id = "visitor"

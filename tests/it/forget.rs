@@ -71,7 +71,7 @@ offline leads <<END
 Date        transactionID  Evar 1       Event 1
 09/02/2026  LANN           gold         2
 09/02/2026  LBOB           silver       4
-09/02/2026  LXXX           none         8
+09/02/2026  LNEW           none         8
 09/02/2026  LZZZ           a;ann-77     1
 09/02/2026  LZZZ           a;ann-771    1
 09/20/2026  LANN           late         16

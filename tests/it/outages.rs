@@ -18,20 +18,10 @@ use rejoin::lake::suites::{SuiteChanges, create_suite, suites};
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::compaction::MAPPING;
 use crate::faulty::{Fault, Faulty};
 use crate::place::{Place, deep};
 use crate::{stores, table};
-
-const MAPPING: &str = r#"
-kind = "online"
-suite = "web"
-visitor_id = "visitor"
-time = "time"
-[dimensions]
-page_name = "page"
-[metrics]
-orders = "orders"
-"#;
 
 const ROWS: u64 = 20;
 
