@@ -57,6 +57,8 @@ fn editor(names: Names, colours: bool) -> Reedline {
     let complete = vec![ReedlineEvent::Menu(MENU.into()), ReedlineEvent::MenuNext];
     keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
     keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+    // Enter that was typed before the editor took the terminal arrives as a line feed
+    keys.add_binding(KeyModifiers::CONTROL, KeyCode::Char('j'), ReedlineEvent::Enter);
     let menu = Box::new(ColumnarMenu::default().with_name(MENU).with_columns(4));
     let mut editor = Reedline::create()
         .with_ansi_colors(colours)

@@ -94,7 +94,7 @@ const LONG: &str = "SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 
 fn a_person_types() {
     let place = loaded();
     let t = Terminal::start(&place, "rejoin shell --suite web");
-    t.shows("\\? for help");
+    t.shows("rejoin>");
     // several lines, a result
     t.line("SELECT page_name,");
     t.shows("->");
@@ -150,7 +150,7 @@ fn a_person_types() {
 fn ctrl_c_stops_the_statement_and_not_the_shell() {
     let place = loaded();
     let t = Terminal::start(&place, "rejoin shell --suite web");
-    t.shows("\\? for help");
+    t.shows("rejoin>");
     t.line(LONG);
     // what is read is told meanwhile
     t.shows("rows read");
