@@ -66,6 +66,9 @@ pub struct ScheduleArguments {
     /// Serve /healthz, /readyz and /metrics here; a port alone is reached from this machine only
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
+    /// Keep the current month and so many before it; older rows are forgotten in every run
+    #[arg(long, value_name = "MONTHS", value_parser = clap::value_parser!(u32).range(1..=1200))]
+    pub keep_months: Option<u32>,
     /// Do not compact after a rebuild
     #[arg(long)]
     pub no_compact: bool,
@@ -158,6 +161,7 @@ fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
         },
         engine: settings.engine(None),
         rebuild: RebuildOptions { full: false, queries: arguments.queries.clone() },
+        keep_months: arguments.keep_months,
         no_compact: arguments.no_compact,
         patience: if arguments.once { PATIENCE_ONCE } else { PATIENCE },
     })
@@ -212,6 +216,9 @@ fn line(ran: &Ran, zone: Tz) -> String {
             let of = if what == "rejected" { "row" } else { "file" };
             parts.push(format!("{} {what}", count(number, of)));
         }
+    }
+    if run.forgotten > 0 {
+        parts.push(format!("{} forgotten", count(run.forgotten, "row")));
     }
     parts.push(run.rebuild.map_or_else(|| "nothing to rebuild".into(), |number| format!("rebuild {number}")));
     format!("{} run {} {}: {}", local(run.started), run.run, run.status, parts.join(", "))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,7 +11,7 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -20,6 +20,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use futures::TryStreamExt;
 
 use super::catalog::LakeSchema;
 use super::hints::planning_error;
@@ -66,6 +67,8 @@ pub struct Engine {
     context: SessionContext,
     schema: Arc<LakeSchema>,
     pinned: Option<Pins>,
+    /// Memory of rows that are kept under a name.
+    kept: Mutex<Vec<MemoryReservation>>,
 }
 
 /// A statement that has been planned and has begun.
@@ -135,7 +138,7 @@ impl Engine {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
         });
-        Ok(Self { lake, context, schema, pinned })
+        Ok(Self { lake, context, schema, pinned, kept: Mutex::default() })
     }
 
     /// The lake.
@@ -204,6 +207,34 @@ impl Engine {
     /// Gives a query a name; it sees the lake as it is now, and runs wherever it is named.
     pub async fn name_query(&self, name: &str, query: &str) -> Result<()> {
         self.name_plan(name, self.plan(query).await?)
+    }
+
+    /// Runs a query and gives its rows a name, `at_most` bytes of memory for them being taken from the session's. None when
+    /// they need more; otherwise how many there are. `columns` are those of a result without batches.
+    pub async fn keep_rows(
+        &self,
+        name: &str,
+        query: &str,
+        columns: SchemaRef,
+        at_most: usize,
+    ) -> Result<Option<usize>> {
+        let mut rows = self.run(query).await?.rows;
+        let reservation = MemoryConsumer::new(name.to_string()).register(&self.context.runtime_env().memory_pool);
+        let mut batches = vec![];
+        while let Some(batch) = rows.try_next().await? {
+            let size = batch.get_array_memory_size();
+            if reservation.size() + size > at_most || reservation.try_grow(size).is_err() {
+                return Ok(None);
+            }
+            batches.push(batch);
+        }
+        let count = batches.iter().map(RecordBatch::num_rows).sum();
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(columns));
+        }
+        self.name_rows(name, batches)?;
+        self.kept.lock().unwrap_or_else(|e| e.into_inner()).push(reservation);
+        Ok(Some(count))
     }
 
     /// Gives rows that are in memory a name; there is at least one batch, which may be empty.

@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 
 use super::Lake;
+use super::known::{Latest, Mark};
 use crate::Result;
 
 /// In the commit information of a commit after which the table holds what that commit added, and nothing else.
@@ -42,22 +43,38 @@ struct Added {
 /// The latest version of a table; None for a table that does not exist. `known` is a version that it had: versions before
 /// are not listed.
 pub async fn latest_version(lake: &Lake, table: &str, known: Option<u64>) -> Result<Option<u64>> {
+    Ok(latest(lake, table, known).await?.map(|latest| latest.version))
+}
+
+/// As [`latest_version`], with what tells this version from another one of the same number.
+pub(super) async fn latest(lake: &Lake, table: &str, known: Option<u64>) -> Result<Option<Latest>> {
     let log = lake.file_path(table, "_delta_log")?;
-    let known = match known {
+    let known = match known.max(lake.known().version(table)) {
         Some(version) => Some(version),
         None => last_checkpoint(lake, &log).await?,
     };
-    let offset = log.clone().join(format!("{:020}", known.unwrap_or(0)));
-    let mut listed = lake.store().list_with_offset(Some(&log), &offset);
-    let mut latest = None;
-    while let Some(object) = listed.try_next().await? {
-        latest = latest.max(object.location.filename().and_then(version_of));
-    }
+    let mut latest = newest_listed(lake, &log, known.unwrap_or(0)).await?;
     // a version that is known from elsewhere may have been cleaned away or be of another lake: say what is there
     if latest.is_none() && known.is_some_and(|v| v > 0) {
-        return Box::pin(latest_version(lake, table, Some(0))).await;
+        latest = newest_listed(lake, &log, 0).await?;
+    }
+    if latest.as_ref().is_none_or(|latest| Some(latest.version) < lake.known().version(table)) {
+        lake.known().forget(table);
     }
     Ok(latest)
+}
+
+async fn newest_listed(lake: &Lake, log: &Path, from: u64) -> Result<Option<Latest>> {
+    let offset = log.clone().join(format!("{from:020}"));
+    let mut listed = lake.store().list_with_offset(Some(log), &offset);
+    let mut versions = vec![];
+    while let Some(object) = listed.try_next().await? {
+        if let Some(version) = object.location.filename().and_then(version_of) {
+            versions.push((version, Mark::from(&object)));
+        }
+    }
+    let newest = versions.iter().max_by_key(|(version, _)| *version).cloned();
+    Ok(newest.map(|(version, mark)| Latest { version, mark, listed: versions }))
 }
 
 async fn last_checkpoint(lake: &Lake, log: &Path) -> Result<Option<u64>> {

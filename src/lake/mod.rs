@@ -3,7 +3,8 @@
 //! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached. `guard`:
 //!   a store is asked for conditional writes before the first write.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
-//! * `log`: what a log says without loading the table.
+//! * `log`: what a log says without loading the table. `known`: what this process has read of
+//!   logs. `log_reads`: a store as logs are read through it.
 //! * `stats`: what a file says of its rows in the log, so that readers can skip it.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
@@ -25,9 +26,11 @@ pub mod compact;
 pub mod expunge;
 pub mod guard;
 pub mod history;
+mod known;
 pub mod layout;
 pub mod loads;
 pub mod log;
+mod log_reads;
 pub mod merge;
 pub mod prune;
 pub mod records;

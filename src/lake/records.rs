@@ -243,6 +243,8 @@ record! {
         rows: i64 = INTEGER,
         /// Rows rejected.
         rejected: i64 = INTEGER,
+        /// Rows that were older than the months to keep, and are forgotten.
+        forgotten: i64 = INTEGER,
         /// The rebuild that it made; NULL where nothing was stale.
         rebuild: Option<i64> = INTEGER,
         /// What went wrong, for a person.

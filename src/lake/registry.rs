@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use datafusion::execution::context::SessionContext;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
@@ -40,17 +41,30 @@ pub struct Registry<T> {
 impl<T: Record> Registry<T> {
     /// Reads the table at its latest version; a missing table has no rows.
     pub async fn read(lake: &Lake) -> Result<Self> {
-        match log::latest_version(lake, T::TABLE, None).await? {
-            Some(version) => Self::read_at(lake, version).await,
-            None => Ok(Self { rows: vec![], version: None }),
+        let Some(latest) = log::latest(lake, T::TABLE, None).await? else {
+            return Ok(Self { rows: vec![], version: None });
+        };
+        if let Some(files) = lake.known().files_at(T::TABLE, &latest) {
+            return Self::of_files(files, latest.version);
+        }
+        match log::whole_files(lake, T::TABLE, latest.version).await? {
+            Some(files) => {
+                lake.known().keep_files(T::TABLE, &latest, &files);
+                Self::of_files(files, latest.version)
+            }
+            None => Ok(Self::open(lake, Some(latest.version)).await?.0),
         }
     }
 
     /// Reads the table at a version.
     pub async fn read_at(lake: &Lake, version: u64) -> Result<Self> {
-        let Some(files) = log::whole_files(lake, T::TABLE, version).await? else {
-            return Ok(Self::open(lake, Some(version)).await?.0);
-        };
+        match log::whole_files(lake, T::TABLE, version).await? {
+            Some(files) => Self::of_files(files, version),
+            None => Ok(Self::open(lake, Some(version)).await?.0),
+        }
+    }
+
+    fn of_files(files: Vec<Bytes>, version: u64) -> Result<Self> {
         let mut batches = vec![];
         for file in files {
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;

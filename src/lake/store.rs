@@ -19,6 +19,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use super::guard::{self, Guard, Writers};
+use super::known::KnownTables;
+use super::log_reads::LogReads;
 use super::s3;
 use crate::{Error, Result};
 
@@ -32,6 +34,7 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     /// Files that a commit named whose outcome nobody knows.
     undecided: Arc<Mutex<HashSet<Path>>>,
+    known: KnownTables,
 }
 
 impl fmt::Debug for Lake {
@@ -67,13 +70,18 @@ impl Lake {
         let root = Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("lake {url}: {e}")))?;
         // a file system creates a file once, whoever asks
         let store = if url.scheme() == "file" { store } else { Arc::new(Guard::new(store, root, writers)) };
-        Ok(Self { url, store, undecided: Arc::default() })
+        Ok(Self { url, store, undecided: Arc::default(), known: KnownTables::default() })
     }
 
     /// Fails unless the store can be written to as commits need it; leaves nothing behind.
     pub async fn check_writes(&self) -> Result<()> {
         let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;
         Ok(guard::probe(self.store.as_ref(), &root).await?)
+    }
+
+    /// What was read of the tables so far.
+    pub(super) fn known(&self) -> &KnownTables {
+        &self.known
     }
 
     /// The root, ending in a slash.
@@ -109,18 +117,19 @@ impl Lake {
         Path::from_url_path(self.table_url(table)?.path()).map_err(|e| Error::bug(e.to_string()))
     }
 
-    /// A handle to the Delta table of this name, not loaded.
-    pub(super) fn delta_table(&self, table: &str) -> Result<DeltaTable> {
+    /// A handle to the Delta table of this name, not loaded, and the store through which it reads its log.
+    pub(super) fn delta_table(&self, table: &str) -> Result<(DeltaTable, Arc<LogReads>)> {
         let url = self.table_url(table)?;
+        let reads = Arc::new(LogReads::new(self.store.clone()));
+        let store: Arc<dyn ObjectStore> = reads.clone();
         if url.scheme() == "file" {
-            let builder = DeltaTableBuilder::from_url(url.clone())
-                .and_then(|b| b.with_storage_backend(self.store.clone(), url).build());
-            return builder.map_err(super::table::delta_error);
+            let builder = DeltaTableBuilder::from_url(url.clone());
+            let built = builder.and_then(|builder| builder.with_storage_backend(store, url).build());
+            return Ok((built.map_err(super::table::delta_error)?, reads));
         }
         register_scheme(url.scheme())?;
-        let log =
-            logstore_with(self.store.clone(), &url, StorageConfig::default()).map_err(super::table::delta_error)?;
-        Ok(DeltaTable::new(log))
+        let log = logstore_with(store, &url, StorageConfig::default()).map_err(super::table::delta_error)?;
+        Ok((DeltaTable::new(log), reads))
     }
 
     /// Names of the tables that exist in the lake; what begins with `_` or `.` is none.

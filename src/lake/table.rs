@@ -15,6 +15,7 @@ use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
+use super::log_reads::LogReads;
 use super::stats::{self, TimeSpan};
 use super::{Lake, log};
 use crate::{Error, ErrorKind, Result};
@@ -96,22 +97,49 @@ pub struct Snapshot {
     /// Live files.
     pub files: Vec<DataFile>,
     delta: DeltaTable,
+    reads: Arc<LogReads>,
 }
 
 impl Snapshot {
     /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
     pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
+        let known = lake.known().snapshot(name);
+        let loaded = match (version, known) {
+            (Some(version), Some(known)) if known.version == Some(version) => return Ok(known),
+            (None, Some(known)) => {
+                let Some(latest) = log::latest(lake, name, known.version).await? else {
+                    return Self::missing(lake, name);
+                };
+                if let Some(same) = lake.known().snapshot_at(name, &latest) {
+                    return Ok(same);
+                }
+                // what was read before is built upon
+                let before = lake.known().snapshot_before(name, &latest);
+                Self::load(lake, name, before, Some(latest.version)).await?.map(|loaded| (loaded, Some(latest.mark)))
+            }
+            (version, _) => Self::load(lake, name, None, version).await?.map(|loaded| (loaded, None)),
+        };
+        let Some((snapshot, mark)) = loaded else { return Self::missing(lake, name) };
+        lake.known().keep_snapshot(&snapshot, mark);
+        Ok(snapshot)
+    }
+
+    /// Reads the log up to a version, or to its end, on top of what was read before; None where there is no such table.
+    async fn load(lake: &Lake, name: &str, before: Option<Self>, version: Option<u64>) -> Result<Option<Self>> {
+        let (mut delta, reads) = match before {
+            Some(before) => (before.delta, before.reads),
+            None => lake.delta_table(name)?,
+        };
         let mut tries = 0;
         loop {
-            let mut delta = lake.delta_table(name)?;
             let loaded = match version {
                 Some(version) => delta.load_version(version).await,
                 None => delta.load().await,
             };
             match loaded {
-                Ok(()) => return Self::of(lake, name, delta),
+                Ok(()) => return Self::of(lake, name, delta, reads).map(Some),
                 // stores differ in how they say it
-                Err(_) if log::latest_version(lake, name, None).await?.is_none() => return Self::missing(lake, name),
+                Err(_) if log::latest_version(lake, name, None).await?.is_none() => return Ok(None),
                 // somebody created it after the first look
                 Err(_) if tries == 0 && version.is_none() => tries += 1,
                 Err(error) => return Err(delta_error(error).at(format!("table {name}"))),
@@ -121,11 +149,12 @@ impl Snapshot {
 
     /// The table as if it did not exist.
     pub fn missing(lake: &Lake, name: &str) -> Result<Self> {
-        let schema = Arc::new(Schema::empty());
-        Ok(Self { name: name.into(), version: None, schema, files: vec![], delta: lake.delta_table(name)? })
+        let (delta, reads) = lake.delta_table(name)?;
+        Ok(Self { name: name.into(), version: None, schema: Arc::new(Schema::empty()), files: vec![], delta, reads })
     }
 
-    fn of(lake: &Lake, name: &str, delta: DeltaTable) -> Result<Self> {
+    /// The table as the log was read; what was fetched for that goes.
+    fn of(lake: &Lake, name: &str, delta: DeltaTable, reads: Arc<LogReads>) -> Result<Self> {
         let state = delta.snapshot().map_err(delta_error)?;
         refuse_features(name, state.protocol())?;
         let schema = state.snapshot().arrow_schema();
@@ -151,7 +180,8 @@ impl Snapshot {
         }
         // the log's order is not stable over checkpoints; plans and merges should be
         files.sort_by(|a, b| a.relative.cmp(&b.relative));
-        Ok(Self { name: name.into(), version: Some(state.version()), schema, files, delta })
+        reads.clear();
+        Ok(Self { name: name.into(), version: Some(state.version()), schema, files, delta, reads })
     }
 
     /// The table as if only `files` were live.
@@ -214,7 +244,10 @@ impl Snapshot {
         let mut tries = 0;
         loop {
             let written = self.write_log(&merged, actions.clone(), operation.clone(), &information).await;
-            let Err(error) = written else { break };
+            let error = match written {
+                Ok(delta) => return self.committed(lake, delta),
+                Err(error) => error,
+            };
             // the answer may be lost, or what came after the commit may have failed: the log itself knows
             let error = delta_error(error).at(format!("table {}", self.name));
             match commit_at(lake, &self.name, version).await {
@@ -232,9 +265,16 @@ impl Snapshot {
                 }
             }
         }
-        let mut delta = lake.delta_table(&self.name)?;
+        let mut delta = self.delta.clone();
         delta.load_version(version).await.map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
-        Self::of(lake, &self.name, delta)
+        self.committed(lake, delta)
+    }
+
+    /// The table as a commit has left it.
+    fn committed(&self, lake: &Lake, delta: DeltaTable) -> Result<Self> {
+        let snapshot = Self::of(lake, &self.name, delta, self.reads.clone())?;
+        lake.known().keep_snapshot(&snapshot, None);
+        Ok(snapshot)
     }
 
     /// Writes the version after this one to the log, or the first of a table that does not exist. The library does not try
@@ -245,7 +285,7 @@ impl Snapshot {
         actions: Vec<Action>,
         operation: DeltaOperation,
         information: &HashMap<String, serde_json::Value>,
-    ) -> Result<(), DeltaTableError> {
+    ) -> Result<DeltaTable, DeltaTableError> {
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_cleanup_expired_logs(Some(false))
@@ -263,11 +303,14 @@ impl Snapshot {
                     Some(log::CHECKPOINT_INTERVAL.to_string()),
                 )
                 .with_save_mode(SaveMode::ErrorIfExists);
-            return create.await.map(|_| ());
+            return create.await;
         }
         let state = self.delta.snapshot()?;
         let commit = CommitBuilder::from(properties).with_actions(actions);
-        commit.build(Some(state), self.delta.log_store(), operation).await.map(|_| ())
+        let done = commit.build(Some(state), self.delta.log_store(), operation).await?;
+        let mut delta = self.delta.clone();
+        delta.state = Some(done.snapshot);
+        Ok(delta)
     }
 }
 

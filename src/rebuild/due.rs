@@ -51,13 +51,20 @@ pub struct Due {
     pub integrated: Work,
 }
 
-/// Names what is due in the engine's session, before any of it is queried.
-pub async fn name_due(engine: &Engine, scope: &Scope, hits: &Snapshot, offline: &Snapshot) -> Result<Due> {
+/// Names what is due in the engine's session, before any of it is queried. None when more ids are due than `memory_bytes`
+/// hold: everything is done sooner then.
+pub async fn name_due(
+    engine: &Engine,
+    scope: &Scope,
+    hits: &Snapshot,
+    offline: &Snapshot,
+    memory_bytes: usize,
+) -> Result<Option<Due>> {
     let changes = match scope {
         Scope::All(_) => {
             name_all_hits(engine).await?;
             engine.name_query("due_offline", "SELECT * FROM offline").await?;
-            return Ok(Due { snapshots: Work::All, integrated: Work::All });
+            return Ok(Some(Due { snapshots: Work::All, integrated: Work::All }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -68,18 +75,25 @@ pub async fn name_due(engine: &Engine, scope: &Scope, hits: &Snapshot, offline: 
     let table_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
     name_changed(engine, "hits", &changes.hits, &table_of(hits))?;
     name_changed(engine, "offline", &changes.offline, &table_of(offline))?;
-    let snapshots = if changes.hits.is_empty() { Work::None } else { due_hits(engine, changes).await? };
+    let snapshots = match changes.hits.is_empty() {
+        true => Work::None,
+        false => match due_hits(engine, changes, memory_bytes).await? {
+            Some(work) => work,
+            None => return Ok(None),
+        },
+    };
     let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
     if integrated == Work::Some {
-        let stale = engine.collect(STALE_SQL).await?;
-        engine.name_rows("stale", rows_or(stale, &["suite", "kind", "id"]))?;
+        if engine.keep_rows("stale", STALE_SQL, texts(&["suite", "kind", "id"]), memory_bytes).await?.is_none() {
+            return Ok(None);
+        }
         engine.name_query("due_offline", DUE_OFFLINE_SQL).await?;
     }
-    Ok(Due { snapshots, integrated })
+    Ok(Some(Due { snapshots, integrated }))
 }
 
 /// The hits to look at for snapshots, and the former snapshots that compete with them.
-async fn due_hits(engine: &Engine, changes: &Changes) -> Result<Work> {
+async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Result<Option<Work>> {
     let mut visitors = vec![];
     let mut due = "SELECT * FROM came_hits".to_string();
     if computes_visits(&changes.hits) {
@@ -87,7 +101,7 @@ async fn due_hits(engine: &Engine, changes: &Changes) -> Result<Work> {
         visitors = changed_visitors(engine).await?;
         if visitors.len() > MOST_VISITORS {
             name_all_hits(engine).await?;
-            return Ok(Work::All);
+            return Ok(Some(Work::All));
         }
         let keys = visitors.iter().map(|key| lit(*key)).collect::<Vec<_>>();
         let hits = LogicalPlanBuilder::from(engine.plan("SELECT * FROM hits").await?);
@@ -96,18 +110,22 @@ async fn due_hits(engine: &Engine, changes: &Changes) -> Result<Work> {
     }
     let keys = Arc::new(Int64Array::from(visitors)) as ArrayRef;
     engine.name_rows("due_visitors", vec![RecordBatch::try_from_iter([(VISITOR_KEY, keys)])?])?;
-    let orphans = if changes.hits.gone.is_empty() { vec![] } else { engine.collect(ORPHANS_SQL).await? };
-    if orphans.iter().any(|batch| batch.num_rows() > 0) {
-        engine.name_rows("orphans", orphans)?;
-        engine.name_query("heirs", HEIRS_SQL).await?;
-        due.push_str(" UNION ALL SELECT * FROM heirs");
+    if !changes.hits.gone.is_empty() {
+        let columns = texts(&["suite", "transaction_id"]);
+        match engine.keep_rows("orphans", ORPHANS_SQL, columns, memory_bytes).await? {
+            None => return Ok(None),
+            Some(0) => {}
+            Some(_) => {
+                engine.name_query("heirs", HEIRS_SQL).await?;
+                due.push_str(" UNION ALL SELECT * FROM heirs");
+            }
+        }
     }
     engine.name_query("due_hits", &due).await?;
-    let touched = engine.collect(TOUCHED_SQL).await?;
-    let is_touched = touched.iter().any(|batch| batch.num_rows() > 0);
-    engine.name_rows("touched", rows_or(touched, &["suite", "transaction_id"]))?;
+    let columns = texts(&["suite", "transaction_id"]);
+    let Some(touched) = engine.keep_rows("touched", TOUCHED_SQL, columns, memory_bytes).await? else { return Ok(None) };
     engine.name_query("rivals", RIVALS_SQL).await?;
-    Ok(if is_touched { Work::Some } else { Work::None })
+    Ok(Some(if touched > 0 { Work::Some } else { Work::None }))
 }
 
 /// All hits are due, and nothing competes with them.
@@ -207,11 +225,8 @@ fn loads(loads: &BTreeSet<Load>) -> Result<Vec<RecordBatch>> {
     Ok(vec![RecordBatch::try_from_iter(columns)?])
 }
 
-/// Rows that were collected, or none with these key columns.
-fn rows_or(batches: Vec<RecordBatch>, names: &[&str]) -> Vec<RecordBatch> {
-    if !batches.is_empty() {
-        return batches;
-    }
+/// Key columns of text.
+fn texts(names: &[&str]) -> SchemaRef {
     let text = |name: &&str| key_field(name).unwrap_or_else(|| crate::columns::dimension(name));
-    vec![RecordBatch::new_empty(Arc::new(Schema::new(names.iter().map(text).collect::<Vec<_>>())))]
+    Arc::new(Schema::new(names.iter().map(text).collect::<Vec<_>>()))
 }

@@ -86,9 +86,8 @@ pub async fn rebuild(
                 Some(last) if !options.full => Scope::find(lake, last, &inputs).await?,
                 _ => Scope::All(None),
             };
-            let done = integrated(lake, &settings, &scope, &inputs, progress).await?;
-            reason = if let Scope::All(reason) = scope { reason } else { None };
-            (entry, versions, report) = (done.entry, done.versions, done.report);
+            let done = integrated(lake, &settings, scope, &inputs, progress).await?;
+            (entry, versions, report, reason) = (done.entry, done.versions, done.report, done.reason);
         }
     }
     let own = build_stale(lake, &settings, &own, &versions, options.full, progress).await?;
@@ -105,26 +104,37 @@ pub async fn rebuild(
     Ok(Rebuilt { up_to_date: false, entry, reason, report: sorted(report), own, seconds })
 }
 
+/// Of the memory, what each list of ids that are due may take: one part of so many.
+const PART_FOR_IDS: usize = 8;
+
 /// What the integration left.
 struct Done {
     entry: Rebuild,
     versions: Versions,
     report: Vec<JoinReport>,
+    /// Why everything was integrated, where that is no matter of course.
+    reason: Option<&'static str>,
 }
 
 /// Integrates what is due.
 async fn integrated(
     lake: &Lake,
     settings: &EngineSettings,
-    scope: &Scope,
+    mut scope: Scope,
     inputs: &Inputs,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Done> {
     // inputs that are loaded meanwhile wait for the next rebuild
     let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
     let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
-    let tables = tables(lake, scope, inputs).await?;
-    let due = name_due(&engine, scope, &tables.hits, &tables.offline).await?;
+    let ids_bytes = settings.memory_bytes / PART_FOR_IDS;
+    let (tables, due) = loop {
+        let tables = tables(lake, &scope, inputs).await?;
+        match name_due(&engine, &scope, &tables.hits, &tables.offline, ids_bytes).await? {
+            Some(due) => break (tables, due),
+            None => scope = Scope::All(Some("more ids are due than --memory holds")),
+        }
+    };
     let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;
     let mut versions = inputs.versions.clone();
     let written = [
@@ -146,7 +156,8 @@ async fn integrated(
         versions: String::new(),
         inputs: String::new(),
     };
-    Ok(Done { entry, versions, report: done.report })
+    let reason = if let Scope::All(reason) = scope { reason } else { None };
+    Ok(Done { entry, versions, report: done.report, reason })
 }
 
 /// The tables to read and to build upon.

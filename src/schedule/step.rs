@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use super::agenda::pause;
 use super::memory;
 use crate::engine::EngineSettings;
+use crate::ingest::forget::{ForgetOptions, retain};
 use crate::ingest::{IngestOptions, Known, Outcome, Progress, Status, ingest_new};
 use crate::lake::Lake;
 use crate::lake::records::Run;
+use crate::lake::rewrite::Limits;
 use crate::rebuild::{RebuildOptions, Steps, Upkeep, upkeep};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,6 +35,8 @@ pub struct Job {
     pub engine: EngineSettings,
     /// What it builds.
     pub rebuild: RebuildOptions,
+    /// The current month and so many before it are kept, and what is older is forgotten; None keeps everything.
+    pub keep_months: Option<u32>,
     /// Do not compact after a rebuild.
     pub no_compact: bool,
     /// How long a step that failed is tried again.
@@ -44,6 +48,8 @@ pub struct Job {
 pub struct RunSteps {
     /// What became of each input, in alphanumeric order.
     pub outcomes: Vec<Outcome>,
+    /// Rows that were too old.
+    pub forgotten: u64,
     /// The rebuild.
     pub upkeep: Option<Upkeep>,
     /// What kept the run from being done.
@@ -62,6 +68,12 @@ impl Job {
                 && let Err(error) = memory::keep_known(&self.lake, known).await
             {
                 tracing::warn!(%error, "the next run reads files again that are known");
+            }
+        }
+        if let (None, Some(months)) = (&done.error, self.keep_months) {
+            match self.forget(months).await {
+                Ok(rows) => done.forgotten = rows,
+                Err(error) => done.error = Some(error),
             }
         }
         if done.error.is_none() {
@@ -98,6 +110,21 @@ impl Job {
             let (kind, error) = failed;
             if !trials.again(kind).await {
                 return (outcomes.into_values().collect(), error);
+            }
+        }
+    }
+
+    /// Forgets what is older than the months to keep. The rebuild after it restates what hung on it.
+    async fn forget(&self, months: u32) -> Result<u64> {
+        let limits = Limits { memory_bytes: self.engine.memory_bytes, threads: self.engine.threads };
+        let options = ForgetOptions { suite: self.options.suite.clone(), dry_run: false, limits };
+        let mut trials = Trials::new(self.patience);
+        loop {
+            match retain(&self.lake, months, &options).await {
+                Err(error) if trials.again(error.kind()).await => {
+                    tracing::warn!(%error, "old rows are looked for again")
+                }
+                done => return done.map(|forgotten| forgotten.rows()),
             }
         }
     }
@@ -180,6 +207,7 @@ impl RunSteps {
             waiting: number(|s| matches!(s, Status::Waiting(_))),
             rows: loaded().map(|o| o.entry.rows).sum(),
             rejected: loaded().map(|o| o.entry.rejected).sum(),
+            forgotten: self.forgotten as i64,
             rebuild: rebuilt.map(|r| r.entry.rebuild),
             message: reasons.join("; "),
             ..Run::default()
@@ -200,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_run_is_as_good_as_its_worst_part() {
-        let of = |outcomes: Vec<Outcome>, error: Option<Error>| RunSteps { outcomes, upkeep: None, error }.summary();
+        let of = |outcomes: Vec<Outcome>, error: Option<Error>| {
+            RunSteps { outcomes, error, ..RunSteps::default() }.summary()
+        };
         let fine = of(
             vec![
                 outcome("a", 10, Status::Loaded),

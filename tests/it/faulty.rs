@@ -1,10 +1,11 @@
-//! A store that fails where a test asks for it: a request fails before it acts, or acts and its answer is lost, or the
-//! connection is gone for good.
+//! A store that fails where a test asks for it: a request fails before it acts, or acts late, or acts and its answer is
+//! lost, or the connection is gone for good.
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,9 +30,14 @@ pub enum Fault {
     Answer(usize),
     /// This write is done, and neither its answer nor any later one arrives: as if the process were killed, too.
     Outage(usize),
+    /// This request acts later than any that was made after it.
+    Delay(usize),
     /// Always: a write that is only to create overwrites, as on stores that do not know `If-None-Match`.
     Overwrites,
 }
+
+/// Longer than a test's store needs for anything else.
+const DELAY: Duration = Duration::from_millis(30);
 
 /// Whether a request is a turn to fail.
 #[derive(PartialEq, Eq)]
@@ -45,48 +51,83 @@ enum Turn {
 pub struct Faulty {
     store: Arc<dyn ObjectStore>,
     fault: Fault,
-    requests: AtomicUsize,
+    requests: Mutex<Vec<String>>,
     writes: AtomicUsize,
 }
 
 impl Faulty {
     pub fn new(store: Arc<dyn ObjectStore>, fault: Fault) -> Self {
-        Self { store, fault, requests: AtomicUsize::new(0), writes: AtomicUsize::new(0) }
+        Self { store, fault, requests: Mutex::default(), writes: AtomicUsize::new(0) }
     }
 
     /// How many requests there were, and how many of them could change something.
     pub fn counts(&self) -> (usize, usize) {
-        (self.requests.load(Ordering::SeqCst), self.writes.load(Ordering::SeqCst))
+        (self.requests.lock().unwrap().len(), self.writes.load(Ordering::SeqCst))
     }
 
-    fn read(&self) -> Result<()> {
-        let request = self.requests.fetch_add(1, Ordering::SeqCst);
+    /// What was asked, in order, such as `get hits/_delta_log/00000000000000000000.json`.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Notes a request and says its number.
+    fn note(&self, verb: &str, path: Option<&Path>) -> usize {
+        let path = path.map(Path::as_ref).unwrap_or_default();
+        let mut requests = self.requests.lock().unwrap();
+        requests.push(format!("{verb} {path}"));
+        requests.len() - 1
+    }
+
+    fn read(&self, verb: &str, path: Option<&Path>) -> Result<Pause> {
+        let request = self.note(verb, path);
         let fails = match self.fault {
             Fault::Request(n) => request == n,
             Fault::Outage(n) => self.writes.load(Ordering::SeqCst) > n,
-            Fault::None | Fault::Write(_) | Fault::Answer(_) | Fault::Overwrites => false,
+            Fault::None | Fault::Write(_) | Fault::Answer(_) | Fault::Delay(_) | Fault::Overwrites => false,
         };
-        if fails { Err(lost()) } else { Ok(()) }
+        if fails { Err(lost()) } else { Ok(self.pause(request)) }
     }
 
-    fn write(&self) -> Turn {
-        let request = self.requests.fetch_add(1, Ordering::SeqCst);
+    fn write(&self, verb: &str, path: Option<&Path>) -> (Pause, Turn) {
+        let request = self.note(verb, path);
         let write = self.writes.fetch_add(1, Ordering::SeqCst);
-        match self.fault {
+        let turn = match self.fault {
             Fault::Request(n) if request == n => Turn::Fails,
             Fault::Write(n) if write == n => Turn::Fails,
             Fault::Outage(n) if write > n => Turn::Fails,
             Fault::Answer(n) | Fault::Outage(n) if write == n => Turn::LosesItsAnswer,
             _ => Turn::Works,
-        }
+        };
+        (self.pause(request), turn)
     }
 
-    async fn written<T>(&self, write: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.write() {
+    fn pause(&self, request: usize) -> Pause {
+        Pause(if self.fault == Fault::Delay(request) { DELAY } else { Duration::ZERO })
+    }
+
+    async fn written<T>(&self, verb: &str, path: &Path, write: impl Future<Output = Result<T>>) -> Result<T> {
+        let (pause, turn) = self.write(verb, Some(path));
+        pause.over().await;
+        match turn {
             Turn::Works => write.await,
             Turn::Fails => Err(lost()),
             Turn::LosesItsAnswer => write.await.and_then(|_| Err(lost())),
         }
+    }
+}
+
+/// How long a request waits before it acts.
+struct Pause(Duration);
+
+impl Pause {
+    async fn over(self) {
+        if !self.0.is_zero() {
+            tokio::time::sleep(self.0).await;
+        }
+    }
+
+    fn before<T: Send + 'static>(self, rows: BoxStream<'static, T>) -> BoxStream<'static, T> {
+        stream::once(self.over()).filter_map(async |()| None).chain(rows).boxed()
     }
 }
 
@@ -106,7 +147,7 @@ impl ObjectStore for Faulty {
         if self.fault == Fault::Overwrites {
             options.mode = PutMode::Overwrite;
         }
-        self.written(self.store.put_opts(location, payload, options)).await
+        self.written("put", location, self.store.put_opts(location, payload, options)).await
     }
 
     async fn put_multipart_opts(
@@ -114,47 +155,48 @@ impl ObjectStore for Faulty {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.written(self.store.put_multipart_opts(location, options)).await
+        self.written("put parts", location, self.store.put_multipart_opts(location, options)).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.read()?;
+        self.read("get", Some(location))?.over().await;
         self.store.get_opts(location, options).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.read()?;
+        self.read("get ranges", Some(location))?.over().await;
         self.store.get_ranges(location, ranges).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        match self.write() {
-            Turn::Works => self.store.delete_stream(locations),
+        let (pause, turn) = self.write("delete", None);
+        match turn {
+            Turn::Works => pause.before(self.store.delete_stream(locations)),
             Turn::Fails => stream::once(async { Err(lost()) }).boxed(),
             Turn::LosesItsAnswer => self.store.delete_stream(locations).map(|_| Err(lost())).boxed(),
         }
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.read() {
-            Ok(()) => self.store.list(prefix),
+        match self.read("list", prefix) {
+            Ok(pause) => pause.before(self.store.list(prefix)),
             Err(error) => stream::once(async { Err(error) }).boxed(),
         }
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.read() {
-            Ok(()) => self.store.list_with_offset(prefix, offset),
+        match self.read("list from", Some(offset)) {
+            Ok(pause) => pause.before(self.store.list_with_offset(prefix, offset)),
             Err(error) => stream::once(async { Err(error) }).boxed(),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.read()?;
+        self.read("list", prefix)?.over().await;
         self.store.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.written(self.store.copy_opts(from, to, options)).await
+        self.written("copy", from, self.store.copy_opts(from, to, options)).await
     }
 }

@@ -216,3 +216,37 @@ fn any_history_ends_in_the_same_tables() {
         assert!(incremental > 0, "every rebuild was a full one");
     });
 }
+
+/// Ids that are due are kept in memory; where they do not fit, everything is integrated, which streams.
+#[test]
+fn more_ids_than_memory_holds() {
+    const RECORDS: usize = 200_000;
+    let place = Place::new();
+    place.sh("rejoin suite create web
+rejoin source create web leads --kind transaction
+online a <<END
+visitor  time              page_name  transaction_id
+v1       2026-09-01 10:00  home       T7
+END
+rejoin rebuild");
+    let leads = |from: usize, to: usize| {
+        let rows = (from..to).map(|n| format!("09/20/2026\tT{n}\t1\n"));
+        format!("Date\ttransactionID\tEvent 1\n{}", rows.collect::<String>())
+    };
+    place.write("many.txt", leads(0, RECORDS));
+    place.write("many.fin", "");
+    place.sh("rejoin ingest --suite web --source leads many.txt");
+    let told = place.rejoin("rebuild --memory 64MB").ok().stdout;
+    assert!(told.contains("more ids are due than --memory holds"), "{told}");
+    let rows = "SELECT match_status, count(*) AS n, sum(event1) AS e FROM integrated GROUP BY 1 ORDER BY 1";
+    let expected = serde_json::json!([
+        {"match_status": "matched", "n": 1, "e": 1},
+        {"match_status": "unmatched", "n": RECORDS - 1, "e": RECORDS - 1},
+    ]);
+    assert_eq!(place.query(rows), expected);
+    place.write("one.txt", leads(RECORDS, RECORDS + 1));
+    place.write("one.fin", "");
+    place.sh("rejoin ingest --suite web --source leads one.txt; rejoin rebuild --memory 64MB");
+    let last = place.query("SELECT scope, new_rows FROM rebuilds ORDER BY rebuild DESC LIMIT 1");
+    assert_eq!(last, serde_json::json!([{"scope": "changed", "new_rows": 1}]));
+}

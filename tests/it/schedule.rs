@@ -127,6 +127,22 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(file, status)| (file.to_string(), status.to_string())).collect()
 }
 
+/// It is the first of October: September and October are kept.
+#[test]
+fn a_run_forgets_what_is_older_than_the_months_to_keep() {
+    let place = place();
+    leads(&place, "leads_1", "08/31/2026 L1 1\n09/01/2026 L2 2\n09/02/2026 L3 4");
+    let (_, run) = once(&place, "--keep-months 2");
+    assert_eq!((&run["status"], &run["rows"], &run["forgotten"]), (&json!("ok"), &json!(3), &json!(0)));
+    let (_, run) = once(&place, "--keep-months 1");
+    assert_eq!((&run["status"], &run["forgotten"], &run["rebuild"]), (&json!("ok"), &json!(2), &json!(2)));
+    assert_eq!(place.cell("SELECT sum(event1) AS n FROM events"), 6.0);
+    // the file is known, so that its old rows do not come back, and there is nothing more to forget
+    let (_, run) = once(&place, "--keep-months 1");
+    assert_eq!((&run["forgotten"], &run["rebuild"]), (&json!(0), &Value::Null));
+    place.rejoin("schedule --once --watch in --keep-months 0").fails(2, &["--keep-months"]);
+}
+
 #[test]
 fn a_run_loads_in_alphanumeric_order_and_rebuilds() {
     let place = place();
