@@ -16,6 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
 
 use super::format::{Format, Look};
 use super::{progress, terminal};
@@ -134,7 +135,7 @@ impl Output {
 #[async_trait]
 impl Printer for Output {
     async fn print(&mut self, running: Running) -> Result<u64> {
-        let Running { schema, mut rows, plan } = running;
+        let Running { schema, mut rows, plan } = running.apart(&Handle::current());
         // what a person waits for is the first batch
         let first = progress::of_query(plan, rows.next()).await;
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::iter(first).chain(rows)));

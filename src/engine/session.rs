@@ -15,12 +15,14 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryRe
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
 
 use super::catalog::LakeSchema;
 use super::hints::planning_error;
@@ -79,6 +81,31 @@ pub struct Running {
     pub rows: SendableRecordBatchStream,
     /// The plan, whose metrics show the progress.
     pub plan: Arc<dyn ExecutionPlan>,
+}
+
+/// Batches that wait for whoever reads them.
+const AHEAD: usize = 2;
+
+impl Running {
+    /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator
+    /// computes. The task ends when the rows are dropped.
+    pub fn apart(self, runtime: &Handle) -> Self {
+        let Self { schema, mut rows, plan } = self;
+        let mut receiver = RecordBatchReceiverStreamBuilder::new(schema.clone(), AHEAD);
+        let sender = receiver.tx();
+        let compute = async move {
+            while let Some(batch) = rows.next().await {
+                let failed = batch.is_err();
+                // nobody reads any more
+                if sender.send(batch).await.is_err() || failed {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        receiver.spawn_on(compute, runtime);
+        Self { schema, rows: receiver.build(), plan }
+    }
 }
 
 impl Engine {
