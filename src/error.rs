@@ -141,6 +141,9 @@ impl From<datafusion::error::DataFusionError> for Error {
                 let inner = e.downcast_ref::<Error>().map(|e| Error::new(e.kind, e.message.clone()));
                 inner.unwrap_or_else(|| Error::query(error.to_string()))
             }
+            root @ D::ResourcesExhausted(_) => {
+                Error::query(format!("{}; give more --memory, or ask for less at once", root.strip_backtrace()))
+            }
             D::Plan(m) | D::Configuration(m) | D::Execution(m) => Error::query(m.clone()),
             root => Error::query(root.strip_backtrace()),
         }

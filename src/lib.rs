@@ -1,5 +1,6 @@
 //! Rejoin ties offline events to online visitors, on the user's own Parquet, in SQL.
 
+pub mod address;
 pub mod attribution;
 pub mod cli;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod rebuild;
 pub mod report;
 pub mod sample;
 pub mod schedule;
+pub mod serve;
 pub mod shell;
 
 pub use error::{Error, ErrorKind, Result};

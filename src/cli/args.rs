@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::format::Format;
 pub use super::schedule::ScheduleArguments;
+pub use super::serve::ServeArguments;
+pub use super::user::UserCommand;
 pub use super::vacuum::VacuumArguments;
 
 const ABOUT: &str = "Ties offline events to online visitors, on your own Parquet, in SQL.";
@@ -45,6 +47,10 @@ Ask:
   explain-credit  Why the items of one conversion got what they got
   lookup          Load a table of your own that classifies a dimension
   functions       The manual of the SQL functions
+
+Let others in:
+  serve           BI tools and browsers: Postgres wire, Flight SQL, web pages
+  user            Who may come in
 
   completions     Shell completion
   help            The manual: rejoin help TOPIC, rejoin help COMMAND
@@ -145,19 +151,12 @@ Rows and answers stay the same, and so does the order in each file; scans have f
 that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it.")]
     Compact,
     /// Load what arrives and rebuild, by the clock; one runner a lake
-    #[command(after_help = "\
-A run loads the complete inputs of the watched places (as ingest does), in alphanumeric order, then rebuilds. Files that are
-known and unchanged are not read again. Runs never overlap; those that were missed are caught up once. Where the clock is put
-forward, a run of the skipped hour comes right after it; where it is put back, a run comes once. An interval of days or weeks
-keeps the time of day. SIGTERM and Ctrl-C stop within seconds; a second one at once. A second runner of a lake is turned away
-with exit code 5; after a crash the lake is free again in 45 seconds. SELECT * FROM runs shows the history.
-
-Examples:
-  rejoin schedule --cron '30 4 * * *' --watch /data/feeds --watch /data/crm
-  rejoin schedule --every 15m --watch s3://drop/feeds/ --http 9187
-  rejoin schedule --cron '0 6 * * 1-5' --zone Europe/Berlin --watch clicks/ --mapping web.toml
-  rejoin schedule --once --watch /data/feeds         # one run, for cron or Kubernetes")]
     Schedule(ScheduleArguments),
+    /// Let BI tools and browsers in: Postgres wire, Flight SQL, web pages
+    Serve(ServeArguments),
+    /// Who may use the doors that `serve` opens
+    #[command(subcommand)]
+    User(UserCommand),
     /// Suites and sources, and what waits for a rebuild
     Status,
     /// The file log: every file that was offered, newest first

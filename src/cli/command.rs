@@ -8,7 +8,7 @@ use super::output::Output;
 use super::settings::Settings;
 use super::{
     compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, query, rebuild, report,
-    sample, schedule, source, status, suite, vacuum,
+    sample, schedule, serve, source, status, suite, user, vacuum,
 };
 use crate::Result;
 
@@ -24,6 +24,9 @@ pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
     // it stops in its own way
     if let Command::Schedule(arguments) = command {
         return schedule::run(settings, &arguments).await;
+    }
+    if let Command::Serve(arguments) = command {
+        return serve::run(settings, &arguments).await;
     }
     tokio::select! {
         done = dispatch(settings, command) => done.map(|()| 0),
@@ -42,6 +45,8 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Rebuild(arguments) => rebuild::run(settings, &arguments).await,
         Command::Compact => compact::run(settings).await,
         Command::Schedule(arguments) => schedule::run(settings, &arguments).await.map(drop),
+        Command::Serve(arguments) => serve::run(settings, &arguments).await.map(drop),
+        Command::User(command) => user::run(settings, &command),
         Command::Status => status::status(settings).await,
         Command::Log(arguments) => status::log(settings, &arguments).await,
         Command::History(arguments) => history::run(settings, &arguments).await,

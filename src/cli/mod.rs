@@ -2,9 +2,9 @@
 //!
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
 //! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
-//!   `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
+//!   `serve`, `user`, `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
 //!   `functions`, `doctor`, `help` (with `markdown`, the manual on a terminal).
-//! * `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
+//! * `signals`: for those that stop in their own way. `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
 //! Invariants: results go to stdout, everything else to stderr; with `--json` a command prints one JSON document.
@@ -31,11 +31,14 @@ mod rebuild;
 mod report;
 mod sample;
 mod schedule;
+mod serve;
 pub mod settings;
+mod signals;
 mod source;
 mod status;
 mod suite;
 mod terminal;
+mod user;
 mod vacuum;
 
 pub use command::run;

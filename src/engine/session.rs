@@ -12,7 +12,7 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider}
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
@@ -23,6 +23,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
 use super::catalog::LakeSchema;
 use super::hints::planning_error;
@@ -38,9 +39,9 @@ use crate::lake::vacuum::Floor;
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
 
-/// Name of the catalog and schema that hold the lake's tables.
-const CATALOG: &str = "rejoin";
-const SCHEMA: &str = "lake";
+/// Name of the catalog and schema that hold the lake's tables; BI tools look into `public` first.
+pub const CATALOG: &str = "rejoin";
+pub const SCHEMA: &str = "public";
 
 /// How an engine runs.
 #[derive(Debug, Clone)]
@@ -55,12 +56,22 @@ pub struct EngineSettings {
     pub suite: Option<String>,
     /// A rebuild's number or a time: all tables as they were then.
     pub as_of: Option<String>,
+    /// Memory and caches that several engines share, see [`runtime`]; an own one otherwise.
+    pub runtime: Option<Arc<RuntimeEnv>>,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { threads: None, memory_bytes: 1 << 30, batch_size: None, suite: None, as_of: None }
+        Self { threads: None, memory_bytes: 1 << 30, batch_size: None, suite: None, as_of: None, runtime: None }
     }
+}
+
+/// Memory for sorts, joins and journeys, and a cache of files' footers in addition, a quarter of it.
+pub fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
+    let consumers = NonZeroUsize::new(5).expect("5 is not 0");
+    let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
+    let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
+    Ok(builder.with_metadata_cache_limit(memory_bytes / 4).build_arc()?)
 }
 
 /// A session over a lake.
@@ -88,16 +99,24 @@ const AHEAD: usize = 2;
 
 impl Running {
     /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator
-    /// computes. The task ends when the rows are dropped.
-    pub fn apart(self, runtime: &Handle) -> Self {
+    /// computes. The task ends when the rows are dropped. When nobody has read on by `expiry`, what it holds is let go, and the
+    /// rows end with an error.
+    pub fn apart(self, runtime: &Handle, expiry: Option<Instant>) -> Self {
         let Self { schema, mut rows, plan } = self;
         let mut receiver = RecordBatchReceiverStreamBuilder::new(schema.clone(), AHEAD);
         let sender = receiver.tx();
         let compute = async move {
             while let Some(batch) = rows.next().await {
                 let failed = batch.is_err();
+                let sent = match expiry {
+                    None => sender.send(batch).await,
+                    Some(expiry) => match timeout_at(expiry, sender.send(batch)).await {
+                        Ok(sent) => sent,
+                        Err(_) => return Err(Error::query("the rows were not read in time").into()),
+                    },
+                };
                 // nobody reads any more
-                if sender.send(batch).await.is_err() || failed {
+                if sent.is_err() || failed {
                     break;
                 }
             }
@@ -120,12 +139,10 @@ impl Engine {
 
     /// Opens a session that sees some tables at given versions, whatever is committed meanwhile.
     pub fn open_at(lake: Lake, settings: EngineSettings, pinned: Option<Pins>) -> Result<Self> {
-        let consumers = NonZeroUsize::new(5).expect("5 is not 0");
-        let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_bytes), consumers);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_metadata_cache_limit(settings.memory_bytes / 4)
-            .build_arc()?;
+        let runtime = match settings.runtime {
+            Some(shared) => shared,
+            None => runtime(settings.memory_bytes)?,
+        };
         runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -189,6 +206,11 @@ impl Engine {
 
     /// Plans and starts ONE statement, over the newest version of the lake (or the one that was pinned).
     pub async fn run(&self, statement: &str) -> Result<Running> {
+        self.start(self.plan_statement(statement).await?).await
+    }
+
+    /// Plans ONE statement, over the newest version of the lake (or the one that was pinned).
+    pub async fn plan_statement(&self, statement: &str) -> Result<LogicalPlan> {
         let mut parsed = parse(statement)?;
         let statement = match parsed.len() {
             1 => parsed.pop_front().expect("one statement"),
@@ -196,15 +218,24 @@ impl Engine {
             n => return Err(Error::query(format!("{n} statements where one is expected"))),
         };
         self.refresh(&statement.to_string()).await?;
-        let plan = match self.context.state().statement_to_plan(statement).await {
-            Ok(plan) => plan,
-            Err(error) => return Err(planning_error(self, error).await),
-        };
+        match self.context.state().statement_to_plan(statement).await {
+            Ok(plan) => Ok(plan),
+            Err(error) => Err(planning_error(self, error).await),
+        }
+    }
+
+    /// Starts what was planned.
+    pub async fn start(&self, plan: LogicalPlan) -> Result<Running> {
         let frame = self.context.execute_logical_plan(plan).await?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
         let rows = execute_stream(plan.clone(), task)?;
         Ok(Running { schema: plan.schema(), rows, plan })
+    }
+
+    /// The session beneath, for a door's own tables and functions.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
     }
 
     /// Runs ONE statement and keeps its whole result; for results that are known to be small.
@@ -322,7 +353,8 @@ impl Engine {
     }
 }
 
-fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
+/// The statements of a text.
+pub fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
     let dialect = PostgreSqlDialect {};
     let mut parser = DFParserBuilder::new(sql).with_dialect(&dialect).build()?;
     parser.parse_statements().map_err(Error::from)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["manual"],
+    &["serve"],
     &["shell", "pages", "schedule"],
     &["report"],
     &["rebuild", "ingest", "sample"],
@@ -14,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["functions"],
     &["lake"],
     &["feed", "attribution"],
-    &["columns", "error", "clock"],
+    &["columns", "error", "clock", "address"],
 ];
 
 /// Crates that the pure layers do without: they turn bytes into rows and journeys into credit, and do no I/O.

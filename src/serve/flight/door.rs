@@ -1,0 +1,437 @@
+//! Statements and what drivers ask about tables.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
+use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+    CommandGetCatalogs, CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
+    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+};
+use arrow_flight::{
+    Action, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
+    SchemaAsIpc, Ticket,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use datafusion::scalar::ScalarValue;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use prost::Message;
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::entrance::Entrance;
+use crate::engine::session::{CATALOG, SCHEMA};
+use crate::serve::failure::{Failure, Reason};
+use crate::serve::house::House;
+use crate::serve::session::{Described, Rows, Session};
+use crate::{Error, ErrorKind};
+
+/// Prepared statements that one user may have open.
+const PREPARED: usize = 200;
+
+type Data = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
+
+/// What a driver is told of the server.
+static ABOUT: LazyLock<Result<SqlInfoData, String>> = LazyLock::new(|| {
+    let mut about = SqlInfoDataBuilder::new();
+    about.append(SqlInfo::FlightSqlServerName, "Rejoin");
+    about.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
+    about.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
+    about.append(SqlInfo::FlightSqlServerReadOnly, true);
+    about.append(SqlInfo::FlightSqlServerSql, true);
+    about.append(SqlInfo::FlightSqlServerSubstrait, false);
+    about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
+    about.build().map_err(|error| error.to_string())
+});
+
+/// Answers requests.
+pub struct Door {
+    house: Arc<House>,
+    entrance: Entrance,
+    /// By handle.
+    prepared: Mutex<HashMap<Bytes, Prepared>>,
+}
+
+#[derive(Clone)]
+struct Prepared {
+    user: String,
+    sql: String,
+    described: Described,
+    values: Vec<ScalarValue>,
+}
+
+impl Door {
+    /// A door that nobody has used.
+    pub fn new(house: Arc<House>) -> Self {
+        Self { entrance: Entrance::new(house.clone()), house, prepared: Mutex::default() }
+    }
+
+    async fn session(&self, metadata: &MetadataMap) -> Result<Session, Failure> {
+        Session::new(self.house.enter(self.entrance.guest(metadata).await?)?)
+    }
+
+    fn prepared(&self, handle: &Bytes, user: &str) -> Result<Prepared, Failure> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = prepared.get(handle).filter(|p| p.user == user).cloned();
+        found
+            .ok_or_else(|| wrong("this prepared statement is closed, or the server was started anew; prepare it again"))
+    }
+}
+
+fn wrong(message: impl Into<String>) -> Failure {
+    Failure::new(Reason::Engine(ErrorKind::Usage), message)
+}
+
+/// How columns travel: no dictionaries and views, which not every driver reads, and each may have NULLs.
+fn travelling(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        let data_type = match field.data_type() {
+            DataType::Dictionary(_, values) => values.as_ref().clone(),
+            other => other.clone(),
+        };
+        let data_type = match data_type {
+            DataType::Utf8View => DataType::Utf8,
+            DataType::BinaryView => DataType::Binary,
+            other => other,
+        };
+        Field::new(field.name(), data_type, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn as_travelling(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Failure> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<Vec<ArrayRef>, _>>();
+    let batch = columns.and_then(|columns| RecordBatch::try_new(schema.clone(), columns));
+    batch.map_err(|error| Error::from(error).into())
+}
+
+/// The rows of a statement; the session lives as long as they do.
+fn rows(session: Session, rows: Rows) -> Data {
+    let schema = travelling(&rows.schema);
+    let columns = schema.clone();
+    let batches = stream::unfold((session, rows), |(session, mut rows)| async move {
+        let batch = rows.next().await?;
+        Some((batch, (session, rows)))
+    });
+    let batches = batches.map(move |batch| batch.and_then(|batch| as_travelling(&batch, &columns)));
+    let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure.into())));
+    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
+    Box::pin(data.map_err(Status::from))
+}
+
+/// A small result that is at hand.
+fn one(batch: RecordBatch) -> Response<Data> {
+    let data = FlightDataEncoderBuilder::new().with_schema(batch.schema()).build(stream::iter([Ok(batch)]));
+    Response::new(Box::pin(data.map_err(Status::from)))
+}
+
+/// Where the answer to a command is: here, with the command as ticket.
+fn info(descriptor: FlightDescriptor, ticket: Vec<u8>, schema: &Schema) -> Result<Response<FlightInfo>, Status> {
+    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
+    let info = FlightInfo::new().try_with_schema(schema).map_err(|e| Status::internal(e.to_string()))?;
+    Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(descriptor)))
+}
+
+fn failed(error: arrow::error::ArrowError) -> Status {
+    Failure::from(Error::from(error)).into()
+}
+
+fn read_only() -> Status {
+    Failure::new(Reason::ReadOnly, "this door is for questions: it writes nothing").into()
+}
+
+#[async_trait]
+impl FlightSqlService for Door {
+    type FlightService = Self;
+
+    async fn do_handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
+        let guest = self.entrance.guest(request.metadata()).await?;
+        let token = self.entrance.give(&guest)?;
+        let payload = HandshakeResponse { protocol_version: 0, payload: Bytes::from(token.clone()) };
+        let answer: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(stream::iter([Ok(payload)]));
+        let mut response = Response::new(answer);
+        let header = MetadataValue::try_from(format!("Bearer {token}")).map_err(|e| Status::internal(e.to_string()))?;
+        response.metadata_mut().insert("authorization", header);
+        Ok(response)
+    }
+
+    async fn get_flight_info_statement(
+        &self,
+        query: CommandStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let session = self.session(request.metadata()).await?;
+        let described = session.describe(&query.query).await?;
+        if !described.parameters.is_empty() {
+            return Err(wrong("the statement has parameters; prepare it, and bind them").into());
+        }
+        // a ticket is worth nothing without a token, so that it can be the statement itself
+        let ticket = TicketStatementQuery { statement_handle: query.query.into_bytes().into() };
+        info(request.into_inner(), ticket.as_any().encode_to_vec(), &travelling(&described.schema))
+    }
+
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let session = self.session(request.metadata()).await?;
+        let sql =
+            String::from_utf8(ticket.statement_handle.to_vec()).map_err(|_| wrong("this ticket is none of ours"))?;
+        let found = session.run(&sql, vec![]).await?;
+        Ok(Response::new(rows(session, found)))
+    }
+
+    async fn do_action_create_prepared_statement(
+        &self,
+        query: ActionCreatePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        let session = self.session(request.metadata()).await?;
+        let described = session.describe(&query.query).await?;
+        let user = session.place.guest.name.clone();
+        let handle: Bytes = self.entrance.give(&session.place.guest)?.into_bytes().into();
+        let parameters =
+            described.parameters.iter().enumerate().map(|(i, data_type)| {
+                Field::new(format!("${}", i + 1), data_type.clone().unwrap_or(DataType::Utf8), true)
+            });
+        let parameters = Schema::new(parameters.collect::<Vec<_>>());
+        let ipc = |schema: &Schema| {
+            let message: IpcMessage = SchemaAsIpc::new(schema, &Default::default()).try_into().map_err(failed)?;
+            Ok::<_, Status>(message.0)
+        };
+        let result = ActionCreatePreparedStatementResult {
+            prepared_statement_handle: handle.clone(),
+            dataset_schema: ipc(&travelling(&described.schema))?,
+            parameter_schema: ipc(&parameters)?,
+        };
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.values().filter(|p| p.user == user).count() >= PREPARED {
+            return Err(
+                Failure::new(Reason::Full, format!("{PREPARED} prepared statements are open; close some")).into()
+            );
+        }
+        prepared.insert(handle, Prepared { user, sql: query.query, described, values: vec![] });
+        Ok(result)
+    }
+
+    async fn do_action_close_prepared_statement(
+        &self,
+        query: ActionClosePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<(), Status> {
+        let guest = self.entrance.guest(request.metadata()).await?;
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.get(&query.prepared_statement_handle).is_some_and(|p| p.user == guest.name) {
+            prepared.remove(&query.prepared_statement_handle);
+        }
+        Ok(())
+    }
+
+    async fn do_put_prepared_statement_query(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        let guest = self.entrance.guest(request.metadata()).await?;
+        let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
+        let data = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
+        let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
+        let mut values = None;
+        while let Some(batch) = batches.try_next().await? {
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            if batch.num_rows() > 1 || values.is_some() {
+                return Err(wrong("one row of parameters can be bound").into());
+            }
+            let value = |(i, column): (usize, &ArrayRef)| {
+                let value = ScalarValue::try_from_array(column, 0)?;
+                match known.described.parameters.get(i).cloned().flatten() {
+                    Some(wanted) => value.cast_to(&wanted),
+                    None => Ok(value),
+                }
+            };
+            let row = batch.columns().iter().enumerate().map(value).collect::<Result<Vec<_>, _>>();
+            values = Some(row.map_err(Failure::from)?);
+        }
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = prepared.get_mut(&query.prepared_statement_handle) {
+            known.values = values.unwrap_or_default();
+        }
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(query.prepared_statement_handle) })
+    }
+
+    async fn get_flight_info_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let guest = self.entrance.guest(request.metadata()).await?;
+        let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &travelling(&known.described.schema))
+    }
+
+    async fn do_get_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let session = self.session(request.metadata()).await?;
+        let known = self.prepared(&query.prepared_statement_handle, &session.place.guest.name)?;
+        if known.values.len() < known.described.parameters.len() {
+            let (needed, given) = (known.described.parameters.len(), known.values.len());
+            return Err(wrong(format!("the statement has {needed} parameters, {given} are bound")).into());
+        }
+        let found = session.run(&known.sql, known.values).await?;
+        Ok(Response::new(rows(session, found)))
+    }
+
+    async fn do_put_statement_update(
+        &self,
+        _: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Err(read_only())
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        _: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Err(read_only())
+    }
+
+    async fn get_flight_info_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let schema = query.into_builder().schema();
+        info(request.into_inner(), query.as_any().encode_to_vec(), &schema)
+    }
+
+    async fn do_get_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let mut builder = query.into_builder();
+        builder.append(CATALOG);
+        Ok(one(builder.build()?))
+    }
+
+    async fn get_flight_info_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let (ticket, schema) = (query.as_any().encode_to_vec(), query.into_builder().schema());
+        info(request.into_inner(), ticket, &schema)
+    }
+
+    async fn do_get_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let mut builder = query.into_builder();
+        builder.append(CATALOG, SCHEMA);
+        Ok(one(builder.build()?))
+    }
+
+    async fn get_flight_info_tables(
+        &self,
+        query: CommandGetTables,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let (ticket, schema) = (query.as_any().encode_to_vec(), query.into_builder().schema());
+        info(request.into_inner(), ticket, &schema)
+    }
+
+    async fn do_get_tables(
+        &self,
+        query: CommandGetTables,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let session = self.session(request.metadata()).await?;
+        let with_columns = query.include_schema;
+        let mut builder = query.into_builder();
+        let nothing = Arc::new(Schema::empty());
+        for table in session.engine.tables().await.map_err(Failure::from)? {
+            let schema = match with_columns {
+                true => travelling(session.engine.columns(&table).await.map_err(Failure::from)?.as_ref()),
+                false => nothing.clone(),
+            };
+            builder.append(CATALOG, SCHEMA, &table, "TABLE", &schema)?;
+        }
+        Ok(one(builder.build()?))
+    }
+
+    async fn get_flight_info_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let schema = query.into_builder().schema();
+        info(request.into_inner(), query.as_any().encode_to_vec(), &schema)
+    }
+
+    async fn do_get_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let mut builder = query.into_builder();
+        builder.append("TABLE");
+        Ok(one(builder.build()?))
+    }
+
+    async fn get_flight_info_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let about = ABOUT.as_ref().map_err(Status::internal)?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &about.schema())
+    }
+
+    async fn do_get_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let about = ABOUT.as_ref().map_err(Status::internal)?;
+        Ok(one(query.into_builder(about).build()?))
+    }
+
+    async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
+}

@@ -1,0 +1,49 @@
+//! The Flight SQL door: ADBC and JDBC drivers, answers as Arrow batches.
+//!
+//! * `door`: statements, prepared statements, tables. `entrance`: passwords and tokens.
+//!
+//! A request stands for itself: it carries its token, and gets a session of its own, so that settings hold for one statement.
+
+mod door;
+mod entrance;
+
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+
+use super::house::House;
+use super::tls::Tls;
+use crate::{Error, Result};
+use door::Door;
+
+/// Longest message of a client beside its statement, bytes.
+const ENVELOPE: usize = 1 << 20;
+
+/// Streams of one connection at once.
+const STREAMS: u32 = 64;
+
+/// Serves until `stop` turns true and what runs has ended.
+pub async fn serve(
+    house: Arc<House>,
+    tls: Option<Tls>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let failed = |e: tonic::transport::Error| Error::unavailable(format!("--flight: {e}"));
+    let mut server = Server::builder().max_concurrent_streams(STREAMS).tcp_nodelay(true);
+    if let Some(tls) = tls {
+        let identity = Identity::from_pem(&tls.certificates, &tls.key);
+        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
+    }
+    let longest = house.limits.statement_bytes + ENVELOPE;
+    let service = FlightServiceServer::new(Door::new(house)).max_decoding_message_size(longest);
+    let stopped = async move {
+        // an error means that nobody can stop it any more
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    server.add_service(service).serve_with_incoming_shutdown(TcpIncoming::from(listener), stopped).await.map_err(failed)
+}

@@ -1,0 +1,188 @@
+//! The lake and what all guests share, and a guest's place among them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use tokio::runtime::{Handle, Runtime};
+
+use super::failure::{Failure, Reason};
+use super::share::Share;
+use super::users::{Guest, Users};
+use crate::engine::session::runtime;
+use crate::engine::{Engine, EngineSettings};
+use crate::lake::Lake;
+use crate::{Error, Result};
+
+/// Plans of deep queries are walked recursively, in debug builds with large frames.
+const STACK_BYTES: usize = 16 << 20;
+
+/// What guests may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once, through all doors.
+    pub connections: usize,
+    /// Connections of one user at once.
+    pub connections_per_user: usize,
+    /// Memory of one user's statements, bytes.
+    pub memory_per_user: usize,
+    /// Rows of an answer.
+    pub rows: u64,
+    /// How long a statement may take, from its arrival to its last row.
+    pub time: Duration,
+    /// Longest statement, bytes.
+    pub statement_bytes: usize,
+}
+
+/// What is served.
+pub struct House {
+    /// The lake.
+    pub lake: Lake,
+    /// Where the lake lies, as the user wrote it.
+    pub location: String,
+    /// Who may enter.
+    pub users: Users,
+    /// What each may take.
+    pub limits: Limits,
+    settings: EngineSettings,
+    whole: Arc<RuntimeEnv>,
+    /// Statements compute on threads of their own, so that doors can always answer. None only while it is dropped.
+    threads: Option<Runtime>,
+    inside: Mutex<Inside>,
+    /// Statements that run.
+    running: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Inside {
+    connections: usize,
+    users: HashMap<String, Belongings>,
+}
+
+/// What a user has inside. It is kept when the user leaves: there are few users.
+struct Belongings {
+    connections: usize,
+    share: Arc<Share>,
+}
+
+impl House {
+    /// Opens the house; nobody is inside.
+    pub fn open(
+        lake: Lake,
+        location: String,
+        users: Users,
+        limits: Limits,
+        settings: EngineSettings,
+    ) -> Result<Arc<Self>> {
+        let mut threads = tokio::runtime::Builder::new_multi_thread();
+        if let Some(count) = settings.threads {
+            threads.worker_threads(count);
+        }
+        let threads = threads.thread_name("statements").thread_stack_size(STACK_BYTES).enable_all().build();
+        let threads = threads.map_err(|e| Error::unavailable(format!("cannot start threads: {e}")))?;
+        Ok(Arc::new(Self {
+            lake,
+            location,
+            users,
+            limits,
+            whole: runtime(settings.memory_bytes)?,
+            settings,
+            threads: Some(threads),
+            inside: Mutex::default(),
+            running: AtomicUsize::new(0),
+        }))
+    }
+
+    /// A place for a guest, until it is dropped.
+    pub fn enter(self: &Arc<Self>, guest: Guest) -> Result<Place, Failure> {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if inside.connections >= self.limits.connections {
+            return Err(Failure::new(
+                Reason::Full,
+                format!("too many connections: all {} places are taken (--connections)", self.limits.connections),
+            ));
+        }
+        let user = inside.users.entry(guest.name.clone()).or_insert_with(|| Belongings {
+            connections: 0,
+            share: Arc::new(Share::new(self.whole.memory_pool.clone(), self.limits.memory_per_user)),
+        });
+        if user.connections >= self.limits.connections_per_user {
+            return Err(Failure::new(
+                Reason::Full,
+                format!(
+                    "too many connections: {} has {} already (--connections-per-user)",
+                    guest.name, user.connections
+                ),
+            ));
+        }
+        user.connections += 1;
+        let share = user.share.clone();
+        inside.connections += 1;
+        Ok(Place { house: self.clone(), guest, share })
+    }
+
+    /// Where statements compute.
+    pub fn threads(&self) -> Handle {
+        self.threads.as_ref().map_or_else(Handle::current, |t| t.handle().clone())
+    }
+
+    /// Statements that run now.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        // a runtime must not wait where tasks run
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+/// A guest who is inside.
+pub struct Place {
+    /// What is served.
+    pub house: Arc<House>,
+    /// Who it is.
+    pub guest: Guest,
+    share: Arc<Share>,
+}
+
+impl Place {
+    /// A session of the engine that takes the guest's memory.
+    pub fn engine(&self) -> Result<Engine> {
+        let builder = RuntimeEnvBuilder::from_runtime_env(&self.house.whole);
+        let runtime = builder.with_memory_pool(self.share.clone()).build_arc()?;
+        let settings = EngineSettings { runtime: Some(runtime), ..self.house.settings.clone() };
+        Engine::open_at(self.house.lake.clone(), settings, None)
+    }
+
+    /// Counts a statement as running, until it is dropped.
+    pub fn begin(&self) -> Begun {
+        self.house.running.fetch_add(1, Ordering::Relaxed);
+        Begun(self.house.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self.house.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.connections -= 1;
+        if let Some(user) = inside.users.get_mut(&self.guest.name) {
+            user.connections -= 1;
+        }
+    }
+}
+
+/// A statement that runs.
+pub struct Begun(Arc<House>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,26 @@
+//! The doors: Postgres wire, Flight SQL and web pages over one lake. The same users, limits and engine stand behind each.
+//!
+//! * `users`: who may enter, and how that is proved. `tls`: certificates.
+//! * `house`: the lake and what all guests share; a guest's place in it. `share`: a user's part of the memory.
+//! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
+//! * `failure`: what went wrong, in the words of each door.
+//! * `postgres`, `flight`: the doors.
+//!
+//! Invariants: nothing listens unless asked for; nobody enters without a password or a token; a statement of a door never
+//! writes, whoever sends it.
+
+mod failure;
+pub mod flight;
+mod guard;
+mod house;
+pub mod postgres;
+mod session;
+mod share;
+mod tls;
+mod users;
+
+pub use failure::{Failure, Reason};
+pub use house::{House, Limits, Place};
+pub use session::{Described, Rows, Session};
+pub use tls::Tls;
+pub use users::{Guest, Role, User, Users};

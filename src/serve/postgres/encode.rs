@@ -1,0 +1,453 @@
+//! Arrow columns as Postgres values, in text and in binary (`src/backend/utils/adt` of PostgreSQL has both formats).
+//!
+//! A column is brought to one of few Arrow types once a batch; then each value is written straight into the row's bytes.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal256Array, Float32Array, Float64Array, Int16Array,
+    Int32Array, Int64Array, ListArray, PrimitiveArray, RecordBatch, StringArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal256Type, Field, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::{BufMut, BytesMut};
+use chrono::{DateTime, NaiveDate};
+use pgwire::api::Type;
+use pgwire::api::portal::Format;
+use pgwire::api::results::FieldInfo;
+use pgwire::messages::data::DataRow;
+
+use crate::Result;
+
+/// Microseconds and days from 1970 to 2000, where Postgres begins to count.
+const MICROS_TO_2000: i64 = 946_684_800_000_000;
+const DAYS_TO_2000: i32 = 10_957;
+
+/// Decimal digits of a numeric's digit.
+const DIGITS: usize = 4;
+
+/// The Postgres type of values of an Arrow type. What Postgres does not know is text.
+pub fn pg_type(data_type: &DataType) -> Type {
+    match data_type {
+        DataType::Boolean => Type::BOOL,
+        DataType::Int8 | DataType::UInt8 | DataType::Int16 => Type::INT2,
+        DataType::UInt16 | DataType::Int32 => Type::INT4,
+        DataType::UInt32 | DataType::Int64 => Type::INT8,
+        DataType::UInt64 => Type::NUMERIC,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            Type::NUMERIC
+        }
+        DataType::Float16 | DataType::Float32 => Type::FLOAT4,
+        DataType::Float64 => Type::FLOAT8,
+        DataType::Date32 | DataType::Date64 => Type::DATE,
+        DataType::Time32(_) | DataType::Time64(_) => Type::TIME,
+        DataType::Timestamp(_, None) => Type::TIMESTAMP,
+        DataType::Timestamp(_, Some(_)) => Type::TIMESTAMPTZ,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Type::BYTEA,
+        DataType::Dictionary(_, values) => pg_type(values),
+        DataType::RunEndEncoded(_, values) => pg_type(values.data_type()),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            match pg_type(item.data_type()) {
+                Type::BOOL => Type::BOOL_ARRAY,
+                Type::INT2 => Type::INT2_ARRAY,
+                Type::INT4 => Type::INT4_ARRAY,
+                Type::INT8 => Type::INT8_ARRAY,
+                Type::FLOAT8 => Type::FLOAT8_ARRAY,
+                Type::NUMERIC => Type::NUMERIC_ARRAY,
+                Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
+                Type::DATE => Type::DATE_ARRAY,
+                _ => Type::TEXT_ARRAY,
+            }
+        }
+        _ => Type::TEXT,
+    }
+}
+
+/// The columns of a result as a client is told of them.
+pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
+    let field = |(i, f): (usize, &std::sync::Arc<Field>)| {
+        let pg = pg_type(f.data_type());
+        let size = match pg {
+            Type::BOOL => 1,
+            Type::INT2 => 2,
+            Type::INT4 | Type::FLOAT4 | Type::DATE => 4,
+            Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
+            _ => -1,
+        };
+        FieldInfo::new(f.name().clone(), None, None, pg, format.format_for(i)).with_type_size(size)
+    };
+    schema.fields().iter().enumerate().map(field).collect()
+}
+
+/// A batch, a row at a time.
+pub struct Rows {
+    columns: Vec<(Column, bool)>,
+    next: usize,
+    count: usize,
+}
+
+impl Rows {
+    /// The rows of a batch, its columns in text or binary.
+    pub fn new(batch: &RecordBatch, format: &Format) -> Result<Self> {
+        let column = |(i, array)| Ok((Column::new(array)?, format.is_binary(i)));
+        let columns = batch.columns().iter().enumerate().map(column).collect::<Result<_>>()?;
+        Ok(Self { columns, next: 0, count: batch.num_rows() })
+    }
+}
+
+impl Iterator for Rows {
+    type Item = DataRow;
+
+    fn next(&mut self) -> Option<DataRow> {
+        let row = self.next;
+        if row == self.count {
+            return None;
+        }
+        self.next += 1;
+        let mut data = BytesMut::with_capacity(self.columns.len() * 16);
+        for (column, binary) in &self.columns {
+            column.field(row, *binary, &mut data);
+        }
+        Some(DataRow::new(data, self.columns.len() as i16))
+    }
+}
+
+/// A column in the one Arrow type that stands for its Postgres type.
+enum Column {
+    Bool(BooleanArray),
+    Int2(Int16Array),
+    Int4(Int32Array),
+    Int8(Int64Array),
+    Float4(Float32Array),
+    Float8(Float64Array),
+    Numeric(Decimal256Array),
+    Text(StringArray),
+    Bytes(BinaryArray),
+    Date(PrimitiveArray<Date32Type>),
+    Time(PrimitiveArray<Time64MicrosecondType>),
+    /// With a zone or without.
+    Timestamp(PrimitiveArray<TimestampMicrosecondType>, bool),
+    /// The rows' ranges, and all items.
+    List(ListArray, Box<Column>, Type),
+}
+
+impl Column {
+    fn new(array: &ArrayRef) -> Result<Self> {
+        let to = |data_type: DataType| cast(array, &data_type);
+        Ok(match pg_type(array.data_type()) {
+            Type::BOOL => Column::Bool(to(DataType::Boolean)?.as_boolean().clone()),
+            Type::INT2 => Column::Int2(to(DataType::Int16)?.as_primitive().clone()),
+            Type::INT4 => Column::Int4(to(DataType::Int32)?.as_primitive().clone()),
+            Type::INT8 => Column::Int8(to(DataType::Int64)?.as_primitive().clone()),
+            Type::FLOAT4 => Column::Float4(to(DataType::Float32)?.as_primitive().clone()),
+            Type::FLOAT8 => Column::Float8(to(DataType::Float64)?.as_primitive().clone()),
+            Type::NUMERIC => {
+                let scale = scale(array.data_type());
+                Column::Numeric(to(DataType::Decimal256(76, scale))?.as_primitive::<Decimal256Type>().clone())
+            }
+            Type::DATE => Column::Date(to(DataType::Date32)?.as_primitive().clone()),
+            Type::TIME => Column::Time(to(DataType::Time64(TimeUnit::Microsecond))?.as_primitive().clone()),
+            Type::TIMESTAMP => {
+                Column::Timestamp(to(DataType::Timestamp(TimeUnit::Microsecond, None))?.as_primitive().clone(), false)
+            }
+            Type::TIMESTAMPTZ => {
+                let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+                Column::Timestamp(to(utc)?.as_primitive().clone(), true)
+            }
+            Type::BYTEA => Column::Bytes(to(DataType::Binary)?.as_binary().clone()),
+            Type::TEXT => Column::Text(text(array)?),
+            // all others are arrays
+            _ => {
+                let list = match array.data_type() {
+                    DataType::List(_) => array.clone(),
+                    DataType::LargeList(item) | DataType::FixedSizeList(item, _) => to(DataType::List(item.clone()))?,
+                    DataType::Dictionary(_, values) => return Column::new(&to(values.as_ref().clone())?),
+                    other => return Column::new(&to(other.clone())?),
+                };
+                let list = list.as_list::<i32>().clone();
+                let items = Column::new(list.values())?;
+                let item = pg_type(list.values().data_type());
+                Column::List(list, Box::new(items), item)
+            }
+        })
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Column::Bool(a) => a.is_null(row),
+            Column::Int2(a) => a.is_null(row),
+            Column::Int4(a) => a.is_null(row),
+            Column::Int8(a) => a.is_null(row),
+            Column::Float4(a) => a.is_null(row),
+            Column::Float8(a) => a.is_null(row),
+            Column::Numeric(a) => a.is_null(row),
+            Column::Text(a) => a.is_null(row),
+            Column::Bytes(a) => a.is_null(row),
+            Column::Date(a) => a.is_null(row),
+            Column::Time(a) => a.is_null(row),
+            Column::Timestamp(a, _) => a.is_null(row),
+            Column::List(a, ..) => a.is_null(row),
+        }
+    }
+
+    /// A value with its length before it; -1 for none.
+    fn field(&self, row: usize, binary: bool, out: &mut BytesMut) {
+        if self.is_null(row) {
+            out.put_i32(-1);
+            return;
+        }
+        let start = out.len();
+        out.put_i32(0);
+        if binary {
+            self.binary(row, out);
+        } else {
+            self.text(row, out);
+        }
+        let length = (out.len() - start - 4) as i32;
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn text(&self, row: usize, out: &mut BytesMut) {
+        match self {
+            Column::Bool(a) => out.put_u8(if a.value(row) { b't' } else { b'f' }),
+            Column::Int2(a) => put(out, format_args!("{}", a.value(row))),
+            Column::Int4(a) => put(out, format_args!("{}", a.value(row))),
+            Column::Int8(a) => put(out, format_args!("{}", a.value(row))),
+            Column::Float4(a) => float(a.value(row).into(), format_args!("{}", a.value(row)), out),
+            Column::Float8(a) => float(a.value(row), format_args!("{}", a.value(row)), out),
+            Column::Numeric(a) => out.put_slice(a.value_as_string(row).as_bytes()),
+            Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Column::Bytes(a) => {
+                out.put_slice(b"\\x");
+                for byte in a.value(row) {
+                    put(out, format_args!("{byte:02x}"));
+                }
+            }
+            Column::Date(a) => match NaiveDate::from_epoch_days(a.value(row)) {
+                Some(day) => put(out, format_args!("{day}")),
+                None => put(out, format_args!("{}", if a.value(row) < 0 { "-infinity" } else { "infinity" })),
+            },
+            Column::Time(a) => {
+                let micros = a.value(row);
+                let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+                let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+                put(out, format_args!("{hours:02}:{minutes:02}:{seconds:02}"));
+                fraction(micros, out);
+            }
+            Column::Timestamp(a, zoned) => {
+                let micros = a.value(row);
+                match DateTime::from_timestamp_micros(micros) {
+                    Some(time) => {
+                        put(out, format_args!("{}", time.format("%Y-%m-%d %H:%M:%S")));
+                        fraction(micros.rem_euclid(1_000_000), out);
+                        out.put_slice(if *zoned { b"+00" } else { b"" });
+                    }
+                    None => put(out, format_args!("{}", if micros < 0 { "-infinity" } else { "infinity" })),
+                }
+            }
+            Column::List(a, items, _) => {
+                let offsets = a.value_offsets();
+                out.put_u8(b'{');
+                for i in offsets[row]..offsets[row + 1] {
+                    if i > offsets[row] {
+                        out.put_u8(b',');
+                    }
+                    items.item(i as usize, out);
+                }
+                out.put_u8(b'}');
+            }
+        }
+    }
+
+    /// An array's item as text: quoted where it could be misread.
+    fn item(&self, row: usize, out: &mut BytesMut) {
+        if self.is_null(row) {
+            out.put_slice(b"NULL");
+            return;
+        }
+        let quoted = matches!(self, Column::Text(_) | Column::Bytes(_) | Column::Timestamp(..));
+        if !quoted {
+            self.text(row, out);
+            return;
+        }
+        let mut text = BytesMut::new();
+        self.text(row, &mut text);
+        out.put_u8(b'"');
+        for &byte in text.iter() {
+            if matches!(byte, b'"' | b'\\') {
+                out.put_u8(b'\\');
+            }
+            out.put_u8(byte);
+        }
+        out.put_u8(b'"');
+    }
+
+    fn binary(&self, row: usize, out: &mut BytesMut) {
+        match self {
+            Column::Bool(a) => out.put_u8(a.value(row).into()),
+            Column::Int2(a) => out.put_i16(a.value(row)),
+            Column::Int4(a) => out.put_i32(a.value(row)),
+            Column::Int8(a) => out.put_i64(a.value(row)),
+            Column::Float4(a) => out.put_f32(a.value(row)),
+            Column::Float8(a) => out.put_f64(a.value(row)),
+            Column::Numeric(a) => numeric(&a.value_as_string(row), out),
+            Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Column::Bytes(a) => out.put_slice(a.value(row)),
+            Column::Date(a) => out.put_i32(a.value(row).saturating_sub(DAYS_TO_2000)),
+            Column::Time(a) => out.put_i64(a.value(row)),
+            Column::Timestamp(a, _) => out.put_i64(a.value(row).saturating_sub(MICROS_TO_2000)),
+            Column::List(a, items, item) => {
+                let offsets = a.value_offsets();
+                let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+                // dimensions, whether there are NULLs, type, length, first index
+                out.put_i32(i32::from(end > start));
+                out.put_i32((start..end).any(|i| items.is_null(i)).into());
+                out.put_u32(item.oid());
+                if end > start {
+                    out.put_i32((end - start) as i32);
+                    out.put_i32(1);
+                }
+                for i in start..end {
+                    items.field(i, true, out);
+                }
+            }
+        }
+    }
+}
+
+/// Any other type in arrow's words.
+fn text(array: &ArrayRef) -> Result<StringArray> {
+    if let Ok(text) = cast(array, &DataType::Utf8)
+        && !array.data_type().is_nested()
+    {
+        return Ok(text.as_string().clone());
+    }
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(array, &options)?;
+    let value = |row| (!array.is_null(row)).then(|| formatter.value(row).to_string());
+    Ok((0..array.len()).map(value).collect())
+}
+
+fn scale(data_type: &DataType) -> i8 {
+    match data_type {
+        DataType::Decimal32(_, s)
+        | DataType::Decimal64(_, s)
+        | DataType::Decimal128(_, s)
+        | DataType::Decimal256(_, s) => *s,
+        DataType::Dictionary(_, values) => scale(values),
+        _ => 0,
+    }
+}
+
+fn put(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+    // memory does not fail to be written to
+    let _ = std::fmt::Write::write_fmt(out, text);
+}
+
+fn float(value: f64, digits: std::fmt::Arguments<'_>, out: &mut BytesMut) {
+    match value {
+        _ if value.is_nan() => out.put_slice(b"NaN"),
+        f64::INFINITY => out.put_slice(b"Infinity"),
+        f64::NEG_INFINITY => out.put_slice(b"-Infinity"),
+        _ => put(out, digits),
+    }
+}
+
+/// `.25` of 250,000 microseconds, nothing of none.
+fn fraction(micros: i64, out: &mut BytesMut) {
+    if micros != 0 {
+        let digits = format!("{micros:06}");
+        put(out, format_args!(".{}", digits.trim_end_matches('0')));
+    }
+}
+
+/// A decimal number as digits of 10,000: count, weight of the first, sign, decimal places, digits.
+fn numeric(text: &str, out: &mut BytesMut) {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let whole = whole.trim_start_matches('0');
+    let lead = (DIGITS - whole.len() % DIGITS) % DIGITS;
+    let padded = format!("{:0>lead$}{whole}", "", lead = lead);
+    let tail = (DIGITS - part.len() % DIGITS) % DIGITS;
+    let part_padded = format!("{part}{:0<tail$}", "", tail = tail);
+    let digits: Vec<i16> = padded
+        .as_bytes()
+        .chunks(DIGITS)
+        .chain(part_padded.as_bytes().chunks(DIGITS))
+        .map(|four| four.iter().fold(0, |n, digit| n * 10 + i16::from(digit - b'0')))
+        .collect();
+    let weight = (padded.len() / DIGITS) as i16 - 1;
+    let leading = digits.iter().take_while(|&&d| d == 0).count();
+    let end = digits.iter().rposition(|&d| d != 0).map_or(leading, |last| last + 1);
+    let kept = digits.get(leading..end).unwrap_or_default();
+    out.put_i16(kept.len() as i16);
+    out.put_i16(if kept.is_empty() { 0 } else { weight - leading as i16 });
+    out.put_i16(if negative && !kept.is_empty() { 0x4000 } else { 0 });
+    out.put_i16(part.len() as i16);
+    for digit in kept {
+        out.put_i16(*digit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use arrow::array::{Decimal128Array, DictionaryArray, UInt64Array};
+    use arrow::datatypes::{Int32Type, Int64Type};
+
+    use super::*;
+
+    fn texts(array: ArrayRef) -> Vec<Option<String>> {
+        let column = Column::new(&array).unwrap();
+        let value = |row| {
+            let mut out = BytesMut::new();
+            (!column.is_null(row)).then(|| {
+                column.text(row, &mut out);
+                String::from_utf8(out.to_vec()).unwrap()
+            })
+        };
+        (0..array.len()).map(value).collect()
+    }
+
+    fn words(text: &str) -> Vec<i16> {
+        let mut out = BytesMut::new();
+        numeric(text, &mut out);
+        out.chunks(2).map(|b| i16::from_be_bytes([b[0], b[1]])).collect()
+    }
+
+    #[test]
+    fn numerics_as_postgres_sends_them() {
+        // SELECT numeric_send(x) of PostgreSQL 15
+        assert_eq!(words("0"), [0, 0, 0, 0]);
+        assert_eq!(words("0.00"), [0, 0, 0, 2]);
+        assert_eq!(words("1"), [1, 0, 0, 0, 1]);
+        assert_eq!(words("12345.678"), [3, 1, 0, 3, 1, 2345, 6780]);
+        assert_eq!(words("-0.05"), [1, -1, 0x4000, 2, 500]);
+        assert_eq!(words("10000"), [1, 1, 0, 0, 1]);
+        assert_eq!(words("0.00001234"), [1, -2, 0, 8, 1234]);
+        assert_eq!(words("18446744073709551615"), [5, 4, 0, 0, 1844, 6744, 737, 955, 1615]);
+    }
+
+    #[test]
+    fn values_as_psql_shows_them() {
+        let some = |values: &[&str]| values.iter().map(|v| Some(v.to_string())).collect::<Vec<_>>();
+        let money = Decimal128Array::from(vec![-5, 1234]).with_precision_and_scale(10, 2).unwrap();
+        assert_eq!(texts(Arc::new(money)), some(&["-0.05", "12.34"]));
+        assert_eq!(texts(Arc::new(UInt64Array::from(vec![u64::MAX]))), some(&["18446744073709551615"]));
+        assert_eq!(texts(Arc::new(BooleanArray::from(vec![Some(true), None]))), [Some("t".to_string()), None]);
+        assert_eq!(texts(Arc::new(Float64Array::from(vec![f64::NAN, 0.1]))), some(&["NaN", "0.1"]));
+        let dictionary: DictionaryArray<Int32Type> = vec!["a", "b", "a"].into_iter().collect();
+        assert_eq!(texts(Arc::new(dictionary)), some(&["a", "b", "a"]));
+        let times = PrimitiveArray::<TimestampMicrosecondType>::from(vec![0, -1, 1_250_000]);
+        let expected = ["1970-01-01 00:00:00", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:01.25"];
+        assert_eq!(texts(Arc::new(times.clone())), some(&expected));
+        let zoned = times.with_timezone("Europe/Berlin");
+        assert_eq!(texts(Arc::new(zoned))[0].as_deref(), Some("1970-01-01 00:00:00+00"));
+        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
+        assert_eq!(texts(Arc::new(list)), [Some("{1,NULL}".to_string()), Some("{}".into()), None]);
+    }
+}

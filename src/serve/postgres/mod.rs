@@ -1,0 +1,152 @@
+//! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
+//!
+//! * `startup`: TLS, SCRAM, a place in the house. `door`: simple and prepared statements. `words`: what a Postgres client says
+//!   by habit (`BEGIN`, `SET`, `SHOW`), answered here. `catalog`: `pg_catalog`.
+//! * `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars.
+//!
+//! Messages are pgwire's, `pg_catalog` and the rewriting of known client queries datafusion-postgres'.
+
+mod catalog;
+mod door;
+mod encode;
+mod startup;
+mod values;
+mod words;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use async_trait::async_trait;
+use pgwire::api::PgWireServerHandlers;
+use pgwire::api::cancel::CancelHandler;
+use pgwire::error::{ErrorInfo, PgWireError};
+use pgwire::messages::cancel::CancelRequest;
+use pgwire::tokio::{TlsAcceptor, process_socket};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::failure::Failure;
+use super::house::House;
+use super::session::Session;
+use super::tls::Tls;
+use door::Door;
+use startup::Startup;
+
+/// Connections that have not proved yet who they are, at most; more are closed at once.
+const STRANGERS: usize = 256;
+
+/// Serves until `stop` changes and what runs has ended; connections that are open then end with this.
+pub async fn serve(
+    house: Arc<House>,
+    tls: Option<Tls>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+) -> crate::Result<()> {
+    let acceptor = tls.as_ref().map(|tls| tls.config(&[b"postgresql"])).transpose()?.map(TlsAcceptor::from);
+    let visitors = Arc::new(Visitors { house, secure: acceptor.is_some(), known: Mutex::default() });
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            // whoever could stop it is gone, or says so
+            _ = stop.changed() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                let Ok((socket, _)) = accepted else {
+                    // too many open files, most likely: others may leave soon
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                };
+                if connections.len() >= visitors.house.limits.connections + STRANGERS {
+                    continue;
+                }
+                let connection = Connection::new(visitors.clone());
+                let acceptor = acceptor.clone();
+                connections.spawn(async move {
+                    // whoever left has been told what there was to tell
+                    if let Err(error) = process_socket(socket, acceptor, connection).await {
+                        tracing::debug!(%error, "a connection ended");
+                    }
+                });
+            }
+        }
+    }
+    // the caller says how long at most, by dropping this
+    while visitors.house.running() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// What all connections share.
+struct Visitors {
+    house: Arc<House>,
+    /// Only TLS is spoken.
+    secure: bool,
+    /// Whom a cancel request can name: process id and secret.
+    known: Mutex<HashMap<(i32, Vec<u8>), Weak<Session>>>,
+}
+
+impl Visitors {
+    fn remember(&self, key: (i32, Vec<u8>), session: &Arc<Session>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, session| session.strong_count() > 0);
+        known.insert(key, Arc::downgrade(session));
+    }
+}
+
+#[async_trait]
+impl CancelHandler for Visitors {
+    async fn on_cancel_request(&self, request: CancelRequest) {
+        let key = (request.pid, request.secret_key.to_bytes().to_vec());
+        let found = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(Weak::upgrade);
+        if let Some(session) = found {
+            session.cancel();
+        }
+    }
+}
+
+/// One connection.
+struct Connection {
+    visitors: Arc<Visitors>,
+    startup: Arc<Startup>,
+    door: Arc<Door>,
+}
+
+impl Connection {
+    fn new(visitors: Arc<Visitors>) -> Self {
+        let session = Arc::new(OnceLock::new());
+        let startup = Arc::new(Startup::new(visitors.clone(), session.clone()));
+        Self { visitors, startup, door: Arc::new(Door::new(session)) }
+    }
+}
+
+impl PgWireServerHandlers for Connection {
+    fn simple_query_handler(&self) -> Arc<impl pgwire::api::query::SimpleQueryHandler> {
+        self.door.clone()
+    }
+
+    fn extended_query_handler(&self) -> Arc<impl pgwire::api::query::ExtendedQueryHandler> {
+        self.door.clone()
+    }
+
+    fn startup_handler(&self) -> Arc<impl pgwire::api::auth::StartupHandler> {
+        self.startup.clone()
+    }
+
+    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
+        self.visitors.clone()
+    }
+}
+
+/// As a client is told of it; `FATAL` ends the connection.
+fn told(severity: &str, failure: Failure) -> PgWireError {
+    let code = failure.sqlstate().to_string();
+    PgWireError::UserError(Box::new(ErrorInfo::new(severity.to_string(), code, failure.message)))
+}
+
+impl From<Failure> for PgWireError {
+    fn from(failure: Failure) -> Self {
+        told("ERROR", failure)
+    }
+}

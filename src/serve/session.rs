@@ -1,0 +1,199 @@
+//! One guest's statements: read only, bounded in time and rows, cancelled at any moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::ParamValues;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::failure::{Failure, Reason};
+use super::guard;
+use super::house::{Begun, Place};
+use crate::engine::Engine;
+
+/// A guest's session: settings of its own, and at most a few statements at once.
+pub struct Session {
+    /// The guest's place.
+    pub place: Place,
+    /// The guest's engine.
+    pub engine: Arc<Engine>,
+    /// Counted up by each cancel.
+    cancels: watch::Sender<u64>,
+    /// How long a statement may take; the guest can make it less.
+    time: std::sync::Mutex<Duration>,
+}
+
+/// What a statement gives and needs.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Columns of the result.
+    pub schema: SchemaRef,
+    /// Types of `$1`, `$2`, ... as far as they follow from the statement.
+    pub parameters: Vec<Option<DataType>>,
+}
+
+/// A result while it is computed.
+pub struct Rows {
+    /// Columns of the result.
+    pub schema: SchemaRef,
+    rows: SendableRecordBatchStream,
+    limit: u64,
+    left: u64,
+    until: Until,
+    ended: bool,
+    _begun: Begun,
+}
+
+/// When a statement ends, whatever it has computed by then.
+struct Until {
+    deadline: Instant,
+    time: Duration,
+    cancels: watch::Receiver<u64>,
+}
+
+impl Until {
+    /// What `work` gives, unless the time is over or the guest cancels before.
+    async fn of<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            _ = self.cancels.changed() => Err(Failure::new(Reason::Cancelled, "canceling statement due to user request")),
+            () = sleep_until(self.deadline) => Err(Failure::new(
+                Reason::Late,
+                format!("canceling statement due to statement timeout: it took more than {:?}", self.time),
+            )),
+            done = work => Ok(done),
+        }
+    }
+}
+
+impl Session {
+    /// A session in a place.
+    pub fn new(place: Place) -> Result<Self, Failure> {
+        let engine = Arc::new(place.engine()?);
+        let time = std::sync::Mutex::new(place.house.limits.time);
+        Ok(Self { place, engine, cancels: watch::Sender::new(0), time })
+    }
+
+    /// Ends the statements that run.
+    pub fn cancel(&self) {
+        self.cancels.send_modify(|count| *count += 1);
+    }
+
+    /// Lets statements take less time than the house allows; zero is what the house allows.
+    pub fn set_time(&self, time: Duration) {
+        let most = self.place.house.limits.time;
+        *self.time.lock().unwrap_or_else(|e| e.into_inner()) = if time.is_zero() { most } else { time.min(most) };
+    }
+
+    /// Plans ONE statement.
+    pub async fn describe(&self, sql: &str) -> Result<Described, Failure> {
+        self.check_length(sql)?;
+        let (engine, sql) = (self.engine.clone(), sql.to_string());
+        let plan = async move {
+            let plan = engine.plan_statement(&sql).await?;
+            guard::check(&plan)?;
+            let found = plan.get_parameter_types()?;
+            Ok::<_, Failure>(Described {
+                schema: Arc::new(plan.schema().as_arrow().clone()),
+                parameters: ordered(&found.into_iter().collect()),
+            })
+        };
+        self.apart(&mut self.until(), plan).await
+    }
+
+    /// Starts ONE statement with values for `$1`, `$2`, ...
+    pub async fn run(&self, sql: &str, values: Vec<ScalarValue>) -> Result<Rows, Failure> {
+        self.check_length(sql)?;
+        let begun = self.place.begin();
+        let mut until = self.until();
+        let (engine, sql) = (self.engine.clone(), sql.to_string());
+        let (threads, deadline) = (self.place.house.threads(), until.deadline);
+        let start = async move {
+            let mut plan = engine.plan_statement(&sql).await?;
+            guard::check(&plan)?;
+            if !values.is_empty() {
+                let values: Vec<_> = values.into_iter().map(Into::into).collect();
+                plan = plan.with_param_values(ParamValues::List(values))?;
+            }
+            Ok::<_, Failure>(engine.start(plan).await?.apart(&threads, Some(deadline)))
+        };
+        let running = self.apart(&mut until, start).await?;
+        let limit = self.place.house.limits.rows;
+        Ok(Rows { schema: running.schema, rows: running.rows, limit, left: limit, until, ended: false, _begun: begun })
+    }
+
+    fn until(&self) -> Until {
+        let time = *self.time.lock().unwrap_or_else(|e| e.into_inner());
+        Until { deadline: Instant::now() + time, time, cancels: self.cancels.subscribe() }
+    }
+
+    /// Work on the threads for statements; dropped when it is no longer waited for.
+    async fn apart<T: Send + 'static>(
+        &self,
+        until: &mut Until,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn_on(work, &self.place.house.threads());
+        match until.of(tasks.join_next()).await? {
+            Some(Ok(done)) => done,
+            Some(Err(_)) | None => Err(Failure::new(Reason::Engine(crate::ErrorKind::Bug), "planning broke off")),
+        }
+    }
+
+    /// Refuses a statement that is too long.
+    pub fn check_length(&self, sql: &str) -> Result<(), Failure> {
+        let most = self.place.house.limits.statement_bytes;
+        if sql.len() > most {
+            let message = format!("a statement of {} bytes; at most {most} are taken", sql.len());
+            return Err(Failure::new(Reason::TooLarge, message));
+        }
+        Ok(())
+    }
+}
+
+impl Rows {
+    /// The next batch; None after the last one. After an error there is none.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, Failure>> {
+        if self.ended {
+            return None;
+        }
+        let next = match self.until.of(self.rows.next()).await {
+            Ok(Some(Ok(batch))) => Ok(batch),
+            Ok(Some(Err(error))) => Err(error.into()),
+            Ok(None) => {
+                self.ended = true;
+                return None;
+            }
+            Err(failure) => Err(failure),
+        };
+        let next = next.and_then(|batch| match self.left.checked_sub(batch.num_rows() as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(batch)
+            }
+            None => Err(Failure::new(
+                Reason::TooLarge,
+                format!("the answer has more than {} rows (--max-rows); aggregate, or add a LIMIT", self.limit),
+            )),
+        });
+        self.ended = next.is_err();
+        Some(next)
+    }
+}
+
+/// Types by position: `$1` first. A position that the statement does not name has none.
+fn ordered(found: &BTreeMap<String, Option<DataType>>) -> Vec<Option<DataType>> {
+    let position = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
+    let by_position: BTreeMap<usize, &Option<DataType>> =
+        found.iter().filter_map(|(name, data_type)| Some((position(name)?, data_type))).collect();
+    let last = by_position.keys().last().copied().unwrap_or(0).min(u16::MAX.into());
+    (1..=last).map(|n| by_position.get(&n).copied().cloned().flatten()).collect()
+}
