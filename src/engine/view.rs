@@ -27,6 +27,7 @@ use crate::{Error, Result};
 /// Tables that every lake has, with or without rows.
 pub const TABLES: &[&str] = &[
     "events",
+    "events_brief",
     "files",
     "hits",
     "join_report",
@@ -235,6 +236,10 @@ impl LakeView {
         let view_of = |plan: LogicalPlan, sql: &str| Arc::new(ViewTable::new(plan, Some(sql.into()))) as _;
         match name {
             "events" => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
+            "events_brief" => {
+                let plan = brief(self.load_events(state).await?, &self.friendly_names())?;
+                return Ok(Some(view_of(plan, "events_brief")));
+            }
             "visits" => return self.planned(VISITS_SQL, state).await,
             "visitors" => return self.planned(VISITORS_SQL, state).await,
             _ if !is_table_name(name) => return Ok(None),
@@ -274,6 +279,56 @@ impl LakeView {
         names.sort();
         Ok(names)
     }
+}
+
+/// The columns of `events_brief`, those of them that the data has: who, when, from where, how it was tied, and what is common
+/// to most sites.
+const BRIEF: &[&str] = &[
+    "suite",
+    "event_id",
+    "visitor_id",
+    "visit_num",
+    "visit_start",
+    "hit_time",
+    "row_kind",
+    "match_status",
+    "transaction_id",
+    "record_time",
+    "source",
+    "file",
+    "page_name",
+    "page_url",
+    "tracking_code",
+    "category",
+    "product",
+    "marketing_channel",
+    "marketing_channel_detail",
+    "referring_domain",
+    "search_engine",
+    "search_keyword",
+    "geo_country",
+    "zip",
+    "state",
+    "occurrences",
+    "page_views",
+    "orders",
+    "units",
+    "revenue",
+    "product_views",
+    "carts",
+    "cart_views",
+    "cart_adds",
+    "cart_removes",
+    "checkouts",
+    "clickthroughs",
+];
+
+/// `events` with its main columns, and those that have a friendly name, under it.
+fn brief(events: &LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
+    let known = |name: &str| events.schema().has_column_with_unqualified_name(name);
+    let named = names.values().map(String::as_str).filter(|name| !BRIEF.contains(name));
+    let columns: Vec<Expr> = BRIEF.iter().copied().chain(named).filter(|name| known(name)).map(ident).collect();
+    Ok(LogicalPlanBuilder::from(events.clone()).project(columns)?.build()?)
 }
 
 /// Adds each named column once more under its friendly name.

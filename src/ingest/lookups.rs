@@ -24,11 +24,12 @@ pub type Lookups = BTreeMap<String, BTreeMap<String, String>>;
 const ATTEMPTS: u32 = 20;
 
 /// Tables that are not lookups, whatever an archive says.
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 18] = [
     "hits",
     "offline",
     "snapshots",
     "events",
+    "events_brief",
     "visits",
     "visitors",
     "rebuilds",

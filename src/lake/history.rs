@@ -109,7 +109,9 @@ async fn names(lake: &Lake, table: Option<&str>) -> Result<Vec<String>> {
         return Ok(vec![wanted.to_string()]);
     }
     let hint = match wanted {
-        "events" | "visits" | "visitors" => "; it is made of hits and integrated while it is read".to_string(),
+        "events" | "events_brief" | "visits" | "visitors" => {
+            "; it is made of hits and integrated while it is read".to_string()
+        }
         _ => did_you_mean(wanted, all.iter().map(String::as_str)),
     };
     Err(Error::usage(format!("nothing was ever written to a table {wanted}{hint}")))

@@ -156,7 +156,8 @@ impl Lake {
     }
 
     fn table_url(&self, table: &str) -> Result<Url> {
-        if !is_table_name(table) {
+        // what the lake itself keeps begins with `_`
+        if !is_table_name(table.strip_prefix('_').unwrap_or(table)) {
             return Err(Error::query(format!("there is no table {table}")));
         }
         self.url.join(&format!("{table}/")).map_err(|e| Error::bug(format!("table {table}: {e}")))

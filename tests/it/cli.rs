@@ -41,6 +41,7 @@ fn every_command_works_on_an_empty_lake() {
         "offline",
         "snapshots",
         "events",
+        "events_brief",
         "visits",
         "visitors",
         "rebuilds",

@@ -90,7 +90,7 @@ impl<'a> Now<'a> {
 /// The stored tables behind the names in a query. Settings of suites (zones, visits, names) matter to all.
 fn inputs(query: &Query) -> BTreeSet<&str> {
     let stored = query.reads.iter().flat_map(|name| match name.as_str() {
-        "events" => vec!["hits", INTEGRATED],
+        "events" | "events_brief" => vec!["hits", INTEGRATED],
         "visits" | "visitors" => vec!["hits"],
         other => vec![other],
     });
