@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use datafusion::sql::sqlparser::parser::ParserError;
+
 /// Declares the kinds with their exit codes; the documentation of each is also what the manual says.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $name:ident = $code:literal),* $(,)?) => {
@@ -141,6 +143,12 @@ impl From<datafusion::error::DataFusionError> for Error {
                 let inner = e.downcast_ref::<Error>().map(|e| Error::new(e.kind, e.message.clone()));
                 inner.unwrap_or_else(|| Error::query(error.to_string()))
             }
+            D::SQL(error, _) => Error::query(match error.as_ref() {
+                ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
+                ParserError::RecursionLimitExceeded => {
+                    "this is nested too deeply; take parts out with WITH".to_string()
+                }
+            }),
             root @ D::ResourcesExhausted(_) => {
                 Error::query(format!("{}; give more --memory, or ask for less at once", root.strip_backtrace()))
             }
