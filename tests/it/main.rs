@@ -15,7 +15,7 @@
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `requests`: what a store is asked.
-//! * `pages`: reports as HTML files, in a real browser.
+//! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
 
@@ -46,3 +46,4 @@ mod table;
 mod terminal;
 mod time;
 mod twins;
+mod web;

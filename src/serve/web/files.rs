@@ -65,7 +65,7 @@ pub(super) async fn log(
             }
             button { "Show" }
         }
-        (rows(shown))
+        (rows(shown, true))
         @if pages > 1 {
             nav.pages aria-label="Pages of the log" {
                 @if page > 1 { a href=(to(page - 1)) { "Newer" } }
@@ -82,7 +82,7 @@ pub(super) async fn of_source(web: &Web, suite: &str, source: &str) -> Result<Ma
     let files = newest_first(&web.house.lake).await?;
     let own: Vec<&FileEntry> = files.iter().filter(|f| f.suite == suite && f.source == source).collect();
     Ok(html! {
-        (rows(own.iter().take(FILES).copied()))
+        (rows(own.iter().take(FILES).copied(), false))
         @if own.len() > FILES { p { a href=(link("/log", &[("suite", suite), ("source", source)])) { "All files" } } }
     })
 }
@@ -119,7 +119,7 @@ pub(super) async fn file(
         @if files.len() > 1 {
             section aria-labelledby="history" {
                 h2 id="history" { "History" }
-                (rows(files.iter()))
+                (rows(files.iter(), false))
             }
         }
     };
@@ -150,13 +150,16 @@ async fn newest_first(lake: &Lake) -> Result<Vec<FileEntry>> {
     Ok(files)
 }
 
-fn rows<'a>(files: impl Iterator<Item = &'a FileEntry>) -> Markup {
+/// Files as a table; `of_all` tells whose they are.
+fn rows<'a>(files: impl Iterator<Item = &'a FileEntry>, of_all: bool) -> Markup {
     let row = |f: &FileEntry| {
         html! {
             th scope="row" { a href=(file_link(&f.suite, &f.source, &f.file)) { (f.file) } }
             td { (time(f.received)) }
-            td { (f.suite) }
-            td { (f.source) }
+            @if of_all {
+                td { (f.suite) }
+                td { (f.source) }
+            }
             td { (status(&f.status)) }
             (count(f.rows))
             (count_bad(f.rejected))
@@ -165,6 +168,7 @@ fn rows<'a>(files: impl Iterator<Item = &'a FileEntry>) -> Markup {
         }
     };
     let rows: Vec<Markup> = files.map(row).collect();
-    let heads = ["File", "Received", "Suite", "Source", "Status", "#Rows", "#Errors", "#Warnings", "Message"];
+    let whose: &[&str] = if of_all { &["Suite", "Source"] } else { &[] };
+    let heads = [&["File", "Received"], whose, &["Status", "#Rows", "#Errors", "#Warnings", "Message"]].concat();
     listing("Files", &heads, &rows)
 }

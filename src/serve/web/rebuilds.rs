@@ -111,7 +111,7 @@ pub(super) async fn show(
         }
         section aria-labelledby="history" {
             h2 id="history" { "History" }
-            (listing("Rebuilds", &["#Rebuild", "Ended", "#Seconds", "Scope", "#Offline rows", "#New", "#Snapshots", "#New"], &rows))
+            (listing("Rebuilds", &["Rebuild", "Ended", "#Seconds", "Scope", "#Offline rows", "#New", "#Snapshots", "#New"], &rows))
         }
     };
     let page = Page { renewed: state.running.is_some(), ..Page::new("Rebuilds", "/rebuilds") };
@@ -161,7 +161,7 @@ async fn run(web: Arc<Web>, options: RebuildOptions) -> Result<String> {
 fn row(rebuild: &Rebuild) -> Markup {
     let seconds = rebuild.ended.zip(rebuild.started).map(|(end, start)| (end - start).num_milliseconds() as f64 / 1e3);
     html! {
-        th.n scope="row" { (rebuild.rebuild) }
+        th scope="row" { (rebuild.rebuild) }
         td { (time(rebuild.ended)) }
         td.n { @if let Some(seconds) = seconds { (format!("{seconds:.1}")) } }
         td { (rebuild.scope) }
@@ -169,5 +169,19 @@ fn row(rebuild: &Rebuild) -> Markup {
         (count(rebuild.new_rows))
         (count(rebuild.snapshots))
         (count(rebuild.new_snapshots))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rebuilding;
+
+    #[test]
+    fn one_rebuild_at_a_time() {
+        let rebuilding = Rebuilding::default();
+        assert!(rebuilding.begin("ann") && rebuilding.runs());
+        assert!(!rebuilding.begin("bob"));
+        rebuilding.end(Err("the store is away".into()));
+        assert!(!rebuilding.runs() && rebuilding.begin("bob"));
     }
 }

@@ -150,6 +150,14 @@ pub(super) async fn show(
     let metrics = list(&|f| is_metric(f));
     // whether a dimension was set is no dimension
     let dimensions = list(&|f| is_dimension(f) && text(f) && !f.name().ends_with("_set"));
+    if !is_asked {
+        // a lake need not have what most have
+        for (chosen, all) in [(&mut asked.metric, &metrics), (&mut asked.dimension, &dimensions)] {
+            if let Some((first, _)) = all.first().filter(|_| !all.iter().any(|(name, _)| name == chosen)) {
+                *chosen = first.clone();
+            }
+        }
+    }
     let answer = match is_asked {
         true => Some(answer(&session, &asked).await),
         false => None,

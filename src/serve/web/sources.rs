@@ -20,8 +20,8 @@ use crate::serve::users::Role;
 
 /// Kinds of sources, in words.
 const KINDS: [(&str, &str); 3] = [
-    ("transaction", "transaction: tied by a transaction ID"),
-    ("customer", "customer: tied by a visitor ID"),
+    ("transaction", "transaction: by transaction ID"),
+    ("customer", "customer: by visitor ID"),
     ("summary", "summary: totals only"),
 ];
 
@@ -161,15 +161,14 @@ pub(super) async fn show(
 fn upload_form(address: &str, most: u64) -> Markup {
     html! {
         form.line method="post" action={ (address) "/upload" } enctype="multipart/form-data" {
-            // before the file, so that it is known when the file comes
-            div.field.check {
-                input id="replace" name="replace" type="checkbox" value="yes";
-                label for="replace" { "replace a file of the same name" }
-            }
             div.field {
                 label for="file" { "Data source file" }
                 input id="file" name="file" type="file" accept=".txt,.json" required aria-describedby="file-hint";
                 small id="file-hint" { ".txt, tab separated, or .json; at most " (size(most)) ". No .fin is needed." }
+            }
+            div.field.check {
+                input id="replace" name="replace" type="checkbox" value="yes";
+                label for="replace" { "replace a file of the same name" }
             }
             button { "Upload and load" }
         }
@@ -214,8 +213,9 @@ fn spaced(list: &str) -> String {
 
 /// `50 MB`.
 pub(super) fn size(bytes: u64) -> String {
-    if bytes < 1_000_000 {
-        return format!("{} KB", number(bytes as f64 / 1e3));
+    match bytes {
+        ..1_000 => format!("{bytes} bytes"),
+        ..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
+        _ => format!("{} MB", number(bytes as f64 / 1e6)),
     }
-    format!("{} MB", number(bytes as f64 / 1e6))
 }

@@ -98,7 +98,7 @@ async fn page(
         form method="post" action="/sql" {
             div.field {
                 label for="q" { "Statement" }
-                textarea.code id="q" name="q" rows="8" spellcheck="false" autocapitalize="none" required
+                textarea.code id="q" name="q" rows="6" spellcheck="false" autocapitalize="none" required
                     aria-invalid=[failed.then_some("true")] aria-describedby=[failed.then_some("sql-error")] { (question.q) }
             }
             div.line {

@@ -166,14 +166,14 @@ fn settings(suite: &Suite) -> Result<Markup> {
     Ok(html! {
         form.grid method="post" action=(suite_link(&suite.suite)) {
             (choice("rules", "Rules", &suite.rules, &RULES))
-            (number("expiry_days", "Expiry of a transaction ID, days", suite.expiry_days, 730))
+            (number("expiry_days", "Transaction ID expires after days", suite.expiry_days, 730))
             (choice("expiry_basis", "Expiry is counted to", &suite.expiry_basis, &BASES))
             (field("time_zone", "Time zone", &suite.time_zone, ""))
             (field("currency", "Base currency", &suite.currency, ""))
-            (number("visit_timeout_minutes", "A visit ends after minutes without a hit", suite.visit_timeout_minutes, 1440))
-            (number("visit_hours", "A visit ends after hours", suite.visit_hours, 8760))
-            (number("visit_hits", "A visit ends after hits", suite.visit_hits, 1_000_000))
-            (area("placeholders", "Customer IDs of nobody, besides 0 and null", &placeholders(suite)?.join("\n"), "one a line"))
+            (number("visit_timeout_minutes", "Visit: minutes without a hit", suite.visit_timeout_minutes, 1440))
+            (number("visit_hours", "Visit: at most hours", suite.visit_hours, 8760))
+            (number("visit_hits", "Visit: at most hits", suite.visit_hits, 1_000_000))
+            (area("placeholders", "Customer IDs of nobody", &placeholders(suite)?.join("\n"), "one a line, besides 0 and null"))
             (area("names", "Friendly names", &names.join("\n"), "one a line: evar5=Plan"))
             div.field { button { "Store settings" } }
         }
