@@ -152,7 +152,9 @@ pub(crate) fn texts(column: &ArrayRef) -> Result<Vec<Option<String>>> {
     let options = FormatOptions::default();
     let format = ArrayFormatter::try_new(column.as_ref(), &options)?;
     let float = column.data_type().is_floating();
-    let text = |row| match (column.is_null(row), float) {
+    // dictionaries and columns of NULLs only have them in their own way
+    let nulls = column.logical_nulls();
+    let text = |row| match (nulls.as_ref().is_some_and(|n| n.is_null(row)), float) {
         (true, _) => None,
         (false, false) => Some(format.value(row).to_string()),
         // a whole number is one, whatever its type
