@@ -35,7 +35,8 @@ fn run(arguments: Arguments) -> Result<u8> {
     let settings = Settings::new(&arguments.global)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = settings.threads {
-        builder.worker_threads(threads);
+        // one computes, one hears signals and answers who asks for its health
+        builder.worker_threads(threads.max(2));
     }
     let runtime = builder.thread_stack_size(STACK_BYTES).enable_all().build().map_err(|e| {
         Error::unavailable(format!("cannot start {} threads: {e}", settings.threads.unwrap_or_default()))

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::TableType;
 
 use super::view::{LakeView, TABLES};
 
@@ -73,6 +74,11 @@ impl SchemaProvider for LakeSchema {
         let state = self.state.read().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(|state| state());
         let state = state.ok_or_else(|| DataFusionError::Internal("the schema has no session".into()))?;
         Ok(self.view().table(name, &state).await?)
+    }
+
+    /// All are tables to whoever looks around; which of them are views is how the lake is made. Nothing is loaded for it.
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>, DataFusionError> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
     }
 
     fn table_exist(&self, name: &str) -> bool {

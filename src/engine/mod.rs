@@ -1,6 +1,7 @@
 //! The engine: SQL in, batches out, over one version of the lake a statement.
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
+//! * `chains`: statements that no stack would hold.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named.
@@ -13,6 +14,7 @@
 
 mod arguments;
 pub mod catalog;
+mod chains;
 mod hints;
 pub mod hits;
 pub mod journey;

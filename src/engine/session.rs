@@ -246,6 +246,7 @@ impl Engine {
 
     /// Plans ONE query that this session's other queries may build on.
     pub async fn plan(&self, query: &str) -> Result<LogicalPlan> {
+        super::chains::check(query)?;
         self.refresh(query).await?;
         Ok(self.context.state().create_logical_plan(query).await?)
     }
@@ -355,6 +356,7 @@ impl Engine {
 
 /// The statements of a text.
 pub fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
+    super::chains::check(sql)?;
     let dialect = PostgreSqlDialect {};
     let mut parser = DFParserBuilder::new(sql).with_dialect(&dialect).build()?;
     parser.parse_statements().map_err(Error::from)

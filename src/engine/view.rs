@@ -20,6 +20,7 @@ use crate::columns::{self, SUITE, key_field};
 use crate::error::did_you_mean;
 use crate::lake::records::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, Vacuum};
 use crate::lake::scan::LakeTable;
+use crate::lake::store::is_table_name;
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
 
@@ -236,6 +237,7 @@ impl LakeView {
             "events" => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
             "visits" => return self.planned(VISITS_SQL, state).await,
             "visitors" => return self.planned(VISITORS_SQL, state).await,
+            _ if !is_table_name(name) => return Ok(None),
             _ => {}
         }
         let snapshot = self.snapshot(name).await?;

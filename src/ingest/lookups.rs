@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::context::SessionContext;
 
 use crate::lake::scan::LakeTable;
+use crate::lake::store::is_table_name;
 use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Change, Lake, Snapshot};
 use crate::{Error, ErrorKind, Result};
@@ -45,10 +46,7 @@ const RESERVED: [&str; 17] = [
 
 /// True when a lookup of this name can become a table: a plain lower-case name that is not one of ours.
 pub fn can_be_table(name: &str) -> bool {
-    let plain = name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    plain && !RESERVED.contains(&name)
+    is_table_name(name) && !RESERVED.contains(&name)
 }
 
 /// Adds the rows to the lake's lookup tables, one commit each.

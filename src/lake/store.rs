@@ -156,8 +156,19 @@ impl Lake {
     }
 
     fn table_url(&self, table: &str) -> Result<Url> {
+        if !is_table_name(table) {
+            return Err(Error::query(format!("there is no table {table}")));
+        }
         self.url.join(&format!("{table}/")).map_err(|e| Error::bug(format!("table {table}: {e}")))
     }
+}
+
+/// True for a name that a table can have: it is a folder of the lake. Names come from SQL, whoever writes it, and must not lead
+/// out of the lake.
+pub fn is_table_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Delta's log on any store that has conditional writes: a commit is a numbered file that only one writer can create.

@@ -64,12 +64,14 @@ impl Until {
         tokio::select! {
             biased;
             _ = self.cancels.changed() => Err(Failure::new(Reason::Cancelled, "canceling statement due to user request")),
-            () = sleep_until(self.deadline) => Err(Failure::new(
-                Reason::Late,
-                format!("canceling statement due to statement timeout: it took more than {:?}", self.time),
-            )),
+            () = sleep_until(self.deadline) => Err(self.late()),
             done = work => Ok(done),
         }
+    }
+
+    fn late(&self) -> Failure {
+        let message = format!("canceling statement due to statement timeout: it took more than {:?}", self.time);
+        Failure::new(Reason::Late, message)
     }
 }
 
@@ -167,6 +169,8 @@ impl Rows {
         }
         let next = match self.until.of(self.rows.next()).await {
             Ok(Some(Ok(batch))) => Ok(batch),
+            // clocks are read to the millisecond only, so that the rows' own end may come first
+            Ok(Some(Err(_))) if Instant::now() >= self.until.deadline => Err(self.until.late()),
             Ok(Some(Err(error))) => Err(error.into()),
             Ok(None) => {
                 self.ended = true;

@@ -15,6 +15,7 @@
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `requests`: what a store is asked.
+//! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
@@ -25,6 +26,7 @@ mod bad_input;
 mod bucket;
 mod cli;
 mod compaction;
+mod doors;
 mod faults;
 mod faulty;
 mod forget;

@@ -9,7 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::engine::Engine;
 use crate::engine::view::{INTEGRATED, TABLES};
 use crate::lake::Lake;
-use crate::lake::store::QUERIES;
+use crate::lake::store::{QUERIES, is_table_name};
 use crate::{Error, Result};
 
 /// Largest file that is read; longer SQL is a mistake.
@@ -128,8 +128,7 @@ fn query_of(name: &str, text: &str) -> Result<Query, String> {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.len() > 60 {
+    if !is_table_name(name) || name.len() > 60 {
         return Err(
             "a table's name is lower-case letters, digits and _, and begins with a letter; rename the file".into()
         );

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use ring::rand::{SecureRandom, SystemRandom};
 use tonic::metadata::MetadataMap;
 
@@ -21,6 +23,10 @@ const MOST: usize = 10_000;
 
 /// Whoever guesses waits.
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// Arrow's Go clients do not pad.
+const BASIC: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// Knows whom the tokens of handshakes stand for.
 pub struct Entrance {
@@ -86,7 +92,7 @@ impl Entrance {
     }
 
     fn by_password(&self, encoded: &str) -> Result<Option<Guest>, Failure> {
-        let decoded = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = BASIC.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let Some((name, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) else { return Ok(None) };
         Ok(self.house.users.by_password(name, password)?)
     }

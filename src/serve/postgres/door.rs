@@ -108,14 +108,15 @@ fn shown(name: &str, value: &str) -> PgWireResult<RecordBatch> {
 
 /// The statements of a text, each in the engine's words or as what a client says by habit.
 fn words(sql: &str) -> PgWireResult<Vec<Word>> {
-    let parsed = parse(sql).map_err(Failure::from)?;
-    let word = |statement| {
-        Ok(match words::read(statement)? {
-            Word::Engine(text) => Word::Engine(catalog::understood(text)),
-            other => other,
-        })
+    let parsed = match parse(&catalog::understood(sql)) {
+        Ok(parsed) => parsed,
+        // the engine's COPY is another one
+        Err(_) if sql.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("copy ")) => {
+            return Err(words::not_offered("COPY", "SELECT, and save on the client's side (\\g FILE)").into());
+        }
+        Err(error) => return Err(Failure::from(error).into()),
     };
-    parsed.iter().map(word).collect::<Result<_, Failure>>().map_err(Into::into)
+    Ok(parsed.iter().map(words::read).collect::<Result<_, Failure>>()?)
 }
 
 /// Rows as the client wants them, encoded as they are read.

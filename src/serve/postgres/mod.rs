@@ -78,17 +78,20 @@ pub async fn serve(
     Ok(())
 }
 
+/// What a cancel request must know: process id and secret.
+type Key = (i32, Vec<u8>);
+
 /// What all connections share.
 struct Visitors {
     house: Arc<House>,
     /// Only TLS is spoken.
     secure: bool,
-    /// Whom a cancel request can name: process id and secret.
-    known: Mutex<HashMap<(i32, Vec<u8>), Weak<Session>>>,
+    /// Whom a cancel request can name.
+    known: Mutex<HashMap<Key, Weak<Session>>>,
 }
 
 impl Visitors {
-    fn remember(&self, key: (i32, Vec<u8>), session: &Arc<Session>) {
+    fn remember(&self, key: Key, session: &Arc<Session>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, session| session.strong_count() > 0);
         known.insert(key, Arc::downgrade(session));

@@ -89,7 +89,6 @@ pub fn read(parsed: &Parsed) -> Result<Word, Failure> {
             let found = REPORTED.iter().chain(SHOWN).find(|(known, _)| known.eq_ignore_ascii_case(&name));
             found.map_or_else(engine, |(known, value)| Word::Show(known.to_string(), value.to_string()))
         }
-        Statement::Copy { .. } => return Err(not_offered("COPY", "SELECT, and save on the client's side (\\g FILE)")),
         Statement::Declare { .. } | Statement::Fetch { .. } => {
             return Err(not_offered("a cursor of SQL", "the driver's fetch size: rows are streamed anyway"));
         }
@@ -100,7 +99,8 @@ pub fn read(parsed: &Parsed) -> Result<Word, Failure> {
     })
 }
 
-fn not_offered(what: &str, instead: &str) -> Failure {
+/// What is not offered, and what to do instead.
+pub fn not_offered(what: &str, instead: &str) -> Failure {
     Failure::new(Reason::NotOffered, format!("{what} is not offered here; use {instead}"))
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_says_what_to_do() {
-        for sql in ["COPY (SELECT 1) TO STDOUT", "DECLARE c CURSOR FOR SELECT 1", "FETCH 10 FROM c"] {
+        for sql in ["DECLARE c CURSOR FOR SELECT 1", "FETCH 10 FROM c"] {
             assert_eq!(word(sql).map_err(|f| f.reason), Err(Reason::NotOffered), "{sql}");
         }
         assert!(word("SET statement_timeout = 'soon'").is_err());

@@ -127,8 +127,8 @@ pub(super) async fn file(
 }
 
 async fn rejects(web: &Web, visitor: &Visitor, which: &Which) -> Result<Markup, Problem> {
-    let session = web.session(&visitor.guest, "").await?;
-    // the whole log is shown, whatever suite the server is for
+    // the log shows all suites, whatever the server is for
+    let session = web.session(&visitor.guest, &which.suite).await?;
     let quoted = |text: &str| text.replace('\'', "''");
     let sql = format!(
         "SELECT line, \"column\", reason, text FROM rejects WHERE suite = '{}' AND source = '{}' AND file = '{}' ORDER BY line",
@@ -138,10 +138,15 @@ async fn rejects(web: &Web, visitor: &Visitor, which: &Which) -> Result<Markup, 
     );
     let mut found = session.run(&sql, vec![]).await?;
     let mut table = Table::exact(&found.schema);
-    while let Some(batch) = found.next().await {
+    while !table.is_cut()
+        && let Some(batch) = found.next().await
+    {
         table.add(&batch?)?;
     }
-    Ok(table.html("Rejected rows"))
+    Ok(html! {
+        (table.html("Rejected rows"))
+        p.note { a href=(link("/sql", &[("suite", &which.suite), ("q", &sql)])) { "Open as SQL" } }
+    })
 }
 
 async fn newest_first(lake: &Lake) -> Result<Vec<FileEntry>> {

@@ -75,6 +75,9 @@ pub(super) async fn members(State(web): State<Arc<Web>>, mut request: Request, n
         let message = format!("{} may read only; a manager may change this", visitor.guest.name);
         return dressed(Problem::new(StatusCode::FORBIDDEN, message).into_response(), Some(&visitor));
     }
+    if !reads {
+        tracing::info!(user = visitor.guest.name, path = request.uri().path(), "a form");
+    }
     request.extensions_mut().insert(visitor.clone());
     dressed(next.run(request).await, Some(&visitor))
 }

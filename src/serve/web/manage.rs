@@ -71,7 +71,7 @@ pub(super) fn switch(suite: &Suite, manager: bool) -> Markup {
         form.switch method="post" action={ (suite_link(&suite.suite)) "/transaction-id" } {
             span { "Transaction ID " (status(now)) }
             @if manager {
-                button.plain name="to" value=(other) aria-label={ "Switch transaction ID recording of " (suite.suite) " " (other) } {
+                button.plain name="to" value=(other) aria-label={ "Switch " (other) " transaction ID recording of " (suite.suite) } {
                     "Switch " (other)
                 }
             }

@@ -47,6 +47,9 @@ use rebuilds::Rebuilding;
 /// Longest form, bytes; uploads and SQL have limits of their own.
 const FORM_BYTES: usize = 64 << 10;
 
+/// A browser that waits for a load is not taken for a silent one before.
+const LONGEST_LOAD: Duration = Duration::from_secs(600);
+
 /// What this door adds to pages' style.
 const STYLE: &str = include_str!("web.css");
 const ICON: &str = include_str!("icon.svg");
@@ -106,7 +109,8 @@ pub async fn serve(
         loopback: listener.local_addr().map_err(failed)?.ip().is_loopback(),
         house,
     });
-    let idle = web.house.limits.time + Duration::from_secs(60);
+    // what computes is silent
+    let idle = web.house.limits.time.max(LONGEST_LOAD) + Duration::from_secs(60);
     let doorway = Doorway::open(listener, config, web.house.limits.connections, idle).map_err(failed)?;
     let stopped = async move {
         // an error means that nobody can stop it any more

@@ -61,33 +61,23 @@ pub(super) async fn take(
         suite: Some(suite.clone()),
         source: Some(source.source.clone()),
         replace,
+        copies: true,
         memory_bytes: web.house.settings().memory_bytes,
         ..IngestOptions::default()
     };
     let outcome = load(web.clone(), folder, file, options).await?;
     let entry = &outcome.entry;
     match outcome.status {
-        Status::Refused(error) => {
-            let stopped = source_is_stopped(&web, &suite, &source.source).await?;
-            Err(match outcome.rejects.first().filter(|_| stopped) {
-                // the message would lead to a folder that is gone
-                Some(row) => Problem::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    format!(
-                        "{} line {}: {}; source {} is stopped: correct the file, restart the source, and upload it again",
-                        entry.file, row.line, row.reason, source.source
-                    ),
-                ),
-                None if error.kind() == ErrorKind::Conflict => {
-                    let message = format!(
-                        "{} is loaded already with other content; tick \"replace\" to load this one in its place",
-                        entry.file
-                    );
-                    Problem::new(StatusCode::CONFLICT, message)
-                }
-                None => error.into(),
-            })
-        }
+        Status::Refused(error) => Err(match error.kind() {
+            ErrorKind::Conflict => {
+                let message = format!(
+                    "{} is loaded already with other content; tick \"replace\" to load this one in its place",
+                    entry.file
+                );
+                Problem::new(StatusCode::CONFLICT, message)
+            }
+            _ => error.into(),
+        }),
         Status::Waiting(reason) => Err(Problem::new(StatusCode::CONFLICT, format!("{}: {reason}", entry.file))),
         status => {
             visitor.notice(match status {
@@ -130,10 +120,6 @@ async fn load(web: Arc<Web>, folder: TempDir, file: String, options: IngestOptio
     let broke_off = || Problem::from(Failure::new(Reason::Engine(ErrorKind::Bug), "the load broke off"));
     let outcomes = threads.spawn(work).await.map_err(|_| broke_off())??;
     outcomes.into_iter().next().ok_or_else(broke_off)
-}
-
-async fn source_is_stopped(web: &Web, suite: &str, name: &str) -> Result<bool, Problem> {
-    Ok(source(&web.house.lake, suite, name).await?.status == "stopped")
 }
 
 /// Reads a body to nowhere.

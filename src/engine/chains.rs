@@ -1,0 +1,102 @@
+//! Refuses statements whose operators stand in chains that no stack holds: `1 + 1 + 1 + ...`, `UNION ALL ... UNION ALL ...`.
+//!
+//! Planning walks a chain recursively, so that a long one would end the process. The parser bounds what is nested in
+//! parentheses, not what stands side by side.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::{Error, Result};
+
+/// Links of a chain. Planning takes time by their square: 1,000 are 2 seconds in a debug build, and fit a stack of 8 MB.
+const LONGEST: usize = 1_000;
+
+/// Counts in one pair of parentheses.
+#[derive(Default)]
+struct Level {
+    /// Operators since the last comma or clause.
+    operators: usize,
+    /// Joins and set operations; a comma does not part them.
+    relations: usize,
+}
+
+/// Refuses a text with too long a chain.
+pub fn check(sql: &str) -> Result<()> {
+    // each link has an operator and an operand
+    if sql.len() <= 2 * LONGEST {
+        return Ok(());
+    }
+    // what is no token is for the parser to tell
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else { return Ok(()) };
+    let mut levels = vec![Level::default()];
+    for token in &tokens {
+        match token {
+            Token::LParen => levels.push(Level::default()),
+            Token::RParen if levels.len() > 1 => drop(levels.pop()),
+            Token::SemiColon => levels = vec![Level::default()],
+            _ => {}
+        }
+        let Some(level) = levels.last_mut() else { continue };
+        match token {
+            Token::Comma => level.operators = 0,
+            Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
+            Token::LParen | Token::RParen | Token::SemiColon => {}
+            // a comparison stands between two operators
+            Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => {}
+            Token::Word(word) => match word.keyword {
+                Keyword::NoKeyword => {}
+                Keyword::SELECT | Keyword::FROM | Keyword::WHERE | Keyword::ON | Keyword::GROUP | Keyword::HAVING => {
+                    level.operators = 0;
+                }
+                Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN => level.relations += 1,
+                _ => level.operators += 1,
+            },
+            _ => level.operators += 1,
+        }
+        if level.operators.max(level.relations) > LONGEST {
+            return Err(Error::query(format!(
+                "more than {LONGEST} operators in a row; use IN (...) for many values, or a table that is joined"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn long_chains_are_refused() {
+        let many = |link: &str| link.repeat(LONGEST + 1);
+        for sql in [
+            format!("SELECT {}1", many("1+")),
+            format!("SELECT 1{}", many(" UNION ALL SELECT 1")),
+            format!("SELECT 1{}", many("::int")),
+            format!("SELECT count(*) FROM t WHERE {} true", many("a = 1 OR ")),
+            format!("SELECT (a{})", many("[1]")),
+            format!("SELECT 1; SELECT 1 FROM a{}", many(" CROSS JOIN a")),
+            format!("SELECT a {}", many("IS NULL ")),
+        ] {
+            assert!(check(&sql).is_err(), "{}", &sql[..40]);
+        }
+    }
+
+    #[test]
+    fn long_statements_are_not() {
+        for sql in [
+            format!("SELECT {}1", "a + b AS c, ".repeat(5_000)),
+            format!("SELECT 1 WHERE a IN ({}1)", "1, ".repeat(50_000)),
+            format!("SELECT 1 WHERE {} true", "(a = 1 AND b > 2) OR ".repeat(400)),
+            "SELECT 1 + 1;".repeat(2_000),
+            format!("VALUES {}(1)", "(-1, 2 * 3), ".repeat(9_000)),
+            format!("SELECT '{}'", "+".repeat(9_000)),
+            format!("SELECT '{}", "+".repeat(9_000)),
+        ] {
+            check(&sql).unwrap();
+        }
+    }
+}

@@ -1,0 +1,161 @@
+"""Asks the statements of statements.sql through the doors of a server, and compares what comes with `rejoin query`.
+
+doors.py POSTGRES_PORT FLIGHT_PORT USER PASSWORD TOKEN
+"""
+
+import csv
+import datetime
+import decimal
+import io
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import adbc_driver_flightsql.dbapi as flight
+import psycopg
+
+HERE = pathlib.Path(__file__).parent
+
+
+def statements():
+    text = "\n".join(line for line in (HERE / "statements.sql").read_text().splitlines() if not line.startswith("--"))
+    return [s.strip() for s in text.split(";\n") if s.strip()]
+
+
+def number(value):
+    """Ten digits of a number: floats are printed in different ways."""
+    return f"{float(value):.10g}"
+
+
+def plain(value):
+    """One way to write a value, whatever type a driver has for it."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return number(value) if abs(value) < 2**53 else str(value)
+        case decimal.Decimal():
+            return plain(int(value)) if value == value.to_integral_value() else number(value)
+        case float():
+            return number(value)
+        case datetime.datetime():
+            zone = datetime.timezone.utc
+            value = value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
+            return "at " + value.isoformat()
+        case datetime.date():
+            return value.isoformat()
+        case list():
+            return [plain(v) for v in value]
+        case str():
+            return text(value)
+    raise TypeError(f"{value!r}")
+
+
+def text(value):
+    """A text that may be a value of another type, from a door that knows texts only."""
+    if value in ("t", "f"):
+        return "true" if value == "t" else "false"
+    if re.fullmatch(r"-?\d+", value):
+        return plain(int(value))
+    if re.fullmatch(r"-?\d+\.\d+(e[-+]?\d+)?", value):
+        return number(value)
+    if len(value) >= 19 and value[4:5] == "-" and value[10:11] in ("T", " ") and value[13:14] == ":":
+        return plain(datetime.datetime.fromisoformat(value.replace("Z", "+00:00")))
+    return value
+
+
+def rows(table):
+    return [[plain(v) for v in row] for row in table]
+
+
+def of_query(sql):
+    done = subprocess.run(["rejoin", "query", sql, "--format", "json"], capture_output=True, text=True, check=True)
+    table = json.loads(done.stdout)
+    return [list(row.values()) for row in table]
+
+
+def of_shell(sql):
+    done = subprocess.run(["rejoin", "shell", "--format", "json"], input=sql + ";", capture_output=True, text=True, check=True)
+    return [list(row.values()) for row in json.loads(done.stdout)]
+
+
+def of_psql(port, user, password, sql):
+    """Texts only; a list is compared in its own words, so psql is asked for JSON's nulls by a mark."""
+    command = ["psql", "-X", "-h", "127.0.0.1", "-p", port, "-U", user, "-d", "rejoin", "--csv", "-P", "null=<null>", "-c", sql]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PGPASSWORD": password})
+    assert done.returncode == 0, f"{sql}\n{done.stderr}"
+    table = list(csv.reader(io.StringIO(done.stdout)))[1:]
+    return [[None if cell == "<null>" else cell for cell in row] for row in table]
+
+
+def as_text(value):
+    """A list as Postgres writes it."""
+    if not isinstance(value, list):
+        return value
+    quoted = lambda v: '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "{" + ",".join("NULL" if v is None else quoted(v) if isinstance(v, str) and not v.isdigit() else str(v) for v in value) + "}"
+
+
+def main(postgres, flight_port, user, password, token):
+    asked = statements()
+    by_psycopg = psycopg.connect(
+        host="127.0.0.1", port=postgres, user=user, password=password, dbname="rejoin", autocommit=True
+    )
+    options = {"adbc.flight.sql.authorization_header": f"Bearer {token}"}
+    by_token = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options)
+    by_password = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs={"username": user, "password": password})
+    for sql in asked:
+        expected = rows(of_query(sql))
+        assert rows(of_shell(sql)) == expected, f"shell: {sql}"
+        found = [[plain(v) for v in row] for row in of_psql(postgres, user, password, sql)]
+        lists = [[as_text(v) for v in row] for row in expected]
+        assert found == lists, f"psql: {sql}\n{found[:3]}\n{lists[:3]}"
+        for binary in (False, True):
+            with by_psycopg.cursor(binary=binary) as cursor:
+                found = rows(cursor.execute(sql, prepare=binary).fetchall())
+                assert found == expected, f"psycopg, binary {binary}: {sql}\n{found[:3]}\n{expected[:3]}"
+        for connection in (by_token, by_password):
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                found = rows(cursor.fetchall())
+                assert found == expected, f"Flight SQL: {sql}\n{found[:3]}\n{expected[:3]}"
+    parameters(by_psycopg, by_token)
+    browsing(by_token)
+    print(f"{len(asked)} statements through 6 doors")
+
+
+def parameters(by_psycopg, by_flight):
+    """Prepared statements: text and binary values, by both protocols."""
+    question = "SELECT count(*) FROM events WHERE row_kind = {} AND hit_time >= {} AND hit_source > {}"
+    since = datetime.datetime(2026, 9, 1, tzinfo=datetime.timezone.utc)
+    expected = of_query(question.format("'transaction'", "TIMESTAMP '2026-09-01T00:00:00Z'", "0"))[0][0]
+    for binary in (False, True):
+        with by_psycopg.cursor(binary=binary) as cursor:
+            found = cursor.execute(question.format("%s", "%s", "%s"), ["transaction", since, 0], prepare=True).fetchone()[0]
+            assert found == expected, (binary, found, expected)
+    with by_flight.cursor() as cursor:
+        cursor.execute(question.format("$1", "$2", "$3"), ["transaction", since, 0])
+        assert cursor.fetchone()[0] == expected
+    assert by_psycopg.execute("SELECT %s::decimal(10, 2) + 1", [decimal.Decimal("-0.05")]).fetchone()[0] == decimal.Decimal("0.95")
+    # a client's fetch size
+    with by_psycopg.cursor() as cursor:
+        count = sum(1 for _ in cursor.stream("SELECT * FROM range(1, 20001)"))
+        assert count == 20000, count
+
+
+def browsing(connection):
+    found = connection.adbc_get_objects(depth="columns").read_all().to_pylist()
+    tables = {t["table_name"]: t for c in found for s in c["catalog_db_schemas"] for t in s["db_schema_tables"]}
+    assert {"events", "hits", "offline", "visits"} <= set(tables), set(tables)
+    columns = {c["column_name"] for c in tables["events"]["table_columns"]}
+    assert {"visitor_id", "hit_time", "tracking_code"} <= columns, columns
+    info = connection.adbc_get_info()
+    assert info["vendor_name"] == "Rejoin", info
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,130 @@
+"""What guests do to a server beside asking: too many, too much, not reading on. guests.py NAME POSTGRES_PORT FLIGHT_PORT USER PASSWORD [CERTIFICATE]"""
+
+import sys
+import time
+
+import adbc_driver_flightsql.dbapi as flight
+import psycopg
+
+ENDLESS = "SELECT * FROM range(1, 100000000)"
+
+
+def connect(port, user, password, **options):
+    return psycopg.connect(
+        host="127.0.0.1", port=port, user=user, password=password, dbname="rejoin", autocommit=True, **options
+    )
+
+
+def refused(sqlstate, ask):
+    try:
+        ask()
+    except psycopg.Error as error:
+        # a connection that is refused has no state of its own in this driver
+        found = error.sqlstate or sqlstate
+        assert found == sqlstate, f"{found}: {error}"
+        return str(error)
+    raise AssertionError(f"expected {sqlstate}")
+
+
+def many(postgres, _, user, password):
+    """200 connections: as many as there are places come in, the others are told; a place that is left is free again."""
+    inside, told = [], []
+    for _ in range(200):
+        try:
+            inside.append(connect(postgres, user, password))
+        except psycopg.OperationalError as error:
+            told.append(str(error))
+    assert len(inside) == 25 and len(told) == 175, (len(inside), len(told))
+    assert all("too many connections" in text for text in told), told[0]
+    assert inside[7].execute("SELECT 1").fetchone() == (1,)
+    inside.pop().close()
+    for _ in range(100):
+        try:
+            inside.append(connect(postgres, user, password))
+            break
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    assert len(inside) == 25
+
+
+def stopped_reading(postgres, flight_port, user, password):
+    """Clients that stop reading hold nobody up, and lose what they did not fetch when the statement's time is over."""
+    lazy = [connect(postgres, user, password) for _ in range(6)]
+    for connection in lazy:
+        connection.pgconn.send_query(ENDLESS.encode())
+        connection.pgconn.flush()
+    options = {"username": user, "password": password}
+    by_flight = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options, autocommit=True)
+    cursor = by_flight.cursor()
+    cursor.execute(ENDLESS)
+    assert cursor.fetchone() == (1,)
+    other = connect(postgres, user, password)
+    assert other.execute("SELECT count(*) FROM suites").fetchone()[0] >= 1
+    time.sleep(2.5)
+    for connection in lazy:
+        result = connection.pgconn.get_result()
+        state = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE)
+        assert state == b"57014", (state, result.error_message)
+        assert connection.pgconn.get_result() is None
+    try:
+        while cursor.fetchmany(100000):
+            pass
+        raise AssertionError("the rows have no end")
+    except Exception as error:
+        assert "time" in str(error).lower(), error
+    # the connection is as good as before
+    assert lazy[0].execute("SELECT 2").fetchone() == (2,)
+
+
+def limited(postgres, flight_port, user, password):
+    """Rows, memory, time and length of a statement are bounded, and the connection lives on."""
+    connection = connect(postgres, user, password)
+    message = refused("54000", lambda: connection.execute("SELECT * FROM range(1, 5000)").fetchall())
+    assert "more than 1000 rows" in message, message
+    hungry = "SELECT count(*) FROM range(1, 9000000) a JOIN range(1, 9000000) b ON a.value = b.value"
+    message = refused("53200", lambda: connection.execute("SET rejoin.suite = ''; " + hungry))
+    assert "--memory" in message, message
+    refused("54000", lambda: connection.execute("SELECT 1 " + " " * 10_000_000))
+    refused("42000", lambda: connection.execute("SELECT " + "1+" * 200_000 + "1"))
+    refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3"))
+    connection.execute("SET statement_timeout = '200ms'")
+    message = refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3"))
+    assert "200ms" in message, message
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    options = {"username": user, "password": password}
+    by_flight = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options, autocommit=True)
+    for sql in ["SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3", "SELECT 1 " + " " * 10_000_000, "CREATE TABLE x AS SELECT 1", "SELECT 'a"]:
+        try:
+            by_flight.cursor().execute(sql)
+            with by_flight.cursor() as cursor:
+                cursor.execute(sql)
+                cursor.fetchall()
+            raise AssertionError(f"no error: {sql[:60]}")
+        except flight.Error:
+            pass
+    with by_flight.cursor() as cursor:
+        cursor.execute("SELECT 3")
+        assert cursor.fetchone() == (3,)
+    for wrong in [{"username": user, "password": "not this one"}, {"adbc.flight.sql.authorization_header": "Bearer rejoin_x"}, {}]:
+        try:
+            flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=wrong, autocommit=True).cursor().execute("SELECT 1")
+            raise AssertionError(f"came in with {wrong}")
+        except flight.Error as error:
+            assert "UNAUTHENTICATED" in str(error), error
+
+
+def secure(postgres, flight_port, user, password, certificate):
+    """With TLS, nothing else is spoken."""
+    connection = connect(postgres, user, password, sslmode="verify-full", sslrootcert=certificate)
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert "TLS" in refused("42501", lambda: connect(postgres, user, password, sslmode="disable"))
+    with open(certificate) as pem:
+        options = {"username": user, "password": password, "adbc.flight.sql.client_option.tls_root_certs": pem.read()}
+    by_flight = flight.connect(f"grpc+tls://127.0.0.1:{flight_port}", db_kwargs=options, autocommit=True)
+    with by_flight.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+globals()[sys.argv[1]](*sys.argv[2:])
+print("ok")
