@@ -215,7 +215,7 @@ fn spaced(list: &str) -> String {
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
         ..1_000 => format!("{bytes} bytes"),
-        ..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
+        1_000..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
         _ => format!("{} MB", number(bytes as f64 / 1e6)),
     }
 }
