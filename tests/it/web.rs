@@ -195,6 +195,9 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         let refused = server.form("/login", &[], fields).is(401, &["no such user, or a wrong password"]);
         assert!(!refused.head.contains("set-cookie"));
     }
+    // a link from elsewhere comes without the cookie; the page asks once more by itself
+    let afar = server.send("GET /login?next=%2Flog", &["Sec-Fetch-Site: cross-site"], b"").is(200, &["href=\"/log\""]);
+    assert_eq!(afar.header("refresh"), "0; url=/log");
     let led = server.form("/login", &[], "user=mia&password=manager-pass&next=//evil.example/").is(303, &[]);
     assert_eq!(led.header("location"), "/");
     let (mia, rob) = (server.login("mia", "manager-pass"), server.login("rob", "reader-pass"));
@@ -242,6 +245,10 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         ])
         .ok();
     assert_eq!(csv.is(200, &[]).chunks(), told.stdout);
+    server.get("/reports?metric=no_such", &mia).is(400, &["no metric no_such"]);
+    for path in ["/nothing", "/suites/nothing", "/suites/web/sources/nothing", "/log/file?file=nothing"] {
+        server.get(path, &mia).is(404, &["Not found"]);
+    }
     // files
     server.upload("leads", &mia, "../../leads.exe", LEADS).is(415, &[".txt"]);
     server.upload("leads", &mia, "large.txt", &"x".repeat(1_200_000)).is(413, &["larger than 1 MB"]);

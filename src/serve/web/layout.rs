@@ -11,6 +11,7 @@ use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::login::Visitor;
+use crate::ErrorKind;
 use crate::pages;
 use crate::serve::failure::Failure;
 use crate::serve::users::Role;
@@ -110,6 +111,14 @@ impl Problem {
     /// Something that is not there.
     pub fn missing(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// Why a suite or source of an address was not found.
+    pub fn not_found(error: crate::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Configuration => Self::missing(error.to_string()),
+            _ => error.into(),
+        }
     }
 }
 

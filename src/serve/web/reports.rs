@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::response::Html;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -124,12 +125,12 @@ pub(super) async fn show(
     State(web): State<Arc<Web>>,
     Extension(visitor): Extension<Visitor>,
     Query(mut asked): Query<Asked>,
-) -> Result<Html<String>, Problem> {
+) -> Result<Response, Problem> {
     let suites = suites(&web.house.lake).await?;
     let is_asked = asked.complete(&suites, web.house.settings().suite.as_deref());
     if suites.is_empty() {
         let body = html! { p { "There is no report suite yet, so there is nothing to report on." } };
-        return Ok(Page::new("Report", "/reports").show(Some(&visitor), body));
+        return Ok(Page::new("Report", "/reports").show(Some(&visitor), body).into_response());
     }
     let session = web.session(&visitor.guest, &asked.suite).await?;
     let columns = session.engine.columns("events").await?;
@@ -192,7 +193,11 @@ pub(super) async fn show(
         }
     };
     let page = Page { charts: matches!(answer, Some(Ok(_))), ..Page::new("Report", "/reports") };
-    Ok(page.show(Some(&visitor), body))
+    let status = match &answer {
+        Some(Err(failure)) => failure.http(),
+        _ => StatusCode::OK,
+    };
+    Ok((status, page.show(Some(&visitor), body)).into_response())
 }
 
 async fn answer(session: &Session, asked: &Asked) -> Result<Table, Failure> {

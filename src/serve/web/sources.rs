@@ -121,7 +121,7 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Html<String>, Problem> {
-    let source = source(&web.house.lake, &suite, &name).await?;
+    let source = source(&web.house.lake, &suite, &name).await.map_err(Problem::not_found)?;
     let address = source_link(&suite, &source.source);
     let manager = visitor.guest.role == Role::Manager;
     let body = html! {
@@ -180,7 +180,7 @@ pub(super) async fn template(
     State(web): State<Arc<Web>>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let source = source(&web.house.lake, &suite, &name).await?;
+    let source = source(&web.house.lake, &suite, &name).await.map_err(Problem::not_found)?;
     // names of sources are letters, digits, dots and dashes; whatever another writer made of them cannot leave the quotes
     let name: String = source.source.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
     let headers = [

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Form};
 use futures::{TryStreamExt, stream};
@@ -66,7 +66,7 @@ pub(super) async fn run(
         };
     }
     let answer = first_rows(&session, sql).await;
-    let status = answer.as_ref().err().map_or(axum::http::StatusCode::OK, Failure::http);
+    let status = answer.as_ref().err().map_or(StatusCode::OK, Failure::http);
     Ok((status, page(&web, &visitor, &question, Some(answer)).await?).into_response())
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn page(
     typed: &Typed,
     error: &str,
 ) -> Result<Html<String>, Problem> {
-    let suite = suite(&web.house.lake, name).await?;
+    let suite = suite(&web.house.lake, name).await.map_err(Problem::not_found)?;
     let manager = visitor.guest.role == Role::Manager;
     let body = html! {
         div.actions { (manage::switch(&suite, manager)) }

@@ -38,7 +38,7 @@ pub(super) async fn take(
     Path((suite, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Redirect, Problem> {
-    let source = source(&web.house.lake, &suite, &name).await?;
+    let source = source(&web.house.lake, &suite, &name).await.map_err(Problem::not_found)?;
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n > web.options.upload_bytes.saturating_add(FORM_BYTES as u64)) {
         tokio::spawn(tokio::time::timeout(LINGER, forget(request.into_body())));
@@ -52,7 +52,10 @@ pub(super) async fn take(
     while let Some(field) = form.next_field().await.map_err(|e| broken(&web, e))? {
         match field.name() {
             Some("replace") => replace = true,
-            Some("file") => received = Some(receive(&web, folder.path(), field).await?),
+            // a browser sends an empty field where no file was chosen
+            Some("file") if field.file_name().is_some_and(|name| !name.is_empty()) => {
+                received = Some(receive(&web, folder.path(), field).await?)
+            }
             _ => {}
         }
     }
@@ -82,11 +85,15 @@ pub(super) async fn take(
         status => {
             visitor.notice(match status {
                 Status::Unchanged => format!("{} was loaded before; nothing was done.", entry.file),
-                _ => format!("{} is loaded: {} rows, {} rejected.", entry.file, entry.rows, entry.rejected),
+                _ => format!("{} is loaded: {}, {} rejected.", entry.file, rows(entry.rows), entry.rejected),
             });
             Ok(Redirect::to(&file_link(&entry.suite, &entry.source, &entry.file)))
         }
     }
+}
+
+fn rows(count: i64) -> String {
+    format!("{count} {}", if count == 1 { "row" } else { "rows" })
 }
 
 /// Streams a file to the folder. Gives its name.
