@@ -22,6 +22,7 @@ pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()>
         mapping: arguments.mapping.clone(),
         validate: arguments.validate,
         replace: arguments.replace,
+        copies: false,
         memory_bytes: settings.memory_bytes,
     };
     let outcomes = with_progress(settings, &arguments.paths, &options).await?;

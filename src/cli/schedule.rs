@@ -170,6 +170,7 @@ fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
             mapping: arguments.mapping.clone(),
             validate: false,
             replace: arguments.replace,
+            copies: false,
             memory_bytes: settings.memory_bytes,
         },
         engine: settings.engine(None),

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::output::note;
-use super::settings::{Settings, bytes};
+use super::settings::{Settings, bytes, size};
 use super::signals::Signals;
 use crate::address::bind;
-use crate::serve::{House, Limits, Tls, Users, flight, postgres};
+use crate::serve::{House, Limits, Tls, Users, flight, postgres, web};
 use crate::{Error, Result};
 
 /// What runs may end within this time, once the process is asked to stop.
@@ -31,6 +31,7 @@ Examples:
   rejoin user add ann
   rejoin serve --postgres 5433
   psql -h 127.0.0.1 -p 5433 -U ann rejoin
+  rejoin serve --http 8080 --max-upload 200MB
   rejoin serve --postgres 0.0.0.0:5432 --flight 0.0.0.0:32010 --tls-cert cert.pem --tls-key key.pem")]
 pub struct ServeArguments {
     /// Speak Postgres wire here: psql, DBeaver, Metabase, Grafana
@@ -39,6 +40,12 @@ pub struct ServeArguments {
     /// Speak Arrow Flight SQL here: ADBC, JDBC
     #[arg(long, value_name = "ADDR")]
     pub flight: Option<String>,
+    /// Serve web pages here: sources and uploads, reports, SQL
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Largest file that the web page takes
+    #[arg(long, value_name = "SIZE", default_value = "50MB", value_parser = |text: &str| size(text).map_err(|e| e.to_string()))]
+    pub max_upload: usize,
     /// File of users [env: REJOIN_USERS] [default: rejoin/users.json in the folder of settings]
     #[arg(long, value_name = "FILE", env = "REJOIN_USERS", hide_env = true)]
     pub users: Option<PathBuf>,
@@ -73,9 +80,9 @@ pub struct ServeArguments {
 
 /// Serves until a signal. What runs then may end within seconds; a second signal ends at once.
 pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> {
-    if arguments.postgres.is_none() && arguments.flight.is_none() {
+    if arguments.postgres.is_none() && arguments.flight.is_none() && arguments.http.is_none() {
         return Err(Error::usage(
-            "which door? give --postgres or --flight, e.g.\n  rejoin serve --postgres 5433\n  rejoin serve --flight 32010",
+            "which door? give --postgres, --flight or --http, e.g.\n  rejoin serve --postgres 5433\n  rejoin serve --flight 32010\n  rejoin serve --http 8080",
         ));
     }
     let mut signals = Signals::new()?;
@@ -115,6 +122,14 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
         let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
         note(format!("rejoin: Flight SQL at {scheme}://{address}"));
         doors.spawn(flight::serve(house.clone(), tls.clone(), listener, stop.clone()));
+    }
+    if let Some(typed) = &arguments.http {
+        let (listener, address) = bind("--http", typed).await?;
+        reachable("--http", address, secure)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        note(format!("rejoin: web page at {scheme}://{address}/"));
+        let options = web::WebOptions { upload_bytes: arguments.max_upload as u64 };
+        doors.spawn(web::serve(house.clone(), tls.clone(), listener, stop.clone(), options));
     }
     tokio::select! {
         ended = doors.join_next() => {

@@ -127,7 +127,16 @@ pub fn days(text: &str) -> Result<i64> {
 
 /// `512MB`, `1GiB`, `2g` in bytes: K, M, G, T are powers of 1000 with a B, of 1024 with iB or alone.
 pub fn bytes(text: &str) -> Result<usize> {
-    let wrong = || Error::usage(format!("{text}: expected a size of at least 16MB, e.g. 512MB or 4GiB"));
+    // below this not even a scan's buffers fit
+    size(text)
+        .ok()
+        .filter(|size| *size >= 16_000_000)
+        .ok_or_else(|| Error::usage(format!("{text}: expected a size of at least 16MB, e.g. 512MB or 4GiB")))
+}
+
+/// A size as [`bytes`] has it, down to one byte.
+pub fn size(text: &str) -> Result<usize> {
+    let wrong = || Error::usage(format!("{text}: expected a size, e.g. 512KB, 50MB or 4GiB"));
     let (number, unit) = split_unit(text);
     let power = |c: &str| "kmgt".find(c).map(|i| i as i32 + 1);
     let factor = match (unit.get(..1), unit.get(1..)) {
@@ -138,8 +147,8 @@ pub fn bytes(text: &str) -> Result<usize> {
         _ => return Err(wrong()),
     };
     let size = number.parse::<f64>().map_err(|_| wrong())? * factor;
-    // below this not even a scan's buffers fit; above, the number is a slip
-    if !(16e6..1e15).contains(&size) {
+    // above, the number is a slip
+    if !(1.0..1e15).contains(&size) {
         return Err(wrong());
     }
     Ok(size as usize)

@@ -1,7 +1,5 @@
 //! `rejoin status` (each suite and source, what waits) and `rejoin log` (the file log).
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -12,11 +10,10 @@ use super::output::Output;
 use super::settings::Settings;
 use super::suite::{SuiteReport, on_off};
 use crate::engine::Engine;
-use crate::lake::records::{FileEntry, JoinReport, Rebuild, Source};
-use crate::lake::sources::sources;
+use crate::lake::records::FileEntry;
 use crate::lake::suites::{find, suites};
 use crate::lake::{Lake, Registry};
-use crate::rebuild::is_stale;
+use crate::rebuild::{SourceStatus, is_stale, last_rebuild, status_of_sources};
 use crate::{Error, Result};
 
 /// What there is to know of a lake at a glance.
@@ -29,23 +26,6 @@ struct Status {
     last_rebuild_ended: Option<DateTime<Utc>>,
     /// An input or a setting changed since the last rebuild.
     stale: bool,
-}
-
-/// A source as Adobe's Manage tab shows it.
-#[derive(Debug, Serialize)]
-struct SourceStatus {
-    id: String,
-    suite: String,
-    source: String,
-    kind: String,
-    /// Files that wait for the next rebuild.
-    queue: i64,
-    rows: i64,
-    /// Rejected rows.
-    errors: i64,
-    warnings: i64,
-    received: Option<DateTime<Utc>>,
-    status: String,
 }
 
 /// Prints the status.
@@ -143,65 +123,15 @@ impl Status {
         if let Some(name) = suite {
             all = vec![find(&all, name)?.clone()];
         }
-        let files = Registry::<FileEntry>::read(lake).await?.rows;
-        let report = Registry::<JoinReport>::read(lake).await?.rows;
-        let rebuilds = Registry::<Rebuild>::read(lake).await?.rows;
-        let last = rebuilds.iter().max_by_key(|r| r.rebuild);
-        let integrated = |f: &FileEntry| {
-            let known = report.iter().any(|r| (&r.suite, &r.source, &r.file) == (&f.suite, &f.source, &f.file));
-            known && last.is_some_and(|r| r.started >= f.received)
-        };
-        let mut found: Vec<SourceStatus> = vec![];
-        for source in sources(lake, suite).await? {
-            let own: Vec<&FileEntry> =
-                files.iter().filter(|f| f.suite == source.suite && f.source == source.source).collect();
-            found.push(SourceStatus::new(&source, &own, integrated));
-        }
-        // online input has no source of its own
-        let online: BTreeSet<&str> = files.iter().filter(|f| f.source.is_empty()).map(|f| f.suite.as_str()).collect();
-        for name in online.into_iter().filter(|s| suite.is_none_or(|wanted| wanted == *s)) {
-            let own: Vec<&FileEntry> = files.iter().filter(|f| f.suite == name && f.source.is_empty()).collect();
-            let loaded = || own.iter().filter(|f| f.status == "loaded");
-            found.push(SourceStatus {
-                id: String::new(),
-                suite: name.to_string(),
-                source: "(online hits)".into(),
-                kind: "online".into(),
-                queue: 0,
-                rows: loaded().map(|f| f.rows).sum(),
-                errors: loaded().map(|f| f.rejected).sum(),
-                warnings: loaded().map(|f| f.warnings).sum(),
-                received: own.iter().filter_map(|f| f.received).max(),
-                status: "active".into(),
-            });
-        }
-        found.sort_by(|a, b| (&a.suite, &a.source).cmp(&(&b.suite, &b.source)));
+        let last = last_rebuild(lake).await?;
         Ok(Self {
             lake: lake.url().to_string(),
             suites: all.iter().map(SuiteReport::new).collect::<Result<_>>()?,
-            sources: found,
-            last_rebuild: last.map(|r| r.rebuild),
+            sources: status_of_sources(lake, suite).await?,
+            last_rebuild: last.as_ref().map(|r| r.rebuild),
             last_rebuild_ended: last.and_then(|r| r.ended),
             stale: is_stale(lake).await?,
         })
-    }
-}
-
-impl SourceStatus {
-    fn new(source: &Source, files: &[&FileEntry], integrated: impl Fn(&FileEntry) -> bool) -> Self {
-        let loaded: Vec<&&FileEntry> = files.iter().filter(|f| f.status == "loaded").collect();
-        Self {
-            id: source.id.clone(),
-            suite: source.suite.clone(),
-            source: source.source.clone(),
-            kind: source.kind.clone(),
-            queue: loaded.iter().filter(|f| !integrated(f)).count() as i64,
-            rows: loaded.iter().map(|f| f.rows).sum(),
-            errors: loaded.iter().map(|f| f.rejected).sum(),
-            warnings: loaded.iter().map(|f| f.warnings).sum(),
-            received: files.iter().filter_map(|f| f.received).max(),
-            status: source.status.clone(),
-        }
     }
 }
 

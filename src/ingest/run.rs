@@ -47,13 +47,23 @@ pub struct IngestOptions {
     pub validate: bool,
     /// Replace a load of the same name.
     pub replace: bool,
+    /// The files are copies that go away afterwards: one that stops its source is not set aside.
+    pub copies: bool,
     /// Memory of a load as a whole; a quarter of it is for sorting, and what does not fit there spills to disk.
     pub memory_bytes: usize,
 }
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { suite: None, source: None, mapping: None, validate: false, replace: false, memory_bytes: 1 << 30 }
+        Self {
+            suite: None,
+            source: None,
+            mapping: None,
+            validate: false,
+            replace: false,
+            copies: false,
+            memory_bytes: 1 << 30,
+        }
     }
 }
 
@@ -442,6 +452,11 @@ impl Run<'_> {
         })
         .await?;
         self.inlets = Inlets::read(self.lake).await?;
+        if self.options.copies {
+            return Ok(Error::refused(format!(
+                "{reason}; source {name} is stopped: correct the file, restart the source, and send it again"
+            )));
+        }
         let local = path.to_path_buf();
         let moved = match &self.remote {
             Some(remote) => remote.set_aside(path).await,

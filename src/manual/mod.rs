@@ -58,7 +58,7 @@ const TOPICS: &[Topic] = &[
     topic!("attribution", "Sharing a conversion among its touches: the models"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),
-    topic!("serve", "BI tools, notebooks and browsers: users, limits, Postgres, Flight SQL"),
+    topic!("serve", "BI tools, notebooks and browsers: users, limits, Postgres, Flight SQL, web page"),
     topic!("storage", "The lake on a folder or on S3"),
     topic!("time", "As-of, history, vacuum, forgetting"),
     topic!("shell", "The interactive shell", of_shell),

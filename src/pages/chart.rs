@@ -7,7 +7,7 @@ use super::table::Table;
 
 /// How a picture is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Lying bars, for items with names.
     Bars,
     /// Standing bars, for numbers in order.
@@ -41,7 +41,7 @@ impl Kind {
 
 /// A picture of a table whose first column names the rows. Of a flow, the second names where it goes.
 #[derive(Debug, Clone)]
-pub(super) struct Chart {
+pub(crate) struct Chart {
     kind: Kind,
     series: Vec<usize>,
     shown: Vec<usize>,

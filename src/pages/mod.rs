@@ -11,4 +11,7 @@ mod page;
 mod reports;
 mod table;
 
+pub(crate) use chart::{Chart, Kind};
+pub(crate) use page::{ECHARTS, SCRIPT, STYLE};
 pub use reports::{Asked, OVERVIEW, page};
+pub(crate) use table::{Table, number, texts};

@@ -5,9 +5,12 @@ use uuid::Uuid;
 
 use crate::clock::now;
 
-const STYLE: &str = include_str!("assets/page.css");
-const SCRIPT: &str = include_str!("assets/page.js");
-const ECHARTS: &str = include_str!("assets/echarts.min.js");
+/// The style of all pages.
+pub(crate) const STYLE: &str = include_str!("assets/page.css");
+/// Draws charts from the JSON beside them.
+pub(crate) const SCRIPT: &str = include_str!("assets/page.js");
+/// What draws them.
+pub(crate) const ECHARTS: &str = include_str!("assets/echarts.min.js");
 
 /// A whole page. `facts` are what was asked for: name, value.
 pub(super) fn document(title: &str, lead: &str, facts: &[(&str, String)], body: &Markup) -> String {

@@ -1,6 +1,6 @@
-//! A query's result as cells: the first rows, and the number of all.
+//! A query's result as cells: the first rows, and the number of all. Numbers are written for people, or exactly.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -15,7 +15,7 @@ const ROWS: usize = 1000;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Missing,
     Number(f64),
     Text(String),
@@ -42,7 +42,7 @@ impl Cell {
 
 /// The first rows of a result.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Names of the columns, in words.
     pub columns: Vec<String>,
     /// Their rows, at most [`ROWS`].
@@ -50,26 +50,51 @@ pub(super) struct Table {
     /// Rows of the whole result.
     pub count: usize,
     numeric: Vec<bool>,
+    /// Names and values as SQL has them, and no column that names the rows.
+    exact: bool,
 }
 
 impl Table {
-    /// Reads a result to its end.
-    pub async fn read(schema: &Schema, mut stream: SendableRecordBatchStream) -> Result<Self> {
+    /// A table for people: the first column names the rows.
+    pub fn new(schema: &Schema) -> Self {
         let columns = schema.fields().iter().map(|f| f.name().replace('_', " ")).collect();
         let numeric = schema.fields().iter().map(|f| f.data_type().is_numeric()).collect();
-        let mut table = Self { columns, rows: vec![], count: 0, numeric };
+        Self { columns, rows: vec![], count: 0, numeric, exact: false }
+    }
+
+    /// A table that shows every value as it is.
+    pub fn exact(schema: &Schema) -> Self {
+        let columns = schema.fields().iter().map(|f| f.name().clone()).collect();
+        Self { columns, exact: true, ..Self::new(schema) }
+    }
+
+    /// Reads a result to its end.
+    pub async fn read(schema: &Schema, mut stream: SendableRecordBatchStream) -> Result<Self> {
+        let mut table = Self::new(schema);
         while let Some(batch) = stream.next().await.transpose()? {
-            let kept = batch.num_rows().min(ROWS - table.rows.len());
-            let start = table.rows.len();
-            table.count += batch.num_rows();
-            table.rows.resize_with(start + kept, Vec::new);
-            for column in batch.slice(0, kept).columns() {
-                for (row, cell) in table.rows[start..].iter_mut().zip(cells(column)?) {
-                    row.push(cell);
-                }
-            }
+            table.add(&batch)?;
         }
         Ok(table)
+    }
+
+    /// Adds rows; those beyond [`ROWS`] are counted only.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let kept = batch.num_rows().min(ROWS - self.rows.len());
+        let start = self.rows.len();
+        self.count += batch.num_rows();
+        self.rows.resize_with(start + kept, Vec::new);
+        for column in batch.slice(0, kept).columns() {
+            let cells = if self.exact { exact_cells(column)? } else { cells(column)? };
+            for (row, cell) in self.rows[start..].iter_mut().zip(cells) {
+                row.push(cell);
+            }
+        }
+        Ok(())
+    }
+
+    /// True when the result has more rows than the table.
+    pub fn is_cut(&self) -> bool {
+        self.count > self.rows.len()
     }
 
     /// The table, in a frame of its own that scrolls.
@@ -78,15 +103,22 @@ impl Table {
             @if self.rows.is_empty() { p.note { "No rows." } } @else {
                 div.scroll tabindex="0" role="region" aria-label={ "Table: " (title) } {
                     table.wide[self.columns.len() > 7] {
+                        caption.unseen { (title) }
                         thead { tr {
                             @for (name, numeric) in self.columns.iter().zip(&self.numeric) {
                                 th scope="col" class=[numeric.then_some("n")] { (name) }
                             }
                         } }
-                        tbody { @for row in &self.rows { tr { @for (i, cell) in row.iter().enumerate() { (td(i, cell)) } } } }
+                        tbody { @for row in &self.rows { tr {
+                            @for (i, cell) in row.iter().enumerate() {
+                                @if self.exact { (exact_td(self.numeric[i], cell)) } @else { (td(i, cell)) }
+                            }
+                        } } }
                     }
                 }
-                @if self.count > self.rows.len() {
+                @if self.exact && self.is_cut() {
+                    p.note { "The first " (number(ROWS as f64)) " rows; there are more." }
+                } @else if self.is_cut() {
                     p.note { "The first " (number(ROWS as f64)) " of " (number(self.count as f64)) " rows; the SQL gives all." }
                 }
             }
@@ -106,6 +138,38 @@ fn td(column: usize, cell: &Cell) -> Markup {
     }
 }
 
+fn exact_td(numeric: bool, cell: &Cell) -> Markup {
+    html! {
+        @match cell {
+            Cell::Missing => td class=[numeric.then_some("n")] { i.null { "NULL" } },
+            cell => td class=[numeric.then_some("n")] { (cell.label()) },
+        }
+    }
+}
+
+/// Values as text, as SQL and CSV have them; None is NULL.
+pub(crate) fn texts(column: &ArrayRef) -> Result<Vec<Option<String>>> {
+    let options = FormatOptions::default();
+    let format = ArrayFormatter::try_new(column.as_ref(), &options)?;
+    let float = column.data_type().is_floating();
+    // dictionaries and columns of NULLs only have them in their own way
+    let nulls = column.logical_nulls();
+    let text = |row| match (nulls.as_ref().is_some_and(|n| n.is_null(row)), float) {
+        (true, _) => None,
+        (false, false) => Some(format.value(row).to_string()),
+        // a whole number is one, whatever its type
+        (false, true) => {
+            let text = format.value(row).to_string();
+            Some(text.strip_suffix(".0").map(str::to_string).unwrap_or(text))
+        }
+    };
+    Ok((0..column.len()).map(text).collect())
+}
+
+fn exact_cells(column: &ArrayRef) -> Result<Vec<Cell>> {
+    Ok(texts(column)?.into_iter().map(|text| text.map_or(Cell::Missing, Cell::Text)).collect())
+}
+
 fn cells(column: &ArrayRef) -> Result<Vec<Cell>> {
     if column.data_type().is_numeric() {
         let values = cast(column, &DataType::Float64)?;
@@ -115,17 +179,11 @@ fn cells(column: &ArrayRef) -> Result<Vec<Cell>> {
             .map(|v| v.map_or(Cell::Missing, Cell::Number))
             .collect());
     }
-    let options = FormatOptions::default();
-    let format = ArrayFormatter::try_new(column.as_ref(), &options)?;
-    let cell = |row| match column.is_null(row) {
-        true => Cell::Missing,
-        false => Cell::Text(format.value(row).to_string()),
-    };
-    Ok((0..column.len()).map(cell).collect())
+    exact_cells(column)
 }
 
 /// A number for people: thousands apart, two decimals, four below 1; as `page.js` writes it.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string();
     }

@@ -7,6 +7,7 @@
 //! * `integrate`: the order of the queries and what each reads.
 //! * `renew`: new rows beside or in place of former ones, in one commit.
 //! * `own`: tables of the user's own, each a query of theirs.
+//! * `status`: each source at a glance.
 //! * `upkeep`: a rebuild, and the compaction that follows it.
 //!
 //! Commits happen one table at a time, in a fixed order, and the row in `rebuilds` is the last: a reader between two
@@ -20,8 +21,11 @@ mod integrate;
 mod own;
 mod renew;
 mod run;
+mod status;
 mod upkeep;
 
+pub use inputs::last_rebuild;
 pub use own::OwnBuilt;
 pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};
+pub use status::{SourceStatus, status_of_sources};
 pub use upkeep::{Steps, Upkeep, upkeep};

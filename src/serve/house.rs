@@ -123,6 +123,11 @@ impl House {
         Ok(Place { house: self.clone(), guest, share })
     }
 
+    /// How engines run here.
+    pub fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
     /// Where statements compute.
     pub fn threads(&self) -> Handle {
         self.threads.as_ref().map_or_else(Handle::current, |t| t.handle().clone())

@@ -4,10 +4,10 @@
 //! * `house`: the lake and what all guests share; a guest's place in it. `share`: a user's part of the memory.
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
 //! * `failure`: what went wrong, in the words of each door.
-//! * `postgres`, `flight`: the doors.
+//! * `postgres`, `flight`, `web`: the doors.
 //!
 //! Invariants: nothing listens unless asked for; nobody enters without a password or a token; a statement of a door never
-//! writes, whoever sends it.
+//! writes, whoever sends it. What writes are the forms of `web`, for managers.
 
 mod failure;
 pub mod flight;
@@ -18,6 +18,7 @@ mod session;
 mod share;
 mod tls;
 mod users;
+pub mod web;
 
 pub use failure::{Failure, Reason};
 pub use house::{House, Limits, Place};

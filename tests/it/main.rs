@@ -16,7 +16,7 @@
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `requests`: what a store is asked.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
-//! * `pages`: reports as HTML files, in a real browser.
+//! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
 
@@ -48,3 +48,4 @@ mod table;
 mod terminal;
 mod time;
 mod twins;
+mod web;

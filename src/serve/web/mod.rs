@@ -1,0 +1,172 @@
+//! The web door: the manager of sources and files, reports and SQL, as pages that work without script but for the charts.
+//!
+//! * `listen`: connections, with TLS where there is a certificate. `gate`: what each request must be, and what each answer says to
+//!   browsers. `login`: users come in and leave. `layout`: what all pages have.
+//! * `manage`: suites at a glance. `suites`, `sources`: their pages. `upload`: a file comes in. `files`: the file log.
+//!   `rebuilds`: history, and a rebuild in the background.
+//! * `reports`: one question with its picture. `sql`: any question.
+//!
+//! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
+//! script runs but the files of this door; whatever is no GET comes from a page of this door; a reader changes nothing.
+
+mod files;
+mod gate;
+mod layout;
+mod listen;
+mod login;
+mod manage;
+mod rebuilds;
+mod reports;
+mod sources;
+mod sql;
+mod suites;
+mod upload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+
+use super::house::House;
+use super::session::Session;
+use super::tls::Tls;
+use super::users::Guest;
+use crate::{Error, Result, pages};
+use layout::Problem;
+use listen::Doorway;
+use login::Sessions;
+use rebuilds::Rebuilding;
+
+/// Longest form, bytes; uploads and SQL have limits of their own.
+const FORM_BYTES: usize = 64 << 10;
+
+/// A browser that waits for a load is not taken for a silent one before.
+const LONGEST_LOAD: Duration = Duration::from_secs(600);
+
+/// What this door adds to pages' style.
+const STYLE: &str = include_str!("web.css");
+const ICON: &str = include_str!("icon.svg");
+
+/// How the web door runs.
+#[derive(Debug, Clone, Copy)]
+pub struct WebOptions {
+    /// Largest file that is taken.
+    pub upload_bytes: u64,
+}
+
+/// What all requests share.
+struct Web {
+    house: Arc<House>,
+    options: WebOptions,
+    sessions: Sessions,
+    rebuilding: Rebuilding,
+    /// Files are loaded one at a time: a load has the memory of one.
+    loading: Mutex<()>,
+    /// TLS is spoken.
+    secure: bool,
+    /// Only this machine reaches the door.
+    loopback: bool,
+}
+
+impl Web {
+    /// A session for one request; with the suite where one is chosen.
+    async fn session(&self, guest: &Guest, suite: &str) -> Result<Session, Problem> {
+        let session = Session::new(self.house.enter(guest.clone())?)?;
+        if !suite.is_empty() {
+            let named = format!("SET rejoin.suite = '{}'", suite.replace('\'', "''"));
+            let mut done = session.run(&named, vec![]).await?;
+            while let Some(batch) = done.next().await {
+                batch?;
+            }
+        }
+        Ok(session)
+    }
+}
+
+/// Serves until `stop` turns true and what runs has ended.
+pub async fn serve(
+    house: Arc<House>,
+    tls: Option<Tls>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    options: WebOptions,
+) -> Result<()> {
+    let failed = |e: std::io::Error| Error::unavailable(format!("--http: {e}"));
+    let config = tls.as_ref().map(|tls| tls.config(&[b"h2", b"http/1.1"])).transpose()?;
+    let web = Arc::new(Web {
+        options,
+        sessions: Sessions::default(),
+        rebuilding: Rebuilding::default(),
+        loading: Mutex::default(),
+        secure: config.is_some(),
+        loopback: listener.local_addr().map_err(failed)?.ip().is_loopback(),
+        house,
+    });
+    // what computes is silent
+    let idle = web.house.limits.time.max(LONGEST_LOAD) + Duration::from_secs(60);
+    let doorway = Doorway::open(listener, config, web.house.limits.connections, idle).map_err(failed)?;
+    let stopped = async move {
+        // an error means that nobody can stop it any more
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(doorway, routes(web.clone())).with_graceful_shutdown(stopped).await.map_err(failed)?;
+    // the caller says how long at most, by dropping this
+    while web.rebuilding.runs() || web.loading.try_lock().is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+fn routes(web: Arc<Web>) -> Router {
+    // a form writes a byte as up to three
+    let sql_bytes = web.house.limits.statement_bytes.saturating_mul(3).saturating_add(FORM_BYTES);
+    let upload_bytes = usize::try_from(web.options.upload_bytes).unwrap_or(usize::MAX).saturating_add(FORM_BYTES);
+    let inside = Router::new()
+        .route("/", get(manage::show))
+        .route("/suites", post(suites::create))
+        .route("/suites/{suite}", get(suites::show).post(suites::set))
+        .route("/suites/{suite}/transaction-id", post(suites::switch))
+        .route("/suites/{suite}/sources", post(sources::create))
+        .route("/suites/{suite}/sources/{source}", get(sources::show))
+        .route("/suites/{suite}/sources/{source}/template", get(sources::template))
+        .route("/suites/{suite}/sources/{source}/status", post(sources::set_status))
+        .route("/suites/{suite}/sources/{source}/upload", post(upload::take).layer(DefaultBodyLimit::max(upload_bytes)))
+        .route("/log", get(files::log))
+        .route("/log/file", get(files::file))
+        .route("/rebuilds", get(rebuilds::show).post(rebuilds::start))
+        .route("/reports", get(reports::show))
+        .route("/sql", get(sql::show).post(sql::run).layer(DefaultBodyLimit::max(sql_bytes)))
+        .route("/logout", post(login::leave))
+        .fallback(|| async { Problem::missing("there is no such page") })
+        .layer(from_fn_with_state(web.clone(), gate::members));
+    Router::new()
+        .route("/login", get(login::show).post(login::enter))
+        .merge(inside)
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(from_fn_with_state(web.clone(), gate::own_pages))
+        .route("/assets/{name}", get(asset))
+        .layer(from_fn_with_state(web.clone(), gate::own_host))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .layer(from_fn(gate::policy))
+        .with_state(web)
+}
+
+/// The files of pages. Their address changes with their content, so that browsers may keep them.
+async fn asset(Path(name): Path<String>) -> Response {
+    let (kind, content) = match name.as_str() {
+        "style.css" => ("text/css; charset=utf-8", [pages::STYLE, STYLE].concat()),
+        "page.js" => ("text/javascript; charset=utf-8", pages::SCRIPT.to_string()),
+        "echarts.js" => ("text/javascript; charset=utf-8", pages::ECHARTS.to_string()),
+        "icon.svg" => ("image/svg+xml", ICON.to_string()),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")], content)
+        .into_response()
+}
