@@ -1,6 +1,6 @@
 """Asks the statements of statements.sql through the doors of a server, and compares what comes with `rejoin query`.
 
-doors.py POSTGRES_PORT FLIGHT_PORT USER PASSWORD TOKEN
+doors.py POSTGRES_PORT FLIGHT_PORT HTTP_PORT USER PASSWORD TOKEN
 """
 
 import csv
@@ -13,6 +13,8 @@ import pathlib
 import re
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 
 import adbc_driver_flightsql.dbapi as flight
 import psycopg
@@ -93,6 +95,23 @@ def of_psql(port, user, password, sql):
     return [[None if cell == "<null>" else cell for cell in row] for row in table]
 
 
+class Web:
+    """The SQL page, as a browser without script has it."""
+
+    def __init__(self, port, user, password):
+        self.address = f"http://127.0.0.1:{port}"
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        self.post("/login", user=user, password=password)
+
+    def post(self, path, **form):
+        return self.opener.open(self.address + path, urllib.parse.urlencode(form).encode()).read().decode()
+
+    def ask(self, sql):
+        """Rows of the download, NULL and an empty text alike. A list is not compared: it is in Arrow's words."""
+        table = list(csv.reader(io.StringIO(self.post("/sql", q=sql, to="csv"))))[1:]
+        return [[text(cell) or None for cell in row] for row in table]
+
+
 def as_text(value):
     """A list as Postgres writes it."""
     if not isinstance(value, list):
@@ -101,20 +120,25 @@ def as_text(value):
     return "{" + ",".join("NULL" if v is None else quoted(v) if isinstance(v, str) and not v.isdigit() else str(v) for v in value) + "}"
 
 
-def main(postgres, flight_port, user, password, token):
+def main(postgres, flight_port, http_port, user, password, token):
     asked = statements()
+    by_web = Web(http_port, user, password)
     by_psycopg = psycopg.connect(
         host="127.0.0.1", port=postgres, user=user, password=password, dbname="rejoin", autocommit=True
     )
     options = {"adbc.flight.sql.authorization_header": f"Bearer {token}"}
-    by_token = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options)
-    by_password = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs={"username": user, "password": password})
+    by_token = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options, autocommit=True)
+    by_password = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs={"username": user, "password": password}, autocommit=True)
     for sql in asked:
         expected = rows(of_query(sql))
         assert rows(of_shell(sql)) == expected, f"shell: {sql}"
         found = [[plain(v) for v in row] for row in of_psql(postgres, user, password, sql)]
         lists = [[as_text(v) for v in row] for row in expected]
         assert found == lists, f"psql: {sql}\n{found[:3]}\n{lists[:3]}"
+        found, wanted = by_web.ask(sql), [[None if v == "" else v for v in row] for row in expected]
+        lists = {i for row in wanted for i, v in enumerate(row) if isinstance(v, list)}
+        without = lambda table: [[v for i, v in enumerate(row) if i not in lists] for row in table]
+        assert without(found) == without(wanted), f"web: {sql}\n{found[:3]}\n{wanted[:3]}"
         for binary in (False, True):
             with by_psycopg.cursor(binary=binary) as cursor:
                 found = rows(cursor.execute(sql, prepare=binary).fetchall())
@@ -126,7 +150,7 @@ def main(postgres, flight_port, user, password, token):
                 assert found == expected, f"Flight SQL: {sql}\n{found[:3]}\n{expected[:3]}"
     parameters(by_psycopg, by_token)
     browsing(by_token)
-    print(f"{len(asked)} statements through 6 doors")
+    print(f"{len(asked)} statements through 7 doors")
 
 
 def parameters(by_psycopg, by_flight):

@@ -27,6 +27,7 @@ struct Server {
     child: Child,
     postgres: String,
     flight: String,
+    http: String,
     users: String,
 }
 
@@ -34,7 +35,9 @@ impl Server {
     fn start(arguments: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
         LAKE.settle(
-            command.env_remove("REJOIN_NOW").args("serve --users users.json --postgres 0 --flight 0".split(' ')),
+            command
+                .env_remove("REJOIN_NOW")
+                .args("serve --users users.json --postgres 0 --flight 0 --http 0".split(' ')),
         );
         let mut child =
             command.args(arguments.split_whitespace()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -44,10 +47,10 @@ impl Server {
             assert!(line.contains(sign), "{line}");
             line.split_once("127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect::<String>()
         };
-        let (postgres, flight) = (port("Postgres"), port("Flight"));
+        let (postgres, flight, http) = (port("Postgres"), port("Flight"), port("web page"));
         // a full pipe would stop the server
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, postgres, flight, users: LAKE.path().join("users.json").display().to_string() }
+        Self { child, postgres, flight, http, users: LAKE.path().join("users.json").display().to_string() }
     }
 
     fn psql_as(&self, user: &str, password: &str, arguments: &[&str]) -> (bool, String) {
@@ -111,9 +114,9 @@ impl Drop for Server {
 fn every_door_gives_the_same_rows() {
     let server = Server::start("");
     let token = LAKE.sh("rejoin user token ann --users users.json").stdout;
-    let arguments = [&server.postgres, &server.flight, USER, PASSWORD, token.trim()];
+    let arguments = [&server.postgres, &server.flight, &server.http, USER, PASSWORD, token.trim()];
     let told = server.python("doors.py", &arguments);
-    assert!(told.contains("17 statements through 6 doors"), "{told}");
+    assert!(told.contains("17 statements through 7 doors"), "{told}");
     assert!(!std::fs::read_to_string(&server.users).unwrap().contains(token.trim()));
 }
 
