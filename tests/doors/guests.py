@@ -1,5 +1,7 @@
 """What guests do to a server beside asking: too many, too much, not reading on. guests.py NAME POSTGRES_PORT FLIGHT_PORT USER PASSWORD [CERTIFICATE]"""
 
+import socket
+import struct
 import sys
 import time
 
@@ -111,6 +113,30 @@ def limited(postgres, flight_port, user, password):
             raise AssertionError(f"came in with {wrong}")
         except flight.Error as error:
             assert "UNAUTHENTICATED" in str(error), error
+
+
+def strangers(postgres, flight_port, user, password):
+    """Who has not proved who he is cannot fill the server's memory, nor can a guest."""
+    stranger = socket.create_connection(("127.0.0.1", int(postgres)))
+    hello = struct.pack("!i", 196608) + b"user\0" + user.encode() + b"\0\0"
+    stranger.sendall(struct.pack("!i", len(hello) + 4) + hello)
+    assert stranger.recv(1) == b"R"
+    sent = 0
+    try:
+        stranger.sendall(b"p" + struct.pack("!i", 900_000_000))
+        while sent < 256 << 20:
+            stranger.sendall(bytes(1 << 16))
+            sent += 1 << 16
+        raise AssertionError("the server takes it all")
+    except (ConnectionResetError, BrokenPipeError):
+        assert sent < 64 << 20, sent
+    for rubbish in [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\xff" * 100_000, struct.pack("!ii", 8, 80877102)]:
+        with socket.create_connection(("127.0.0.1", int(postgres))) as stranger:
+            stranger.sendall(rubbish)
+    guest = connect(postgres, user, password)
+    refused("54000", lambda: guest.execute("SELECT 1 " + " " * 60_000_000))
+    assert guest.closed
+    assert connect(postgres, user, password).execute("SELECT 1").fetchone() == (1,)
 
 
 def secure(postgres, flight_port, user, password, certificate):

@@ -222,6 +222,11 @@ fn clients_that_stop_reading() {
 }
 
 #[test]
+fn strangers_fill_nothing() {
+    Server::start("").guests("strangers");
+}
+
+#[test]
 fn tls_and_nothing_else() {
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
     LAKE.write("cert.pem", certified.cert.pem());

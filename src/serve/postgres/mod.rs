@@ -1,12 +1,13 @@
 //! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
 //!
-//! * `startup`: TLS, SCRAM, a place in the house. `door`: simple and prepared statements. `words`: what a Postgres client says
+//! * `connection`: messages in and out. `startup`: TLS, SCRAM, a place in the house. `door`: simple and prepared statements. `words`: what a Postgres client says
 //!   by habit (`BEGIN`, `SET`, `SHOW`), answered here. `catalog`: `pg_catalog`.
 //! * `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars.
 //!
 //! Messages are pgwire's, `pg_catalog` and the rewriting of known client queries datafusion-postgres'.
 
 mod catalog;
+mod connection;
 mod door;
 mod encode;
 mod startup;
@@ -17,11 +18,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
-use pgwire::api::PgWireServerHandlers;
 use pgwire::api::cancel::CancelHandler;
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::cancel::CancelRequest;
-use pgwire::tokio::{TlsAcceptor, process_socket};
+use pgwire::tokio::TlsAcceptor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -60,11 +60,13 @@ pub async fn serve(
                 if connections.len() >= visitors.house.limits.connections + STRANGERS {
                     continue;
                 }
-                let connection = Connection::new(visitors.clone());
-                let acceptor = acceptor.clone();
+                let session = Arc::new(OnceLock::new());
+                let startup = Arc::new(Startup::new(visitors.clone(), session.clone()));
+                let door = Arc::new(Door::new(session));
+                let served = connection::serve(socket, acceptor.clone(), visitors.clone(), startup, door);
                 connections.spawn(async move {
                     // whoever left has been told what there was to tell
-                    if let Err(error) = process_socket(socket, acceptor, connection).await {
+                    if let Err(error) = served.await {
                         tracing::debug!(%error, "a connection ended");
                     }
                 });
@@ -106,39 +108,6 @@ impl CancelHandler for Visitors {
         if let Some(session) = found {
             session.cancel();
         }
-    }
-}
-
-/// One connection.
-struct Connection {
-    visitors: Arc<Visitors>,
-    startup: Arc<Startup>,
-    door: Arc<Door>,
-}
-
-impl Connection {
-    fn new(visitors: Arc<Visitors>) -> Self {
-        let session = Arc::new(OnceLock::new());
-        let startup = Arc::new(Startup::new(visitors.clone(), session.clone()));
-        Self { visitors, startup, door: Arc::new(Door::new(session)) }
-    }
-}
-
-impl PgWireServerHandlers for Connection {
-    fn simple_query_handler(&self) -> Arc<impl pgwire::api::query::SimpleQueryHandler> {
-        self.door.clone()
-    }
-
-    fn extended_query_handler(&self) -> Arc<impl pgwire::api::query::ExtendedQueryHandler> {
-        self.door.clone()
-    }
-
-    fn startup_handler(&self) -> Arc<impl pgwire::api::auth::StartupHandler> {
-        self.startup.clone()
-    }
-
-    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        self.visitors.clone()
     }
 }
 
