@@ -321,10 +321,11 @@ fn a_runner_that_was_replaced_stops() {
 #[test]
 fn a_signal_breaks_a_long_run_off_and_it_is_run_again() {
     let place = Place::new();
-    place.sh("rejoin sample sample --hits 300000 --days 10 --seed 5
+    place.sh("rejoin sample sample --hits 300000 --days 3 --seed 5
 rejoin suite create $(ls sample/feed | sed -n 's/_[0-9-]*.txt$//p' | head -1)
 mkdir in; mv sample/feed in/");
-    let mut runner = Runner::start(&place, "--every 1h --watch in --http 0 --threads 1", &[]);
+    let lease = [("REJOIN_LEASE_SECONDS", "60")];
+    let mut runner = Runner::start(&place, "--every 1h --watch in --http 0 --threads 1", &lease);
     let address = address(&runner.says("/metrics"));
     let running = Instant::now();
     while sample(&Runner::get(&address, "/metrics").1, "rejoin_run_in_progress") == 0.0 {
@@ -333,12 +334,17 @@ mkdir in; mv sample/feed in/");
     }
     runner.signal("TERM");
     let signalled = Instant::now();
+    runner.says("stopping");
+    // its seconds of grace pass while it computes nothing: no machine is fast enough to end the run
+    runner.signal("STOP");
+    std::thread::sleep(Duration::from_secs(6));
+    runner.signal("CONT");
     assert_eq!(runner.ends(), Some(0));
-    assert!(signalled.elapsed() < Duration::from_secs(20), "{:?}", signalled.elapsed());
+    assert!(signalled.elapsed() < Duration::from_secs(30), "{:?}", signalled.elapsed());
     let whole = place.query("SELECT file, count(*) AS rows FROM hits GROUP BY 1 ORDER BY 1");
     let logged = place.query("SELECT file, rows FROM files WHERE status = 'loaded' ORDER BY 1");
     assert_eq!(whole, logged, "an input is there whole or not at all");
-    assert!(whole.as_array().unwrap().len() < 10, "the run was not long enough to be broken off");
+    assert!(whole.as_array().unwrap().len() < 4, "the run was not long enough to be broken off");
     assert_eq!(place.query("SELECT run, status FROM runs"), json!([{"run": 1, "status": "stopped"}]));
     // due at once, without waiting for an hour or for the lease
     let mut runner = Runner::start(&place, "--every 1h --watch in", &[]);
