@@ -6,11 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use rejoin::cli::args::Arguments;
 use rejoin::cli::settings::Settings;
+use rejoin::engine::session::STACK_BYTES;
 use rejoin::{Error, ErrorKind, Result, cli};
 use tracing_subscriber::EnvFilter;
-
-/// Plans of deep queries are walked recursively, in debug builds with large frames.
-const STACK_BYTES: usize = 16 << 20;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

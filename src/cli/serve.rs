@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -110,22 +111,19 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
     let mut doors = JoinSet::new();
     let secure = tls.is_some() || arguments.without_tls;
     if let Some(typed) = &arguments.postgres {
-        let (listener, address) = bind("--postgres", typed).await?;
-        reachable("--postgres", address, secure)?;
+        let (listener, address) = listen("--postgres", typed, secure).await?;
         let mode = if tls.is_some() { "?sslmode=require" } else { "" };
         note(format!("rejoin: Postgres at postgres://USER@{address}/rejoin{mode}"));
         doors.spawn(postgres::serve(house.clone(), tls.clone(), listener, stop.clone()));
     }
     if let Some(typed) = &arguments.flight {
-        let (listener, address) = bind("--flight", typed).await?;
-        reachable("--flight", address, secure)?;
+        let (listener, address) = listen("--flight", typed, secure).await?;
         let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
         note(format!("rejoin: Flight SQL at {scheme}://{address}"));
         doors.spawn(flight::serve(house.clone(), tls.clone(), listener, stop.clone()));
     }
     if let Some(typed) = &arguments.http {
-        let (listener, address) = bind("--http", typed).await?;
-        reachable("--http", address, secure)?;
+        let (listener, address) = listen("--http", typed, secure).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         note(format!("rejoin: web page at {scheme}://{address}/"));
         let options = web::WebOptions { upload_bytes: arguments.max_upload as u64 };
@@ -159,14 +157,15 @@ pub fn users(typed: Option<&PathBuf>) -> Result<Users> {
     }))
 }
 
-/// Passwords and rows do not go through a network in the clear unless that is asked for.
-fn reachable(option: &str, address: SocketAddr, secure: bool) -> Result<()> {
-    if address.ip().is_loopback() || secure {
-        return Ok(());
+/// Listens. Passwords and rows do not go through a network in the clear unless that is asked for.
+async fn listen(option: &str, typed: &str, secure: bool) -> Result<(TcpListener, SocketAddr)> {
+    let (listener, address) = bind(option, typed).await?;
+    if !address.ip().is_loopback() && !secure {
+        return Err(Error::usage(format!(
+            "{option} {address}: others can reach this address, so it needs --tls-cert and --tls-key; or --without-tls, where something else protects it"
+        )));
     }
-    Err(Error::usage(format!(
-        "{option} {address}: others can reach this address, so it needs --tls-cert and --tls-key; or --without-tls, where something else protects it"
-    )))
+    Ok((listener, address))
 }
 
 /// `30s`, `5m`, `1h`.

@@ -94,6 +94,9 @@ pub struct Running {
     pub plan: Arc<dyn ExecutionPlan>,
 }
 
+/// Stack of a thread that plans: deep queries are walked recursively, in debug builds with large frames.
+pub const STACK_BYTES: usize = 16 << 20;
+
 /// Batches that wait for whoever reads them.
 const AHEAD: usize = 2;
 

@@ -11,13 +11,10 @@ use tokio::runtime::{Handle, Runtime};
 use super::failure::{Failure, Reason};
 use super::share::Share;
 use super::users::{Guest, Users};
-use crate::engine::session::runtime;
+use crate::engine::session::{STACK_BYTES, runtime};
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::Lake;
 use crate::{Error, Result};
-
-/// Plans of deep queries are walked recursively, in debug builds with large frames.
-const STACK_BYTES: usize = 16 << 20;
 
 /// What guests may take.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! The doors: Postgres wire, Flight SQL and web pages over one lake. The same users, limits and engine stand behind each.
 //!
-//! * `users`: who may enter, and how that is proved. `tls`: certificates.
+//! * `users`: who may enter, and how that is proved. `passes`: what stands for a user afterwards. `tls`: certificates.
 //! * `house`: the lake and what all guests share; a guest's place in it. `share`: a user's part of the memory.
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
 //! * `failure`: what went wrong, in the words of each door.
@@ -13,6 +13,7 @@ mod failure;
 pub mod flight;
 mod guard;
 mod house;
+mod passes;
 pub mod postgres;
 mod session;
 mod share;

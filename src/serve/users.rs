@@ -154,9 +154,7 @@ impl Users {
     pub fn token(&self, name: &str, label: &str) -> Result<String> {
         let mut file = self.read()?;
         let Some(user) = file.users.iter_mut().find(|u| u.name == name) else { return Err(self.missing(name, &file)) };
-        let mut bytes = [0; 32];
-        random(&mut bytes)?;
-        let token = format!("{TOKEN}{}", URL_SAFE_NO_PAD.encode(bytes));
+        let token = format!("{TOKEN}{}", random_key()?);
         user.tokens.retain(|t| t.name != label);
         user.tokens.push(Token { name: label.to_string(), created: clock::now(), sha256: sha256(&token) });
         self.write(&file)?;
@@ -230,6 +228,13 @@ impl Users {
         new.persist(&self.path).map_err(|e| at(e.error))?;
         Ok(())
     }
+}
+
+/// 32 random bytes as text, that nobody guesses.
+pub fn random_key() -> Result<String> {
+    let mut bytes = [0; 32];
+    random(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn random(bytes: &mut [u8]) -> Result<()> {

@@ -36,6 +36,7 @@ use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::house::House;
 use crate::serve::session::{Described, Rows, Session};
+use crate::serve::users::random_key;
 use crate::{Error, ErrorKind};
 
 /// Prepared statements that one user may have open.
@@ -75,7 +76,7 @@ struct Prepared {
 impl Door {
     /// A door that nobody has used.
     pub fn new(house: Arc<House>) -> Self {
-        Self { entrance: Entrance::new(house.clone()), house, prepared: Mutex::default() }
+        Self { entrance: Entrance::new(house.users.clone()), house, prepared: Mutex::default() }
     }
 
     async fn session(&self, metadata: &MetadataMap) -> Result<Session, Failure> {
@@ -161,8 +162,8 @@ impl FlightSqlService for Door {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
-        let guest = self.entrance.guest(request.metadata()).await?;
-        let token = self.entrance.give(&guest)?;
+        let (_, token) = self.entrance.guest_and_token(request.metadata()).await?;
+        let token = token.ok_or_else(|| wrong("a handshake is for a user and password; a token needs none"))?;
         let payload = HandshakeResponse { protocol_version: 0, payload: Bytes::from(token.clone()) };
         let answer: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(stream::iter([Ok(payload)]));
         let mut response = Response::new(answer);
@@ -206,7 +207,7 @@ impl FlightSqlService for Door {
         let session = self.session(request.metadata()).await?;
         let described = session.describe(&query.query).await?;
         let user = session.place.guest.name.clone();
-        let handle: Bytes = self.entrance.give(&session.place.guest)?.into_bytes().into();
+        let handle: Bytes = random_key().map_err(Failure::from)?.into_bytes().into();
         let parameters =
             described.parameters.iter().enumerate().map(|(i, data_type)| {
                 Field::new(format!("${}", i + 1), data_type.clone().unwrap_or(DataType::Utf8), true)

@@ -20,9 +20,10 @@ use pgwire::messages::data::DataRow;
 
 use crate::Result;
 
-/// Microseconds and days from 1970 to 2000, where Postgres begins to count.
-const MICROS_TO_2000: i64 = 946_684_800_000_000;
-const DAYS_TO_2000: i32 = 10_957;
+/// Microseconds from 1970 to 2000, where Postgres begins to count.
+pub const MICROS_TO_2000: i64 = 946_684_800_000_000;
+/// The same in days.
+pub const DAYS_TO_2000: i32 = 10_957;
 
 /// Decimal digits of a numeric's digit.
 const DIGITS: usize = 4;

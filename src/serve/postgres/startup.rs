@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 use super::{Visitors, catalog, told, words};
 use crate::engine::session::CATALOG;
 use crate::serve::failure::{Failure, Reason};
+use crate::serve::passes::guessed;
 use crate::serve::session::Session;
 use crate::serve::users::{ITERATIONS, Users};
 
@@ -113,13 +114,14 @@ impl StartupHandler for Startup {
             PgWireFrontendMessage::PasswordMessageFamily(message) => {
                 let name = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
                 // whatever was wrong about the exchange, there is one answer
-                let proved = self.scram(client, message).await.map_err(|error| match error {
-                    PgWireError::IoError(error) => PgWireError::IoError(error),
-                    PgWireError::UserError(error) => PgWireError::UserError(error),
-                    _ => told("FATAL", wrong_password(&name)),
-                })?;
-                if !proved {
-                    return Ok(());
+                match self.scram(client, message).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(error @ (PgWireError::IoError(_) | PgWireError::UserError(_))) => return Err(error),
+                    Err(_) => {
+                        guessed().await;
+                        return Err(told("FATAL", wrong_password(&name)));
+                    }
                 }
                 let session = self.enter(client).map_err(|failure| told("FATAL", failure))?;
                 let (process, secret) = PROCESS_IDS.get_or_init(Default::default).generate(client);

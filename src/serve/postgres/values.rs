@@ -6,11 +6,8 @@ use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 use pgwire::api::portal::Portal;
 
+use super::encode::{DAYS_TO_2000, MICROS_TO_2000, pg_type};
 use crate::serve::failure::{Failure, Reason};
-
-/// Between 1970 and 2000, where Postgres begins to count.
-const MICROS_TO_2000: i64 = 946_684_800_000_000;
-const DAYS_TO_2000: i32 = 10_957;
 
 /// The values of a portal. `wanted` are the types that follow from the statement.
 pub fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) -> Result<Vec<ScalarValue>, Failure> {
@@ -54,7 +51,7 @@ fn at(i: usize, message: &str) -> Failure {
 }
 
 fn from_binary(bytes: &Bytes, given: Option<&Type>, wanted: Option<&DataType>) -> Result<ScalarValue, String> {
-    let from_wanted = wanted.map(super::encode::pg_type);
+    let from_wanted = wanted.map(pg_type);
     let given = given.filter(|t| **t != Type::UNKNOWN).or(from_wanted.as_ref()).unwrap_or(&Type::TEXT);
     let mut buffer = bytes.clone();
     let fits = |length: usize| {

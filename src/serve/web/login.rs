@@ -1,115 +1,51 @@
-//! Users come in with their password and leave again. A cookie stands for them; it ends with a new password or a removed user.
+//! Users come in with their password and leave again. A cookie is their pass.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maud::html;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
 use super::Web;
 use super::layout::{Page, Problem};
-use crate::serve::failure::{Failure, Reason};
+use crate::serve::failure::Failure;
+use crate::serve::passes::Pass;
 use crate::serve::users::Guest;
-use crate::{Error, ErrorKind};
-
-/// A session that is not used so long is forgotten.
-const IDLE: Duration = Duration::from_secs(12 * 3600);
-
-/// Sessions that are kept; the one that was idle longest goes first.
-const MOST: usize = 10_000;
-
-/// Whoever guesses waits.
-const PAUSE: Duration = Duration::from_millis(300);
-
-/// Passwords are checked by so many threads: it is work by design.
-static CHECKS: Semaphore = Semaphore::const_new(2);
 
 /// Someone who is logged in.
 #[derive(Clone)]
 pub(super) struct Visitor {
     /// Who it is.
     pub guest: Guest,
-    session: Arc<Mutex<Entered>>,
+    pass: Arc<Pass<Notice>>,
 }
 
-/// The sessions, by their cookie.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<String, Arc<Mutex<Entered>>>>);
-
-struct Entered {
-    name: String,
-    /// A new password has another salt.
-    salt: Vec<u8>,
-    used: Instant,
-    notice: Option<String>,
-}
+/// What the next page says of the last form.
+pub(super) type Notice = Mutex<Option<String>>;
 
 impl Visitor {
     /// Says something on the next page.
     pub fn notice(&self, text: impl Into<String>) {
-        lock(&self.session).notice = Some(text.into());
+        *self.kept() = Some(text.into());
     }
 
     /// What is to be said.
     pub fn take_notice(&self) -> Option<String> {
-        lock(&self.session).notice.take()
+        self.kept().take()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<String>> {
+        self.pass.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sessions {
-    fn start(&self, name: &str, salt: Vec<u8>) -> Result<String, Failure> {
-        let mut bytes = [0; 32];
-        let random = SystemRandom::new().fill(&mut bytes);
-        random.map_err(|_| Error::unavailable("the system gives no random numbers"))?;
-        let key = URL_SAFE_NO_PAD.encode(bytes);
-        let mut all = lock(&self.0);
-        all.retain(|_, entered| lock(entered).used.elapsed() < IDLE);
-        if all.len() >= MOST
-            && let Some(oldest) = all.iter().min_by_key(|(_, e)| lock(e).used).map(|(key, _)| key.clone())
-        {
-            all.remove(&oldest);
-        }
-        let entered = Entered { name: name.to_string(), salt, used: Instant::now(), notice: None };
-        all.insert(key.clone(), Arc::new(Mutex::new(entered)));
-        Ok(key)
-    }
-
-    fn find(&self, key: &str) -> Option<Arc<Mutex<Entered>>> {
-        lock(&self.0).get(key).filter(|entered| lock(entered).used.elapsed() < IDLE).cloned()
-    }
-
-    fn end(&self, key: &str) {
-        lock(&self.0).remove(key);
-    }
-}
-
-/// A lock; whoever panicked with it left nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Who sends a request, when logged in. The file of users is asked each time, so that a change holds at once.
+/// Who sends a request, when logged in.
 pub(super) fn visitor(web: &Web, headers: &HeaderMap) -> Result<Option<Visitor>, Failure> {
-    let Some(session) = cookie(web, headers).and_then(|key| web.sessions.find(key)) else { return Ok(None) };
-    let (name, salt) = {
-        let entered = lock(&session);
-        (entered.name.clone(), entered.salt.clone())
-    };
-    let Some(guest) = web.house.users.guest(&name)? else { return Ok(None) };
-    if web.house.users.secret(&name)?.0 != salt {
-        return Ok(None);
-    }
-    lock(&session).used = Instant::now();
-    Ok(Some(Visitor { guest, session }))
+    let Some(key) = cookie(web, headers) else { return Ok(None) };
+    Ok(web.passes.find(key)?.map(|(guest, pass)| Visitor { guest, pass }))
 }
 
 /// The cookie's name; with the prefix browsers take it from this host by TLS only.
@@ -169,23 +105,13 @@ pub(super) async fn enter(
     Form(Credentials { user, password, next }): Form<Credentials>,
 ) -> Result<Response, Problem> {
     let next = local(&next);
-    let bug = |_| Problem::from(Failure::new(Reason::Engine(ErrorKind::Bug), "the login broke off"));
-    let checked = {
-        let _turn = CHECKS.acquire().await;
-        let (users, user) = (web.house.users.clone(), user.clone());
-        // the salt first: whoever proves a password that is changed meanwhile has to do so again
-        let check = move || Ok::<_, Error>((users.secret(&user)?.0, users.by_password(&user, &password)?));
-        tokio::task::spawn_blocking(check).await.map_err(bug)??
-    };
-    let (salt, Some(guest)) = checked else {
-        tokio::time::sleep(PAUSE).await;
+    let Some((_, key)) = web.passes.prove(&user, &password).await? else {
         let page = form(&user, next, "no such user, or a wrong password");
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
     if let Some(former) = cookie(&web, &headers) {
-        web.sessions.end(former);
+        web.passes.end(former);
     }
-    let key = web.sessions.start(&guest.name, salt)?;
     let cookie = AppendHeaders([(header::SET_COOKIE, set_cookie(&web, &key, ""))]);
     Ok((cookie, Redirect::to(next)).into_response())
 }
@@ -193,7 +119,7 @@ pub(super) async fn enter(
 /// Logs out.
 pub(super) async fn leave(State(web): State<Arc<Web>>, _: Extension<Visitor>, headers: HeaderMap) -> Response {
     if let Some(key) = cookie(&web, &headers) {
-        web.sessions.end(key);
+        web.passes.end(key);
     }
     let cookie = AppendHeaders([(header::SET_COOKIE, set_cookie(&web, "", "; Max-Age=0"))]);
     (cookie, Redirect::to("/login")).into_response()

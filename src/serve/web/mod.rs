@@ -35,13 +35,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
 use super::house::House;
+use super::passes::Passes;
 use super::session::Session;
 use super::tls::Tls;
 use super::users::Guest;
 use crate::{Error, Result, pages};
 use layout::Problem;
 use listen::Doorway;
-use login::Sessions;
+use login::Notice;
 use rebuilds::Rebuilding;
 
 /// Longest form, bytes; uploads and SQL have limits of their own.
@@ -65,7 +66,7 @@ pub struct WebOptions {
 struct Web {
     house: Arc<House>,
     options: WebOptions,
-    sessions: Sessions,
+    passes: Passes<Notice>,
     rebuilding: Rebuilding,
     /// Files are loaded one at a time: a load has the memory of one.
     loading: Mutex<()>,
@@ -102,7 +103,7 @@ pub async fn serve(
     let config = tls.as_ref().map(|tls| tls.config(&[b"h2", b"http/1.1"])).transpose()?;
     let web = Arc::new(Web {
         options,
-        sessions: Sessions::default(),
+        passes: Passes::new(house.users.clone()),
         rebuilding: Rebuilding::default(),
         loading: Mutex::default(),
         secure: config.is_some(),
