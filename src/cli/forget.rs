@@ -19,7 +19,7 @@ use crate::ingest::load::OFFLINE;
 use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
 use crate::lake::Snapshot;
 use crate::lake::rewrite::Limits;
-use crate::rebuild::{RebuildOptions, Rebuilt, is_stale};
+use crate::rebuild::{RebuildOptions, Rebuilt, is_stale, left_behind};
 use crate::{Error, Result};
 
 /// Forgets and tells what went.
@@ -55,6 +55,10 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         _ if arguments.dry_run => None,
         _ => Some(rebuild::with_progress(settings, &rebuilding, true).await?.rebuilt),
     };
+    let behind = match &rebuilt {
+        Some(_) => left_behind(&settings.lake).await?,
+        None => vec![],
+    };
     let mut output = Output::stdout(Format::Table);
     if settings.json {
         output.json(&json!({
@@ -63,9 +67,10 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
             "tables": done.tables,
             "incomplete": done.incomplete,
             "rebuild": rebuilt.as_ref().map(|r| r.entry.rebuild),
+            "own_tables_left": behind,
         }))?;
         output.close()?;
-        return own_tables(rebuilt);
+        return own_tables(rebuilt, &behind);
     }
     show(&mut output, &done)?;
     if let Some(rebuilt) = &rebuilt {
@@ -76,11 +81,18 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         note(format!("{file}: was loaded in part only; load it again, and then run this command again"));
     }
     output.close()?;
-    own_tables(rebuilt)
+    own_tables(rebuilt, &behind)
 }
 
-/// An own table that could not be built has its former rows, which may be those that were to go.
-fn own_tables(rebuilt: Option<Rebuilt>) -> Result<()> {
+/// An own table that was not built anew has its former rows, which may be those that were to go.
+fn own_tables(rebuilt: Option<Rebuilt>, behind: &[String]) -> Result<()> {
+    if !behind.is_empty() {
+        return Err(Error::query(format!(
+            "own tables that were not built anew may still hold what was forgotten: {}; run rejoin rebuild --queries DIR, \
+             DIR being the folder of their files",
+            behind.join(", ")
+        )));
+    }
     rebuilt.map_or(Ok(()), |rebuilt| rebuild::verdict(&rebuilt.own))
 }
 

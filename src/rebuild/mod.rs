@@ -25,7 +25,7 @@ mod status;
 mod upkeep;
 
 pub use inputs::last_rebuild;
-pub use own::OwnBuilt;
+pub use own::{OwnBuilt, left_behind};
 pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};
 pub use status::{SourceStatus, status_of_sources};
 pub use upkeep::{Steps, Upkeep, upkeep};

@@ -348,3 +348,25 @@ async fn load_more(place: &Place, lake: &Lake) {
         assert!(load_file(place, lake, &format!("{load}.ndjson")).await.contains("Loaded"));
     }
 }
+
+/// A table of the user's own is rows of others again: where its file is not at hand, what it may still hold is told.
+#[test]
+fn own_tables_that_stay_behind_are_named() {
+    let place = shop();
+    place.write("mine/touched.sql", "SELECT visitor_id, count(*) AS n FROM events GROUP BY 1");
+    place.write("mine/how_many.sql", "SELECT count(*) AS n FROM touched");
+    place.write("mine/others.sql", "SELECT suite FROM suites");
+    place.rejoin("rebuild --queries mine").ok();
+    let held = "SELECT count(*) AS n FROM touched WHERE visitor_id = 'ann-77'";
+    assert_eq!(place.cell(held), 1);
+    let done = place.rejoin("forget --visitor ann-77 --yes --json");
+    assert_eq!(done.code, 7, "{}", done.stderr);
+    assert!(done.stderr.contains("how_many, touched; run rejoin rebuild --queries"), "{}", done.stderr);
+    let told: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(told["own_tables_left"], json!(["how_many", "touched"]));
+    place.rejoin("rebuild --queries mine").ok();
+    assert_eq!(place.cell(held), 0);
+    let done = place.rejoin("forget --visitor bob-88 --yes --queries mine");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(place.cell("SELECT count(*) AS n FROM touched WHERE visitor_id = 'bob-88'"), 0);
+}

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::TryStreamExt;
 use serde::Serialize;
 
-use super::definition::{Definition, Query};
+use super::definition::{Definition, Query, query_of};
 use super::order::order;
 use super::states::{Now, States};
 use crate::clock;
@@ -60,6 +60,24 @@ async fn is_stale(definition: &Definition, book: &[OwnTable], now: &mut Now<'_>)
     };
     let then: States = serde_json::from_str(&entry.inputs).unwrap_or_default();
     Ok(!now.is_still(query, &then).await?)
+}
+
+/// Tables that hold rows of what was and is no more, as what they read, also by way of each other, has changed since they were
+/// built: their files are not at hand, or they cannot be built.
+pub async fn left_behind(lake: &Lake) -> Result<Vec<String>> {
+    let mut now = Now::new(lake, &Versions::new());
+    let (mut reads, mut behind) = (vec![], BTreeSet::new());
+    for entry in Registry::<OwnTable>::read(lake).await?.rows.into_iter().filter(|entry| entry.built.is_some()) {
+        let then: States = serde_json::from_str(&entry.inputs).unwrap_or_default();
+        match query_of(&entry.table, &entry.sql) {
+            Ok(query) if now.is_still(&query, &then).await? => reads.push((entry.table, query.reads)),
+            _ => drop(behind.insert(entry.table)),
+        }
+    }
+    while let Some(next) = reads.iter().position(|(_, named)| !behind.is_disjoint(named)) {
+        behind.insert(reads.swap_remove(next).0);
+    }
+    Ok(behind.into_iter().collect())
 }
 
 /// Builds what is stale (with `full`, all of it), in the order in which tables read each other. Only a failure of the

@@ -98,7 +98,7 @@ fn check_size(name: &str, bytes: u64) -> Result<()> {
 }
 
 /// What a file means: some `SET`s, then one query.
-fn query_of(name: &str, text: &str) -> Result<Query, String> {
+pub(super) fn query_of(name: &str, text: &str) -> Result<Query, String> {
     check_name(name)?;
     let mut statements = Engine::statements(text).map_err(|e| e.to_string())?;
     let Some(sql) = statements.pop() else { return Err("the file holds no query".into()) };

@@ -13,5 +13,5 @@ mod definition;
 mod order;
 mod states;
 
-pub use build::{OwnBuilt, any_stale, build_stale};
+pub use build::{OwnBuilt, any_stale, build_stale, left_behind};
 pub use definition::definitions;
