@@ -4,6 +4,7 @@ pub mod address;
 pub mod attribution;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod columns;
 pub mod engine;
 pub mod error;

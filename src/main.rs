@@ -7,7 +7,7 @@ use clap::Parser;
 use rejoin::cli::args::Arguments;
 use rejoin::cli::settings::Settings;
 use rejoin::engine::session::STACK_BYTES;
-use rejoin::{Error, ErrorKind, Result, cli};
+use rejoin::{Error, ErrorKind, Result, cli, cluster};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -39,7 +39,11 @@ fn run(arguments: Arguments) -> Result<u8> {
     let runtime = builder.thread_stack_size(STACK_BYTES).enable_all().build().map_err(|e| {
         Error::unavailable(format!("cannot start {} threads: {e}", settings.threads.unwrap_or_default()))
     })?;
-    let result = runtime.block_on(cli::run(&settings, arguments.command));
+    let result = runtime.block_on(async {
+        let result = cli::run(&settings, arguments.command).await;
+        cluster::settled().await;
+        result
+    });
     // a read of stdin that nobody waits for must not hold the process
     runtime.shutdown_background();
     result

@@ -4,11 +4,13 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::lookback::{DAY_US, duration_text, parse_duration};
 use crate::error::did_you_mean;
 
 /// How far apart a touch and a conversion may lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Container {
     /// The same visit; rows of no visit (offline rows) are out, and a lookback is ignored.
     Visit,
@@ -17,7 +19,7 @@ pub enum Container {
 }
 
 /// How the value of one conversion is shared among the touches in its reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub enum Model {
     /// All to the first touch.
     FirstTouch,
@@ -52,7 +54,8 @@ pub enum Model {
 }
 
 /// The weights of the first, the middle and the last touches; only their proportions matter.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(into = "[u64; 3]", try_from = "[u64; 3]")]
 pub struct Weights {
     first: f64,
     middle: f64,
@@ -131,6 +134,22 @@ impl Weights {
             2 => (first / ends, 0.0, last / ends),
             _ => (first / all, middle / all, last / all),
         }
+    }
+}
+
+// written as bits: numbers as text may come back with another last digit
+impl From<Weights> for [u64; 3] {
+    fn from(weights: Weights) -> Self {
+        [weights.first, weights.middle, weights.last].map(f64::to_bits)
+    }
+}
+
+impl TryFrom<[u64; 3]> for Weights {
+    type Error = &'static str;
+
+    fn try_from(bits: [u64; 3]) -> Result<Self, Self::Error> {
+        let [first, middle, last] = bits.map(f64::from_bits);
+        Self::new(first, middle, last).ok_or("no weights")
     }
 }
 

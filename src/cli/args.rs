@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use super::cluster::ClusterCommand;
 use super::format::Format;
 pub use super::schedule::ScheduleArguments;
 pub use super::serve::ServeArguments;
@@ -51,6 +52,7 @@ Ask:
 Let others in:
   serve           BI tools and browsers: Postgres wire, Flight SQL, web pages
   user            Who may come in
+  cluster         Many machines for one lake: scheduler and executors
 
   completions     Shell completion
   help            The manual: rejoin help TOPIC, rejoin help COMMAND
@@ -99,6 +101,12 @@ pub struct GlobalArguments {
     /// Write to a store without conditional writes; never run two writing commands at once [env: REJOIN_SINGLE_WRITER]
     #[arg(long, global = true)]
     pub single_writer: bool,
+    /// Compute on a cluster, whose scheduler is at HOST:PORT [env: REJOIN_CLUSTER]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub cluster: Option<String>,
+    /// Folder of ca.pem, cert.pem and key.pem, for all connections of a cluster [env: REJOIN_CLUSTER_TLS]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub cluster_tls: Option<PathBuf>,
     /// Report as one JSON document on stdout
     #[arg(long, global = true)]
     pub json: bool,
@@ -157,6 +165,9 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     /// Who may use the doors that `serve` opens
     #[command(subcommand)]
     User(UserCommand),
+    /// Many machines for one lake: scheduler and executors
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Suites and sources, and what waits for a rebuild
     Status,
     /// The file log: every file that was offered, newest first

@@ -7,8 +7,8 @@ use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::{
-    compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, query, rebuild, report,
-    sample, schedule, serve, source, status, suite, user, vacuum,
+    cluster, compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, query, rebuild,
+    report, sample, schedule, serve, source, status, suite, user, vacuum,
 };
 use crate::Result;
 
@@ -27,6 +27,9 @@ pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
     }
     if let Command::Serve(arguments) = command {
         return serve::run(settings, &arguments).await;
+    }
+    if let Command::Cluster(command) = command {
+        return cluster::run(settings, &command).await.map(|()| 0);
     }
     tokio::select! {
         done = dispatch(settings, command) => done.map(|()| 0),
@@ -47,6 +50,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Schedule(arguments) => schedule::run(settings, &arguments).await.map(drop),
         Command::Serve(arguments) => serve::run(settings, &arguments).await.map(drop),
         Command::User(command) => user::run(settings, &command),
+        Command::Cluster(command) => cluster::run(settings, &command).await,
         Command::Status => status::status(settings).await,
         Command::Log(arguments) => status::log(settings, &arguments).await,
         Command::History(arguments) => history::run(settings, &arguments).await,

@@ -40,7 +40,7 @@ pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
     let rows = load(&settings, &place.input, &sample).await?;
     let loaded = loading.elapsed().as_secs_f64();
     let rebuilt = rebuild::with_progress(&settings, &RebuildOptions::default(), true).await?.rebuilt;
-    let engine = Engine::open(settings.lake.clone(), settings.engine(None)).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
     if settings.json {
         output.json(&report(&settings, &engine, &sample, &rebuilt).await?)?;
         output.close()?;

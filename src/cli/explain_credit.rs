@@ -24,7 +24,7 @@ const NOT_ALGORITHMIC: &str = "Algorithmic shares are not shown: they depend on 
 
 /// Prints the conversion and its touches, each with every model's share.
 pub async fn run(settings: &Settings, arguments: &ExplainArguments) -> Result<()> {
-    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     let touches = one_batch(&engine, &touches_sql(arguments)).await?;
     let event = one_batch(&engine, &event_sql(arguments)).await?;
     let mut output = Output::stdout(Format::Table).with_null("-");

@@ -2,7 +2,7 @@
 //!
 //! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
 //! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
-//!   `serve`, `user`, `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
+//!   `serve`, `user`, `cluster`, `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
 //!   `functions`, `doctor`, `help` (with `markdown`, the manual on a terminal).
 //! * `signals`: for those that stop in their own way. `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
@@ -10,6 +10,7 @@
 //! Invariants: results go to stdout, everything else to stderr; with `--json` a command prints one JSON document.
 
 pub mod args;
+mod cluster;
 mod command;
 mod compact;
 mod demo;

@@ -8,6 +8,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::engine::remote::RemoteExec;
+
 /// A bar for a known amount; `unit` is `bytes` or what is counted.
 pub fn bar(title: &str, total: u64, unit: &str) -> ProgressBar {
     let bar = ProgressBar::new(total).with_message(title.to_string());
@@ -41,7 +43,10 @@ pub async fn of_query<T>(plan: Arc<dyn ExecutionPlan>, first: impl Future<Output
     let started = Instant::now();
     loop {
         if !bar.0.is_hidden() {
-            bar.0.set_message(told(&plan, started.elapsed()));
+            bar.0.set_message(match plan.downcast_ref::<RemoteExec>() {
+                Some(remote) => format!("{}, {} s", remote.progress(), started.elapsed().as_secs()),
+                None => told(&plan, started.elapsed()),
+            });
         }
         if let Ok(done) = tokio::time::timeout(LOOK, &mut first).await {
             return done;

@@ -22,7 +22,7 @@ pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> 
         return Err(Error::usage("there is no SQL statement; e.g. rejoin query \"SELECT count(*) FROM events\""));
     }
     let mut output = Output::open(format, arguments.output.as_deref())?;
-    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     for statement in &statements {
         let result = match engine.run(statement).await {
             Ok(running) => output.print(running).await.map(drop),
@@ -40,7 +40,7 @@ pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> 
 /// The interactive shell; statements from stdin when that is no terminal.
 pub async fn shell(settings: &Settings, arguments: &ShellArguments) -> Result<()> {
     let format = result_format(arguments.format, settings.json, None)?;
-    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     let mut output = Output::open(format, None)?;
     let mut session = Session::new(engine, &mut output);
     if stdin().is_terminal() {

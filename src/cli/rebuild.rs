@@ -102,7 +102,7 @@ pub async fn with_progress(settings: &Settings, options: &RebuildOptions, no_com
             bars.show(table, done, total);
         },
     };
-    let done = upkeep(&settings.lake, &settings.engine(None), options, no_compact, steps).await;
+    let done = upkeep(&settings.lake, &settings.engine(None)?, options, no_compact, steps).await;
     spinner.finish_and_clear();
     bars.clear();
     done

@@ -33,7 +33,7 @@ pub async fn run(settings: &Settings, arguments: &ReportArguments) -> Result<()>
     }
     let format = result_format(arguments.format, settings.json, arguments.output.as_deref())?;
     let mut output = Output::open(format, arguments.output.as_deref())?;
-    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     let result = match engine.run(&sql).await {
         Ok(running) => output.stream(&running.schema, running.rows).await.map(drop),
         Err(error) => Err(error),
@@ -49,7 +49,7 @@ pub async fn run(settings: &Settings, arguments: &ReportArguments) -> Result<()>
 async fn page(settings: &Settings, arguments: &ReportArguments, name: &str, file: &Path) -> Result<()> {
     let mut output = Output::open(Format::Table, Some(file))?;
     let as_of = arguments.as_of.as_deref();
-    let engine = Engine::open(settings.lake.clone(), settings.engine(as_of)).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(as_of)?).await?;
     let asked = Asked { values: arguments.values(), suite: settings.suite.as_deref(), as_of };
     output.line(pages::page(&engine, name, &asked).await?)?;
     output.close()

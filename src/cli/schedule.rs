@@ -173,7 +173,7 @@ fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
             copies: false,
             memory_bytes: settings.memory_bytes,
         },
-        engine: settings.engine(None),
+        engine: settings.engine(None)?,
         rebuild: RebuildOptions { full: false, queries: arguments.queries.clone() },
         keep_months: arguments.keep_months,
         no_compact: arguments.no_compact,

@@ -3,10 +3,13 @@
 //! Errors are of kind `Usage` and name the option.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::{GlobalArguments, SuiteArguments, Switch};
 use super::format::Format;
+use crate::cluster::{Cluster, Wire};
 use crate::engine::EngineSettings;
+use crate::engine::remote::Remote;
 use crate::lake::Lake;
 use crate::lake::guard::Writers;
 use crate::lake::suites::SuiteChanges;
@@ -27,6 +30,10 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Memory for sorting and queries.
     pub memory_bytes: usize,
+    /// Address of the scheduler that computes; None for this process.
+    pub cluster: Option<String>,
+    /// How the parts of a cluster reach each other.
+    pub wire: Wire,
     /// Report as one JSON document.
     pub json: bool,
 }
@@ -60,19 +67,35 @@ impl Settings {
             suite: global.suite.clone(),
             threads: global.threads,
             memory_bytes,
+            cluster: global.cluster.clone().or_else(|| environment("REJOIN_CLUSTER")),
+            wire: match global.cluster_tls.clone().or_else(|| environment("REJOIN_CLUSTER_TLS").map(Into::into)) {
+                Some(folder) => Wire::secure(&folder)?,
+                None => Wire::default(),
+            },
             json: global.json,
         })
     }
 
+    /// The cluster that computes, if there is one.
+    pub fn cluster(&self) -> Result<Option<Cluster>> {
+        let Some(address) = &self.cluster else { return Ok(None) };
+        if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+            return Err(Error::usage(format!("--cluster {address}: expected HOST:PORT, e.g. 127.0.0.1:50050")));
+        }
+        Ok(Some(Cluster::new(address, self.wire.clone(), self.lake.clone())))
+    }
+
     /// The engine's part of the settings.
-    pub fn engine(&self, as_of: Option<&str>) -> EngineSettings {
-        EngineSettings {
+    pub fn engine(&self, as_of: Option<&str>) -> Result<EngineSettings> {
+        let remote = self.cluster()?.map(|cluster| Arc::new(cluster) as Arc<dyn Remote>);
+        Ok(EngineSettings {
+            remote,
             threads: self.threads,
             memory_bytes: self.memory_bytes,
             suite: self.suite.clone(),
             as_of: as_of.map(str::to_string),
             ..EngineSettings::default()
-        }
+        })
     }
 }
 

@@ -99,7 +99,7 @@ async fn errors(settings: &Settings, files: &[FileEntry], file: &str) -> Result<
     }
     let format = if settings.json { Format::Json } else { Format::Table };
     let mut output = Output::stdout(format);
-    let engine = Engine::open(settings.lake.clone(), settings.engine(None)).await?;
+    let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
     let quoted = file.replace('\'', "''");
     let columns = engine.columns("rejects").await?;
     // a table that nothing was ever written to may have no columns

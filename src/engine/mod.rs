@@ -10,6 +10,7 @@
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values.
+//! * `remote`: plans that another process computes.
 //! * `window`: gives the window functions what they need of their window.
 
 mod arguments;
@@ -20,6 +21,7 @@ pub mod hits;
 pub mod journey;
 pub mod lookup;
 pub mod options;
+pub mod remote;
 pub mod report;
 pub mod session;
 pub mod template;

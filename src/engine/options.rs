@@ -11,6 +11,8 @@ extensions_options! {
         /// How participation and attribution read events: `stored`, straight from the lake's files, or `plain`, through
         /// the SQL of `events`. The answers are the same.
         pub journeys: String, default = "stored".to_string()
+        /// The version of rejoin that a statement comes from; the parts of a cluster hold theirs against it.
+        pub part_version: String, default = env!("CARGO_PKG_VERSION").to_string()
     }
 }
 

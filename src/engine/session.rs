@@ -29,6 +29,7 @@ use super::catalog::LakeSchema;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::options::RejoinOptions;
+use super::remote::Remote;
 use super::report::ReportPlanner;
 use super::union::MergeUnions;
 use super::view::{LakeView, Pins};
@@ -58,11 +59,21 @@ pub struct EngineSettings {
     pub as_of: Option<String>,
     /// Memory and caches that several engines share, see [`runtime`]; an own one otherwise.
     pub runtime: Option<Arc<RuntimeEnv>>,
+    /// Who computes the plans that read files; this process otherwise.
+    pub remote: Option<Arc<dyn Remote>>,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { threads: None, memory_bytes: 1 << 30, batch_size: None, suite: None, as_of: None, runtime: None }
+        Self {
+            threads: None,
+            memory_bytes: 1 << 30,
+            batch_size: None,
+            suite: None,
+            as_of: None,
+            runtime: None,
+            remote: None,
+        }
     }
 }
 
@@ -80,6 +91,7 @@ pub struct Engine {
     context: SessionContext,
     schema: Arc<LakeSchema>,
     pinned: Option<Pins>,
+    remote: Option<Arc<dyn Remote>>,
     /// Memory of rows that are kept under a name.
     kept: Mutex<Vec<MemoryReservation>>,
 }
@@ -165,6 +177,9 @@ impl Engine {
         if let Some(rows) = settings.batch_size {
             config = config.with_batch_size(rows.max(1));
         }
+        if let Some(remote) = &settings.remote {
+            config = remote.configured(config);
+        }
         let schema = Arc::new(LakeSchema::new(Arc::new(LakeView::new(lake.clone(), settings.suite, pinned.clone()))));
         let state = SessionStateBuilder::new()
             .with_config(config)
@@ -185,7 +200,7 @@ impl Engine {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
         });
-        Ok(Self { lake, context, schema, pinned, kept: Mutex::default() })
+        Ok(Self { lake, context, schema, pinned, remote: settings.remote, kept: Mutex::default() })
     }
 
     /// The lake.
@@ -232,6 +247,11 @@ impl Engine {
         let frame = self.context.execute_logical_plan(plan).await?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
+        if let Some(remote) = &self.remote
+            && let Some(running) = remote.start(plan.clone(), task.clone()).await?
+        {
+            return Ok(running);
+        }
         let rows = execute_stream(plan.clone(), task)?;
         Ok(Running { schema: plan.schema(), rows, plan })
     }

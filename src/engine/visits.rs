@@ -26,6 +26,8 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::columns::{HIT_TIME, SUITE, VISIT_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
 use crate::lake::layout;
 use crate::lake::records::Suite;
@@ -33,7 +35,7 @@ use crate::lake::records::Suite;
 const SECOND: i64 = 1_000_000;
 
 /// When a computed visit ends: any of the four.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VisitRules {
     /// This long without a hit, microseconds.
     pub timeout: i64,
@@ -148,6 +150,11 @@ impl VisitsExec {
             input.properties().boundedness,
         );
         Self { input, rules, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// When visits end, by suite.
+    pub fn rules(&self) -> &HashMap<String, VisitRules> {
+        &self.rules
     }
 }
 

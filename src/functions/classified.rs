@@ -6,15 +6,16 @@ use std::sync::Arc;
 use arrow::array::{Array, StringBuilder};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::rows::function;
+use super::made::{Made, plan_function};
 use crate::feed::caret::{join_list, list_values};
 
 /// The class of values that a lookup table does not name, as Adobe's reports call it.
 const UNSPECIFIED: &str = "Unspecified";
 
 /// What a column of a lookup table makes of each value of a dimension.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Classes(Arc<HashMap<String, String>>);
 
 impl Classes {
@@ -30,9 +31,22 @@ impl FromIterator<(String, String)> for Classes {
     }
 }
 
+impl Serialize for Classes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Classes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(HashMap::deserialize(deserializer)?)))
+    }
+}
+
 /// The function `name(value)`; of a multi-valued dimension each value of a cell has its own class.
 pub fn classified(name: &str, classes: Classes, multi_valued: bool) -> ScalarUDF {
-    function(name, vec![DataType::Utf8], DataType::Utf8, move |rows| {
+    let made = Made::Classified { name: name.into(), classes: classes.clone(), multi_valued };
+    plan_function(name, DataType::Utf8, made, move |rows| {
         let values = rows.text(0)?;
         let mut out = StringBuilder::with_capacity(rows.len, 0);
         let mut cell = String::new();

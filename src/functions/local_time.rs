@@ -25,6 +25,11 @@ pub(super) fn udf(suite_zone: ZoneOfSuite) -> ScalarUDF {
     ScalarUDF::new_from_impl(LocalTime { signature, suite_zone })
 }
 
+/// The zone that `local_time` takes for the suite's, if there is one.
+pub(super) fn suite_zone(function: &dyn ScalarUDFImpl) -> Option<String> {
+    (function.downcast_ref::<LocalTime>()?.suite_zone)().ok()
+}
+
 struct LocalTime {
     signature: Signature,
     suite_zone: ZoneOfSuite,

@@ -1,7 +1,7 @@
 //! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL.
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified` and
-//! `product_lines` are made for one plan and have no name in SQL.
+//! `product_lines` are made for one plan and have no name in SQL; `made` says of what.
 
 mod classified;
 mod days_after;
@@ -11,6 +11,7 @@ mod from_local;
 mod is_placeholder;
 mod list_values;
 mod local_time;
+mod made;
 mod product_lines;
 mod products;
 pub mod register;
@@ -23,6 +24,7 @@ pub mod windows;
 pub use classified::{Classes, classified};
 pub use documentation::{FunctionDoc, documentation};
 pub use from_local::from_local;
+pub use made::Made;
 pub use product_lines::product_lines;
 pub use register::{ZoneOfSuite, register_all};
 pub use snapshot_holds::snapshot_can_hold;

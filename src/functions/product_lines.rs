@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::Classes;
-use super::rows::function;
+use super::made::{Made, plan_function};
 use crate::columns::numbered;
 use crate::feed::product_list::parse;
 
@@ -26,10 +26,11 @@ pub fn product_lines(metric: &str, dimension: &str, classes: Option<Classes>) ->
         return None;
     }
     let metric = metric.to_string();
+    let made = Made::ProductLines { metric: metric.clone(), dimension: dimension.into(), classes: classes.clone() };
     let fields =
         Fields::from(vec![Field::new("item", DataType::Utf8, true), Field::new("amount", DataType::Float64, false)]);
     let line = Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true));
-    Some(function("product_lines", vec![DataType::Utf8], DataType::List(line.clone()), move |rows| {
+    Some(plan_function("product_lines", DataType::List(line.clone()), made, move |rows| {
         let texts = rows.text(0)?;
         let (mut items, mut amounts) = (StringBuilder::new(), Float64Builder::new());
         let (mut lengths, mut valid) = (Vec::with_capacity(rows.len), NullBufferBuilder::new(rows.len));

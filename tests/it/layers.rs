@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["shell", "pages", "schedule"],
     &["report"],
     &["rebuild", "ingest", "sample"],
+    &["cluster"],
     &["engine"],
     &["functions"],
     &["lake"],

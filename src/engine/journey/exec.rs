@@ -25,6 +25,7 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties,
 };
 use futures::{FutureExt, StreamExt};
+use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
 use super::columns::Columns;
@@ -44,7 +45,7 @@ pub struct Input {
 }
 
 /// What the columns of an input mean.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Lane {
     /// Those of [`JourneySpec::input_columns`]: filtered and evaluated below.
     Evaluated,
@@ -94,6 +95,16 @@ impl JourneyExec {
         );
         let metrics = ExecutionPlanMetricsSet::new();
         Self { spec, inputs, threads, properties: Arc::new(properties), metrics }
+    }
+
+    /// What is computed.
+    pub fn spec(&self) -> &JourneySpec {
+        &self.spec
+    }
+
+    /// What the columns of each input mean.
+    pub fn lanes(&self) -> Vec<Lane> {
+        self.inputs.iter().map(|input| input.lane.clone()).collect()
     }
 
     fn buckets(&self) -> usize {

@@ -22,9 +22,9 @@ mod stored;
 mod walk;
 mod window;
 
-pub use exec::JourneyExec;
+pub use exec::{Input, JourneyExec, Lane};
 pub use node::{JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
-pub use window::{Call, Window, WindowNode};
+pub use window::{Call, PhysicalWindow, Window, WindowExec, WindowNode};

@@ -8,10 +8,12 @@ use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
+use serde::{Deserialize, Serialize};
+
 use crate::attribution::{Container, Model};
 
 /// What a journey computes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct JourneySpec {
     /// The models, each with the name of its credit column.
     pub models: Vec<(String, Model)>,

@@ -28,6 +28,7 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
 use super::columns::Columns;
@@ -45,7 +46,7 @@ const MORE: [&str; 3] = ["event_id", "row_kind", "place"];
 const VISITORS_PER_BATCH: usize = 1024;
 
 /// What is shown of which journeys.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct PathSpec {
     /// The journey, with the models whose shares are shown.
     pub journey: JourneySpec,
@@ -54,7 +55,7 @@ pub struct PathSpec {
 }
 
 /// What is shown of journeys.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub enum Wanted {
     /// The touches of one conversion.
     Path {
@@ -191,6 +192,11 @@ impl PathExec {
             Boundedness::Bounded,
         );
         Self { spec, input, properties: Arc::new(properties) }
+    }
+
+    /// What is shown.
+    pub fn spec(&self) -> &PathSpec {
+        &self.spec
     }
 }
 

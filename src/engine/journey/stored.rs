@@ -17,6 +17,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 
+use serde::{Deserialize, Serialize};
+
 use super::exec::{Input, Lane};
 use super::node::describe;
 use super::{JourneyExec, JourneySpec};
@@ -49,7 +51,7 @@ pub struct Question {
 }
 
 /// How the rows of one table take part in a journey.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredRows {
     /// Online rows come before offline rows of the same instant.
     pub online: bool,
@@ -66,7 +68,7 @@ pub struct StoredRows {
 }
 
 /// Where the metric of a row is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Metric {
     Column(String),
     /// Every row counts once: `occurrences`.

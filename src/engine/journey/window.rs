@@ -32,13 +32,14 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
 
 use super::items::{Codes, Items, Text};
 use crate::attribution::{Attributor, Container, Conversion, Journey, Model, Reach, RowCredits};
 use crate::columns::visitor_key;
 
 /// A window function, understood.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct Call {
     /// Name of its column.
     pub name: String,
@@ -171,11 +172,15 @@ fn names(calls: &[Call]) -> String {
 
 /// [`Window`] over the physical input.
 #[derive(Debug)]
-struct PhysicalWindow {
-    visitor: Vec<Arc<dyn PhysicalExpr>>,
-    in_lake_order: bool,
-    within: Vec<Arc<dyn PhysicalExpr>>,
-    order: Vec<Arc<dyn PhysicalExpr>>,
+pub struct PhysicalWindow {
+    /// As in [`Window`].
+    pub visitor: Vec<Arc<dyn PhysicalExpr>>,
+    /// As in [`Window`].
+    pub in_lake_order: bool,
+    /// As in [`Window`].
+    pub within: Vec<Arc<dyn PhysicalExpr>>,
+    /// As in [`Window`].
+    pub order: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 /// The operator.
@@ -190,7 +195,8 @@ pub struct WindowExec {
 }
 
 impl WindowExec {
-    fn try_new(
+    /// Over `input`; `arguments` are item, value and time in microseconds of each call.
+    pub fn try_new(
         window: Arc<PhysicalWindow>,
         calls: Vec<Call>,
         arguments: Vec<Arc<dyn PhysicalExpr>>,
@@ -207,6 +213,21 @@ impl WindowExec {
         );
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(Self { window, calls, arguments, input, properties: Arc::new(properties), metrics })
+    }
+
+    /// What rows belong together.
+    pub fn window(&self) -> &PhysicalWindow {
+        &self.window
+    }
+
+    /// The window functions.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// Item, value and time of each call.
+    pub fn arguments(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.arguments
     }
 
     fn over(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {

@@ -1,0 +1,175 @@
+//! `rejoin cluster`: the processes of a cluster, and how it is.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::format::Format;
+use super::output::{Output, note};
+use super::settings::Settings;
+use super::signals::Signals;
+use crate::address::bind;
+use crate::cluster::{Executor, ExecutorSettings, serve};
+use crate::engine::session::runtime;
+use crate::{Error, Result};
+
+/// Where a scheduler listens unless told otherwise.
+const SCHEDULER: &str = "127.0.0.1:50050";
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Run the scheduler, which hands out the tasks; one a cluster
+    #[command(after_help = "\
+Reads no data. Nobody is asked for a password: an address that others reach needs --cluster-tls.
+
+Examples:
+  rejoin cluster scheduler
+  rejoin cluster scheduler --listen 10.0.0.4:50050 --cluster-tls tls/")]
+    Scheduler(SchedulerArguments),
+    /// Run an executor, which computes tasks over the lake's files
+    #[command(after_help = "\
+Reaches the lake by itself: --lake and the AWS_* variables are its own, none comes over the network. Stops with SIGTERM once
+its tasks are done.
+
+Examples:
+  rejoin cluster executor --lake s3://shop/lake --vcores 8 --memory 24GiB
+  rejoin cluster executor --lake s3://shop/lake --scheduler 10.0.0.4:50050 --listen 10.0.0.5:50051 --cluster-tls tls/")]
+    Executor(ExecutorArguments),
+    /// How many executors there are
+    #[command(after_help = "Example:\n  rejoin cluster status --cluster 10.0.0.4:50050")]
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub struct SchedulerArguments {
+    /// Where executors and clients find it
+    #[arg(long, value_name = "ADDR", default_value = SCHEDULER)]
+    pub listen: String,
+    /// Listen on an address that others can reach without TLS, e.g. in a private network
+    #[arg(long)]
+    pub without_tls: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecutorArguments {
+    /// The scheduler
+    #[arg(long, value_name = "ADDR", default_value = SCHEDULER)]
+    pub scheduler: String,
+    /// Where others find it: a port for rows, the next one for tasks; 0 for any free ones
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    pub listen: String,
+    /// Tasks at once [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub vcores: Option<usize>,
+    /// Where rows between stages are kept [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Listen on an address that others can reach without TLS, e.g. in a private network
+    #[arg(long)]
+    pub without_tls: bool,
+}
+
+/// Runs one of them.
+pub async fn run(settings: &Settings, command: &ClusterCommand) -> Result<()> {
+    match command {
+        ClusterCommand::Scheduler(arguments) => scheduler(settings, arguments).await,
+        ClusterCommand::Executor(arguments) => executor(settings, arguments).await,
+        ClusterCommand::Status => status(settings).await,
+    }
+}
+
+async fn scheduler(settings: &Settings, arguments: &SchedulerArguments) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let (listener, address) = bind("--listen", &arguments.listen).await?;
+    private("--listen", address, settings, arguments.without_tls)?;
+    note(format!("rejoin: scheduler at {address}"));
+    let (stopper, stop) = watch::channel(false);
+    let serving = serve(listener, settings.wire.clone(), store_of(settings)?, stop);
+    tokio::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return served,
+        () = signals.next() => {}
+    }
+    note("rejoin: stopping; jobs that run now must be run again");
+    // whoever listened has ended by himself
+    let _ = stopper.send(true);
+    serving.await
+}
+
+async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<()> {
+    let scheduler =
+        arguments.scheduler.rsplit_once(':').and_then(|(host, port)| Some((host.to_string(), port.parse().ok()?)));
+    let scheduler = scheduler.ok_or_else(|| {
+        Error::usage(format!("--scheduler {}: expected HOST:PORT, e.g. {SCHEDULER}", arguments.scheduler))
+    })?;
+    let (rows, address) = bind("--listen", &arguments.listen).await?;
+    private("--listen", address, settings, arguments.without_tls)?;
+    let next = if arguments.listen.ends_with(":0") || arguments.listen == "0" { 0 } else { address.port() + 1 };
+    let (tasks, tasks_address) = bind("--listen", &SocketAddr::new(address.ip(), next).to_string()).await?;
+    // they were free, and are asked for again at once
+    drop((rows, tasks));
+    let temporary = match &arguments.work_dir {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("rejoin-executor-").tempdir()?),
+    };
+    let work_dir = match (&arguments.work_dir, &temporary) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(temporary)) => temporary.path().to_path_buf(),
+        (None, None) => return Err(Error::bug("an executor without a folder")),
+    };
+    std::fs::create_dir_all(&work_dir).map_err(|e| Error::configuration(format!("{}: {e}", work_dir.display())))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let vcores = arguments.vcores.or(settings.threads).unwrap_or(cores).max(1);
+    note(format!(
+        "rejoin: executor at {address}, {vcores} tasks at once, for the scheduler at {}",
+        arguments.scheduler
+    ));
+    let executor = ExecutorSettings {
+        scheduler,
+        address,
+        tasks_port: tasks_address.port(),
+        vcores,
+        memory_bytes: settings.memory_bytes,
+        work_dir,
+        wire: settings.wire.clone(),
+    };
+    Executor::run(executor, store_of(settings)?).await
+}
+
+async fn status(settings: &Settings) -> Result<()> {
+    let cluster = settings.cluster()?.ok_or_else(|| Error::usage("which cluster? give --cluster HOST:PORT"))?;
+    let found = cluster.overview(None).await?;
+    let mut output = Output::stdout(Format::Table);
+    if settings.json {
+        output.json(&json!({ "version": found.version, "executors": found.executors, "vcores": found.vcores }))?;
+    } else {
+        output
+            .line(format!("{} executors, {} tasks at once, rejoin {}", found.executors, found.vcores, found.version))?;
+    }
+    output.close()
+}
+
+/// A runtime that knows the lake's store, and no other.
+fn store_of(settings: &Settings) -> Result<Arc<RuntimeEnv>> {
+    let runtime = runtime(settings.memory_bytes)?;
+    runtime.register_object_store(settings.lake.store_url().as_ref(), settings.lake.store().clone());
+    Ok(runtime)
+}
+
+/// Whoever reaches a part of a cluster can read what it can read.
+fn private(option: &str, address: SocketAddr, settings: &Settings, without_tls: bool) -> Result<()> {
+    if address.ip().is_unspecified() {
+        return Err(Error::usage(format!("{option} {address}: give the address by which the others reach it")));
+    }
+    if !address.ip().is_loopback() && !without_tls && !settings.wire.is_secure() {
+        return Err(Error::usage(format!(
+            "{option} {address}: others can reach this address, so it needs --cluster-tls DIR; or --without-tls, where something else protects it"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,387 @@
+//! The client: submits a plan, watches the job, fetches its rows, and cancels what nobody waits for.
+//!
+//! An answer is whole or an error: the number of rows of each partition is held against what its task wrote.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use ballista_core::client::BallistaClient;
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::job_status::Status;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation,
+    execute_query_result,
+};
+use ballista_core::version;
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::TryStreamExt;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Channel;
+
+use super::codec::Codec;
+use super::parts::{MESSAGE_BYTES, configured, with_settings};
+use super::ready::{ready, too_long};
+use super::scheduler::Overview;
+use super::wire::Wire;
+use crate::engine::remote::{Remote, RemoteExec};
+use crate::engine::session::Running;
+use crate::lake::Lake;
+use crate::{Error, Result};
+
+/// Hash partitions of a shuffle.
+const PARTITIONS: usize = 16;
+/// Executors may be about to join, but not for longer.
+const NO_EXECUTORS: Duration = Duration::from_secs(15);
+/// A scheduler knows a job that it took within this time.
+const UNKNOWN_JOB: Duration = Duration::from_secs(5);
+/// Between two looks at a job, from the first on.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+/// A request that is not answered in this time is not answered at all.
+const REQUEST: Duration = Duration::from_secs(20);
+/// Batches that wait for whoever reads them.
+const AHEAD: usize = 4;
+
+/// Jobs of this process that are neither done nor cancelled.
+static UNSETTLED: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until what was dropped has been cancelled, at most a few seconds; for the end of the process.
+pub async fn settled() {
+    let end = Instant::now() + Duration::from_secs(3);
+    while UNSETTLED.load(Ordering::Acquire) > 0 && Instant::now() < end {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A cluster, as those see it who ask it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    scheduler: String,
+    wire: Wire,
+    lake: Lake,
+    session: String,
+}
+
+impl Cluster {
+    /// The cluster whose scheduler is at `address` (`host:port`), for plans over one lake. Nothing is sent yet.
+    pub fn new(address: &str, wire: Wire, lake: Lake) -> Self {
+        Self { scheduler: address.into(), wire, lake, session: uuid::Uuid::new_v4().to_string() }
+    }
+
+    async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
+        let channel = self.channel().await?;
+        let client = SchedulerGrpcClient::new(channel);
+        Ok(client.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES))
+    }
+
+    async fn channel(&self) -> Result<Channel> {
+        let endpoint = self.wire.endpoint(&self.scheduler)?;
+        endpoint.connect().await.map_err(|e| {
+            Error::unavailable(format!(
+                "no scheduler answers at {}: {}; start one with: rejoin cluster scheduler",
+                self.scheduler,
+                root(&e)
+            ))
+        })
+    }
+
+    /// How many executors there are, and how far a job is.
+    pub async fn overview(&self, job: Option<&str>) -> Result<Overview> {
+        let mut channel = self.channel().await?;
+        Overview::ask(&mut channel, job).await.map_err(|e| e.at(format!("scheduler {}", self.scheduler)))
+    }
+
+    /// Fails when no executor joins in time.
+    async fn wait_for_executors(&self, note: &RemoteExec) -> Result<()> {
+        let end = Instant::now() + NO_EXECUTORS;
+        while self.overview(None).await?.executors == 0 {
+            if Instant::now() > end {
+                return Err(Error::unavailable(format!(
+                    "the scheduler at {} has no executors; start one with: rejoin cluster executor --scheduler {}",
+                    self.scheduler, self.scheduler
+                )));
+            }
+            note.note("waiting for executors".into());
+            sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    async fn submit(
+        &self,
+        client: &mut SchedulerGrpcClient<Channel>,
+        plan: Vec<u8>,
+        settings: Vec<KeyValuePair>,
+    ) -> Result<Job> {
+        let mut request = tonic::Request::new(ExecuteQueryParams {
+            query: Some(Query::PhysicalPlan(plan)),
+            settings,
+            session_id: self.session.clone(),
+            operation_id: uuid::Uuid::new_v4().to_string(),
+        });
+        request.set_timeout(REQUEST);
+        version::insert_version_header(request.metadata_mut());
+        let answer = client.execute_query(request).await.map_err(|status| self.refused(&status))?;
+        let theirs = version::version_from_metadata(answer.metadata()).map(str::to_string);
+        let job = match answer.into_inner().result {
+            Some(execute_query_result::Result::Success(done)) => Job::new(self.clone(), done.job_id),
+            Some(execute_query_result::Result::Failure(failure)) => {
+                let said = format!("{:?}", failure.failure);
+                return Err(Error::query(format!("the scheduler did not take the plan: {}", readable(&said))));
+            }
+            None => return Err(Error::bug("the scheduler said neither yes nor no")),
+        };
+        version::check_compatibility(Some(ballista_core::BALLISTA_VERSION), theirs.as_deref())
+            .map_err(Error::configuration)?;
+        Ok(job)
+    }
+
+    fn refused(&self, status: &tonic::Status) -> Error {
+        match status.code() {
+            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => self.gone(status),
+            _ => Error::query(format!("the scheduler did not take the plan: {}", readable(status.message()))),
+        }
+    }
+
+    fn gone(&self, status: &tonic::Status) -> Error {
+        Error::unavailable(format!(
+            "the scheduler at {} no longer answers ({}); nothing was lost, run the statement again when it is back",
+            self.scheduler,
+            readable(status.message())
+        ))
+    }
+
+    /// Waits until the job is done; where its rows are.
+    async fn watch(
+        &self,
+        client: &mut SchedulerGrpcClient<Channel>,
+        job: &Job,
+        note: &RemoteExec,
+    ) -> Result<Vec<PartitionLocation>> {
+        let (mut pause, longest) = LOOKS;
+        let begun = Instant::now();
+        loop {
+            let mut request = tonic::Request::new(GetJobStatusParams { job_id: job.id.clone() });
+            request.set_timeout(REQUEST);
+            let answer = client.get_job_status(request).await.map_err(|status| self.gone(&status))?;
+            match answer.into_inner().status.and_then(|s| s.status) {
+                Some(Status::Successful(done)) => return Ok(done.partition_location),
+                Some(Status::Failed(failed)) => return Err(Error::query(readable(&failed.error))),
+                Some(Status::Queued(_) | Status::Running(_)) => {}
+                None if begun.elapsed() > UNKNOWN_JOB => {
+                    return Err(Error::unavailable(format!(
+                        "the scheduler at {} does not know the job (was it started again?); run the statement again",
+                        self.scheduler
+                    )));
+                }
+                None => {}
+            }
+            if begun.elapsed() > longest {
+                // an error here shows in the next look at the job
+                if let Ok(now) = self.overview(Some(&job.id)).await {
+                    note.note(now.told());
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Hands on the rows of a partition.
+    async fn fetch(
+        &self,
+        location: PartitionLocation,
+        rows: &Sender<datafusion::error::Result<RecordBatch>>,
+    ) -> Result<Fetched> {
+        let layout = location.layout();
+        let lost = || Error::bug("the scheduler did not say where the rows are");
+        let (executor, partition) = (location.executor_meta.ok_or_else(lost)?, location.partition_id.ok_or_else(lost)?);
+        let partition = partition.into();
+        let port = u16::try_from(executor.port).map_err(|_| lost())?;
+        let gone = |e: &dyn std::fmt::Display| {
+            Error::unavailable(format!(
+                "the executor at {}:{port} has the rows and no longer answers ({}); run the statement again",
+                executor.host,
+                readable(&e.to_string())
+            ))
+        };
+        let wire = self.wire.clone();
+        let endpoint = BallistaConfigGrpcEndpoint::new(wire.endpoint_override());
+        let client =
+            BallistaClient::try_new(&executor.host, port, MESSAGE_BYTES, false, Some(Arc::new(endpoint)), 3, 300, 0, 0);
+        let mut client = client.await.map_err(|e| gone(&e))?;
+        let stream = client.fetch_partition_proxied(
+            &executor.id,
+            &partition,
+            location.file_id,
+            layout,
+            &executor.host,
+            port,
+            true,
+        );
+        let mut stream = stream.await.map_err(|e| gone(&e))?;
+        let mut count = 0;
+        while let Some(batch) = stream.try_next().await.map_err(|e| gone(&e))? {
+            count += batch.num_rows() as i64;
+            if rows.send(Ok(batch)).await.is_err() {
+                return Ok(Fetched::NobodyReads);
+            }
+        }
+        match location.partition_stats.map(|stats| stats.num_rows).filter(|written| *written >= 0) {
+            Some(written) if written != count => Err(Error::unavailable(format!(
+                "of {written} rows of a partition {count} arrived; run the statement again"
+            ))),
+            _ => Ok(Fetched::All),
+        }
+    }
+
+    /// The whole life of a job.
+    async fn compute(
+        self,
+        plan: Vec<u8>,
+        settings: Vec<KeyValuePair>,
+        note: Arc<RemoteExec>,
+        rows: Sender<datafusion::error::Result<RecordBatch>>,
+    ) -> Result<()> {
+        self.wait_for_executors(&note).await?;
+        let mut client = self.connect().await?;
+        note.note("submitted".into());
+        let job = self.submit(&mut client, plan, settings).await?;
+        let mut locations = self.watch(&mut client, &job, &note).await?;
+        job.done();
+        // each partition is in order, and partitions are in the order of the plan
+        locations.sort_by_key(|l| l.partition_id.as_ref().map(|p| p.partition_id));
+        for location in locations {
+            if let Fetched::NobodyReads = self.fetch(location, &rows).await? {
+                break;
+            }
+        }
+        // the scheduler does so by itself after a while
+        let _ = client.clean_job_data(CleanJobDataParams { job_id: job.id.clone(), remove_stage_ids: vec![] }).await;
+        Ok(())
+    }
+}
+
+enum Fetched {
+    All,
+    NobodyReads,
+}
+
+#[async_trait]
+impl Remote for Cluster {
+    fn configured(&self, config: SessionConfig) -> SessionConfig {
+        configured(config.with_target_partitions(PARTITIONS))
+    }
+
+    async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Option<Running>> {
+        let Some(plan) = ready(plan, &self.lake.store_url(), &context).await? else { return Ok(None) };
+        let encoded = PhysicalPlanNode::try_from_physical_plan(plan.clone(), &Codec::default()).map_err(|e| {
+            Error::query(format!(
+                "the cluster cannot compute this statement: {}; run it without --cluster",
+                readable(&e.to_string())
+            ))
+        })?;
+        let mut bytes = vec![];
+        encoded.try_encode(&mut bytes)?;
+        // the envelope has settings beside the plan
+        let limit = MESSAGE_BYTES - (1 << 20);
+        if bytes.len() > limit {
+            return Err(too_long(bytes.len(), limit));
+        }
+        let settings = with_settings(context.session_config());
+        let note = Arc::new(RemoteExec::new(plan.schema()));
+        let mut receiver = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
+        let (cluster, sender, noting) = (self.clone(), receiver.tx(), note.clone());
+        receiver.spawn(async move {
+            cluster.compute(bytes, settings, noting, sender).await.map_err(|e| DataFusionError::External(Box::new(e)))
+        });
+        Ok(Some(Running { schema: plan.schema(), rows: receiver.build(), plan: note }))
+    }
+}
+
+/// A job that is cancelled when it is dropped before it is done.
+struct Job {
+    id: String,
+    cluster: Cluster,
+    done: std::sync::atomic::AtomicBool,
+}
+
+impl Job {
+    fn new(cluster: Cluster, id: String) -> Self {
+        UNSETTLED.fetch_add(1, Ordering::AcqRel);
+        Self { id, cluster, done: false.into() }
+    }
+
+    /// There is nothing left to cancel.
+    fn done(&self) {
+        if !self.done.swap(true, Ordering::AcqRel) {
+            UNSETTLED.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.done.load(Ordering::Acquire) {
+            return;
+        }
+        let (cluster, id) = (self.cluster.clone(), self.id.clone());
+        let cancel = async move {
+            let cancelled = async {
+                let mut client = cluster.connect().await?;
+                client.cancel_job(CancelJobParams { job_id: id.clone() }).await.map_err(|e| cluster.gone(&e))
+            };
+            // a scheduler that is gone has no job to cancel
+            match timeout(Duration::from_secs(2), cancelled).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, %id, "could not cancel a job"),
+                Err(_) => tracing::debug!(%id, "could not cancel a job in time"),
+            }
+            UNSETTLED.fetch_sub(1, Ordering::AcqRel);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(cancel)),
+            Err(_) => drop(UNSETTLED.fetch_sub(1, Ordering::AcqRel)),
+        }
+    }
+}
+
+/// The innermost cause.
+fn root(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |e| e.source()).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// What Ballista says, without the layers of its own words.
+pub(super) fn readable(said: &str) -> String {
+    let mut text = said.trim();
+    while let Some(rest) = LAYERS.iter().find_map(|layer| text.strip_prefix(layer)) {
+        text = rest.trim_start();
+    }
+    text.trim_end_matches(['\n', ' ']).to_string()
+}
+
+const LAYERS: [&str; 12] = [
+    "Job failed due to stage ",
+    "DataFusion error:",
+    "Execution error:",
+    "Arrow error:",
+    "External error:",
+    "Internal error:",
+    "General error:",
+    "Grpc Execute Action error:",
+    "DataFusionError(",
+    "Context(",
+    "Plan error:",
+    "Error during planning:",
+];

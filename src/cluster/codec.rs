@@ -1,0 +1,180 @@
+//! Our operators and functions as bytes, between the parts of a cluster.
+//!
+//! Physical plans travel as DataFusion's protobuf. Our nodes are extensions of it: a first byte tells them from Ballista's own,
+//! the rest is JSON, with expressions in DataFusion's form. An operator is made again over its decoded inputs, which may be a
+//! slice of those that it had: nothing in it counts partitions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{
+    PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
+};
+use datafusion_proto::protobuf::PhysicalExprNode;
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::journey::{
+    Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
+};
+use crate::engine::visits::{VisitRules, VisitsExec};
+use crate::functions::Made;
+use crate::lake::layout;
+use crate::lake::merge::SortedMergeExec;
+
+/// First byte of a node of Ballista's own.
+const BALLISTA: u8 = 0;
+/// First byte of one of ours.
+const OURS: u8 = 1;
+
+/// An expression in protobuf.
+type Encoded = Vec<u8>;
+
+/// Our operators, without their inputs.
+#[derive(Serialize, Deserialize)]
+enum Node {
+    SortedMerge,
+    Journey { spec: JourneySpec, lanes: Vec<Lane> },
+    Path(PathSpec),
+    Visits(HashMap<String, VisitRules>),
+    Window { calls: Vec<Call>, arguments: Vec<Encoded>, window: EncodedWindow },
+}
+
+#[derive(Serialize, Deserialize)]
+struct EncodedWindow {
+    visitor: Vec<Encoded>,
+    in_lake_order: bool,
+    within: Vec<Encoded>,
+    order: Vec<Encoded>,
+}
+
+/// Ballista's codec and ours.
+#[derive(Debug, Default)]
+pub struct Codec {
+    ballista: BallistaPhysicalExtensionCodec,
+}
+
+impl Codec {
+    /// One of ours as a [`Node`], if it is.
+    fn node(&self, plan: &dyn ExecutionPlan, conv: &dyn PhysicalProtoConverterExtension) -> Result<Option<Node>> {
+        let encoded = |exprs: &[Arc<dyn PhysicalExpr>]| {
+            let one = |expr| Ok(conv.physical_expr_to_proto(expr, self)?.encode_to_vec());
+            exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
+        };
+        Ok(if plan.is::<SortedMergeExec>() {
+            Some(Node::SortedMerge)
+        } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
+            Some(Node::Journey { spec: journey.spec().clone(), lanes: journey.lanes() })
+        } else if let Some(path) = plan.downcast_ref::<PathExec>() {
+            Some(Node::Path(path.spec().clone()))
+        } else if let Some(visits) = plan.downcast_ref::<VisitsExec>() {
+            Some(Node::Visits(visits.rules().clone()))
+        } else if let Some(own) = plan.downcast_ref::<WindowExec>() {
+            let PhysicalWindow { visitor, in_lake_order, within, order } = own.window();
+            let window = EncodedWindow {
+                visitor: encoded(visitor)?,
+                in_lake_order: *in_lake_order,
+                within: encoded(within)?,
+                order: encoded(order)?,
+            };
+            Some(Node::Window { calls: own.calls().to_vec(), arguments: encoded(own.arguments())?, window })
+        } else {
+            None
+        })
+    }
+}
+
+impl PhysicalExtensionCodec for Codec {
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buf: &mut Vec<u8>,
+        conv: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        match self.node(node.as_ref(), conv)? {
+            Some(ours) => {
+                buf.push(OURS);
+                serde_json::to_writer(buf, &ours).map_err(|e| DataFusionError::External(Box::new(e)))
+            }
+            None => {
+                buf.push(BALLISTA);
+                self.ballista.try_encode(node, buf, conv)
+            }
+        }
+    }
+
+    fn try_decode(
+        &self,
+        buf: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        conv: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let node = match buf.split_first() {
+            Some((&OURS, json)) => {
+                serde_json::from_slice::<Node>(json).map_err(|e| malformed(format!("an operator: {e}")))?
+            }
+            Some((&BALLISTA, rest)) => return self.ballista.try_decode(rest, inputs, context, conv),
+            _ => return Err(malformed("an operator of an unknown kind")),
+        };
+        let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
+        Ok(match node {
+            Node::SortedMerge => {
+                let order = layout::ordering(&first()?.schema());
+                let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;
+                Arc::new(SortedMergeExec::new(inputs.to_vec(), order))
+            }
+            Node::Journey { spec, lanes } => {
+                if lanes.len() != inputs.len() {
+                    return Err(malformed("a journey with another number of inputs"));
+                }
+                let inputs = lanes.into_iter().zip(inputs.iter().cloned()).map(|(lane, plan)| Input { lane, plan });
+                Arc::new(JourneyExec::new(spec, inputs.collect(), usize::MAX))
+            }
+            Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
+            Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
+            Node::Window { calls, arguments, window } => {
+                let input = first()?;
+                let (schema, decoding) = (input.schema(), PhysicalPlanDecodeContext::new(context, self));
+                let decoded = |exprs: Vec<Encoded>| {
+                    let one = |bytes: Encoded| {
+                        let expr = PhysicalExprNode::decode(bytes.as_slice()).map_err(|e| malformed(e.to_string()))?;
+                        conv.proto_to_physical_expr(&expr, &schema, &decoding)
+                    };
+                    exprs.into_iter().map(one).collect::<Result<Vec<_>>>()
+                };
+                let arguments = decoded(arguments)?;
+                let window = PhysicalWindow {
+                    visitor: decoded(window.visitor)?,
+                    in_lake_order: window.in_lake_order,
+                    within: decoded(window.within)?,
+                    order: decoded(window.order)?,
+                };
+                Arc::new(WindowExec::try_new(Arc::new(window), calls, arguments, input)?)
+            }
+        })
+    }
+
+    fn try_encode_udf(&self, function: &ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
+        match Made::of(function) {
+            Some(made) => serde_json::to_writer(buf, &made).map_err(|e| DataFusionError::External(Box::new(e))),
+            None => Ok(()),
+        }
+    }
+
+    fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {
+        let made: Made = serde_json::from_slice(buf).map_err(|e| malformed(format!("the function {name}: {e}")))?;
+        let function = made.function().ok_or_else(|| malformed(format!("the function {name}")))?;
+        Ok(Arc::new(function))
+    }
+}
+
+fn malformed(what: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("the plan that came over the network is not readable: {what}"))
+}

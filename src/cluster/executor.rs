@@ -1,0 +1,87 @@
+//! The executor: runs tasks over the lake's files, keeps their rows for the next stage or the client.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_executor::execution_engine::DefaultExecutionEngine;
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+use super::codec::Codec;
+use super::parts::{MESSAGE_BYTES, defaults, state};
+use super::tasks::Cancellable;
+use super::wire::Wire;
+use crate::{Error, Result};
+
+/// How often it says that it lives, seconds.
+const HEARTBEAT: u64 = 5;
+/// Rows of jobs that nobody asked for are deleted after a day; looked at every hour.
+const LEFT_OVER: (u64, u64) = (86_400, 3_600);
+
+/// How an executor runs.
+#[derive(Debug, Clone)]
+pub struct ExecutorSettings {
+    /// `host:port` of the scheduler.
+    pub scheduler: (String, u16),
+    /// Where others fetch rows; the next port is for tasks.
+    pub address: SocketAddr,
+    /// Port for tasks.
+    pub tasks_port: u16,
+    /// Tasks at once.
+    pub vcores: usize,
+    /// Memory of all tasks; each has an equal share and spills beyond it.
+    pub memory_bytes: usize,
+    /// Where rows between stages are kept.
+    pub work_dir: PathBuf,
+    /// How the parts reach each other.
+    pub wire: Wire,
+}
+
+/// A process that runs tasks.
+pub struct Executor;
+
+impl Executor {
+    /// Runs until SIGTERM or Ctrl-C, with `runtime`, in which the lake's store is known.
+    pub async fn run(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>) -> Result<()> {
+        let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
+        let engine = Cancellable(DefaultExecutionEngine::new());
+        let wire = settings.wire.endpoint_override();
+        let of_tasks = wire.clone();
+        let config = ExecutorProcessConfig {
+            bind_host: settings.address.ip().to_string(),
+            external_host: Some(settings.address.ip().to_string()),
+            port: settings.address.port(),
+            grpc_port: settings.tasks_port,
+            scheduler_host: settings.scheduler.0.clone(),
+            scheduler_port: settings.scheduler.1,
+            // the scheduler may be starting as well
+            scheduler_connect_timeout_seconds: 30,
+            vcores: settings.vcores,
+            task_scheduling_policy: ballista_core::config::TaskSchedulingPolicy::PushStaged,
+            work_dir: Some(settings.work_dir.display().to_string()),
+            job_data_ttl_seconds: LEFT_OVER.0,
+            job_data_clean_up_interval_seconds: LEFT_OVER.1,
+            grpc_max_decoding_message_size: MESSAGE_BYTES as u32,
+            grpc_max_encoding_message_size: MESSAGE_BYTES as u32,
+            executor_heartbeat_interval_seconds: HEARTBEAT,
+            memory_pool_size: Some(settings.memory_bytes as u64),
+            override_execution_engine: Some(Arc::new(engine)),
+            override_function_registry: Some(Arc::new(functions)),
+            // one for all sessions, so that footers are read once
+            override_runtime_producer: Some(Arc::new(move |_| Ok(runtime.clone()))),
+            override_config_producer: Some(Arc::new(move || {
+                use ballista_core::extension::SessionConfigExt;
+                defaults().with_ballista_override_create_grpc_client_endpoint(of_tasks.clone())
+            })),
+            override_physical_codec: Some(Arc::new(Codec::default())),
+            override_create_grpc_client_endpoint: Some(wire),
+            ..ExecutorProcessConfig::default()
+        };
+        let (host, port) = &settings.scheduler;
+        start_executor_process(Arc::new(config))
+            .await
+            .map_err(|e| Error::unavailable(format!("executor of the scheduler at {host}:{port}: {e}")))
+    }
+}

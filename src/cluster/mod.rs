@@ -1,0 +1,24 @@
+//! The engine's plans on many machines: Apache DataFusion Ballista, embedded; no distributed computation of our own.
+//!
+//! * `scheduler`, `executor`: the two kinds of processes of a cluster. `tasks` makes an executor stop what is cancelled.
+//! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
+//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it.
+//! * `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
+//!
+//! Invariants: plans are made by the client; a leaf is a scan of the lake's files or a few rows; an answer is whole or an error;
+//! credentials of the store come from each executor's own environment and are in no plan; the partition index, which is local to
+//! a task, is never taken for a bucket.
+
+mod client;
+mod codec;
+mod executor;
+mod parts;
+mod ready;
+mod scheduler;
+mod tasks;
+mod wire;
+
+pub use client::{Cluster, settled};
+pub use executor::{Executor, ExecutorSettings};
+pub use scheduler::{Overview, serve};
+pub use wire::Wire;

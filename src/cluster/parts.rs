@@ -1,0 +1,76 @@
+//! What scheduler, executor and client have in common: functions, settings, stores, sizes.
+
+use std::sync::Arc;
+
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::serde::protobuf::KeyValuePair;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::engine::options::RejoinOptions;
+use crate::functions;
+use crate::{Error, Result};
+
+/// Longest message between the parts, bytes: a plan, a batch of rows.
+pub(super) const MESSAGE_BYTES: usize = 16 << 20;
+
+/// What a part is of; all parts of a cluster must be of the same.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The settings of a session whose plans a cluster computes.
+pub(super) fn configured(config: SessionConfig) -> SessionConfig {
+    // plans are made here, so nothing is planned anew while they run; filters that one operator gives another while both run,
+    // and results that a plan's parts share in memory, do not reach across processes
+    let config = config
+        .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
+        .set_bool("datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery", false)
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+        .with_round_robin_repartition(false);
+    config.with_ballista_adaptive_query_planner(false)
+}
+
+/// What the tasks of a statement must know of its session.
+pub(super) fn with_settings(config: &SessionConfig) -> Vec<KeyValuePair> {
+    let pair = |key: &str, value: String| KeyValuePair { key: key.into(), value: Some(value) };
+    let options = config.options();
+    vec![
+        pair("datafusion.execution.batch_size", config.batch_size().to_string()),
+        pair("datafusion.execution.target_partitions", config.target_partitions().to_string()),
+        pair("datafusion.optimizer.preserve_file_partitions", options.optimizer.preserve_file_partitions.to_string()),
+        pair("ballista.planner.adaptive.enabled", "false".into()),
+        pair("ballista.scheduler.max_partitions_per_task", "1".into()),
+        pair(
+            "rejoin.part_version",
+            options.extensions.get::<RejoinOptions>().map_or(VERSION.into(), |o| o.part_version.clone()),
+        ),
+    ]
+}
+
+/// The settings that scheduler and executors begin with.
+pub(super) fn defaults() -> SessionConfig {
+    configured(SessionConfig::new_with_ballista().with_option_extension(RejoinOptions::default()))
+}
+
+/// Refuses statements of another version.
+pub(super) fn same_version(config: &SessionConfig, here: &str) -> Result<()> {
+    let theirs = config.options().extensions.get::<RejoinOptions>().map(|o| o.part_version.clone()).unwrap_or_default();
+    if theirs == VERSION {
+        return Ok(());
+    }
+    Err(Error::configuration(format!(
+        "the statement comes from rejoin {theirs}, the {here} is rejoin {VERSION}; all parts of a cluster must be of one version"
+    )))
+}
+
+/// A session with our functions, for plans that come over the network.
+pub(super) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+    let context = SessionContext::new_with_state(state);
+    // a plan that needs the zone of a suite brings it along
+    functions::register_all(&context, Arc::new(|| Err(Error::bug("local_time came without the zone of its suite"))));
+    context.state()
+}

@@ -1,0 +1,203 @@
+//! Makes a plan ready for the cluster, or refuses it.
+//!
+//! In: the physical plan of a statement, as the engine would run it here. Out: the same rows, in a form that Ballista computes
+//! rightly: each task of a stage works on a slice of the partitions, so partition i of an operator may depend only on partition
+//! i of its inputs, and a leaf must be one that can be sliced. Whatever else there is would be answered wrongly without a word
+//! (Ballista 55: a leaf that it does not know is read by every task), so it is replaced or refused here.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, internal_datafusion_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::LexOrdering;
+use datafusion::physical_plan::analyze::AnalyzeExec;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::explain::ExplainExec;
+use datafusion::physical_plan::joins::{NestedLoopJoinExec, PiecewiseMergeJoinExec, SymmetricHashJoinExec};
+use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
+use futures::TryStreamExt;
+
+use crate::Error;
+use crate::engine::journey::{Input, JourneyExec};
+
+/// Rows that are made here travel in the plan, whose message has a limit, see [`super::client`].
+const MADE_HERE_BYTES: usize = 8 << 20;
+
+/// The plan to submit; None if it is computed here: it reads no file, or writes one, or asks about its own computation.
+pub(super) async fn ready(
+    plan: Arc<dyn ExecutionPlan>,
+    lake: &ObjectStoreUrl,
+    context: &Arc<TaskContext>,
+) -> crate::Result<Option<Arc<dyn ExecutionPlan>>> {
+    let of_this_process = plan.is::<AnalyzeExec>() || plan.is::<ExplainExec>() || plan.is::<DataSinkExec>();
+    if of_this_process || !reads_files(&plan)? {
+        return Ok(None);
+    }
+    check(&plan, lake)?;
+    let plan = with_rows_made_here(plan, context).await?;
+    let plan = plan.transform_up(|node| sliceable(node).map_err(Into::into))?.data;
+    Ok(Some(plan))
+}
+
+/// The files of a leaf that reads some.
+fn files(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
+    source.downcast_ref()
+}
+
+fn reads_files(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    plan.exists(|node| Ok(files(node).is_some()))
+}
+
+/// Refuses what the cluster would compute wrongly.
+fn check(plan: &Arc<dyn ExecutionPlan>, lake: &ObjectStoreUrl) -> crate::Result<()> {
+    let mut refused = None;
+    plan.apply(|node| {
+        let why = if let Some(scan) = files(node) {
+            (scan.object_store_url != *lake)
+                .then(|| format!("it reads files of {}, outside of the lake", scan.object_store_url))
+        } else if let Some(shuffle) = node.downcast_ref::<RepartitionExec>() {
+            matches!(shuffle.partitioning(), Partitioning::Range(_)).then(|| "it shuffles rows by ranges".to_string())
+        } else if node.is::<SymmetricHashJoinExec>() || node.is::<PiecewiseMergeJoinExec>() {
+            Some(format!("a {} shares what it knows between partitions", node.name()))
+        } else if node.is::<RecursiveQueryExec>() && reads_files(node)? {
+            Some("WITH RECURSIVE over tables of the lake runs round after round".to_string())
+        } else {
+            None
+        };
+        refused = why;
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    match refused {
+        Some(why) => {
+            Err(Error::query(format!("the cluster cannot compute this statement: {why}; run it without --cluster")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Leaves that read no file are computed here, and their rows travel with the plan: literal rows, series, `information_schema`.
+async fn with_rows_made_here(
+    plan: Arc<dyn ExecutionPlan>,
+    context: &Arc<TaskContext>,
+) -> crate::Result<Arc<dyn ExecutionPlan>> {
+    let is_made_here = |node: &Arc<dyn ExecutionPlan>| {
+        let leaf = node.children().is_empty() && !node.is::<DataSourceExec>();
+        leaf || node.is::<RecursiveQueryExec>()
+    };
+    let mut found = vec![];
+    plan.apply(|node| {
+        if is_made_here(node) {
+            found.push(node.clone());
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut made: Vec<(Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>)> = vec![];
+    let mut bytes = 0;
+    for node in found {
+        let mut partitions = vec![];
+        for partition in 0..node.output_partitioning().partition_count() {
+            let mut rows: Vec<RecordBatch> = vec![];
+            let mut stream = node.execute(partition, context.clone())?;
+            while let Some(batch) = stream.try_next().await? {
+                bytes += batch.get_array_memory_size();
+                if bytes > MADE_HERE_BYTES {
+                    return Err(Error::query(format!(
+                        "the cluster cannot compute this statement: its own rows ({}) are more than {} MiB; run it without --cluster",
+                        node.name(),
+                        MADE_HERE_BYTES >> 20
+                    )));
+                }
+                rows.push(batch);
+            }
+            partitions.push(rows);
+        }
+        let orders = node.output_ordering().cloned().into_iter().collect();
+        let source =
+            MemorySourceConfig::try_new(&partitions, node.schema(), None)?.try_with_sort_information(orders)?;
+        made.push((node, DataSourceExec::from_data_source(source)));
+    }
+    let replaced = plan.transform_down(|node| {
+        Ok(match made.iter().find(|(before, _)| Arc::ptr_eq(before, &node)) {
+            Some((_, rows)) => Transformed::new(rows.clone(), true, TreeNodeRecursion::Jump),
+            None => Transformed::no(node),
+        })
+    });
+    Ok(replaced?.data)
+}
+
+/// A node in a form of which each task can have a slice.
+fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    if let Some(scan) = files(&node) {
+        return Ok(match without_statistics(scan) {
+            Some(lighter) => Transformed::yes(DataSourceExec::from_data_source(lighter)),
+            None => Transformed::no(node),
+        });
+    }
+    if let Some(journey) = node.downcast_ref::<JourneyExec>() {
+        let spec = journey.spec().clone();
+        // each bucket for itself; where all visitors make one game, one task sees them all
+        let gathered = |plan: &Arc<dyn ExecutionPlan>, order: Option<LexOrdering>| -> Result<Arc<dyn ExecutionPlan>> {
+            let order = order.ok_or_else(|| internal_datafusion_err!("a journey over rows in no order"))?;
+            Ok(Arc::new(SortPreservingMergeExec::new(order, plan.clone())))
+        };
+        let orders = node.required_input_ordering().into_iter().map(|o| o.map(|o| LexOrdering::from(o.into_single())));
+        let inputs = journey.lanes().into_iter().zip(node.children()).zip(orders).map(|((lane, plan), order)| {
+            let many = plan.output_partitioning().partition_count() > 1;
+            let plan = if spec.needs_all_visitors() && many { gathered(plan, order)? } else { plan.clone() };
+            Ok(Input { lane, plan })
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
+    }
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        // rows of the left side that found no partner are known when all of the right side has been seen
+        let right = join.right().clone();
+        let needs_all = !matches!(
+            join.join_type(),
+            JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+        );
+        if needs_all && right.output_partitioning().partition_count() > 1 {
+            let children = vec![join.left().clone(), Arc::new(CoalescePartitionsExec::new(right)) as _];
+            return Ok(Transformed::yes(replace_children_if_necessary(node.clone(), children)?));
+        }
+    }
+    Ok(Transformed::no(node))
+}
+
+/// A scan whose files bear no statistics: they could make the plan longer than a message may be, and serve nobody there.
+fn without_statistics(scan: &FileScanConfig) -> Option<FileScanConfig> {
+    let bear_some = scan.file_groups.iter().flat_map(FileGroup::iter).any(|file| file.statistics.is_some());
+    bear_some.then(|| {
+        let groups = scan.file_groups.iter().map(|group| {
+            let files = group.iter().cloned().map(|mut file| {
+                file.statistics = None;
+                file
+            });
+            FileGroup::new(files.collect())
+        });
+        let groups = groups.collect();
+        FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).build()
+    })
+}
+
+/// The error of a plan that is too long to be sent.
+pub(super) fn too_long(bytes: usize, limit: usize) -> Error {
+    Error::query(format!(
+        "the plan of this statement has {} MiB, the cluster takes {} MiB: ask for fewer columns, or compact the lake (rejoin compact)",
+        bytes.div_ceil(1 << 20),
+        limit >> 20
+    ))
+}

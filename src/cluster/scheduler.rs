@@ -1,0 +1,146 @@
+//! The scheduler: cuts plans into stages and stages into tasks, and gives these to executors. It reads no data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::codegen::Service;
+use tonic::service::RoutesBuilder;
+use tonic::transport::Channel;
+
+use super::client::readable;
+use super::codec::Codec;
+use super::parts::{MESSAGE_BYTES, VERSION, defaults, same_version, state};
+use super::wire::Wire;
+use crate::{Error, Result, clock};
+
+/// An executor that was not heard of for so long is gone; it says that it lives every five seconds.
+const EXECUTOR_GONE: u64 = 20;
+/// How often that is looked at, seconds.
+const LOOK: u64 = 2;
+/// Rows of jobs that nobody fetched are deleted after this time, seconds.
+const RESULTS_KEPT: u64 = 300;
+
+type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// What a scheduler tells of itself and of a job.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Overview {
+    /// The scheduler's version of rejoin.
+    pub version: String,
+    /// Executors that live.
+    pub executors: usize,
+    /// Tasks that they can run at once.
+    pub vcores: usize,
+    /// Stages of the job, those that are done, and those that have begun.
+    pub stages: Option<(usize, usize)>,
+}
+
+#[derive(Deserialize)]
+struct Of {
+    job: Option<String>,
+}
+
+const OVERVIEW: &str = "/rejoin/overview";
+
+impl Overview {
+    /// Asks a scheduler.
+    pub(super) async fn ask(channel: &mut Channel, job: Option<&str>) -> Result<Self> {
+        let failed = |e: &dyn std::fmt::Display| Error::unavailable(format!("no answer: {}", readable(&e.to_string())));
+        let path = match job {
+            Some(job) => format!("{OVERVIEW}?job={job}"),
+            None => OVERVIEW.into(),
+        };
+        let request = axum::http::Request::get(path).body(tonic::body::Body::empty()).map_err(|e| failed(&e))?;
+        std::future::poll_fn(|context| channel.poll_ready(context)).await.map_err(|e| failed(&e))?;
+        let answer = channel.call(request).await.map_err(|e| failed(&e))?;
+        let body = axum::body::Body::new(answer.into_body());
+        let body = axum::body::to_bytes(body, 1 << 16).await.map_err(|e| failed(&e))?;
+        serde_json::from_slice(&body).map_err(|_| Error::unavailable("this is no scheduler of rejoin"))
+    }
+
+    /// For a person who waits.
+    pub(super) fn told(&self) -> String {
+        let workers = format!("{} executors, {} cores", self.executors, self.vcores);
+        match self.stages {
+            Some((done, all)) if all > 0 => format!("stage {} of {all} on {workers}", (done + 1).min(all)),
+            _ => format!("on {workers}"),
+        }
+    }
+}
+
+async fn overview(State(server): State<Server>, Query(of): Query<Of>) -> Json<Overview> {
+    let mut executors = server.state.executor_manager.get_executors_state().await.unwrap_or_default();
+    let since = clock::now().timestamp().unsigned_abs().saturating_sub(EXECUTOR_GONE);
+    executors.retain(|(_, heard, _)| heard.is_some_and(|heard| heard.as_secs() >= since));
+    let vcores = executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum();
+    let stages = match of.job {
+        Some(id) => {
+            let jobs = server.state.task_manager.get_running_jobs().await.unwrap_or_default();
+            jobs.iter().find(|job| job.job_id.as_str() == id).map(|job| (job.completed_stages, job.num_stages))
+        }
+        None => None,
+    };
+    Json(Overview { version: VERSION.into(), executors: executors.len(), vcores, stages })
+}
+
+/// Serves until `stop` turns true.
+pub async fn serve(
+    listener: TcpListener,
+    wire: Wire,
+    runtime: Arc<RuntimeEnv>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let address = listener.local_addr()?;
+    let mut config = SchedulerConfig::default().with_hostname(address.ip().to_string()).with_port(address.port());
+    config.override_physical_codec = Some(Arc::new(Codec::default()));
+    config.override_config_producer = Some(Arc::new(defaults));
+    config.override_session_builder = Some(Arc::new(move |config| {
+        same_version(&config, "scheduler")?;
+        Ok(state(config, runtime.clone()))
+    }));
+    config.override_create_grpc_client_endpoint = Some(wire.endpoint_override());
+    config.task_distribution = TaskDistributionPolicy::RoundRobin;
+    config.executor_timeout_seconds = EXECUTOR_GONE;
+    config.expire_dead_executor_interval_seconds = LOOK;
+    config.no_executors_grace_period_seconds = EXECUTOR_GONE;
+    config.finished_job_data_clean_up_interval_seconds = RESULTS_KEPT;
+    config.finished_job_state_clean_up_interval_seconds = RESULTS_KEPT * 2;
+    config.grpc_server_max_decoding_message_size = MESSAGE_BYTES as u32;
+    config.grpc_server_max_encoding_message_size = MESSAGE_BYTES as u32;
+    config.grpc_client_max_message_size = MESSAGE_BYTES as u32;
+    let failed = |e: ballista_core::error::BallistaError| Error::configuration(format!("scheduler: {e}"));
+    config.validate().map_err(failed)?;
+    let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
+    let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
+    let service = SchedulerGrpcServer::new(server.clone())
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    let mut routes = RoutesBuilder::default();
+    routes.add_service(service);
+    let router =
+        routes.routes().into_axum_router().merge(Router::new().route(OVERVIEW, get(overview)).with_state(server));
+    let stopped = async move {
+        // an error means that nobody can stop it any more
+        let _ = stop.wait_for(|stop| *stop).await;
+        // a client that waits for a job would hold it open
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let serving = axum::serve(listener, router.into_make_service());
+    tokio::select! {
+        served = serving.into_future() => Ok(served?),
+        () = stopped => Ok(()),
+    }
+}

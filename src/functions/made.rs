@@ -1,0 +1,136 @@
+//! Functions that are more than their name: made for one plan (`classified`, `product_lines`), or told something by the
+//! session (`local_time` without a zone). What they are made of can be written down and made into the same function elsewhere.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use serde::{Deserialize, Serialize};
+
+use super::classified::{self, Classes};
+use super::rows::{Rows, evaluate};
+use super::{local_time, product_lines};
+
+/// What a function is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Made {
+    /// See [`super::classified()`].
+    Classified { name: String, classes: Classes, multi_valued: bool },
+    /// See [`super::product_lines()`].
+    ProductLines { metric: String, dimension: String, classes: Option<Classes> },
+    /// `local_time` where the suite has this zone.
+    LocalTime { suite_zone: String },
+}
+
+impl Made {
+    /// What a function is made of, if its name alone does not say it.
+    pub fn of(function: &ScalarUDF) -> Option<Self> {
+        let inner = function.inner();
+        if let Some(own) = inner.downcast_ref::<PlanFunction>() {
+            return Some(own.made.clone());
+        }
+        local_time::suite_zone(inner.as_ref()).map(|suite_zone| Self::LocalTime { suite_zone })
+    }
+
+    /// The function; None where there is none of this kind.
+    pub fn function(self) -> Option<ScalarUDF> {
+        match self {
+            Self::Classified { name, classes, multi_valued } => {
+                Some(classified::classified(&name, classes, multi_valued))
+            }
+            Self::ProductLines { metric, dimension, classes } => {
+                product_lines::product_lines(&metric, &dimension, classes)
+            }
+            Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
+        }
+    }
+}
+
+/// Rows in, a column out.
+type Body = Arc<dyn Fn(&Rows) -> Result<ArrayRef> + Send + Sync>;
+
+/// A function of one text that knows what it is made of.
+struct PlanFunction {
+    name: String,
+    signature: Signature,
+    returns: DataType,
+    made: Made,
+    body: Body,
+}
+
+/// A function of one text, made of `made`.
+pub(super) fn plan_function(
+    name: &str,
+    returns: DataType,
+    made: Made,
+    body: impl Fn(&Rows) -> Result<ArrayRef> + Send + Sync + 'static,
+) -> ScalarUDF {
+    let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+    ScalarUDF::new_from_impl(PlanFunction { name: name.into(), signature, returns, made, body: Arc::new(body) })
+}
+
+impl ScalarUDFImpl for PlanFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        evaluate(&args.args, self.body.as_ref())
+    }
+}
+
+impl std::fmt::Debug for PlanFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl PartialEq for PlanFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.made == other.made
+    }
+}
+
+impl Eq for PlanFunction {}
+
+impl std::hash::Hash for PlanFunction {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_down_makes_the_same_function() {
+        let classes: Classes = [("a".to_string(), "A^,".to_string())].into_iter().collect();
+        let functions = [
+            classified::classified("campaigns.channel", classes.clone(), true),
+            product_lines::product_lines("event7", "category", Some(classes)).unwrap(),
+            local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
+        ];
+        for function in functions {
+            let made = Made::of(&function).unwrap();
+            let written = serde_json::to_vec(&made).unwrap();
+            let again = serde_json::from_slice::<Made>(&written).unwrap();
+            assert_eq!(again, made);
+            let again = again.function().unwrap();
+            assert_eq!((again.name(), Made::of(&again).unwrap()), (function.name(), made));
+        }
+        assert!(Made::of(&local_time::udf(Arc::new(|| Err(crate::Error::query("two suites"))))).is_none());
+    }
+}
