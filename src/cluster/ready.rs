@@ -22,9 +22,12 @@ use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::explain::ExplainExec;
 use datafusion::physical_plan::joins::{NestedLoopJoinExec, PiecewiseMergeJoinExec, SymmetricHashJoinExec};
+use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use futures::TryStreamExt;
 
@@ -162,6 +165,9 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
     }
+    if node.is::<UnionExec>() {
+        return Ok(Transformed::yes(with_first_rows_of_branches(&node)?));
+    }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         // rows of the left side that found no partner are known when all of the right side has been seen
         let right = join.right().clone();
@@ -175,6 +181,42 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
         }
     }
     Ok(Transformed::no(node))
+}
+
+/// A union of which a task may have no partition of some branch. What keeps the first rows of each partition (`ORDER BY` with
+/// `LIMIT`) cannot be over none of them: it moves above the union, else the limit follows a sort of all.
+fn with_first_rows_of_branches(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let first_rows = |node: &Arc<dyn ExecutionPlan>| {
+        let sort = node.downcast_ref::<SortExec>()?;
+        let fetch = sort.fetch().filter(|_| sort.preserve_partitioning())?;
+        Some((sort.expr().clone(), fetch, sort.input().clone()))
+    };
+    let branches: Vec<_> = union.children().into_iter().map(first_rows).collect();
+    if let Some(Some((order, fetch, _))) = branches.first().cloned()
+        && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()
+    {
+        let inputs = branches.into_iter().flatten().map(|(.., input)| input).collect();
+        let union = replace_children_if_necessary(union.clone(), inputs)?;
+        let sort = SortExec::new(order, union).with_preserve_partitioning(true).with_fetch(Some(fetch));
+        return Ok(Arc::new(sort));
+    }
+    let without = |branch: &Arc<dyn ExecutionPlan>| {
+        let branch = branch.clone().transform_down(|node| {
+            // beneath these a stage of its own begins, which has its partitions
+            if node.is::<SortPreservingMergeExec>()
+                || node.is::<CoalescePartitionsExec>()
+                || node.is::<RepartitionExec>()
+            {
+                return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
+            }
+            let Some((order, fetch, input)) = first_rows(&node) else { return Ok(Transformed::no(node)) };
+            let sorted = Arc::new(SortExec::new(order, input).with_preserve_partitioning(true));
+            Ok(Transformed::new(Arc::new(LocalLimitExec::new(sorted, fetch)), true, TreeNodeRecursion::Jump))
+        });
+        Ok(branch?.data)
+    };
+    let inputs = union.children().into_iter().map(without).collect::<Result<Vec<_>>>()?;
+    replace_children_if_necessary(union.clone(), inputs)
 }
 
 /// A scan whose files bear no statistics: they could make the plan longer than a message may be, and serve nobody there.

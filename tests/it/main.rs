@@ -14,6 +14,7 @@
 //! * `bucket`: inputs in a bucket of that store.
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
+//! * `cluster`: the same answers by scheduler and executors, and their failures. `members`: such a cluster.
 //! * `requests`: what a store is asked.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
@@ -25,6 +26,7 @@
 mod bad_input;
 mod bucket;
 mod cli;
+mod cluster;
 mod compaction;
 mod doors;
 mod faults;
@@ -35,6 +37,7 @@ mod journeys;
 mod laws;
 mod layers;
 mod manual;
+mod members;
 mod oracle;
 mod outages;
 mod pages;

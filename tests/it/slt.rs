@@ -8,17 +8,18 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::DataType;
+use rejoin::engine::remote::Remote;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::Lake;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Record, Runner};
 use tokio::runtime::Runtime;
 
 use crate::place::{Place, deep, settle};
-use crate::table;
+use crate::{members, table};
 
 const BATCH_SIZES: [usize; 3] = [1, 7, 8192];
 const THREADS: [usize; 3] = [1, 2, 4];
@@ -30,16 +31,29 @@ thread_local! {
 
 #[test]
 fn sql_logic() {
-    run_all(Place::new, settings);
+    run_all(Place::new, settings, |_| None);
 }
 
 /// The same files, the lake on S3: one setting a file, for it is the lake that is looked at.
 #[test]
 fn sql_logic_on_s3() {
-    run_all(Place::on_s3, |turn| vec![settings(turn)[turn % 3]]);
+    run_all(Place::on_s3, |turn| vec![settings(turn)[turn % 3]], |_| None);
 }
 
-fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>) {
+/// The same files, computed by a scheduler and two executors, the lake on S3. A batch of one row would only be slow.
+#[test]
+fn sql_logic_on_a_cluster() {
+    run_all(
+        Place::on_s3,
+        |turn| vec![(BATCH_SIZES[1 + turn % 2], THREADS[1 + turn / 2 % 2])],
+        |lake| Some(members::shared(lake).remote(lake)),
+    );
+}
+
+/// Who computes for a lake.
+type RemoteOf = fn(&Lake) -> Option<Arc<dyn Remote>>;
+
+fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, remote: RemoteOf) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
     let mut files = vec![];
@@ -58,8 +72,9 @@ fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>) {
                         let turn = next.fetch_add(1, Ordering::Relaxed);
                         let Some(file) = files.get(turn) else { break };
                         // a panic of the engine fails its file, not the run
-                        let result =
-                            catch_unwind(AssertUnwindSafe(|| run_file(file, place(), &settings(turn), runtime)));
+                        let result = catch_unwind(AssertUnwindSafe(|| {
+                            run_file(file, place(), &settings(turn), remote, runtime)
+                        }));
                         let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
                         if let Err(message) = result {
                             failures.lock().unwrap().push(format!("{}: {message}", file.display()));
@@ -94,14 +109,20 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// One file: commands once, statements and queries at every setting, in the file's order.
-fn run_file(file: &Path, place: Place, settings: &[(usize, usize)], runtime: &Runtime) -> Result<(), String> {
+fn run_file(
+    file: &Path,
+    place: Place,
+    settings: &[(usize, usize)],
+    remote: RemoteOf,
+    runtime: &Runtime,
+) -> Result<(), String> {
     HERE.with_borrow_mut(|here| *here = (place.path().to_path_buf(), place.location()));
     let records = sqllogictest::parse_file::<DefaultColumnType>(file).map_err(|e| e.to_string())?;
     let mut runners: Vec<_> = settings
         .iter()
         .map(|&(batch_size, threads)| {
             let lake = place.open_lake();
-            let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads));
+            let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads, remote(&lake)));
             (format!("batch size {batch_size}, {threads} threads"), runner)
         })
         .collect();
@@ -137,9 +158,18 @@ struct Session {
 }
 
 impl Session {
-    async fn open(lake: Lake, batch_size: usize, threads: usize) -> rejoin::Result<Self> {
-        let settings =
-            EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
+    async fn open(
+        lake: Lake,
+        batch_size: usize,
+        threads: usize,
+        remote: Option<Arc<dyn Remote>>,
+    ) -> rejoin::Result<Self> {
+        let settings = EngineSettings {
+            remote,
+            batch_size: Some(batch_size),
+            threads: Some(threads),
+            ..EngineSettings::default()
+        };
         let engine = Engine::open(lake, settings).await?;
         read_journeys(&engine, threads).await?;
         Ok(Self { engine })

@@ -1,0 +1,144 @@
+//! A cluster of the tests' own: processes of the built binary on free ports, gone with the test process, however that ends.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use rejoin::cluster::{Cluster, Wire};
+use rejoin::engine::remote::Remote;
+use rejoin::lake::Lake;
+use serde_json::Value;
+
+use crate::stores;
+
+/// Waits for the end of its input, which the test process holds open, then ends the program. The program's own id is told first.
+const GUARD: &str = r#""$@" &
+program=$!
+echo "$program" >&2
+trap 'kill -9 $program 2>/dev/null' EXIT
+cat >/dev/null"#;
+
+/// One process of a cluster.
+pub struct Member {
+    guard: Child,
+    pub id: u32,
+    /// Where it listens.
+    pub address: String,
+}
+
+impl Member {
+    /// Starts it; its second line on stderr names its address.
+    fn start(arguments: &[&str], lake: &str, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("bash");
+        command
+            .arg("-c")
+            .arg(GUARD)
+            .arg("member")
+            .arg(env!("CARGO_BIN_EXE_rejoin"))
+            .args(arguments)
+            .args(["--lake", lake]);
+        command.envs(environment.iter().copied());
+        match std::env::var("REJOIN_MEMBER_LOG") {
+            Ok(filter) => command.env("RUST_LOG", filter),
+            Err(_) => command.env_remove("RUST_LOG"),
+        };
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut guard = command.spawn().unwrap();
+        let mut said = BufReader::new(guard.stderr.take().unwrap());
+        let id = line(&mut said).parse().unwrap();
+        let told = line(&mut said);
+        let address = told.split_once(" at ").unwrap_or_else(|| panic!("{told}")).1;
+        let address = address.split([',', ' ']).next().unwrap().to_string();
+        // what it says later goes to the tests' own stderr
+        std::thread::spawn(move || said.lines().map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Self { guard, id, address }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id.to_string()]).status().unwrap();
+        assert!(sent.success(), "{name} to {}", self.id);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
+
+fn line(from: &mut BufReader<ChildStderr>) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    line.trim().to_string()
+}
+
+/// A scheduler and its executors.
+pub struct Members {
+    pub scheduler: Member,
+    pub executors: Vec<Member>,
+    lake: String,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Members {
+    /// A cluster over the store of the lake at `lake`, with so many executors.
+    pub fn start(lake: &str, executors: usize) -> Self {
+        let environment: Vec<(&'static str, String)> = match lake.starts_with("s3://") {
+            true => stores::server().environment().map(|(name, value)| (name, value.to_string())).to_vec(),
+            false => vec![],
+        };
+        // it needs none of them: it reads no data
+        let scheduler =
+            Member::start(&["cluster", "scheduler", "--listen", "127.0.0.1:0"], lake, &borrowed(&environment));
+        let mut members = Self { scheduler, executors: vec![], lake: lake.into(), environment };
+        (0..executors).for_each(|_| members.join());
+        members
+    }
+
+    /// One more executor, which has two vcores.
+    pub fn join(&mut self) {
+        let scheduler = self.scheduler.address.clone();
+        let arguments = ["cluster", "executor", "--scheduler", &scheduler, "--listen", "127.0.0.1:0", "--vcores", "2"];
+        self.executors.push(Member::start(&arguments, &self.lake, &borrowed(&self.environment)));
+        self.wait_for(self.executors.len());
+    }
+
+    /// Waits until the scheduler knows so many executors; how long that took.
+    pub fn wait_for(&self, executors: usize) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let known = self.status();
+            if known == Some(executors as u64) {
+                return begun.elapsed();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{known:?} executors instead of {executors}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn status(&self) -> Option<u64> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+        let said =
+            command.args(["cluster", "status", "--json", "--cluster", &self.scheduler.address]).output().unwrap();
+        serde_json::from_slice::<Value>(&said.stdout).ok()?["executors"].as_u64()
+    }
+
+    /// What computes there, for an engine over a lake.
+    pub fn remote(&self, lake: &Lake) -> Arc<dyn Remote> {
+        Arc::new(Cluster::new(&self.scheduler.address, Wire::default(), lake.clone()))
+    }
+}
+
+fn borrowed<'e>(environment: &'e [(&'static str, String)]) -> Vec<(&'e str, &'e str)> {
+    environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+static IN_FOLDERS: LazyLock<Members> = LazyLock::new(|| Members::start(std::env::temp_dir().to_str().unwrap(), 2));
+static ON_S3: LazyLock<Members> = LazyLock::new(|| Members::start(&format!("s3://{}/any", stores::BUCKET), 2));
+
+/// Two executors that all tests share, for lakes in folders, or in the tests' bucket.
+pub fn shared(lake: &Lake) -> &'static Members {
+    if lake.url().scheme() == "s3" { &ON_S3 } else { &IN_FOLDERS }
+}
