@@ -1,6 +1,6 @@
 //! The executor: runs tasks over the lake's files, keeps their rows for the next stage or the client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::execution_engine::DefaultExecutionEngine;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::net::TcpListener;
 
 use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, defaults, state};
@@ -47,10 +48,21 @@ impl Executor {
     pub async fn run(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>) -> Result<()> {
         let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
         let engine = Cancellable(DefaultExecutionEngine::new());
+        let (outside, tasks) = (settings.address, SocketAddr::new(settings.address.ip(), settings.tasks_port));
+        let mut bind = outside.ip();
+        if settings.wire.is_secure() {
+            // Ballista listens on the ports that it tells others, so only the host can differ
+            bind =
+                IpAddr::V4(if bind == Ipv4Addr::LOCALHOST { Ipv4Addr::new(127, 0, 0, 2) } else { Ipv4Addr::LOCALHOST });
+            for address in [outside, tasks] {
+                let listener = TcpListener::bind(address).await?;
+                settings.wire.let_through(listener, SocketAddr::new(bind, address.port()))?;
+            }
+        }
         let wire = settings.wire.endpoint_override();
         let of_tasks = wire.clone();
         let config = ExecutorProcessConfig {
-            bind_host: settings.address.ip().to_string(),
+            bind_host: bind.to_string(),
             external_host: Some(settings.address.ip().to_string()),
             port: settings.address.port(),
             grpc_port: settings.tasks_port,

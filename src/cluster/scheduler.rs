@@ -138,7 +138,7 @@ pub async fn serve(
         // a client that waits for a job would hold it open
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let serving = axum::serve(listener, router.into_make_service());
+    let serving = axum::serve(wire.behind(listener).await?, router.into_make_service());
     tokio::select! {
         served = serving.into_future() => Ok(served?),
         () = stopped => Ok(()),

@@ -1,6 +1,7 @@
 //! A cluster of the tests' own: processes of the built binary on free ports, gone with the test process, however that ends.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -85,16 +86,32 @@ pub struct Members {
 impl Members {
     /// A cluster over the store of the lake at `lake`, with so many executors.
     pub fn start(lake: &str, executors: usize) -> Self {
-        let environment: Vec<(&'static str, String)> = match lake.starts_with("s3://") {
+        Self::with(lake, executors, None)
+    }
+
+    /// The same, with the certificates of a folder.
+    pub fn secure(lake: &str, executors: usize, certificates: &Path) -> Self {
+        Self::with(lake, executors, Some(certificates.to_str().unwrap().to_string()))
+    }
+
+    fn with(lake: &str, executors: usize, certificates: Option<String>) -> Self {
+        let mut environment: Vec<(&'static str, String)> = match lake.starts_with("s3://") {
             true => stores::server().environment().map(|(name, value)| (name, value.to_string())).to_vec(),
             false => vec![],
         };
-        // it needs none of them: it reads no data
+        environment.extend(certificates.map(|folder| ("REJOIN_CLUSTER_TLS", folder)));
         let scheduler =
             Member::start(&["cluster", "scheduler", "--listen", "127.0.0.1:0"], lake, &borrowed(&environment));
         let mut members = Self { scheduler, executors: vec![], lake: lake.into(), environment };
         (0..executors).for_each(|_| members.join());
         members
+    }
+
+    /// Another scheduler at the same address.
+    pub fn restart_scheduler(&mut self) {
+        let address = self.scheduler.address.clone();
+        let arguments = ["cluster", "scheduler", "--listen", &address];
+        self.scheduler = Member::start(&arguments, &self.lake, &borrowed(&self.environment));
     }
 
     /// One more executor, which has two vcores.
@@ -120,6 +137,7 @@ impl Members {
 
     fn status(&self) -> Option<u64> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+        command.envs(borrowed(&self.environment));
         let said =
             command.args(["cluster", "status", "--json", "--cluster", &self.scheduler.address]).output().unwrap();
         serde_json::from_slice::<Value>(&said.stdout).ok()?["executors"].as_u64()
