@@ -20,6 +20,7 @@ use datafusion_proto::protobuf::PhysicalExprNode;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
+use super::gather::GatheredExec;
 use crate::engine::journey::{
     Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
 };
@@ -39,6 +40,7 @@ type Encoded = Vec<u8>;
 /// Our operators, without their inputs.
 #[derive(Serialize, Deserialize)]
 enum Node {
+    Gathered,
     SortedMerge,
     Journey { spec: JourneySpec, lanes: Vec<Lane> },
     Path(PathSpec),
@@ -67,7 +69,9 @@ impl Codec {
             let one = |expr| Ok(conv.physical_expr_to_proto(expr, self)?.encode_to_vec());
             exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
         };
-        Ok(if plan.is::<SortedMergeExec>() {
+        Ok(if plan.is::<GatheredExec>() {
+            Some(Node::Gathered)
+        } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
             Some(Node::Journey { spec: journey.spec().clone(), lanes: journey.lanes() })
@@ -125,6 +129,7 @@ impl PhysicalExtensionCodec for Codec {
         };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
+            Node::Gathered => GatheredExec::over(first()?),
             Node::SortedMerge => {
                 let order = layout::ordering(&first()?.schema());
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;

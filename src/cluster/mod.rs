@@ -2,7 +2,7 @@
 //!
 //! * `scheduler`, `executor`: the two kinds of processes of a cluster. `tasks` makes an executor stop what is cancelled.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
-//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it.
+//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `gather`: where one task must see all rows.
 //! * `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
 //!
 //! Invariants: plans are made by the client; a leaf is a scan of the lake's files or a few rows; an answer is whole or an error;
@@ -12,6 +12,7 @@
 mod client;
 mod codec;
 mod executor;
+mod gather;
 mod parts;
 mod ready;
 mod scheduler;

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{JoinType, internal_datafusion_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
@@ -17,11 +17,12 @@ use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::explain::ExplainExec;
-use datafusion::physical_plan::joins::{NestedLoopJoinExec, PiecewiseMergeJoinExec, SymmetricHashJoinExec};
+use datafusion::physical_plan::joins::{
+    HashJoinExec, NestedLoopJoinExec, PartitionMode, PiecewiseMergeJoinExec, SymmetricHashJoinExec,
+};
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
@@ -31,6 +32,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use futures::TryStreamExt;
 
+use super::gather::GatheredExec;
 use crate::Error;
 use crate::engine::journey::{Input, JourneyExec};
 
@@ -152,33 +154,32 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
     if let Some(journey) = node.downcast_ref::<JourneyExec>() {
         let spec = journey.spec().clone();
         // each bucket for itself; where all visitors make one game, one task sees them all
-        let gathered = |plan: &Arc<dyn ExecutionPlan>, order: Option<LexOrdering>| -> Result<Arc<dyn ExecutionPlan>> {
-            let order = order.ok_or_else(|| internal_datafusion_err!("a journey over rows in no order"))?;
-            Ok(Arc::new(SortPreservingMergeExec::new(order, plan.clone())))
-        };
-        let orders = node.required_input_ordering().into_iter().map(|o| o.map(|o| LexOrdering::from(o.into_single())));
-        let inputs = journey.lanes().into_iter().zip(node.children()).zip(orders).map(|((lane, plan), order)| {
-            let many = plan.output_partitioning().partition_count() > 1;
-            let plan = if spec.needs_all_visitors() && many { gathered(plan, order)? } else { plan.clone() };
-            Ok(Input { lane, plan })
+        let inputs = journey.lanes().into_iter().zip(node.children()).map(|(lane, plan)| {
+            let plan = plan.clone();
+            Input { lane, plan: if spec.needs_all_visitors() { GatheredExec::gather(plan) } else { plan } }
         });
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let inputs = inputs.collect();
         return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
     }
     if node.is::<UnionExec>() {
         return Ok(Transformed::yes(with_first_rows_of_branches(&node)?));
     }
-    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-        // rows of the left side that found no partner are known when all of the right side has been seen
-        let right = join.right().clone();
-        let needs_all = !matches!(
-            join.join_type(),
-            JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
-        );
-        if needs_all && right.output_partitioning().partition_count() > 1 {
-            let children = vec![join.left().clone(), Arc::new(CoalescePartitionsExec::new(right)) as _];
-            return Ok(Transformed::yes(replace_children_if_necessary(node.clone(), children)?));
-        }
+    // rows of the left side that found no partner are known when all of the right side has been seen
+    let (join_type, gathers) = if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        (*join.join_type(), true)
+    } else if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        (*join.join_type(), *join.partition_mode() == PartitionMode::CollectLeft)
+    } else {
+        return Ok(Transformed::no(node));
+    };
+    let needs_all = !matches!(
+        join_type,
+        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+    );
+    if needs_all && gathers {
+        let sides = node.children();
+        let children = vec![sides[0].clone(), GatheredExec::gather(sides[1].clone())];
+        return Ok(Transformed::yes(replace_children_if_necessary(node.clone(), children)?));
     }
     Ok(Transformed::no(node))
 }
