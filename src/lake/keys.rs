@@ -63,11 +63,11 @@ mod tests {
         let known = KnownKeys::default();
         assert!(!known.suffice([&a].into_iter()));
         known.tell_visitors(&[a.clone(), b.clone()]);
-        known.tell_visitors(&[c.clone()]);
+        known.tell_visitors(std::slice::from_ref(&c));
         assert!(known.suffice([&a, &b].into_iter()) && known.suffice([&b].into_iter()));
         assert!(known.suffice([&c].into_iter()) && !known.suffice([&a, &c].into_iter()));
         // a walk over fewer files takes nothing away
-        known.tell_visitors(&[b.clone()]);
+        known.tell_visitors(std::slice::from_ref(&b));
         assert!(known.clone().suffice([&a, &b].into_iter()));
         known.tell_visitors(&[a.clone(), b.clone(), c.clone()]);
         assert!(known.suffice([&c, &a, &b].into_iter()));
