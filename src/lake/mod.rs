@@ -4,7 +4,7 @@
 //!   a store is asked for conditional writes before the first write.
 //! * `table`: one Delta table at one version: its schema, its live files, and commits against exactly that version.
 //! * `log`: what a log says without loading the table. `known`: what this process has read of
-//!   logs. `log_reads`: a store as logs are read through it.
+//!   logs. `log_reads`: a store as logs are read through it. `keys`: what it has found out about visitor keys.
 //! * `stats`: what a file says of its rows in the log, so that readers can skip it.
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
@@ -26,6 +26,7 @@ pub mod compact;
 pub mod expunge;
 pub mod guard;
 pub mod history;
+pub mod keys;
 mod known;
 pub mod layout;
 pub mod loads;

@@ -3,6 +3,7 @@
 //! When a query asks for all columns of the order, the scan gives one partition a bucket, sorted, and declares it, so
 //! that whatever works visitor by visitor needs no shuffle and no sort. Otherwise it is an ordinary parallel scan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -25,8 +26,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
 use parquet::arrow::parquet_to_arrow_schema;
 
+use super::keys::KnownKeys;
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::merge::SortedMergeExec;
 use super::prune::{Visitors, with_visitor_keys};
@@ -35,6 +38,10 @@ use crate::columns::SUITE;
 
 /// Full batches that a merge of any number of generations may hold per bucket.
 const MERGED_BATCHES: usize = 4;
+
+/// As many for each thread where the rows have only the few columns of a question: a small batch costs nearly as much
+/// as a large one.
+const NARROW_BATCHES: usize = 32;
 
 /// A table at one version, optionally only its rows of one suite.
 #[derive(Debug, Clone)]
@@ -97,6 +104,20 @@ impl LakeTable {
         })
     }
 
+    /// True when visitors of `files`, of this table or others of the lake, are known to be told apart by their keys.
+    pub fn keys_suffice(&self, files: &[&DataFile]) -> bool {
+        let mut buckets: BTreeMap<Option<&String>, Vec<&Path>> = BTreeMap::new();
+        for file in files {
+            buckets.entry(file.tags.get(TAG_BUCKET)).or_default().push(&file.path);
+        }
+        buckets.into_values().all(|paths| self.keys().suffice(paths.into_iter()))
+    }
+
+    /// What was found out about the visitor keys of its files.
+    pub fn keys(&self) -> &KnownKeys {
+        self.lake.keys()
+    }
+
     /// True for a column of the table.
     pub fn has_column(&self, name: &str) -> bool {
         self.schema.index_of(name).is_ok()
@@ -126,7 +147,7 @@ impl LakeTable {
         });
         let schema: SchemaRef = Arc::new(Schema::new(dictionaries.collect::<Vec<_>>()));
         let generations = generations(files);
-        let batch_rows = batch_rows(state, generations.len());
+        let batch_rows = batch_rows(state, generations.len(), NARROW_BATCHES);
         let wanted: Vec<Vec<_>> = generations
             .iter()
             .map(|buckets| buckets.iter().flatten().map(|file| self.with_dictionaries(state, file)).collect())
@@ -236,9 +257,9 @@ impl LakeTable {
 }
 
 /// Rows of a batch where `generations` are merged: a merge holds a batch of each, so many make them small.
-fn batch_rows(state: &dyn Session, generations: usize) -> usize {
+fn batch_rows(state: &dyn Session, generations: usize, batches: usize) -> usize {
     let rows = state.config().batch_size();
-    (rows * MERGED_BATCHES / generations.max(1)).clamp(rows.min(256), rows)
+    (rows * batches / generations.max(1)).clamp(rows.min(256), rows)
 }
 
 /// Text whose distinct values are stored once a row group.
@@ -304,7 +325,7 @@ impl TableProvider for LakeTable {
             return self.leaf(state, groups, projection, filters, None);
         }
         let generations = generations(&files);
-        let rows = batch_rows(state, generations.len());
+        let rows = batch_rows(state, generations.len(), MERGED_BATCHES);
         let children = generations
             .into_iter()
             .map(|groups| self.leaf(state, groups, projection, filters, Some(rows)))

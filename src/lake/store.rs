@@ -19,6 +19,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use super::guard::{self, Guard, Writers};
+use super::keys::KnownKeys;
 use super::known::KnownTables;
 use super::log_reads::LogReads;
 use super::s3;
@@ -35,6 +36,7 @@ pub struct Lake {
     /// Files that a commit named whose outcome nobody knows.
     undecided: Arc<Mutex<HashSet<Path>>>,
     known: KnownTables,
+    keys: KnownKeys,
 }
 
 impl fmt::Debug for Lake {
@@ -70,7 +72,7 @@ impl Lake {
         let root = Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("lake {url}: {e}")))?;
         // a file system creates a file once, whoever asks
         let store = if url.scheme() == "file" { store } else { Arc::new(Guard::new(store, root, writers)) };
-        Ok(Self { url, store, undecided: Arc::default(), known: KnownTables::default() })
+        Ok(Self { url, store, undecided: Arc::default(), known: KnownTables::default(), keys: KnownKeys::default() })
     }
 
     /// Fails unless the store can be written to as commits need it; leaves nothing behind.
@@ -82,6 +84,11 @@ impl Lake {
     /// What was read of the tables so far.
     pub(super) fn known(&self) -> &KnownTables {
         &self.known
+    }
+
+    /// What was found out about visitor keys so far.
+    pub fn keys(&self) -> &KnownKeys {
+        &self.keys
     }
 
     /// The root, ending in a slash.

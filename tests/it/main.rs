@@ -7,7 +7,7 @@
 //! * `compaction`: files of whole months, readers and writers undisturbed.
 //! * `faults`: a store that fails at any request, and what readers and second tries then see. `faulty`: that store.
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
-//! * `twins`: two visitors with one key, and one with very many hits.
+//! * `twins`: two visitors with one key, ids that need not be read, and a visitor with very many hits.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.

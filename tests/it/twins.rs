@@ -43,20 +43,25 @@ pub async fn lake_of(place: &Place, loads: &[Vec<Stored>]) -> Lake {
     let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
     create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
     for hits in loads {
-        let tags = [(TAG_SUITE, "web"), (TAG_VISITS, "computed")];
-        let tags: HashMap<String, String> = tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        let context = sort_context(64 << 20).unwrap();
-        let first = batch(&hits[..1]);
-        let mut writer = SortedWriter::start(&lake, "hits", first.schema(), tags, context).unwrap();
-        for part in hits.chunks(8192) {
-            writer.push(batch(part)).await.unwrap();
-        }
-        let written = writer.finish().await.unwrap();
-        let snapshot = Snapshot::open(&lake, "hits", None).await.unwrap();
-        let change = Change { add: written.files, columns: written.columns, ..Change::default() };
-        snapshot.commit(&lake, change).await.unwrap();
+        load(&lake, hits).await;
     }
     lake
+}
+
+/// One more load of hits.
+async fn load(lake: &Lake, hits: &[Stored]) {
+    let tags = [(TAG_SUITE, "web"), (TAG_VISITS, "computed")];
+    let tags: HashMap<String, String> = tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let context = sort_context(64 << 20).unwrap();
+    let first = batch(&hits[..1]);
+    let mut writer = SortedWriter::start(lake, "hits", first.schema(), tags, context).unwrap();
+    for part in hits.chunks(8192) {
+        writer.push(batch(part)).await.unwrap();
+    }
+    let written = writer.finish().await.unwrap();
+    let snapshot = Snapshot::open(lake, "hits", None).await.unwrap();
+    let change = Change { add: written.files, columns: written.columns, ..Change::default() };
+    snapshot.commit(lake, change).await.unwrap();
 }
 
 async fn credit(lake: &Lake, threads: usize, memory_bytes: usize, sql: &str) -> Vec<Vec<String>> {
@@ -83,6 +88,76 @@ fn two_visitors_with_one_key_stay_two() {
                     assert_eq!(credit(&lake, threads, 1 << 30, sql).await, expected, "{threads} threads");
                 }
             }
+        });
+    });
+}
+
+/// Many visitors with hits in three loads, at most `sharing` of them with one key.
+fn crowd(sharing: i64) -> Vec<Vec<Stored>> {
+    let mut state = 1_u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % below) as i64
+    };
+    let mut hit = |second| {
+        let (visitor, orders) = (random(200), f64::from(u8::from(random(12) == 0)));
+        // all over the buckets
+        let key = (visitor / sharing).wrapping_mul(0x1E37_79B9_7F4A_7C15);
+        (key, format!("v{visitor}"), second, [None, Some("a"), Some("b"), Some("c")][random(4) as usize], orders)
+    };
+    (0..3).map(|load| (0..900).map(|n| hit(load * 1000 + n)).collect()).collect()
+}
+
+/// Asks everything twice, at small and large batches, and compares with the SQL of `events`.
+async fn agrees(lake: &Lake) {
+    let questions = ["'visitor', 'all'", "'visit', 'all'", "'visitor', '20 minutes'"].map(|reach| {
+        format!("SELECT item, credit FROM participation('orders', 'tracking_code', {reach}) ORDER BY item")
+    });
+    for sql in &questions {
+        let expected = credit(lake, 2, 1 << 30, sql).await;
+        assert!(expected.len() >= 3, "{expected:?}");
+        for batch_size in [3, 8192] {
+            let settings = EngineSettings { batch_size: Some(batch_size), threads: Some(1), ..Default::default() };
+            let engine = Engine::open(lake.clone(), settings).await.unwrap();
+            for time in ["first", "second"] {
+                let place = format!("{sql}, {time} time, batches of {batch_size}");
+                assert_eq!(table::rows(&engine, sql).await.unwrap().1, expected, "{place}");
+            }
+        }
+    }
+}
+
+/// True when a question would read the ids of visitors.
+async fn reads_ids(lake: &Lake) -> bool {
+    let sql = "EXPLAIN SELECT * FROM participation('orders', 'tracking_code', lookback => 'all')";
+    let plan = credit(lake, 1, 1 << 30, sql).await.concat().concat();
+    assert!(plan.contains("projection=[visitor_key, "), "{plan}");
+    plan.contains("visitor_id")
+}
+
+#[test]
+fn ids_are_not_read_again_where_keys_tell_visitors_apart() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (apart, shared) = (crowd(1), crowd(2));
+            let place = Place::new();
+            let lake = lake_of(&place, &apart).await;
+            assert!(reads_ids(&lake).await);
+            agrees(&lake).await;
+            assert!(!reads_ids(&lake).await);
+            // another lake handle knows nothing
+            assert!(reads_ids(&Lake::open(&place.lake().to_string_lossy()).unwrap()).await);
+            // a stranger with somebody's key, in a load of his own
+            let of_another = (apart[0][0].0, "stranger".to_string(), 1500, Some("d"), 5.0);
+            load(&lake, &[of_another]).await;
+            assert!(reads_ids(&lake).await);
+            agrees(&lake).await;
+            assert!(reads_ids(&lake).await);
+
+            let place = Place::new();
+            let lake = lake_of(&place, &shared).await;
+            agrees(&lake).await;
+            assert!(reads_ids(&lake).await);
         });
     });
 }

@@ -22,7 +22,8 @@ use crate::engine::visits::VisitRules;
 pub(super) struct Columns {
     pub rows: usize,
     pub keys: ScalarBuffer<i64>,
-    pub ids: Text,
+    /// None where the keys are known to tell visitors apart.
+    pub ids: Option<Text>,
     /// Microseconds.
     pub times: ScalarBuffer<i64>,
     /// Only where rows of one instant must be told apart.
@@ -97,7 +98,7 @@ impl Columns {
         Ok(Self {
             rows: batch.num_rows(),
             keys: found.integers("visitor_key")?.values().clone(),
-            ids,
+            ids: Some(ids),
             times: found.times("hit_time")?.values().clone(),
             seqs: Some(found.sequences("hit_seq")?),
             items: found.text("item")?,
@@ -128,7 +129,7 @@ impl Columns {
     pub fn stored(batch: &RecordBatch, spec: &JourneySpec, rows: &StoredRows) -> Result<Self> {
         let found = Finder(batch);
         let some = |name: &str| batch.column_by_name(name).is_some();
-        let ids = found.text(columns::VISITOR_ID)?;
+        let ids = some(columns::VISITOR_ID).then(|| found.text(columns::VISITOR_ID)).transpose()?;
         let excluded = some(columns::EXCLUDE_HIT).then(|| found.integers(columns::EXCLUDE_HIT)).transpose()?;
         let excludes = excluded.as_ref().is_some_and(|e| e.iter().flatten().any(|value| value != 0));
         Ok(Self {
@@ -151,7 +152,7 @@ impl Columns {
             },
             window: rows.window,
             taken: Taken {
-                all: !excludes && ids.all_valid() && rows.suite.is_none(),
+                all: !excludes && ids.as_ref().is_none_or(Text::all_valid) && rows.suite.is_none(),
                 excluded: excluded.filter(|_| excludes),
                 suite: match &rows.suite {
                     Some(suite) => Some((found.text(columns::SUITE)?, suite.clone())),
@@ -190,9 +191,14 @@ impl Columns {
         self.taken.all
     }
 
+    /// False for a row without a visitor.
+    pub fn has_visitor(&self, row: usize) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.is_valid(row))
+    }
+
     /// False for a row of another suite or without a visitor.
     pub fn is_of_suite(&self, row: usize) -> bool {
-        self.ids.is_valid(row)
+        self.has_visitor(row)
             && self.taken.suite.as_ref().is_none_or(|(suites, own)| suites.is_valid(row) && suites.value(row) == own)
     }
 
@@ -247,14 +253,20 @@ impl Columns {
     pub fn end_of_visitor(&self, row: usize) -> usize {
         let key = self.keys[row];
         let mut end = row + 1;
+        let Some(ids) = &self.ids else {
+            while end < self.rows && self.keys[end] == key {
+                end += 1;
+            }
+            return end;
+        };
         // a key is nearly always one visitor, and a dictionary shows it by its codes
-        if let Some(codes) = self.ids.codes() {
+        if let Some(codes) = ids.codes() {
             let code = codes[row];
             while end < self.rows && self.keys[end] == key && codes[end] == code {
                 end += 1;
             }
         }
-        while end < self.rows && self.keys[end] == key && self.ids.same(end - 1, end) {
+        while end < self.rows && self.keys[end] == key && ids.same(end - 1, end) {
             end += 1;
         }
         end

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -25,6 +27,7 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties,
 };
 use futures::{FutureExt, StreamExt};
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
@@ -33,6 +36,7 @@ use super::node::describe;
 use super::stored::StoredRows;
 use super::walk::{Counts, Walk};
 use crate::columns::VISITOR_KEY;
+use crate::lake::keys::KnownKeys;
 use crate::lake::layout;
 
 /// Rows in the order of the lake, and what they are.
@@ -77,6 +81,8 @@ pub struct JourneyExec {
     threads: usize,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// Where what the walk finds out about visitor keys is told.
+    keys: Option<KnownKeys>,
 }
 
 impl JourneyExec {
@@ -94,7 +100,12 @@ impl JourneyExec {
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { spec, inputs, threads, properties: Arc::new(properties), metrics }
+        Self { spec, inputs, threads, properties: Arc::new(properties), metrics, keys: None }
+    }
+
+    /// Tells `keys` of the files whose visitor keys each are one visitor's.
+    pub fn telling(self, keys: KnownKeys) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     /// What is computed.
@@ -114,7 +125,7 @@ impl JourneyExec {
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
         let lanes = self.inputs.iter().map(|input| input.lane.clone());
         let inputs = lanes.zip(children).map(|(lane, plan)| Input { lane, plan }).collect();
-        Arc::new(Self::new(self.spec.clone(), inputs, self.threads))
+        Arc::new(Self { keys: self.keys.clone(), ..Self::new(self.spec.clone(), inputs, self.threads) })
     }
 
     /// A walk over every `step`-th bucket from `first`, counted as `partition`.
@@ -128,6 +139,7 @@ impl JourneyExec {
             inputs: self.inputs.clone(),
             buckets: (first..self.buckets()).step_by(step).collect(),
             context: context.clone(),
+            keys: self.keys.clone(),
             work: MetricBuilder::new(&self.metrics).subset_time("walk_time", partition),
         }
     }
@@ -139,6 +151,7 @@ struct Share {
     inputs: Vec<Input>,
     buckets: Vec<usize>,
     context: Arc<TaskContext>,
+    keys: Option<KnownKeys>,
     work: Time,
 }
 
@@ -152,10 +165,28 @@ impl Share {
             };
             let streams = self.inputs.iter().map(open).collect::<Result<Vec<_>>>()?;
             let _timer = self.work.timer();
-            self.walk.bucket(streams).await?;
+            if self.walk.bucket(streams).await?
+                && let Some(keys) = &self.keys
+                && let Some(files) = files_of(&self.inputs, bucket)
+            {
+                keys.tell_visitors(&files);
+            }
         }
         Ok(self.walk)
     }
+}
+
+/// The files of a bucket, where all inputs are whole files as stored.
+fn files_of(inputs: &[Input], bucket: usize) -> Option<Vec<Path>> {
+    let mut files = vec![];
+    for input in inputs {
+        let (scan, _) = input.plan.downcast_ref::<DataSourceExec>()?.downcast_to_file_source::<ParquetSource>()?;
+        scan.file_source().filter().is_none().then_some(())?;
+        let group = scan.file_groups.get(bucket)?;
+        group.iter().all(|file| file.range.is_none() && scan.limit.is_none()).then_some(())?;
+        files.extend(group.iter().map(|file| file.object_meta.location.clone()));
+    }
+    Some(files)
 }
 
 impl DisplayAs for JourneyExec {

@@ -1,12 +1,14 @@
 //! Items by number: names in, dense numbers out; a dictionary's entry is looked up once, not once a row.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::error::Result;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::feed::caret::list_values;
 
@@ -79,9 +81,42 @@ impl Text {
 /// The items that have been met.
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    numbers: HashMap<Arc<str>, u32>,
+    numbers: HashMap<Arc<str>, u32, Seed>,
     names: Vec<Arc<str>>,
     bytes: usize,
+}
+
+/// A seed of its own for each table. Every row group brings its names again, and xxh3 is the faster hash of short texts.
+#[derive(Debug)]
+struct Seed(u64);
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = NameHash;
+
+    fn build_hasher(&self) -> NameHash {
+        NameHash(self.0)
+    }
+}
+
+struct NameHash(u64);
+
+impl Hasher for NameHash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    // what separates texts in a row; here is but one
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Items {
@@ -119,13 +154,17 @@ impl Items {
 #[derive(Debug, Default)]
 pub(super) struct Codes {
     dictionary: Option<ArrayRef>,
-    /// Per entry its items as a range of `listed`; [`UNKNOWN`] where it was not looked up yet.
-    entries: Vec<(u32, u32)>,
+    /// Per entry its item; or [`LIST`] and a place in `lists`, where it has none or several; or [`UNKNOWN`].
+    entries: Vec<u32>,
+    /// Ranges of `listed`.
+    lists: Vec<(u32, u32)>,
     listed: Vec<u32>,
 }
 
 /// An entry that was not looked up yet.
-const UNKNOWN: (u32, u32) = (u32::MAX, 0);
+const UNKNOWN: u32 = u32::MAX;
+/// Set in entries that are lists.
+const LIST: u32 = 1 << 31;
 
 impl Codes {
     /// Turns to another column, or another batch of the same.
@@ -137,6 +176,7 @@ impl Codes {
         if !self.dictionary.as_ref().is_some_and(|known| same_values(known, values)) {
             self.dictionary = Some(values.clone());
             self.listed.clear();
+            self.lists.clear();
             self.entries.clear();
             self.entries.resize(values.len(), UNKNOWN);
         }
@@ -147,35 +187,51 @@ impl Codes {
         if !text.is_valid(row) {
             return &[];
         }
-        let entry = match text {
-            Text::Dictionary { codes, values } => {
-                let code = codes.value(row) as usize;
-                if self.entries[code] == UNKNOWN {
-                    self.entries[code] = self.look_up(values.as_string::<i32>().value(code), items, multi);
-                }
-                self.entries[code]
-            }
+        let (codes, values) = match text {
+            Text::Dictionary { codes, values } => (codes, values),
             Text::Plain(values) => {
                 self.listed.clear();
-                self.look_up(values.value(row), items, multi)
+                self.list(values.value(row), items, multi);
+                return &self.listed;
             }
         };
-        &self.listed[entry.0 as usize..entry.1 as usize]
+        let code = codes.value(row) as usize;
+        if self.entries[code] == UNKNOWN {
+            self.entries[code] = self.look_up(values.as_string::<i32>().value(code), items, multi);
+        }
+        match self.entries[code] {
+            list if list & LIST != 0 => {
+                let (start, end) = self.lists[(list ^ LIST) as usize];
+                &self.listed[start as usize..end as usize]
+            }
+            // most have one: nothing else need be in the cache
+            _ => std::slice::from_ref(&self.entries[code]),
+        }
     }
 
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<(u32, u32)>() + self.listed.capacity() * size_of::<u32>()
+        (self.entries.capacity() + 2 * self.lists.capacity() + self.listed.capacity()) * size_of::<u32>()
     }
 
-    fn look_up(&mut self, text: &str, items: &mut Items, multi: bool) -> (u32, u32) {
-        let start = self.listed.len() as u32;
+    fn look_up(&mut self, text: &str, items: &mut Items, multi: bool) -> u32 {
+        let start = self.listed.len();
+        self.list(text, items, multi);
+        if let [item] = self.listed[start..] {
+            self.listed.truncate(start);
+            return item;
+        }
+        self.lists.push((start as u32, self.listed.len() as u32));
+        LIST | (self.lists.len() - 1) as u32
+    }
+
+    /// Appends the items of a text to `listed`.
+    fn list(&mut self, text: &str, items: &mut Items, multi: bool) {
         if multi {
             self.listed.extend(list_values(text).map(|value| items.number(&value)));
         } else {
             self.listed.push(items.number(text));
         }
-        (start, self.listed.len() as u32)
     }
 }
 
@@ -201,12 +257,12 @@ mod tests {
 
     #[test]
     fn dictionaries_and_strings_name_the_same_items() {
-        let rows = [Some("b"), None, Some("a--**--b"), Some("b")];
+        let rows = [Some("b"), None, Some("a--**--b"), Some("b"), Some("")];
         let (mut items, mut codes) = (Items::default(), Codes::default());
         for text in [dictionary(&rows), Text::Plain(StringArray::from(rows.to_vec())), dictionary(&rows)] {
             codes.turn_to(&text);
-            let found: Vec<Vec<u32>> = (0..4).map(|r| codes.items_of(&text, r, &mut items, true).to_vec()).collect();
-            assert_eq!(found, [vec![0], vec![], vec![1, 0], vec![0]]);
+            let found: Vec<Vec<u32>> = (0..5).map(|r| codes.items_of(&text, r, &mut items, true).to_vec()).collect();
+            assert_eq!(found, [vec![0], vec![], vec![1, 0], vec![0], vec![]]);
             assert!(text.same(0, 3) && !text.same(0, 1) && text.same(1, 1));
         }
         let other = dictionary(&[Some("a--**--b")]);

@@ -24,6 +24,7 @@ pub(super) struct Lane {
     converting: Vec<u32>,
     next_converting: usize,
     batch_bytes: usize,
+    lacks_visitors: bool,
 }
 
 impl Lane {
@@ -40,6 +41,7 @@ impl Lane {
             converting: vec![],
             next_converting: 0,
             batch_bytes: batch.get_array_memory_size(),
+            lacks_visitors: false,
         };
         lane.turn_to_batch();
         Ok(Some(lane))
@@ -67,6 +69,7 @@ impl Lane {
         if let Some((_, set)) = &self.columns.set {
             self.codes.1.turn_to(set);
         }
+        self.lacks_visitors |= self.columns.ids.as_ref().is_some_and(|ids| !ids.all_valid());
         self.columns.converting(&mut self.converting);
         self.next_converting = 0;
     }
@@ -76,9 +79,29 @@ impl Lane {
         self.columns.keys[self.row]
     }
 
-    /// The visitor id of the row at hand, if it has one.
+    /// The visitor id of the row at hand, if it has one and ids are read.
     pub fn id(&self) -> Option<&str> {
-        self.columns.ids.is_valid(self.row).then(|| self.columns.ids.value(self.row))
+        self.columns.ids.as_ref().filter(|ids| ids.is_valid(self.row)).map(|ids| ids.value(self.row))
+    }
+
+    /// True where ids are read; where they are not, a key is one visitor.
+    pub fn reads_ids(&self) -> bool {
+        self.columns.ids.is_some()
+    }
+
+    /// True when the row at hand is of the visitor with this key and id.
+    pub fn is_at(&self, key: i64, id: Option<&str>) -> bool {
+        self.key() == key && (!self.reads_ids() || self.id() == id)
+    }
+
+    /// True when the rows at hand of two lanes, which have one key, are of one visitor.
+    pub fn same_visitor(&self, other: &Self) -> bool {
+        !self.reads_ids() || !other.reads_ids() || self.id() == other.id()
+    }
+
+    /// True for a lane of hits that has met some without a visitor.
+    pub fn lacks_visitors(&self) -> bool {
+        self.lacks_visitors && self.kind.is_online()
     }
 
     /// The place of a row of this batch.

@@ -91,14 +91,19 @@ impl StoredEvents {
             // an offline row belongs to no visit
             Container::Visit => &[(&self.hits, true)],
         };
-        let mut inputs = vec![];
+        let mut wanted: Vec<(&LakeTable, bool, Vec<&DataFile>)> = vec![];
         for &(table, online) in tables {
             let files = table.files_of_suite(&self.suite);
             let times = times_that_matter(spec, question, table, &files);
             let files: Vec<&DataFile> = files.into_iter().filter(|f| f.may_lie_in(times)).collect();
-            if files.is_empty() {
-                continue;
+            if !files.is_empty() {
+                wanted.push((table, online, files));
             }
+        }
+        let all: Vec<&DataFile> = wanted.iter().flat_map(|(_, _, files)| files).copied().collect();
+        let keys_suffice = self.hits.keys_suffice(&all);
+        let mut inputs = vec![];
+        for (table, online, files) in wanted {
             let rows = StoredRows {
                 online,
                 metric: match question.metric.as_str() {
@@ -113,12 +118,15 @@ impl StoredEvents {
                 visit_rules: (spec.container == Container::Visit).then_some(self.visit_rules),
                 anchored: spec.anchored && !online,
             };
-            let fields = rows.fields(table, spec.anchored || table.may_share_instants(&files));
+            // an offline row may have no visitor, and there are few of them
+            let ids = !(keys_suffice && online);
+            let fields = rows.fields(table, ids, spec.anchored || table.may_share_instants(&files));
             for scan in table.sorted_scans(state, &files, &fields).await? {
                 inputs.push(Input { lane: Lane::Stored(rows.clone()), plan: scan });
             }
         }
-        Ok(JourneyExec::new(spec.clone(), inputs, state.config().target_partitions()))
+        let journey = JourneyExec::new(spec.clone(), inputs, state.config().target_partitions());
+        Ok(if keys_suffice { journey } else { journey.telling(self.hits.keys().clone()) })
     }
 }
 
@@ -140,8 +148,10 @@ fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable,
 
 impl StoredRows {
     /// The columns to read.
-    fn fields(&self, table: &LakeTable, sequences: bool) -> Vec<Field> {
-        let mut names = vec![columns::VISITOR_KEY, columns::VISITOR_ID, columns::HIT_TIME];
+    fn fields(&self, table: &LakeTable, ids: bool, sequences: bool) -> Vec<Field> {
+        let mut names = vec![columns::VISITOR_KEY];
+        names.extend(ids.then_some(columns::VISITOR_ID));
+        names.push(columns::HIT_TIME);
         if sequences {
             names.push(columns::HIT_SEQ);
         }

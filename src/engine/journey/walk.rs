@@ -50,6 +50,9 @@ pub(super) struct Walk {
     all_visitors: bool,
     /// Lanes that have the visitor at hand, and where its rows end in their batches; empty between visitors.
     ends: Vec<(usize, usize)>,
+    /// The key of the visitor at hand or the one before, and whether two visitors of this bucket had one.
+    last_key: Option<i64>,
+    shared_key: bool,
     /// Of the batches at hand.
     lane_bytes: usize,
     reservation: Option<MemoryReservation>,
@@ -81,14 +84,18 @@ impl Walk {
             visits: VisitOrdinals::default(),
             items: Items::default(),
             ends: vec![],
+            last_key: None,
+            shared_key: false,
             lane_bytes: 0,
             reservation,
             counts,
         }
     }
 
-    /// Walks over all visitors of one bucket: `streams` are sorted by visitor and time.
-    pub async fn bucket(&mut self, streams: Vec<(SendableRecordBatchStream, Kind)>) -> Result<()> {
+    /// Walks over all visitors of one bucket: `streams` are sorted by visitor and time. True when no two of them share a
+    /// key and all hits have a visitor.
+    pub async fn bucket(&mut self, streams: Vec<(SendableRecordBatchStream, Kind)>) -> Result<bool> {
+        (self.last_key, self.shared_key) = (None, false);
         let spec = self.spec.clone();
         let opened = try_join_all(streams.into_iter().map(|(stream, kind)| Lane::open(stream, kind, &spec))).await?;
         let mut lanes: Vec<Lane> = opened.into_iter().flatten().collect();
@@ -118,14 +125,21 @@ impl Walk {
             }
         }
         self.lane_bytes = 0;
-        self.account()
+        self.account()?;
+        Ok(!self.shared_key && !lanes.iter().any(Lane::lacks_visitors))
+    }
+
+    /// Turns to the next visitor.
+    fn turn_to(&mut self, key: i64) {
+        self.shared_key |= self.last_key.replace(key) == Some(key);
     }
 
     /// The visitors of one lane that no other lane has: those before the key `until`.
     async fn alone(&mut self, lane: &mut Lane, until: Option<i64>) -> Result<()> {
         while lane.row < lane.columns.rows && until.is_none_or(|key| lane.key() < key) {
             let end = lane.columns.end_of_visitor(lane.row);
-            self.counts.visitors.add(usize::from(lane.id().is_some()));
+            self.turn_to(lane.key());
+            self.counts.visitors.add(usize::from(lane.columns.has_visitor(lane.row)));
             if end < lane.columns.rows {
                 if self.all_visitors || lane.converts_before(end) {
                     self.take(lane, end);
@@ -138,7 +152,7 @@ impl Walk {
             // it may go on in the next batch
             let (key, id) = (lane.key(), lane.id().map(str::to_string));
             self.take(lane, end);
-            while self.refill(lane).await? && lane.key() == key && lane.id() == id.as_deref() {
+            while self.refill(lane).await? && lane.is_at(key, id.as_deref()) {
                 let end = lane.columns.end_of_visitor(lane.row);
                 self.take(lane, end);
             }
@@ -149,26 +163,33 @@ impl Walk {
 
     /// One visitor of several lanes, whose rows at hand have one key. Of two visitors with that key, the first.
     async fn joined(&mut self, lanes: &mut [Lane], together: &[usize]) -> Result<()> {
+        let (mut first, others) =
+            together.split_first().map(|(first, others)| (*first, others)).expect("there are lanes");
         // two visitors with one key are so rare that ids are compared only to see that they are none
-        let first = together.iter().copied().min_by_key(|&n| lanes[n].id()).expect("there are lanes");
+        let one = others.iter().all(|&n| lanes[n].same_visitor(&lanes[first]));
+        if !one {
+            first = together.iter().copied().min_by_key(|&n| lanes[n].id()).expect("there are lanes");
+        }
         let key = lanes[first].key();
+        self.turn_to(key);
         let mut ends = std::mem::take(&mut self.ends);
         let (mut whole, mut converts) = (true, self.all_visitors);
-        for &number in together.iter().filter(|&&n| n == first || lanes[n].id() == lanes[first].id()) {
+        for &number in together.iter().filter(|&&n| one || lanes[n].same_visitor(&lanes[first])) {
             ends.push((number, lanes[number].columns.end_of_visitor(lanes[number].row)));
         }
         for &(number, end) in &ends {
             whole &= end < lanes[number].columns.rows;
             converts |= lanes[number].converts_before(end);
         }
-        let id = lanes[first].id();
-        self.counts.visitors.add(usize::from(id.is_some()));
+        self.counts.visitors.add(usize::from(lanes[first].columns.has_visitor(lanes[first].row)));
         if whole && !converts {
             ends.drain(..).for_each(|(number, end)| lanes[number].row = end);
             self.ends = ends;
             return Ok(());
         }
-        let id = id.filter(|_| !whole).map(str::to_string);
+        // of those that read it, all have the same
+        let telling = ends.iter().map(|(number, _)| &lanes[*number]).find(|lane| !whole && lane.reads_ids());
+        let id = telling.and_then(Lane::id).map(str::to_string);
         while !ends.is_empty() {
             let (at, stop) = next_rows(lanes, &ends);
             let (number, end) = ends[at];
@@ -177,10 +198,7 @@ impl Walk {
             if stop < end {
                 continue;
             }
-            let goes_on = stop == lane.columns.rows
-                && self.refill(lane).await?
-                && lane.key() == key
-                && lane.id() == id.as_deref();
+            let goes_on = stop == lane.columns.rows && self.refill(lane).await? && lane.is_at(key, id.as_deref());
             if goes_on {
                 ends[at].1 = lane.columns.end_of_visitor(lane.row);
             } else {
