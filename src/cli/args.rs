@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use super::cluster::ClusterCommand;
 use super::format::Format;
+pub use super::history::HistoryArguments;
 pub use super::schedule::ScheduleArguments;
 pub use super::serve::ServeArguments;
 pub use super::user::UserCommand;
@@ -466,16 +467,6 @@ pub struct LogArguments {
     /// The rejected rows of this file instead
     #[arg(long, value_name = "FILE")]
     pub errors: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct HistoryArguments {
-    /// Only versions of this table
-    #[arg(long, value_name = "TABLE")]
-    pub table: Option<String>,
-    /// At most so many rebuilds and so many versions
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub limit: usize,
 }
 
 #[derive(Debug, Args)]

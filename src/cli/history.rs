@@ -1,6 +1,7 @@
 //! `rejoin history`: what happened to the lake, newest first, and what of it can still be asked with `--as-of`.
 
-use super::args::HistoryArguments;
+use clap::Args;
+
 use super::format::Format;
 use super::listing::Listing;
 use super::output::Output;
@@ -10,6 +11,17 @@ use crate::lake::history::{History, PastRebuild, PastVersion, history};
 
 /// Loads of a version that are named in the table; `--json` names all.
 const NAMED_LOADS: usize = 2;
+
+/// What was typed.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// Only versions of this table
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// At most so many rebuilds and so many versions
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+}
 
 /// Prints rebuilds, then versions of tables.
 pub async fn run(settings: &Settings, arguments: &HistoryArguments) -> Result<()> {

@@ -20,6 +20,7 @@ use ballista_core::serde::protobuf::{
 use ballista_core::version;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::optimizer::analyzer::AnalyzerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionConfig;
@@ -34,6 +35,7 @@ use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, configured, with_settings};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
+use super::windows::KeepWords;
 use super::wire::Wire;
 use crate::engine::remote::{Remote, RemoteExec};
 use crate::engine::session::Running;
@@ -282,6 +284,10 @@ enum Fetched {
 impl Remote for Cluster {
     fn configured(&self, config: SessionConfig) -> SessionConfig {
         configured(config.with_target_partitions(PARTITIONS))
+    }
+
+    fn rule(&self) -> Arc<dyn AnalyzerRule + Send + Sync> {
+        Arc::new(KeepWords)
     }
 
     async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Option<Running>> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{
@@ -21,6 +21,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use super::gather::GatheredExec;
+use super::windows;
 use crate::engine::journey::{
     Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
 };
@@ -171,6 +172,17 @@ impl PhysicalExtensionCodec for Codec {
             Some(made) => serde_json::to_writer(buf, &made).map_err(|e| DataFusionError::External(Box::new(e))),
             None => Ok(()),
         }
+    }
+
+    fn try_encode_udwf(&self, function: &WindowUDF, buf: &mut Vec<u8>) -> Result<()> {
+        if windows::ignores_nulls(function) {
+            buf.push(OURS);
+        }
+        Ok(())
+    }
+
+    fn try_decode_udwf(&self, name: &str, _: &[u8]) -> Result<Arc<WindowUDF>> {
+        windows::named(name).ok_or_else(|| malformed(format!("the window function {name}")))
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {

@@ -2,7 +2,8 @@
 //!
 //! * `scheduler`, `executor`: the two kinds of processes of a cluster. `tasks` makes an executor stop what is cancelled.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
-//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `gather`: where one task must see all rows.
+//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `gather`: where one task must see all rows;
+//!   `windows`: words that would be lost on the way.
 //! * `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
 //!
 //! Invariants: plans are made by the client; a leaf is a scan of the lake's files or a few rows; an answer is whole or an error;
@@ -17,6 +18,7 @@ mod parts;
 mod ready;
 mod scheduler;
 mod tasks;
+mod windows;
 mod wire;
 
 pub use client::{Cluster, settled};

@@ -46,7 +46,8 @@ pub(super) async fn ready(
     context: &Arc<TaskContext>,
 ) -> crate::Result<Option<Arc<dyn ExecutionPlan>>> {
     let of_this_process = plan.is::<AnalyzeExec>() || plan.is::<ExplainExec>() || plan.is::<DataSinkExec>();
-    if of_this_process || !reads_files(&plan)? {
+    // tables that this session keeps in memory, such as what is due in a rebuild, are computed with where they are
+    if of_this_process || !reads_files(&plan)? || bytes_in_memory(&plan)? > MADE_HERE_BYTES {
         return Ok(None);
     }
     check(&plan, lake)?;
@@ -63,6 +64,20 @@ fn files(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
 
 fn reads_files(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     plan.exists(|node| Ok(files(node).is_some()))
+}
+
+/// What the leaves of a plan hold in memory.
+fn bytes_in_memory(plan: &Arc<dyn ExecutionPlan>) -> Result<usize> {
+    let mut bytes = 0;
+    plan.apply(|node| {
+        let source =
+            node.downcast_ref::<DataSourceExec>().map(|exec| exec.data_source().as_ref() as &dyn std::any::Any);
+        if let Some(rows) = source.and_then(|source| source.downcast_ref::<MemorySourceConfig>()) {
+            bytes += rows.partitions().iter().flatten().map(RecordBatch::get_array_memory_size).sum::<usize>();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(bytes)
 }
 
 /// Refuses what the cluster would compute wrongly.

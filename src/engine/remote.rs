@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::optimizer::analyzer::AnalyzerRule;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
@@ -20,6 +21,9 @@ use super::session::Running;
 pub trait Remote: fmt::Debug + Send + Sync {
     /// The settings of a session whose plans are computed there.
     fn configured(&self, config: SessionConfig) -> SessionConfig;
+
+    /// A rule that gives statements a form that survives the way there.
+    fn rule(&self) -> Arc<dyn AnalyzerRule + Send + Sync>;
 
     /// Starts a plan there; None if it reads no file, so that it is computed here.
     async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> crate::Result<Option<Running>>;

@@ -187,8 +187,12 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
-            .with_analyzer_rule(Arc::new(GiveWindows))
-            .build();
+            .with_analyzer_rule(Arc::new(GiveWindows));
+        let state = match &settings.remote {
+            Some(remote) => state.with_analyzer_rule(remote.rule()),
+            None => state,
+        };
+        let state = state.build();
         let state = with_first_physical_rule(state);
         let context = SessionContext::new_with_state(state);
         let catalog = MemoryCatalogProvider::new();
