@@ -41,7 +41,7 @@ type Encoded = Vec<u8>;
 /// Our operators, without their inputs.
 #[derive(Serialize, Deserialize)]
 enum Node {
-    Gathered,
+    Gathered { one_task: bool },
     SortedMerge,
     Journey { spec: JourneySpec, lanes: Vec<Lane> },
     Path(PathSpec),
@@ -70,8 +70,8 @@ impl Codec {
             let one = |expr| Ok(conv.physical_expr_to_proto(expr, self)?.encode_to_vec());
             exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
         };
-        Ok(if plan.is::<GatheredExec>() {
-            Some(Node::Gathered)
+        Ok(if let Some(gathered) = plan.downcast_ref::<GatheredExec>() {
+            Some(Node::Gathered { one_task: gathered.one_task })
         } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
@@ -130,7 +130,7 @@ impl PhysicalExtensionCodec for Codec {
         };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
-            Node::Gathered => GatheredExec::over(first()?),
+            Node::Gathered { one_task } => GatheredExec::over(first()?, one_task),
             Node::SortedMerge => {
                 let order = layout::ordering(&first()?.schema());
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;

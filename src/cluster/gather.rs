@@ -1,8 +1,10 @@
-//! One task sees all rows of an input.
+//! Two things that Ballista's second look at a plan must leave as they are.
 //!
-//! Between an operator and a gathering (`CoalescePartitionsExec`, `SortPreservingMergeExec`) that the operator itself does not
+//! One task sees all rows of an input: between an operator and a gathering (`CoalescePartitionsExec`, `SortPreservingMergeExec`) that the operator itself does not
 //! ask for. Ballista 55 optimizes each stage once more, and takes out gatherings that nobody asks for: a join whose unmatched
 //! rows are known only at the end of its right side then ran once a partition, and gave them as often. This node asks for it.
+//!
+//! A sort above a union stays there: within the branches, of which a task may have no partition, it cannot be read back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,24 +21,27 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 
-/// Passes on the rows of an input of one partition.
+/// Passes rows on.
 #[derive(Debug)]
 pub(super) struct GatheredExec {
     input: Arc<dyn ExecutionPlan>,
+    /// All in one task; else in as many as there are partitions, and no sort above moves below.
+    pub one_task: bool,
 }
 
 impl GatheredExec {
-    /// Over an input that has been gathered.
-    pub fn over(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input })
+    /// Over an input that has been gathered, if it is for one task.
+    pub fn over(input: Arc<dyn ExecutionPlan>, one_task: bool) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input, one_task })
     }
 
     /// Gathers an input, in its order if it has one.
     pub fn gather(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Self::over(match input.output_ordering().cloned() {
+        let gathered: Arc<dyn ExecutionPlan> = match input.output_ordering().cloned() {
             Some(order) => Arc::new(SortPreservingMergeExec::new(order, input)),
             None => Arc::new(CoalescePartitionsExec::new(input)),
-        })
+        };
+        Self::over(gathered, true)
     }
 }
 
@@ -56,15 +61,19 @@ impl ExecutionPlan for GatheredExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+        InputDistributionRequirements::new(vec![match self.one_task {
+            true => Distribution::SinglePartition,
+            false => Distribution::UnspecifiedDistribution,
+        }])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![self.input.output_ordering().cloned().map(OrderingRequirements::from)]
+        let order = self.input.output_ordering().filter(|_| self.one_task);
+        vec![order.cloned().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![self.one_task]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -87,11 +96,11 @@ impl ExecutionPlan for GatheredExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::over(children.swap_remove(0)))
+        Ok(Self::over(children.swap_remove(0), self.one_task))
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::over(children.swap_remove(0)))
+        Ok(Self::over(children.swap_remove(0), self.one_task))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

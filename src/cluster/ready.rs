@@ -15,7 +15,7 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -23,7 +23,6 @@ use datafusion::physical_plan::explain::ExplainExec;
 use datafusion::physical_plan::joins::{
     HashJoinExec, NestedLoopJoinExec, PartitionMode, PiecewiseMergeJoinExec, SymmetricHashJoinExec,
 };
-use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -177,7 +176,7 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
         return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
     }
     if node.is::<UnionExec>() {
-        return Ok(Transformed::yes(with_first_rows_of_branches(&node)?));
+        return Ok(Transformed::yes(with_sorts_above(&node)?));
     }
     // rows of the left side that found no partner are known when all of the right side has been seen
     let (join_type, gathers) = if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
@@ -199,40 +198,40 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
     Ok(Transformed::no(node))
 }
 
-/// A union of which a task may have no partition of some branch. What keeps the first rows of each partition (`ORDER BY` with
-/// `LIMIT`) cannot be over none of them: it moves above the union, else the limit follows a sort of all.
-fn with_first_rows_of_branches(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let first_rows = |node: &Arc<dyn ExecutionPlan>| {
+/// A union of which a task may have no partition of some branch, where a sort has none: DataFusion cannot read that back. Sorts
+/// that all branches share move above the union; a branch that sorts otherwise becomes one partition, in a stage of its own.
+fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let sort = |node: &Arc<dyn ExecutionPlan>| {
         let sort = node.downcast_ref::<SortExec>()?;
-        let fetch = sort.fetch().filter(|_| sort.preserve_partitioning())?;
-        Some((sort.expr().clone(), fetch, sort.input().clone()))
+        Some((sort.expr().clone(), sort.fetch(), sort.input().clone()))
     };
-    let branches: Vec<_> = union.children().into_iter().map(first_rows).collect();
+    let branches: Vec<_> = union.children().into_iter().map(sort).collect();
+    // without this node the scheduler would move a sort from above the union into its branches
+    let united = |branches| {
+        Ok::<_, DataFusionError>(GatheredExec::over(replace_children_if_necessary(union.clone(), branches)?, false))
+    };
     if let Some(Some((order, fetch, _))) = branches.first().cloned()
         && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()
     {
-        let inputs = branches.into_iter().flatten().map(|(.., input)| input).collect();
-        let union = replace_children_if_necessary(union.clone(), inputs)?;
-        let sort = SortExec::new(order, union).with_preserve_partitioning(true).with_fetch(Some(fetch));
-        return Ok(Arc::new(sort));
+        let united = united(branches.into_iter().flatten().map(|(.., input)| input).collect())?;
+        return Ok(Arc::new(SortExec::new(order, united).with_preserve_partitioning(true).with_fetch(fetch)));
     }
-    let without = |branch: &Arc<dyn ExecutionPlan>| {
-        let branch = branch.clone().transform_down(|node| {
-            // beneath these a stage of its own begins, which has its partitions
+    let alone = |branch: &Arc<dyn ExecutionPlan>| {
+        let mut sorts = false;
+        branch.apply(|node| {
+            // beneath these begins a stage of its own, which has its partitions
             if node.is::<SortPreservingMergeExec>()
                 || node.is::<CoalescePartitionsExec>()
                 || node.is::<RepartitionExec>()
             {
-                return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
+                return Ok(TreeNodeRecursion::Jump);
             }
-            let Some((order, fetch, input)) = first_rows(&node) else { return Ok(Transformed::no(node)) };
-            let sorted = Arc::new(SortExec::new(order, input).with_preserve_partitioning(true));
-            Ok(Transformed::new(Arc::new(LocalLimitExec::new(sorted, fetch)), true, TreeNodeRecursion::Jump))
-        });
-        Ok(branch?.data)
+            sorts |= node.is::<SortExec>();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if sorts { GatheredExec::gather(branch.clone()) } else { branch.clone() })
     };
-    let inputs = union.children().into_iter().map(without).collect::<Result<Vec<_>>>()?;
-    replace_children_if_necessary(union.clone(), inputs)
+    united(union.children().into_iter().map(alone).collect::<Result<Vec<_>>>()?)
 }
 
 /// A scan whose files bear no statistics: they could make the plan longer than a message may be, and serve nobody there.
