@@ -48,8 +48,10 @@ const PARTITIONS: usize = 16;
 const NO_EXECUTORS: Duration = Duration::from_secs(15);
 /// A scheduler knows a job that it took within this time.
 const UNKNOWN_JOB: Duration = Duration::from_secs(5);
-/// Between two looks at a job, from the first on.
+/// Between two looks at a job, at least and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+/// How often a person is told how far it is.
+const TOLD: Duration = Duration::from_millis(500);
 /// A request that is not answered in this time is not answered at all.
 const REQUEST: Duration = Duration::from_secs(20);
 /// Batches that wait for whoever reads them.
@@ -171,8 +173,8 @@ impl Cluster {
         job: &Job,
         note: &RemoteExec,
     ) -> Result<Vec<PartitionLocation>> {
-        let (mut pause, longest) = LOOKS;
         let begun = Instant::now();
+        let mut told = begun;
         loop {
             let mut request = tonic::Request::new(GetJobStatusParams { job_id: job.id.clone() });
             request.set_timeout(REQUEST);
@@ -189,14 +191,15 @@ impl Cluster {
                 }
                 None => {}
             }
-            if begun.elapsed() > longest {
+            if told.elapsed() > TOLD {
+                told = Instant::now();
                 // an error here shows in the next look at the job
                 if let Ok(now) = self.overview(Some(&job.id)).await {
                     note.note(now.told());
                 }
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(longest);
+            // what is waited for too long is a small part of the whole
+            sleep((begun.elapsed() / 20).clamp(LOOKS.0, LOOKS.1)).await;
         }
     }
 
