@@ -14,7 +14,7 @@ use super::output::{Output, note};
 use super::settings::Settings;
 use super::signals::Signals;
 use crate::address::bind;
-use crate::cluster::{Executor, ExecutorSettings, serve};
+use crate::cluster::{ExecutorSettings, execute, serve};
 use crate::engine::session::runtime;
 use crate::{Error, Result};
 
@@ -138,7 +138,21 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
         work_dir,
         wire: settings.wire.clone(),
     };
-    Executor::run(executor, store_of(settings)?).await
+    let mut signals = Signals::new()?;
+    let executing = execute(executor, store_of(settings)?);
+    tokio::pin!(executing);
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            ended = &mut executing => break ended.and_then(|()| match asked {
+                true => Ok(()),
+                false => Err(Error::unavailable(format!(
+                    "the executor at {address} stopped by itself: is one of its ports, or the next one, in use? (RUST_LOG=info tells more)"
+                ))),
+            }),
+            () = signals.next(), if !asked => asked = true,
+        }
+    }
 }
 
 async fn status(settings: &Settings) -> Result<()> {

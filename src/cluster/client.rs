@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, configured, with_settings};
+use super::parts::{MESSAGE_BYTES, configured, settings_of};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
 use super::windows::KeepWords;
@@ -308,7 +308,7 @@ impl Remote for Cluster {
         if bytes.len() > limit {
             return Err(too_long(bytes.len(), limit));
         }
-        let settings = with_settings(context.session_config());
+        let settings = settings_of(context.session_config());
         let note = Arc::new(RemoteExec::new(plan.schema()));
         let mut receiver = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
         let (cluster, sender, noting) = (self.clone(), receiver.tx(), note.clone());

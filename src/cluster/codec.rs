@@ -20,7 +20,7 @@ use datafusion_proto::protobuf::PhysicalExprNode;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use super::gather::GatheredExec;
+use super::fence::FenceExec;
 use super::windows;
 use crate::engine::journey::{
     Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
@@ -41,7 +41,7 @@ type Encoded = Vec<u8>;
 /// Our operators, without their inputs.
 #[derive(Serialize, Deserialize)]
 enum Node {
-    Gathered { one_task: bool },
+    Fence { gathers: bool },
     SortedMerge,
     Journey { spec: JourneySpec, lanes: Vec<Lane> },
     Path(PathSpec),
@@ -70,8 +70,8 @@ impl Codec {
             let one = |expr| Ok(conv.physical_expr_to_proto(expr, self)?.encode_to_vec());
             exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
         };
-        Ok(if let Some(gathered) = plan.downcast_ref::<GatheredExec>() {
-            Some(Node::Gathered { one_task: gathered.one_task })
+        Ok(if let Some(fence) = plan.downcast_ref::<FenceExec>() {
+            Some(Node::Fence { gathers: fence.gathers })
         } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
@@ -130,7 +130,7 @@ impl PhysicalExtensionCodec for Codec {
         };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
-            Node::Gathered { one_task } => GatheredExec::over(first()?, one_task),
+            Node::Fence { gathers } => FenceExec::over(first()?, gathers),
             Node::SortedMerge => {
                 let order = layout::ordering(&first()?.schema());
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;

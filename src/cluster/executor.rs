@@ -40,60 +40,54 @@ pub struct ExecutorSettings {
     pub wire: Wire,
 }
 
-/// A process that runs tasks.
-pub struct Executor;
-
-impl Executor {
-    /// Runs until SIGTERM or Ctrl-C, with `runtime`, in which the lake's store is known.
-    pub async fn run(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>) -> Result<()> {
-        let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
-        let engine = Cancellable(DefaultExecutionEngine::new());
-        let (outside, tasks) = (settings.address, SocketAddr::new(settings.address.ip(), settings.tasks_port));
-        let mut bind = outside.ip();
-        if settings.wire.is_secure() {
-            // Ballista listens on the ports that it tells others, so only the host can differ
-            bind =
-                IpAddr::V4(if bind == Ipv4Addr::LOCALHOST { Ipv4Addr::new(127, 0, 0, 2) } else { Ipv4Addr::LOCALHOST });
-            for address in [outside, tasks] {
-                let listener = TcpListener::bind(address).await?;
-                settings.wire.let_through(listener, SocketAddr::new(bind, address.port()))?;
-            }
+/// Runs tasks until SIGTERM or Ctrl-C, or until it cannot go on, which Ballista does not tell apart, with `runtime`, in which the lake's store is known.
+pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>) -> Result<()> {
+    let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
+    let engine = Cancellable(DefaultExecutionEngine::new());
+    let (outside, tasks) = (settings.address, SocketAddr::new(settings.address.ip(), settings.tasks_port));
+    let mut bind = outside.ip();
+    if settings.wire.is_secure() {
+        // Ballista listens on the ports that it tells others, so only the host can differ
+        bind = IpAddr::V4(if bind == Ipv4Addr::LOCALHOST { Ipv4Addr::new(127, 0, 0, 2) } else { Ipv4Addr::LOCALHOST });
+        for address in [outside, tasks] {
+            let listener = TcpListener::bind(address).await?;
+            settings.wire.let_through(listener, SocketAddr::new(bind, address.port()))?;
         }
-        let wire = settings.wire.endpoint_override();
-        let of_tasks = wire.clone();
-        let config = ExecutorProcessConfig {
-            bind_host: bind.to_string(),
-            external_host: Some(settings.address.ip().to_string()),
-            port: settings.address.port(),
-            grpc_port: settings.tasks_port,
-            scheduler_host: settings.scheduler.0.clone(),
-            scheduler_port: settings.scheduler.1,
-            // the scheduler may be starting as well
-            scheduler_connect_timeout_seconds: 30,
-            vcores: settings.vcores,
-            task_scheduling_policy: ballista_core::config::TaskSchedulingPolicy::PushStaged,
-            work_dir: Some(settings.work_dir.display().to_string()),
-            job_data_ttl_seconds: LEFT_OVER.0,
-            job_data_clean_up_interval_seconds: LEFT_OVER.1,
-            grpc_max_decoding_message_size: MESSAGE_BYTES as u32,
-            grpc_max_encoding_message_size: MESSAGE_BYTES as u32,
-            executor_heartbeat_interval_seconds: HEARTBEAT,
-            memory_pool_size: Some(settings.memory_bytes as u64),
-            override_execution_engine: Some(Arc::new(engine)),
-            override_function_registry: Some(Arc::new(functions)),
-            // one for all sessions, so that footers are read once
-            override_runtime_producer: Some(Arc::new(move |_| Ok(runtime.clone()))),
-            override_config_producer: Some(Arc::new(move || {
-                use ballista_core::extension::SessionConfigExt;
-                defaults().with_ballista_override_create_grpc_client_endpoint(of_tasks.clone())
-            })),
-            override_physical_codec: Some(Arc::new(Codec::default())),
-            override_create_grpc_client_endpoint: Some(wire),
-            ..ExecutorProcessConfig::default()
-        };
-        let (host, port) = &settings.scheduler;
-        start_executor_process(Arc::new(config))
-            .await
-            .map_err(|e| Error::unavailable(format!("executor of the scheduler at {host}:{port}: {e}")))
     }
+    let wire = settings.wire.endpoint_override();
+    let of_tasks = wire.clone();
+    let config = ExecutorProcessConfig {
+        bind_host: bind.to_string(),
+        external_host: Some(settings.address.ip().to_string()),
+        port: settings.address.port(),
+        grpc_port: settings.tasks_port,
+        scheduler_host: settings.scheduler.0.clone(),
+        scheduler_port: settings.scheduler.1,
+        // the scheduler may be starting as well
+        scheduler_connect_timeout_seconds: 30,
+        vcores: settings.vcores,
+        task_scheduling_policy: ballista_core::config::TaskSchedulingPolicy::PushStaged,
+        work_dir: Some(settings.work_dir.display().to_string()),
+        job_data_ttl_seconds: LEFT_OVER.0,
+        job_data_clean_up_interval_seconds: LEFT_OVER.1,
+        grpc_max_decoding_message_size: MESSAGE_BYTES as u32,
+        grpc_max_encoding_message_size: MESSAGE_BYTES as u32,
+        executor_heartbeat_interval_seconds: HEARTBEAT,
+        memory_pool_size: Some(settings.memory_bytes as u64),
+        override_execution_engine: Some(Arc::new(engine)),
+        override_function_registry: Some(Arc::new(functions)),
+        // one for all sessions, so that footers are read once
+        override_runtime_producer: Some(Arc::new(move |_| Ok(runtime.clone()))),
+        override_config_producer: Some(Arc::new(move || {
+            use ballista_core::extension::SessionConfigExt;
+            defaults().with_ballista_override_create_grpc_client_endpoint(of_tasks.clone())
+        })),
+        override_physical_codec: Some(Arc::new(Codec::default())),
+        override_create_grpc_client_endpoint: Some(wire),
+        ..ExecutorProcessConfig::default()
+    };
+    let (host, port) = &settings.scheduler;
+    start_executor_process(Arc::new(config))
+        .await
+        .map_err(|e| Error::unavailable(format!("executor of the scheduler at {host}:{port}: {e}")))
 }

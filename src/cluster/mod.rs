@@ -2,7 +2,7 @@
 //!
 //! * `scheduler`, `executor`: the two kinds of processes of a cluster. `tasks` makes an executor stop what is cancelled.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
-//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `gather`: where one task must see all rows;
+//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `fence`: what the scheduler must leave so;
 //!   `windows`: words that would be lost on the way.
 //! * `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
 //!
@@ -13,7 +13,7 @@
 mod client;
 mod codec;
 mod executor;
-mod gather;
+mod fence;
 mod parts;
 mod ready;
 mod scheduler;
@@ -22,6 +22,6 @@ mod windows;
 mod wire;
 
 pub use client::{Cluster, settled};
-pub use executor::{Executor, ExecutorSettings};
+pub use executor::{ExecutorSettings, execute};
 pub use scheduler::{Overview, serve};
 pub use wire::Wire;

@@ -33,7 +33,7 @@ pub(super) fn configured(config: SessionConfig) -> SessionConfig {
 }
 
 /// What the tasks of a statement must know of its session.
-pub(super) fn with_settings(config: &SessionConfig) -> Vec<KeyValuePair> {
+pub(super) fn settings_of(config: &SessionConfig) -> Vec<KeyValuePair> {
     let pair = |key: &str, value: String| KeyValuePair { key: key.into(), value: Some(value) };
     let options = config.options();
     vec![

@@ -31,7 +31,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use futures::TryStreamExt;
 
-use super::gather::GatheredExec;
+use super::fence::FenceExec;
 use crate::Error;
 use crate::engine::journey::{Input, JourneyExec};
 
@@ -170,7 +170,7 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
         // each bucket for itself; where all visitors make one game, one task sees them all
         let inputs = journey.lanes().into_iter().zip(node.children()).map(|(lane, plan)| {
             let plan = plan.clone();
-            Input { lane, plan: if spec.needs_all_visitors() { GatheredExec::gather(plan) } else { plan } }
+            Input { lane, plan: if spec.needs_all_visitors() { FenceExec::gather(plan) } else { plan } }
         });
         let inputs = inputs.collect();
         return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
@@ -192,7 +192,7 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
     );
     if needs_all && gathers {
         let sides = node.children();
-        let children = vec![sides[0].clone(), GatheredExec::gather(sides[1].clone())];
+        let children = vec![sides[0].clone(), FenceExec::gather(sides[1].clone())];
         return Ok(Transformed::yes(replace_children_if_necessary(node.clone(), children)?));
     }
     Ok(Transformed::no(node))
@@ -208,7 +208,7 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     let branches: Vec<_> = union.children().into_iter().map(sort).collect();
     // without this node the scheduler would move a sort from above the union into its branches
     let united = |branches| {
-        Ok::<_, DataFusionError>(GatheredExec::over(replace_children_if_necessary(union.clone(), branches)?, false))
+        Ok::<_, DataFusionError>(FenceExec::over(replace_children_if_necessary(union.clone(), branches)?, false))
     };
     if let Some(Some((order, fetch, _))) = branches.first().cloned()
         && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()
@@ -229,7 +229,7 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
             sorts |= node.is::<SortExec>();
             Ok(TreeNodeRecursion::Continue)
         })?;
-        Ok(if sorts { GatheredExec::gather(branch.clone()) } else { branch.clone() })
+        Ok(if sorts { FenceExec::gather(branch.clone()) } else { branch.clone() })
     };
     united(union.children().into_iter().map(alone).collect::<Result<Vec<_>>>()?)
 }

@@ -378,3 +378,24 @@ fn certificates(place: &Place, name: &str) {
     place.write(&format!("{name}/cert.pem"), certificate.pem());
     place.write(&format!("{name}/key.pem"), own.serialize_pem());
 }
+
+/// An executor that cannot listen says so and fails.
+#[test]
+fn a_port_in_use() {
+    let place = sample(100);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let lake = place.open_lake();
+    let scheduler = &shared(&lake).scheduler.address;
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = place.rejoin_with(&["cluster", "executor", "--scheduler", scheduler, "--listen", &address]);
+    refused.fails(6, &["in use"]);
+    // with certificates the inner port of the same number must be free, too
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    certificates(&place, "own");
+    let members = Members::secure(place.path().to_str().unwrap(), 0, &place.path().join("own"));
+    let inner = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let address = format!("127.0.0.1:{}", inner.local_addr().unwrap().port());
+    let scheduler = &members.scheduler.address;
+    let arguments = ["cluster", "executor", "--cluster-tls", "own", "--scheduler", scheduler, "--listen", &address];
+    place.rejoin_with(&arguments).fails(6, &["stopped by itself"]);
+}

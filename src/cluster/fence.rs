@@ -1,8 +1,9 @@
 //! Two things that Ballista's second look at a plan must leave as they are.
 //!
-//! One task sees all rows of an input: between an operator and a gathering (`CoalescePartitionsExec`, `SortPreservingMergeExec`) that the operator itself does not
-//! ask for. Ballista 55 optimizes each stage once more, and takes out gatherings that nobody asks for: a join whose unmatched
-//! rows are known only at the end of its right side then ran once a partition, and gave them as often. This node asks for it.
+//! One task sees all rows of an input: between an operator and a gathering (`CoalescePartitionsExec`,
+//! `SortPreservingMergeExec`) that the operator itself does not ask for. Ballista 55 optimizes each stage once more, and takes
+//! out gatherings that nobody asks for: a join whose unmatched rows are known only at the end of its right side then ran once a
+//! partition, and gave them as often. This node asks for it.
 //!
 //! A sort above a union stays there: within the branches, of which a task may have no partition, it cannot be read back.
 
@@ -21,18 +22,18 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 
-/// Passes rows on.
+/// Passes rows on, and keeps what is above it above.
 #[derive(Debug)]
-pub(super) struct GatheredExec {
+pub(super) struct FenceExec {
     input: Arc<dyn ExecutionPlan>,
     /// All in one task; else in as many as there are partitions, and no sort above moves below.
-    pub one_task: bool,
+    pub gathers: bool,
 }
 
-impl GatheredExec {
+impl FenceExec {
     /// Over an input that has been gathered, if it is for one task.
-    pub fn over(input: Arc<dyn ExecutionPlan>, one_task: bool) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, one_task })
+    pub fn over(input: Arc<dyn ExecutionPlan>, gathers: bool) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input, gathers })
     }
 
     /// Gathers an input, in its order if it has one.
@@ -45,15 +46,15 @@ impl GatheredExec {
     }
 }
 
-impl DisplayAs for GatheredExec {
+impl DisplayAs for FenceExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GatheredExec")
+        f.write_str("FenceExec")
     }
 }
 
-impl ExecutionPlan for GatheredExec {
+impl ExecutionPlan for FenceExec {
     fn name(&self) -> &str {
-        "GatheredExec"
+        "FenceExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -61,19 +62,19 @@ impl ExecutionPlan for GatheredExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![match self.one_task {
+        InputDistributionRequirements::new(vec![match self.gathers {
             true => Distribution::SinglePartition,
             false => Distribution::UnspecifiedDistribution,
         }])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let order = self.input.output_ordering().filter(|_| self.one_task);
+        let order = self.input.output_ordering().filter(|_| self.gathers);
         vec![order.cloned().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.one_task]
+        vec![self.gathers]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -96,11 +97,11 @@ impl ExecutionPlan for GatheredExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::over(children.swap_remove(0), self.one_task))
+        Ok(Self::over(children.swap_remove(0), self.gathers))
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::over(children.swap_remove(0), self.one_task))
+        Ok(Self::over(children.swap_remove(0), self.gathers))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
