@@ -139,7 +139,7 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
         wire: settings.wire.clone(),
     };
     let mut signals = Signals::new()?;
-    let executing = execute(executor, store_of(settings)?);
+    let executing = execute(executor, store_of(settings)?, settings.lake.clone());
     tokio::pin!(executing);
     let mut asked = false;
     loop {

@@ -11,15 +11,13 @@ use super::progress;
 use super::settings::Settings;
 use crate::Result;
 use crate::lake::compact::{Compacted, CompactionOptions, Extent, compact};
-use crate::lake::rewrite::Limits;
 
 /// Runs the compaction.
 pub async fn run(settings: &Settings) -> Result<()> {
-    let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
-    let bars = Bars::default();
-    let compacted =
-        compact(&settings.lake, &CompactionOptions::new(limits), &|table, done, total| bars.show(table, done, total))
-            .await;
+    let rewriter = settings.engine(None)?.rewriter();
+    let (options, bars) = (CompactionOptions::default(), Bars::default());
+    let show = |table: &str, done, total| bars.show(table, done, total);
+    let compacted = compact(&settings.lake, &options, rewriter.as_ref(), &show).await;
     bars.clear();
     let compacted = compacted?;
     let mut output = Output::stdout(Format::Table);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use ballista_core::client::BallistaClient;
 use ballista_core::extension::BallistaConfigGrpcEndpoint;
@@ -26,20 +27,24 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, configured, settings_of};
+use super::parts::{MESSAGE_BYTES, configured, defaults, settings_of};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
 use super::windows::KeepWords;
 use super::wire::Wire;
+use super::writes;
 use crate::engine::remote::{Remote, RemoteExec};
 use crate::engine::session::Running;
-use crate::lake::Lake;
+use crate::lake::rewrite::{Job as Rewriting, Rewriter};
+use crate::lake::table::NewFile;
+use crate::lake::write::Written;
+use crate::lake::{Lake, Snapshot};
 use crate::{Error, Result};
 
 /// Hash partitions of a shuffle.
@@ -56,6 +61,11 @@ const TOLD: Duration = Duration::from_millis(500);
 const REQUEST: Duration = Duration::from_secs(20);
 /// Batches that wait for whoever reads them.
 const AHEAD: usize = 4;
+/// Files that are written anew for each core at once, at most so many in all: a message holds their names.
+const JOBS_A_CORE: usize = 4;
+const MOST_JOBS: usize = 1024;
+/// Plans of such work that are with the executors at once.
+const SHARES_AT_ONCE: usize = 2;
 
 /// Jobs of this process that are neither done nor cancelled.
 static UNSETTLED: AtomicUsize = AtomicUsize::new(0);
@@ -278,6 +288,33 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Starts a plan that is ready.
+    fn run(&self, plan: Arc<dyn ExecutionPlan>, config: &SessionConfig) -> Result<Running> {
+        let encoded = PhysicalPlanNode::try_from_physical_plan(plan.clone(), &Codec::default()).map_err(|e| {
+            Error::query(format!(
+                "the cluster cannot compute this statement: {}; run it without --cluster",
+                readable(&e.to_string())
+            ))
+        })?;
+        let mut bytes = vec![];
+        encoded.try_encode(&mut bytes)?;
+        // the envelope has settings beside the plan
+        let limit = MESSAGE_BYTES - (1 << 20);
+        if bytes.len() > limit {
+            return Err(too_long(bytes.len(), limit));
+        }
+        let settings = settings_of(config);
+        let note = Arc::new(RemoteExec::new(plan.schema()));
+        let mut receiver = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
+        let (cluster, sender, noting) = (self.clone(), receiver.tx(), note.clone());
+        receiver.spawn(async move {
+            cluster.compute(bytes, settings, noting, sender).await.map_err(|e| DataFusionError::External(Box::new(e)))
+        });
+        Ok(Running { schema: plan.schema(), rows: receiver.build(), plan: note })
+    }
+}
+
 enum Fetched {
     All,
     NobodyReads,
@@ -295,27 +332,79 @@ impl Remote for Cluster {
 
     async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Option<Running>> {
         let Some(plan) = ready(plan, &self.lake.store_url(), &context).await? else { return Ok(None) };
-        let encoded = PhysicalPlanNode::try_from_physical_plan(plan.clone(), &Codec::default()).map_err(|e| {
-            Error::query(format!(
-                "the cluster cannot compute this statement: {}; run it without --cluster",
-                readable(&e.to_string())
-            ))
-        })?;
-        let mut bytes = vec![];
-        encoded.try_encode(&mut bytes)?;
-        // the envelope has settings beside the plan
-        let limit = MESSAGE_BYTES - (1 << 20);
-        if bytes.len() > limit {
-            return Err(too_long(bytes.len(), limit));
+        self.run(plan, context.session_config()).map(Some)
+    }
+
+    async fn write(
+        &self,
+        table: &str,
+        schema: &SchemaRef,
+        plans: &[Arc<dyn ExecutionPlan>],
+        context: Arc<TaskContext>,
+        progress: &(dyn for<'t> Fn(&'t str) + Send + Sync),
+    ) -> Result<Option<(Written, Vec<u64>)>> {
+        let plan = writes::rows(&self.lake, table, schema, plans, PARTITIONS)?;
+        let Some(plan) = ready(plan, &self.lake.store_url(), &context).await? else { return Ok(None) };
+        let receipts = collect(self.run(plan, context.session_config())?, progress).await?;
+        writes::written(&self.lake, table, schema, plans.len(), &receipts).map(Some)
+    }
+}
+
+#[async_trait]
+impl Rewriter for Cluster {
+    async fn rewrite(
+        &self,
+        lake: &Lake,
+        snapshot: &Snapshot,
+        jobs: Vec<Rewriting>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Vec<Option<NewFile>>> {
+        let vcores = self.overview(None).await?.vcores;
+        let share = (vcores * JOBS_A_CORE).clamp(1, MOST_JOBS);
+        let shares: Vec<(usize, Vec<Rewriting>)> =
+            jobs.chunks(share).enumerate().map(|(i, jobs)| (i * share, jobs.to_vec())).collect();
+        // the next ones wait at the executors, so that none is idle
+        let mut shares = stream::iter(shares)
+            .map(|(first, jobs)| async move {
+                let count = jobs.len();
+                let plan = writes::jobs(lake, snapshot, first, jobs)?;
+                let receipts = collect(self.run(plan, &defaults())?, &|_| {}).await?;
+                writes::rewritten(lake, &snapshot.name, first, count, &receipts)
+            })
+            .buffered(SHARES_AT_ONCE);
+        let mut done = vec![];
+        loop {
+            match shares.try_next().await {
+                Ok(Some(files)) => {
+                    progress(files.iter().flatten().map(|f| f.rows).sum());
+                    done.extend(files);
+                }
+                Ok(None) => return Ok(done),
+                Err(error) => {
+                    for file in done.iter().flatten() {
+                        lake.discard(&file.path).await;
+                    }
+                    return Err(error);
+                }
+            }
         }
-        let settings = settings_of(context.session_config());
-        let note = Arc::new(RemoteExec::new(plan.schema()));
-        let mut receiver = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
-        let (cluster, sender, noting) = (self.clone(), receiver.tx(), note.clone());
-        receiver.spawn(async move {
-            cluster.compute(bytes, settings, noting, sender).await.map_err(|e| DataFusionError::External(Box::new(e)))
-        });
-        Ok(Some(Running { schema: plan.schema(), rows: receiver.build(), plan: note }))
+    }
+}
+
+/// All rows of a plan that runs elsewhere; `progress` is told how far it is.
+async fn collect(running: Running, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Vec<RecordBatch>> {
+    let collecting = running.rows.try_collect();
+    tokio::pin!(collecting);
+    let mut told = tokio::time::interval(TOLD);
+    loop {
+        tokio::select! {
+            rows = &mut collecting => return Ok(rows?),
+            _ = told.tick() => {
+                if let Some(remote) = running.plan.downcast_ref::<RemoteExec>() {
+                    progress(&remote.progress());
+                }
+            }
+        }
     }
 }
 

@@ -22,13 +22,14 @@ use serde::{Deserialize, Serialize};
 
 use super::fence::FenceExec;
 use super::windows;
+use super::writes::{WriteExec, WriteSpec};
 use crate::engine::journey::{
     Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
 };
 use crate::engine::visits::{VisitRules, VisitsExec};
 use crate::functions::Made;
-use crate::lake::layout;
 use crate::lake::merge::SortedMergeExec;
+use crate::lake::{Lake, layout};
 
 /// First byte of a node of Ballista's own.
 const BALLISTA: u8 = 0;
@@ -47,6 +48,7 @@ enum Node {
     Path(PathSpec),
     Visits(HashMap<String, VisitRules>),
     Window { calls: Vec<Call>, arguments: Vec<Encoded>, window: EncodedWindow },
+    Write(WriteSpec),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,9 +63,16 @@ struct EncodedWindow {
 #[derive(Debug, Default)]
 pub struct Codec {
     ballista: BallistaPhysicalExtensionCodec,
+    /// Where this process may write.
+    lake: Option<Lake>,
 }
 
 impl Codec {
+    /// The codec of a process that may write to `lake`.
+    pub fn writing_to(lake: Lake) -> Self {
+        Self { lake: Some(lake), ..Self::default() }
+    }
+
     /// One of ours as a [`Node`], if it is.
     fn node(&self, plan: &dyn ExecutionPlan, conv: &dyn PhysicalProtoConverterExtension) -> Result<Option<Node>> {
         let encoded = |exprs: &[Arc<dyn PhysicalExpr>]| {
@@ -90,7 +99,7 @@ impl Codec {
             };
             Some(Node::Window { calls: own.calls().to_vec(), arguments: encoded(own.arguments())?, window })
         } else {
-            None
+            plan.downcast_ref::<WriteExec>().map(|write| Node::Write(write.spec().clone()))
         })
     }
 }
@@ -145,6 +154,7 @@ impl PhysicalExtensionCodec for Codec {
             }
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
             Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
+            Node::Write(spec) => Arc::new(WriteExec::new(first()?, spec, self.lake.clone())),
             Node::Window { calls, arguments, window } => {
                 let input = first()?;
                 let (schema, decoding) = (input.schema(), PhysicalPlanDecodeContext::new(context, self));

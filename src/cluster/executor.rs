@@ -14,6 +14,7 @@ use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, defaults, state};
 use super::tasks::Cancellable;
 use super::wire::Wire;
+use crate::lake::Lake;
 use crate::{Error, Result};
 
 /// How often it says that it lives, seconds.
@@ -40,8 +41,9 @@ pub struct ExecutorSettings {
     pub wire: Wire,
 }
 
-/// Runs tasks until SIGTERM or Ctrl-C, or until it cannot go on, which Ballista does not tell apart, with `runtime`, in which the lake's store is known.
-pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>) -> Result<()> {
+/// Runs tasks until SIGTERM or Ctrl-C, or until it cannot go on, which Ballista does not tell apart, with `runtime`, in which
+/// the store of `lake` is known. It writes nowhere else.
+pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake: Lake) -> Result<()> {
     let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
     let engine = Cancellable(DefaultExecutionEngine::new());
     let (outside, tasks) = (settings.address, SocketAddr::new(settings.address.ip(), settings.tasks_port));
@@ -82,7 +84,7 @@ pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>) -> Re
             use ballista_core::extension::SessionConfigExt;
             defaults().with_ballista_override_create_grpc_client_endpoint(of_tasks.clone())
         })),
-        override_physical_codec: Some(Arc::new(Codec::default())),
+        override_physical_codec: Some(Arc::new(Codec::writing_to(lake))),
         override_create_grpc_client_endpoint: Some(wire),
         ..ExecutorProcessConfig::default()
     };

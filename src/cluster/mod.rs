@@ -4,7 +4,7 @@
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
 //! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `fence`: what the scheduler must leave so;
 //!   `windows`: words that would be lost on the way.
-//! * `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
+//! * `writes`: executors write files; who asked for them commits. `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
 //!
 //! Invariants: plans are made by the client; a leaf is a scan of the lake's files or a few rows; an answer is whole or an error;
 //! credentials of the store come from each executor's own environment and are in no plan; the partition index, which is local to
@@ -20,6 +20,7 @@ mod scheduler;
 mod tasks;
 mod windows;
 mod wire;
+mod writes;
 
 pub use client::{Cluster, settled};
 pub use executor::{ExecutorSettings, execute};

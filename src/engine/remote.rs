@@ -15,10 +15,12 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use datafusion::prelude::SessionConfig;
 
 use super::session::Running;
+use crate::lake::rewrite::Rewriter;
+use crate::lake::write::Written;
 
-/// Computes plans elsewhere.
+/// Computes plans elsewhere, and writes files there.
 #[async_trait]
-pub trait Remote: fmt::Debug + Send + Sync {
+pub trait Remote: Rewriter + fmt::Debug {
     /// The settings of a session whose plans are computed there.
     fn configured(&self, config: SessionConfig) -> SessionConfig;
 
@@ -27,6 +29,18 @@ pub trait Remote: fmt::Debug + Send + Sync {
 
     /// Starts a plan there; None if it reads no file, so that it is computed here.
     async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> crate::Result<Option<Running>>;
+
+    /// Writes the rows of plans, which all have the columns `schema`, into files of a table, which wait for their commit; and
+    /// how many rows each plan had. None if that cannot be done there, because the plans hold what is in this process alone. `progress` is
+    /// told how far it is.
+    async fn write(
+        &self,
+        table: &str,
+        schema: &SchemaRef,
+        plans: &[Arc<dyn ExecutionPlan>],
+        context: Arc<TaskContext>,
+        progress: &(dyn for<'t> Fn(&'t str) + Send + Sync),
+    ) -> crate::Result<Option<(Written, Vec<u64>)>>;
 }
 
 /// Stands for a plan that is computed elsewhere, and knows how far it is.

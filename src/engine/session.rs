@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
 use datafusion::datasource::MemTable;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -36,6 +36,7 @@ use super::view::{LakeView, Pins};
 use super::window::GiveWindows;
 use crate::functions;
 use crate::lake::records::Rebuild;
+use crate::lake::rewrite::{Limits, Rewriter};
 use crate::lake::vacuum::Floor;
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
@@ -73,6 +74,16 @@ impl Default for EngineSettings {
             as_of: None,
             runtime: None,
             remote: None,
+        }
+    }
+}
+
+impl EngineSettings {
+    /// Who writes files anew.
+    pub fn rewriter(&self) -> Arc<dyn Rewriter> {
+        match &self.remote {
+            Some(remote) => remote.clone(),
+            None => Arc::new(Limits { memory_bytes: self.memory_bytes, threads: self.threads }),
         }
     }
 }
@@ -248,9 +259,7 @@ impl Engine {
 
     /// Starts what was planned.
     pub async fn start(&self, plan: LogicalPlan) -> Result<Running> {
-        let frame = self.context.execute_logical_plan(plan).await?;
-        let task = Arc::new(frame.task_ctx());
-        let plan = frame.create_physical_plan().await?;
+        let (plan, task) = self.physical(plan).await?;
         if let Some(remote) = &self.remote
             && let Some(running) = remote.start(plan.clone(), task.clone()).await?
         {
@@ -258,6 +267,18 @@ impl Engine {
         }
         let rows = execute_stream(plan.clone(), task)?;
         Ok(Running { schema: plan.schema(), rows, plan })
+    }
+
+    /// How what was planned is computed.
+    pub async fn physical(&self, plan: LogicalPlan) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+        let frame = self.context.execute_logical_plan(plan).await?;
+        let task = Arc::new(frame.task_ctx());
+        Ok((frame.create_physical_plan().await?, task))
+    }
+
+    /// Who computes the plans that read files, if it is not this process.
+    pub fn remote(&self) -> Option<&Arc<dyn Remote>> {
+        self.remote.as_ref()
     }
 
     /// The session beneath, for a door's own tables and functions.

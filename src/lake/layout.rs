@@ -3,11 +3,14 @@
 //!
 //! The visitor id follows its key so that two visitors with one 64-bit key stay two.
 
+use std::sync::Arc;
+
 use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
 use datafusion::common::{ScalarValue, SplitPoint};
-use datafusion::physical_expr::expressions::col;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{binary, col, lit};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr, RangePartitioning};
 use datafusion::physical_plan::Partitioning;
 
 use crate::Result;
@@ -36,6 +39,13 @@ pub fn bucket_of(visitor_key: i64) -> usize {
     (unsigned / (u64::MAX / BUCKETS as u64 + 1)) as usize
 }
 
+/// An expression that has one value for each bucket, over rows of `schema`.
+pub fn bucket_expr(schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    const { assert!(BUCKETS.is_power_of_two()) }
+    let shift = lit(64 - i64::from(BUCKETS.trailing_zeros()));
+    Ok(binary(col(VISITOR_KEY, schema)?, Operator::BitwiseShiftRight, shift, schema)?)
+}
+
 /// The declared order of a scan with these columns, when it has all of them.
 pub fn ordering(schema: &Schema) -> Option<LexOrdering> {
     let options = SortOptions { descending: false, nulls_first: false };
@@ -61,6 +71,10 @@ pub fn partitioning(schema: &Schema) -> Result<Partitioning> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+    use arrow::datatypes::Int64Type;
+
     use super::*;
 
     #[test]
@@ -69,5 +83,21 @@ mod tests {
         assert_eq!(bucket_of(-1), BUCKETS / 2 - 1);
         assert_eq!(bucket_of(0), BUCKETS / 2);
         assert_eq!(bucket_of(i64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn an_expression_tells_buckets_apart() {
+        let width = u64::MAX / BUCKETS as u64 + 1;
+        let edges = (0..BUCKETS as u64).flat_map(|i| [i * width, i * width + 7, i * width + (width - 1)]);
+        let keys: Vec<i64> = edges.map(|edge| (edge ^ (1 << 63)) as i64).collect();
+        let rows = RecordBatch::try_from_iter([(VISITOR_KEY, Arc::new(Int64Array::from(keys.clone())) as ArrayRef)]);
+        let rows = rows.unwrap();
+        let values = bucket_expr(&rows.schema()).unwrap().evaluate(&rows).unwrap().into_array(keys.len()).unwrap();
+        let values = values.as_primitive::<Int64Type>().values().to_vec();
+        for (key, value) in keys.iter().zip(&values) {
+            for (other, of_other) in keys.iter().zip(&values) {
+                assert_eq!(value == of_other, bucket_of(*key) == bucket_of(*other), "{key} {other}");
+            }
+        }
     }
 }

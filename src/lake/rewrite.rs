@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DFSchema;
 use datafusion::datasource::listing::PartitionedFile;
@@ -81,7 +82,21 @@ pub fn not_of(file: &str) -> Vec<Expr> {
     vec![ident(FILE).not_eq(lit(file))]
 }
 
-/// What the work may take.
+/// Who writes files anew: this process ([`Limits`]), or others for it.
+#[async_trait]
+pub trait Rewriter: Send + Sync {
+    /// Writes a file for each job, in the jobs' order; None where no row is left. `progress` is told the rows of files that
+    /// are done. Of an error nothing is left but garbage, which no version names.
+    async fn rewrite(
+        &self,
+        lake: &Lake,
+        snapshot: &Snapshot,
+        jobs: Vec<Job>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Vec<Option<NewFile>>>;
+}
+
+/// What the work may take, in this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Memory of all files in work, bytes.
@@ -98,6 +113,19 @@ impl Limits {
     }
 }
 
+#[async_trait]
+impl Rewriter for Limits {
+    async fn rewrite(
+        &self,
+        lake: &Lake,
+        snapshot: &Snapshot,
+        jobs: Vec<Job>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Vec<Option<NewFile>>> {
+        rewrite(lake, snapshot, jobs, self, progress).await
+    }
+}
+
 /// Writes a file for each job, several at once, in the jobs' order; None where no row is left. `progress` is told the rows
 /// of each file that is done. When one fails, the others are deleted again.
 pub async fn rewrite(
@@ -109,7 +137,7 @@ pub async fn rewrite(
 ) -> Result<Vec<Option<NewFile>>> {
     let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
     let at_once = limits.at_once(snapshot.schema.fields().len());
-    let rewriter = Arc::new(Rewriter::new(lake, snapshot, limits.memory_bytes, at_once)?);
+    let work = Arc::new(Work::new(lake, snapshot, limits.memory_bytes, at_once)?);
     let mut waiting = jobs.into_iter().enumerate();
     let mut running = JoinSet::new();
     let mut failed = None;
@@ -119,8 +147,8 @@ pub async fn rewrite(
             && running.len() < at_once
             && let Some((number, job)) = waiting.next()
         {
-            let rewriter = rewriter.clone();
-            running.spawn(async move { (number, rewriter.work(job).await) });
+            let work = work.clone();
+            running.spawn(async move { (number, work.job(job).await) });
         }
         match running.join_next().await {
             None => break,
@@ -139,7 +167,7 @@ pub async fn rewrite(
     Err(error)
 }
 
-struct Rewriter {
+struct Work {
     lake: Lake,
     snapshot: Snapshot,
     runtime: Arc<RuntimeEnv>,
@@ -147,7 +175,7 @@ struct Rewriter {
     memory_bytes: usize,
 }
 
-impl Rewriter {
+impl Work {
     fn new(lake: &Lake, snapshot: &Snapshot, memory_bytes: usize, at_once: usize) -> Result<Self> {
         let pool = GreedyMemoryPool::new(memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
@@ -155,7 +183,7 @@ impl Rewriter {
         Ok(Self { lake: lake.clone(), snapshot: snapshot.clone(), runtime, memory_bytes: memory_bytes / at_once })
     }
 
-    async fn work(&self, job: Job) -> Result<Option<NewFile>> {
+    async fn job(&self, job: Job) -> Result<Option<NewFile>> {
         let mut between = vec![];
         let done = self.in_passes(job, &mut between).await;
         for file in &between {

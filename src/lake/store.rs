@@ -75,6 +75,18 @@ impl Lake {
         Ok(Self { url, store, undecided: Arc::default(), known: KnownTables::default(), keys: KnownKeys::default() })
     }
 
+    /// The lake at `url`, which is this one or lies in its folder; an error for any other, in the words of who may not reach it.
+    pub fn at(&self, url: &Url) -> Result<Self> {
+        if *url == self.url {
+            return Ok(self.clone());
+        }
+        if !url.as_str().starts_with(self.url.as_str()) {
+            return Err(Error::configuration(format!("the lake is {}, not {url}", self.url)));
+        }
+        let (undecided, known, keys) = (Arc::default(), KnownTables::default(), KnownKeys::default());
+        Ok(Self { url: url.clone(), store: self.store.clone(), undecided, known, keys })
+    }
+
     /// Fails unless the store can be written to as commits need it; leaves nothing behind.
     pub async fn check_writes(&self) -> Result<()> {
         let root = Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))?;

@@ -28,7 +28,7 @@ use super::runs::{Merge, Run, SortedRows};
 use super::sort::Heap;
 use super::table::NewFile;
 use super::{Lake, Snapshot, stats};
-use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY, key_field};
 use crate::{Error, Result};
 
 /// Rows of a row group: large enough for long runs of one visitor, small enough to prune.
@@ -286,6 +286,53 @@ impl OpenFile {
         let size = self.writer.bytes_written() as u64;
         let hit_time = stats::time_span(&footer);
         Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })
+    }
+}
+
+/// The writer for a table's rows: those that have what the lake is sorted by are kept like events, all others as they come.
+pub enum TableWriter {
+    /// Like events.
+    Sorted(SortedWriter),
+    /// As they come.
+    Plain(Box<PlainWriter>),
+}
+
+impl TableWriter {
+    /// True for rows that are kept like events.
+    pub fn sorts(schema: &Schema) -> bool {
+        ORDER.iter().all(|name| {
+            let field = schema.field_with_name(name).ok();
+            field.zip(key_field(name)).is_some_and(|(field, key)| field.data_type() == key.data_type())
+        })
+    }
+
+    /// A writer into `table` for batches of `schema`, within the memory of `context`, see [`SortedWriter::start`].
+    pub fn start(lake: &Lake, table: &str, schema: SchemaRef, context: Arc<TaskContext>) -> Result<Self> {
+        Ok(match Self::sorts(&schema) {
+            true => Self::Sorted(SortedWriter::start(lake, table, schema, HashMap::new(), context)?),
+            false => Self::Plain(Box::new(PlainWriter::start(lake, table, schema, HashMap::new()))),
+        })
+    }
+
+    /// Hands over rows.
+    pub async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        match self {
+            _ if batch.num_rows() == 0 => Ok(()),
+            Self::Sorted(writer) => writer.push(batch).await,
+            Self::Plain(writer) => writer.push(&batch).await,
+        }
+    }
+
+    /// The files, uncommitted.
+    pub async fn finish(self) -> Result<Written> {
+        match self {
+            Self::Sorted(writer) => writer.finish().await,
+            Self::Plain(writer) => {
+                let columns = writer.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+                let files: Vec<NewFile> = writer.finish().await?.into_iter().collect();
+                Ok(Written { rows: files.iter().map(|f| f.rows).sum(), columns, files })
+            }
+        }
     }
 }
 

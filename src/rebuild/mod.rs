@@ -5,7 +5,7 @@
 //! * `changes`: which loads came and went since the last rebuild.
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
 //! * `integrate`: the order of the queries and what each reads.
-//! * `renew`: new rows beside or in place of former ones, in one commit.
+//! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
 //! * `own`: tables of the user's own, each a query of theirs.
 //! * `status`: each source at a glance.
 //! * `upkeep`: a rebuild, and the compaction that follows it.
@@ -21,6 +21,7 @@ mod integrate;
 mod own;
 mod renew;
 mod run;
+mod sink;
 mod status;
 mod upkeep;
 

@@ -4,20 +4,20 @@
 //! of which only some rows are due, the files of a bucket stay where none of their rows goes: the new rows lie beside them
 //! as a further generation. Other buckets are written anew, former rows that stay together with the new ones.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, new_null_array};
-use arrow::compute::cast;
+use arrow::array::AsArray;
 use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use futures::TryStreamExt;
 
 use super::due::{Work, name_former_in};
+use super::sink::{Sink, Sunk};
 use crate::columns::{is_dimension, is_metric, key_field};
 use crate::engine::Engine;
 use crate::engine::view::full_schema;
 use crate::lake::layout::{BUCKETS, TAG_BUCKET, bucket_of};
-use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
+use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Snapshot};
 use crate::{Error, Result};
 
@@ -64,24 +64,10 @@ impl Renewal<'_> {
         if self.work == Work::None {
             return Ok(Renewed { snapshot: self.former, new_rows: 0 });
         }
-        let mut writer: Option<SortedWriter> = None;
-        let mut new_rows = 0;
+        let mut sink = Sink::new(engine, &self.former.name, memory_bytes, stored_schema);
         for (step, sql) in &self.queries {
             progress(step);
-            let running = engine.run(sql).await.map_err(|e| e.at(format!("integrating {step}")))?;
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                none => {
-                    let schema = stored_schema(&running.schema);
-                    let context = sort_context(memory_bytes)?;
-                    none.insert(SortedWriter::start(engine.lake(), &self.former.name, schema, HashMap::new(), context)?)
-                }
-            };
-            let mut rows = running.rows;
-            while let Some(batch) = rows.try_next().await? {
-                new_rows += batch.num_rows() as u64;
-                push(writer, &batch).await?;
-            }
+            sink.take(sql).await.map_err(|e| e.at(format!("integrating {step}")))?;
         }
         let replaced = match self.work {
             Work::Some => self.files_to_replace(engine).await?,
@@ -89,15 +75,11 @@ impl Renewal<'_> {
         };
         if self.work == Work::Some && !replaced.is_empty() {
             name_former_in(engine, &self.former, replaced.clone())?;
-            let mut rows = engine.run(self.kept).await?.rows;
-            while let (Some(batch), Some(writer)) = (rows.try_next().await?, &mut writer) {
-                push(writer, &batch).await?;
-            }
+            sink.take(self.kept).await?;
         }
-        let written = match writer {
-            Some(writer) => writer.finish().await?,
-            None => Written::default(),
-        };
+        let name = self.former.name.clone();
+        let Sunk { written, rows } = sink.finish(&|told| progress(&format!("{name}: {told}"))).await?;
+        let new_rows = rows.iter().take(self.queries.len()).sum();
         self.commit(engine, written, replaced, new_rows).await
     }
 
@@ -144,22 +126,8 @@ impl Renewal<'_> {
     }
 }
 
-/// Hands rows to the writer, in its columns: by name, cast to their types, NULL where a former row has none.
-async fn push(writer: &mut SortedWriter, batch: &RecordBatch) -> Result<()> {
-    if batch.num_rows() == 0 {
-        return Ok(());
-    }
-    let schema = writer.schema().clone();
-    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-        Some(column) => Ok(cast(column, field.data_type())?),
-        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-    });
-    let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
-    writer.push(RecordBatch::try_new(schema, columns)?).await
-}
-
 /// The types that the lake stores: text, doubles, and the key columns' own.
-fn stored_schema(schema: &Schema) -> SchemaRef {
+fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
     let fields = schema.fields().iter().map(|field| match key_field(field.name()) {
         Some(key) => key,
         None if is_metric(field) => crate::columns::metric(field.name()),
@@ -168,5 +136,5 @@ fn stored_schema(schema: &Schema) -> SchemaRef {
         }
         None => crate::columns::dimension(field.name()),
     });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }

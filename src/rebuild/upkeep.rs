@@ -5,7 +5,6 @@ use crate::Result;
 use crate::engine::EngineSettings;
 use crate::lake::Lake;
 use crate::lake::compact::{Compacted, CompactionOptions, compact};
-use crate::lake::rewrite::Limits;
 
 /// How an [`upkeep`] tells what it does.
 pub struct Steps<'a> {
@@ -36,8 +35,7 @@ pub async fn upkeep(
     if no_compact || rebuilt.up_to_date {
         return Ok(Upkeep { rebuilt, compacted: Ok(vec![]) });
     }
-    let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
-    let options = CompactionOptions { if_worth: true, ..CompactionOptions::new(limits) };
-    let compacted = compact(lake, &options, steps.compacting).await;
+    let options = CompactionOptions { if_worth: true, ..CompactionOptions::default() };
+    let compacted = compact(lake, &options, settings.rewriter().as_ref(), steps.compacting).await;
     Ok(Upkeep { rebuilt, compacted })
 }

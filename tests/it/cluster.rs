@@ -10,9 +10,10 @@ use rejoin::ErrorKind;
 use rejoin::cluster::{Cluster, Wire};
 use rejoin::engine::remote::Remote;
 use rejoin::engine::{Engine, EngineSettings};
+use rejoin::lake::Snapshot;
 
 use crate::journeys::journeys;
-use crate::members::{Members, shared};
+use crate::members::{Members, shared, wrote};
 use crate::oracle::runner;
 use crate::place::{Place, deep};
 use crate::table;
@@ -302,6 +303,17 @@ fn a_rebuild() {
             there.as_array().unwrap().iter().zip(alone.as_array().unwrap()).find(|(there, alone)| there != alone);
         assert!(there == alone, "{differing:?}");
     }
+    // the executors wrote them
+    deep(|runtime| {
+        let lake = place.open_lake();
+        for (table, files) in [("integrated", 2), ("snapshots", 2), ("daily", 1)] {
+            let snapshot = runtime.block_on(Snapshot::open(&lake, table, None)).unwrap();
+            assert!(snapshot.files.len() >= files, "{table}: {} files", snapshot.files.len());
+            for file in snapshot.files {
+                assert!(wrote(&place.lake().join(table).join(&file.relative)), "{table}: {}", file.relative);
+            }
+        }
+    });
 }
 
 /// Parts of other versions, plans that are refused.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, AsArray};
@@ -14,12 +15,12 @@ use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::compact::{Compacted, CompactionOptions, compact};
 use rejoin::lake::layout::{TAG_BUCKET, bucket_of};
-use rejoin::lake::rewrite::Limits;
+use rejoin::lake::rewrite::{Limits, Rewriter};
 use rejoin::lake::suites::{SuiteChanges, create_suite};
 use rejoin::lake::{Lake, Snapshot};
 
 use crate::place::{Place, deep};
-use crate::table;
+use crate::{members, table};
 
 const DAY: i64 = 86_400;
 /// 2026-03-01.
@@ -75,8 +76,12 @@ impl Loads {
     }
 
     async fn compact(&self, shared_rows: u64, limits: Limits) -> Compacted {
-        let options = CompactionOptions { shared_rows, ..CompactionOptions::new(limits) };
-        compact(&self.lake, &options, &|_, _, _| {}).await.unwrap().remove(0)
+        self.compact_by(shared_rows, &limits).await
+    }
+
+    async fn compact_by(&self, shared_rows: u64, rewriter: &dyn Rewriter) -> Compacted {
+        let options = CompactionOptions { shared_rows, ..CompactionOptions::default() };
+        compact(&self.lake, &options, rewriter, &|_, _, _| {}).await.unwrap().remove(0)
     }
 
     async fn hits(&self) -> Snapshot {
@@ -165,9 +170,24 @@ fn check_files(loads: &Loads, snapshot: &Snapshot) -> BTreeMap<usize, Vec<(i64, 
 
 #[test]
 fn files_hold_whole_months_in_order() {
+    // little memory: several passes
+    check_whole_months(|_| Arc::new(Limits { memory_bytes: 2 << 20, threads: Some(2) }));
+}
+
+#[test]
+fn executors_of_a_cluster_compact() {
+    let loads = check_whole_months(|lake| members::shared(lake).remote(lake));
+    let snapshot = deep(|runtime| runtime.block_on(loads.hits()));
+    let files = snapshot.files.iter().map(|file| loads.place.lake().join("hits").join(&file.relative));
+    assert!(snapshot.files.len() >= 8 && files.into_iter().all(|file| members::wrote(&file)));
+}
+
+fn check_whole_months(rewriter: fn(&Lake) -> Arc<dyn Rewriter>) -> Loads {
     deep(|runtime| {
         runtime.block_on(async {
             let loads = Loads::new().await;
+            let rewriter = rewriter(&loads.lake);
+            let rewriter = rewriter.as_ref();
             // three months of four-day files, two of which lie over the edge of a month, and a late one that has all months
             for day in 0..23 {
                 assert!(matches!(loads.load(day as u64, day * 4, 4, 60).await, Status::Loaded));
@@ -176,8 +196,7 @@ fn files_hold_whole_months_in_order() {
             let (before, answers) = (loads.hits().await, loads.answers().await);
             check_files(&loads, &before);
 
-            // little memory: several passes
-            let done = loads.compact(1, Limits { memory_bytes: 2 << 20, threads: Some(2) }).await;
+            let done = loads.compact_by(1, rewriter).await;
             let after = loads.hits().await;
             assert_eq!((done.before.rows, done.after.rows), (23 * 60 + 200, 23 * 60 + 200));
             assert_eq!((done.after.files, done.postponed), (after.files.len() as u64, 0));
@@ -194,21 +213,22 @@ fn files_hold_whole_months_in_order() {
             assert_eq!(loads.garbage(), Vec::<String>::new());
 
             // nothing to do: no version; small months share a file as soon as they may
-            assert_eq!(loads.compact(1, SMALL).await.merged, 0);
+            assert_eq!(loads.compact_by(1, rewriter).await.merged, 0);
             assert_eq!(loads.hits().await.version, after.version);
-            loads.compact(1_000_000, SMALL).await;
+            loads.compact_by(1_000_000, rewriter).await;
             let shared = loads.hits().await;
             assert!(check_files(&loads, &shared).values().all(|months| months.len() == 1));
             assert_eq!(loads.answers().await, answers);
 
             // a load more: only its months are written again
-            assert_eq!(loads.compact(1, SMALL).await.merged, 0, "a lone file is not cut");
+            assert_eq!(loads.compact_by(1, rewriter).await.merged, 0, "a lone file is not cut");
             loads.load(91, 40, 2, 30).await;
             assert_ne!(loads.hits().await.contents().unwrap(), before.contents().unwrap());
-            let done = loads.compact(1_000_000, SMALL).await;
+            let done = loads.compact_by(1_000_000, rewriter).await;
             assert!(done.merged > 0 && done.after.files == shared.files.len() as u64, "{done:?}");
-        });
-    });
+            loads
+        })
+    })
 }
 
 #[test]
@@ -282,8 +302,8 @@ fn compaction_and_loads_do_not_disturb_each_other() {
             let merge = async {
                 let mut merged = 0;
                 while writing.load(Ordering::Relaxed) {
-                    let options = CompactionOptions::new(SMALL);
-                    match compact(&loads.lake, &options, &|_, _, _| {}).await {
+                    let options = CompactionOptions::default();
+                    match compact(&loads.lake, &options, &SMALL, &|_, _, _| {}).await {
                         Ok(done) => merged += done[0].merged,
                         // a removal was faster
                         Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),

@@ -296,7 +296,7 @@ fn a_compaction() {
     survives("stale", |lake, _| {
         Box::pin(async move {
             let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
-            let done = compact(lake, &CompactionOptions::new(limits), &|_, _, _| {}).await?;
+            let done = compact(lake, &CompactionOptions::default(), &limits, &|_, _, _| {}).await?;
             assert!(done.iter().all(|table| table.postponed == 0));
             Ok(())
         })

@@ -308,14 +308,13 @@ fn forgetting_and_compaction_go_together() {
         runtime.block_on(async {
             let place = Place::new();
             let lake = loads(&place, 6, 40, Utc::now()).await;
-            let options = CompactionOptions::new(LIMITS);
-            let options = CompactionOptions { shared_rows: 1_000_000, ..options };
-            compact(&lake, &options, &|_, _, _| {}).await.unwrap();
+            let options = CompactionOptions { shared_rows: 1_000_000, ..CompactionOptions::default() };
+            compact(&lake, &options, &LIMITS, &|_, _, _| {}).await.unwrap();
             load_more(&place, &lake).await;
             let forgetting = ForgetOptions { suite: Some("web".into()), dry_run: false, limits: LIMITS };
             let visitors = Whose::Visitors(vec!["v3".into(), "v7".into()]);
             let (done, compacted) =
-                tokio::join!(forget(&lake, &visitors, &forgetting), compact(&lake, &options, &|_, _, _| {}));
+                tokio::join!(forget(&lake, &visitors, &forgetting), compact(&lake, &options, &LIMITS, &|_, _, _| {}));
             assert_eq!(done.unwrap().rows(), 2 * 8);
             // the compaction may have lost the race, and then changed nothing
             compacted.or_else(|e| if e.kind() == ErrorKind::Conflict { Ok(vec![]) } else { Err(e) }).unwrap();

@@ -181,7 +181,7 @@ async fn live_a_history(steps: &[Step]) -> usize {
             Step::Rebuild => incremental += usize::from(world.rebuild(false).await.entry.scope == "changed"),
             Step::Compact => {
                 let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
-                compact(&world.lake, &CompactionOptions::new(limits), &|_, _, _| {}).await.unwrap();
+                compact(&world.lake, &CompactionOptions::default(), &limits, &|_, _, _| {}).await.unwrap();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A cluster of the tests' own: processes of the built binary on free ports, gone with the test process, however that ends.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, LazyLock};
@@ -14,7 +15,9 @@ use serde_json::Value;
 use crate::stores;
 
 /// Waits for the end of its input, which the test process holds open, then ends the program. The program's own id is told first.
-const GUARD: &str = r#""$@" &
+/// Others may not read its files, by which they are known: see [`wrote`].
+const GUARD: &str = r#"umask 027
+"$@" &
 program=$!
 echo "$program" >&2
 trap 'kill -9 $program 2>/dev/null' EXIT
@@ -149,12 +152,17 @@ impl Members {
     }
 }
 
+/// True for a file that a process of a cluster wrote.
+pub fn wrote(file: &Path) -> bool {
+    file.metadata().unwrap().permissions().mode() & 0o007 == 0
+}
+
 fn borrowed<'e>(environment: &'e [(&'static str, String)]) -> Vec<(&'e str, &'e str)> {
     environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 static IN_FOLDERS: LazyLock<Members> = LazyLock::new(|| Members::start(std::env::temp_dir().to_str().unwrap(), 2));
-static ON_S3: LazyLock<Members> = LazyLock::new(|| Members::start(&format!("s3://{}/any", stores::BUCKET), 2));
+static ON_S3: LazyLock<Members> = LazyLock::new(|| Members::start(&format!("s3://{}/", stores::BUCKET), 2));
 
 /// Two executors that all tests share, for lakes in folders, or in the tests' bucket.
 pub fn shared(lake: &Lake) -> &'static Members {

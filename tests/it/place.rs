@@ -26,16 +26,16 @@ pub struct Place {
 const STACK_BYTES: usize = 16 << 20;
 
 /// Runs on a thread with a stack for deep plans, with a runtime whose threads have such stacks, too.
-pub fn deep(work: impl FnOnce(&tokio::runtime::Runtime) + Send) {
+pub fn deep<T: Send>(work: impl FnOnce(&tokio::runtime::Runtime) -> T + Send) -> T {
     let body = || {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build().unwrap();
-        work(&runtime);
+        work(&runtime)
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, body).unwrap();
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// What a command did.

@@ -18,6 +18,7 @@ use rejoin::lake::Lake;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Record, Runner};
 use tokio::runtime::Runtime;
 
+use crate::members::Members;
 use crate::place::{Place, deep, settle};
 use crate::{members, table};
 
@@ -26,7 +27,8 @@ const THREADS: [usize; 3] = [1, 2, 4];
 
 thread_local! {
     /// The folder and the lake of the file that this thread runs: the runner's hook for commands knows no instance.
-    static HERE: RefCell<(PathBuf, String)> = const { RefCell::new((PathBuf::new(), String::new())) };
+    static HERE: RefCell<(PathBuf, String, Option<String>)> =
+        const { RefCell::new((PathBuf::new(), String::new(), None)) };
 }
 
 #[test]
@@ -46,14 +48,14 @@ fn sql_logic_on_a_cluster() {
     run_all(
         Place::on_s3,
         |turn| vec![(BATCH_SIZES[1 + turn % 2], THREADS[1 + turn / 2 % 2])],
-        |lake| Some(members::shared(lake).remote(lake)),
+        |lake| Some(members::shared(lake)),
     );
 }
 
-/// Who computes for a lake.
-type RemoteOf = fn(&Lake) -> Option<Arc<dyn Remote>>;
+/// Who computes for a lake, in statements and commands; this machine otherwise.
+type MembersOf = fn(&Lake) -> Option<&'static Members>;
 
-fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, remote: RemoteOf) {
+fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, members: MembersOf) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
     let mut files = vec![];
@@ -73,7 +75,7 @@ fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, rem
                         let Some(file) = files.get(turn) else { break };
                         // a panic of the engine fails its file, not the run
                         let result = catch_unwind(AssertUnwindSafe(|| {
-                            run_file(file, place(), &settings(turn), remote, runtime)
+                            run_file(file, place(), &settings(turn), members, runtime)
                         }));
                         let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
                         if let Err(message) = result {
@@ -113,16 +115,19 @@ fn run_file(
     file: &Path,
     place: Place,
     settings: &[(usize, usize)],
-    remote: RemoteOf,
+    members: MembersOf,
     runtime: &Runtime,
 ) -> Result<(), String> {
-    HERE.with_borrow_mut(|here| *here = (place.path().to_path_buf(), place.location()));
+    let members = members(&place.open_lake());
+    let cluster = members.map(|members| members.scheduler.address.clone());
+    HERE.with_borrow_mut(|here| *here = (place.path().to_path_buf(), place.location(), cluster));
     let records = sqllogictest::parse_file::<DefaultColumnType>(file).map_err(|e| e.to_string())?;
     let mut runners: Vec<_> = settings
         .iter()
         .map(|&(batch_size, threads)| {
             let lake = place.open_lake();
-            let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads, remote(&lake)));
+            let remote = members.map(|members| members.remote(&lake));
+            let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads, remote.clone()));
             (format!("batch size {batch_size}, {threads} threads"), runner)
         })
         .collect();
@@ -193,7 +198,10 @@ impl AsyncDB for Session {
         let lines = command.get_args().last().map(|a| a.to_os_string()).unwrap_or_default();
         command = Command::new("bash");
         command.arg("-euc").arg(lines);
-        HERE.with_borrow(|(folder, location)| settle(&mut command, folder, location));
+        HERE.with_borrow(|(folder, location, cluster)| {
+            settle(&mut command, folder, location);
+            command.envs(cluster.iter().map(|address| ("REJOIN_CLUSTER", address)));
+        });
         command.output()
     }
 }

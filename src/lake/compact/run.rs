@@ -16,7 +16,7 @@ use super::plan::{Calendar, Month, Output, fewer_files, plan, straddling};
 use crate::columns::HIT_TIME;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Rebuild;
-use crate::lake::rewrite::{Job, Limits, rewrite, within};
+use crate::lake::rewrite::{Job, Rewriter, within};
 use crate::lake::scan::LakeTable;
 use crate::lake::table::NewFile;
 use crate::lake::write::discard_uncommitted;
@@ -39,18 +39,15 @@ const ATTEMPTS: u32 = 20;
 /// How to compact.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOptions {
-    /// Memory and threads.
-    pub limits: Limits,
     /// Only where many files would go.
     pub if_worth: bool,
     /// Neighbouring months share a file up to this many rows.
     pub shared_rows: u64,
 }
 
-impl CompactionOptions {
-    /// The usual ones.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, if_worth: false, shared_rows: SHARED_ROWS }
+impl Default for CompactionOptions {
+    fn default() -> Self {
+        Self { if_worth: false, shared_rows: SHARED_ROWS }
     }
 }
 
@@ -82,18 +79,19 @@ pub struct Compacted {
     pub postponed: u64,
 }
 
-/// Compacts the tables that loads fill, one commit each. `progress` is told a table, its rows that are done, and its rows
+/// Compacts the tables that loads fill, one commit each; `rewriter` writes the files. `progress` is told a table, its rows that are done, and its rows
 /// to be done. An error of kind conflict when other writers took files of every group of a table away meanwhile; that
 /// table is as before.
 pub async fn compact(
     lake: &Lake,
     options: &CompactionOptions,
+    rewriter: &dyn Rewriter,
     progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
 ) -> Result<Vec<Compacted>> {
     let mut compacted = vec![];
     for table in TABLES {
         let tell = |done, total| progress(table, done, total);
-        compacted.push(compact_table(lake, table, options, &tell).await?);
+        compacted.push(compact_table(lake, table, options, rewriter, &tell).await?);
     }
     Ok(compacted)
 }
@@ -102,6 +100,7 @@ async fn compact_table(
     lake: &Lake,
     table: &str,
     options: &CompactionOptions,
+    rewriter: &dyn Rewriter,
     progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Compacted> {
     let snapshot = Snapshot::open(lake, table, None).await?;
@@ -113,7 +112,7 @@ async fn compact_table(
     }
     let calendars = calendars(lake, &snapshot, &groups).await?;
     let plans: Vec<Vec<Output>> = groups.iter().map(|files| plan(files, &calendars, options.shared_rows)).collect();
-    let units = write(lake, &snapshot, plans, &options.limits, progress).await?;
+    let units = write(lake, &snapshot, plans, rewriter, progress).await?;
     if units.is_empty() {
         return Ok(done);
     }
@@ -219,7 +218,7 @@ async fn write(
     lake: &Lake,
     snapshot: &Snapshot,
     plans: Vec<Vec<Output>>,
-    limits: &Limits,
+    rewriter: &dyn Rewriter,
     progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Vec<Unit>> {
     let mut outputs: Vec<(usize, Output)> = plans
@@ -241,7 +240,7 @@ async fn write(
         let before = written_rows.fetch_add(rows, Ordering::Relaxed);
         progress(before + rows, total);
     };
-    let written = rewrite(lake, snapshot, jobs, limits, &tell).await?;
+    let written = rewriter.rewrite(lake, snapshot, jobs, &tell).await?;
     let mut units: BTreeMap<usize, Unit> = BTreeMap::new();
     for ((group, output), file) in outputs.into_iter().zip(written) {
         let unit = units.entry(group).or_insert(Unit { inputs: vec![], written: vec![] });

@@ -1,26 +1,23 @@
 //! Builds the tables of which the query or an input changed, one commit each, and keeps book in `own_tables`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use futures::TryStreamExt;
 use serde::Serialize;
 
 use super::definition::{Definition, Query, query_of};
 use super::order::order;
 use super::states::{Now, States};
 use crate::clock;
-use crate::columns::key_field;
 use crate::engine::view::Pins;
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::layout::ORDER;
 use crate::lake::records::OwnTable;
-use crate::lake::write::{PlainWriter, SortedWriter, Written, discard_uncommitted, sort_context};
+use crate::lake::write::discard_uncommitted;
 use crate::lake::{Lake, Registry, Snapshot};
 use crate::rebuild::inputs::Versions;
+use crate::rebuild::sink::{Sink, Sunk};
 use crate::{Error, Result};
 
 /// What became of an own table that was to be built.
@@ -118,7 +115,7 @@ pub async fn build_stale(
         progress(&format!("table {name}"));
         let start = Instant::now();
         let built = match &definition.query {
-            Ok(query) => build(lake, settings, definition, query, versions, &mut now).await,
+            Ok(query) => build(lake, settings, definition, query, versions, &mut now, progress).await,
             Err(reason) => Err(Error::query(reason.clone())),
         };
         match built {
@@ -149,6 +146,7 @@ async fn build(
     query: &Query,
     versions: &Versions,
     now: &mut Now<'_>,
+    progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<i64> {
     let name = &definition.name;
     let former = Snapshot::open(lake, name, None).await?;
@@ -163,17 +161,11 @@ async fn build(
     for setting in &query.settings {
         engine.collect(setting).await?;
     }
-    let running = engine.run(&query.sql).await?;
-    let schema = stored_schema(&running.schema)?;
-    let mut writer = Writer::start(lake, name, &schema, settings.memory_bytes / 2)?;
-    let mut rows = running.rows;
-    while let Some(batch) = rows.try_next().await? {
-        let columns = batch.columns().iter().zip(schema.fields()).map(|(c, f)| cast(c, f.data_type()));
-        let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
-        writer.push(RecordBatch::try_new(schema.clone(), columns)?).await?;
-    }
-    let written = writer.finish().await?;
-    let columns = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+    let mut sink = Sink::new(&engine, name, settings.memory_bytes / 2, stored_schema);
+    sink.take(&query.sql).await?;
+    let columns = sink.schema().ok_or_else(|| Error::bug(format!("own table {name} without columns")))?;
+    let columns = columns.fields().iter().map(|f| f.as_ref().clone()).collect();
+    let Sunk { written, .. } = sink.finish(&|told| progress(&format!("table {name}: {told}"))).await?;
     let committed = former.commit_whole(lake, written.files.clone(), columns).await;
     let snapshot = match committed {
         Ok(snapshot) => snapshot,
@@ -217,48 +209,6 @@ async fn write_down(lake: &Lake, definition: &Definition, change: impl Fn(&mut O
         Ok(())
     })
     .await
-}
-
-/// Rows that have what the lake is sorted by are kept like events; all others as they come.
-enum Writer {
-    Sorted(SortedWriter),
-    Plain(Box<PlainWriter>),
-}
-
-impl Writer {
-    fn start(lake: &Lake, table: &str, schema: &SchemaRef, memory_bytes: usize) -> Result<Self> {
-        let same = |name: &&str| {
-            let field = schema.field_with_name(name).ok();
-            field.zip(key_field(name)).is_some_and(|(field, key)| field.data_type() == key.data_type())
-        };
-        if !ORDER.iter().all(same) {
-            return Ok(Self::Plain(Box::new(PlainWriter::start(lake, table, schema.clone(), HashMap::new()))));
-        }
-        let context = sort_context(memory_bytes)?;
-        Ok(Self::Sorted(SortedWriter::start(lake, table, schema.clone(), HashMap::new(), context)?))
-    }
-
-    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        match self {
-            _ if batch.num_rows() == 0 => Ok(()),
-            Self::Sorted(writer) => writer.push(batch).await,
-            Self::Plain(writer) => writer.push(&batch).await,
-        }
-    }
-
-    async fn finish(self) -> Result<Written> {
-        match self {
-            Self::Sorted(writer) => writer.finish().await,
-            Self::Plain(writer) => {
-                let file = writer.finish().await?;
-                Ok(Written {
-                    rows: file.as_ref().map_or(0, |f| f.rows),
-                    files: file.into_iter().collect(),
-                    columns: vec![],
-                })
-            }
-        }
-    }
 }
 
 /// The columns as the lake keeps them; one of a type that it has not, or two of one name, are an error.
