@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, configured, defaults, settings_of};
+use super::parts::{MESSAGE_BYTES, arrived, configured, defaults, settings_of};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
 use super::windows::KeepWords;
@@ -47,8 +47,8 @@ use crate::lake::write::Written;
 use crate::lake::{Lake, Snapshot};
 use crate::{Error, Result};
 
-/// Hash partitions of a shuffle.
-const PARTITIONS: usize = 16;
+/// Parts of a shuffle, at least and at most; there are as many as cores.
+const PARTS: (usize, usize) = (2, 256);
 /// Executors may be about to join, but not for longer.
 const NO_EXECUTORS: Duration = Duration::from_secs(15);
 /// A scheduler knows a job that it took within this time.
@@ -191,7 +191,9 @@ impl Cluster {
             let answer = client.get_job_status(request).await.map_err(|status| self.gone(&status))?;
             match answer.into_inner().status.and_then(|s| s.status) {
                 Some(Status::Successful(done)) => return Ok(done.partition_location),
-                Some(Status::Failed(failed)) => return Err(Error::query(readable(&failed.error))),
+                Some(Status::Failed(failed)) => {
+                    return Err(arrived(&failed.error).unwrap_or_else(|| Error::query(readable(&failed.error))));
+                }
                 Some(Status::Queued(_) | Status::Running(_)) => {}
                 None if begun.elapsed() > UNKNOWN_JOB => {
                     return Err(Error::unavailable(format!(
@@ -323,11 +325,16 @@ enum Fetched {
 #[async_trait]
 impl Remote for Cluster {
     fn configured(&self, config: SessionConfig) -> SessionConfig {
-        configured(config.with_target_partitions(PARTITIONS))
+        configured(config)
     }
 
     fn rule(&self) -> Arc<dyn AnalyzerRule + Send + Sync> {
         Arc::new(KeepWords)
+    }
+
+    async fn cores(&self) -> Option<usize> {
+        let found = timeout(REQUEST, self.overview(None)).await.ok()?.ok()?;
+        Some(found.vcores.clamp(PARTS.0, PARTS.1))
     }
 
     async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Option<Running>> {
@@ -343,7 +350,8 @@ impl Remote for Cluster {
         context: Arc<TaskContext>,
         progress: &(dyn for<'t> Fn(&'t str) + Send + Sync),
     ) -> Result<Option<(Written, Vec<u64>)>> {
-        let plan = writes::rows(&self.lake, table, schema, plans, PARTITIONS)?;
+        let parts = context.session_config().target_partitions();
+        let plan = writes::rows(&self.lake, table, schema, plans, parts)?;
         let Some(plan) = ready(plan, &self.lake.store_url(), &context).await? else { return Ok(None) };
         let receipts = collect(self.run(plan, context.session_config())?, progress).await?;
         writes::written(&self.lake, table, schema, plans.len(), &receipts).map(Some)

@@ -20,7 +20,7 @@ use datafusion_proto::protobuf::PhysicalExprNode;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use super::fence::FenceExec;
+use super::fence::{FenceExec, Keep};
 use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::journey::{
@@ -42,7 +42,7 @@ type Encoded = Vec<u8>;
 /// Our operators, without their inputs.
 #[derive(Serialize, Deserialize)]
 enum Node {
-    Fence { gathers: bool },
+    Fence(Keep),
     SortedMerge,
     Journey { spec: JourneySpec, lanes: Vec<Lane> },
     Path(PathSpec),
@@ -80,7 +80,7 @@ impl Codec {
             exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
         };
         Ok(if let Some(fence) = plan.downcast_ref::<FenceExec>() {
-            Some(Node::Fence { gathers: fence.gathers })
+            Some(Node::Fence(fence.keep))
         } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
@@ -139,7 +139,7 @@ impl PhysicalExtensionCodec for Codec {
         };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
-            Node::Fence { gathers } => FenceExec::over(first()?, gathers),
+            Node::Fence(keep) => FenceExec::over(first()?, keep),
             Node::SortedMerge => {
                 let order = layout::ordering(&first()?.schema());
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;

@@ -1,4 +1,4 @@
-//! Two things that Ballista's second look at a plan must leave as they are.
+//! What Ballista's second look at a plan must leave as it is.
 //!
 //! One task sees all rows of an input: between an operator and a gathering (`CoalescePartitionsExec`,
 //! `SortPreservingMergeExec`) that the operator itself does not ask for. Ballista 55 optimizes each stage once more, and takes
@@ -6,10 +6,15 @@
 //! partition, and gave them as often. This node asks for it.
 //!
 //! A sort above a union stays there: within the branches, of which a task may have no partition, it cannot be read back.
+//!
+//! A side of a join that each task is to have whole stays so: else both sides would be shuffled, into another number of
+//! partitions and out of order, and what is above the join would not know.
 
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,23 +22,42 @@ use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    PlanProperties,
+    Partitioning, PlanProperties,
 };
+use serde::{Deserialize, Serialize};
 
-/// Passes rows on, and keeps what is above it above.
+/// What is to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Keep {
+    /// All rows in one task.
+    Gathered,
+    /// Sorts above stay above.
+    SortsAbove,
+    /// Every task has all rows: Ballista does so with what says that it is small.
+    Whole,
+}
+
+/// Passes rows on.
 #[derive(Debug)]
 pub(super) struct FenceExec {
     input: Arc<dyn ExecutionPlan>,
-    /// All in one task; else in as many as there are partitions, and no sort above moves below.
-    pub gathers: bool,
+    pub keep: Keep,
+    properties: Arc<PlanProperties>,
 }
 
 impl FenceExec {
-    /// Over an input that has been gathered, if it is for one task.
-    pub fn over(input: Arc<dyn ExecutionPlan>, gathers: bool) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, gathers })
+    /// Over an input, which has been gathered if it is for one task.
+    pub fn over(input: Arc<dyn ExecutionPlan>, keep: Keep) -> Arc<dyn ExecutionPlan> {
+        let mut properties = input.properties().clone();
+        if keep == Keep::Whole {
+            // ranges of visitors mean nothing where all are read
+            let partitions = Partitioning::UnknownPartitioning(input.output_partitioning().partition_count());
+            properties = Arc::new(properties.as_ref().clone().with_partitioning(partitions));
+        }
+        Arc::new(Self { input, keep, properties })
     }
 
     /// Gathers an input, in its order if it has one.
@@ -42,7 +66,17 @@ impl FenceExec {
             Some(order) => Arc::new(SortPreservingMergeExec::new(order, input)),
             None => Arc::new(CoalescePartitionsExec::new(input)),
         };
-        Self::over(gathered, true)
+        Self::over(gathered, Keep::Gathered)
+    }
+
+    /// An input of a join that each task has whole.
+    pub fn whole(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        match input.downcast_ref::<CoalescePartitionsExec>() {
+            Some(gathering) => {
+                Arc::new(CoalescePartitionsExec::new(Self::over(gathering.input().clone(), Keep::Whole)))
+            }
+            None => Self::over(input, Keep::Whole),
+        }
     }
 }
 
@@ -58,23 +92,23 @@ impl ExecutionPlan for FenceExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![match self.gathers {
-            true => Distribution::SinglePartition,
-            false => Distribution::UnspecifiedDistribution,
+        InputDistributionRequirements::new(vec![match self.keep {
+            Keep::Gathered => Distribution::SinglePartition,
+            Keep::SortsAbove | Keep::Whole => Distribution::UnspecifiedDistribution,
         }])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let order = self.input.output_ordering().filter(|_| self.gathers);
+        let order = self.input.output_ordering().filter(|_| self.keep == Keep::Gathered);
         vec![order.cloned().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.gathers]
+        vec![self.keep != Keep::SortsAbove]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -97,11 +131,19 @@ impl ExecutionPlan for FenceExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::over(children.swap_remove(0), self.gathers))
+        Ok(Self::over(children.swap_remove(0), self.keep))
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::over(children.swap_remove(0), self.gathers))
+        Ok(Self::over(children.swap_remove(0), self.keep))
+    }
+
+    fn statistics_from_inputs(&self, _: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        if self.keep == Keep::Whole {
+            statistics.total_byte_size = Precision::Inexact(1);
+        }
+        Ok(Arc::new(statistics))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::KeyValuePair;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -11,7 +12,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::engine::options::RejoinOptions;
 use crate::functions;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Longest message between the parts, bytes: a plan, a batch of rows.
 pub(super) const MESSAGE_BYTES: usize = 16 << 20;
@@ -73,4 +74,37 @@ pub(super) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionS
     // a plan that needs the zone of a suite brings it along
     functions::register_all(&context, Arc::new(|| Err(Error::bug("local_time came without the zone of its suite"))));
     context.state()
+}
+
+/// An error of ours, or of the store, in words that whoever hears of it through Ballista's many layers can tell from theirs;
+/// others stay what they are, since Ballista acts on some.
+pub(super) fn travelling(error: DataFusionError) -> DataFusionError {
+    match Error::of_store(&error) {
+        Some(ours) => DataFusionError::Execution(format!("«{:?}: {ours}»", ours.kind())),
+        None => error,
+    }
+}
+
+/// The error that an executor had, in what Ballista says of it.
+pub(super) fn arrived(said: &str) -> Option<Error> {
+    let (_, rest) = said.split_once('«')?;
+    let (kind, message) = rest.rsplit_once('»')?.0.split_once(": ")?;
+    let kind = ErrorKind::ALL.iter().find(|known| format!("{known:?}") == kind)?;
+    // the layers write it down as Rust does
+    Some(Error::new(*kind, message.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_arrive_as_they_were() {
+        let error = Error::unavailable("file \"a\\b\": no answer\nat all");
+        let said = format!("Job failed: {:?}", travelling(DataFusionError::External(Box::new(error))));
+        let error = arrived(&said).map(|e| (e.kind(), e.to_string()));
+        assert_eq!(error, Some((ErrorKind::Unavailable, "file \"a\\b\": no answer\nat all".into())));
+        assert!(matches!(travelling(DataFusionError::Plan("x".into())), DataFusionError::Plan(_)));
+        assert!(arrived("some «words»").is_none());
+    }
 }

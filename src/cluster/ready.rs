@@ -31,7 +31,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use futures::TryStreamExt;
 
-use super::fence::FenceExec;
+use super::fence::{FenceExec, Keep};
 use crate::Error;
 use crate::engine::journey::{Input, JourneyExec};
 
@@ -51,7 +51,8 @@ pub(super) async fn ready(
     }
     check(&plan, lake)?;
     let plan = with_rows_made_here(plan, context).await?;
-    let plan = plan.transform_up(|node| sliceable(node).map_err(Into::into))?.data;
+    let parts = context.session_config().target_partitions();
+    let plan = plan.transform_up(|node| sliceable(node, parts).map_err(Into::into))?.data;
     Ok(Some(plan))
 }
 
@@ -157,8 +158,8 @@ async fn with_rows_made_here(
     Ok(replaced?.data)
 }
 
-/// A node in a form of which each task can have a slice.
-fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn ExecutionPlan>>> {
+/// A node in a form of which each task can have a slice; shuffles that this needs have so many `parts`.
+fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transformed<Arc<dyn ExecutionPlan>>> {
     if let Some(scan) = files(&node) {
         return Ok(match without_statistics(scan) {
             Some(lighter) => Transformed::yes(DataSourceExec::from_data_source(lighter)),
@@ -178,24 +179,49 @@ fn sliceable(node: Arc<dyn ExecutionPlan>) -> crate::Result<Transformed<Arc<dyn 
     if node.is::<UnionExec>() {
         return Ok(Transformed::yes(with_sorts_above(&node)?));
     }
-    // rows of the left side that found no partner are known when all of the right side has been seen
-    let (join_type, gathers) = if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-        (*join.join_type(), true)
-    } else if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-        (*join.join_type(), *join.partition_mode() == PartitionMode::CollectLeft)
-    } else {
-        return Ok(Transformed::no(node));
-    };
-    let needs_all = !matches!(
-        join_type,
-        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
-    );
-    if needs_all && gathers {
-        let sides = node.children();
-        let children = vec![sides[0].clone(), FenceExec::gather(sides[1].clone())];
+    if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        return Ok(match *join.partition_mode() == PartitionMode::CollectLeft {
+            true => Transformed::yes(with_left_side_whole(join, parts)?),
+            false => Transformed::no(node),
+        });
+    }
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+        && !one_row_of_the_right_decides(*join.join_type())
+    {
+        let children = vec![join.left().clone(), FenceExec::gather(join.right().clone())];
         return Ok(Transformed::yes(replace_children_if_necessary(node.clone(), children)?));
     }
     Ok(Transformed::no(node))
+}
+
+/// False where rows of the left side that found no partner, or one, are known when all of the right side has been seen.
+fn one_row_of_the_right_decides(join: JoinType) -> bool {
+    use JoinType::{Inner, Right, RightAnti, RightMark, RightSemi};
+    matches!(join, Inner | Right | RightSemi | RightAnti | RightMark)
+}
+
+/// A hash join of which every task reads the left side whole, and a part of the right one. Where that is not right, or Ballista
+/// thinks that the left side may be large, it shuffles both sides in place of it (`demote_collect_left_to_partitioned`), into a
+/// number of partitions, and in an order, that what is above the join does not expect; so nothing is left for it to do.
+fn with_left_side_whole(join: &HashJoinExec, parts: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    let (left, right) = (join.left().clone(), join.right().clone());
+    let whole = |children| Ok(join.builder().with_new_children(children)?.build_exec()?);
+    if join.null_aware {
+        return whole(vec![left, FenceExec::gather(right)]);
+    }
+    if one_row_of_the_right_decides(*join.join_type()) {
+        return whole(vec![FenceExec::whole(left), right]);
+    }
+    // such a join has no order
+    let (left_keys, right_keys): (Vec<_>, Vec<_>) = join.on().iter().cloned().unzip();
+    let left = Arc::new(RepartitionExec::try_new(left, Partitioning::Hash(left_keys, parts))?);
+    let right = Arc::new(RepartitionExec::try_new(right, Partitioning::Hash(right_keys, parts))?);
+    let shuffled = join.builder().with_partition_mode(PartitionMode::Partitioned);
+    let shuffled = shuffled.with_new_children(vec![left, right])?.build_exec()?;
+    Ok(match join.properties().output_partitioning().partition_count() {
+        1 => FenceExec::gather(shuffled),
+        _ => shuffled,
+    })
 }
 
 /// A union of which a task may have no partition of some branch, where a sort has none: DataFusion cannot read that back. Sorts
@@ -208,7 +234,10 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     let branches: Vec<_> = union.children().into_iter().map(sort).collect();
     // without this node the scheduler would move a sort from above the union into its branches
     let united = |branches| {
-        Ok::<_, DataFusionError>(FenceExec::over(replace_children_if_necessary(union.clone(), branches)?, false))
+        Ok::<_, DataFusionError>(FenceExec::over(
+            replace_children_if_necessary(union.clone(), branches)?,
+            Keep::SortsAbove,
+        ))
     };
     if let Some(Some((order, fetch, _))) = branches.first().cloned()
         && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()

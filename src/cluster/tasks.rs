@@ -24,7 +24,7 @@ use futures::StreamExt;
 use futures::future::AbortHandle;
 use futures::stream::{Abortable, abortable};
 
-use super::parts::same_version;
+use super::parts::{same_version, travelling};
 
 /// Runs tasks as `inner` does.
 pub(super) struct Cancellable<E>(pub E);
@@ -104,7 +104,7 @@ impl fmt::Display for Stage {
 impl QueryStageExecutor for Stage {
     async fn execute_query_stage(&self, task: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let _stop = StopOnDrop(&self.streams);
-        self.inner.execute_query_stage(task, context).await
+        self.inner.execute_query_stage(task, context).await.map_err(travelling)
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {

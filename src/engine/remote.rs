@@ -27,6 +27,9 @@ pub trait Remote: Rewriter + fmt::Debug {
     /// A rule that gives statements a form that survives the way there.
     fn rule(&self) -> Arc<dyn AnalyzerRule + Send + Sync>;
 
+    /// Tasks that it can do at once; None where that cannot be known now.
+    async fn cores(&self) -> Option<usize>;
+
     /// Starts a plan there; None if it reads no file, so that it is computed here.
     async fn start(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> crate::Result<Option<Running>>;
 

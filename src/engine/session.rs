@@ -23,6 +23,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use super::catalog::LakeSchema;
@@ -103,6 +104,8 @@ pub struct Engine {
     schema: Arc<LakeSchema>,
     pinned: Option<Pins>,
     remote: Option<Arc<dyn Remote>>,
+    /// That shuffles have as many parts as who computes has cores.
+    fitted: OnceCell<()>,
     /// Memory of rows that are kept under a name.
     kept: Mutex<Vec<MemoryReservation>>,
 }
@@ -215,7 +218,15 @@ impl Engine {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
         });
-        Ok(Self { lake, context, schema, pinned, remote: settings.remote, kept: Mutex::default() })
+        Ok(Self {
+            lake,
+            context,
+            schema,
+            pinned,
+            remote: settings.remote,
+            fitted: OnceCell::new(),
+            kept: Mutex::default(),
+        })
     }
 
     /// The lake.
@@ -250,10 +261,21 @@ impl Engine {
             0 => return Err(Error::query("there is no statement")),
             n => return Err(Error::query(format!("{n} statements where one is expected"))),
         };
+        self.fitted.get_or_init(|| self.fit()).await;
         self.refresh(&statement.to_string()).await?;
         match self.context.state().statement_to_plan(statement).await {
             Ok(plan) => Ok(plan),
             Err(error) => Err(planning_error(self, error).await),
+        }
+    }
+
+    /// A part of a shuffle is a task, which costs the more the less it has to do.
+    async fn fit(&self) {
+        if let Some(remote) = &self.remote
+            && let Some(cores) = remote.cores().await
+        {
+            let state = self.context.state_ref();
+            state.write().config_mut().options_mut().execution.target_partitions = cores;
         }
     }
 

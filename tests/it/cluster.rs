@@ -2,8 +2,9 @@
 //!
 //! The `.slt` suite runs there as well (`slt`). Here: random worlds, the traps of Ballista, lost parts, cancelling, versions.
 
-use std::sync::Arc;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rejoin::ErrorKind;
@@ -12,6 +13,7 @@ use rejoin::engine::remote::Remote;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::Snapshot;
 
+use crate::compaction::{Loads, check_files};
 use crate::journeys::journeys;
 use crate::members::{Members, shared, wrote};
 use crate::oracle::runner;
@@ -19,7 +21,7 @@ use crate::place::{Place, deep};
 use crate::table;
 
 /// Questions about random journeys: models and containers, windows, joins, unions, first rows.
-const QUESTIONS: [&str; 9] = [
+const QUESTIONS: [&str; 13] = [
     "SELECT * FROM participation('orders', 'tracking_code') ORDER BY item",
     "SELECT * FROM attribution('revenue', 'tracking_code', models => 'linear,time_decay,participation', lookback => '3 days') ORDER BY item",
     "SELECT * FROM attribution('orders', 'tracking_code', 'algorithmic') ORDER BY item",
@@ -31,6 +33,13 @@ const QUESTIONS: [&str; 9] = [
     "SELECT h.event_id, o.event_id FROM events h LEFT JOIN events o ON o.visitor_id = h.visitor_id AND o.hit_time > h.hit_time
      AND o.row_kind <> 'online' WHERE h.row_kind = 'online' ORDER BY 1, 2",
     "SELECT event_id, conversions FROM (SELECT event_id, touches AS conversions FROM conversions('orders', 'tracking_code')) ORDER BY 1",
+    // joins of small tables, of one partition each: what is above expects one, in order
+    include_str!("../../queries/integrate/join_report.sql"),
+    "SELECT c.event_id, f.file, o.source FROM integrated c FULL JOIN files f ON f.suite = c.suite
+     LEFT JOIN (SELECT suite, source, min(event_id) AS event_id FROM integrated GROUP BY 1, 2) o ON o.event_id = c.event_id ORDER BY 1, 2, 3",
+    "SELECT count(*), max(n) FROM (SELECT s.suite, count(o.event_id) AS n FROM suites s LEFT JOIN integrated o ON o.suite = s.suite
+     AND o.match_status = 'matched' GROUP BY 1 ORDER BY 1)",
+    "SELECT suite FROM suites WHERE suite IN (SELECT suite FROM hits) OR suite NOT IN (SELECT suite FROM integrated) ORDER BY 1",
 ];
 
 /// Random worlds: what the cluster answers is what this process answers.
@@ -185,12 +194,12 @@ fn what_nobody_waits_for_stops() {
         let stopped = wait_for_work(&members, false);
         assert!(stopped < Duration::from_millis(1500), "dropped: {stopped:?}");
     });
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rejoin"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
     place.settle(command.args(["query", LONG, "--cluster", &members.scheduler.address]));
     let mut command = command.spawn().unwrap();
     wait_for_work(&members, true);
     let id = command.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert_eq!(command.wait().unwrap().code(), Some(130));
     let stopped = wait_for_work(&members, false);
     assert!(stopped < Duration::from_millis(1500), "Ctrl-C: {stopped:?}");
@@ -236,6 +245,70 @@ fn an_executor_dies() {
         }
         eprintln!("{answers} answers, {errors} errors");
         assert!(answers > 0);
+    });
+}
+
+/// An executor that is killed while it writes: the tables are whole, before as after, and so are they when the client is.
+#[test]
+fn an_executor_dies_while_it_writes() {
+    let place = sample(20_000);
+    let mut members = Members::start(std::env::temp_dir().to_str().unwrap(), 2);
+    let events = || place.query("SELECT * FROM events ORDER BY event_id");
+    let before = events();
+    let address = members.scheduler.address.clone();
+    let rebuild = |seconds: f64| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+        place.settle(command.args(["rebuild", "--full", "--no-compact", "--cluster", &address]));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs_f64(seconds));
+        child
+    };
+    let child = rebuild(1.2);
+    members.executors.remove(0).signal("KILL");
+    let done = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() || said.contains("run the statement again"), "{said}");
+    assert!(events() == before, "after {}", done.status);
+    members.join();
+    for seconds in [0.3, 1.1, 2.0] {
+        let mut child = rebuild(seconds);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(events() == before, "killed after {seconds} s");
+    }
+    assert!(rebuild(0.0).wait().unwrap().success());
+    assert!(events() == before);
+
+    let loads = deep(|runtime| {
+        runtime.block_on(async {
+            let loads = Loads::new().await;
+            for number in 0..8 {
+                loads.load(number, 0, 92, 2_000).await;
+            }
+            loads
+        })
+    });
+    let members = Mutex::new(members);
+    deep(|runtime| {
+        let rewriter = members.lock().unwrap().remote(&loads.lake);
+        let answers = runtime.block_on(loads.answers());
+        let compacting = async {
+            let kill = tokio::task::spawn_blocking({
+                let victim = members.lock().unwrap().executors.remove(0);
+                move || {
+                    std::thread::sleep(Duration::from_millis(150));
+                    victim.signal("KILL");
+                }
+            });
+            let (done, _) = tokio::join!(loads.try_compact(1, rewriter.as_ref()), kill);
+            done
+        };
+        match runtime.block_on(compacting) {
+            Ok(done) => assert!(done.merged > 0, "{done:?}"),
+            Err(error) => assert!(error.to_string().contains("again"), "{error}"),
+        }
+        assert_eq!(runtime.block_on(loads.answers()), answers);
+        check_files(&loads, &runtime.block_on(loads.hits()));
     });
 }
 

@@ -41,13 +41,13 @@ orders = "orders"
 const SMALL: Limits = Limits { memory_bytes: 64 << 20, threads: Some(2) };
 
 /// A lake with a suite, and files to load.
-struct Loads {
-    place: Place,
-    lake: Lake,
+pub struct Loads {
+    pub place: Place,
+    pub lake: Lake,
 }
 
 impl Loads {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let place = Place::new();
         let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
         create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
@@ -56,7 +56,7 @@ impl Loads {
     }
 
     /// File `number` of `rows` hits at pseudorandom seconds of `days` from its first one; some files have a column more.
-    async fn load(&self, number: u64, first_day: i64, days: i64, rows: u64) -> Status {
+    pub async fn load(&self, number: u64, first_day: i64, days: i64, rows: u64) -> Status {
         let (mut text, mut state) = (String::new(), number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let mut random = |below: i64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -80,15 +80,19 @@ impl Loads {
     }
 
     async fn compact_by(&self, shared_rows: u64, rewriter: &dyn Rewriter) -> Compacted {
-        let options = CompactionOptions { shared_rows, ..CompactionOptions::default() };
-        compact(&self.lake, &options, rewriter, &|_, _, _| {}).await.unwrap().remove(0)
+        self.try_compact(shared_rows, rewriter).await.unwrap()
     }
 
-    async fn hits(&self) -> Snapshot {
+    pub async fn try_compact(&self, shared_rows: u64, rewriter: &dyn Rewriter) -> rejoin::Result<Compacted> {
+        let options = CompactionOptions { shared_rows, ..CompactionOptions::default() };
+        Ok(compact(&self.lake, &options, rewriter, &|_, _, _| {}).await?.remove(0))
+    }
+
+    pub async fn hits(&self) -> Snapshot {
         Snapshot::open(&self.lake, "hits", None).await.unwrap()
     }
 
-    async fn answers(&self) -> Vec<Vec<String>> {
+    pub async fn answers(&self) -> Vec<Vec<String>> {
         let engine = Engine::open(self.lake.clone(), EngineSettings::default()).await.unwrap();
         let mut rows = vec![];
         for sql in [
@@ -120,7 +124,7 @@ impl Loads {
 
 /// Reads every live file for itself: one bucket, sorted, and what the log says of its rows, times and loads is so.
 /// Gives the first and last month of each file by bucket.
-fn check_files(loads: &Loads, snapshot: &Snapshot) -> BTreeMap<usize, Vec<(i64, i64)>> {
+pub fn check_files(loads: &Loads, snapshot: &Snapshot) -> BTreeMap<usize, Vec<(i64, i64)>> {
     let mut months: BTreeMap<usize, Vec<(i64, i64)>> = BTreeMap::new();
     for file in &snapshot.files {
         let opened = File::open(loads.place.lake().join("hits").join(&file.relative)).unwrap();
