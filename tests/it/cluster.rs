@@ -174,7 +174,7 @@ fn wait_for_work(members: &Members, busy: bool) -> Duration {
         let before = all();
         std::thread::sleep(Duration::from_millis(200));
         // idle executors only say that they live
-        if (all() - before > 8) == busy {
+        if (all() - before > 3) == busy {
             return begun.elapsed();
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "busy: {} for too long", !busy);
