@@ -367,6 +367,9 @@ impl Rewriter for Cluster {
         jobs: Vec<Rewriting>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Vec<Option<NewFile>>> {
+        if jobs.is_empty() {
+            return Ok(vec![]);
+        }
         let vcores = self.overview(None).await?.vcores;
         let share = (vcores * JOBS_A_CORE).clamp(1, MOST_JOBS);
         let shares: Vec<(usize, Vec<Rewriting>)> =

@@ -78,7 +78,8 @@ impl Renewal<'_> {
             sink.take(self.kept).await?;
         }
         let name = self.former.name.clone();
-        let Sunk { written, rows } = sink.finish(&|told| progress(&format!("{name}: {told}"))).await?;
+        let sunk = sink.finish(&|told| progress(&format!("{name}: {told}"))).await;
+        let Sunk { written, rows } = sunk.map_err(|e| e.at(format!("table {name}")))?;
         let new_rows = rows.iter().take(self.queries.len()).sum();
         self.commit(engine, written, replaced, new_rows).await
     }

@@ -357,6 +357,7 @@ fn a_rebuild() {
         "queries/daily.sql",
         "SELECT date_trunc('day', hit_time) AS day, match_status, count(*) AS n FROM events GROUP BY 1, 2",
     );
+    place.write("queries/latest.sql", "SELECT event_id, hit_time FROM events ORDER BY hit_time DESC, event_id");
     let rebuild = |more: &[&str]| {
         let mut arguments = vec!["rebuild", "--full", "--queries", "queries"];
         arguments.extend(more);
@@ -365,6 +366,8 @@ fn a_rebuild() {
             "SELECT * FROM events ORDER BY event_id",
             "SELECT * FROM join_report ORDER BY 1, 2, 3, 4",
             "SELECT * FROM daily ORDER BY 1, 2",
+            // as its query gave them
+            "SELECT * FROM latest",
         ]
         .map(|sql| place.query(sql))
     };
@@ -379,7 +382,7 @@ fn a_rebuild() {
     // the executors wrote them
     deep(|runtime| {
         let lake = place.open_lake();
-        for (table, files) in [("integrated", 2), ("snapshots", 2), ("daily", 1)] {
+        for (table, files) in [("integrated", 2), ("snapshots", 2), ("daily", 1), ("latest", 1)] {
             let snapshot = runtime.block_on(Snapshot::open(&lake, table, None)).unwrap();
             assert!(snapshot.files.len() >= files, "{table}: {} files", snapshot.files.len());
             for file in snapshot.files {
