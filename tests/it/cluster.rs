@@ -422,6 +422,12 @@ fn refused() {
             assert!(error.to_string().contains("comes from rejoin 0.0.9, the scheduler is rejoin"), "{error}");
         });
     });
+    // executors write in their own lake only
+    let others = Members::start(place.path().join("other").to_str().unwrap(), 1);
+    let rebuild = ["rebuild", "--full", "--cluster", &others.scheduler.address];
+    place
+        .rejoin_with(&rebuild)
+        .fails(3, &["the executor cannot write there: the lake is file:///", "/other/, not file:///"]);
 }
 
 /// With certificates of one authority the parts reach each other, and nobody else does.
