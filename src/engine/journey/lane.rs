@@ -134,10 +134,9 @@ impl Lane {
             None if end < keys.len() => end,
             None => first_of_visitor(keys, self.row, end - 1),
         };
-        let first = self.row;
+        let passed = visitors_before_last(&keys[self.row..=stop]);
         self.row = stop;
-        // each visitor that is passed ends where the next key is another
-        (first..stop).filter(|row| keys[*row] != keys[row + 1]).count()
+        passed
     }
 
     /// Bytes of the batch at hand and of what is remembered of its dictionary.
@@ -159,8 +158,20 @@ fn first_from(keys: &[i64], row: usize, key: i64) -> usize {
 
 /// The first row, not before `least`, that has the key of `row`.
 fn first_of_visitor(keys: &[i64], least: usize, row: usize) -> usize {
-    let same = keys[least..row].iter().rev().take_while(|key| **key == keys[row]).count();
-    row - same
+    let mut first = row;
+    while first > least && keys[first - 1] == keys[row] {
+        first -= 1;
+    }
+    first
+}
+
+/// How many visitors have the sorted `keys`, but for the last of them.
+fn visitors_before_last(keys: &[i64]) -> usize {
+    let mut visitors = 0;
+    for (key, next) in keys.iter().zip(&keys[1..]) {
+        visitors += usize::from(key != next);
+    }
+    visitors
 }
 
 async fn next_rows(stream: &mut SendableRecordBatchStream) -> Result<Option<RecordBatch>> {

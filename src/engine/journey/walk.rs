@@ -258,13 +258,14 @@ impl Walk {
     /// Takes rows of the current visitor.
     pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let all_take_part = columns.all_take_part();
+        let in_visits = !matches!(columns.visits, Visits::Untold);
         for row in range {
             if !all_take_part && !columns.is_of_suite(row) {
                 continue;
             }
             let time = columns.time(row);
             // a visit is made of all hits, reported or not
-            let visit = self.visits.of(&columns.visits, time, row);
+            let visit = if in_visits { self.visits.of(&columns.visits, time, row) } else { 0 };
             if !all_take_part && !columns.is_reported(row) {
                 continue;
             }
@@ -431,12 +432,7 @@ fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
 
 impl VisitOrdinals {
     /// The ordinal of the visit of a row.
-    #[inline]
     fn of(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
-        if matches!(visits, Visits::Untold) { 0 } else { self.told(visits, time, row) }
-    }
-
-    fn told(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
         let visit = match visits {
             Visits::Untold => return 0,
             Visits::Given(number, start) => number.is_valid(row).then(|| (number.value(row), start.value(row))),
