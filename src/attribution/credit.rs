@@ -20,8 +20,8 @@ impl<S: CreditSink> CreditSink for &mut S {
 /// The report form: credit per item, over any number of visitors.
 #[derive(Debug, Clone, Default)]
 pub struct ItemCredits {
-    sums: Vec<Sum>,
-    listed: Vec<bool>,
+    /// Of the items that took part.
+    sums: Vec<Option<Sum>>,
     none: Option<Sum>,
 }
 
@@ -33,14 +33,14 @@ impl ItemCredits {
 
     /// The items that took part, in rising number, [`NONE`] last, with their credit; a net of 0 is listed.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f64)> {
-        let items = (0u32..).zip(&self.sums).zip(&self.listed).filter(|(_, listed)| **listed);
-        items.map(|((item, sum), _)| (item, sum.value())).chain(self.none.map(|sum| (NONE, sum.value())))
+        let items = (0u32..).zip(&self.sums).filter_map(|(item, sum)| sum.map(|sum| (item, sum.value())));
+        items.chain(self.none.map(|sum| (NONE, sum.value())))
     }
 
     /// Adds the credit of another part of the visitors, whose item `i` is `rename(i)` here.
     pub fn merge(&mut self, other: &Self, rename: impl Fn(u32) -> u32) {
-        for (item, (sum, listed)) in (0u32..).zip(other.sums.iter().zip(&other.listed)) {
-            if *listed {
+        for (item, sum) in (0u32..).zip(&other.sums) {
+            if let Some(sum) = sum {
                 self.add(rename(item), *sum);
             }
         }
@@ -51,7 +51,7 @@ impl ItemCredits {
 
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
-        self.sums.capacity() * size_of::<Sum>() + self.listed.capacity()
+        self.sums.capacity() * size_of::<Option<Sum>>()
     }
 
     /// Adds to an item or to [`NONE`].
@@ -59,21 +59,21 @@ impl ItemCredits {
         *self.slot(item) += amount;
     }
 
+    #[inline]
     fn slot(&mut self, item: u32) -> &mut Sum {
         if item == NONE {
             return self.none.get_or_insert_default();
         }
         let item = item as usize;
         if item >= self.sums.len() {
-            self.sums.resize(item + 1, Sum::default());
-            self.listed.resize(item + 1, false);
+            self.sums.resize(item + 1, None);
         }
-        self.listed[item] = true;
-        &mut self.sums[item]
+        self.sums[item].get_or_insert_default()
     }
 }
 
 impl CreditSink for ItemCredits {
+    #[inline]
     fn credit(&mut self, item: u32, _position: u32, amount: f64) {
         *self.slot(item) += amount;
     }

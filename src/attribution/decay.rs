@@ -58,9 +58,10 @@ impl Decay {
         let newest = |c: usize| time(reach.range(conversions - 1 - c).end - 1);
         let amount = |c: usize| self.amounts[conversions - 1 - c];
         window.begin(half_life_us);
-        for (k, conversions) in covers(conversions, mirrored) {
-            let k = touches - 1 - k;
-            to_touch(journey, reach, k, window.sum(conversions, time(k), newest, amount), sink);
+        for (mirrored, conversions) in covers(conversions, mirrored) {
+            for k in mirrored.map(|k| touches - 1 - k) {
+                to_touch(journey, reach, k, window.sum(conversions.clone(), time(k), newest, amount), sink);
+            }
         }
     }
 }

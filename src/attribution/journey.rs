@@ -27,16 +27,23 @@ pub struct Conversion {
     pub value: f64,
 }
 
+/// One touch. All of it is written at once, row after row, which is what a walk mostly does.
+#[derive(Debug, Clone, Copy)]
+struct Touch {
+    time: i64,
+    position: u32,
+    visit: u32,
+    /// After the last of its items.
+    end: u32,
+}
+
 /// Touches and conversions of one visitor.
 ///
 /// Items are dense numbers from 0, such as indices into a dictionary: scratch arrays are as long as the largest item seen.
 #[derive(Debug, Default)]
 pub struct Journey {
-    positions: Vec<u32>,
-    times: Vec<i64>,
-    visits: Vec<u32>,
-    /// Touch `t` has the items `ends[t - 1]..ends[t]`.
-    ends: Vec<usize>,
+    touches: Vec<Touch>,
+    /// Touch `t` has the items `touches[t - 1].end..touches[t].end`.
     items: Vec<u32>,
     conversions: Vec<Conversion>,
     /// Of those touches whose rows convert in parts, in their order.
@@ -52,33 +59,36 @@ impl Journey {
 
     /// Forgets the visitor, keeps the memory.
     pub fn clear(&mut self) {
-        self.positions.clear();
-        self.times.clear();
-        self.visits.clear();
-        self.ends.clear();
+        self.touches.clear();
         self.items.clear();
         self.conversions.clear();
         self.parts.clear();
     }
 
     /// Adds a touch of one item; with the item [`NONE`] the row is no touch.
+    #[inline]
     pub fn touch(&mut self, position: u32, time: i64, visit: u32, item: u32) {
-        debug_assert!(self.positions.last().is_none_or(|last| *last < position), "touches come in rising position");
         if item == NONE {
             return;
         }
         self.items.push(item);
         self.item_count = self.item_count.max(item as usize + 1);
-        self.positions.push(position);
-        self.times.push(time);
-        self.visits.push(visit);
-        self.ends.push(self.items.len());
+        self.push(position, time, visit);
+    }
+
+    /// A touch of the items since the one before it.
+    #[inline]
+    fn push(&mut self, position: u32, time: i64, visit: u32) {
+        debug_assert!(
+            self.touches.last().is_none_or(|last| last.position < position),
+            "touches come in rising position"
+        );
+        self.touches.push(Touch { time, position, visit, end: self.items.len() as u32 });
     }
 
     /// Adds the one touch of a multi-valued row: each of its items gets the touch's full credit, an item that is named
     /// twice only once. Without items, or with no other than [`NONE`], the row is no touch and the answer is false.
     pub fn touch_all(&mut self, position: u32, time: i64, visit: u32, items: impl IntoIterator<Item = u32>) -> bool {
-        debug_assert!(self.positions.last().is_none_or(|last| *last < position), "touches come in rising position");
         let start = self.items.len();
         self.items.extend(items.into_iter().filter(|item| *item != NONE));
         if self.items.len() > start + 1 {
@@ -94,10 +104,7 @@ impl Journey {
         }
         let Some(largest) = self.items[start..].last() else { return false };
         self.item_count = self.item_count.max(*largest as usize + 1);
-        self.positions.push(position);
-        self.times.push(time);
-        self.visits.push(visit);
-        self.ends.push(self.items.len());
+        self.push(position, time, visit);
         true
     }
 
@@ -124,6 +131,7 @@ impl Journey {
     }
 
     /// Adds a conversion; one whose value is zero or not a finite number is none, and the answer is false.
+    #[inline]
     pub fn convert(&mut self, conversion: Conversion) -> bool {
         let counts = conversion.value.is_finite() && conversion.value != 0.0;
         if counts {
@@ -134,39 +142,44 @@ impl Journey {
 
     /// Number of touches.
     pub fn touches(&self) -> usize {
-        self.positions.len()
+        self.touches.len()
     }
 
     /// The conversions that count, in the order they were added.
+    #[inline]
     pub fn conversions(&self) -> &[Conversion] {
         &self.conversions
     }
 
     /// Position of a touch.
+    #[inline]
     pub fn position(&self, touch: usize) -> u32 {
-        self.positions[touch]
+        self.touches[touch].position
     }
 
     /// Time of a touch in microseconds.
+    #[inline]
     pub fn time(&self, touch: usize) -> i64 {
-        self.times[touch]
+        self.touches[touch].time
     }
 
     /// Visit of a touch.
+    #[inline]
     pub fn visit(&self, touch: usize) -> u32 {
-        self.visits[touch]
+        self.touches[touch].visit
     }
 
     /// The distinct items of a touch, at least one.
+    #[inline]
     pub fn items(&self, touch: usize) -> &[u32] {
         &self.items[self.item_range(touch)]
     }
 
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
-        let per_touch = self.positions.capacity() * (2 * size_of::<u32>() + size_of::<i64>() + size_of::<usize>());
+        let touches = self.touches.capacity() * size_of::<Touch>();
         let parts = self.parts.capacity() * size_of::<Part>();
-        per_touch + parts + self.items.capacity() * 4 + self.conversions.capacity() * size_of::<Conversion>()
+        touches + parts + self.items.capacity() * 4 + self.conversions.capacity() * size_of::<Conversion>()
     }
 
     /// True if some row converts in parts.
@@ -186,9 +199,10 @@ impl Journey {
         self.item_count
     }
 
+    #[inline]
     fn item_range(&self, touch: usize) -> Range<usize> {
-        let start = if touch == 0 { 0 } else { self.ends[touch - 1] };
-        start..self.ends[touch]
+        let start = if touch == 0 { 0 } else { self.touches[touch - 1].end as usize };
+        start..self.touches[touch].end as usize
     }
 }
 

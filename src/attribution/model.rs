@@ -85,6 +85,11 @@ impl Model {
     /// The half-life of a `time_decay` without parameters: 7 days.
     pub const HALF_LIFE_US: i64 = 7 * DAY_US;
 
+    /// True where the times of touches and conversions count, not only their order.
+    pub fn needs_times(self) -> bool {
+        matches!(self, Model::TimeDecay { .. })
+    }
+
     /// The weights of the models that tell first, middle and last touches apart.
     pub fn weights(self) -> Option<Weights> {
         match self {

@@ -15,14 +15,46 @@ use super::sum::Sum;
 #[derive(Debug, Default)]
 pub(super) struct Participation {
     prefix: Vec<Sum>,
-    /// Per item, the first conversion that none of its touches so far has opened.
-    open_from: Vec<u32>,
+    items: PerItem,
+}
+
+/// A number for each item, which is 0 at first for every visitor: nothing is set back for the next.
+#[derive(Debug, Default)]
+struct PerItem {
+    visitor: u32,
+    /// Of which visitor, and the number.
+    numbers: Vec<(u32, u32)>,
+}
+
+impl PerItem {
+    /// Turns to the next visitor.
+    fn begin(&mut self, items: usize) {
+        self.visitor = self.visitor.wrapping_add(1);
+        if self.visitor == 0 {
+            self.numbers.clear();
+            self.visitor = 1;
+        }
+        if self.numbers.len() < items {
+            self.numbers.resize(items, (0, 0));
+        }
+    }
+
+    #[inline]
+    fn get(&self, item: u32) -> usize {
+        let (visitor, number) = self.numbers[item as usize];
+        if visitor == self.visitor { number as usize } else { 0 }
+    }
+
+    #[inline]
+    fn set(&mut self, item: u32, number: usize) {
+        self.numbers[item as usize] = (self.visitor, number as u32);
+    }
 }
 
 impl Participation {
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
-        self.prefix.capacity() * size_of::<Sum>() + self.open_from.capacity() * size_of::<u32>()
+        self.prefix.capacity() * size_of::<Sum>() + self.items.numbers.capacity() * size_of::<(u32, u32)>()
     }
 
     /// Credits `value(c)` of every conversion `c`, once per distinct item in its reach.
@@ -40,25 +72,26 @@ impl Participation {
             sum += value(c);
             self.prefix.push(sum);
         }
-        if self.open_from.len() < journey.item_count() {
-            self.open_from.resize(journey.item_count(), 0);
-        }
-        for (k, conversions) in reach.reached() {
-            let touch = reach.touch(k);
-            for &item in journey.items(touch) {
-                let open_from = &mut self.open_from[item as usize];
-                let first = conversions.start.max(*open_from as usize);
-                if first < conversions.end {
-                    let mut amount = self.prefix[conversions.end];
-                    amount -= self.prefix[first];
-                    sink.credit(item, journey.position(touch), amount.value());
+        // per item, the first conversion that none of its touches so far has opened
+        let open_from = &mut self.items;
+        open_from.begin(journey.item_count());
+        for (touches, conversions) in reach.reached() {
+            let since = |first: usize| {
+                let mut amount = self.prefix[conversions.end];
+                amount -= self.prefix[first];
+                amount.value()
+            };
+            let all = since(conversions.start);
+            for touch in touches.map(|k| reach.touch(k)) {
+                for &item in journey.items(touch) {
+                    let opened = open_from.get(item);
+                    if opened <= conversions.start {
+                        sink.credit(item, journey.position(touch), all);
+                    } else if opened < conversions.end {
+                        sink.credit(item, journey.position(touch), since(opened));
+                    }
+                    open_from.set(item, conversions.end);
                 }
-                *open_from = conversions.end as u32;
-            }
-        }
-        for (k, _) in reach.reached() {
-            for &item in journey.items(reach.touch(k)) {
-                self.open_from[item as usize] = 0;
             }
         }
     }
@@ -66,22 +99,20 @@ impl Participation {
     /// Corrects the credit of conversions that come in parts, where the part's item took part by its own row only: an item
     /// with another touch in reach has the full value from there.
     pub fn divide(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
-        // here per item, one above its last touch listed before the row
-        let (before, mut seen) = (&mut self.open_from, 0);
+        // per item, one above its last touch listed before the row
+        let (before, mut seen) = (&mut self.items, 0);
+        before.begin(journey.item_count());
         for c in 0..reach.len() {
             let Some((touch, parts)) = own_parts(journey, reach, c) else { continue };
             let (range, conversion) = (reach.range(c), reach.conversion(journey, c));
             for k in seen..range.end - 1 {
-                journey.items(reach.touch(k)).iter().for_each(|item| before[*item as usize] = k as u32 + 1);
+                journey.items(reach.touch(k)).iter().for_each(|item| before.set(*item, k + 1));
             }
             seen = seen.max(range.end - 1);
-            let by_own_row = |item: u32| item == NONE || before[item as usize] as usize <= range.start;
+            let by_own_row = |item: u32| item == NONE || before.get(item) <= range.start;
             for part in parts.iter().filter(|part| by_own_row(part.item)) {
                 divide_one(journey, touch, conversion.row, part, conversion.value, sink);
             }
-        }
-        for k in 0..seen {
-            journey.items(reach.touch(k)).iter().for_each(|item| self.open_from[*item as usize] = 0);
         }
     }
 }

@@ -90,11 +90,13 @@ impl Reach {
     }
 
     /// The journey's number of the touch listed at `k`.
+    #[inline]
     pub(super) fn touch(&self, k: usize) -> usize {
         self.touches[k] as usize
     }
 
     /// The conversion listed at `c`.
+    #[inline]
     pub(super) fn conversion<'j>(&self, journey: &'j Journey, c: usize) -> &'j Conversion {
         &journey.conversions()[self.conversions[c] as usize]
     }
@@ -105,12 +107,14 @@ impl Reach {
     }
 
     /// The touches in reach of the conversion listed at `c`.
+    #[inline]
     pub(super) fn range(&self, c: usize) -> Range<usize> {
         self.starts[c] as usize..self.ends[c] as usize
     }
 
-    /// Each touch that some conversion reaches, in order, with the conversions that do.
-    pub(super) fn reached(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+    /// The touches that some conversion reaches, in order, with the conversions that do, which are the same for touches in a
+    /// row.
+    pub(super) fn reached(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         covers(self.len(), |c| self.range(c))
     }
 
@@ -171,11 +175,12 @@ impl Reach {
     }
 }
 
-/// Turns ranges of touches per conversion, whose ends never fall, into the conversions per touch that lies in one.
+/// Turns ranges of touches per conversion, whose ends never fall, into the conversions of the touches that lie in one:
+/// touches in a row that have the same.
 pub(super) fn covers(
     conversions: usize,
     range: impl Fn(usize) -> Range<usize>,
-) -> impl Iterator<Item = (usize, Range<usize>)> {
+) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     let (mut from, mut to, mut touch) = (0, 0, 0);
     std::iter::from_fn(move || {
         loop {
@@ -190,9 +195,13 @@ pub(super) fn covers(
             while to < conversions && range(to).start <= touch {
                 to += 1;
             }
-            if range(from).end > touch {
-                touch += 1;
-                return Some((touch - 1, from..to));
+            let mut stop = range(from).end;
+            if to < conversions {
+                stop = stop.min(range(to).start);
+            }
+            if stop > touch {
+                let start = std::mem::replace(&mut touch, stop);
+                return Some((start..stop, from..to));
             }
         }
     })
@@ -254,13 +263,13 @@ mod tests {
         assert_eq!(reach.touches, [1, 4, 0, 3]);
         assert_eq!(reach.conversions, [3, 0, 1]);
         assert_eq!(ranges(&reach), [0..1, 2..4, 4..4]);
-        assert_eq!(reach.reached().collect::<Vec<_>>(), [(0, 0..1), (2, 1..2), (3, 1..2)]);
+        assert_eq!(reach.reached().collect::<Vec<_>>(), [(0..1, 0..1), (2..4, 1..2)]);
     }
 
     #[test]
     fn covers_skips_touches_that_nobody_reaches() {
         let ranges = [0..0, 1..3, 2..3, 5..5, 5..7];
         let found: Vec<_> = covers(ranges.len(), |c| ranges[c].clone()).collect();
-        assert_eq!(found, [(1, 1..2), (2, 1..3), (5, 4..5), (6, 4..5)]);
+        assert_eq!(found, [(1..2, 1..2), (2..3, 1..3), (5..7, 4..5)]);
     }
 }

@@ -71,6 +71,7 @@ pub(super) fn weighted(journey: &Journey, reach: &Reach, weights: Weights, sink:
 }
 
 /// Gives `amount` to each item of a touch.
+#[inline]
 pub(super) fn to_touch(journey: &Journey, reach: &Reach, k: usize, amount: f64, sink: &mut impl CreditSink) {
     let touch = reach.touch(k);
     for &item in journey.items(touch) {
@@ -87,13 +88,13 @@ fn spread(
     sink: &mut impl CreditSink,
 ) {
     let (mut sum, mut held) = (Sum::default(), 0..0);
-    for (k, conversions) in covers(reach.len(), range) {
+    for (touches, conversions) in covers(reach.len(), range) {
         if conversions.start >= held.end {
             (sum, held) = (Sum::default(), conversions.start..conversions.start);
         }
         (held.end..conversions.end).for_each(|c| sum += amount(c));
         (held.start..conversions.start).for_each(|c| sum -= amount(c));
         held = conversions;
-        to_touch(journey, reach, k, sum.value(), sink);
+        touches.for_each(|k| to_touch(journey, reach, k, sum.value(), sink));
     }
 }

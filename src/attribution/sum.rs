@@ -16,12 +16,14 @@ pub struct Sum {
 
 impl Sum {
     /// The sum, rounded to a double.
+    #[inline]
     pub fn value(self) -> f64 {
         self.high
     }
 }
 
 impl AddAssign<f64> for Sum {
+    #[inline]
     fn add_assign(&mut self, term: f64) {
         let (high, error) = two_sum(self.high, term);
         *self = renormalised(high, error + self.low);
@@ -29,12 +31,14 @@ impl AddAssign<f64> for Sum {
 }
 
 impl SubAssign<f64> for Sum {
+    #[inline]
     fn sub_assign(&mut self, term: f64) {
         *self += -term;
     }
 }
 
 impl AddAssign for Sum {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         let (high, error) = two_sum(self.high, other.high);
         let (low, low_error) = two_sum(self.low, other.low);
@@ -44,6 +48,7 @@ impl AddAssign for Sum {
 }
 
 impl SubAssign for Sum {
+    #[inline]
     fn sub_assign(&mut self, other: Self) {
         *self += Self { high: -other.high, low: -other.low };
     }
@@ -58,6 +63,7 @@ impl FromIterator<f64> for Sum {
 }
 
 /// Knuth's sum and its exact rounding error.
+#[inline]
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let b_part = sum - a;
@@ -65,6 +71,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 }
 
 /// Dekker's step: `low` is smaller than `high` here.
+#[inline]
 fn renormalised(high: f64, low: f64) -> Sum {
     let sum = high + low;
     Sum { high: sum, low: low - (sum - high) }

@@ -117,9 +117,11 @@ impl WholeDays {
         self.conversions.mirror();
         self.tree.begin(halvings, &self.conversions, &self.touches);
         for (asked, conversions) in covers(conversions, mirrored) {
-            let k = touches - 1 - asked;
-            let amount = self.tree.sum(conversions, asked, touched(k).mirrored(), moment, amount);
-            to_touch(journey, reach, k, amount, sink);
+            for asked in asked {
+                let k = touches - 1 - asked;
+                let amount = self.tree.sum(conversions.clone(), asked, touched(k).mirrored(), moment, amount);
+                to_touch(journey, reach, k, amount, sink);
+            }
         }
     }
 }

@@ -19,15 +19,16 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
-use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::PageIndexPolicy;
 
 use super::keys::KnownKeys;
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
@@ -92,6 +93,11 @@ impl LakeTable {
         files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"))
     }
 
+    /// True when each bucket has at most one of `files`, so that its rows lie in one order.
+    pub fn is_one_generation(&self, files: &[&DataFile]) -> bool {
+        generations(files).len() == 1
+    }
+
     /// True when two of `files` may hold rows of one visitor at one instant.
     pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
         let mut spans: Vec<_> = files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
@@ -118,11 +124,6 @@ impl LakeTable {
         self.lake.keys()
     }
 
-    /// True for a column of the table.
-    pub fn has_column(&self, name: &str) -> bool {
-        self.schema.index_of(name).is_ok()
-    }
-
     /// True for a column of the table that some file has.
     pub fn stores_column(&self, name: &str) -> bool {
         self.snapshot.schema.index_of(name).is_ok()
@@ -134,63 +135,27 @@ impl LakeTable {
     }
 
     /// One scan a generation of the columns `fields`, sorted by visitor and time, one partition a bucket; text columns
-    /// come as dictionaries, as they lie in the file.
-    pub async fn sorted_scans(
+    /// come as dictionaries when [`read_sorted`] reads them.
+    pub fn sorted_scans(
         &self,
         state: &dyn Session,
         files: &[&DataFile],
         fields: &[Field],
     ) -> datafusion::error::Result<Vec<Arc<dyn ExecutionPlan>>> {
-        let dictionaries = fields.iter().map(|field| match field.data_type() {
-            DataType::Utf8 => field.clone().with_data_type(text_dictionary()),
-            _ => field.clone(),
-        });
-        let schema: SchemaRef = Arc::new(Schema::new(dictionaries.collect::<Vec<_>>()));
+        let schema: SchemaRef = Arc::new(Schema::new(fields.iter().map(with_dictionary).collect::<Vec<_>>()));
+        let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
         let generations = generations(files);
         let batch_rows = batch_rows(state, generations.len(), NARROW_BATCHES);
-        let wanted: Vec<Vec<_>> = generations
-            .iter()
-            .map(|buckets| buckets.iter().flatten().map(|file| self.with_dictionaries(state, file)).collect())
-            .collect();
-        // the footers are wanted for the scan anyway, and are kept for it
-        let readable: Vec<PartitionedFile> = stream::iter(wanted.into_iter().flatten())
-            .buffered(state.config_options().execution.meta_fetch_concurrency.get())
-            .try_collect()
-            .await?;
-        let mut readable = readable.into_iter();
-        let mut scans = vec![];
-        for buckets in &generations {
-            let groups = buckets.iter().map(|files| FileGroup::new(readable.by_ref().take(files.len()).collect()));
-            let groups: Vec<FileGroup> = groups.collect();
+        let scan = |buckets: &Vec<Vec<&DataFile>>| {
             let rows = buckets.iter().flatten().map(|f| f.rows).sum();
-            let config = self.config(state, schema.clone(), None, groups, rows)?.with_batch_size(Some(batch_rows));
-            let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
-            let config =
-                config.with_output_ordering(vec![order]).with_output_partitioning(Some(layout::partitioning(&schema)?));
-            scans.push(DataSourceExec::from_data_source(config.build()) as Arc<dyn ExecutionPlan>);
-        }
-        Ok(scans)
-    }
-
-    /// A file whose text columns are read as dictionaries.
-    async fn with_dictionaries(
-        &self,
-        state: &dyn Session,
-        file: &DataFile,
-    ) -> datafusion::error::Result<PartitionedFile> {
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let readable = PartitionedFile::new(file.path.to_string(), file.size);
-        let footer = DFParquetMetadata::new(self.lake.store().as_ref(), &readable.object_meta)
-            .with_file_metadata_cache(Some(cache))
-            .fetch_metadata()
-            .await?;
-        let footer = footer.file_metadata();
-        let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
-        let fields = schema.fields().iter().map(|field| match field.data_type() {
-            DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(text_dictionary())),
-            _ => field.clone(),
-        });
-        Ok(readable.with_arrow_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>()))))
+            let config = self
+                .config(state, schema.clone(), None, groups(buckets), rows)?
+                .with_batch_size(Some(batch_rows))
+                .with_output_ordering(vec![order.clone()])
+                .with_output_partitioning(Some(layout::partitioning(&schema)?));
+            Ok(DataSourceExec::from_data_source(config.build()) as Arc<dyn ExecutionPlan>)
+        };
+        generations.iter().map(scan).collect()
     }
 
     /// A scan of file groups with the columns of `schema`.
@@ -235,14 +200,8 @@ impl LakeTable {
             predicate = Some(state.create_physical_expr(filter, &schema)?);
         }
         let rows: Option<u64> = groups.iter().flatten().map(|f| f.rows).sum();
-        let groups = groups
-            .iter()
-            .map(|files| {
-                FileGroup::new(files.iter().map(|f| PartitionedFile::new(f.path.to_string(), f.size)).collect())
-            })
-            .collect();
         let mut config = self
-            .config(state, self.schema.clone(), predicate, groups, rows)?
+            .config(state, self.schema.clone(), predicate, self::groups(&groups), rows)?
             .with_batch_size(batch_rows)
             .with_projection_indices(projection.cloned())?;
         if batch_rows.is_some()
@@ -256,15 +215,59 @@ impl LakeTable {
     }
 }
 
+/// Reads a partition of one of [`LakeTable::sorted_scans`], in whatever process its plan has come to. Text columns come as
+/// dictionaries, as they lie in the file: the reader takes that from the Arrow schema of a file, which must name all columns
+/// that are there, so that only the footer can tell it. It is wanted for the rows anyway, and is kept for them.
+pub async fn read_sorted(
+    scan: &Arc<dyn ExecutionPlan>,
+    partition: usize,
+    context: Arc<TaskContext>,
+) -> datafusion::error::Result<SendableRecordBatchStream> {
+    let files = scan.downcast_ref::<DataSourceExec>().and_then(|scan| scan.downcast_to_file_source::<ParquetSource>());
+    let Some((config, _)) = files else { return scan.execute(partition, context) };
+    let store = context.runtime_env().object_store(&config.object_store_url)?;
+    let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
+    let mut files = vec![];
+    for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
+        let footer = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
+            .with_file_metadata_cache(Some(cache.clone()))
+            // all pages are read
+            .with_page_index_policy(Some(PageIndexPolicy::Skip))
+            .fetch_metadata()
+            .await?;
+        let footer = footer.file_metadata();
+        let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
+        let fields = schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>();
+        files.push(file.clone().with_arrow_schema(Arc::new(Schema::new(fields))));
+    }
+    let config = FileScanConfigBuilder::new(config.object_store_url.clone(), config.file_source.clone())
+        .with_file_group(FileGroup::new(files))
+        .with_preserve_order(true)
+        .with_limit(config.limit)
+        .with_batch_size(config.batch_size);
+    DataSourceExec::from_data_source(config.build()).execute(0, context)
+}
+
+/// Files as the reader knows them.
+fn groups(groups: &[Vec<&DataFile>]) -> Vec<FileGroup> {
+    let readable = |file: &&DataFile| PartitionedFile::new(file.path.to_string(), file.size);
+    groups.iter().map(|files| FileGroup::new(files.iter().map(readable).collect())).collect()
+}
+
 /// Rows of a batch where `generations` are merged: a merge holds a batch of each, so many make them small.
 fn batch_rows(state: &dyn Session, generations: usize, batches: usize) -> usize {
     let rows = state.config().batch_size();
     (rows * batches / generations.max(1)).clamp(rows.min(256), rows)
 }
 
-/// Text whose distinct values are stored once a row group.
-fn text_dictionary() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+/// A text column as one whose distinct values are stored once a row group; another as it is.
+fn with_dictionary(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Utf8 => {
+            field.clone().with_data_type(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
+        }
+        _ => field.clone(),
+    }
 }
 
 fn internal(message: &str) -> DataFusionError {

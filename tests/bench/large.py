@@ -11,8 +11,8 @@ Needs numpy; seeded; takes some seconds and less than 200 MB. The models, and wh
 
 skew        hits a visitor are log-normal, and some thousand bots have a Pareto tail. Visitors with many hits are drawn
             one by one, the others enter a bucket by their mean and variance. Tasks go to free slots in their order.
-requests    a file costs three GETs before its rows (its last 8 bytes, footer, page index). Of a row group the columns
-            that are read are merged where gaps are at most 1 MiB (`object_store::coalesce_ranges`), a GET each.
+requests    a file costs two GETs before its rows (its last 8 bytes, footer), where it is read; a plan costs none. Of a
+            row group the columns that are read are merged where gaps are at most 1 MiB (`object_store::coalesce_ranges`), a GET each.
             The decoder asks for a row group when it has none left, so a task waits once for each.
 compaction  the rules of `src/lake/compact/plan.rs` for one bucket, a delivery a day, after each a compaction where it is
             worth it; and of `src/rebuild/renew.rs`, which writes a bucket anew that has 8 generations.
@@ -36,7 +36,8 @@ WORTH_FILES = 16
 MOST_GENERATIONS = 8  # of a table of the integration
 COALESCE = MIB  # object_store: OBJECT_STORE_COALESCE_DEFAULT
 PART_BYTES = 10 * MIB  # object_store: BufWriter's part
-FOOTERS_AT_ONCE = 32  # DataFusion: meta_fetch_concurrency
+FILE_GETS = 2  # before the rows of a file
+FILE_GETS_OF_FOUND = 3  # as the lakes of --check were asked, which was with the page index
 MEMORY = 1 << 30  # --memory
 OPEN_FILES = 1024  # the usual limit of a process
 RUN_BATCH_BYTES = 256 << 10
@@ -72,6 +73,7 @@ MEASURED = {
     "checkpoint bytes a file": 155,  # of one load
     "checkpoint bytes of a load in a file": 84,  # where every text differs; next to nothing where files say the same
     "log, microseconds a file to load": 12,
+    "plan, microseconds a file": 15,  # 80,000 files in 1.2 s
     "log, bytes of memory a file": 4_700,
     "ingest into a table, microseconds a live file": 26,
 }
@@ -80,7 +82,6 @@ FOUND_COMPACTIONS = [(17, 2_267_295), (33, 4_399_109), (49, 6_539_681)]
 ASSUMED = {
     "seconds a GET takes to begin": 0.03,
     "network of an executor, bytes a second": 1.25e9,  # 10 Gbit/s
-    "network of the client, bytes a second": 0.3e9,
     "bytes of a decoded row of the question": 100,
     "USD a million GETs": 0.4,
     "median-to-mean spread of hits a visitor (sigma)": 1.6,
@@ -189,21 +190,21 @@ def group_reads(columns, rows, wanted=QUESTION):
 
 
 def file_reads(columns, width, rows):
-    """Of one file: row groups, GETs for rows, their bytes, bytes of footer and indices, bytes in all."""
+    """Of one file: row groups, GETs for rows, their bytes, bytes of footer, of indices, in all."""
     full, rest = divmod(int(rows), ROW_GROUP_ROWS)
     parts = [(full, ROW_GROUP_ROWS)] * (full > 0) + [(1, rest)] * (rest > 0)
     gets = sum(n * group_reads(columns, r)[0] for n, r in parts)
     read = sum(n * group_reads(columns, r)[1] for n, r in parts)
     groups = full + (rest > 0)
-    meta = groups * (width * MEASURED["footer bytes a row group and column"][width]
-                     + MEASURED["page index and bloom filter bytes a row group"][width])
-    return groups, gets, read, meta, rows * sum(size for _, size in columns) + meta
+    footer = groups * width * MEASURED["footer bytes a row group and column"][width]
+    indices = groups * MEASURED["page index and bloom filter bytes a row group"][width]
+    return groups, gets, read, footer, indices, rows * sum(size for _, size in columns) + footer + indices
 
 
 def lake_reads(profile, width, files):
     """The same of files, given as (how many, rows of each)."""
     columns = columns_of(profile)
-    total = np.zeros(5)
+    total = np.zeros(6)
     for count, rows in files:
         total += count * np.array(file_reads(columns, width, rows))
     return total, sum(count for count, _ in files)
@@ -227,10 +228,10 @@ def layout(hits, days):
             for state, files in states(hits, days, buckets).items():
                 if state == "16 days to come":
                     continue
-                (groups, _, _, meta, size), count = lake_reads(profile, width, files)
+                (groups, _, _, footer, _, size), count = lake_reads(profile, width, files)
                 biggest = max(r for _, r in files) * size / hits
                 rows.append([name, buckets, state, f"{count:,}", f"{biggest / GB:,.2f}", f"{groups / count:,.0f}",
-                             f"{meta / count / MB:,.2f}", f"{size / TB:.2f}", f"{meta / GB:.1f}"])
+                             f"{footer / count / MB:,.2f}", f"{size / TB:.2f}", f"{footer / GB:.1f}"])
     table("Layout (computed from measured sizes)",
           ["lake", "buckets", "state", "files", "GB a file", "row groups a file", "MB of footer a file", "TB",
            "GB of footers"], rows)
@@ -391,11 +392,9 @@ def logs(hits, days):
 # ------------------------------------------------------------------------------------------------------------- queries
 
 
-def plan_bytes(files, generations, buckets, columns, schema_a_file):
-    """Of a plan for a cluster: 73 bytes a file (measured), 77 a column of each scan (measured); with a schema at each file
-    31 bytes a column (computed from the message's definition)."""
-    scans = generations * (77 * len(QUESTION) + 15 * buckets)
-    return scans + files * (73 + (31 * columns if schema_a_file else 0))
+def plan_bytes(files, generations, buckets):
+    """Of a plan for a cluster: 73 bytes a file (measured), 77 a column of each scan (measured)."""
+    return generations * (77 * len(QUESTION) + 15 * buckets) + files * 73
 
 
 def queries(hits, days):
@@ -403,20 +402,19 @@ def queries(hits, days):
     for name, (profile, width) in PROFILES.items():
         for buckets in (64, 1024):
             for state, files in states(hits, days, buckets).items():
-                (groups, gets, read, meta, size), count = lake_reads(profile, width, files)
+                (groups, gets, read, footer, _, size), count = lake_reads(profile, width, files)
                 generations = {"compacted": days / 30, "16 days to come": days / 30 + 16, "never compacted": days}[state]
-                with_schema, without = (plan_bytes(count, generations, buckets, width, w) for w in (True, False))
-                planning = max(3 * count / FOOTERS_AT_ONCE * ASSUMED["seconds a GET takes to begin"],
-                               meta / ASSUMED["network of the client, bytes a second"])
-                rows.append([name, buckets, state, f"{3 * count:,}", f"{meta / GB:.1f}", f"{planning:,.0f}",
-                             f"{(gets + 3 * count) / 1e3:,.0f}", f"{read / TB:.2f}", f"{read / size:.0%}",
-                             f"{(gets + 6 * count) * ASSUMED['USD a million GETs'] / 1e6:.2f}",
-                             f"{with_schema / MIB:,.1f}", f"{without / MIB:,.1f}"])
+                planning = count * MEASURED["plan, microseconds a file"] / 1e6
+                gets += FILE_GETS * count
+                rows.append([name, buckets, state, f"{count:,}", f"{planning:,.2f}", f"{gets / 1e3:,.0f}",
+                             f"{footer / GB:.1f}", f"{read / TB:.2f}", f"{read / size:.0%}",
+                             f"{gets * ASSUMED['USD a million GETs'] / 1e6:.2f}",
+                             f"{plan_bytes(count, generations, buckets) / MIB:,.1f}"])
                 if buckets == 1024:
                     times += [[name, state, *run] for run in runs_of(hits, state, read, groups)]
     table("One question, participation of pages in orders (computed; the model is checked)",
-          ["lake", "buckets", "state", "client's GETs", "GB of footers", "s to plan", "executors' 1,000 GETs", "TB read",
-           "of the lake", "USD", "MiB of plan, schema a file", "without"], rows)
+          ["lake", "buckets", "state", "files", "s to plan", "executors' 1,000 GETs", "GB of footers", "TB read",
+           "of the lake", "USD", "MiB of plan"], rows)
     table("Its time once planned, 1,024 buckets (rates measured on 2 cores; network assumed, 10 Gbit/s an executor)",
           ["lake", "state", "executors x vcores", "s of CPU", "s of network", "s of waits for row groups"], times)
 
@@ -452,15 +450,13 @@ def limits():
     """How many billion hits in 90 days meet each limit, columns of the feed, in the order of 8 buckets."""
     profile, width = PROFILES["78 columns"]
     size = sum(s for _, s in columns_of(profile))
-    meta = (width * MEASURED["footer bytes a row group and column"][width]
-            + MEASURED["page index and bloom filter bytes a row group"][width]) / ROW_GROUP_ROWS
+    footer = width * MEASURED["footer bytes a row group and column"][width] / ROW_GROUP_ROWS
     _, _, runs = bucket_history(DAYS, 1e6, early=1 / 12, shared=0)
     largest = max(rows for _, rows in runs) / (DAYS * 1e6)
     journey = MEASURED["journey, compacted, hits a core-second"]
     held = MEMORY / MEASURED["ingest, bytes of memory a hit"][width]
     common = {
-        "footers of a question exceed 256 MB, their cache at 1 GiB of memory": MEMORY / 4 / meta,
-        "footers take a client of 0.3 GB/s a minute": 60 * ASSUMED["network of the client, bytes a second"] / meta,
+        "footers of a question exceed 256 MB, their cache at 1 GiB of memory": MEMORY / 4 / footer,
         "the largest compaction takes 16 cores 4 hours":
             16 * 4 * 3600 * MEASURED["compaction, hits a core-second"][width] / largest,
         "ingest of a day takes 2 cores 12 hours": DAYS * 2 * 12 * 3600 * MEASURED["ingest, hits a core-second"][width],
@@ -477,12 +473,6 @@ def limits():
     rows.sort(key=lambda row: row[1][0])
     table("Limits: billion hits in 90 days, 78 columns", ["limit", "8 buckets", "64", "1,024"],
           [[limit, *(billions(hits) for hits in found)] for limit, found in rows])
-    rows = []
-    for columns in (78, 300, 1200):
-        files = 16 * MIB / (73 + 31 * columns)
-        rows.append([columns, f"{files:,.0f}", f"{files / 3:,.0f}", f"{files / 19:,.0f}"])
-    table("A plan with a schema at each file exceeds 16 MiB",
-          ["columns", "files", "buckets, compacted", "buckets, 16 days to come"], rows)
 
 
 def billions(hits):
@@ -500,23 +490,23 @@ def check():
     def of(what, model, found):
         rows.append([what, f"{model:,.0f}", f"{found:,.0f}", f"{model / found - 1:+.1%}"])
 
-    (groups, gets, read, meta, size), count = lake_reads(NARROW_DAYS, 16, [(720, 11_989_446 / 720)])
-    of("720 daily files: GETs", gets + 3 * count, 2880)
-    of("720 daily files: bytes read", read + meta, 215_545_606)
-    (groups, gets, read, meta, size), count = lake_reads(NARROW, 16, [(8, 11_989_446 / 8)])
+    (groups, gets, read, footer, indices, size), count = lake_reads(NARROW_DAYS, 16, [(720, 11_989_446 / 720)])
+    of("720 daily files: GETs", gets + FILE_GETS_OF_FOUND * count, 2880)
+    of("720 daily files: bytes read", read + footer + indices, 215_545_606)
+    (groups, gets, read, footer, indices, size), count = lake_reads(NARROW, 16, [(8, 11_989_446 / 8)])
     of("8 compacted files: row groups", groups, 48)
-    of("8 compacted files: GETs", gets + 3 * count, 72)
-    of("8 compacted files: bytes read", read + meta, 155_557_075)
+    of("8 compacted files: GETs", gets + FILE_GETS_OF_FOUND * count, 72)
+    of("8 compacted files: bytes read", read + footer + indices, 155_557_075)
     of("8 compacted files: bytes", size, 165_105_465)
-    (groups, gets, read, meta, size), count = lake_reads(FEED, 78, [(8, 1_500_000 / 8)])
-    of("8 files of a feed: GETs", gets + 3 * count, 48)
-    of("8 files of a feed: bytes read", read + meta, 7_890_730)
+    (groups, gets, read, footer, indices, size), count = lake_reads(FEED, 78, [(8, 1_500_000 / 8)])
+    of("8 files of a feed: GETs", gets + FILE_GETS_OF_FOUND * count, 48)
+    of("8 files of a feed: bytes read", read + footer + indices, 7_890_730)
     of("8 files of a feed: bytes", size, 70_071_741)
     # another question, of a feed with 12 hits a visitor, whose columns are larger than the constants: with its own sizes
     # the model reads 0.1 % more than was found
     wanted = {"visitor_key", "visitor_id", "hit_time", "exclude_hit", "persisted", "evar1", "evar1_set", "orders"}
     count, read = group_reads(columns_of(FEED), 125_000, wanted)
-    of("8 files of another feed, other columns: GETs", 8 * (count + 3), 48)
+    of("8 files of another feed, other columns: GETs", 8 * (count + FILE_GETS_OF_FOUND), 48)
     of("8 files of another feed, larger columns: bytes read", 8 * read + 8 * 22_839, 10_599_391)
     # a delivery of each UTC day; the compactions came after the loads 17, 33, ... and wrote so many rows
     _, _, runs = bucket_history(DAYS, 11_989_446 / DAYS / 8)

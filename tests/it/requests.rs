@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
-use rejoin::engine::EngineSettings;
+use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::Lake;
 use rejoin::lake::guard::Writers;
 use rejoin::rebuild::{RebuildOptions, rebuild};
@@ -73,5 +73,35 @@ rejoin ingest two.txt --suite web --source leads");
         times.retain(|_, times| *times > 3);
         assert!(times.is_empty(), "{times:#?}");
         assert!(requests.len() < 200, "{} requests: {requests:#?}", requests.len());
+    });
+}
+
+/// A plan tells nothing that only the files know. Each file is then asked for its footer, in two requests, and once for rows.
+#[test]
+fn a_question_is_planned_without_a_look_at_files() {
+    let place = Place::new();
+    place.sh(BASE);
+    deep(|runtime| {
+        let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
+        let url = Url::from_directory_path(place.lake()).unwrap();
+        let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
+        let engine = Engine::open_at(lake, EngineSettings::default(), None).unwrap();
+        let of_hits = || {
+            let mut times = BTreeMap::<String, usize>::new();
+            for request in store.requests().iter().filter(|request| request.contains(".parquet")) {
+                let path = request.split_once(' ').unwrap().1;
+                if path.contains("hits/") {
+                    *times.entry(path.to_string()).or_default() += 1;
+                }
+            }
+            times
+        };
+        let question = "SELECT item, credit FROM participation('orders', 'page_name')";
+        runtime.block_on(engine.collect(&format!("EXPLAIN {question}"))).unwrap();
+        assert_eq!(of_hits(), BTreeMap::new());
+        let rows = runtime.block_on(engine.collect(question)).unwrap();
+        assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
+        let times = of_hits();
+        assert!(!times.is_empty() && times.values().all(|times| *times == 3), "{times:#?}");
     });
 }

@@ -110,9 +110,13 @@ fn crowd(sharing: i64) -> Vec<Vec<Stored>> {
 
 /// Asks everything twice, at small and large batches, and compares with the SQL of `events`.
 async fn agrees(lake: &Lake) {
-    let questions = ["'visitor', 'all'", "'visit', 'all'", "'visitor', '20 minutes'"].map(|reach| {
-        format!("SELECT item, credit FROM participation('orders', 'tracking_code', {reach}) ORDER BY item")
-    });
+    let mut questions = ["'visitor', 'all'", "'visit', 'all'", "'visitor', '20 minutes'"]
+        .map(|reach| {
+            format!("SELECT item, credit FROM participation('orders', 'tracking_code', {reach}) ORDER BY item")
+        })
+        .to_vec();
+    let touches = "models => 'first_touch,last_touch,same_touch', lookback => 'all'";
+    questions.push(format!("SELECT * FROM attribution('orders', 'tracking_code', {touches}) ORDER BY item"));
     for sql in &questions {
         let expected = credit(lake, 2, 1 << 30, sql).await;
         assert!(expected.len() >= 3, "{expected:?}");
@@ -127,12 +131,16 @@ async fn agrees(lake: &Lake) {
     }
 }
 
+/// True when a question would read a column.
+async fn reads(lake: &Lake, column: &str, question: &str) -> bool {
+    let plan = credit(lake, 1, 1 << 30, &format!("EXPLAIN SELECT * FROM {question}")).await.concat().concat();
+    assert!(plan.contains("projection=[visitor_key, "), "{plan}");
+    plan.contains(column)
+}
+
 /// True when a question would read the ids of visitors.
 async fn reads_ids(lake: &Lake) -> bool {
-    let sql = "EXPLAIN SELECT * FROM participation('orders', 'tracking_code', lookback => 'all')";
-    let plan = credit(lake, 1, 1 << 30, sql).await.concat().concat();
-    assert!(plan.contains("projection=[visitor_key, "), "{plan}");
-    plan.contains("visitor_id")
+    reads(lake, "visitor_id", "participation('orders', 'tracking_code', lookback => 'all')").await
 }
 
 #[test]
@@ -158,6 +166,32 @@ fn ids_are_not_read_again_where_keys_tell_visitors_apart() {
             let lake = lake_of(&place, &shared).await;
             agrees(&lake).await;
             assert!(reads_ids(&lake).await);
+        });
+    });
+}
+
+#[test]
+fn times_are_read_where_they_count() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let place = Place::new();
+            let lake = lake_of(&place, &[crowd(1).concat()]).await;
+            agrees(&lake).await;
+            for (question, counts) in [
+                ("participation('orders', 'tracking_code', 'visitor', 'all')", false),
+                ("attribution('orders', 'tracking_code', 'linear', 'visitor', 'all')", false),
+                ("attribution('orders', 'tracking_code', 'time_decay', 'visitor', 'all')", true),
+                ("participation('orders', 'tracking_code', 'visitor', '1 day')", true),
+                ("participation('orders', 'tracking_code', lookback => 'all', since => '1970-01-01')", true),
+                // visits that are computed from times
+                ("participation('orders', 'tracking_code', 'visit')", true),
+            ] {
+                assert_eq!(reads(&lake, "hit_time", question).await, counts, "{question}");
+            }
+            // of two files only times tell what comes first
+            load(&lake, &crowd(1)[1]).await;
+            assert!(reads(&lake, "hit_time", "participation('orders', 'tracking_code', lookback => 'all')").await);
+            agrees(&lake).await;
         });
     });
 }

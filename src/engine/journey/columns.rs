@@ -24,8 +24,8 @@ pub(super) struct Columns {
     pub keys: ScalarBuffer<i64>,
     /// None where the keys are known to tell visitors apart.
     pub ids: Option<Text>,
-    /// Microseconds.
-    pub times: ScalarBuffer<i64>,
+    /// Microseconds; None where the order of the rows is all that is asked for.
+    times: Option<ScalarBuffer<i64>>,
     /// Only where rows of one instant must be told apart.
     pub seqs: Option<Decimal128Array>,
     /// The dimension.
@@ -99,7 +99,7 @@ impl Columns {
             rows: batch.num_rows(),
             keys: found.integers("visitor_key")?.values().clone(),
             ids: Some(ids),
-            times: found.times("hit_time")?.values().clone(),
+            times: Some(found.times("hit_time")?.values().clone()),
             seqs: Some(found.sequences("hit_seq")?),
             items: found.text("item")?,
             set: None,
@@ -131,11 +131,15 @@ impl Columns {
         let some = |name: &str| batch.column_by_name(name).is_some();
         let ids = some(columns::VISITOR_ID).then(|| found.text(columns::VISITOR_ID)).transpose()?;
         let excluded = some(columns::EXCLUDE_HIT).then(|| found.integers(columns::EXCLUDE_HIT)).transpose()?;
-        let excludes = excluded.as_ref().is_some_and(|e| e.iter().flatten().any(|value| value != 0));
+        // nearly always none is
+        let excludes = excluded.as_ref().is_some_and(|e| e.values().iter().fold(0, |any, value| any | value) != 0);
         Ok(Self {
             rows: batch.num_rows(),
             keys: found.integers(columns::VISITOR_KEY)?.values().clone(),
-            times: found.times(columns::HIT_TIME)?.values().clone(),
+            times: match some(columns::HIT_TIME) {
+                true => Some(found.times(columns::HIT_TIME)?.values().clone()),
+                false => None,
+            },
             seqs: some(columns::HIT_SEQ).then(|| found.sequences(columns::HIT_SEQ)).transpose()?,
             items: match &rows.dimension {
                 Some(name) => found.text(name)?,
@@ -186,6 +190,12 @@ impl Columns {
         })
     }
 
+    /// The time of a row; 0 where times were not asked for.
+    #[inline]
+    pub fn time(&self, row: usize) -> i64 {
+        self.times.as_ref().map_or(0, |times| times[row])
+    }
+
     /// True where every row is reported, of the suite, and has a visitor.
     pub fn all_take_part(&self) -> bool {
         self.taken.all
@@ -208,14 +218,15 @@ impl Columns {
     }
 
     /// The metric of a row; 0 where it has none, or outside the reporting window.
+    #[inline]
     pub fn value(&self, row: usize) -> f64 {
         let value = match &self.values {
             Values::Column(values) if values.is_valid(row) => values.value(row),
             Values::Column(_) | Values::None => 0.0,
             Values::One => 1.0,
         };
-        let time = self.times[row];
-        if self.window.0 <= time && time < self.window.1 { value } else { 0.0 }
+        let is_reported = |time: i64| self.window.0 <= time && time < self.window.1;
+        if value == 0.0 || is_reported(self.time(row)) { value } else { 0.0 }
     }
 
     /// Fills `out` with the rows on which the metric is not zero, in order.
@@ -223,21 +234,26 @@ impl Columns {
         out.clear();
         match &self.values {
             Values::None => {}
-            Values::Column(values) => {
-                let nonzero = values.values().iter().enumerate().filter(|(_, value)| **value != 0.0);
-                out.extend(nonzero.map(|(row, _)| row as u32));
-                out.retain(|row| self.value(*row as usize) != 0.0);
-            }
+            Values::Column(values) => match values.nulls() {
+                // most rows have none, which is seen many rows at once
+                Some(nulls) => {
+                    let rows = nulls.valid_indices().filter(|row| self.value(*row) != 0.0);
+                    out.extend(rows.map(|row| row as u32));
+                }
+                None => out.extend((0..self.rows as u32).filter(|row| self.value(*row as usize) != 0.0)),
+            },
             Values::One => out.extend((0..self.rows as u32).filter(|row| self.value(*row as usize) != 0.0)),
         }
     }
 
     /// The parts in which a row converts: items with their amounts.
+    #[inline]
     pub fn lines(&self, row: usize) -> Option<ArrayRef> {
         self.lines.as_ref().filter(|lines| lines.is_valid(row)).map(|lines| lines.value(row))
     }
 
     /// Where a row that does not stand at its own time stands: time and sequence.
+    #[inline]
     pub fn anchor(&self, row: usize) -> Option<(i64, i128)> {
         let anchors = self.anchors.as_ref()?;
         let anchored = anchors.rows.as_ref().is_none_or(|rows| rows.value(row)) && anchors.times.is_valid(row);

@@ -38,6 +38,7 @@ use super::walk::{Counts, Walk};
 use crate::columns::VISITOR_KEY;
 use crate::lake::keys::KnownKeys;
 use crate::lake::layout;
+use crate::lake::scan::read_sorted;
 
 /// Rows in the order of the lake, and what they are.
 #[derive(Debug, Clone)]
@@ -160,10 +161,17 @@ impl Share {
     async fn walked(mut self) -> Result<Walk> {
         for bucket in self.buckets {
             let open = |input: &Input| {
-                let stream: SendableRecordBatchStream = input.plan.execute(bucket, self.context.clone())?;
-                Ok((stream, input.lane.clone()))
+                let (lane, plan, context) = (input.lane.clone(), input.plan.clone(), self.context.clone());
+                async move {
+                    let stream = match &lane {
+                        Lane::Stored(_) => read_sorted(&plan, bucket, context).await?,
+                        Lane::Evaluated => plan.execute(bucket, context)?,
+                    };
+                    Ok((stream, lane))
+                }
+                .boxed()
             };
-            let streams = self.inputs.iter().map(open).collect::<Result<Vec<_>>>()?;
+            let streams = self.inputs.iter().map(open).collect();
             let _timer = self.work.timer();
             if self.walk.bucket(streams).await?
                 && let Some(keys) = &self.keys

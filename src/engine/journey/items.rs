@@ -35,6 +35,7 @@ impl Text {
     }
 
     /// False where the row has no value.
+    #[inline]
     pub fn is_valid(&self, row: usize) -> bool {
         match self {
             Self::Dictionary { codes, .. } => codes.is_valid(row),
@@ -161,7 +162,7 @@ pub(super) struct Codes {
     listed: Vec<u32>,
 }
 
-/// An entry that was not looked up yet.
+/// An entry that was not looked up yet; it has the bit of a list.
 const UNKNOWN: u32 = u32::MAX;
 /// Set in entries that are lists.
 const LIST: u32 = 1 << 31;
@@ -183,10 +184,22 @@ impl Codes {
     }
 
     /// The items of a row of the column that was turned to; none where it has no value. With `multi`, the value is a list.
+    #[inline]
     pub fn items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
         if !text.is_valid(row) {
             return &[];
         }
+        // most entries have one item and are known: nothing else need be in the cache
+        if let Text::Dictionary { codes, .. } = text {
+            let code = codes.value(row) as usize;
+            if self.entries[code] & LIST == 0 {
+                return std::slice::from_ref(&self.entries[code]);
+            }
+        }
+        self.other_items_of(text, row, items, multi)
+    }
+
+    fn other_items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
         let (codes, values) = match text {
             Text::Dictionary { codes, values } => (codes, values),
             Text::Plain(values) => {
@@ -204,7 +217,6 @@ impl Codes {
                 let (start, end) = self.lists[(list ^ LIST) as usize];
                 &self.listed[start as usize..end as usize]
             }
-            // most have one: nothing else need be in the cache
             _ => std::slice::from_ref(&self.entries[code]),
         }
     }

@@ -106,21 +106,72 @@ impl Lane {
 
     /// The place of a row of this batch.
     pub fn place(&self, row: usize) -> Place {
-        (self.columns.times[row], !self.kind.is_online(), self.columns.sequence(row))
+        (self.columns.time(row), !self.kind.is_online(), self.columns.sequence(row))
+    }
+
+    /// The first row of this batch, from the one at hand on, where the metric is not zero.
+    fn next_converting(&mut self) -> Option<usize> {
+        while self.converting.get(self.next_converting).is_some_and(|row| (*row as usize) < self.row) {
+            self.next_converting += 1;
+        }
+        self.converting.get(self.next_converting).map(|row| *row as usize)
     }
 
     /// True if the metric is not zero on some row from the one at hand to before `end`.
     pub fn converts_before(&mut self, end: usize) -> bool {
-        while self.converting.get(self.next_converting).is_some_and(|row| (*row as usize) < self.row) {
-            self.next_converting += 1;
-        }
-        self.converting.get(self.next_converting).is_some_and(|row| (*row as usize) < end)
+        self.next_converting().is_some_and(|row| row < end)
+    }
+
+    /// Passes over the visitors before the key `until` that are seen to convert nowhere, and counts them. The row at hand is
+    /// a visitor's first, and keys tell visitors apart. What is left is of a visitor that converts, or that may go on in the
+    /// next batch.
+    pub fn pass(&mut self, until: Option<i64>) -> usize {
+        let converting = self.next_converting();
+        let keys = &self.columns.keys;
+        let end = until.map_or(keys.len(), |key| first_from(keys, self.row, key));
+        let stop = match converting.filter(|row| *row < end) {
+            Some(row) => first_of_visitor(keys, self.row, row),
+            None if end < keys.len() => end,
+            None => first_of_visitor(keys, self.row, end - 1),
+        };
+        let passed = visitors_before_last(&keys[self.row..=stop]);
+        self.row = stop;
+        passed
     }
 
     /// Bytes of the batch at hand and of what is remembered of its dictionary.
     pub fn memory_bytes(&self) -> usize {
         self.batch_bytes + self.codes.0.memory_bytes() + self.codes.1.memory_bytes() + self.converting.capacity() * 4
     }
+}
+
+/// The first of the rising `keys` from `row` on that is not below `key`; it is looked for nearby first.
+fn first_from(keys: &[i64], row: usize, key: i64) -> usize {
+    let (mut from, mut step) = (row, 1);
+    while from + step < keys.len() && keys[from + step] < key {
+        from += step;
+        step *= 2;
+    }
+    let to = keys.len().min(from + step);
+    from + keys[from..to].partition_point(|other| *other < key)
+}
+
+/// The first row, not before `least`, that has the key of `row`.
+fn first_of_visitor(keys: &[i64], least: usize, row: usize) -> usize {
+    let mut first = row;
+    while first > least && keys[first - 1] == keys[row] {
+        first -= 1;
+    }
+    first
+}
+
+/// How many visitors have the sorted `keys`, but for the last of them.
+fn visitors_before_last(keys: &[i64]) -> usize {
+    let mut visitors = 0;
+    for (key, next) in keys.iter().zip(&keys[1..]) {
+        visitors += usize::from(key != next);
+    }
+    visitors
 }
 
 async fn next_rows(stream: &mut SendableRecordBatchStream) -> Result<Option<RecordBatch>> {

@@ -52,6 +52,13 @@ impl JourneySpec {
         columns
     }
 
+    /// True where the times of rows count, not only their order.
+    pub fn needs_times(&self) -> bool {
+        let ages = self.models.iter().any(|(_, model)| model.needs_times());
+        let looks_back = self.container == Container::Visitor && self.lookback_us.is_some();
+        ages || looks_back || self.anchored || self.needs_all_visitors()
+    }
+
     /// True when the result of a part of the visitors cannot be added to that of another part.
     pub fn needs_all_visitors(&self) -> bool {
         self.models.iter().any(|(_, model)| *model == Model::Algorithmic)

@@ -33,7 +33,7 @@ impl ExtensionPlanner for JourneyPlanner {
             return Ok(Some(Arc::new(PathExec::new(path.spec.clone(), inputs[0].clone()))));
         }
         if let Some(stored) = node.as_any().downcast_ref::<StoredJourneyNode>() {
-            return Ok(Some(stored.plan(session).await?));
+            return Ok(Some(stored.plan(session)?));
         }
         if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
             return Ok(Some(Arc::new(window.plan(inputs[0].clone(), session)?)));

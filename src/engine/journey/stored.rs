@@ -85,43 +85,51 @@ impl StoredEvents {
     }
 
     /// The operator over the files that a question needs.
-    async fn plan(&self, spec: &JourneySpec, question: &Question, state: &dyn Session) -> Result<JourneyExec> {
+    fn plan(&self, spec: &JourneySpec, question: &Question, state: &dyn Session) -> Result<JourneyExec> {
         let tables: &[(&LakeTable, bool)] = match spec.container {
             Container::Visitor => &[(&self.hits, true), (&self.integrated, false)],
             // an offline row belongs to no visit
             Container::Visit => &[(&self.hits, true)],
         };
-        let mut wanted: Vec<(&LakeTable, bool, Vec<&DataFile>)> = vec![];
+        let mut wanted: Vec<(&LakeTable, StoredRows, Vec<&DataFile>)> = vec![];
         for &(table, online) in tables {
             let files = table.files_of_suite(&self.suite);
             let times = times_that_matter(spec, question, table, &files);
             let files: Vec<&DataFile> = files.into_iter().filter(|f| f.may_lie_in(times)).collect();
-            if !files.is_empty() {
-                wanted.push((table, online, files));
-            }
-        }
-        let all: Vec<&DataFile> = wanted.iter().flat_map(|(_, _, files)| files).copied().collect();
-        let keys_suffice = self.hits.keys_suffice(&all);
-        let mut inputs = vec![];
-        for (table, online, files) in wanted {
             let rows = StoredRows {
                 online,
                 metric: match question.metric.as_str() {
                     "occurrences" => Metric::One,
-                    name if table.has_column(name) => Metric::Column(name.into()),
+                    name if table.stores_column(name) => Metric::Column(name.into()),
                     _ => Metric::None,
                 },
-                dimension: Some(question.dimension.clone()).filter(|name| table.has_column(name)),
+                dimension: Some(question.dimension.clone()).filter(|name| table.stores_column(name)),
                 set: question.set.clone().filter(|_| online),
                 window: question.window,
                 suite: Some(self.suite.clone()).filter(|_| !table.is_all_of_suite(&files, &self.suite)),
                 visit_rules: (spec.container == Container::Visit).then_some(self.visit_rules),
                 anchored: spec.anchored && !online,
             };
+            if !files.is_empty() && (rows.say_something() || spec.needs_all_visitors()) {
+                wanted.push((table, rows, files));
+            }
+        }
+        let all: Vec<&DataFile> = wanted.iter().flat_map(|(.., files)| files).copied().collect();
+        let keys_suffice = self.hits.keys_suffice(&all);
+        let in_order = match wanted.as_slice() {
+            [(table, _, files)] => {
+                let visits_told = spec.container == Container::Visitor || table.gives_visits(files);
+                table.is_one_generation(files) && visits_told && !question.needs_times() && !spec.needs_times()
+            }
+            _ => false,
+        };
+        let mut inputs = vec![];
+        for (table, rows, files) in wanted {
             // an offline row may have no visitor, and there are few of them
-            let ids = !(keys_suffice && online);
-            let fields = rows.fields(table, ids, spec.anchored || table.may_share_instants(&files));
-            for scan in table.sorted_scans(state, &files, &fields).await? {
+            let ids = !(keys_suffice && rows.online);
+            let sequences = spec.anchored || table.may_share_instants(&files);
+            let fields = rows.fields(table, ids, !in_order, sequences && !in_order);
+            for scan in table.sorted_scans(state, &files, &fields)? {
                 inputs.push(Input { lane: Lane::Stored(rows.clone()), plan: scan });
             }
         }
@@ -146,12 +154,24 @@ fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable,
     (oldest, until.saturating_sub(1))
 }
 
+impl Question {
+    /// True where conversions of some times do not count.
+    fn needs_times(&self) -> bool {
+        self.window != (i64::MIN, i64::MAX)
+    }
+}
+
 impl StoredRows {
+    /// False where no row can be a touch or a conversion.
+    fn say_something(&self) -> bool {
+        !matches!(self.metric, Metric::None) || self.dimension.is_some() || self.set.is_some()
+    }
+
     /// The columns to read.
-    fn fields(&self, table: &LakeTable, ids: bool, sequences: bool) -> Vec<Field> {
+    fn fields(&self, table: &LakeTable, ids: bool, times: bool, sequences: bool) -> Vec<Field> {
         let mut names = vec![columns::VISITOR_KEY];
         names.extend(ids.then_some(columns::VISITOR_ID));
-        names.push(columns::HIT_TIME);
+        names.extend(times.then_some(columns::HIT_TIME));
         if sequences {
             names.push(columns::HIT_SEQ);
         }
@@ -203,8 +223,8 @@ impl StoredJourneyNode {
     }
 
     /// The operator.
-    pub async fn plan(&self, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(self.events.plan(&self.spec, &self.question, state).await?))
+    pub fn plan(&self, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.events.plan(&self.spec, &self.question, state)?))
     }
 }
 

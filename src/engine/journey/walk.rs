@@ -15,7 +15,7 @@ use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::metrics::Count;
-use futures::future::try_join_all;
+use futures::future::{BoxFuture, try_join_all};
 
 use super::JourneySpec;
 use super::columns::{Columns, Visits};
@@ -24,6 +24,9 @@ use super::items::{Codes, Items};
 use super::lane::Lane;
 use crate::attribution::{Attributor, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach};
 use crate::engine::visits::VisitCounter;
+
+/// A sorted input that is being opened.
+pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, Kind)>>;
 
 /// What the operator counts.
 #[derive(Default, Clone)]
@@ -65,6 +68,8 @@ struct VisitOrdinals {
     counter: VisitCounter,
     ordinals: HashMap<(i64, i64), u32>,
     last: Option<((i64, i64), u32)>,
+    /// A visit that is told by its number alone, for the rows after it.
+    numbered: Option<(i64, u32)>,
 }
 
 impl Walk {
@@ -92,12 +97,16 @@ impl Walk {
         }
     }
 
-    /// Walks over all visitors of one bucket: `streams` are sorted by visitor and time. True when no two of them share a
-    /// key and all hits have a visitor.
-    pub async fn bucket(&mut self, streams: Vec<(SendableRecordBatchStream, Kind)>) -> Result<bool> {
+    /// Walks over all visitors of one bucket: `streams` are sorted by visitor and time, and opened side by side. True when
+    /// no two of them share a key and all hits have a visitor.
+    pub async fn bucket(&mut self, streams: Vec<Opening>) -> Result<bool> {
         (self.last_key, self.shared_key) = (None, false);
-        let spec = self.spec.clone();
-        let opened = try_join_all(streams.into_iter().map(|(stream, kind)| Lane::open(stream, kind, &spec))).await?;
+        let spec = &self.spec;
+        let open = |stream: Opening| async move {
+            let (stream, kind) = stream.await?;
+            Lane::open(stream, kind, spec).await
+        };
+        let opened = try_join_all(streams.into_iter().map(open)).await?;
         let mut lanes: Vec<Lane> = opened.into_iter().flatten().collect();
         self.counts.rows.add(lanes.iter().map(|lane| lane.columns.rows).sum());
         self.lane_bytes = lanes.iter().map(Lane::memory_bytes).sum();
@@ -136,7 +145,13 @@ impl Walk {
 
     /// The visitors of one lane that no other lane has: those before the key `until`.
     async fn alone(&mut self, lane: &mut Lane, until: Option<i64>) -> Result<()> {
-        while lane.row < lane.columns.rows && until.is_none_or(|key| lane.key() < key) {
+        loop {
+            if !self.all_visitors && !lane.reads_ids() && lane.row < lane.columns.rows {
+                self.counts.visitors.add(lane.pass(until));
+            }
+            if lane.row == lane.columns.rows || until.is_some_and(|key| lane.key() >= key) {
+                return Ok(());
+            }
             let end = lane.columns.end_of_visitor(lane.row);
             self.turn_to(lane.key());
             self.counts.visitors.add(usize::from(lane.columns.has_visitor(lane.row)));
@@ -158,7 +173,6 @@ impl Walk {
             }
             self.close_visitor();
         }
-        Ok(())
     }
 
     /// One visitor of several lanes, whose rows at hand have one key. Of two visitors with that key, the first.
@@ -244,16 +258,18 @@ impl Walk {
     /// Takes rows of the current visitor.
     pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let all_take_part = columns.all_take_part();
+        let in_visits = !matches!(columns.visits, Visits::Untold);
         for row in range {
             if !all_take_part && !columns.is_of_suite(row) {
                 continue;
             }
+            let time = columns.time(row);
             // a visit is made of all hits, reported or not
-            let visit = self.visits.of(&columns.visits, columns.times[row], row);
+            let visit = if in_visits { self.visits.of(&columns.visits, time, row) } else { 0 };
             if !all_take_part && !columns.is_reported(row) {
                 continue;
             }
-            let (time, value) = (columns.times[row], columns.value(row));
+            let value = columns.value(row);
             if let Some(place) = columns.anchor(row) {
                 if value != 0.0 {
                     self.anchored.push((place, value));
@@ -426,7 +442,17 @@ impl VisitOrdinals {
                 let name = name.as_ref().filter(|n| n.is_valid(row)).map(|n| n.value(row));
                 match (start, number, name) {
                     (Some(start), number, _) => number.map(|number| (number, start)),
-                    (None, Some(number), _) => Some(self.counter.numbered(number, time)),
+                    (None, Some(number), _) => {
+                        if let Some((known, ordinal)) = self.numbered
+                            && known == number
+                        {
+                            return ordinal;
+                        }
+                        let visit = self.counter.numbered(number, time);
+                        let ordinal = self.ordinal(visit);
+                        self.numbered = Some((number, ordinal));
+                        return ordinal;
+                    }
                     (None, None, Some(name)) => Some(self.counter.named(name, time)),
                     (None, None, None) => Some(self.counter.next(time, rules)),
                 }
@@ -449,6 +475,7 @@ impl VisitOrdinals {
 
     fn clear(&mut self) {
         if self.last.take().is_some() {
+            self.numbered = None;
             self.ordinals.clear();
             self.counter.clear();
         }
