@@ -1,13 +1,19 @@
 -- join_report: one row per offline file: what matched. Reads: files, integrated.
-WITH used AS (
-  SELECT DISTINCT suite, transaction_id, source, file FROM integrated
+WITH several AS (
+  -- suites in which more than one source names transactions: in others no ID can be shared
+  SELECT suite FROM integrated
   WHERE row_kind = 'transaction' AND transaction_id IS NOT NULL
+  GROUP BY suite HAVING min(source) <> max(source)
 ), shared AS (
-  SELECT suite, transaction_id FROM used GROUP BY suite, transaction_id HAVING count(DISTINCT source) > 1
+  SELECT integrated.suite, integrated.transaction_id FROM integrated JOIN several ON several.suite = integrated.suite
+  WHERE integrated.row_kind = 'transaction' AND integrated.transaction_id IS NOT NULL
+  GROUP BY integrated.suite, integrated.transaction_id HAVING min(integrated.source) <> max(integrated.source)
 ), shared_of_file AS (
-  SELECT used.suite, used.source, used.file, count(*) AS shared_ids
-  FROM used JOIN shared ON shared.suite = used.suite AND shared.transaction_id = used.transaction_id
-  GROUP BY used.suite, used.source, used.file
+  SELECT integrated.suite, integrated.source, integrated.file, count(DISTINCT integrated.transaction_id) AS shared_ids
+  FROM integrated
+  JOIN shared ON shared.suite = integrated.suite AND shared.transaction_id = integrated.transaction_id
+  WHERE integrated.row_kind = 'transaction'
+  GROUP BY integrated.suite, integrated.source, integrated.file
 ), counted AS (
   SELECT suite, source, file, count(*) AS rows_in,
          count(*) FILTER (WHERE match_status = 'matched') AS matched,

@@ -75,8 +75,8 @@ pub async fn with_progress(
             }
             Progress::Start { file, bytes } => *bar = Some(progress::bar(&file, bytes, "bytes")),
             Progress::Bytes(done) => bar.iter().for_each(|b| b.set_position(done)),
-            Progress::Committing => {}
-            Progress::Done => bar.take().into_iter().for_each(|b| b.finish_and_clear()),
+            Progress::Committing | Progress::Committed => {}
+            Progress::Read => bar.take().into_iter().for_each(|b| b.finish_and_clear()),
         }
     };
     ingest::ingest(&settings.lake, paths, options, &show).await

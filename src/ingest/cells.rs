@@ -142,7 +142,7 @@ pub fn instants(
 ) -> Result<Vec<Instant>> {
     let found: Vec<Instant> = match values.data_type() {
         DataType::Timestamp(_, named_zone) => {
-            let local = named_zone.is_none();
+            let local = named_zone.is_none() && zone != Tz::UTC;
             let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, named_zone.clone()))?;
             let micros = micros.as_primitive::<TimestampMicrosecondType>();
             let instant = |m: i64| match (local, DateTime::from_timestamp_micros(m)) {

@@ -1,8 +1,8 @@
 //! Rows flow from an input into sorted files: one thread reads, others decode what it has read, in turn it is sorted.
 //!
-//! In: a function that reads an input and says how each piece of it is decoded. Out: files that are not committed, and
-//! the rows that were not taken, all in the input's order. A few pieces are in memory at once, as many as there are
-//! threads; an error on either side stops the other and leaves no file.
+//! In: a function that reads an input and says how each piece of it is decoded. Out: its rows, held, which can then be
+//! written to files that are not committed; and the rows that were not taken, all in the input's order. A few pieces are
+//! in memory at once, as many as there are threads; an error on either side stops the other and leaves no file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,12 +84,13 @@ pub struct Poured {
     pub first_warning: Option<RowIssue>,
 }
 
-/// Runs `read` on a blocking thread and writes what is decoded of it. `tick` is called after each piece.
+/// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
 pub async fn pour(
     basin: Basin,
     read: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
     tick: &(dyn Fn() + Send + Sync),
-) -> Result<Poured> {
+) -> Result<Held> {
+    let basin = Arc::new(basin);
     let runtime = Handle::current();
     let (pieces, mut receiver) = mpsc::channel(runtime.metrics().num_workers());
     let reader = tokio::task::spawn_blocking(move || read(&Outlet { pieces, runtime }));
@@ -111,23 +112,52 @@ pub async fn pour(
     let read = reader.await.map_err(|e| Error::bug(format!("reader: {e}")))?;
     pushed?;
     read?;
-    sink.finish().await
+    Ok(Held(sink))
+}
+
+/// All rows of an input, decoded and not yet written.
+pub struct Held(Sink);
+
+impl Held {
+    /// What came out, but for the files.
+    pub fn poured(&self) -> &Poured {
+        &self.0.poured
+    }
+
+    /// Memory that the rows take.
+    pub fn bytes(&self) -> usize {
+        self.0.channels().map(SortedWriter::held_bytes).sum()
+    }
+
+    /// True where rows are on disk.
+    pub fn has_spilled(&self) -> bool {
+        self.0.channels().any(SortedWriter::has_spilled)
+    }
+
+    /// Writes the files.
+    pub async fn write(self) -> Result<Poured> {
+        self.0.finish().await
+    }
 }
 
 /// Takes pieces in turn.
-struct Sink<'a> {
-    basin: &'a Basin,
+struct Sink {
+    basin: Arc<Basin>,
     poured: Poured,
     hits: Channel,
     offline: Channel,
 }
 
-impl<'a> Sink<'a> {
-    fn new(basin: &'a Basin) -> Result<Self> {
+impl Sink {
+    fn new(basin: &Arc<Basin>) -> Result<Self> {
         let context = sort_context(basin.memory_bytes)?;
         let hits = Channel { table: HITS, tags: basin.hits_tags.clone(), context: context.clone(), writer: None };
         let offline = Channel { table: OFFLINE, tags: basin.offline_tags.clone(), context, writer: None };
-        Ok(Self { basin, poured: Poured::default(), hits, offline })
+        Ok(Self { basin: basin.clone(), poured: Poured::default(), hits, offline })
+    }
+
+    fn channels(&self) -> impl Iterator<Item = &SortedWriter> {
+        [&self.hits, &self.offline].into_iter().filter_map(|channel| channel.writer.as_ref())
     }
 
     async fn take(&mut self, piece: Piece) -> Result<()> {

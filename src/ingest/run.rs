@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::delivery::Delivery;
@@ -18,14 +20,14 @@ use super::feed_load::FeedInput;
 use super::find::{Input, What};
 use super::gather::{Offer, gather};
 use super::inlet::Inlets;
-use super::known::Known;
+use super::known::{Known, Marks};
 use super::load::{self, Decision, FEED_SOURCE, Key, Load, Permit};
 use super::lookups::Lookups;
 use super::mapped_file::Format;
 use super::mapped_load::MappedInput;
 use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::Origin;
-use super::pour::{Basin, Outlet, Poured, pour};
+use super::pour::{Basin, Held, Outlet, Poured, pour};
 use super::remote::Remote;
 use super::source_load::{SourceInput, check_kind, set_aside};
 use crate::feed::RowIssue;
@@ -81,11 +83,13 @@ pub enum Progress {
     },
     /// So many of its bytes are read.
     Bytes(u64),
-    /// It is decoded, and its commits begin: whoever drops the ingest now leaves it as a crash does, to be finished by the
-    /// next one.
+    /// It is read, or cannot be. The next one may begin while it is written.
+    Read,
+    /// The commits of an input begin: whoever drops the ingest now leaves it as a crash does, to be finished by the next
+    /// one.
     Committing,
-    /// It is done, one way or another.
-    Done,
+    /// They are over.
+    Committed,
 }
 
 /// What became of one input.
@@ -157,23 +161,77 @@ async fn ingest_offers(
     if gathered.ignored > 0 {
         progress(Progress::Ignored(gathered.ignored));
     }
-    let mut run = Run { lake, options, progress, mapping, inlets: Inlets::read(lake).await?, remote: None };
-    let mut outcomes = vec![];
+    let inlets = Inlets::read(lake).await?;
+    let mut run = Run { lake, options, progress, mapping, inlets, remote: None, former: None };
+    let mut settled = Settled { settings, known, outcomes: vec![] };
+    // an input is read while the one before it is written and committed
+    let mut before: Option<(Taken, Decoded)> = None;
     for Offer { input, id, marks, remote } in gathered.offers {
-        let mut entry = blank_entry(&input.name);
-        let mut rejects = vec![];
-        let name = input.name.clone();
-        let status = match run.fetch_and_take(input, remote, &mut entry, &mut rejects).await {
+        if let Some((taken, decoded)) = before.take_if(|(_, decoded)| !run.leaves_room(decoded)) {
+            let done = decoded.write(lake, progress).await;
+            settled.add(&run, taken, done).await;
+        }
+        let (name, entry) = (input.name.clone(), blank_entry(&input.name));
+        let mut taken = Taken { name, id, marks, entry, rejects: vec![] };
+        let read = match before.take() {
+            Some((taken_before, decoded)) => {
+                let (over, done) = watch::channel(());
+                run.former = Some(Former { key: Key::of(&taken_before.entry), bytes: decoded.held.bytes(), done });
+                let write = async {
+                    let written = decoded.write(lake, progress).await;
+                    drop(over);
+                    written
+                };
+                let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.rejects);
+                let (read, written) = tokio::join!(read, write);
+                run.former = None;
+                settled.add(&run, taken_before, written).await;
+                read
+            }
+            None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.rejects).await,
+        };
+        match read {
+            Ok(Step::Decoded(decoded)) => before = Some((taken, *decoded)),
+            Ok(Step::Over(status)) => settled.add(&run, taken, Ok(status)).await,
+            Err(error) => settled.add(&run, taken, Err(error)).await,
+        }
+    }
+    if let Some((taken, decoded)) = before {
+        let done = decoded.write(lake, progress).await;
+        settled.add(&run, taken, done).await;
+    }
+    Ok(settled.outcomes)
+}
+
+/// An input on its way.
+struct Taken {
+    name: String,
+    id: String,
+    marks: Marks,
+    entry: FileEntry,
+    rejects: Vec<RowIssue>,
+}
+
+/// What became of the inputs so far.
+struct Settled<'a> {
+    settings: String,
+    known: Option<&'a mut Known>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Settled<'_> {
+    async fn add(&mut self, run: &Run<'_>, taken: Taken, done: Result<Status>) {
+        let Taken { name, id, marks, mut entry, rejects } = taken;
+        let status = match done {
             Ok(status) => status,
             Err(error) if error.to_string().starts_with(&name) => run.refused(&mut entry, error).await,
             Err(error) => run.refused(&mut entry, error.at(&name)).await,
         };
-        if let Some(known) = known.as_deref_mut() {
-            known.learn(&settings, &id, marks, &status);
+        if let Some(known) = self.known.as_deref_mut() {
+            known.learn(&self.settings, &id, marks, &status);
         }
-        outcomes.push(Outcome { entry, path: id.into(), status, rejects });
+        self.outcomes.push(Outcome { entry, path: id.into(), status, rejects });
     }
-    Ok(outcomes)
 }
 
 impl IngestOptions {
@@ -194,6 +252,52 @@ struct Run<'a> {
     inlets: Inlets,
     /// Where the input at hand lies, when that is a bucket.
     remote: Option<Arc<Remote>>,
+    /// The input that is written while the one at hand is read.
+    former: Option<Former>,
+}
+
+/// An input that is written while the next one is read.
+struct Former {
+    key: Key,
+    /// Memory that its rows take.
+    bytes: usize,
+    /// Closed when it is committed, or will not be.
+    done: watch::Receiver<()>,
+}
+
+/// How far reading an input has come.
+enum Step {
+    /// Nothing is left to do.
+    Over(Status),
+    /// Its rows are to be written.
+    Decoded(Box<Decoded>),
+}
+
+/// An input that is read: nothing else is needed of it.
+struct Decoded {
+    held: Held,
+    entry: FileEntry,
+    permit: Permit,
+    lookups: Lookups,
+    /// What it is when it is committed.
+    status: Status,
+}
+
+impl Decoded {
+    /// Writes the rows and commits them.
+    async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Status> {
+        let Self { held, entry, permit, lookups, status } = self;
+        let Poured { hits, offline, rejects, .. } = held.write().await?;
+        progress(Progress::Committing);
+        let (lake, load) = (lake.clone(), Load { entry, permit, hits, offline, rejects, lookups });
+        // beside the reading of the next input; ends with whoever waits here
+        let mut commit = JoinSet::new();
+        commit.spawn(async move { load::commit(&lake, load).await });
+        let done = commit.join_next().await.ok_or_else(|| Error::bug("a commit was begun and is not there"))?;
+        progress(Progress::Committed);
+        done.map_err(|e| Error::bug(format!("a commit stopped: {e}")))??;
+        Ok(status)
+    }
 }
 
 /// An input that may be loaded, up to the decoding of its rows.
@@ -215,17 +319,29 @@ impl Run<'_> {
         remote: Option<Arc<Remote>>,
         entry: &mut FileEntry,
         rejects: &mut Vec<RowIssue>,
-    ) -> Result<Status> {
+    ) -> Result<Step> {
         self.remote = remote.clone();
         let files = input.files();
         if let Some(remote) = remote.as_ref().filter(|_| !matches!(input.what, What::Waiting(_) | What::Refused(_))) {
             remote.fetch(&files).await?;
         }
-        let status = self.take(input.what, &input.path, entry, rejects).await;
+        let step = self.take(input.what, &input.path, entry, rejects).await;
+        (self.progress)(Progress::Read);
         if let Some(remote) = remote {
             remote.release(&files);
         }
-        status
+        step
+    }
+
+    /// Memory for sorting. The other three quarters: blocks, decoded batches, the pages of a row group, and the allocator's
+    /// slack (measured).
+    fn sort_bytes(&self) -> usize {
+        self.options.memory_bytes / 4
+    }
+
+    /// True where the next input can be read while this one is written: half of the memory for sorting is free.
+    fn leaves_room(&self, decoded: &Decoded) -> bool {
+        !decoded.held.has_spilled() && decoded.held.bytes() <= self.sort_bytes() / 2
     }
 
     async fn take(
@@ -234,9 +350,9 @@ impl Run<'_> {
         path: &Path,
         entry: &mut FileEntry,
         rejects: &mut Vec<RowIssue>,
-    ) -> Result<Status> {
+    ) -> Result<Step> {
         match what {
-            What::Waiting(reason) => Ok(Status::Waiting(reason)),
+            What::Waiting(reason) => Ok(Step::Over(Status::Waiting(reason))),
             What::Refused(error) => {
                 // the suite of a delivery that cannot be taken is still known by its name
                 if let Some(name) = DeliveryName::parse(&format!("{}.txt", entry.file))
@@ -253,7 +369,7 @@ impl Run<'_> {
         }
     }
 
-    async fn delivery(&self, delivery: Delivery, entry: &mut FileEntry, rejects: &mut Vec<RowIssue>) -> Result<Status> {
+    async fn delivery(&self, delivery: Delivery, entry: &mut FileEntry, rejects: &mut Vec<RowIssue>) -> Result<Step> {
         let suite = self.inlets.suite_of_feed(&delivery.rsid, self.options.suite.as_deref())?;
         entry.suite = suite.suite.clone();
         (entry.kind, entry.format) = ("online".into(), "feed".into());
@@ -262,7 +378,7 @@ impl Run<'_> {
         let mut delivery = delivery;
         let (delivery, content) = blocking(move || delivery.content().map(|content| (delivery, content))).await?;
         entry.content = content;
-        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
+        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
         let read = self.start(entry, bytes);
         let counter = read.clone();
         let mut feed = self.watch(&read, blocking(move || FeedInput::prepare(delivery, &counter))).await?;
@@ -270,7 +386,7 @@ impl Run<'_> {
         let ready =
             Ready { permit, visits: Some("given"), source: FEED_SOURCE.into(), lookups, warnings, read: read.clone() };
         let origin = Arc::new(origin(entry, ""));
-        self.finish(ready, entry, rejects, move |outlet| feed.decode(&origin, outlet, &read)).await
+        self.decode(ready, entry, rejects, move |outlet| feed.decode(&origin, outlet, &read)).await
     }
 
     async fn source_file(
@@ -279,14 +395,14 @@ impl Run<'_> {
         format: &str,
         entry: &mut FileEntry,
         rejects: &mut Vec<RowIssue>,
-    ) -> Result<Status> {
+    ) -> Result<Step> {
         let (suite, source) = self.inlet_of_file(path, format).await?;
         (entry.suite, entry.source) = (suite.suite.clone(), source.source.clone());
         (entry.kind, entry.format) = ("offline".into(), format.into());
         (entry.bytes, entry.content) = blocking(content_of(path, String::new())).await?;
-        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
+        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
         if let Some(reason) = why_closed(&source) {
-            return Ok(Status::Waiting(reason));
+            return Ok(Step::Over(Status::Waiting(reason)));
         }
         let now_local = local(entry.received, &suite)?;
         let open = {
@@ -305,7 +421,7 @@ impl Run<'_> {
         let ready =
             Ready { permit, visits: None, source: source.source, lookups: Lookups::new(), warnings: vec![], read };
         let origin = origin(entry, &source.kind);
-        self.finish(ready, entry, rejects, move |outlet| input.decode(&origin, outlet)).await
+        self.decode(ready, entry, rejects, move |outlet| input.decode(&origin, outlet)).await
     }
 
     async fn mapped(
@@ -314,7 +430,7 @@ impl Run<'_> {
         format: Format,
         entry: &mut FileEntry,
         rejects: &mut Vec<RowIssue>,
-    ) -> Result<Status> {
+    ) -> Result<Step> {
         let mapping = self.mapping.clone().ok_or_else(|| Error::bug("a mapped file without a mapping"))?;
         let suite =
             self.inlets.suite_of_file(self.options.suite.as_deref(), mapping.suite.as_deref(), "the mapping")?.clone();
@@ -330,10 +446,10 @@ impl Run<'_> {
         (entry.kind, entry.format) = (mapping.kind_name().into(), format.name().into());
         entry.snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
         (entry.bytes, entry.content) = blocking(content_of(path, mapping.fingerprint()?)).await?;
-        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Status::Unchanged) };
+        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
         if let Some(source) = &source {
             if let Some(reason) = why_closed(source) {
-                return Ok(Status::Waiting(reason));
+                return Ok(Step::Over(Status::Waiting(reason)));
             }
             let (transaction, customer) = (mapping.transaction_id.is_some(), mapping.customer_id.is_some());
             check_kind(source, transaction, customer, ["transaction_id", "customer_id"])?;
@@ -353,7 +469,7 @@ impl Run<'_> {
         let (origin, counter) = (Arc::new(origin(entry, kind)), read.clone());
         let source = entry.source.clone();
         let ready = Ready { permit, visits: input.visits(), source, lookups: Lookups::new(), warnings: vec![], read };
-        self.finish(ready, entry, rejects, move |outlet| input.decode(&origin, outlet, counter)).await
+        self.decode(ready, entry, rejects, move |outlet| input.decode(&origin, outlet, counter)).await
     }
 
     /// A suite and a source for a data source file; JSON may name both itself.
@@ -377,54 +493,51 @@ impl Run<'_> {
     }
 
     async fn decide(&self, entry: &mut FileEntry) -> Result<Decision> {
-        let decision = load::decide(self.lake, &Key::of(entry), &entry.content, self.options.replace).await?;
+        let key = Key::of(entry);
+        // of the same name: what it leaves is what this one finds
+        if let Some(former) = self.former.as_ref().filter(|former| former.key == key) {
+            // an error says that it is over
+            let _ = former.done.clone().changed().await;
+        }
+        let decision = load::decide(self.lake, &key, &entry.content, self.options.replace).await?;
         if let Decision::Unchanged(former) = &decision {
             *entry = former.clone();
         }
         Ok(decision)
     }
 
-    /// Decodes, writes and commits.
-    async fn finish(
+    /// Decodes all rows.
+    async fn decode(
         &self,
         ready: Ready,
         entry: &mut FileEntry,
         rejects: &mut Vec<RowIssue>,
         decode: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
-    ) -> Result<Status> {
+    ) -> Result<Step> {
         let key = Key::of(entry);
         let hits_source = if ready.source == FEED_SOURCE { "" } else { &ready.source };
         let offline_visits = ready.visits.filter(|_| ready.source == FEED_SOURCE);
         let basin = Basin {
             lake: self.lake.clone(),
             write: !self.options.validate,
-            // the other three: blocks, decoded batches, the pages of a row group, and the allocator's slack (measured)
-            memory_bytes: self.options.memory_bytes / 4,
+            memory_bytes: self.sort_bytes() - self.former.as_ref().map_or(0, |former| former.bytes),
             hits_tags: key.tags(&entry.content, hits_source, ready.visits),
             offline_tags: key.tags(&entry.content, &ready.source, offline_visits),
         };
         let tick = || (self.progress)(Progress::Bytes(ready.read.load(Ordering::Relaxed)));
-        let poured = pour(basin, decode, &tick).await?;
-        describe(entry, &poured, &ready.warnings);
-        *rejects = poured.rejects.first();
-        let status = match &ready.permit.replaces {
-            _ if self.options.validate => Status::Validated,
-            Some(_) => Status::Replaced,
-            None => Status::Loaded,
-        };
-        if !self.options.validate {
-            let Poured { hits, offline, rejects, .. } = poured;
-            let (permit, lookups) = (ready.permit, ready.lookups);
-            (self.progress)(Progress::Committing);
-            load::commit(self.lake, Load { entry: entry.clone(), permit, hits, offline, rejects, lookups }).await?;
+        let held = pour(basin, decode, &tick).await?;
+        describe(entry, held.poured(), &ready.warnings);
+        *rejects = held.poured().rejects.first();
+        if self.options.validate {
+            return Ok(Step::Over(Status::Validated));
         }
-        (self.progress)(Progress::Done);
-        Ok(status)
+        let status = if ready.permit.replaces.is_some() { Status::Replaced } else { Status::Loaded };
+        let (entry, permit, lookups) = (entry.clone(), ready.permit, ready.lookups);
+        Ok(Step::Decoded(Box::new(Decoded { held, entry, permit, lookups, status })))
     }
 
     /// Notes a refusal in the file log, where it is known whose file it is.
     async fn refused(&self, entry: &mut FileEntry, error: Error) -> Status {
-        (self.progress)(Progress::Done);
         entry.status = "refused".into();
         entry.message = error.to_string();
         (entry.rows, entry.rejected) = (0, 0);

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
@@ -225,6 +225,73 @@ async fn a_delivery_is_loaded_once() {
     let error = remove(&bench.lake, &["acme_2026-10-03".into()], None, None).await.unwrap_err().to_string();
     assert!(error.contains("did you mean acme_2026-10-02?"), "{error}");
     assert_eq!(bench.one(manifest).await, "acme_2026-10-01 loaded 40+0");
+}
+
+/// An input is read while the one before it is written; what comes out is as if one came after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn inputs_of_one_call_follow_each_other() {
+    // with little memory they really do
+    for memory_bytes in [64 << 10, 256 << 20] {
+        let bench = Bench::new().await;
+        let folder = bench.path("x").parent().unwrap().to_path_buf();
+        let again = bench.path("again/x").parent().unwrap().to_path_buf();
+        let files_of = |day: &str| {
+            let files = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path());
+            files.filter(|f| f.is_file() && f.to_str().unwrap().contains(day)).collect::<Vec<_>>()
+        };
+        let copy = |day: &str| {
+            for file in files_of(day) {
+                fs::copy(&file, again.join(file.file_name().unwrap())).unwrap();
+            }
+        };
+        bench.delivery("acme_2026-10-04", &[hits(7)]);
+        copy("acme_2026-10-04");
+        for day in 1..=6 {
+            bench.delivery(&format!("acme_2026-10-{day:02}"), &[hits(20 + day)]);
+        }
+        copy("acme_2026-10-02");
+        let damaged = bench.path("01-acme_2026-10-03.tsv.gz");
+        fs::write(&damaged, "x".repeat(fs::read(&damaged).unwrap().len())).unwrap();
+        let steps = Mutex::new(vec![]);
+        let note = |step: Progress| match step {
+            Progress::Ignored(_) | Progress::Bytes(_) => {}
+            Progress::Start { file, .. } => steps.lock().unwrap().push(file),
+            other => steps.lock().unwrap().push(format!("{other:?}")),
+        };
+        let options = IngestOptions { memory_bytes, ..Default::default() };
+        let outcomes = ingest(&bench.lake, &[folder.clone(), again.clone()], &options, &note).await.unwrap();
+        let mut said: Vec<String> = said(&outcomes).lines().map(str::to_string).collect();
+        let conflict = said.iter().position(|s| s.contains("Conflict: acme_2026-10-04")).unwrap();
+        let other = if said[conflict - 1].contains("10-04") { conflict - 1 } else { conflict + 1 };
+        // which of two contents comes first is the paths' order
+        assert!(
+            said[other] == "acme_2026-10-04 loaded 24+0" || said[other] == "acme_2026-10-04 loaded 7+0",
+            "{said:?}"
+        );
+        let rows = if said[other].contains("24") { 24 } else { 7 };
+        said.remove(conflict.max(other));
+        said.remove(conflict.min(other));
+        let refused = said.remove(3);
+        assert!(refused.starts_with("acme_2026-10-03 Refused"), "{refused}");
+        assert_eq!(
+            said,
+            [
+                "acme_2026-10-01 loaded 21+0",
+                "acme_2026-10-02 loaded 22+0",
+                "acme_2026-10-02 unchanged",
+                "acme_2026-10-05 loaded 25+0",
+                "acme_2026-10-06 loaded 26+0",
+            ]
+        );
+        let counts = bench.query("SELECT sum(1), count(DISTINCT file) FROM hits").await;
+        assert_eq!(counts, [format!("{}|5", 21 + 22 + rows + 25 + 26)]);
+        assert_eq!(bench.log().await.iter().filter(|entry| entry.status == "loaded").count(), 5);
+        // commits come one after the other
+        let steps = steps.into_inner().unwrap();
+        let commits: Vec<&String> = steps.iter().filter(|step| step.starts_with("Commit")).collect();
+        assert_eq!(commits.len(), 10);
+        assert!(commits.chunks(2).all(|pair| pair[0] == "Committing" && pair[1] == "Committed"), "{steps:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,6 +99,16 @@ impl SortedWriter {
         Ok(())
     }
 
+    /// Memory that the rows which were handed over take.
+    pub fn held_bytes(&self) -> usize {
+        self.memory.size()
+    }
+
+    /// True where some of them are on disk.
+    pub fn has_spilled(&self) -> bool {
+        self.runs.iter().any(|runs| !runs.is_empty())
+    }
+
     /// The columns of a batch to push.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

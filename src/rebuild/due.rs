@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
 
@@ -25,6 +26,7 @@ use crate::{Error, Result};
 const MOST_VISITORS: usize = 100_000;
 
 const STALE_SQL: &str = include_str!("../../queries/due/stale.sql");
+const KINDS_SQL: &str = include_str!("../../queries/due/kinds.sql");
 const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
 const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
 const HEIRS_SQL: &str = include_str!("../../queries/due/heirs.sql");
@@ -43,12 +45,14 @@ pub enum Work {
 }
 
 /// What is due, by table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Due {
     /// The snapshots.
     pub snapshots: Work,
     /// The integrated rows.
     pub integrated: Work,
+    /// Kinds of offline records, beside which none is due; None where any may be.
+    pub kinds: Option<BTreeSet<String>>,
 }
 
 /// Names what is due in the engine's session, before any of it is queried. None when more ids are due than `memory_bytes`
@@ -64,7 +68,7 @@ pub async fn name_due(
         Scope::All(_) => {
             name_all_hits(engine).await?;
             engine.name_query("due_offline", "SELECT * FROM offline").await?;
-            return Ok(Some(Due { snapshots: Work::All, integrated: Work::All }));
+            return Ok(Some(Due { snapshots: Work::All, integrated: Work::All, kinds: None }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -83,13 +87,18 @@ pub async fn name_due(
         },
     };
     let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
+    let mut kinds = BTreeSet::new();
     if integrated == Work::Some {
         if engine.keep_rows("stale", STALE_SQL, texts(&["suite", "kind", "id"]), memory_bytes).await?.is_none() {
             return Ok(None);
         }
         engine.name_query("due_offline", DUE_OFFLINE_SQL).await?;
+        for batch in engine.collect(KINDS_SQL).await? {
+            let texts = cast(batch.column(0), &DataType::Utf8)?;
+            kinds.extend(texts.as_string::<i32>().iter().flatten().map(str::to_string));
+        }
     }
-    Ok(Some(Due { snapshots, integrated }))
+    Ok(Some(Due { snapshots, integrated, kinds: Some(kinds) }))
 }
 
 /// The hits to look at for snapshots, and the former snapshots that compete with them.

@@ -22,6 +22,9 @@ pub const QUERIES: [(&str, &str); 6] = [
     ("join report", include_str!("../../queries/integrate/join_report.sql")),
 ];
 
+/// The kinds of offline records in the order of the queries that give the integrated rows.
+const KINDS: [&str; 4] = ["transaction", "customer", "summary", "data_feed"];
+
 const DROPPED_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/dropped_snapshots.sql");
 const KEPT_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/kept_snapshots.sql");
 const DROPPED_INTEGRATED_SQL: &str = include_str!("../../queries/due/dropped_integrated.sql");
@@ -79,7 +82,10 @@ pub async fn integrate(
     let columns = Columns::default()
         .with_table("offline", &schema_of(&tables.offline))
         .with_table("snapshots", &schema_of(&snapshots.snapshot));
-    let queries = integrate.iter().map(|(name, sql)| Ok((*name, columns.expand(sql)?)));
+    // the first query runs in any case, for it says which columns there are
+    let is_due = |kind: &str| due.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
+    let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || is_due(kind));
+    let queries = queries.map(|((name, sql), _)| Ok((*name, columns.expand(sql)?)));
     let rows = Renewal {
         former: tables.integrated,
         work: due.integrated,

@@ -89,8 +89,8 @@ impl Job {
     async fn ingest(&self, known: &mut Known, committing: &AtomicBool) -> (Vec<Outcome>, Option<Error>) {
         let progress = |step: Progress| match step {
             Progress::Committing => committing.store(true, Ordering::Relaxed),
-            Progress::Start { .. } | Progress::Done => committing.store(false, Ordering::Relaxed),
-            Progress::Ignored(_) | Progress::Bytes(_) => {}
+            Progress::Committed => committing.store(false, Ordering::Relaxed),
+            Progress::Ignored(_) | Progress::Start { .. } | Progress::Bytes(_) | Progress::Read => {}
         };
         let mut outcomes = BTreeMap::new();
         let mut trials = Trials::new(self.patience);

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 import child
+from pyarrow import parquet
 
 HITS = """kind = "online"
 suite = "bench"
@@ -82,6 +83,20 @@ class Rejoin:
 
     def live_bytes(self, table):
         """Size of the files that the newest version of a table reads."""
+        return sum(self.live_files(table).values())
+
+    def column_bytes(self, table, columns):
+        """Size of some columns in those files, compressed, without footers."""
+        size = 0
+        for path in self.live_files(table):
+            footer = parquet.read_metadata(self.lake / table / path)
+            for group in map(footer.row_group, range(footer.num_row_groups)):
+                chunks = map(group.column, range(footer.num_columns))
+                size += sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)
+        return size
+
+    def live_files(self, table):
+        """The files that the newest version of a table reads, and their sizes."""
         sizes = {}
         for log in sorted((self.lake / table / "_delta_log").glob("*.json")):
             for action in map(json.loads, log.read_text().splitlines()):
@@ -89,7 +104,7 @@ class Rejoin:
                     sizes[action["add"]["path"]] = action["add"]["size"]
                 elif "remove" in action:
                     sizes.pop(action["remove"]["path"], None)
-        return sum(sizes.values())
+        return sizes
 
 
 def sql(workload):

@@ -1,0 +1,5 @@
+-- kinds: of which kinds offline records may be due; those of data feeds, integrated before, are a kind of their own.
+-- Reads: came_offline, stale.
+SELECT CASE source WHEN 'data_feed' THEN 'data_feed' ELSE kind END AS kind FROM came_offline
+UNION
+SELECT kind FROM stale
