@@ -205,7 +205,7 @@ fn one_row_of_the_right_decides(join: JoinType) -> bool {
 /// number of partitions, and in an order, that what is above the join does not expect; so nothing is left for it to do.
 fn with_left_side_whole(join: &HashJoinExec, parts: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let (left, right) = (join.left().clone(), join.right().clone());
-    let whole = |children| Ok(join.builder().with_new_children(children)?.build_exec()?);
+    let whole = |children| join.builder().with_new_children(children)?.build_exec();
     if join.null_aware {
         return whole(vec![left, FenceExec::gather(right)]);
     }
