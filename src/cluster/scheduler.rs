@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
@@ -138,7 +139,13 @@ pub async fn serve(
         // a client that waits for a job would hold it open
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let serving = axum::serve(wire.behind(listener).await?, router.into_make_service());
+    // small answers would wait for the other side's word that it has got what was sent before, some 40 ms
+    let listener = wire.behind(listener).await?.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a connection that delays small answers");
+        }
+    });
+    let serving = axum::serve(listener, router.into_make_service());
     tokio::select! {
         served = serving.into_future() => Ok(served?),
         () = stopped => Ok(()),
