@@ -59,6 +59,10 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 const TOLD: Duration = Duration::from_millis(500);
 /// A request that is not answered in this time is not answered at all.
 const REQUEST: Duration = Duration::from_secs(20);
+/// How often a plan runs whose executors are lost.
+const RUNS: u32 = 3;
+/// Within this time an executor that lives takes a connection.
+const REACHED: Duration = Duration::from_secs(5);
 /// Batches that wait for whoever reads them.
 const AHEAD: usize = 4;
 /// Files that are written anew for each core at once, at most so many in all: a message holds their names.
@@ -263,6 +267,17 @@ impl Cluster {
         }
     }
 
+    /// True if each of these executors is still the one that it was.
+    async fn are_all_there(&self, before: &[(String, String)]) -> Result<bool> {
+        let now = self.overview(None).await?.members;
+        let same = |member: &&(String, String)| now.iter().filter(|n| n.1 == member.1).eq([*member]);
+        if before.iter().filter(same).count() < before.len() {
+            return Ok(false);
+        }
+        let reached = before.iter().map(|(_, address)| timeout(REACHED, tokio::net::TcpStream::connect(address)));
+        Ok(futures::future::join_all(reached).await.iter().all(|reached| matches!(reached, Ok(Ok(_)))))
+    }
+
     /// The whole life of a job.
     async fn compute(
         self,
@@ -273,13 +288,23 @@ impl Cluster {
     ) -> Result<()> {
         self.wait_for_executors(&note).await?;
         let mut client = self.connect().await?;
-        note.note("submitted".into());
-        let job = self.submit(&mut client, plan, settings).await?;
-        let mut locations = self.watch(&mut client, &job, &note).await?;
-        job.done();
-        // each partition is in order, and partitions are in the order of the plan
-        locations.sort_by_key(|l| l.partition_id.as_ref().map(|p| p.partition_id));
-        for location in locations {
+        let mut runs = 0;
+        let (job, locations) = loop {
+            runs += 1;
+            note.note("submitted".into());
+            let before = self.overview(None).await?.members;
+            let job = self.submit(&mut client, plan.clone(), settings.clone()).await?;
+            let locations = self.watch(&mut client, &job, &note).await?;
+            job.done();
+            if self.are_all_there(&before).await? {
+                break (job, locations);
+            }
+            // Ballista 55 runs stages again whose rows were lost, and then reads rows twice that were not
+            if runs == RUNS {
+                return Err(Error::unavailable("executors were lost while they computed; run the statement again"));
+            }
+        };
+        for location in latest(locations) {
             if let Fetched::NobodyReads = self.fetch(location, &rows).await? {
                 break;
             }
@@ -315,6 +340,16 @@ impl Cluster {
         });
         Ok(Running { schema: plan.schema(), rows: receiver.build(), plan: note })
     }
+}
+
+/// Where each partition is, in the order of the plan. A last stage that lost an executor runs again, and Ballista 55 goes on to
+/// tell what its first run left (`output_locations` is never cleared): of a partition that is told twice the later counts.
+fn latest(mut locations: Vec<PartitionLocation>) -> Vec<PartitionLocation> {
+    let number = |location: &PartitionLocation| location.partition_id.as_ref().map(|p| p.partition_id);
+    locations.reverse();
+    locations.sort_by_key(number);
+    locations.dedup_by_key(|location| number(location));
+    locations
 }
 
 enum Fetched {
@@ -494,3 +529,23 @@ const LAYERS: [&str; 12] = [
     "Plan error:",
     "Error during planning:",
 ];
+
+#[cfg(test)]
+mod tests {
+    use ballista_core::serde::protobuf::PartitionId;
+
+    use super::*;
+
+    #[test]
+    fn of_a_stage_that_ran_twice_the_second_run_counts() {
+        let location = |(partition_id, file): (u32, u64)| PartitionLocation {
+            partition_id: Some(PartitionId { partition_id, ..PartitionId::default() }),
+            file_id: Some(file),
+            ..PartitionLocation::default()
+        };
+        let kept = latest([(1, 1), (0, 2), (2, 2), (1, 2)].map(location).to_vec());
+        let told = |l: &PartitionLocation| (l.partition_id.as_ref().map(|p| p.partition_id), l.file_id);
+        let kept: Vec<_> = kept.iter().map(told).collect();
+        assert_eq!(kept, [(Some(0), Some(2)), (Some(1), Some(2)), (Some(2), Some(2))]);
+    }
+}

@@ -45,6 +45,8 @@ pub struct Overview {
     pub executors: usize,
     /// Tasks that they can run at once.
     pub vcores: usize,
+    /// Their ids, and where they are.
+    pub members: Vec<(String, String)>,
     /// Stages of the job, those that are done, and those that have begun.
     pub stages: Option<(usize, usize)>,
 }
@@ -87,6 +89,7 @@ async fn overview(State(server): State<Server>, Query(of): Query<Of>) -> Json<Ov
     let since = clock::now().timestamp().unsigned_abs().saturating_sub(EXECUTOR_GONE);
     executors.retain(|(_, heard, _)| heard.is_some_and(|heard| heard.as_secs() >= since));
     let vcores = executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum();
+    let members = executors.iter().map(|(e, ..)| (e.id.to_string(), format!("{}:{}", e.host, e.port))).collect();
     let stages = match of.job {
         Some(id) => {
             let jobs = server.state.task_manager.get_running_jobs().await.unwrap_or_default();
@@ -94,7 +97,7 @@ async fn overview(State(server): State<Server>, Query(of): Query<Of>) -> Json<Ov
         }
         None => None,
     };
-    Json(Overview { version: VERSION.into(), executors: executors.len(), vcores, stages })
+    Json(Overview { version: VERSION.into(), executors: executors.len(), vcores, members, stages })
 }
 
 /// Serves until `stop` turns true.
