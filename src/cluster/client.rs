@@ -27,7 +27,9 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
@@ -35,7 +37,7 @@ use tonic::transport::Channel;
 use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, arrived, configured, defaults, settings_of};
 use super::ready::{ready, too_long};
-use super::scheduler::Overview;
+use super::scheduler::{Members, Overview};
 use super::windows::KeepWords;
 use super::wire::Wire;
 use super::writes;
@@ -63,6 +65,8 @@ const REQUEST: Duration = Duration::from_secs(20);
 const RUNS: u32 = 3;
 /// Within this time an executor that lives takes a connection.
 const REACHED: Duration = Duration::from_secs(5);
+/// The scheduler misses an executor within this time.
+const DEAD_ARE_KNOWN: Duration = Duration::from_secs(30);
 /// Batches that wait for whoever reads them.
 const AHEAD: usize = 4;
 /// Files that are written anew for each core at once, at most so many in all: a message holds their names.
@@ -120,11 +124,16 @@ impl Cluster {
         Overview::ask(&mut channel, job).await.map_err(|e| e.at(format!("scheduler {}", self.scheduler)))
     }
 
-    /// Fails when no executor joins in time.
-    async fn wait_for_executors(&self, note: &RemoteExec) -> Result<()> {
-        let end = Instant::now() + NO_EXECUTORS;
-        while self.overview(None).await?.executors == 0 {
-            if Instant::now() > end {
+    /// The executors, once there are some and each takes connections: those that died are known for a while.
+    async fn executors(&self, note: &RemoteExec) -> Result<Members> {
+        let begun = Instant::now();
+        loop {
+            let members = self.overview(None).await?.members;
+            let (none, waited) = (members.is_empty(), begun.elapsed());
+            if !none && (waited > DEAD_ARE_KNOWN || are_reached(&members).await) {
+                return Ok(members);
+            }
+            if none && waited > NO_EXECUTORS {
                 return Err(Error::unavailable(format!(
                     "the scheduler at {} has no executors; start one with: rejoin cluster executor --scheduler {}",
                     self.scheduler, self.scheduler
@@ -133,7 +142,6 @@ impl Cluster {
             note.note("waiting for executors".into());
             sleep(Duration::from_millis(200)).await;
         }
-        Ok(())
     }
 
     async fn submit(
@@ -180,13 +188,17 @@ impl Cluster {
         ))
     }
 
-    /// Waits until the job is done; where its rows are.
+    /// Waits until the job is done; where its rows are. None if one of its `members` was lost, or rows between its stages.
+    ///
+    /// Ballista 55 then runs stages again, and the stage above gets rows twice that were not lost: a stage that is run again
+    /// hands on what its first run had handed on already. So nothing of such a job is believed.
     async fn watch(
         &self,
         client: &mut SchedulerGrpcClient<Channel>,
         job: &Job,
+        members: &Members,
         note: &RemoteExec,
-    ) -> Result<Vec<PartitionLocation>> {
+    ) -> Result<Option<Vec<PartitionLocation>>> {
         let begun = Instant::now();
         let mut told = begun;
         loop {
@@ -194,7 +206,18 @@ impl Cluster {
             request.set_timeout(REQUEST);
             let answer = client.get_job_status(request).await.map_err(|status| self.gone(&status))?;
             match answer.into_inner().status.and_then(|s| s.status) {
-                Some(Status::Successful(done)) => return Ok(done.partition_location),
+                Some(Status::Successful(done)) => {
+                    job.done();
+                    let now = self.overview(None).await?.members;
+                    return Ok(
+                        (now.is_superset(members) && are_reached(members).await).then_some(done.partition_location)
+                    );
+                }
+                // see `scheduler`: it does not try again
+                Some(Status::Failed(failed)) if failed.error.contains("FetchPartitionError") => {
+                    job.done();
+                    return Ok(None);
+                }
                 Some(Status::Failed(failed)) => {
                     return Err(arrived(&failed.error).unwrap_or_else(|| Error::query(readable(&failed.error))));
                 }
@@ -212,6 +235,9 @@ impl Cluster {
                 // an error here shows in the next look at the job
                 if let Ok(now) = self.overview(Some(&job.id)).await {
                     note.note(now.told());
+                    if !now.members.is_superset(members) {
+                        return Ok(None);
+                    }
                 }
             }
             // what is waited for too long is a small part of the whole
@@ -267,17 +293,6 @@ impl Cluster {
         }
     }
 
-    /// True if each of these executors is still the one that it was.
-    async fn are_all_there(&self, before: &[(String, String)]) -> Result<bool> {
-        let now = self.overview(None).await?.members;
-        let same = |member: &&(String, String)| now.iter().filter(|n| n.1 == member.1).eq([*member]);
-        if before.iter().filter(same).count() < before.len() {
-            return Ok(false);
-        }
-        let reached = before.iter().map(|(_, address)| timeout(REACHED, tokio::net::TcpStream::connect(address)));
-        Ok(futures::future::join_all(reached).await.iter().all(|reached| matches!(reached, Ok(Ok(_)))))
-    }
-
     /// The whole life of a job.
     async fn compute(
         self,
@@ -286,23 +301,17 @@ impl Cluster {
         note: Arc<RemoteExec>,
         rows: Sender<datafusion::error::Result<RecordBatch>>,
     ) -> Result<()> {
-        self.wait_for_executors(&note).await?;
         let mut client = self.connect().await?;
-        let mut runs = 0;
-        let (job, locations) = loop {
-            runs += 1;
-            note.note("submitted".into());
-            let before = self.overview(None).await?.members;
-            let job = self.submit(&mut client, plan.clone(), settings.clone()).await?;
-            let locations = self.watch(&mut client, &job, &note).await?;
-            job.done();
-            if self.are_all_there(&before).await? {
-                break (job, locations);
+        let (job, locations) = 'runs: {
+            for _ in 0..RUNS {
+                let members = self.executors(&note).await?;
+                note.note("submitted".into());
+                let job = self.submit(&mut client, plan.clone(), settings.clone()).await?;
+                if let Some(locations) = self.watch(&mut client, &job, &members, &note).await? {
+                    break 'runs (job, locations);
+                }
             }
-            // Ballista 55 runs stages again whose rows were lost, and then reads rows twice that were not
-            if runs == RUNS {
-                return Err(Error::unavailable("executors were lost while they computed; run the statement again"));
-            }
+            return Err(Error::unavailable("executors were lost while they computed; run the statement again"));
         };
         for location in latest(locations) {
             if let Fetched::NobodyReads = self.fetch(location, &rows).await? {
@@ -342,8 +351,14 @@ impl Cluster {
     }
 }
 
-/// Where each partition is, in the order of the plan. A last stage that lost an executor runs again, and Ballista 55 goes on to
-/// tell what its first run left (`output_locations` is never cleared): of a partition that is told twice the later counts.
+/// True if each of these takes a connection.
+async fn are_reached(members: &Members) -> bool {
+    let reached = members.iter().map(|(_, address)| timeout(REACHED, TcpStream::connect(address)));
+    join_all(reached).await.iter().all(|reached| matches!(reached, Ok(Ok(_))))
+}
+
+/// Where each partition is, in the order of the plan. Ballista 55 goes on to tell what the first run of a last stage left that
+/// it ran again (`output_locations` is never cleared): of a partition that is told twice the later counts.
 fn latest(mut locations: Vec<PartitionLocation>) -> Vec<PartitionLocation> {
     let number = |location: &PartitionLocation| location.partition_id.as_ref().map(|p| p.partition_id);
     locations.reverse();

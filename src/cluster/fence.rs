@@ -5,7 +5,8 @@
 //! out gatherings that nobody asks for: a join whose unmatched rows are known only at the end of its right side then ran once a
 //! partition, and gave them as often. This node asks for it.
 //!
-//! A sort above a union stays there: within the branches, of which a task may have no partition, it cannot be read back.
+//! A sort above a union stays there: within the branches, of which a task may have no partition, it cannot be read back. And the
+//! rows of all branches say that they are the union's, which a shuffle expects: branches differ in what may be NULL.
 //!
 //! A side of a join that each task is to have whole stays so: else both sides would be shuffled, into another number of
 //! partitions and out of order, and what is above the join would not know.
@@ -23,10 +24,12 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
     Partitioning, PlanProperties,
 };
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 /// What is to stay.
@@ -34,8 +37,8 @@ use serde::{Deserialize, Serialize};
 pub(super) enum Keep {
     /// All rows in one task.
     Gathered,
-    /// Sorts above stay above.
-    SortsAbove,
+    /// A union beneath its sorts.
+    Union,
     /// Every task has all rows: Ballista does so with what says that it is small.
     Whole,
 }
@@ -98,7 +101,7 @@ impl ExecutionPlan for FenceExec {
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         InputDistributionRequirements::new(vec![match self.keep {
             Keep::Gathered => Distribution::SinglePartition,
-            Keep::SortsAbove | Keep::Whole => Distribution::UnspecifiedDistribution,
+            Keep::Union | Keep::Whole => Distribution::UnspecifiedDistribution,
         }])
     }
 
@@ -108,7 +111,7 @@ impl ExecutionPlan for FenceExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.keep != Keep::SortsAbove]
+        vec![self.keep != Keep::Union]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -147,6 +150,12 @@ impl ExecutionPlan for FenceExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, context)
+        let rows = self.input.execute(partition, context)?;
+        if self.keep != Keep::Union {
+            return Ok(rows);
+        }
+        let schema = self.schema();
+        let alike = rows.map(move |batch| Ok(batch?.with_schema(schema.clone())?));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), alike)))
     }
 }

@@ -234,10 +234,7 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     let branches: Vec<_> = union.children().into_iter().map(sort).collect();
     // without this node the scheduler would move a sort from above the union into its branches
     let united = |branches| {
-        Ok::<_, DataFusionError>(FenceExec::over(
-            replace_children_if_necessary(union.clone(), branches)?,
-            Keep::SortsAbove,
-        ))
+        Ok::<_, DataFusionError>(FenceExec::over(replace_children_if_necessary(union.clone(), branches)?, Keep::Union))
     };
     if let Some(Some((order, fetch, _))) = branches.first().cloned()
         && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()

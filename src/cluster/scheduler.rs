@@ -1,5 +1,6 @@
 //! The scheduler: cuts plans into stages and stages into tasks, and gives these to executors. It reads no data.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ const RESULTS_KEPT: u64 = 300;
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
+/// The id of each executor, which is new with each start, and its address.
+pub(super) type Members = BTreeSet<(String, String)>;
+
 /// What a scheduler tells of itself and of a job.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Overview {
@@ -45,8 +49,8 @@ pub struct Overview {
     pub executors: usize,
     /// Tasks that they can run at once.
     pub vcores: usize,
-    /// Their ids, and where they are.
-    pub members: Vec<(String, String)>,
+    /// Which executors.
+    pub(super) members: Members,
     /// Stages of the job, those that are done, and those that have begun.
     pub stages: Option<(usize, usize)>,
 }
@@ -116,6 +120,8 @@ pub async fn serve(
         Ok(state(config, runtime.clone()))
     }));
     config.override_create_grpc_client_endpoint = Some(wire.endpoint_override());
+    // a stage whose input was lost is not run again: see `client`, which runs the whole plan again
+    config.stage_max_failures = 1;
     config.task_distribution = TaskDistributionPolicy::RoundRobin;
     config.executor_timeout_seconds = EXECUTOR_GONE;
     config.expire_dead_executor_interval_seconds = LOOK;

@@ -39,7 +39,7 @@ use url::Url;
 use super::fence::FenceExec;
 use crate::Error;
 use crate::lake::layout::bucket_expr;
-use crate::lake::rewrite::{Job, Limits, rewrite};
+use crate::lake::rewrite::{Job, Limits, Rewriter};
 use crate::lake::stats::TimeSpan;
 use crate::lake::table::NewFile;
 use crate::lake::write::{TableWriter, Written};
@@ -326,8 +326,7 @@ impl Task {
                     serde_json::from_str(text).map_err(|e| Error::bug(format!("a job for executors: {e}")))?;
                 let inputs = job.inputs.into_iter().map(|file| file.at(lake, table)).collect::<crate::Result<_>>()?;
                 let keep = job.keep.iter().map(|bytes| Expr::from_bytes(bytes)).collect::<Result<_>>()?;
-                let file =
-                    rewrite(lake, &snapshot, vec![Job { inputs, keep }], &limits, &|_| {}).await?.pop().flatten();
+                let file = limits.rewrite(lake, &snapshot, vec![Job { inputs, keep }], &|_| {}).await?.pop().flatten();
                 let files = file.into_iter().map(|file| TravellingFile::of(file.into())).collect();
                 receipts.push(Receipt { job: Some(job.number), files, ..Receipt::default() });
             }

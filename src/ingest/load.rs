@@ -16,7 +16,7 @@ use crate::columns;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::loads::{self, LoadPart};
 use crate::lake::records::FileEntry;
-use crate::lake::rewrite::{Job, Limits, not_of, rewrite};
+use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
 use crate::lake::table::NewFile;
 use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, Registry, Snapshot};
@@ -336,7 +336,7 @@ async fn rest_of(
     let shared: Vec<&DataFile> = live.iter().filter(|f| f.shared).map(|f| &f.file).collect();
     let new: Vec<&DataFile> = shared.iter().filter(|f| !without.contains_key(&f.relative)).copied().collect();
     let jobs = new.iter().map(|f| Job { inputs: vec![(*f).clone()], keep: not_of(&key.file) });
-    let rewritten = rewrite(lake, snapshot, jobs.collect(), &REWRITE_LIMITS, &|_| {}).await?;
+    let rewritten = REWRITE_LIMITS.rewrite(lake, snapshot, jobs.collect(), &|_| {}).await?;
     for (file, rest) in new.into_iter().zip(rewritten) {
         pending.0.extend(rest.iter().map(|r| (table, r.clone())));
         without.insert(file.relative.clone(), rest);

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::rewrite::{Job, Limits, rewrite, with_columns_of};
+use super::rewrite::{Job, Limits, Rewriter, with_columns_of};
 use super::scan::LakeTable;
 use super::table::NewFile;
 use super::write::discard_uncommitted;
@@ -119,7 +119,7 @@ async fn try_expunge(
     let partly: Vec<&Doomed> = doomed.iter().filter(|d| d.file.rows != Some(d.rows())).collect();
     let new: Vec<&Doomed> = partly.iter().filter(|d| !rewritten.contains_key(&d.file.relative)).copied().collect();
     let jobs = new.iter().map(|d| Job { inputs: vec![d.file.clone()], keep: vec![d.is_doomed.clone().is_not_true()] });
-    let rests = rewrite(lake, &snapshot, jobs.collect(), limits, &|_| {}).await?;
+    let rests = limits.rewrite(lake, &snapshot, jobs.collect(), &|_| {}).await?;
     for (doomed, rest) in new.into_iter().zip(rests) {
         let kept = rest.as_ref().map_or(0, |r| r.rows);
         rewritten.insert(doomed.file.relative.clone(), rest);

@@ -122,49 +122,38 @@ impl Rewriter for Limits {
         jobs: Vec<Job>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Vec<Option<NewFile>>> {
-        rewrite(lake, snapshot, jobs, self, progress).await
-    }
-}
-
-/// Writes a file for each job, several at once, in the jobs' order; None where no row is left. `progress` is told the rows
-/// of each file that is done. When one fails, the others are deleted again.
-pub async fn rewrite(
-    lake: &Lake,
-    snapshot: &Snapshot,
-    jobs: Vec<Job>,
-    limits: &Limits,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<Vec<Option<NewFile>>> {
-    let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
-    let at_once = limits.at_once(snapshot.schema.fields().len());
-    let work = Arc::new(Work::new(lake, snapshot, limits.memory_bytes, at_once)?);
-    let mut waiting = jobs.into_iter().enumerate();
-    let mut running = JoinSet::new();
-    let mut failed = None;
-    loop {
-        // after a failure those that run come to their end, so that what they leave is known and can be deleted
-        while failed.is_none()
-            && running.len() < at_once
-            && let Some((number, job)) = waiting.next()
-        {
-            let work = work.clone();
-            running.spawn(async move { (number, work.job(job).await) });
-        }
-        match running.join_next().await {
-            None => break,
-            Some(Ok((number, Ok(file)))) => {
-                progress(file.as_ref().map_or(0, |f| f.rows));
-                done[number] = file;
+        // several at once; when one fails, the others are deleted again
+        let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
+        let at_once = self.at_once(snapshot.schema.fields().len());
+        let work = Arc::new(Work::new(lake, snapshot, self.memory_bytes, at_once)?);
+        let mut waiting = jobs.into_iter().enumerate();
+        let mut running = JoinSet::new();
+        let mut failed = None;
+        loop {
+            // after a failure those that run come to their end, so that what they leave is known and can be deleted
+            while failed.is_none()
+                && running.len() < at_once
+                && let Some((number, job)) = waiting.next()
+            {
+                let work = work.clone();
+                running.spawn(async move { (number, work.job(job).await) });
             }
-            Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
-            Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
+            match running.join_next().await {
+                None => break,
+                Some(Ok((number, Ok(file)))) => {
+                    progress(file.as_ref().map_or(0, |f| f.rows));
+                    done[number] = file;
+                }
+                Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
+                Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
+            }
         }
+        let Some(error) = failed else { return Ok(done) };
+        for file in done.iter().flatten() {
+            lake.discard(&file.path).await;
+        }
+        Err(error)
     }
-    let Some(error) = failed else { return Ok(done) };
-    for file in done.iter().flatten() {
-        lake.discard(&file.path).await;
-    }
-    Err(error)
 }
 
 struct Work {

@@ -255,6 +255,7 @@ fn an_executor_dies_while_it_writes() {
     let mut members = Members::start(std::env::temp_dir().to_str().unwrap(), 2);
     let events = || place.query("SELECT * FROM events ORDER BY event_id");
     let before = events();
+    let snapshots = place.query("SELECT count(*) AS n FROM snapshots");
     let address = members.scheduler.address.clone();
     let rebuild = |seconds: f64| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
@@ -263,13 +264,17 @@ fn an_executor_dies_while_it_writes() {
         std::thread::sleep(Duration::from_secs_f64(seconds));
         child
     };
-    let child = rebuild(1.2);
-    members.executors.remove(0).signal("KILL");
-    let done = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() || said.contains("run the statement again"), "{said}");
-    assert!(events() == before, "after {}", done.status);
-    members.join();
+    // whichever stage it hits, and what it had done of it
+    for seconds in [0.8, 1.2, 1.8] {
+        let child = rebuild(seconds);
+        members.executors.remove(0).signal("KILL");
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() || said.contains("run the statement again"), "{said}");
+        assert!(events() == before, "{} after {seconds} s", done.status);
+        assert_eq!(place.query("SELECT count(*) AS n FROM snapshots"), snapshots, "after {seconds} s");
+        members.join();
+    }
     for seconds in [0.3, 1.1, 2.0] {
         let mut child = rebuild(seconds);
         child.kill().unwrap();
