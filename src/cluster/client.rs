@@ -61,6 +61,8 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 const TOLD: Duration = Duration::from_millis(500);
 /// A request that is not answered in this time is not answered at all.
 const REQUEST: Duration = Duration::from_secs(20);
+/// What the scheduler says of a stage that could not read the rows of another one; only of these, and after the first time.
+const ROWS_LOST: &str = "has failed 1 times, most recent failure reason";
 /// How often a plan runs whose executors are lost.
 const RUNS: u32 = 3;
 /// Within this time an executor that lives takes a connection.
@@ -214,7 +216,7 @@ impl Cluster {
                     );
                 }
                 // see `scheduler`: it does not try again
-                Some(Status::Failed(failed)) if failed.error.contains("FetchPartitionError") => {
+                Some(Status::Failed(failed)) if failed.error.contains(ROWS_LOST) => {
                     job.done();
                     return Ok(None);
                 }

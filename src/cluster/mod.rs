@@ -1,10 +1,12 @@
 //! The engine's plans on many machines: Apache DataFusion Ballista, embedded; no distributed computation of our own.
 //!
-//! * `scheduler`, `executor`: the two kinds of processes of a cluster. `tasks` makes an executor stop what is cancelled.
+//! * `scheduler`, `executor`: the two kinds of processes of a cluster. `vcores`: which executors are free; `tasks` makes an
+//!   executor stop what is cancelled.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
 //! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `fence`: what the scheduler must leave so;
 //!   `windows`: words that would be lost on the way.
-//! * `writes`: executors write files; who asked for them commits. `codec`: our operators and functions as bytes. `parts`: what all three have in common. `wire`: how they reach each other.
+//! * `writes`: executors write files; who asked for them commits. `codec`: our operators and functions as bytes. `parts`: what
+//!   all three have in common. `wire`: how they reach each other.
 //!
 //! Invariants: plans are made by the client; a leaf is a scan of the lake's files or a few rows; an answer is whole or an error;
 //! credentials of the store come from each executor's own environment and are in no plan; the partition index, which is local to
@@ -18,6 +20,7 @@ mod parts;
 mod ready;
 mod scheduler;
 mod tasks;
+mod vcores;
 mod windows;
 mod wire;
 mod writes;

@@ -25,6 +25,7 @@ use tonic::transport::Channel;
 use super::client::readable;
 use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, VERSION, defaults, same_version, state};
+use super::vcores::Executors;
 use super::wire::Wire;
 use crate::{Error, Result, clock};
 
@@ -133,7 +134,8 @@ pub async fn serve(
     config.grpc_client_max_message_size = MESSAGE_BYTES as u32;
     let failed = |e: ballista_core::error::BallistaError| Error::configuration(format!("scheduler: {e}"));
     config.validate().map_err(failed)?;
-    let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
+    let jobs = BallistaCluster::new_from_config(&config).await.map_err(failed)?.job_state();
+    let cluster = BallistaCluster::new(Arc::new(Executors::default()), jobs);
     let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
     let service = SchedulerGrpcServer::new(server.clone())
         .max_decoding_message_size(MESSAGE_BYTES)
