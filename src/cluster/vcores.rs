@@ -91,6 +91,8 @@ impl ClusterState for Executors {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use ballista_core::serde::protobuf::{ShuffleWritePartition, SuccessfulTask, TaskStatus, task_status};
     use ballista_core::serde::scheduler::ExecutorSpecification;
     use ballista_scheduler::planner::DefaultDistributedPlanner;
@@ -106,7 +108,7 @@ mod tests {
             host: "127.0.0.1".into(),
             port: 1,
             grpc_port: 2,
-            specification: ExecutorSpecification { vcores: 2, ..Default::default() },
+            specification: ExecutorSpecification { vcores: 2 },
             os_info: Default::default(),
         }
     }
