@@ -1,13 +1,17 @@
 //! `rejoin cluster`: the processes of a cluster, and how it is.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::format::Format;
 use super::output::{Output, note};
@@ -20,6 +24,10 @@ use crate::{Error, Result};
 
 /// Where a scheduler listens unless told otherwise.
 const SCHEDULER: &str = "127.0.0.1:50050";
+/// An executor that ends within this time by itself could not begin.
+const STARTED: Duration = Duration::from_secs(15);
+/// How often an executor looks whether its scheduler is back.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
@@ -139,20 +147,49 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
         wire: settings.wire.clone(),
     };
     let mut signals = Signals::new()?;
+    let begun = Instant::now();
     let executing = execute(executor, store_of(settings)?, settings.lake.clone());
     tokio::pin!(executing);
     let mut asked = false;
     loop {
         tokio::select! {
-            ended = &mut executing => break ended.and_then(|()| match asked {
-                true => Ok(()),
-                false => Err(Error::unavailable(format!(
-                    "the executor at {address} stopped by itself: is one of its ports, or the next one, in use? (RUST_LOG=info tells more)"
-                ))),
-            }),
+            ended = &mut executing => {
+                ended?;
+                break;
+            }
             () = signals.next(), if !asked => asked = true,
         }
     }
+    if asked {
+        return Ok(());
+    }
+    if begun.elapsed() < STARTED {
+        return Err(Error::unavailable(format!(
+            "the executor at {address} stopped by itself: is one of its ports, or the next one, in use? (RUST_LOG=info tells more)"
+        )));
+    }
+    // Ballista's executors end when their scheduler has not answered for half a minute
+    note(format!("rejoin: the scheduler at {} does not answer; waiting for it", arguments.scheduler));
+    drop(temporary);
+    loop {
+        tokio::select! {
+            () = signals.next() => return Ok(()),
+            () = sleep(AGAIN) => {}
+        }
+        if let Ok(Ok(_)) = timeout(AGAIN, TcpStream::connect(&arguments.scheduler)).await {
+            return Err(begin_again());
+        }
+    }
+}
+
+/// Turns this process into a new one of the same command: Ballista keeps in memory that this one has ended. Comes back only with
+/// the reason why that failed.
+fn begin_again() -> Error {
+    let failed = match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    };
+    Error::unavailable(format!("the scheduler is back, but this executor cannot begin again: {failed}"))
 }
 
 async fn status(settings: &Settings) -> Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! An answer is whole or an error: the number of rows of each partition is held against what its task wrote.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -37,7 +38,7 @@ use tonic::transport::Channel;
 use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, arrived, configured, defaults, settings_of};
 use super::ready::{ready, too_long};
-use super::scheduler::{Members, Overview};
+use super::scheduler::Overview;
 use super::windows::KeepWords;
 use super::wire::Wire;
 use super::writes;
@@ -55,6 +56,8 @@ const PARTS: (usize, usize) = (2, 256);
 const NO_EXECUTORS: Duration = Duration::from_secs(15);
 /// A scheduler knows a job that it took within this time.
 const UNKNOWN_JOB: Duration = Duration::from_secs(5);
+/// A scheduler has cut a plan into stages within this time.
+const PLANNED: Duration = Duration::from_secs(120);
 /// Between two looks at a job, at least and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 /// How often a person is told how far it is.
@@ -122,18 +125,23 @@ impl Cluster {
 
     /// How many executors there are, and how far a job is.
     pub async fn overview(&self, job: Option<&str>) -> Result<Overview> {
-        let mut channel = self.channel().await?;
-        Overview::ask(&mut channel, job).await.map_err(|e| e.at(format!("scheduler {}", self.scheduler)))
+        let asking = async {
+            let mut channel = self.channel().await?;
+            Overview::ask(&mut channel, job).await
+        };
+        let answer = timeout(REQUEST, asking).await.unwrap_or_else(|_| Err(Error::unavailable("no answer")));
+        answer.map_err(|e| e.at(format!("scheduler {}", self.scheduler)))
     }
 
-    /// The executors, once there are some and each takes connections: those that died are known for a while.
-    async fn executors(&self, note: &RemoteExec) -> Result<Members> {
+    /// Waits until there are executors and each takes connections: those that died are known for a while.
+    async fn wait_for_executors(&self, note: &RemoteExec) -> Result<()> {
         let begun = Instant::now();
         loop {
             let members = self.overview(None).await?.members;
             let (none, waited) = (members.is_empty(), begun.elapsed());
-            if !none && (waited > DEAD_ARE_KNOWN || are_reached(&members).await) {
-                return Ok(members);
+            let addresses = members.into_iter().map(|(_, address)| address).collect();
+            if !none && (waited > DEAD_ARE_KNOWN || are_reached(addresses).await) {
+                return Ok(());
             }
             if none && waited > NO_EXECUTORS {
                 return Err(Error::unavailable(format!(
@@ -190,7 +198,8 @@ impl Cluster {
         ))
     }
 
-    /// Waits until the job is done; where its rows are. None if one of its `members` was lost, or rows between its stages.
+    /// Waits until the job is done; where its rows are. None if an executor that worked at it was lost, or rows between its
+    /// stages.
     ///
     /// Ballista 55 then runs stages again, and the stage above gets rows twice that were not lost: a stage that is run again
     /// hands on what its first run had handed on already. So nothing of such a job is believed.
@@ -198,7 +207,6 @@ impl Cluster {
         &self,
         client: &mut SchedulerGrpcClient<Channel>,
         job: &Job,
-        members: &Members,
         note: &RemoteExec,
     ) -> Result<Option<Vec<PartitionLocation>>> {
         let begun = Instant::now();
@@ -210,10 +218,9 @@ impl Cluster {
             match answer.into_inner().status.and_then(|s| s.status) {
                 Some(Status::Successful(done)) => {
                     job.done();
-                    let now = self.overview(None).await?.members;
-                    return Ok(
-                        (now.is_superset(members) && are_reached(members).await).then_some(done.partition_location)
-                    );
+                    let Some((locations, addresses)) = in_order(done.partition_location) else { return Ok(None) };
+                    let harmed = self.overview(Some(&job.id)).await?.harmed;
+                    return Ok((!harmed && are_reached(addresses).await).then_some(locations));
                 }
                 // see `scheduler`: it does not try again
                 Some(Status::Failed(failed)) if failed.error.contains(ROWS_LOST) => {
@@ -222,6 +229,12 @@ impl Cluster {
                 }
                 Some(Status::Failed(failed)) => {
                     return Err(arrived(&failed.error).unwrap_or_else(|| Error::query(readable(&failed.error))));
+                }
+                Some(Status::Queued(_)) if begun.elapsed() > PLANNED => {
+                    return Err(Error::unavailable(format!(
+                        "the scheduler at {} could not begin; its log may tell why",
+                        self.scheduler
+                    )));
                 }
                 Some(Status::Queued(_) | Status::Running(_)) => {}
                 None if begun.elapsed() > UNKNOWN_JOB => {
@@ -237,7 +250,7 @@ impl Cluster {
                 // an error here shows in the next look at the job
                 if let Ok(now) = self.overview(Some(&job.id)).await {
                     note.note(now.told());
-                    if !now.members.is_superset(members) {
+                    if now.harmed {
                         return Ok(None);
                     }
                 }
@@ -306,16 +319,16 @@ impl Cluster {
         let mut client = self.connect().await?;
         let (job, locations) = 'runs: {
             for _ in 0..RUNS {
-                let members = self.executors(&note).await?;
+                self.wait_for_executors(&note).await?;
                 note.note("submitted".into());
                 let job = self.submit(&mut client, plan.clone(), settings.clone()).await?;
-                if let Some(locations) = self.watch(&mut client, &job, &members, &note).await? {
+                if let Some(locations) = self.watch(&mut client, &job, &note).await? {
                     break 'runs (job, locations);
                 }
             }
             return Err(Error::unavailable("executors were lost while they computed; run the statement again"));
         };
-        for location in latest(locations) {
+        for location in locations {
             if let Fetched::NobodyReads = self.fetch(location, &rows).await? {
                 break;
             }
@@ -354,19 +367,20 @@ impl Cluster {
 }
 
 /// True if each of these takes a connection.
-async fn are_reached(members: &Members) -> bool {
-    let reached = members.iter().map(|(_, address)| timeout(REACHED, TcpStream::connect(address)));
+async fn are_reached(addresses: BTreeSet<String>) -> bool {
+    let reached = addresses.into_iter().map(|address| timeout(REACHED, TcpStream::connect(address)));
     join_all(reached).await.iter().all(|reached| matches!(reached, Ok(Ok(_))))
 }
 
-/// Where each partition is, in the order of the plan. Ballista 55 goes on to tell what the first run of a last stage left that
-/// it ran again (`output_locations` is never cleared): of a partition that is told twice the later counts.
-fn latest(mut locations: Vec<PartitionLocation>) -> Vec<PartitionLocation> {
+/// Where each partition is, in the order of the plan, and who has them. None where a partition is told twice: Ballista 55 goes on
+/// to tell what the first run of a last stage left that it ran again (`output_locations` is never cleared).
+fn in_order(mut locations: Vec<PartitionLocation>) -> Option<(Vec<PartitionLocation>, BTreeSet<String>)> {
     let number = |location: &PartitionLocation| location.partition_id.as_ref().map(|p| p.partition_id);
-    locations.reverse();
     locations.sort_by_key(number);
-    locations.dedup_by_key(|location| number(location));
-    locations
+    let twice = locations.windows(2).any(|pair| number(&pair[0]) == number(&pair[1]));
+    let executors = locations.iter().flat_map(|location| &location.executor_meta);
+    let addresses = executors.map(|executor| format!("{}:{}", executor.host, executor.port)).collect();
+    (!twice).then_some((locations, addresses))
 }
 
 enum Fetched {
@@ -549,20 +563,21 @@ const LAYERS: [&str; 12] = [
 
 #[cfg(test)]
 mod tests {
-    use ballista_core::serde::protobuf::PartitionId;
+    use ballista_core::serde::protobuf::{ExecutorMetadata, PartitionId};
 
     use super::*;
 
     #[test]
-    fn of_a_stage_that_ran_twice_the_second_run_counts() {
-        let location = |(partition_id, file): (u32, u64)| PartitionLocation {
+    fn a_partition_that_is_told_twice_is_not_believed() {
+        let location = |partition_id: u32| PartitionLocation {
             partition_id: Some(PartitionId { partition_id, ..PartitionId::default() }),
-            file_id: Some(file),
+            executor_meta: Some(ExecutorMetadata { host: "here".into(), port: partition_id, ..Default::default() }),
             ..PartitionLocation::default()
         };
-        let kept = latest([(1, 1), (0, 2), (2, 2), (1, 2)].map(location).to_vec());
-        let told = |l: &PartitionLocation| (l.partition_id.as_ref().map(|p| p.partition_id), l.file_id);
-        let kept: Vec<_> = kept.iter().map(told).collect();
-        assert_eq!(kept, [(Some(0), Some(2)), (Some(1), Some(2)), (Some(2), Some(2))]);
+        let (locations, addresses) = in_order([2, 0, 1].map(location).to_vec()).unwrap_or_default();
+        let numbers: Vec<_> = locations.iter().flat_map(|l| &l.partition_id).map(|p| p.partition_id).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        assert!(addresses.iter().eq(["here:0", "here:1", "here:2"]));
+        assert!(in_order([1, 0, 2, 1].map(location).to_vec()).is_none());
     }
 }

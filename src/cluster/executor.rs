@@ -11,7 +11,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use tokio::net::TcpListener;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, defaults, state};
+use super::parts::{MESSAGE_BYTES, TASKS_BYTES, defaults, state};
 use super::tasks::Cancellable;
 use super::wire::Wire;
 use crate::lake::Lake;
@@ -72,7 +72,7 @@ pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake:
         work_dir: Some(settings.work_dir.display().to_string()),
         job_data_ttl_seconds: LEFT_OVER.0,
         job_data_clean_up_interval_seconds: LEFT_OVER.1,
-        grpc_max_decoding_message_size: MESSAGE_BYTES as u32,
+        grpc_max_decoding_message_size: TASKS_BYTES as u32,
         grpc_max_encoding_message_size: MESSAGE_BYTES as u32,
         executor_heartbeat_interval_seconds: HEARTBEAT,
         memory_pool_size: Some(settings.memory_bytes as u64),

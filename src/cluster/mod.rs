@@ -1,7 +1,7 @@
 //! The engine's plans on many machines: Apache DataFusion Ballista, embedded; no distributed computation of our own.
 //!
-//! * `scheduler`, `executor`: the two kinds of processes of a cluster. `vcores`: which executors are free; `tasks` makes an
-//!   executor stop what is cancelled.
+//! * `scheduler`, `executor`: the two kinds of processes of a cluster. `workers`: what the first knows of the others;
+//!   `tasks` makes an executor stop what is cancelled.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
 //! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `fence`: what the scheduler must leave so;
 //!   `windows`: words that would be lost on the way.
@@ -20,9 +20,9 @@ mod parts;
 mod ready;
 mod scheduler;
 mod tasks;
-mod vcores;
 mod windows;
 mod wire;
+mod workers;
 mod writes;
 
 pub use client::{Cluster, settled};

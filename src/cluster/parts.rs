@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ballista_core::config::BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::KeyValuePair;
 use datafusion::error::DataFusionError;
@@ -16,6 +17,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// Longest message between the parts, bytes: a plan, a batch of rows.
 pub(super) const MESSAGE_BYTES: usize = 16 << 20;
+/// Longest message to an executor, bytes: all tasks that it gets at once, each with its plan.
+pub(super) const TASKS_BYTES: usize = 256 << 20;
 
 /// What a part is of; all parts of a cluster must be of the same.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -52,7 +55,8 @@ pub(super) fn settings_of(config: &SessionConfig) -> Vec<KeyValuePair> {
 
 /// The settings that scheduler and executors begin with.
 pub(super) fn defaults() -> SessionConfig {
-    configured(SessionConfig::new_with_ballista().with_option_extension(RejoinOptions::default()))
+    let config = SessionConfig::new_with_ballista().with_option_extension(RejoinOptions::default());
+    configured(config).set_usize(BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, TASKS_BYTES)
 }
 
 /// Refuses statements of another version.

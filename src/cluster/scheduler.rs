@@ -1,13 +1,14 @@
 //! The scheduler: cuts plans into stages and stages into tasks, and gives these to executors. It reads no data.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
+use ballista_core::JobId;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
@@ -25,16 +26,20 @@ use tonic::transport::Channel;
 use super::client::readable;
 use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, VERSION, defaults, same_version, state};
-use super::vcores::Executors;
 use super::wire::Wire;
+use super::workers::Workers;
 use crate::{Error, Result, clock};
 
 /// An executor that was not heard of for so long is gone; it says that it lives every five seconds.
 const EXECUTOR_GONE: u64 = 20;
 /// How often that is looked at, seconds.
 const LOOK: u64 = 2;
-/// Rows of jobs that nobody fetched are deleted after this time, seconds.
-const RESULTS_KEPT: u64 = 300;
+/// Rows of jobs that nobody fetched are deleted after this time, seconds: whoever fetches them may take long over it, and
+/// deletes them then. What is known of such jobs goes sooner.
+const RESULTS_KEPT: u64 = 6 * 3600;
+const JOBS_KNOWN: u64 = 600;
+/// A job of which nobody asks how far it is for so long is cancelled; its client asks twice a second.
+const FORGOTTEN: Duration = Duration::from_secs(120);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
@@ -52,8 +57,10 @@ pub struct Overview {
     pub vcores: usize,
     /// Which executors.
     pub(super) members: Members,
-    /// Stages of the job, those that are done, and those that have begun.
+    /// Stages of the job: those that are done, and all.
     pub stages: Option<(usize, usize)>,
+    /// The job lost an executor that had some of its tasks; see [`Workers::harmed`].
+    pub(super) harmed: bool,
 }
 
 #[derive(Deserialize)]
@@ -89,20 +96,57 @@ impl Overview {
     }
 }
 
-async fn overview(State(server): State<Server>, Query(of): Query<Of>) -> Json<Overview> {
-    let mut executors = server.state.executor_manager.get_executors_state().await.unwrap_or_default();
+/// What the scheduler keeps beside Ballista's state.
+#[derive(Clone)]
+struct Desk {
+    server: Server,
+    workers: Arc<Workers>,
+    /// When somebody last asked how far a job is.
+    asked: Arc<Mutex<HashMap<JobId, Instant>>>,
+}
+
+async fn overview(State(desk): State<Desk>, Query(of): Query<Of>) -> Json<Overview> {
+    let state = &desk.server.state;
+    let mut executors = state.executor_manager.get_executors_state().await.unwrap_or_default();
     let since = clock::now().timestamp().unsigned_abs().saturating_sub(EXECUTOR_GONE);
     executors.retain(|(_, heard, _)| heard.is_some_and(|heard| heard.as_secs() >= since));
     let vcores = executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum();
     let members = executors.iter().map(|(e, ..)| (e.id.to_string(), format!("{}:{}", e.host, e.port))).collect();
-    let stages = match of.job {
-        Some(id) => {
-            let jobs = server.state.task_manager.get_running_jobs().await.unwrap_or_default();
-            jobs.iter().find(|job| job.job_id.as_str() == id).map(|job| (job.completed_stages, job.num_stages))
+    let mut overview =
+        Overview { version: VERSION.into(), executors: executors.len(), vcores, members, ..Default::default() };
+    if let Some(id) = of.job {
+        overview.harmed = desk.workers.harmed(&id);
+        let id = JobId::new(id);
+        if let Some(job) = state.task_manager.get_running_job_cache().get(&id) {
+            let graph = job.execution_graph.read().await;
+            overview.stages = Some((graph.completed_stages(), graph.stage_count()));
+            drop(graph);
+            desk.asked.lock().unwrap_or_else(|e| e.into_inner()).insert(id, Instant::now());
         }
-        None => None,
-    };
-    Json(Overview { version: VERSION.into(), executors: executors.len(), vcores, members, stages })
+    }
+    Json(overview)
+}
+
+impl Desk {
+    /// Cancels jobs that nobody asks for any more: their clients were killed, or could not cancel them.
+    async fn cancel_forgotten(&self) {
+        loop {
+            tokio::time::sleep(FORGOTTEN / 10).await;
+            let running = self.server.state.task_manager.get_running_job_cache();
+            let forgotten: Vec<JobId> = {
+                let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
+                asked.retain(|job, _| running.contains_key(job));
+                let mut last = |job: &&JobId| asked.entry((*job).clone()).or_insert_with(Instant::now).elapsed();
+                running.keys().filter(|job| last(job) > FORGOTTEN).cloned().collect()
+            };
+            for job in forgotten {
+                tracing::info!(%job, "nobody asks for this job any more");
+                if let Err(error) = self.server.cancel_job(job).await {
+                    tracing::warn!(%error, "a job that nobody asks for could not be cancelled");
+                }
+            }
+        }
+    }
 }
 
 /// Serves until `stop` turns true.
@@ -128,22 +172,23 @@ pub async fn serve(
     config.expire_dead_executor_interval_seconds = LOOK;
     config.no_executors_grace_period_seconds = EXECUTOR_GONE;
     config.finished_job_data_clean_up_interval_seconds = RESULTS_KEPT;
-    config.finished_job_state_clean_up_interval_seconds = RESULTS_KEPT * 2;
+    config.finished_job_state_clean_up_interval_seconds = JOBS_KNOWN;
     config.grpc_server_max_decoding_message_size = MESSAGE_BYTES as u32;
     config.grpc_server_max_encoding_message_size = MESSAGE_BYTES as u32;
-    config.grpc_client_max_message_size = MESSAGE_BYTES as u32;
     let failed = |e: ballista_core::error::BallistaError| Error::configuration(format!("scheduler: {e}"));
     config.validate().map_err(failed)?;
     let jobs = BallistaCluster::new_from_config(&config).await.map_err(failed)?.job_state();
-    let cluster = BallistaCluster::new(Arc::new(Executors::default()), jobs);
+    let workers = Arc::new(Workers::default());
+    let cluster = BallistaCluster::new(workers.clone(), jobs);
     let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
     let service = SchedulerGrpcServer::new(server.clone())
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let mut routes = RoutesBuilder::default();
     routes.add_service(service);
+    let desk = Desk { server, workers, asked: Arc::default() };
     let router =
-        routes.routes().into_axum_router().merge(Router::new().route(OVERVIEW, get(overview)).with_state(server));
+        routes.routes().into_axum_router().merge(Router::new().route(OVERVIEW, get(overview)).with_state(desk.clone()));
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
@@ -160,5 +205,6 @@ pub async fn serve(
     tokio::select! {
         served = serving.into_future() => Ok(served?),
         () = stopped => Ok(()),
+        () = desk.cancel_forgotten() => Ok(()),
     }
 }

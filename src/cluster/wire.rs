@@ -21,6 +21,8 @@ use crate::{Error, Result};
 
 /// A handshake takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often a connection shows that it lives, and how long the other side may take to answer that.
+const ALIVE: Duration = Duration::from_secs(10);
 
 /// How the parts of a cluster reach each other.
 #[derive(Clone, Default)]
@@ -92,8 +94,11 @@ impl Wire {
         Ok(endpoint
             .connect_timeout(Duration::from_secs(5))
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(10)))
+            .tcp_keepalive(Some(ALIVE))
+            // words of a task's end go a way that is silent for as long as the task takes
+            .keep_alive_while_idle(true)
+            .http2_keep_alive_interval(ALIVE)
+            .keep_alive_timeout(ALIVE))
     }
 
     /// What a server listens on that should be reached at `outside`: the same, or with TLS an inner address of this machine to

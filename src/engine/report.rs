@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::arguments::Arguments;
 use super::catalog::LakeSchema;
-use super::journey::{JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode, Wanted};
+use super::journey::{EVER, JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode, Wanted};
 use super::view::LakeView;
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_dimension, is_metric, is_multi_valued};
@@ -151,9 +151,6 @@ fn summed(journey: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
     let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
     Ok(summed.project(renamed)?.build()?)
 }
-
-/// All times, microseconds.
-const EVER: (i64, i64) = (i64::MIN, i64::MAX);
 
 /// True for rows from the first time (inclusive) to the second (exclusive).
 fn lies_in((since, until): (i64, i64)) -> Expr {

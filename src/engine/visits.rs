@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -78,7 +79,49 @@ pub struct VisitCounter {
     recent: VecDeque<i64>,
     ended: bool,
     named: HashMap<String, (i64, i64)>,
-    numbered: HashMap<i64, i64>,
+    numbered: Rising<i64, i64>,
+}
+
+/// Values by keys that mostly rise, such as the numbers of visits: those are kept in a row, and only others are hashed.
+#[derive(Debug)]
+pub struct Rising<K, V> {
+    rising: Vec<(K, V)>,
+    others: HashMap<K, V>,
+}
+
+impl<K, V> Default for Rising<K, V> {
+    fn default() -> Self {
+        Self { rising: vec![], others: HashMap::new() }
+    }
+}
+
+impl<K: Copy + Ord + Hash, V: Copy> Rising<K, V> {
+    /// The value of a key; when it is new, what `value` makes of the number of keys before.
+    #[inline]
+    pub fn get_or_insert(&mut self, key: K, value: impl FnOnce(usize) -> V) -> V {
+        let count = self.rising.len() + self.others.len();
+        match self.rising.last() {
+            Some((last, known)) if *last == key => return *known,
+            Some((last, _)) if *last > key => {}
+            _ => {
+                let value = value(count);
+                self.rising.push((key, value));
+                return value;
+            }
+        }
+        match self.rising.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(place) => self.rising[place].1,
+            Err(_) => *self.others.entry(key).or_insert_with(|| value(count)),
+        }
+    }
+
+    /// Forgets them, keeps the memory.
+    pub fn clear(&mut self) {
+        self.rising.clear();
+        if !self.others.is_empty() {
+            self.others.clear();
+        }
+    }
 }
 
 impl VisitCounter {
@@ -86,7 +129,9 @@ impl VisitCounter {
     pub fn clear(&mut self) {
         (self.number, self.hits, self.ended) = (0, 0, false);
         self.recent.clear();
-        self.named.clear();
+        if !self.named.is_empty() {
+            self.named.clear();
+        }
         self.numbered.clear();
     }
 
@@ -116,7 +161,7 @@ impl VisitCounter {
 
     /// The visit of a hit whose source gives it a number: its start is its first hit.
     pub fn numbered(&mut self, number: i64, time: i64) -> (i64, i64) {
-        (number, *self.numbered.entry(number).or_insert(time))
+        (number, self.numbered.get_or_insert(number, |_| time))
     }
 
     /// The visit of a hit whose source gives it a name: numbered in the order of first hits.
@@ -290,6 +335,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn visits(times: impl IntoIterator<Item = i64>) -> Vec<i64> {
@@ -316,5 +364,24 @@ mod tests {
         let burst = visits((0..101).map(|i| i / 2));
         assert_eq!((burst[99], burst[100]), (1, 2));
         assert_eq!(visits((0..=300).map(|i| i * 2)).last(), Some(&1));
+    }
+
+    proptest! {
+        /// Keys are numbered in the order in which they come first, however they come.
+        #[test]
+        fn keys_are_numbered_as_they_come(visitors in vec(vec(0..12i64, 0..40), 1..4)) {
+            let mut rising = Rising::default();
+            for keys in visitors {
+                let mut met: Vec<i64> = vec![];
+                for key in keys {
+                    if !met.contains(&key) {
+                        met.push(key);
+                    }
+                    let number = met.iter().position(|k| *k == key);
+                    prop_assert_eq!(Some(rising.get_or_insert(key, |before| before)), number);
+                }
+                rising.clear();
+            }
+        }
     }
 }

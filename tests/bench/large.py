@@ -31,7 +31,7 @@ MIB = 1 << 20
 
 # Constants of the code.
 ROW_GROUP_ROWS = 256 * 1024
-SHARED_ROWS = 4_000_000
+SHARED_ROWS = 8_000_000
 WORTH_FILES = 16
 MOST_GENERATIONS = 8  # of a table of the integration
 COALESCE = MIB  # object_store: OBJECT_STORE_COALESCE_DEFAULT

@@ -33,17 +33,17 @@ refund = "refund"
 
 
 class Rejoin:
-    def __init__(self, binary, folder, threads):
+    def __init__(self, binary, folder, threads, bucket=None):
         self.binary, self.folder, self.threads = binary, folder, threads
-        self.lake = folder / "lake"
+        self.lake = bucket or folder / "lake"
 
     def run(self, *arguments, text=""):
         command = [self.binary, "--lake", self.lake, "--threads", str(self.threads), *arguments]
         return child.run(command, text)
 
     def create(self):
-        """An empty lake with the suite, the source and the mappings."""
-        shutil.rmtree(self.lake, ignore_errors=True)
+        """An empty lake with the suite, the source and the mappings; a bucket must be empty."""
+        shutil.rmtree(self.folder / "lake", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "hits.toml").write_text(HITS)
         (self.folder / "offline.toml").write_text(OFFLINE)
@@ -87,13 +87,15 @@ class Rejoin:
 
     def column_bytes(self, table, columns):
         """Size of some columns in those files, compressed, without footers."""
-        size = 0
+        return sum(chunk.total_compressed_size for chunk in self.chunks(table, columns))
+
+    def chunks(self, table, columns):
+        """The chunks of some columns in the files that the newest version of a table reads."""
         for path in self.live_files(table):
             footer = parquet.read_metadata(self.lake / table / path)
             for group in map(footer.row_group, range(footer.num_row_groups)):
                 chunks = map(group.column, range(footer.num_columns))
-                size += sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)
-        return size
+                yield from (chunk for chunk in chunks if chunk.path_in_schema in columns)
 
     def live_files(self, table):
         """The files that the newest version of a table reads, and their sizes."""

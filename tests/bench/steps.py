@@ -11,9 +11,16 @@ import child
 from peers import MAPPED
 from rejoin import Rejoin, sql
 from report import in_megabytes, in_seconds
+from store import store
 from workloads import BY_NAME
 
 PARTICIPATION = sql(BY_NAME["visitor_page_orders"])
+# questions, the tables that they read, and of those the columns beside the dimension and the metric
+IN_A_BUCKET = {
+    "scan_page": (["hits"], ["visitor_id", "hit_time"]),
+    "visitor_page_orders": (["hits", "integrated"], ["visitor_key"]),
+    "linear_30d_page_orders": (["hits", "integrated"], ["visitor_key", "hit_time"]),
+}
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -99,6 +106,40 @@ def feed(bench):
     return [step(what, value, "1x", ratio >= 1, seconds=taken, peer=peer)]
 
 
+def bucket(bench):
+    """The same lake in a bucket of SeaweedFS: the time against the folder's, taken in turn, and the GETs of a process that
+    answers one question, against the chunks of its columns and the files."""
+    rows = []
+    with store(bench.work / "store") as gets:
+        there = Rejoin(bench.rejoin.binary, bench.work / "bucket", bench.threads, "s3://lake/bench")
+        there.create()
+        taken = {"ingest": there.ingest_hits(bench.data / "hits").seconds}
+        there.ingest_offline(bench.data / "offline/offline.parquet")
+        taken["rebuild"] = there.run("rebuild", "--no-compact").seconds
+        taken["compact"] = there.run("compact").seconds
+        for what, seconds in taken.items():
+            rows.append(compared(f"{what} in a bucket", seconds, bench.taken[what]))
+        for name, (tables, others) in IN_A_BUCKET.items():
+            workload = BY_NAME[name]
+            turns = [[lake.query(sql(workload)).seconds for lake in (bench.rejoin, there)] for _ in range(bench.runs + 1)]
+            here, seconds = map(min, zip(*turns[1:]))
+            before = gets()
+            there.query(sql(workload))
+            asked, columns = gets() - before, [workload.dimension, workload.metric, *others]
+            files = sum(len(bench.rejoin.live_files(table)) for table in tables)
+            chunks = sum(1 for table in tables for _ in bench.rejoin.chunks(table, columns))
+            rows.append(compared(f"{name} in a bucket", seconds, here))
+            most = 2 * chunks + 2 * files
+            value = f"{asked} for {chunks} chunks in {files} files"
+            rows.append(step(f"{name} in a bucket, GETs", value, f"at most {most}", asked <= most, gets=asked))
+    return rows
+
+
+def compared(what, there, here):
+    value = f"{in_seconds(there)}; in a folder {in_seconds(here)}, {there / here:.2f}x"
+    return step(what, value, "at most 1.5x", there <= 1.5 * here, seconds=there, folder_seconds=here)
+
+
 def rebuild(bench):
     """Everything, with nothing new, and after 1 % more offline records: these change the answers, so it comes last."""
     full = bench.rejoin.run("rebuild", "--full").seconds
@@ -130,5 +171,6 @@ STEPS = {
     "journey": journey,
     "start": start,
     "feed": feed,
+    "bucket": bucket,
     "rebuild": rebuild,
 }

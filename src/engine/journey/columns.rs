@@ -10,12 +10,15 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 
-use super::JourneySpec;
 use super::items::Text;
 use super::stored::{Metric, StoredRows};
+use super::{EVER, JourneySpec};
 use crate::attribution::Container;
 use crate::columns::{self, sequence, timestamp};
 use crate::engine::visits::VisitRules;
+
+/// Rows that are looked at together.
+const BLOCK: usize = 32;
 
 /// Rows of one input.
 #[derive(Debug)]
@@ -104,7 +107,7 @@ impl Columns {
             items: found.text("item")?,
             set: None,
             values: Values::Column(found.floats("value")?),
-            window: (i64::MIN, i64::MAX),
+            window: EVER,
             taken: Taken { all: true, excluded: None, suite: None },
             visits: match spec.container {
                 Container::Visitor => Visits::Untold,
@@ -233,16 +236,24 @@ impl Columns {
     pub fn converting(&self, out: &mut Vec<u32>) {
         out.clear();
         match &self.values {
-            Values::None => {}
-            Values::Column(values) => match values.nulls() {
-                // most rows have none, which is seen many rows at once
-                Some(nulls) => {
-                    let rows = nulls.valid_indices().filter(|row| self.value(*row) != 0.0);
-                    out.extend(rows.map(|row| row as u32));
+            Values::None => return,
+            Values::One => out.extend(0..self.rows as u32),
+            Values::Column(values) => {
+                // most rows convert nothing, which is seen many rows at once
+                for (block, amounts) in values.values().chunks(BLOCK).enumerate() {
+                    if amounts.iter().fold(false, |any, amount| any | (*amount != 0.0)) {
+                        let rows = (block * BLOCK) as u32..;
+                        out.extend(rows.zip(amounts).filter(|(_, amount)| **amount != 0.0).map(|(row, _)| row));
+                    }
                 }
-                None => out.extend((0..self.rows as u32).filter(|row| self.value(*row as usize) != 0.0)),
-            },
-            Values::One => out.extend((0..self.rows as u32).filter(|row| self.value(*row as usize) != 0.0)),
+                // what stands where a row has no value is anything
+                if values.null_count() > 0 {
+                    out.retain(|row| values.is_valid(*row as usize));
+                }
+            }
+        }
+        if self.window != EVER {
+            out.retain(|row| self.value(*row as usize) != 0.0);
         }
     }
 

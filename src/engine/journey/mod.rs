@@ -28,3 +28,6 @@ pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
 pub use window::{Call, PhysicalWindow, Window, WindowExec, WindowNode};
+
+/// All times, microseconds: from the first (inclusive) to the second (exclusive).
+pub const EVER: (i64, i64) = (i64::MIN, i64::MAX);

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exec::{Input, Lane};
 use super::node::describe;
-use super::{JourneyExec, JourneySpec};
+use super::{EVER, JourneyExec, JourneySpec};
 use crate::attribution::{Container, Model};
 use crate::columns;
 use crate::engine::visits::VisitRules;
@@ -144,12 +144,12 @@ fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable,
     let computed_visits = spec.container == Container::Visit && !table.gives_visits(files);
     // an anchored row's place and its own time are far apart
     if spec.anchored || all_journeys || computed_visits {
-        return (i64::MIN, i64::MAX);
+        return EVER;
     }
     let (since, until) = question.window;
     let oldest = match (spec.container, spec.lookback_us) {
         (Container::Visitor, Some(lookback)) => since.saturating_sub(lookback),
-        _ => i64::MIN,
+        _ => EVER.0,
     };
     (oldest, until.saturating_sub(1))
 }
@@ -157,7 +157,7 @@ fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable,
 impl Question {
     /// True where conversions of some times do not count.
     fn needs_times(&self) -> bool {
-        self.window != (i64::MIN, i64::MAX)
+        self.window != EVER
     }
 }
 

@@ -5,7 +5,7 @@
 //! memory. Visitors without a conversion are passed over.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::exec::Lane as Kind;
 use super::items::{Codes, Items};
 use super::lane::Lane;
 use crate::attribution::{Attributor, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach};
-use crate::engine::visits::VisitCounter;
+use crate::engine::visits::{Rising, VisitCounter};
 
 /// A sorted input that is being opened.
 pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, Kind)>>;
@@ -66,8 +66,7 @@ pub(super) struct Walk {
 #[derive(Default)]
 struct VisitOrdinals {
     counter: VisitCounter,
-    ordinals: HashMap<(i64, i64), u32>,
-    last: Option<((i64, i64), u32)>,
+    ordinals: Rising<(i64, i64), u32>,
     /// A visit that is told by its number alone, for the rows after it.
     numbered: Option<(i64, u32)>,
 }
@@ -462,23 +461,13 @@ impl VisitOrdinals {
     }
 
     fn ordinal(&mut self, visit: (i64, i64)) -> u32 {
-        if let Some((known, ordinal)) = self.last
-            && known == visit
-        {
-            return ordinal;
-        }
-        let next = self.ordinals.len() as u32;
-        let ordinal = *self.ordinals.entry(visit).or_insert(next);
-        self.last = Some((visit, ordinal));
-        ordinal
+        self.ordinals.get_or_insert(visit, |before| before as u32)
     }
 
     fn clear(&mut self) {
-        if self.last.take().is_some() {
-            self.numbered = None;
-            self.ordinals.clear();
-            self.counter.clear();
-        }
+        self.numbered = None;
+        self.ordinals.clear();
+        self.counter.clear();
     }
 }
 

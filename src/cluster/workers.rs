@@ -1,28 +1,77 @@
-//! Which vcores of the executors are free: told anew from the tasks that run, each time that tasks are bound.
+//! The executors, as the scheduler knows them: which of their vcores are free, which of them leave, which jobs lost one.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use ballista_core::JobId;
 use ballista_core::error::Result;
 use ballista_core::serde::protobuf::ExecutorHeartbeat;
+use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::scheduler::{ExecutorData, ExecutorMetadata};
 use ballista_scheduler::cluster::memory::InMemoryClusterState;
 use ballista_scheduler::cluster::{BoundTask, ClusterState, ClusterStateEventStream, ExecutorSlot};
 use ballista_scheduler::config::TaskDistributionPolicy;
 use ballista_scheduler::state::task_manager::JobInfoCache;
 
-/// The executors of a cluster.
+/// So long after its end a job's losses are known.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// The executors of a cluster. Two things that Ballista 55 does are mended here.
 ///
-/// Ballista 55 counts free vcores up and down. When an executor is lost, the running tasks of a stage that is rolled back are
-/// cancelled on the others, and their vcores are never given back (`QueryStageSchedulerEvent::ExecutorLost` forgets them, and
-/// their last words find no task): the executors that are left get nothing to do any more. Tasks that run are known, so here
-/// nothing is counted. A task that was cancelled is no longer among them, although it may take a moment to end.
+/// It counts free vcores up and down. When an executor is lost, the running tasks of a stage that is rolled back are cancelled
+/// on the others, and their vcores are never given back (`QueryStageSchedulerEvent::ExecutorLost` forgets them, and their last
+/// words find no task): the executors that are left get nothing to do any more. Tasks that run are known, so here nothing is
+/// counted. A task that was cancelled is no longer among them, although it may take a moment to end.
+///
+/// An executor that is about to stop says so, is removed, goes on to say that it lives, and is taken for a new one.
 #[derive(Default)]
-pub(super) struct Executors(InMemoryClusterState);
+pub(super) struct Workers {
+    alive: InMemoryClusterState,
+    /// Ids of those that said that they stop; each start has a new one.
+    leaving: Mutex<HashSet<String>>,
+    jobs: Mutex<HashMap<JobId, Job>>,
+}
+
+/// Who worked at a job.
+#[derive(Default)]
+struct Job {
+    workers: HashSet<String>,
+    /// One of them was lost.
+    harmed: bool,
+    /// When it was no longer among those that run.
+    ended: Option<Instant>,
+}
+
+impl Workers {
+    /// True if an executor that had tasks of the job was removed. Its stages may then have run again, and a stage above may
+    /// have got rows twice.
+    pub fn harmed(&self, job: &str) -> bool {
+        locked(&self.jobs).get(&JobId::new(job)).is_some_and(|job| job.harmed)
+    }
+
+    /// Notes who got tasks, and forgets jobs that ended long ago.
+    fn note(&self, active: &HashMap<JobId, JobInfoCache>, bound: &[BoundTask]) {
+        let mut jobs = locked(&self.jobs);
+        for (executor, task) in bound {
+            let job = jobs.entry(task.key.job_id.clone()).or_default();
+            job.workers.insert(executor.clone());
+        }
+        jobs.retain(|id, job| {
+            if active.contains_key(id) {
+                return true;
+            }
+            job.ended.get_or_insert_with(Instant::now).elapsed() < KEPT
+        });
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 #[async_trait::async_trait]
-impl ClusterState for Executors {
+impl ClusterState for Workers {
     async fn bind_schedulable_tasks(
         &self,
         distribution: TaskDistributionPolicy,
@@ -38,14 +87,16 @@ impl ClusterState for Executors {
             }
         }
         let free = InMemoryClusterState::default();
-        for executor in self.0.registered_executor_metadata().await {
+        for executor in self.alive.registered_executor_metadata().await {
             let total_vcores = executor.specification.vcores;
             let taken = taken.get(&executor.id).copied().unwrap_or(0);
             let executor_id = executor.id.clone();
             let available_vcores = total_vcores.saturating_sub(taken);
             free.register_executor(executor, ExecutorData { executor_id, total_vcores, available_vcores }).await?;
         }
-        free.bind_schedulable_tasks(distribution, active_jobs, executors).await
+        let bound = free.bind_schedulable_tasks(distribution, active_jobs.clone(), executors).await?;
+        self.note(&active_jobs, &bound);
+        Ok(bound)
     }
 
     async fn unbind_tasks(&self, _: Vec<ExecutorSlot>) -> Result<()> {
@@ -53,39 +104,51 @@ impl ClusterState for Executors {
     }
 
     async fn register_executor(&self, metadata: ExecutorMetadata, spec: ExecutorData) -> Result<()> {
-        self.0.register_executor(metadata, spec).await
+        if locked(&self.leaving).contains(&metadata.id) {
+            return Ok(());
+        }
+        self.alive.register_executor(metadata, spec).await
     }
 
     async fn save_executor_metadata(&self, metadata: ExecutorMetadata) -> Result<()> {
-        self.0.save_executor_metadata(metadata).await
+        self.alive.save_executor_metadata(metadata).await
     }
 
     async fn get_executor_metadata(&self, executor_id: &str) -> Result<ExecutorMetadata> {
-        self.0.get_executor_metadata(executor_id).await
+        self.alive.get_executor_metadata(executor_id).await
     }
 
     async fn registered_executor_metadata(&self) -> Vec<ExecutorMetadata> {
-        self.0.registered_executor_metadata().await
+        self.alive.registered_executor_metadata().await
     }
 
     async fn save_executor_heartbeat(&self, heartbeat: ExecutorHeartbeat) -> Result<()> {
-        self.0.save_executor_heartbeat(heartbeat).await
+        let leaves = matches!(heartbeat.status.as_ref().and_then(|s| s.status.as_ref()), Some(Status::Terminating(_)));
+        if leaves {
+            locked(&self.leaving).insert(heartbeat.executor_id.clone());
+        } else if locked(&self.leaving).contains(&heartbeat.executor_id) {
+            return Ok(());
+        }
+        self.alive.save_executor_heartbeat(heartbeat).await
     }
 
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
-        self.0.remove_executor(executor_id).await
+        for job in locked(&self.jobs).values_mut() {
+            job.harmed |= job.workers.contains(executor_id);
+        }
+        self.alive.remove_executor(executor_id).await
     }
 
     fn executor_heartbeats(&self) -> HashMap<String, ExecutorHeartbeat> {
-        self.0.executor_heartbeats()
+        self.alive.executor_heartbeats()
     }
 
     fn get_executor_heartbeat(&self, executor_id: &str) -> Option<ExecutorHeartbeat> {
-        self.0.get_executor_heartbeat(executor_id)
+        self.alive.get_executor_heartbeat(executor_id)
     }
 
     async fn cluster_state_events(&self) -> Result<ClusterStateEventStream> {
-        self.0.cluster_state_events().await
+        self.alive.cluster_state_events().await
     }
 }
 
@@ -93,7 +156,9 @@ impl ClusterState for Executors {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use ballista_core::serde::protobuf::{ShuffleWritePartition, SuccessfulTask, TaskStatus, task_status};
+    use ballista_core::serde::protobuf::{
+        ExecutorStatus, ShuffleWritePartition, SuccessfulTask, TaskStatus, task_status,
+    };
     use ballista_core::serde::scheduler::ExecutorSpecification;
     use ballista_scheduler::planner::DefaultDistributedPlanner;
     use ballista_scheduler::state::execution_graph::{ExecutionGraphBox, StaticExecutionGraph};
@@ -167,8 +232,29 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_left_gets_the_tasks_of_who_is_lost() {
-        assert!(left_over(&Executors::default()).await > 0);
-        // once this fails, Ballista gives vcores back by itself, and `Executors` is superfluous
+        let workers = Workers::default();
+        assert!(left_over(&workers).await > 0);
+        assert!(workers.harmed("job") && !workers.harmed("another"));
+        // once this fails, Ballista gives vcores back by itself, and `Workers` need not tell them
         assert_eq!(left_over(&InMemoryClusterState::default()).await, 0);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_does_not_come_back() {
+        let workers = Workers::default();
+        let data = || ExecutorData { executor_id: "one".into(), total_vcores: 2, available_vcores: 2 };
+        let heartbeat = |status| ExecutorHeartbeat {
+            executor_id: "one".into(),
+            timestamp: 1,
+            status: Some(ExecutorStatus { status: Some(status) }),
+            ..Default::default()
+        };
+        workers.register_executor(executor("one"), data()).await.unwrap();
+        workers.save_executor_heartbeat(heartbeat(Status::Terminating(String::new()))).await.unwrap();
+        workers.remove_executor("one").await.unwrap();
+        workers.register_executor(executor("one"), data()).await.unwrap();
+        workers.save_executor_heartbeat(heartbeat(Status::Active(String::new()))).await.unwrap();
+        assert!(workers.registered_executor_metadata().await.is_empty());
+        assert!(workers.executor_heartbeats().is_empty());
     }
 }
