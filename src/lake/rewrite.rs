@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 
 use super::layout::{TAG_BUCKET, TAG_LOADS};
 use super::loads::{self, LoadPart};
-use super::scan::LakeTable;
+use super::scan::{FOOTER_BYTES, LakeTable};
 use super::table::NewFile;
 use super::write::{OpenFile, Target};
 use super::{DataFile, Lake, Snapshot};
@@ -215,6 +215,7 @@ impl Work {
             // as the scan names it, so that it finds what is cached
             let object = PartitionedFile::new(file.path.to_string(), file.size).object_meta;
             let reader = DFParquetMetadata::new(self.lake.store().as_ref(), &object);
+            let reader = reader.with_metadata_size_hint(Some(FOOTER_BYTES));
             footers.push(reader.with_file_metadata_cache(Some(cache.clone())).fetch_metadata().await?);
         }
         Ok(footers)

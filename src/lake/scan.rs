@@ -215,6 +215,10 @@ impl LakeTable {
     }
 }
 
+/// The end of a file that is asked for at once: most footers lie in it, and those that do not cost another request, as all would
+/// whose length is asked for first.
+pub(super) const FOOTER_BYTES: usize = 64 << 10;
+
 /// Reads a partition of one of [`LakeTable::sorted_scans`], in whatever process its plan has come to. Text columns come as
 /// dictionaries, as they lie in the file: the reader takes that from the Arrow schema of a file, which must name all columns
 /// that are there, so that only the footer can tell it. It is wanted for the rows anyway, and is kept for them.
@@ -231,6 +235,7 @@ pub async fn read_sorted(
     for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
         let footer = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
             .with_file_metadata_cache(Some(cache.clone()))
+            .with_metadata_size_hint(Some(FOOTER_BYTES))
             // all pages are read
             .with_page_index_policy(Some(PageIndexPolicy::Skip))
             .fetch_metadata()
