@@ -26,6 +26,8 @@ use crate::{Error, Result};
 const SCHEDULER: &str = "127.0.0.1:50050";
 /// An executor that ends within this time by itself could not begin.
 const STARTED: Duration = Duration::from_secs(15);
+/// How long a task may go on in an executor that was told to stop.
+const STOPPED: Duration = Duration::from_secs(20);
 /// How often an executor looks whether its scheduler is back.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -41,8 +43,8 @@ Examples:
     Scheduler(SchedulerArguments),
     /// Run an executor, which computes tasks over the lake's files
     #[command(after_help = "\
-Reaches the lake by itself: --lake and the AWS_* variables are its own, none comes over the network. Stops with SIGTERM once
-its tasks are done.
+Reaches the lake by itself: --lake and the AWS_* variables are its own, none comes over the network. Stops with SIGTERM;
+statements that it worked at run again elsewhere.
 
 Examples:
   rejoin cluster executor --lake s3://shop/lake --vcores 8 --memory 24GiB
@@ -158,6 +160,12 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
                 break;
             }
             () = signals.next(), if !asked => asked = true,
+            () = sleep(STOPPED), if asked => {
+                note("rejoin: a task does not stop; its statement runs again elsewhere");
+                drop(temporary);
+                // whatever computes it would hold the end up
+                std::process::exit(0);
+            }
         }
     }
     if asked {

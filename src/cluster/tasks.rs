@@ -1,7 +1,8 @@
 //! Tasks that stop when they are cancelled.
 //!
 //! Ballista 55 marks a cancelled task as such, but its streams run on to their end: they were spawned, and nothing aborts them.
-//! Here each stream beneath a task's shuffle writer ends when the task's future is dropped.
+//! Here each stream beneath a task's shuffle writer ends when the task's future is dropped, and so does what comes out of a join: of
+//! few rows it may make so many that whoever counts them does not come to rest for minutes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport};
 use ballista_executor::execution_engine::{ExecutionEngine, QueryStageExecutor};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -42,9 +43,17 @@ impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         same_version(config, "executor")?;
         let streams = Streams::default();
-        let children = plan.children().into_iter();
-        let children = children.map(|child| Arc::new(TaskExec { input: child.clone(), streams: streams.clone() }) as _);
-        let children = children.collect();
+        let stoppable = |input| Arc::new(TaskExec { input, streams: streams.clone() }) as Arc<dyn ExecutionPlan>;
+        let children = plan.children().into_iter().map(|child| {
+            let joins_stop = child.clone().transform_up(|node| {
+                Ok(match node.name().ends_with("JoinExec") {
+                    true => Transformed::yes(stoppable(node)),
+                    false => Transformed::no(node),
+                })
+            });
+            Ok(stoppable(joins_stop.data()?))
+        });
+        let children = children.collect::<Result<_>>()?;
         let plan = replace_children_if_necessary(plan, children)?;
         let inner = self.0.create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)?;
         Ok(Arc::new(Stage { inner, streams }))

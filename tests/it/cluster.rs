@@ -188,11 +188,15 @@ fn what_nobody_waits_for_stops() {
     let members = Members::start(place.path().to_str().unwrap(), 1);
     deep(|runtime| {
         let (_, there) = runtime.block_on(engines(&place, &members));
-        let running = runtime.block_on(there.run(LONG)).unwrap();
-        wait_for_work(&members, true);
-        drop(running);
-        let stopped = wait_for_work(&members, false);
-        assert!(stopped < Duration::from_millis(1500), "dropped: {stopped:?}");
+        for question in
+            [LONG, "SELECT count(*) FROM hits a JOIN hits b ON a.suite = b.suite AND a.hit_time <> b.hit_time"]
+        {
+            let running = runtime.block_on(there.run(question)).unwrap();
+            wait_for_work(&members, true);
+            drop(running);
+            let stopped = wait_for_work(&members, false);
+            assert!(stopped < Duration::from_millis(1500), "dropped: {stopped:?}");
+        }
     });
     let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
     place.settle(command.args(["query", LONG, "--cluster", &members.scheduler.address]));
