@@ -1,7 +1,6 @@
 //! `rejoin cluster`: the processes of a cluster, and how it is.
 
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -193,11 +192,17 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
 /// Turns this process into a new one of the same command: Ballista keeps in memory that this one has ended. Comes back only with
 /// the reason why that failed.
 fn begin_again() -> Error {
+    #[cfg(unix)]
     let failed = match std::env::current_exe() {
-        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Ok(program) => {
+            let mut command = std::process::Command::new(program);
+            std::os::unix::process::CommandExt::exec(command.args(std::env::args_os().skip(1)))
+        }
         Err(error) => error,
     };
-    Error::unavailable(format!("the scheduler is back, but this executor cannot begin again: {failed}"))
+    #[cfg(not(unix))]
+    let failed = "a process of this system cannot turn into another";
+    Error::unavailable(format!("the scheduler is back, but this executor cannot begin again: {failed}; start it again"))
 }
 
 async fn status(settings: &Settings) -> Result<()> {

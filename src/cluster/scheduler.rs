@@ -27,7 +27,7 @@ use super::client::readable;
 use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, VERSION, defaults, same_version, state};
 use super::wire::Wire;
-use super::workers::Workers;
+use super::workers::{Workers, locked};
 use crate::{Error, Result, clock};
 
 /// An executor that was not heard of for so long is gone; it says that it lives every five seconds.
@@ -121,7 +121,7 @@ async fn overview(State(desk): State<Desk>, Query(of): Query<Of>) -> Json<Overvi
             let graph = job.execution_graph.read().await;
             overview.stages = Some((graph.completed_stages(), graph.stage_count()));
             drop(graph);
-            desk.asked.lock().unwrap_or_else(|e| e.into_inner()).insert(id, Instant::now());
+            locked(&desk.asked).insert(id, Instant::now());
         }
     }
     Json(overview)
@@ -134,7 +134,7 @@ impl Desk {
             tokio::time::sleep(FORGOTTEN / 10).await;
             let running = self.server.state.task_manager.get_running_job_cache();
             let forgotten: Vec<JobId> = {
-                let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
+                let mut asked = locked(&self.asked);
                 asked.retain(|job, _| running.contains_key(job));
                 let mut last = |job: &&JobId| asked.entry((*job).clone()).or_insert_with(Instant::now).elapsed();
                 running.keys().filter(|job| last(job) > FORGOTTEN).cloned().collect()

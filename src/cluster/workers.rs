@@ -51,13 +51,16 @@ impl Workers {
     }
 
     /// Notes who got tasks, and forgets jobs that ended long ago.
-    fn note(&self, active: &HashMap<JobId, JobInfoCache>, bound: &[BoundTask]) {
-        let mut jobs = locked(&self.jobs);
+    async fn note(&self, active: &HashMap<JobId, JobInfoCache>, bound: &[BoundTask]) {
         for (executor, task) in bound {
-            let job = jobs.entry(task.key.job_id.clone()).or_default();
-            job.workers.insert(executor.clone());
+            let job = &task.key.job_id;
+            locked(&self.jobs).entry(job.clone()).or_default().workers.insert(executor.clone());
+            // it may have been removed since it was free; whoever removes it now finds it noted
+            if self.alive.get_executor_metadata(executor).await.is_err() {
+                locked(&self.jobs).entry(job.clone()).or_default().harmed = true;
+            }
         }
-        jobs.retain(|id, job| {
+        locked(&self.jobs).retain(|id, job| {
             if active.contains_key(id) {
                 return true;
             }
@@ -66,7 +69,7 @@ impl Workers {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
@@ -95,7 +98,7 @@ impl ClusterState for Workers {
             free.register_executor(executor, ExecutorData { executor_id, total_vcores, available_vcores }).await?;
         }
         let bound = free.bind_schedulable_tasks(distribution, active_jobs.clone(), executors).await?;
-        self.note(&active_jobs, &bound);
+        self.note(&active_jobs, &bound).await;
         Ok(bound)
     }
 
@@ -133,10 +136,12 @@ impl ClusterState for Workers {
     }
 
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
+        self.alive.remove_executor(executor_id).await?;
+        // only now: see `note`
         for job in locked(&self.jobs).values_mut() {
             job.harmed |= job.workers.contains(executor_id);
         }
-        self.alive.remove_executor(executor_id).await
+        Ok(())
     }
 
     fn executor_heartbeats(&self) -> HashMap<String, ExecutorHeartbeat> {

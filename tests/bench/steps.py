@@ -106,7 +106,7 @@ def feed(bench):
     return [step(what, value, "1x", ratio >= 1, seconds=taken, peer=peer)]
 
 
-def bucket(bench):
+def s3(bench):
     """The same lake in a bucket of SeaweedFS: the time against the folder's, taken in turn, and the GETs of a process that
     answers one question, against the chunks of its columns and the files."""
     rows = []
@@ -171,6 +171,6 @@ STEPS = {
     "journey": journey,
     "start": start,
     "feed": feed,
-    "bucket": bucket,
+    "s3": s3,
     "rebuild": rebuild,
 }

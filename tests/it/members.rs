@@ -15,12 +15,13 @@ use serde_json::Value;
 use crate::stores;
 
 /// Waits for the end of its input, which the test process holds open, then ends the program. The program's own id is told first.
-/// Others may not read its files, by which they are known: see [`wrote`].
+/// Others may not read its files, by which they are known: see [`wrote`]; its temporary files go with it.
 const GUARD: &str = r#"umask 027
+export TMPDIR=$(mktemp -d)
 "$@" &
 program=$!
 echo "$program" >&2
-trap 'kill -9 $program 2>/dev/null' EXIT
+trap '{ kill -9 $program; wait $program; } 2>/dev/null; rm -rf "$TMPDIR"' EXIT
 cat >/dev/null"#;
 
 /// One process of a cluster.
