@@ -12,6 +12,7 @@ use crate::error::did_you_mean;
 
 /// Which of several values counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Allocation {
     /// The latest that was set.
     #[default]
@@ -26,6 +27,7 @@ pub enum Allocation {
 
 /// How long a value lasts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Expiry {
     /// Until the visit ends.
     Visit,
@@ -94,6 +96,35 @@ impl fmt::Display for Expiry {
             Self::After(us) => f.write_str(&duration_text(*us)),
             Self::Metric(name) => f.write_str(name),
         }
+    }
+}
+
+// written down as the words that people write
+impl From<Allocation> for String {
+    fn from(allocation: Allocation) -> Self {
+        allocation.to_string()
+    }
+}
+
+impl TryFrom<String> for Allocation {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Expiry> for String {
+    fn from(expiry: Expiry) -> Self {
+        expiry.to_string()
+    }
+}
+
+impl TryFrom<String> for Expiry {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

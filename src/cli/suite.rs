@@ -1,10 +1,11 @@
-//! `rejoin suite`: report suites and their settings.
+//! `rejoin suite`: report suites and their settings; what is typed for it.
 
 use std::collections::BTreeMap;
 
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::args::SuiteCommand;
+use super::args::{ExpiryBasis, Rules, Switch};
 use super::format::Format;
 use super::listing::Listing;
 use super::output::Output;
@@ -12,6 +13,69 @@ use super::settings::{Settings, suite_changes};
 use crate::Result;
 use crate::lake::records::Suite;
 use crate::lake::suites::{CURRENT_EXPIRY_MONTHS, create_suite, names, placeholders, set_suite, suite, suites};
+
+#[derive(Debug, Subcommand)]
+pub enum SuiteCommand {
+    /// Create a report suite
+    #[command(after_help = "\
+Examples:
+  rejoin suite create acme
+  rejoin suite create acme --time-zone Europe/Berlin --currency EUR --expiry 180d --name evar5=Plan")]
+    Create(SuiteArguments),
+    /// Change settings; they hold for all rows from the next rebuild on
+    #[command(after_help = "\
+Examples:
+  rejoin suite set acme --transaction-id off
+  rejoin suite set acme --rules current
+  rejoin suite set acme --name evar5=Plan --name event10='Lead closed'")]
+    Set(SuiteArguments),
+    /// List the suites
+    List,
+    /// Show all settings of a suite
+    Show {
+        /// Report suite id
+        rsid: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SuiteArguments {
+    /// Report suite id: letters, digits, `.`, `_`, `-`, at most 40
+    pub rsid: String,
+    /// Transaction ID recording; switching loses no data
+    #[arg(long, value_name = "on|off")]
+    pub transaction_id: Option<Switch>,
+    /// Life of a transaction ID under classic rules: 90d, 26w, 2y; at most 730 days
+    #[arg(long, value_name = "TIME")]
+    pub expiry: Option<String>,
+    /// What the expiry is counted to: the record's own time, or when its file was received
+    #[arg(long, value_name = "event|received")]
+    pub expiry_basis: Option<ExpiryBasis>,
+    /// Which edition of the integration rules holds
+    #[arg(long, value_name = "classic|current")]
+    pub rules: Option<Rules>,
+    /// IANA time zone of the suite, e.g. Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// Base currency, three letters
+    #[arg(long, value_name = "CODE")]
+    pub currency: Option<String>,
+    /// Minutes without a hit that end a computed visit
+    #[arg(long, value_name = "MINUTES")]
+    pub visit_timeout: Option<i64>,
+    /// Hours of activity that end a computed visit
+    #[arg(long, value_name = "HOURS")]
+    pub visit_hours: Option<i64>,
+    /// Hits that end a computed visit
+    #[arg(long, value_name = "HITS")]
+    pub visit_hits: Option<i64>,
+    /// Customer ids that stand for nobody, besides 0, null and empty; replaces the former list
+    #[arg(long, value_name = "ID,...", value_delimiter = ',')]
+    pub placeholders: Option<Vec<String>>,
+    /// Friendly name of an eVar, prop, list or event; an empty one takes it away
+    #[arg(long, value_name = "COLUMN=NAME")]
+    pub name: Vec<String>,
+}
 
 /// Runs `suite create`, `set`, `list`, `show`.
 pub async fn run(settings: &Settings, command: &SuiteCommand) -> Result<()> {

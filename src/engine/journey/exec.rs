@@ -8,37 +8,32 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::physical_plan::ParquetSource;
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, Time,
-};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
     Partitioning, PlanProperties,
 };
 use futures::{FutureExt, StreamExt};
-use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
 use super::columns::Columns;
+use super::metrics::JourneyMetrics;
 use super::node::describe;
 use super::stored::StoredRows;
-use super::walk::{Counts, Walk};
+use super::stream::{Share, all_walked};
+use super::walk::Walk;
 use crate::columns::VISITOR_KEY;
 use crate::lake::keys::KnownKeys;
 use crate::lake::layout;
-use crate::lake::scan::read_sorted;
 
 /// Rows in the order of the lake, and what they are.
 #[derive(Debug, Clone)]
@@ -129,72 +124,19 @@ impl JourneyExec {
         Arc::new(Self { keys: self.keys.clone(), ..Self::new(self.spec.clone(), inputs, self.threads) })
     }
 
-    /// A walk over every `step`-th bucket from `first`, counted as `partition`.
+    /// The walk over every `step`-th bucket from `first`, counted as `partition`.
     fn share(&self, first: usize, step: usize, partition: usize, context: &Arc<TaskContext>) -> Share {
         let reservation = MemoryConsumer::new(format!("Journey[{first}]")).register(context.memory_pool());
-        let count = |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
-        let counts =
-            Counts { rows: count("input_rows"), visitors: count("visitors"), conversions: count("conversions") };
+        let metrics = JourneyMetrics::new(&self.metrics, partition);
         Share {
-            walk: Walk::new(self.spec.clone(), Some(reservation), counts),
+            walk: Walk::new(self.spec.clone(), Some(reservation), metrics.counts),
             inputs: self.inputs.clone(),
             buckets: (first..self.buckets()).step_by(step).collect(),
             context: context.clone(),
             keys: self.keys.clone(),
-            work: MetricBuilder::new(&self.metrics).subset_time("walk_time", partition),
+            work: metrics.walk_time,
         }
     }
-}
-
-/// The buckets of one walk.
-struct Share {
-    walk: Walk,
-    inputs: Vec<Input>,
-    buckets: Vec<usize>,
-    context: Arc<TaskContext>,
-    keys: Option<KnownKeys>,
-    work: Time,
-}
-
-impl Share {
-    /// The walk over all of its buckets. Memory is that of one bucket at a time.
-    async fn walked(mut self) -> Result<Walk> {
-        for bucket in self.buckets {
-            let open = |input: &Input| {
-                let (lane, plan, context) = (input.lane.clone(), input.plan.clone(), self.context.clone());
-                async move {
-                    let stream = match &lane {
-                        Lane::Stored(_) => read_sorted(&plan, bucket, context).await?,
-                        Lane::Evaluated => plan.execute(bucket, context)?,
-                    };
-                    Ok((stream, lane))
-                }
-                .boxed()
-            };
-            let streams = self.inputs.iter().map(open).collect();
-            let _timer = self.work.timer();
-            if self.walk.bucket(streams).await?
-                && let Some(keys) = &self.keys
-                && let Some(files) = files_of(&self.inputs, bucket)
-            {
-                keys.tell_visitors(&files);
-            }
-        }
-        Ok(self.walk)
-    }
-}
-
-/// The files of a bucket, where all inputs are whole files as stored.
-fn files_of(inputs: &[Input], bucket: usize) -> Option<Vec<Path>> {
-    let mut files = vec![];
-    for input in inputs {
-        let (scan, _) = input.plan.downcast_ref::<DataSourceExec>()?.downcast_to_file_source::<ParquetSource>()?;
-        scan.file_source().filter().is_none().then_some(())?;
-        let group = scan.file_groups.get(bucket)?;
-        group.iter().all(|file| file.range.is_none() && scan.limit.is_none()).then_some(())?;
-        files.extend(group.iter().map(|file| file.object_meta.location.clone()));
-    }
-    Some(files)
 }
 
 impl DisplayAs for JourneyExec {
@@ -265,22 +207,8 @@ impl ExecutionPlan for JourneyExec {
         let result = if self.spec.needs_all_visitors() {
             // the shares of all threads make one game
             let threads = self.threads.clamp(1, self.buckets().max(1));
-            let shares: Vec<Share> =
-                (0..threads).map(|first| self.share(first, threads, partition, &context)).collect();
-            async move {
-                let tasks: Vec<_> = shares.into_iter().map(|share| SpawnedTask::spawn(share.walked())).collect();
-                let mut all: Option<Walk> = None;
-                for task in tasks {
-                    let walk = task.join().await.map_err(|e| DataFusionError::External(Box::new(e)))??;
-                    match &mut all {
-                        Some(all) => all.merge(&walk),
-                        None => all = Some(walk),
-                    }
-                }
-                let all = all.expect("there is at least one thread");
-                Ok(all.finish()?.record_output(&baseline))
-            }
-            .boxed()
+            let shares = (0..threads).map(|first| self.share(first, threads, partition, &context)).collect();
+            async move { Ok(all_walked(shares).await?.finish()?.record_output(&baseline)) }.boxed()
         } else {
             let share = self.share(partition, partitions, partition, &context);
             async move { Ok(share.walked().await?.finish()?.record_output(&baseline)) }.boxed()

@@ -2,23 +2,26 @@
 //!
 //! * `node`: what a journey computes, [`JourneySpec`], and the logical node over any plan.
 //! * `stored`: the logical node straight over the lake's files: the usual, fast way.
-//! * `exec`: the operator. In: rows sorted by visitor and time. Out: partial credit per item, one batch a partition.
+//! * `exec`: the operator; `stream`: its work on a partition; `metrics`: what is counted.
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
 //!   `items` numbers its dictionary.
 //! * `path`: one conversion explained, or each conversion in one row, by the same walk.
 //! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
 //!
-//! Invariants: one visitor in memory at a time, accounted in the memory pool; no pairs of touches and conversions.
+//! Memory: one visitor at a time, a batch of each input and the items, accounted in the memory pool. Order: rows come sorted
+//! by visitor and time, credit leaves in none. Nothing is spilled. No pairs of touches and conversions.
 
 mod columns;
 mod exec;
 mod items;
 mod lane;
+mod metrics;
 mod node;
 mod path;
 mod planner;
 mod stored;
+mod stream;
 mod walk;
 mod window;
 

@@ -1,0 +1,21 @@
+//! What the operator counts.
+
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
+
+use super::walk::Counts;
+
+/// The counts of one walk.
+pub(super) struct JourneyMetrics {
+    pub counts: Counts,
+    pub walk_time: Time,
+}
+
+impl JourneyMetrics {
+    /// Those of a partition, among those of the operator.
+    pub fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let count = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
+        let counts =
+            Counts { rows: count("input_rows"), visitors: count("visitors"), conversions: count("conversions") };
+        Self { counts, walk_time: MetricBuilder::new(metrics).subset_time("walk_time", partition) }
+    }
+}

@@ -1,0 +1,121 @@
+//! The physical operator: what it asks of its input, and the stream of its rows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
+    Partitioning, PlanProperties,
+};
+
+use super::metrics::PathMetrics;
+use super::node::{PathSpec, Wanted};
+use super::stream::rows;
+use crate::lake::layout;
+
+/// The operator.
+#[derive(Debug)]
+pub struct PathExec {
+    spec: PathSpec,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl PathExec {
+    /// Over an input with the columns of the specification.
+    pub fn new(spec: PathSpec, input: Arc<dyn ExecutionPlan>) -> Self {
+        let partitions = match spec.wanted {
+            Wanted::Path { .. } => 1,
+            Wanted::Conversions => input.output_partitioning().partition_count(),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(spec.output()),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self { spec, input, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// What is shown.
+    pub fn spec(&self) -> &PathSpec {
+        &self.spec
+    }
+}
+
+impl DisplayAs for PathExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.spec)
+    }
+}
+
+impl ExecutionPlan for PathExec {
+    fn name(&self) -> &str {
+        "PathExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        let key = col("visitor_key", &self.input.schema());
+        InputDistributionRequirements::new(vec![match (key, &self.spec.wanted) {
+            (Ok(key), Wanted::Conversions) => Distribution::KeyPartitioned(vec![key]),
+            _ => Distribution::SinglePartition,
+        }])
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(self.spec.clone(), children.swap_remove(0))))
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(self.spec.clone(), children.swap_remove(0))))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context.clone())?;
+        let reservation = MemoryConsumer::new("Path").register(context.memory_pool());
+        let metrics = PathMetrics::new(&self.metrics, partition);
+        let rows = rows(self.spec.clone(), input, self.schema(), reservation, metrics);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}

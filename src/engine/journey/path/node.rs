@@ -1,0 +1,143 @@
+//! What is shown of which journeys, and the logical node.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use serde::{Deserialize, Serialize};
+
+use crate::columns::timestamp;
+use crate::engine::journey::JourneySpec;
+use crate::engine::journey::node::describe;
+
+/// Columns beside those of a journey.
+const MORE: [&str; 3] = ["event_id", "row_kind", "place"];
+
+/// What is shown of which journeys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub struct PathSpec {
+    /// The journey, with the models whose shares are shown.
+    pub journey: JourneySpec,
+    /// What is shown.
+    pub wanted: Wanted,
+}
+
+/// What is shown of journeys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub enum Wanted {
+    /// The touches of one conversion.
+    Path {
+        /// The conversion.
+        event_id: String,
+        /// Its metric, for messages.
+        metric: String,
+    },
+    /// The conversions.
+    Conversions,
+}
+
+impl PathSpec {
+    /// Columns of the input, by name.
+    pub fn input_columns(&self) -> Vec<&'static str> {
+        self.journey.input_columns().into_iter().chain(MORE).collect()
+    }
+
+    /// Columns of the result.
+    pub(super) fn output(&self) -> SchemaRef {
+        let text = |name| Field::new(name, DataType::Utf8, true);
+        let time = |name| Field::new(name, timestamp(), true);
+        let (number, count) =
+            (|name| Field::new(name, DataType::Float64, true), |name| Field::new(name, DataType::Int64, true));
+        let mut fields = match self.wanted {
+            Wanted::Path { .. } => {
+                vec![
+                    text("item"),
+                    time("hit_time"),
+                    number("seconds_before"),
+                    count("visit_num"),
+                    text("row_kind"),
+                    text("event_id"),
+                ]
+            }
+            Wanted::Conversions => vec![
+                text("event_id"),
+                text("visitor_id"),
+                time("hit_time"),
+                text("row_kind"),
+                number("value"),
+                count("touches"),
+                text("first_item"),
+                time("first_time"),
+                text("last_item"),
+                time("last_time"),
+            ],
+        };
+        fields.extend(self.journey.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
+        Arc::new(Schema::new(fields))
+    }
+}
+
+impl fmt::Display for PathSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.wanted {
+            Wanted::Path { event_id, .. } => write!(f, "Path: event_id={event_id}"),
+            Wanted::Conversions => write!(f, "Path: conversions, {}", describe(&self.journey)),
+        }
+    }
+}
+
+/// The logical node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PathNode {
+    /// What is explained.
+    pub spec: PathSpec,
+    input: LogicalPlan,
+    schema: DFSchemaRef,
+}
+
+impl PathNode {
+    /// Over the rows of the conversion's visitor.
+    pub fn try_new(spec: PathSpec, input: LogicalPlan) -> Result<Self> {
+        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
+        Ok(Self { spec, input, schema })
+    }
+}
+
+impl PartialOrd for PathNode {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.spec.partial_cmp(&other.spec).filter(|o| o.is_ne() || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for PathNode {
+    fn name(&self) -> &str {
+        "Path"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.spec)
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Self::try_new(self.spec.clone(), inputs.swap_remove(0))
+    }
+
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}

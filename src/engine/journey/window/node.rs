@@ -1,0 +1,149 @@
+//! Calls of window functions, the windows that they are over, and the logical node.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::Session;
+use datafusion::common::{Column, DFSchema, DFSchemaRef};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::physical_plan::ExecutionPlan;
+use serde::{Deserialize, Serialize};
+
+use super::exec::{PhysicalWindow, WindowExec};
+use crate::attribution::Model;
+
+/// A window function, understood.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub struct Call {
+    /// Name of its column.
+    pub name: String,
+    /// How a conversion is shared.
+    pub model: Model,
+    /// How long before a conversion a touch still counts, microseconds; None for all history.
+    pub lookback_us: Option<i64>,
+}
+
+/// What rows belong together, in which order: expressions over the input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct Window {
+    /// Rows that are equal in these stand together: key and id of the visitor in the lake's order, else what the window
+    /// is partitioned by.
+    pub visitor: Vec<Expr>,
+    /// True if [`Self::visitor`] is the lake's.
+    pub in_lake_order: bool,
+    /// What else the window is partitioned by.
+    pub within: Vec<Expr>,
+    /// What a visitor's rows are ordered by, rising.
+    pub order: Vec<Expr>,
+}
+
+/// The logical node: all columns of the input, and one of credit a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WindowNode {
+    window: Window,
+    calls: Vec<Call>,
+    /// Item, value and time in microseconds of each call.
+    arguments: Vec<Expr>,
+    input: LogicalPlan,
+    schema: DFSchemaRef,
+}
+
+impl WindowNode {
+    /// Over `input`; `arguments` are three a call.
+    pub fn try_new(window: Window, calls: Vec<Call>, arguments: Vec<Expr>, input: LogicalPlan) -> Result<Self> {
+        let fields = calls.iter().map(|call| (None, Arc::new(Field::new(&call.name, DataType::Float64, true))));
+        let credits = DFSchema::new_with_metadata(fields.collect(), HashMap::new())?;
+        let schema = Arc::new(input.schema().as_ref().join(&credits)?);
+        Ok(Self { window, calls, arguments, input, schema })
+    }
+
+    /// The operator over the planned input.
+    pub fn plan(&self, input: Arc<dyn ExecutionPlan>, session: &dyn Session) -> Result<WindowExec> {
+        let physical = |exprs: &[Expr]| {
+            let one = |expr: &Expr| session.create_physical_expr(expr.clone(), self.input.schema());
+            exprs.iter().map(one).collect::<Result<Vec<_>>>()
+        };
+        let window = PhysicalWindow {
+            visitor: physical(&self.window.visitor)?,
+            in_lake_order: self.window.in_lake_order,
+            within: physical(&self.window.within)?,
+            order: physical(&self.window.order)?,
+        };
+        WindowExec::try_new(Arc::new(window), self.calls.clone(), physical(&self.arguments)?, input)
+    }
+}
+
+impl PartialOrd for WindowNode {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        let order =
+            (&self.window, &self.calls, &self.arguments).partial_cmp(&(&other.window, &other.calls, &other.arguments));
+        order.filter(|o| o.is_ne() || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for WindowNode {
+    fn name(&self) -> &str {
+        "JourneyWindow"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        let Window { visitor, within, order, .. } = &self.window;
+        visitor.iter().chain(within).chain(order).chain(&self.arguments).cloned().collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JourneyWindow: {}", names(&self.calls))
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let mut exprs = exprs.into_iter();
+        let mut next = |count: usize| exprs.by_ref().take(count).collect::<Vec<_>>();
+        let window = Window {
+            visitor: next(self.window.visitor.len()),
+            in_lake_order: self.window.in_lake_order,
+            within: next(self.window.within.len()),
+            order: next(self.window.order.len()),
+        };
+        let arguments = next(self.arguments.len());
+        Self::try_new(window, self.calls.clone(), arguments, inputs.swap_remove(0))
+    }
+
+    fn necessary_children_exprs(&self, outputs: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let schema = self.input.schema();
+        let mut needed: Vec<usize> = outputs.iter().copied().filter(|i| *i < schema.fields().len()).collect();
+        for expr in self.expressions() {
+            for column in expr.column_refs() {
+                needed.push(schema.maybe_index_of_column(column)?);
+            }
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Some(vec![needed])
+    }
+
+    fn prevent_predicate_push_down_columns(&self) -> std::collections::HashSet<String> {
+        // a filter on what the window is partitioned by keeps or drops whole windows
+        let partitioned = |name: &str| {
+            let by = self.window.visitor.iter().chain(&self.window.within);
+            by.clone().any(|e| matches!(e, Expr::Column(Column { name: known, .. }) if known == name))
+        };
+        let names = self.schema.fields().iter().map(|f| f.name().clone());
+        names.filter(|name| !partitioned(name)).collect()
+    }
+}
+
+/// The calls by name, for plans.
+pub(super) fn names(calls: &[Call]) -> String {
+    calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>().join(", ")
+}
