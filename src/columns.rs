@@ -75,6 +75,44 @@ pub const KEYS: &[&str] = &[
     "received",
 ];
 
+/// Dimensions that have a name of their own; the others are numbered ([`NUMBERED`]), or a data feed's or a mapping's.
+pub const DIMENSIONS: &[&str] = &[
+    "page_name",
+    "page_url",
+    "tracking_code",
+    "category",
+    "product",
+    "marketing_channel",
+    "marketing_channel_detail",
+    "referring_domain",
+    "search_engine",
+    "search_keyword",
+    "geo_country",
+    "zip",
+    "state",
+];
+
+/// The metric of every row.
+pub const OCCURRENCES: &str = "occurrences";
+
+/// Metrics that have a name of their own and are stored where a row has them, in the order of their columns.
+pub const METRICS: &[&str] = &[
+    "page_views",
+    "orders",
+    "units",
+    "revenue",
+    "product_views",
+    "carts",
+    "cart_views",
+    "cart_adds",
+    "cart_removes",
+    "checkouts",
+    "clickthroughs",
+];
+
+/// Numbered columns: `evar1` to `evar250`, and so on.
+pub const NUMBERED: [(&str, u32); 4] = [("evar", 250), ("prop", 75), ("list", 3), ("event", 1000)];
+
 /// Columns of a data feed that are numbers; everything else of a feed that is no metric is text.
 pub const FEED_INTEGERS: &[&str] = &[HIT_SOURCE, EXCLUDE_HIT, "duplicate_purchase", VISIT_NUM, "visit_page_num"];
 

@@ -100,9 +100,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::credit::{ItemCredits, RowCredits};
     use super::super::journey::{NO_VISIT, NONE};
-    use super::super::lookback::DAY_US;
     use super::super::model::Container;
     use super::*;
+    use crate::time::DAY_US;
 
     fn conversion(row: u32, time: i64, visit: u32, value: f64) -> Conversion {
         Conversion { row, position: row, time, visit, value }

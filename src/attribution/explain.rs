@@ -1,11 +1,11 @@
 //! Explains one conversion: the touches in its reach and the share of each in a model, written straight from the rules.
 
-use super::journey::{Conversion, Journey, NONE};
-use super::lookback::DAY_US;
+use super::journey::{Conversion, Journey, NONE, Part};
 use super::model::Model;
-use super::parts::{Part, own_parts};
+use super::parts::own_parts;
 use super::reach::Reach;
 use super::shapley::Game;
+use crate::time::DAY_US;
 
 /// One item of one touch in reach of the conversion.
 #[derive(Debug, Clone, Copy, PartialEq)]

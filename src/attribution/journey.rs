@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use super::parts::Part;
-
 /// The item NULL: what a conversion without a touch in reach gives its value to.
 pub const NONE: u32 = u32::MAX;
 /// The visit of a row that belongs to none (an offline row).
@@ -25,6 +23,24 @@ pub struct Conversion {
     pub visit: u32,
     /// What is shared.
     pub value: f64,
+}
+
+/// What one item of a touch has of a conversion on the touch's row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Part {
+    pub touch: u32,
+    /// An item of the touch, or [`NONE`] for what belongs to no item of it.
+    pub item: u32,
+    /// In the unit of `total`, the sum over the parts of the touch.
+    pub amount: f64,
+    pub total: f64,
+}
+
+impl Part {
+    /// Its part of an amount; of the very total, the part's own amount to the last digit.
+    pub fn of(&self, amount: f64) -> f64 {
+        amount / self.total * self.amount
+    }
 }
 
 /// One touch. All of it is written at once, row after row, which is what a walk mostly does.

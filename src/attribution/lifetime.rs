@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::lookback::{duration_text, parse_duration};
 use crate::error::did_you_mean;
+use crate::time::{duration_text, parse_duration};
 
 /// Which of several values counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::lookback::DAY_US;
+    use crate::time::DAY_US;
     use super::*;
 
     #[test]

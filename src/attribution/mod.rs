@@ -29,7 +29,7 @@ pub use credit::{CreditSink, ItemCredits, RowCredits};
 pub use explain::{Step, explain};
 pub use journey::{Conversion, Journey, NO_VISIT, NONE};
 pub use lifetime::{Allocation, Expiry};
-pub use lookback::{parse_duration, parse_lookback};
+pub use lookback::parse_lookback;
 pub use model::{Container, Model, Weights};
 pub use paths::{LARGEST_PATH, PathCounts};
 pub use reach::{Ends, Reach};

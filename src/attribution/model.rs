@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::lookback::{DAY_US, duration_text, parse_duration};
 use crate::error::did_you_mean;
+use crate::time::{DAY_US, duration_text, parse_duration};
 
 /// How far apart a touch and a conversion may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

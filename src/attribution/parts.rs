@@ -6,26 +6,8 @@
 //! every item only its own part of that. An item of several parts has their sum.
 
 use super::credit::CreditSink;
-use super::journey::{Journey, NONE};
+use super::journey::{Journey, NONE, Part};
 use super::reach::Reach;
-
-/// What one item of a touch has of a conversion on the touch's row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Part {
-    pub touch: u32,
-    /// An item of the touch, or [`NONE`] for what belongs to no item of it.
-    pub item: u32,
-    /// In the unit of `total`, the sum over the parts of the touch.
-    pub amount: f64,
-    pub total: f64,
-}
-
-impl Part {
-    /// Its part of an amount; of the very total, the part's own amount to the last digit.
-    pub fn of(&self, amount: f64) -> f64 {
-        amount / self.total * self.amount
-    }
-}
 
 /// Where the conversion listed at `c` stands on the row of a touch that has parts: the touch's number, and the parts.
 pub(super) fn own_parts<'j>(journey: &'j Journey, reach: &Reach, c: usize) -> Option<(usize, &'j [Part])> {

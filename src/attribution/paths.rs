@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::credit::{CreditSink, ItemCredits};
-use super::journey::{Conversion, Journey, NO_VISIT, NONE};
+use super::journey::{Conversion, Journey, NO_VISIT, NONE, Part};
 use super::model::Container;
 use super::participation::Participation;
-use super::parts::{Part, own_parts};
+use super::parts::own_parts;
 use super::reach::{Reach, sort_unless_sorted};
 use super::sum::Sum;
 

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use super::credit::CreditSink;
 use super::journey::Journey;
-use super::lookback::DAY_US;
 use super::reach::{Reach, covers};
 use super::shares::to_touch;
+use crate::time::DAY_US;
 
 /// Up to so many pairs per touch and conversion, going through them is faster than the tree.
 const PAIRS_PER_ROW: usize = 64;

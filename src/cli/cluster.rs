@@ -12,13 +12,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::format::Format;
 use super::output::{Output, note};
 use super::settings::Settings;
 use super::signals::Signals;
 use crate::address::bind;
 use crate::cluster::{ExecutorSettings, execute, serve};
 use crate::engine::session::runtime;
+use crate::format::Format;
 use crate::{Error, Result};
 
 /// Where a scheduler listens unless told otherwise.

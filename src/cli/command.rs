@@ -3,7 +3,6 @@
 use clap::CommandFactory;
 
 use super::args::{Arguments, Command};
-use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::{
@@ -11,6 +10,7 @@ use super::{
     report, sample, schedule, serve, source, status, suite, user, vacuum,
 };
 use crate::Result;
+use crate::format::Format;
 
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -62,7 +62,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::ExplainCredit(arguments) => explain_credit::run(settings, &arguments).await,
         Command::Lookup(arguments) => lookup::run(settings, &arguments).await,
         Command::Functions(arguments) => functions::run(settings, &arguments),
-        Command::Help(arguments) => help::run(settings, &arguments),
+        Command::Help(arguments) => help::run(settings, &arguments, &Arguments::command()),
         Command::Doctor => doctor::run(settings).await,
         Command::Completions { shell } => {
             let mut script = vec![];

@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
 
-use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::progress;
 use super::settings::Settings;
 use crate::Result;
+use crate::format::Format;
 use crate::lake::compact::{Compacted, CompactionOptions, Extent, compact};
 
 /// Runs the compaction.

@@ -1,5 +1,6 @@
 //! `rejoin demo`: sample data, loaded and rebuilt, and the three cases that Rejoin is for, each as a small table.
 
+use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -7,19 +8,27 @@ use futures::StreamExt;
 use indicatif::HumanCount;
 use serde_json::json;
 
-use super::args::DemoArguments;
-use super::format::{Format, Look};
 use super::output::Output;
 use super::settings::Settings;
 use super::{ingest, progress, rebuild, terminal};
 use crate::engine::Engine;
+use crate::format::{Format, Look};
 use crate::ingest::IngestOptions;
 use crate::lake::Lake;
 use crate::lake::sources::{NewSource, create_source};
 use crate::lake::suites::{SuiteChanges, create_suite};
+use crate::quote::literals;
 use crate::rebuild::{RebuildOptions, Rebuilt};
 use crate::sample::{Sample, SampleOptions, Story, write_sample};
 use crate::{Error, ErrorKind, Result};
+
+/// Make sample data, load it, and show what offline events add
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Online hits to make
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub hits: u64,
+}
 
 /// Runs the demo in a new temporary lake, or in the one that `--lake` names.
 pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
@@ -150,8 +159,7 @@ fn there_already<T>(created: Result<T>) -> Result<()> {
 /// The three reports on a story's items, side by side.
 fn case_sql(story: &Story) -> String {
     let (metric, dimension) = (story.metric, story.dimension);
-    let items: Vec<String> = story.rows.iter().map(|r| format!("'{}'", r.item.replace('\'', "''"))).collect();
-    let items = items.join(", ");
+    let items = literals(story.rows.iter().map(|r| r.item));
     format!(
         "SELECT coalesce(p.item, v.item, w.item) AS item, p.total AS \"plain report\",
        v.credit AS \"visit participation\", w.credit AS \"visitor participation\"

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use super::terminal;
+use crate::format::Format;
 use crate::lake::guard::PROBE_FOLDER;
 use crate::lake::records::{FileEntry, Rebuild};
 use crate::lake::sources::sources;
@@ -101,7 +101,7 @@ impl Check {
         };
         let word = format!("{word:<7}");
         let word = if terminal::look().colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word };
-        format!("{word}{:<12}{}", self.check, super::format::printable(&self.detail))
+        format!("{word}{:<12}{}", self.check, crate::format::printable(&self.detail))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `rejoin explain-credit`: why the items of one conversion got what they got, for a person.
 
+use clap::Args;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -7,13 +8,44 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use serde_json::{Map, Value, json};
 
-use super::args::ExplainArguments;
-use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use crate::engine::Engine;
-use crate::engine::template::{literal, quoted};
+use crate::format::Format;
+use crate::quote::{literal, quoted};
 use crate::{Error, Result};
+
+/// Why the items of one conversion got what they got: its touches, and each model's share
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rejoin explain-credit revenue tracking_code 'store_returns/store_returns.txt:17'
+  rejoin explain-credit orders marketing_channel 9223372036854775807 --lookback '90 days' --models 'linear,time_decay(3 days)'
+
+The event_id of a conversion stands in the table events, and in conversions('revenue', 'tracking_code').")]
+pub struct ExplainArguments {
+    /// The metric that was converted, e.g. revenue
+    pub metric: String,
+    /// The dimension whose items share it, e.g. tracking_code
+    pub dimension: String,
+    /// The conversion, as in the table events
+    pub event_id: String,
+    /// How far apart touch and conversion may lie
+    #[arg(long, value_name = "visit|visitor")]
+    pub container: Option<String>,
+    /// How long before the conversion a touch still counts [default: 30 days]
+    #[arg(long, value_name = "TIME")]
+    pub lookback: Option<String>,
+    /// Where an offline conversion stands: at its own time, or at its online hit
+    #[arg(long, value_name = "event|snapshot")]
+    pub basis: Option<String>,
+    /// The models to show, separated by commas
+    #[arg(long, value_name = "MODEL,...")]
+    pub models: Option<String>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
 
 /// Columns before those of the models: the local time, and `credit_path`'s own.
 const BEFORE_MODELS: usize = 7;

@@ -3,24 +3,54 @@
 //! Before, a stale lake is rebuilt, so that records that are not integrated yet are found; after, it is rebuilt again, so
 //! that the newest rebuild names no version with the rows, and `vacuum` can delete their files.
 
+use clap::Args;
 use std::io::{IsTerminal, Write, stdin};
+use std::path::PathBuf;
 
 use indicatif::HumanCount;
 use serde_json::json;
 
-use super::args::ForgetArguments;
-use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::settings::Settings;
 use super::{progress, rebuild};
+use crate::format::Format;
 use crate::ingest::forget::month;
-use crate::ingest::load::OFFLINE;
 use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
 use crate::lake::Snapshot;
 use crate::lake::rewrite::Limits;
+use crate::lake::tables::OFFLINE;
 use crate::rebuild::{RebuildOptions, Rebuilt, is_stale, left_behind};
 use crate::{Error, Result};
+
+/// Erase a visitor, or everything before a month
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Hits, offline records and what came of them leave every table, of all suites or of --suite; other rows stay as they are.
+Loading the same files again does not bring them back. Former versions hold the rows until they are vacuumed. In a
+terminal you are asked first.
+
+Examples:
+  rejoin forget --visitor 3459017_8812 --suite acme --dry-run
+  rejoin forget --visitor 3459017_8812 --yes && rejoin vacuum --keep 0 --force
+  rejoin forget --before 2025-01 --suite acme      # January 2025, in the suite's zone, is kept as the first month")]
+pub struct ForgetArguments {
+    /// The visitor's id, as in the table hits; may be given several times
+    #[arg(long, value_name = "ID", required_unless_present = "before", conflicts_with = "before")]
+    pub visitor: Vec<String>,
+    /// All hits and offline records before this month, in the suite's zone
+    #[arg(long, value_name = "MONTH")]
+    pub before: Option<String>,
+    /// Only tell what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Folder with the queries of your own tables, as for a rebuild, which follows
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
 
 /// Forgets and tells what went.
 pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()> {

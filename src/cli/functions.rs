@@ -1,12 +1,19 @@
 //! `rejoin functions`: the manual of the SQL functions.
 
-use super::args::FunctionsArguments;
-use super::format::Format;
 use super::output::Output;
 use super::settings::Settings;
 use crate::error::did_you_mean;
+use crate::format::Format;
 use crate::functions::{FunctionDoc, documentation};
 use crate::{Error, Result};
+use clap::Args;
+
+/// The manual of the SQL functions
+#[derive(Debug, Args)]
+pub struct FunctionsArguments {
+    /// Only this function, in full
+    pub name: Option<String>,
+}
 
 /// Prints all functions, or one.
 pub fn run(settings: &Settings, arguments: &FunctionsArguments) -> Result<()> {

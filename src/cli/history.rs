@@ -2,18 +2,25 @@
 
 use clap::Args;
 
-use super::format::Format;
 use super::listing::Listing;
 use super::output::Output;
 use super::settings::Settings;
 use crate::Result;
+use crate::format::Format;
 use crate::lake::history::{History, PastRebuild, PastVersion, history};
 
 /// Loads of a version that are named in the table; `--json` names all.
 const NAMED_LOADS: usize = 2;
 
-/// What was typed.
+/// What happened to the lake: rebuilds, versions of tables, newest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Rebuilds that are `kept` can be asked with --as-of; of those that are `vacuumed` files are gone.
+
+Examples:
+  rejoin history
+  rejoin history --table hits --limit 100
+  rejoin query \"SELECT count(*) FROM events\" --as-of 3")]
 pub struct HistoryArguments {
     /// Only versions of this table
     #[arg(long, value_name = "TABLE")]

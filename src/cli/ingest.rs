@@ -1,18 +1,61 @@
 //! `rejoin ingest` and `rejoin remove`: files go into the lake and out of it again.
 
+use clap::Args;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::{Value, json};
 
-use super::args::{IngestArguments, RemoveArguments};
-use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::progress;
 use super::settings::Settings;
+use crate::format::Format;
 use crate::ingest::{self, IngestOptions, Outcome, Progress, Status};
 use crate::{Error, ErrorKind, Result};
+
+/// Load data feeds, data source files, and any other clickstream
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What each path is, is detected. A data source file NAME.txt loads when NAME.fin is there, a data feed when its
+manifest and all its files are; until then they wait. Loading a file again changes nothing.
+
+Examples:
+  rejoin ingest feeds/
+  rejoin ingest returns_0901.txt --suite acme --source returns
+  rejoin ingest events.parquet --mapping web.toml
+  rejoin ingest s3://drop/feeds/
+  rejoin ingest new/ --suite acme --source leads --validate")]
+pub struct IngestArguments {
+    /// Files, folders (searched recursively) and s3://bucket/prefix/
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Data source that data source files belong to
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// How the columns of any other clickstream map to ours (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Only report what would be loaded and rejected
+    #[arg(long)]
+    pub validate: bool,
+    /// A loaded file of this name with other content is replaced
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// Take a loaded file out again; the next rebuild restates what hung on it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rejoin remove returns_0901.txt --suite acme --source returns && rejoin rebuild")]
+pub struct RemoveArguments {
+    /// Names of loaded files, as in the file log
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Only files of this data source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+}
 
 /// Loads what the paths hold. A refused input does not keep others from loading; it decides the exit code.
 pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()> {
@@ -150,7 +193,7 @@ pub fn explain(outcome: &Outcome) {
         Status::Refused(error) => {
             let text = error.to_string();
             let known = text.starts_with(&entry.file);
-            note(super::format::printable(&if known { text } else { format!("{}: {text}", entry.file) }));
+            note(crate::format::printable(&if known { text } else { format!("{}: {text}", entry.file) }));
         }
         _ => {}
     }
@@ -162,7 +205,7 @@ pub fn explain(outcome: &Outcome) {
     note(format!("{}: {} {rows} rejected", entry.file, HumanCount(entry.rejected.unsigned_abs())));
     for reject in &outcome.rejects {
         let column = if reject.column.is_empty() { String::new() } else { format!(", {}", reject.column) };
-        note(super::format::printable(&format!("  line {}{column}: {}", reject.line, reject.reason)));
+        note(crate::format::printable(&format!("  line {}{column}: {}", reject.line, reject.reason)));
     }
     let more = entry.rejected.unsigned_abs() > outcome.rejects.len() as u64;
     if more && !matches!(outcome.status, Status::Validated) {

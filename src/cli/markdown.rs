@@ -3,7 +3,7 @@
 //! In: Markdown, a width, and whether styles are welcome. Out: lines no wider than that, except code and tables whose words
 //! are longer.
 
-use super::format::width;
+use crate::format::width;
 
 const BOLD: &str = "1";
 const DIM: &str = "2";

@@ -1,15 +1,17 @@
 //! The command line: arguments become settings, settings become calls to one of the doors below, results become output.
 //!
-//! * `args`: what was typed. `settings`: what it means. `command`: which command does it.
-//! * One file a command or small group: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
+//! * `args`: the list of commands. `global`: options of all. `settings`: what they mean. `command`: which command does it.
+//!   `choice`: words to choose from.
+//! * One file a command or small group, with its arguments and their help: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
 //!   `serve`, `user`, `cluster`, `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`,
 //!   `functions`, `doctor`, `help` (with `markdown`, the manual on a terminal).
-//! * `signals`: for those that stop in their own way. `output`, `format`: where results go and what they look like. `listing`: small tables. `terminal`, `progress`: what
+//! * `signals`: for those that stop in their own way. `output`: where results go. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
 //!
 //! Invariants: results go to stdout, everything else to stderr; with `--json` a command prints one JSON document.
 
 pub mod args;
+mod choice;
 mod cluster;
 mod command;
 mod compact;
@@ -17,8 +19,8 @@ mod demo;
 mod doctor;
 mod explain_credit;
 mod forget;
-mod format;
 mod functions;
+pub mod global;
 mod help;
 mod history;
 mod ingest;

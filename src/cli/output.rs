@@ -18,10 +18,10 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 
-use super::format::{Format, Look};
 use super::{progress, terminal};
 use crate::engine::Running;
-use crate::shell::{Expanded, Printer};
+use crate::format::{Expanded, Format, Look};
+use crate::shell::Printer;
 use crate::{Error, Result};
 
 /// Set when a write to stdout found nobody reading.

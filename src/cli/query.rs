@@ -1,15 +1,56 @@
 //! `rejoin query` and `rejoin shell`: SQL from the command line, a file, a pipe, or a person.
 
+use clap::Args;
 use std::io::{IsTerminal, Read, stdin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::args::{QueryArguments, ShellArguments};
 use super::output::Output;
 use super::settings::{Settings, result_format};
 use super::terminal;
 use crate::engine::Engine;
+use crate::format::Format;
 use crate::shell::{Printer, Session, interactive, script};
 use crate::{Error, Result};
+
+/// Run SQL, print or save the result
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Several statements are separated by `;`, each result is printed in turn.
+
+Examples:
+  rejoin query \"SELECT match_status, count(*) FROM events GROUP BY 1\"
+  rejoin query \"SELECT item, credit FROM participation('orders', 'page_name', 'visit') ORDER BY 2 DESC LIMIT 10\"
+  rejoin query -f report.sql --format csv -o report.csv
+  rejoin query \"SELECT count(*) FROM events\" --as-of 12
+  echo 'SELECT 1' | rejoin query -")]
+pub struct QueryArguments {
+    /// SQL; `-` reads it from stdin
+    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    pub sql: Option<String>,
+    /// Read the SQL from a file
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Write to a file, which appears when it is complete; its ending decides the format
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+/// Interactive SQL; reads statements from stdin when that is no terminal
+#[derive(Debug, Args)]
+pub struct ShellArguments {
+    /// How to print results
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
 
 /// Longest SQL text that is read.
 const LONGEST_BYTES: u64 = 64 << 20;

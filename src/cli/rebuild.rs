@@ -1,18 +1,43 @@
 //! `rejoin rebuild`: integrates what is stale, prints what was rebuilt and what matched, and compacts where it is worth it.
 
+use clap::Args;
 use indicatif::HumanCount;
 use serde_json::json;
+use std::path::PathBuf;
 
-use super::args::RebuildArguments;
 use super::compact::{self, Bars};
-use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::progress;
 use super::settings::Settings;
+use crate::format::Format;
 use crate::lake::records::{JoinReport, Rebuild};
 use crate::rebuild::{OwnBuilt, RebuildOptions, Rebuilt, Steps, Upkeep, upkeep};
 use crate::{Error, Result};
+
+/// Tie offline records to online visitors, where something is new
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Only what hangs on inputs that changed is integrated again. Then the tables of your own are built: each file NAME.sql of the
+folder (one query, SET statements before it) is the table NAME, kept as Parquet in the lake, built anew when its text or a
+table that it reads changed, after the tables that it reads.
+
+Examples:
+  rejoin rebuild
+  rejoin rebuild --queries ./tables     # tables/daily_returns.sql: SELECT ... FROM events ... GROUP BY 1
+  rejoin query \"SELECT * FROM daily_returns\"
+  rejoin query \"SELECT \\\"table\\\", status, message FROM own_tables\"")]
+pub struct RebuildArguments {
+    /// Rebuild everything, stale or not
+    #[arg(long)]
+    pub full: bool,
+    /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
+    #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
+    pub queries: Option<PathBuf>,
+    /// Do not compact afterwards, however many files the loads have left
+    #[arg(long)]
+    pub no_compact: bool,
+}
 
 /// Runs the rebuild.
 pub async fn run(settings: &Settings, arguments: &RebuildArguments) -> Result<()> {

@@ -1,18 +1,87 @@
 //! `rejoin report`: the named reports.
 
-use std::path::Path;
+use clap::Args;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 
-use super::args::ReportArguments;
-use super::format::Format;
 use super::output::Output;
 use super::settings::{Settings, result_format};
 use crate::engine::Engine;
+use crate::format::Format;
 use crate::pages::{self, Asked};
 use crate::report::{Report, find, reports};
 use crate::{Error, Result};
+
+/// Named reports: model comparison, net revenue after returns, return on ad spend, ...
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without a name, lists the reports with their parameters. Each is plain SQL with these defaults: metric orders (or revenue),
+dimension tracking_code, lookback 30 days, all history.
+
+Examples:
+  rejoin report
+  rejoin report model_comparison --metric revenue --dimension marketing_channel --since 2026-09-01
+  rejoin report return_on_ad_spend --cost event20 --model 'time_decay(3 days)' --format csv -o roas.csv
+  rejoin report net_revenue --sql > my_report.sql
+  rejoin report overview --html overview.html     (charts, tables and SQL in one file)")]
+pub struct ReportArguments {
+    /// Name of the report; without one, all are listed
+    pub name: Option<String>,
+    /// The metric
+    #[arg(long, value_name = "M")]
+    pub metric: Option<String>,
+    /// The dimension
+    #[arg(long, value_name = "D")]
+    pub dimension: Option<String>,
+    /// The metric that holds the cost
+    #[arg(long, value_name = "M")]
+    pub cost: Option<String>,
+    /// The attribution model, e.g. linear or 'time_decay(3 days)'
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// How long before a conversion a touch still counts, e.g. '30 days', or all
+    #[arg(long, value_name = "TIME")]
+    pub lookback: Option<String>,
+    /// Conversions from this date or time on, in the suite's zone
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Conversions before this date or time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Print the SQL instead, to copy and change
+    #[arg(long)]
+    pub sql: bool,
+    /// Write a page of charts, tables and SQL, which opens in a browser, offline
+    #[arg(long, value_name = "FILE", requires = "name", conflicts_with_all = ["sql", "format", "output"])]
+    pub html: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Write to a file, which appears when it is complete; its ending decides the format
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+impl ReportArguments {
+    /// The parameters that were given: name, value.
+    pub fn values(&self) -> Vec<(&'static str, &str)> {
+        let given = [
+            ("metric", &self.metric),
+            ("dimension", &self.dimension),
+            ("cost", &self.cost),
+            ("model", &self.model),
+            ("lookback", &self.lookback),
+            ("since", &self.since),
+            ("until", &self.until),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+}
 
 /// Lists the reports, or runs one, or prints its SQL, or writes it as a page.
 pub async fn run(settings: &Settings, arguments: &ReportArguments) -> Result<()> {

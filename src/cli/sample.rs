@@ -1,13 +1,34 @@
 //! `rejoin sample`: writes the input files of a made-up shop.
 
-use super::args::SampleArguments;
-use super::format::Format;
 use super::output::Output;
 use super::progress;
 use super::settings::Settings;
 use crate::Result;
+use crate::format::Format;
 use crate::sample::{Sample, SampleOptions, write_sample};
+use clap::Args;
 use indicatif::HumanCount;
+use std::path::PathBuf;
+
+/// Write a sample delivery and data source files; the same bytes for the same seed
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rejoin sample ./sample --hits 1000000 --days 30 --seed 7")]
+pub struct SampleArguments {
+    /// Folder to write to; is created
+    pub dir: PathBuf,
+    /// Online hits
+    #[arg(long, value_name = "N")]
+    pub hits: Option<u64>,
+    /// Days that they spread over
+    #[arg(long, value_name = "D")]
+    pub days: Option<u32>,
+    /// Visitors
+    #[arg(long, value_name = "V")]
+    pub visitors: Option<u64>,
+    /// Seed of everything random
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+}
 
 /// Writes the files and says what to do with them.
 pub fn run(settings: &Settings, arguments: &SampleArguments) -> Result<()> {

@@ -11,11 +11,11 @@ use indicatif::HumanCount;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::format::Format;
 use super::ingest::{explain, verdict};
 use super::output::{Output, note};
 use super::settings::Settings;
 use super::signals::Signals;
+use crate::format::Format;
 use crate::ingest::IngestOptions;
 use crate::ingest::mapping::Mapping;
 use crate::ingest::remote::Place;
@@ -34,7 +34,7 @@ const LAST_WAIT: Duration = Duration::from_secs(25);
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// What was typed.
+/// Load what arrives and rebuild, by the clock; one runner a lake
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A run loads the complete inputs of the watched places (as ingest does), in alphanumeric order, then rebuilds. Files that are

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// What was typed.
+/// Let BI tools and browsers in: Postgres wire, Flight SQL, web pages
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing listens unless it is asked for. A port alone is reached from this machine only; an address that others can reach

@@ -5,14 +5,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{GlobalArguments, SuiteArguments, Switch};
-use super::format::Format;
+use super::global::GlobalArguments;
 use crate::cluster::{Cluster, Wire};
 use crate::engine::EngineSettings;
 use crate::engine::remote::Remote;
+use crate::format::Format;
 use crate::lake::Lake;
 use crate::lake::guard::Writers;
-use crate::lake::suites::SuiteChanges;
 use crate::{Error, Result};
 
 /// Settings of every command.
@@ -111,43 +110,6 @@ pub fn result_format(format: Option<Format>, json: bool, output: Option<&Path>) 
     }
 }
 
-/// The changes that `suite create` and `suite set` ask for. Ranges are checked where suites are kept.
-pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
-    let names = typed.name.iter().map(|text| match text.split_once('=') {
-        Some((column, name)) => Ok((column.trim().to_lowercase(), name.trim().to_string())),
-        None => Err(Error::usage(format!("--name {text}: expected COLUMN=NAME, e.g. evar5=Plan"))),
-    });
-    Ok(SuiteChanges {
-        transaction_id: typed.transaction_id.map(|s| s == Switch::On),
-        expiry_days: typed.expiry.as_deref().map(days).transpose().map_err(|e| e.at("--expiry"))?,
-        expiry_basis: typed.expiry_basis.map(|b| b.word().into()),
-        rules: typed.rules.map(|r| r.word().into()),
-        time_zone: typed.time_zone.clone(),
-        currency: typed.currency.clone(),
-        visit_timeout_minutes: typed.visit_timeout,
-        visit_hours: typed.visit_hours,
-        visit_hits: typed.visit_hits,
-        placeholders: typed.placeholders.clone(),
-        names: names.collect::<Result<_>>()?,
-    })
-}
-
-/// `90d`, `730 days`, `26w`, `2y` (years of 365 days) in days; a bare number is days.
-pub fn days(text: &str) -> Result<i64> {
-    let (number, unit) = split_unit(text);
-    let per_unit = match unit.as_str() {
-        "" | "d" | "day" | "days" => 1,
-        "w" | "week" | "weeks" => 7,
-        "y" | "year" | "years" => 365,
-        _ => return Err(Error::usage(format!("{text}: expected days, weeks or years, e.g. 90d, 26w, 2y"))),
-    };
-    number
-        .parse::<i64>()
-        .ok()
-        .and_then(|n| n.checked_mul(per_unit))
-        .ok_or_else(|| Error::usage(format!("{text}: expected a whole number and a unit, e.g. 90d, 26w, 2y")))
-}
-
 /// `512MB`, `1GiB`, `2g` in bytes: K, M, G, T are powers of 1000 with a B, of 1024 with iB or alone.
 pub fn bytes(text: &str) -> Result<usize> {
     // below this not even a scan's buffers fit
@@ -198,16 +160,6 @@ mod tests {
         assert_eq!(bytes("20000000").unwrap(), 20_000_000);
         for wrong in ["", "MB", "12", "12 parsecs", "-1GB", "1e9", "9999999TB", "ä", "1ä"] {
             assert_eq!(bytes(wrong).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn expiries() {
-        for (text, expected) in [("90d", 90), ("730 days", 730), ("2y", 730), ("26w", 182), ("1 year", 365), ("7", 7)] {
-            assert_eq!(days(text).unwrap(), expected, "{text}");
-        }
-        for wrong in ["", "d", "2 months", "1.5d", "-3d", "99999999999999999999d", "99999999999999999y"] {
-            assert_eq!(days(wrong).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
         }
     }
 

@@ -1,13 +1,78 @@
 //! `rejoin source`: data sources of a suite.
 
-use super::args::SourceCommand;
-use super::format::Format;
+use super::choice::choice;
 use super::listing::Listing;
 use super::output::Output;
 use super::settings::Settings;
 use crate::Result;
+use crate::format::Format;
 use crate::lake::records::Source;
 use crate::lake::sources::{NewSource, create_source, set_status, source, sources, template};
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Subcommand)]
+pub enum SourceCommand {
+    /// Create a data source
+    #[command(after_help = "\
+Kinds: `transaction` ties records by transaction ID, `customer` by the custom visitor ID, `summary` adds totals only.
+
+Examples:
+  rejoin source create acme leads --kind transaction --metrics event10,revenue --dimensions evar5,tracking_code
+  rejoin source create acme call_centre --kind customer --metrics event20 --dimensions evar7")]
+    Create(SourceArguments),
+    /// Print the header of a data source file, to fill in
+    #[command(after_help = "Example:\n  rejoin source template acme leads > leads_0901.txt")]
+    Template {
+        #[command(flatten)]
+        source: SourceName,
+    },
+    /// List the sources, of all suites or of one
+    List {
+        /// Report suite id
+        rsid: Option<String>,
+    },
+    /// Take no more files; what is loaded stays
+    Deactivate {
+        #[command(flatten)]
+        source: SourceName,
+    },
+    /// Take files again, after a deactivation or a stop by errors
+    Restart {
+        #[command(flatten)]
+        source: SourceName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SourceName {
+    /// Report suite id
+    pub rsid: String,
+    /// Name of the source, or its id
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct SourceArguments {
+    #[command(flatten)]
+    pub source: SourceName,
+    /// How its records are tied
+    #[arg(long, value_name = "summary|transaction|customer")]
+    pub kind: SourceKind,
+    /// Metrics of the template, e.g. revenue,event10
+    #[arg(long, value_name = "M,...", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Dimensions of the template, e.g. evar5,tracking_code
+    #[arg(long, value_name = "D,...", value_delimiter = ',')]
+    pub dimensions: Vec<String>,
+    /// A bad row: skip it and load the others, or stop the source until it is restarted
+    #[arg(long, value_name = "skip|stop", default_value = "skip")]
+    pub on_error: OnError,
+}
+
+choice! { /// How a source's records are tied.
+SourceKind { Summary => "summary", Transaction => "transaction", Customer => "customer" } }
+choice! { /// What a bad row does.
+OnError { Skip => "skip", Stop => "stop" } }
 
 /// Runs `source create`, `template`, `list`, `deactivate`, `restart`.
 pub async fn run(settings: &Settings, command: &SourceCommand) -> Result<()> {

@@ -1,20 +1,37 @@
 //! `rejoin status` (each suite and source, what waits) and `rejoin log` (the file log).
 
 use chrono::{DateTime, Utc};
+use clap::Args;
 use serde::Serialize;
 
-use super::args::LogArguments;
-use super::format::Format;
 use super::listing::Listing;
 use super::output::Output;
 use super::settings::Settings;
 use super::suite::{SuiteReport, on_off};
 use crate::engine::Engine;
+use crate::format::Format;
 use crate::lake::records::FileEntry;
 use crate::lake::suites::{find, suites};
+use crate::lake::tables::REJECTS;
 use crate::lake::{Lake, Registry};
+use crate::quote::literal;
 use crate::rebuild::{SourceStatus, is_stale, last_rebuild, status_of_sources};
 use crate::{Error, Result};
+
+/// The file log: every file that was offered, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rejoin log --suite acme\n  rejoin log --errors returns_0901.txt")]
+pub struct LogArguments {
+    /// Only files of this data source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// At most so many files
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// The rejected rows of this file instead
+    #[arg(long, value_name = "FILE")]
+    pub errors: Option<String>,
+}
 
 /// What there is to know of a lake at a glance.
 #[derive(Debug, Serialize)]
@@ -100,8 +117,7 @@ async fn errors(settings: &Settings, files: &[FileEntry], file: &str) -> Result<
     let format = if settings.json { Format::Json } else { Format::Table };
     let mut output = Output::stdout(format);
     let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
-    let quoted = file.replace('\'', "''");
-    let columns = engine.columns("rejects").await?;
+    let columns = engine.columns(REJECTS).await?;
     // a table that nothing was ever written to may have no columns
     if columns.index_of("file").is_err() {
         if settings.json {
@@ -111,7 +127,7 @@ async fn errors(settings: &Settings, files: &[FileEntry], file: &str) -> Result<
         }
         return output.close();
     }
-    let sql = format!("SELECT * FROM rejects WHERE file = '{quoted}' ORDER BY line");
+    let sql = format!("SELECT * FROM rejects WHERE file = {} ORDER BY line", literal(file));
     let running = engine.run(&sql).await?;
     output.stream(&running.schema, running.rows).await?;
     output.close()

@@ -1,18 +1,21 @@
 //! `rejoin suite`: report suites and their settings; what is typed for it.
 
+use clap::{Args, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 
-use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::args::{ExpiryBasis, Rules, Switch};
-use super::format::Format;
+use super::choice::choice;
 use super::listing::Listing;
 use super::output::Output;
-use super::settings::{Settings, suite_changes};
-use crate::Result;
+use super::settings::Settings;
+use crate::format::Format;
 use crate::lake::records::Suite;
-use crate::lake::suites::{CURRENT_EXPIRY_MONTHS, create_suite, names, placeholders, set_suite, suite, suites};
+use crate::lake::suites::{
+    CURRENT_EXPIRY_MONTHS, SuiteChanges, create_suite, names, placeholders, set_suite, suite, suites,
+};
+use crate::time::{Span, parse_span};
+use crate::{Error, Result};
 
 #[derive(Debug, Subcommand)]
 pub enum SuiteCommand {
@@ -75,6 +78,49 @@ pub struct SuiteArguments {
     /// Friendly name of an eVar, prop, list or event; an empty one takes it away
     #[arg(long, value_name = "COLUMN=NAME")]
     pub name: Vec<String>,
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+choice! { /// Edition of the integration rules.
+Rules { Classic => "classic", Current => "current" } }
+choice! { /// What the expiry of a transaction ID is counted to.
+ExpiryBasis { Event => "event", Received => "received" } }
+
+/// The changes that `suite create` and `suite set` ask for. Ranges are checked where suites are kept.
+pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
+    let names = typed.name.iter().map(|text| match text.split_once('=') {
+        Some((column, name)) => Ok((column.trim().to_lowercase(), name.trim().to_string())),
+        None => Err(Error::usage(format!("--name {text}: expected COLUMN=NAME, e.g. evar5=Plan"))),
+    });
+    Ok(SuiteChanges {
+        transaction_id: typed.transaction_id.map(|s| s == Switch::On),
+        expiry_days: typed.expiry.as_deref().map(days).transpose().map_err(|e| e.at("--expiry"))?,
+        expiry_basis: typed.expiry_basis.map(|b| b.word().into()),
+        rules: typed.rules.map(|r| r.word().into()),
+        time_zone: typed.time_zone.clone(),
+        currency: typed.currency.clone(),
+        visit_timeout_minutes: typed.visit_timeout,
+        visit_hours: typed.visit_hours,
+        visit_hits: typed.visit_hits,
+        placeholders: typed.placeholders.clone(),
+        names: names.collect::<Result<_>>()?,
+    })
+}
+
+/// `90d`, `730 days`, `26w`, `2y` (years of 365 days) in days; a bare number is days.
+pub fn days(text: &str) -> Result<i64> {
+    match parse_span(text, Some("d")) {
+        Ok(Span { days, rest_us: 0 }) => Ok(days),
+        _ => Err(Error::usage(format!(
+            "{text}: expected a whole number and a unit of days, weeks or years, e.g. 90d, 26w, 2y"
+        ))),
+    }
 }
 
 /// Runs `suite create`, `set`, `list`, `show`.
@@ -198,4 +244,22 @@ fn list(reports: &[SuiteReport]) -> Result<arrow::array::RecordBatch> {
         .text("time zone", reports.iter().map(|r| &r.time_zone))
         .text("currency", reports.iter().map(|r| &r.currency))
         .batch()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn expiries() {
+        for (text, expected) in [("90d", 90), ("730 days", 730), ("2y", 730), ("26w", 182), ("1 year", 365), ("7", 7)] {
+            assert_eq!(days(text).unwrap(), expected, "{text}");
+        }
+        for wrong in ["", "d", "2 months", "1.5d", "-3d", "99999999999999999999d", "99999999999999999y"] {
+            assert_eq!(days(wrong).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
+        }
+    }
 }

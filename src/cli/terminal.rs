@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::format::Look;
+use crate::format::Look;
 
 /// How text on stdout is shown.
 pub fn look() -> Look {

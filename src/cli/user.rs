@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::serve::users;
 use super::settings::Settings;
+use crate::format::Format;
 use crate::serve::{Role, User, Users};
 use crate::{Error, Result};
 

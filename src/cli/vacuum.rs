@@ -4,17 +4,25 @@ use chrono::TimeDelta;
 use clap::Args;
 use indicatif::HumanBytes;
 
-use super::format::Format;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::progress;
 use super::settings::Settings;
-use crate::attribution::parse_duration;
+use crate::format::Format;
 use crate::lake::vacuum::{VacuumOptions, Vacuumed, VacuumedTable, vacuum};
+use crate::time::parse_duration;
 use crate::{Error, Result};
 
-/// What was typed.
+/// Delete files that no version needs any more
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Kept are all versions that were current within --keep, so that queries that run now end correctly and --as-of works for
+that time; what the newest rebuild read and wrote; and files of loads that may still be running, for a day at least.
+
+Examples:
+  rejoin vacuum --dry-run
+  rejoin vacuum --keep 30d
+  rejoin vacuum --keep 0 --force      # only the newest, while nothing else runs")]
 pub struct VacuumArguments {
     /// Keep versions that were current within this time, e.g. 12h, 7d, 4 weeks
     #[arg(long, value_name = "TIME", default_value = "7d")]

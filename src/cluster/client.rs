@@ -36,18 +36,17 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, arrived, configured, defaults, settings_of};
+use super::parts::{MESSAGE_BYTES, arrived, configured, defaults, readable, settings_of};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
 use super::windows::KeepWords;
 use super::wire::Wire;
 use super::writes;
+use crate::engine::Running;
 use crate::engine::remote::{Remote, RemoteExec};
-use crate::engine::session::Running;
 use crate::lake::rewrite::{Job as Rewriting, Rewriter};
-use crate::lake::table::NewFile;
 use crate::lake::write::Written;
-use crate::lake::{Lake, Snapshot};
+use crate::lake::{Lake, NewFile, Snapshot};
 use crate::{Error, Result};
 
 /// Parts of a shuffle, at least and at most; there are as many as cores.
@@ -536,30 +535,6 @@ impl Drop for Job {
 fn root(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |e| e.source()).last().map_or_else(String::new, ToString::to_string)
 }
-
-/// What Ballista says, without the layers of its own words.
-pub(super) fn readable(said: &str) -> String {
-    let mut text = said.trim();
-    while let Some(rest) = LAYERS.iter().find_map(|layer| text.strip_prefix(layer)) {
-        text = rest.trim_start();
-    }
-    text.trim_end_matches(['\n', ' ']).to_string()
-}
-
-const LAYERS: [&str; 12] = [
-    "Job failed due to stage ",
-    "DataFusion error:",
-    "Execution error:",
-    "Arrow error:",
-    "External error:",
-    "Internal error:",
-    "General error:",
-    "Grpc Execute Action error:",
-    "DataFusionError(",
-    "Context(",
-    "Plan error:",
-    "Error during planning:",
-];
 
 #[cfg(test)]
 mod tests {

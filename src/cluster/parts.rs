@@ -98,6 +98,30 @@ pub(super) fn arrived(said: &str) -> Option<Error> {
     Some(Error::new(*kind, message.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")))
 }
 
+/// What Ballista says, without the layers of its own words.
+pub(super) fn readable(said: &str) -> String {
+    let mut text = said.trim();
+    while let Some(rest) = LAYERS.iter().find_map(|layer| text.strip_prefix(layer)) {
+        text = rest.trim_start();
+    }
+    text.trim_end_matches(['\n', ' ']).to_string()
+}
+
+const LAYERS: [&str; 12] = [
+    "Job failed due to stage ",
+    "DataFusion error:",
+    "Execution error:",
+    "Arrow error:",
+    "External error:",
+    "Internal error:",
+    "General error:",
+    "Grpc Execute Action error:",
+    "DataFusionError(",
+    "Context(",
+    "Plan error:",
+    "Error during planning:",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

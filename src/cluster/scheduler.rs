@@ -23,9 +23,8 @@ use tonic::codegen::Service;
 use tonic::service::RoutesBuilder;
 use tonic::transport::Channel;
 
-use super::client::readable;
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, VERSION, defaults, same_version, state};
+use super::parts::{MESSAGE_BYTES, VERSION, defaults, readable, same_version, state};
 use super::wire::Wire;
 use super::workers::{Workers, locked};
 use crate::{Error, Result, clock};

@@ -41,9 +41,8 @@ use crate::Error;
 use crate::lake::layout::bucket_expr;
 use crate::lake::rewrite::{Job, Limits, Rewriter};
 use crate::lake::stats::TimeSpan;
-use crate::lake::table::NewFile;
 use crate::lake::write::{TableWriter, Written};
-use crate::lake::{DataFile, Lake, Snapshot};
+use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 
 /// The last column of rows to be written: which query they come from. It is counted, not written.
 const QUERY: &str = "rejoin.query";

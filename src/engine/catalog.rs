@@ -8,7 +8,8 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::TableType;
 
-use super::view::{LakeView, TABLES};
+use super::view::LakeView;
+use crate::lake::tables;
 
 /// The session in which tables plan their own SQL, as long as it lives.
 type StateOf = Box<dyn Fn() -> Option<SessionState> + Send + Sync>;
@@ -26,7 +27,7 @@ impl LakeSchema {
     pub fn new(view: Arc<LakeView>) -> Self {
         Self {
             view: RwLock::new(view),
-            names: RwLock::new(TABLES.iter().map(|s| s.to_string()).collect()),
+            names: RwLock::new(tables::listed().map(str::to_string).collect()),
             created: MemorySchemaProvider::new(),
             state: RwLock::default(),
         }

@@ -3,12 +3,12 @@
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
-use super::Engine;
+use super::view::LakeView;
 use crate::Error;
 use crate::error::did_you_mean;
 
 /// The error of a statement that could not be planned.
-pub(super) async fn planning_error(engine: &Engine, error: DataFusionError) -> Error {
+pub(super) async fn planning_error(view: &LakeView, error: DataFusionError) -> Error {
     if let DataFusionError::SchemaError(schema, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
     {
@@ -24,7 +24,7 @@ pub(super) async fn planning_error(engine: &Engine, error: DataFusionError) -> E
     let message = error.find_root().strip_backtrace();
     if let Some(name) = between(&message, "table '", "' not found") {
         let name = name.rsplit('.').next().unwrap_or(name);
-        let tables = engine.tables().await.unwrap_or_default();
+        let tables = view.table_names().await.unwrap_or_default();
         let hint = did_you_mean(name, tables.iter().map(String::as_str));
         return Error::query(format!("there is no table {name}{hint}"));
     }

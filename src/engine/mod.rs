@@ -1,10 +1,12 @@
 //! The engine: SQL in, batches out, over one version of the lake a statement.
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
+//! * `running`: a statement that runs.
 //! * `chains`: statements that no stack would hold.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
-//! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named.
+//! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
+//!   versions of the past. `events`: the main view, and the names of its columns.
 //! * `template`: SQL of `queries/` with the columns that the data has.
 //! * `hits`, `visits`: online hits; visits are computed while reading where the input has none.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
@@ -16,13 +18,16 @@
 mod arguments;
 pub mod catalog;
 mod chains;
+mod events;
 mod hints;
 pub mod hits;
 pub mod journey;
 pub mod lookup;
 pub mod options;
+pub mod pins;
 pub mod remote;
 pub mod report;
+mod running;
 pub mod session;
 pub mod template;
 pub mod union;
@@ -31,4 +36,5 @@ pub mod visits;
 pub mod window;
 
 pub use lookup::named_tables;
-pub use session::{Engine, EngineSettings, Running};
+pub use running::Running;
+pub use session::{Engine, EngineSettings};

@@ -14,7 +14,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Repla
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use datafusion::prelude::SessionConfig;
 
-use super::session::Running;
+use super::running::Running;
 use crate::lake::rewrite::Rewriter;
 use crate::lake::write::Written;
 

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
@@ -23,7 +22,8 @@ use super::view::LakeView;
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_dimension, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{Classes, classified, from_local, product_lines};
+use crate::functions::{Classes, classified, product_lines};
+use crate::time::{parse_time, zone};
 use crate::{Error, Result};
 
 /// Arguments of `participation`, in order.
@@ -327,18 +327,9 @@ fn split_outside_parentheses(list: &str) -> Vec<&str> {
 }
 
 /// A date or time of the suite's zone, or with an offset of its own, in microseconds.
-fn instant(text: &str, zone: &str) -> Result<i64> {
-    let zoned = || chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.timestamp_micros());
-    let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
-    let clock = || {
-        let time = formats.iter().find_map(|f| NaiveDateTime::parse_from_str(text, f).ok());
-        time.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|d| d.and_time(NaiveTime::MIN)))
-    };
-    let local = || {
-        let zone: chrono_tz::Tz = zone.parse().ok()?;
-        from_local(clock()?.and_utc().timestamp_micros(), zone)
-    };
-    zoned().or_else(local).ok_or_else(|| {
+fn instant(text: &str, suite_zone: &str) -> Result<i64> {
+    let zone = zone(suite_zone).map_err(Error::configuration)?;
+    parse_time(text).and_then(|time| time.in_zone(zone)).ok_or_else(|| {
         Error::query(format!(
             "{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"
         ))

@@ -1,45 +1,41 @@
 //! [`Engine`]: the only door to SQL. One session over one lake; each statement sees the lake's newest version.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
 use datafusion::datasource::MemTable;
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use futures::{StreamExt, TryStreamExt};
-use tokio::runtime::Handle;
+use futures::TryStreamExt;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout_at};
 
 use super::catalog::LakeSchema;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::options::RejoinOptions;
+use super::pins::Pins;
 use super::remote::Remote;
 use super::report::ReportPlanner;
+use super::running::Running;
 use super::union::MergeUnions;
-use super::view::{LakeView, Pins};
+use super::view::LakeView;
 use super::window::GiveWindows;
 use crate::functions;
-use crate::lake::records::Rebuild;
+use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
-use crate::lake::vacuum::Floor;
-use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
 
 /// Name of the catalog and schema that hold the lake's tables; BI tools look into `public` first.
@@ -110,57 +106,14 @@ pub struct Engine {
     kept: Mutex<Vec<MemoryReservation>>,
 }
 
-/// A statement that has been planned and has begun.
-pub struct Running {
-    /// Columns of the result.
-    pub schema: SchemaRef,
-    /// The result.
-    pub rows: SendableRecordBatchStream,
-    /// The plan, whose metrics show the progress.
-    pub plan: Arc<dyn ExecutionPlan>,
-}
-
 /// Stack of a thread that plans: deep queries are walked recursively, in debug builds with large frames.
 pub const STACK_BYTES: usize = 16 << 20;
-
-/// Batches that wait for whoever reads them.
-const AHEAD: usize = 2;
-
-impl Running {
-    /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator
-    /// computes. The task ends when the rows are dropped. When nobody has read on by `expiry`, what it holds is let go, and the
-    /// rows end with an error.
-    pub fn apart(self, runtime: &Handle, expiry: Option<Instant>) -> Self {
-        let Self { schema, mut rows, plan } = self;
-        let mut receiver = RecordBatchReceiverStreamBuilder::new(schema.clone(), AHEAD);
-        let sender = receiver.tx();
-        let compute = async move {
-            while let Some(batch) = rows.next().await {
-                let failed = batch.is_err();
-                let sent = match expiry {
-                    None => sender.send(batch).await,
-                    Some(expiry) => match timeout_at(expiry, sender.send(batch)).await {
-                        Ok(sent) => sent,
-                        Err(_) => return Err(Error::query("the rows were not read in time").into()),
-                    },
-                };
-                // nobody reads any more
-                if sent.is_err() || failed {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        receiver.spawn_on(compute, runtime);
-        Self { schema, rows: receiver.build(), plan }
-    }
-}
 
 impl Engine {
     /// Opens a session. Tables are loaded when a statement names them.
     pub async fn open(lake: Lake, settings: EngineSettings) -> Result<Self> {
         let pinned = match &settings.as_of {
-            Some(as_of) => Some(Pins { versions: versions_as_of(&lake, as_of).await?, others_newest: false }),
+            Some(as_of) => Some(Pins::as_of(&lake, as_of).await?),
             None => None,
         };
         Self::open_at(lake, settings, pinned)
@@ -265,7 +218,7 @@ impl Engine {
         self.refresh(&statement.to_string()).await?;
         match self.context.state().statement_to_plan(statement).await {
             Ok(plan) => Ok(plan),
-            Err(error) => Err(planning_error(self, error).await),
+            Err(error) => Err(planning_error(&self.schema.view(), error).await),
         }
     }
 
@@ -440,53 +393,4 @@ fn with_first_physical_rule(
         vec![Arc::new(MergeUnions)];
     rules.extend(state.physical_optimizers().iter().cloned());
     SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
-}
-
-/// Versions of all tables as a rebuild left them: that of the number, or the last one that ended by the time.
-async fn versions_as_of(lake: &Lake, as_of: &str) -> Result<HashMap<String, u64>> {
-    let mut rebuilds = Registry::<Rebuild>::read(lake).await?.rows;
-    rebuilds.sort_by_key(|r| r.rebuild);
-    let found = match as_of.parse::<i64>() {
-        Ok(number) => rebuilds.iter().find(|r| r.rebuild == number),
-        Err(_) => {
-            let time = parse_time(as_of)?;
-            rebuilds.iter().rfind(|r| r.ended.is_some_and(|t| t <= time))
-        }
-    };
-    let Some(found) = found else {
-        let known = match (rebuilds.first(), rebuilds.last()) {
-            (Some(first), Some(last)) => format!("rebuilds {} to {} are known", first.rebuild, last.rebuild),
-            _ => "there was no rebuild yet".to_string(),
-        };
-        return Err(Error::query(format!("no rebuild {as_of}; {known} (SELECT * FROM rebuilds)")));
-    };
-    let floor = Floor::read(lake).await?;
-    if found.rebuild < floor.oldest_rebuild {
-        let since = floor.kept_since.map(|t| t.format(" before %Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
-        let asked = if as_of == found.rebuild.to_string() { String::new() } else { format!(" ({as_of})") };
-        let newest = rebuilds.last().map_or(0, |r| r.rebuild);
-        let still = match floor.oldest_rebuild {
-            oldest if oldest < newest => format!("there are rebuilds {oldest} to {newest}"),
-            only => format!("only rebuild {only} is there"),
-        };
-        return Err(Error::query(format!(
-            "rebuild {}{asked} can no longer be asked: a vacuum has deleted what was replaced{since}; {still} (rejoin history)",
-            found.rebuild
-        )));
-    }
-    serde_json::from_str(&found.versions).map_err(|e| Error::bug(format!("rebuild {}: {e}", found.rebuild)))
-}
-
-fn parse_time(text: &str) -> Result<DateTime<Utc>> {
-    let naive = |format: &str| chrono::NaiveDateTime::parse_from_str(text, format).map(|t| t.and_utc());
-    let day =
-        || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|d| d.and_time(chrono::NaiveTime::MIN).and_utc());
-    DateTime::parse_from_rfc3339(text)
-        .map(|t| t.with_timezone(&Utc))
-        .or_else(|_| naive("%Y-%m-%d %H:%M:%S%.f"))
-        .or_else(|_| naive("%Y-%m-%dT%H:%M:%S%.f"))
-        .or_else(|_| day())
-        .map_err(|_| {
-            Error::usage(format!("{text} is neither a rebuild's number nor a time such as 2026-09-01T12:00:00Z"))
-        })
 }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::{DataType, Schema};
 
 use crate::columns::{is_dimension, is_metric};
+use crate::quote::quoted;
 use crate::{Error, Result};
 
 /// The columns of the tables that a query reads.
@@ -83,16 +84,6 @@ impl Columns {
         };
         Ok(if items.is_empty() { String::new() } else { format!("{comma}{}", items.join(", ")) })
     }
-}
-
-/// A quoted identifier.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text literal.
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Fills in `$`: a quoted identifier where it stands alone, the bare name within quotes of either kind.

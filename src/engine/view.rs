@@ -3,62 +3,31 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{TableProvider, view::ViewTable};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, ident, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 use tokio::sync::{Mutex, OnceCell};
 
+use super::events::{EVENTS_SQL, brief, with_friendly_names};
 use super::hits::HitsTable;
 use super::journey::StoredEvents;
 use super::lookup::{Lookup, named_tables};
+use super::pins::Pins;
 use super::template::Columns;
 use super::visits::VisitRules;
-use crate::columns::{self, SUITE, key_field};
+use crate::columns::SUITE;
 use crate::error::did_you_mean;
-use crate::lake::records::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, Vacuum};
+use crate::lake::records::{Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
+use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, VISITORS, VISITS, full_schema};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
 
-/// Tables that every lake has, with or without rows.
-pub const TABLES: &[&str] = &[
-    "events",
-    "events_brief",
-    "files",
-    "hits",
-    "join_report",
-    "offline",
-    "own_tables",
-    "rebuilds",
-    "rejects",
-    "runs",
-    "snapshots",
-    "sources",
-    "suites",
-    "vacuums",
-    "visitors",
-    "visits",
-];
-
-/// Integrated offline rows: the part of `events` that a rebuild writes.
-pub const INTEGRATED: &str = "integrated";
-
-const EVENTS_SQL: &str = include_str!("../../queries/integrate/events.sql");
 const VISITS_SQL: &str = include_str!("../../queries/integrate/visits.sql");
 const VISITORS_SQL: &str = include_str!("../../queries/integrate/visitors.sql");
-
-/// Tables at versions of the past.
-#[derive(Debug, Clone, Default)]
-pub struct Pins {
-    /// Version by table.
-    pub versions: HashMap<String, u64>,
-    /// Tables that are not listed are read at their newest version; otherwise they did not exist.
-    pub others_newest: bool,
-}
 
 /// One version of the lake.
 #[derive(Debug)]
@@ -166,7 +135,7 @@ impl LakeView {
                 let schema = full_schema(name, &snapshot.schema);
                 Ok::<_, crate::Error>(LakeTable::new(self.lake.clone(), snapshot, schema))
             };
-            let (hits, integrated) = (table("hits").await?, table(INTEGRATED).await?);
+            let (hits, integrated) = (table(HITS).await?, table(INTEGRATED).await?);
             let events = StoredEvents::new(hits, integrated, suite.suite.clone(), VisitRules::of(suite));
             Ok::<_, crate::Error>(events.map(Arc::new))
         });
@@ -177,7 +146,7 @@ impl LakeView {
     pub async fn load_lookups(&self, statement: &str, state: &SessionState) -> Result<()> {
         let load = || async {
             let mut lookups = Lookups::default();
-            for name in named_tables(statement).filter(|name| !TABLES.contains(name) && *name != INTEGRATED) {
+            for name in named_tables(statement).filter(|name| !tables::is_reserved(name)) {
                 let Some(table) = self.table(name, state).await? else {
                     lookups.known = self.table_names().await?;
                     continue;
@@ -204,10 +173,10 @@ impl LakeView {
 
     /// Columns of `hits` and of the integrated rows, for the queries that join them.
     pub async fn integration_columns(&self) -> Result<Columns> {
-        let hits = self.snapshot("hits").await?;
+        let hits = self.snapshot(HITS).await?;
         let integrated = self.snapshot(INTEGRATED).await?;
         Ok(Columns::default()
-            .with_table("hits", &full_schema("hits", &hits.schema))
+            .with_table(HITS, &full_schema(HITS, &hits.schema))
             .with_table(INTEGRATED, &full_schema(INTEGRATED, &integrated.schema)))
     }
 
@@ -235,24 +204,24 @@ impl LakeView {
     pub async fn table(&self, name: &str, state: &SessionState) -> Result<Option<Arc<dyn TableProvider>>> {
         let view_of = |plan: LogicalPlan, sql: &str| Arc::new(ViewTable::new(plan, Some(sql.into()))) as _;
         match name {
-            "events" => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
-            "events_brief" => {
+            EVENTS => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
+            EVENTS_BRIEF => {
                 let plan = brief(self.load_events(state).await?, &self.friendly_names())?;
-                return Ok(Some(view_of(plan, "events_brief")));
+                return Ok(Some(view_of(plan, EVENTS_BRIEF)));
             }
-            "visits" => return self.planned(VISITS_SQL, state).await,
-            "visitors" => return self.planned(VISITORS_SQL, state).await,
+            VISITS => return self.planned(VISITS_SQL, state).await,
+            VISITORS => return self.planned(VISITORS_SQL, state).await,
             _ if !is_table_name(name) => return Ok(None),
             _ => {}
         }
         let snapshot = self.snapshot(name).await?;
-        if snapshot.version.is_none() && !TABLES.contains(&name) && name != INTEGRATED {
+        if snapshot.version.is_none() && !tables::is_reserved(name) {
             return Ok(None);
         }
         let schema = full_schema(name, &snapshot.schema);
         let has_suite = schema.index_of(SUITE).is_ok();
         let stored = LakeTable::new(self.lake.clone(), snapshot, schema);
-        let table: Arc<dyn TableProvider> = if name == "hits" {
+        let table: Arc<dyn TableProvider> = if name == HITS {
             let rules = self.suites().await?.iter().map(|s| (s.suite.clone(), VisitRules::of(s))).collect();
             Arc::new(HitsTable::new(stored, Arc::new(rules)))
         } else {
@@ -272,180 +241,9 @@ impl LakeView {
 
     /// Names of all tables: those every lake has, and lookups.
     pub async fn table_names(&self) -> Result<Vec<String>> {
-        let mut names: Vec<String> = TABLES.iter().map(|s| s.to_string()).collect();
-        names.extend(
-            self.lake.table_names().await?.into_iter().filter(|n| n != INTEGRATED && !TABLES.contains(&n.as_str())),
-        );
+        let mut names: Vec<String> = tables::listed().map(str::to_string).collect();
+        names.extend(self.lake.table_names().await?.into_iter().filter(|name| !tables::is_reserved(name)));
         names.sort();
         Ok(names)
     }
-}
-
-/// The columns of `events_brief`, those of them that the data has: who, when, from where, how it was tied, and what is common
-/// to most sites.
-const BRIEF: &[&str] = &[
-    "suite",
-    "event_id",
-    "visitor_id",
-    "visit_num",
-    "visit_start",
-    "hit_time",
-    "row_kind",
-    "match_status",
-    "transaction_id",
-    "record_time",
-    "source",
-    "file",
-    "page_name",
-    "page_url",
-    "tracking_code",
-    "category",
-    "product",
-    "marketing_channel",
-    "marketing_channel_detail",
-    "referring_domain",
-    "search_engine",
-    "search_keyword",
-    "geo_country",
-    "zip",
-    "state",
-    "occurrences",
-    "page_views",
-    "orders",
-    "units",
-    "revenue",
-    "product_views",
-    "carts",
-    "cart_views",
-    "cart_adds",
-    "cart_removes",
-    "checkouts",
-    "clickthroughs",
-];
-
-/// `events` with its main columns, and those that have a friendly name, under it.
-fn brief(events: &LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
-    let known = |name: &str| events.schema().has_column_with_unqualified_name(name);
-    let named = names.values().map(String::as_str).filter(|name| !BRIEF.contains(name));
-    let columns: Vec<Expr> = BRIEF.iter().copied().chain(named).filter(|name| known(name)).map(ident).collect();
-    Ok(LogicalPlanBuilder::from(events.clone()).project(columns)?.build()?)
-}
-
-/// Adds each named column once more under its friendly name.
-fn with_friendly_names(plan: LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
-    let schema = plan.schema().clone();
-    let known = |name: &str| schema.has_column_with_unqualified_name(name);
-    // where it was set goes by the friendly name, too: the window functions look for it beside the column they are given
-    let pairs = names
-        .iter()
-        .flat_map(|(column, name)| ["", "_set"].map(|part| (format!("{column}{part}"), format!("{name}{part}"))));
-    let named = pairs.filter(|(column, name)| known(column) && !known(name));
-    let named: Vec<Expr> = named.map(|(column, name)| ident(column).alias(name)).collect();
-    if named.is_empty() {
-        return Ok(plan);
-    }
-    let all = schema.columns().into_iter().map(Expr::Column);
-    Ok(LogicalPlanBuilder::from(plan).project(all.chain(named).collect::<Vec<_>>())?.build()?)
-}
-
-/// The columns that a table always has, then those that its data brought.
-pub fn full_schema(name: &str, stored: &Schema) -> SchemaRef {
-    let keys = |names: &[&str]| names.iter().filter_map(|n| key_field(n)).collect::<Vec<Field>>();
-    let mut fields = match name {
-        "hits" => {
-            let mut fields = keys(&[
-                "suite",
-                "visitor_key",
-                "visitor_id",
-                "visit_num",
-                "visit_start",
-                "visit_id",
-                "hit_time",
-                "hit_seq",
-                "hit_source",
-                "exclude_hit",
-                "transaction_id",
-                "customer_id",
-                "file",
-                "persisted",
-            ]);
-            fields.push(columns::metric("page_views"));
-            fields
-        }
-        "offline" => keys(&[
-            "suite",
-            "visitor_key",
-            "visitor_id",
-            "hit_time",
-            "hit_seq",
-            "hit_source",
-            "source",
-            "kind",
-            "file",
-            "row",
-            "received",
-            "record_local",
-            "has_time",
-            "record_time",
-            "transaction_id",
-            "customer_id",
-        ]),
-        "snapshots" => keys(&[
-            "suite",
-            "transaction_id",
-            "visitor_key",
-            "visitor_id",
-            "visit_num",
-            "visit_start",
-            "hit_time",
-            "hit_seq",
-            "file",
-        ]),
-        INTEGRATED => keys(&[
-            "suite",
-            "visitor_key",
-            "visitor_id",
-            "event_id",
-            "hit_time",
-            "hit_seq",
-            "hit_source",
-            "row_kind",
-            "match_status",
-            "transaction_id",
-            "customer_id",
-            "snapshot_time",
-            "snapshot_seq",
-            "record_time",
-            "source",
-            "file",
-            "row",
-        ]),
-        "rejects" => {
-            let mut fields = keys(&["suite", "source", "file"]);
-            fields.push(Field::new("line", arrow::datatypes::DataType::Int64, true));
-            fields.extend(["column", "reason", "text"].map(columns::dimension));
-            fields
-        }
-        "suites" => fields_of::<Suite>(),
-        "sources" => fields_of::<Source>(),
-        "files" => fields_of::<FileEntry>(),
-        "rebuilds" => fields_of::<Rebuild>(),
-        "runs" => fields_of::<Run>(),
-        "join_report" => fields_of::<JoinReport>(),
-        "own_tables" => fields_of::<OwnTable>(),
-        "vacuums" => fields_of::<Vacuum>(),
-        _ => vec![],
-    };
-    for field in stored.fields() {
-        if !fields.iter().any(|f| f.name() == field.name()) {
-            fields.push(field.as_ref().clone());
-        }
-    }
-    // whatever the data lacks reads as NULL
-    let nullable = |f: Field| if stored.index_of(f.name()).is_ok() { f } else { f.with_nullable(true) };
-    Arc::new(Schema::new(fields.into_iter().map(nullable).collect::<Vec<_>>()))
-}
-
-fn fields_of<T: Record>() -> Vec<Field> {
-    T::schema().fields().iter().map(|f| f.as_ref().clone()).collect()
 }

@@ -8,25 +8,10 @@ use std::collections::HashMap;
 
 use super::caret;
 use super::number;
-use crate::columns::numbered;
+use crate::columns::{METRICS, numbered};
 
 /// Ids from here on are no events of any report suite.
 pub const MAX_EVENT_ID: u32 = 1 << 16;
-
-/// Metrics that are no custom event, in the order of their columns.
-pub const STANDARD_METRICS: &[&str] = &[
-    "page_views",
-    "orders",
-    "units",
-    "revenue",
-    "product_views",
-    "carts",
-    "cart_views",
-    "cart_adds",
-    "cart_removes",
-    "checkouts",
-    "clickthroughs",
-];
 
 /// Id, metric, the name in `event.tsv`, the name on the page.
 const STANDARD_EVENTS: &[(u32, &str, &str, &str)] = &[
@@ -91,7 +76,7 @@ pub fn event_value(event_list: &str, metric: &str) -> Option<f64> {
 pub fn is_metric_name(name: &str) -> bool {
     let views = || name.strip_suffix("_views").and_then(|evar| numbered(evar, "evar"));
     name == "occurrences"
-        || STANDARD_METRICS.contains(&name)
+        || METRICS.contains(&name)
         || numbered(name, "event").is_some_and(|n| n <= 1000)
         || views().is_some_and(|n| n <= 250)
 }

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::caret::join_list;
-use super::event_list::{Entry, EventIds, MAX_EVENT_ID, STANDARD_METRICS, entries, event_id};
+use super::event_list::{Entry, EventIds, MAX_EVENT_ID, entries, event_id};
 use super::hit_columns::Role;
 use super::number;
 use super::product_list;
-use crate::columns::numbered;
+use crate::columns::{METRICS, numbered};
 
 /// The metrics that the hits of a feed may have, and how to compute them.
 #[derive(Debug, Clone)]
@@ -71,8 +71,8 @@ impl HitMetrics {
         }
         let mut names: Vec<String> = all.iter().map(|name| (*name).to_owned()).collect();
         names.sort_by_key(|name| {
-            let standard = STANDARD_METRICS.iter().position(|metric| metric == name);
-            standard.unwrap_or(STANDARD_METRICS.len() + numbered(name, "event").unwrap_or(0) as usize)
+            let standard = METRICS.iter().position(|metric| metric == name);
+            standard.unwrap_or(METRICS.len() + numbered(name, "event").unwrap_or(0) as usize)
         });
         let places: HashMap<&str, u16> = names.iter().map(String::as_str).zip(0..).collect();
         let place = |name: &str| places.get(name).copied();

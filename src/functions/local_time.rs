@@ -1,21 +1,21 @@
 //! `local_time(time [, zone])`: what a clock in the suite's zone (or in `zone`) shows at an instant.
 
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{DateTime, Offset, TimeZone};
-use chrono_tz::Tz;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
-use super::register::ZoneOfSuite;
 use super::rows::evaluate;
 use crate::columns::timestamp;
+use crate::time::{Zones, to_local};
+
+/// The time zone of the suite that a session reports on.
+pub type ZoneOfSuite = Arc<dyn Fn() -> crate::Result<String> + Send + Sync>;
 
 pub(super) fn udf(suite_zone: ZoneOfSuite) -> ScalarUDF {
     let signature = Signature::one_of(
@@ -54,13 +54,15 @@ impl ScalarUDFImpl for LocalTime {
             let mut zones = Zones::default();
             let named = if rows.width() > 1 { Some(rows.text(1)?) } else { None };
             let fixed = match &named {
-                None => Some(zones.get(&(self.suite_zone)()?)?),
+                None => Some(zones.get(&(self.suite_zone)()?).map_err(DataFusionError::Execution)?),
                 Some(_) => None,
             };
             let mut clocks = Vec::with_capacity(rows.len);
             for i in 0..rows.len {
                 let zone = match (&named, fixed) {
-                    (Some(names), _) if names.is_valid(i) => Some(zones.get(names.value(i))?),
+                    (Some(names), _) if names.is_valid(i) => {
+                        Some(zones.get(names.value(i)).map_err(DataFusionError::Execution)?)
+                    }
                     (Some(_), _) => None,
                     (None, fixed) => fixed,
                 };
@@ -68,30 +70,6 @@ impl ScalarUDFImpl for LocalTime {
             }
             Ok(Arc::new(clocks.into_iter().collect::<TimestampMicrosecondArray>()))
         })
-    }
-}
-
-/// Microseconds of UTC to microseconds of a wall clock.
-fn to_local(time: i64, zone: Tz) -> Option<i64> {
-    let utc = DateTime::from_timestamp_micros(time)?.naive_utc();
-    Some(time + i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc()) * 1_000_000)
-}
-
-/// Zones by name, each parsed once.
-#[derive(Default)]
-pub(super) struct Zones(HashMap<String, Tz>);
-
-impl Zones {
-    pub(super) fn get(&mut self, name: &str) -> Result<Tz> {
-        if let Some(zone) = self.0.get(name) {
-            return Ok(*zone);
-        }
-        let zone: Tz = name.parse().map_err(|_| {
-            let hint = crate::error::did_you_mean(name, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name()));
-            DataFusionError::Execution(format!("there is no time zone {name}{hint}"))
-        })?;
-        self.0.insert(name.to_string(), zone);
-        Ok(zone)
     }
 }
 

@@ -1,8 +1,10 @@
 //! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL.
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified` and
-//! `product_lines` are made for one plan and have no name in SQL; `made` says of what.
+//! `product_lines` are made for one plan and have no name in SQL; `made` says of what,
+//! and `remade` makes them again elsewhere.
 
+mod classes;
 mod classified;
 mod days_after;
 pub mod documentation;
@@ -15,16 +17,18 @@ mod made;
 mod product_lines;
 mod products;
 pub mod register;
+mod remade;
 mod rows;
 mod snapshot_holds;
 mod transaction_ids;
 mod visitor_key;
 pub mod windows;
 
-pub use classified::{Classes, classified};
+pub use classes::Classes;
+pub use classified::classified;
 pub use documentation::{FunctionDoc, documentation};
-pub use from_local::from_local;
+pub use local_time::ZoneOfSuite;
 pub use made::Made;
 pub use product_lines::product_lines;
-pub use register::{ZoneOfSuite, register_all};
+pub use register::register_all;
 pub use snapshot_holds::snapshot_can_hold;

@@ -9,7 +9,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::Classes;
+use super::classes::Classes;
 use super::made::{Made, plan_function};
 use crate::columns::numbered;
 use crate::feed::product_list::parse;

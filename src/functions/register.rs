@@ -1,16 +1,11 @@
 //! Puts the functions into a session.
 
-use std::sync::Arc;
-
 use datafusion::logical_expr::WindowUDF;
 use datafusion::prelude::SessionContext;
 
+use super::local_time::ZoneOfSuite;
 use super::windows::JourneyFunction;
-use crate::Result;
 use crate::attribution::Container;
-
-/// The time zone of the suite that a session reports on.
-pub type ZoneOfSuite = Arc<dyn Fn() -> Result<String> + Send + Sync>;
 
 /// Registers every scalar and window function of ours.
 pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {

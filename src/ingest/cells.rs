@@ -10,11 +10,12 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::mapping::EpochUnit;
 use crate::feed::{RowIssue, caret, number};
+use crate::time::{self, Written};
 use crate::{Error, Result};
 
 /// The first thing that is wrong with each row of a batch.
@@ -145,9 +146,9 @@ pub fn instants(
             let local = named_zone.is_none() && zone != Tz::UTC;
             let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, named_zone.clone()))?;
             let micros = micros.as_primitive::<TimestampMicrosecondType>();
-            let instant = |m: i64| match (local, DateTime::from_timestamp_micros(m)) {
-                (true, Some(time)) => Instant::At(at_zone(time.naive_utc(), zone)),
-                _ => Instant::At(m),
+            let instant = |m: i64| match local {
+                true => Instant::At(time::from_local(m, zone).unwrap_or(m)),
+                false => Instant::At(m),
             };
             micros.iter().map(|m| m.map_or(Instant::Missing, instant)).collect()
         }
@@ -194,16 +195,6 @@ pub fn instants(
     Ok(found)
 }
 
-/// The instant of a local time: the earlier one where the clocks went back, the shifted one where they went forward.
-pub fn at_zone(local: NaiveDateTime, zone: Tz) -> i64 {
-    let instant = zone.from_local_datetime(&local).earliest().map(|t| t.timestamp_micros());
-    instant.unwrap_or_else(|| {
-        let before = zone.offset_from_local_datetime(&(local - TimeDelta::hours(3))).earliest();
-        let offset = before.map_or(0, |o| i64::from(o.fix().local_minus_utc()));
-        local.and_utc().timestamp_micros() - offset * 1_000_000
-    })
-}
-
 fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, String> {
     if let Some(unit) = unit {
         let micros = match text.parse::<i64>() {
@@ -212,23 +203,12 @@ fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, 
         };
         return micros.map(Instant::At).ok_or_else(|| number::why_not(text));
     }
-    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Ok(Instant::Day(day));
+    match time::parse_time(text) {
+        Some(Written::Day(day)) => return Ok(Instant::Day(day)),
+        Some(other) => return other.in_zone(zone).map(Instant::At).ok_or_else(|| "a time out of all bounds".into()),
+        None => {}
     }
-    let text = text.strip_suffix(" UTC").map_or_else(|| text.to_string(), |t| format!("{t}Z"));
-    for format in
-        ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z", "%Y-%m-%dT%H:%M%#z"]
-    {
-        if let Ok(time) = DateTime::parse_from_str(&text, format) {
-            return Ok(Instant::At(time.timestamp_micros()));
-        }
-    }
-    for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(&text, format) {
-            return Ok(Instant::At(at_zone(time, zone)));
-        }
-    }
-    if number::parse(&text).is_some() {
+    if number::parse(text).is_some() {
         return Err("a number; add time_unit = \"s\", \"ms\", \"us\" or \"ns\" to the mapping".into());
     }
     Err("not a time in ISO 8601 (2026-10-05T14:30:00Z)".into())

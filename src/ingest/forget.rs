@@ -19,21 +19,19 @@ use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::scalar::ScalarValue;
 use serde::Serialize;
 
-use super::load::{FEED_SOURCE, HITS, Key, OFFLINE, REJECTS};
+use super::load::{FEED_SOURCE, Key};
 use crate::columns::{FILE, HIT_TIME, SUITE, VISITOR_ID};
-use crate::engine::view::INTEGRATED;
 use crate::engine::{Engine, EngineSettings};
-use crate::functions::from_local;
 use crate::lake::expunge::{Doomed, expunge, find};
 use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
 use crate::lake::records::{FileEntry, Suite};
 use crate::lake::rewrite::Limits;
 use crate::lake::suites::{find as find_suite, suites};
+use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, REJECTS, SNAPSHOTS};
 use crate::lake::{Lake, Registry, Snapshot};
+use crate::quote::literals;
+use crate::time::from_local;
 use crate::{Error, Result};
-
-/// Snapshots of transaction IDs.
-const SNAPSHOTS: &str = "snapshots";
 
 /// The tables that rows leave, in this order; see above.
 const TABLES: [&str; 5] = [OFFLINE, REJECTS, HITS, INTEGRATED, SNAPSHOTS];
@@ -288,10 +286,7 @@ type Records = BTreeMap<(String, String, String), Vec<i64>>;
 
 /// The records that were integrated for the visitors, and those that bear a transaction ID of theirs, matched or not.
 async fn records_of(lake: &Lake, ids: &[String], suites: &[&str]) -> Result<Records> {
-    let list = |values: &mut dyn Iterator<Item = &str>| {
-        values.map(|v| format!("'{}'", v.replace('\'', "''"))).collect::<Vec<_>>().join(", ")
-    };
-    let (ids, suites) = (list(&mut ids.iter().map(String::as_str)), list(&mut suites.iter().copied()));
+    let (ids, suites) = (literals(ids.iter().map(String::as_str)), literals(suites.iter().copied()));
     let mut records = Records::new();
     if suites.is_empty() || ids.is_empty() {
         return Ok(records);

@@ -6,7 +6,6 @@
 //! hits, `files`: what is visible at once comes as late as it can.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
 
@@ -16,18 +15,13 @@ use crate::columns;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::loads::{self, LoadPart};
 use crate::lake::records::FileEntry;
+use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
-use crate::lake::table::NewFile;
+use crate::lake::tables::{HITS, OFFLINE, REJECTS};
 use crate::lake::write::{Written, discard_uncommitted};
-use crate::lake::{Change, DataFile, Lake, Registry, Snapshot};
-use crate::{Error, ErrorKind, Result};
+use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
+use crate::{Error, Result};
 
-/// Online hits.
-pub const HITS: &str = "hits";
-/// Offline records as loaded.
-pub const OFFLINE: &str = "offline";
-/// Rows that were not loaded.
-pub const REJECTS: &str = "rejects";
 /// The source of offline rows that a data feed brings; a feed's own [`Key`] has no source.
 pub const FEED_SOURCE: &str = "data_feed";
 
@@ -36,9 +30,6 @@ const TABLES: [&str; 3] = [HITS, OFFLINE, REJECTS];
 
 /// Taking a load out of files streams each once; this is ample.
 const REWRITE_LIMITS: Limits = Limits { memory_bytes: 256 << 20, threads: None };
-
-/// How often a commit is tried again after another writer was faster.
-const ATTEMPTS: u32 = 20;
 
 /// What a load is called; at most one content is loaded under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,7 +276,7 @@ async fn publish(
     written: &Written,
     pending: &mut Pending,
 ) -> Result<()> {
-    let mut attempt = 0;
+    let mut retry = Retry::default();
     let mut without = HashMap::new();
     loop {
         let snapshot = Snapshot::open(lake, table, None).await?;
@@ -313,11 +304,7 @@ async fn publish(
                 pending.0.retain(|(_, p)| add.iter().all(|f| f.path != p.path));
                 return Ok(());
             }
-            Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
-                tokio::time::sleep(Duration::from_millis(10 << attempt.min(6))).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
+            Err(error) => retry.after(error).await?,
         }
     }
 }

@@ -5,49 +5,28 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::context::SessionContext;
 
+use crate::lake::retry::Retry;
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
+use crate::lake::tables;
 use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Change, Lake, Snapshot};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Name of a table to its rows.
 pub type Lookups = BTreeMap<String, BTreeMap<String, String>>;
 
-/// How often a commit is tried again after another writer was faster.
-const ATTEMPTS: u32 = 20;
-
-/// Tables that are not lookups, whatever an archive says.
-const RESERVED: [&str; 18] = [
-    "hits",
-    "offline",
-    "snapshots",
-    "events",
-    "events_brief",
-    "visits",
-    "visitors",
-    "rebuilds",
-    "suites",
-    "sources",
-    "files",
-    "rejects",
-    "join_report",
-    "vacuums",
-    "integrated",
-    "report_suites",
-    "data_sources",
-    "information_schema",
-];
+/// Names of lists that are no lookups, besides those of the lake's own tables.
+const NO_LOOKUPS: [&str; 3] = ["report_suites", "data_sources", "information_schema"];
 
 /// True when a lookup of this name can become a table: a plain lower-case name that is not one of ours.
 pub fn can_be_table(name: &str) -> bool {
-    is_table_name(name) && !RESERVED.contains(&name)
+    is_table_name(name) && !tables::is_reserved(name) && !NO_LOOKUPS.contains(&name)
 }
 
 /// Adds the rows to the lake's lookup tables, one commit each.
@@ -59,7 +38,7 @@ pub async fn publish(lake: &Lake, lookups: &Lookups) -> Result<()> {
 }
 
 async fn publish_one(lake: &Lake, name: &str, rows: &BTreeMap<String, String>) -> Result<()> {
-    let mut attempt = 0;
+    let mut retry = Retry::default();
     loop {
         let snapshot = Snapshot::open(lake, name, None).await?;
         let mut all = read(lake, &snapshot).await?;
@@ -83,11 +62,7 @@ async fn publish_one(lake: &Lake, name: &str, rows: &BTreeMap<String, String>) -
             Ok(_) => return Ok(()),
             Err(error) => {
                 discard_uncommitted(lake, name, &add.iter().collect::<Vec<_>>()).await;
-                if error.kind() != ErrorKind::Conflict || attempt == ATTEMPTS {
-                    return Err(error);
-                }
-                tokio::time::sleep(Duration::from_millis(10 << attempt.min(6))).await;
-                attempt += 1;
+                retry.after(error).await?;
             }
         }
     }

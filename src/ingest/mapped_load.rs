@@ -24,6 +24,7 @@ use super::offline_rows::{Origin, Records, offline_batch};
 use super::pour::{Outlet, Piece};
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::feed::RowIssue;
+use crate::time::Written;
 use crate::{Error, Result};
 
 /// A mapped file, ready to be read.
@@ -148,7 +149,7 @@ impl MappedInput {
             complaints.add(bad, VISITOR_ID, "no visitor id; every online hit needs one", "");
         }
         // a row without a time is filtered out; until then it needs some
-        let midnight = |day: NaiveDate| cells::at_zone(day.and_time(chrono::NaiveTime::MIN), self.mapping.time_zone);
+        let midnight = |day: NaiveDate| Written::Day(day).in_zone(self.mapping.time_zone).unwrap_or_default();
         let time = |instant: &Instant| match instant {
             Instant::At(micros) => *micros,
             Instant::Day(day) => midnight(*day),

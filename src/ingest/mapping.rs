@@ -86,23 +86,6 @@ const MAPPING_KEYS: [&str; 13] = [
     "metrics",
 ];
 
-/// The names that the domain gives to dimensions; a metric cannot have one of them.
-const DIMENSION_NAMES: [&str; 13] = [
-    "page_name",
-    "page_url",
-    "tracking_code",
-    "category",
-    "product",
-    "marketing_channel",
-    "marketing_channel_detail",
-    "referring_domain",
-    "search_engine",
-    "search_keyword",
-    "geo_country",
-    "zip",
-    "state",
-];
-
 impl Mapping {
     /// Reads a mapping file; errors are of kind configuration and name the file.
     pub fn read(path: &Path) -> Result<Self> {
@@ -292,7 +275,7 @@ fn check_name(what: &str, name: &str) -> Result<()> {
         return Err(wrong("occurrences is counted, not loaded; give the column another name"));
     }
     let is_metric = is_metric_name(&lower);
-    let is_dimension = DIMENSION_NAMES.contains(&lower.as_str())
+    let is_dimension = columns::DIMENSIONS.contains(&lower.as_str())
         || ["evar", "prop", "list"].iter().any(|prefix| columns::numbered(&lower, prefix).is_some());
     match what {
         "dimension" if is_metric => Err(wrong(format!("{name} is a metric everywhere; move it to [metrics]"))),

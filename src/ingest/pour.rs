@@ -13,10 +13,10 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::load::{HITS, OFFLINE};
 use super::rejects::Rejects;
 use crate::feed::RowIssue;
 use crate::lake::Lake;
+use crate::lake::tables::{HITS, OFFLINE};
 use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::{Error, Result};
 

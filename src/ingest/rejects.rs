@@ -8,10 +8,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::load::{Key, REJECTS};
+use super::load::Key;
 use crate::Result;
 use crate::feed::RowIssue;
 use crate::lake::Lake;
+use crate::lake::tables::REJECTS;
 use crate::lake::write::{Written, write_plain};
 
 /// Bytes of rejects of one input that are kept; about a hundred thousand rows.

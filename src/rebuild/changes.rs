@@ -10,11 +10,11 @@ use object_store::ObjectStoreExt;
 
 use super::inputs::{Inputs, Meaning, versions_of};
 use crate::Result;
-use crate::engine::view::INTEGRATED;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
 use crate::lake::log::latest_version;
 use crate::lake::records::{Rebuild, Suite};
-use crate::lake::{DataFile, Lake, Registry, Snapshot};
+use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
+use crate::lake::{DataFile, Lake, Record, Registry, Snapshot};
 
 /// A load, as the tags of its files name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,14 +70,14 @@ impl Scope {
         }
         let then = versions_of(last)?;
         let version = |table: &str| then.get(table).copied();
-        for table in ["snapshots", INTEGRATED] {
+        for table in [SNAPSHOTS, INTEGRATED] {
             if latest_version(lake, table, version(table)).await? != version(table) {
                 return Ok(Self::All(Some("the integrated tables are not as the last rebuild left them")));
             }
         }
-        let suites = changed_suites(lake, version("suites"), inputs).await?;
-        let hits = TableChanges::find(lake, "hits", version("hits"), inputs, &suites).await?;
-        let offline = TableChanges::find(lake, "offline", version("offline"), inputs, &suites).await?;
+        let suites = changed_suites(lake, version(Suite::TABLE), inputs).await?;
+        let hits = TableChanges::find(lake, HITS, version(HITS), inputs, &suites).await?;
+        let offline = TableChanges::find(lake, OFFLINE, version(OFFLINE), inputs, &suites).await?;
         let (Some(hits), Some(offline)) = (hits, offline) else {
             return Ok(Self::All(Some("files of other writers are in the lake")));
         };
@@ -93,7 +93,7 @@ impl Scope {
                 Err(error) => return Err(error.into()),
             }
         }
-        let snapshots = open(lake, "snapshots", version("snapshots")).await?;
+        let snapshots = open(lake, SNAPSHOTS, version(SNAPSHOTS)).await?;
         let integrated = open(lake, INTEGRATED, version(INTEGRATED)).await?;
         Ok(Self::Changed(Box::new(Changes { hits, offline, snapshots, integrated })))
     }
@@ -164,7 +164,7 @@ fn load_of(file: &DataFile, name: String) -> Load {
 
 /// Suites of which a setting changed that integrated rows depend on.
 async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Result<BTreeSet<String>> {
-    let now = inputs.versions.get("suites").copied();
+    let now = inputs.versions.get(Suite::TABLE).copied();
     if now == then {
         return Ok(BTreeSet::new());
     }

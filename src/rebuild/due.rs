@@ -16,9 +16,9 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
 use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
 use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
-use crate::engine::view::{INTEGRATED, full_schema};
 use crate::lake::layout::{TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::scan::LakeTable;
+use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, full_schema};
 use crate::lake::{DataFile, Snapshot};
 use crate::{Error, Result};
 
@@ -77,8 +77,8 @@ pub async fn name_due(
     name_former(engine, "former_snapshots", &changes.snapshots)?;
     name_former(engine, "former_integrated", &changes.integrated)?;
     let table_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
-    name_changed(engine, "hits", &changes.hits, &table_of(hits))?;
-    name_changed(engine, "offline", &changes.offline, &table_of(offline))?;
+    name_changed(engine, HITS, &changes.hits, &table_of(hits))?;
+    name_changed(engine, OFFLINE, &changes.offline, &table_of(offline))?;
     let snapshots = match changes.hits.is_empty() {
         true => Work::None,
         false => match due_hits(engine, changes, memory_bytes).await? {

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::integrate::QUERIES;
+use super::queries::QUERIES;
 use crate::lake::log::latest_version;
-use crate::lake::records::Rebuild;
-use crate::lake::{Lake, Registry};
+use crate::lake::records::{FileEntry, Rebuild, Suite};
+use crate::lake::tables::{HITS, OFFLINE};
+use crate::lake::{Lake, Record, Registry};
 use crate::{Error, Result};
 
 /// Tables that the integration reads.
-pub const TABLES: [&str; 4] = ["files", "hits", "offline", "suites"];
+pub const TABLES: [&str; 4] = [FileEntry::TABLE, HITS, OFFLINE, Suite::TABLE];
 
 /// Versions of tables by name; a table that does not exist has none.
 pub type Versions = BTreeMap<String, u64>;

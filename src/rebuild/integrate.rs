@@ -3,24 +3,15 @@
 //! In: what is due, named in the engine's session. Out: `snapshots`, `integrated` and `join_report`, a commit each.
 
 use super::due::Due;
+use super::queries::QUERIES;
 use super::renew::{Renewal, Renewed};
 use crate::Result;
 use crate::engine::Engine;
 use crate::engine::template::Columns;
-use crate::engine::view::{INTEGRATED, full_schema};
 use crate::functions::snapshot_can_hold;
 use crate::lake::records::JoinReport;
+use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS, full_schema};
 use crate::lake::{Record, Registry, Snapshot};
-
-/// The queries of the integration, of which those after the first and before the last give the integrated rows.
-pub const QUERIES: [(&str, &str); 6] = [
-    ("snapshots", include_str!("../../queries/integrate/snapshots.sql")),
-    ("transaction records", include_str!("../../queries/integrate/transaction.sql")),
-    ("customer records", include_str!("../../queries/integrate/customer.sql")),
-    ("summary records", include_str!("../../queries/integrate/summary.sql")),
-    ("records of data feeds", include_str!("../../queries/integrate/feed.sql")),
-    ("join report", include_str!("../../queries/integrate/join_report.sql")),
-];
 
 /// The kinds of offline records in the order of the queries that give the integrated rows.
 const KINDS: [&str; 4] = ["transaction", "customer", "summary", "data_feed"];
@@ -67,7 +58,7 @@ pub async fn integrate(
     let [snapshots_query, integrate @ .., (_, join_report)] = QUERIES;
     let schema_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
     let columns = Columns::default()
-        .with_table("hits", &schema_of(&tables.hits))
+        .with_table(HITS, &schema_of(&tables.hits))
         .with_table("rivals", &schema_of(&tables.snapshots))
         .filter_dimensions(snapshot_can_hold);
     let snapshots = Renewal {
@@ -80,8 +71,8 @@ pub async fn integrate(
     let snapshots = snapshots.run(engine, memory_bytes, progress).await?;
 
     let columns = Columns::default()
-        .with_table("offline", &schema_of(&tables.offline))
-        .with_table("snapshots", &schema_of(&snapshots.snapshot));
+        .with_table(OFFLINE, &schema_of(&tables.offline))
+        .with_table(SNAPSHOTS, &schema_of(&snapshots.snapshot));
     // the first query runs in any case, for it says which columns there are
     let is_due = |kind: &str| due.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
     let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || is_due(kind));

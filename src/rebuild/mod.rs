@@ -4,7 +4,7 @@
 //! * `inputs`: the versions of what it reads; whether anything is new at all.
 //! * `changes`: which loads came and went since the last rebuild.
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
-//! * `integrate`: the order of the queries and what each reads.
+//! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
 //! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
 //! * `own`: tables of the user's own, each a query of theirs.
 //! * `status`: each source at a glance.
@@ -19,6 +19,7 @@ mod due;
 mod inputs;
 mod integrate;
 mod own;
+mod queries;
 mod renew;
 mod run;
 mod sink;

@@ -10,10 +10,11 @@ use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
 use super::integrate::{Tables, integrate, sorted};
 use super::own::{OwnBuilt, any_stale, build_stale, definitions};
 use crate::clock;
-use crate::engine::view::{INTEGRATED, Pins};
+use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::log::latest_version;
 use crate::lake::records::{JoinReport, Rebuild};
+use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
 
@@ -138,7 +139,7 @@ async fn integrated(
     let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;
     let mut versions = inputs.versions.clone();
     let written = [
-        ("snapshots", done.snapshots.snapshot.version),
+        (SNAPSHOTS, done.snapshots.snapshot.version),
         (INTEGRATED, done.rows.snapshot.version),
         (JoinReport::TABLE, done.report_version),
     ];
@@ -175,9 +176,9 @@ async fn tables(lake: &Lake, scope: &Scope, inputs: &Inputs) -> Result<Tables> {
         None => Snapshot::missing(lake, name),
     };
     Ok(Tables {
-        hits: input("hits").await?,
-        offline: input("offline").await?,
-        snapshots: Snapshot::open(lake, "snapshots", None).await?,
+        hits: input(HITS).await?,
+        offline: input(OFFLINE).await?,
+        snapshots: Snapshot::open(lake, SNAPSHOTS, None).await?,
         integrated: Snapshot::open(lake, INTEGRATED, None).await?,
     })
 }

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::engine::template::{literal, quoted};
+use crate::quote::{literal, quoted};
 use crate::{Error, Result};
 
 /// The statement with the changes (default, value). Comments stay as they are.

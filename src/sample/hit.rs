@@ -4,6 +4,7 @@
 //! appended to a reused buffer; a backslash goes before tab, newline and backslash in text.
 
 use super::catalogue::{COUNTRIES, Channel, DEVICES, Device, Product, ROBOT};
+use super::field::{integer, text};
 use super::page::Page;
 use super::random::mix;
 
@@ -227,26 +228,6 @@ pub const COLUMNS: &[Column] = &[
     ("post_tnt", |_, _| {}),
     ("carrier", |_, _| {}),
 ];
-
-/// Appends text that holds nothing to escape.
-pub fn text(out: &mut Vec<u8>, value: &str) {
-    out.extend_from_slice(value.as_bytes());
-}
-
-/// Appends a number in decimal.
-pub fn integer(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
 
 /// Appends an amount with two decimals.
 pub fn money(out: &mut Vec<u8>, cents: u64) {

@@ -22,11 +22,13 @@ mod calendar;
 mod catalogue;
 mod crowd;
 mod delivery;
+mod field;
 mod generate;
 mod hit;
 mod offline;
 mod page;
 mod random;
+mod record;
 pub mod story;
 mod visit;
 

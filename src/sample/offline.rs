@@ -16,7 +16,7 @@ use super::catalogue::CAMPAIGNS;
 use super::crowd::Crowd;
 use super::delivery::{cannot_write, remove};
 use super::random::{Random, mix};
-use super::story::Record;
+use super::record::{CALLS, Fate, LEADS, RETURNS, Record, When};
 use super::visit::{Moment, customer_id};
 use crate::error::Result;
 
@@ -56,28 +56,7 @@ pub struct SourceFile {
     pub ambiguous: u64,
 }
 
-/// What must become of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Matched,
-    Unmatched,
-    Expired,
-    Ambiguous,
-    Summary,
-    Rejected,
-}
-
-/// The instant of a record (epoch seconds), written with its time or as a date alone.
-#[derive(Debug, Clone, Copy)]
-pub enum When {
-    Timed(u32),
-    Dated(u32),
-}
-
-/// Places of the sources in [`Offline`].
-pub const LEADS: usize = 0;
-pub const RETURNS: usize = 1;
-pub const CALLS: usize = 2;
+/// Places of the other sources in [`Offline`].
 const CENTRE: usize = 3;
 const SPEND: usize = 4;
 

@@ -1,7 +1,7 @@
 //! The shop's pages: their names and addresses, written straight into a row.
 
 use super::catalogue::{ARTICLES, CATEGORIES, HELP, Product};
-use super::hit::{integer, text};
+use super::field::{integer, text};
 
 /// A page of the shop. Indices point into the catalogue's lists.
 #[derive(Debug, Clone, Copy)]

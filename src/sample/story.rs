@@ -13,8 +13,8 @@
 use super::calendar::{Calendar, DAY_SECONDS};
 use super::catalogue::{Channel, Product};
 use super::hit::{Entry, Hit, Person};
-use super::offline::{CALLS, Fate, LEADS, RETURNS, When};
 use super::page::Page;
+use super::record::{CALLS, Fate, LEADS, RETURNS, Record, When};
 use super::visit::Totals;
 
 /// How long before the first day the expired lead was.
@@ -81,15 +81,6 @@ pub const STORIES: [Story; 3] = [
         rows: &[row("story:affiliate", None, None, Some(1.0)), row("story:newsletter", Some(1.0), None, Some(1.0))],
     },
 ];
-
-/// An offline record that belongs to a story: the fields after the date.
-#[derive(Debug, Clone, Copy)]
-pub struct Record {
-    pub source: usize,
-    pub when: When,
-    pub fields: &'static str,
-    pub fate: Fate,
-}
 
 /// A visit written out in advance.
 #[derive(Debug, Clone)]

@@ -5,7 +5,8 @@
 use super::calendar::LONGEST_VISIT_SECONDS;
 use super::catalogue::{ARTICLES, CATEGORIES, Campaign, HELP, PRODUCTS, Product, SEARCH_TERMS, TAGS};
 use super::crowd::{Crowd, Purpose, Visit, VisitStart, Visitor};
-use super::hit::{Hit, Person, integer};
+use super::field::integer;
+use super::hit::{Hit, Person};
 use super::page::Page;
 use super::random::{Random, Zipf, mix};
 

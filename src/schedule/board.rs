@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::runner::Ran;
+use super::step::Ran;
 use crate::Result;
 use crate::ingest::Status;
 use crate::lake::records::{FileEntry, Run};
@@ -196,7 +196,7 @@ impl Page {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::schedule::runner::RunSteps;
+    use crate::schedule::step::RunSteps;
 
     fn ran(status: &str, now: DateTime<Utc>) -> Ran {
         let run = Run {

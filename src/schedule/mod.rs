@@ -20,5 +20,6 @@ mod timetable;
 
 pub use board::Board;
 pub use http::serve;
-pub use runner::{Job, Ran, RunSteps, run};
+pub use runner::run;
+pub use step::{Job, Ran, RunSteps};
 pub use timetable::Timetable;

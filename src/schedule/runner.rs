@@ -14,7 +14,7 @@ use super::agenda::{Agenda, STOPPED};
 use super::board::Board;
 use super::lease::Lease;
 use super::memory;
-pub use super::step::{Job, RunSteps};
+use super::step::{Job, Ran, RunSteps};
 use super::timetable::Timetable;
 use crate::ingest::Known;
 use crate::lake::records::Run;
@@ -29,14 +29,6 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// The longest sleep: a clock may be set, a machine may have slept.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
-
-/// A run that has ended.
-pub struct Ran {
-    /// As history has it.
-    pub run: Run,
-    /// What it did.
-    pub steps: RunSteps,
-}
 
 /// Runs `job` whenever it is due, or once where there is no timetable, until `stop` becomes true. `tell` is called after
 /// each run. An error of kind conflict where another runner has the lake; the last run for a single one.

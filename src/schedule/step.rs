@@ -56,6 +56,14 @@ pub struct RunSteps {
     pub error: Option<Error>,
 }
 
+/// A run that has ended.
+pub struct Ran {
+    /// As history has it.
+    pub run: Run,
+    /// What it did.
+    pub steps: RunSteps,
+}
+
 impl Job {
     /// Does one run. `known` learns from it; `committing` is true while an input is committed, table by table.
     pub(super) async fn run(&self, known: &mut Known, committing: &AtomicBool) -> RunSteps {

@@ -13,7 +13,10 @@ use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 
+use crate::time::{DAY_US, Span, parse_span};
 use crate::{Error, Result};
+
+const SECOND_US: i64 = 1_000_000;
 
 /// The longest interval that makes sense.
 const MAX_DAYS: i64 = 366;
@@ -121,28 +124,13 @@ impl Timetable {
 }
 
 impl Every {
-    /// Units w and d stand alone; h, m and s may be combined. A number without a unit is none: of what?
+    /// Days and weeks stand alone: they follow the calendar.
     fn parse(text: &str) -> Option<Self> {
-        let text: String = text.to_lowercase().chars().filter(|c| !c.is_whitespace()).collect();
-        let (mut seconds, mut days, mut rest) = (0_i64, 0_i64, text.as_str());
-        while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-            let number: i64 = rest[..digits].parse().ok()?;
-            let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-            let part = |per: i64| number.checked_mul(per);
-            match &rest[digits..unit_end] {
-                "s" | "sec" | "second" | "seconds" => seconds = seconds.checked_add(number)?,
-                "m" | "min" | "minute" | "minutes" => seconds = seconds.checked_add(part(60)?)?,
-                "h" | "hour" | "hours" => seconds = seconds.checked_add(part(3600)?)?,
-                "d" | "day" | "days" => days = days.checked_add(number)?,
-                "w" | "week" | "weeks" => days = days.checked_add(part(7)?)?,
-                _ => return None,
+        match parse_span(text, None).ok()? {
+            Span { days: 0, rest_us } if rest_us > 0 && rest_us % SECOND_US == 0 && rest_us <= MAX_DAYS * DAY_US => {
+                Some(Self::Seconds(rest_us / SECOND_US))
             }
-            rest = &rest[unit_end..];
-        }
-        match (seconds, days) {
-            (1.., 0) if seconds <= MAX_DAYS * 86_400 => Some(Self::Seconds(seconds)),
-            (0, 1..=MAX_DAYS) => Some(Self::Days(days)),
+            Span { days: days @ 1..=MAX_DAYS, rest_us: 0 } => Some(Self::Days(days)),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::did_you_mean;
+use crate::format::Expanded;
 use crate::{Error, Result};
 
 /// What a backslash command asks for.
@@ -33,16 +34,6 @@ pub enum Command {
     Include(PathBuf),
     /// `\o file`, `\o` alone.
     Output(Option<PathBuf>),
-}
-
-/// When a row is shown as one line a column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Expanded {
-    #[default]
-    Off,
-    On,
-    /// Where the columns do not fit the terminal.
-    Auto,
 }
 
 /// What `\?` prints.

@@ -11,6 +11,8 @@ use super::command::COMMANDS;
 use super::lexer::{Kind, tokens};
 use crate::engine::Engine;
 use crate::functions::documentation;
+use crate::lake::tables::EVENTS;
+use crate::quote::quoted_where_needed;
 
 /// Names to complete, filled in while the user types.
 #[derive(Clone, Default)]
@@ -69,7 +71,11 @@ impl Names {
             if let Ok(schema) = engine.columns(&table).await {
                 let number = |f: &Field| f.data_type().is_numeric();
                 let what = |f: &Field| if number(f) { "number" } else { "column" }.to_string();
-                let of = schema.fields().iter().map(|f| Named { name: quoted(f.name()), what: what(f) }).collect();
+                let of = schema
+                    .fields()
+                    .iter()
+                    .map(|f| Named { name: quoted_where_needed(f.name()), what: what(f) })
+                    .collect();
                 columns.insert(table, of);
             }
         }
@@ -92,7 +98,7 @@ impl Names {
         let named = known.columns.iter().filter(|(table, _)| words.contains(table));
         let mut found: Vec<Named> = named.flat_map(|(_, columns)| columns.iter().cloned()).collect();
         if found.is_empty() {
-            found = known.columns.get("events").cloned().unwrap_or_default();
+            found = known.columns.get(EVENTS).cloned().unwrap_or_default();
         }
         found.sort();
         found.dedup();
@@ -102,7 +108,7 @@ impl Names {
     /// What can stand in the quotes that are open at the end of `before`.
     fn argument(&self, argument: Argument) -> Vec<Named> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = known.columns.get("events").map(Vec::as_slice).unwrap_or_default();
+        let events = known.columns.get(EVENTS).map(Vec::as_slice).unwrap_or_default();
         let plain = |n: &Named| named(n.name.trim_matches('"'), &n.what);
         match argument {
             Argument::Suite => known.suites.iter().map(|s| named(s, "suite")).collect(),
@@ -220,12 +226,6 @@ fn open_text(before: &str) -> Option<(usize, Argument)> {
 
 fn named(name: &str, what: &str) -> Named {
     Named { name: name.to_string(), what: what.to_string() }
-}
-
-/// A name as SQL needs it: friendly names have spaces and capitals.
-fn quoted(name: &str) -> String {
-    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// True for a word of the SQL language.

@@ -3,7 +3,8 @@
 //! * `session`: runs what was entered; the same for a person and for a script.
 //! * `command`: backslash commands, `\d`, `\format`, ...
 //! * `lexer`: where statements end and what their words are.
-//! * `interactive`: the line editor, with `completion` and `highlight`; `script`: statements from a file or a pipe.
+//! * `interactive`: the line editor, with `completion` and `highlight`; `script`: statements from a file or a pipe,
+//!   which `reader` cuts.
 //! * `spot`: the place in the SQL that an error is about.
 //! * `printer`: what the door above gives for output.
 //!
@@ -15,11 +16,12 @@ mod highlight;
 mod interactive;
 mod lexer;
 mod printer;
+mod reader;
 mod script;
 mod session;
 mod spot;
 
-pub use command::{Expanded, HELP};
+pub use command::HELP;
 pub use interactive::interactive;
 pub use printer::Printer;
 pub use script::script;

@@ -5,9 +5,9 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
-use super::command::Expanded;
 use crate::Result;
 use crate::engine::Running;
+use crate::format::Expanded;
 
 /// Prints results and texts.
 #[async_trait]

@@ -9,10 +9,13 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
-use super::command::{self, Command, Expanded, HELP};
-use super::{Printer, lexer};
+use super::command::{self, Command, HELP};
+use super::lexer;
+use super::printer::Printer;
+use super::reader::Reader;
 use crate::engine::Engine;
 use crate::error::did_you_mean;
+use crate::format::Expanded;
 use crate::functions::{FunctionDoc, documentation};
 use crate::{Error, Result};
 
@@ -94,7 +97,7 @@ impl<'a> Session<'a> {
         }
         let failed = |e: std::io::Error| Error::configuration(format!("{}: {e}", path.display()));
         let file = std::fs::File::open(path).map_err(failed)?;
-        let mut reader = super::script::Reader::new(std::io::BufReader::new(file));
+        let mut reader = Reader::new(std::io::BufReader::new(file));
         while let Some((line, input)) = reader.next().map_err(failed)? {
             // the future of a file holds those of the files that it includes
             match Box::pin(self.execute_at(&input, depth)).await {

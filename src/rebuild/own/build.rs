@@ -10,7 +10,7 @@ use super::definition::{Definition, Query, query_of};
 use super::order::order;
 use super::states::{Now, States};
 use crate::clock;
-use crate::engine::view::Pins;
+use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::layout::ORDER;
 use crate::lake::records::OwnTable;

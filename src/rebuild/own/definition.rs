@@ -7,9 +7,9 @@ use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::engine::Engine;
-use crate::engine::view::{INTEGRATED, TABLES};
 use crate::lake::Lake;
 use crate::lake::store::{QUERIES, is_table_name};
+use crate::lake::tables::{self, EVENTS, TableKind};
 use crate::{Error, Result};
 
 /// Largest file that is read; longer SQL is a mistake.
@@ -17,9 +17,6 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// Table functions that read `events`.
 const REPORTS: [&str; 4] = ["participation", "attribution", "credit_path", "conversions"];
-
-/// Tables about the lake's own work: reading them makes no table stale, or it would be so after each rebuild.
-const ABOUT_WORK: [&str; 4] = ["rebuilds", "own_tables", "runs", "vacuums"];
 
 /// A table of the user's own.
 #[derive(Clone, Debug)]
@@ -117,10 +114,11 @@ pub(super) fn query_of(name: &str, text: &str) -> Result<Query, String> {
     for table in named {
         match table.as_str() {
             function if REPORTS.contains(&function) => {
-                reads.insert("events".to_string());
+                reads.insert(EVENTS.to_string());
                 reads.extend(crate::engine::named_tables(&sql).map(str::to_string));
             }
-            own if ABOUT_WORK.contains(&own) => {}
+            // reading what the lake notes of its work makes no table stale, or it would be so after each rebuild
+            log if tables::find(log).is_some_and(|t| t.kind == TableKind::WorkLog) => {}
             _ => drop(reads.insert(table)),
         }
     }
@@ -133,7 +131,7 @@ fn check_name(name: &str) -> Result<(), String> {
             "a table's name is lower-case letters, digits and _, and begins with a letter; rename the file".into()
         );
     }
-    if TABLES.contains(&name) || name == INTEGRATED || name == QUERIES || ABOUT_WORK.contains(&name) {
+    if tables::is_reserved(name) || name == QUERIES {
         return Err(format!("every lake has a table {name}; rename the file"));
     }
     Ok(())

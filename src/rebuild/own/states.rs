@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Query;
 use crate::Result;
-use crate::engine::view::INTEGRATED;
 use crate::lake::log::latest_version;
-use crate::lake::{Lake, Snapshot, compact};
+use crate::lake::records::Suite;
+use crate::lake::tables::{self, TableKind};
+use crate::lake::{Lake, Record, Snapshot};
 use crate::rebuild::inputs::Versions;
 
 /// The state of an input.
@@ -45,7 +46,7 @@ impl<'a> Now<'a> {
         let mut states = States::new();
         for table in inputs(query) {
             let Some(version) = self.version(table).await? else { continue };
-            let contents = match compact::TABLES.contains(&table) {
+            let contents = match tables::find(table).is_some_and(|t| t.kind == TableKind::Loaded) {
                 true => Some(self.contents(table, version).await?),
                 false => None,
             };
@@ -89,10 +90,9 @@ impl<'a> Now<'a> {
 
 /// The stored tables behind the names in a query. Settings of suites (zones, visits, names) matter to all.
 fn inputs(query: &Query) -> BTreeSet<&str> {
-    let stored = query.reads.iter().flat_map(|name| match name.as_str() {
-        "events" | "events_brief" => vec!["hits", INTEGRATED],
-        "visits" | "visitors" => vec!["hits"],
-        other => vec![other],
+    let stored = query.reads.iter().flat_map(|name| match tables::find(name).map(|table| table.kind) {
+        Some(TableKind::View(over)) => over.to_vec(),
+        _ => vec![name.as_str()],
     });
-    stored.chain(["suites"]).collect()
+    stored.chain([Suite::TABLE]).collect()
 }

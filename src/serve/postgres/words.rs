@@ -6,6 +6,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{Set, Statement};
 
 use crate::serve::failure::{Failure, Reason};
+use crate::time::parse_span;
 
 /// What the server reports at the start of a session.
 pub const REPORTED: &[(&str, &str)] = &[
@@ -106,23 +107,12 @@ pub fn not_offered(what: &str, instead: &str) -> Failure {
 
 /// `5000` (milliseconds), `5s`, `2min`, `1h`, as Postgres has them.
 fn duration(text: &str) -> Result<Duration, Failure> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let factor = match text[end..].trim() {
-        "" | "ms" => Some(1),
-        "s" => Some(1_000),
-        "min" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    let number = text[..end].parse::<u64>().ok();
-    number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor)).map(Duration::from_millis).ok_or_else(
-        || {
-            let message =
-                format!("statement_timeout {text:?}: expected milliseconds, or a number with ms, s, min, h or d");
-            Failure::new(Reason::Engine(crate::ErrorKind::Usage), message)
-        },
-    )
+    let span = parse_span(text, Some("ms"));
+    let micros = span.ok().and_then(|span| u64::try_from(span.micros()).ok());
+    micros.map(Duration::from_micros).ok_or_else(|| {
+        let message = format!("statement_timeout {text:?}: expected milliseconds, or a number with ms, s, min, h or d");
+        Failure::new(Reason::Engine(crate::ErrorKind::Usage), message)
+    })
 }
 
 #[cfg(test)]

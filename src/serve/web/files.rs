@@ -9,14 +9,14 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::Web;
-use super::layout::{Page, Problem, choice, count, count_bad, link, listing, source_link, status, time};
-use super::login::Visitor;
-use super::sources::size;
+use super::layout::{Page, Problem, choice, count, count_bad, link, listing, size, source_link, status, time};
+use super::visitor::Visitor;
 use crate::Result;
 use crate::lake::records::FileEntry;
 use crate::lake::suites::suites;
 use crate::lake::{Lake, Registry};
 use crate::pages::{Table, number};
+use crate::quote::literal;
 
 /// Files of a page of the log.
 const FILES: usize = 100;
@@ -129,12 +129,11 @@ pub(super) async fn file(
 async fn rejects(web: &Web, visitor: &Visitor, which: &Which) -> Result<Markup, Problem> {
     // the log shows all suites, whatever the server is for
     let session = web.session(&visitor.guest, &which.suite).await?;
-    let quoted = |text: &str| text.replace('\'', "''");
     let sql = format!(
-        "SELECT line, \"column\", reason, text FROM rejects WHERE suite = '{}' AND source = '{}' AND file = '{}' ORDER BY line",
-        quoted(&which.suite),
-        quoted(&which.source),
-        quoted(&which.file)
+        "SELECT line, \"column\", reason, text FROM rejects WHERE suite = {} AND source = {} AND file = {} ORDER BY line",
+        literal(&which.suite),
+        literal(&which.source),
+        literal(&which.file)
     );
     let mut found = session.run(&sql, vec![]).await?;
     let mut table = Table::exact(&found.schema);

@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::login::Visitor;
+use super::visitor::Visitor;
 use crate::ErrorKind;
 use crate::pages;
 use crate::serve::failure::Failure;
@@ -278,4 +278,13 @@ pub(super) fn status(word: &str) -> Markup {
     let good = matches!(word, "active" | "loaded" | "on");
     let bad = matches!(word, "stopped" | "refused");
     html! { span.state.good[good].bad[bad] { (word) } }
+}
+
+/// `50 MB`.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        ..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
+        _ => format!("{} MB", pages::number(bytes as f64 / 1e6)),
+    }
 }

@@ -1,6 +1,6 @@
 //! Users come in with their password and leave again. A cookie is their pass.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,36 +11,8 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem};
+use super::visitor::Visitor;
 use crate::serve::failure::Failure;
-use crate::serve::passes::Pass;
-use crate::serve::users::Guest;
-
-/// Someone who is logged in.
-#[derive(Clone)]
-pub(super) struct Visitor {
-    /// Who it is.
-    pub guest: Guest,
-    pass: Arc<Pass<Notice>>,
-}
-
-/// What the next page says of the last form.
-pub(super) type Notice = Mutex<Option<String>>;
-
-impl Visitor {
-    /// Says something on the next page.
-    pub fn notice(&self, text: impl Into<String>) {
-        *self.kept() = Some(text.into());
-    }
-
-    /// What is to be said.
-    pub fn take_notice(&self) -> Option<String> {
-        self.kept().take()
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<String>> {
-        self.pass.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Who sends a request, when logged in.
 pub(super) fn visitor(web: &Web, headers: &HeaderMap) -> Result<Option<Visitor>, Failure> {

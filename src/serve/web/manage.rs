@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::Web;
 use super::layout::{Page, Problem, count, count_bad, field, link, listing, source_link, status, suite_link, time};
-use super::login::Visitor;
+use super::visitor::Visitor;
 use crate::lake::records::Suite;
 use crate::lake::suites::suites;
 use crate::rebuild::{SourceStatus, is_stale, status_of_sources};

@@ -1,8 +1,8 @@
 //! The web door: the manager of sources and files, reports and SQL, as pages that work without script but for the charts.
 //!
 //! * `listen`: connections, with TLS where there is a certificate. `gate`: what each request must be, and what each answer says to
-//!   browsers. `login`: users come in and leave. `layout`: what all pages have.
-//! * `manage`: suites at a glance. `suites`, `sources`: their pages. `upload`: a file comes in. `files`: the file log.
+//!   browsers. `login`: users come in and leave; `visitor`: one who is in. `layout`: what all pages have.
+//! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in. `files`: the file log.
 //!   `rebuilds`: history, and a rebuild in the background.
 //! * `reports`: one question with its picture. `sql`: any question.
 //!
@@ -19,8 +19,10 @@ mod rebuilds;
 mod reports;
 mod sources;
 mod sql;
+mod suite_sources;
 mod suites;
 mod upload;
+mod visitor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +41,12 @@ use super::passes::Passes;
 use super::session::Session;
 use super::tls::Tls;
 use super::users::Guest;
+use crate::quote::literal;
 use crate::{Error, Result, pages};
 use layout::Problem;
 use listen::Doorway;
-use login::Notice;
 use rebuilds::Rebuilding;
+use visitor::Notice;
 
 /// Longest form, bytes; uploads and SQL have limits of their own.
 const FORM_BYTES: usize = 64 << 10;
@@ -81,7 +84,7 @@ impl Web {
     async fn session(&self, guest: &Guest, suite: &str) -> Result<Session, Problem> {
         let session = Session::new(self.house.enter(guest.clone())?)?;
         if !suite.is_empty() {
-            let named = format!("SET rejoin.suite = '{}'", suite.replace('\'', "''"));
+            let named = format!("SET rejoin.suite = {}", literal(suite));
             let mut done = session.run(&named, vec![]).await?;
             while let Some(batch) = done.next().await {
                 batch?;

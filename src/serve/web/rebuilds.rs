@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, count, listing, time};
-use super::login::Visitor;
+use super::visitor::Visitor;
 use crate::lake::Registry;
 use crate::lake::records::Rebuild;
 use crate::rebuild::{RebuildOptions, Steps, Upkeep, is_stale, upkeep};

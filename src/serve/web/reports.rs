@@ -12,11 +12,13 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, field, link};
-use super::login::Visitor;
+use super::visitor::Visitor;
 use crate::columns::{is_dimension, is_metric};
 use crate::lake::records::Suite;
 use crate::lake::suites::{names, suites};
+use crate::lake::tables::EVENTS;
 use crate::pages::{Chart, Kind, Table};
+use crate::quote::{literal, quoted};
 use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 
@@ -87,8 +89,7 @@ impl Asked {
 
     /// The question in SQL.
     fn sql(&self) -> String {
-        let text = |value: &str| format!("'{}'", value.trim().replace('\'', "''"));
-        let name = |value: &str| format!("\"{}\"", value.trim().replace('"', "\"\""));
+        let (text, name) = (|value: &str| literal(value.trim()), |value: &str| quoted(value.trim()));
         let (function, model) = match self.model.as_str() {
             "participation" => ("participation", String::new()),
             model => ("attribution", format!(", model => {}", text(model))),
@@ -133,7 +134,7 @@ pub(super) async fn show(
         return Ok(Page::new("Report", "/reports").show(Some(&visitor), body).into_response());
     }
     let session = web.session(&visitor.guest, &asked.suite).await?;
-    let columns = session.engine.columns("events").await?;
+    let columns = session.engine.columns(EVENTS).await?;
     let suite = suites.iter().find(|s| s.suite == asked.suite);
     let friendly = suite.map(names).transpose()?.unwrap_or_default();
     let list = |wanted: &dyn Fn(&Field) -> bool| -> Vec<(String, String)> {

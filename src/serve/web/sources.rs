@@ -1,4 +1,4 @@
-//! Data sources: the list of a suite's, the form for a new one, and the page of one: upload, template, restart, deactivate.
+//! Data sources: a new one is created; the page of one: upload, template, restart, deactivate.
 
 use std::sync::Arc;
 
@@ -10,77 +10,16 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::files::of_source;
-use super::layout::{Page, Problem, choice, field, listing, source_link, status, suite_link};
-use super::login::Visitor;
+use super::layout::{Page, Problem, size, source_link, status, suite_link};
+use super::suite_sources::{KINDS, ON_ERROR, Typed, spaced};
+use super::visitor::Visitor;
 use super::{Web, suites};
-use crate::lake::records::Source;
 use crate::lake::sources::{self, NewSource, create_source, source};
-use crate::pages::number;
 use crate::serve::users::Role;
-
-/// Kinds of sources, in words.
-const KINDS: [(&str, &str); 3] = [
-    ("transaction", "transaction: by transaction ID"),
-    ("customer", "customer: by visitor ID"),
-    ("summary", "summary: totals only"),
-];
-
-/// What becomes of a file with bad rows.
-const ON_ERROR: [(&str, &str); 2] =
-    [("skip", "reject the row, load the others"), ("stop", "stop the source until it is restarted")];
-
-/// A new source as it was typed.
-#[derive(Default, Deserialize)]
-pub(super) struct Typed {
-    name: String,
-    kind: String,
-    metrics: String,
-    dimensions: String,
-    on_error: String,
-}
 
 #[derive(Deserialize)]
 pub(super) struct Status {
     to: String,
-}
-
-/// The sources of a suite.
-pub(super) async fn of_suite(web: &Web, suite: &str) -> Result<Markup, Problem> {
-    let all = sources::sources(&web.house.lake, Some(suite)).await?;
-    let row = |s: &Source| {
-        html! {
-            th scope="row" { a href=(source_link(&s.suite, &s.source)) { (s.source) } }
-            td { (s.kind) }
-            td { (spaced(&s.metrics)) }
-            td { (spaced(&s.dimensions)) }
-            td { (status(&s.status)) }
-        }
-    };
-    let rows: Vec<Markup> = all.iter().map(row).collect();
-    Ok(html! {
-        section aria-labelledby="sources" {
-            h2 id="sources" { "Data sources" }
-            (listing("Data sources", &["Source", "Kind", "Metrics", "Dimensions", "Status"], &rows))
-        }
-    })
-}
-
-/// The form for a new source.
-pub(super) fn new_source(suite: &str, typed: &Typed, error: &str) -> Markup {
-    html! {
-        section aria-labelledby="new-source" {
-            h2 id="new-source" { "New data source" }
-            @if !error.is_empty() { p.error role="alert" { (error) } }
-            form.grid method="post" action={ (suite_link(suite)) "/sources#new-source" } {
-                (field("name", "Name", &typed.name, "letters, digits, . _ -"))
-                (choice("kind", "Kind", &typed.kind, &KINDS))
-                (field("metrics", "Metrics", &typed.metrics, "such as event10, revenue"))
-                (field("dimensions", "Dimensions", &typed.dimensions, "such as evar5, tracking_code"))
-                (choice("on_error", "A row with an error", &typed.on_error, &ON_ERROR))
-                div.field { button { "Create source" } }
-            }
-        }
-    }
 }
 
 /// Creates a source.
@@ -204,18 +143,4 @@ pub(super) async fn set_status(
     let set = sources::set_status(&web.house.lake, &suite, &name, to).await?;
     visitor.notice(format!("Source {} {done}.", set.source));
     Ok(Redirect::to(&source_link(&suite, &set.source)))
-}
-
-/// A stored list, with room to break lines.
-fn spaced(list: &str) -> String {
-    list.replace(',', ", ")
-}
-
-/// `50 MB`.
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        ..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
-        _ => format!("{} MB", number(bytes as f64 / 1e6)),
-    }
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, link};
-use super::login::Visitor;
+use super::visitor::Visitor;
 use crate::lake::suites::suites;
 use crate::pages::{Table, texts};
 use crate::serve::failure::Failure;

@@ -8,11 +8,11 @@ use axum::{Extension, Form};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::Web;
 use super::layout::{Page, Problem, choice, field, suite_link};
-use super::login::Visitor;
 use super::manage;
-use super::sources::{Typed, new_source};
-use super::{Web, sources};
+use super::suite_sources::{self, Typed, new_source};
+use super::visitor::Visitor;
 use crate::Result;
 use crate::lake::records::Suite;
 use crate::lake::suites::{CURRENT_EXPIRY_MONTHS, SuiteChanges, create_suite, names, placeholders, set_suite, suite};
@@ -81,7 +81,7 @@ pub(super) async fn page(
     let manager = visitor.guest.role == Role::Manager;
     let body = html! {
         div.actions { (manage::switch(&suite, manager)) }
-        (sources::of_suite(web, name).await?)
+        (suite_sources::of_suite(web, name).await?)
         @if manager { (new_source(name, typed, error)) }
         section aria-labelledby="settings" {
             h2 id="settings" { "Settings" }

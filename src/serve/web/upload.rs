@@ -16,9 +16,8 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::files::file_link;
-use super::layout::Problem;
-use super::login::Visitor;
-use super::sources::size;
+use super::layout::{Problem, size};
+use super::visitor::Visitor;
 use super::{FORM_BYTES, Web};
 use crate::ingest::{IngestOptions, Outcome, Status, ingest};
 use crate::lake::sources::source;

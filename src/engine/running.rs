@@ -1,0 +1,56 @@
+//! A statement that runs: its columns, its rows, its plan.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Error;
+
+/// A statement that has been planned and has begun.
+pub struct Running {
+    /// Columns of the result.
+    pub schema: SchemaRef,
+    /// The result.
+    pub rows: SendableRecordBatchStream,
+    /// The plan, whose metrics show the progress.
+    pub plan: Arc<dyn ExecutionPlan>,
+}
+
+/// Batches that wait for whoever reads them.
+const AHEAD: usize = 2;
+
+impl Running {
+    /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator
+    /// computes. The task ends when the rows are dropped. When nobody has read on by `expiry`, what it holds is let go, and the
+    /// rows end with an error.
+    pub fn apart(self, runtime: &Handle, expiry: Option<Instant>) -> Self {
+        let Self { schema, mut rows, plan } = self;
+        let mut receiver = RecordBatchReceiverStreamBuilder::new(schema.clone(), AHEAD);
+        let sender = receiver.tx();
+        let compute = async move {
+            while let Some(batch) = rows.next().await {
+                let failed = batch.is_err();
+                let sent = match expiry {
+                    None => sender.send(batch).await,
+                    Some(expiry) => match timeout_at(expiry, sender.send(batch)).await {
+                        Ok(sent) => sent,
+                        Err(_) => return Err(Error::query("the rows were not read in time").into()),
+                    },
+                };
+                // nobody reads any more
+                if sent.is_err() || failed {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        receiver.spawn_on(compute, runtime);
+        Self { schema, rows: receiver.build(), plan }
+    }
+}

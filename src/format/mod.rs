@@ -1,0 +1,26 @@
+//! Record batches become bytes, batch by batch, for files, terminals and pages: what `--format` chooses from.
+//!
+//! * `kinds`: the formats by name. `encoder`: what all have in common.
+//! * `table`: for people, aligned; looks ahead a bounded number of rows.
+//! * `delimited`: csv and tsv. `json`: one array, or a line a row.
+//! * `columnar`: Parquet and Arrow files.
+//! * `cell`: the text of one value, the same in all text formats.
+//! * `width`: how wide text is on a terminal, and text that cannot drive one.
+//!
+//! Rules of all text formats: times are ISO 8601, in UTC where they are instants; a double is its shortest decimal
+//! form, without a trailing `.0`.
+
+mod cell;
+mod columnar;
+mod delimited;
+mod encoder;
+mod json;
+mod kinds;
+#[cfg(test)]
+mod samples;
+mod table;
+mod width;
+
+pub use encoder::{Encoder, Expanded, Look};
+pub use kinds::Format;
+pub use width::{printable, width};

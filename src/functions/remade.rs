@@ -1,0 +1,59 @@
+//! Functions of one plan are written down, and made again elsewhere.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use super::made::{Made, PlanFunction};
+use super::{classified, local_time, product_lines};
+
+impl Made {
+    /// What a function is made of, if its name alone does not say it.
+    pub fn of(function: &ScalarUDF) -> Option<Self> {
+        let inner = function.inner();
+        if let Some(own) = inner.downcast_ref::<PlanFunction>() {
+            return Some(own.made.clone());
+        }
+        local_time::suite_zone(inner.as_ref()).map(|suite_zone| Self::LocalTime { suite_zone })
+    }
+
+    /// The function; None where there is none of this kind.
+    pub fn function(self) -> Option<ScalarUDF> {
+        match self {
+            Self::Classified { name, classes, multi_valued } => {
+                Some(classified::classified(&name, classes, multi_valued))
+            }
+            Self::ProductLines { metric, dimension, classes } => {
+                product_lines::product_lines(&metric, &dimension, classes)
+            }
+            Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::classes::Classes;
+    use super::*;
+
+    #[test]
+    fn what_is_written_down_makes_the_same_function() {
+        let classes: Classes = [("a".to_string(), "A^,".to_string())].into_iter().collect();
+        let functions = [
+            classified::classified("campaigns.channel", classes.clone(), true),
+            product_lines::product_lines("event7", "category", Some(classes)).unwrap(),
+            local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
+        ];
+        for function in functions {
+            let made = Made::of(&function).unwrap();
+            let written = serde_json::to_vec(&made).unwrap();
+            let again = serde_json::from_slice::<Made>(&written).unwrap();
+            assert_eq!(again, made);
+            let again = again.function().unwrap();
+            assert_eq!((again.name(), Made::of(&again).unwrap()), (function.name(), made));
+        }
+        assert!(Made::of(&local_time::udf(Arc::new(|| Err(crate::Error::query("two suites"))))).is_none());
+    }
+}

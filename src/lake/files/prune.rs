@@ -1,0 +1,136 @@
+//! Which files and pages a query's filters rule out, beyond what the filters themselves say.
+//!
+//! Who asks for visitors by their ids need read only their buckets, and of those the pages that hold their keys: in every
+//! sorted table of ours a row with a visitor id has the key of that id.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, ident, lit};
+use datafusion::scalar::ScalarValue;
+
+use super::layout::{TAG_BUCKET, bucket_of};
+use crate::columns::{VISITOR_ID, VISITOR_KEY, visitor_key};
+use crate::lake::DataFile;
+
+/// The keys of the visitors that filters ask for; None when any visitor may do.
+#[derive(Debug, PartialEq)]
+pub struct Visitors(Option<BTreeSet<i64>>);
+
+impl Visitors {
+    /// What `filters`, all of which hold, ask for.
+    pub fn of(filters: &[Expr]) -> Self {
+        Self(filters.iter().filter_map(keys_of).reduce(|a, b| a.intersection(&b).copied().collect()))
+    }
+
+    /// False when no row of the file is of these visitors.
+    pub fn may_be_in(&self, file: &DataFile) -> bool {
+        let bucket = file.tags.get(TAG_BUCKET).and_then(|b| b.parse::<usize>().ok());
+        match (&self.0, bucket) {
+            (Some(keys), Some(bucket)) => keys.iter().any(|key| bucket_of(*key) == bucket),
+            _ => true,
+        }
+    }
+}
+
+/// `filters` and, where they ask for visitors by id, their keys, by which row groups and pages are skipped. Only files of
+/// ours have the keys that it counts on.
+pub fn with_visitor_keys<'a>(filters: &'a [Expr], files: &[&DataFile]) -> Cow<'a, [Expr]> {
+    let Visitors(Some(keys)) = Visitors::of(filters) else { return filters.into() };
+    if !files.iter().all(|f| f.tags.contains_key(TAG_BUCKET)) {
+        return filters.into();
+    }
+    let keys: Vec<Expr> = keys.into_iter().map(lit).collect();
+    filters.iter().cloned().chain([ident(VISITOR_KEY).in_list(keys, false)]).collect()
+}
+
+/// The keys of the only visitors for whom a filter can be true; None when others may do.
+fn keys_of(filter: &Expr) -> Option<BTreeSet<i64>> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::Eq => key_of(left, right).or_else(|| key_of(right, left)).map(|key| BTreeSet::from([key])),
+            Operator::Or => Some(keys_of(left)?.union(&keys_of(right)?).copied().collect()),
+            Operator::And => match (keys_of(left), keys_of(right)) {
+                (Some(a), Some(b)) => Some(a.intersection(&b).copied().collect()),
+                (a, b) => a.or(b),
+            },
+            _ => None,
+        },
+        Expr::InList(InList { expr, list, negated: false }) => list.iter().map(|value| key_of(expr, value)).collect(),
+        _ => None,
+    }
+}
+
+/// The key that `column = value` asks for.
+fn key_of(column: &Expr, value: &Expr) -> Option<i64> {
+    let (Expr::Column(column), Expr::Literal(value, _)) = (column, value) else { return None };
+    match value {
+        ScalarValue::Utf8(Some(id)) | ScalarValue::Utf8View(Some(id)) if column.name == VISITOR_ID => {
+            Some(visitor_key(id))
+        }
+        ScalarValue::Int64(Some(key)) if column.name == VISITOR_KEY => Some(*key),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn asked(filters: &[Expr]) -> Option<Vec<i64>> {
+        Visitors::of(filters).0.map(|keys| keys.into_iter().collect())
+    }
+
+    fn id(value: &str) -> Expr {
+        ident(VISITOR_ID).eq(lit(value))
+    }
+
+    #[test]
+    fn visitors_are_found_in_filters() {
+        let (a, b) = (visitor_key("a"), visitor_key("b"));
+        let sorted = |mut keys: Vec<i64>| {
+            keys.sort_unstable();
+            Some(keys)
+        };
+        let other = ident("page_name").eq(lit("home"));
+        assert_eq!(asked(&[id("a")]), Some(vec![a]));
+        assert_eq!(asked(&[lit("a").eq(ident(VISITOR_ID))]), Some(vec![a]));
+        assert_eq!(asked(&[id("a").or(id("b"))]), sorted(vec![a, b]));
+        assert_eq!(asked(&[ident(VISITOR_ID).in_list(vec![lit("a"), lit("b")], false)]), sorted(vec![a, b]));
+        assert_eq!(asked(&[id("a").or(id("b")), other.clone().and(id("b"))]), Some(vec![b]));
+        assert_eq!(asked(&[id("a"), id("b")]), Some(vec![]), "nobody is both");
+        assert_eq!(asked(&[ident(VISITOR_KEY).eq(lit(7_i64))]), Some(vec![7]));
+        for any in [
+            id("a").or(other.clone()),
+            other,
+            ident(VISITOR_ID).not_eq(lit("a")),
+            ident(VISITOR_ID).in_list(vec![lit("a")], true),
+            ident(VISITOR_ID).in_list(vec![lit("a"), ident("customer_id")], false),
+            ident(VISITOR_ID).eq(lit(ScalarValue::Utf8(None))),
+            ident("customer_id").eq(lit("a")),
+        ] {
+            assert_eq!(asked(&[any]), None);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_bucket_is_ruled_out() {
+        let file = |bucket: Option<usize>| DataFile {
+            relative: "f".into(),
+            path: "f".into(),
+            size: 1,
+            rows: Some(1),
+            hit_time: None,
+            tags: bucket.map(|b| (TAG_BUCKET.to_string(), b.to_string())).into_iter().collect::<HashMap<_, _>>(),
+        };
+        let filters = [id("a")];
+        let (own, visitors) = (bucket_of(visitor_key("a")), Visitors::of(&filters));
+        assert!(visitors.may_be_in(&file(Some(own))) && !visitors.may_be_in(&file(Some(own ^ 1))));
+        assert!(visitors.may_be_in(&file(None)) && Visitors::of(&[]).may_be_in(&file(Some(own ^ 1))));
+        assert_eq!(with_visitor_keys(&filters, &[&file(Some(own))]).len(), 2);
+        assert_eq!(with_visitor_keys(&filters, &[&file(Some(own)), &file(None)]).len(), 1, "a foreign file's keys");
+    }
+}

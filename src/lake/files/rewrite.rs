@@ -1,0 +1,389 @@
+//! Files of one bucket become one file: their rows merged in order, some of them left out.
+//!
+//! In: live files, all of one bucket, suite and source, and what is true of the rows that are kept. Out: a file that waits
+//! for its commit, tagged with the loads whose rows it has. A file of a table without buckets is rewritten alone, in the
+//! order that it has. Rows stream through the scan's own merge, a batch of each input in memory. Where there are more
+//! inputs than fit, groups of them are merged first. Nothing that failed leaves a file.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::common::DFSchema;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
+use datafusion::scalar::ScalarValue;
+use futures::TryStreamExt;
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::ParquetMetaData;
+use tokio::task::JoinSet;
+
+use super::layout::{TAG_BUCKET, TAG_LOADS};
+use super::loads::{self, LoadPart};
+use super::scan::{FOOTER_BYTES, LakeTable};
+use super::write::{OpenFile, Target};
+use crate::columns::{self, FILE, HIT_TIME};
+use crate::lake::{DataFile, Lake, NewFile, Snapshot};
+use crate::{Error, Result};
+
+/// Rows of a batch where memory allows; the scan takes smaller ones where it merges many files.
+const BATCH_ROWS: usize = 8192;
+
+/// The scan's smallest batch of a merge.
+const SMALLEST_BATCH_ROWS: usize = 256;
+
+/// Files that are merged at once at most, however small their rows.
+const MOST_INPUTS: usize = 128;
+
+/// Files that are merged at once at least, however little memory there is: fewer would mean many passes.
+const LEAST_INPUTS: usize = 4;
+
+/// What a decoded text takes on average; the log does not say, so this is a long one.
+const TEXT_BYTES: usize = 32;
+
+/// What the decoder of one column of one input takes besides its rows, most of it for decompression (measured).
+const DECODER_BYTES: usize = 96 << 10;
+
+/// What the encoder of one column takes besides its rows, most of it for compression (measured).
+const ENCODER_BYTES: usize = 768 << 10;
+
+/// One file to be written.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Where the rows come from.
+    pub inputs: Vec<DataFile>,
+    /// Only rows for which all of these are true.
+    pub keep: Vec<Expr>,
+}
+
+/// Rows with a `hit_time` in this range, microseconds.
+pub fn within(times: &Range<i64>) -> Vec<Expr> {
+    let time = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    vec![ident(HIT_TIME).gt_eq(time(times.start)), ident(HIT_TIME).lt(time(times.end))]
+}
+
+/// Rows of other loads than the one with this file name.
+pub fn not_of(file: &str) -> Vec<Expr> {
+    vec![ident(FILE).not_eq(lit(file))]
+}
+
+/// Who writes files anew: this process ([`Limits`]), or others for it.
+#[async_trait]
+pub trait Rewriter: Send + Sync {
+    /// Writes a file for each job, in the jobs' order; None where no row is left. `progress` is told the rows of files that
+    /// are done. Of an error nothing is left but garbage, which no version names.
+    async fn rewrite(
+        &self,
+        lake: &Lake,
+        snapshot: &Snapshot,
+        jobs: Vec<Job>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Vec<Option<NewFile>>>;
+}
+
+/// What the work may take, in this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Memory of all files in work, bytes.
+    pub memory_bytes: usize,
+    /// Files in work at once; None is one a core.
+    pub threads: Option<usize>,
+}
+
+impl Limits {
+    /// Files of so many columns that are in work at once: their encoders take half of the memory at most.
+    fn at_once(&self, columns: usize) -> usize {
+        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
+        threads.min(self.memory_bytes / 2 / (ENCODER_BYTES * columns.max(1))).max(1)
+    }
+}
+
+#[async_trait]
+impl Rewriter for Limits {
+    async fn rewrite(
+        &self,
+        lake: &Lake,
+        snapshot: &Snapshot,
+        jobs: Vec<Job>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Vec<Option<NewFile>>> {
+        // several at once; when one fails, the others are deleted again
+        let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
+        let at_once = self.at_once(snapshot.schema.fields().len());
+        let work = Arc::new(Work::new(lake, snapshot, self.memory_bytes, at_once)?);
+        let mut waiting = jobs.into_iter().enumerate();
+        let mut running = JoinSet::new();
+        let mut failed = None;
+        loop {
+            // after a failure those that run come to their end, so that what they leave is known and can be deleted
+            while failed.is_none()
+                && running.len() < at_once
+                && let Some((number, job)) = waiting.next()
+            {
+                let work = work.clone();
+                running.spawn(async move { (number, work.job(job).await) });
+            }
+            match running.join_next().await {
+                None => break,
+                Some(Ok((number, Ok(file)))) => {
+                    progress(file.as_ref().map_or(0, |f| f.rows));
+                    done[number] = file;
+                }
+                Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
+                Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
+            }
+        }
+        let Some(error) = failed else { return Ok(done) };
+        for file in done.iter().flatten() {
+            lake.discard(&file.path).await;
+        }
+        Err(error)
+    }
+}
+
+struct Work {
+    lake: Lake,
+    snapshot: Snapshot,
+    runtime: Arc<RuntimeEnv>,
+    /// Memory of one file in work.
+    memory_bytes: usize,
+}
+
+impl Work {
+    fn new(lake: &Lake, snapshot: &Snapshot, memory_bytes: usize, at_once: usize) -> Result<Self> {
+        let pool = GreedyMemoryPool::new(memory_bytes);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+        runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
+        Ok(Self { lake: lake.clone(), snapshot: snapshot.clone(), runtime, memory_bytes: memory_bytes / at_once })
+    }
+
+    async fn job(&self, job: Job) -> Result<Option<NewFile>> {
+        let mut between = vec![];
+        let done = self.in_passes(job, &mut between).await;
+        for file in &between {
+            self.lake.discard(&file.path).await;
+        }
+        done
+    }
+
+    /// Merges as many inputs at once as memory holds, and the results again until one is left; `between` are the results
+    /// that are no longer needed.
+    async fn in_passes(&self, mut job: Job, between: &mut Vec<NewFile>) -> Result<Option<NewFile>> {
+        loop {
+            let footers = self.footers(&job.inputs).await?;
+            let cost = Cost::of(&footers);
+            let fits = cost.inputs_in(self.memory_bytes);
+            if job.inputs.len() <= fits {
+                return self.merge(&job, &footers, &cost).await;
+            }
+            let share = job.inputs.len().div_ceil(job.inputs.len().div_ceil(fits));
+            let mut next = vec![];
+            for (inputs, footers) in job.inputs.chunks(share).zip(footers.chunks(share)) {
+                if let [only] = inputs {
+                    next.push(only.clone());
+                    continue;
+                }
+                let part = Job { inputs: inputs.to_vec(), ..job.clone() };
+                if let Some(file) = self.merge(&part, footers, &cost).await? {
+                    next.push(DataFile::from(file.clone()));
+                    between.push(file);
+                }
+            }
+            job.inputs = next;
+        }
+    }
+
+    async fn footers(&self, files: &[DataFile]) -> Result<Vec<Arc<ParquetMetaData>>> {
+        let cache = self.runtime.cache_manager.get_file_metadata_cache();
+        let mut footers = vec![];
+        for file in files {
+            // as the scan names it, so that it finds what is cached
+            let object = PartitionedFile::new(file.path.to_string(), file.size).object_meta;
+            let reader = DFParquetMetadata::new(self.lake.store().as_ref(), &object);
+            let reader = reader.with_metadata_size_hint(Some(FOOTER_BYTES));
+            footers.push(reader.with_file_metadata_cache(Some(cache.clone())).fetch_metadata().await?);
+        }
+        Ok(footers)
+    }
+
+    async fn merge(&self, job: &Job, footers: &[Arc<ParquetMetaData>], cost: &Cost) -> Result<Option<NewFile>> {
+        let Some(first) = job.inputs.first() else { return Ok(None) };
+        let schema = self.columns_of(footers);
+        let plan = self.rows_of(job, &schema, cost).await?;
+        let stored: Vec<usize> = (0..schema.fields().len()).collect();
+        let context = Arc::new(
+            TaskContext::default()
+                .with_runtime(self.runtime.clone())
+                .with_session_config(SessionConfig::new().with_batch_size(cost.batch_rows(self.memory_bytes))),
+        );
+        let bucket = first.tags.get(TAG_BUCKET).and_then(|b| b.parse().ok());
+        if bucket.is_none() && job.inputs.len() > 1 {
+            return Err(Error::bug(format!("file {} has no bucket and cannot be merged", first.relative)));
+        }
+        let mut target = Target {
+            lake: self.lake.clone(),
+            table: self.snapshot.name.clone(),
+            tags: first.tags.iter().filter(|(k, _)| *k != TAG_LOADS).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        };
+        let mut open: Option<OpenFile> = None;
+        let tagged = first.tags.contains_key(TAG_LOADS);
+        let mut counted = RowsOfFiles::default();
+        // all rows are in the partition of their bucket, the others are empty
+        for partition in 0..plan.output_partitioning().partition_count() {
+            let mut batches = plan.execute(partition, context.clone())?;
+            while let Some(batch) = batches.try_next().await? {
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                let batch = batch.project(&stored)?;
+                if tagged {
+                    counted.count(&batch)?;
+                }
+                let file = match &mut open {
+                    Some(file) => file,
+                    none => none.insert(OpenFile::create(&target, bucket, schema.clone())?),
+                };
+                file.writer.write(&batch).await?;
+                file.rows += batch.num_rows() as u64;
+            }
+        }
+        let Some(open) = open else { return Ok(None) };
+        if tagged {
+            target.tags.insert(TAG_LOADS.into(), loads::tag_of(&counted.parts(&job.inputs)?));
+        }
+        Ok(Some(open.close(&target).await?))
+    }
+
+    /// The rows that the job keeps, in the lake's order: the columns of `schema`, then others that decide what is kept.
+    async fn rows_of(&self, job: &Job, schema: &SchemaRef, cost: &Cost) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.state(cost, !job.keep.is_empty());
+        let files = Arc::new(self.snapshot.only(job.inputs.clone()));
+        let filters = &job.keep;
+        let schema = &with_columns_of(schema, filters)?;
+        let rows = LakeTable::new(self.lake.clone(), files, schema.clone()).scan(&state, None, filters, None).await?;
+        // the scan itself takes filters only as a hint
+        let Some(filter) = conjunction(filters.clone()) else { return Ok(rows) };
+        let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
+        Ok(Arc::new(FilterExec::try_new(filter, rows)?))
+    }
+
+    fn state(&self, cost: &Cost, few_rows: bool) -> SessionState {
+        let config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_batch_size(cost.batch_rows(self.memory_bytes))
+            // rows that are left out are not decoded beyond what says so
+            .set_bool("datafusion.execution.parquet.pushdown_filters", few_rows);
+        SessionStateBuilder::new().with_config(config).with_runtime_env(self.runtime.clone()).build()
+    }
+
+    /// The table's columns that some input has, in the table's order: files leave out what no row uses.
+    fn columns_of(&self, footers: &[Arc<ParquetMetaData>]) -> SchemaRef {
+        let schemas = footers.iter().map(|f| f.file_metadata().schema_descr());
+        let names: HashSet<&str> =
+            schemas.flat_map(|s| s.root_schema().get_fields().iter().map(|f| f.name())).collect();
+        let fields = self.snapshot.schema.fields().iter().filter(|f| names.contains(f.name().as_str()));
+        Arc::new(Schema::new(fields.map(|f| f.as_ref().clone()).collect::<Vec<Field>>()))
+    }
+}
+
+/// The columns of a file, and those that `filters` name and it lacks, which read as NULL.
+pub(in crate::lake) fn with_columns_of(schema: &SchemaRef, filters: &[Expr]) -> Result<SchemaRef> {
+    let named: BTreeSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
+    let lacking = named.into_iter().filter(|name| schema.index_of(name).is_err());
+    let lacking = lacking.map(|name| Arc::new(columns::key_field(name).unwrap_or_else(|| columns::dimension(name))));
+    Ok(Arc::new(Schema::new(schema.fields().iter().cloned().chain(lacking).collect::<Vec<_>>())))
+}
+
+/// What reading the costliest input takes, bytes.
+struct Cost {
+    /// A row group as it lies in the file: its reader fetches it whole.
+    row_group: usize,
+    /// A decoded row.
+    row: usize,
+    /// Its columns.
+    columns: usize,
+}
+
+impl Cost {
+    fn of(footers: &[Arc<ParquetMetaData>]) -> Self {
+        let groups = || footers.iter().flat_map(|f| f.row_groups());
+        let row = |columns: &[parquet::file::metadata::ColumnChunkMetaData], rows: i64| -> usize {
+            let width = |c: &parquet::file::metadata::ColumnChunkMetaData| match c.column_type() {
+                PhysicalType::BYTE_ARRAY => (c.uncompressed_size() / rows.max(1)) as usize + TEXT_BYTES,
+                _ => 16,
+            };
+            columns.iter().map(width).sum()
+        };
+        Self {
+            row_group: groups().map(|g| g.compressed_size() as usize).max().unwrap_or(0),
+            row: groups().map(|g| row(g.columns(), g.num_rows())).max().unwrap_or(0).max(1),
+            columns: groups().map(|g| g.num_columns()).max().unwrap_or(0),
+        }
+    }
+
+    /// How many inputs are merged at once: theirs is what the encoders leave; a merge holds two batches of each.
+    fn inputs_in(&self, memory_bytes: usize) -> usize {
+        let each = self.row_group + self.columns * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * self.row;
+        let left = memory_bytes.saturating_sub(self.columns * ENCODER_BYTES).max(memory_bytes / 4);
+        (left / each.max(1)).clamp(LEAST_INPUTS, MOST_INPUTS)
+    }
+
+    /// Rows of a batch, so that a few of full size take an eighth of the memory.
+    fn batch_rows(&self, memory_bytes: usize) -> usize {
+        (memory_bytes / 8 / 4 / self.row).clamp(SMALLEST_BATCH_ROWS, BATCH_ROWS)
+    }
+}
+
+/// Rows by the value of the column `file`.
+#[derive(Default)]
+struct RowsOfFiles(HashMap<String, u64>);
+
+impl RowsOfFiles {
+    fn count(&mut self, batch: &RecordBatch) -> Result<()> {
+        let column = batch.column_by_name(FILE).ok_or_else(|| Error::bug("rows without a file"))?;
+        let names = cast(column, &DataType::Utf8)?;
+        let names = names.as_string::<i32>();
+        let mut start = 0;
+        while start < names.len() {
+            let name = names.value(start);
+            let end = (start + 1..names.len()).find(|&i| names.value(i) != name).unwrap_or(names.len());
+            match self.0.get_mut(name) {
+                Some(rows) => *rows += (end - start) as u64,
+                None => drop(self.0.insert(name.to_string(), (end - start) as u64)),
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// The loads of `inputs` of which rows were counted.
+    fn parts(mut self, inputs: &[DataFile]) -> Result<Vec<LoadPart>> {
+        let mut parts = vec![];
+        for input in inputs {
+            for load in input.loads()? {
+                if let Some(rows) = self.0.remove(&load.file) {
+                    parts.push(LoadPart { rows: Some(rows), ..load });
+                }
+            }
+        }
+        if let Some(name) = self.0.keys().next() {
+            return Err(Error::bug(format!("rows of {name} are in a file whose tags do not name it")));
+        }
+        parts.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(parts)
+    }
+}

@@ -1,0 +1,358 @@
+//! A table of the lake as DataFusion reads it.
+//!
+//! When a query asks for all columns of the order, the scan gives one partition a bucket, sorted, and declares it, so
+//! that whatever works visitor by visitor needs no shuffle and no sort. Otherwise it is an ordinary parallel scan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, Statistics};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::scalar::ScalarValue;
+use object_store::path::Path;
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
+use super::merge::SortedMergeExec;
+use super::prune::{Visitors, with_visitor_keys};
+use crate::columns::SUITE;
+use crate::lake::keys::KnownKeys;
+use crate::lake::{DataFile, Lake, Snapshot};
+
+/// Full batches that a merge of any number of generations may hold per bucket.
+const MERGED_BATCHES: usize = 4;
+
+/// As many for each thread where the rows have only the few columns of a question: a small batch costs nearly as much
+/// as a large one.
+const NARROW_BATCHES: usize = 32;
+
+/// A table at one version, optionally only its rows of one suite.
+#[derive(Debug, Clone)]
+pub struct LakeTable {
+    lake: Lake,
+    snapshot: Arc<Snapshot>,
+    schema: SchemaRef,
+}
+
+impl LakeTable {
+    /// The table with the columns of `schema`: those of the snapshot, and others that read as NULL.
+    pub fn new(lake: Lake, snapshot: Arc<Snapshot>, schema: SchemaRef) -> Self {
+        Self { lake, snapshot, schema }
+    }
+
+    /// The files that may hold rows for which `filters` are true.
+    pub fn files_for(&self, filters: &[Expr]) -> Vec<&DataFile> {
+        let suites: Vec<&str> = filters.iter().filter_map(suite_of).collect();
+        let visitors = Visitors::of(filters);
+        self.snapshot
+            .files
+            .iter()
+            .filter(|f| match f.tags.get(TAG_SUITE) {
+                Some(suite) => suites.iter().all(|s| s == suite),
+                None => true,
+            })
+            .filter(|f| visitors.may_be_in(f))
+            .collect()
+    }
+
+    /// True when every file is one of ours: sorted, and of one bucket.
+    pub fn is_sorted(&self) -> bool {
+        self.snapshot.files.iter().all(|f| f.tags.contains_key(TAG_BUCKET))
+    }
+
+    /// The files that may hold rows of a suite.
+    pub fn files_of_suite(&self, suite: &str) -> Vec<&DataFile> {
+        self.snapshot.files.iter().filter(|f| f.tags.get(TAG_SUITE).is_none_or(|s| s == suite)).collect()
+    }
+
+    /// True when the tags say that all rows of `files` are of `suite`.
+    pub fn is_all_of_suite(&self, files: &[&DataFile], suite: &str) -> bool {
+        files.iter().all(|f| f.tags.get(TAG_SUITE).is_some_and(|s| s == suite))
+    }
+
+    /// True when the source of all `files` told the visits: number and start.
+    pub fn gives_visits(&self, files: &[&DataFile]) -> bool {
+        files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"))
+    }
+
+    /// True when each bucket has at most one of `files`, so that its rows lie in one order.
+    pub fn is_one_generation(&self, files: &[&DataFile]) -> bool {
+        generations(files).len() == 1
+    }
+
+    /// True when two of `files` may hold rows of one visitor at one instant.
+    pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
+        let mut spans: Vec<_> = files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
+        spans.sort_unstable();
+        spans.windows(2).any(|pair| match pair {
+            [(one, Some((_, last))), (other, Some((first, _)))] => one == other && first <= last,
+            // a file that does not say when its rows are may hold any
+            [(one, _), (other, _)] => one == other,
+            _ => false,
+        })
+    }
+
+    /// True when visitors of `files`, of this table or others of the lake, are known to be told apart by their keys.
+    pub fn keys_suffice(&self, files: &[&DataFile]) -> bool {
+        let mut buckets: BTreeMap<Option<&String>, Vec<&Path>> = BTreeMap::new();
+        for file in files {
+            buckets.entry(file.tags.get(TAG_BUCKET)).or_default().push(&file.path);
+        }
+        buckets.into_values().all(|paths| self.keys().suffice(paths.into_iter()))
+    }
+
+    /// What was found out about the visitor keys of its files.
+    pub fn keys(&self) -> &KnownKeys {
+        self.lake.keys()
+    }
+
+    /// True for a column of the table that some file has.
+    pub fn stores_column(&self, name: &str) -> bool {
+        self.snapshot.schema.index_of(name).is_ok()
+    }
+
+    /// A column of the table.
+    pub fn field(&self, name: &str) -> Option<Field> {
+        self.schema.field_with_name(name).ok().cloned()
+    }
+
+    /// One scan a generation of the columns `fields`, sorted by visitor and time, one partition a bucket; text columns
+    /// come as dictionaries when [`read_sorted`] reads them.
+    pub fn sorted_scans(
+        &self,
+        state: &dyn Session,
+        files: &[&DataFile],
+        fields: &[Field],
+    ) -> datafusion::error::Result<Vec<Arc<dyn ExecutionPlan>>> {
+        let schema: SchemaRef = Arc::new(Schema::new(fields.iter().map(with_dictionary).collect::<Vec<_>>()));
+        let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
+        let generations = generations(files);
+        let batch_rows = batch_rows(state, generations.len(), NARROW_BATCHES);
+        let scan = |buckets: &Vec<Vec<&DataFile>>| {
+            let rows = buckets.iter().flatten().map(|f| f.rows).sum();
+            let config = self
+                .config(state, schema.clone(), None, groups(buckets), rows)?
+                .with_batch_size(Some(batch_rows))
+                .with_output_ordering(vec![order.clone()])
+                .with_output_partitioning(Some(layout::partitioning(&schema)?));
+            Ok(DataSourceExec::from_data_source(config.build()) as Arc<dyn ExecutionPlan>)
+        };
+        generations.iter().map(scan).collect()
+    }
+
+    /// A scan of file groups with the columns of `schema`.
+    fn config(
+        &self,
+        state: &dyn Session,
+        schema: SchemaRef,
+        predicate: Option<Arc<dyn PhysicalExpr>>,
+        groups: Vec<FileGroup>,
+        rows: Option<u64>,
+    ) -> datafusion::error::Result<FileScanConfigBuilder> {
+        let runtime = state.runtime_env();
+        let cache = runtime.cache_manager.get_file_metadata_cache();
+        let mut options: TableParquetOptions = state.default_table_options().parquet;
+        options.global = state.config_options().execution.parquet.clone();
+        let mut source =
+            ParquetSource::new(schema.clone()).with_table_parquet_options(options).with_parquet_file_reader_factory(
+                Arc::new(CachedParquetFileReaderFactory::new(self.lake.store().clone(), cache)),
+            );
+        if let Some(predicate) = predicate {
+            source = source.with_predicate(predicate);
+        }
+        let mut statistics = Statistics::new_unknown(&schema);
+        statistics.num_rows = rows.map_or(Precision::Absent, |n| Precision::Exact(n as usize));
+        Ok(FileScanConfigBuilder::new(self.lake.store_url(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics))
+    }
+
+    /// A scan of `groups`; with `batch_rows`, one group a bucket, whose order and partitioning are declared.
+    fn leaf(
+        &self,
+        state: &dyn Session,
+        groups: Vec<Vec<&DataFile>>,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        batch_rows: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let mut predicate = None;
+        if let Some(filter) = conjunction(filters.iter().cloned()) {
+            let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
+            predicate = Some(state.create_physical_expr(filter, &schema)?);
+        }
+        let rows: Option<u64> = groups.iter().flatten().map(|f| f.rows).sum();
+        let mut config = self
+            .config(state, self.schema.clone(), predicate, self::groups(&groups), rows)?
+            .with_batch_size(batch_rows)
+            .with_projection_indices(projection.cloned())?;
+        if batch_rows.is_some()
+            && let Some(order) = layout::ordering(&self.schema)
+        {
+            config = config
+                .with_output_ordering(vec![order])
+                .with_output_partitioning(Some(layout::partitioning(&self.schema)?));
+        }
+        Ok(DataSourceExec::from_data_source(config.build()))
+    }
+}
+
+/// The end of a file that is asked for at once: most footers lie in it, and those that do not cost another request, as all would
+/// whose length is asked for first.
+pub(super) const FOOTER_BYTES: usize = 64 << 10;
+
+/// Reads a partition of one of [`LakeTable::sorted_scans`], in whatever process its plan has come to. Text columns come as
+/// dictionaries, as they lie in the file: the reader takes that from the Arrow schema of a file, which must name all columns
+/// that are there, so that only the footer can tell it. It is wanted for the rows anyway, and is kept for them.
+pub async fn read_sorted(
+    scan: &Arc<dyn ExecutionPlan>,
+    partition: usize,
+    context: Arc<TaskContext>,
+) -> datafusion::error::Result<SendableRecordBatchStream> {
+    let files = scan.downcast_ref::<DataSourceExec>().and_then(|scan| scan.downcast_to_file_source::<ParquetSource>());
+    let Some((config, _)) = files else { return scan.execute(partition, context) };
+    let store = context.runtime_env().object_store(&config.object_store_url)?;
+    let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
+    let mut files = vec![];
+    for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
+        let footer = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
+            .with_file_metadata_cache(Some(cache.clone()))
+            .with_metadata_size_hint(Some(FOOTER_BYTES))
+            // all pages are read
+            .with_page_index_policy(Some(PageIndexPolicy::Skip))
+            .fetch_metadata()
+            .await?;
+        let footer = footer.file_metadata();
+        let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
+        let fields = schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>();
+        files.push(file.clone().with_arrow_schema(Arc::new(Schema::new(fields))));
+    }
+    let config = FileScanConfigBuilder::new(config.object_store_url.clone(), config.file_source.clone())
+        .with_file_group(FileGroup::new(files))
+        .with_preserve_order(true)
+        .with_limit(config.limit)
+        .with_batch_size(config.batch_size);
+    DataSourceExec::from_data_source(config.build()).execute(0, context)
+}
+
+/// Files as the reader knows them.
+fn groups(groups: &[Vec<&DataFile>]) -> Vec<FileGroup> {
+    let readable = |file: &&DataFile| PartitionedFile::new(file.path.to_string(), file.size);
+    groups.iter().map(|files| FileGroup::new(files.iter().map(readable).collect())).collect()
+}
+
+/// Rows of a batch where `generations` are merged: a merge holds a batch of each, so many make them small.
+fn batch_rows(state: &dyn Session, generations: usize, batches: usize) -> usize {
+    let rows = state.config().batch_size();
+    (rows * batches / generations.max(1)).clamp(rows.min(256), rows)
+}
+
+/// A text column as one whose distinct values are stored once a row group; another as it is.
+fn with_dictionary(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Utf8 => {
+            field.clone().with_data_type(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
+        }
+        _ => field.clone(),
+    }
+}
+
+fn internal(message: &str) -> DataFusionError {
+    DataFusionError::Internal(message.into())
+}
+
+/// The suite that a filter asks for, when it is `suite = 'x'`.
+fn suite_of(filter: &Expr) -> Option<&str> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { return None };
+    let (Expr::Column(column), Expr::Literal(value, _)) = (left.as_ref(), right.as_ref()) else { return None };
+    match value {
+        ScalarValue::Utf8(Some(suite)) | ScalarValue::Utf8View(Some(suite)) if column.name == SUITE => Some(suite),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> datafusion::error::Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let files = self.files_for(filters);
+        let filters = &with_visitor_keys(filters, &files);
+        let projected = match projection {
+            Some(indices) => Arc::new(self.schema.project(indices)?),
+            None => self.schema.clone(),
+        };
+        let wants_order = ORDER.iter().all(|name| projected.index_of(name).is_ok());
+        let ours = files.iter().all(|f| f.tags.contains_key(TAG_BUCKET));
+        if files.is_empty() && !wants_order {
+            return Ok(Arc::new(EmptyExec::new(projected)));
+        }
+        if !wants_order || !ours {
+            let mut groups = vec![vec![]; files.len().min(state.config().target_partitions()).max(1)];
+            let count = groups.len();
+            for (i, file) in files.into_iter().enumerate() {
+                groups[i % count].push(file);
+            }
+            return self.leaf(state, groups, projection, filters, None);
+        }
+        let generations = generations(&files);
+        let rows = batch_rows(state, generations.len(), MERGED_BATCHES);
+        let children = generations
+            .into_iter()
+            .map(|groups| self.leaf(state, groups, projection, filters, Some(rows)))
+            .collect::<datafusion::error::Result<Vec<_>>>()?;
+        if children.len() == 1 {
+            return Ok(children.into_iter().next().expect("one child"));
+        }
+        let order = layout::ordering(&projected).expect("all columns of the order are projected");
+        Ok(Arc::new(SortedMergeExec::new(children, order)))
+    }
+}
+
+/// Deals the files out so that every generation has at most one file a bucket; there is at least one generation.
+fn generations<'a>(files: &[&'a DataFile]) -> Vec<Vec<Vec<&'a DataFile>>> {
+    let mut buckets: Vec<Vec<&DataFile>> = vec![vec![]; BUCKETS];
+    for file in files {
+        let bucket = file.tags.get(TAG_BUCKET).and_then(|b| b.parse::<usize>().ok()).unwrap_or_default();
+        buckets[bucket.min(BUCKETS - 1)].push(file);
+    }
+    let depth = buckets.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    (0..depth).map(|g| buckets.iter().map(|b| b.get(g).copied().into_iter().collect()).collect()).collect()
+}

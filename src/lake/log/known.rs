@@ -1,0 +1,126 @@
+//! What this process has read of the tables' logs, so that a version is read once however many statements ask for it.
+//!
+//! A lake and its clones share it. Of each table the last version that was read is kept: whoever asks for that version
+//! gets it without a request, whoever asks for the newest one costs one listing of the log, and newer commits are read on
+//! top of it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use object_store::ObjectMeta;
+
+use super::snapshot::Snapshot;
+
+/// What tells a commit from another one of the same number, in a table that was deleted and made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::lake) struct Mark {
+    modified: DateTime<Utc>,
+    size: u64,
+    e_tag: Option<String>,
+}
+
+impl From<&ObjectMeta> for Mark {
+    fn from(object: &ObjectMeta) -> Self {
+        Self { modified: object.last_modified, size: object.size, e_tag: object.e_tag.clone() }
+    }
+}
+
+/// The newest version of a table, as a listing showed it.
+#[derive(Clone, Debug)]
+pub(in crate::lake) struct Latest {
+    pub version: u64,
+    pub mark: Mark,
+    /// The versions that were listed, each with its mark; the listing begins at a known version.
+    pub listed: Vec<(u64, Mark)>,
+}
+
+impl Latest {
+    /// Whether this is that version; a version whose commit was not listed when it was read is known by its number.
+    fn is(&self, version: u64, mark: Option<&Mark>) -> bool {
+        self.version == version && mark.is_none_or(|mark| *mark == self.mark)
+    }
+}
+
+#[derive(Clone)]
+struct Known<T> {
+    version: u64,
+    mark: Option<Mark>,
+    what: T,
+}
+
+/// By name of the table.
+#[derive(Clone, Default)]
+pub(in crate::lake) struct KnownTables {
+    snapshots: Arc<Mutex<HashMap<String, Known<Snapshot>>>>,
+    /// Files of small tables.
+    files: Arc<Mutex<HashMap<String, Known<Vec<Bytes>>>>>,
+}
+
+impl fmt::Debug for KnownTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownTables").finish_non_exhaustive()
+    }
+}
+
+impl KnownTables {
+    /// The last snapshot that was read of a table.
+    pub fn snapshot(&self, table: &str) -> Option<Snapshot> {
+        locked(&self.snapshots).get(table).map(|known| known.what.clone())
+    }
+
+    /// The last snapshot, when it is of the latest version.
+    pub fn snapshot_at(&self, table: &str, latest: &Latest) -> Option<Snapshot> {
+        let mut all = locked(&self.snapshots);
+        let known = all.get_mut(table).filter(|known| latest.is(known.version, known.mark.as_ref()))?;
+        known.mark = Some(latest.mark.clone());
+        Some(known.what.clone())
+    }
+
+    /// The last snapshot, when it is of an earlier version of the same table.
+    pub fn snapshot_before(&self, table: &str, latest: &Latest) -> Option<Snapshot> {
+        let all = locked(&self.snapshots);
+        let same = |known: &&Known<Snapshot>| {
+            let listed = latest.listed.iter().find(|(version, _)| *version == known.version);
+            listed.is_some_and(|(_, mark)| known.mark.as_ref().is_none_or(|known| known == mark))
+        };
+        let earlier = |known: &&Known<Snapshot>| known.version < latest.version;
+        all.get(table).filter(earlier).filter(same).map(|known| known.what.clone())
+    }
+
+    /// Keeps a snapshot; `mark` is that of its commit, where it was listed.
+    pub fn keep_snapshot(&self, snapshot: &Snapshot, mark: Option<Mark>) {
+        let Some(version) = snapshot.version else { return };
+        locked(&self.snapshots).insert(snapshot.name.clone(), Known { version, mark, what: snapshot.clone() });
+    }
+
+    /// Forgets a table, which is another one by now.
+    pub fn forget(&self, table: &str) {
+        locked(&self.snapshots).remove(table);
+        locked(&self.files).remove(table);
+    }
+
+    /// The highest version of a table that was read; where a listing of newer ones can begin.
+    pub fn version(&self, table: &str) -> Option<u64> {
+        let snapshot = locked(&self.snapshots).get(table).map(|known| known.version);
+        snapshot.max(locked(&self.files).get(table).map(|known| known.version))
+    }
+
+    /// The files of a small table at its latest version.
+    pub fn files_at(&self, table: &str, latest: &Latest) -> Option<Vec<Bytes>> {
+        let all = locked(&self.files);
+        all.get(table).filter(|known| latest.is(known.version, known.mark.as_ref())).map(|known| known.what.clone())
+    }
+
+    /// Keeps the files of a small table.
+    pub fn keep_files(&self, table: &str, latest: &Latest, files: &[Bytes]) {
+        let known = Known { version: latest.version, mark: Some(latest.mark.clone()), what: files.to_vec() };
+        locked(&self.files).insert(table.to_string(), known);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}

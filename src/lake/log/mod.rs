@@ -1,0 +1,31 @@
+//! Where the lake lies, and the logs of its tables.
+//!
+//! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached. `guard`:
+//!   a store is asked for conditional writes before the first write.
+//! * `snapshot`: one table at one version, as a value. `table`: it is read from the log. `commit`: the next version is
+//!   written on top of it. `retry`: what another writer came before is decided again. `delta_error`: the library's errors.
+//! * `versions`: what a log says without loading the table. `lines`: the one reading of a commit. `commits`: what was done
+//!   to a table, from its log. `stats`: what a file says of its rows in the log, so that readers can skip it.
+//! * `known`: what this process has read of logs. `reads`: a store as logs are read through it. `keys`: what this process
+//!   has found out about visitor keys.
+
+mod commit;
+pub mod commits;
+mod delta_error;
+pub mod guard;
+pub mod keys;
+mod known;
+mod lines;
+mod reads;
+pub mod retry;
+pub mod s3;
+mod snapshot;
+pub mod stats;
+pub mod store;
+mod table;
+mod versions;
+
+pub use snapshot::{Change, DataFile, NewFile, Snapshot};
+pub use store::Lake;
+pub use versions::latest_version;
+pub(in crate::lake) use versions::{latest, whole_files};

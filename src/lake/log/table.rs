@@ -1,0 +1,110 @@
+//! A table's log is read: the table at its latest version, or at an earlier one, on top of what was read before.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use deltalake_core::DeltaTable;
+
+use super::delta_error::delta_error;
+use super::reads::LogReads;
+use super::snapshot::{DataFile, Snapshot};
+use super::store::Lake;
+use super::{stats, versions};
+use crate::{Error, Result};
+
+impl Snapshot {
+    /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
+    pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
+        let known = lake.known().snapshot(name);
+        let loaded = match (version, known) {
+            (Some(version), Some(known)) if known.version == Some(version) => return Ok(known),
+            (None, Some(known)) => {
+                let Some(latest) = versions::latest(lake, name, known.version).await? else {
+                    return Self::missing(lake, name);
+                };
+                if let Some(same) = lake.known().snapshot_at(name, &latest) {
+                    return Ok(same);
+                }
+                // what was read before is built upon
+                let before = lake.known().snapshot_before(name, &latest);
+                Self::load(lake, name, before, Some(latest.version)).await?.map(|loaded| (loaded, Some(latest.mark)))
+            }
+            (version, _) => Self::load(lake, name, None, version).await?.map(|loaded| (loaded, None)),
+        };
+        let Some((snapshot, mark)) = loaded else { return Self::missing(lake, name) };
+        lake.known().keep_snapshot(&snapshot, mark);
+        Ok(snapshot)
+    }
+
+    /// Reads the log up to a version, or to its end, on top of what was read before; None where there is no such table.
+    async fn load(lake: &Lake, name: &str, before: Option<Self>, version: Option<u64>) -> Result<Option<Self>> {
+        let (mut delta, reads) = match before {
+            Some(before) => (before.delta, before.reads),
+            None => lake.delta_table(name)?,
+        };
+        let mut tries = 0;
+        loop {
+            let loaded = match version {
+                Some(version) => delta.load_version(version).await,
+                None => delta.load().await,
+            };
+            match loaded {
+                Ok(()) => return Self::of(lake, name, delta, reads).map(Some),
+                // stores differ in how they say it
+                Err(_) if versions::latest_version(lake, name, None).await?.is_none() => return Ok(None),
+                // somebody created it after the first look
+                Err(_) if tries == 0 && version.is_none() => tries += 1,
+                Err(error) => return Err(delta_error(error).at(format!("table {name}"))),
+            }
+        }
+    }
+
+    /// The table as if it did not exist.
+    pub fn missing(lake: &Lake, name: &str) -> Result<Self> {
+        let (delta, reads) = lake.delta_table(name)?;
+        Ok(Self { name: name.into(), version: None, schema: Arc::new(Schema::empty()), files: vec![], delta, reads })
+    }
+
+    /// The table as the log was read; what was fetched for that goes.
+    pub(super) fn of(lake: &Lake, name: &str, delta: DeltaTable, reads: Arc<LogReads>) -> Result<Self> {
+        let state = delta.snapshot().map_err(delta_error)?;
+        refuse_features(name, state.protocol())?;
+        let schema = state.snapshot().arrow_schema();
+        let mut files = vec![];
+        for view in state.log_data().iter() {
+            // tags are not in the view's own accessors
+            #[allow(deprecated)]
+            let add = view.add_action();
+            if add.deletion_vector.is_some() {
+                return Err(Error::refused(format!(
+                    "table {name}: file {} has a deletion vector, which Rejoin does not read; rewrite the table without them",
+                    add.path
+                )));
+            }
+            files.push(DataFile {
+                path: lake.file_path(name, &add.path)?,
+                relative: add.path.clone(),
+                size: add.size.unsigned_abs(),
+                rows: view.num_records().map(|n| n as u64),
+                hit_time: add.stats.as_deref().and_then(stats::span_of_json),
+                tags: add.tags.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
+            });
+        }
+        // the log's order is not stable over checkpoints; plans and merges should be
+        files.sort_by(|a, b| a.relative.cmp(&b.relative));
+        reads.clear();
+        Ok(Self { name: name.into(), version: Some(state.version()), schema, files, delta, reads })
+    }
+}
+
+fn refuse_features(name: &str, protocol: &deltalake_core::kernel::Protocol) -> Result<()> {
+    let unreadable: Vec<String> =
+        protocol.reader_features().unwrap_or_default().iter().map(|f| f.to_string()).collect();
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "table {name} uses Delta reader features that Rejoin does not support ({}); rewrite it without them",
+        unreadable.join(", ")
+    )))
+}

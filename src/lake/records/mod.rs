@@ -1,0 +1,12 @@
+//! The small tables as typed rows, rewritten whole in one commit.
+//!
+//! * `registry`: rows are read, changed in memory and written back. `rows`: the types of the rows, each declared once.
+//! * `suites`, `sources`: what users set, checked before it is stored.
+
+pub mod registry;
+mod rows;
+pub mod sources;
+pub mod suites;
+
+pub use registry::{Record, Registry};
+pub use rows::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, TableDoc, Vacuum, documentation};

@@ -1,0 +1,150 @@
+//! Small tables as typed rows: read whole, changed in memory, and written back in one commit.
+//!
+//! In: a serde type with an Arrow schema. A writer that lost a race reads again and repeats its change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use datafusion::execution::context::SessionContext;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::lake::log::{latest, whole_files};
+use crate::lake::retry::Retry;
+use crate::lake::scan::LakeTable;
+use crate::lake::write::{discard_uncommitted, write_plain};
+use crate::lake::{Change, Lake, Snapshot};
+use crate::{Error, Result};
+
+/// A row of a small table.
+pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// Name of the table.
+    const TABLE: &'static str;
+    /// Its columns; every field of the type under its own name.
+    fn schema() -> SchemaRef;
+}
+
+/// The rows of a small table at one version.
+#[derive(Clone, Debug)]
+pub struct Registry<T> {
+    /// The rows, in no promised order.
+    pub rows: Vec<T>,
+    /// The version that was read; None for a table that does not exist yet.
+    pub version: Option<u64>,
+}
+
+impl<T: Record> Registry<T> {
+    /// Reads the table at its latest version; a missing table has no rows.
+    pub async fn read(lake: &Lake) -> Result<Self> {
+        let Some(latest) = latest(lake, T::TABLE, None).await? else {
+            return Ok(Self { rows: vec![], version: None });
+        };
+        if let Some(files) = lake.known().files_at(T::TABLE, &latest) {
+            return Self::of_files(files, latest.version);
+        }
+        match whole_files(lake, T::TABLE, latest.version).await? {
+            Some(files) => {
+                lake.known().keep_files(T::TABLE, &latest, &files);
+                Self::of_files(files, latest.version)
+            }
+            None => Ok(Self::open(lake, Some(latest.version)).await?.0),
+        }
+    }
+
+    /// Reads the table at a version.
+    pub async fn read_at(lake: &Lake, version: u64) -> Result<Self> {
+        match whole_files(lake, T::TABLE, version).await? {
+            Some(files) => Self::of_files(files, version),
+            None => Ok(Self::open(lake, Some(version)).await?.0),
+        }
+    }
+
+    fn of_files(files: Vec<Bytes>, version: u64) -> Result<Self> {
+        let mut batches = vec![];
+        for file in files {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+            batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(Self { rows: from_batches(&batches)?, version: Some(version) })
+    }
+
+    /// Applies `change` to the rows and commits them; tries again when another writer was faster.
+    pub async fn update<R>(lake: &Lake, mut change: impl FnMut(&mut Vec<T>) -> Result<R>) -> Result<R> {
+        let mut retry = Retry::default();
+        loop {
+            let (mut current, snapshot) = Self::open(lake, None).await?;
+            let result = change(&mut current.rows)?;
+            match current.write(lake, &snapshot).await {
+                Ok(()) => return Ok(result),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    /// Adds rows and leaves what is there as it is; tries again when another writer was faster.
+    pub async fn append(lake: &Lake, rows: &[T]) -> Result<()> {
+        let add: Vec<_> = write_plain(lake, T::TABLE, &[to_batch(rows)?], HashMap::new()).await?.into_iter().collect();
+        let columns: Vec<_> = T::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let mut retry = Retry::default();
+        loop {
+            let snapshot = Snapshot::open(lake, T::TABLE, None).await?;
+            let change = Change { add: add.clone(), columns: columns.clone(), ..Change::default() };
+            let Err(error) = snapshot.commit(lake, change).await else { return Ok(()) };
+            if let Err(error) = retry.after(error).await {
+                discard_uncommitted(lake, T::TABLE, &add.iter().collect::<Vec<_>>()).await;
+                return Err(error);
+            }
+        }
+    }
+
+    /// Reads the table and what a commit needs of it.
+    async fn open(lake: &Lake, version: Option<u64>) -> Result<(Self, Snapshot)> {
+        let snapshot = Snapshot::open(lake, T::TABLE, version).await?;
+        let rows = from_batches(&read_all(lake, &snapshot).await?)?;
+        Ok((Self { rows, version: snapshot.version }, snapshot))
+    }
+
+    async fn write(&self, lake: &Lake, snapshot: &Snapshot) -> Result<()> {
+        let batch = to_batch(&self.rows)?;
+        let add = write_plain(lake, T::TABLE, &[batch], HashMap::new()).await?;
+        let columns = T::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let done = snapshot.commit_whole(lake, add.iter().cloned().collect(), columns).await.map(|_| ());
+        if done.is_err() {
+            discard_uncommitted(lake, T::TABLE, &add.iter().collect::<Vec<_>>()).await;
+        }
+        done
+    }
+}
+
+/// Rows as one batch of the type's schema.
+pub fn to_batch<T: Record>(rows: &[T]) -> Result<RecordBatch> {
+    let mut decoder = arrow::json::ReaderBuilder::new(T::schema()).build_decoder()?;
+    decoder.serialize(rows)?;
+    Ok(decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(T::schema())))
+}
+
+/// Rows of a type from batches that have its columns.
+pub fn from_batches<T: Record>(batches: &[RecordBatch]) -> Result<Vec<T>> {
+    let mut writer = arrow::json::ArrayWriter::new(Vec::new());
+    writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
+    writer.finish()?;
+    let json = writer.into_inner();
+    if json.is_empty() {
+        return Ok(vec![]);
+    }
+    serde_json::from_slice(&json).map_err(|e| Error::bug(format!("table {}: {e}", T::TABLE)))
+}
+
+async fn read_all(lake: &Lake, snapshot: &Snapshot) -> Result<Vec<RecordBatch>> {
+    if snapshot.files.is_empty() {
+        return Ok(vec![]);
+    }
+    let context = SessionContext::new();
+    context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
+    let table = LakeTable::new(lake.clone(), Arc::new(snapshot.clone()), snapshot.schema.clone());
+    Ok(context.read_table(Arc::new(table))?.collect().await?)
+}

@@ -1,0 +1,306 @@
+//! The rows of the small tables: suites, sources, files, rebuilds, scheduled runs, and the join report.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::registry::Record;
+use crate::columns::timestamp;
+
+/// A small table for a person, in the words of its record.
+#[derive(Clone, Copy, Debug)]
+pub struct TableDoc {
+    /// Name in SQL.
+    pub name: &'static str,
+    /// What a row is.
+    pub description: &'static str,
+    /// Its columns: name, meaning.
+    pub columns: &'static [(&'static str, &'static str)],
+}
+
+/// All small tables.
+pub fn documentation() -> [TableDoc; 8] {
+    [
+        Suite::DOCUMENTATION,
+        Source::DOCUMENTATION,
+        FileEntry::DOCUMENTATION,
+        JoinReport::DOCUMENTATION,
+        Rebuild::DOCUMENTATION,
+        OwnTable::DOCUMENTATION,
+        Run::DOCUMENTATION,
+        Vacuum::DOCUMENTATION,
+    ]
+}
+
+/// Declares a record type, its Arrow schema, its table and its documentation, once.
+macro_rules! record {
+    ($(#[doc = $doc:literal])* $name:ident in $table:literal {
+        $($(#[doc = $field_doc:literal])* $field:ident : $type:ty = $arrow:expr),* $(,)?
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub struct $name { $($(#[doc = $field_doc])* #[serde(default)] pub $field: $type),* }
+
+        impl $name {
+            const DOCUMENTATION: TableDoc = TableDoc {
+                name: $table,
+                description: concat!($($doc),*),
+                columns: &[$((stringify!($field), concat!($($field_doc),*))),*],
+            };
+        }
+
+        impl Record for $name {
+            const TABLE: &'static str = $table;
+            fn schema() -> SchemaRef {
+                Arc::new(Schema::new(vec![$(Field::new(stringify!($field), $arrow, true)),*]))
+            }
+        }
+    };
+}
+
+const TEXT: DataType = DataType::Utf8;
+const INTEGER: DataType = DataType::Int64;
+const FLAG: DataType = DataType::Boolean;
+
+record! {
+    /// A report suite and its settings (a change holds from the next rebuild on, for all rows).
+    Suite in "suites" {
+        /// Report suite id.
+        suite: String = TEXT,
+        /// Transaction ID recording is on.
+        transaction_id: bool = FLAG,
+        /// Days after which a transaction ID expires, under `classic` rules.
+        expiry_days: i64 = INTEGER,
+        /// `event` or `received`: what the expiry is counted to.
+        expiry_basis: String = TEXT,
+        /// `classic` or `current`.
+        rules: String = TEXT,
+        /// IANA name of the time zone.
+        time_zone: String = TEXT,
+        /// ISO 4217 code of the base currency.
+        currency: String = TEXT,
+        /// Minutes without a hit that end a computed visit.
+        visit_timeout_minutes: i64 = INTEGER,
+        /// Hours of activity that end a computed visit.
+        visit_hours: i64 = INTEGER,
+        /// Hits that end a computed visit.
+        visit_hits: i64 = INTEGER,
+        /// Customer ids that stand for nobody, as a JSON array; `0`, `null` and empty always do.
+        placeholders: String = TEXT,
+        /// Friendly names as a JSON object: column name to name.
+        names: String = TEXT,
+        /// When the suite was created.
+        created: Option<DateTime<Utc>> = timestamp(),
+    }
+}
+
+record! {
+    /// A data source: a named, typed inlet of a suite.
+    Source in "sources" {
+        /// Login-like id, `RSID_NNNNNNNNNN`.
+        id: String = TEXT,
+        /// Suite that it belongs to.
+        suite: String = TEXT,
+        /// Name, unique in its suite.
+        source: String = TEXT,
+        /// `summary`, `transaction` or `customer`.
+        kind: String = TEXT,
+        /// Metrics for the template, comma separated.
+        metrics: String = TEXT,
+        /// Dimensions for the template, comma separated.
+        dimensions: String = TEXT,
+        /// `skip` (reject bad rows, load the others) or `stop` (halt the source until it is restarted).
+        on_error: String = TEXT,
+        /// `active`, `stopped` (by an error) or `inactive` (by the user).
+        status: String = TEXT,
+        /// When the source was created.
+        created: Option<DateTime<Utc>> = timestamp(),
+    }
+}
+
+record! {
+    /// One input that was offered to the lake: the File Log.
+    FileEntry in "files" {
+        /// Name of the delivery or file.
+        file: String = TEXT,
+        /// Suite.
+        suite: String = TEXT,
+        /// Data source; empty for online hits.
+        source: String = TEXT,
+        /// `online` or `offline`.
+        kind: String = TEXT,
+        /// `feed`, `source_text`, `source_json`, `parquet`, `csv` or `ndjson`.
+        format: String = TEXT,
+        /// `loaded`, `refused`, `removed` or `replaced`.
+        status: String = TEXT,
+        /// When it was received.
+        received: Option<DateTime<Utc>> = timestamp(),
+        /// Rows loaded.
+        rows: i64 = INTEGER,
+        /// Rows rejected.
+        rejected: i64 = INTEGER,
+        /// Warnings.
+        warnings: i64 = INTEGER,
+        /// Size of the input in bytes.
+        bytes: i64 = INTEGER,
+        /// Hash of the content; with name, suite and source it identifies the load.
+        content: String = TEXT,
+        /// For a mapped online file: the dimensions that a snapshot takes from it, comma separated, when the mapping lists them.
+        snapshot: Option<String> = TEXT,
+        /// What happened, for a person.
+        message: String = TEXT,
+    }
+}
+
+record! {
+    /// One rebuild: when, how much, and the version of every table that it read and wrote.
+    Rebuild in "rebuilds" {
+        /// Number, from 1.
+        rebuild: i64 = INTEGER,
+        /// Start.
+        started: Option<DateTime<Utc>> = timestamp(),
+        /// End.
+        ended: Option<DateTime<Utc>> = timestamp(),
+        /// `full`, or `changed`: only what hung on inputs that changed.
+        scope: String = TEXT,
+        /// Integrated offline rows.
+        rows: i64 = INTEGER,
+        /// Those of them that this rebuild integrated.
+        new_rows: i64 = INTEGER,
+        /// Snapshots.
+        snapshots: i64 = INTEGER,
+        /// Those of them that this rebuild took.
+        new_snapshots: i64 = INTEGER,
+        /// Every table's version, as a JSON object.
+        versions: String = TEXT,
+        /// What else decided its outcome (the integration's queries), as a JSON object.
+        inputs: String = TEXT,
+    }
+}
+
+record! {
+    /// A table of the user's own: its query, and how its last build went.
+    OwnTable in "own_tables" {
+        /// Name of the table.
+        table: String = TEXT,
+        /// `built`, `failed` or `skipped`; a table that was not built keeps its former rows.
+        status: String = TEXT,
+        /// Rows of the last build.
+        rows: i64 = INTEGER,
+        /// When it was built.
+        built: Option<DateTime<Utc>> = timestamp(),
+        /// Why it was not.
+        message: String = TEXT,
+        /// The text of its file.
+        sql: String = TEXT,
+        /// What it was built from, as a JSON object.
+        inputs: String = TEXT,
+    }
+}
+
+impl OwnTable {
+    /// A table that was never built.
+    pub fn new(table: &str) -> Self {
+        let text = String::new;
+        Self { table: table.into(), status: text(), rows: 0, built: None, message: text(), sql: text(), inputs: text() }
+    }
+}
+
+record! {
+    /// One run that deleted files of former versions.
+    Vacuum in "vacuums" {
+        /// Start.
+        started: Option<DateTime<Utc>> = timestamp(),
+        /// Versions that were current at this time or later are whole.
+        kept_since: Option<DateTime<Utc>> = timestamp(),
+        /// The oldest rebuild that is whole; 0 where there was none.
+        oldest_rebuild: i64 = INTEGER,
+    }
+}
+
+record! {
+    /// One scheduled run.
+    Run in "runs" {
+        /// Number, from 1.
+        run: i64 = INTEGER,
+        /// When it was due; of several that were missed, the first.
+        due: Option<DateTime<Utc>> = timestamp(),
+        /// Start.
+        started: Option<DateTime<Utc>> = timestamp(),
+        /// End.
+        ended: Option<DateTime<Utc>> = timestamp(),
+        /// `ok`, `partly` (an input was refused, a table of one's own not built), `failed`, or `stopped` (by a signal; it is run again).
+        status: String = TEXT,
+        /// Inputs loaded or replaced.
+        loaded: i64 = INTEGER,
+        /// Inputs refused.
+        refused: i64 = INTEGER,
+        /// Inputs that are not complete, or whose source is stopped.
+        waiting: i64 = INTEGER,
+        /// Rows loaded.
+        rows: i64 = INTEGER,
+        /// Rows rejected.
+        rejected: i64 = INTEGER,
+        /// Rows that were older than the months to keep, and are forgotten.
+        forgotten: i64 = INTEGER,
+        /// The rebuild that it made; NULL where nothing was stale.
+        rebuild: Option<i64> = INTEGER,
+        /// What went wrong, for a person.
+        message: String = TEXT,
+    }
+}
+
+record! {
+    /// What matched, per offline file.
+    JoinReport in "join_report" {
+        /// Suite.
+        suite: String = TEXT,
+        /// Data source.
+        source: String = TEXT,
+        /// Kind of the source.
+        kind: String = TEXT,
+        /// File.
+        file: String = TEXT,
+        /// Records loaded and rejected.
+        records: i64 = INTEGER,
+        /// Took a snapshot or found its customer.
+        matched: i64 = INTEGER,
+        /// No such transaction ID or customer.
+        unmatched: i64 = INTEGER,
+        /// The transaction ID was too old.
+        expired: i64 = INTEGER,
+        /// Transaction ID recording is off.
+        disabled: i64 = INTEGER,
+        /// Customer seen on several visitors.
+        ambiguous: i64 = INTEGER,
+        /// Summary rows.
+        summary: i64 = INTEGER,
+        /// Rejected rows.
+        rejected: i64 = INTEGER,
+        /// Distinct transaction IDs of this file that another source uses, too.
+        shared_ids: i64 = INTEGER,
+    }
+}
+
+impl Suite {
+    /// A suite with the default settings.
+    pub fn new(suite: &str) -> Self {
+        Self {
+            suite: suite.into(),
+            transaction_id: true,
+            expiry_days: 90,
+            expiry_basis: "event".into(),
+            rules: "classic".into(),
+            time_zone: "UTC".into(),
+            currency: "USD".into(),
+            visit_timeout_minutes: 30,
+            visit_hours: 12,
+            visit_hits: 2500,
+            placeholders: "[]".into(),
+            names: "{}".into(),
+            created: Some(crate::clock::now()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What is done to whole tables, beside loads and rebuilds.
+//!
+//! * `compact`: generations become files of whole months. `expunge`: rows leave a table.
+//! * `history`: what was done to the lake, and what of it can still be asked. `vacuum`: files that no version needs any more
+//!   are deleted.
+
+pub mod compact;
+pub mod expunge;
+pub mod history;
+pub mod vacuum;

@@ -1,0 +1,13 @@
+//! Times and lengths of time as people write them, and clocks of time zones. Pure: one reading for the command line, SQL,
+//! mappings, cells of files, settings and timetables.
+//!
+//! * `duration`: `30 days`, `1h30m`. `instant`: `2026-09-01`, `2026-09-01 12:00`, `2026-09-01T12:00:00Z`.
+//! * `zone`: zones by name; what a clock shows, and when it shows it.
+
+mod duration;
+mod instant;
+mod zone;
+
+pub use duration::{DAY_US, Span, duration_text, parse_duration, parse_span};
+pub use instant::{Written, parse_time};
+pub use zone::{Zones, from_local, to_local, zone};
