@@ -20,6 +20,7 @@ pub mod rebuild;
 pub mod report;
 pub mod sample;
 pub mod schedule;
+pub mod sealed;
 pub mod serve;
 pub mod shell;
 pub mod time;

@@ -7,6 +7,8 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::TableType;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::view::LakeView;
 use crate::lake::tables;
@@ -52,6 +54,18 @@ impl LakeSchema {
     pub fn list(&self, names: Vec<String>) {
         *self.names.write().unwrap_or_else(|e| e.into_inner()) = names;
     }
+
+    fn find<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>, DataFusionError>> {
+        async move {
+            if let Some(created) = self.created.table(name).await? {
+                return Ok(Some(created));
+            }
+            let state = self.state.read().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(|state| state());
+            let state = state.ok_or_else(|| DataFusionError::Internal("the schema has no session".into()))?;
+            Ok(self.view().table(name, &state).await?)
+        }
+        .boxed()
+    }
 }
 
 impl std::fmt::Debug for LakeSchema {
@@ -69,12 +83,7 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        if let Some(created) = self.created.table(name).await? {
-            return Ok(Some(created));
-        }
-        let state = self.state.read().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(|state| state());
-        let state = state.ok_or_else(|| DataFusionError::Internal("the schema has no session".into()))?;
-        Ok(self.view().table(name, &state).await?)
+        self.find(name).await
     }
 
     /// All are tables to whoever looks around; which of them are views is how the lake is made. Nothing is loaded for it.

@@ -19,7 +19,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
@@ -36,6 +37,7 @@ use super::window::GiveWindows;
 use crate::functions;
 use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
+use crate::sealed::Sealed;
 use crate::{Error, Result};
 
 /// Name of the catalog and schema that hold the lake's tables; BI tools look into `public` first.
@@ -93,10 +95,13 @@ pub fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
     Ok(builder.with_metadata_cache_limit(memory_bytes / 4).build_arc()?)
 }
 
+/// A plan, and what it runs with.
+pub type Planned = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
+
 /// A session over a lake.
 pub struct Engine {
     lake: Lake,
-    context: SessionContext,
+    context: Sealed<SessionContext>,
     schema: Arc<LakeSchema>,
     pinned: Option<Pins>,
     remote: Option<Arc<dyn Remote>>,
@@ -173,7 +178,7 @@ impl Engine {
         });
         Ok(Self {
             lake,
-            context,
+            context: Sealed::new(context),
             schema,
             pinned,
             remote: settings.remote,
@@ -202,24 +207,27 @@ impl Engine {
     }
 
     /// Plans and starts ONE statement, over the newest version of the lake (or the one that was pinned).
-    pub async fn run(&self, statement: &str) -> Result<Running> {
-        self.start(self.plan_statement(statement).await?).await
+    pub fn run<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<Running>> {
+        async move { self.start(self.plan_statement(statement).await?).await }.boxed()
     }
 
     /// Plans ONE statement, over the newest version of the lake (or the one that was pinned).
-    pub async fn plan_statement(&self, statement: &str) -> Result<LogicalPlan> {
-        let mut parsed = parse(statement)?;
-        let statement = match parsed.len() {
-            1 => parsed.pop_front().expect("one statement"),
-            0 => return Err(Error::query("there is no statement")),
-            n => return Err(Error::query(format!("{n} statements where one is expected"))),
-        };
-        self.fitted.get_or_init(|| self.fit()).await;
-        self.refresh(&statement.to_string()).await?;
-        match self.context.state().statement_to_plan(statement).await {
-            Ok(plan) => Ok(plan),
-            Err(error) => Err(planning_error(&self.schema.view(), error).await),
+    pub fn plan_statement<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
+        async move {
+            let mut parsed = parse(statement)?;
+            let statement = match parsed.len() {
+                1 => parsed.pop_front().expect("one statement"),
+                0 => return Err(Error::query("there is no statement")),
+                n => return Err(Error::query(format!("{n} statements where one is expected"))),
+            };
+            self.fitted.get_or_init(|| self.fit()).await;
+            self.refresh(&statement.to_string()).await?;
+            match self.context.state().statement_to_plan(statement).await {
+                Ok(plan) => Ok(plan),
+                Err(error) => Err(planning_error(&self.schema.view(), error).await),
+            }
         }
+        .boxed()
     }
 
     /// A part of a shuffle is a task, which costs the more the less it has to do.
@@ -233,22 +241,28 @@ impl Engine {
     }
 
     /// Starts what was planned.
-    pub async fn start(&self, plan: LogicalPlan) -> Result<Running> {
-        let (plan, task) = self.physical(plan).await?;
-        if let Some(remote) = &self.remote
-            && let Some(running) = remote.start(plan.clone(), task.clone()).await?
-        {
-            return Ok(running);
+    pub fn start<'a>(&'a self, plan: LogicalPlan) -> BoxFuture<'a, Result<Running>> {
+        async move {
+            let (plan, task) = self.physical(plan).await?;
+            if let Some(remote) = &self.remote
+                && let Some(running) = remote.start(plan.clone(), task.clone()).await?
+            {
+                return Ok(running);
+            }
+            let rows = execute_stream(plan.clone(), task)?;
+            Ok(Running { schema: plan.schema(), rows, plan })
         }
-        let rows = execute_stream(plan.clone(), task)?;
-        Ok(Running { schema: plan.schema(), rows, plan })
+        .boxed()
     }
 
     /// How what was planned is computed.
-    pub async fn physical(&self, plan: LogicalPlan) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
-        let frame = self.context.execute_logical_plan(plan).await?;
-        let task = Arc::new(frame.task_ctx());
-        Ok((frame.create_physical_plan().await?, task))
+    pub fn physical<'a>(&'a self, plan: LogicalPlan) -> BoxFuture<'a, Result<Planned>> {
+        async move {
+            let frame = self.context.execute_logical_plan(plan).await?;
+            let task = Arc::new(frame.task_ctx());
+            Ok((frame.create_physical_plan().await?, task))
+        }
+        .boxed()
     }
 
     /// Who computes the plans that read files, if it is not this process.
@@ -262,16 +276,22 @@ impl Engine {
     }
 
     /// Runs ONE statement and keeps its whole result; for results that are known to be small.
-    pub async fn collect(&self, statement: &str) -> Result<Vec<RecordBatch>> {
-        let running = self.run(statement).await?;
-        Ok(datafusion::physical_plan::common::collect(running.rows).await?)
+    pub fn collect<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<Vec<RecordBatch>>> {
+        async move {
+            let running = self.run(statement).await?;
+            Ok(datafusion::physical_plan::common::collect(running.rows).await?)
+        }
+        .boxed()
     }
 
     /// Plans ONE query that this session's other queries may build on.
-    pub async fn plan(&self, query: &str) -> Result<LogicalPlan> {
-        super::chains::check(query)?;
-        self.refresh(query).await?;
-        Ok(self.context.state().create_logical_plan(query).await?)
+    pub fn plan<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
+        async move {
+            super::chains::check(query)?;
+            self.refresh(query).await?;
+            Ok(self.context.state().create_logical_plan(query).await?)
+        }
+        .boxed()
     }
 
     /// Gives a table a name in this session, in place of a former one of that name; a table of the lake keeps its own.
@@ -287,36 +307,39 @@ impl Engine {
     }
 
     /// Gives a query a name; it sees the lake as it is now, and runs wherever it is named.
-    pub async fn name_query(&self, name: &str, query: &str) -> Result<()> {
-        self.name_plan(name, self.plan(query).await?)
+    pub fn name_query<'a>(&'a self, name: &'a str, query: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.name_plan(name, self.plan(query).await?) }.boxed()
     }
 
     /// Runs a query and gives its rows a name, `at_most` bytes of memory for them being taken from the session's. None when
     /// they need more; otherwise how many there are. `columns` are those of a result without batches.
-    pub async fn keep_rows(
-        &self,
-        name: &str,
-        query: &str,
+    pub fn keep_rows<'a>(
+        &'a self,
+        name: &'a str,
+        query: &'a str,
         columns: SchemaRef,
         at_most: usize,
-    ) -> Result<Option<usize>> {
-        let mut rows = self.run(query).await?.rows;
-        let reservation = MemoryConsumer::new(name.to_string()).register(&self.context.runtime_env().memory_pool);
-        let mut batches = vec![];
-        while let Some(batch) = rows.try_next().await? {
-            let size = batch.get_array_memory_size();
-            if reservation.size() + size > at_most || reservation.try_grow(size).is_err() {
-                return Ok(None);
+    ) -> BoxFuture<'a, Result<Option<usize>>> {
+        async move {
+            let mut rows = self.run(query).await?.rows;
+            let reservation = MemoryConsumer::new(name.to_string()).register(&self.context.runtime_env().memory_pool);
+            let mut batches = vec![];
+            while let Some(batch) = rows.try_next().await? {
+                let size = batch.get_array_memory_size();
+                if reservation.size() + size > at_most || reservation.try_grow(size).is_err() {
+                    return Ok(None);
+                }
+                batches.push(batch);
             }
-            batches.push(batch);
+            let count = batches.iter().map(RecordBatch::num_rows).sum();
+            if batches.is_empty() {
+                batches.push(RecordBatch::new_empty(columns));
+            }
+            self.name_rows(name, batches)?;
+            self.kept.lock().unwrap_or_else(|e| e.into_inner()).push(reservation);
+            Ok(Some(count))
         }
-        let count = batches.iter().map(RecordBatch::num_rows).sum();
-        if batches.is_empty() {
-            batches.push(RecordBatch::new_empty(columns));
-        }
-        self.name_rows(name, batches)?;
-        self.kept.lock().unwrap_or_else(|e| e.into_inner()).push(reservation);
-        Ok(Some(count))
+        .boxed()
     }
 
     /// Gives rows that are in memory a name; there is at least one batch, which may be empty.
@@ -326,54 +349,60 @@ impl Engine {
     }
 
     /// Names of all tables.
-    pub async fn tables(&self) -> Result<Vec<String>> {
-        self.schema.view().table_names().await
+    pub fn tables<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move { self.schema.view().table_names().await }.boxed()
     }
 
     /// Columns of a table.
-    pub async fn columns(&self, table: &str) -> Result<SchemaRef> {
-        let table_ref = self.schema.view().table(table, &self.context.state()).await?;
-        match table_ref {
-            Some(provider) => Ok(provider.schema()),
-            None => {
-                let names = self.tables().await?;
-                let hint = crate::error::did_you_mean(table, names.iter().map(String::as_str));
-                Err(Error::query(format!("there is no table {table}{hint}")))
+    pub fn columns<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<SchemaRef>> {
+        async move {
+            let table_ref = self.schema.view().table(table, &self.context.state()).await?;
+            match table_ref {
+                Some(provider) => Ok(provider.schema()),
+                None => {
+                    let names = self.tables().await?;
+                    let hint = crate::error::did_you_mean(table, names.iter().map(String::as_str));
+                    Err(Error::query(format!("there is no table {table}{hint}")))
+                }
             }
         }
+        .boxed()
     }
 
     /// A new view for the next statement, with what planning it needs at hand.
-    pub async fn refresh(&self, statement: &str) -> Result<Arc<LakeView>> {
-        let state = self.context.state();
-        let options = state.config().options().extensions.get::<RejoinOptions>();
-        let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
-        let stored = match options.map_or("stored", |o| o.journeys.as_str()) {
-            "stored" => true,
-            "plain" => false,
-            other => {
-                return Err(Error::query(format!("rejoin.journeys is 'stored' or 'plain', not {other:?}")));
+    pub fn refresh<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<Arc<LakeView>>> {
+        async move {
+            let state = self.context.state();
+            let options = state.config().options().extensions.get::<RejoinOptions>();
+            let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
+            let stored = match options.map_or("stored", |o| o.journeys.as_str()) {
+                "stored" => true,
+                "plain" => false,
+                other => {
+                    return Err(Error::query(format!("rejoin.journeys is 'stored' or 'plain', not {other:?}")));
+                }
+            };
+            let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone()).with_stored_journeys(stored);
+            let view = Arc::new(view);
+            self.schema.show(view.clone());
+            let text = statement.to_lowercase();
+            let names = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            // table functions and local_time are planned synchronously, so what they read is loaded before
+            let functions = ["participation", "attribution", "credit_path", "conversions"];
+            if names(&functions) || names(&["local_time"]) {
+                view.suites().await?;
             }
-        };
-        let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone()).with_stored_journeys(stored);
-        let view = Arc::new(view);
-        self.schema.show(view.clone());
-        let text = statement.to_lowercase();
-        let names = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        // table functions and local_time are planned synchronously, so what they read is loaded before
-        let functions = ["participation", "attribution", "credit_path", "conversions"];
-        if names(&functions) || names(&["local_time"]) {
-            view.suites().await?;
+            if names(&functions) {
+                view.load_events(&state).await?;
+                view.load_stored_events().await?;
+                view.load_lookups(statement, &state).await?;
+            }
+            if names(&["information_schema", "show tables", "show columns"]) {
+                self.schema.list(view.table_names().await?);
+            }
+            Ok(view)
         }
-        if names(&functions) {
-            view.load_events(&state).await?;
-            view.load_stored_events().await?;
-            view.load_lookups(statement, &state).await?;
-        }
-        if names(&["information_schema", "show tables", "show columns"]) {
-            self.schema.list(view.table_names().await?);
-        }
-        Ok(view)
+        .boxed()
     }
 }
 

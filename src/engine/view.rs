@@ -8,6 +8,8 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
@@ -24,6 +26,7 @@ use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
 use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, VISITORS, VISITS, full_schema};
 use crate::lake::{Lake, Record, Registry, Snapshot};
+use crate::sealed::Sealed;
 use crate::{Error, Result};
 
 const VISITS_SQL: &str = include_str!("../../queries/integrate/visits.sql");
@@ -37,7 +40,7 @@ pub struct LakeView {
     pinned: Option<Pins>,
     snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
     suites: OnceCell<Vec<Suite>>,
-    events: OnceCell<LogicalPlan>,
+    events: OnceCell<Sealed<LogicalPlan>>,
     stored_journeys: bool,
     stored_events: OnceCell<Option<Arc<StoredEvents>>>,
     lookups: OnceCell<Lookups>,
@@ -105,7 +108,7 @@ impl LakeView {
 
     /// The plan of `events`, when [`Self::load_events`] has run.
     pub fn events(&self) -> Result<&LogicalPlan> {
-        self.events.get().ok_or_else(|| Error::bug("events were not loaded before planning"))
+        self.events.get().map(|plan| &**plan).ok_or_else(|| Error::bug("events were not loaded before planning"))
     }
 
     /// Plans `events` once.
@@ -115,9 +118,10 @@ impl LakeView {
                 let sql = self.integration_columns().await?.expand(EVENTS_SQL)?;
                 let plan = state.create_logical_plan(&sql).await?;
                 self.suites().await?;
-                with_friendly_names(plan, &self.friendly_names())
+                with_friendly_names(plan, &self.friendly_names()).map(Sealed::new)
             })
             .await
+            .map(|plan| &**plan)
     }
 
     /// The files of `events` as journeys read them, when [`Self::load_stored_events`] has run and they are all ours.
@@ -201,36 +205,43 @@ impl LakeView {
     }
 
     /// The table of this name, or None.
-    pub async fn table(&self, name: &str, state: &SessionState) -> Result<Option<Arc<dyn TableProvider>>> {
-        let view_of = |plan: LogicalPlan, sql: &str| Arc::new(ViewTable::new(plan, Some(sql.into()))) as _;
-        match name {
-            EVENTS => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
-            EVENTS_BRIEF => {
-                let plan = brief(self.load_events(state).await?, &self.friendly_names())?;
-                return Ok(Some(view_of(plan, EVENTS_BRIEF)));
+    pub fn table<'a>(
+        &'a self,
+        name: &'a str,
+        state: &'a SessionState,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>>> {
+        async move {
+            let view_of = |plan: LogicalPlan, sql: &str| Arc::new(ViewTable::new(plan, Some(sql.into()))) as _;
+            match name {
+                EVENTS => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
+                EVENTS_BRIEF => {
+                    let plan = brief(self.load_events(state).await?, &self.friendly_names())?;
+                    return Ok(Some(view_of(plan, EVENTS_BRIEF)));
+                }
+                VISITS => return self.planned(VISITS_SQL, state).await,
+                VISITORS => return self.planned(VISITORS_SQL, state).await,
+                _ if !is_table_name(name) => return Ok(None),
+                _ => {}
             }
-            VISITS => return self.planned(VISITS_SQL, state).await,
-            VISITORS => return self.planned(VISITORS_SQL, state).await,
-            _ if !is_table_name(name) => return Ok(None),
-            _ => {}
+            let snapshot = self.snapshot(name).await?;
+            if snapshot.version.is_none() && !tables::is_reserved(name) {
+                return Ok(None);
+            }
+            let schema = full_schema(name, &snapshot.schema);
+            let has_suite = schema.index_of(SUITE).is_ok();
+            let stored = LakeTable::new(self.lake.clone(), snapshot, schema);
+            let table: Arc<dyn TableProvider> = if name == HITS {
+                let rules = self.suites().await?.iter().map(|s| (s.suite.clone(), VisitRules::of(s))).collect();
+                Arc::new(HitsTable::new(stored, Arc::new(rules)))
+            } else {
+                Arc::new(stored)
+            };
+            let Some(suite) = self.suite.as_ref().filter(|_| has_suite) else { return Ok(Some(table)) };
+            let only: Expr = col(SUITE).eq(lit(suite.clone()));
+            let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.filter(only)?.build()?;
+            Ok(Some(view_of(plan, name)))
         }
-        let snapshot = self.snapshot(name).await?;
-        if snapshot.version.is_none() && !tables::is_reserved(name) {
-            return Ok(None);
-        }
-        let schema = full_schema(name, &snapshot.schema);
-        let has_suite = schema.index_of(SUITE).is_ok();
-        let stored = LakeTable::new(self.lake.clone(), snapshot, schema);
-        let table: Arc<dyn TableProvider> = if name == HITS {
-            let rules = self.suites().await?.iter().map(|s| (s.suite.clone(), VisitRules::of(s))).collect();
-            Arc::new(HitsTable::new(stored, Arc::new(rules)))
-        } else {
-            Arc::new(stored)
-        };
-        let Some(suite) = self.suite.as_ref().filter(|_| has_suite) else { return Ok(Some(table)) };
-        let only: Expr = col(SUITE).eq(lit(suite.clone()));
-        let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.filter(only)?.build()?;
-        Ok(Some(view_of(plan, name)))
+        .boxed()
     }
 
     async fn planned(&self, sql: &str, state: &SessionState) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -95,40 +96,54 @@ impl Session {
     }
 
     /// Plans ONE statement.
-    pub async fn describe(&self, sql: &str) -> Result<Described, Failure> {
-        self.check_length(sql)?;
-        let (engine, sql) = (self.engine.clone(), sql.to_string());
-        let plan = async move {
-            let plan = engine.plan_statement(&sql).await?;
-            guard::check(&plan)?;
-            let found = plan.get_parameter_types()?;
-            Ok::<_, Failure>(Described {
-                schema: Arc::new(plan.schema().as_arrow().clone()),
-                parameters: ordered(&found.into_iter().collect()),
-            })
-        };
-        self.apart(&mut self.until(), plan).await
+    pub fn describe<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Described, Failure>> {
+        async move {
+            self.check_length(sql)?;
+            let (engine, sql) = (self.engine.clone(), sql.to_string());
+            let plan = async move {
+                let plan = engine.plan_statement(&sql).await?;
+                guard::check(&plan)?;
+                let found = plan.get_parameter_types()?;
+                Ok::<_, Failure>(Described {
+                    schema: Arc::new(plan.schema().as_arrow().clone()),
+                    parameters: ordered(&found.into_iter().collect()),
+                })
+            };
+            self.apart(&mut self.until(), plan).await
+        }
+        .boxed()
     }
 
     /// Starts ONE statement with values for `$1`, `$2`, ...
-    pub async fn run(&self, sql: &str, values: Vec<ScalarValue>) -> Result<Rows, Failure> {
-        self.check_length(sql)?;
-        let begun = self.place.begin();
-        let mut until = self.until();
-        let (engine, sql) = (self.engine.clone(), sql.to_string());
-        let (threads, deadline) = (self.place.house.threads(), until.deadline);
-        let start = async move {
-            let mut plan = engine.plan_statement(&sql).await?;
-            guard::check(&plan)?;
-            if !values.is_empty() {
-                let values: Vec<_> = values.into_iter().map(Into::into).collect();
-                plan = plan.with_param_values(ParamValues::List(values))?;
-            }
-            Ok::<_, Failure>(engine.start(plan).await?.apart(&threads, Some(deadline)))
-        };
-        let running = self.apart(&mut until, start).await?;
-        let limit = self.place.house.limits.rows;
-        Ok(Rows { schema: running.schema, rows: running.rows, limit, left: limit, until, ended: false, _begun: begun })
+    pub fn run<'a>(&'a self, sql: &'a str, values: Vec<ScalarValue>) -> BoxFuture<'a, Result<Rows, Failure>> {
+        async move {
+            self.check_length(sql)?;
+            let begun = self.place.begin();
+            let mut until = self.until();
+            let (engine, sql) = (self.engine.clone(), sql.to_string());
+            let (threads, deadline) = (self.place.house.threads(), until.deadline);
+            let start = async move {
+                let mut plan = engine.plan_statement(&sql).await?;
+                guard::check(&plan)?;
+                if !values.is_empty() {
+                    let values: Vec<_> = values.into_iter().map(Into::into).collect();
+                    plan = plan.with_param_values(ParamValues::List(values))?;
+                }
+                Ok::<_, Failure>(engine.start(plan).await?.apart(&threads, Some(deadline)))
+            };
+            let running = self.apart(&mut until, start).await?;
+            let limit = self.place.house.limits.rows;
+            Ok(Rows {
+                schema: running.schema,
+                rows: running.rows,
+                limit,
+                left: limit,
+                until,
+                ended: false,
+                _begun: begun,
+            })
+        }
+        .boxed()
     }
 
     fn until(&self) -> Until {

@@ -10,6 +10,8 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::exec::{Input, Lane};
 use super::{JourneyExec, JourneyNode, PathExec, PathNode, StoredJourneyNode, WindowNode};
@@ -49,11 +51,27 @@ impl ExtensionPlanner for JourneyPlanner {
 #[derive(Debug)]
 pub struct JourneyQueryPlanner;
 
-#[async_trait]
 impl QueryPlanner for JourneyQueryPlanner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(JourneyPlanner)])
-            .create_physical_plan(plan, session)
-            .await
+    // written out: the block that `async_trait` makes would hold the plan, see `crate::sealed`
+    fn create_physical_plan<'planner, 'plan, 'session, 'future>(
+        &'planner self,
+        plan: &'plan LogicalPlan,
+        session: &'session dyn Session,
+    ) -> BoxFuture<'future, Result<Arc<dyn ExecutionPlan>>>
+    where
+        'planner: 'future,
+        'plan: 'future,
+        'session: 'future,
+        Self: 'future,
+    {
+        planned(plan, session)
     }
+}
+
+fn planned<'a>(plan: &'a LogicalPlan, session: &'a dyn Session) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+    async move {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(JourneyPlanner)]);
+        planner.create_physical_plan(plan, session).await
+    }
+    .boxed()
 }

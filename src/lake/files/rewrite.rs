@@ -13,7 +13,6 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::TableProvider;
 use datafusion::common::DFSchema;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
@@ -274,7 +273,7 @@ impl Work {
         let files = Arc::new(self.snapshot.only(job.inputs.clone()));
         let filters = &job.keep;
         let schema = &with_columns_of(schema, filters)?;
-        let rows = LakeTable::new(self.lake.clone(), files, schema.clone()).scan(&state, None, filters, None).await?;
+        let rows = LakeTable::new(self.lake.clone(), files, schema.clone()).reading(&state, None, filters)?;
         // the scan itself takes filters only as a hint
         let Some(filter) = conjunction(filters.clone()) else { return Ok(rows) };
         let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Statistics};
@@ -26,6 +25,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use object_store::path::Path;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::PageIndexPolicy;
@@ -56,6 +57,45 @@ impl LakeTable {
     /// The table with the columns of `schema`: those of the snapshot, and others that read as NULL.
     pub fn new(lake: Lake, snapshot: Arc<Snapshot>, schema: SchemaRef) -> Self {
         Self { lake, snapshot, schema }
+    }
+
+    /// The plan that reads these columns of the rows for which the filters may hold.
+    pub fn reading(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let files = self.files_for(filters);
+        let filters = &with_visitor_keys(filters, &files);
+        let projected = match projection {
+            Some(indices) => Arc::new(self.schema.project(indices)?),
+            None => self.schema.clone(),
+        };
+        let wants_order = ORDER.iter().all(|name| projected.index_of(name).is_ok());
+        let ours = files.iter().all(|f| f.tags.contains_key(TAG_BUCKET));
+        if files.is_empty() && !wants_order {
+            return Ok(Arc::new(EmptyExec::new(projected)));
+        }
+        if !wants_order || !ours {
+            let mut groups = vec![vec![]; files.len().min(session.config().target_partitions()).max(1)];
+            let count = groups.len();
+            for (i, file) in files.into_iter().enumerate() {
+                groups[i % count].push(file);
+            }
+            return self.leaf(session, groups, projection, filters, None);
+        }
+        let generations = generations(&files);
+        let rows = batch_rows(session, generations.len(), MERGED_BATCHES);
+        let children = generations
+            .into_iter()
+            .map(|groups| self.leaf(session, groups, projection, filters, Some(rows)))
+            .collect::<datafusion::error::Result<Vec<_>>>()?;
+        if children.len() == 1 {
+            return Ok(children.into_iter().next().expect("one child"));
+        }
+        let order = layout::ordering(&projected).expect("all columns of the order are projected");
+        Ok(Arc::new(SortedMergeExec::new(children, order)))
     }
 
     /// The files that may hold rows for which `filters` are true.
@@ -289,7 +329,6 @@ fn suite_of(filter: &Expr) -> Option<&str> {
     }
 }
 
-#[async_trait]
 impl TableProvider for LakeTable {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
@@ -306,43 +345,22 @@ impl TableProvider for LakeTable {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
+    // written out: the block that `async_trait` makes would hold the filters, see `crate::sealed`
+    fn scan<'table, 'session, 'columns, 'filters, 'future>(
+        &'table self,
+        session: &'session dyn Session,
+        projection: Option<&'columns Vec<usize>>,
+        filters: &'filters [Expr],
         _limit: Option<usize>,
-    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let files = self.files_for(filters);
-        let filters = &with_visitor_keys(filters, &files);
-        let projected = match projection {
-            Some(indices) => Arc::new(self.schema.project(indices)?),
-            None => self.schema.clone(),
-        };
-        let wants_order = ORDER.iter().all(|name| projected.index_of(name).is_ok());
-        let ours = files.iter().all(|f| f.tags.contains_key(TAG_BUCKET));
-        if files.is_empty() && !wants_order {
-            return Ok(Arc::new(EmptyExec::new(projected)));
-        }
-        if !wants_order || !ours {
-            let mut groups = vec![vec![]; files.len().min(state.config().target_partitions()).max(1)];
-            let count = groups.len();
-            for (i, file) in files.into_iter().enumerate() {
-                groups[i % count].push(file);
-            }
-            return self.leaf(state, groups, projection, filters, None);
-        }
-        let generations = generations(&files);
-        let rows = batch_rows(state, generations.len(), MERGED_BATCHES);
-        let children = generations
-            .into_iter()
-            .map(|groups| self.leaf(state, groups, projection, filters, Some(rows)))
-            .collect::<datafusion::error::Result<Vec<_>>>()?;
-        if children.len() == 1 {
-            return Ok(children.into_iter().next().expect("one child"));
-        }
-        let order = layout::ordering(&projected).expect("all columns of the order are projected");
-        Ok(Arc::new(SortedMergeExec::new(children, order)))
+    ) -> BoxFuture<'future, datafusion::error::Result<Arc<dyn ExecutionPlan>>>
+    where
+        'table: 'future,
+        'session: 'future,
+        'columns: 'future,
+        'filters: 'future,
+        Self: 'future,
+    {
+        ready(self.reading(session, projection, filters)).boxed()
     }
 }
 
