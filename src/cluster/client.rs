@@ -28,8 +28,8 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::future::join_all;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
@@ -423,47 +423,49 @@ impl Remote for Cluster {
     }
 }
 
-#[async_trait]
 impl Rewriter for Cluster {
-    async fn rewrite(
-        &self,
-        lake: &Lake,
-        snapshot: &Snapshot,
+    fn rewrite<'a>(
+        &'a self,
+        lake: &'a Lake,
+        snapshot: &'a Snapshot,
         jobs: Vec<Rewriting>,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Vec<Option<NewFile>>> {
-        if jobs.is_empty() {
-            return Ok(vec![]);
-        }
-        let vcores = self.overview(None).await?.vcores;
-        let share = (vcores * JOBS_A_CORE).clamp(1, MOST_JOBS);
-        let shares: Vec<(usize, Vec<Rewriting>)> =
-            jobs.chunks(share).enumerate().map(|(i, jobs)| (i * share, jobs.to_vec())).collect();
-        // the next ones wait at the executors, so that none is idle
-        let mut shares = stream::iter(shares)
-            .map(|(first, jobs)| async move {
-                let count = jobs.len();
-                let plan = writes::jobs(lake, snapshot, first, jobs)?;
-                let receipts = collect(self.run(plan, &defaults())?, &|_| {}).await?;
-                writes::rewritten(lake, &snapshot.name, first, count, &receipts)
-            })
-            .buffered(SHARES_AT_ONCE);
-        let mut done = vec![];
-        loop {
-            match shares.try_next().await {
-                Ok(Some(files)) => {
-                    progress(files.iter().flatten().map(|f| f.rows).sum());
-                    done.extend(files);
-                }
-                Ok(None) => return Ok(done),
-                Err(error) => {
-                    for file in done.iter().flatten() {
-                        lake.discard(&file.path).await;
+        progress: &'a (dyn Fn(u64) + Send + Sync),
+    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>> {
+        async move {
+            if jobs.is_empty() {
+                return Ok(vec![]);
+            }
+            let vcores = self.overview(None).await?.vcores;
+            let share = (vcores * JOBS_A_CORE).clamp(1, MOST_JOBS);
+            let shares: Vec<(usize, Vec<Rewriting>)> =
+                jobs.chunks(share).enumerate().map(|(i, jobs)| (i * share, jobs.to_vec())).collect();
+            // the next ones wait at the executors, so that none is idle
+            let mut shares = stream::iter(shares)
+                .map(|(first, jobs)| async move {
+                    let count = jobs.len();
+                    let plan = writes::jobs(lake, snapshot, first, jobs)?;
+                    let receipts = collect(self.run(plan, &defaults())?, &|_| {}).await?;
+                    writes::rewritten(lake, &snapshot.name, first, count, &receipts)
+                })
+                .buffered(SHARES_AT_ONCE);
+            let mut done = vec![];
+            loop {
+                match shares.try_next().await {
+                    Ok(Some(files)) => {
+                        progress(files.iter().flatten().map(|f| f.rows).sum());
+                        done.extend(files);
                     }
-                    return Err(error);
+                    Ok(None) => return Ok(done),
+                    Err(error) => {
+                        for file in done.iter().flatten() {
+                            lake.discard(&file.path).await;
+                        }
+                        return Err(error);
+                    }
                 }
             }
         }
+        .boxed()
     }
 }
 

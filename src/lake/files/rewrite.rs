@@ -12,7 +12,6 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::common::DFSchema;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
@@ -26,7 +25,8 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 use datafusion::scalar::ScalarValue;
-use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 use tokio::task::JoinSet;
@@ -81,17 +81,16 @@ pub fn not_of(file: &str) -> Vec<Expr> {
 }
 
 /// Who writes files anew: this process ([`Limits`]), or others for it.
-#[async_trait]
 pub trait Rewriter: Send + Sync {
     /// Writes a file for each job, in the jobs' order; None where no row is left. `progress` is told the rows of files that
     /// are done. Of an error nothing is left but garbage, which no version names.
-    async fn rewrite(
-        &self,
-        lake: &Lake,
-        snapshot: &Snapshot,
+    fn rewrite<'a>(
+        &'a self,
+        lake: &'a Lake,
+        snapshot: &'a Snapshot,
         jobs: Vec<Job>,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Vec<Option<NewFile>>>;
+        progress: &'a (dyn Fn(u64) + Send + Sync),
+    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>>;
 }
 
 /// What the work may take, in this process.
@@ -111,46 +110,48 @@ impl Limits {
     }
 }
 
-#[async_trait]
 impl Rewriter for Limits {
-    async fn rewrite(
-        &self,
-        lake: &Lake,
-        snapshot: &Snapshot,
+    fn rewrite<'a>(
+        &'a self,
+        lake: &'a Lake,
+        snapshot: &'a Snapshot,
         jobs: Vec<Job>,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Vec<Option<NewFile>>> {
-        // several at once; when one fails, the others are deleted again
-        let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
-        let at_once = self.at_once(snapshot.schema.fields().len());
-        let work = Arc::new(Work::new(lake, snapshot, self.memory_bytes, at_once)?);
-        let mut waiting = jobs.into_iter().enumerate();
-        let mut running = JoinSet::new();
-        let mut failed = None;
-        loop {
-            // after a failure those that run come to their end, so that what they leave is known and can be deleted
-            while failed.is_none()
-                && running.len() < at_once
-                && let Some((number, job)) = waiting.next()
-            {
-                let work = work.clone();
-                running.spawn(async move { (number, work.job(job).await) });
-            }
-            match running.join_next().await {
-                None => break,
-                Some(Ok((number, Ok(file)))) => {
-                    progress(file.as_ref().map_or(0, |f| f.rows));
-                    done[number] = file;
+        progress: &'a (dyn Fn(u64) + Send + Sync),
+    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>> {
+        async move {
+            // several at once; when one fails, the others are deleted again
+            let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
+            let at_once = self.at_once(snapshot.schema.fields().len());
+            let work = Arc::new(Work::new(lake, snapshot, self.memory_bytes, at_once)?);
+            let mut waiting = jobs.into_iter().enumerate();
+            let mut running = JoinSet::new();
+            let mut failed = None;
+            loop {
+                // after a failure those that run come to their end, so that what they leave is known and can be deleted
+                while failed.is_none()
+                    && running.len() < at_once
+                    && let Some((number, job)) = waiting.next()
+                {
+                    let work = work.clone();
+                    running.spawn(async move { (number, work.job(job).await) });
                 }
-                Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
-                Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
+                match running.join_next().await {
+                    None => break,
+                    Some(Ok((number, Ok(file)))) => {
+                        progress(file.as_ref().map_or(0, |f| f.rows));
+                        done[number] = file;
+                    }
+                    Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
+                    Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
+                }
             }
+            let Some(error) = failed else { return Ok(done) };
+            for file in done.iter().flatten() {
+                lake.discard(&file.path).await;
+            }
+            Err(error)
         }
-        let Some(error) = failed else { return Ok(done) };
-        for file in done.iter().flatten() {
-            lake.discard(&file.path).await;
-        }
-        Err(error)
+        .boxed()
     }
 }
 
