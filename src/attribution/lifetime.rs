@@ -135,8 +135,8 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::time::DAY_US;
     use super::*;
+    use crate::time::DAY_US;
 
     #[test]
     fn words_read_back() {
