@@ -23,6 +23,8 @@ pub const HIT_TIME: &str = "hit_time";
 /// Order of a visitor's rows of one instant: the hit id, else a hash of the row's content; offline rows above all
 /// online ones.
 pub const HIT_SEQ: &str = "hit_seq";
+/// What of a hit id [`HIT_SEQ`] has no room for, so that both together are the hit id, in order; NULL where a row has none.
+pub const HIT_ID_REST: &str = "hit_id_rest";
 /// 1 online; 5, 8, 9 summary; 7 transaction, as in a data feed.
 pub const HIT_SOURCE: &str = "hit_source";
 /// More than 0: stored, not reported.
@@ -35,6 +37,12 @@ pub const CUSTOMER_ID: &str = "customer_id";
 pub const FILE: &str = "file";
 /// True where dimension columns hold persisted values and touches are in the `_set` columns (data feeds).
 pub const PERSISTED: &str = "persisted";
+/// The same of the marketing channel and of list variables: true where `{dimension}_set` says where it was set, as only
+/// feeds with the columns for that can tell.
+const PERSISTED_CHANNEL: &str = "persisted_channel";
+const PERSISTED_LISTS: [&str; 3] = ["persisted_list1", "persisted_list2", "persisted_list3"];
+/// True where an app sent the hit while nobody used it; NULL otherwise.
+pub const BACKGROUND_HIT: &str = "background_hit";
 /// The products of a row with what each has of its own, as a data feed writes them.
 pub const PRODUCT_LIST: &str = "product_list";
 /// One of `online`, `transaction`, `customer`, `summary`.
@@ -55,12 +63,18 @@ pub const KEYS: &[&str] = &[
     VISIT_ID,
     HIT_TIME,
     HIT_SEQ,
+    HIT_ID_REST,
     HIT_SOURCE,
     EXCLUDE_HIT,
     TRANSACTION_ID,
     CUSTOMER_ID,
     FILE,
     PERSISTED,
+    PERSISTED_CHANNEL,
+    PERSISTED_LISTS[0],
+    PERSISTED_LISTS[1],
+    PERSISTED_LISTS[2],
+    BACKGROUND_HIT,
     ROW_KIND,
     MATCH_STATUS,
     "event_id",
@@ -124,7 +138,7 @@ pub fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
 }
 
-/// The type of [`HIT_SEQ`]: holds a 128-bit hit id of any real feed, in order.
+/// The type of [`HIT_SEQ`].
 pub fn sequence() -> DataType {
     DataType::Decimal128(38, 0)
 }
@@ -138,14 +152,31 @@ pub fn key_field(name: &str) -> Option<Field> {
         // record_local is a wall clock's time under the type of an instant: Delta has no other without a reader feature
         VISIT_START | "snapshot_time" | "record_time" | "record_local" | "received" => (timestamp(), true),
         "snapshot_seq" => (sequence(), true),
-        "has_time" | PERSISTED => (DataType::Boolean, true),
-        "row" => (DataType::Int64, true),
+        "has_time" | PERSISTED | PERSISTED_CHANNEL | BACKGROUND_HIT => (DataType::Boolean, true),
+        n if PERSISTED_LISTS.contains(&n) => (DataType::Boolean, true),
+        "row" | HIT_ID_REST => (DataType::Int64, true),
         n if FEED_INTEGERS.contains(&n) => (DataType::Int64, true),
         SUITE | FILE => (DataType::Utf8, false),
         n if KEYS.contains(&n) => (DataType::Utf8, true),
         _ => return None,
     };
     Some(Field::new(name, data_type, nullable))
+}
+
+/// The column that says on which rows a `{dimension}_set` column decides where the dimension was set.
+pub fn persisted_flag(dimension: &str) -> &'static str {
+    match dimension {
+        "marketing_channel" | "marketing_channel_detail" => PERSISTED_CHANNEL,
+        "list1" => PERSISTED_LISTS[0],
+        "list2" => PERSISTED_LISTS[1],
+        "list3" => PERSISTED_LISTS[2],
+        _ => PERSISTED,
+    }
+}
+
+/// The flag of a `_set` column, see [`persisted_flag`].
+pub fn flag_of_set(set: &str) -> &'static str {
+    persisted_flag(set.strip_suffix("_set").unwrap_or(set))
 }
 
 /// A dimension column.
@@ -190,13 +221,16 @@ pub fn visitor_key(visitor_id: &str) -> i64 {
 /// The largest sequence of an online row; offline rows of the same instant lie above it.
 pub const ONLINE_SEQUENCE_END: i128 = 9 * 10_i128.pow(37);
 
-/// Hit ids up to here keep their value; larger ones than any feed has shown are folded, in order, 32 to one.
+/// Hit ids up to here keep their value; larger ones are folded, in order, 32 to one, and what is lost is the rest.
 const EXACT_SEQUENCE_END: u128 = 8 * 10_u128.pow(37);
 
-/// The sequence of a hit id, in the order of the 128-bit number.
-pub fn hit_sequence(high: u64, low: u64) -> i128 {
+/// The sequence of a hit id and its rest, together in the order of the 128-bit number.
+pub fn hit_sequence(high: u64, low: u64) -> (i128, i64) {
     let id = (u128::from(high) << 64) | u128::from(low);
-    if id < EXACT_SEQUENCE_END { id as i128 } else { (EXACT_SEQUENCE_END + ((id - EXACT_SEQUENCE_END) >> 5)) as i128 }
+    match id.checked_sub(EXACT_SEQUENCE_END) {
+        None => (id as i128, 0),
+        Some(beyond) => ((EXACT_SEQUENCE_END + (beyond >> 5)) as i128, (beyond & 31) as i64),
+    }
 }
 
 /// The sequence of an online row without a hit id, from a hash of its content: 32 bits, which are noise and so take more

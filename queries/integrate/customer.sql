@@ -1,5 +1,5 @@
 -- Rows of events from customer records: each belongs to the visitor whose custom visitor id it bears, at its own time,
--- with its own dimensions. Reads: due_offline, hits, suites.
+-- with its own dimensions. Reads: due_offline, reported_hits, suites.
 -- An id seen on several visitors: the latest visitor seen at or before the record, else the first one seen after it.
 WITH record AS (
   SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.transaction_id,
@@ -14,8 +14,8 @@ WITH record AS (
 ), line AS (
   SELECT hits.suite, trim(hits.customer_id) AS customer_id, hits.visitor_id, hits.hit_time AS seen, 0 AS is_record, hits.hit_seq,
          '' AS source, '' AS file, CAST(0 AS BIGINT) AS "row"
-  FROM hits JOIN sought ON sought.suite = hits.suite AND sought.customer_id = trim(hits.customer_id)
-  WHERE hits.customer_id IS NOT NULL AND hits.visitor_id IS NOT NULL AND coalesce(hits.exclude_hit, 0) = 0
+  FROM reported_hits AS hits JOIN sought ON sought.suite = hits.suite AND sought.customer_id = trim(hits.customer_id)
+  WHERE hits.customer_id IS NOT NULL AND hits.visitor_id IS NOT NULL
   UNION ALL
   SELECT suite, customer_id, CAST(NULL AS VARCHAR), record_time, 1, hit_seq, source, file, "row" FROM record WHERE NOT nobody
 ), placed AS (

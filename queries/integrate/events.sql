@@ -1,13 +1,12 @@
--- events: one row per reported online hit and per integrated offline record. Reads: hits, integrated.
+-- events: one row per reported online hit and per integrated offline record. Reads: reported_hits, integrated.
 -- Both sides are sorted alike, so reading them as one time line needs no sort.
-SELECT hits.suite, concat(hits.visitor_key, ':', CAST(hits.hit_time AS BIGINT), ':', CAST(hits.hit_seq AS VARCHAR)) AS event_id, hits.visitor_id, hits.visit_num, hits.visit_start,
+SELECT hits.suite, concat(hits.visitor_key, ':', CAST(hits.hit_time AS BIGINT), ':', CAST(hits.hit_seq AS VARCHAR), CASE WHEN hits.hit_id_rest > 0 THEN concat('.', hits.hit_id_rest) END) AS event_id, hits.visitor_id, hits.visit_num, hits.visit_start,
        hits.hit_time, hits.hit_source, 'online' AS row_kind, 'online' AS match_status, hits.transaction_id,
        arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS record_time,
        hits.hit_seq, CAST(NULL AS VARCHAR) AS source, hits.file, hits.customer_id, hits.visitor_key,
        CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq, coalesce(hits.persisted, false) AS persisted
        {{, dimensions of hits}}, CAST(1 AS DOUBLE) AS occurrences{{, metrics of hits}}
-FROM hits
-WHERE coalesce(hits.exclude_hit, 0) = 0
+FROM reported_hits AS hits
 UNION ALL
 SELECT integrated.suite, integrated.event_id, integrated.visitor_id, CAST(NULL AS BIGINT), arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))'),
        integrated.hit_time, integrated.hit_source, integrated.row_kind, integrated.match_status, integrated.transaction_id,

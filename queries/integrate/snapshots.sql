@@ -1,12 +1,12 @@
 -- snapshots: one row per suite and transaction ID: what the first online hit that bore it had set or persisted.
--- Reads: due_hits (the hits to look at), rivals (former snapshots that compete with them), suites, files.
+-- Reads: due_hits (the reported hits to look at), rivals (former snapshots that compete with them), suites, files.
 -- None for a suite whose transaction ID recording is off. Metrics are never held.
 WITH borne AS (
   SELECT hits.suite, hits.visitor_key, hits.visitor_id, hits.visit_num, hits.visit_start, hits.hit_time, hits.hit_seq,
          hits.file, hits.persisted, false AS settled, unnest(transaction_ids(hits.transaction_id)) AS transaction_id
          {{, dimensions of hits}}
   FROM due_hits AS hits
-  WHERE hits.transaction_id IS NOT NULL AND coalesce(hits.exclude_hit, 0) = 0
+  WHERE hits.transaction_id IS NOT NULL
   UNION ALL
   SELECT rivals.suite, rivals.visitor_key, rivals.visitor_id, rivals.visit_num, rivals.visit_start, rivals.hit_time,
          rivals.hit_seq, rivals.file, CAST(NULL AS BOOLEAN), true, rivals.transaction_id

@@ -1,6 +1,6 @@
--- visitors: one row per visitor. Reads: hits. Offline records make no visitors.
+-- visitors: one row per visitor. Reads: reported_hits. Offline records make no visitors.
 SELECT suite, visitor_id, min(hit_time) AS first_hit, max(hit_time) AS last_hit, count(*) AS hits,
        count(DISTINCT (visit_num, visit_start)) AS visits, sum(coalesce(page_views, 0)) AS page_views
-FROM hits
-WHERE coalesce(exclude_hit, 0) = 0 AND visitor_id IS NOT NULL
+FROM reported_hits
+WHERE visitor_id IS NOT NULL
 GROUP BY suite, visitor_id

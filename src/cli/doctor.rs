@@ -9,13 +9,14 @@ use serde::Serialize;
 use super::output::Output;
 use super::settings::Settings;
 use super::terminal;
+use crate::engine::Engine;
 use crate::format::Format;
 use crate::lake::guard::PROBE_FOLDER;
 use crate::lake::records::{FileEntry, Rebuild};
 use crate::lake::sources::sources;
 use crate::lake::suites::{oddities, suites};
 use crate::lake::{Lake, Registry};
-use crate::rebuild::is_stale;
+use crate::rebuild::{is_stale, status_of_feeds};
 use crate::{Error, ErrorKind, Result};
 
 /// How a check went.
@@ -75,6 +76,7 @@ async fn checks(settings: &Settings) -> Vec<Check> {
         found.push(write(lake).await);
         found.push(suite_settings(lake).await.unwrap_or_else(|e| Check::failed("suites", &e)));
         found.push(source_files(lake).await.unwrap_or_else(|e| Check::failed("sources", &e)));
+        found.extend(feeds(settings).await.unwrap_or_else(|e| Some(Check::failed("feeds", &e))));
         found.push(rebuilds(lake).await.unwrap_or_else(|e| Check::failed("rebuild", &e)));
     }
     found
@@ -183,6 +185,19 @@ async fn source_files(lake: &Lake) -> Result<Check> {
         Check::ok("sources", all.len().to_string())
     } else {
         Check::warning("sources", format!("{}; without a file: {}", all.len(), empty.join(", ")))
+    })
+}
+
+/// How the touches of data feeds are told, and where raw columns would tell others. None without a feed.
+async fn feeds(settings: &Settings) -> Result<Option<Check>> {
+    let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
+    let feeds = status_of_feeds(&engine, None).await?;
+    let detail: Vec<String> = feeds.iter().map(|feed| format!("{}: {}", feed.suite, feed.describe())).collect();
+    let by_hand = feeds.iter().any(|feed| feed.by_former_version > 0);
+    Ok(match (feeds.is_empty(), by_hand) {
+        (true, _) => None,
+        (false, false) => Some(Check::ok("feeds", detail.join("; "))),
+        (false, true) => Some(Check::warning("feeds", detail.join("; "))),
     })
 }
 

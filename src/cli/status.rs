@@ -10,12 +10,12 @@ use super::settings::Settings;
 use super::suite::{SuiteReport, on_off};
 use crate::engine::Engine;
 use crate::format::Format;
+use crate::lake::Registry;
 use crate::lake::records::FileEntry;
 use crate::lake::suites::{find, suites};
 use crate::lake::tables::REJECTS;
-use crate::lake::{Lake, Registry};
 use crate::quote::literal;
-use crate::rebuild::{SourceStatus, is_stale, last_rebuild, status_of_sources};
+use crate::rebuild::{FeedStatus, SourceStatus, is_stale, last_rebuild, status_of_feeds, status_of_sources};
 use crate::{Error, Result};
 
 /// The file log: every file that was offered, newest first
@@ -39,6 +39,8 @@ struct Status {
     lake: String,
     suites: Vec<SuiteReport>,
     sources: Vec<SourceStatus>,
+    /// How the data feeds of each suite were read.
+    feeds: Vec<FeedStatus>,
     last_rebuild: Option<i64>,
     last_rebuild_ended: Option<DateTime<Utc>>,
     /// An input or a setting changed since the last rebuild.
@@ -47,7 +49,7 @@ struct Status {
 
 /// Prints the status.
 pub async fn status(settings: &Settings) -> Result<()> {
-    let status = Status::read(&settings.lake, settings.suite.as_deref()).await?;
+    let status = Status::read(settings).await?;
     let mut output = Output::stdout(Format::Table).with_null("");
     if settings.json {
         output.json(&status)?;
@@ -69,6 +71,12 @@ pub async fn status(settings: &Settings) -> Result<()> {
     )?;
     output.line("")?;
     output.batch(&table(&status.sources)?)?;
+    if !status.feeds.is_empty() {
+        output.line("")?;
+    }
+    for feed in &status.feeds {
+        output.line(format!("feeds of {}: {}", feed.suite, feed.describe()))?;
+    }
     let rebuilt = match (status.last_rebuild, status.last_rebuild_ended) {
         (Some(number), Some(ended)) => format!("rebuild {number} ended at {}", ended.format("%Y-%m-%dT%H:%M:%SZ")),
         _ => "there was no rebuild yet".to_string(),
@@ -134,7 +142,9 @@ async fn errors(settings: &Settings, files: &[FileEntry], file: &str) -> Result<
 }
 
 impl Status {
-    async fn read(lake: &Lake, suite: Option<&str>) -> Result<Self> {
+    async fn read(settings: &Settings) -> Result<Self> {
+        let (lake, suite) = (&settings.lake, settings.suite.as_deref());
+        let engine = Engine::open(lake.clone(), settings.engine(None)?).await?;
         let mut all = suites(lake).await?;
         if let Some(name) = suite {
             all = vec![find(&all, name)?.clone()];
@@ -144,6 +154,7 @@ impl Status {
             lake: lake.url().to_string(),
             suites: all.iter().map(SuiteReport::new).collect::<Result<_>>()?,
             sources: status_of_sources(lake, suite).await?,
+            feeds: status_of_feeds(&engine, suite).await?,
             last_rebuild: last.as_ref().map(|r| r.rebuild),
             last_rebuild_ended: last.and_then(|r| r.ended),
             stale: is_stale(lake).await?,

@@ -72,6 +72,9 @@ pub struct SuiteArguments {
     /// Hits that end a computed visit
     #[arg(long, value_name = "HITS")]
     pub visit_hits: Option<i64>,
+    /// Hits that apps send while nobody uses them: stored only (the default), or counted like others
+    #[arg(long, value_name = "exclude|include")]
+    pub background_hits: Option<BackgroundHits>,
     /// Customer ids that stand for nobody, besides 0, null and empty; replaces the former list
     #[arg(long, value_name = "ID,...", value_delimiter = ',')]
     pub placeholders: Option<Vec<String>>,
@@ -89,6 +92,8 @@ pub enum Switch {
 
 choice! { /// Edition of the integration rules.
 Rules { Classic => "classic", Current => "current" } }
+choice! { /// What becomes of background hits.
+BackgroundHits { Exclude => "exclude", Include => "include" } }
 choice! { /// What the expiry of a transaction ID is counted to.
 ExpiryBasis { Event => "event", Received => "received" } }
 
@@ -108,6 +113,7 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
         visit_timeout_minutes: typed.visit_timeout,
         visit_hours: typed.visit_hours,
         visit_hits: typed.visit_hits,
+        background_hits: typed.background_hits.map(|b| b == BackgroundHits::Include),
         placeholders: typed.placeholders.clone(),
         names: names.collect::<Result<_>>()?,
     })
@@ -171,6 +177,8 @@ pub struct SuiteReport {
     visit_timeout_minutes: i64,
     visit_hours: i64,
     visit_hits: i64,
+    /// `exclude` or `include`.
+    background_hits: &'static str,
     placeholders: Vec<String>,
     names: BTreeMap<String, String>,
     created: Option<chrono::DateTime<chrono::Utc>>,
@@ -194,6 +202,7 @@ impl SuiteReport {
             visit_timeout_minutes: suite.visit_timeout_minutes,
             visit_hours: suite.visit_hours,
             visit_hits: suite.visit_hits,
+            background_hits: if suite.background_hits { "include" } else { "exclude" },
             placeholders: placeholders(suite)?,
             names: names(suite)?,
             created: suite.created,
@@ -217,6 +226,7 @@ impl SuiteReport {
                     self.visit_timeout_minutes, self.visit_hours, self.visit_hits
                 ),
             ),
+            ("background hits", self.background_hits.to_string()),
             (
                 "nobody's customer ids",
                 ["0, null".into(), self.placeholders.join(", ")].join(", ").trim_end_matches(", ").into(),

@@ -26,6 +26,7 @@ use super::writes::{WriteExec, WriteSpec};
 use crate::engine::journey::{
     Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
 };
+use crate::engine::repeats::RepeatsExec;
 use crate::engine::visits::{VisitRules, VisitsExec};
 use crate::functions::Made;
 use crate::lake::merge::SortedMergeExec;
@@ -47,6 +48,7 @@ enum Node {
     Journey { spec: JourneySpec, lanes: Vec<Lane> },
     Path(PathSpec),
     Visits(HashMap<String, VisitRules>),
+    Repeats,
     Window { calls: Vec<Call>, arguments: Vec<Encoded>, window: EncodedWindow },
     Write(WriteSpec),
 }
@@ -89,6 +91,8 @@ impl Codec {
             Some(Node::Path(path.spec().clone()))
         } else if let Some(visits) = plan.downcast_ref::<VisitsExec>() {
             Some(Node::Visits(visits.rules().clone()))
+        } else if plan.is::<RepeatsExec>() {
+            Some(Node::Repeats)
         } else if let Some(own) = plan.downcast_ref::<WindowExec>() {
             let PhysicalWindow { visitor, in_lake_order, within, order } = own.window();
             let window = EncodedWindow {
@@ -154,6 +158,7 @@ impl PhysicalExtensionCodec for Codec {
             }
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
             Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
+            Node::Repeats => Arc::new(RepeatsExec::new(first()?)),
             Node::Write(spec) => Arc::new(WriteExec::new(first()?, spec, self.lake.clone())),
             Node::Window { calls, arguments, window } => {
                 let input = first()?;

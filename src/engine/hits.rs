@@ -1,22 +1,29 @@
-//! The table `hits`: online hits as stored, their visits computed while reading where the input named none.
+//! The table `hits`: online hits as stored, their visits computed while reading where the input named none; and which of
+//! them are reported, in `events` and whatever else tells of hits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, ident, lit};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
+use super::repeats::{self, RepeatsExec};
 use super::visits::{VisitRules, VisitsExec};
-use crate::columns::{SUITE, VISIT_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{
+    BACKGROUND_HIT, EXCLUDE_HIT, HIT_SEQ, HIT_TIME, SUITE, VISIT_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY,
+};
 use crate::lake::layout::{ORDER, TAG_VISITS};
+use crate::lake::records::Suite;
+use crate::lake::repeats::may_repeat;
 use crate::lake::scan::LakeTable;
 
 /// `hits` with its visits.
@@ -24,12 +31,18 @@ use crate::lake::scan::LakeTable;
 pub struct HitsTable {
     stored: LakeTable,
     rules: Arc<HashMap<String, VisitRules>>,
+    once: bool,
 }
 
 impl HitsTable {
     /// Over the stored hits; `rules` by suite.
     pub fn new(stored: LakeTable, rules: Arc<HashMap<String, VisitRules>>) -> Self {
-        Self { stored, rules }
+        Self { stored, rules, once: false }
+    }
+
+    /// Each hit once, however often it was delivered.
+    pub fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// The plan that reads these columns of the rows for which the filters may hold.
@@ -44,20 +57,31 @@ impl HitsTable {
         let asks_for_visits =
             wanted.iter().any(|&i| matches!(schema.field(i).name().as_str(), VISIT_NUM | VISIT_START));
         let given = |f: &&crate::lake::DataFile| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given");
-        if !asks_for_visits || self.stored.files_for(filters).iter().all(given) {
+        let files = self.stored.files_for(filters);
+        let (computed, repeats) = (asks_for_visits && !files.iter().all(given), self.once && may_repeat(&files));
+        if !computed && !repeats {
             return self.stored.reading(session, projection, filters);
         }
-        // a visit depends on the visitor's other hits: only filters that keep or drop whole visitors go below
-        let whole: Vec<Expr> = filters.iter().filter(|f| keeps_visitors_whole(f)).cloned().collect();
+        // a visit depends on the visitor's other hits, and a row on those of the same hit: filters go below that keep or
+        // drop all of them
+        let whole = |filter: &&Expr| keeps_whole(filter, if computed { &VISITOR } else { &HIT });
+        let whole: Vec<Expr> = filters.iter().filter(whole).cloned().collect();
         let mut below = wanted.clone();
-        for name in ORDER.iter().chain(&[SUITE, VISIT_NUM, VISIT_START, VISIT_ID]) {
+        let for_visits = [SUITE, VISIT_NUM, VISIT_START, VISIT_ID].into_iter().filter(|_| computed);
+        let for_repeats = repeats::COLUMNS.into_iter().filter(|_| repeats);
+        for name in ORDER.into_iter().chain(for_visits).chain(for_repeats) {
             let index = schema.index_of(name)?;
             if !below.contains(&index) {
                 below.push(index);
             }
         }
-        let rows = self.stored.reading(session, Some(&below), &whole)?;
-        let filled: Arc<dyn ExecutionPlan> = Arc::new(VisitsExec::new(rows, self.rules.clone()));
+        let mut filled = self.stored.reading(session, Some(&below), &whole)?;
+        if repeats {
+            filled = Arc::new(RepeatsExec::new(filled));
+        }
+        if computed {
+            filled = Arc::new(VisitsExec::new(filled, self.rules.clone()));
+        }
         if below.len() == wanted.len() {
             return Ok(filled);
         }
@@ -102,7 +126,25 @@ impl TableProvider for HitsTable {
     }
 }
 
-fn keeps_visitors_whole(filter: &Expr) -> bool {
+/// What is true of hits that are reported, once each: they are not excluded, and not background hits unless their suite
+/// counts those. `schema` is that of the hits.
+pub fn is_reported(schema: &Schema, suites: &[Suite]) -> Expr {
+    let reported = coalesce(vec![ident(EXCLUDE_HIT), lit(0_i64)]).eq(lit(0_i64));
+    if schema.index_of(BACKGROUND_HIT).is_err() {
+        return reported;
+    }
+    let counting = suites.iter().filter(|suite| suite.background_hits).map(|suite| lit(suite.suite.as_str()));
+    let counting: Vec<Expr> = counting.collect();
+    let foreground = ident(BACKGROUND_HIT).is_not_true();
+    reported.and(if counting.is_empty() { foreground } else { foreground.or(ident(SUITE).in_list(counting, false)) })
+}
+
+/// What all hits of a visitor have in common.
+const VISITOR: [&str; 3] = [SUITE, VISITOR_ID, VISITOR_KEY];
+/// What all rows of a hit have in common.
+const HIT: [&str; 5] = [SUITE, VISITOR_ID, VISITOR_KEY, HIT_TIME, HIT_SEQ];
+
+fn keeps_whole(filter: &Expr, common: &[&str]) -> bool {
     let columns = filter.column_refs();
-    !columns.is_empty() && columns.iter().all(|c| matches!(c.name.as_str(), SUITE | VISITOR_ID | VISITOR_KEY))
+    !columns.is_empty() && columns.iter().all(|c| common.contains(&c.name.as_str()))
 }

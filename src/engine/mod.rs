@@ -8,7 +8,8 @@
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
 //!   versions of the past. `events`: the main view, and the names of its columns.
 //! * `template`: SQL of `queries/` with the columns that the data has.
-//! * `hits`, `visits`: online hits; visits are computed while reading where the input has none.
+//! * `hits`, `visits`, `repeats`: online hits; visits are computed while reading where the input has none, and a hit that was
+//!   delivered twice counts once.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values.
@@ -26,6 +27,7 @@ pub mod lookup;
 pub mod options;
 pub mod pins;
 pub mod remote;
+pub mod repeats;
 pub mod report;
 mod running;
 pub mod session;

@@ -2,7 +2,8 @@
 //!
 //! A query names columns that every lake has, and asks for the others by class:
 //!
-//! * `{{, dimensions of t}}`: every dimension, from `t` where `t` has it, else NULL; the same for `metrics`.
+//! * `{{, dimensions of t}}`: every dimension, from `t` where `t` has it, else NULL; the same for `metrics`. Where only some
+//!   rows of `t` say where a dimension was set, its `_set` column is the dimension itself on the others.
 //! * `{{, dimensions: f($) AS $}}`: the pattern once a dimension, `$` being the quoted column, `'$'` its name as
 //!   text, `"own_$"` another name made of it.
 //!
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, Schema};
 
-use crate::columns::{is_dimension, is_metric};
+use crate::columns::{PERSISTED, is_dimension, is_metric, persisted_flag};
 use crate::quote::quoted;
 use crate::{Error, Result};
 
@@ -32,7 +33,11 @@ impl Columns {
             let list = match field {
                 f if is_metric(f) => &mut self.metrics,
                 f if is_dimension(f) => &mut self.dimensions,
-                _ => continue,
+                f => {
+                    // flags among them say what columns mean
+                    own.insert(f.name().clone());
+                    continue;
+                }
             };
             list.insert(NaturalName::new(field.name()), field.data_type().clone());
             own.insert(field.name().clone());
@@ -109,6 +114,12 @@ fn fill(pattern: &str, name: &str) -> String {
 }
 
 fn select_item(table: &str, name: &str, data_type: &DataType, own: &BTreeSet<String>) -> String {
+    let dimension = name.strip_suffix("_set").filter(|dimension| own.contains(*dimension));
+    let flag = dimension.map(persisted_flag).filter(|flag| *flag != PERSISTED && own.contains(*flag));
+    if let (Some(dimension), Some(flag)) = (dimension, flag) {
+        let [set, dimension, flag] = [name, dimension, flag].map(quoted);
+        return format!("CASE WHEN {table}.{flag} THEN {table}.{set} ELSE {table}.{dimension} END AS {set}");
+    }
     if own.contains(name) {
         return format!("{table}.{0} AS {0}", quoted(name));
     }

@@ -7,13 +7,14 @@ use datafusion::catalog::{TableProvider, view::ViewTable};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
-use super::hits::HitsTable;
+use super::hits::{HitsTable, is_reported};
 use super::journey::StoredEvents;
 use super::lookup::{Lookup, named_tables};
 use super::pins::Pins;
@@ -24,7 +25,7 @@ use crate::error::did_you_mean;
 use crate::lake::records::{Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
-use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, VISITORS, VISITS, full_schema};
+use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, REPORTED_HITS, VISITORS, VISITS, full_schema};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::sealed::Sealed;
 use crate::{Error, Result};
@@ -140,7 +141,7 @@ impl LakeView {
                 Ok::<_, crate::Error>(LakeTable::new(self.lake.clone(), snapshot, schema))
             };
             let (hits, integrated) = (table(HITS).await?, table(INTEGRATED).await?);
-            let events = StoredEvents::new(hits, integrated, suite.suite.clone(), VisitRules::of(suite));
+            let events = StoredEvents::new(hits, integrated, suite);
             Ok::<_, crate::Error>(events.map(Arc::new))
         });
         found.await.map(|_| ())
@@ -223,22 +224,25 @@ impl LakeView {
                 _ if !is_table_name(name) => return Ok(None),
                 _ => {}
             }
-            let snapshot = self.snapshot(name).await?;
-            if snapshot.version.is_none() && !tables::is_reserved(name) {
+            let (stored, once) = if name == REPORTED_HITS { (HITS, true) } else { (name, false) };
+            let snapshot = self.snapshot(stored).await?;
+            if snapshot.version.is_none() && !tables::is_reserved(stored) {
                 return Ok(None);
             }
-            let schema = full_schema(name, &snapshot.schema);
-            let has_suite = schema.index_of(SUITE).is_ok();
-            let stored = LakeTable::new(self.lake.clone(), snapshot, schema);
-            let table: Arc<dyn TableProvider> = if name == HITS {
+            let schema = full_schema(stored, &snapshot.schema);
+            let rows = LakeTable::new(self.lake.clone(), snapshot, schema.clone());
+            let table: Arc<dyn TableProvider> = if stored == HITS {
                 let rules = self.suites().await?.iter().map(|s| (s.suite.clone(), VisitRules::of(s))).collect();
-                Arc::new(HitsTable::new(stored, Arc::new(rules)))
+                let hits = HitsTable::new(rows, Arc::new(rules));
+                Arc::new(if once { hits.once() } else { hits })
             } else {
-                Arc::new(stored)
+                Arc::new(rows)
             };
-            let Some(suite) = self.suite.as_ref().filter(|_| has_suite) else { return Ok(Some(table)) };
-            let only: Expr = col(SUITE).eq(lit(suite.clone()));
-            let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.filter(only)?.build()?;
+            let suite = self.suite.as_ref().filter(|_| schema.index_of(SUITE).is_ok());
+            let only = suite.map(|suite| col(SUITE).eq(lit(suite.clone())));
+            let reported = if once { Some(is_reported(&schema, self.suites().await?)) } else { None };
+            let Some(filter) = conjunction(only.into_iter().chain(reported)) else { return Ok(Some(table)) };
+            let plan = LogicalPlanBuilder::scan(stored, provider_as_source(table), None)?.filter(filter)?.build()?;
             Ok(Some(view_of(plan, name)))
         }
         .boxed()

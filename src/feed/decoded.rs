@@ -11,7 +11,7 @@ pub struct Decoded {
     pub batch: RecordBatch,
     /// The rows that were rejected, in the input's order.
     pub issues: Vec<RowIssue>,
-    /// Rows that were taken, but not all of them (transaction IDs beyond the first 100 bytes).
+    /// Rows that were taken, but not all of them (transaction IDs beyond the first 100 bytes, numbers that are none).
     pub warnings: Vec<RowIssue>,
 }
 

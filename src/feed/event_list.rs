@@ -2,7 +2,7 @@
 //!
 //! By Adobe's numbers 1 is the purchase, 2 the product view, 10 to 14 the cart's events, 200 and up custom events 1 to
 //! 100, 20100 and up custom events 101 to 1000; a delivery's `event.tsv` has the last word. Instances of eVars (100 to
-//! 199, 10000 and up) are no metrics.
+//! 199, 10000 and up) are no metrics; which id is an instance of which dimension only `event.tsv` says.
 
 use std::collections::HashMap;
 
@@ -81,10 +81,20 @@ pub fn is_metric_name(name: &str) -> bool {
         || views().is_some_and(|n| n <= 250)
 }
 
-/// Which metric an event id adds to, for one report suite.
+/// What an event id means, for one report suite.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventIds {
-    named: HashMap<u32, Option<String>>,
+    named: HashMap<u32, Meaning>,
+}
+
+/// What `event.tsv` calls an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Meaning {
+    Metric(String),
+    /// The hit set this dimension.
+    Instance(String),
+    /// Something else that is known and is no metric.
+    Other,
 }
 
 impl EventIds {
@@ -94,20 +104,22 @@ impl EventIds {
     }
 
     /// Adobe's numbers as far as `event.tsv` (id, tab, name) does not say otherwise. Names that it knows: those of the
-    /// standard events, `Custom Event 12`, `Instance of eVar 5`; what is not understood changes nothing.
+    /// standard events, `Custom Event 12`, `Instance of eVar 5`, `Campaign View`; what is not understood changes nothing.
     pub fn parse(event_tsv: &str) -> Self {
         let pairs = event_tsv.lines().filter_map(|line| {
             let (id, name) = line.split_once('\t')?;
             let id = id.trim().parse().ok().filter(|id| *id < MAX_EVENT_ID)?;
-            Some((id, metric_of_name(name)?))
+            Some((id, meaning_of(name)?))
         });
         Self { named: pairs.collect() }
     }
 
     /// The metric of an id, `None` where it is none.
     pub fn metric_of(&self, id: u32) -> Option<String> {
-        if let Some(metric) = self.named.get(&id) {
-            return metric.clone();
+        match self.named.get(&id) {
+            Some(Meaning::Metric(metric)) => return Some(metric.clone()),
+            Some(Meaning::Instance(_) | Meaning::Other) => return None,
+            None => {}
         }
         match id {
             200..=299 => Some(format!("event{}", id - 199)),
@@ -115,24 +127,44 @@ impl EventIds {
             _ => STANDARD_EVENTS.iter().find(|e| e.0 == id).map(|e| e.1.to_owned()),
         }
     }
+
+    /// The ids that `event.tsv` calls an instance of a dimension of ours: id, dimension.
+    pub fn instances(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.named.iter().filter_map(|(id, meaning)| match meaning {
+            Meaning::Instance(dimension) => Some((*id, dimension.as_str())),
+            Meaning::Metric(_) | Meaning::Other => None,
+        })
+    }
 }
 
 fn without_serial(text: &str) -> &str {
     text.split_once(':').map_or(text, |(text, _)| text).trim()
 }
 
-/// `Some(None)`: a name that is understood and names no metric.
-fn metric_of_name(name: &str) -> Option<Option<String>> {
+/// What a name says; `None` where it is not understood.
+fn meaning_of(name: &str) -> Option<Meaning> {
     let name = name.trim().to_ascii_lowercase();
-    if name.starts_with("instance of ") {
-        return Some(None);
+    if let Some(what) = name.strip_prefix("instance of ") {
+        return Some(instance_of(what).map_or(Meaning::Other, Meaning::Instance));
+    }
+    if name.strip_suffix('s').unwrap_or(&name) == "campaign view" {
+        return Some(Meaning::Instance("tracking_code".to_owned()));
     }
     if let Some(event) = STANDARD_EVENTS.iter().find(|e| e.2 == name || name.strip_suffix('s') == Some(e.2)) {
-        return Some(Some(event.1.to_owned()));
+        return Some(Meaning::Metric(event.1.to_owned()));
     }
     let number = name.strip_prefix("custom event").or_else(|| name.strip_prefix("event"))?.trim();
     let metric = format!("event{number}");
-    numbered(&metric, "event").filter(|n| *n <= 1000).map(|_| Some(metric))
+    numbered(&metric, "event").filter(|n| *n <= 1000).map(|_| Meaning::Metric(metric))
+}
+
+/// The dimension in `eVar 5`; a name of the eVar may follow its number.
+fn instance_of(what: &str) -> Option<String> {
+    let number = what.strip_prefix("evar")?.trim_start();
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    let evar = format!("evar{}", &number[..digits]);
+    let ends = !number[digits..].starts_with(|c: char| c.is_alphanumeric());
+    (ends && numbered(&evar, "evar").is_some_and(|n| n <= 250)).then_some(evar)
 }
 
 #[cfg(test)]
@@ -179,6 +211,19 @@ mod tests {
         assert_eq!(metric(1).as_deref(), Some("orders"));
         assert_eq!(metric(11).as_deref(), Some("checkouts"));
         assert_eq!(metric(70_000), None);
+    }
+
+    #[test]
+    fn instances_are_those_that_the_lookup_names() {
+        let ids = EventIds::parse(
+            "20\tCampaign View\n100\tInstance of eVar 1\n10000\tInstance of eVar101 (Plan)\n102\tInstance of eVar 3x\n\
+             103\tInstance of eVar 251\n104\tInstance of List Var 1\n105\tinstance of EVAR6\n",
+        );
+        let mut instances: Vec<_> = ids.instances().collect();
+        instances.sort_unstable();
+        assert_eq!(instances, [(20, "tracking_code"), (100, "evar1"), (105, "evar6"), (10_000, "evar101")]);
+        assert_eq!(EventIds::standard().instances().count(), 0);
+        assert_eq!([20, 100, 104].map(|id| ids.metric_of(id)), [None, None, None]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! From the headers of a data feed to the columns that are stored: which field plays which part.
 //!
-//! Where the feed has a `post_` column it alone is used; the raw `campaign` and `evarN` are kept as what was set on the
-//! hit itself (`_set`). Every column that plays no part is kept as text under its own name, and under `feed_NAME` where
-//! that name is one of ours, so that no header can take the place of a key or a metric.
+//! Where the feed has a `post_` column it alone is used; the raw `campaign` and `evarN` are what was set on the hit itself
+//! (`_set`), unless [`super::touches`] knows better. Every column that plays no part is kept as text under its own name,
+//! and under `feed_NAME` where that name is one of ours, so that no header can take the place of a key or a metric.
 
 use std::collections::{HashMap, HashSet};
 
@@ -55,10 +55,14 @@ pub enum Role {
     PageName,
     /// The page's address.
     PageUrl,
+    /// Other than 0: the hit set the marketing channel.
+    ChannelInstance,
+    /// Other than 0: an app sent the hit while nobody used it.
+    Perspective,
 }
 
 /// How many [`Role`]s there are.
-pub const ROLES: usize = Role::PageUrl as usize + 1;
+pub const ROLES: usize = Role::Perspective as usize + 1;
 
 /// A field that is stored as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +114,11 @@ impl HitLayout {
         &self.headers
     }
 
+    /// Index of the field with this header.
+    pub fn header(&self, name: &str) -> Option<usize> {
+        self.headers.iter().position(|header| header == name)
+    }
+
     /// Index of the field that plays `role`.
     pub fn field(&self, role: Role) -> Option<usize> {
         self.roles[role as usize]
@@ -118,6 +127,11 @@ impl HitLayout {
     /// The fields that play a part.
     pub fn roles(&self) -> impl Iterator<Item = (Role, usize)> {
         ALL_ROLES.iter().filter_map(|role| Some((*role, self.field(*role)?)))
+    }
+
+    /// True where a text column has this name.
+    pub fn stores(&self, name: &str) -> bool {
+        self.texts.iter().any(|text| text.name == name)
     }
 
     /// The text columns, in the order in which they are stored: dimensions that we name first.
@@ -145,6 +159,8 @@ const ALL_ROLES: [Role; ROLES] = [
     Role::ProductList,
     Role::PageName,
     Role::PageUrl,
+    Role::ChannelInstance,
+    Role::Perspective,
 ];
 
 /// Our dimensions and the columns that they come from, the first that the feed has.
@@ -232,6 +248,8 @@ fn find_roles(index: &HashMap<&str, usize>) -> [Option<usize>; ROLES] {
             Role::ProductList => PRODUCT_LIST,
             Role::PageName => &["post_pagename", "pagename"],
             Role::PageUrl => &["post_page_url", "page_url"],
+            Role::ChannelInstance => &["va_instance_event"],
+            Role::Perspective => &["post_customer_perspective", "customer_perspective"],
         };
         first_of(index, names)
     })
@@ -266,6 +284,11 @@ fn find_texts(headers: &[String], index: &HashMap<&str, usize>, roles: &[Option<
     for (name, candidates) in DIMENSIONS {
         add(name, candidates);
     }
+    let has_role = |role: Role| roles[role as usize].is_some();
+    if has_role(Role::ChannelInstance) {
+        add("marketing_channel_set", &["va_closer_id"]);
+        add("marketing_channel_detail_set", &["va_closer_detail"]);
+    }
     for n in 1..=250 {
         let (raw, post) = (format!("evar{n}"), format!("post_evar{n}"));
         add(&raw, &[&post, &raw]);
@@ -275,7 +298,11 @@ fn find_texts(headers: &[String], index: &HashMap<&str, usize>, roles: &[Option<
         add(&format!("prop{n}"), &[&format!("post_prop{n}"), &format!("prop{n}")]);
     }
     for n in 1..=3 {
-        add(&format!("list{n}"), &[&format!("post_mvvar{n}"), &format!("mvvar{n}")]);
+        let list = [&*format!("post_mvvar{n}"), &*format!("mvvar{n}")];
+        add(&format!("list{n}"), &list);
+        if first_of(index, &list).is_some() {
+            add(&format!("list{n}_set"), &[&format!("mvvar{n}_instances")]);
+        }
     }
 
     let mut taken: HashSet<String> = texts.iter().map(|t| t.name.clone()).collect();
@@ -286,8 +313,8 @@ fn find_texts(headers: &[String], index: &HashMap<&str, usize>, roles: &[Option<
     for source in texts.iter().map(|t| t.source).chain(roles.iter().flatten().copied()) {
         used[source] = true;
     }
-    // The hit id orders rows and stays readable; a hit's own time stays beside the corrected one.
-    let kept = [Role::HitIdHigh, Role::HitIdLow].into_iter();
+    // The hit id orders rows and stays readable, and so do flags; a hit's own time stays beside the corrected one.
+    let kept = [Role::HitIdHigh, Role::HitIdLow, Role::ChannelInstance, Role::Perspective].into_iter();
     let kept = kept.chain(roles[Role::CustomTime as usize].map(|_| Role::HitTime));
     for source in kept.filter_map(|role| roles[role as usize]) {
         used[source] = false;

@@ -76,6 +76,8 @@ pub struct HitKeys {
     pub corrected: bool,
     /// Order among the rows of one instant.
     pub hit_seq: i128,
+    /// What of the hit id is not in it; none where the record has no hit id.
+    pub hit_id_rest: Option<i64>,
     /// Of rows that have a visitor.
     pub visit_num: Option<i64>,
     /// Microseconds since 1970, where known.
@@ -88,6 +90,8 @@ pub struct HitKeys {
     pub visit_page_num: Option<i64>,
     /// 1: the purchase does not count.
     pub duplicate_purchase: i64,
+    /// An app sent it while nobody used it.
+    pub background: bool,
 }
 
 impl HitKeys {
@@ -108,17 +112,20 @@ impl HitKeys {
 /// The field that is missing or wrong.
 pub fn read_keys(parts: &Parts<'_>, visitor: &mut String) -> Result<HitKeys, BadField> {
     let corrected = parts.time(Role::CustomTime)?;
+    let (hit_seq, hit_id_rest) = hit_sequence(parts)?;
     let hit_time = if corrected.is_some() { corrected } else { parts.time(Role::HitTime)? };
     let mut keys = HitKeys {
         corrected: corrected.is_some(),
         hit_time: hit_time.ok_or_else(|| (Role::HitTime, "no time; every hit needs one".to_owned()))?,
-        hit_seq: hit_sequence(parts)?,
+        hit_seq,
+        hit_id_rest,
         visit_num: None,
         visit_start: None,
         hit_source: parts.integer(Role::HitSource)?.unwrap_or(1),
         exclude_hit: parts.integer(Role::ExcludeHit)?.unwrap_or(0),
         visit_page_num: parts.integer(Role::VisitPageNum)?,
         duplicate_purchase: parts.integer(Role::DuplicatePurchase)?.unwrap_or(0),
+        background: parts.integer(Role::Perspective)?.is_some_and(|perspective| perspective != 0),
     };
     if keys.has_visitor() {
         read_visitor(parts, visitor)?;
@@ -174,7 +181,7 @@ fn read_visitor(parts: &Parts<'_>, visitor: &mut String) -> Result<(), BadField>
 
 /// From the hit id where there is one, else all of a hash of the record: offline rows, which may lack a visitor, are
 /// told apart by it.
-fn hit_sequence(parts: &Parts<'_>) -> Result<i128, BadField> {
+fn hit_sequence(parts: &Parts<'_>) -> Result<(i128, Option<i64>), BadField> {
     let half = |role| {
         let text = parts.get(role);
         if text.is_empty() {
@@ -183,7 +190,10 @@ fn hit_sequence(parts: &Parts<'_>) -> Result<i128, BadField> {
         text.parse().map(Some).map_err(|_| (role, format!("{:?} is no hit id", row_issue::clip(&text, 60))))
     };
     Ok(match (half(Role::HitIdHigh)?, half(Role::HitIdLow)?) {
-        (Some(high), Some(low)) if high | low > 0 => columns::hit_sequence(high, low),
-        _ => i128::from(xxh3_64(parts.text.as_bytes())),
+        (Some(high), Some(low)) if high | low > 0 => {
+            let (sequence, rest) = columns::hit_sequence(high, low);
+            (sequence, Some(rest))
+        }
+        _ => (i128::from(xxh3_64(parts.text.as_bytes())), None),
     })
 }

@@ -1,7 +1,8 @@
-//! The metrics of one hit, from its events and products.
+//! The metrics of one hit, and the dimensions that it set, from its events and products.
 //!
 //! Events of one metric add up. Units and revenue count on a purchase only, and with the order not at all on a
 //! duplicate one. An event without a value takes the sum of its values in the product list where there is any, else 1.
+//! What is no number is none: of a line of the product list that number, of the event list that event; the rest counts.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -17,12 +18,22 @@ use crate::columns::{METRICS, numbered};
 #[derive(Debug, Clone)]
 pub struct HitMetrics {
     names: Vec<String>,
-    /// The metric of each event id below [`MAX_EVENT_ID`].
-    by_id: Vec<Option<u16>>,
+    /// What each event id below [`MAX_EVENT_ID`] means.
+    by_id: Vec<Meaning>,
     page_views: Option<usize>,
     orders: Option<usize>,
     units: Option<usize>,
     revenue: Option<usize>,
+}
+
+/// What an event id means.
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    Nothing,
+    /// A metric, by its place.
+    Metric(u16),
+    /// The hit set a dimension, by the number that it was given.
+    Instance(u16),
 }
 
 /// What a row says that metrics come from.
@@ -43,6 +54,8 @@ pub struct MetricInput<'a> {
 pub struct HitAmounts {
     metrics: Amounts,
     in_products: Amounts,
+    /// The dimensions of which the hit is an instance.
+    pub instances: Vec<u16>,
     /// The distinct products, as a cell of a multi-valued dimension.
     pub product: String,
     /// The distinct categories, the same way.
@@ -56,12 +69,13 @@ impl HitAmounts {
     }
 }
 
-/// Why a row cannot be taken: the field, and what is wrong with it.
+/// A field, and what is wrong with it.
 pub type BadField = (Role, String);
 
 impl HitMetrics {
-    /// `ids` where the feed has an event list; `pages`, `products`: whether it has page names or products at all.
-    pub fn new(ids: Option<&EventIds>, pages: bool, products: bool) -> Self {
+    /// `ids` where the feed has an event list; `instances`: numbers of dimensions by the ids that say that a hit set them;
+    /// `pages`, `products`: whether it has page names or products at all.
+    pub fn new(ids: Option<&EventIds>, instances: &[(u32, u16)], pages: bool, products: bool) -> Self {
         let metric_of = |id| ids.and_then(|ids| ids.metric_of(id));
         let by_id: Vec<Option<String>> = (0..MAX_EVENT_ID).map(metric_of).collect();
         let mut all: BTreeSet<&str> = by_id.iter().flatten().map(String::as_str).collect();
@@ -77,8 +91,14 @@ impl HitMetrics {
         let places: HashMap<&str, u16> = names.iter().map(String::as_str).zip(0..).collect();
         let place = |name: &str| places.get(name).copied();
         let column = |name: &str| place(name).map(usize::from);
+        let metric =
+            |metric: &Option<String>| metric.as_deref().and_then(place).map_or(Meaning::Nothing, Meaning::Metric);
+        let mut by_id: Vec<Meaning> = by_id.iter().map(metric).collect();
+        for (id, dimension) in instances {
+            by_id[*id as usize] = Meaning::Instance(*dimension);
+        }
         Self {
-            by_id: by_id.iter().map(|metric| place(metric.as_ref()?)).collect(),
+            by_id,
             page_views: column("page_views"),
             orders: column("orders"),
             units: column("units"),
@@ -92,25 +112,38 @@ impl HitMetrics {
         &self.names
     }
 
-    /// Computes the amounts of one row.
-    ///
-    /// # Errors
-    /// A number or an event id that is none.
-    pub fn read(&self, input: MetricInput<'_>, amounts: &mut HitAmounts) -> Result<(), BadField> {
+    /// Computes the amounts of one row. Gives the first part that was left out, because a number or an event id is none.
+    pub fn read(&self, input: MetricInput<'_>, amounts: &mut HitAmounts) -> Option<BadField> {
         amounts.metrics.clear(self.names.len());
         amounts.in_products.clear(self.names.len());
-        let (units, revenue) = self.read_products(input.product_list, amounts)?;
+        amounts.instances.clear();
+        let mut bad = LeftOut::default();
+        let (units, revenue) = self.read_products(input.product_list, amounts, &mut bad);
         let mut purchase = false;
         for entry in entries(input.event_list, b',') {
-            let Some(metric) = self.metric(entry, Role::EventList)? else { continue };
-            if Some(metric) == self.orders {
-                if input.duplicate_purchase {
+            let metric = match self.meaning(entry).map_err(|reason| (Role::EventList, reason)) {
+                Ok(Meaning::Metric(metric)) => usize::from(metric),
+                Ok(Meaning::Instance(dimension)) => {
+                    amounts.instances.push(dimension);
                     continue;
                 }
-                purchase = true;
+                Ok(Meaning::Nothing) => continue,
+                Err(reason) => {
+                    bad.note(reason);
+                    continue;
+                }
+            };
+            if Some(metric) == self.orders && input.duplicate_purchase {
+                continue;
             }
             let value = match entry.value {
-                Some(_) => value_of(entry, Role::EventList)?,
+                Some(_) => match value_of(entry) {
+                    Ok(value) => value,
+                    Err(reason) => {
+                        bad.note((Role::EventList, reason));
+                        continue;
+                    }
+                },
                 // Listed twice, the products' sum still counts once.
                 None => match amounts.in_products.get(metric) {
                     Some(sum) => {
@@ -120,6 +153,7 @@ impl HitMetrics {
                     None => 1.0,
                 },
             };
+            purchase |= Some(metric) == self.orders;
             amounts.metrics.add(metric, value);
         }
         if purchase {
@@ -132,23 +166,38 @@ impl HitMetrics {
         if let (true, Some(metric)) = (input.page_view, self.page_views) {
             amounts.metrics.add(metric, 1.0);
         }
-        Ok(())
+        bad.0
     }
 
-    fn read_products(&self, list: &str, amounts: &mut HitAmounts) -> Result<(Option<f64>, Option<f64>), BadField> {
+    /// Units and revenue of all lines.
+    fn read_products(&self, list: &str, amounts: &mut HitAmounts, bad: &mut LeftOut) -> (Option<f64>, Option<f64>) {
         amounts.product.clear();
         amounts.category.clear();
         let (mut units, mut revenue) = (None, None);
         if list.is_empty() {
-            return Ok((units, revenue));
+            return (units, revenue);
         }
+        let mut number = |read: Result<Option<f64>, String>| {
+            read.unwrap_or_else(|reason| {
+                bad.note((Role::ProductList, reason));
+                None
+            })
+        };
         let (mut products, mut categories) = (Distinct::default(), Distinct::default());
         for product in product_list::parse(list) {
-            add(&mut units, product.units().map_err(|reason| (Role::ProductList, reason))?);
-            add(&mut revenue, product.revenue().map_err(|reason| (Role::ProductList, reason))?);
+            add(&mut units, number(product.units()));
+            add(&mut revenue, number(product.revenue()));
             for entry in product.events().filter(|entry| entry.value.is_some()) {
-                if let Some(metric) = self.metric(entry, Role::ProductList)? {
-                    amounts.in_products.add(metric, value_of(entry, Role::ProductList)?);
+                let value = self.meaning(entry).and_then(|meaning| match meaning {
+                    Meaning::Metric(metric) => Ok(Some((usize::from(metric), value_of(entry)?))),
+                    Meaning::Instance(_) | Meaning::Nothing => Ok(None),
+                });
+                match value {
+                    Ok(Some((metric, value))) => amounts.in_products.add(metric, value),
+                    Ok(None) => {}
+                    Err(reason) => {
+                        number(Err(reason));
+                    }
                 }
             }
             products.add(product.product);
@@ -156,21 +205,31 @@ impl HitMetrics {
         }
         join_list(products.values.iter().map(|v| &**v), &mut amounts.product);
         join_list(categories.values.iter().map(|v| &**v), &mut amounts.category);
-        Ok((units, revenue))
+        (units, revenue)
     }
 
-    fn metric(&self, entry: Entry<'_>, role: Role) -> Result<Option<usize>, BadField> {
+    fn meaning(&self, entry: Entry<'_>) -> Result<Meaning, String> {
         let id = event_id(entry.event).ok_or_else(|| {
             let shown = super::row_issue::clip(entry.event, 60);
-            (role, format!("{shown:?} is no event id; are the fields of this row in their places?"))
+            format!("{shown:?} is no event id; are the fields of this row in their places?")
         })?;
-        Ok(self.by_id.get(id as usize).copied().flatten().map(usize::from))
+        Ok(self.by_id.get(id as usize).copied().unwrap_or(Meaning::Nothing))
     }
 }
 
-fn value_of(entry: Entry<'_>, role: Role) -> Result<f64, BadField> {
+/// The first part of a row that was left out.
+#[derive(Default)]
+struct LeftOut(Option<BadField>);
+
+impl LeftOut {
+    fn note(&mut self, part: BadField) {
+        self.0.get_or_insert(part);
+    }
+}
+
+fn value_of(entry: Entry<'_>) -> Result<f64, String> {
     let text = entry.value.unwrap_or("");
-    number::parse(text).ok_or_else(|| (role, format!("value of event {}: {}", entry.event, number::why_not(text))))
+    number::parse(text).ok_or_else(|| format!("value of event {}: {}", entry.event, number::why_not(text)))
 }
 
 fn add(sum: &mut Option<f64>, amount: Option<f64>) {
@@ -225,22 +284,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn read(event_list: &str, product_list: &str, duplicate_purchase: bool) -> Result<String, BadField> {
-        let metrics = HitMetrics::new(Some(&EventIds::standard()), true, true);
+    fn read(event_list: &str, product_list: &str, duplicate_purchase: bool) -> (String, Option<BadField>) {
+        let metrics = HitMetrics::new(Some(&EventIds::standard()), &[(100, 0), (10_000, 1)], true, true);
         let mut amounts = HitAmounts::default();
         let input =
             |event_list, product_list| MetricInput { page_view: true, event_list, product_list, duplicate_purchase };
-        metrics.read(input("1,200=7,201", ";x;9;9;201=9"), &mut amounts).unwrap();
-        metrics.read(input(event_list, product_list), &mut amounts)?;
+        assert_eq!(metrics.read(input("1,200=7,201,100", ";x;9;9;201=9"), &mut amounts), None);
+        assert_eq!(amounts.instances, [0]);
+        let left_out = metrics.read(input(event_list, product_list), &mut amounts);
         let mut all: Vec<_> = amounts.metrics().collect();
         all.sort_by_key(|(metric, _)| *metric);
         let all: Vec<_> = all.iter().map(|(m, v)| format!("{}={v}", metrics.names()[*m])).collect();
-        Ok(format!("{} [{}] [{}]", all.join(" "), amounts.product, amounts.category))
+        (format!("{} [{}] [{}]", all.join(" "), amounts.product, amounts.category), left_out)
     }
 
     #[test]
     fn names_in_order() {
-        let metrics = HitMetrics::new(Some(&EventIds::standard()), true, true);
+        let metrics = HitMetrics::new(Some(&EventIds::standard()), &[], true, true);
         let names: Vec<&str> = metrics.names().iter().map(String::as_str).collect();
         assert_eq!(
             names[..10],
@@ -259,7 +319,7 @@ mod tests {
         );
         let events: Vec<String> = (1..=1000).map(|n| format!("event{n}")).collect();
         assert_eq!(names[10..], events);
-        let metrics = HitMetrics::new(None, true, true);
+        let metrics = HitMetrics::new(None, &[], true, true);
         assert_eq!(metrics.names(), ["page_views"]);
     }
 
@@ -287,22 +347,36 @@ mod tests {
             ("201", ";x;;;event1=2", false, "page_views=1 event2=1 [x] []"),
             ("", "", false, "page_views=1 [] []"),
         ] {
-            assert_eq!(read(events, products, duplicate).unwrap(), expected, "{events} {products}");
+            assert_eq!(read(events, products, duplicate), (expected.to_owned(), None), "{events} {products}");
         }
     }
 
     #[test]
-    fn bad_fields() {
-        for (events, products, role, reason) in [
-            ("200=x", "", Role::EventList, "value of event 200: \"x\" is no number"),
-            ("home", "", Role::EventList, "\"home\" is no event id"),
-            ("99999999999", "", Role::EventList, "is no event id"),
-            ("", ";x;y", Role::ProductList, "quantity \"y\" is no number"),
-            ("", ";x;1;$5", Role::ProductList, "price \"$5\" is no number"),
-            ("", ";x;1;5;200=z", Role::ProductList, "value of event 200"),
+    fn what_is_no_number_is_none_and_the_rest_counts() {
+        for (events, products, role, reason, rest) in [
+            ("200=x,201", "", Role::EventList, "value of event 200: \"x\" is no number", "event2=1 [] []"),
+            ("home,201", "", Role::EventList, "\"home\" is no event id", "event2=1 [] []"),
+            ("99999999999", "", Role::EventList, "is no event id", "[] []"),
+            ("1=x", ";x;1;5", Role::EventList, "value of event 1", "[x] []"),
+            (
+                "1",
+                ";x;y,;z;2;5",
+                Role::ProductList,
+                "quantity \"y\" is no number",
+                "orders=1 units=2 revenue=5 [x--**--z] []",
+            ),
+            ("1", ";x;1;$5", Role::ProductList, "price \"$5\" is no number", "orders=1 units=1 [x] []"),
+            ("1", ";boot;undefined;NaN", Role::ProductList, "quantity \"undefined\"", "orders=1 [boot] []"),
+            ("1", ";boot;1;EUR 19.99", Role::ProductList, "price \"EUR 19.99\"", "orders=1 units=1 [boot] []"),
+            ("1", ";boot; red;1;19.99", Role::ProductList, "quantity \"red\"", "orders=1 revenue=1 [boot] []"),
+            ("1", ";null;null;null", Role::ProductList, "quantity \"null\"", "orders=1 [null] []"),
+            ("200", ";x;1;5;200=z|200=2", Role::ProductList, "value of event 200", "event1=2 [x] []"),
+            ("200", ";x;1;5;foo=2", Role::ProductList, "\"foo\" is no event id", "event1=1 [x] []"),
         ] {
-            let (found, message) = read(events, products, false).unwrap_err();
-            assert_eq!(found, role);
+            let (found, left_out) = read(events, products, false);
+            assert_eq!(found, format!("page_views=1 {rest}"), "{events} {products}");
+            let (field, message) = left_out.unwrap();
+            assert_eq!(field, role);
             assert!(message.contains(reason), "{message}");
         }
     }

@@ -1,7 +1,7 @@
 //! Adobe data feeds and data source files: bytes in, Arrow rows out.
 //!
 //! Pure: reads nothing but a given `std::io::Read`, knows no store and no engine. A delivery goes through
-//! [`delivery_name`] and [`manifest`], its hits through [`records`], [`hit_columns`] and [`hits`],
+//! [`delivery_name`] and [`manifest`], its hits through [`records`], [`hit_columns`], [`touches`] and [`hits`],
 //! its lookups through [`lookup`]. A data source goes through [`source_file`] or [`source_json`].
 //!
 //! Invariants: a bad row is a [`RowIssue`], never an error; every record ends in a batch or in an issue; a whole
@@ -29,6 +29,8 @@ pub mod source_file;
 pub mod source_json;
 pub mod source_rows;
 pub mod text;
+pub mod text_builder;
+pub mod touches;
 
 pub use decoded::Decoded;
 pub use feed_error::FeedError;

@@ -60,7 +60,7 @@ impl<'a> Product<'a> {
     }
 
     /// What the product itself has of a metric: units, revenue, or the sum of an event's values. `None` where it has none,
-    /// or no number; a row of which a number is none is not loaded.
+    /// or no number.
     pub fn amount(&self, metric: &str) -> Option<f64> {
         match metric {
             "units" => self.units().ok().flatten(),

@@ -11,10 +11,10 @@ use std::sync::{Arc, mpsc};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{Decimal128Type, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::delivery::{Delivery, DeliveryFile};
@@ -24,12 +24,13 @@ use super::offline_rows::Origin;
 use super::pour::{Outlet, Piece};
 use super::refusal::refused;
 use super::unpack::{Digest, HIT_DATA, Packing, read_members};
-use crate::columns::{self, FILE, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{self, FILE, HIT_ID_REST, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
 use crate::feed::event_list::EventIds;
 use crate::feed::hit_columns::HitLayout;
 use crate::feed::hits::{HitCounts, HitDecoder};
 use crate::feed::records::BlockReader;
 use crate::feed::text::{Encoding, EncodingSoFar};
+use crate::feed::touches::ToldBy;
 use crate::feed::{Decoded, RowIssue, lookup};
 use crate::{Error, Result};
 
@@ -63,6 +64,11 @@ impl FeedInput {
         let ids = side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
         let decoder = Arc::new(HitDecoder::new(&layout, &ids));
         Ok(Self { delivery, decoder, lookups: side.lookups, warnings: side.warnings })
+    }
+
+    /// What says where eVars and campaign were set; `None` where the feed has neither.
+    pub fn touches_told_by(&self) -> Option<ToldBy> {
+        self.decoder.told_by()
     }
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
@@ -105,7 +111,7 @@ impl FeedInput {
                         let (decoded, counts) = decoder.decode(&block, encoding);
                         // the other side is gone where the reading has failed
                         let _ = tell.send(counts);
-                        piece(&origin, decoded, place.as_deref())
+                        Ok(Piece { disagreeing: counts.disagreeing, ..piece(&origin, decoded, place.as_deref())? })
                     })?;
                 }
                 Ok(())
@@ -256,7 +262,7 @@ fn piece(origin: &Origin, decoded: Decoded, place: Option<&str>) -> Result<Piece
         }
     }
     let (hits, offline) = split(origin, &decoded.batch)?;
-    Ok(Piece { hits, offline, issues, warnings, start_over: false })
+    Ok(Piece { hits, offline, issues, warnings, ..Default::default() })
 }
 
 /// Online hits, and the rows of data sources that Adobe has integrated already.
@@ -286,7 +292,13 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
     let sources = column(batch, HIT_SOURCE)?.as_primitive::<Int64Type>();
     let visitors = column(batch, VISITOR_ID)?.as_string::<i32>();
     let sequences = column(batch, HIT_SEQ)?.as_primitive::<Decimal128Type>();
-    let hashes: Vec<u64> = (0..rows).map(|row| xxh3_64(&sequences.value(row).to_le_bytes())).collect();
+    let rests = column(batch, HIT_ID_REST)?.as_primitive::<Int64Type>();
+    let hash = |row: usize| {
+        let mut id = sequences.value(row).to_le_bytes().to_vec();
+        id.extend((rests.is_valid(row) && rests.value(row) > 0).then(|| rests.value(row) as u8));
+        xxh3_64(&id)
+    };
+    let hashes: Vec<u64> = (0..rows).map(hash).collect();
     let key = |row: usize| {
         if visitors.is_valid(row) { columns::visitor_key(visitors.value(row)) } else { hashes[row] as i64 }
     };
@@ -294,7 +306,7 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
     let sequence: Decimal128Array = hashes.iter().map(|hash| Some(columns::offline_sequence(*hash))).collect();
     let kinds: StringArray =
         sources.iter().map(|s| Some(if s == Some(7) { "transaction" } else { "summary" })).collect();
-    let fixed: Vec<(&str, ArrayRef)> = vec![
+    let mut fixed: Vec<(&str, ArrayRef)> = vec![
         (SUITE, constant(&origin.suite, rows)),
         ("source", constant(FEED_SOURCE, rows)),
         ("kind", Arc::new(kinds)),
@@ -304,9 +316,12 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
         ("record_time", column(batch, HIT_TIME)?.clone()),
         ("has_time", Arc::new(BooleanArray::from(vec![true; rows]))),
         (HIT_SEQ, Arc::new(sequence.with_data_type(columns::sequence()))),
-        // what an offline row says is its touch, resolved: no `_set` column is asked
-        (columns::PERSISTED, Arc::new(BooleanArray::from(vec![false; rows]))),
+        (HIT_ID_REST, new_null_array(&DataType::Int64, rows)),
     ];
+    // what an offline row says is its touch, resolved: no `_set` column is asked
+    let schema = batch.schema();
+    let flags = schema.fields().iter().map(|f| f.name().as_str()).filter(|name| name.starts_with(columns::PERSISTED));
+    fixed.extend(flags.map(|flag| (flag, Arc::new(BooleanArray::from(vec![false; rows])) as ArrayRef)));
     beside(fixed, batch)
 }
 

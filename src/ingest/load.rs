@@ -13,7 +13,7 @@ use super::lookups::{self, Lookups};
 use super::rejects::Rejects;
 use crate::columns;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
-use crate::lake::loads::{self, LoadPart};
+use crate::lake::loads::{self, LoadPart, as_read_now};
 use crate::lake::records::FileEntry;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
@@ -126,7 +126,8 @@ pub struct Load {
     pub lookups: Lookups,
 }
 
-/// Compares a content with what is loaded under its key. An error of kind conflict when other content is, unless `replace`.
+/// Compares a content with what is loaded under its key; what an earlier version made of it is the same unless it is to be
+/// replaced. An error of kind conflict when other content is, unless `replace`.
 pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Result<Decision> {
     let log = Registry::<FileEntry>::read(lake).await?;
     let mut former = BTreeSet::new();
@@ -140,9 +141,9 @@ pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Res
     }
     let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
     match loaded {
-        Some(entry) if entry.content == content => {
+        Some(entry) if entry.content == content || (!replace && as_read_now(&entry.content) == content) => {
             // a run that died while it replaced or removed the load leaves other rows than the log says
-            if entry.rows == live_rows && former.iter().all(|load| load == content) {
+            if entry.rows == live_rows && former.iter().all(|load| *load == entry.content) {
                 return Ok(Decision::Unchanged(entry));
             }
             Ok(Decision::Load(Permit { replaces: None, former }))
@@ -156,6 +157,19 @@ pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Res
             key.file
         ))),
         None => Ok(Decision::Load(Permit { replaces: None, former })),
+    }
+}
+
+/// A delivery that is read anew, with the same bytes, would bring back rows that were forgotten since.
+pub fn check_forgotten(permit: &Permit, entry: &FileEntry) -> Result<()> {
+    let records = |entry: &FileEntry| entry.rows + entry.rejected;
+    match &permit.replaces {
+        Some(former) if as_read_now(&former.content) == entry.content && records(former) < records(entry) => {
+            Err(Error::conflict(
+                "rows of it were forgotten, which loading it again would bring back; if that is meant, remove it first",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Piece {
     pub issues: Vec<RowIssue>,
     /// Rows of which something was left out.
     pub warnings: Vec<RowIssue>,
+    /// Rows on which raw columns would tell other touches than instances do.
+    pub disagreeing: u64,
     /// True where all pieces before this one were wrong: the input is read once more.
     pub start_over: bool,
 }
@@ -82,6 +84,8 @@ pub struct Poured {
     pub warnings: u64,
     /// The first warning.
     pub first_warning: Option<RowIssue>,
+    /// Rows on which raw columns would tell other touches than instances do.
+    pub disagreeing: u64,
 }
 
 /// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
@@ -166,6 +170,7 @@ impl Sink {
             poured.rejects.push(issue);
         }
         poured.warnings += piece.warnings.len() as u64;
+        poured.disagreeing += piece.disagreeing;
         poured.first_warning = poured.first_warning.take().or(piece.warnings.into_iter().next());
         for (channel, batch) in [(hits, piece.hits), (offline, piece.offline)] {
             let Some(batch) = batch.filter(|b| b.num_rows() > 0) else { continue };

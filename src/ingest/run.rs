@@ -32,6 +32,7 @@ use super::remote::Remote;
 use super::source_load::{SourceInput, check_kind, set_aside};
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
+use crate::lake::loads::as_read_now;
 use crate::lake::records::{FileEntry, Source, Suite};
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
@@ -377,11 +378,12 @@ impl Run<'_> {
         entry.bytes = bytes as i64;
         let mut delivery = delivery;
         let (delivery, content) = blocking(move || delivery.content().map(|content| (delivery, content))).await?;
-        entry.content = content;
+        entry.content = as_read_now(&content);
         let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
         let read = self.start(entry, bytes);
         let counter = read.clone();
         let mut feed = self.watch(&read, blocking(move || FeedInput::prepare(delivery, &counter))).await?;
+        entry.touches = feed.touches_told_by().map(|told| told.word().into());
         let (lookups, warnings) = (std::mem::take(&mut feed.lookups), std::mem::take(&mut feed.warnings));
         let ready =
             Ready { permit, visits: Some("given"), source: FEED_SOURCE.into(), lookups, warnings, read: read.clone() };
@@ -528,6 +530,7 @@ impl Run<'_> {
         let held = pour(basin, decode, &tick).await?;
         describe(entry, held.poured(), &ready.warnings);
         *rejects = held.poured().rejects.first();
+        load::check_forgotten(&ready.permit, entry)?;
         if self.options.validate {
             return Ok(Step::Over(Status::Validated));
         }
@@ -670,6 +673,8 @@ fn blank_entry(file: &str) -> FileEntry {
         bytes: 0,
         content: String::new(),
         snapshot: None,
+        touches: None,
+        disagreeing: 0,
         message: String::new(),
     }
 }
@@ -678,6 +683,7 @@ fn describe(entry: &mut FileEntry, poured: &Poured, warnings: &[RowIssue]) {
     entry.rows = poured.rows as i64;
     entry.rejected = poured.rejects.count() as i64;
     entry.warnings = poured.warnings as i64 + warnings.len() as i64;
+    entry.disagreeing = poured.disagreeing as i64;
     let rejected =
         poured.rejects.first().first().map(|issue| ("rejected", poured.rejects.count(), describe_issue(issue)));
     let first = warnings.first().or(poured.first_warning.as_ref());

@@ -22,6 +22,8 @@ pub const INTEGRATED: &str = "integrated";
 pub const OFFLINE: &str = "offline";
 /// Rows that were not loaded.
 pub const REJECTS: &str = "rejects";
+/// Online hits that are reported, each once: what [`EVENTS`], visits, visitors and snapshots are made of.
+pub const REPORTED_HITS: &str = "reported_hits";
 /// One row for each suite and transaction ID: the first hit that bore it.
 pub const SNAPSHOTS: &str = "snapshots";
 /// One row for each visitor.
@@ -71,6 +73,7 @@ pub static TABLES: &[Table] = &[
     small::<Rebuild>(TableKind::WorkLog),
     Table { name: REJECTS, kind: TableKind::Plain, listed: true, fields: rejects },
     small::<Run>(TableKind::WorkLog),
+    Table { name: REPORTED_HITS, kind: TableKind::View(&[HITS]), listed: false, fields: Vec::new },
     Table { name: SNAPSHOTS, kind: TableKind::Integrated, listed: true, fields: snapshots },
     small::<Source>(TableKind::Small),
     small::<Suite>(TableKind::Small),
@@ -137,6 +140,7 @@ fn hits() -> Vec<Field> {
         "visit_id",
         "hit_time",
         "hit_seq",
+        "hit_id_rest",
         "hit_source",
         "exclude_hit",
         "transaction_id",

@@ -10,13 +10,17 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
 
 use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
 use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
+use crate::engine::hits::{HitsTable, is_reported};
 use crate::lake::layout::{TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::records::Suite;
+use crate::lake::repeats::{may_repeat, may_repeat_each_other};
 use crate::lake::scan::LakeTable;
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, full_schema};
 use crate::lake::{DataFile, Snapshot};
@@ -31,6 +35,7 @@ const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
 const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
 const HEIRS_SQL: &str = include_str!("../../queries/due/heirs.sql");
 const TOUCHED_SQL: &str = include_str!("../../queries/due/touched.sql");
+const AGAIN_SQL: &str = include_str!("../../queries/due/again.sql");
 const RIVALS_SQL: &str = include_str!("../../queries/due/rivals.sql");
 
 /// What is to be done with a table that a rebuild writes.
@@ -55,20 +60,32 @@ pub struct Due {
     pub kinds: Option<BTreeSet<String>>,
 }
 
-/// Names what is due in the engine's session, before any of it is queried. None when more ids are due than `memory_bytes`
-/// hold: everything is done sooner then.
+/// What is due was found, or why everything is to be done.
+#[derive(Debug)]
+pub enum Found {
+    /// This.
+    Due(Due),
+    /// All of it.
+    All(&'static str),
+}
+
+/// More ids are due than memory holds: everything is done sooner then.
+const TOO_MANY: Found = Found::All("more ids are due than --memory holds");
+
+/// Names what is due in the engine's session, before any of it is queried; lists of ids take `memory_bytes` at most.
 pub async fn name_due(
     engine: &Engine,
     scope: &Scope,
     hits: &Snapshot,
     offline: &Snapshot,
+    suites: &[Suite],
     memory_bytes: usize,
-) -> Result<Option<Due>> {
+) -> Result<Found> {
     let changes = match scope {
         Scope::All(_) => {
             name_all_hits(engine).await?;
             engine.name_query("due_offline", "SELECT * FROM offline").await?;
-            return Ok(Some(Due { snapshots: Work::All, integrated: Work::All, kinds: None }));
+            return Ok(Found::Due(Due { snapshots: Work::All, integrated: Work::All, kinds: None }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -79,18 +96,25 @@ pub async fn name_due(
     let table_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
     name_changed(engine, HITS, &changes.hits, &table_of(hits))?;
     name_changed(engine, OFFLINE, &changes.offline, &table_of(offline))?;
+    if come_again(engine, &changes.hits, &table_of(hits)).await? {
+        return Ok(Found::All("hits were delivered again by other inputs"));
+    }
+    let reported = |hits: LakeTable| HitsTable::new(hits, Arc::default()).once();
+    let came = rows_of(engine, &changes.hits.now, &table_of(hits), &changes.hits.came, &reported)?;
+    let came = LogicalPlanBuilder::from(came).filter(is_reported(&table_of(hits), suites))?;
+    engine.name_plan("came_reported", came.build()?)?;
     let snapshots = match changes.hits.is_empty() {
         true => Work::None,
         false => match due_hits(engine, changes, memory_bytes).await? {
             Some(work) => work,
-            None => return Ok(None),
+            None => return Ok(TOO_MANY),
         },
     };
     let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
     let mut kinds = BTreeSet::new();
     if integrated == Work::Some {
         if engine.keep_rows("stale", STALE_SQL, texts(&["suite", "kind", "id"]), memory_bytes).await?.is_none() {
-            return Ok(None);
+            return Ok(TOO_MANY);
         }
         engine.name_query("due_offline", DUE_OFFLINE_SQL).await?;
         for batch in engine.collect(KINDS_SQL).await? {
@@ -98,13 +122,36 @@ pub async fn name_due(
             kinds.extend(texts.as_string::<i32>().iter().flatten().map(str::to_string));
         }
     }
-    Ok(Some(Due { snapshots, integrated, kinds: Some(kinds) }))
+    Ok(Found::Due(Due { snapshots, integrated, kinds: Some(kinds) }))
+}
+
+/// True where a row that came or went is a hit that another input delivered, too.
+async fn come_again(engine: &Engine, hits: &TableChanges, schema: &SchemaRef) -> Result<bool> {
+    let near = |snapshot: &Snapshot, changed: &BTreeSet<Load>| -> Vec<DataFile> {
+        let is_changed = |file: &&DataFile| !loads_in(file, changed).is_empty();
+        let changed: Vec<&DataFile> = snapshot.files.iter().filter(is_changed).collect();
+        let beside = |file: &&DataFile| {
+            let shared = file.loads().is_ok_and(|loads| loads.len() > 1) && is_changed(file);
+            let met = |other: &&&DataFile| other.relative != file.relative && may_repeat_each_other(other, file);
+            (shared && may_repeat(&[file])) || changed.iter().any(|other| met(&other))
+        };
+        snapshot.files.iter().filter(beside).cloned().collect()
+    };
+    let all =
+        |snapshot: &Snapshot, files| Ok::<_, Error>(scan(engine, snapshot, schema, files, &|rows| rows)?.build()?);
+    let (now, former) = (near(&hits.now, &hits.came), near(&hits.former, &hits.gone));
+    if now.is_empty() && former.is_empty() {
+        return Ok(false);
+    }
+    let rows = LogicalPlanBuilder::from(all(&hits.now, now)?).union(all(&hits.former, former)?)?;
+    engine.name_plan("near_hits", rows.build()?)?;
+    Ok(engine.collect(AGAIN_SQL).await?.iter().any(|batch| batch.num_rows() > 0))
 }
 
 /// The hits to look at for snapshots, and the former snapshots that compete with them.
 async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Result<Option<Work>> {
     let mut visitors = vec![];
-    let mut due = "SELECT * FROM came_hits".to_string();
+    let mut due = "SELECT * FROM came_reported".to_string();
     if computes_visits(&changes.hits) {
         // a hit more or less changes the visits of its visitor, and with them the snapshots of other hits
         visitors = changed_visitors(engine).await?;
@@ -113,7 +160,7 @@ async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Re
             return Ok(Some(Work::All));
         }
         let keys = visitors.iter().map(|key| lit(*key)).collect::<Vec<_>>();
-        let hits = LogicalPlanBuilder::from(engine.plan("SELECT * FROM hits").await?);
+        let hits = LogicalPlanBuilder::from(engine.plan("SELECT * FROM reported_hits").await?);
         engine.name_plan("visitors_hits", hits.filter(ident(VISITOR_KEY).in_list(keys, false))?.build()?)?;
         due = "SELECT * FROM visitors_hits".into();
     }
@@ -139,7 +186,7 @@ async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Re
 
 /// All hits are due, and nothing competes with them.
 async fn name_all_hits(engine: &Engine) -> Result<()> {
-    engine.name_query("due_hits", "SELECT * FROM hits").await?;
+    engine.name_query("due_hits", "SELECT * FROM reported_hits").await?;
     engine.name_query("rivals", "SELECT * FROM snapshots WHERE false").await
 }
 
@@ -161,8 +208,8 @@ async fn changed_visitors(engine: &Engine) -> Result<Vec<i64>> {
 
 /// `came_...` and `changed_...`: rows of loads that came, and those together with the rows of loads that went.
 fn name_changed(engine: &Engine, table: &str, changes: &TableChanges, schema: &SchemaRef) -> Result<()> {
-    let came = rows_of(engine, &changes.now, schema, &changes.came)?;
-    let gone = rows_of(engine, &changes.former, schema, &changes.gone)?;
+    let came = rows_of(engine, &changes.now, schema, &changes.came, &|rows| rows)?;
+    let gone = rows_of(engine, &changes.former, schema, &changes.gone, &|rows| rows)?;
     engine.name_plan(&format!("changed_{table}"), LogicalPlanBuilder::from(came.clone()).union(gone)?.build()?)?;
     engine.name_plan(&format!("came_{table}"), came)
 }
@@ -188,8 +235,14 @@ struct Group {
     has_others: bool,
 }
 
-/// The rows of some loads, wherever they lie.
-fn rows_of(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, loads: &BTreeSet<Load>) -> Result<LogicalPlan> {
+/// The rows of some loads, wherever they lie, as `table` has them.
+fn rows_of<T: TableProvider + 'static>(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    schema: &SchemaRef,
+    loads: &BTreeSet<Load>,
+    table: &dyn Fn(LakeTable) -> T,
+) -> Result<LogicalPlan> {
     // a file's name is unique only within its suite and source
     let mut groups: BTreeMap<[Option<&String>; 2], Group> = BTreeMap::new();
     for file in &snapshot.files {
@@ -204,7 +257,7 @@ fn rows_of(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, loads: &BTr
     }
     let mut parts = vec![];
     for Group { files, names, has_others } in groups.into_values() {
-        let rows = scan(engine, snapshot, schema, files)?;
+        let rows = scan(engine, snapshot, schema, files, table)?;
         parts.push(match has_others {
             true => rows.filter(ident(FILE).in_list(names.into_iter().map(lit).collect(), false))?,
             false => rows,
@@ -218,14 +271,20 @@ fn rows_of(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, loads: &BTr
     });
     let rows = match union? {
         Some(rows) => rows,
-        None => scan(engine, snapshot, schema, vec![])?,
+        None => scan(engine, snapshot, schema, vec![], table)?,
     };
     Ok(rows.build()?)
 }
 
-fn scan(engine: &Engine, snapshot: &Snapshot, schema: &SchemaRef, files: Vec<DataFile>) -> Result<LogicalPlanBuilder> {
-    let table = LakeTable::new(engine.lake().clone(), Arc::new(snapshot.only(files)), schema.clone());
-    Ok(LogicalPlanBuilder::scan(snapshot.name.as_str(), provider_as_source(Arc::new(table)), None)?)
+fn scan<T: TableProvider + 'static>(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    schema: &SchemaRef,
+    files: Vec<DataFile>,
+    table: &dyn Fn(LakeTable) -> T,
+) -> Result<LogicalPlanBuilder> {
+    let rows = table(LakeTable::new(engine.lake().clone(), Arc::new(snapshot.only(files)), schema.clone()));
+    Ok(LogicalPlanBuilder::scan(snapshot.name.as_str(), provider_as_source(Arc::new(rows)), None)?)
 }
 
 fn loads(loads: &BTreeSet<Load>) -> Result<Vec<RecordBatch>> {

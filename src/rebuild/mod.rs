@@ -7,7 +7,7 @@
 //! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
 //! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
 //! * `own`: tables of the user's own, each a query of theirs.
-//! * `status`: each source at a glance.
+//! * `status`: each source and data feed at a glance.
 //! * `upkeep`: a rebuild, and the compaction that follows it.
 //!
 //! Commits happen one table at a time, in a fixed order, and the row in `rebuilds` is the last: a reader between two
@@ -29,5 +29,5 @@ mod upkeep;
 pub use inputs::last_rebuild;
 pub use own::{OwnBuilt, left_behind};
 pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};
-pub use status::{SourceStatus, status_of_sources};
+pub use status::{FeedStatus, SourceStatus, status_of_feeds, status_of_sources};
 pub use upkeep::{Steps, Upkeep, upkeep};

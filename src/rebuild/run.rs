@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::changes::Scope;
-use super::due::name_due;
+use super::due::{Found, name_due};
 use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
 use super::integrate::{Tables, integrate, sorted};
 use super::own::{OwnBuilt, any_stale, build_stale, definitions};
@@ -13,7 +13,7 @@ use crate::clock;
 use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::log::latest_version;
-use crate::lake::records::{JoinReport, Rebuild};
+use crate::lake::records::{JoinReport, Rebuild, Suite};
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
@@ -129,11 +129,15 @@ async fn integrated(
     let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
     let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
     let ids_bytes = settings.memory_bytes / PART_FOR_IDS;
+    let suites = match inputs.versions.get(Suite::TABLE) {
+        Some(version) => Registry::<Suite>::read_at(lake, *version).await?.rows,
+        None => vec![],
+    };
     let (tables, due) = loop {
         let tables = tables(lake, &scope, inputs).await?;
-        match name_due(&engine, &scope, &tables.hits, &tables.offline, ids_bytes).await? {
-            Some(due) => break (tables, due),
-            None => scope = Scope::All(Some("more ids are due than --memory holds")),
+        match name_due(&engine, &scope, &tables.hits, &tables.offline, &suites, ids_bytes).await? {
+            Found::Due(due) => break (tables, due),
+            Found::All(reason) => scope = Scope::All(Some(reason)),
         }
     };
     let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;

@@ -1,15 +1,23 @@
-//! Each source at a glance: what came, what was wrong with it, and what waits for the next rebuild.
+//! Each source at a glance: what came, what was wrong with it, and what waits for the next rebuild; and each suite's data
+//! feeds: how they were read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::inputs::last_rebuild;
 use crate::Result;
+use crate::engine::Engine;
+use crate::lake::loads::is_read_as_now;
 use crate::lake::records::{FileEntry, JoinReport, Source};
+use crate::lake::repeats::may_repeat;
 use crate::lake::sources::sources;
-use crate::lake::{Lake, Registry};
+use crate::lake::tables::HITS;
+use crate::lake::{Lake, Registry, Snapshot};
 
 /// A source as Adobe's Manage tab shows it.
 #[derive(Debug, Serialize)]
@@ -66,6 +74,102 @@ pub async fn status_of_sources(lake: &Lake, suite: Option<&str>) -> Result<Vec<S
     }
     found.sort_by(|a, b| (&a.suite, &a.source).cmp(&(&b.suite, &b.source)));
     Ok(found)
+}
+
+/// The data feed of a suite: by what its touches are told, in deliveries.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FeedStatus {
+    /// The suite.
+    pub suite: String,
+    /// Deliveries whose touches are instances: ids of `event.tsv` in `post_event_list`.
+    pub by_instances: i64,
+    /// Those that lack the ids or the list, or `post_` columns: what the page sent is a touch.
+    pub by_raw_columns: i64,
+    /// Those of which some eVars are the one and some the other.
+    pub by_both: i64,
+    /// Those that an earlier version loaded, by raw columns.
+    pub by_former_version: i64,
+    /// Rows on which raw columns would tell other touches than instances do.
+    pub disagreeing: i64,
+    /// Rows of hits that another row is, too, and counts.
+    pub repeats: i64,
+}
+
+/// The data feeds of all suites or of one, by suite; none where no delivery is loaded.
+pub async fn status_of_feeds(engine: &Engine, suite: Option<&str>) -> Result<Vec<FeedStatus>> {
+    let lake = engine.lake();
+    let mut found: BTreeMap<String, FeedStatus> = BTreeMap::new();
+    for file in Registry::<FileEntry>::read(lake).await?.rows {
+        let is_wanted = suite.is_none_or(|suite| suite == file.suite);
+        if file.format != "feed" || file.status != "loaded" || !is_wanted {
+            continue;
+        }
+        let feed =
+            found.entry(file.suite.clone()).or_insert_with(|| FeedStatus { suite: file.suite, ..<_>::default() });
+        feed.disagreeing += file.disagreeing;
+        match file.touches.as_deref() {
+            Some("instances") => feed.by_instances += 1,
+            Some("both") => feed.by_both += 1,
+            Some(_) => feed.by_raw_columns += 1,
+            None if !is_read_as_now(&file.content) => feed.by_former_version += 1,
+            // it has neither eVars nor a campaign
+            None => {}
+        }
+    }
+    let hits = Snapshot::open(lake, HITS, None).await?;
+    if may_repeat(&hits.files.iter().collect::<Vec<_>>()) {
+        for batch in engine.collect(REPEATS_SQL).await? {
+            let (suites, rows) = (cast(batch.column(0), &DataType::Utf8)?, cast(batch.column(1), &DataType::Int64)?);
+            let counted = suites.as_string::<i32>().iter().zip(rows.as_primitive::<Int64Type>());
+            for (suite, rows) in counted {
+                if let Some(feed) = suite.and_then(|suite| found.get_mut(suite)) {
+                    feed.repeats = rows.unwrap_or_default();
+                }
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Rows that repeat a hit, by suite. The groups are in the order of the table, so that they stream.
+const REPEATS_SQL: &str = "
+SELECT suite, sum(rows - 1) FROM (
+  SELECT suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest, count(*) AS rows FROM hits
+  WHERE hit_id_rest IS NOT NULL GROUP BY suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest
+) WHERE rows > 1 GROUP BY suite";
+
+impl FeedStatus {
+    /// What there is to say to a person.
+    pub fn describe(&self) -> String {
+        let Self { by_instances, by_raw_columns, by_both, by_former_version, disagreeing, .. } = self;
+        let parts = [
+            (by_instances, "with touches by instances"),
+            (by_both, "with touches by instances, and by raw columns of eVars that event.tsv does not name"),
+            (
+                by_raw_columns,
+                "with touches by raw columns: post_event_list, its names in event.tsv or post_ columns are lacking",
+            ),
+            (
+                by_former_version,
+                "as an earlier version read them, touches by raw columns and repeats not known: load them again with --replace",
+            ),
+        ];
+        let parts = parts.into_iter().filter(|(count, _)| **count > 0);
+        let mut parts: Vec<String> = parts.map(|(count, how)| format!("{} {how}", deliveries(*count))).collect();
+        if *disagreeing > 0 {
+            parts.push(format!("on {disagreeing} rows instances and raw columns differ"));
+        }
+        match self.repeats {
+            0 => {}
+            1 => parts.push("1 row repeats a hit, which counts once".into()),
+            rows => parts.push(format!("{rows} rows repeat hits, which count once")),
+        }
+        parts.join("; ")
+    }
+}
+
+fn deliveries(count: i64) -> String {
+    if count == 1 { "1 delivery".into() } else { format!("{count} deliveries") }
 }
 
 impl SourceStatus {

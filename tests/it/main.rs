@@ -8,6 +8,7 @@
 //! * `faults`: a store that fails at any request, and what readers and second tries then see. `faulty`: that store.
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
 //! * `twins`: two visitors with one key, ids that need not be read, and a visitor with very many hits.
+//! * `feeds`: histories of data feeds by brute force: instances, background hits, repeats.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
@@ -31,6 +32,7 @@ mod compaction;
 mod doors;
 mod faults;
 mod faulty;
+mod feeds;
 mod forget;
 mod histories;
 mod journeys;

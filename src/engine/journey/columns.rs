@@ -31,6 +31,8 @@ pub(super) struct Columns {
     times: Option<ScalarBuffer<i64>>,
     /// Only where rows of one instant must be told apart.
     pub seqs: Option<Decimal128Array>,
+    /// Where rows may be a hit that another row is: what is left of the hit id, and the file.
+    hits: Option<(Int64Array, Text)>,
     /// The dimension.
     pub items: Text,
     /// Where values persist: the rows to which it applies, and where the dimension was set.
@@ -62,6 +64,8 @@ struct Taken {
     all: bool,
     /// More than 0: stored, not reported.
     excluded: Option<Int64Array>,
+    /// True: happened in the background, and not reported.
+    background: Option<BooleanArray>,
     suite: Option<(Text, String)>,
 }
 
@@ -104,11 +108,12 @@ impl Columns {
             ids: Some(ids),
             times: Some(found.times("hit_time")?.values().clone()),
             seqs: Some(found.sequences("hit_seq")?),
+            hits: None,
             items: found.text("item")?,
             set: None,
             values: Values::Column(found.floats("value")?),
             window: EVER,
-            taken: Taken { all: true, excluded: None, suite: None },
+            taken: Taken { all: true, excluded: None, background: None, suite: None },
             visits: match spec.container {
                 Container::Visitor => Visits::Untold,
                 Container::Visit => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
@@ -135,6 +140,8 @@ impl Columns {
         let ids = some(columns::VISITOR_ID).then(|| found.text(columns::VISITOR_ID)).transpose()?;
         let excluded = some(columns::EXCLUDE_HIT).then(|| found.integers(columns::EXCLUDE_HIT)).transpose()?;
         // nearly always none is
+        let background = some(columns::BACKGROUND_HIT).then(|| found.booleans(columns::BACKGROUND_HIT)).transpose()?;
+        let background = background.filter(|background| background.has_true());
         let excludes = excluded.as_ref().is_some_and(|e| e.values().iter().fold(0, |any, value| any | value) != 0);
         Ok(Self {
             rows: batch.num_rows(),
@@ -144,12 +151,16 @@ impl Columns {
                 false => None,
             },
             seqs: some(columns::HIT_SEQ).then(|| found.sequences(columns::HIT_SEQ)).transpose()?,
+            hits: match rows.repeats {
+                true => Some((found.integers(columns::HIT_ID_REST)?, found.text(columns::FILE)?)),
+                false => None,
+            },
             items: match &rows.dimension {
                 Some(name) => found.text(name)?,
                 None => Text::nothing(batch.num_rows()),
             },
             set: match &rows.set {
-                Some(name) => Some((found.booleans(columns::PERSISTED)?, found.text(name)?)),
+                Some(name) => Some((found.booleans(columns::flag_of_set(name))?, found.text(name)?)),
                 None => None,
             },
             values: match &rows.metric {
@@ -159,8 +170,12 @@ impl Columns {
             },
             window: rows.window,
             taken: Taken {
-                all: !excludes && ids.as_ref().is_none_or(Text::all_valid) && rows.suite.is_none(),
+                all: !excludes
+                    && background.is_none()
+                    && ids.as_ref().is_none_or(Text::all_valid)
+                    && rows.suite.is_none(),
                 excluded: excluded.filter(|_| excludes),
+                background,
                 suite: match &rows.suite {
                     Some(suite) => Some((found.text(columns::SUITE)?, suite.clone())),
                     None => None,
@@ -218,6 +233,24 @@ impl Columns {
     /// False for a row that is stored, but not reported.
     pub fn is_reported(&self, row: usize) -> bool {
         self.taken.excluded.as_ref().is_none_or(|e| e.is_null(row) || e.value(row) == 0)
+            && self.taken.background.as_ref().is_none_or(|b| b.is_null(row) || !b.value(row))
+    }
+
+    /// True where rows may be a hit that another row is.
+    pub fn may_repeat(&self) -> bool {
+        self.hits.is_some()
+    }
+
+    /// What tells the hit of a row from others of its visitor, instant and sequence; none for a row without a hit id, and
+    /// where rows do not repeat.
+    #[inline]
+    pub fn hit_rest(&self, row: usize) -> Option<i64> {
+        self.hits.as_ref().filter(|(rests, _)| rests.is_valid(row)).map(|(rests, _)| rests.value(row))
+    }
+
+    /// The file of a row, where rows may repeat: of the rows of one hit that of the last file counts.
+    pub fn file(&self, row: usize) -> Option<&str> {
+        self.hits.as_ref().map(|(_, files)| files.value(row))
     }
 
     /// The metric of a row; 0 where it has none, or outside the reporting window.

@@ -1,5 +1,7 @@
 //! One sorted input of the walk: the batch at hand and the row that comes next.
 
+use std::cmp::Reverse;
+
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -10,8 +12,8 @@ use super::columns::Columns;
 use super::exec::Lane as Kind;
 use super::items::Codes;
 
-/// A row's place among the rows of its visitor: time, online before offline, sequence.
-pub(super) type Place = (i64, bool, i128);
+/// A row's place among the rows of its visitor: time, online before offline, sequence, what is left of the hit id.
+pub(super) type Place = (i64, bool, i128, Option<i64>);
 
 /// A stream of rows, sorted by visitor and time, at one of its rows.
 pub(super) struct Lane {
@@ -106,7 +108,12 @@ impl Lane {
 
     /// The place of a row of this batch.
     pub fn place(&self, row: usize) -> Place {
-        (self.columns.time(row), !self.kind.is_online(), self.columns.sequence(row))
+        (self.columns.time(row), !self.kind.is_online(), self.columns.sequence(row), self.columns.hit_rest(row))
+    }
+
+    /// Which row of one place comes first: of one hit that of the last file.
+    pub fn turn(&self, row: usize) -> Reverse<Option<&str>> {
+        Reverse(self.columns.hit_rest(row).and_then(|_| self.columns.file(row)))
     }
 
     /// The first row of this batch, from the one at hand on, where the metric is not zero.

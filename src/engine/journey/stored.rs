@@ -26,6 +26,8 @@ use crate::attribution::{Container, Model};
 use crate::columns;
 use crate::engine::visits::VisitRules;
 use crate::lake::DataFile;
+use crate::lake::records::Suite;
+use crate::lake::repeats::may_repeat;
 use crate::lake::scan::LakeTable;
 
 /// The tables that make up `events`, when all of their files are ours: sorted and in buckets.
@@ -35,6 +37,7 @@ pub struct StoredEvents {
     integrated: LakeTable,
     suite: String,
     visit_rules: VisitRules,
+    background_hits: bool,
 }
 
 /// What a report asks of the stored events.
@@ -65,6 +68,10 @@ pub struct StoredRows {
     pub(super) visit_rules: Option<VisitRules>,
     /// Matched transaction rows stand at their snapshot's hit.
     pub(super) anchored: bool,
+    /// Some rows may be a hit that another row is: the first of them counts.
+    pub(super) repeats: bool,
+    /// Hits that happened in the background count, too.
+    pub(super) background_hits: bool,
 }
 
 /// Where the metric of a row is.
@@ -79,9 +86,10 @@ pub(super) enum Metric {
 
 impl StoredEvents {
     /// Of the tables of one suite, if every file is one of ours.
-    pub fn new(hits: LakeTable, integrated: LakeTable, suite: String, visit_rules: VisitRules) -> Option<Self> {
+    pub fn new(hits: LakeTable, integrated: LakeTable, suite: &Suite) -> Option<Self> {
         let ours = [&hits, &integrated].iter().all(|table| table.is_sorted());
-        ours.then_some(Self { hits, integrated, suite, visit_rules })
+        let (visit_rules, background_hits) = (VisitRules::of(suite), suite.background_hits);
+        ours.then(|| Self { hits, integrated, suite: suite.suite.clone(), visit_rules, background_hits })
     }
 
     /// The operator over the files that a question needs.
@@ -109,6 +117,8 @@ impl StoredEvents {
                 suite: Some(self.suite.clone()).filter(|_| !table.is_all_of_suite(&files, &self.suite)),
                 visit_rules: (spec.container == Container::Visit).then_some(self.visit_rules),
                 anchored: spec.anchored && !online,
+                repeats: online && may_repeat(&files),
+                background_hits: self.background_hits,
             };
             if !files.is_empty() && (rows.say_something() || spec.needs_all_visitors()) {
                 wanted.push((table, rows, files));
@@ -117,9 +127,10 @@ impl StoredEvents {
         let all: Vec<&DataFile> = wanted.iter().flat_map(|(.., files)| files).copied().collect();
         let keys_suffice = self.hits.keys_suffice(&all);
         let in_order = match wanted.as_slice() {
-            [(table, _, files)] => {
+            [(table, rows, files)] => {
                 let visits_told = spec.container == Container::Visitor || table.gives_visits(files);
-                table.is_one_generation(files) && visits_told && !question.needs_times() && !spec.needs_times()
+                let times_told = !question.needs_times() && !spec.needs_times() && !rows.repeats;
+                table.is_one_generation(files) && visits_told && times_told
             }
             _ => false,
         };
@@ -127,7 +138,7 @@ impl StoredEvents {
         for (table, rows, files) in wanted {
             // an offline row may have no visitor, and there are few of them
             let ids = !(keys_suffice && rows.online);
-            let sequences = spec.anchored || table.may_share_instants(&files);
+            let sequences = spec.anchored || rows.repeats || table.may_share_instants(&files);
             let fields = rows.fields(table, ids, !in_order, sequences && !in_order);
             for scan in table.sorted_scans(state, &files, &fields)? {
                 inputs.push(Input { lane: Lane::Stored(rows.clone()), plan: scan });
@@ -179,15 +190,18 @@ impl StoredRows {
             names.push(columns::SUITE);
         }
         if self.online {
-            names.extend([columns::EXCLUDE_HIT].into_iter().filter(|name| table.stores_column(name)));
+            let background = (!self.background_hits).then_some(columns::BACKGROUND_HIT);
+            let told = [columns::EXCLUDE_HIT].into_iter().chain(background);
+            names.extend(told.filter(|name| table.stores_column(name)));
+        }
+        if self.repeats {
+            names.extend([columns::HIT_ID_REST, columns::FILE]);
         }
         if self.visit_rules.is_some() {
             let visits = [columns::VISIT_NUM, columns::VISIT_START, columns::VISIT_ID];
             names.extend(visits.into_iter().filter(|name| table.stores_column(name)));
         }
-        if self.set.is_some() {
-            names.push(columns::PERSISTED);
-        }
+        names.extend(self.set.as_deref().map(columns::flag_of_set));
         if self.anchored {
             names.extend([columns::ROW_KIND, columns::MATCH_STATUS, "snapshot_time", "snapshot_seq"]);
         }
@@ -199,7 +213,8 @@ impl StoredRows {
         let mut fields: Vec<Field> = vec![];
         for name in names {
             if fields.iter().all(|f| f.name() != name) {
-                fields.push(table.field(name).unwrap_or_else(|| columns::dimension(name)));
+                let known = || columns::key_field(name).unwrap_or_else(|| columns::dimension(name));
+                fields.push(table.field(name).unwrap_or_else(known));
             }
         }
         fields

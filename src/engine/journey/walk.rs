@@ -46,6 +46,8 @@ pub(super) struct Walk {
     /// Anchored conversions of this visitor by place, put on the time line once all of its rows are known.
     anchored: Vec<((i64, i128), f64)>,
     places: Vec<(i64, i128)>,
+    /// Time, sequence and rest of the visitor's hit that was taken last, where hits may be there twice.
+    last_hit: Option<(i64, i128, i64)>,
     rows: u32,
     visits: VisitOrdinals,
     items: Items,
@@ -84,6 +86,7 @@ impl Walk {
             journey: Journey::new(),
             anchored: vec![],
             places: vec![],
+            last_hit: None,
             rows: 0,
             visits: VisitOrdinals::default(),
             items: Items::default(),
@@ -258,11 +261,18 @@ impl Walk {
     pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let all_take_part = columns.all_take_part();
         let in_visits = !matches!(columns.visits, Visits::Untold);
+        let may_repeat = columns.may_repeat();
         for row in range {
             if !all_take_part && !columns.is_of_suite(row) {
                 continue;
             }
             let time = columns.time(row);
+            if may_repeat && let Some(rest) = columns.hit_rest(row) {
+                let hit = (time, columns.sequence(row), rest);
+                if self.last_hit.replace(hit) == Some(hit) {
+                    continue;
+                }
+            }
             // a visit is made of all hits, reported or not
             let visit = if in_visits { self.visits.of(&columns.visits, time, row) } else { 0 };
             if !all_take_part && !columns.is_reported(row) {
@@ -356,6 +366,7 @@ impl Walk {
         }
         self.journey.clear();
         self.places.clear();
+        self.last_hit = None;
         self.rows = 0;
         self.visits.clear();
     }
@@ -413,11 +424,12 @@ impl Walk {
 /// Of the lanes in `ends` (number, end of the visitor's rows), the one whose row comes first, and where its rows stop
 /// being the first.
 fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
-    let place = |(number, _): &(usize, usize)| (lanes[*number].place(lanes[*number].row), *number);
+    let place_of = |number: usize, row: usize| (lanes[number].place(row), lanes[number].turn(row), number);
+    let place = |(number, _): &(usize, usize)| place_of(*number, lanes[*number].row);
     let (at, &(number, end)) = ends.iter().enumerate().min_by_key(|(_, end)| place(end)).expect("some lane is left");
     let bound = ends.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, end)| place(end)).min();
     let lane = &lanes[number];
-    let is_first = |row: usize| bound.is_none_or(|bound| (lane.place(row), number) < bound);
+    let is_first = |row: usize| bound.is_none_or(|bound| place_of(number, row) < bound);
     // generations are mostly of different times
     if is_first(end - 1) {
         return (at, end);

@@ -24,6 +24,20 @@ pub struct LoadPart {
     pub rows: Option<u64>,
 }
 
+/// Ends the content of a data feed's delivery as this version reads it: touches by instances, repeats told. What earlier ones
+/// loaded stays as it is until it is loaded again.
+const READING: &str = "-2";
+
+/// The content of a delivery, with the way in which it is read.
+pub fn as_read_now(content: &str) -> String {
+    format!("{content}{READING}")
+}
+
+/// True where this version read a delivery of such content.
+pub fn is_read_as_now(content: &str) -> bool {
+    content.ends_with(READING)
+}
+
 /// The tag's value for these parts.
 pub fn tag_of(parts: &[LoadPart]) -> String {
     serde_json::json!(parts).to_string()

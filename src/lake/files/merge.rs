@@ -4,10 +4,11 @@
 //! This is what makes several generations of a bucket, and online and offline rows, one time line. Rows are compared as
 //! the numbers that they are, and the rows of a child that come before those of all others are taken together.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::{Decimal128Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
@@ -23,7 +24,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 
-use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
 
 /// Co-partitioned, co-sorted children as one sorted input.
 #[derive(Debug)]
@@ -153,6 +154,8 @@ struct Head {
     ids: StringArray,
     times: ScalarBuffer<i64>,
     seqs: ScalarBuffer<i128>,
+    /// Where rows may have hit ids and their files are known: of the rows of one hit those of the last file come first.
+    hits: Option<(Int64Array, StringArray)>,
     row: usize,
 }
 
@@ -164,7 +167,10 @@ impl Head {
             let found = batch.column_by_name(name);
             found.ok_or_else(|| DataFusionError::Internal(format!("a merge needs the column {name}")))
         };
+        let rests = batch.column_by_name(HIT_ID_REST).and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned();
+        let files = batch.column_by_name(FILE).and_then(|c| c.as_string_opt::<i32>()).cloned();
         Ok(Self {
+            hits: rests.zip(files),
             keys: column(VISITOR_KEY)?.as_primitive::<Int64Type>().values().clone(),
             ids: column(VISITOR_ID)?.as_string::<i32>().clone(),
             times: column(HIT_TIME)?.as_primitive::<TimestampMicrosecondType>().values().clone(),
@@ -185,8 +191,27 @@ impl Head {
                 (left, right) => left.cmp(&right),
             })
             .then_with(|| (self.times[row], self.seqs[row]).cmp(&(other.times[at], other.seqs[at])))
+            .then_with(|| match (&self.hits, &other.hits) {
+                (Some(hits), Some(others)) => compare_hits(hits, row, others, at),
+                _ => Ordering::Equal,
+            })
             .is_lt()
     }
+}
+
+/// How a row stands to another of its visitor, instant and sequence: by hit id, and where that is the same by file, the last
+/// one first.
+fn compare_hits(
+    (rests, files): &(Int64Array, StringArray),
+    row: usize,
+    (other_rests, other_files): &(Int64Array, StringArray),
+    at: usize,
+) -> Ordering {
+    let rest = |rests: &Int64Array, row| rests.is_valid(row).then(|| rests.value(row));
+    rest(rests, row).cmp(&rest(other_rests, at)).then_with(|| match rests.is_valid(row) {
+        true => other_files.value(at).cmp(files.value(row)),
+        false => Ordering::Equal,
+    })
 }
 
 /// The merge of one bucket.

@@ -257,8 +257,7 @@ impl Work {
                     Some(file) => file,
                     none => none.insert(OpenFile::create(&target, bucket, schema.clone())?),
                 };
-                file.writer.write(&batch).await?;
-                file.rows += batch.num_rows() as u64;
+                file.write(&batch).await?;
             }
         }
         let Some(open) = open else { return Ok(None) };

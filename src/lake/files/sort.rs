@@ -13,7 +13,7 @@ use arrow::compute::{SortOptions, interleave, take};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
 use super::layout::{self, ORDER};
-use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
 /// The columns of the order of some rows.
@@ -23,6 +23,8 @@ pub(super) struct Keys {
     ids: StringArray,
     times: TimestampMicrosecondArray,
     sequences: Decimal128Array,
+    /// Of rows that may have hit ids.
+    rests: Option<Int64Array>,
 }
 
 impl Keys {
@@ -38,6 +40,7 @@ impl Keys {
                 .ok_or_else(|| lacks(HIT_TIME))?
                 .clone(),
             sequences: column(HIT_SEQ)?.as_primitive_opt::<Decimal128Type>().ok_or_else(|| lacks(HIT_SEQ))?.clone(),
+            rests: batch.column_by_name(HIT_ID_REST).and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned(),
         })
     }
 
@@ -46,7 +49,7 @@ impl Keys {
         self.keys.len()
     }
 
-    /// How a row stands to one of other rows, in the order of [`ORDER`].
+    /// How a row stands to one of other rows, in the order of [`ORDER`] and then of hit ids.
     pub fn compare(&self, row: usize, other: &Keys, other_row: usize) -> Ordering {
         self.keys
             .value(row)
@@ -54,6 +57,7 @@ impl Keys {
             .then_with(|| self.compare_ids(row, other, other_row))
             .then_with(|| self.times.value(row).cmp(&other.times.value(other_row)))
             .then_with(|| self.sequences.value(row).cmp(&other.sequences.value(other_row)))
+            .then_with(|| self.rest(row).cmp(&other.rest(other_row)))
     }
 
     /// How many of these sorted rows lie before another one, `or_equal` counting those that are equal to it.
@@ -72,6 +76,10 @@ impl Keys {
 
     fn id(&self, row: usize) -> Option<&str> {
         self.ids.is_valid(row).then(|| self.ids.value(row))
+    }
+
+    fn rest(&self, row: usize) -> Option<i64> {
+        self.rests.as_ref().filter(|rests| rests.is_valid(row)).map(|rests| rests.value(row))
     }
 
     /// Rows without an id come last.
@@ -160,14 +168,16 @@ impl Heap {
         self.bytes / self.rows.max(1) + 1
     }
 
-    /// The rows of one bucket in order; rows that are equal in all of [`ORDER`] in the order in which they came.
+    /// The rows of one bucket in order; of rows that are equal in all of [`ORDER`] and in their hit ids the latest first, see
+    /// [`super::repeats`].
     pub fn sorted(&self, bucket: usize) -> Vec<Position> {
         let mut positions = self.positions(|key| layout::bucket_of(key) == bucket);
+        positions.reverse();
         self.sort(&mut positions);
         positions
     }
 
-    /// All rows in order.
+    /// All rows in order; equal ones in the order in which they came.
     pub fn all_sorted(&self) -> Vec<Position> {
         let mut positions = self.positions(|_| true);
         self.sort(&mut positions);

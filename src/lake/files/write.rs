@@ -23,7 +23,8 @@ use parquet::schema::types::ColumnPath;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET};
+use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_REPEATS};
+use super::repeats::RepeatCount;
 use super::runs::{Merge, Run, SortedRows};
 use super::sort::Heap;
 use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY, key_field};
@@ -122,9 +123,11 @@ impl SortedWriter {
         let works = runs.into_iter().enumerate().map(|(bucket, runs)| {
             let (target, heap, columns, schema) = (self.target.clone(), heap.clone(), columns.clone(), schema.clone());
             move || {
-                let runs = runs.into_iter().map(|run| SortedRows::of_run(run, schema.clone()));
-                let mut inputs = runs.collect::<Result<Vec<_>>>()?;
-                inputs.push(SortedRows::of_heap(&heap, bucket, &columns)?);
+                // the latest first, as in each of them
+                let mut inputs = vec![SortedRows::of_heap(&heap, bucket, &columns)?];
+                for run in runs.into_iter().rev() {
+                    inputs.push(SortedRows::of_run(run, schema.clone())?);
+                }
                 write_bucket(&target, bucket, Merge::new(inputs, schema))
             }
         });
@@ -159,10 +162,15 @@ impl SortedWriter {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Columns that some row has had a value in so far, and those of the order.
+    /// Columns that some row has had a value in so far, those of the order, and where dimensions in use were set: that no row
+    /// set one is told, too.
     fn columns_in_use(&self) -> Vec<usize> {
         let in_order = |i: &usize| ORDER.contains(&self.schema.field(*i).name().as_str());
-        (0..self.used.len()).filter(|i| self.used[*i] || in_order(i)).collect()
+        let of_one_in_use = |i: &usize| {
+            let dimension = self.schema.field(*i).name().strip_suffix("_set");
+            dimension.and_then(|name| self.schema.index_of(name).ok()).is_some_and(|dimension| self.used[dimension])
+        };
+        (0..self.used.len()).filter(|i| self.used[*i] || in_order(i) || of_one_in_use(i)).collect()
     }
 }
 
@@ -263,20 +271,20 @@ fn write_bucket(target: &Target, bucket: usize, mut rows: Merge<'_>) -> Result<O
     let mut file = OpenFile::create(target, Some(bucket), first.schema())?;
     let mut next = Some(first);
     while let Some(batch) = next {
-        runtime.block_on(file.writer.write(&batch))?;
-        file.rows += batch.num_rows() as u64;
+        runtime.block_on(file.write(&batch))?;
         next = rows.next()?;
     }
     runtime.block_on(file.close(target)).map(Some)
 }
 
-/// A file in the making; whoever writes counts its rows.
+/// A file in the making.
 pub(super) struct OpenFile {
     bucket: Option<usize>,
     relative: String,
     path: Path,
-    pub(super) rows: u64,
-    pub(super) writer: AsyncArrowWriter<BufWriter>,
+    rows: u64,
+    repeats: RepeatCount,
+    writer: AsyncArrowWriter<BufWriter>,
 }
 
 impl OpenFile {
@@ -285,13 +293,23 @@ impl OpenFile {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
         let writer = AsyncArrowWriter::try_new(object, schema.clone(), Some(parquet_properties(&schema, None)?))?;
-        Ok(Self { bucket, relative, path, rows: 0, writer })
+        Ok(Self { bucket, relative, path, rows: 0, repeats: RepeatCount::default(), writer })
+    }
+
+    /// Writes the next rows.
+    pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).await?;
+        self.rows += batch.num_rows() as u64;
+        self.repeats.take(batch);
+        Ok(())
     }
 
     pub(super) async fn close(mut self, target: &Target) -> Result<NewFile> {
         let footer = self.writer.finish().await?;
         let mut tags = target.tags.clone();
         tags.extend(self.bucket.map(|bucket| (TAG_BUCKET.into(), bucket.to_string())));
+        tags.remove(TAG_REPEATS);
+        tags.extend(self.repeats.tag());
         let size = self.writer.bytes_written() as u64;
         let hit_time = stats::time_span(&footer);
         Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })
@@ -365,8 +383,7 @@ impl PlainWriter {
             Some(file) => file,
             none => none.insert(OpenFile::create(&self.target, None, self.schema.clone())?),
         };
-        file.writer.write(batch).await?;
-        file.rows += batch.num_rows() as u64;
+        file.write(batch).await?;
         Ok(())
     }
 

@@ -87,6 +87,8 @@ record! {
         visit_hours: i64 = INTEGER,
         /// Hits that end a computed visit.
         visit_hits: i64 = INTEGER,
+        /// Hits that an app sent while nobody used it are counted like others.
+        background_hits: bool = FLAG,
         /// Customer ids that stand for nobody, as a JSON array; `0`, `null` and empty always do.
         placeholders: String = TEXT,
         /// Friendly names as a JSON object: column name to name.
@@ -149,6 +151,10 @@ record! {
         content: String = TEXT,
         /// For a mapped online file: the dimensions that a snapshot takes from it, comma separated, when the mapping lists them.
         snapshot: Option<String> = TEXT,
+        /// For a data feed: what says which rows set eVars and campaign: `instances` (ids of `event.tsv` in `post_event_list`), `raw columns`, or `both` (raw columns of those that `event.tsv` does not name); NULL where it has none of these, and where an earlier version loaded it, by the raw columns.
+        touches: Option<String> = TEXT,
+        /// For a data feed read by instances: rows on which the raw columns would tell other touches.
+        disagreeing: i64 = INTEGER,
         /// What happened, for a person.
         message: String = TEXT,
     }
@@ -298,6 +304,7 @@ impl Suite {
             visit_timeout_minutes: 30,
             visit_hours: 12,
             visit_hits: 2500,
+            background_hits: false,
             placeholders: "[]".into(),
             names: "{}".into(),
             created: Some(crate::clock::now()),

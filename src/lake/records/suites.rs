@@ -40,6 +40,8 @@ pub struct SuiteChanges {
     pub visit_hours: Option<i64>,
     /// Hits that end a computed visit.
     pub visit_hits: Option<i64>,
+    /// Count background hits like others.
+    pub background_hits: Option<bool>,
     /// Customer ids that stand for nobody; replaces the list.
     pub placeholders: Option<Vec<String>>,
     /// Column and friendly name; an empty name takes it away.
@@ -162,6 +164,9 @@ impl SuiteChanges {
         }
         if let Some(on) = self.transaction_id {
             suite.transaction_id = on;
+        }
+        if let Some(include) = self.background_hits {
+            suite.background_hits = include;
         }
         if let Some(name) = &self.time_zone {
             suite.time_zone = time_zone(name)?;

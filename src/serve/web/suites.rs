@@ -140,7 +140,6 @@ impl Settings {
             .collect();
         all.extend(changed);
         Ok(SuiteChanges {
-            transaction_id: None,
             // the other edition fixes it
             expiry_days: self.expiry_days.filter(|_| self.rules == "classic"),
             expiry_basis: Some(self.expiry_basis.clone()),
@@ -152,6 +151,8 @@ impl Settings {
             visit_hits: Some(self.visit_hits),
             placeholders: Some(self.placeholders.split([',', '\n']).map(str::to_string).collect()),
             names: all,
+            // what the page does not show stays as it is
+            ..SuiteChanges::default()
         })
     }
 }

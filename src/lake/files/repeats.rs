@@ -1,0 +1,156 @@
+//! Rows of one hit that was delivered more than once. In the lake's order they are neighbours, the one that counts first:
+//! that of the delivery that comes last by name, and within a delivery the later one.
+//!
+//! Rows are one hit where suite, visitor, time and hit id are equal; a row without a hit id is a hit of its own. Sorting
+//! and merging keep the rule, so that whoever reads takes the first of such neighbours. A file with hit ids says in a tag
+//! how many of its rows repeat the one before; whether files can repeat each other shows in the spans of their times.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
+
+use super::layout::{TAG_BUCKET, TAG_REPEATS, TAG_SUITE};
+use crate::columns::{HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_KEY};
+use crate::lake::DataFile;
+
+/// Counts repeats among rows that are written in the lake's order.
+#[derive(Debug, Default)]
+pub struct RepeatCount {
+    last: Option<(i64, i64, i128, Option<i64>)>,
+    has_ids: bool,
+    repeats: u64,
+}
+
+impl RepeatCount {
+    /// Takes the next rows.
+    pub fn take(&mut self, batch: &RecordBatch) {
+        let rests = batch.column_by_name(HIT_ID_REST).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let keys = batch.column_by_name(VISITOR_KEY).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let times =
+            batch.column_by_name(HIT_TIME).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+        let sequences = batch.column_by_name(HIT_SEQ).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
+        let (Some(rests), Some(keys), Some(times), Some(sequences)) = (rests, keys, times, sequences) else { return };
+        let rows = batch.num_rows();
+        if rests.null_count() == rows {
+            self.last = None;
+            return;
+        }
+        self.has_ids = true;
+        let (key, time, sequence) = (keys.values(), times.values(), sequences.values());
+        let place = |row: usize| (key[row], time[row], sequence[row], rests.is_valid(row).then(|| rests.value(row)));
+        self.repeats += u64::from(self.last.is_some_and(|last| last.3.is_some() && last == place(0)));
+        for row in 1..rows {
+            // few rows have even the time of the one before
+            if time[row] == time[row - 1] && key[row] == key[row - 1] {
+                let here = place(row);
+                self.repeats += u64::from(here.3.is_some() && here == place(row - 1));
+            }
+        }
+        self.last = Some(place(rows - 1));
+    }
+
+    /// The tag of the file with these rows; none where no row has a hit id.
+    pub fn tag(&self) -> Option<(String, String)> {
+        self.has_ids.then(|| (TAG_REPEATS.into(), self.repeats.to_string()))
+    }
+}
+
+/// True where two rows of `files` may be one hit: of one file, or of two of the same times.
+pub fn may_repeat(files: &[&DataFile]) -> bool {
+    let tagged: Vec<&DataFile> = files.iter().filter(|file| file.tags.contains_key(TAG_REPEATS)).copied().collect();
+    tagged.iter().any(|file| file.tags.get(TAG_REPEATS).is_some_and(|repeats| repeats != "0")) || overlap(&tagged)
+}
+
+/// True where a row of one of two files may be the hit that a row of the other is.
+pub fn may_repeat_each_other(one: &DataFile, other: &DataFile) -> bool {
+    [one, other].iter().all(|file| file.tags.contains_key(TAG_REPEATS)) && overlap(&[one, other])
+}
+
+/// True where two of `files`, of one bucket and suite, may have rows of one instant.
+fn overlap(files: &[&DataFile]) -> bool {
+    let tag = |file: &&DataFile, name| file.tags.get(name).cloned();
+    let mut spans: Vec<_> = files.iter().map(|f| (tag(f, TAG_BUCKET), tag(f, TAG_SUITE), f.hit_time)).collect();
+    spans.sort_unstable();
+    // not only neighbours: a long span reaches beyond the one after it
+    let mut reach: Option<i64> = None;
+    spans.iter().enumerate().any(|(n, (bucket, suite, span))| {
+        if n == 0 || (bucket, suite) != (&spans[n - 1].0, &spans[n - 1].1) {
+            reach = None;
+        }
+        // a file that does not say when its rows are may hold any
+        let (first, last) = span.unwrap_or((i64::MIN, i64::MAX));
+        let meets = reach.is_some_and(|reach| first <= reach);
+        reach = Some(reach.map_or(last, |reach| reach.max(last)));
+        meets
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Decimal128Array, Int64Array, TimestampMicrosecondArray};
+
+    use super::*;
+    use crate::columns;
+
+    fn batch(rows: &[(i64, i64, i128, Option<i64>)]) -> RecordBatch {
+        let sequences: Decimal128Array = rows.iter().map(|r| Some(r.2)).collect();
+        let columns: [(&str, ArrayRef); 4] = [
+            (VISITOR_KEY, Arc::new(rows.iter().map(|r| Some(r.0)).collect::<Int64Array>())),
+            (HIT_TIME, Arc::new(rows.iter().map(|r| Some(r.1)).collect::<TimestampMicrosecondArray>())),
+            (HIT_SEQ, Arc::new(sequences.with_data_type(columns::sequence()))),
+            (HIT_ID_REST, Arc::new(rows.iter().map(|r| r.3).collect::<Int64Array>())),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn repeats_are_counted_over_batches() {
+        let rows = [
+            (1, 1, 7, Some(0)),
+            (1, 1, 7, Some(0)),
+            (1, 1, 7, Some(3)),
+            (1, 2, 7, Some(3)),
+            (2, 2, 7, Some(3)),
+            (2, 2, 7, None),
+            (2, 2, 7, None),
+            (2, 3, 9, Some(0)),
+            (2, 3, 9, Some(0)),
+            (2, 3, 9, Some(0)),
+        ];
+        for cut in 1..=rows.len() {
+            let mut count = RepeatCount::default();
+            rows.chunks(cut).for_each(|rows| count.take(&batch(rows)));
+            assert_eq!(count.tag(), Some((TAG_REPEATS.into(), "3".into())), "batches of {cut}");
+        }
+        let mut count = RepeatCount::default();
+        count.take(&batch(&rows[5..7]));
+        assert_eq!(count.tag(), None, "no ids");
+    }
+
+    #[test]
+    fn files_of_the_same_times_may_repeat_each_other() {
+        let file = |bucket: &str, span, repeats: Option<&str>| {
+            let tags = [(TAG_BUCKET, Some(bucket)), (TAG_REPEATS, repeats)];
+            let tags = tags.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?.to_string())));
+            DataFile {
+                relative: "f".into(),
+                path: "f".into(),
+                size: 1,
+                rows: Some(1),
+                hit_time: span,
+                tags: tags.collect(),
+            }
+        };
+        let may = |files: &[DataFile]| may_repeat(&files.iter().collect::<Vec<_>>());
+        let none = Some("0");
+        assert!(!may(&[file("0", Some((0, 9)), none), file("0", Some((10, 19)), none), file("1", Some((0, 9)), none)]));
+        assert!(may(&[file("0", Some((0, 9)), Some("2"))]));
+        assert!(may(&[file("0", Some((0, 10)), none), file("0", Some((10, 19)), none)]));
+        let long = [file("0", Some((0, 99)), none), file("0", Some((1, 2)), none), file("0", Some((5, 6)), none)];
+        assert!(may(&long) && may(&[long[0].clone(), long[2].clone()]) && !may(&long[1..]));
+        assert!(may(&[file("0", None, none), file("0", Some((10, 19)), none)]));
+        assert!(!may(&[file("0", Some((0, 9)), None), file("0", Some((0, 9)), none)]), "rows without hit ids");
+    }
+}
