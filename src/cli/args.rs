@@ -12,6 +12,7 @@ use super::help::HelpArguments;
 use super::history::HistoryArguments;
 use super::ingest::{IngestArguments, RemoveArguments};
 use super::lookup::LookupArguments;
+use super::mapping::MappingCommand;
 use super::query::{QueryArguments, ShellArguments};
 use super::rebuild::RebuildArguments;
 use super::report::ReportArguments;
@@ -60,6 +61,7 @@ Ask:
   report          Named reports: model comparison, net revenue after returns, ...
   explain-credit  Why the items of one conversion got what they got
   lookup          Load a table of your own that classifies a dimension
+  mapping         Help with the mapping of a file
   functions       The manual of the SQL functions
 
 Let others in:
@@ -132,6 +134,8 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     Report(ReportArguments),
     ExplainCredit(ExplainArguments),
     Lookup(LookupArguments),
+    #[command(subcommand)]
+    Mapping(MappingCommand),
     Functions(FunctionsArguments),
     /// Check the lake, the settings and the versions
     Doctor,

@@ -5,18 +5,23 @@ use clap::CommandFactory;
 use super::args::{Arguments, Command};
 use super::output::Output;
 use super::settings::Settings;
+use super::suite::SuiteCommand;
 use super::{
-    cluster, compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, query, rebuild,
-    report, sample, schedule, serve, source, status, suite, user, vacuum,
+    cluster, compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, mapping, query,
+    rebuild, report, sample, schedule, serve, source, status, suite, user, vacuum,
 };
-use crate::Result;
 use crate::format::Format;
+use crate::lake::location::{exists, lake_near};
+use crate::{Error, Result};
 
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 /// Runs a command; the exit code of one that did not fail. Ctrl-C drops what runs, so that no temporary file stays.
 pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
+    if reads_lake(&command) && !exists(&settings.lake).await? {
+        return Err(no_lake(&settings.location));
+    }
     // in the shell Ctrl-C ends a statement, not the shell
     if let Command::Shell(arguments) = command {
         return query::shell(settings, &arguments).await.map(|()| 0);
@@ -35,6 +40,34 @@ pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
         done = dispatch(settings, command) => done.map(|()| 0),
         _ = tokio::signal::ctrl_c() => Ok(INTERRUPTED),
     }
+}
+
+/// True for commands that mean nothing where no lake is: only `suite create` and `ingest` make one.
+fn reads_lake(command: &Command) -> bool {
+    match command {
+        Command::Suite(command) => !matches!(command, SuiteCommand::Create(_)),
+        // without a name the reports are listed
+        Command::Report(arguments) => arguments.name.is_some(),
+        Command::Demo(_)
+        | Command::Sample(_)
+        | Command::Ingest(_)
+        | Command::Mapping(_)
+        | Command::User(_)
+        | Command::Cluster(_)
+        | Command::Functions(_)
+        | Command::Help(_)
+        | Command::Doctor
+        | Command::Completions { .. } => false,
+        _ => true,
+    }
+}
+
+fn no_lake(location: &str) -> Error {
+    let hint = match lake_near(location) {
+        Some(lake) => format!("; did you mean --lake {lake}?"),
+        None => "; `rejoin suite create RSID` makes one, --lake or REJOIN_LAKE says where".into(),
+    };
+    Error::configuration(format!("no lake at {location}{hint}"))
 }
 
 async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
@@ -61,6 +94,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Report(arguments) => report::run(settings, &arguments).await,
         Command::ExplainCredit(arguments) => explain_credit::run(settings, &arguments).await,
         Command::Lookup(arguments) => lookup::run(settings, &arguments).await,
+        Command::Mapping(command) => mapping::run(&command),
         Command::Functions(arguments) => functions::run(settings, &arguments),
         Command::Help(arguments) => help::run(settings, &arguments, &Arguments::command()),
         Command::Doctor => doctor::run(settings).await,

@@ -1,9 +1,9 @@
 //! `rejoin ingest` and `rejoin remove`: files go into the lake and out of it again.
 
-use clap::Args;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use clap::Args;
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::{Value, json};
 
@@ -11,7 +11,9 @@ use super::listing::Listing;
 use super::output::{Output, note};
 use super::progress;
 use super::settings::Settings;
+use crate::feed::RowIssue;
 use crate::format::Format;
+use crate::ingest::preview::Preview;
 use crate::ingest::{self, IngestOptions, Outcome, Progress, Status};
 use crate::{Error, ErrorKind, Result};
 
@@ -34,15 +36,18 @@ pub struct IngestArguments {
     /// Data source that data source files belong to
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// How the columns of any other clickstream map to ours (TOML)
+    /// How the columns of any other clickstream map to ours (TOML); may be given several times
     #[arg(long, value_name = "FILE")]
-    pub mapping: Option<PathBuf>,
+    pub mapping: Vec<PathBuf>,
     /// Only report what would be loaded and rejected
     #[arg(long)]
     pub validate: bool,
     /// A loaded file of this name with other content is replaced
     #[arg(long)]
     pub replace: bool,
+    /// Bytes that are loaded already under another name or source are loaded once more
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// Take a loaded file out again; the next rebuild restates what hung on it
@@ -62,9 +67,10 @@ pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()>
     let options = IngestOptions {
         suite: settings.suite.clone(),
         source: arguments.source.clone(),
-        mapping: arguments.mapping.clone(),
+        mappings: arguments.mapping.clone(),
         validate: arguments.validate,
         replace: arguments.replace,
+        again: arguments.again,
         copies: false,
         memory_bytes: settings.memory_bytes,
     };
@@ -76,6 +82,13 @@ pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()>
         output.line("nothing to load: no delivery, no .txt with its .fin, and no file for a mapping")?;
     } else {
         output.batch(&table(&outcomes)?)?;
+    }
+    for outcome in outcomes.iter().filter(|_| !settings.json) {
+        if let Some(preview) = &outcome.preview {
+            output.line("")?;
+            output.line(crate::format::printable(&outcome.entry.file))?;
+            output.batch(&preview_table(preview)?)?;
+        }
     }
     output.close()?;
     for outcome in &outcomes {
@@ -165,6 +178,24 @@ fn table(outcomes: &[Outcome]) -> Result<arrow::array::RecordBatch> {
         .batch()
 }
 
+/// A row a column: how full it is, and its values in the first rows.
+fn preview_table(preview: &Preview) -> Result<arrow::array::RecordBatch> {
+    let share = |filled: u64| match preview.rows {
+        0 => String::new(),
+        // a column that lacks one value is not full
+        rows => format!("{} %", filled * 100 / rows),
+    };
+    let columns = || preview.columns.iter();
+    let listing =
+        Listing::new().text("column", columns().map(|c| &c.name)).text("filled", columns().map(|c| share(c.filled)));
+    let rows = preview.columns.first().map_or(0, |column| column.first.len());
+    let names = ["row 1", "row 2", "row 3"];
+    let with_rows = names.iter().take(rows).enumerate().fold(listing, |listing, (row, name)| {
+        listing.text(name, columns().map(|c| c.first.get(row).cloned().flatten().unwrap_or_default()))
+    });
+    with_rows.batch()
+}
+
 /// An outcome for scripts.
 pub fn report(outcome: &Outcome) -> Value {
     let entry = &outcome.entry;
@@ -173,15 +204,16 @@ pub fn report(outcome: &Outcome) -> Value {
         Status::Refused(error) => Some(error.to_string()),
         _ => None,
     };
-    let rejects: Vec<Value> = outcome
-        .rejects
-        .iter()
-        .map(|r| json!({ "line": r.line, "column": r.column, "reason": r.reason, "text": r.text }))
-        .collect();
+    let issues = |issues: &[RowIssue]| -> Vec<Value> {
+        let issue = |r: &RowIssue| json!({ "line": r.line, "column": r.column, "reason": r.reason, "text": r.text });
+        issues.iter().map(issue).collect()
+    };
+    let rejects = issues(&outcome.rejects);
     json!({
         "file": entry.file, "suite": entry.suite, "source": entry.source, "kind": entry.kind, "format": entry.format,
         "status": word(&outcome.status), "rows": entry.rows, "rejected": entry.rejected, "warnings": entry.warnings,
         "bytes": entry.bytes, "message": entry.message, "reason": reason, "first_rejects": rejects,
+        "first_warnings": issues(&outcome.warnings), "preview": outcome.preview,
     })
 }
 
@@ -198,17 +230,24 @@ pub fn explain(outcome: &Outcome) {
         _ => {}
     }
     let new = matches!(outcome.status, Status::Loaded | Status::Replaced | Status::Validated);
+    if new && entry.warnings > 0 {
+        let warnings = if entry.warnings == 1 { "warning" } else { "warnings" };
+        note(format!("{}: {} {warnings}", entry.file, HumanCount(entry.warnings.unsigned_abs())));
+        outcome.warnings.iter().for_each(note_issue);
+    }
     if !new || entry.rejected == 0 {
         return;
     }
     let rows = if entry.rejected == 1 { "row" } else { "rows" };
     note(format!("{}: {} {rows} rejected", entry.file, HumanCount(entry.rejected.unsigned_abs())));
-    for reject in &outcome.rejects {
-        let column = if reject.column.is_empty() { String::new() } else { format!(", {}", reject.column) };
-        note(crate::format::printable(&format!("  line {}{column}: {}", reject.line, reject.reason)));
-    }
+    outcome.rejects.iter().for_each(note_issue);
     let more = entry.rejected.unsigned_abs() > outcome.rejects.len() as u64;
     if more && !matches!(outcome.status, Status::Validated) {
         note(format!("  all of them: rejoin log --errors {}", entry.file));
     }
+}
+
+fn note_issue(issue: &RowIssue) {
+    let column = if issue.column.is_empty() { String::new() } else { format!(", {}", issue.column) };
+    note(crate::format::printable(&format!("  line {}{column}: {}", issue.line, issue.reason)));
 }

@@ -26,6 +26,7 @@ mod history;
 mod ingest;
 mod listing;
 mod lookup;
+mod mapping;
 mod markdown;
 mod output;
 mod progress;

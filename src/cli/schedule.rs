@@ -61,9 +61,9 @@ pub struct ScheduleArguments {
     /// Folder or s3://bucket/prefix/ to look through in every run; may be given several times
     #[arg(long, value_name = "DIR")]
     pub watch: Vec<PathBuf>,
-    /// How the columns of any other clickstream map to ours (TOML)
+    /// How the columns of any other clickstream map to ours (TOML); may be given several times
     #[arg(long, value_name = "FILE")]
-    pub mapping: Option<PathBuf>,
+    pub mapping: Vec<PathBuf>,
     /// Data source that data source files belong to
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
@@ -160,16 +160,17 @@ fn timetable(arguments: &ScheduleArguments, zone: Tz) -> Result<Option<Timetable
 
 fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
     // what is wrong now will be wrong every night
-    arguments.mapping.as_deref().map(Mapping::read).transpose()?;
+    arguments.mapping.iter().try_for_each(|path| Mapping::read(path).map(drop))?;
     Ok(Job {
         lake: settings.lake.clone(),
         watch: arguments.watch.iter().map(|path| watched(path)).collect::<Result<_>>()?,
         options: IngestOptions {
             suite: settings.suite.clone(),
             source: arguments.source.clone(),
-            mapping: arguments.mapping.clone(),
+            mappings: arguments.mapping.clone(),
             validate: false,
             replace: arguments.replace,
+            again: false,
             copies: false,
             memory_bytes: settings.memory_bytes,
         },

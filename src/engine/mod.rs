@@ -2,7 +2,7 @@
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
 //! * `running`: a statement that runs.
-//! * `chains`: statements that no stack would hold.
+//! * `dialect`: the SQL that is spoken. `chains`: statements that no stack would hold.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
@@ -19,6 +19,7 @@
 mod arguments;
 pub mod catalog;
 mod chains;
+pub mod dialect;
 mod events;
 mod hints;
 pub mod hits;

@@ -18,12 +18,12 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
+use super::dialect::EngineDialect;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::options::RejoinOptions;
@@ -287,9 +287,9 @@ impl Engine {
     /// Plans ONE query that this session's other queries may build on.
     pub fn plan<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
         async move {
-            super::chains::check(query)?;
+            let statement = parse(query)?.pop_front().ok_or_else(|| Error::query("there is no statement"))?;
             self.refresh(query).await?;
-            Ok(self.context.state().create_logical_plan(query).await?)
+            Ok(self.context.state().statement_to_plan(statement).await?)
         }
         .boxed()
     }
@@ -409,8 +409,7 @@ impl Engine {
 /// The statements of a text.
 pub fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
     super::chains::check(sql)?;
-    let dialect = PostgreSqlDialect {};
-    let mut parser = DFParserBuilder::new(sql).with_dialect(&dialect).build()?;
+    let mut parser = DFParserBuilder::new(sql).with_dialect(&EngineDialect { in_mapping: false }).build()?;
     parser.parse_statements().map_err(Error::from)
 }
 

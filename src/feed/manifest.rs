@@ -187,7 +187,8 @@ impl Reading<'_> {
 
     fn finish(mut self) -> Result<Manifest, FeedError> {
         self.close_section()?;
-        if self.files.is_empty() {
+        // an hour without a hit has no file, and says so
+        if self.files.is_empty() && self.data_files != Some(0) {
             return Err(FeedError::new(self.file, "lists no files; was the manifest cut short?"));
         }
         let Self { version, lookup_files, data_files, total_records, files, .. } = self;

@@ -65,7 +65,9 @@ impl<R: Read> SourceReader<R> {
                 Err(_) => return Err(error("the header line is not valid UTF-8; save the file as UTF-8")),
             };
         };
-        let columns = parse_headers(&header.split('\t').collect::<Vec<_>>(), file, Some(number))?;
+        let header = header.split('\t').map(|cell| unquoted(cell).unwrap_or(Cow::Borrowed(cell)));
+        let header: Vec<Cow<'_, str>> = header.collect();
+        let columns = parse_headers(&header.iter().map(AsRef::as_ref).collect::<Vec<_>>(), file, Some(number))?;
         let rows = SourceRows::new(columns, options.now_local);
         Ok(Self { lines, file: file.to_owned(), encoding: options.encoding, rows, line, ended: false })
     }
@@ -96,7 +98,8 @@ impl<R: Read> SourceReader<R> {
     }
 
     fn take_line(&mut self, number: u64, cut: bool) {
-        if self.line.is_empty() || self.line.starts_with(b"#") {
+        // a spreadsheet leaves tabs below its last row
+        if self.line.iter().all(|b| matches!(b, b'\t' | b' ')) || self.line.starts_with(b"#") {
             return;
         }
         let text = String::from_utf8_lossy(&self.line);
@@ -109,10 +112,23 @@ impl<R: Read> SourceReader<R> {
         } else if matches!(text, Cow::Owned(_)) {
             self.rows.reject(number, "", "not valid UTF-8; save the file as UTF-8", &text);
         } else {
-            let fields: Vec<_> = text.split('\t').map(Cow::Borrowed).collect();
+            let mut fields: Vec<_> = text.split('\t').map(Cow::Borrowed).collect();
+            for (at, field) in fields.iter_mut().enumerate() {
+                if let Some(inner) = unquoted(field) {
+                    let column = self.rows.columns().get(at).map_or_else(String::new, |c| c.header.clone());
+                    self.rows.warn(number, &column, "quotes around the cell are taken off; save the file without them");
+                    *field = Cow::Owned(inner.into_owned());
+                }
+            }
             self.rows.push(number, &fields, &text);
         }
     }
+}
+
+/// What a spreadsheet has put into quotes; None for a cell that has none around it.
+fn unquoted(cell: &str) -> Option<Cow<'_, str>> {
+    let inner = cell.strip_prefix('"')?.strip_suffix('"')?;
+    Some(if inner.contains("\"\"") { Cow::Owned(inner.replace("\"\"", "\"")) } else { Cow::Borrowed(inner) })
 }
 
 #[cfg(test)]
@@ -176,6 +192,20 @@ mod tests {
             .map(|c| c as u32 as u8)
             .collect();
         assert_eq!(read(&latin)[0].batch.num_rows(), 1);
+    }
+
+    #[test]
+    fn what_a_spreadsheet_adds() {
+        let text = "\"Date\"\tEvar 1\t\"Price\"\n1/2/2025\t\"a \"\"b\"\", c\"\t\"1\"\n1/3/2025\t\"\tx\n\t\t\n1/4/2025\t6\"\t2\n \t\t\n";
+        let batches = read(text.as_bytes());
+        let Decoded { batch, issues, warnings } = &batches[0];
+        let evars = batch.column_by_name("evar1").unwrap().as_string::<i32>();
+        assert_eq!(evars.iter().flatten().collect::<Vec<_>>(), ["a \"b\", c", "6\""]);
+        assert_eq!(
+            warnings.iter().map(|w| (w.line, w.column.as_str())).collect::<Vec<_>>(),
+            [(2, "Evar 1"), (2, "Price")]
+        );
+        assert_eq!(issues.iter().map(|i| i.line).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct SourceRows {
     metrics: Vec<Float64Builder>,
     amounts: Vec<Option<f64>>,
     issues: Vec<RowIssue>,
+    warnings: Vec<RowIssue>,
 }
 
 impl SourceRows {
@@ -61,6 +62,7 @@ impl SourceRows {
             metrics: std::iter::repeat_with(Float64Builder::new).take(metrics).collect(),
             amounts: Vec::new(),
             issues: Vec::new(),
+            warnings: Vec::new(),
             order,
             columns,
         }
@@ -94,6 +96,11 @@ impl SourceRows {
         self.issues.push(RowIssue::new(row, column, reason, raw));
     }
 
+    /// Notes what was changed of a record that is taken all the same.
+    pub fn warn(&mut self, row: u64, column: &str, reason: impl Into<String>) {
+        self.warnings.push(RowIssue::new(row, column, reason, ""));
+    }
+
     /// Gives out what was collected.
     pub fn take(&mut self) -> Decoded {
         let times = TimestampMicrosecondArray::from(std::mem::take(&mut self.times));
@@ -110,7 +117,7 @@ impl SourceRows {
         Decoded {
             batch: batch.expect("each array was made for its field, all of one length"),
             issues: std::mem::take(&mut self.issues),
-            warnings: Vec::new(),
+            warnings: std::mem::take(&mut self.warnings),
         }
     }
 

@@ -116,6 +116,22 @@ event1 to event1000, orders, product_views, carts, checkouts, cart_adds, cart_re
         example: "SELECT unnest(list_values(list1)) AS value, count(*) FROM hits GROUP BY 1",
     },
     FunctionDoc {
+        name: "param",
+        kind: "scalar",
+        signature: "param(list, key)",
+        description: "The value of a key in a list of records with key and value, such as GA4's event_params: the string_value, \
+int_value, float_value or double_value that is there, as text. For mappings.",
+        example: "SELECT param(make_array(named_struct('key', 'page_title', 'value', named_struct('string_value', 'home'))), 'page_title')",
+    },
+    FunctionDoc {
+        name: "parse_number",
+        kind: "scalar",
+        signature: "parse_number(text, decimal_sign)",
+        description: "A number as people write it, with signs between thousands and a currency: parse_number('EUR 1.234,56', ','). \
+NULL for what is no number. Dates in such files: to_date('31.12.2026', '%d.%m.%Y').",
+        example: "SELECT parse_number('1.234,56', ',')",
+    },
+    FunctionDoc {
         name: "local_time",
         kind: "scalar",
         signature: "local_time(time [, zone])",

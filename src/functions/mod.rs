@@ -14,6 +14,8 @@ mod is_placeholder;
 mod list_values;
 mod local_time;
 mod made;
+mod param;
+mod parse_number;
 mod product_lines;
 mod products;
 pub mod register;

@@ -16,6 +16,8 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::is_placeholder::udf(),
         super::list_values::udf(),
         super::local_time::udf(suite_zone),
+        super::param::udf(),
+        super::parse_number::udf(),
         super::products::udf(),
         super::snapshot_holds::udf(),
         super::transaction_ids::udf(),

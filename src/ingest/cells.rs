@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, StringArray, StringBuilder,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use uuid::Uuid;
 
 use super::mapping::EpochUnit;
 use crate::feed::{RowIssue, caret, number};
@@ -21,26 +24,30 @@ use crate::{Error, Result};
 /// The first thing that is wrong with each row of a batch.
 pub struct Complaints {
     issues: BTreeMap<usize, RowIssue>,
-    rows: usize,
-    first_line: u64,
+    lines: Vec<u64>,
 }
 
 impl Complaints {
-    /// None yet; `first_line` is the line (or row number) of the batch's first row.
-    pub fn new(rows: usize, first_line: u64) -> Self {
-        Self { issues: BTreeMap::new(), rows, first_line }
+    /// None yet; `lines` are the lines (or numbers) of the rows.
+    pub fn new(lines: Vec<u64>) -> Self {
+        Self { issues: BTreeMap::new(), lines }
+    }
+
+    /// The lines of the rows.
+    pub fn lines(&self) -> &[u64] {
+        &self.lines
     }
 
     /// Notes that a row cannot be taken.
     pub fn add(&mut self, row: usize, column: &str, reason: impl Into<String>, text: &str) {
-        let line = self.first_line + row as u64;
+        let line = self.lines.get(row).copied().unwrap_or_default();
         self.issues.entry(row).or_insert_with(|| RowIssue::new(line, column, reason, text));
     }
 
     /// True where the row is good.
     pub fn good(&self) -> BooleanArray {
         let is_good = |row| !self.issues.contains_key(&row);
-        BooleanArray::from(BooleanBuffer::collect_bool(self.rows, is_good))
+        BooleanArray::from(BooleanBuffer::collect_bool(self.lines.len(), is_good))
     }
 
     /// The bad rows.
@@ -269,7 +276,16 @@ fn are_plain(texts: &StringArray) -> bool {
     memchr::memchr(0, bytes).is_none() && !(0..texts.len()).any(is_empty)
 }
 
+/// 16 bytes are a UUID, which people write with hyphens.
+fn uuids(values: &FixedSizeBinaryArray) -> StringArray {
+    let text = |bytes: Option<&[u8]>| Some(Uuid::from_slice(bytes?).ok()?.hyphenated().to_string());
+    values.iter().map(text).collect()
+}
+
 fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {
+    if let Some(binary) = values.as_fixed_size_binary_opt().filter(|binary| binary.value_length() == 16) {
+        return Ok(uuids(binary));
+    }
     let options = CastOptions { safe: true, format_options: FormatOptions::default() };
     let texts = cast_with_options(values, &DataType::Utf8, &options).map_err(|_| {
         let advice = "name a part of it, as in user['id']";
@@ -334,7 +350,7 @@ mod tests {
 
     #[test]
     fn texts_and_lists() {
-        let mut complaints = Complaints::new(3, 1);
+        let mut complaints = Complaints::new((1..=3).collect());
         let empty = texts(&strings(&[Some(""), Some("a"), None]), "x", &mut complaints).unwrap();
         assert_eq!(empty, StringArray::from(vec![None, Some("a"), None]));
         let list = ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>(vec![
@@ -349,7 +365,7 @@ mod tests {
 
     #[test]
     fn ids_do_not_lose_digits() {
-        let mut complaints = Complaints::new(3, 1);
+        let mut complaints = Complaints::new((1..=3).collect());
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(123.0), Some(1.5), None]));
         let found = ids(&floats, "user", &mut complaints).unwrap();
         assert_eq!((found.value(0), found.is_null(2)), ("123", true));
@@ -359,12 +375,12 @@ mod tests {
 
     #[test]
     fn bad_numbers_are_complaints() {
-        let mut complaints = Complaints::new(4, 1);
+        let mut complaints = Complaints::new((1..=4).collect());
         let found =
             numbers(&strings(&[Some("1.5"), Some("abc"), Some(" "), None]), "revenue", &mut complaints).unwrap();
         assert_eq!(found, Float64Array::from(vec![Some(1.5), None, None, None]));
         assert_eq!(complaints.good(), vec![true, false, true, true].into());
-        let mut complaints = Complaints::new(2, 1);
+        let mut complaints = Complaints::new((1..=2).collect());
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0]));
         numbers(&floats, "revenue", &mut complaints).unwrap();
         assert_eq!(complaints.good(), vec![false, true].into());
@@ -387,7 +403,7 @@ mod tests {
         assert!(at("1790000000", None).unwrap_err().contains("time_unit"));
         assert!(at("yesterday", None).is_err());
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_790_000_000_000), None, Some(i64::MAX)]));
-        let mut complaints = Complaints::new(3, 1);
+        let mut complaints = Complaints::new((1..=3).collect());
         assert!(instants(&numbers, None, paris, "time", &mut complaints).is_err());
         let found = instants(&numbers, Some(EpochUnit::Millisecond), paris, "time", &mut complaints).unwrap();
         assert_eq!(found[0], Instant::At(1_790_000_000_000_000));

@@ -3,14 +3,17 @@
 //! In: a manifest, or the name of a `.fin` and the files beside it. Out: a [`Delivery`]. Sizes are compared here; MD5 and
 //! record counts when the files are read.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use md5::{Digest as _, Md5};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::find::folder_of;
+use super::input_file::InputFile;
 use super::refusal::refused;
 use super::unpack::{Digest, Packing};
 use crate::feed::delivery_name::{DeliveryName, Role};
@@ -33,6 +36,8 @@ pub struct Delivery {
     pub total_records: Option<u64>,
     /// What the manifest still lacks.
     unfinished: Option<String>,
+    /// Bytes of its files that were read.
+    counter: Arc<AtomicU64>,
 }
 
 /// One file of a delivery.
@@ -40,8 +45,8 @@ pub struct Delivery {
 pub struct DeliveryFile {
     /// Its name.
     pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
+    /// Its bytes.
+    pub input: InputFile,
     /// True where it holds hits (and perhaps lookups, too).
     pub has_hits: bool,
     /// What the manifest says; None for a delivery with a `.fin`.
@@ -58,10 +63,12 @@ impl Delivery {
             Error::refused(format!("{file}: a manifest is called rsid_YYYY-mm-dd.txt (or rsid_YYYYmmdd-HHMMSS.txt)"))
         })?;
         let mut bytes = vec![];
-        let read = File::open(path).and_then(|f| f.take(MAX_MANIFEST_BYTES).read_to_end(&mut bytes));
-        read.map_err(|e| Error::refused(format!("{file}: {e}")))?;
-        let mut delivery =
-            Self { name: name.delivery(), rsid: name.rsid, files: vec![], total_records: None, unfinished: None };
+        let mut delivery = Self::empty(name);
+        let manifest = InputFile::one_of(path, &delivery.counter).stream()?;
+        manifest
+            .take(MAX_MANIFEST_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|e| Error::refused(format!("{file}: {e}")))?;
         let manifest = match Manifest::parse(&bytes, &file) {
             Ok(manifest) => manifest,
             Err(error) if error.message.contains("cut short") => {
@@ -94,8 +101,7 @@ impl Delivery {
     pub fn of_fin(path: &Path, files: &[String]) -> Result<Self> {
         let file = super::find::file_name(path);
         let name = DeliveryName::parse(&file).ok_or_else(|| Error::bug(format!("{file} is no name of a delivery")))?;
-        let mut delivery =
-            Self { name: name.delivery(), rsid: name.rsid, files: vec![], total_records: None, unfinished: None };
+        let mut delivery = Self::empty(name);
         for file in files {
             match DeliveryName::parse(file).map(|n| n.role) {
                 Some(Role::Lookups) => delivery.add(&folder_of(path), file.clone(), false, None),
@@ -111,9 +117,14 @@ impl Delivery {
         Ok(delivery)
     }
 
+    fn empty(name: DeliveryName) -> Self {
+        let (name, rsid) = (name.delivery(), name.rsid);
+        Self { name, rsid, files: vec![], total_records: None, unfinished: None, counter: Arc::default() }
+    }
+
     fn add(&mut self, folder: &Path, name: String, has_hits: bool, announced: Option<ManifestFile>) {
-        let path = folder.join(&name);
-        self.files.push(DeliveryFile { name, path, has_hits, announced, hashed: None });
+        let input = InputFile::one_of(&folder.join(&name), &self.counter);
+        self.files.push(DeliveryFile { name, input, has_hits, announced, hashed: None });
         self.files.sort_by(|a, b| (a.has_hits, &a.name).cmp(&(b.has_hits, &b.name)));
     }
 
@@ -123,16 +134,23 @@ impl Delivery {
             return Some(reason.clone());
         }
         self.files.iter().find_map(|file| {
-            let Ok(metadata) = fs::metadata(&file.path) else { return Some(format!("{} is missing", file.name)) };
+            let Ok(metadata) = fs::metadata(file.input.path()) else {
+                return Some(format!("{} is missing", file.name));
+            };
             let announced = file.announced.as_ref().map_or(metadata.len(), |a| a.bytes);
             let (name, bytes) = (&file.name, metadata.len());
             (bytes != announced).then(|| format!("{name} has {bytes} bytes, the manifest says {announced}"))
         })
     }
 
+    /// How many bytes of its files were read so far.
+    pub fn counter(&self) -> &Arc<AtomicU64> {
+        &self.counter
+    }
+
     /// Size of all files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().filter_map(|f| fs::metadata(&f.path).ok()).map(|m| m.len()).sum()
+        self.files.iter().filter_map(|f| fs::metadata(f.input.path()).ok()).map(|m| m.len()).sum()
     }
 
     /// The hash that identifies the delivery's bytes: of the MD5 digests that the manifest gives (loading verifies them),
@@ -143,7 +161,7 @@ impl Delivery {
             digests.push(match &file.announced {
                 Some(announced) => (file.has_hits, announced.md5.clone(), announced.bytes),
                 None => {
-                    let Digest { bytes, md5 } = file.hashed.insert(digest(&file.path)?).clone();
+                    let Digest { bytes, md5 } = file.hashed.insert(digest(&file.input)?).clone();
                     (file.has_hits, md5, bytes)
                 }
             });
@@ -158,6 +176,11 @@ impl Delivery {
 }
 
 impl DeliveryFile {
+    /// True where it can hold several texts: hits and lookups, or the lookups.
+    pub fn is_archive(&self) -> bool {
+        matches!(Packing::of(&self.name), Some(Packing::TarGz | Packing::Zip)) && !self.name.ends_with(".tsv.zip")
+    }
+
     /// Compares the file as it was read with what the manifest says, or with what it was when it was hashed.
     pub fn verify(&self, read: &Digest) -> Result<()> {
         let name = &self.name;
@@ -179,8 +202,8 @@ impl DeliveryFile {
     }
 }
 
-fn digest(path: &Path) -> Result<Digest> {
-    let mut input = File::open(path).map_err(|e| Error::refused(format!("{}: {e}", path.display())))?;
+fn digest(file: &InputFile) -> Result<Digest> {
+    let mut input = file.stream()?;
     let (mut md5, mut bytes, mut buffer) = (Md5::new(), 0, vec![0; 256 * 1024]);
     loop {
         match input.read(&mut buffer) {
@@ -190,7 +213,7 @@ fn digest(path: &Path) -> Result<Digest> {
                 bytes += count as u64;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::refused(format!("{}: {e}", path.display()))),
+            Err(e) => return Err(Error::refused(format!("{}: {e}", file.name()))),
         }
     }
     Ok(Digest { bytes, md5: md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })

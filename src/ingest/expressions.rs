@@ -5,21 +5,31 @@
 //! columns, in which names keep their case and CSV columns that hold nothing but numbers are numbers.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, SchemaError};
-use datafusion::logical_expr::{Expr, cast, lit};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, cast};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::DFParserBuilder;
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr as SqlExpr, ExprWithAlias, Subscript, Value as SqlValue, Visit, Visitor,
+};
 
+use super::json_shape::Wanted;
 use super::mapped_file::MappedFile;
 use super::mapping::Mapping;
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID, VISITOR_ID};
-use crate::error::did_you_mean;
+use crate::engine::dialect::EngineDialect;
+use crate::functions::register_all;
 use crate::{Error, Result};
 
 /// What a mapped value is in a row.
@@ -45,8 +55,8 @@ pub enum Place {
 pub struct Expressions {
     /// Columns of the file that are read.
     pub columns: Vec<usize>,
-    /// Mapped columns that no row of the file has (JSON lines leave out what is missing).
-    pub absent: Vec<String>,
+    /// Mapped values that no row of the file has (JSON leaves out what is missing), and what it has instead.
+    pub absent: Vec<(String, String)>,
     compiled: Vec<Compiled>,
 }
 
@@ -71,22 +81,28 @@ pub struct Evaluated<'a> {
 impl Expressions {
     /// Compiles all values of the mapping. Errors name the key, and for an unknown column the nearest one.
     pub fn compile(mapping: &Mapping, file: &MappedFile) -> Result<Self> {
-        let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
-        let context = SessionContext::new_with_config(config);
+        let context = session();
+        let state = context.state();
         let all = DFSchema::try_from(file.schema.as_ref().clone())?;
         let mut absent = vec![];
         let mut logical = vec![];
         for (place, key, text) in values(mapping) {
             let at = |e: Error| e.at(format!("mapping {key} = {text:?}"));
+            let (lacking, all_lack) = if file.may_lack_columns() { lacking(text, file) } else { (None, false) };
+            if let Some((path, name)) = lacking {
+                let reason = format!("no row of the file has {path}{}", file.lacks(&name));
+                if all_lack && matches!(place, Place::Time | Place::Visitor) {
+                    return Err(at(Error::refused(reason)));
+                }
+                absent.push((key.clone(), reason));
+            }
             let expressions = if file.schema.index_of(text).is_ok() {
                 let raw = Expr::Column(Column::from_name(text));
                 // a visit is a number where all its cells are; everything else is taken as it is written
                 if place == Place::Visit { vec![typed(raw, file)?] } else { vec![raw] }
-            } else if file.may_lack_columns() && is_plain_name(text) && !matches!(place, Place::Time | Place::Visitor) {
-                absent.push(text.to_string());
-                vec![lit(ScalarValue::Utf8(None))]
             } else {
-                let parsed = context.parse_sql_expr(text, &all).map_err(|e| at(unknown(&e, &file.schema)))?;
+                let planned = parsed(text).and_then(|sql| state.create_logical_expr_from_sql_expr(sql, &all));
+                let parsed = planned.map_err(|e| at(unknown(&e, file)))?;
                 vec![typed(parsed.clone(), file)?, parsed]
             };
             logical.push((place, key, text, expressions));
@@ -102,14 +118,14 @@ impl Expressions {
         let mut compiled = vec![];
         for (place, key, text, expressions) in logical {
             // where SQL wants text of a column that holds numbers, its cells serve as they are
-            let plan = |e: &Expr| physical(&context, e, &schema, &read);
+            let plan = |e: &Expr| physical(&state, e, &schema, &read);
             let (first, second) = (plan(&expressions[0]), expressions.get(1).map(plan));
             let planned = match (first, second) {
                 (Err(_), Some(Ok(planned))) => Ok(planned),
                 (first, _) => first,
             };
             let (expression, data_type) =
-                planned.map_err(|e| unknown(&e, &file.schema).at(format!("mapping {key} = {text:?}")))?;
+                planned.map_err(|e| unknown(&e, file).at(format!("mapping {key} = {text:?}")))?;
             compiled.push(Compiled { place, key, expression, data_type });
         }
         Ok(Self { columns, absent, compiled })
@@ -159,38 +175,168 @@ fn typed(expression: Expr, file: &MappedFile) -> Result<Expr> {
         return Ok(expression);
     }
     let cast_column = |e: Expr| {
+        if parses_text(&e) {
+            return Ok(Transformed::new(e, false, TreeNodeRecursion::Jump));
+        }
         let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
         let index = file.schema.index_of(&column.name).ok();
         let number = index.and_then(|i| file.numbers.get(i)).cloned().flatten();
-        Ok(number.map_or_else(|| Transformed::no(e.clone()), |number| Transformed::yes(cast(e.clone(), number))))
+        Ok(match number {
+            // what was put around a column is not looked at again
+            Some(number) => Transformed::new(cast(e, number), true, TreeNodeRecursion::Jump),
+            None => Transformed::no(e),
+        })
     };
-    // from the leaves, so that what was put around a column is not looked at again
-    Ok(expression.transform_up(cast_column)?.data)
+    Ok(expression.transform_down(cast_column)?.data)
+}
+
+/// True for a function that reads a text by a format: what looks like a number there is a text all the same.
+fn parses_text(expression: &Expr) -> bool {
+    let Expr::ScalarFunction(call) = expression else { return false };
+    call.args.len() > 1
+        && (call.name() == "parse_number"
+            || call.name().starts_with("to_date")
+            || call.name().starts_with("to_timestamp"))
 }
 
 fn physical(
-    context: &SessionContext,
+    state: &SessionState,
     expression: &Expr,
     schema: &DFSchema,
     columns: &SchemaRef,
 ) -> Result<(Arc<dyn PhysicalExpr>, DataType), DataFusionError> {
-    let expression = context.create_physical_expr(expression.clone(), schema)?;
+    // as a query is planned: many functions are only words for others, which the simplifier puts in their place
+    let simplifying = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(state.config_options().clone())
+        .with_query_execution_start_time(Some(crate::clock::now()))
+        .build();
+    let simplifier = ExprSimplifier::new(simplifying);
+    let coerced = simplifier.coerce(expression.clone(), schema)?;
+    let expression = state.create_physical_expr(simplifier.simplify(coerced)?, schema)?;
     let data_type = expression.data_type(columns)?;
     Ok((expression, data_type))
 }
 
-fn is_plain_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_alphabetic() || c == '_') && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+/// A session with our functions, in which names keep their case.
+fn session() -> SessionContext {
+    let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
+    let context = SessionContext::new_with_config(config);
+    let no_suite =
+        || Err(Error::configuration("a mapping belongs to no suite; name the zone, as in local_time(t, 'UTC')"));
+    register_all(&context, Arc::new(no_suite));
+    context
 }
 
-fn unknown(error: &DataFusionError, schema: &Schema) -> Error {
+/// The places of a file that the mapping's values name.
+pub fn wanted(mapping: &Mapping) -> Wanted {
+    let mut wanted = Wanted::default();
+    for (_, _, text) in values(mapping) {
+        // what is exactly a column's name is that column
+        wanted.add_if_there(text);
+        for path in paths(text) {
+            wanted.add(path.iter().map(String::as_str));
+        }
+    }
+    if let Some(list) = &mapping.unnest {
+        wanted.add([list.as_str()]);
+    }
+    wanted
+}
+
+/// The first value that an expression names and no row has, as it is written and with the name of its column; and whether
+/// rows have none of the values that it names.
+fn lacking(text: &str, file: &MappedFile) -> (Option<(String, String)>, bool) {
+    if file.has(&[text.to_string()]) {
+        return (None, false);
+    }
+    let paths = paths(text);
+    let mut lacking = paths.iter().filter(|path| !file.has(path));
+    let Some(path) = lacking.next() else { return (None, false) };
+    let inner = path[1..].iter().map(|part| format!("['{part}']"));
+    let shown = (format!("{}{}", path[0], inner.collect::<String>()), path[0].clone());
+    (Some(shown), lacking.count() + 1 == paths.len())
+}
+
+/// The columns that an expression names, each with the way into it. What is no SQL names none.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    // also where SQL has another meaning for it
+    if text.starts_with(char::is_alphabetic) && text.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        return vec![vec![text.to_string()]];
+    }
+    let mut found = Paths::default();
+    if let Ok(expression) = parsed(text) {
+        let _ = expression.visit(&mut found);
+    }
+    found.paths
+}
+
+/// The expression as it is written; `x -> x['price']` is a lambda in it.
+fn parsed(text: &str) -> Result<ExprWithAlias, DataFusionError> {
+    DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: true }).build()?.parse_into_expr()
+}
+
+#[derive(Default)]
+struct Paths {
+    paths: Vec<Vec<String>>,
+    /// Roots that are part of a path.
+    taken: BTreeSet<usize>,
+    /// Parameters of lambdas are no columns.
+    parameters: BTreeSet<String>,
+}
+
+impl Visitor for Paths {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &SqlExpr) -> ControlFlow<()> {
+        let address = |expression: &SqlExpr| std::ptr::from_ref(expression) as usize;
+        match expression {
+            SqlExpr::Identifier(name) if !self.taken.contains(&address(expression)) => {
+                self.add(vec![name.value.clone()]);
+            }
+            SqlExpr::CompoundIdentifier(names) => self.add(names.iter().map(|name| name.value.clone()).collect()),
+            SqlExpr::CompoundFieldAccess { root, access_chain } => {
+                let mut path = match root.as_ref() {
+                    SqlExpr::Identifier(name) => vec![name.value.clone()],
+                    SqlExpr::CompoundIdentifier(names) => names.iter().map(|name| name.value.clone()).collect(),
+                    _ => return ControlFlow::Continue(()),
+                };
+                self.taken.insert(address(root));
+                for access in access_chain {
+                    let part = match access {
+                        AccessExpr::Dot(SqlExpr::Identifier(name)) => name.value.clone(),
+                        AccessExpr::Subscript(Subscript::Index { index: SqlExpr::Value(value) }) => {
+                            match &value.value {
+                                SqlValue::SingleQuotedString(text) => text.clone(),
+                                _ => break,
+                            }
+                        }
+                        _ => break,
+                    };
+                    path.push(part);
+                }
+                self.add(path);
+            }
+            SqlExpr::Lambda(lambda) => self.parameters.extend(lambda.params.iter().map(|p| p.name.value.clone())),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Paths {
+    fn add(&mut self, path: Vec<String>) {
+        if !self.parameters.contains(&path[0]) {
+            self.paths.push(path);
+        }
+    }
+}
+
+fn unknown(error: &DataFusionError, file: &MappedFile) -> Error {
     if let DataFusionError::SchemaError(e, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, .. } = e.as_ref()
     {
-        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let hint = did_you_mean(&field.name, names.iter().copied());
-        let some = names.iter().take(30).copied().collect::<Vec<_>>().join(", ");
-        return Error::refused(format!("the file has no column {}{hint} (it has {some})", field.name));
+        return Error::refused(format!("the file has no column {}{}", field.name, file.lacks(&field.name)));
     }
     Error::refused(root(error))
 }

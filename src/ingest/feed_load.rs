@@ -4,7 +4,7 @@
 //! What is not as the manifest says is refused at the end of its file, which is before any row is written to the lake;
 //! memory is a few blocks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
@@ -18,20 +18,23 @@ use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::delivery::{Delivery, DeliveryFile};
+use super::inlet::Inlets;
+use super::kind::{Content, Context, InputKind, Owner, Prepared, Rows};
 use super::load::FEED_SOURCE;
 use super::lookups::{self, Lookups};
 use super::offline_rows::Origin;
 use super::pour::{Outlet, Piece};
 use super::refusal::refused;
-use super::unpack::{Digest, HIT_DATA, Packing, read_members};
+use super::run::IngestOptions;
+use super::unpack::{HIT_DATA, Packing, read_members};
 use crate::columns::{self, FILE, HIT_ID_REST, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
 use crate::feed::event_list::EventIds;
 use crate::feed::hit_columns::HitLayout;
 use crate::feed::hits::{HitCounts, HitDecoder};
-use crate::feed::records::BlockReader;
+use crate::feed::records::{Block, BlockReader};
 use crate::feed::text::{Encoding, EncodingSoFar};
-use crate::feed::touches::ToldBy;
 use crate::feed::{Decoded, RowIssue, lookup};
+use crate::lake::loads::as_read_now;
 use crate::{Error, Result};
 
 /// The headers of the hits.
@@ -41,89 +44,133 @@ const EVENTS: &str = "event.tsv";
 /// Lookups of more bytes in all are refused: real ones have some ten megabytes.
 const MAX_LOOKUPS_BYTES: usize = 256 << 20;
 
-/// A delivery whose headers and lookups are known.
+/// A delivery whose lookup archives are read.
 pub struct FeedInput {
     delivery: Delivery,
-    decoder: Arc<HitDecoder>,
-    /// Lookup tables.
-    pub lookups: Lookups,
-    /// What was passed over in the lookups.
-    pub warnings: Vec<RowIssue>,
+    side: Side,
+    /// Known as soon as the headers and the names of events are.
+    decoder: Option<Arc<HitDecoder>>,
+    /// Files with hits, by their place, whose lookups are read as well.
+    finished: BTreeSet<usize>,
+}
+
+impl InputKind for Delivery {
+    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
+        let suite = inlets.suite_of_feed(&self.rsid, options.suite.as_deref())?.clone();
+        Ok(Owner { suite, source: None, format: "feed", snapshot: None, waits: None })
+    }
+
+    fn content(&mut self) -> Result<Content> {
+        let hash = Delivery::content(self)?;
+        Ok(Content { bytes: self.bytes(), hash: as_read_now(&hash), data: hash })
+    }
+
+    fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
+        let rows = Box::new(FeedRows { input: FeedInput::prepare(*self, &context.read)?, read: context.read.clone() });
+        Ok(Prepared { rows, visits: Some("given"), offline_source: FEED_SOURCE.into() })
+    }
+
+    fn counter(&self) -> Arc<AtomicU64> {
+        Delivery::counter(self).clone()
+    }
+}
+
+struct FeedRows {
+    input: FeedInput,
+    read: Arc<AtomicU64>,
+}
+
+impl Rows for FeedRows {
+    fn first_issue(&self) -> Result<Option<RowIssue>> {
+        Ok(None)
+    }
+
+    fn decode(mut self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()> {
+        self.input.decode(origin, outlet, &self.read)
+    }
 }
 
 impl FeedInput {
-    /// Reads the archives of a delivery up to its hits. `read` counts bytes, for progress.
+    /// Reads the archives of a delivery that hold no hits. `read` counts bytes, for progress.
     pub fn prepare(delivery: Delivery, read: &AtomicU64) -> Result<Self> {
-        let side = Side::read(&delivery, read)?;
-        let headers = side.headers.as_deref().ok_or_else(|| {
-            Error::refused(format!(
-                "no {COLUMN_HEADERS} in the delivery, without which hits cannot be read; have it sent again"
-            ))
-        })?;
-        let layout = HitLayout::parse(headers, COLUMN_HEADERS).map_err(refused)?;
-        let ids = side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
-        let decoder = Arc::new(HitDecoder::new(&layout, &ids));
-        Ok(Self { delivery, decoder, lookups: side.lookups, warnings: side.warnings })
-    }
-
-    /// What says where eVars and campaign were set; `None` where the feed has neither.
-    pub fn touches_told_by(&self) -> Option<ToldBy> {
-        self.decoder.told_by()
+        let mut side = Side::default();
+        for file in delivery.files.iter().filter(|file| !file.has_hits) {
+            if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
+                continue;
+            }
+            let digest = read_members(&file.input, read, |member, input| side.take(member, input))?;
+            file.verify(&digest)?;
+        }
+        Ok(Self { delivery, side, decoder: None, finished: BTreeSet::new() })
     }
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
     /// have as many fields as there are headers.
-    pub fn decode(&self, origin: &Arc<Origin>, outlet: &Outlet, read: &AtomicU64) -> Result<()> {
+    pub fn decode(&mut self, origin: &Arc<Origin>, outlet: &Outlet, read: &AtomicU64) -> Result<()> {
         let mut windows = BTreeSet::new();
         while let Some(mistaken) = self.decode_as(&windows, origin, outlet, read)? {
             windows.insert(mistaken);
             outlet.send(|| Ok(Piece { start_over: true, ..Default::default() }))?;
         }
-        Ok(())
+        let (lookups, warnings) = (std::mem::take(&mut self.side.lookups), std::mem::take(&mut self.side.warnings));
+        // what says where eVars and campaign were set; None where the feed has neither
+        let touches = self.decoder.as_ref().and_then(|decoder| decoder.told_by());
+        outlet.send(move || Ok(Piece { lookups, warnings, touches, ..Default::default() }))
+    }
+
+    /// The decoder, where what it must know was read; `all` says that there is nothing more to read.
+    fn decoder(&mut self, all: bool) -> Result<Option<Arc<HitDecoder>>> {
+        if self.decoder.is_none() && (all || self.side.headers.is_some() && self.side.events.is_some()) {
+            let headers = self.side.headers.as_deref().ok_or_else(|| {
+                Error::refused(format!(
+                    "no {COLUMN_HEADERS} in the delivery, without which hits cannot be read; have it sent again"
+                ))
+            })?;
+            let layout = HitLayout::parse(headers, COLUMN_HEADERS).map_err(refused)?;
+            let ids = self.side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
+            self.decoder = Some(Arc::new(HitDecoder::new(&layout, &ids)));
+        }
+        Ok(self.decoder.clone())
     }
 
     /// One pass, in which the files of `windows` are Windows-1252. Gives a file that turned out to be another such.
     fn decode_as(
-        &self,
+        &mut self,
         windows: &BTreeSet<String>,
         origin: &Arc<Origin>,
         outlet: &Outlet,
         read: &AtomicU64,
     ) -> Result<Option<String>> {
-        let files: Vec<&DeliveryFile> = self.delivery.files.iter().filter(|f| f.has_hits).collect();
+        let files: Vec<usize> = (0..self.delivery.files.len()).filter(|&at| self.delivery.files[at].has_hits).collect();
         let mut records = 0;
-        for file in &files {
-            let mut encoding = EncodingSoFar::new(windows.contains(&file.name));
-            let mut mistaken = false;
+        let mut queue = VecDeque::from(files.clone());
+        while let Some(at) = queue.pop_front() {
+            let name = self.delivery.files[at].name.clone();
             // a line number alone does not say where
-            let place = (files.len() > 1).then(|| file.name.clone());
+            let place = (files.len() > 1).then(|| name.clone());
             let (tell, told) = mpsc::channel();
-            let digest = read_hits(file, read, |input| {
-                let mut blocks = BlockReader::new(input, file.name.as_str());
-                while let Some(block) = blocks.next_block().map_err(refused)? {
-                    let Some(encoding) = encoding.of_next(&block.bytes) else {
-                        mistaken = true;
-                        break;
-                    };
-                    let (decoder, origin, place, tell) =
-                        (self.decoder.clone(), origin.clone(), place.clone(), tell.clone());
-                    outlet.send(move || {
-                        let (decoded, counts) = decoder.decode(&block, encoding);
-                        // the other side is gone where the reading has failed
-                        let _ = tell.send(counts);
-                        Ok(Piece { disagreeing: counts.disagreeing, ..piece(&origin, decoded, place.as_deref())? })
-                    })?;
+            let mut send = |block, encoding, decoder: Arc<HitDecoder>| {
+                let (origin, place, tell) = (origin.clone(), place.clone(), tell.clone());
+                outlet.send(move || {
+                    let (decoded, counts) = decoder.decode(&block, encoding);
+                    // the other side is gone where the reading has failed
+                    let _ = tell.send(counts);
+                    Ok(Piece { disagreeing: counts.disagreeing, ..piece(&origin, decoded, place.as_deref())? })
+                })
+            };
+            match self.read_hits(at, windows.contains(&name), read, &mut send)? {
+                FileRead::Sent => {}
+                FileRead::TooEarly => {
+                    queue.push_back(at);
+                    continue;
                 }
-                Ok(())
-            })?;
-            if mistaken {
-                return Ok(Some(file.name.clone()));
+                FileRead::OtherEncoding => return Ok(Some(name)),
             }
-            file.verify(&digest)?;
             // ends when the last block is decoded
             drop(tell);
             let counts = told.iter().fold(HitCounts::default(), HitCounts::and);
-            check_counts(file, &counts, self.decoder.columns())?;
+            let columns = self.decoder.as_ref().map_or(0, |decoder| decoder.columns());
+            check_counts(&self.delivery.files[at], &counts, columns)?;
             records += counts.records;
         }
         if let Some(total) = self.delivery.total_records.filter(|total| *total != records) {
@@ -133,6 +180,58 @@ impl FeedInput {
         }
         Ok(None)
     }
+
+    /// Reads a file with hits, which may hold lookups beside them, and sends its hits block by block.
+    fn read_hits(
+        &mut self,
+        at: usize,
+        is_windows: bool,
+        read: &AtomicU64,
+        send: &mut dyn FnMut(Block, Encoding, Arc<HitDecoder>) -> Result<()>,
+    ) -> Result<FileRead> {
+        let (input, name) = (self.delivery.files[at].input.clone(), self.delivery.files[at].name.clone());
+        let alone = name.strip_suffix(".zip").filter(|name| name.ends_with(".tsv"));
+        let takes_lookups = !self.finished.contains(&at);
+        let may_tell_more = |(at, file): (usize, &DeliveryFile)| file.is_archive() && !self.finished.contains(&at);
+        let all = !self.delivery.files.iter().enumerate().any(may_tell_more);
+        let (mut found, mut done) = (false, FileRead::Sent);
+        let digest = read_members(&input, read, |member, stream| {
+            if member != HIT_DATA && alone != Some(member) {
+                return if takes_lookups { self.side.take(member, stream) } else { Ok(()) };
+            }
+            found = true;
+            let Some(decoder) = self.decoder(all)? else {
+                done = FileRead::TooEarly;
+                return Ok(());
+            };
+            let mut encodings = EncodingSoFar::new(is_windows);
+            let mut blocks = BlockReader::new(stream, name.as_str());
+            while let Some(block) = blocks.next_block().map_err(refused)? {
+                let Some(encoding) = encodings.of_next(&block.bytes) else {
+                    done = FileRead::OtherEncoding;
+                    break;
+                };
+                send(block, encoding, decoder.clone())?;
+            }
+            Ok(())
+        })?;
+        self.finished.insert(at);
+        if !found {
+            return Err(Error::refused(format!("{name}: no {HIT_DATA} in it; have the delivery sent again")));
+        }
+        self.delivery.files[at].verify(&digest)?;
+        Ok(done)
+    }
+}
+
+/// What came of reading a file with hits.
+enum FileRead {
+    /// All of its hits are on their way.
+    Sent,
+    /// They come before what says how they are read: the file is read once more, when all others were.
+    TooEarly,
+    /// It is Windows-1252, and some of it was taken for UTF-8.
+    OtherEncoding,
 }
 
 /// What a delivery brings beside hits.
@@ -146,21 +245,6 @@ struct Side {
 }
 
 impl Side {
-    fn read(delivery: &Delivery, read: &AtomicU64) -> Result<Self> {
-        let mut side = Self::default();
-        for file in &delivery.files {
-            if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
-                continue;
-            }
-            // the hits of one archive for everything are read by the scan, which counts them
-            let uncounted = AtomicU64::new(0);
-            let counter = if file.has_hits { &uncounted } else { read };
-            let digest = read_members(&file.path, counter, |member, input| side.take(member, input))?;
-            file.verify(&digest)?;
-        }
-        Ok(side)
-    }
-
     fn take(&mut self, member: &str, input: &mut dyn Read) -> Result<()> {
         let Some(name) = member.strip_suffix(".tsv").filter(|_| member != HIT_DATA) else { return Ok(()) };
         if member == COLUMN_HEADERS {
@@ -214,27 +298,6 @@ impl Side {
     fn warn(&mut self, member: &str, reason: &str) {
         self.warnings.push(RowIssue::new(1, member, reason, ""));
     }
-}
-
-/// Shows the hits of a file; a file that should have some and has no `hit_data.tsv` is refused.
-fn read_hits(
-    file: &DeliveryFile,
-    read: &AtomicU64,
-    mut visit: impl FnMut(&mut dyn Read) -> Result<()>,
-) -> Result<Digest> {
-    let alone = file.name.strip_suffix(".zip").filter(|name| name.ends_with(".tsv"));
-    let mut found = false;
-    let digest = read_members(&file.path, read, |member, input| {
-        if member != HIT_DATA && alone != Some(member) {
-            return Ok(());
-        }
-        found = true;
-        visit(input)
-    })?;
-    if !found {
-        return Err(Error::refused(format!("{}: no {HIT_DATA} in it; have the delivery sent again", file.name)));
-    }
-    Ok(digest)
 }
 
 fn check_counts(file: &DeliveryFile, counts: &HitCounts, columns: usize) -> Result<()> {

@@ -9,11 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::delivery::Delivery;
 use super::mapped_file::Format;
+use super::mapping::Mapping;
+use super::pattern::name_of;
+use super::source_load::SourceFormat;
 use crate::feed::delivery_name::{DeliveryName, Role};
 use crate::feed::manifest::Manifest;
+use crate::lake::location::is_lake;
 use crate::{Error, Result};
 
 /// The folder that files of a stopped source are moved to; never searched.
@@ -34,7 +39,7 @@ pub struct Found {
 /// One thing to load, or the reason why it is not loaded.
 #[derive(Debug)]
 pub struct Input {
-    /// Name in the file log: a delivery's, a file's, or for mapped files of a searched folder the path below it.
+    /// Name in the file log: a delivery's, or a file's path below what was given (see [`super::pattern`]).
     pub name: String,
     /// The file that stands for it.
     pub path: PathBuf,
@@ -47,26 +52,54 @@ pub struct Input {
 pub enum What {
     /// A delivery of a data feed, all files there.
     Delivery(Delivery),
-    /// A data source file with its `.fin`.
-    SourceText,
-    /// The Data Sources API's JSON.
-    SourceJson,
-    /// A file that the mapping describes.
-    Mapped(Format),
+    /// A data source file with its `.fin`, or the Data Sources API's JSON.
+    Source(SourceFormat),
+    /// A file that this mapping describes.
+    Mapped(Format, Arc<Mapping>),
     /// It is not complete; the text says what is missing.
     Waiting(String),
     /// It cannot be taken.
     Refused(Error),
 }
 
-/// Searches `paths`. `mapped`: a mapping is given, so that files are taken by their endings, too.
-pub fn find(paths: &[PathBuf], mapped: bool) -> Found {
-    let mut finder = Finder { mapped, ..Default::default() };
-    for path in paths {
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => finder.search(path, path, 0),
-            Ok(_) => finder.take(path, None),
-            Err(error) => finder.refuse(path, Error::usage(format!("{}: {error}", path.display()))),
+/// What a user gave: where it is, and what it is called (the same, but for the stand-in of a bucket).
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is called.
+    pub place: PathBuf,
+}
+
+impl Given {
+    /// A path of this machine.
+    pub fn local(path: &Path) -> Self {
+        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        // a link to a file has a name of its own
+        let place = if path.is_dir() { canonical(path) } else { canonical(&folder_of(path)).join(file_name(path)) };
+        Self { path: path.to_path_buf(), place }
+    }
+}
+
+/// Searches what was `given`. With `mappings`, files are taken by their endings and by the mappings' patterns, too.
+pub fn find(given: &[Given], mappings: &[Arc<Mapping>]) -> Found {
+    let mut finder = Finder { mappings, ..Default::default() };
+    let (folders, files): (Vec<&Given>, Vec<&Given>) = given.iter().partition(|g| g.path.is_dir());
+    let within = |inner: &Given, outer: &Given| inner.place != outer.place && inner.place.starts_with(&outer.place);
+    let (inner, outer): (Vec<&Given>, Vec<&Given>) =
+        folders.iter().partition(|g| folders.iter().any(|other| within(g, other)));
+    let labels = labels(&outer.iter().map(|g| g.place.as_path()).collect::<Vec<_>>());
+    for (folder, label) in outer.iter().zip(labels) {
+        finder.search(&Root { folder: &folder.path, label }, &folder.path, 0);
+    }
+    for folder in inner {
+        finder.search(&Root { folder: &folder.path, label: PathBuf::new() }, &folder.path, 0);
+    }
+    let above = common_folder(&files);
+    for given in files {
+        match fs::metadata(&given.path) {
+            Ok(_) => finder.take(&given.path, None, given.place.strip_prefix(&above).unwrap_or(&given.place)),
+            Err(error) => finder.refuse(&given.path, Error::usage(format!("{}: {error}", given.path.display()))),
         }
     }
     let mut inputs: Vec<Input> = finder.inputs.into_values().collect();
@@ -74,9 +107,51 @@ pub fn find(paths: &[PathBuf], mapped: bool) -> Found {
     Found { inputs, ignored: finder.ignored }
 }
 
+/// A mapping that says that a file is its own.
+struct Claim {
+    /// What the file is called, where the mapping's pattern says it.
+    name: Option<String>,
+    format: Format,
+    mapping: Arc<Mapping>,
+}
+
+/// A folder that is searched.
+struct Root<'a> {
+    folder: &'a Path,
+    /// Tells it from the other folders that are searched; empty where there is no other.
+    label: PathBuf,
+}
+
+/// The shortest ends of paths that tell them apart; nothing for a single one.
+fn labels(places: &[&Path]) -> Vec<PathBuf> {
+    if let [_] = places {
+        return vec![PathBuf::new()];
+    }
+    let end = |place: &Path, count: usize| -> PathBuf {
+        let parts: Vec<_> = place.components().collect();
+        parts[parts.len().saturating_sub(count)..].iter().collect()
+    };
+    let label = |place: &&Path| {
+        let depth = place.components().count();
+        let tells = |count: &usize| places.iter().filter(|other| end(other, *count) == end(place, *count)).count() == 1;
+        end(place, (1..depth).find(tells).unwrap_or(depth))
+    };
+    places.iter().map(label).collect()
+}
+
+/// The deepest folder that holds all files that were named; the folder of the file where there is only one.
+fn common_folder(files: &[&Given]) -> PathBuf {
+    let mut folders = files.iter().map(|given| folder_of(&given.place));
+    let Some(first) = folders.next() else { return PathBuf::new() };
+    folders.fold(first, |common, folder| {
+        let shared = common.components().zip(folder.components()).take_while(|(a, b)| a == b);
+        shared.map(|(part, _)| part).collect()
+    })
+}
+
 #[derive(Default)]
-struct Finder {
-    mapped: bool,
+struct Finder<'a> {
+    mappings: &'a [Arc<Mapping>],
     /// By canonical path, so that an input that is named twice is loaded once.
     inputs: BTreeMap<PathBuf, Input>,
     searched: BTreeSet<PathBuf>,
@@ -84,11 +159,18 @@ struct Finder {
     ignored: usize,
 }
 
-impl Finder {
-    fn search(&mut self, root: &Path, folder: &Path, depth: usize) {
+impl Finder<'_> {
+    fn search(&mut self, root: &Root<'_>, folder: &Path, depth: usize) {
         // links may lead in circles
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         if depth > MAX_DEPTH || !self.searched.insert(canonical) {
+            return;
+        }
+        if is_lake(folder) {
+            if depth == 0 {
+                let reason = "a lake; give the folder in which inputs lie";
+                self.refuse(folder, Error::usage(format!("{}: {reason}", folder.display())));
+            }
             return;
         }
         let entries = match fs::read_dir(folder) {
@@ -102,39 +184,47 @@ impl Finder {
             }
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => self.search(root, &path, depth + 1),
-                Ok(metadata) if metadata.is_file() => self.take(&path, Some(root)),
+                Ok(metadata) if metadata.is_file() => {
+                    let below = path.strip_prefix(root.folder).unwrap_or(&path);
+                    self.take(&path, Some(root), below);
+                }
                 _ => self.ignored += 1,
             }
         }
     }
 
-    /// `root` is the searched folder; None for a file that was named itself.
-    fn take(&mut self, path: &Path, root: Option<&Path>) {
+    /// `root` is the searched folder; None for a file that was named itself. `below` is its path below what was given.
+    fn take(&mut self, path: &Path, root: Option<&Root<'_>>, below: &Path) {
         let name = file_name(path);
+        // a delivery bears its own name, every other file that of its place
+        let known_as = name_of(path, root.map_or(Path::new(""), |root| &root.label), below);
+        match self.mapping_of(path, &name) {
+            Ok(None) => {}
+            Ok(Some(Claim { name, format, mapping })) => {
+                return self.add(name.as_ref().unwrap_or(&known_as), path, What::Mapped(format, mapping));
+            }
+            Err(error) => return self.add(&known_as, path, What::Refused(error)),
+        }
         let lower = name.to_ascii_lowercase();
         if let Some(stem) = name.strip_suffix(".txt") {
             if is_manifest(path) {
                 return self.delivery(path, stem, Delivery::of_manifest(path));
             }
             let what = self.source_text(path, stem);
-            return self.add(&name, path, what);
+            return self.add(&known_as, path, what);
         }
         if lower.ends_with(".txt") {
             let advice = format!("{name}: endings are lower case; rename it to {}.txt", &name[..name.len() - 4]);
-            return self.add(&name, path, What::Waiting(advice));
+            return self.add(&known_as, path, What::Waiting(advice));
         }
         if lower.ends_with(".fin") {
-            return self.fin(path, &name[..name.len() - 4], root);
-        }
-        if let Some(format) = Format::of(&lower).filter(|_| self.mapped) {
-            let below = root.and_then(|r| path.strip_prefix(r).ok()).map(|p| p.to_string_lossy().replace('\\', "/"));
-            return self.add(&below.unwrap_or(name), path, What::Mapped(format));
+            return self.fin(path, &name[..name.len() - 4], root, below);
         }
         if lower.ends_with(".json") {
-            return self.add(&name, path, What::SourceJson);
+            return self.add(&known_as, path, What::Source(SourceFormat::Json));
         }
         if let Some(delivery) = DeliveryName::parse(&name).filter(is_data) {
-            return self.data_file(path, &delivery, root);
+            return self.data_file(path, &delivery, root, below);
         }
         if root.is_some() {
             self.ignored += 1;
@@ -143,9 +233,47 @@ impl Finder {
         }
     }
 
+    /// The mapping that a file belongs to: the one that has a pattern for it, else the one without patterns where the
+    /// ending is that of a format.
+    fn mapping_of(&self, path: &Path, name: &str) -> Result<Option<Claim>> {
+        let lower = name.to_lowercase();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let claims = self.mappings.iter().filter_map(|mapping| {
+            let end = mapping.files.iter().find_map(|pattern| pattern.end_of(&absolute))?;
+            Some((end, mapping))
+        });
+        let claims: Vec<_> = claims.collect();
+        match claims.as_slice() {
+            // what is no other format is a delimited text
+            [(end, mapping)] => {
+                let format = Format::of(&lower).unwrap_or(Format::Csv);
+                return Ok(Some(Claim { name: Some(end.clone()), format, mapping: (*mapping).clone() }));
+            }
+            [] => {}
+            [(_, first), (_, second), ..] => {
+                return Err(Error::configuration(format!(
+                    "{name}: the files of two mappings hold it, of {} and of {}; correct one of them",
+                    first.label(),
+                    second.label()
+                )));
+            }
+        }
+        let Some(format) = Format::of(&lower).filter(|_| DeliveryName::parse(name).is_none()) else { return Ok(None) };
+        let mut open = self.mappings.iter().filter(|mapping| mapping.files.is_empty());
+        match (open.next(), open.next()) {
+            (None, _) => Ok(None),
+            (Some(mapping), None) => Ok(Some(Claim { name: None, format, mapping: mapping.clone() })),
+            (Some(first), Some(second)) => Err(Error::configuration(format!(
+                "{name}: is it for {} or for {}? say in both which files are theirs, as in files = \"web/*.csv\"",
+                first.label(),
+                second.label()
+            ))),
+        }
+    }
+
     fn source_text(&mut self, path: &Path, stem: &str) -> What {
         if self.neighbour(path, &format!("{stem}.fin")) {
-            return What::SourceText;
+            return What::Source(SourceFormat::Text);
         }
         let wrong = format!("{stem}.fin").to_lowercase();
         match self.names_beside(path).iter().find(|n| n.to_lowercase() == wrong) {
@@ -156,13 +284,13 @@ impl Finder {
         }
     }
 
-    fn fin(&mut self, path: &Path, stem: &str, root: Option<&Path>) {
+    fn fin(&mut self, path: &Path, stem: &str, root: Option<&Root<'_>>, below: &Path) {
         let name = file_name(path);
         let text = path.with_file_name(format!("{stem}.txt"));
         if self.neighbour(path, &format!("{stem}.txt")) {
             // in a searched folder the .txt comes by itself
             if root.is_none() {
-                self.take(&text, root);
+                self.take(&text, root, &below.with_extension("txt"));
             }
             return;
         }
@@ -186,13 +314,13 @@ impl Finder {
         self.delivery(path, stem, Delivery::of_fin(path, &files));
     }
 
-    fn data_file(&mut self, path: &Path, name: &DeliveryName, root: Option<&Path>) {
+    fn data_file(&mut self, path: &Path, name: &DeliveryName, root: Option<&Root<'_>>, below: &Path) {
         let stem = name.delivery();
         for ending in ["txt", "fin"] {
             let whole = format!("{stem}.{ending}");
             if self.neighbour(path, &whole) {
                 if root.is_none() {
-                    self.take(&path.with_file_name(whole), root);
+                    self.take(&path.with_file_name(&whole), root, &below.with_file_name(&whole));
                 }
                 return;
             }
@@ -283,13 +411,15 @@ mod tests {
     use super::*;
 
     fn found(folder: &Path, paths: &[&str], mapped: bool) -> (Vec<String>, usize) {
-        let paths: Vec<PathBuf> = paths.iter().map(|p| folder.join(p)).collect();
-        let found = find(&paths, mapped);
+        let paths: Vec<Given> = paths.iter().map(|p| Given::local(&folder.join(p))).collect();
+        let mapping = Mapping::parse("kind = 'online'\nvisitor_id = 'user'\ntime = 'ts'").unwrap();
+        let mappings = if mapped { vec![Arc::new(mapping)] } else { vec![] };
+        let found = find(&paths, &mappings);
         let what = |input: &Input| match &input.what {
             What::Delivery(_) => "delivery".to_string(),
-            What::SourceText => "text".into(),
-            What::SourceJson => "json".into(),
-            What::Mapped(format) => format.name().into(),
+            What::Source(SourceFormat::Text) => "text".into(),
+            What::Source(SourceFormat::Json) => "json".into(),
+            What::Mapped(format, _) => format.name().into(),
             What::Waiting(reason) => format!("waits: {reason}"),
             What::Refused(error) => format!("{:?}: {error}", error.kind()),
         };
@@ -327,8 +457,8 @@ mod tests {
                 "OLD.TXT waits: OLD.TXT: endings are lower case; rename it to OLD.txt",
                 "a.json json",
                 "acme_2026-10-01 waits: acme_2026-10-01.txt (the manifest, which comes last) is missing",
+                "b/leads_2.txt text",
                 "leads_1.txt text",
-                "leads_2.txt text",
                 "web_2026-10-01 delivery",
             ]
         );

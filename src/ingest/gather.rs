@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::find::{Input, What, find};
+use super::find::{Given, Input, What, find};
 use super::known::{Known, Marks};
+use super::mapping::Mapping;
 use super::remote::{Place, Remote};
 use super::run::blocking;
+use super::source_load::SourceFormat;
 use crate::{Error, Result};
 
 /// A watched file that nothing says is whole (no `.fin`, no manifest) must not change for so long.
@@ -36,15 +38,20 @@ pub struct Offer {
 }
 
 /// Searches `paths`. With `known`, inputs that it holds under these `settings` are left out, and it forgets what is gone.
-pub async fn gather(paths: &[PathBuf], mapped: bool, settings: &str, known: Option<&mut Known>) -> Result<Gathered> {
+pub async fn gather(
+    paths: &[PathBuf],
+    mappings: &[Arc<Mapping>],
+    settings: &str,
+    known: Option<&mut Known>,
+) -> Result<Gathered> {
     let nothing = Known::default();
     let former = known.as_deref().unwrap_or(&nothing);
-    let (mut folders, mut remotes, mut roots, mut seen) = (vec![], Vec::<Arc<Remote>>::new(), vec![], BTreeSet::new());
+    let (mut given, mut remotes, mut roots, mut seen) = (vec![], Vec::<Arc<Remote>>::new(), vec![], BTreeSet::new());
     for path in paths {
         match Place::of(path)? {
             Place::Local(path) => {
                 roots.push(path.to_string_lossy().into_owned());
-                folders.push(path);
+                given.push(Given::local(&path));
             }
             Place::Bucket(url) => {
                 roots.push(url.to_string());
@@ -57,8 +64,9 @@ pub async fn gather(paths: &[PathBuf], mapped: bool, settings: &str, known: Opti
             }
         }
     }
-    folders.extend(remotes.iter().filter_map(|remote| remote.searched()));
-    let found = blocking(move || Ok(find(&folders, mapped))).await?;
+    given.extend(remotes.iter().filter_map(|remote| remote.searched()));
+    let mappings = mappings.to_vec();
+    let found = blocking(move || Ok(find(&given, &mappings))).await?;
     let mut gathered = Gathered { ignored: found.ignored, offers: vec![] };
     for input in found.inputs {
         let remote = remotes.iter().find(|remote| remote.holds(&input.path)).cloned();
@@ -97,6 +105,6 @@ impl Gathered {
 
 impl Offer {
     fn may_grow(&self) -> bool {
-        self.remote.is_none() && matches!(self.input.what, What::Mapped(_) | What::SourceJson)
+        self.remote.is_none() && matches!(self.input.what, What::Mapped(..) | What::Source(SourceFormat::Json))
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::find::{Input, What};
 use super::run::Status;
+use super::source_load::SourceFormat;
 use crate::ErrorKind;
 
 /// The files of an input, each with what tells whether it is another one now (size, time or tag).
@@ -64,8 +65,8 @@ impl Input {
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![self.path.clone()];
         match &self.what {
-            What::Delivery(delivery) => files.extend(delivery.files.iter().map(|f| f.path.clone())),
-            What::SourceText => files.push(self.path.with_extension("fin")),
+            What::Delivery(delivery) => files.extend(delivery.files.iter().map(|f| f.input.path().to_path_buf())),
+            What::Source(SourceFormat::Text) => files.push(self.path.with_extension("fin")),
             _ => {}
         }
         files

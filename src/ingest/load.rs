@@ -6,9 +6,11 @@
 //! hits, `files`: what is visible at once comes as late as it can.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use arrow::datatypes::{Field, Schema};
 
+use super::find::file_name;
 use super::lookups::{self, Lookups};
 use super::rejects::Rejects;
 use crate::columns;
@@ -127,8 +129,9 @@ pub struct Load {
 }
 
 /// Compares a content with what is loaded under its key; what an earlier version made of it is the same unless it is to be
-/// replaced. An error of kind conflict when other content is, unless `replace`.
-pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Result<Decision> {
+/// replaced. An error of kind conflict when other content is, unless `replace`, and when the same bytes are loaded as something else, unless `again`.
+pub async fn decide(lake: &Lake, offered: &FileEntry, replace: bool, again: bool) -> Result<Decision> {
+    let (key, content) = (&Key::of(offered), offered.content.as_str());
     let log = Registry::<FileEntry>::read(lake).await?;
     let mut former = BTreeSet::new();
     let mut live_rows = 0;
@@ -139,7 +142,16 @@ pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Res
             former.insert(part.content);
         }
     }
+    let elsewhere = log.rows.iter().find(|e| !again && !key.is_loaded_as(e) && is_same_data(e, offered)).cloned();
     let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
+    if let Some(other) = elsewhere.filter(|_| loaded.as_ref().is_none_or(|e| e.content != content)) {
+        let whose = if other.source.is_empty() { "online hits".into() } else { format!("source {}", other.source) };
+        return Err(Error::conflict(format!(
+            "the same bytes are loaded already as {} ({whose}); take that out with `rejoin remove`, or give --again to load \
+             them twice",
+            other.file
+        )));
+    }
     match loaded {
         Some(entry) if entry.content == content || (!replace && as_read_now(&entry.content) == content) => {
             // a run that died while it replaced or removed the load leaves other rows than the log says
@@ -152,10 +164,21 @@ pub async fn decide(lake: &Lake, key: &Key, content: &str, replace: bool) -> Res
             former.insert(entry.content.clone());
             Ok(Decision::Load(Permit { replaces: Some(entry), former }))
         }
-        Some(_) => Err(Error::conflict(format!(
-            "{} is loaded already with other content; give --replace to load this one in its place",
+        Some(entry) if entry.data.is_some() && entry.data == offered.data => Err(Error::conflict(format!(
+            "{} is loaded already, and the mapping has changed since; give --replace to load it anew by this one",
             key.file
         ))),
+        Some(_) => {
+            // a delivery has its own name wherever it lies
+            let other = match offered.format.as_str() {
+                "feed" => "",
+                _ => "; if it is another file of that name, give a folder above both instead (rejoin help mapping)",
+            };
+            Err(Error::conflict(format!(
+                "{} is loaded already with other content; give --replace to load this one in its place{other}",
+                key.file
+            )))
+        }
         None => Ok(Decision::Load(Permit { replaces: None, former })),
     }
 }
@@ -171,6 +194,17 @@ pub fn check_forgotten(permit: &Permit, entry: &FileEntry) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// True where the rows of a load are those of the offered input, under another source, or in a copy of the same name.
+fn is_same_data(loaded: &FileEntry, offered: &FileEntry) -> bool {
+    let base = |entry: &FileEntry| file_name(Path::new(&entry.file));
+    loaded.status == "loaded"
+        && loaded.rows > 0
+        && loaded.suite == offered.suite
+        // an entry of former versions has the bytes' hash where no mapping reads them
+        && Some(loaded.data.as_ref().unwrap_or(&loaded.content)) == offered.data.as_ref()
+        && (loaded.source != offered.source || base(loaded) == base(offered))
 }
 
 /// Commits a load. When it fails, nothing that it wrote stays behind uncommitted; running it again finishes it.

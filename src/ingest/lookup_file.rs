@@ -4,6 +4,7 @@
 //! columns are text. Loading again replaces the rows; a column that the new file lacks reads NULL.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,8 +13,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::input_file::InputFile;
 use super::lookups::can_be_table;
-use super::mapped_file::{Format, MappedFile};
+use super::mapped_file::{Format, MappedFile, Reading};
 use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Change, Lake, Snapshot};
 use crate::{Error, Result};
@@ -83,7 +85,7 @@ pub async fn load_lookup(lake: &Lake, name: &str, path: &Path) -> Result<LoadedL
 
 /// The file as text; at least one batch.
 fn read(path: &Path, format: Format) -> Result<Vec<RecordBatch>> {
-    let file = MappedFile::open(path, format)?;
+    let file = MappedFile::open(InputFile::alone(path), Reading::everything(format))?;
     let names: Vec<&str> = file.schema.fields().iter().map(|f| f.name().as_str()).collect();
     if names.len() < 2 {
         return Err(Error::refused(
@@ -97,9 +99,11 @@ fn read(path: &Path, format: Format) -> Result<Vec<RecordBatch>> {
     let schema = Arc::new(Schema::new(names.iter().map(|n| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>()));
     let all: Vec<usize> = (0..names.len()).collect();
     let (mut batches, mut seen, mut row) = (vec![RecordBatch::new_empty(schema.clone())], HashSet::new(), 0);
-    for batch in file.batches(&all, Arc::new(AtomicU64::new(0)))? {
-        let batch = batch?;
-        let columns = batch.columns().iter().map(|column| cast(column, &DataType::Utf8));
+    file.read(&all, Arc::new(AtomicU64::new(0)), &mut |rows| {
+        if let Some(issue) = rows.issues.first() {
+            return Err(Error::refused(format!("line {}: {}", issue.line, issue.reason)));
+        }
+        let columns = rows.batch.columns().iter().map(|column| cast(column, &DataType::Utf8));
         let batch = RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?;
         let keys = batch.column(0).as_string::<i32>();
         for i in 0..keys.len() {
@@ -112,6 +116,7 @@ fn read(path: &Path, format: Format) -> Result<Vec<RecordBatch>> {
             }
         }
         batches.push(batch);
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(batches)
 }

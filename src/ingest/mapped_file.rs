@@ -1,40 +1,45 @@
-//! A file of any other system, as a schema and batches: Parquet, CSV, JSON lines, the latter two also gzipped.
+//! A file of any other system, as a schema and rows: Parquet, delimited text, JSON, the latter two also gzipped.
 //!
-//! In: a path. Out: record batches in the order of the file, only the columns asked for. The schema of a text format is
-//! found by reading the whole file, so that no later row can fail to fit it: JSON fields get the type that all their
-//! values have; CSV cells stay text, and it is known of each column whether all its cells are numbers.
+//! In: a path, and how the file is written. Out: batches in the order of the file, only the columns asked for, and the rows
+//! that are none. What the columns of a text hold is found by reading the whole file, so that no later row can fail to
+//! fit it. Folders whose names say values (`dt=2026-09-01`) are columns, too; a list can be taken apart into rows.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
 use flate2::read::MultiGzDecoder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::Length;
 
-use crate::feed::number;
+use super::delimited::Delimited;
+use super::delimited_rows::{DelimitedFile, Nature};
+use super::input_file::{Counted, InputFile};
+use super::json_rows::JsonFile;
+use super::json_shape::Wanted;
+use super::pattern::{FolderValue, folder_values};
+use crate::error::did_you_mean;
+use crate::feed::RowIssue;
 use crate::feed::text::{Encoding, Utf8Reader};
 use crate::{Error, Result};
 
 /// Rows of a batch.
-const BATCH_ROWS: usize = 8192;
-
-/// Rows of a batch of text columns that are only looked at.
-const LOOK_ROWS: usize = 4096;
+pub const BATCH_ROWS: usize = 8192;
 
 /// A file format that a mapping can describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Apache Parquet.
     Parquet,
-    /// Comma separated, with a header line.
+    /// Delimited text, a row a line.
     Csv,
-    /// One JSON object a line.
+    /// JSON objects, one a line or in an array.
     Ndjson,
 }
 
@@ -45,7 +50,7 @@ impl Format {
         let ending = Path::new(name).extension()?.to_str()?;
         match ending {
             "parquet" => Some(Self::Parquet),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" | "tab" | "psv" => Some(Self::Csv),
             "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
             _ => None,
         }
@@ -61,169 +66,278 @@ impl Format {
     }
 }
 
-/// Batches of a file, in its order.
-pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+/// Some rows of a file.
+pub struct FileRows {
+    /// The columns that were asked for.
+    pub batch: RecordBatch,
+    /// The line of each row, or its number where the format has no lines.
+    pub lines: Vec<u64>,
+    /// Rows that are none.
+    pub issues: Vec<RowIssue>,
+}
 
-/// A file whose schema is known.
+/// Takes some rows, and says whether it wants more.
+pub type Visit<'a> = &'a mut dyn FnMut(FileRows) -> Result<ControlFlow<()>>;
+
+/// How a file is read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Its format.
+    pub format: Format,
+    /// How a delimited text is written.
+    pub delimited: Delimited,
+    /// What is wanted of JSON.
+    pub wanted: Wanted,
+    /// The list of which each element is a row.
+    pub unnest: Option<String>,
+}
+
+impl Reading {
+    /// All of a file, written as usual.
+    pub fn everything(format: Format) -> Self {
+        Self { format, delimited: Delimited::default(), wanted: Wanted::everything(), unnest: None }
+    }
+}
+
+/// A file whose columns are known.
 #[derive(Debug)]
 pub struct MappedFile {
-    path: PathBuf,
-    format: Format,
+    file: InputFile,
     encoding: Encoding,
-    /// All columns of the file.
+    content: Content,
+    /// Columns of the file itself, before a list is taken apart.
+    stored: SchemaRef,
+    /// What the folders above it say.
+    folders: Vec<FolderValue>,
+    unnest: Option<usize>,
+    /// All columns.
     pub schema: SchemaRef,
-    /// For each column of a CSV file the type that all its cells have, where they are numbers.
+    /// For each column of text the type that all its cells have, where they are numbers.
     pub numbers: Vec<Option<DataType>>,
 }
 
+#[derive(Debug)]
+enum Content {
+    Parquet,
+    Delimited(DelimitedFile),
+    Json(JsonFile),
+}
+
 impl MappedFile {
-    /// Finds out the schema; reads all of a text file.
-    pub fn open(path: &Path, format: Format) -> Result<Self> {
-        let encoding = match format {
-            Format::Parquet => Encoding::Utf8,
-            Format::Csv | Format::Ndjson => Encoding::detect(plain(path)?).map_err(|e| unreadable(&e))?,
+    /// Finds out the columns; reads all of a text file.
+    pub fn open(file: InputFile, reading: Reading) -> Result<Self> {
+        let Reading { format, delimited, wanted, unnest } = reading;
+        let encoding = match (format, delimited.encoding) {
+            (Format::Parquet, _) => Encoding::Utf8,
+            (_, Some(said)) => said,
+            (_, None) => Encoding::detect(plain(&file)?).map_err(|e| unreadable(&e))?,
         };
-        let mut file =
-            Self { path: path.to_path_buf(), format, encoding, schema: Arc::new(Schema::empty()), numbers: vec![] };
-        file.schema = match format {
-            Format::Parquet => file.parquet()?.schema().clone(),
-            Format::Csv => file.csv_header()?,
+        let mut folders = folder_values(file.path());
+        let open = || text(&file, encoding);
+        let (content, stored, mut numbers) = match format {
+            Format::Parquet => {
+                let stored = parquet(&file)?.schema().clone();
+                let numbers = vec![None; stored.fields().len()];
+                (Content::Parquet, stored, numbers)
+            }
+            Format::Csv => {
+                let content = DelimitedFile::look(open()?, delimited, usual_delimiter(&file))?;
+                let numbers = content.find_numbers(open()?)?;
+                let stored = content.schema();
+                (Content::Delimited(content), stored, numbers)
+            }
             Format::Ndjson => {
-                let inferred = arrow::json::reader::infer_json_schema(BufReader::new(file.text()?), None);
-                Arc::new(inferred.map_err(|e| Error::refused(format!("not JSON lines of one shape: {e}")))?.0)
+                let content = JsonFile::look(open, wanted, &folders)?;
+                let stored = content.schema();
+                let numbers = vec![None; stored.fields().len()];
+                (Content::Json(content), stored, numbers)
             }
         };
-        if let Some(twice) = doubled(&file.schema) {
+        if let Some(twice) = doubled(&stored) {
             return Err(Error::refused(format!("two columns are called {twice}; which one is meant cannot be known")));
         }
-        if format == Format::Csv {
-            file.numbers = file.find_numbers()?;
-        }
-        Ok(file)
+        let unnest = unnest.map(|name| list_column(&stored, &name)).transpose()?;
+        let fields = stored.fields().iter().enumerate().map(|(index, field)| match (unnest, list_item(field)) {
+            (Some(list), Some(item)) if list == index => Field::new(field.name(), item.clone(), true),
+            _ => field.as_ref().clone(),
+        });
+        let mut fields: Vec<Field> = fields.collect();
+        folders.retain(|(name, _)| stored.index_of(name).is_err());
+        fields.extend(folders.iter().map(|(name, _)| Field::new(name, DataType::Utf8, true)));
+        numbers.extend(folders.iter().map(|(_, value)| Nature::of(value).number()));
+        let schema = Arc::new(Schema::new(fields));
+        Ok(Self { file, encoding, content, stored, folders, unnest, schema, numbers })
     }
 
     /// True where a row may leave out what others have.
     pub fn may_lack_columns(&self) -> bool {
-        self.format == Format::Ndjson
+        matches!(self.content, Content::Json(_))
     }
 
-    /// The rows, with those columns only (indices of the schema, rising). `read` counts bytes of the file, for progress.
-    pub fn batches(&self, columns: &[usize], read: Arc<AtomicU64>) -> Result<Batches> {
+    /// True where some row has a value at this path, as far as the format lets one know.
+    pub fn has(&self, path: &[String]) -> bool {
+        match &self.content {
+            Content::Json(json) if self.unnest.is_none_or(|list| self.stored.field(list).name() != &path[0]) => {
+                json.has(path) || self.folders.iter().any(|(name, _)| *name == path[0])
+            }
+            _ => true,
+        }
+    }
+
+    /// A sign that separates the first line of a delimited text better than the one that is used.
+    pub fn likely_delimiter(&self) -> Option<&'static str> {
+        match &self.content {
+            Content::Delimited(delimited) => delimited.likely_delimiter,
+            _ => None,
+        }
+    }
+
+    /// What to say of a column that is not there: the likely name, and what there is.
+    pub fn lacks(&self, name: &str) -> String {
+        let mut names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        if let Content::Json(json) = &self.content {
+            names.retain(|name| self.has(&[name.to_string()]));
+            names.extend(json.names());
+            names.sort_unstable();
+            names.dedup();
+        }
+        if let Some(likely) = self.likely_delimiter() {
+            return format!("; its first line looks like one with delimiter = \"{likely}\"");
+        }
+        let some = names.iter().take(30).copied().collect::<Vec<_>>().join(", ");
+        format!("{} (it has {some})", did_you_mean(name, names.iter().copied()))
+    }
+
+    /// Shows the rows, with those columns only (indices of the schema, rising). `read` counts bytes of the file, for
+    /// progress.
+    pub fn read(&self, columns: &[usize], read: Arc<AtomicU64>, visit: Visit<'_>) -> Result<()> {
+        let stored: Vec<usize> = columns.iter().copied().filter(|c| *c < self.stored.fields().len()).collect();
         let schema = Arc::new(self.schema.project(columns)?);
-        match self.format {
-            Format::Parquet => {
-                let builder = self.parquet()?;
+        // a list that is taken apart decides how many rows there are, also where none of its elements is wanted
+        let (mut needed, list) = (stored.clone(), self.unnest);
+        needed.extend(list.filter(|list| !stored.contains(list)));
+        needed.sort_unstable();
+        let mut rows = |rows: FileRows| {
+            let rows = match list.and_then(|list| needed.iter().position(|c| *c == list)) {
+                Some(list) => taken_apart(rows, list)?,
+                None => rows,
+            };
+            let kept: Vec<usize> = stored.iter().filter_map(|c| needed.iter().position(|n| n == c)).collect();
+            let count = rows.batch.num_rows();
+            let constants = columns.iter().filter_map(|c| self.folders.get(c.checked_sub(self.stored.fields().len())?));
+            let constants = constants.map(|(_, value)| {
+                let value = Some(value.as_str()).filter(|value| !value.is_empty());
+                Arc::new(std::iter::repeat_n(value, count).collect::<StringArray>()) as ArrayRef
+            });
+            let arrays = kept.iter().map(|i| rows.batch.column(*i).clone()).chain(constants).collect();
+            let options = RecordBatchOptions::new().with_row_count(Some(count));
+            let batch = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
+            visit(FileRows { batch, ..rows })
+        };
+        self.read_stored(&needed, read, &mut rows)
+    }
+
+    fn read_stored(&self, columns: &[usize], read: Arc<AtomicU64>, visit: Visit<'_>) -> Result<()> {
+        let schema = Arc::new(self.stored.project(columns)?);
+        let input = || -> Result<Utf8Reader<_>> {
+            let counted = Counted { input: plain(&self.file)?, counter: read.clone() };
+            Ok(Utf8Reader::new(counted, self.encoding))
+        };
+        match &self.content {
+            Content::Delimited(delimited) => delimited.read(input()?, columns, &schema, visit),
+            Content::Json(json) => json.read(input()?, &schema, visit),
+            Content::Parquet => {
+                let builder = parquet(&self.file)?;
                 let rows = builder.metadata().file_metadata().num_rows().max(1) as u64;
-                let bytes = std::fs::metadata(&self.path)?.len();
+                let bytes = self.file.len();
                 let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
                 let reader =
                     builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| damaged(&e))?;
                 let mut done = 0;
-                Ok(Box::new(reader.map(move |batch| {
+                for batch in reader {
                     let batch = batch.map_err(|e| damaged(&e))?;
+                    let lines = (done + 1..).take(batch.num_rows()).collect();
                     done += batch.num_rows() as u64;
                     read.store((u128::from(bytes) * u128::from(done) / u128::from(rows)) as u64, Ordering::Relaxed);
-                    Ok(batch)
-                })))
-            }
-            Format::Csv => {
-                let input = Utf8Reader::new(Counted { input: plain(&self.path)?, read }, self.encoding);
-                let reader = arrow::csv::ReaderBuilder::new(self.schema.clone())
-                    .with_header(true)
-                    .with_projection(columns.to_vec())
-                    .with_batch_size(BATCH_ROWS)
-                    .build(input)?;
-                Ok(Box::new(reader.map(|batch| batch.map_err(|e| misshapen(&e)))))
-            }
-            Format::Ndjson => {
-                let input = Utf8Reader::new(Counted { input: plain(&self.path)?, read }, self.encoding);
-                let reader = arrow::json::ReaderBuilder::new(schema)
-                    .with_coerce_primitive(true)
-                    .with_batch_size(BATCH_ROWS)
-                    .build(BufReader::new(input))?;
-                Ok(Box::new(reader.map(|batch| batch.map_err(|e| misshapen(&e)))))
-            }
-        }
-    }
-
-    fn text(&self) -> Result<impl Read + Send + use<>> {
-        Ok(Utf8Reader::new(plain(&self.path)?, self.encoding))
-    }
-
-    fn parquet(&self) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-        let file = File::open(&self.path).map_err(|e| unreadable(&e))?;
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))
-    }
-
-    fn csv_header(&self) -> Result<SchemaRef> {
-        let format = arrow::csv::reader::Format::default().with_header(true);
-        let (header, _) = format.infer_schema(self.text()?, Some(0)).map_err(|e| misshapen(&e))?;
-        if header.fields().is_empty() {
-            return Err(Error::refused("empty; a CSV file begins with a line of column names"));
-        }
-        let texts = header.fields().iter().map(|f| Field::new(f.name().trim(), DataType::Utf8, true));
-        Ok(Arc::new(Schema::new(texts.collect::<Vec<_>>())))
-    }
-
-    fn find_numbers(&self) -> Result<Vec<Option<DataType>>> {
-        let mut natures = vec![Nature::Empty; self.schema.fields().len()];
-        let reader = arrow::csv::ReaderBuilder::new(self.schema.clone())
-            .with_header(true)
-            .with_batch_size(LOOK_ROWS)
-            .build(self.text()?)?;
-        for batch in reader {
-            let batch = batch.map_err(|e| misshapen(&e))?;
-            for (nature, column) in natures.iter_mut().zip(batch.columns()) {
-                let cells = column.as_string::<i32>();
-                for row in (0..cells.len()).filter(|&row| cells.is_valid(row)) {
-                    if *nature == Nature::Text {
+                    if visit(FileRows { batch, lines, issues: vec![] })?.is_break() {
                         break;
                     }
-                    *nature = (*nature).max(Nature::of(cells.value(row)));
                 }
+                Ok(())
             }
         }
-        let types = natures.into_iter().map(|nature| match nature {
-            Nature::Integer => Some(DataType::Int64),
-            Nature::Float => Some(DataType::Float64),
-            Nature::Empty | Nature::Text => None,
-        });
-        Ok(types.collect())
     }
 }
 
-/// What the cells of a CSV column have in common; the larger one prevails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Nature {
-    Empty,
-    Integer,
-    Float,
-    Text,
-}
-
-impl Nature {
-    fn of(cell: &str) -> Self {
-        let digits = cell.strip_prefix('-').unwrap_or(cell);
-        // 007 is a code, not a number
-        if digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit() {
-            return Self::Text;
-        }
-        if digits.bytes().all(|b| b.is_ascii_digit()) && cell.parse::<i64>().is_ok() {
-            return Self::Integer;
-        }
-        // an integer that no i64 holds would lose digits as a float
-        match number::parse(cell) {
-            Some(_) if !digits.bytes().all(|b| b.is_ascii_digit()) => Self::Float,
-            _ => Self::Text,
-        }
+/// The sign that separates the fields of a file with such a name.
+fn usual_delimiter(file: &InputFile) -> u8 {
+    let name = file.name().to_lowercase();
+    match Path::new(name.strip_suffix(".gz").unwrap_or(&name)).extension().and_then(|e| e.to_str()) {
+        Some("tsv" | "tab") => b'\t',
+        Some("psv") => b'|',
+        _ => b',',
     }
 }
 
-fn plain(path: &Path) -> Result<Box<dyn Read + Send>> {
-    let file = File::open(path).map_err(|e| unreadable(&e))?;
-    let gzipped = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
-    let input = BufReader::with_capacity(256 * 1024, file);
+/// The column of this name, which must be a list.
+fn list_column(schema: &Schema, name: &str) -> Result<usize> {
+    let index = schema.index_of(name).map_err(|_| {
+        let names = schema.fields().iter().map(|f| f.name().as_str());
+        Error::refused(format!("mapping unnest = {name:?}: the file has no column {name}{}", did_you_mean(name, names)))
+    })?;
+    match list_item(schema.field(index)) {
+        Some(_) => Ok(index),
+        None => Err(Error::refused(format!(
+            "mapping unnest = {name:?}: the column is a {}, and only a list has elements",
+            schema.field(index).data_type()
+        ))),
+    }
+}
+
+fn list_item(field: &Field) -> Option<&DataType> {
+    match field.data_type() {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
+        _ => None,
+    }
+}
+
+/// A row for each element of the list in column `list`; a row without elements is none.
+fn taken_apart(rows: FileRows, list: usize) -> Result<FileRows> {
+    let FileRows { batch, lines, issues } = rows;
+    let item = list_item(batch.schema().field(list)).cloned().ok_or_else(|| Error::bug("a list that is none"))?;
+    let large = DataType::LargeList(Arc::new(Field::new_list_field(item.clone(), true)));
+    let lists = cast(batch.column(list), &large)?;
+    let lists = lists.as_list::<i64>();
+    let (mut parents, mut elements) = (vec![], vec![]);
+    for row in (0..lists.len()).filter(|row| lists.is_valid(*row)) {
+        let range = lists.value_offsets()[row] as u64..lists.value_offsets()[row + 1] as u64;
+        parents.extend(range.clone().map(|_| row as u64));
+        elements.extend(range);
+    }
+    let lines = parents.iter().map(|row| lines[*row as usize]).collect();
+    let (parents, elements) = (UInt64Array::from(parents), UInt64Array::from(elements));
+    let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields[list] = Field::new(fields[list].name(), item, true);
+    let columns = batch.columns().iter().enumerate().map(|(index, column)| match index == list {
+        true => take(lists.values(), &elements, None),
+        false => take(column, &parents, None),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(FileRows { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?, lines, issues })
+}
+
+fn parquet(file: &InputFile) -> Result<ParquetRecordBatchReaderBuilder<InputFile>> {
+    ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| damaged(&e))
+}
+
+fn plain(file: &InputFile) -> Result<Box<dyn Read + Send>> {
+    let gzipped = file.path().extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+    let input = BufReader::with_capacity(256 * 1024, file.stream()?);
     Ok(if gzipped { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
+}
+
+fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {
+    Ok(Box::new(Utf8Reader::new(plain(file)?, encoding)))
 }
 
 fn doubled(schema: &Schema) -> Option<&str> {
@@ -240,24 +354,6 @@ fn damaged(error: &dyn std::fmt::Display) -> Error {
     Error::refused(format!("not a whole Parquet file ({error}); fetch it again"))
 }
 
-fn misshapen(error: &arrow::error::ArrowError) -> Error {
-    Error::refused(format!("{error}; correct the file and load it again"))
-}
-
-/// Counts the bytes that pass.
-struct Counted<R> {
-    input: R,
-    read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -269,23 +365,110 @@ mod tests {
         assert_eq!(Format::of("a.jsonl"), Some(Format::Ndjson));
         assert_eq!(Format::of("a.parquet"), Some(Format::Parquet));
         assert_eq!(Format::of("a.parquet.gz"), None);
-        assert_eq!(Format::of("a.tsv.gz"), None);
+        assert_eq!(Format::of("a.tsv.gz"), Some(Format::Csv));
+        assert_eq!(Format::of("a.txt"), None);
+    }
+
+    fn file(name: &str, text: &str) -> (tempfile::TempDir, InputFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        (folder, InputFile::alone(&path))
+    }
+
+    /// Rows and rejected lines.
+    fn read(file: &MappedFile, columns: &[usize]) -> (Vec<RecordBatch>, Vec<(u64, String)>) {
+        let (mut batches, mut issues) = (vec![], vec![]);
+        file.read(columns, Arc::default(), &mut |rows| {
+            assert_eq!(rows.batch.num_rows(), rows.lines.len());
+            issues.extend(rows.issues.into_iter().map(|i| (i.line, i.reason)));
+            batches.push(rows.batch);
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+        (batches, issues)
     }
 
     #[test]
     fn numbers_of_a_csv_are_those_of_all_rows() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
         let mut text = "\u{feff}id,zip,amount,mixed,big\n".to_string();
         for row in 0..10_000 {
             text += &format!("{row},01234,{row}.5,{row},1\n");
         }
         text += "1,99999,,late,18446744073709551615\n";
-        std::fs::write(&path, text).unwrap();
-        let file = MappedFile::open(&path, Format::Csv).unwrap();
+        let (_folder, input) = file("a.csv", &text);
+        let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
         assert_eq!(file.schema.field(0).name(), "id");
         assert_eq!(file.numbers, [Some(DataType::Int64), None, Some(DataType::Float64), None, None]);
-        let rows: usize = file.batches(&[1, 2], Arc::default()).unwrap().map(|b| b.unwrap().num_rows()).sum();
-        assert_eq!(rows, 10_001);
+        let (batches, issues) = read(&file, &[1, 2]);
+        assert_eq!((batches.iter().map(RecordBatch::num_rows).sum::<usize>(), issues.len()), (10_001, 0));
+    }
+
+    #[test]
+    fn ragged_rows_are_bad_rows() {
+        let (_folder, input) = file("a.tsv", "a\tb\n1\t\"x\ny\"\n2\n\t\t\n3\t4\t5\n6\t7\n");
+        let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
+        let (batches, issues) = read(&file, &[0]);
+        assert_eq!(batches[0].column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["1", "6"]);
+        assert_eq!(issues, [(4, "1 fields, expected 2".into()), (6, "3 fields, expected 2".into())]);
+    }
+
+    #[test]
+    fn folders_are_columns() {
+        let (_folder, input) = file("dt=2026-09-01/n=7/a.csv", "a,dt\n1,x\n");
+        let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
+        let names: Vec<_> = file.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        // what the file says itself comes first
+        assert_eq!(names, ["a", "dt", "n"]);
+        assert_eq!(file.numbers, [Some(DataType::Int64), None, Some(DataType::Int64)]);
+        let (batches, _) = read(&file, &[1, 2]);
+        assert_eq!(
+            (batches[0].column(0).as_string::<i32>().value(0), batches[0].column(1).as_string::<i32>().value(0)),
+            ("x", "7")
+        );
+    }
+
+    #[test]
+    fn json_of_many_shapes() {
+        let lines = "{\"u\":1,\"p\":{\"a\":1}}\n\n{\"u\":\"x\",\"p\":7}\n{broken\n[1]\n{\"u\":null} x\n{\"u\":[1,2]}\n";
+        let mut wanted = Wanted::default();
+        wanted.add(["u"]);
+        wanted.add(["p", "a"]);
+        wanted.add(["p", "b"]);
+        let reading = Reading { wanted, ..Reading::everything(Format::Ndjson) };
+        let (_folder, input) = file("a.ndjson", lines);
+        let json = MappedFile::open(input, reading.clone()).unwrap();
+        assert!(json.has(&["p".into(), "a".into()]) && !json.has(&["p".into(), "b".into()]));
+        let (batches, issues) = read(&json, &[1]);
+        assert_eq!(
+            batches[0].column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(),
+            ["1", "x", "1--**--2"]
+        );
+        assert_eq!(issues.iter().map(|i| i.0).collect::<Vec<_>>(), [4, 5, 6]);
+        assert!(issues.iter().all(|i| !i.1.contains("broken") && !i.1.contains('x')), "{issues:?}");
+        let (_folder, input) = file("a.json", " [{\"u\":1},\n 5, {\"u\":2}]\n");
+        let array = MappedFile::open(input, reading.clone()).unwrap();
+        let (batches, issues) = read(&array, &[1]);
+        assert_eq!((batches[0].num_rows(), issues), (2, vec![(2, "no JSON object".to_string())]));
+        let (_folder, input) = file("b.json", "[{\"u\":1},\n{\"u\":\"secret]\n");
+        let error = MappedFile::open(input, reading).unwrap_err().to_string();
+        assert!(error.contains("line ") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_list_is_taken_apart() {
+        let lines = "{\"v\":1,\"actions\":[{\"p\":\"a\"},{\"p\":\"b\"}]}\n{\"v\":2,\"actions\":[]}\n{\"v\":3}\n{\"v\":4,\"actions\":[{}]}\n";
+        let (_folder, input) = file("a.ndjson", lines);
+        let reading = Reading { unnest: Some("actions".into()), ..Reading::everything(Format::Ndjson) };
+        let json = MappedFile::open(input, reading).unwrap();
+        let (batches, _) = read(&json, &[1]);
+        assert_eq!(batches[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().values(), &[1, 1, 4]);
+        let (batches, _) = read(&json, &[0, 1]);
+        let pages = batches[0].column(0).as_struct().column(0).as_string::<i32>().clone();
+        assert_eq!(pages.iter().collect::<Vec<_>>(), [Some("a"), Some("b"), None]);
+        let (_folder, input) = file("a.csv", "actions\n1\n");
+        let reading = Reading { unnest: Some("actions".into()), ..Reading::everything(Format::Csv) };
+        assert!(MappedFile::open(input, reading).unwrap_err().to_string().contains("only a list"));
     }
 }

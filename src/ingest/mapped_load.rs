@@ -3,6 +3,7 @@
 //! In: a file and its mapping. Out: batches for `hits` or `offline`, in the order of the file, and the rows that cannot be
 //! taken: without a time or visitor, with a metric that is no number, or against a rule of offline records.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,35 +18,110 @@ use chrono::{NaiveDate, NaiveDateTime};
 
 use super::cells::{self, Complaints, Instant};
 use super::content_hash::hash_rows;
-use super::expressions::{Evaluated, Expressions, Place};
-use super::mapped_file::{Format, MappedFile};
+use super::expressions::{Evaluated, Expressions, Place, wanted};
+use super::inlet::Inlets;
+use super::input_file::InputFile;
+use super::kind::{Content, Context, InputKind, Owner, Prepared, Rows};
+use super::mapped_file::{FileRows, Format, MappedFile, Reading};
 use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::{Origin, Records, offline_batch};
+use super::pattern::folder_values;
 use super::pour::{Outlet, Piece};
+use super::run::{IngestOptions, content_of};
+use super::source_load::check_kind;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::feed::RowIssue;
 use crate::time::Written;
 use crate::{Error, Result};
 
-/// A mapped file, ready to be read.
+/// A mapped file as it was found.
 pub struct MappedInput {
-    mapping: Mapping,
-    file: MappedFile,
-    expressions: Expressions,
-    first_line: u64,
+    file: InputFile,
+    format: Format,
+    mapping: Arc<Mapping>,
 }
 
 impl MappedInput {
+    /// Nothing of it is read yet.
+    pub fn new(path: &Path, format: Format, mapping: Arc<Mapping>) -> Self {
+        Self { file: InputFile::alone(path), format, mapping }
+    }
+}
+
+impl InputKind for MappedInput {
+    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
+        let mapping = &self.mapping;
+        let suite = inlets.suite_of_file(options.suite.as_deref(), mapping.suite.as_deref(), "the mapping")?.clone();
+        let source = match mapping.kind {
+            MappedKind::Online => None,
+            MappedKind::Offline => {
+                let (asked, mapped) = (options.source.as_deref(), mapping.source.as_deref());
+                Some(inlets.source_of(&suite, asked, mapped, "the mapping")?.clone())
+            }
+        };
+        let snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
+        Ok(Owner { suite, source, format: self.format.name(), snapshot, waits: None })
+    }
+
+    fn content(&mut self) -> Result<Content> {
+        let folders = folder_values(self.file.path());
+        let folders: String = folders.iter().map(|(name, value)| format!("{name}={value}/")).collect();
+        content_of(&self.file, &folders, &self.mapping.fingerprint()?)
+    }
+
+    fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
+        let Self { file, format, mapping } = *self;
+        if let Some(source) = &context.owner.source {
+            let (transaction, customer) = (mapping.transaction_id.is_some(), mapping.customer_id.is_some());
+            check_kind(source, transaction, customer, ["transaction_id", "customer_id"])?;
+        }
+        let offline_source = context.owner.source.as_ref().map_or_else(String::new, |s| s.source.clone());
+        let decoder = Decoder::new(file, format, mapping)?;
+        let visits = decoder.visits();
+        let rows = Box::new(MappedRows { decoder: Arc::new(decoder), read: context.read.clone() });
+        Ok(Prepared { rows, visits, offline_source })
+    }
+
+    fn counter(&self) -> Arc<AtomicU64> {
+        self.file.counter().clone()
+    }
+}
+
+/// The rows of a mapped file.
+struct MappedRows {
+    decoder: Arc<Decoder>,
+    read: Arc<AtomicU64>,
+}
+
+/// Rows of the file as its mapping says.
+struct Decoder {
+    mapping: Arc<Mapping>,
+    file: MappedFile,
+    expressions: Expressions,
+}
+
+impl Rows for MappedRows {
+    fn first_issue(&self) -> Result<Option<RowIssue>> {
+        self.decoder.first_issue()
+    }
+
+    fn decode(self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()> {
+        self.decoder.decode(origin, outlet, self.read)
+    }
+}
+
+impl Decoder {
     /// Looks at the file's columns and compiles the mapping against them. Reads all of a text file, so it blocks.
-    pub fn prepare(path: &Path, format: Format, mapping: Mapping) -> Result<Self> {
-        let file = MappedFile::open(path, format)?;
+    fn new(file: InputFile, format: Format, mapping: Arc<Mapping>) -> Result<Self> {
+        let wanted = wanted(&mapping);
+        let reading = Reading { format, delimited: mapping.delimited.clone(), wanted, unnest: mapping.unnest.clone() };
+        let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
-        let first_line = if format == Format::Csv { 2 } else { 1 };
-        Ok(Self { mapping, file, expressions, first_line })
+        Ok(Self { mapping, file, expressions })
     }
 
     /// How visits are known, as the tag of the files says it; None for offline records.
-    pub fn visits(&self) -> Option<&'static str> {
+    fn visits(&self) -> Option<&'static str> {
         match (self.mapping.kind, &self.mapping.visit) {
             (MappedKind::Offline, _) => None,
             (MappedKind::Online, Some(_)) => Some("mapped"),
@@ -54,28 +130,24 @@ impl MappedInput {
     }
 
     /// Decodes all rows. `read` counts bytes, for progress.
-    pub fn decode(self: &Arc<Self>, origin: &Arc<Origin>, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
-        let mut line = self.first_line;
-        for name in &self.expressions.absent {
-            let reason = format!("no row of the file has {name}, which the mapping names");
-            let warnings = vec![RowIssue::new(1, name, reason, "")];
+    fn decode(self: &Arc<Self>, origin: &Arc<Origin>, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
+        for (key, reason) in self.mapping.near_names().iter().chain(&self.expressions.absent) {
+            let warnings = vec![RowIssue::new(1, key, reason, "")];
             outlet.send(|| Ok(Piece { warnings, ..Default::default() }))?;
         }
-        for batch in self.file.batches(&self.expressions.columns, read)? {
-            let batch = batch?;
-            let rows = batch.num_rows() as u64;
+        self.file.read(&self.expressions.columns, read, &mut |rows| {
             let (input, origin) = (self.clone(), origin.clone());
             outlet.send(move || {
-                let piece = input.piece(&origin, &batch, line);
-                piece.map_err(|e| e.at(format!("lines {line} to {}", line + rows.saturating_sub(1))))
+                let place = rows.lines.first().zip(rows.lines.last()).map(|(a, b)| format!("lines {a} to {b}"));
+                let piece = input.piece(&origin, rows);
+                piece.map_err(|e| if let Some(place) = place { e.at(place) } else { e })
             })?;
-            line += rows;
-        }
-        Ok(())
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// The first row that cannot be taken, when there is one.
-    pub fn first_issue(&self) -> Result<Option<RowIssue>> {
+    fn first_issue(&self) -> Result<Option<RowIssue>> {
         let origin = Origin {
             suite: String::new(),
             source: String::new(),
@@ -83,27 +155,26 @@ impl MappedInput {
             file: String::new(),
             received: 0,
         };
-        let mut line = self.first_line;
-        for batch in self.file.batches(&self.expressions.columns, Arc::default())? {
-            let batch = batch?;
-            if let Some(issue) = self.piece(&origin, &batch, line)?.issues.into_iter().next() {
-                return Ok(Some(issue));
-            }
-            line += batch.num_rows() as u64;
-        }
-        Ok(None)
+        let mut found = None;
+        self.file.read(&self.expressions.columns, Arc::default(), &mut |rows| {
+            found = self.piece(&origin, rows)?.issues.into_iter().next();
+            Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(found)
     }
 
-    fn piece(&self, origin: &Origin, batch: &RecordBatch, first_line: u64) -> Result<Piece> {
-        let mut complaints = Complaints::new(batch.num_rows(), first_line);
-        let row = self.row_values(self.expressions.evaluate(batch)?, &mut complaints)?;
+    fn piece(&self, origin: &Origin, rows: FileRows) -> Result<Piece> {
+        let FileRows { batch, lines, mut issues } = rows;
+        let mut complaints = Complaints::new(lines);
+        let row = self.row_values(self.expressions.evaluate(&batch)?, &mut complaints)?;
         let decoded = match self.mapping.kind {
             MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut complaints)?,
-            MappedKind::Offline => offline(origin, row, first_line, &mut complaints)?,
+            MappedKind::Offline => offline(origin, row, &mut complaints)?,
         };
         let good = complaints.good();
         let decoded = if good.true_count() == good.len() { decoded } else { filter_record_batch(&decoded, &good)? };
-        let issues = complaints.into_issues().collect();
+        issues.extend(complaints.into_issues());
+        issues.sort_by_key(|issue| issue.line);
         Ok(match self.mapping.kind {
             MappedKind::Online => Piece { hits: Some(decoded), issues, ..Default::default() },
             MappedKind::Offline => Piece { offline: Some(decoded), issues, ..Default::default() },
@@ -214,7 +285,7 @@ struct RowValues {
     values: Vec<(Arc<Field>, ArrayRef)>,
 }
 
-fn offline(origin: &Origin, row: RowValues, first_line: u64, complaints: &mut Complaints) -> Result<RecordBatch> {
+fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Result<RecordBatch> {
     let rows = row.time.len();
     let latest = cells::latest_record(crate::clock::now());
     let noon = |day: NaiveDate| -> NaiveDateTime { day.and_hms_opt(12, 0, 0).unwrap_or_else(|| day.into()) };
@@ -249,7 +320,7 @@ fn offline(origin: &Origin, row: RowValues, first_line: u64, complaints: &mut Co
         }
     }
     let records = Records {
-        row: (first_line as i64..).take(rows).map(Some).collect(),
+        row: complaints.lines().iter().map(|line| Some(*line as i64)).collect(),
         record_time: Some(record_times.into()),
         record_local: Some(row.time.iter().map(record_local).collect()),
         has_time: row.time.iter().map(|i| Some(!matches!(i, Instant::Day(_)))).collect(),

@@ -4,11 +4,13 @@
 //! that its kind of rows cannot have. Whether an expression fits a file is known only when the file is read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::delimited::{Delimited, names};
+use super::pattern::Pattern;
 use crate::columns::{self, KEYS};
 use crate::error::did_you_mean;
 use crate::feed::event_list::is_metric_name;
@@ -67,10 +69,22 @@ pub struct Mapping {
     pub metrics: BTreeMap<String, String>,
     /// The dimensions that a snapshot takes, when the default (all but a few) is not wanted.
     pub snapshot: Option<Vec<String>>,
+    /// A list of the file, each element of which is a row of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unnest: Option<String>,
+    /// How a delimited text is written.
+    #[serde(skip_serializing_if = "Delimited::is_default")]
+    pub delimited: Delimited,
+    /// Patterns of the files that are its own; no part of what a row means.
+    #[serde(skip)]
+    pub files: Vec<Pattern>,
+    /// The file that it was read from, for messages.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
 }
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 13] = [
+const MAPPING_KEYS: [&str; 22] = [
     "kind",
     "suite",
     "source",
@@ -82,6 +96,15 @@ const MAPPING_KEYS: [&str; 13] = [
     "transaction_id",
     "customer_id",
     "snapshot",
+    "unnest",
+    "files",
+    "delimiter",
+    "header",
+    "columns",
+    "quote",
+    "comment",
+    "encoding",
+    "null_values",
     "dimensions",
     "metrics",
 ];
@@ -91,7 +114,13 @@ impl Mapping {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| Error::configuration(format!("mapping {}: {e}", path.display())))?;
-        Self::parse(&text).map_err(|e| e.at(format!("mapping {}", path.display())))
+        let mapping = Self::parse(&text).map_err(|e| e.at(format!("mapping {}", path.display())))?;
+        Ok(Self { path: Some(path.to_path_buf()), ..mapping })
+    }
+
+    /// What it is called in messages.
+    pub fn label(&self) -> String {
+        self.path.as_ref().map_or_else(|| "the mapping".into(), |path| path.display().to_string())
     }
 
     /// Parses and checks the text of a mapping file.
@@ -118,6 +147,10 @@ impl Mapping {
             transaction_id: optional(&mut table, "transaction_id")?,
             customer_id: optional(&mut table, "customer_id")?,
             snapshot: names(&mut table, "snapshot")?,
+            unnest: optional(&mut table, "unnest")?,
+            delimited: Delimited::take(&mut table)?,
+            files: files(&mut table)?,
+            path: None,
             dimensions: expressions(&mut table, "dimensions")?,
             metrics: expressions(&mut table, "metrics")?,
         };
@@ -125,7 +158,8 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// The mapping as text that changes exactly when its meaning does; part of a load's identity.
+    /// The mapping as text that changes exactly when its meaning does; part of a load's identity. A new key must not change
+    /// it where it is not used, or every loaded file would seem to be another one.
     pub fn fingerprint(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|e| Error::bug(format!("mapping: {e}")))
     }
@@ -174,6 +208,21 @@ impl Mapping {
         Ok(())
     }
 
+    /// Names that are almost one of those which Rejoin's reports, snapshots and page views know: each with its key and what
+    /// to do. They load all the same.
+    pub fn near_names(&self) -> Vec<(String, String)> {
+        let dimensions = self.dimensions.keys().map(|name| ("dimensions", name));
+        let metrics = self.metrics.keys().map(|name| ("metrics", name));
+        let near = dimensions.chain(metrics).filter_map(|(section, name)| {
+            let known = known_name(name)?;
+            Some((
+                format!("{section}.{name}"),
+                format!("if this is {known}, call it so: reports and snapshots know it by that name"),
+            ))
+        });
+        near.collect()
+    }
+
     /// `online` or `offline`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
@@ -181,6 +230,40 @@ impl Mapping {
             MappedKind::Offline => "offline",
         }
     }
+}
+
+/// What people call our dimensions and metrics elsewhere.
+const OTHER_NAMES: [(&str, &str); 18] = [
+    ("campaign", "tracking_code"),
+    ("utm_campaign", "tracking_code"),
+    ("trackingcode", "tracking_code"),
+    ("page", "page_name"),
+    ("pagename", "page_name"),
+    ("page_title", "page_name"),
+    ("url", "page_url"),
+    ("pageurl", "page_url"),
+    ("channel", "marketing_channel"),
+    ("country", "geo_country"),
+    ("referrer_domain", "referring_domain"),
+    ("zip_code", "zip"),
+    ("postcode", "zip"),
+    ("products", "product"),
+    ("quantity", "units"),
+    ("amount", "revenue"),
+    ("price", "revenue"),
+    ("pageviews", "page_views"),
+];
+
+/// The name of ours that `name` is almost.
+fn known_name(name: &str) -> Option<&'static str> {
+    let lower = name.to_lowercase();
+    let metrics = ["orders", "units", "revenue", "page_views", "product_views", "cart_adds", "checkouts"];
+    let ours = || columns::DIMENSIONS.iter().copied().chain(metrics);
+    if is_metric_name(&lower) || ours().any(|known| known == lower) {
+        return None;
+    }
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower).map(|(_, known)| *known);
+    other.or_else(|| ours().find(|known| known.len() > 5 && strsim::levenshtein(known, &lower) == 1))
 }
 
 fn wrong(message: impl Into<String>) -> Error {
@@ -209,10 +292,13 @@ fn required(table: &mut Table, key: &str) -> Result<String> {
     optional(table, key)?.ok_or_else(|| wrong(format!("{key} is missing")))
 }
 
-fn names(table: &mut Table, key: &str) -> Result<Option<Vec<String>>> {
-    let Some(value) = table.remove(key) else { return Ok(None) };
-    let texts = value.as_array().map(|a| a.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>());
-    texts.flatten().map(Some).ok_or_else(|| wrong(format!("{key} is not a list of texts")))
+fn files(table: &mut Table) -> Result<Vec<Pattern>> {
+    // one pattern may stand without brackets
+    if let Some(Value::String(one)) = table.get("files") {
+        let one = vec![Value::String(one.clone())];
+        table.insert("files".into(), Value::Array(one));
+    }
+    names(table, "files")?.unwrap_or_default().iter().map(|text| Pattern::parse(text)).collect()
 }
 
 fn expressions(table: &mut Table, key: &str) -> Result<BTreeMap<String, String>> {
@@ -306,6 +392,30 @@ mod tests {
         assert_eq!(mapping.time_zone, chrono_tz::Europe::Paris);
         assert_eq!(mapping.metrics["units"], "1");
         assert_eq!(mapping.snapshot, Some(vec!["tracking_code".to_string()]));
+    }
+
+    #[test]
+    fn almost_our_names() {
+        let near = |names: &[&str]| {
+            let lines: String = names.iter().map(|name| format!("{name} = 'x'\n")).collect();
+            let mapping = Mapping::parse(&format!("{ONLINE}[dimensions]\n{lines}")).unwrap();
+            mapping
+                .near_names()
+                .into_iter()
+                .map(|(key, reason)| format!("{key} {reason}"))
+                .collect::<Vec<_>>()
+                .join(";")
+        };
+        for (name, known) in [
+            ("campaign", "tracking_code"),
+            ("PageName", "page_name"),
+            ("tracking_cod", "tracking_code"),
+            ("pagename", "page_name"),
+            ("geo_countri", "geo_country"),
+        ] {
+            assert!(near(&[name]).contains(&format!("if this is {known},")), "{name}: {}", near(&[name]));
+        }
+        assert_eq!(near(&["tracking_code", "page_name", "evar1", "plan", "stage", "zip", "list1"]), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Deliveries and files become committed tables of the lake.
 //!
-//! * `run`: one run of `ingest`, input by input. `find`: what lies under the paths. `inlet`: whose it is.
+//! * `run`: one run of `ingest`, the same steps for each input. `kind`: what a kind of input knows of itself.
+//!   `find`: what lies under the paths. `input_file`: the door to its bytes. `inlet`: whose it is.
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
@@ -12,15 +13,23 @@
 //! Invariants: an input is loaded whole or not at all; loading it again changes nothing; every row is in a table or in
 //! `rejects`; memory does not grow with the input.
 
+pub mod bounded;
 pub mod cells;
 pub mod content_hash;
+pub mod delimited;
+pub mod delimited_rows;
 pub mod delivery;
 pub mod expressions;
 pub mod feed_load;
 pub mod find;
 pub mod forget;
 pub mod gather;
+pub mod guess;
 pub mod inlet;
+pub mod input_file;
+pub mod json_rows;
+pub mod json_shape;
+pub mod kind;
 pub mod known;
 pub mod load;
 pub mod lookup_file;
@@ -29,7 +38,9 @@ pub mod mapped_file;
 pub mod mapped_load;
 pub mod mapping;
 pub mod offline_rows;
+pub mod pattern;
 pub mod pour;
+pub mod preview;
 pub mod refusal;
 pub mod rejects;
 pub mod remote;

@@ -13,12 +13,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::lookups::Lookups;
+use super::preview::Preview;
 use super::rejects::Rejects;
 use crate::feed::RowIssue;
+use crate::feed::touches::ToldBy;
 use crate::lake::Lake;
 use crate::lake::tables::{HITS, OFFLINE};
 use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::{Error, Result};
+
+/// Warnings that are told; the others are counted.
+const FIRST_WARNINGS: usize = 5;
 
 /// Some decoded rows of an input.
 #[derive(Default)]
@@ -33,6 +39,10 @@ pub struct Piece {
     pub warnings: Vec<RowIssue>,
     /// Rows on which raw columns would tell other touches than instances do.
     pub disagreeing: u64,
+    /// What says where values were set, where the input can say it.
+    pub touches: Option<ToldBy>,
+    /// Lookup tables that the input brings.
+    pub lookups: Lookups,
     /// True where all pieces before this one were wrong: the input is read once more.
     pub start_over: bool,
 }
@@ -80,12 +90,18 @@ pub struct Poured {
     pub rows: u64,
     /// Rows that were not taken.
     pub rejects: Rejects,
-    /// How many rows lost a part, and the first of them.
+    /// How many rows lost a part.
     pub warnings: u64,
-    /// The first warning.
-    pub first_warning: Option<RowIssue>,
+    /// The first few of them.
+    pub first_warnings: Vec<RowIssue>,
+    /// What would be written, where nothing is.
+    pub preview: Preview,
+    /// Lookup tables.
+    pub lookups: Lookups,
     /// Rows on which raw columns would tell other touches than instances do.
     pub disagreeing: u64,
+    /// What says where values were set, where the input can say it.
+    pub touches: Option<ToldBy>,
 }
 
 /// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
@@ -169,14 +185,18 @@ impl Sink {
         for issue in piece.issues {
             poured.rejects.push(issue);
         }
+        poured.lookups.extend(piece.lookups);
         poured.warnings += piece.warnings.len() as u64;
         poured.disagreeing += piece.disagreeing;
-        poured.first_warning = poured.first_warning.take().or(piece.warnings.into_iter().next());
+        poured.touches = poured.touches.or(piece.touches);
+        let more = FIRST_WARNINGS.saturating_sub(poured.first_warnings.len());
+        poured.first_warnings.extend(piece.warnings.into_iter().take(more));
         for (channel, batch) in [(hits, piece.hits), (offline, piece.offline)] {
             let Some(batch) = batch.filter(|b| b.num_rows() > 0) else { continue };
             poured.rows += batch.num_rows() as u64;
-            if basin.write {
-                channel.push(&basin.lake, batch).await?;
+            match basin.write {
+                true => channel.push(&basin.lake, batch).await?,
+                false => poured.preview.add(&batch)?,
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use super::find::{FILES_WITH_ERRORS, Input, file_name};
+use super::find::{FILES_WITH_ERRORS, Given, Input, file_name};
 use super::known::{Known, Marks};
 use crate::feed::manifest::Manifest;
 use crate::lake::s3;
@@ -99,8 +99,10 @@ impl Remote {
     }
 
     /// What is to be searched; None where one file was named that is known.
-    pub fn searched(&self) -> Option<PathBuf> {
-        self.searched.exists().then(|| self.searched.clone())
+    pub fn searched(&self) -> Option<Given> {
+        let below = self.searched.strip_prefix(self.folder.path()).unwrap_or(&self.searched);
+        let place = Path::new(self.bucket.trim_start_matches("s3://")).join(below);
+        self.searched.exists().then(|| Given { path: self.searched.clone(), place })
     }
 
     /// True where nothing lies at that place.

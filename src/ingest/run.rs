@@ -3,37 +3,33 @@
 //! Inputs are taken one after another, in the order of [`super::find`]; each is loaded whole or not at all, and what
 //! happens to one does not touch the others.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::delivery::Delivery;
-use super::feed_load::FeedInput;
 use super::find::{Input, What};
 use super::gather::{Offer, gather};
 use super::inlet::Inlets;
+use super::input_file::InputFile;
+use super::kind::{Content, Context, InputKind, Prepared};
 use super::known::{Known, Marks};
 use super::load::{self, Decision, FEED_SOURCE, Key, Load, Permit};
-use super::lookups::Lookups;
-use super::mapped_file::Format;
 use super::mapped_load::MappedInput;
-use super::mapping::{MappedKind, Mapping};
+use super::mapping::Mapping;
 use super::offline_rows::Origin;
-use super::pour::{Basin, Held, Outlet, Poured, pour};
+use super::pour::{Basin, Held, Poured, pour};
+use super::preview::Preview;
 use super::remote::Remote;
-use super::source_load::{SourceInput, check_kind, set_aside};
+use super::source_load::{SourceInput, set_aside};
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
-use crate::lake::loads::as_read_now;
-use crate::lake::records::{FileEntry, Source, Suite};
+use crate::lake::records::{FileEntry, Source};
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
 
@@ -44,12 +40,14 @@ pub struct IngestOptions {
     pub suite: Option<String>,
     /// Data source, where neither name nor mapping says it.
     pub source: Option<String>,
-    /// Mapping file for Parquet, CSV and JSON lines.
-    pub mapping: Option<PathBuf>,
+    /// Mapping files for Parquet, delimited texts and JSON lines.
+    pub mappings: Vec<PathBuf>,
     /// Only report; nothing is written.
     pub validate: bool,
     /// Replace a load of the same name.
     pub replace: bool,
+    /// Load bytes again that are loaded already under another name or source.
+    pub again: bool,
     /// The files are copies that go away afterwards: one that stops its source is not set aside.
     pub copies: bool,
     /// Memory of a load as a whole; a quarter of it is for sorting, and what does not fit there spills to disk.
@@ -61,9 +59,10 @@ impl Default for IngestOptions {
         Self {
             suite: None,
             source: None,
-            mapping: None,
+            mappings: vec![],
             validate: false,
             replace: false,
+            again: false,
             copies: false,
             memory_bytes: 1 << 30,
         }
@@ -104,6 +103,12 @@ pub struct Outcome {
     pub status: Status,
     /// The first few rejected rows.
     pub rejects: Vec<RowIssue>,
+    /// The first few warnings.
+    pub warnings: Vec<RowIssue>,
+    /// What would be loaded, where it was only validated.
+    pub preview: Option<Preview>,
+    /// How many bytes of its files were read; less than their size where nothing of it was needed.
+    pub bytes_read: u64,
 }
 
 /// What happened to an input.
@@ -156,14 +161,16 @@ async fn ingest_offers(
     if paths.is_empty() {
         return Err(Error::usage("nothing to ingest; give files or folders"));
     }
-    let mapping = options.mapping.as_deref().map(Mapping::read).transpose()?;
-    let settings = options.meaning(mapping.as_ref())?;
-    let gathered = gather(paths, mapping.is_some(), &settings, known.as_deref_mut()).await?;
+    let mappings = options.mappings.iter().map(|path| Mapping::read(path).map(Arc::new));
+    let mappings = mappings.collect::<Result<Vec<_>>>()?;
+    let settings = options.meaning(&mappings)?;
+    let gathered = gather(paths, &mappings, &settings, known.as_deref_mut()).await?;
     if gathered.ignored > 0 {
         progress(Progress::Ignored(gathered.ignored));
     }
-    let inlets = Inlets::read(lake).await?;
-    let mut run = Run { lake, options, progress, mapping, inlets, remote: None, former: None };
+    let inlets = Arc::new(Inlets::read(lake).await?);
+    let counter = Arc::default();
+    let mut run = Run { lake, options, progress, inlets, remote: None, former: None, counter };
     let mut settled = Settled { settings, known, outcomes: vec![] };
     // an input is read while the one before it is written and committed
     let mut before: Option<(Taken, Decoded)> = None;
@@ -173,7 +180,7 @@ async fn ingest_offers(
             settled.add(&run, taken, done).await;
         }
         let (name, entry) = (input.name.clone(), blank_entry(&input.name));
-        let mut taken = Taken { name, id, marks, entry, rejects: vec![] };
+        let mut taken = Taken { name, id, marks, entry, told: Told::default(), bytes_read: 0 };
         let read = match before.take() {
             Some((taken_before, decoded)) => {
                 let (over, done) = watch::channel(());
@@ -183,14 +190,15 @@ async fn ingest_offers(
                     drop(over);
                     written
                 };
-                let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.rejects);
+                let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.told);
                 let (read, written) = tokio::join!(read, write);
                 run.former = None;
                 settled.add(&run, taken_before, written).await;
                 read
             }
-            None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.rejects).await,
+            None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.told).await,
         };
+        taken.bytes_read = run.counter.load(Ordering::Relaxed);
         match read {
             Ok(Step::Decoded(decoded)) => before = Some((taken, *decoded)),
             Ok(Step::Over(status)) => settled.add(&run, taken, Ok(status)).await,
@@ -210,7 +218,16 @@ struct Taken {
     id: String,
     marks: Marks,
     entry: FileEntry,
+    told: Told,
+    bytes_read: u64,
+}
+
+/// What is told of the rows of an input, whatever becomes of it.
+#[derive(Default)]
+struct Told {
     rejects: Vec<RowIssue>,
+    warnings: Vec<RowIssue>,
+    preview: Option<Preview>,
 }
 
 /// What became of the inputs so far.
@@ -222,7 +239,8 @@ struct Settled<'a> {
 
 impl Settled<'_> {
     async fn add(&mut self, run: &Run<'_>, taken: Taken, done: Result<Status>) {
-        let Taken { name, id, marks, mut entry, rejects } = taken;
+        let Taken { name, id, marks, mut entry, told, bytes_read } = taken;
+        let Told { rejects, warnings, preview } = told;
         let status = match done {
             Ok(status) => status,
             Err(error) if error.to_string().starts_with(&name) => run.refused(&mut entry, error).await,
@@ -231,16 +249,17 @@ impl Settled<'_> {
         if let Some(known) = self.known.as_deref_mut() {
             known.learn(&self.settings, &id, marks, &status);
         }
-        self.outcomes.push(Outcome { entry, path: id.into(), status, rejects });
+        self.outcomes.push(Outcome { entry, path: id.into(), status, rejects, warnings, preview, bytes_read });
     }
 }
 
 impl IngestOptions {
     /// What decides how an input is read and whether it is taken.
-    fn meaning(&self, mapping: Option<&Mapping>) -> Result<String> {
+    fn meaning(&self, mappings: &[Arc<Mapping>]) -> Result<String> {
         let Self { suite, source, replace, .. } = self;
-        let mapping = mapping.map(Mapping::fingerprint).transpose()?;
-        let text = format!("{suite:?} {source:?} {replace} {mapping:?}");
+        let meanings = mappings.iter().map(|mapping| mapping.fingerprint()).collect::<Result<Vec<_>>>()?;
+        let files: Vec<_> = mappings.iter().map(|mapping| &mapping.files).collect();
+        let text = format!("{suite:?} {source:?} {replace} {meanings:?} {files:?}");
         Ok(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes())))
     }
 }
@@ -249,12 +268,13 @@ struct Run<'a> {
     lake: &'a Lake,
     options: &'a IngestOptions,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
-    mapping: Option<Mapping>,
-    inlets: Inlets,
+    inlets: Arc<Inlets>,
     /// Where the input at hand lies, when that is a bucket.
     remote: Option<Arc<Remote>>,
     /// The input that is written while the one at hand is read.
     former: Option<Former>,
+    /// Bytes that were read of the files of the input at hand.
+    counter: Arc<AtomicU64>,
 }
 
 /// An input that is written while the next one is read.
@@ -279,7 +299,6 @@ struct Decoded {
     held: Held,
     entry: FileEntry,
     permit: Permit,
-    lookups: Lookups,
     /// What it is when it is committed.
     status: Status,
 }
@@ -287,8 +306,8 @@ struct Decoded {
 impl Decoded {
     /// Writes the rows and commits them.
     async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Status> {
-        let Self { held, entry, permit, lookups, status } = self;
-        let Poured { hits, offline, rejects, .. } = held.write().await?;
+        let Self { held, entry, permit, status } = self;
+        let Poured { hits, offline, rejects, lookups, .. } = held.write().await?;
         progress(Progress::Committing);
         let (lake, load) = (lake.clone(), Load { entry, permit, hits, offline, rejects, lookups });
         // beside the reading of the next input; ends with whoever waits here
@@ -301,32 +320,21 @@ impl Decoded {
     }
 }
 
-/// An input that may be loaded, up to the decoding of its rows.
-struct Ready {
-    permit: Permit,
-    /// Tag of `hits`: how visits are known.
-    visits: Option<&'static str>,
-    /// Source of rows of `offline`.
-    source: String,
-    lookups: Lookups,
-    warnings: Vec<RowIssue>,
-    read: Arc<AtomicU64>,
-}
-
 impl Run<'_> {
     async fn fetch_and_take(
         &mut self,
         input: Input,
         remote: Option<Arc<Remote>>,
         entry: &mut FileEntry,
-        rejects: &mut Vec<RowIssue>,
+        told: &mut Told,
     ) -> Result<Step> {
         self.remote = remote.clone();
         let files = input.files();
         if let Some(remote) = remote.as_ref().filter(|_| !matches!(input.what, What::Waiting(_) | What::Refused(_))) {
             remote.fetch(&files).await?;
         }
-        let step = self.take(input.what, &input.path, entry, rejects).await;
+        self.counter = Arc::default();
+        let step = self.take(input, entry, told).await;
         (self.progress)(Progress::Read);
         if let Some(remote) = remote {
             remote.release(&files);
@@ -345,15 +353,11 @@ impl Run<'_> {
         !decoded.held.has_spilled() && decoded.held.bytes() <= self.sort_bytes() / 2
     }
 
-    async fn take(
-        &mut self,
-        what: What,
-        path: &Path,
-        entry: &mut FileEntry,
-        rejects: &mut Vec<RowIssue>,
-    ) -> Result<Step> {
-        match what {
-            What::Waiting(reason) => Ok(Step::Over(Status::Waiting(reason))),
+    /// All steps up to the decoded rows, the same for each kind of input.
+    async fn take(&mut self, input: Input, entry: &mut FileEntry, told: &mut Told) -> Result<Step> {
+        let Input { path, what, .. } = input;
+        let kind: Box<dyn InputKind> = match what {
+            What::Waiting(reason) => return Ok(Step::Over(Status::Waiting(reason))),
             What::Refused(error) => {
                 // the suite of a delivery that cannot be taken is still known by its name
                 if let Some(name) = DeliveryName::parse(&format!("{}.txt", entry.file))
@@ -361,137 +365,59 @@ impl Run<'_> {
                 {
                     (entry.suite, entry.kind, entry.format) = (suite.suite.clone(), "online".into(), "feed".into());
                 }
-                Err(error)
+                return Err(error);
             }
-            What::Delivery(delivery) => self.delivery(delivery, entry, rejects).await,
-            What::SourceText => self.source_file(path, "source_text", entry, rejects).await,
-            What::SourceJson => self.source_file(path, "source_json", entry, rejects).await,
-            What::Mapped(format) => self.mapped(path, format, entry, rejects).await,
-        }
-    }
-
-    async fn delivery(&self, delivery: Delivery, entry: &mut FileEntry, rejects: &mut Vec<RowIssue>) -> Result<Step> {
-        let suite = self.inlets.suite_of_feed(&delivery.rsid, self.options.suite.as_deref())?;
-        entry.suite = suite.suite.clone();
-        (entry.kind, entry.format) = ("online".into(), "feed".into());
-        let bytes = delivery.bytes();
-        entry.bytes = bytes as i64;
-        let mut delivery = delivery;
-        let (delivery, content) = blocking(move || delivery.content().map(|content| (delivery, content))).await?;
-        entry.content = as_read_now(&content);
-        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
-        let read = self.start(entry, bytes);
-        let counter = read.clone();
-        let mut feed = self.watch(&read, blocking(move || FeedInput::prepare(delivery, &counter))).await?;
-        entry.touches = feed.touches_told_by().map(|told| told.word().into());
-        let (lookups, warnings) = (std::mem::take(&mut feed.lookups), std::mem::take(&mut feed.warnings));
-        let ready =
-            Ready { permit, visits: Some("given"), source: FEED_SOURCE.into(), lookups, warnings, read: read.clone() };
-        let origin = Arc::new(origin(entry, ""));
-        self.decode(ready, entry, rejects, move |outlet| feed.decode(&origin, outlet, &read)).await
-    }
-
-    async fn source_file(
-        &mut self,
-        path: &Path,
-        format: &str,
-        entry: &mut FileEntry,
-        rejects: &mut Vec<RowIssue>,
-    ) -> Result<Step> {
-        let (suite, source) = self.inlet_of_file(path, format).await?;
-        (entry.suite, entry.source) = (suite.suite.clone(), source.source.clone());
-        (entry.kind, entry.format) = ("offline".into(), format.into());
-        (entry.bytes, entry.content) = blocking(content_of(path, String::new())).await?;
-        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
-        if let Some(reason) = why_closed(&source) {
+            What::Delivery(delivery) => Box::new(delivery),
+            What::Source(format) => Box::new(SourceInput::new(&path, format)),
+            What::Mapped(format, mapping) => Box::new(MappedInput::new(&path, format, mapping)),
+        };
+        self.counter = kind.counter();
+        let (inlets, options) = (self.inlets.clone(), self.options.clone());
+        let (kind, owner) = step(kind, move |kind| kind.owner(&inlets, &options)).await?;
+        entry.suite = owner.suite.suite.clone();
+        entry.source = owner.source.as_ref().map_or_else(String::new, |s| s.source.clone());
+        entry.kind = if owner.source.is_some() { "offline" } else { "online" }.into();
+        (entry.format, entry.snapshot) = (owner.format.into(), owner.snapshot.clone());
+        if let Some(reason) = owner.waits {
             return Ok(Step::Over(Status::Waiting(reason)));
         }
-        let now_local = local(entry.received, &suite)?;
-        let open = {
-            let (path, is_text) = (path.to_path_buf(), format == "source_text");
-            move || if is_text { SourceInput::text(&path, now_local) } else { SourceInput::json(&path, now_local) }
-        };
-        let input = blocking(open.clone()).await?;
-        input.check_kind(&source)?;
-        if source.on_error == "stop"
-            && let Some(issue) = blocking(move || open()?.first_issue()).await?
-        {
-            rejects.push(issue.clone());
-            return Err(self.stop(&source, path, &issue).await?);
-        }
-        let read = self.start(entry, entry.bytes as u64);
-        let ready =
-            Ready { permit, visits: None, source: source.source, lookups: Lookups::new(), warnings: vec![], read };
-        let origin = origin(entry, &source.kind);
-        self.decode(ready, entry, rejects, move |outlet| input.decode(&origin, outlet)).await
-    }
-
-    async fn mapped(
-        &mut self,
-        path: &Path,
-        format: Format,
-        entry: &mut FileEntry,
-        rejects: &mut Vec<RowIssue>,
-    ) -> Result<Step> {
-        let mapping = self.mapping.clone().ok_or_else(|| Error::bug("a mapped file without a mapping"))?;
-        let suite =
-            self.inlets.suite_of_file(self.options.suite.as_deref(), mapping.suite.as_deref(), "the mapping")?.clone();
-        let source = match mapping.kind {
-            MappedKind::Online => None,
-            MappedKind::Offline => {
-                let (asked, mapped) = (self.options.source.as_deref(), mapping.source.as_deref());
-                Some(self.inlets.source_of(&suite, asked, mapped, "the mapping")?.clone())
-            }
-        };
-        entry.suite = suite.suite.clone();
-        entry.source = source.as_ref().map_or_else(String::new, |s| s.source.clone());
-        (entry.kind, entry.format) = (mapping.kind_name().into(), format.name().into());
-        entry.snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
-        (entry.bytes, entry.content) = blocking(content_of(path, mapping.fingerprint()?)).await?;
+        let (kind, content) = step(kind, |kind| kind.content()).await?;
+        let bytes = content.bytes;
+        (entry.bytes, entry.content, entry.data) = (bytes as i64, content.hash, Some(content.data));
         let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
-        if let Some(source) = &source {
-            if let Some(reason) = why_closed(source) {
-                return Ok(Step::Over(Status::Waiting(reason)));
-            }
-            let (transaction, customer) = (mapping.transaction_id.is_some(), mapping.customer_id.is_some());
-            check_kind(source, transaction, customer, ["transaction_id", "customer_id"])?;
+        if let Some(reason) = owner.source.as_ref().and_then(why_closed) {
+            return Ok(Step::Over(Status::Waiting(reason)));
         }
-        let read = self.start(entry, entry.bytes as u64);
-        let opened = path.to_path_buf();
-        let input = blocking(move || MappedInput::prepare(&opened, format, mapping)).await?;
-        let input = Arc::new(input);
-        if let Some(source) = source.as_ref().filter(|s| s.on_error == "stop") {
-            let looked_at = input.clone();
-            if let Some(issue) = blocking(move || looked_at.first_issue()).await? {
-                rejects.push(issue.clone());
-                return Err(self.stop(source, path, &issue).await?);
+        (self.progress)(Progress::Start { file: entry.file.clone(), bytes });
+        let read: Arc<AtomicU64> = Arc::default();
+        let source = owner.source.clone();
+        let received = entry.received.unwrap_or_else(crate::clock::now);
+        let context = Context { owner, received, read: read.clone() };
+        let prepared = self.watch(&read, blocking(move || kind.prepare(&context))).await?;
+        let prepared = match source.as_ref().filter(|s| s.on_error == "stop") {
+            None => prepared,
+            Some(source) => {
+                let (prepared, issue) = blocking(move || {
+                    let issue = prepared.rows.first_issue()?;
+                    Ok((prepared, issue))
+                })
+                .await?;
+                if let Some(issue) = issue {
+                    told.rejects.push(issue.clone());
+                    return Err(self.stop(source, &path, &issue).await?);
+                }
+                prepared
             }
-        }
-        let kind = source.as_ref().map_or("", |s| s.kind.as_str());
-        let (origin, counter) = (Arc::new(origin(entry, kind)), read.clone());
-        let source = entry.source.clone();
-        let ready = Ready { permit, visits: input.visits(), source, lookups: Lookups::new(), warnings: vec![], read };
-        self.decode(ready, entry, rejects, move |outlet| input.decode(&origin, outlet, counter)).await
-    }
-
-    /// A suite and a source for a data source file; JSON may name both itself.
-    async fn inlet_of_file(&self, path: &Path, format: &str) -> Result<(Suite, Source)> {
-        let (mut said_suite, mut said_source) = (None, None);
-        if format == "source_json" {
-            let path = path.to_path_buf();
-            if let SourceInput::Json(json) =
-                blocking(move || SourceInput::json(&path, NaiveDateTime::default())).await?
-            {
-                (said_suite, said_source) = (json.report_suite_id, json.data_source_id);
-            }
-        }
-        let suite = self.inlets.suite_of_file(self.options.suite.as_deref(), said_suite.as_deref(), "the file")?;
-        let asked = self.options.source.as_deref();
-        let source = match said_source {
-            Some(said) => self.inlets.source_of(suite, asked, Some(&said), "the file")?,
-            None => self.inlets.source_of_file(suite, path, asked)?,
         };
-        Ok((suite.clone(), source.clone()))
+        let kind = source.as_ref().map_or("", |s| s.kind.as_str());
+        let origin = Arc::new(Origin {
+            suite: entry.suite.clone(),
+            source: entry.source.clone(),
+            kind: kind.to_string(),
+            file: entry.file.clone(),
+            received: received.timestamp_micros(),
+        });
+        self.decode(prepared, permit, origin, entry, told, &read).await
     }
 
     async fn decide(&self, entry: &mut FileEntry) -> Result<Decision> {
@@ -501,7 +427,7 @@ impl Run<'_> {
             // an error says that it is over
             let _ = former.done.clone().changed().await;
         }
-        let decision = load::decide(self.lake, &key, &entry.content, self.options.replace).await?;
+        let decision = load::decide(self.lake, entry, self.options.replace, self.options.again).await?;
         if let Decision::Unchanged(former) = &decision {
             *entry = former.clone();
         }
@@ -511,32 +437,36 @@ impl Run<'_> {
     /// Decodes all rows.
     async fn decode(
         &self,
-        ready: Ready,
+        prepared: Prepared,
+        permit: Permit,
+        origin: Arc<Origin>,
         entry: &mut FileEntry,
-        rejects: &mut Vec<RowIssue>,
-        decode: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
+        told: &mut Told,
+        read: &AtomicU64,
     ) -> Result<Step> {
+        let Prepared { rows, visits, offline_source } = prepared;
         let key = Key::of(entry);
-        let hits_source = if ready.source == FEED_SOURCE { "" } else { &ready.source };
-        let offline_visits = ready.visits.filter(|_| ready.source == FEED_SOURCE);
+        let offline_visits = visits.filter(|_| offline_source == FEED_SOURCE);
         let basin = Basin {
             lake: self.lake.clone(),
             write: !self.options.validate,
             memory_bytes: self.sort_bytes() - self.former.as_ref().map_or(0, |former| former.bytes),
-            hits_tags: key.tags(&entry.content, hits_source, ready.visits),
-            offline_tags: key.tags(&entry.content, &ready.source, offline_visits),
+            hits_tags: key.tags(&entry.content, &key.source, visits),
+            offline_tags: key.tags(&entry.content, &offline_source, offline_visits),
         };
-        let tick = || (self.progress)(Progress::Bytes(ready.read.load(Ordering::Relaxed)));
-        let held = pour(basin, decode, &tick).await?;
-        describe(entry, held.poured(), &ready.warnings);
-        *rejects = held.poured().rejects.first();
-        load::check_forgotten(&ready.permit, entry)?;
+        let tick = || (self.progress)(Progress::Bytes(read.load(Ordering::Relaxed)));
+        let held = pour(basin, move |outlet| rows.decode(&origin, outlet), &tick).await?;
+        describe(entry, held.poured());
+        let poured = held.poured();
+        (told.rejects, told.warnings) = (poured.rejects.first(), poured.first_warnings.clone());
+        load::check_forgotten(&permit, entry)?;
+        check_rows(poured, permit.replaces.as_ref())?;
         if self.options.validate {
+            told.preview = Some(poured.preview.clone());
             return Ok(Step::Over(Status::Validated));
         }
-        let status = if ready.permit.replaces.is_some() { Status::Replaced } else { Status::Loaded };
-        let (entry, permit, lookups) = (entry.clone(), ready.permit, ready.lookups);
-        Ok(Step::Decoded(Box::new(Decoded { held, entry, permit, lookups, status })))
+        let status = if permit.replaces.is_some() { Status::Replaced } else { Status::Loaded };
+        Ok(Step::Decoded(Box::new(Decoded { held, entry: entry.clone(), permit, status })))
     }
 
     /// Notes a refusal in the file log, where it is known whose file it is.
@@ -567,7 +497,7 @@ impl Run<'_> {
             Ok(())
         })
         .await?;
-        self.inlets = Inlets::read(self.lake).await?;
+        self.inlets = Arc::new(Inlets::read(self.lake).await?);
         if self.options.copies {
             return Ok(Error::refused(format!(
                 "{reason}; source {name} is stopped: correct the file, restart the source, and send it again"
@@ -582,11 +512,6 @@ impl Run<'_> {
         Ok(Error::refused(format!(
             "{reason}; source {name} is stopped and {place}: correct it, then run `rejoin source restart {suite} {name}`"
         )))
-    }
-
-    fn start(&self, entry: &FileEntry, bytes: u64) -> Arc<AtomicU64> {
-        (self.progress)(Progress::Start { file: entry.file.clone(), bytes });
-        Arc::default()
     }
 
     /// Tells the progress of a blocking step while it runs.
@@ -607,24 +532,34 @@ pub(super) async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T>
     tokio::task::spawn_blocking(step).await.map_err(|e| Error::bug(format!("a reader stopped: {e}")))?
 }
 
-/// Size of a file, and a hash of its bytes and of what says how they are read.
-fn content_of(path: &Path, meaning: String) -> impl FnOnce() -> Result<(i64, String)> + Send + 'static {
-    let path = path.to_path_buf();
-    move || {
-        let unreadable = |e: std::io::Error| Error::refused(format!("cannot be read: {e}"));
-        let mut input = File::open(&path).map_err(unreadable)?;
-        let (mut hash, mut bytes, mut buffer) = (Xxh3::new(), 0, vec![0; 256 * 1024]);
-        loop {
-            let count = input.read(&mut buffer).map_err(unreadable)?;
-            if count == 0 {
-                break;
-            }
-            hash.update(&buffer[..count]);
-            bytes += count as i64;
+/// Lets a kind of input do one of its steps.
+async fn step<T: Send + 'static>(
+    mut kind: Box<dyn InputKind>,
+    step: impl FnOnce(&mut dyn InputKind) -> Result<T> + Send + 'static,
+) -> Result<(Box<dyn InputKind>, T)> {
+    blocking(move || {
+        let done = step(kind.as_mut())?;
+        Ok((kind, done))
+    })
+    .await
+}
+
+/// What the bytes of a file are; `place` is what its folders add to them, `meaning` says how they are read.
+pub(super) fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<Content> {
+    let mut input = file.stream()?;
+    let (mut hash, mut bytes, mut buffer) = (Xxh3::new(), 0, vec![0; 256 * 1024]);
+    loop {
+        let count = input.read(&mut buffer).map_err(|e| Error::refused(format!("cannot be read: {e}")))?;
+        if count == 0 {
+            break;
         }
-        hash.update(meaning.as_bytes());
-        Ok((bytes, format!("{:032x}", hash.digest128())))
+        hash.update(&buffer[..count]);
+        bytes += count as u64;
     }
+    hash.update(place.as_bytes());
+    let data = format!("{:032x}", hash.digest128());
+    hash.update(meaning.as_bytes());
+    Ok(Content { bytes, data, hash: format!("{:032x}", hash.digest128()) })
 }
 
 /// Why a source takes no files now.
@@ -636,26 +571,6 @@ fn why_closed(source: &Source) -> Option<String> {
         _ => return None,
     };
     Some(format!("source {name} {why}; run `rejoin source restart {suite} {name}`"))
-}
-
-fn local(now: Option<DateTime<Utc>>, suite: &Suite) -> Result<NaiveDateTime> {
-    let zone: chrono_tz::Tz = suite.time_zone.parse().map_err(|_| {
-        let Suite { suite, time_zone, .. } = suite;
-        Error::configuration(format!(
-            "suite {suite} has the unknown time zone {time_zone}; run `rejoin suite set {suite} --time-zone ZONE`"
-        ))
-    })?;
-    Ok(now.unwrap_or_else(crate::clock::now).with_timezone(&zone).naive_local())
-}
-
-fn origin(entry: &FileEntry, kind: &str) -> Origin {
-    Origin {
-        suite: entry.suite.clone(),
-        source: entry.source.clone(),
-        kind: kind.to_string(),
-        file: entry.file.clone(),
-        received: entry.received.unwrap_or_else(crate::clock::now).timestamp_micros(),
-    }
 }
 
 fn blank_entry(file: &str) -> FileEntry {
@@ -672,6 +587,7 @@ fn blank_entry(file: &str) -> FileEntry {
         warnings: 0,
         bytes: 0,
         content: String::new(),
+        data: None,
         snapshot: None,
         touches: None,
         disagreeing: 0,
@@ -679,18 +595,36 @@ fn blank_entry(file: &str) -> FileEntry {
     }
 }
 
-fn describe(entry: &mut FileEntry, poured: &Poured, warnings: &[RowIssue]) {
+fn describe(entry: &mut FileEntry, poured: &Poured) {
     entry.rows = poured.rows as i64;
     entry.rejected = poured.rejects.count() as i64;
-    entry.warnings = poured.warnings as i64 + warnings.len() as i64;
+    entry.warnings = poured.warnings as i64;
     entry.disagreeing = poured.disagreeing as i64;
+    entry.touches = poured.touches.map(|told| told.word().into());
     let rejected =
         poured.rejects.first().first().map(|issue| ("rejected", poured.rejects.count(), describe_issue(issue)));
-    let first = warnings.first().or(poured.first_warning.as_ref());
-    let warned = first.map(|issue| ("warnings", entry.warnings as u64, describe_issue(issue)));
+    let warned = poured.first_warnings.first().map(|issue| ("warnings", entry.warnings as u64, describe_issue(issue)));
     let parts =
         rejected.into_iter().chain(warned).map(|(what, count, first)| format!("{count} {what}, the first: {first}"));
     entry.message = parts.collect::<Vec<_>>().join("; ");
+}
+
+/// An input of which nothing can be loaded is a mistake of its mapping or of whoever sent it, never a load.
+fn check_rows(poured: &Poured, replaces: Option<&FileEntry>) -> Result<()> {
+    if poured.rows > 0 {
+        return Ok(());
+    }
+    if let [first, ..] = poured.rejects.first().as_slice() {
+        let (count, first) = (poured.rejects.count(), describe_issue(first));
+        let rows = if count == 1 { "its only row cannot be loaded" } else { "none of its rows can be loaded" };
+        return Err(Error::refused(format!("{rows}: {first}")));
+    }
+    match replaces.map(|former| former.rows) {
+        Some(rows @ 1..) => Err(Error::refused(format!(
+            "it holds no row, and would take the place of {rows} rows; `rejoin remove` takes them out"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn describe_issue(issue: &RowIssue) -> String {

@@ -1,71 +1,134 @@
 //! Data source files (`.txt`, or the Data Sources API's JSON) become offline records.
 //!
-//! In: a file, and the source that it belongs to. Out: batches for `offline`, whose times are those of the suite's clock
+//! In: a file; which source it belongs to, its folder, its name or its body says. Out: batches for `offline`, whose times are those of the suite's clock
 //! (a rebuild converts them, so that a change of the suite's zone holds for all rows), and the rows that break a rule.
 
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::find::{FILES_WITH_ERRORS, file_name, folder_of};
+use super::inlet::Inlets;
+use super::input_file::{InputFile, Stream};
+use super::kind::{Content, Context, InputKind, Owner, Prepared, Rows};
 use super::offline_rows::{Origin, Records, offline_batch};
 use super::pour::{Outlet, Piece};
 use super::refusal::refused;
+use super::run::{IngestOptions, content_of};
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID};
 use crate::feed::source_columns::{SourceColumn, SourceKind};
 use crate::feed::source_file::{SourceOptions, SourceReader};
 use crate::feed::source_json::SourceJson;
 use crate::feed::text::Encoding;
 use crate::feed::{Decoded, RowIssue};
-use crate::lake::records::Source;
+use crate::lake::records::{Source, Suite};
 use crate::{Error, Result};
 
-/// A data source file, read up to its headers.
-pub enum SourceInput {
+/// How a data source file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceFormat {
     /// `.txt`
-    Text(Box<SourceReader<File>>),
+    Text,
     /// `.json`
-    Json(Box<SourceJson>),
+    Json,
+}
+
+/// A data source file as it was found.
+pub struct SourceInput {
+    file: InputFile,
+    format: SourceFormat,
 }
 
 impl SourceInput {
-    /// Opens a `.txt`. `now_local` is the present on the suite's clock.
-    pub fn text(path: &Path, now_local: NaiveDateTime) -> Result<Self> {
-        let name = file_name(path);
-        let encoding = Encoding::detect(open(path)?).map_err(|e| Error::refused(format!("{name}: {e}")))?;
-        let options = SourceOptions { now_local, encoding };
-        Ok(Self::Text(Box::new(SourceReader::new(open(path)?, &name, options).map_err(refused)?)))
+    /// Nothing of it is read yet.
+    pub fn new(path: &Path, format: SourceFormat) -> Self {
+        Self { file: InputFile::alone(path), format }
     }
+}
 
-    /// Opens a `.json`.
-    pub fn json(path: &Path, now_local: NaiveDateTime) -> Result<Self> {
-        let json = SourceJson::new(BufReader::new(open(path)?), &file_name(path), now_local).map_err(refused)?;
-        Ok(Self::Json(Box::new(json)))
-    }
-
-    /// A transaction source needs a transaction ID, a customer source a visitor ID, a summary source has neither.
-    pub fn check_kind(&self, source: &Source) -> Result<()> {
-        let has = |kind| self.columns().iter().any(|c| c.kind == kind);
-        check_kind(source, has(SourceKind::TransactionId), has(SourceKind::CustomerId), ["transactionID", "VisitorID"])
-    }
-
-    /// Decodes all records.
-    pub fn decode(mut self, origin: &Origin, outlet: &Outlet) -> Result<()> {
-        while let Some(Decoded { batch, issues, warnings }) = self.next_batch()? {
-            let offline = Some(records(origin, &batch)?);
-            outlet.send(move || Ok(Piece { offline, issues, warnings, ..Default::default() }))?;
+impl InputKind for SourceInput {
+    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
+        let (mut said_suite, mut said_source, mut waits) = (None, None, None);
+        if self.format == SourceFormat::Json {
+            let json = SourceJson::new(self.file.stream()?, &self.file.name(), NaiveDateTime::default());
+            let json = json.map_err(refused)?;
+            (said_suite, said_source) = (json.report_suite_id, json.data_source_id);
+            if json.finished == Some(false) {
+                waits = Some("it says \"finished\": false, so that more is to come".to_string());
+            }
         }
-        Ok(())
+        let suite = inlets.suite_of_file(options.suite.as_deref(), said_suite.as_deref(), "the file")?;
+        // the id is one of Adobe's, and whoever loads the file knows better which source of ours it is
+        let source = match (options.source.as_deref(), said_source) {
+            (None, Some(said)) => inlets.source_of(suite, None, Some(&said), "the file")?,
+            (asked, _) => inlets.source_of_file(suite, self.file.path(), asked)?,
+        };
+        let format = match self.format {
+            SourceFormat::Text => "source_text",
+            SourceFormat::Json => "source_json",
+        };
+        Ok(Owner { suite: suite.clone(), source: Some(source.clone()), format, snapshot: None, waits })
     }
 
-    /// The first bad row, when there is one.
-    pub fn first_issue(mut self) -> Result<Option<RowIssue>> {
-        while let Some(decoded) = self.next_batch()? {
+    fn content(&mut self) -> Result<Content> {
+        content_of(&self.file, "", "")
+    }
+
+    fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
+        let source = context.owner.source.as_ref().ok_or_else(|| Error::bug("a data source file without a source"))?;
+        let now_local = local(context.received, &context.owner.suite)?;
+        let encoding = match self.format {
+            SourceFormat::Json => Encoding::Utf8,
+            SourceFormat::Text => {
+                let detected = Encoding::detect(self.file.stream()?);
+                detected.map_err(|e| Error::refused(format!("{}: {e}", self.file.name())))?
+            }
+        };
+        let rows = SourceRows { input: *self, options: SourceOptions { now_local, encoding } };
+        let reader = rows.open()?;
+        let has = |kind| reader.columns().iter().any(|c| c.kind == kind);
+        let (transaction, customer) = (has(SourceKind::TransactionId), has(SourceKind::CustomerId));
+        check_kind(source, transaction, customer, ["transactionID", "VisitorID"])?;
+        let offline_source = source.source.clone();
+        let rows = Box::new(rows);
+        Ok(Prepared { rows, visits: None, offline_source })
+    }
+
+    fn counter(&self) -> Arc<AtomicU64> {
+        self.file.counter().clone()
+    }
+}
+
+/// The records of a data source file.
+struct SourceRows {
+    input: SourceInput,
+    options: SourceOptions,
+}
+
+impl SourceRows {
+    fn open(&self) -> Result<Reader> {
+        let SourceInput { file, format } = &self.input;
+        let (stream, name) = (file.stream()?, file.name());
+        Ok(match format {
+            SourceFormat::Text => {
+                Reader::Text(Box::new(SourceReader::new(stream, &name, self.options).map_err(refused)?))
+            }
+            SourceFormat::Json => {
+                Reader::Json(Box::new(SourceJson::new(stream, &name, self.options.now_local).map_err(refused)?))
+            }
+        })
+    }
+}
+
+impl Rows for SourceRows {
+    fn first_issue(&self) -> Result<Option<RowIssue>> {
+        let mut reader = self.open()?;
+        while let Some(decoded) = reader.next_batch()? {
             if let Some(issue) = decoded.issues.into_iter().next() {
                 return Ok(Some(issue));
             }
@@ -73,6 +136,23 @@ impl SourceInput {
         Ok(None)
     }
 
+    fn decode(self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()> {
+        let mut reader = self.open()?;
+        while let Some(Decoded { batch, issues, warnings }) = reader.next_batch()? {
+            let offline = Some(records(origin, &batch)?);
+            outlet.send(move || Ok(Piece { offline, issues, warnings, ..Default::default() }))?;
+        }
+        Ok(())
+    }
+}
+
+/// A data source file, read up to its headers.
+enum Reader {
+    Text(Box<SourceReader<Stream>>),
+    Json(Box<SourceJson>),
+}
+
+impl Reader {
     fn columns(&self) -> &[SourceColumn] {
         match self {
             Self::Text(reader) => reader.columns(),
@@ -124,8 +204,15 @@ pub fn set_aside(path: &Path) -> Result<String> {
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| Error::refused(format!("{}: {e}", path.display())))
+/// An instant on the suite's clock.
+fn local(instant: DateTime<Utc>, suite: &Suite) -> Result<NaiveDateTime> {
+    let zone: chrono_tz::Tz = suite.time_zone.parse().map_err(|_| {
+        let Suite { suite, time_zone, .. } = suite;
+        Error::configuration(format!(
+            "suite {suite} has the unknown time zone {time_zone}; run `rejoin suite set {suite} --time-zone ZONE`"
+        ))
+    })?;
+    Ok(instant.with_timezone(&zone).naive_local())
 }
 
 fn records(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {

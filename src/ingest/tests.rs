@@ -437,11 +437,15 @@ async fn json_and_a_source_that_stops() {
     let bench = Bench::new().await;
     let json = r#"{"columns":["Date","transactionID","Event 1"],"rows":[["10/05/2026","T1",2]],"reportSuiteID":"acme","dataSourceID":"leads"}"#;
     assert_eq!(bench.one(bench.file("a.json", json)).await, "a.json loaded 1+0");
-    let contradiction = said(&bench.ingest(&[bench.file("b.json", json)], |o| o.source = Some("calls".into())).await);
-    assert!(
-        contradiction.contains("Configuration") && contradiction.contains("the file says leads"),
-        "{contradiction}"
+    let other = json.replace(",2]", ",3]");
+    assert_eq!(
+        said(&bench.ingest(&[bench.file("b.json", &other)], |o| o.source = Some("strict".into())).await),
+        "b.json loaded 1+0"
     );
+    assert_eq!(bench.query("SELECT source FROM offline WHERE file = 'b.json'").await, ["strict"]);
+    let unfinished = other.replace("\"rows\"", "\"finished\":false,\"rows\"");
+    let waits = bench.one(bench.file("c.json", &unfinished)).await;
+    assert!(waits.contains("c.json waits: it says \"finished\": false"), "{waits}");
     let bad = bench.source_file("strict_1.txt", "Date\ttransactionID\tEvent 1\n10/05/2026\tT1\tx\n");
     bench.source_file("strict_2.txt", "Date\ttransactionID\tEvent 1\n10/05/2026\tT1\t1\n");
     let both = said(&bench.ingest(&[bad.parent().unwrap().to_path_buf()], |_| {}).await);
@@ -471,7 +475,7 @@ async fn mapped_files() {
         "user,ts,session,order_ref,page,zip,amount\nu1,2026-10-01T10:00:00Z,1,T1,home,01234,10\n\
         ,2026-10-01T10:00:01Z,1,,home,,\nu2,never,1,,home,,\nu2,2026-10-01 10:00:02,2,,,,9\n",
     );
-    let with = |o: &mut IngestOptions| o.mapping = Some(online.clone());
+    let with = |o: &mut IngestOptions| o.mappings = vec![online.clone()];
     assert_eq!(said(&bench.ingest(std::slice::from_ref(&csv), with).await), "in.csv loaded 2+2");
     let rows = bench.query("SELECT visitor_id, hit_time, visit_num, page_name, zip, revenue, orders, page_views, transaction_id FROM hits ORDER BY hit_time").await;
     assert_eq!(
@@ -502,7 +506,7 @@ async fn mapped_files() {
         .write_parquet(parquet.to_str().unwrap(), datafusion::dataframe::DataFrameWriteOptions::new().with_single_file_output(true), None)
         .await
         .unwrap();
-    let loaded = bench.ingest(&[parquet.parent().unwrap().to_path_buf()], |o| o.mapping = Some(offline)).await;
+    let loaded = bench.ingest(&[parquet.parent().unwrap().to_path_buf()], |o| o.mappings = vec![offline]).await;
     assert_eq!(said(&loaded), "part-0.parquet loaded 1+2");
     let row =
         bench.query("SELECT kind, transaction_id, record_local, has_time, hit_time, evar1, event5 FROM offline").await;
@@ -513,10 +517,10 @@ async fn mapped_files() {
     let metric =
         bench.file("metric.toml", "kind = 'online'\nvisitor_id = 'user'\ntime = 'ts'\n[metrics]\nrev = 'amount'\n");
     let file = bench.file("c.csv", "user,ts,page,amount\nu,2026-10-01T00:00:00Z,p,1\n");
-    assert_eq!(said(&bench.ingest(&[file], |o| o.mapping = Some(clash)).await), "c.csv loaded 1+0");
+    assert_eq!(said(&bench.ingest(&[file], |o| o.mappings = vec![clash]).await), "c.csv loaded 1+0");
     let file = bench.file("d.csv", "user,ts,page,amount\nu,2026-10-01T00:00:00Z,p,1\n");
     let before = bench.parquet_files("hits").await;
-    let refused = said(&bench.ingest(&[file], |o| o.mapping = Some(metric)).await);
+    let refused = said(&bench.ingest(&[file], |o| o.mappings = vec![metric]).await);
     assert!(refused.contains("column rev is a dimension in table hits and a metric in this input"), "{refused}");
     assert_eq!(bench.parquet_files("hits").await, before);
 }

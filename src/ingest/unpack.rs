@@ -3,7 +3,6 @@
 //! In: a path. Out: each member's name and bytes, and the size and MD5 of the packed file. Invariants: an archive that
 //! tries to leave its folder (absolute paths, `..`, links, devices) is refused as a whole; memory is constant.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use flate2::read::MultiGzDecoder;
 use md5::{Digest as _, Md5};
 use tar::EntryType;
 
+use super::input_file::{InputFile, Stream};
 use crate::{Error, Result};
 
 /// The name of the hits in a delivery; a file that is no archive is called so, too.
@@ -64,14 +64,13 @@ pub struct Digest {
 /// Reads the file once, from start to end, and shows each member. `visit` need not read a member to its end.
 /// `read` counts the packed bytes as they are read, for progress.
 pub fn read_members(
-    path: &Path,
+    file: &InputFile,
     read: &AtomicU64,
     mut visit: impl FnMut(&str, &mut dyn Read) -> Result<()>,
 ) -> Result<Digest> {
-    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let name = file.name();
     let packing = Packing::of(&name).ok_or_else(|| Error::refused(format!("{name}: not a packed text")))?;
-    let open = || File::open(path).map_err(|e| Error::refused(format!("{}: {e}", path.display())));
-    let mut raw = Hashing { input: open()?, md5: Md5::new(), bytes: 0, read };
+    let mut raw = Hashing { input: file.stream()?, md5: Md5::new(), bytes: 0, read };
     match packing {
         Packing::Plain => {
             let mut input = Named { input: BufReader::with_capacity(BUFFER_BYTES, &mut raw), file: &name };
@@ -89,7 +88,7 @@ pub fn read_members(
             read_tar(&mut input, &name, &mut visit)?;
             drain(&mut input, &name)?;
         }
-        Packing::Zip => read_zip(open()?, &name, &mut visit)?,
+        Packing::Zip => read_zip(file.stream()?, &name, &mut visit)?,
     }
     drain(&mut raw, &name)?;
     let md5 = raw.md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -176,7 +175,7 @@ fn pax_path(bytes: &[u8], file: &str) -> Result<Option<Vec<u8>>> {
     Ok(path)
 }
 
-fn read_zip(input: File, file: &str, visit: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
+fn read_zip(input: Stream, file: &str, visit: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let broken = |e: zip::result::ZipError| Error::refused(complaint(file, &e.to_string()));
     let mut archive = zip::ZipArchive::new(BufReader::with_capacity(BUFFER_BYTES, input)).map_err(broken)?;
     let mut seen = vec![];
@@ -232,7 +231,7 @@ fn note_member(seen: &mut Vec<String>, name: &str, file: &str) -> Result<()> {
 
 /// Counts and hashes what passes.
 struct Hashing<'a> {
-    input: File,
+    input: Stream,
     md5: Md5,
     bytes: u64,
     read: &'a AtomicU64,
@@ -266,6 +265,7 @@ impl<R: Read> Read for Named<'_, R> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs::File;
     use std::io::Write;
 
     use super::*;
@@ -288,7 +288,7 @@ mod tests {
 
     fn members(path: &Path) -> Result<Vec<(String, String)>> {
         let mut found = vec![];
-        read_members(path, &AtomicU64::new(0), |name, input| {
+        read_members(&InputFile::alone(path), &AtomicU64::new(0), |name, input| {
             let mut text = String::new();
             input.read_to_string(&mut text)?;
             found.push((name.to_string(), text));
@@ -310,7 +310,7 @@ mod tests {
         );
         assert_eq!(members(&path).unwrap(), [("hit_data.tsv".into(), "a".into()), ("b.tsv".into(), "b".into())]);
         let bytes = std::fs::read(&path).unwrap();
-        let digest = read_members(&path, &AtomicU64::new(0), |_, _| Ok(())).unwrap();
+        let digest = read_members(&InputFile::alone(&path), &AtomicU64::new(0), |_, _| Ok(())).unwrap();
         assert_eq!(digest.bytes, bytes.len() as u64);
         assert_eq!(digest.md5, Md5::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>());
     }
@@ -348,7 +348,7 @@ mod tests {
         encoder.write_all(&(0..100_000u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()).unwrap();
         let bytes = encoder.finish().unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        let error = read_members(&path, &AtomicU64::new(0), |_, _| Ok(())).unwrap_err().to_string();
+        let error = read_members(&InputFile::alone(&path), &AtomicU64::new(0), |_, _| Ok(())).unwrap_err().to_string();
         assert!(
             error.contains("01-acme_2026-10-01.tsv.gz is cut short") && error.contains("fetch it again"),
             "{error}"

@@ -231,7 +231,7 @@ mod tests {
 
     fn outcome(file: &str, rows: i64, status: Status) -> Outcome {
         let entry = FileEntry { file: file.into(), rows, rejected: 1, ..FileEntry::default() };
-        Outcome { entry, path: file.into(), status, rejects: vec![] }
+        Outcome { entry, path: file.into(), status, rejects: vec![], warnings: vec![], preview: None, bytes_read: 0 }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rejoin::feed::hit_columns::HitLayout;
 use rejoin::feed::hits::HitDecoder;
 use rejoin::feed::records::{Block, BlockReader};
 use rejoin::feed::text::Encoding;
+use rejoin::ingest::input_file::InputFile;
 use rejoin::ingest::unpack::read_members;
 use rejoin::sample::{SampleOptions, write_sample};
 
@@ -52,7 +53,7 @@ fn sample() -> Result<(Vec<u8>, Vec<u8>), Box<dyn Error>> {
 
 fn member(archive: &Path, wanted: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = vec![];
-    read_members(archive, &AtomicU64::new(0), |name, input| {
+    read_members(&InputFile::alone(archive), &AtomicU64::new(0), |name, input| {
         if name == wanted {
             input.read_to_end(&mut bytes)?;
         }

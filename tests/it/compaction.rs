@@ -70,7 +70,7 @@ impl Loads {
         }
         let name = format!("{number:03}.ndjson");
         self.place.write(&name, text);
-        let options = IngestOptions { mapping: Some(self.place.path().join("web.toml")), ..IngestOptions::default() };
+        let options = IngestOptions { mappings: vec![self.place.path().join("web.toml")], ..IngestOptions::default() };
         let outcomes = ingest(&self.lake, &[self.place.path().join(name)], &options, &|_| {}).await.unwrap();
         outcomes.into_iter().next().unwrap().status
     }

@@ -166,6 +166,7 @@ fn who_may_come_in() {
 #[test]
 fn a_door_opens_only_as_it_is_safe() {
     let place = Place::new();
+    place.rejoin("suite create web").ok();
     let done = place.rejoin("serve");
     assert!(done.code == 2 && done.stderr.contains("which door?"), "{}", done.stderr);
     let done = place.rejoin("serve --postgres 0 --users none.json");

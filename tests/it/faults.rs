@@ -240,7 +240,7 @@ async fn load(lake: &Lake, path: PathBuf, mapping: Option<PathBuf>, source: Opti
     let options = IngestOptions {
         suite: Some("web".into()).filter(|_| mapping.is_none()),
         source: source.map(str::to_string),
-        mapping,
+        mappings: mapping.into_iter().collect(),
         replace: true,
         ..IngestOptions::default()
     };

@@ -108,8 +108,13 @@ impl World {
             }
         };
         self.place.write(&file, text);
-        let options =
-            IngestOptions { suite: Some("web".into()), source, mapping, replace: true, ..IngestOptions::default() };
+        let options = IngestOptions {
+            suite: Some("web".into()),
+            source,
+            mappings: mapping.into_iter().collect(),
+            replace: true,
+            ..IngestOptions::default()
+        };
         let outcomes = ingest(&self.lake, &[self.place.path().join(&file)], &options, &|_| {}).await.unwrap();
         assert!(!matches!(outcomes[0].status, Status::Refused(_) | Status::Waiting(_)), "{:?}", outcomes[0]);
         true

@@ -153,7 +153,7 @@ impl Journeys {
             let options = IngestOptions {
                 suite: Some("web".into()),
                 source: source.map(str::to_string),
-                mapping,
+                mappings: mapping.into_iter().collect(),
                 ..IngestOptions::default()
             };
             let outcomes = ingest(&lake, &[path], &options, &|_| {}).await.unwrap();

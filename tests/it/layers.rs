@@ -336,3 +336,21 @@ fn files_open_with_their_purpose() {
         assert!(text.lines().count() <= 700, "{} has {} lines", file.display(), text.lines().count());
     }
 }
+
+/// Inputs are opened in one place, which counts how often they are read; a look at the first bytes tells what a file is.
+#[test]
+fn inputs_have_one_door() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ingest");
+    let mut files = vec![];
+    sources(&root, &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let opens = ["File::open", "fs::read(", "read_to_string(path"]
+            .iter()
+            .any(|call| code.match_indices(call).any(|(at, _)| !code[..at].ends_with(char::is_alphanumeric)));
+        let may = matches!(name, "input_file.rs" | "find.rs" | "mapping.rs" | "tests.rs");
+        assert!(!opens || may, "{name} opens files; InputFile is the door");
+    }
+}

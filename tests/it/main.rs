@@ -16,7 +16,7 @@
 //! * `time`: history and vacuum. `forget`: erasure and retention.
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `cluster`: the same answers by scheduler and executors, and their failures. `members`: such a cluster.
-//! * `requests`: what a store is asked.
+//! * `requests`: what a store is asked, and how often inputs are read. `inputs`: inputs as a new user has them.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
@@ -35,6 +35,7 @@ mod faulty;
 mod feeds;
 mod forget;
 mod histories;
+mod inputs;
 mod journeys;
 mod laws;
 mod layers;

@@ -134,6 +134,7 @@ pub fn settle(command: &mut Command, folder: &Path, location: &str) {
         .env("PATH", std::env::join_paths(path).unwrap())
         .env("REJOIN_LAKE", location)
         .env("REJOIN_NOW", NOW)
+        .env("DATA", Path::new(env!("CARGO_MANIFEST_DIR")).join("data"))
         .env("TZ", "UTC")
         .env("LC_ALL", "C.UTF-8")
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
 use rejoin::engine::{Engine, EngineSettings};
+use rejoin::ingest::{IngestOptions, Status, ingest};
 use rejoin::lake::Lake;
 use rejoin::lake::guard::Writers;
 use rejoin::rebuild::{RebuildOptions, rebuild};
@@ -103,5 +104,78 @@ fn a_question_is_planned_without_a_look_at_files() {
         assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
         let times = of_hits();
         assert!(!times.is_empty() && times.values().all(|times| *times == 2), "{times:#?}");
+    });
+}
+
+/// The bytes of an input are read once, whatever has to be known of them before the first row is decoded.
+#[test]
+fn an_input_is_read_once() {
+    let place = Place::new();
+    place.sh(r#"
+rejoin suite create web
+rejoin source create web strict --kind transaction --on-error stop
+for date in 2026-09-01 2026-09-02 2026-09-03; do printf '%s\n' 'visitor  time  visit  post_pagename' "1_1  $date 10:00  1  home" >$date; done
+feed web 2026-09-01 --parts 2 <2026-09-01
+feed web 2026-09-02 --layout tar --lookups-first <2026-09-02
+feed web 2026-09-03 --no-manifest <2026-09-03
+touch feed/web_2026-09-03.fin
+mkdir strict
+cd strict
+offline one <<END
+Date        transactionID  Event 1
+09/20/2026  T1             100
+END
+echo '{"columns":["Date","transactionID","Event 1"],"rows":[["09/20/2026","T2",2]],"reportSuiteID":"web","dataSourceID":"strict"}' >two.json
+cd ..
+online clicks --only-write <<END
+visitor  time              page_name  orders
+v1       2026-09-01 10:00  home       1
+END
+gzip -k clicks.csv
+mkdir lines
+mv clicks.csv.gz lines/packed.csv.gz
+echo '{"visitor": "v2", "time": "2026-09-01T10:00:00Z", "page_name": "home", "orders": 1}' >lines/clicks.ndjson
+rejoin query "SELECT 'v3' AS visitor, TIMESTAMP '2026-09-02 10:00:00' AS time, 'a' AS page_name, 1 AS orders" --format parquet -o lines/clicks.parquet
+"#);
+    let size = |files: &[&str]| -> u64 { files.iter().map(|f| place.path().join(f).metadata().unwrap().len()).sum() };
+    let manifests = |date: &str| format!("feed/web_{date}.txt");
+    let feed = |date: &str| {
+        [manifests(date), format!("feed/01-web_{date}.tsv.gz"), format!("feed/web_{date}-lookup_data.tar.gz")]
+    };
+    let parts = feed("2026-09-01");
+    let parts: Vec<&str> = parts.iter().map(String::as_str).chain(["feed/02-web_2026-09-01.tsv.gz"]).collect();
+    let unlisted = feed("2026-09-03");
+    let unlisted: Vec<&str> = unlisted[1..].iter().map(String::as_str).collect();
+    let expected = [
+        ("clicks.csv", size(&["clicks.csv"])),
+        ("clicks.ndjson", size(&["lines/clicks.ndjson"])),
+        ("clicks.parquet", size(&["lines/clicks.parquet"])),
+        ("packed.csv.gz", size(&["lines/packed.csv.gz"])),
+        ("strict/one.txt", size(&["strict/one.txt"])),
+        ("strict/two.json", size(&["strict/two.json"])),
+        ("web_2026-09-01", size(&parts)),
+        ("web_2026-09-02", size(&["feed/web_2026-09-02.txt", "feed/web_2026-09-02.tar.gz"])),
+        // nothing but its bytes says what a delivery without a manifest is, before it is decoded
+        ("web_2026-09-03", 2 * size(&unlisted)),
+    ];
+    deep(|runtime| {
+        let take = |paths: &[&str], mapping: Option<&str>| {
+            let paths: Vec<_> = paths.iter().map(|path| place.path().join(path)).collect();
+            let mappings = mapping.iter().map(|name| place.path().join(name)).collect();
+            let options = IngestOptions { suite: Some("web".into()), mappings, ..IngestOptions::default() };
+            runtime.block_on(ingest(&place.open_lake(), &paths, &options, &|_| {})).unwrap()
+        };
+        let again = |outcomes: Vec<rejoin::ingest::Outcome>| {
+            let mut read: Vec<(String, u64)> = vec![];
+            for outcome in outcomes {
+                assert!(matches!(outcome.status, Status::Loaded), "{:?}", outcome.status);
+                read.push((outcome.entry.file, outcome.bytes_read));
+            }
+            read
+        };
+        let mut read = again(take(&["feed", "strict"], None));
+        read.extend(again(take(&["clicks.csv", "lines"], Some("clicks.toml"))));
+        read.sort();
+        assert_eq!(read, expected.map(|(name, bytes)| (name.to_string(), bytes)));
     });
 }

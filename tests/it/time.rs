@@ -229,6 +229,7 @@ END";
 #[test]
 fn less_than_an_hour_needs_force() {
     let place = Place::new();
+    place.rejoin("suite create web").ok();
     place.rejoin("vacuum").ok();
     place.rejoin("vacuum --keep 0 --dry-run").ok();
     for keep in ["0", "59min", "10s"] {
@@ -262,7 +263,7 @@ pub async fn loads(place: &Place, number: u32, rows: u32, time: DateTime<Utc>) -
 }
 
 pub async fn load_file(place: &Place, lake: &Lake, name: &str) -> String {
-    let options = IngestOptions { mapping: Some(place.path().join("web.toml")), ..IngestOptions::default() };
+    let options = IngestOptions { mappings: vec![place.path().join("web.toml")], ..IngestOptions::default() };
     let outcomes = ingest(lake, &[place.path().join(name)], &options, &|_| {}).await.unwrap();
     format!("{:?}", outcomes[0].status)
 }

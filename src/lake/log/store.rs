@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::Path as FsPath;
+use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -214,12 +214,27 @@ fn register_scheme(scheme: &str) -> Result<()> {
     Ok(())
 }
 
+/// The path without `..`: what exists as the file system sees it, the rest as it is written.
+fn without_dots(path: &FsPath) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                clean = clean.canonicalize().unwrap_or(clean);
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
 fn root_url(location: &str) -> Result<Url> {
     let mut url = match Url::parse(location) {
         Ok(url) if location.contains("://") => url,
         Err(error) if location.contains("://") => return Err(Error::usage(format!("the lake's location: {error}"))),
         _ => {
-            let path = std::path::absolute(FsPath::new(location))?;
+            let path = without_dots(&std::path::absolute(FsPath::new(location))?);
             Url::from_directory_path(&path).map_err(|()| Error::usage(format!("lake {location}: not a usable path")))?
         }
     };

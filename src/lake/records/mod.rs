@@ -1,8 +1,9 @@
 //! The small tables as typed rows, rewritten whole in one commit.
 //!
 //! * `registry`: rows are read, changed in memory and written back. `rows`: the types of the rows, each declared once.
-//! * `suites`, `sources`: what users set, checked before it is stored.
+//! * `location`: where lakes are. `suites`, `sources`: what users set, checked before it is stored.
 
+pub mod location;
 pub mod registry;
 mod rows;
 pub mod sources;

@@ -1,0 +1,192 @@
+//! How a delimited text is written: what a mapping says of it, and what its first line lets one suspect.
+
+use csv::ReaderBuilder;
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::error::did_you_mean;
+use crate::feed::text::Encoding;
+use crate::{Error, Result};
+
+/// The keys of a mapping that tell how a delimited text is written.
+pub const DELIMITED_KEYS: [&str; 7] = ["delimiter", "header", "columns", "quote", "comment", "encoding", "null_values"];
+
+/// Signs that separate fields in practice, the likeliest first.
+const DELIMITERS: [u8; 4] = *b",;\t|";
+
+/// How a delimited text is written, as far as it is said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Delimited {
+    /// The sign between fields; by default a comma, in a `.tsv` a tab.
+    pub delimiter: Option<u8>,
+    /// The names of the columns of a file without a header line.
+    pub columns: Option<Vec<String>>,
+    /// The sign around fields, `"` by default; `Some(None)` for none.
+    pub quote: Option<Option<u8>>,
+    /// Lines that begin with this are no rows.
+    pub comment: Option<u8>,
+    /// The encoding, where it is not to be detected.
+    #[serde(serialize_with = "encoding_name")]
+    pub encoding: Option<Encoding>,
+    /// Cells that mean nothing; an empty one always does.
+    pub null_values: Vec<String>,
+}
+
+impl Delimited {
+    /// Takes its keys out of a mapping's table.
+    pub fn take(table: &mut Table) -> Result<Self> {
+        let names = names(table, "columns")?;
+        let has_header = match table.remove("header") {
+            None => names.is_none(),
+            Some(Value::Boolean(header)) => header,
+            Some(other) => return Err(wrong(format!("header is a {}; give true or false", other.type_str()))),
+        };
+        let columns = match (has_header, names) {
+            (true, None) => None,
+            (true, Some(_)) => {
+                return Err(wrong("columns names the columns of a file without a header line; add header = false"));
+            }
+            (false, None) => {
+                return Err(wrong("header = false: name the columns as well, columns = [\"user\", \"time\", ...]"));
+            }
+            (false, Some(names)) => Some(names),
+        };
+        let quote = match table.remove("quote") {
+            None => None,
+            Some(Value::String(text)) if text.is_empty() => Some(None),
+            Some(value) => Some(Some(sign("quote", &value)?)),
+        };
+        let mut one = |key| table.remove(key).map(|value: Value| sign(key, &value)).transpose();
+        let (delimiter, comment) = (one("delimiter")?, one("comment")?);
+        let encoding = match table.remove("encoding") {
+            None => None,
+            Some(Value::String(name)) => Some(encoding(&name)?),
+            Some(other) => return Err(wrong(format!("encoding is a {}; give its name as text", other.type_str()))),
+        };
+        let null_values = self::names(table, "null_values")?.unwrap_or_default();
+        Ok(Self { delimiter, columns, quote, comment, encoding, null_values })
+    }
+
+    /// True where nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A reader of fields that takes rows of any number of fields.
+    pub fn reader(&self, default_delimiter: u8) -> ReaderBuilder {
+        let mut builder = ReaderBuilder::new();
+        let quote = self.quote.unwrap_or(Some(b'"'));
+        builder
+            .flexible(true)
+            .has_headers(false)
+            .delimiter(self.delimiter.unwrap_or(default_delimiter))
+            .quoting(quote.is_some())
+            .quote(quote.unwrap_or(b'"'))
+            .comment(self.comment);
+        builder
+    }
+
+    /// True for a cell that means nothing.
+    pub fn is_null(&self, cell: &[u8]) -> bool {
+        cell.is_empty() || self.null_values.iter().any(|null| null.as_bytes() == cell)
+    }
+}
+
+/// The sign that more probably separates the fields of this line than `used` does.
+pub fn likely_delimiter(line: &str, used: u8) -> Option<&'static str> {
+    let count = |sign: u8| line.bytes().filter(|b| *b == sign).count();
+    let best = DELIMITERS.into_iter().filter(|sign| *sign != used).max_by_key(|sign| count(*sign))?;
+    (count(best) > count(used)).then_some(match best {
+        b'\t' => "\\t",
+        b';' => ";",
+        b'|' => "|",
+        _ => ",",
+    })
+}
+
+/// A list of texts of a mapping's table.
+pub fn names(table: &mut Table, key: &str) -> Result<Option<Vec<String>>> {
+    let Some(value) = table.remove(key) else { return Ok(None) };
+    let texts = value.as_array().map(|a| a.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>());
+    texts.flatten().map(Some).ok_or_else(|| wrong(format!("{key} is not a list of texts")))
+}
+
+fn sign(key: &str, value: &Value) -> Result<u8> {
+    let text =
+        value.as_str().ok_or_else(|| wrong(format!("{key} is a {}; give one sign as text", value.type_str())))?;
+    match text.as_bytes() {
+        [b'\r' | b'\n'] => Err(wrong(format!("{key} cannot be the end of a line"))),
+        [sign] if sign.is_ascii() => Ok(*sign),
+        b"\\t" => Ok(b'\t'),
+        _ => Err(wrong(format!("{key} = {text:?}; give one sign of ASCII, \"\\t\" for a tab"))),
+    }
+}
+
+const ENCODINGS: [(&str, Encoding); 6] = [
+    ("utf-8", Encoding::Utf8),
+    ("utf-16", Encoding::Utf16Le),
+    ("utf-16le", Encoding::Utf16Le),
+    ("utf-16be", Encoding::Utf16Be),
+    ("iso-8859-1", Encoding::Windows1252),
+    ("windows-1252", Encoding::Windows1252),
+];
+
+fn encoding(name: &str) -> Result<Encoding> {
+    let lower = name.to_lowercase();
+    ENCODINGS.iter().find(|(known, _)| *known == lower).map(|(_, encoding)| *encoding).ok_or_else(|| {
+        let names = ENCODINGS.map(|(name, _)| name);
+        wrong(format!("encoding = {name:?}{}; known are {}", did_you_mean(&lower, names), names.join(", ")))
+    })
+}
+
+fn encoding_name<S: serde::Serializer>(encoding: &Option<Encoding>, serializer: S) -> Result<S::Ok, S::Error> {
+    encoding.map(|encoding| format!("{encoding:?}")).serialize(serializer)
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::configuration(message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn of(text: &str) -> Result<Delimited> {
+        Delimited::take(&mut toml::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn what_a_mapping_says() {
+        assert!(of("").unwrap().is_default());
+        let said = of("delimiter = '\\t'\nheader = false\ncolumns = ['a', 'b']\nquote = ''\ncomment = '#'\n\
+                       encoding = 'ISO-8859-1'\nnull_values = ['-', 'NULL']")
+        .unwrap();
+        assert_eq!((said.delimiter, said.quote, said.comment), (Some(b'\t'), Some(None), Some(b'#')));
+        assert_eq!(said.columns, Some(vec!["a".to_string(), "b".to_string()]));
+        assert!(said.is_null(b"-") && said.is_null(b"") && !said.is_null(b"0"));
+        for (text, reason) in [
+            ("delimiter = ', '", "one sign"),
+            ("delimiter = 'ä'", "one sign"),
+            ("delimiter = 1", "integer"),
+            ("header = false", "columns = ["),
+            ("header = true\ncolumns = ['a']", "header = false"),
+            ("encoding = 'utf8'", "did you mean utf-8?"),
+            ("comment = '\\n'", "one sign"),
+            ("null_values = 'x'", "list"),
+        ] {
+            let error = of(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_likely_delimiter() {
+        assert_eq!(likely_delimiter("user;time;page", b','), Some(";"));
+        assert_eq!(likely_delimiter("user\ttime\tpage, title", b','), Some("\\t"));
+        assert_eq!(likely_delimiter("user|time", b'\t'), Some("|"));
+        assert_eq!(likely_delimiter("user,time,page", b';'), Some(","));
+        assert_eq!(likely_delimiter("user,time", b','), None);
+        assert_eq!(likely_delimiter("user", b','), None);
+    }
+}

@@ -1,0 +1,243 @@
+//! Delimited text as rows: cells as text, row by row, so that one ragged row stays one bad row.
+//!
+//! In: the bytes in UTF-8, and how they are written ([`Delimited`]). Out: batches of the columns asked for. It is known of
+//! each column whether all its cells are numbers.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use csv::{Reader, StringRecord};
+
+use super::bounded::{Bounded, Limit};
+use super::delimited::{Delimited, likely_delimiter};
+use super::mapped_file::{BATCH_ROWS, FileRows, Visit};
+use crate::feed::{RowIssue, number};
+use crate::{Error, Result};
+
+/// A longer row is a quote that was not closed.
+const MAX_ROW_BYTES: u64 = 64 << 20;
+
+/// So many bytes of cells make a batch, however few the rows.
+const BATCH_BYTES: usize = 32 << 20;
+
+/// A delimited text whose columns are known.
+#[derive(Debug)]
+pub struct DelimitedFile {
+    delimited: Delimited,
+    default_delimiter: u8,
+    names: Vec<String>,
+    /// A sign that separates the first line better than the one that is used.
+    pub likely_delimiter: Option<&'static str>,
+}
+
+/// The rows of a delimited text, one at a time.
+struct Records<R> {
+    reader: Reader<Bounded<R>>,
+    limit: Limit,
+    record: StringRecord,
+}
+
+/// What the next row is.
+enum Next {
+    /// It is in the record; its first line.
+    Row(u64),
+    /// It is not text in UTF-8.
+    Malformed(u64),
+    /// There is none.
+    End,
+}
+
+impl<R: Read> Records<R> {
+    fn next(&mut self) -> Result<Next> {
+        self.limit.renew();
+        let line = self.reader.position().line();
+        match self.reader.read_record(&mut self.record) {
+            Ok(true) => Ok(Next::Row(self.record.position().map_or(line, |position| position.line()))),
+            Ok(false) => Ok(Next::End),
+            Err(error) => match error.kind() {
+                csv::ErrorKind::Utf8 { pos, .. } => Ok(Next::Malformed(pos.as_ref().map_or(line, |p| p.line()))),
+                _ => Err(Error::refused(format!(
+                    "line {line}: {error}; is a quote left open? quote = \"\" in the mapping says that there are none"
+                ))),
+            },
+        }
+    }
+}
+
+impl DelimitedFile {
+    /// Reads the header line, where there is one.
+    pub fn look(input: impl Read, delimited: Delimited, default_delimiter: u8) -> Result<Self> {
+        let mut file = Self { delimited, default_delimiter, names: vec![], likely_delimiter: None };
+        let mut records = file.records(input);
+        let first = records.next()?;
+        let used = file.delimited.delimiter.unwrap_or(default_delimiter);
+        let shown = records.record.iter().collect::<Vec<_>>().join(std::str::from_utf8(&[used]).unwrap_or(" "));
+        file.likely_delimiter = likely_delimiter(&shown, used);
+        file.names = match (&file.delimited.columns, first) {
+            (Some(columns), _) => columns.clone(),
+            (None, Next::Row(_)) => records.record.iter().map(|name| name.trim().to_string()).collect(),
+            (None, Next::Malformed(line)) => {
+                return Err(Error::refused(format!("line {line}: the column names are not text in UTF-8")));
+            }
+            (None, Next::End) => {
+                return Err(Error::refused("empty; a delimited file begins with a line of column names"));
+            }
+        };
+        Ok(file)
+    }
+
+    /// All columns, as text.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()))
+    }
+
+    /// For each column the type that all its cells have, where they are numbers.
+    pub fn find_numbers(&self, input: impl Read) -> Result<Vec<Option<DataType>>> {
+        let mut natures = vec![Nature::Empty; self.names.len()];
+        let mut records = self.rows(input)?;
+        loop {
+            match records.next()? {
+                Next::End => break,
+                Next::Malformed(_) => {}
+                Next::Row(_) => {
+                    for (nature, cell) in natures.iter_mut().zip(&records.record) {
+                        if *nature != Nature::Text && !self.delimited.is_null(cell.as_bytes()) {
+                            *nature = (*nature).max(Nature::of(cell));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(natures.into_iter().map(Nature::number).collect())
+    }
+
+    /// The rows as batches of these columns.
+    pub fn read(&self, input: impl Read, columns: &[usize], schema: &SchemaRef, visit: Visit<'_>) -> Result<()> {
+        let mut records = self.rows(input)?;
+        let mut batch = Batch::new(columns.len());
+        loop {
+            match records.next()? {
+                Next::End => break,
+                Next::Malformed(line) => batch.issues.push(RowIssue::new(line, "", "not text in UTF-8", "")),
+                Next::Row(line) => self.take(&records.record, line, columns, &mut batch),
+            }
+            if batch.is_full()
+                && visit(std::mem::replace(&mut batch, Batch::new(columns.len())).finish(schema)?)?.is_break()
+            {
+                return Ok(());
+            }
+        }
+        if !(batch.lines.is_empty() && batch.issues.is_empty()) {
+            let _: ControlFlow<()> = visit(batch.finish(schema)?)?;
+        }
+        Ok(())
+    }
+
+    fn take(&self, record: &StringRecord, line: u64, columns: &[usize], batch: &mut Batch) {
+        // what a spreadsheet leaves below its rows is no row
+        if record.iter().all(|cell| cell.trim().is_empty()) {
+            return;
+        }
+        if record.len() == self.names.len() {
+            for (column, builder) in columns.iter().zip(&mut batch.cells) {
+                let cell = record.get(*column).filter(|cell| !self.delimited.is_null(cell.as_bytes()));
+                builder.append_option(cell);
+            }
+            batch.bytes += record.as_slice().len();
+            batch.lines.push(line);
+        } else {
+            let used = char::from(self.delimited.delimiter.unwrap_or(self.default_delimiter));
+            let text = record.iter().collect::<Vec<_>>().join(&used.to_string());
+            let mut reason = format!("{} fields, expected {}", record.len(), self.names.len());
+            if let Some(likely) = likely_delimiter(&text, used as u8).filter(|_| record.len() == 1) {
+                reason += &format!("; is the delimiter {likely:?}?");
+            }
+            batch.issues.push(RowIssue::new(line, "", reason, &text));
+        }
+    }
+
+    /// The rows after the header line.
+    fn rows<R: Read>(&self, input: R) -> Result<Records<R>> {
+        let mut records = self.records(input);
+        if self.delimited.columns.is_none() {
+            records.next()?;
+        }
+        Ok(records)
+    }
+
+    fn records<R: Read>(&self, input: R) -> Records<R> {
+        let (input, limit) = Bounded::new(input, MAX_ROW_BYTES);
+        let reader = self.delimited.reader(self.default_delimiter).buffer_capacity(256 << 10).from_reader(input);
+        Records { reader, limit, record: StringRecord::new() }
+    }
+}
+
+/// Rows that become a batch.
+struct Batch {
+    cells: Vec<StringBuilder>,
+    lines: Vec<u64>,
+    bytes: usize,
+    issues: Vec<RowIssue>,
+}
+
+impl Batch {
+    fn new(columns: usize) -> Self {
+        let cells = (0..columns).map(|_| StringBuilder::new()).collect();
+        Self { cells, lines: vec![], bytes: 0, issues: vec![] }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() + self.issues.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    fn finish(self, schema: &SchemaRef) -> Result<FileRows> {
+        let Self { cells, lines, issues, .. } = self;
+        let arrays = cells.into_iter().map(|mut cells| Arc::new(cells.finish()) as ArrayRef).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
+        Ok(FileRows { batch: RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?, lines, issues })
+    }
+}
+
+/// What the cells of a column have in common; the larger one prevails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nature {
+    /// No cell.
+    Empty,
+    /// Whole numbers.
+    Integer,
+    /// Numbers.
+    Float,
+    /// Anything else.
+    Text,
+}
+
+impl Nature {
+    /// What a cell is.
+    pub fn of(cell: &str) -> Self {
+        let digits = cell.strip_prefix('-').unwrap_or(cell);
+        // 007 is a code, not a number
+        if digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit() {
+            return Self::Text;
+        }
+        if digits.bytes().all(|b| b.is_ascii_digit()) && cell.parse::<i64>().is_ok() {
+            return Self::Integer;
+        }
+        // an integer that no i64 holds would lose digits as a float
+        match number::parse(cell) {
+            Some(_) if !digits.bytes().all(|b| b.is_ascii_digit()) => Self::Float,
+            _ => Self::Text,
+        }
+    }
+
+    /// The type of numbers.
+    pub fn number(self) -> Option<DataType> {
+        match self {
+            Self::Integer => Some(DataType::Int64),
+            Self::Float => Some(DataType::Float64),
+            Self::Empty | Self::Text => None,
+        }
+    }
+}

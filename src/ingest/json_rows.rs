@@ -1,0 +1,250 @@
+//! JSON as rows: one object a line, or an array of objects.
+//!
+//! In: the bytes, and what is wanted of each object. Out: batches in the shape that all values fit. A row that is no object
+//! is an issue of its line; what it says is never part of a message.
+
+use std::collections::BTreeSet;
+use std::io::{BufReader, Read};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::json::ReaderBuilder;
+use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
+use serde_json::{Deserializer, Value};
+
+use super::bounded::{Bounded, Limit};
+use super::json_shape::{Pruned, Shape, Wanted};
+use super::mapped_file::{BATCH_ROWS, FileRows, Visit};
+use super::pattern::FolderValue;
+use crate::feed::RowIssue;
+use crate::feed::lines::Lines;
+use crate::{Error, Result};
+
+/// A longer line is no row.
+const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// So many bytes of values make a batch, however few the rows.
+const BATCH_BYTES: usize = 32 << 20;
+
+/// The names of so many rows are remembered, to suggest the right one.
+const NAMED_ROWS: u64 = 100;
+
+/// How the rows of a file stand in it, and what they have.
+#[derive(Debug)]
+pub struct JsonFile {
+    is_array: bool,
+    wanted: Wanted,
+    /// What all rows fit; an object.
+    shape: Shape,
+    /// Names that rows have.
+    names: BTreeSet<String>,
+}
+
+/// A row: its line (in an array its number), the text of the line, and its value or why there is none.
+type Row<'a> = (u64, &'a [u8], Result<Value, String>);
+
+impl JsonFile {
+    /// Looks at all rows. `folders` say what rows need not have.
+    pub fn look(
+        open: impl Fn() -> Result<Box<dyn Read + Send>>,
+        wanted: Wanted,
+        folders: &[FolderValue],
+    ) -> Result<Self> {
+        let is_array = begins_array(open()?)?;
+        let mut file = Self { is_array, wanted, shape: Shape::Object(Default::default()), names: BTreeSet::new() };
+        let (mut shape, mut names) = (Shape::Object(Default::default()), BTreeSet::new());
+        file.rows(open()?, &mut |(row, text, value)| {
+            if let Ok(value) = &value {
+                shape.take(value);
+            }
+            if row <= NAMED_ROWS
+                && let Ok(Value::Object(all)) = serde_json::from_slice(text)
+            {
+                names.extend(all.keys().cloned());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        // what a folder says is no part that rows lack
+        let said = folders.iter().filter(|(name, _)| shape.part(name).is_none());
+        said.for_each(|(name, _)| file.wanted.leave_out(name));
+        shape.hold(&file.wanted);
+        (file.shape, file.names) = (shape, names);
+        Ok(file)
+    }
+
+    /// All columns that are wanted or there.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.shape.fields()))
+    }
+
+    /// Names of the parts that rows have, mapped or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// True where some row has a value at this path.
+    pub fn has(&self, path: &[String]) -> bool {
+        let shape = path.iter().try_fold(&self.shape, |shape, part| shape.part(part));
+        shape.is_some_and(Shape::is_seen)
+    }
+
+    /// The rows as batches of these columns.
+    pub fn read(&self, input: impl Read, schema: &SchemaRef, visit: Visit<'_>) -> Result<()> {
+        let mut batches = Batches { schema, values: vec![], lines: vec![], bytes: 0, issues: vec![] };
+        let mut stopped = false;
+        self.rows(input, &mut |(row, text, value)| {
+            match value {
+                Ok(value) => {
+                    let value = self.shape.fit(value);
+                    batches.bytes += weight(&value);
+                    batches.values.push(value);
+                    batches.lines.push(row);
+                }
+                Err(reason) => {
+                    let text = String::from_utf8_lossy(&text[..text.len().min(crate::feed::row_issue::MAX_TEXT_BYTES)]);
+                    batches.issues.push(RowIssue::new(row, "", reason, &text));
+                }
+            }
+            let flow = if batches.are_full() { visit(batches.take()?)? } else { ControlFlow::Continue(()) };
+            stopped = flow.is_break();
+            Ok(flow)
+        })?;
+        if !(stopped || batches.values.is_empty() && batches.issues.is_empty()) {
+            let _ = visit(batches.take()?)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
+        if self.is_array { self.elements(input, each) } else { self.lines(input, each) }
+    }
+
+    fn lines(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
+        let (mut lines, mut text) = (Lines::new(input), vec![]);
+        let unreadable = |e: std::io::Error| Error::refused(format!("cannot be read to its end: {e}"));
+        while let Some(line) = lines.next(&mut text, MAX_LINE_BYTES).map_err(unreadable)? {
+            if text.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let value = match line.cut {
+                true => Err(format!("more than {} MiB in one line", MAX_LINE_BYTES >> 20)),
+                false => self.object(&text),
+            };
+            if each((line.number, &text, value))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&self, text: &[u8]) -> Result<Value, String> {
+        let mut deserializer = Deserializer::from_slice(text);
+        let value = Pruned(&self.wanted).deserialize(&mut deserializer).and_then(|v| deserializer.end().map(|()| v));
+        checked(value.map_err(|e| format!("no JSON object in one line (sign {})", e.column()))?)
+    }
+
+    fn elements(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
+        let mut stopped = None;
+        let (input, limit) = Bounded::new(input, MAX_LINE_BYTES as u64);
+        let mut deserializer = Deserializer::from_reader(BufReader::new(input));
+        let elements = Elements { wanted: &self.wanted, each, limit, stopped: &mut stopped };
+        let done = deserializer.deserialize_seq(elements).and_then(|()| deserializer.end());
+        match (stopped, done) {
+            (Some(stopped), _) => stopped,
+            (None, Ok(())) => Ok(()),
+            (None, Err(e)) => Err(Error::refused(format!(
+                "line {}: the JSON array is broken here (sign {}); correct the file and load it again",
+                e.line(),
+                e.column()
+            ))),
+        }
+    }
+}
+
+fn checked(value: Value) -> Result<Value, String> {
+    if value.is_object() { Ok(value) } else { Err("no JSON object".into()) }
+}
+
+/// The elements of an array, one at a time.
+struct Elements<'a, 'b> {
+    wanted: &'a Wanted,
+    each: &'a mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>,
+    limit: Limit,
+    /// Why not all of them were taken.
+    stopped: &'b mut Option<Result<()>>,
+}
+
+impl<'de> Visitor<'de> for Elements<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut row = 0;
+        while let Some(value) = list.next_element_seed(Pruned(self.wanted))? {
+            row += 1;
+            self.limit.renew();
+            *self.stopped = match (self.each)((row, &[], checked(value))) {
+                Ok(ControlFlow::Continue(())) => continue,
+                Ok(ControlFlow::Break(())) => Some(Ok(())),
+                Err(error) => Some(Err(error)),
+            };
+            return Err(serde::de::Error::custom("stopped"));
+        }
+        Ok(())
+    }
+}
+
+/// Rows that become a batch.
+struct Batches<'a> {
+    schema: &'a SchemaRef,
+    values: Vec<Value>,
+    lines: Vec<u64>,
+    bytes: usize,
+    issues: Vec<RowIssue>,
+}
+
+impl Batches<'_> {
+    fn are_full(&self) -> bool {
+        self.values.len() + self.issues.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    fn take(&mut self) -> Result<FileRows> {
+        let (values, lines) = (std::mem::take(&mut self.values), std::mem::take(&mut self.lines));
+        self.bytes = 0;
+        let mut decoder = ReaderBuilder::new(self.schema.clone()).with_batch_size(BATCH_ROWS).build_decoder()?;
+        decoder.serialize(&values)?;
+        let batch = match decoder.flush()? {
+            Some(batch) => batch,
+            None => arrow::array::RecordBatch::new_empty(self.schema.clone()),
+        };
+        Ok(FileRows { batch, lines, issues: std::mem::take(&mut self.issues) })
+    }
+}
+
+/// Roughly the bytes that a value takes.
+fn weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(weight).sum(),
+            Value::Object(parts) => parts.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+            _ => 0,
+        }
+}
+
+fn begins_array(mut input: impl Read) -> Result<bool> {
+    let mut byte = [0];
+    loop {
+        match input.read(&mut byte) {
+            Ok(0) => return Ok(false),
+            Ok(_) if byte[0].is_ascii_whitespace() => {}
+            Ok(_) => return Ok(byte[0] == b'['),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::refused(format!("cannot be read: {e}"))),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! What is wanted of JSON objects, and the shape that their values have.
+//!
+//! In: the paths that a mapping names. Out: values of these places alone, and for each place the type that all its values
+//! fit: where they differ it is text, so that no value keeps a file from being loaded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use arrow::datatypes::{DataType, Field, Fields};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::feed::caret;
+
+/// The places that are wanted of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The value as a whole.
+    all: bool,
+    /// Nobody misses it where no row has it.
+    if_there: bool,
+    parts: BTreeMap<String, Wanted>,
+}
+
+impl Wanted {
+    /// Everything.
+    pub fn everything() -> Self {
+        Self { all: true, if_there: false, parts: BTreeMap::new() }
+    }
+
+    /// The value at this path as a whole, too.
+    pub fn add<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
+        let mut place = self;
+        for part in path {
+            place = place.parts.entry(part.to_string()).or_default();
+            place.if_there = false;
+        }
+        place.all = true;
+    }
+
+    /// A part of this name comes from elsewhere.
+    pub fn leave_out(&mut self, name: &str) {
+        self.parts.remove(name);
+    }
+
+    /// The part of this name as a whole, where some row has it.
+    pub fn add_if_there(&mut self, name: &str) {
+        self.parts.entry(name.to_string()).or_insert(Self { if_there: true, ..Self::default() }).all = true;
+    }
+}
+
+/// Reads a value, but of an object only what is wanted; what is no object has no parts.
+pub struct Pruned<'a>(pub &'a Wanted);
+
+impl<'de> DeserializeSeed<'de> for Pruned<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.0.all {
+            return serde::Deserialize::deserialize(deserializer);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pruned<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut parts = Map::new();
+        while let Some(key) = map.next_key_seed(Key(self.0))? {
+            match key {
+                Some((name, wanted)) => {
+                    let value = map.next_value_seed(Pruned(wanted))?;
+                    parts.insert(name.to_string(), value);
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Value::Object(parts))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+/// A key of an object: the wanted part of that name.
+struct Key<'a>(&'a Wanted);
+
+impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
+    type Value = Option<(&'a str, &'a Wanted)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Key<'a> {
+    type Value = Option<(&'a str, &'a Wanted)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.parts.get_key_value(name).map(|(name, wanted)| (name.as_str(), wanted)))
+    }
+}
+
+/// The type that all values of a place fit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Shape {
+    /// No value was seen.
+    #[default]
+    Nothing,
+    /// True or false.
+    Flag,
+    /// A whole number of 64 bits.
+    Whole,
+    /// A number.
+    Number,
+    /// A text, or values of several types.
+    Text,
+    /// A list.
+    List(Box<Shape>),
+    /// An object.
+    Object(BTreeMap<String, Shape>),
+}
+
+impl Shape {
+    /// Makes the shape fit one more value.
+    pub fn take(&mut self, value: &Value) {
+        match (&mut *self, value) {
+            (_, Value::Null) | (Self::Text, _) => {}
+            (Self::Object(parts), Value::Object(object)) => {
+                for (name, value) in object {
+                    match parts.get_mut(name) {
+                        Some(part) => part.take(value),
+                        None => {
+                            let mut part = Self::Nothing;
+                            part.take(value);
+                            parts.insert(name.clone(), part);
+                        }
+                    }
+                }
+            }
+            (Self::List(item), Value::Array(values)) => values.iter().for_each(|value| item.take(value)),
+            (Self::Nothing, Value::Object(_)) => {
+                *self = Self::Object(BTreeMap::new());
+                self.take(value);
+            }
+            (Self::Nothing, Value::Array(_)) => {
+                *self = Self::List(Box::default());
+                self.take(value);
+            }
+            (former, value) => {
+                let new = Self::of_scalar(value);
+                let both = match (&*former, new) {
+                    (Self::Nothing, new) => new,
+                    (Self::Whole, Self::Number) | (Self::Number, Self::Whole) => Self::Number,
+                    (former, new) if *former == new => return,
+                    _ => Self::Text,
+                };
+                *self = both;
+            }
+        }
+    }
+
+    fn of_scalar(value: &Value) -> Self {
+        match value {
+            Value::Bool(_) => Self::Flag,
+            Value::Number(number) if number.is_i64() => Self::Whole,
+            // an integer that no i64 holds would lose digits as a number
+            Value::Number(number) if number.is_u64() => Self::Text,
+            Value::Number(_) => Self::Number,
+            _ => Self::Text,
+        }
+    }
+
+    /// The shape of what is wanted of an object: its parts are there, whether some row has them or not.
+    pub fn hold(&mut self, wanted: &Wanted) {
+        if wanted.all {
+            return;
+        }
+        if !matches!(self, Self::Object(_)) {
+            *self = Self::Object(BTreeMap::new());
+        }
+        if let Self::Object(parts) = self {
+            let needed = wanted.parts.iter().filter(|(_, wanted)| !wanted.if_there);
+            needed.for_each(|(name, wanted)| parts.entry(name.clone()).or_default().hold(wanted));
+        }
+    }
+
+    /// True where some row had a value here.
+    pub fn is_seen(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Object(parts) if !parts.is_empty() => parts.values().any(Self::is_seen),
+            _ => true,
+        }
+    }
+
+    /// The shape of a part of an object.
+    pub fn part(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(parts) => parts.get(name),
+            _ => None,
+        }
+    }
+
+    /// As a type of columns; what was never seen is text.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Self::Nothing | Self::Text => DataType::Utf8,
+            Self::Flag => DataType::Boolean,
+            Self::Whole => DataType::Int64,
+            Self::Number => DataType::Float64,
+            Self::List(item) => DataType::new_list(item.data_type(), true),
+            Self::Object(parts) if parts.is_empty() => DataType::Utf8,
+            Self::Object(_) => DataType::Struct(self.fields()),
+        }
+    }
+
+    /// The parts of an object as columns.
+    pub fn fields(&self) -> Fields {
+        match self {
+            Self::Object(parts) => parts.iter().map(|(name, part)| Field::new(name, part.data_type(), true)).collect(),
+            _ => Fields::empty(),
+        }
+    }
+
+    /// A value in this shape.
+    pub fn fit(&self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Object(parts), Value::Object(mut object)) if !parts.is_empty() => {
+                let part = |(name, shape): (&String, &Self)| Some((name.clone(), shape.fit(object.remove(name)?)));
+                Value::Object(parts.iter().filter_map(part).collect())
+            }
+            (Self::Object(parts), _) if !parts.is_empty() => Value::Null,
+            (Self::List(item), Value::Array(values)) => {
+                Value::Array(values.into_iter().map(|value| item.fit(value)).collect())
+            }
+            (Self::Text | Self::Nothing | Self::Object(_), value) => text(value),
+            (_, value) => value,
+        }
+    }
+}
+
+/// A value as text: a list of scalars as the values of a list variable, what is deeper as JSON.
+fn text(value: Value) -> Value {
+    let scalar = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    };
+    match &value {
+        Value::Null => Value::Null,
+        Value::Array(values) => {
+            let scalars: Option<Vec<String>> = values.iter().filter(|v| !v.is_null()).map(scalar).collect();
+            match scalars {
+                Some(scalars) => {
+                    let mut joined = String::new();
+                    caret::join_list(scalars.iter().map(String::as_str), &mut joined);
+                    Value::String(joined)
+                }
+                None => Value::String(value.to_string()),
+            }
+        }
+        Value::Object(_) => Value::String(value.to_string()),
+        other => scalar(other).map_or(Value::Null, Value::String),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn wanted(paths: &[&[&str]]) -> Wanted {
+        let mut wanted = Wanted::default();
+        paths.iter().for_each(|path| wanted.add(path.iter().copied()));
+        wanted
+    }
+
+    fn pruned(wanted: &Wanted, text: &str) -> Value {
+        Pruned(wanted).deserialize(&mut serde_json::Deserializer::from_str(text)).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_read() {
+        let wanted = wanted(&[&["a"], &["user", "id"], &["user", "address", "city"]]);
+        let text =
+            r#"{"a":[1,{"b":2}],"other":{"x":[[[]]]},"user":{"id":7,"name":"x","address":{"city":"K","zip":1}}}"#;
+        let expected = serde_json::json!({"a":[1,{"b":2}],"user":{"id":7,"address":{"city":"K"}}});
+        assert_eq!(pruned(&wanted, text), expected);
+        for (user, expected) in [
+            ("7", "null"),
+            ("\"x\"", "null"),
+            ("[1]", "null"),
+            ("null", "null"),
+            ("true", "null"),
+            ("1.5", "null"),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(pruned(&wanted, &format!(r#"{{"user":{user}}}"#))["user"].to_string(), expected);
+        }
+        // what stands twice counts as it stood last
+        assert_eq!(pruned(&wanted, r#"{"a":1,"a":2}"#)["a"], 2);
+    }
+
+    #[test]
+    fn what_differs_is_text() {
+        let shape = |values: &[&str]| {
+            let mut shape = Shape::default();
+            values.iter().for_each(|value| shape.take(&serde_json::from_str(value).unwrap()));
+            shape
+        };
+        assert_eq!(shape(&["null"]), Shape::Nothing);
+        assert_eq!(shape(&["1", "null", "2.5"]), Shape::Number);
+        assert_eq!(shape(&["1", "18446744073709551615"]), Shape::Text);
+        assert_eq!(shape(&["true", "1"]), Shape::Text);
+        assert_eq!(shape(&["\"a\"", "[1]"]), Shape::Text);
+        assert_eq!(shape(&["[1]", "{}"]), Shape::Text);
+        assert_eq!(shape(&["[]", "[1,null]", "[2.5]"]), Shape::List(Box::new(Shape::Number)));
+        assert_eq!(shape(&[r#"{"a":1}"#, r#"{"a":"x","b":[]}"#]).data_type().to_string().matches("Utf8").count(), 2);
+    }
+
+    #[test]
+    fn values_fit_their_shape() {
+        let fit = |shape: &Shape, value: &str| shape.fit(serde_json::from_str(value).unwrap()).to_string();
+        for (value, text) in [
+            ("18446744073709551615", "\"18446744073709551615\""),
+            ("[\"a\",\"b\"]", "\"a--**--b\""),
+            ("[\"a\"]", "\"a\""),
+            ("[1,null,true]", "\"1--**--true\""),
+            ("[{\"a\":1}]", r#""[{\"a\":1}]""#),
+            ("{\"a\":[1]}", r#""{\"a\":[1]}""#),
+            ("1.5", "\"1.5\""),
+            ("null", "null"),
+        ] {
+            assert_eq!(fit(&Shape::Text, value), text);
+        }
+        let mut object = Shape::default();
+        object.hold(&wanted(&[&["user", "id"]]));
+        assert_eq!(fit(&object, r#"{"user":7}"#), r#"{"user":null}"#);
+        assert_eq!(fit(&object, r#"{"user":{"id":7}}"#), r#"{"user":{"id":"7"}}"#);
+    }
+}

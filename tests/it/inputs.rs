@@ -1,0 +1,157 @@
+//! Inputs as a new user has them: where no lake is, the first mapping by guessing, and files that were damaged at random.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rejoin::feed::manifest::Manifest;
+use rejoin::ingest::input_file::InputFile;
+use rejoin::ingest::mapped_file::{Format, MappedFile, Reading};
+use rejoin::ingest::mapping::Mapping;
+
+use crate::place::Place;
+
+#[test]
+fn only_who_makes_a_lake_makes_one() {
+    let place = Place::new();
+    for command in [
+        "query SELECT/**/1",
+        "rebuild",
+        "status",
+        "log",
+        "remove a.txt",
+        "report net_revenue",
+        "suite list",
+        "suite set web --rules current",
+        "source create web leads --kind transaction",
+        "compact",
+        "vacuum",
+        "history",
+        "schedule --once",
+        "shell",
+    ] {
+        place.rejoin(command).fails(3, &["no lake at", "rejoin suite create"]);
+        assert!(!place.lake().exists(), "{command}");
+    }
+    // these need none
+    place.rejoin("functions").ok();
+    place.rejoin("help mapping").ok();
+    place.sh("mkdir shop && rejoin --lake shop/lake suite create web");
+    // one that is near is named
+    place.write("shop/in/a.txt", "");
+    place.rejoin("--lake shop/lak status").fails(3, &["did you mean --lake", "shop/lake"]);
+    place.rejoin("--lake lake status").fails(3, &["no lake at lake"]);
+    place.sh("cd shop/in && fails 3 shop/lake rejoin --lake lake status && rejoin --lake ../lake status");
+    place.sh("cd shop && rejoin --lake ../shop/./in/../lake query 'SELECT 1'");
+    place.sh("cd shop && rejoin --lake ../new/../made/lake suite create web && test -d ../made/lake/suites");
+}
+
+/// Every mapping that is guessed for an example loads its rows, but where a name is for the user to say.
+#[test]
+fn a_guessed_mapping_loads() {
+    let place = Place::new();
+    place.sh("rejoin suite create web");
+    for (file, rows) in [("ga4/events.ndjson", 6), ("segment/events.ndjson", 5)] {
+        place.sh(&format!("rejoin mapping guess \"$DATA/{file}\" > guessed.toml"));
+        let done =
+            place.sh(&format!("rejoin ingest \"$DATA/{file}\" --mapping guessed.toml --suite web --validate --json"));
+        let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((report[0]["rows"].as_i64(), report[0]["rejected"].as_i64()), (Some(rows), Some(0)), "{report}");
+        assert_eq!(report[0]["preview"]["rows"].as_i64(), Some(rows));
+    }
+    let guessed = place.sh("rejoin mapping guess \"$DATA/crm/deals.csv\"").stdout;
+    assert!(guessed.contains("delimiter = \";\""), "{guessed}");
+    let shown = place.sh("rejoin ingest \"$DATA/ga4\" --mapping \"$DATA/ga4/mapping.toml\" --validate").stdout;
+    for text in ["tracking_code", "50 %", "retarget", "visitor_id", "100 %", "1001.17", "row 3"] {
+        assert!(text == "retarget" || shown.contains(text), "{text}: {shown}");
+    }
+    place.rejoin("mapping guess nothing.csv").fails(4, &["nothing.csv"]);
+}
+
+/// A name that is almost ours, a value that no row has: both are told, and stand in the file log.
+#[test]
+fn warnings_are_told() {
+    let place = Place::new();
+    place.sh("rejoin suite create web");
+    place.write("a.ndjson", "{\"u\":\"v\",\"at\":\"2026-09-01\",\"c\":\"x\"}\n");
+    place.write(
+        "a.toml",
+        "kind = 'online'\nvisitor_id = 'u'\ntime = 'at'\n[dimensions]\ncampaign = 'c'\nevar1 = 'gone'\n",
+    );
+    let done = place.rejoin("ingest a.ndjson --mapping a.toml").ok();
+    for text in ["2 warnings", "if this is tracking_code", "no row of the file has gone"] {
+        assert!(done.stderr.contains(text), "{text}: {}", done.stderr);
+    }
+    let message = place.cell("SELECT message FROM files");
+    assert!(message.as_str().unwrap().contains("2 warnings, the first: "), "{message}");
+}
+
+/// The examples' bytes with some of them changed, taken out, or said again.
+fn damaged() -> impl Strategy<Value = (usize, Vec<(u8, u16, u8)>)> {
+    (0..FILES.len(), prop::collection::vec((0..5u8, any::<u16>(), any::<u8>()), 1..12))
+}
+
+const FILES: [(&str, Format); 7] = [
+    ("ga4/events.ndjson", Format::Ndjson),
+    ("segment/events.ndjson", Format::Ndjson),
+    ("matomo/visits.json", Format::Ndjson),
+    ("crm/deals.csv", Format::Csv),
+    ("snowplow/enriched.tsv", Format::Csv),
+    ("ga4/mapping.toml", Format::Csv),
+    ("adobe/web_2026-09-01.txt", Format::Csv),
+];
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
+}
+
+fn damage(mut bytes: Vec<u8>, changes: &[(u8, u16, u8)]) -> Vec<u8> {
+    const SIGNS: &[u8] = b"\"'{}[],;\t\n\r\\:=#\0\xff\xc3 0-";
+    for &(what, place, sign) in changes {
+        let at = place as usize % (bytes.len() + 1);
+        let end = (at + sign as usize).min(bytes.len());
+        let sign = SIGNS[sign as usize % SIGNS.len()];
+        match what {
+            0 => bytes.insert(at, sign),
+            1 if at < bytes.len() => bytes[at] = sign,
+            2 => drop(bytes.drain(at..end)),
+            3 => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            _ => bytes.truncate(at.max(1)),
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever was done to a file: it is read or refused, every row is there or rejected, and nothing panics or hangs.
+    #[test]
+    fn damaged_files_are_read_or_refused((file, changes) in damaged()) {
+        let (name, format) = FILES[file];
+        let bytes = damage(std::fs::read(data().join(name)).unwrap(), &changes);
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            let _ = Mapping::parse(text);
+        }
+        let _ = Manifest::parse(&bytes, name);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(Path::new(name).file_name().unwrap());
+        std::fs::write(&path, &bytes).unwrap();
+        let Ok(mapped) = MappedFile::open(InputFile::alone(&path), Reading::everything(format)) else { return Ok(()) };
+        let all: Vec<usize> = (0..mapped.schema.fields().len()).collect();
+        let (mut rows, mut issues) = (0, 0);
+        let read = mapped.read(&all, Arc::default(), &mut |some| {
+            rows += some.batch.num_rows();
+            issues += some.issues.len();
+            assert_eq!(some.batch.num_rows(), some.lines.len());
+            Ok(ControlFlow::Continue(()))
+        });
+        if read.is_ok() {
+            prop_assert!(rows + issues <= bytes.len() + 1);
+        }
+    }
+}
