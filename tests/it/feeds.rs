@@ -286,7 +286,7 @@ impl World {
 fn feeds_follow_the_rules() {
     deep(|runtime| {
         let turn = std::sync::atomic::AtomicUsize::new(0);
-        let outcome = runner(10, 60).run(&vec(step(), 2..9), |steps| {
+        let outcome = runner(6, 20).run(&vec(step(), 2..9), |steps| {
             runtime.block_on(async {
                 let mut world = World::new().await;
                 for step in &steps {

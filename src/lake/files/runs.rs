@@ -230,10 +230,10 @@ mod tests {
             batches.iter().for_each(|b| {
                 all.push(b).unwrap();
             });
-            let expected = all.gather(&all.all_sorted(), &columns).unwrap();
+            let bucket = crate::lake::layout::bucket_of(0);
+            let expected = all.gather(&all.sorted(bucket), &columns).unwrap();
             let expected = RecordBatch::try_new(schema.clone(), expected).unwrap();
 
-            let bucket = crate::lake::layout::bucket_of(0);
             let (mut runs, mut heap, mut inputs) = (vec![], Heap::new(schema.clone()), vec![]);
             for batch in &batches {
                 heap.push(batch).unwrap();
@@ -244,10 +244,11 @@ mod tests {
                     runs.push(Run::write(&full, bucket, used).unwrap().unwrap());
                 }
             }
-            for run in runs {
+            // the latest rows first, as within each
+            inputs.push(SortedRows::of_heap(&heap, bucket, &columns).unwrap());
+            for run in runs.into_iter().rev() {
                 inputs.push(SortedRows::of_run(run, schema.clone()).unwrap());
             }
-            inputs.push(SortedRows::of_heap(&heap, bucket, &columns).unwrap());
             let mut merge = Merge::new(inputs, schema.clone());
             let mut merged = vec![];
             while let Some(rows) = merge.next().unwrap() {
