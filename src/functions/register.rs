@@ -18,6 +18,7 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::local_time::udf(suite_zone),
         super::products::udf(),
         super::snapshot_holds::udf(),
+        super::touch::udf(),
         super::transaction_ids::udf(),
         super::visitor_key::udf(),
     ] {
