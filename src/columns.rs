@@ -21,7 +21,7 @@ pub const VISIT_ID: &str = "visit_id";
 /// Position of a row in time.
 pub const HIT_TIME: &str = "hit_time";
 /// Order of a visitor's rows of one instant: the hit id, else a hash of the row's content; offline rows above all
-/// online ones.
+/// online ones, but for those that stand right after a hit: they have its sequence.
 pub const HIT_SEQ: &str = "hit_seq";
 /// What of a hit id [`HIT_SEQ`] has no room for, so that both together are the hit id, in order; NULL where a row has none.
 pub const HIT_ID_REST: &str = "hit_id_rest";
@@ -35,7 +35,8 @@ pub const TRANSACTION_ID: &str = "transaction_id";
 pub const CUSTOMER_ID: &str = "customer_id";
 /// The input that brought the row: a delivery's or a file's name.
 pub const FILE: &str = "file";
-/// True where dimension columns hold persisted values and touches are in the `_set` columns (data feeds).
+/// True where dimension columns hold values that the row merely carries (persisted, or a snapshot's), and what it set is in
+/// the `_set` columns.
 pub const PERSISTED: &str = "persisted";
 /// The same of the marketing channel and of list variables: true where `{dimension}_set` says where it was set, as only
 /// feeds with the columns for that can tell.
@@ -45,10 +46,15 @@ const PERSISTED_LISTS: [&str; 3] = ["persisted_list1", "persisted_list2", "persi
 pub const BACKGROUND_HIT: &str = "background_hit";
 /// The products of a row with what each has of its own, as a data feed writes them.
 pub const PRODUCT_LIST: &str = "product_list";
+/// True for an integrated row that has a date alone and stands right after its online hit: it has the hit's time and sequence.
+pub const STANDS_AT_HIT: &str = "stands_at_hit";
 /// One of `online`, `transaction`, `customer`, `summary`.
 pub const ROW_KIND: &str = "row_kind";
 /// One of `online`, `summary`, `matched`, `unmatched`, `expired`, `disabled`, `ambiguous`.
 pub const MATCH_STATUS: &str = "match_status";
+
+/// Ending of the columns of what was set.
+const SET: &str = "_set";
 
 /// The two halves of a data feed's hit id, dimensions of which every row has its own values.
 pub const HIT_ID: [&str; 2] = ["hitid_high", "hitid_low"];
@@ -80,6 +86,8 @@ pub const KEYS: &[&str] = &[
     "event_id",
     "snapshot_time",
     "snapshot_seq",
+    "snapshot_listed",
+    STANDS_AT_HIT,
     "record_time",
     "record_local",
     "has_time",
@@ -133,6 +141,23 @@ pub const FEED_INTEGERS: &[&str] = &[HIT_SOURCE, EXCLUDE_HIT, "duplicate_purchas
 /// Separates the values of a multi-valued dimension.
 pub const LIST_SEPARATOR: &str = "--**--";
 
+/// The column that says what a row itself set of a dimension, where the dimension's value may merely be carried.
+pub fn set_column(dimension: &str) -> String {
+    format!("{dimension}{SET}")
+}
+
+/// The dimension beside which a column says what was set, if the name is that of such a column.
+pub fn dimension_of_set(name: &str) -> Option<&str> {
+    name.strip_suffix(SET)
+}
+
+/// True for a dimension whose value a row may carry without having set it: it persists, or comes from a snapshot.
+pub fn may_be_carried(field: &Field) -> bool {
+    let name = field.name().as_str();
+    let own = HIT_ID.contains(&name) || matches!(name, PRODUCT_LIST | "event_list");
+    is_dimension(field) && field.data_type() == &DataType::Utf8 && dimension_of_set(name).is_none() && !own
+}
+
 /// An instant: UTC, microseconds.
 pub fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
@@ -152,7 +177,7 @@ pub fn key_field(name: &str) -> Option<Field> {
         // record_local is a wall clock's time under the type of an instant: Delta has no other without a reader feature
         VISIT_START | "snapshot_time" | "record_time" | "record_local" | "received" => (timestamp(), true),
         "snapshot_seq" => (sequence(), true),
-        "has_time" | PERSISTED | PERSISTED_CHANNEL | BACKGROUND_HIT => (DataType::Boolean, true),
+        "has_time" | PERSISTED | PERSISTED_CHANNEL | BACKGROUND_HIT | STANDS_AT_HIT => (DataType::Boolean, true),
         n if PERSISTED_LISTS.contains(&n) => (DataType::Boolean, true),
         "row" | HIT_ID_REST => (DataType::Int64, true),
         n if FEED_INTEGERS.contains(&n) => (DataType::Int64, true),
@@ -240,7 +265,56 @@ pub fn content_sequence(hash: u64) -> i128 {
     i128::from(hash >> 32)
 }
 
-/// The sequence of an offline row, from a hash of its content: after every online row of the same instant.
-pub fn offline_sequence(hash: u64) -> i128 {
-    ONLINE_SEQUENCE_END + i128::from(hash)
+/// Above the online rows: where the rows end that a data feed brings integrated, and the records begin.
+const RECORD_SEQUENCE_START: i128 = 95 * 10_i128.pow(36);
+
+/// Online sequences up to here keep their distance among the integrated rows of a feed; larger ones are folded, in order.
+const EXACT_INTEGRATED_END: i128 = 2 * 10_i128.pow(36);
+
+/// The sequence of a row that a data feed brings integrated, from what would be its sequence as an online hit: after every
+/// online row of the same instant, in the order of hit ids.
+pub fn integrated_sequence(online: i128) -> i128 {
+    let folded = (online - EXACT_INTEGRATED_END).max(0) >> 5;
+    ONLINE_SEQUENCE_END + online.min(EXACT_INTEGRATED_END) + folded
+}
+
+/// Bytes of a file's name that order its records; those of files whose names begin alike are ordered by their rows first.
+const NAME_BYTES: usize = 11;
+/// Bits for the number of a row, and for what tells files with one beginning apart.
+const ROW_BITS: u32 = 24;
+const FILE_BITS: u32 = 9;
+
+/// The sequence of a record: after the rows of the same instant that feeds bring, by file name and row.
+pub fn record_sequence(file: &str, row: i64) -> i128 {
+    let byte = |at| i128::from(file.as_bytes().get(at).copied().unwrap_or(0));
+    let name = (0..NAME_BYTES).fold(0, |name, at| name << 8 | byte(at));
+    let row = i128::from(row.clamp(0, (1 << ROW_BITS) - 1));
+    let tail = i128::from(xxhash_rust::xxh3::xxh3_64(file.as_bytes()) >> (64 - FILE_BITS));
+    RECORD_SEQUENCE_START + ((name << ROW_BITS | row) << FILE_BITS | tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_rows_follow_online_ones_by_hit_id_then_by_file_and_row() {
+        let ids = [0, 1, 2, u64::MAX].map(|low| hit_sequence(0, low));
+        let large = [(1 << 62, 0), (1 << 62, 1 << 20), (u64::MAX, 0), (u64::MAX, u64::MAX)];
+        let ids = ids.into_iter().chain(large.map(|(high, low)| hit_sequence(high, low)));
+        let feed = ids.map(integrated_sequence);
+        let records = [
+            ("", 0),
+            ("a.txt", 2),
+            ("a.txt", 10),
+            ("b.txt", 1),
+            ("b.txt", i64::MAX),
+            ("\u{10FFFF}\u{10FFFF}\u{10FFFF}", i64::MAX),
+        ];
+        let all: Vec<i128> = feed.chain(records.map(|(file, row)| record_sequence(file, row))).collect();
+        assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+        assert!(all[0] >= ONLINE_SEQUENCE_END && all[all.len() - 1] < 10_i128.pow(38));
+        assert!(hit_sequence(u64::MAX, u64::MAX) < ONLINE_SEQUENCE_END);
+        assert_ne!(record_sequence("store_returns_1.txt", 7), record_sequence("store_returns_2.txt", 7));
+    }
 }

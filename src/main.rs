@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rejoin::cli::args::Arguments;
@@ -9,6 +10,10 @@ use rejoin::cli::settings::Settings;
 use rejoin::engine::session::STACK_BYTES;
 use rejoin::{Error, ErrorKind, Result, cli, cluster};
 use tracing_subscriber::EnvFilter;
+
+/// The process ends after its threads, for a thread that ends while the process does may find what it needs gone. What
+/// never ends, as a read of stdin that nobody waits for, holds it no longer than this.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -44,7 +49,6 @@ fn run(arguments: Arguments) -> Result<u8> {
         cluster::settled().await;
         result
     });
-    // a read of stdin that nobody waits for must not hold the process
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(PATIENCE);
     result
 }

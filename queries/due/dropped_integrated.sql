@@ -1,7 +1,7 @@
 -- The visitors' keys of integrated rows that are no longer right: of stale ids, and of loads that went.
 -- Reads: former_integrated, stale, gone_offline.
 SELECT former.visitor_key FROM former_integrated AS former
-WHERE former.source <> 'data_feed' AND EXISTS (
+WHERE EXISTS (
   SELECT 1 FROM stale WHERE stale.suite = former.suite AND stale.kind = former.row_kind
     AND stale.id = CASE former.row_kind WHEN 'customer' THEN former.customer_id ELSE former.transaction_id END)
 UNION ALL

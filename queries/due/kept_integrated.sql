@@ -3,5 +3,5 @@ SELECT former.* FROM former_integrated AS former
 WHERE NOT EXISTS (SELECT 1 FROM gone_offline AS gone
                   WHERE gone.suite = former.suite AND gone.source = former.source AND gone.file = former.file)
   AND NOT EXISTS (
-    SELECT 1 FROM stale WHERE former.source <> 'data_feed' AND stale.suite = former.suite AND stale.kind = former.row_kind
+    SELECT 1 FROM stale WHERE stale.suite = former.suite AND stale.kind = former.row_kind
       AND stale.id = CASE former.row_kind WHEN 'customer' THEN former.customer_id ELSE former.transaction_id END)

@@ -1,5 +1,8 @@
--- kinds: of which kinds offline records may be due; those of data feeds, integrated before, are a kind of their own.
+-- kinds: of which kinds offline records may be due; those of data feeds, integrated before, are a kind of their own, which
+-- hangs on transaction IDs, too.
 -- Reads: came_offline, stale.
 SELECT CASE source WHEN 'data_feed' THEN 'data_feed' ELSE kind END AS kind FROM came_offline
 UNION
 SELECT kind FROM stale
+UNION
+SELECT 'data_feed' FROM stale WHERE kind = 'transaction'

@@ -7,12 +7,12 @@ WITH borne AS (
   SELECT suite, 'customer', trim(customer_id) FROM changed_hits WHERE customer_id IS NOT NULL
 ), known AS (
   SELECT suite, kind, trim(CASE kind WHEN 'customer' THEN customer_id ELSE transaction_id END) AS id
-  FROM offline WHERE kind IN ('transaction', 'customer') AND source <> 'data_feed'
+  FROM offline WHERE kind IN ('transaction', 'customer')
 )
 SELECT suite, kind, id FROM borne
 WHERE EXISTS (SELECT 1 FROM known WHERE known.suite = borne.suite AND known.kind = borne.kind AND known.id = borne.id)
 UNION
 SELECT suite, kind, trim(CASE kind WHEN 'customer' THEN customer_id ELSE transaction_id END)
 FROM changed_offline
-WHERE kind IN ('transaction', 'customer') AND source <> 'data_feed'
+WHERE kind IN ('transaction', 'customer')
   AND CASE kind WHEN 'customer' THEN customer_id ELSE transaction_id END IS NOT NULL

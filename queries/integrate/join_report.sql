@@ -1,18 +1,18 @@
 -- join_report: one row per offline file: what matched. Reads: files, integrated.
 WITH several AS (
-  -- suites in which more than one source names transactions: in others no ID can be shared
+  -- suites in which transactions of more than one source matched: in others no ID is shared
   SELECT suite FROM integrated
-  WHERE row_kind = 'transaction' AND transaction_id IS NOT NULL
+  WHERE row_kind = 'transaction' AND match_status = 'matched' AND transaction_id IS NOT NULL
   GROUP BY suite HAVING min(source) <> max(source)
 ), shared AS (
   SELECT integrated.suite, integrated.transaction_id FROM integrated JOIN several ON several.suite = integrated.suite
-  WHERE integrated.row_kind = 'transaction' AND integrated.transaction_id IS NOT NULL
+  WHERE integrated.row_kind = 'transaction' AND integrated.match_status = 'matched' AND integrated.transaction_id IS NOT NULL
   GROUP BY integrated.suite, integrated.transaction_id HAVING min(integrated.source) <> max(integrated.source)
 ), shared_of_file AS (
   SELECT integrated.suite, integrated.source, integrated.file, count(DISTINCT integrated.transaction_id) AS shared_ids
   FROM integrated
   JOIN shared ON shared.suite = integrated.suite AND shared.transaction_id = integrated.transaction_id
-  WHERE integrated.row_kind = 'transaction'
+  WHERE integrated.row_kind = 'transaction' AND integrated.match_status = 'matched'
   GROUP BY integrated.suite, integrated.source, integrated.file
 ), counted AS (
   SELECT suite, source, file, count(*) AS rows_in,

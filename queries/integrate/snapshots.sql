@@ -3,13 +3,13 @@
 -- None for a suite whose transaction ID recording is off. Metrics are never held.
 WITH borne AS (
   SELECT hits.suite, hits.visitor_key, hits.visitor_id, hits.visit_num, hits.visit_start, hits.hit_time, hits.hit_seq,
-         hits.file, hits.persisted, false AS settled, unnest(transaction_ids(hits.transaction_id)) AS transaction_id
+         hits.file, hits.persisted, CAST(NULL AS VARCHAR) AS snapshot_listed, false AS settled, unnest(transaction_ids(hits.transaction_id)) AS transaction_id
          {{, dimensions of hits}}
   FROM due_hits AS hits
   WHERE hits.transaction_id IS NOT NULL
   UNION ALL
   SELECT rivals.suite, rivals.visitor_key, rivals.visitor_id, rivals.visit_num, rivals.visit_start, rivals.hit_time,
-         rivals.hit_seq, rivals.file, CAST(NULL AS BOOLEAN), true, rivals.transaction_id
+         rivals.hit_seq, rivals.file, rivals.persisted, rivals.snapshot_listed, true, rivals.transaction_id
          {{, dimensions of rivals}}
   FROM rivals
 ), ranked AS (
@@ -22,7 +22,8 @@ WITH borne AS (
   SELECT suite, file, max(snapshot) AS held FROM files WHERE kind = 'online' AND status = 'loaded' GROUP BY suite, file
 )
 SELECT ranked.suite, ranked.transaction_id, ranked.visitor_key, ranked.visitor_id, ranked.visit_num, ranked.visit_start,
-       ranked.hit_time, ranked.hit_seq, ranked.file
+       ranked.hit_time, ranked.hit_seq, ranked.file, ranked.persisted,
+       CASE WHEN ranked.settled THEN ranked.snapshot_listed ELSE listed.held END AS snapshot_listed
        {{, dimensions: CASE WHEN ranked.settled OR snapshot_holds('$', suites.rules, ranked.persisted, listed.held) THEN ranked.$ END AS $}}
 FROM ranked
 JOIN suites ON suites.suite = ranked.suite AND suites.transaction_id

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::bystanders::Bystanders;
 use super::credit::CreditSink;
 use super::decay::Decay;
 use super::journey::{Conversion, Journey};
@@ -39,6 +40,16 @@ impl Attributor {
 
     /// Hands out the credit of every conversion in the container. `reach` has been found in this very `journey`.
     pub fn credit(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
+        match Bystanders::of(journey, sink) {
+            Ok(mut bystanders) => {
+                self.credit_parts(journey, reach, &mut bystanders);
+                bystanders.settle(self.model, journey, reach);
+            }
+            Err(sink) => self.credit_parts(journey, reach, sink),
+        }
+    }
+
+    fn credit_parts(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
         self.credit_whole(journey, reach, sink);
         match self.model {
             _ if !journey.has_parts() => {}
@@ -257,7 +268,8 @@ mod tests {
         let journey = basket();
         let of = |model| report(&journey, Container::Visitor, None, model);
         // the later row's 5 has no parts: in full to each item of the touches that it sees
-        assert_eq!(of("same_touch"), [(BOOT, 60.0), (SOCK, 9.0), (GIFT, 0.0), (NONE, 5.0)]);
+        // and what was only in the basket took no part in the order
+        assert_eq!(of("same_touch"), [(BOOT, 60.0), (SOCK, 9.0), (NONE, 5.0)]);
         assert_eq!(of("last_touch"), [(BOOT, 65.0), (SOCK, 14.0), (GIFT, 5.0)]);
         assert_eq!(of("first_touch"), [(BOOT, 74.0)]);
         assert_near(&of("linear"), &[(BOOT, 34.5 + 30.0 + 5.0), (SOCK, 4.5 + 2.5), (GIFT, 2.5)]);

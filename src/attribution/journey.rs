@@ -34,6 +34,8 @@ pub(super) struct Part {
     /// In the unit of `total`, the sum over the parts of the touch.
     pub amount: f64,
     pub total: f64,
+    /// False where nothing of what converts is the item's.
+    pub converts: bool,
 }
 
 impl Part {
@@ -129,12 +131,13 @@ impl Journey {
     pub fn divide(&mut self, parts: impl IntoIterator<Item = (u32, f64)>) {
         let Some(touch) = self.touches().checked_sub(1) else { return };
         let (start, own) = (self.parts.len(), self.item_range(touch));
-        let part = |item: u32| Part { touch: touch as u32, item, amount: 0.0, total: 0.0 };
+        let part = |item: u32| Part { touch: touch as u32, item, amount: 0.0, total: 0.0, converts: false };
         self.parts.extend(self.items[own.clone()].iter().map(|item| part(*item)));
         self.parts.push(part(NONE));
         for (item, amount) in parts {
             let at = self.items[own.clone()].binary_search(&item).unwrap_or(own.len());
-            self.parts[start + at].amount += amount;
+            let part = &mut self.parts[start + at];
+            (part.amount, part.converts) = (part.amount + amount, part.converts || amount != 0.0);
         }
         let total: f64 = self.parts[start..].iter().map(|part| part.amount).sum();
         if self.parts.last().is_some_and(|none| none.amount == 0.0) {
@@ -201,6 +204,11 @@ impl Journey {
     /// True if some row converts in parts.
     pub(super) fn has_parts(&self) -> bool {
         !self.parts.is_empty()
+    }
+
+    /// The parts of all touches, in the order of touches and items.
+    pub(super) fn all_parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// The parts in which the row of a touch converts; none where it converts as a whole.

@@ -8,6 +8,7 @@
 //! [`Game`] shares the values among them. [`explain`] lists the touches and shares of one conversion.
 
 mod attributor;
+mod bystanders;
 mod credit;
 mod decay;
 mod explain;

@@ -131,7 +131,7 @@ impl PathCounts {
 
     /// Each part is a conversion of its own, whose path is what was seen before its row, and its own item.
     fn add_parts(&mut self, parts: &[Part], conversion: &Conversion) {
-        for part in parts {
+        for part in parts.iter().filter(|part| part.converts) {
             let value = part.of(conversion.value);
             if value == 0.0 || (part.item == NONE && self.seen.items.is_empty()) {
                 self.direct.credit(part.item, conversion.row, value);
@@ -334,8 +334,8 @@ mod tests {
         journey.convert(Conversion { row: 2, position: 2, time: 2, visit: 0, value: 5.0 });
         let (counts, sets) = counted(Container::Visitor, None, &[journey]);
         assert_eq!(sets, [(vec![1], 14.0, 2), (vec![1, 2], 6.0, 1), (vec![1, 2, 3], 5.0, 1)]);
-        // a line without an amount took part all the same
-        assert_eq!(counts.direct.iter().collect::<Vec<_>>(), [(3, 0.0)]);
+        // a line without an amount took part in nothing
+        assert_eq!(counts.direct.iter().count(), 0);
     }
 
     #[test]

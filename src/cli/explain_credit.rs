@@ -39,6 +39,9 @@ pub struct ExplainArguments {
     /// Where an offline conversion stands: at its own time, or at its online hit
     #[arg(long, value_name = "event|snapshot")]
     pub basis: Option<String>,
+    /// Count values that an offline record took from its online hit as touches, too
+    #[arg(long)]
+    pub inherited: bool,
     /// The models to show, separated by commas
     #[arg(long, value_name = "MODEL,...")]
     pub models: Option<String>,
@@ -83,7 +86,10 @@ fn touches_sql(arguments: &ExplainArguments) -> String {
         ("models", &arguments.models),
     ];
     let options = options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let options: String = options.map(|(name, value)| format!(", {name} => {}", literal(value))).collect();
+    let mut options: String = options.map(|(name, value)| format!(", {name} => {}", literal(value))).collect();
+    if arguments.inherited {
+        options.push_str(", inherited => true");
+    }
     let [metric, dimension, event] =
         [&arguments.metric, &arguments.dimension, &arguments.event_id].map(|text| literal(text));
     format!("SELECT {LOCAL} AS local, * FROM credit_path({metric}, {dimension}, {event}{options})")
@@ -120,11 +126,12 @@ fn heading(arguments: &ExplainArguments, event: &RecordBatch) -> Result<Vec<Stri
     Ok(vec![
         format!("{value} {} of visitor {} on {}, {origin}", arguments.metric, cell("visitor_id")?, cell("local")?),
         format!(
-            "by {}, container {}, lookback {}, basis {}",
+            "by {}, container {}, lookback {}, basis {}{}",
             arguments.dimension,
             arguments.container.as_deref().unwrap_or("visitor"),
             arguments.lookback.as_deref().unwrap_or("30 days"),
-            arguments.basis.as_deref().unwrap_or("event")
+            arguments.basis.as_deref().unwrap_or("event"),
+            if arguments.inherited { ", inherited values are touches" } else { "" }
         ),
     ])
 }

@@ -13,6 +13,7 @@
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values.
+//! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes.
 //! * `window`: gives the window functions what they need of their window.
 
@@ -33,7 +34,8 @@ pub mod report;
 mod running;
 pub mod session;
 pub mod template;
-pub mod union;
+mod touches;
+mod union;
 pub mod view;
 pub mod visits;
 pub mod window;

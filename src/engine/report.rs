@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
-use datafusion::common::ScalarValue;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::TableFactor;
 use super::arguments::Arguments;
 use super::catalog::LakeSchema;
 use super::journey::{EVER, JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode, Wanted};
+use super::touches::touch_of;
 use super::view::LakeView;
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_dimension, is_metric, is_multi_valued};
@@ -28,14 +29,15 @@ use crate::{Error, Result};
 
 /// Arguments of `participation`, in order.
 const PARTICIPATION: &[&str] =
-    &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate"];
+    &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate", "inherited"];
 /// Arguments of `attribution`, in order; `models` only by name.
 const ATTRIBUTION: &[&str] =
-    &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models"];
+    &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models", "inherited"];
 /// Arguments of `credit_path`, in order.
-const CREDIT_PATH: &[&str] = &["metric", "dimension", "event_id", "container", "lookback", "basis", "models"];
+const CREDIT_PATH: &[&str] =
+    &["metric", "dimension", "event_id", "container", "lookback", "basis", "models", "inherited"];
 /// Arguments of `conversions`, in order.
-const CONVERSIONS: &[&str] = &["metric", "dimension", "container", "lookback", "since", "until", "basis"];
+const CONVERSIONS: &[&str] = &["metric", "dimension", "container", "lookback", "since", "until", "basis", "inherited"];
 /// The models that `credit_path` shows: all whose shares hang on the one journey alone.
 const EXPLAINED: &str = "first_touch,last_touch,same_touch,linear,u_shaped,j_shaped,inverse_j,time_decay,participation";
 
@@ -72,7 +74,8 @@ impl ReportPlanner {
             let question = Question {
                 metric: metric.name().clone(),
                 dimension: dimension.name().clone(),
-                set: set_column(dimension.name(), &exists),
+                set: Some(columns::set_column(dimension.name())).filter(|set| exists(set)),
+                inherited: report.inherited,
                 window,
             };
             let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
@@ -84,7 +87,8 @@ impl ReportPlanner {
         if spec.container == Container::Visit {
             rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
         }
-        let mut item = touch_of(dimension.name(), &exists);
+        let column = Column::new_unqualified(dimension.name());
+        let mut item = touch_of(&column, report.inherited, &exists);
         if dimension.data_type() != &DataType::Utf8 {
             item = cast(item, DataType::Utf8);
         }
@@ -160,12 +164,6 @@ fn lies_in((since, until): (i64, i64)) -> Expr {
     since.into_iter().chain(until).reduce(Expr::and).unwrap_or_else(|| lit(true))
 }
 
-/// The column that says where a dimension was set, as distinct from where its value persists.
-fn set_column(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Option<String> {
-    let set = format!("{dimension}_set");
-    (exists(&set) && exists(columns::PERSISTED)).then_some(set)
-}
-
 /// What metrics and dimensions are called.
 struct Names<'v> {
     view: &'v LakeView,
@@ -200,14 +198,6 @@ impl Names<'_> {
     }
 }
 
-/// The value of a dimension where it was set: the `_set` column on rows that have one, else the column itself.
-pub(super) fn touch_of(dimension: &str, exists: &dyn Fn(&str) -> bool) -> Expr {
-    let Some(set) = set_column(dimension, exists) else { return ident(dimension) };
-    when(ident(columns::PERSISTED), ident(set))
-        .otherwise(ident(dimension))
-        .expect("a CASE with one branch and an ELSE is well formed")
-}
-
 /// A column of a matched transaction row, NULL on all other rows.
 fn anchor(column: &str) -> Result<Expr> {
     let matched = ident("row_kind").eq(lit("transaction")).and(ident("match_status").eq(lit("matched")));
@@ -221,6 +211,8 @@ struct Report {
     dimension: String,
     since: Option<String>,
     until: Option<String>,
+    /// Values that an offline row took from its snapshot are touches, too.
+    inherited: bool,
     shape: Shape,
     spec: JourneySpec,
 }
@@ -277,7 +269,9 @@ impl Report {
             "conversions" => Shape::Conversions,
             _ => Shape::Items,
         };
-        Ok(Self { metric, dimension, since: arguments.text("since")?, until: arguments.text("until")?, shape, spec })
+        let (since, until) = (arguments.text("since")?, arguments.text("until")?);
+        let inherited = arguments.flag("inherited")?.unwrap_or(false);
+        Ok(Self { metric, dimension, since, until, inherited, shape, spec })
     }
 
     /// When the conversions that the report is about happened, microseconds: from the first, before the second.

@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
 use datafusion::datasource::MemTable;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -31,6 +32,7 @@ use super::pins::Pins;
 use super::remote::Remote;
 use super::report::ReportPlanner;
 use super::running::Running;
+use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
 use super::window::GiveWindows;
@@ -172,6 +174,7 @@ impl Engine {
         context.register_catalog(CATALOG, Arc::new(catalog));
         let weak = context.state_weak_ref();
         schema.attach(move || weak.upgrade().map(|state| state.read().clone()));
+        context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))

@@ -2,18 +2,21 @@
 //!
 //! A query names columns that every lake has, and asks for the others by class:
 //!
-//! * `{{, dimensions of t}}`: every dimension, from `t` where `t` has it, else NULL; the same for `metrics`. Where only some
-//!   rows of `t` say where a dimension was set, its `_set` column is the dimension itself on the others.
+//! * `{{, dimensions of t}}`: every dimension, from `t` where `t` has it, else NULL; the same for `metrics`. The columns
+//!   `_set` beside dimensions are none of them.
 //! * `{{, dimensions: f($) AS $}}`: the pattern once a dimension, `$` being the quoted column, `'$'` its name as
 //!   text, `"own_$"` another name made of it.
+//! * `{{, touches of t if condition}}`: for every dimension with a column `_set` beside it, what a row of `t` touches under
+//!   that name: where the condition holds what it set, if `t` says so, else the dimension's value. `if flagged` asks the
+//!   flag of each dimension. `{{, touches: ...}}` is the pattern once for each of these dimensions.
 //!
 //! The comma inside the braces is written only when the list is not empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
-use crate::columns::{PERSISTED, is_dimension, is_metric, persisted_flag};
+use crate::columns::{is_dimension, is_metric, may_be_carried, persisted_flag, set_column};
 use crate::quote::quoted;
 use crate::{Error, Result};
 
@@ -22,6 +25,8 @@ use crate::{Error, Result};
 pub struct Columns {
     dimensions: BTreeMap<NaturalName, DataType>,
     metrics: BTreeMap<NaturalName, DataType>,
+    /// Dimensions with a column of what was set.
+    touches: BTreeMap<NaturalName, DataType>,
     of: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -43,6 +48,28 @@ impl Columns {
             own.insert(field.name().clone());
         }
         self.of.insert(name.into(), own);
+        self
+    }
+
+    /// Tells what was set from what is carried where a table of those so far does.
+    pub fn with_known_touches(mut self) -> Self {
+        let known = |dimension: &str| self.of.values().any(|own| own.contains(&set_column(dimension)));
+        let touches = self.dimensions.iter().filter(|(name, data_type)| carried(name, data_type) && known(&name.name));
+        self.touches = touches.map(|(name, data_type)| (name.clone(), data_type.clone())).collect();
+        self.without_set_columns()
+    }
+
+    /// Tells what was set from what is carried for every dimension of the tables so far.
+    pub fn with_all_touches(mut self) -> Self {
+        let touches = self.dimensions.iter().filter(|(name, data_type)| carried(name, data_type));
+        self.touches = touches.map(|(name, data_type)| (name.clone(), data_type.clone())).collect();
+        self.without_set_columns()
+    }
+
+    /// A column beside a dimension that says where it was set is no dimension.
+    fn without_set_columns(mut self) -> Self {
+        let touches: BTreeSet<String> = self.touches.keys().map(|name| set_column(&name.name)).collect();
+        self.dimensions.retain(|name, _| !touches.contains(&name.name));
         self
     }
 
@@ -76,12 +103,18 @@ impl Columns {
         let list = match class {
             "dimensions" => &self.dimensions,
             "metrics" => &self.metrics,
+            "touches" => &self.touches,
             _ => return Err(unknown()),
         };
         let rest = &body[class.len()..];
         let items: Vec<String> = if let Some(pattern) = rest.strip_prefix(':') {
             list.keys().map(|n| fill(pattern.trim(), &n.name)).collect()
-        } else if let Some(table) = rest.trim().strip_prefix("of ") {
+        } else if let Some((table, condition)) =
+            rest.trim().strip_prefix("of ").and_then(|rest| rest.split_once(" if ")).filter(|_| class == "touches")
+        {
+            let own = self.of.get(table.trim()).ok_or_else(unknown)?;
+            list.keys().map(|n| touch_item(table.trim(), &n.name, condition.trim(), own)).collect()
+        } else if let Some(table) = rest.trim().strip_prefix("of ").filter(|_| class != "touches") {
             let own = self.of.get(table.trim()).ok_or_else(unknown)?;
             list.iter().map(|(n, data_type)| select_item(table.trim(), &n.name, data_type, own)).collect()
         } else {
@@ -114,12 +147,6 @@ fn fill(pattern: &str, name: &str) -> String {
 }
 
 fn select_item(table: &str, name: &str, data_type: &DataType, own: &BTreeSet<String>) -> String {
-    let dimension = name.strip_suffix("_set").filter(|dimension| own.contains(*dimension));
-    let flag = dimension.map(persisted_flag).filter(|flag| *flag != PERSISTED && own.contains(*flag));
-    if let (Some(dimension), Some(flag)) = (dimension, flag) {
-        let [set, dimension, flag] = [name, dimension, flag].map(quoted);
-        return format!("CASE WHEN {table}.{flag} THEN {table}.{set} ELSE {table}.{dimension} END AS {set}");
-    }
     if own.contains(name) {
         return format!("{table}.{0} AS {0}", quoted(name));
     }
@@ -130,6 +157,29 @@ fn select_item(table: &str, name: &str, data_type: &DataType, own: &BTreeSet<Str
         _ => "VARCHAR",
     };
     format!("CAST(NULL AS {sql_type}) AS {}", quoted(name))
+}
+
+/// What a row of `table` touches of a dimension, under the name of what was set.
+fn touch_item(table: &str, name: &str, condition: &str, own: &BTreeSet<String>) -> String {
+    let set = set_column(name);
+    let column = |name: &str| match own.contains(name) {
+        true => format!("{table}.{}", quoted(name)),
+        false => "CAST(NULL AS VARCHAR)".to_string(),
+    };
+    let flag = persisted_flag(name);
+    let condition = match condition {
+        "flagged" => own.contains(flag).then(|| format!("{table}.{flag}")),
+        other => Some(other.to_string()),
+    };
+    let touch = match condition.filter(|_| own.contains(&set)) {
+        Some(condition) => format!("CASE WHEN {condition} THEN {} ELSE {} END", column(&set), column(name)),
+        None => column(name),
+    };
+    format!("{touch} AS {}", quoted(&set))
+}
+
+fn carried(name: &NaturalName, data_type: &DataType) -> bool {
+    may_be_carried(&Field::new(&name.name, data_type.clone(), true))
 }
 
 /// A name that sorts as people count: evar2 before evar10.
@@ -167,5 +217,22 @@ mod tests {
         );
         assert_eq!(Columns::default().expand("a{{, metrics: $}}").unwrap(), "a");
         assert!(columns.expand("{{nonsense}}").is_err());
+    }
+
+    #[test]
+    fn touches_stand_beside_their_dimensions() {
+        let feed = Schema::new(["evar2", "evar2_set", "data_set", "prop1"].map(dimension).to_vec());
+        let mapped = Schema::new(["evar2", "list1"].map(dimension).to_vec());
+        let columns = Columns::default().with_table("f", &feed).with_table("m", &mapped);
+        let known = columns.clone().with_known_touches();
+        assert_eq!(
+            known.expand("{{dimensions: $}}|{{touches of f if f.persisted}}|{{touches of m if true}}").unwrap(),
+            "\"data_set\", \"evar2\", \"list1\", \"prop1\"\
+             |CASE WHEN f.persisted THEN f.\"evar2_set\" ELSE f.\"evar2\" END AS \"evar2_set\"\
+             |m.\"evar2\" AS \"evar2_set\""
+        );
+        let all = columns.with_all_touches();
+        assert_eq!(all.expand("{{touches: own_$}}").unwrap().matches("own_").count(), 3);
+        assert!(all.expand("{{touches of f}}").is_err());
     }
 }

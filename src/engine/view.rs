@@ -182,7 +182,8 @@ impl LakeView {
         let integrated = self.snapshot(INTEGRATED).await?;
         Ok(Columns::default()
             .with_table(HITS, &full_schema(HITS, &hits.schema))
-            .with_table(INTEGRATED, &full_schema(INTEGRATED, &integrated.schema)))
+            .with_table(INTEGRATED, &full_schema(INTEGRATED, &integrated.schema))
+            .with_known_touches())
     }
 
     /// A table's snapshot; loads it once.

@@ -5,7 +5,6 @@
 //! first hit; the others get visits by the rules of their suite. State is one visitor's.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -35,7 +34,7 @@ use crate::lake::records::Suite;
 
 const SECOND: i64 = 1_000_000;
 
-/// When a computed visit ends: any of the four.
+/// When a computed visit ends: by more than any of the four.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VisitRules {
     /// This long without a hit, microseconds.
@@ -44,12 +43,12 @@ pub struct VisitRules {
     pub activity: i64,
     /// This many hits.
     pub hits: u64,
-    /// `BURST_HITS` hits within this time, microseconds.
+    /// More than `BURST_HITS` hits within this time from the visit's first, microseconds.
     pub burst: i64,
 }
 
-/// Hits within [`VisitRules::burst`] that end a visit: no person clicks so fast.
-const BURST_HITS: usize = 100;
+/// Hits that a visit may have within [`VisitRules::burst`]: no person clicks faster.
+const BURST_HITS: u64 = 100;
 
 impl Default for VisitRules {
     fn default() -> Self {
@@ -76,8 +75,6 @@ pub struct VisitCounter {
     start: i64,
     last: i64,
     hits: u64,
-    recent: VecDeque<i64>,
-    ended: bool,
     named: HashMap<String, (i64, i64)>,
     numbered: Rising<i64, i64>,
 }
@@ -127,8 +124,7 @@ impl<K: Copy + Ord + Hash, V: Copy> Rising<K, V> {
 impl VisitCounter {
     /// Forgets the visitor, keeps the memory.
     pub fn clear(&mut self) {
-        (self.number, self.hits, self.ended) = (0, 0, false);
-        self.recent.clear();
+        (self.number, self.hits) = (0, 0);
         if !self.named.is_empty() {
             self.named.clear();
         }
@@ -138,24 +134,17 @@ impl VisitCounter {
     /// The visit (number, start) of the next hit, by the rules.
     pub fn next(&mut self, time: i64, rules: &VisitRules) -> (i64, i64) {
         let new = self.number == 0
-            || self.ended
-            || time - self.last >= rules.timeout
-            || time - self.start >= rules.activity
-            || self.hits >= rules.hits;
+            || time - self.last > rules.timeout
+            || time - self.start > rules.activity
+            || self.hits >= rules.hits
+            || (self.hits >= BURST_HITS && time - self.start <= rules.burst);
         if new {
             self.number += 1;
             self.start = time;
             self.hits = 0;
-            self.recent.clear();
-            self.ended = false;
         }
         self.hits += 1;
         self.last = time;
-        self.recent.push_back(time);
-        if self.recent.len() == BURST_HITS {
-            let first = self.recent.pop_front().unwrap_or(time);
-            self.ended = time - first <= rules.burst;
-        }
         (self.number, self.start)
     }
 
@@ -347,23 +336,26 @@ mod tests {
 
     #[test]
     fn half_an_hour_without_a_hit_ends_a_visit() {
-        assert_eq!(visits([0, 1799, 3598, 5398]), [1, 1, 1, 2]);
+        assert_eq!(visits([0, 1799, 3599, 5400]), [1, 1, 1, 2]);
     }
 
     #[test]
     fn twelve_hours_of_activity_end_a_visit() {
-        let numbers = visits((0..=48).map(|i| i * 900));
-        assert_eq!(numbers[47], 1);
-        assert_eq!(numbers[48], 2);
+        let numbers = visits((0..=49).map(|i| i * 900));
+        assert_eq!((numbers[48], numbers[49]), (1, 2));
     }
 
     #[test]
     fn many_hits_end_a_visit() {
         let numbers = visits((0..2501).map(|i| i * 10));
         assert_eq!((numbers[2499], numbers[2500]), (1, 2));
-        let burst = visits((0..101).map(|i| i / 2));
-        assert_eq!((burst[99], burst[100]), (1, 2));
-        assert_eq!(visits((0..=300).map(|i| i * 2)).last(), Some(&1));
+        let burst = visits((0..102).map(|i| i / 2));
+        assert_eq!((burst[99], burst[100], burst[101]), (1, 2, 2));
+        assert_eq!(visits(0..=100)[100], 2);
+        assert_eq!(visits((0..=100).map(|i| i + i / 100)), [1; 101]);
+        // only the first 100 seconds: later a visitor may be as fast as he likes
+        let late = [0].into_iter().chain((0..1000).map(|i| 101 + i / 20));
+        assert_eq!(visits(late), [1; 1001]);
     }
 
     proptest! {

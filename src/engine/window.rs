@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{Column, DFSchema, ExprSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Sort, WindowFunction};
@@ -17,9 +17,9 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder,
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
 use super::journey::{Call, Window, WindowNode};
-use super::report::touch_of;
+use super::touches::touch_of;
 use crate::attribution::{Container, Model, parse_lookback};
-use crate::columns::{self, HIT_SEQ, HIT_TIME, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{self, HIT_SEQ, HIT_TIME, ROW_KIND, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
 use crate::functions::windows::JourneyFunction;
 
 /// Replaces the calls by [`WindowNode`].
@@ -145,15 +145,8 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Option<(Window, Call, Vec<Expr
     let lookback_us = parse_lookback(&lookback).map_err(wrong)?;
     // a touch is where the dimension was set, not where its value persists
     let item = match item {
-        Expr::Column(column) if exists(columns::PERSISTED) && exists(&format!("{}_set", column.name)) => {
-            let set = touch_of(&column.name, &exists);
-            set.transform(|e| {
-                Ok(match e {
-                    Expr::Column(c) => Transformed::yes(by(&c.name)),
-                    other => Transformed::no(other),
-                })
-            })
-            .data()?
+        Expr::Column(column) => {
+            touch_of(column, false, &|name| schema.has_column(&Column { name: name.into(), ..column.clone() }))
         }
         other => other.clone(),
     };
@@ -176,11 +169,13 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Option<(Window, Call, Vec<Expr
     if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {
         order_by.push(by(HIT_SEQ).sort(true, false));
     }
-    let window = in_lake_order(&partition_by, &order_by, schema).unwrap_or_else(|| Window {
-        visitor: partition_by,
-        in_lake_order: false,
-        within: vec![],
-        order: order_by.into_iter().map(|sort| sort.expr).collect(),
+    let window = in_lake_order(&partition_by, &order_by, schema).unwrap_or_else(|| {
+        let mut order: Vec<Expr> = order_by.into_iter().map(|sort| sort.expr).collect();
+        // an offline row that has its hit's place stands after it, as in the lake's order
+        if exists(ROW_KIND) {
+            order.push(by(ROW_KIND).not_eq(lit("online")));
+        }
+        Window { visitor: partition_by, in_lake_order: false, within: vec![], order }
     });
     Ok(Some((window, Call { name: expr.schema_name().to_string(), model, lookback_us }, args)))
 }

@@ -24,17 +24,18 @@ const DOCUMENTATION: &[FunctionDoc] = &[
     FunctionDoc {
         name: "participation",
         kind: "table",
-        signature: "participation(metric, dimension [, container = 'visitor' [, lookback = 'all' [, since [, until [, basis = 'event' [, deduplicate = true]]]]]])",
+        signature: "participation(metric, dimension [, container = 'visitor' [, lookback = 'all' [, since [, until [, basis = 'event' [, deduplicate = true [, inherited = false]]]]]]])",
         description: "Full credit of each conversion to every item that took part in it: some touch of the item is in the same \
 container (visit or visitor), at or before the conversion, and within the lookback. Rows: item (NULL = none), credit. since \
 (inclusive) and until (exclusive) select conversions, in the suite's zone. basis 'snapshot' puts a matched transaction \
-row at its online hit. Arguments after the second may be written name => value.",
+row at its online hit. inherited => true takes what an offline row has from its snapshot for a touch, too; without it only \
+what the record itself brought is one. Arguments after the second may be written name => value.",
         example: "SELECT item, credit FROM participation('orders', 'tracking_code', 'visitor', '30 days') ORDER BY credit DESC",
     },
     FunctionDoc {
         name: "attribution",
         kind: "table",
-        signature: "attribution(metric, dimension [, model = 'last_touch' [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event']]]]]])",
+        signature: "attribution(metric, dimension [, model = 'last_touch' [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event' [, inherited = false]]]]]]])",
         description: "Each conversion shared among the touches in reach. Models: first_touch, last_touch, same_touch, linear, \
 u_shaped, j_shaped, inverse_j, time_decay, participation, algorithmic, and with parameters time_decay(3 days), \
 time_decay(3 days, whole), custom(50,20,30). models => 'first_touch,last_touch,linear' computes several in one pass and gives \
@@ -48,7 +49,7 @@ product alone; so same_touch by product is the plain report by product. In every
     FunctionDoc {
         name: "credit_path",
         kind: "table",
-        signature: "credit_path(metric, dimension, event_id [, container = 'visitor' [, lookback = '30 days' [, basis = 'event' [, models]]]])",
+        signature: "credit_path(metric, dimension, event_id [, container = 'visitor' [, lookback = '30 days' [, basis = 'event' [, models [, inherited = false]]]]])",
         description: "One conversion explained: each touch in its reach with its item, time, seconds before the conversion, visit, kind \
 of row and event_id, and each model's share of the conversion (participation: 1 for every item). models => '...' chooses \
 the models; algorithmic shares hang on all journeys and are not shown.",
@@ -57,7 +58,7 @@ the models; algorithmic shares hang on all journeys and are not shown.",
     FunctionDoc {
         name: "conversions",
         kind: "table",
-        signature: "conversions(metric, dimension [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event']]]]])",
+        signature: "conversions(metric, dimension [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event' [, inherited = false]]]]]])",
         description: "One row per conversion, with the ends of its path: event_id, visitor_id, hit_time, row_kind, value, touches (how \
 many are in reach), first_item, first_time, last_item, last_time. For time lag, path length, and conversions one by one.",
         example: "SELECT first_item, last_item, count(*), sum(value) FROM conversions('orders', 'tracking_code') GROUP BY 1, 2",
@@ -67,8 +68,10 @@ many are in reach), first_item, first_time, last_item, last_time. For time lag, 
         kind: "window",
         signature: "visitor_participation(item, metric [, lookback]) OVER (PARTITION BY visitor_id ORDER BY hit_time)",
         description: "The credit that a row's touch earns in visitor participation: a conversion's value sits on each item's first \
-touch in reach, that of the None item on the conversion's row.",
-        example: "SELECT tracking_code, sum(c) FROM (SELECT tracking_code, visitor_participation(tracking_code, orders) OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+touch in reach, that of the None item on the conversion's row. A dimension as item stands for touch(dimension); group by \
+that, for a row may carry a value that it did not set. visitor_participation(touch(tracking_code, true), orders) takes \
+inherited values for touches.",
+        example: "SELECT item, sum(c) FROM (SELECT touch(tracking_code) AS item, visitor_participation(tracking_code, orders) OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1",
     },
     FunctionDoc {
         name: "visit_participation",
@@ -92,6 +95,15 @@ shows the credit that each of them gets.",
         signature: "visit_attribution(item, metric, model [, hit_source]) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)",
         description: "The credit that a row's touch earns by a model within its visit. Offline rows neither give nor take.",
         example: "SELECT page_name, sum(c) FROM (SELECT page_name, visit_attribution(page_name, orders, 'linear', hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+    FunctionDoc {
+        name: "touch",
+        kind: "scalar",
+        signature: "touch(dimension [, inherited = false])",
+        description: "The value with which a row of events touches a dimension, NULL where it touches none: what the row set or \
+brought itself, as distinct from a value that persists or that a record took from its snapshot. With inherited true, the \
+latter counts on offline rows.",
+        example: "SELECT touch(tracking_code), count(*) FROM events GROUP BY 1",
     },
     FunctionDoc {
         name: "event",

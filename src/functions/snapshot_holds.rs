@@ -59,11 +59,24 @@ fn feed_snapshot_holds(dimension: &str) -> bool {
             | "va_finder_detail"
             | "days_since_last_purchase"
             | "days_before_first_purchase"
-    ) || dimension.starts_with("mobile")
+    ) || ["mobile", "post_mobile"].iter().any(|prefix| dimension.starts_with(prefix))
         || ["evar", "list"].iter().any(|prefix| numbered(dimension, prefix).is_some())
 }
 
 /// Whether some snapshot, of whatever source and rules, could hold the dimension.
 pub fn snapshot_can_hold(dimension: &str) -> bool {
     !dimension.ends_with("_set") && !matches!(dimension, "event_list" | "product_list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snapshot_holds;
+
+    #[test]
+    fn what_a_feeds_snapshot_holds() {
+        let holds = |name| snapshot_holds(name, "classic", true, None);
+        assert!(["evar250", "list3", "mobileappid", "post_mobileaction", "marketing_channel"].into_iter().all(holds));
+        assert!(!["prop1", "channel", "state", "zip", "page_name", "product", "post_channel"].into_iter().any(holds));
+        assert!(snapshot_holds("product", "current", true, None));
+    }
 }

@@ -366,10 +366,11 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
         if visitors.is_valid(row) { columns::visitor_key(visitors.value(row)) } else { hashes[row] as i64 }
     };
     let keys: Int64Array = (0..rows).map(|row| Some(key(row))).collect();
-    let sequence: Decimal128Array = hashes.iter().map(|hash| Some(columns::offline_sequence(*hash))).collect();
+    let sequence: Decimal128Array =
+        (0..rows).map(|row| Some(columns::integrated_sequence(sequences.value(row)))).collect();
     let kinds: StringArray =
         sources.iter().map(|s| Some(if s == Some(7) { "transaction" } else { "summary" })).collect();
-    let mut fixed: Vec<(&str, ArrayRef)> = vec![
+    let fixed: Vec<(&str, ArrayRef)> = vec![
         (SUITE, constant(&origin.suite, rows)),
         ("source", constant(FEED_SOURCE, rows)),
         ("kind", Arc::new(kinds)),
@@ -381,10 +382,6 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
         (HIT_SEQ, Arc::new(sequence.with_data_type(columns::sequence()))),
         (HIT_ID_REST, new_null_array(&DataType::Int64, rows)),
     ];
-    // what an offline row says is its touch, resolved: no `_set` column is asked
-    let schema = batch.schema();
-    let flags = schema.fields().iter().map(|f| f.name().as_str()).filter(|name| name.starts_with(columns::PERSISTED));
-    fixed.extend(flags.map(|flag| (flag, Arc::new(BooleanArray::from(vec![false; rows])) as ArrayRef)));
     beside(fixed, batch)
 }
 

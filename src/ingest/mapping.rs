@@ -179,6 +179,14 @@ impl Mapping {
                 return Err(wrong(format!("{name} {both}; give one of them another name")));
             }
         }
+        let beside = |name: &&String| {
+            columns::dimension_of_set(name).is_some_and(|dimension| self.dimensions.contains_key(dimension))
+        };
+        if let Some(name) = self.dimensions.keys().find(beside) {
+            return Err(wrong(format!(
+                "dimension {name}: beside the dimension without _set this name belongs to Rejoin, for what a row itself set"
+            )));
+        }
         for name in self.snapshot.iter().flatten() {
             if !self.dimensions.contains_key(name) {
                 let hint = did_you_mean(name, self.dimensions.keys().map(String::as_str));
@@ -439,5 +447,9 @@ mod tests {
         );
         assert!(error("kind = 'offline'\ntime = 't'").contains("[metrics] is missing"));
         assert!(error("kind = online").contains("line 1"));
+        assert!(
+            error(&format!("{ONLINE}[dimensions]\ndata = 'a'\ndata_set = 'b'")).contains("for what a row itself set")
+        );
+        assert!(Mapping::parse(&format!("{ONLINE}[dimensions]\ndata_set = 'b'")).is_ok());
     }
 }

@@ -1,8 +1,8 @@
 //! Offline records in the shape of the table `offline`, whatever file they come from.
 //!
 //! In: ids, times, dimensions and metrics of some records. Out: a batch with keys: `visitor_key` of the transaction or
-//! customer id, so that equal ids lie together until a rebuild knows the visitor; `hit_time` only orders; `hit_seq` is a
-//! hash of the content, so that the order of files and rows changes nothing.
+//! customer id, so that equal ids lie together until a rebuild knows the visitor; `hit_time` only orders; `hit_seq` orders
+//! by file name and row, so that the order in which files are loaded changes nothing.
 
 use std::sync::Arc;
 
@@ -108,7 +108,8 @@ pub fn offline_batch(origin: &Origin, records: Records) -> Result<RecordBatch> {
         if named { columns::visitor_key(id.value(row)) } else { *hash as i64 }
     };
     let keys: Int64Array = hashes.iter().enumerate().map(key).map(Some).collect();
-    let sequence: Decimal128Array = hashes.iter().map(|hash| Some(columns::offline_sequence(*hash))).collect();
+    let sequence: Decimal128Array =
+        records.row.values().iter().map(|row| Some(columns::record_sequence(&origin.file, *row))).collect();
     let arrays: [ArrayRef; KEYS.len()] = [
         constant(&origin.suite),
         source.clone(),

@@ -102,13 +102,21 @@ pub fn of_kind(kind: TableKind) -> impl Iterator<Item = &'static str> {
     TABLES.iter().filter(move |table| table.kind == kind).map(|table| table.name)
 }
 
-/// The columns that a table always has, then those that its data brought. What the data lacks reads as NULL.
+/// The columns that a table always has, then those that its data brought, and for integrated rows what was set beside each
+/// dimension. What the data lacks reads as NULL.
 pub fn full_schema(name: &str, stored: &Schema) -> SchemaRef {
     let mut fields = find(name).map_or_else(Vec::new, |table| (table.fields)());
     for field in stored.fields() {
         if !fields.iter().any(|f| f.name() == field.name()) {
             fields.push(field.as_ref().clone());
         }
+    }
+    // what a record itself brought of a dimension is asked for wherever rows have the dimension
+    if name == INTEGRATED {
+        let carried =
+            fields.iter().filter(|field| columns::may_be_carried(field)).map(|f| columns::set_column(f.name()));
+        let missing = carried.filter(|set| stored.index_of(set).is_err()).collect::<Vec<_>>();
+        fields.extend(missing.iter().map(|set| columns::dimension(set)));
     }
     let nullable = |f: Field| if stored.index_of(f.name()).is_ok() { f } else { f.with_nullable(true) };
     Arc::new(Schema::new(fields.into_iter().map(nullable).collect::<Vec<_>>()))
@@ -170,6 +178,7 @@ fn offline() -> Vec<Field> {
         "record_time",
         "transaction_id",
         "customer_id",
+        "exclude_hit",
     ])
 }
 
@@ -184,6 +193,8 @@ fn snapshots() -> Vec<Field> {
         "hit_time",
         "hit_seq",
         "file",
+        "persisted",
+        "snapshot_listed",
     ])
 }
 
@@ -206,6 +217,8 @@ fn integrated() -> Vec<Field> {
         "source",
         "file",
         "row",
+        "persisted",
+        "stands_at_hit",
     ])
 }
 

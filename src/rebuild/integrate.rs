@@ -72,7 +72,8 @@ pub async fn integrate(
 
     let columns = Columns::default()
         .with_table(OFFLINE, &schema_of(&tables.offline))
-        .with_table(SNAPSHOTS, &schema_of(&snapshots.snapshot));
+        .with_table(SNAPSHOTS, &schema_of(&snapshots.snapshot))
+        .with_all_touches();
     // the first query runs in any case, for it says which columns there are
     let is_due = |kind: &str| due.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
     let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || is_due(kind));

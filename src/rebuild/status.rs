@@ -32,9 +32,9 @@ pub struct SourceStatus {
     pub kind: String,
     /// Files that wait for the next rebuild.
     pub queue: i64,
-    /// Rows loaded.
+    /// Rows of its files, the rejected ones as well.
     pub rows: i64,
-    /// Rejected rows.
+    /// Those that were rejected.
     pub errors: i64,
     /// Warnings.
     pub warnings: i64,
@@ -181,7 +181,7 @@ impl SourceStatus {
             source: source.source.clone(),
             kind: source.kind.clone(),
             queue: loaded.iter().filter(|f| !integrated(f)).count() as i64,
-            rows: loaded.iter().map(|f| f.rows).sum(),
+            rows: loaded.iter().map(|f| f.rows + f.rejected).sum(),
             errors: loaded.iter().map(|f| f.rejected).sum(),
             warnings: loaded.iter().map(|f| f.warnings).sum(),
             received: files.iter().filter_map(|f| f.received).max(),

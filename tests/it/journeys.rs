@@ -91,10 +91,11 @@ prop_compose! {
 
 /// Journeys of up to four visitors, some of them long.
 pub fn journeys() -> impl Strategy<Value = Journeys> {
-    (vec(hit(), 1..50), vec(record(), 0..40), any::<bool>()).prop_map(|(hits, records, current_rules)| Journeys {
-        hits,
-        records,
-        current_rules,
+    (vec(hit(), 1..50), vec(record(), 0..40), any::<bool>()).prop_map(|(mut hits, records, current_rules)| {
+        // records of two IDs that were moved to one hit follow it in no order that is promised
+        let several = hits.iter_mut().filter(|hit| hit.ids.len() > 1);
+        several.for_each(|hit| hit.time = hit.time / DAY * DAY + hit.time % (DAY / 2));
+        Journeys { hits, records, current_rules }
     })
 }
 

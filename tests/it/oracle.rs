@@ -1,6 +1,6 @@
 //! Participation and attribution straight from the rules: every conversion looks at every row of its visitor.
 //!
-//! Nothing here is shared with the product but the lake's own order of rows of one instant, which is a hash by rule.
+//! Nothing here is shared with the product but the lake's own order of online hits of one instant, which is a hash by rule.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,15 +14,23 @@ use crate::table;
 /// Credit by item; None is the item of conversions without a touch.
 pub type Credit = BTreeMap<Option<String>, f64>;
 
-/// A row of a visitor's time line: `(time, sequence)` is its place.
+/// Where a row stands: its time, its sequence there, and among offline rows that stand at one hit its number.
+type Place = (i64, i128, usize);
+
+/// Above every online row of an instant.
+const OFFLINE: i128 = i128::MAX / 2;
+
+/// A row of a visitor's time line.
 #[derive(Clone, Debug)]
 struct Row {
     visitor: Option<u8>,
     visit: Option<u8>,
-    at: (i64, i128),
+    at: Place,
     own_time: i64,
     campaigns: Vec<String>,
     products: Vec<String>,
+    /// The campaigns and products that the row itself set or brought.
+    brought: [Vec<String>; 2],
     /// What each product of an online hit has of the revenue.
     lines: Vec<(String, f64)>,
     orders: f64,
@@ -42,6 +50,7 @@ struct Question {
     lookback: Option<i64>,
     window: (i64, i64),
     snapshot_basis: bool,
+    inherited: bool,
 }
 
 /// The integrated rows: what each offline record takes from its snapshot or its customer.
@@ -54,10 +63,11 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
         .map(|(n, hit)| Row {
             visitor: Some(hit.visitor),
             visit: Some(hit.visit),
-            at: (hit.time, sequence[&format!("h{n}")]),
+            at: (hit.time, sequence[&format!("h{n}")], 0),
             own_time: hit.time,
             campaigns: names("c", hit.campaign.as_slice()),
             products: names("p", &hit.products),
+            brought: [names("c", hit.campaign.as_slice()), names("p", &hit.products)],
             lines: hit.products.iter().zip(&hit.prices).map(|(n, price)| (item("p", *n), (*price).into())).collect(),
             revenue: hit.revenue().into(),
             orders: hit.orders.unwrap_or(0).into(),
@@ -80,10 +90,12 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
             let mut row = Row {
                 visitor: None,
                 visit: None,
-                at: (record.time, sequence[&format!("o{n}")]),
+                // by file name, customer.txt before transaction.txt, then by row
+                at: (record.time, OFFLINE + n as i128 + if record.customer { 0 } else { 1_000_000 }, 0),
                 own_time: record.time,
                 campaigns: names("c", record.campaign.as_slice()),
                 products: names("p", record.product.as_slice()),
+                brought: [names("c", record.campaign.as_slice()), names("p", record.product.as_slice())],
                 lines: vec![],
                 revenue: record.revenue.into(),
                 orders: record.orders.into(),
@@ -92,7 +104,7 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
             if let Some(hit) = row.hit {
                 let (date, noon) = (instant(record.time).date_naive(), record.time);
                 if record.date_only && instant(rows[hit].own_time).date_naive() == date && rows[hit].own_time > noon {
-                    row.at.0 = rows[hit].own_time;
+                    row.at = (rows[hit].own_time, rows[hit].at.1, 1 + n);
                     row.own_time = row.at.0;
                 }
                 row.visitor = rows[hit].visitor;
@@ -129,7 +141,7 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
 /// A touch in reach: its row's number and place, and its items.
 struct Touch<'r> {
     row: usize,
-    at: (i64, i128),
+    at: Place,
     items: Vec<&'r String>,
 }
 
@@ -148,7 +160,8 @@ impl Question {
     }
 
     fn items<'r>(&self, row: &'r Row) -> Vec<&'r String> {
-        if self.products { &row.products } else { &row.campaigns }.iter().collect()
+        let resolved = if self.products { &row.products } else { &row.campaigns };
+        if self.inherited { resolved } else { &row.brought[usize::from(self.products)] }.iter().collect()
     }
 
     fn is_touch(&self, row: &Row) -> bool {
@@ -194,7 +207,11 @@ fn paths<'r>(rows: &'r [Row], q: &Question) -> Vec<Path<'r>> {
         let total: f64 = rows[own].lines.iter().map(|(_, price)| price).sum();
         if q.revenue && q.products && q.model != "touches" && total != 0.0 {
             // each line converts on its own, and its row is a touch of its own product alone
-            rows[own].lines.iter().for_each(|(product, price)| add(q.value(conversion) * price / total, Some(product)));
+            rows[own]
+                .lines
+                .iter()
+                .filter(|(_, price)| *price != 0.0)
+                .for_each(|(product, price)| add(q.value(conversion) * price / total, Some(product)));
         } else {
             add(q.value(conversion), None);
         }
@@ -343,6 +360,7 @@ fn questions() -> Vec<Question> {
         lookback: None,
         window: (i64::MIN, i64::MAX),
         snapshot_basis: false,
+        inherited: false,
     };
     let mut out = vec![];
     for (n, model) in SHARING.into_iter().chain(["participation", "occurrences", "algorithmic", "touches"]).enumerate()
@@ -359,6 +377,7 @@ fn questions() -> Vec<Question> {
             ..plain
         });
         out.push(Question { model, products: true, revenue: true, lookback, snapshot_basis: n % 2 == 1, ..plain });
+        out.push(Question { model, products: n % 4 == 1, lookback, inherited: true, ..plain });
     }
     out
 }
@@ -383,10 +402,11 @@ impl Question {
                 format!(", since => '{}', until => '{}'", instant(since).format("%F"), instant(until).format("%F %T"))
             }
         };
+        let inherited = if self.inherited { ", inherited => true" } else { "" };
         let group = if self.model == "touches" { " GROUP BY 1" } else { "" };
         format!(
             "SELECT {select} FROM {function}('{metric}', '{dimension}'{model}, container => '{container}', \
-             lookback => '{lookback}', basis => '{basis}'{window}{tail}){group}"
+             lookback => '{lookback}', basis => '{basis}'{window}{tail}{inherited}){group}"
         )
     }
 
@@ -399,32 +419,27 @@ impl Question {
             model => ("attribution", format!(", '{model}'")),
         };
         let lookback = self.lookback.map_or("all".to_string(), |l| format!("{} days", l / DAY));
+        let item = if self.inherited { "touch(tracking_code, true)" } else { "tracking_code" };
         let call = if self.visit {
             format!(
-                "visit_{function}(tracking_code, orders{model}, hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)"
+                "visit_{function}({item}, orders{model}, hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)"
             )
         } else {
             format!(
-                "visitor_{function}(tracking_code, orders{model}, '{lookback}') OVER (PARTITION BY visitor_id ORDER BY hit_time)"
+                "visitor_{function}({item}, orders{model}, '{lookback}') OVER (PARTITION BY visitor_id ORDER BY hit_time)"
             )
         };
-        whole.then(|| format!("SELECT tracking_code, sum(c) FROM (SELECT tracking_code, {call} AS c FROM events WHERE visitor_id IS NOT NULL) GROUP BY 1"))
+        let shown = if self.inherited { item } else { "touch(tracking_code)" };
+        whole.then(|| format!("SELECT item, sum(c) FROM (SELECT {shown} AS item, {call} AS c FROM events WHERE visitor_id IS NOT NULL) GROUP BY 1"))
     }
 }
 
-/// The order of rows of one instant, as the lake chose it.
+/// The order of hits of one instant, as the lake chose it.
 async fn sequences(loaded: &Loaded) -> HashMap<String, i128> {
     let engine = loaded.engine(8192, 1).await;
-    let mut out = HashMap::new();
-    let columns = engine.columns("events").await.unwrap();
-    for name in ["prop1", "evar9"].into_iter().filter(|n| columns.column_with_name(n).is_some()) {
-        let sql = format!(
-            "SELECT {name}, CAST(hit_seq AS VARCHAR) FROM events WHERE {name} IS NOT NULL AND (row_kind = 'online') = ('{name}' = 'prop1')"
-        );
-        let (_, rows) = table::rows(&engine, &sql).await.unwrap();
-        out.extend(rows.into_iter().map(|r| (r[0].clone(), r[1].parse().unwrap())));
-    }
-    out
+    let sql = "SELECT prop1, CAST(hit_seq AS VARCHAR) FROM events WHERE prop1 IS NOT NULL AND row_kind = 'online'";
+    let (_, rows) = table::rows(&engine, sql).await.unwrap();
+    rows.into_iter().map(|r| (r[0].clone(), r[1].parse().unwrap())).collect()
 }
 
 /// The engine's answer.

@@ -45,6 +45,8 @@ pub(super) struct Columns {
     anchors: Option<Anchors>,
     /// Items with their amounts, where a row converts in parts.
     lines: Option<ListArray>,
+    /// Offline rows that stand right after a hit.
+    at_hits: Option<BooleanArray>,
 }
 
 /// The metric of a row.
@@ -130,6 +132,7 @@ impl Columns {
                 false => None,
                 true => Some(found.column("lines")?.as_list::<i32>().clone()),
             },
+            at_hits: None,
         })
     }
 
@@ -159,9 +162,9 @@ impl Columns {
                 Some(name) => found.text(name)?,
                 None => Text::nothing(batch.num_rows()),
             },
-            set: match &rows.set {
-                Some(name) => Some((found.booleans(columns::flag_of_set(name))?, found.text(name)?)),
-                None => None,
+            set: match (&rows.set, rows.flag()) {
+                (Some(name), Some(flag)) => Some((found.booleans(flag)?, found.text(name)?)),
+                _ => None,
             },
             values: match &rows.metric {
                 Metric::Column(name) => Values::Column(found.floats(name)?),
@@ -205,6 +208,10 @@ impl Columns {
                 }
             },
             lines: None,
+            at_hits: match rows.at_hits {
+                false => None,
+                true => Some(found.booleans(columns::STANDS_AT_HIT)?),
+            },
         })
     }
 
@@ -302,6 +309,11 @@ impl Columns {
         let anchors = self.anchors.as_ref()?;
         let anchored = anchors.rows.as_ref().is_none_or(|rows| rows.value(row)) && anchors.times.is_valid(row);
         anchored.then(|| (anchors.times.value(row), anchors.seqs.value(row)))
+    }
+
+    /// True for an offline row that stands right after its hit, where that was asked for.
+    pub fn stands_at_hit(&self, row: usize) -> bool {
+        self.at_hits.as_ref().is_some_and(|at| at.is_valid(row) && at.value(row))
     }
 
     /// The sequence of a row, where sequences were asked for.

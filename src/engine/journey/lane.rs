@@ -12,8 +12,9 @@ use super::columns::Columns;
 use super::exec::Lane as Kind;
 use super::items::Codes;
 
-/// A row's place among the rows of its visitor: time, online before offline, sequence, what is left of the hit id.
-pub(super) type Place = (i64, bool, i128, Option<i64>);
+/// A row's place among the rows of its visitor: time, what stands at a hit before other offline rows, sequence, online before
+/// offline, what is left of the hit id.
+pub(super) type Place = (i64, bool, i128, bool, Option<i64>);
 
 /// A stream of rows, sorted by visitor and time, at one of its rows.
 pub(super) struct Lane {
@@ -108,7 +109,9 @@ impl Lane {
 
     /// The place of a row of this batch.
     pub fn place(&self, row: usize) -> Place {
-        (self.columns.time(row), !self.kind.is_online(), self.columns.sequence(row), self.columns.hit_rest(row))
+        let offline = !self.kind.is_online();
+        let after = offline && !self.columns.stands_at_hit(row);
+        (self.columns.time(row), after, self.columns.sequence(row), offline, self.columns.hit_rest(row))
     }
 
     /// Which row of one place comes first: of one hit that of the last file.

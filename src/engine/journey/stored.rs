@@ -49,6 +49,8 @@ pub struct Question {
     pub dimension: String,
     /// Where the dimension was set, if `events` has such a column.
     pub set: Option<String>,
+    /// Values that an offline row took from its snapshot are touches, too.
+    pub inherited: bool,
     /// Conversions from the first time (inclusive) to the second (exclusive) count, microseconds.
     pub window: (i64, i64),
 }
@@ -72,6 +74,8 @@ pub struct StoredRows {
     pub(super) repeats: bool,
     /// Hits that happened in the background count, too.
     pub(super) background_hits: bool,
+    /// Some rows stand right after a hit, whose sequence they have.
+    pub(super) at_hits: bool,
 }
 
 /// Where the metric of a row is.
@@ -99,6 +103,7 @@ impl StoredEvents {
             // an offline row belongs to no visit
             Container::Visit => &[(&self.hits, true)],
         };
+        let at_hits = tables.len() > 1 && self.integrated.stores_column(columns::STANDS_AT_HIT);
         let mut wanted: Vec<(&LakeTable, StoredRows, Vec<&DataFile>)> = vec![];
         for &(table, online) in tables {
             let files = table.files_of_suite(&self.suite);
@@ -112,13 +117,18 @@ impl StoredEvents {
                     _ => Metric::None,
                 },
                 dimension: Some(question.dimension.clone()).filter(|name| table.stores_column(name)),
-                set: question.set.clone().filter(|_| online),
+                // of integrated rows that say so, what they brought; where none brought anything, nothing is stored
+                set: question.set.clone().filter(|set| match online {
+                    true => table.stores_column(set),
+                    false => !question.inherited && table.stores_column(columns::PERSISTED),
+                }),
                 window: question.window,
                 suite: Some(self.suite.clone()).filter(|_| !table.is_all_of_suite(&files, &self.suite)),
                 visit_rules: (spec.container == Container::Visit).then_some(self.visit_rules),
                 anchored: spec.anchored && !online,
                 repeats: online && may_repeat(&files),
                 background_hits: self.background_hits,
+                at_hits: at_hits && !online,
             };
             if !files.is_empty() && (rows.say_something() || spec.needs_all_visitors()) {
                 wanted.push((table, rows, files));
@@ -138,7 +148,7 @@ impl StoredEvents {
         for (table, rows, files) in wanted {
             // an offline row may have no visitor, and there are few of them
             let ids = !(keys_suffice && rows.online);
-            let sequences = spec.anchored || rows.repeats || table.may_share_instants(&files);
+            let sequences = spec.anchored || at_hits || rows.repeats || table.may_share_instants(&files);
             let fields = rows.fields(table, ids, !in_order, sequences && !in_order);
             for scan in table.sorted_scans(state, &files, &fields)? {
                 inputs.push(Input { lane: Lane::Stored(rows.clone()), plan: scan });
@@ -173,6 +183,12 @@ impl Question {
 }
 
 impl StoredRows {
+    /// The column that says on which rows `set` decides: of hits the dimension's own, of integrated rows one for all.
+    pub(super) fn flag(&self) -> Option<&str> {
+        let set = self.set.as_deref()?;
+        Some(if self.online { columns::flag_of_set(set) } else { columns::PERSISTED })
+    }
+
     /// False where no row can be a touch or a conversion.
     fn say_something(&self) -> bool {
         !matches!(self.metric, Metric::None) || self.dimension.is_some() || self.set.is_some()
@@ -201,7 +217,10 @@ impl StoredRows {
             let visits = [columns::VISIT_NUM, columns::VISIT_START, columns::VISIT_ID];
             names.extend(visits.into_iter().filter(|name| table.stores_column(name)));
         }
-        names.extend(self.set.as_deref().map(columns::flag_of_set));
+        names.extend(self.flag());
+        if self.at_hits {
+            names.push(columns::STANDS_AT_HIT);
+        }
         if self.anchored {
             names.extend([columns::ROW_KIND, columns::MATCH_STATUS, "snapshot_time", "snapshot_seq"]);
         }
