@@ -33,6 +33,11 @@ impl Attributor {
         })
     }
 
+    /// The model.
+    pub(super) fn model(&self) -> Model {
+        self.model
+    }
+
     /// Bytes of scratch memory that are allocated.
     pub fn memory_bytes(&self) -> usize {
         self.participation.memory_bytes() + self.decay.memory_bytes() + self.whole_days.memory_bytes()

@@ -4,10 +4,13 @@
 //! conversion can see (container and lookback), and lets one [`Attributor`] per model hand the credit to a
 //! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
 //! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
-//! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. The algorithmic model needs the whole population: [`PathCounts`] collects the sets of items seen,
-//! [`Game`] shares the values among them. [`explain`] lists the touches and shares of one conversion.
+//! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to
+//! products have a journey a product: [`Bindings`]. The algorithmic model needs the whole population: [`PathCounts`]
+//! collects the sets of items seen, [`Game`] shares the values among them. [`explain`] lists the touches and shares of one
+//! conversion.
 
 mod attributor;
+mod bindings;
 mod bystanders;
 mod credit;
 mod decay;
@@ -26,6 +29,7 @@ mod sum;
 mod whole_days;
 
 pub use attributor::Attributor;
+pub use bindings::{BindingRules, Bindings, BoundStep, Line};
 pub use credit::{CreditSink, ItemCredits, RowCredits};
 pub use explain::{Step, explain};
 pub use journey::{Conversion, Journey, NO_VISIT, NONE};

@@ -62,6 +62,11 @@ impl PathCounts {
         }
     }
 
+    /// A conversion that saw no touch, as [`Self::add`] finds them.
+    pub(super) fn add_direct(&mut self, value: f64) {
+        self.direct.credit(NONE, 0, value);
+    }
+
     /// Adds the counts of another part of the visitors, whose item `i` is `rename(i)` here; different items stay different.
     pub fn merge(&mut self, other: &Self, rename: impl Fn(u32) -> u32) {
         for (set, count) in &other.sets {

@@ -10,6 +10,7 @@ use super::listing::Listing;
 use super::output::Output;
 use super::settings::Settings;
 use crate::format::Format;
+use crate::lake::bindings::{Binding, Bindings, bindings};
 use crate::lake::records::Suite;
 use crate::lake::suites::{
     CURRENT_EXPIRY_MONTHS, SuiteChanges, create_suite, names, placeholders, set_suite, suite, suites,
@@ -30,7 +31,8 @@ Examples:
 Examples:
   rejoin suite set acme --transaction-id off
   rejoin suite set acme --rules current
-  rejoin suite set acme --name evar5=Plan --name event10='Lead closed'")]
+  rejoin suite set acme --name evar5=Plan --name event10='Lead closed'
+  rejoin suite set acme --bind evar1=product --allocation original --expiry '30 days'")]
     Set(SuiteArguments),
     /// List the suites
     List,
@@ -48,7 +50,8 @@ pub struct SuiteArguments {
     /// Transaction ID recording; switching loses no data
     #[arg(long, value_name = "on|off")]
     pub transaction_id: Option<Switch>,
-    /// Life of a transaction ID under classic rules: 90d, 26w, 2y; at most 730 days
+    /// Life of a transaction ID under classic rules: 90d, 26w, 2y; at most 730 days. With --bind, of a bound value: visit,
+    /// visitor, '30 days', or a metric that ends it
     #[arg(long, value_name = "TIME")]
     pub expiry: Option<String>,
     /// What the expiry is counted to: the record's own time, or when its file was received
@@ -81,6 +84,15 @@ pub struct SuiteArguments {
     /// Friendly name of an eVar, prop, list or event; an empty one takes it away
     #[arg(long, value_name = "COLUMN=NAME")]
     pub name: Vec<String>,
+    /// Dimension whose values are bound to the product (or category) of a line; `evar1=` takes it away
+    #[arg(long, value_name = "DIMENSION=product|category")]
+    pub bind: Vec<String>,
+    /// With --bind: where this metric is not zero, the row's value is bound to each of its products
+    #[arg(long, value_name = "METRIC", requires = "bind")]
+    pub binding_metric: Option<String>,
+    /// With --bind: which of a product's values counts
+    #[arg(long, value_name = "most_recent|original", requires = "bind")]
+    pub allocation: Option<String>,
 }
 
 /// `on` or `off`.
@@ -103,9 +115,12 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
         Some((column, name)) => Ok((column.trim().to_lowercase(), name.trim().to_string())),
         None => Err(Error::usage(format!("--name {text}: expected COLUMN=NAME, e.g. evar5=Plan"))),
     });
+    let bindings = typed.bind.iter().map(|text| bound(typed, text)).collect::<Result<Vec<_>>>()?;
+    let expiry = typed.expiry.as_deref().filter(|_| bindings.is_empty());
     Ok(SuiteChanges {
+        bindings,
         transaction_id: typed.transaction_id.map(|s| s == Switch::On),
-        expiry_days: typed.expiry.as_deref().map(days).transpose().map_err(|e| e.at("--expiry"))?,
+        expiry_days: expiry.map(days).transpose().map_err(|e| e.at("--expiry"))?,
         expiry_basis: typed.expiry_basis.map(|b| b.word().into()),
         rules: typed.rules.map(|r| r.word().into()),
         time_zone: typed.time_zone.clone(),
@@ -117,6 +132,21 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
         placeholders: typed.placeholders.clone(),
         names: names.collect::<Result<_>>()?,
     })
+}
+
+/// `evar1=product` with what else is said of it; `evar1=` takes it away.
+fn bound(typed: &SuiteArguments, text: &str) -> Result<(String, Option<Binding>)> {
+    let Some((dimension, bind)) = text.split_once('=') else {
+        return Err(Error::usage(format!("--bind {text}: expected DIMENSION=product, e.g. evar1=product")));
+    };
+    let binding = match bind.trim() {
+        "" | "off" => None,
+        bind => {
+            let words = [&typed.binding_metric, &typed.allocation, &typed.expiry].map(|word| word.as_deref());
+            Some(Binding::new(bind, words[0], words[1], words[2]).map_err(|e| e.at(format!("--bind {text}")))?)
+        }
+    };
+    Ok((dimension.trim().to_lowercase(), binding))
 }
 
 /// `90d`, `730 days`, `26w`, `2y` (years of 365 days) in days; a bare number is days.
@@ -181,6 +211,7 @@ pub struct SuiteReport {
     background_hits: &'static str,
     placeholders: Vec<String>,
     names: BTreeMap<String, String>,
+    bindings: Bindings,
     created: Option<chrono::DateTime<chrono::Utc>>,
 }
 
@@ -205,6 +236,7 @@ impl SuiteReport {
             background_hits: if suite.background_hits { "include" } else { "exclude" },
             placeholders: placeholders(suite)?,
             names: names(suite)?,
+            bindings: bindings(suite)?,
             created: suite.created,
         })
     }
@@ -213,6 +245,8 @@ impl SuiteReport {
         let counted_to =
             if self.expiry_basis == "received" { "when the file is received" } else { "the record's time" };
         let names = self.names.iter().map(|(column, name)| format!("{column} {name:?}")).collect::<Vec<_>>().join(", ");
+        let bound: Vec<_> =
+            self.bindings.iter().map(|(dimension, binding)| format!("{dimension} to {binding}")).collect();
         [
             ("transaction ID", on_off(self.transaction_id).to_string()),
             ("expiry", format!("{}, to {counted_to}", self.expiry)),
@@ -232,6 +266,7 @@ impl SuiteReport {
                 ["0, null".into(), self.placeholders.join(", ")].join(", ").trim_end_matches(", ").into(),
             ),
             ("friendly names", names),
+            ("bound to products", bound.join("; ")),
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())

@@ -12,12 +12,14 @@
 //!   delivered twice counts once.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
+//! * `bound`: rows as product lines that bind values.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes.
 //! * `window`: gives the window functions what they need of their window.
 
 mod arguments;
+mod bound;
 pub mod catalog;
 mod chains;
 pub mod dialect;

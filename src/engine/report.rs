@@ -16,6 +16,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder,
 use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::arguments::Arguments;
+use super::bound::BoundRows;
 use super::catalog::LakeSchema;
 use super::journey::{EVER, JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode, Wanted};
 use super::touches::touch_of;
@@ -23,7 +24,8 @@ use super::view::LakeView;
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_dimension, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{Classes, classified, product_lines};
+use crate::functions::{BoundLines, Classes, classified, product_lines};
+use crate::lake::bindings::{Binding, Bindings, Bound};
 use crate::time::{parse_time, zone};
 use crate::{Error, Result};
 
@@ -58,18 +60,20 @@ impl ReportPlanner {
         let suite = view.one_suite()?;
         let events = view.events()?.clone();
         let fields = events.schema().fields().clone();
-        let names = Names { view: &view, fields: &fields };
+        let names = Names { view: &view, fields: &fields, bound: view.bindings()? };
         let metric = names.find(&report.metric, "metric", is_metric)?;
         let (dimension, classes) = names.dimension(&report.dimension)?;
 
         let exists = |name: &str| fields.iter().any(|f| f.name() == name);
+        let binding = names.bound.get(dimension.name());
         let multi_valued = is_multi_valued(dimension.name());
-        let lines =
-            exists(PRODUCT_LIST).then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
-        let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), ..report.spec.clone() };
+        let lines = exists(PRODUCT_LIST) && binding.is_none();
+        let lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
+        let bound = binding.map(Binding::rules);
+        let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), bound, ..report.spec.clone() };
         let zone = suite.time_zone.as_str();
         let window = report.window(zone)?;
-        let at_once = matches!(report.shape, Shape::Items) && classes.is_none() && !spec.in_lines;
+        let at_once = matches!(report.shape, Shape::Items) && classes.is_none() && !spec.in_lines && binding.is_none();
         if let (Some(stored), true) = (view.stored_events(), at_once) {
             let question = Question {
                 metric: metric.name().clone(),
@@ -87,12 +91,24 @@ impl ReportPlanner {
         if spec.container == Container::Visit {
             rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
         }
-        let column = Column::new_unqualified(dimension.name());
-        let mut item = touch_of(&column, report.inherited, &exists);
+        let bound = binding.map(|binding| {
+            let lines = BoundLines {
+                metric: metric.name().clone(),
+                dimension: dimension.name().clone(),
+                by_category: binding.bind == Bound::Category,
+                classes: classes.clone(),
+            };
+            BoundRows::new(binding, lines, &view, report.inherited, &exists)
+        });
+        let bound = bound.transpose()?;
+        let mut item = match bound {
+            Some(_) => lit(ScalarValue::Utf8(None)),
+            None => touch_of(&Column::new_unqualified(dimension.name()), report.inherited, &exists),
+        };
         if dimension.data_type() != &DataType::Utf8 {
             item = cast(item, DataType::Utf8);
         }
-        if let Some(classes) = classes {
+        if let (Some(classes), None) = (classes, &bound) {
             item = classified(&report.dimension, classes, multi_valued).call(vec![item]);
         }
         let mut value = ident(metric.name());
@@ -102,13 +118,16 @@ impl ReportPlanner {
         let converts = value.clone().not_eq(lit(0.0));
         if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
-            rows = rows.and(item.clone().is_not_null().or(converts.clone()));
+            let touches = bound.as_ref().map_or_else(|| item.clone().is_not_null(), |bound| bound.some.clone());
+            rows = rows.and(touches.or(converts.clone()));
         }
-        let lines = match lines.map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {
-            // where an anchored conversion may come to stand, the lines of a row without a value count, too
-            Some(lines) if !spec.anchored => Some(when(converts, lines).end()?),
-            lines => lines,
-        };
+        let lines = bound.as_ref().map(|bound| bound.lines.clone()).or(
+            match lines.map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {
+                // where an anchored conversion may come to stand, the lines of a row without a value count, too
+                Some(lines) if !spec.anchored => Some(when(converts, lines).end()?),
+                lines => lines,
+            },
+        );
         let wanted = match &report.shape {
             Shape::Items => None,
             Shape::Conversions => Some(Wanted::Conversions),
@@ -129,6 +148,7 @@ impl ReportPlanner {
             Ok(match name {
                 "item" => item.clone().alias("item"),
                 "value" => value.clone().alias("value"),
+                "ends" => bound.as_ref().map_or_else(|| lit(false), |bound| bound.ends.clone()).alias("ends"),
                 "lines" => lines.clone().ok_or_else(|| Error::bug("there are no lines"))?.alias("lines"),
                 "place" => ident("visit_num").alias("place"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
@@ -168,6 +188,8 @@ fn lies_in((since, until): (i64, i64)) -> Expr {
 struct Names<'v> {
     view: &'v LakeView,
     fields: &'v Fields,
+    /// Dimensions whose values are bound to products: their values may be in product lines alone.
+    bound: Bindings,
 }
 
 impl Names<'_> {
@@ -178,6 +200,9 @@ impl Names<'_> {
         match self.fields.iter().find(|f| f.name() == &column) {
             Some(field) if fits(field) => Ok(field.clone()),
             Some(_) => Err(Error::query(format!("{name} is no {what}"))),
+            None if what == "dimension" && self.bound.contains_key(&column) => {
+                Ok(Arc::new(columns::dimension(&column)))
+            }
             None => {
                 let known = self.fields.iter().filter(|f| fits(f)).map(|f| f.name().as_str());
                 let hint = did_you_mean(name, known);
@@ -263,7 +288,8 @@ impl Report {
         };
         let metric = required("metric")?;
         let dimension = required("dimension")?;
-        let spec = JourneySpec { models, container, lookback_us, multi_valued: false, in_lines: false, anchored };
+        let spec =
+            JourneySpec { models, container, lookback_us, multi_valued: false, in_lines: false, bound: None, anchored };
         let shape = match function {
             "credit_path" => Shape::Path { event_id: required("event_id")? },
             "conversions" => Shape::Conversions,

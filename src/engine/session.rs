@@ -161,7 +161,7 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
-            .with_analyzer_rule(Arc::new(GiveWindows));
+            .with_analyzer_rule(Arc::new(GiveWindows::new(schema.clone())));
         let state = match &settings.remote {
             Some(remote) => state.with_analyzer_rule(remote.rule()),
             None => state,
@@ -399,6 +399,7 @@ impl Engine {
                 view.load_events(&state).await?;
                 view.load_stored_events().await?;
                 view.load_lookups(statement, &state).await?;
+                view.load_instances().await?;
             }
             if names(&["information_schema", "show tables", "show columns"]) {
                 self.schema.list(view.table_names().await?);

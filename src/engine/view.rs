@@ -20,9 +20,10 @@ use super::lookup::{Lookup, named_tables};
 use super::pins::Pins;
 use super::template::Columns;
 use super::visits::VisitRules;
-use crate::columns::SUITE;
+use crate::columns::{SUITE, numbered};
 use crate::error::did_you_mean;
-use crate::lake::records::{Rebuild, Suite};
+use crate::lake::bindings::{Bindings, bindings};
+use crate::lake::records::{FileEntry, Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
 use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, REPORTED_HITS, VISITORS, VISITS, full_schema};
@@ -45,6 +46,8 @@ pub struct LakeView {
     stored_journeys: bool,
     stored_events: OnceCell<Option<Arc<StoredEvents>>>,
     lookups: OnceCell<Lookups>,
+    /// Numbers of eVars, and a delivery whose lines bear instances of them.
+    instances: OnceCell<Vec<(Vec<u32>, String)>>,
 }
 
 /// The lookup tables that a statement names.
@@ -68,6 +71,7 @@ impl LakeView {
             stored_journeys: true,
             stored_events: OnceCell::new(),
             lookups: OnceCell::new(),
+            instances: OnceCell::new(),
         }
     }
 
@@ -99,12 +103,49 @@ impl LakeView {
         self.one_suite().ok().and_then(|suite| serde_json::from_str(&suite.names).ok()).unwrap_or_default()
     }
 
+    /// The dimensions of the one suite at hand whose values are bound to products.
+    pub fn bindings(&self) -> Result<Bindings> {
+        self.one_suite().map_or_else(|_| Ok(Bindings::new()), bindings)
+    }
+
+    /// Deliveries in which lines with a value of the eVar bind it only where they bear its instance.
+    pub fn deliveries_with_instances(&self, evar: u32) -> impl Iterator<Item = &str> {
+        let all = self.instances.get().map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter(move |(evars, _)| evars.contains(&evar)).map(|(_, file)| file.as_str())
+    }
+
+    /// Finds those deliveries once, where values of an eVar are bound.
+    pub async fn load_instances(&self) -> Result<()> {
+        self.suites().await?;
+        let load = || async {
+            let (Ok(suite), bindings) = (self.one_suite(), self.bindings()?) else { return Ok(vec![]) };
+            if !bindings.keys().any(|name| numbered(name, "evar").is_some()) {
+                return Ok(vec![]);
+            }
+            let files = self.small::<FileEntry>().await?;
+            let own = files.into_iter().filter(|f| f.suite == suite.suite && f.status == "loaded");
+            let told = own.filter_map(|f| {
+                let evars = f.binding_instances?.split(',').filter_map(|evar| evar.parse().ok()).collect();
+                Some((evars, f.file))
+            });
+            Ok::<_, Error>(told.collect())
+        };
+        self.instances.get_or_try_init(load).await.map(drop)
+    }
+
     /// The suites; loads them once.
     pub async fn suites(&self) -> Result<&[Suite]> {
-        self.suites
-            .get_or_try_init(|| async { Ok(Registry::<Suite>::read(&self.lake).await?.rows) })
-            .await
-            .map(Vec::as_slice)
+        self.suites.get_or_try_init(|| self.small::<Suite>()).await.map(Vec::as_slice)
+    }
+
+    /// The rows of a small table, as of the time that is asked for.
+    async fn small<T: Record>(&self) -> Result<Vec<T>> {
+        let asked = self.pinned.as_ref().filter(|pins| !pins.others_newest);
+        let registry = match asked.and_then(|pins| pins.versions.get(T::TABLE)) {
+            Some(version) => Registry::<T>::read_at(&self.lake, *version).await?,
+            None => Registry::<T>::read(&self.lake).await?,
+        };
+        Ok(registry.rows)
     }
 
     /// The plan of `events`, when [`Self::load_events`] has run.

@@ -16,20 +16,32 @@ use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast, lit};
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
+use super::catalog::LakeSchema;
 use super::journey::{Call, Window, WindowNode};
 use super::touches::touch_of;
 use crate::attribution::{Container, Model, parse_lookback};
 use crate::columns::{self, HIT_SEQ, HIT_TIME, ROW_KIND, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
 use crate::functions::windows::JourneyFunction;
+use crate::lake::bindings::Bindings;
 
 /// Replaces the calls by [`WindowNode`].
-#[derive(Debug, Default)]
-pub struct GiveWindows;
+#[derive(Debug)]
+pub struct GiveWindows {
+    schema: Arc<LakeSchema>,
+}
+
+impl GiveWindows {
+    /// For the tables of `schema`.
+    pub fn new(schema: Arc<LakeSchema>) -> Self {
+        Self { schema }
+    }
+}
 
 impl AnalyzerRule for GiveWindows {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| match plan {
             LogicalPlan::Window(window) if window.window_expr.iter().any(|e| call(e).is_some()) => {
+                let bound = self.schema.view().bindings()?;
                 let columns = LogicalPlan::Window(window.clone()).schema().columns();
                 let input_schema = window.input.schema().clone();
                 let mut builder = LogicalPlanBuilder::from(window.input.as_ref().clone());
@@ -43,7 +55,7 @@ impl AnalyzerRule for GiveWindows {
                 // calls with one window make one pass
                 let mut windows: Vec<(Window, Vec<Call>, Vec<Expr>)> = vec![];
                 for expr in &ours {
-                    let Some((window, call, arguments)) = give(expr, &input_schema)? else { continue };
+                    let Some((window, call, arguments)) = give(expr, &input_schema, &bound)? else { continue };
                     match windows.iter_mut().find(|(known, ..)| *known == window) {
                         Some((_, calls, all)) => {
                             calls.push(call);
@@ -85,7 +97,7 @@ fn call(expr: &Expr) -> Option<(&WindowFunction, &JourneyFunction)> {
 }
 
 /// The window of a call, the call, and its item, value and time.
-fn give(expr: &Expr, schema: &DFSchema) -> Result<Option<(Window, Call, Vec<Expr>)>> {
+fn give(expr: &Expr, schema: &DFSchema, bound: &Bindings) -> Result<Option<(Window, Call, Vec<Expr>)>> {
     let Some((function, called)) = call(expr) else { return Ok(None) };
     let container = called.container;
     let params = &function.params;
@@ -143,6 +155,16 @@ fn give(expr: &Expr, schema: &DFSchema) -> Result<Option<(Window, Call, Vec<Expr
         _ => {}
     }
     let lookback_us = parse_lookback(&lookback).map_err(wrong)?;
+    if let Expr::Column(column) = item
+        && exists(ROW_KIND)
+        && let Some(binding) = bound.get(&column.name)
+    {
+        return error(format!(
+            "the values of {0} are bound to a {1}, so that a row is no touch of them; use attribution(...) or \
+             participation(...), or the window over product lines (rejoin help bindings)",
+            column.name, binding.bind
+        ));
+    }
     // a touch is where the dimension was set, not where its value persists
     let item = match item {
         Expr::Column(column) => {

@@ -69,6 +69,16 @@ pub fn join_list<'a>(values: impl Iterator<Item = &'a str>, cell: &mut String) {
     }
 }
 
+/// Appends `text` with the escapes that [`unescape`] resolves.
+pub fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        if matches!(c, ',' | ';' | '=' | '^') {
+            out.push('^');
+        }
+        out.push(c);
+    }
+}
+
 fn escapes(bytes: &[u8], at: usize) -> bool {
     bytes[at] == b'^' && matches!(bytes.get(at + 1), Some(b',' | b';' | b'=' | b'^'))
 }
@@ -96,6 +106,9 @@ mod tests {
             [("a^,b", "a,b"), ("^^^^", "^^"), ("^", "^"), ("a^b", "a^b"), ("é^;é", "é;é"), ("^^,", "^,"), ("", "")]
         {
             assert_eq!(unescape(text), plain, "{text}");
+            let mut escaped = String::new();
+            escape(text, &mut escaped);
+            assert_eq!(unescape(&escaped), text, "{escaped}");
         }
     }
 

@@ -11,7 +11,7 @@ use super::caret::join_list;
 use super::event_list::{Entry, EventIds, MAX_EVENT_ID, entries, event_id};
 use super::hit_columns::Role;
 use super::number;
-use super::product_list;
+use super::product_list::{self, Evars};
 use crate::columns::{METRICS, numbered};
 
 /// The metrics that the hits of a feed may have, and how to compute them.
@@ -56,6 +56,8 @@ pub struct HitAmounts {
     in_products: Amounts,
     /// The dimensions of which the hit is an instance.
     pub instances: Vec<u16>,
+    /// The eVars whose instances product lines bear.
+    pub binding_instances: Evars,
     /// The distinct products, as a cell of a multi-valued dimension.
     pub product: String,
     /// The distinct categories, the same way.
@@ -173,6 +175,7 @@ impl HitMetrics {
     fn read_products(&self, list: &str, amounts: &mut HitAmounts, bad: &mut LeftOut) -> (Option<f64>, Option<f64>) {
         amounts.product.clear();
         amounts.category.clear();
+        amounts.binding_instances = Evars::default();
         let (mut units, mut revenue) = (None, None);
         if list.is_empty() {
             return (units, revenue);
@@ -185,6 +188,7 @@ impl HitMetrics {
         };
         let (mut products, mut categories) = (Distinct::default(), Distinct::default());
         for product in product_list::parse(list) {
+            product.instances().for_each(|evar| amounts.binding_instances.insert(evar));
             add(&mut units, number(product.units()));
             add(&mut revenue, number(product.revenue()));
             for entry in product.events().filter(|entry| entry.value.is_some()) {

@@ -18,6 +18,7 @@ use super::event_list::EventIds;
 use super::hit_columns::{HitLayout, ROLES, Role};
 use super::hit_keys::{HitKeys, Parts, read_keys, usable_transaction_ids};
 use super::hit_metrics::{BadField, HitAmounts, HitMetrics, MetricInput};
+use super::product_list::Evars;
 use super::records::{Block, non_empty_fields, unescape};
 use super::text::Encoding;
 use super::text_builder::TextBuilder;
@@ -73,6 +74,8 @@ pub struct HitCounts {
     pub wrong: Option<WrongFields>,
     /// Those on which raw columns would tell other touches than instances do.
     pub disagreeing: u64,
+    /// The eVars whose instances some product line bears.
+    pub binding_instances: Evars,
 }
 
 /// Records with a wrong number of fields.
@@ -97,7 +100,8 @@ impl HitCounts {
             (one, other) => one.or(other),
         };
         let disagreeing = self.disagreeing + other.disagreeing;
-        Self { records: self.records + other.records, wrong, disagreeing }
+        let binding_instances = self.binding_instances.and(other.binding_instances);
+        Self { records: self.records + other.records, wrong, disagreeing, binding_instances }
     }
 }
 
@@ -230,6 +234,7 @@ impl HitDecoder {
                 Err(Bad::Value(column, reason)) => issues.push(RowIssue::new(line, column, reason, &text)),
             }
         }
+        counts.binding_instances = rows.binding_instances;
         (Decoded { batch: rows.finish(), issues, warnings }, counts)
     }
 
@@ -276,6 +281,7 @@ struct Rows<'d> {
     texts: Vec<TextField>,
     amounts: HitAmounts,
     touches: RowTouches,
+    binding_instances: Evars,
     visitor_text: String,
 }
 
@@ -309,6 +315,7 @@ impl<'d> Rows<'d> {
             texts: Vec::new(),
             amounts: HitAmounts::default(),
             touches: RowTouches::new(decoder.touches),
+            binding_instances: Evars::default(),
             visitor_text: String::new(),
         }
     }
@@ -343,6 +350,7 @@ impl<'d> Rows<'d> {
             duplicate_purchase: keys.duplicate_purchase == 1,
         };
         let left_out = decoder.metrics.read(input, &mut self.amounts);
+        self.binding_instances = self.binding_instances.and(self.amounts.binding_instances);
 
         let row = self.count;
         self.append_keys(row, &keys);

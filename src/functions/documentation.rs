@@ -121,6 +121,14 @@ event1 to event1000, orders, product_views, carts, checkouts, cart_adds, cart_re
         example: "SELECT p['product'], sum(p['price']) FROM (SELECT unnest(products(product_list)) AS p FROM hits) GROUP BY 1",
     },
     FunctionDoc {
+        name: "bound_value",
+        kind: "scalar",
+        signature: "bound_value(evars, dimension)",
+        description: "The value that a product line binds to its product: of eVar1=red|eVar2=x, the part that products(...) calls \
+evars, by the dimension's name; NULL when it is not there.",
+        example: "SELECT bound_value(p['evars'], 'evar1'), sum(p['price']) FROM (SELECT unnest(products(product_list)) AS p FROM hits) GROUP BY 1",
+    },
+    FunctionDoc {
         name: "list_values",
         kind: "scalar",
         signature: "list_values(column)",

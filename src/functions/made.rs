@@ -1,5 +1,6 @@
-//! Functions that are more than their name: made for one plan (`classified`, `product_lines`), or told something by the
-//! session (`local_time` without a zone). What they are made of can be written down and made into the same function elsewhere.
+//! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`), or told
+//! something by the session (`local_time` without a zone). What they are made of can be written down and made into the same
+//! function elsewhere.
 
 use std::sync::Arc;
 
@@ -12,6 +13,19 @@ use serde::{Deserialize, Serialize};
 use super::classes::Classes;
 use super::rows::{Rows, evaluate};
 
+/// What `bound_lines` is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundLines {
+    /// The metric that lines may have an amount of.
+    pub metric: String,
+    /// The dimension whose values are bound.
+    pub dimension: String,
+    /// They are bound to categories, not to products.
+    pub by_category: bool,
+    /// The classes of its values, which take their place.
+    pub classes: Option<Classes>,
+}
+
 /// What a function is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Made {
@@ -19,6 +33,8 @@ pub enum Made {
     Classified { name: String, classes: Classes, multi_valued: bool },
     /// See [`super::product_lines()`].
     ProductLines { metric: String, dimension: String, classes: Option<Classes> },
+    /// See [`super::bound_lines()`].
+    BoundLines(BoundLines),
     /// `local_time` where the suite has this zone.
     LocalTime { suite_zone: String },
 }
@@ -26,7 +42,7 @@ pub enum Made {
 /// Rows in, a column out.
 type Body = Arc<dyn Fn(&Rows) -> Result<ArrayRef> + Send + Sync>;
 
-/// A function of one text that knows what it is made of.
+/// A function that knows what it is made of.
 pub(super) struct PlanFunction {
     name: String,
     signature: Signature,
@@ -35,14 +51,15 @@ pub(super) struct PlanFunction {
     body: Body,
 }
 
-/// A function of one text, made of `made`.
+/// A function of arguments of these types, made of `made`.
 pub(super) fn plan_function(
     name: &str,
+    arguments: Vec<DataType>,
     returns: DataType,
     made: Made,
     body: impl Fn(&Rows) -> Result<ArrayRef> + Send + Sync + 'static,
 ) -> ScalarUDF {
-    let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+    let signature = Signature::exact(arguments, Volatility::Immutable);
     ScalarUDF::new_from_impl(PlanFunction { name: name.into(), signature, returns, made, body: Arc::new(body) })
 }
 

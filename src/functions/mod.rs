@@ -1,9 +1,11 @@
 //! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL.
 //!
-//! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified` and
-//! `product_lines` are made for one plan and have no name in SQL; `made` says of what,
+//! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified`,
+//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL; `made` says of what,
 //! and `remade` makes them again elsewhere.
 
+mod bound_lines;
+mod bound_value;
 mod classes;
 mod classified;
 mod days_after;
@@ -27,11 +29,12 @@ mod transaction_ids;
 mod visitor_key;
 pub mod windows;
 
+pub use bound_lines::bound_lines;
 pub use classes::Classes;
 pub use classified::classified;
 pub use documentation::{FunctionDoc, documentation};
 pub use local_time::ZoneOfSuite;
-pub use made::Made;
+pub use made::{BoundLines, Made};
 pub use product_lines::product_lines;
 pub use register::register_all;
 pub use snapshot_holds::snapshot_can_hold;

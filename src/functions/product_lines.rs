@@ -11,8 +11,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::classes::Classes;
 use super::made::{Made, plan_function};
-use crate::columns::numbered;
-use crate::feed::product_list::parse;
+use crate::feed::product_list::{has_amounts, parse};
 
 /// The function for a metric that products have of their own, by product or category (or a class of them); None for all
 /// others. Its lists hold the lines that have an amount: `item`, NULL where the line has no product or category, `amount`.
@@ -22,7 +21,7 @@ pub fn product_lines(metric: &str, dimension: &str, classes: Option<Classes>) ->
         "category" => true,
         _ => return None,
     };
-    if !matches!(metric, "units" | "revenue") && numbered(metric, "event").is_none() {
+    if !has_amounts(metric) {
         return None;
     }
     let metric = metric.to_string();
@@ -30,7 +29,7 @@ pub fn product_lines(metric: &str, dimension: &str, classes: Option<Classes>) ->
     let fields =
         Fields::from(vec![Field::new("item", DataType::Utf8, true), Field::new("amount", DataType::Float64, false)]);
     let line = Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true));
-    Some(plan_function("product_lines", DataType::List(line.clone()), made, move |rows| {
+    Some(plan_function("product_lines", vec![DataType::Utf8], DataType::List(line.clone()), made, move |rows| {
         let texts = rows.text(0)?;
         let (mut items, mut amounts) = (StringBuilder::new(), Float64Builder::new());
         let (mut lengths, mut valid) = (Vec::with_capacity(rows.len), NullBufferBuilder::new(rows.len));

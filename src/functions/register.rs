@@ -10,6 +10,7 @@ use crate::attribution::Container;
 /// Registers every scalar and window function of ours.
 pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     for udf in [
+        super::bound_value::udf(),
         super::days_after::udf(),
         super::event::udf(),
         super::from_local::udf(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::made::{Made, PlanFunction};
-use super::{classified, local_time, product_lines};
+use super::{bound_lines, classified, local_time, product_lines};
 
 impl Made {
     /// What a function is made of, if its name alone does not say it.
@@ -26,6 +26,7 @@ impl Made {
             Self::ProductLines { metric, dimension, classes } => {
                 product_lines::product_lines(&metric, &dimension, classes)
             }
+            Self::BoundLines(lines) => Some(bound_lines::bound_lines(lines)),
             Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
         }
     }
@@ -36,6 +37,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::super::classes::Classes;
+    use super::super::made::BoundLines;
     use super::*;
 
     #[test]
@@ -44,6 +46,12 @@ mod tests {
         let functions = [
             classified::classified("campaigns.channel", classes.clone(), true),
             product_lines::product_lines("event7", "category", Some(classes)).unwrap(),
+            bound_lines::bound_lines(BoundLines {
+                metric: "revenue".into(),
+                dimension: "evar1".into(),
+                by_category: true,
+                classes: None,
+            }),
             local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
         ];
         for function in functions {

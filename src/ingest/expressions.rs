@@ -27,6 +27,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::json_shape::Wanted;
 use super::mapped_file::MappedFile;
 use super::mapping::Mapping;
+use super::products::{Lines, Products};
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID, VISITOR_ID};
 use crate::engine::dialect::EngineDialect;
 use crate::functions::register_all;
@@ -49,6 +50,8 @@ pub enum Place {
     Dimension(String),
     /// A metric of this name.
     Metric(String),
+    /// Something of the product lines.
+    Lines(Lines),
 }
 
 /// A mapping, ready for the batches of one file.
@@ -166,7 +169,9 @@ fn values(mapping: &Mapping) -> Vec<(Place, String, &str)> {
         dimensions.map(|(n, text)| (Place::Dimension(n.clone()), format!("dimensions.{n}"), text.as_str()));
     let metrics = mapping.metrics.iter();
     let metrics = metrics.map(|(n, text)| (Place::Metric(n.clone()), format!("metrics.{n}"), text.as_str()));
-    keys.chain(dimensions).chain(metrics).collect()
+    let lines = mapping.products.iter().flat_map(Products::values);
+    let lines = lines.map(|(lines, key, text)| (Place::Lines(lines), key, text));
+    keys.chain(dimensions).chain(metrics).chain(lines).collect()
 }
 
 /// Columns of a CSV file that hold nothing but numbers become numbers in SQL.

@@ -34,6 +34,7 @@ use crate::feed::hits::{HitCounts, HitDecoder};
 use crate::feed::records::{Block, BlockReader};
 use crate::feed::text::{Encoding, EncodingSoFar};
 use crate::feed::{Decoded, RowIssue, lookup};
+use crate::lake::bindings::Bindings;
 use crate::lake::loads::as_read_now;
 use crate::{Error, Result};
 
@@ -57,7 +58,7 @@ pub struct FeedInput {
 impl InputKind for Delivery {
     fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
         let suite = inlets.suite_of_feed(&self.rsid, options.suite.as_deref())?.clone();
-        Ok(Owner { suite, source: None, format: "feed", snapshot: None, waits: None })
+        Ok(Owner { suite, source: None, format: "feed", snapshot: None, bindings: Bindings::new(), waits: None })
     }
 
     fn content(&mut self) -> Result<Content> {
@@ -155,7 +156,8 @@ impl FeedInput {
                     let (decoded, counts) = decoder.decode(&block, encoding);
                     // the other side is gone where the reading has failed
                     let _ = tell.send(counts);
-                    Ok(Piece { disagreeing: counts.disagreeing, ..piece(&origin, decoded, place.as_deref())? })
+                    let HitCounts { disagreeing, binding_instances, .. } = counts;
+                    Ok(Piece { disagreeing, binding_instances, ..piece(&origin, decoded, place.as_deref())? })
                 })
             };
             match self.read_hits(at, windows.contains(&name), read, &mut send)? {

@@ -14,6 +14,7 @@ use super::pour::Outlet;
 use super::run::IngestOptions;
 use crate::Result;
 use crate::feed::RowIssue;
+use crate::lake::bindings::Bindings;
 use crate::lake::records::{Source, Suite};
 
 /// An input that is found: nothing of its rows is known. Its steps block.
@@ -51,6 +52,8 @@ pub struct Owner {
     pub format: &'static str,
     /// The dimensions that a snapshot takes, where its mapping says.
     pub snapshot: Option<String>,
+    /// What its mapping binds to products: settings of the suite.
+    pub bindings: Bindings,
     /// Why it is not taken yet, where it says so itself.
     pub waits: Option<String>,
 }

@@ -13,7 +13,7 @@ use arrow::array::{
     StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use chrono::{NaiveDate, NaiveDateTime};
 
 use super::cells::{self, Complaints, Instant};
@@ -27,6 +27,7 @@ use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::{Origin, Records, offline_batch};
 use super::pattern::folder_values;
 use super::pour::{Outlet, Piece};
+use super::products::{LineExpressions, Lines, columns_of};
 use super::run::{IngestOptions, content_of};
 use super::source_load::check_kind;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
@@ -60,7 +61,8 @@ impl InputKind for MappedInput {
             }
         };
         let snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
-        Ok(Owner { suite, source, format: self.format.name(), snapshot, waits: None })
+        let bindings = mapping.bindings.clone();
+        Ok(Owner { suite, source, format: self.format.name(), snapshot, bindings, waits: None })
     }
 
     fn content(&mut self) -> Result<Content> {
@@ -98,6 +100,8 @@ struct Decoder {
     mapping: Arc<Mapping>,
     file: MappedFile,
     expressions: Expressions,
+    /// The parts of product lines that are structs.
+    lines: Option<LineExpressions>,
 }
 
 impl Rows for MappedRows {
@@ -117,7 +121,9 @@ impl Decoder {
         let reading = Reading { format, delimited: mapping.delimited.clone(), wanted, unnest: mapping.unnest.clone() };
         let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
-        Ok(Self { mapping, file, expressions })
+        let list = expressions.data_type(&Place::Lines(Lines::List));
+        let lines = mapping.products.as_ref().map(|products| LineExpressions::compile(products, list)).transpose()?;
+        Ok(Self { mapping, file, expressions, lines: lines.flatten() })
     }
 
     /// How visits are known, as the tag of the files says it; None for offline records.
@@ -184,8 +190,10 @@ impl Decoder {
     /// Every mapped value in our types.
     fn row_values(&self, evaluated: Vec<Evaluated<'_>>, complaints: &mut Complaints) -> Result<RowValues> {
         let mut row = RowValues::default();
+        let mut lines = vec![];
         for Evaluated { place, key, values } in evaluated {
             match place {
+                Place::Lines(of) => lines.push((of.clone(), key.to_string(), values)),
                 Place::Time => {
                     let (unit, zone) = (self.mapping.time_unit, self.mapping.time_zone);
                     row.time = cells::instants(&values, unit, zone, key, complaints)?;
@@ -206,6 +214,19 @@ impl Decoder {
                     row.values.push((Arc::new(columns::metric(name)), Arc::new(numbers)));
                 }
             }
+        }
+        if let Some(products) = &self.mapping.products {
+            let orders =
+                row.values.iter().find(|(field, _)| field.name() == "orders").map(|(_, orders)| orders.clone());
+            let orders = orders.as_ref().and_then(|orders| orders.as_primitive_opt::<Float64Type>());
+            // as in a feed: of a hit, units and revenue count on a purchase
+            let is_purchase =
+                |row: usize| orders.is_some_and(|orders| orders.is_valid(row) && orders.value(row) != 0.0);
+            let counts = |row: usize| self.mapping.kind == MappedKind::Offline || is_purchase(row);
+            let mapped = |name: &str| self.mapping.metrics.contains_key(name);
+            let rows = row.time.len();
+            let of_lines = columns_of(products, self.lines.as_ref(), lines, rows, &counts, &mapped, complaints)?;
+            row.values.extend(of_lines);
         }
         Ok(row)
     }

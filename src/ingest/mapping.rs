@@ -11,9 +11,11 @@ use toml::{Table, Value};
 
 use super::delimited::{Delimited, names};
 use super::pattern::Pattern;
+use super::products::Products;
 use crate::columns::{self, KEYS};
 use crate::error::did_you_mean;
 use crate::feed::event_list::is_metric_name;
+use crate::lake::bindings::{Binding, Bindings, check_dimension};
 use crate::{Error, Result};
 
 /// Online hits or offline records.
@@ -81,10 +83,16 @@ pub struct Mapping {
     /// The file that it was read from, for messages.
     #[serde(skip)]
     pub path: Option<PathBuf>,
+    /// The product lines of a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub products: Option<Products>,
+    /// The dimensions that are bound to products: settings of the suite, which change no row that is loaded.
+    #[serde(skip)]
+    pub bindings: Bindings,
 }
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 22] = [
+const MAPPING_KEYS: [&str; 24] = [
     "kind",
     "suite",
     "source",
@@ -107,6 +115,8 @@ const MAPPING_KEYS: [&str; 22] = [
     "null_values",
     "dimensions",
     "metrics",
+    "products",
+    "binding",
 ];
 
 impl Mapping {
@@ -153,6 +163,8 @@ impl Mapping {
             path: None,
             dimensions: expressions(&mut table, "dimensions")?,
             metrics: expressions(&mut table, "metrics")?,
+            products: Products::take(&mut table)?,
+            bindings: bindings(&mut table)?,
         };
         mapping.check()?;
         Ok(mapping)
@@ -187,8 +199,12 @@ impl Mapping {
                 "dimension {name}: beside the dimension without _set this name belongs to Rejoin, for what a row itself set"
             )));
         }
+        let of_lines = self.products.iter().flat_map(Products::columns);
+        if let Some(twice) = of_lines.clone().find(|name| self.dimensions.contains_key(*name)) {
+            return Err(wrong(format!("{twice} comes of [products]; take it out of [dimensions]")));
+        }
         for name in self.snapshot.iter().flatten() {
-            if !self.dimensions.contains_key(name) {
+            if !self.dimensions.contains_key(name) && !of_lines.clone().any(|known| known == name) {
                 let hint = did_you_mean(name, self.dimensions.keys().map(String::as_str));
                 return Err(wrong(format!("snapshot names {name}, which is no mapped dimension{hint}")));
             }
@@ -325,6 +341,33 @@ fn expressions(table: &mut Table, key: &str) -> Result<BTreeMap<String, String>>
     entries.into_iter().map(text).collect()
 }
 
+/// `evar1 = "product"`, or a table with the words of `suite set --bind`.
+fn bindings(table: &mut Table) -> Result<Bindings> {
+    const WORDS: [&str; 4] = ["bind", "binding_metric", "allocation", "expiry"];
+    let Some(value) = table.remove("binding") else { return Ok(Bindings::new()) };
+    let Value::Table(entries) = value else { return Err(wrong("binding is no table; write [binding]")) };
+    let binding = |(dimension, value): (String, Value)| {
+        let at = |e: Error| e.at(format!("binding.{dimension}"));
+        check_dimension(&dimension).map_err(at)?;
+        let mut words = match value {
+            Value::String(bind) => Table::from_iter([("bind".to_string(), Value::String(bind))]),
+            Value::Table(words) => words,
+            _ => return Err(at(wrong("write \"product\", or { bind = \"product\", expiry = \"30 days\" }"))),
+        };
+        let [bind, metric, allocation, expiry] = WORDS.map(|word| optional(&mut words, word));
+        if let Some(unknown) = words.keys().next() {
+            let hint = did_you_mean(unknown, WORDS);
+            return Err(at(wrong(format!("unknown key {unknown}{hint} (known: {})", WORDS.join(", ")))));
+        }
+        let (bind, metric) = (bind.map_err(at)?, metric.map_err(at)?);
+        let (allocation, expiry) = (allocation.map_err(at)?, expiry.map_err(at)?);
+        let bind = bind.ok_or_else(|| at(wrong("bind is missing; it is product or category")))?;
+        let binding = Binding::new(&bind, metric.as_deref(), allocation.as_deref(), expiry.as_deref()).map_err(at)?;
+        Ok((dimension.clone(), binding))
+    };
+    entries.into_iter().map(binding).collect()
+}
+
 fn epoch_unit(text: &str) -> Result<EpochUnit> {
     match text {
         "s" => Ok(EpochUnit::Second),
@@ -424,6 +467,36 @@ mod tests {
             assert!(near(&[name]).contains(&format!("if this is {known},")), "{name}: {}", near(&[name]));
         }
         assert_eq!(near(&["tracking_code", "page_name", "evar1", "plan", "stage", "zip", "list1"]), "");
+    }
+
+    #[test]
+    fn product_lines_and_what_is_bound() {
+        let of = |text: &str| Mapping::parse(&format!("{ONLINE}{text}"));
+        let plain = of("").unwrap().fingerprint().unwrap();
+        assert!(!plain.contains("products") && !plain.contains("bind"), "{plain}");
+        let mapping = of("[products]\nlist = 'items'\nproduct = 'sku'\nprice = 'price * quantity'\n[products.events]\nevent5 = 'margin'\n\
+             [products.bound]\nevar1 = 'found'\n[binding]\nevar1 = 'product'\nevar2 = { bind = 'category', expiry = '30 days' }")
+        .unwrap();
+        assert!(mapping.fingerprint().unwrap().contains("price * quantity"));
+        let bound: Vec<_> = mapping.bindings.iter().map(|(name, binding)| format!("{name} {binding}")).collect();
+        assert_eq!(
+            bound,
+            ["evar1 product, most_recent, expiry visitor", "evar2 category, most_recent, expiry 30 days"]
+        );
+        let error = |text: &str| of(text).unwrap_err().to_string();
+        for (text, why) in [
+            ("[products]\nprice = 'p'", "needs product or category"),
+            ("[products]\nprodct = 'p'", "did you mean product?"),
+            ("[products]\ntext = 't'\nprice = 'p'", "leave the other keys"),
+            ("[products]\nproduct = 'p'\n[products.events]\nmargin = 'm'", "event1 to event1000"),
+            ("[products]\nproduct = 'p'\n[products.bound]\nlist1 = 'm'", "several of them"),
+            ("[dimensions]\ncategory = 'c'\n[products]\nproduct = 'p'", "comes of [products]"),
+            ("[binding]\nevar1 = 'produkt'", "did you mean product?"),
+            ("[binding]\nevar1 = { bind = 'product', expire = 'visit' }", "did you mean expiry?"),
+            ("[binding]\nevar1 = { expiry = 'visit' }", "bind is missing"),
+        ] {
+            assert!(error(text).contains(why), "{text}: {}", error(text));
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub mod offline_rows;
 pub mod pattern;
 pub mod pour;
 pub mod preview;
+mod products;
 pub mod refusal;
 pub mod rejects;
 pub mod remote;

@@ -17,6 +17,7 @@ use super::lookups::Lookups;
 use super::preview::Preview;
 use super::rejects::Rejects;
 use crate::feed::RowIssue;
+use crate::feed::product_list::Evars;
 use crate::feed::touches::ToldBy;
 use crate::lake::Lake;
 use crate::lake::tables::{HITS, OFFLINE};
@@ -43,6 +44,8 @@ pub struct Piece {
     pub touches: Option<ToldBy>,
     /// Lookup tables that the input brings.
     pub lookups: Lookups,
+    /// The eVars whose instances product lines of a feed bear.
+    pub binding_instances: Evars,
     /// True where all pieces before this one were wrong: the input is read once more.
     pub start_over: bool,
 }
@@ -102,6 +105,8 @@ pub struct Poured {
     pub disagreeing: u64,
     /// What says where values were set, where the input can say it.
     pub touches: Option<ToldBy>,
+    /// The eVars whose instances product lines of a feed bear.
+    pub binding_instances: Evars,
 }
 
 /// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
@@ -188,6 +193,7 @@ impl Sink {
         poured.lookups.extend(piece.lookups);
         poured.warnings += piece.warnings.len() as u64;
         poured.disagreeing += piece.disagreeing;
+        poured.binding_instances = poured.binding_instances.and(piece.binding_instances);
         poured.touches = poured.touches.or(piece.touches);
         let more = FIRST_WARNINGS.saturating_sub(poured.first_warnings.len());
         poured.first_warnings.extend(piece.warnings.into_iter().take(more));

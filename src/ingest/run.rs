@@ -29,6 +29,7 @@ use super::remote::Remote;
 use super::source_load::{SourceInput, set_aside};
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
+use crate::lake::bindings::adopt;
 use crate::lake::records::{FileEntry, Source};
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
@@ -381,6 +382,9 @@ impl Run<'_> {
         if let Some(reason) = owner.waits {
             return Ok(Step::Over(Status::Waiting(reason)));
         }
+        if !self.options.validate {
+            adopt(self.lake, &owner.suite, &owner.bindings).await?;
+        }
         let (kind, content) = step(kind, |kind| kind.content()).await?;
         let bytes = content.bytes;
         (entry.bytes, entry.content, entry.data) = (bytes as i64, content.hash, Some(content.data));
@@ -574,25 +578,8 @@ fn why_closed(source: &Source) -> Option<String> {
 }
 
 fn blank_entry(file: &str) -> FileEntry {
-    FileEntry {
-        file: file.to_string(),
-        suite: String::new(),
-        source: String::new(),
-        kind: String::new(),
-        format: String::new(),
-        status: "loaded".into(),
-        received: Some(crate::clock::now()),
-        rows: 0,
-        rejected: 0,
-        warnings: 0,
-        bytes: 0,
-        content: String::new(),
-        data: None,
-        snapshot: None,
-        touches: None,
-        disagreeing: 0,
-        message: String::new(),
-    }
+    let received = Some(crate::clock::now());
+    FileEntry { file: file.to_string(), status: "loaded".into(), received, ..FileEntry::default() }
 }
 
 fn describe(entry: &mut FileEntry, poured: &Poured) {
@@ -601,6 +588,7 @@ fn describe(entry: &mut FileEntry, poured: &Poured) {
     entry.warnings = poured.warnings as i64;
     entry.disagreeing = poured.disagreeing as i64;
     entry.touches = poured.touches.map(|told| told.word().into());
+    entry.binding_instances = poured.binding_instances.text();
     let rejected =
         poured.rejects.first().first().map(|issue| ("rejected", poured.rejects.count(), describe_issue(issue)));
     let warned = poured.first_warnings.first().map(|issue| ("warnings", entry.warnings as u64, describe_issue(issue)));

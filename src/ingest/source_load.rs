@@ -26,6 +26,7 @@ use crate::feed::source_file::{SourceOptions, SourceReader};
 use crate::feed::source_json::SourceJson;
 use crate::feed::text::Encoding;
 use crate::feed::{Decoded, RowIssue};
+use crate::lake::bindings::Bindings;
 use crate::lake::records::{Source, Suite};
 use crate::{Error, Result};
 
@@ -72,7 +73,8 @@ impl InputKind for SourceInput {
             SourceFormat::Text => "source_text",
             SourceFormat::Json => "source_json",
         };
-        Ok(Owner { suite: suite.clone(), source: Some(source.clone()), format, snapshot: None, waits })
+        let (suite, source) = (suite.clone(), Some(source.clone()));
+        Ok(Owner { suite, source, format, snapshot: None, bindings: Bindings::new(), waits })
     }
 
     fn content(&mut self) -> Result<Content> {

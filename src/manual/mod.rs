@@ -56,6 +56,7 @@ const TOPICS: &[Topic] = &[
     topic!("rebuild", "Integrating what is new, and tables of your own"),
     topic!("participation", "Which items took part, within a visit or across visits"),
     topic!("attribution", "Sharing a conversion among its touches: the models"),
+    topic!("bindings", "Values that belong to a product: merchandising"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),
     topic!("serve", "BI tools, notebooks and browsers: users, limits, Postgres, Flight SQL, web page"),

@@ -173,9 +173,14 @@ async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Resu
         None => Ok(vec![]),
     };
     let (before, after) = (read(then).await?, read(now).await?);
-    // names for people change no row
-    let settings =
-        |suite: &Suite| Suite { names: String::new(), currency: String::new(), created: None, ..suite.clone() };
+    // names for people change no row, and what is bound is told when a question is asked
+    let settings = |suite: &Suite| Suite {
+        names: String::new(),
+        currency: String::new(),
+        bindings: String::new(),
+        created: None,
+        ..suite.clone()
+    };
     let changed = |suite: &&Suite| !before.iter().any(|b| settings(b) == settings(suite));
     Ok(after.iter().filter(changed).map(|suite| suite.suite.clone()).collect())
 }

@@ -65,7 +65,7 @@ pub struct Journeys {
 }
 
 /// Times that meet: whole days around the expiry and lookback of this world, with a second more or less, and ties.
-fn time() -> impl Strategy<Value = i64> {
+pub fn time() -> impl Strategy<Value = i64> {
     let day = prop_oneof![4 => 0..4i64, 2 => 28..33i64, 1 => 88..93i64];
     let second = prop_oneof![Just(0), Just(1), Just(DAY / 2), Just(DAY / 2 + 1), Just(DAY - 1), 0..DAY];
     (day, second).prop_map(|(d, s)| d * DAY + s)

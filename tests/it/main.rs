@@ -2,6 +2,7 @@
 //!
 //! * `slt`: runs `tests/slt/**/*.slt`, the rules of the domain and the SQL functions by example.
 //! * `oracle`, `laws`: participation and attribution by brute force on random journeys, and their laws.
+//! * `bindings`: values bound to products by brute force on random worlds.
 //! * `bad_input`: hostile and broken files through the binary.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
@@ -25,6 +26,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod bad_input;
+mod bindings;
 mod bucket;
 mod cli;
 mod cluster;

@@ -15,7 +15,7 @@ use crate::table;
 pub type Credit = BTreeMap<Option<String>, f64>;
 
 /// Where a row stands: its time, its sequence there, and among offline rows that stand at one hit its number.
-type Place = (i64, i128, usize);
+pub type Place = (i64, i128, usize);
 
 /// Above every online row of an instant.
 const OFFLINE: i128 = i128::MAX / 2;
@@ -139,19 +139,19 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
 }
 
 /// A touch in reach: its row's number and place, and its items.
-struct Touch<'r> {
-    row: usize,
-    at: Place,
-    items: Vec<&'r String>,
+pub struct Touch<'r> {
+    pub row: usize,
+    pub at: Place,
+    pub items: Vec<&'r String>,
 }
 
 /// A conversion, or a product line of one, with all that it can see.
-struct Path<'r> {
-    value: f64,
-    time: i64,
+pub struct Path<'r> {
+    pub value: f64,
+    pub time: i64,
     /// The row that it stands on.
-    own: usize,
-    touches: Vec<Touch<'r>>,
+    pub own: usize,
+    pub touches: Vec<Touch<'r>>,
 }
 
 impl Question {
@@ -304,7 +304,7 @@ fn orders<'i>(items: &[&'i String]) -> Vec<Vec<&'i String>> {
 }
 
 /// What each touch gets of one conversion.
-fn shares(model: &str, path: &Path) -> Vec<(Option<usize>, f64)> {
+pub fn shares(model: &str, path: &Path) -> Vec<(Option<usize>, f64)> {
     let last = path.touches.len() - 1;
     let ends = |first: f64, middle: f64, end: f64| {
         let share = |t: usize| match t {
@@ -496,7 +496,7 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
 }
 
 /// Equal items, and equal credits to 1e-9.
-fn compare(expected: &Credit, actual: &Credit, place: &str) -> Result<(), TestCaseError> {
+pub fn compare(expected: &Credit, actual: &Credit, place: &str) -> Result<(), TestCaseError> {
     let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * a.abs().max(1.0);
     let same = expected.keys().eq(actual.keys()) && expected.values().zip(actual.values()).all(near);
     if same { Ok(()) } else { Err(TestCaseError::fail(format!("{place}\nexpected {expected:?}\nactual   {actual:?}"))) }

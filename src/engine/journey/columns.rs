@@ -10,6 +10,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 
+use super::bound::BoundLines;
 use super::items::Text;
 use super::stored::{Metric, StoredRows};
 use super::{EVER, JourneySpec};
@@ -47,6 +48,10 @@ pub(super) struct Columns {
     lines: Option<ListArray>,
     /// Offline rows that stand right after a hit.
     at_hits: Option<BooleanArray>,
+    /// Products with what is bound to them.
+    pub bound: Option<BoundLines>,
+    /// Rows that end bindings.
+    ends: Option<BooleanArray>,
 }
 
 /// The metric of a row.
@@ -116,9 +121,9 @@ impl Columns {
             values: Values::Column(found.floats("value")?),
             window: EVER,
             taken: Taken { all: true, excluded: None, background: None, suite: None },
-            visits: match spec.container {
-                Container::Visitor => Visits::Untold,
-                Container::Visit => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
+            visits: match spec.needs_visits() {
+                false => Visits::Untold,
+                true => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
             },
             anchors: match spec.anchored {
                 false => None,
@@ -133,6 +138,11 @@ impl Columns {
                 true => Some(found.column("lines")?.as_list::<i32>().clone()),
             },
             at_hits: None,
+            bound: match spec.bound {
+                None => None,
+                Some(_) => Some(BoundLines::new(found.column("lines")?)?),
+            },
+            ends: spec.ends_bindings().then(|| found.booleans("ends")).transpose()?,
         })
     }
 
@@ -212,6 +222,8 @@ impl Columns {
                 false => None,
                 true => Some(found.booleans(columns::STANDS_AT_HIT)?),
             },
+            bound: None,
+            ends: None,
         })
     }
 
@@ -301,6 +313,11 @@ impl Columns {
     #[inline]
     pub fn lines(&self, row: usize) -> Option<ArrayRef> {
         self.lines.as_ref().filter(|lines| lines.is_valid(row)).map(|lines| lines.value(row))
+    }
+
+    /// True for a row after which no binding so far is seen.
+    pub fn ends_bindings(&self, row: usize) -> bool {
+        self.ends.as_ref().is_some_and(|ends| ends.is_valid(row) && ends.value(row))
     }
 
     /// Where a row that does not stand at its own time stands: time and sequence.

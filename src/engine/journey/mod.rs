@@ -4,14 +4,16 @@
 //! * `stored`: the logical node straight over the lake's files: the usual, fast way.
 //! * `exec`: the operator; `stream`: its work on a partition; `metrics`: what is counted.
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
-//!   `items` numbers its dictionary.
+//!   `items` numbers its dictionary; `bound` takes rows whose product lines bind values.
 //! * `path`: one conversion explained, or each conversion in one row, by the same walk.
 //! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
 //!
 //! Memory: one visitor at a time, a batch of each input and the items, accounted in the memory pool. Order: rows come sorted
-//! by visitor and time, credit leaves in none. Nothing is spilled. No pairs of touches and conversions.
+//! by visitor and time, credit leaves in none. Nothing is spilled. No pairs of touches and conversions,
+//! but for rows of several products in a bound dimension.
 
+mod bound;
 mod columns;
 mod exec;
 mod items;

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::{Container, Model};
+use crate::attribution::{BindingRules, Container, Expiry, Model};
 
 /// What a journey computes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct JourneySpec {
     pub multi_valued: bool,
     /// A row may convert in parts: its `lines`, a list of items with their amounts.
     pub in_lines: bool,
+    /// The items are values that are bound to the products of the rows' `lines`: a list of products, each with the value that
+    /// it is bound to there and its amount of the metric.
+    pub bound: Option<BindingRules>,
     /// Rows may stand at another place of the time line (`anchor_time`, `anchor_seq`) and are then no touch.
     pub anchored: bool,
 }
@@ -40,16 +43,29 @@ impl JourneySpec {
     /// Columns of the input, by name; the columns of the layout's order come first.
     pub fn input_columns(&self) -> Vec<&'static str> {
         let mut columns = vec!["visitor_key", "visitor_id", "hit_time", "hit_seq", "item", "value"];
-        if self.container == Container::Visit {
+        if self.needs_visits() {
             columns.extend(["visit_num", "visit_start"]);
         }
         if self.anchored {
             columns.extend(["anchor_time", "anchor_seq"]);
         }
-        if self.in_lines {
+        if self.in_lines || self.bound.is_some() {
             columns.push("lines");
         }
+        if self.ends_bindings() {
+            columns.push("ends");
+        }
         columns
+    }
+
+    /// True where it counts in which visit a row is.
+    pub fn needs_visits(&self) -> bool {
+        self.container == Container::Visit || self.bound.as_ref().is_some_and(|rules| rules.expiry == Expiry::Visit)
+    }
+
+    /// True where rows end bindings.
+    pub fn ends_bindings(&self) -> bool {
+        matches!(self.bound, Some(BindingRules { expiry: Expiry::Metric(_), .. }))
     }
 
     /// True where the times of rows count, not only their order.
@@ -123,5 +139,7 @@ pub(super) fn describe(spec: &JourneySpec) -> String {
     let models: Vec<&str> = spec.models.iter().map(|(name, _)| name.as_str()).collect();
     let lookback = spec.lookback_us.map_or("all".to_string(), |us| format!("{us}us"));
     let anchored = if spec.anchored { ", basis=snapshot" } else { "" };
-    format!("credit=[{}], container={:?}, lookback={lookback}{anchored}", models.join(", "), spec.container)
+    let bound =
+        spec.bound.as_ref().map_or(String::new(), |rules| format!(", bound={}/{}", rules.allocation, rules.expiry));
+    format!("credit=[{}], container={:?}, lookback={lookback}{anchored}{bound}", models.join(", "), spec.container)
 }

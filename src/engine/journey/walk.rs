@@ -18,11 +18,14 @@ use datafusion::physical_plan::metrics::Count;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::JourneySpec;
+use super::bound::BoundState;
 use super::columns::{Columns, Visits};
 use super::exec::Lane as Kind;
 use super::items::{Codes, Items};
 use super::lane::Lane;
-use crate::attribution::{Attributor, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach};
+use crate::attribution::{
+    Attributor, Bindings, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach,
+};
 use crate::engine::visits::{Rising, VisitCounter};
 
 /// A sorted input that is being opened.
@@ -39,8 +42,10 @@ pub(super) struct Counts {
 /// The state of a walk: one visitor, and the credit of those before it.
 pub(super) struct Walk {
     spec: JourneySpec,
-    models: Vec<(Option<Attributor>, ItemCredits)>,
-    paths: PathCounts,
+    pub(super) models: Vec<(Option<Attributor>, ItemCredits)>,
+    pub(super) paths: PathCounts,
+    /// Where items are values that are bound to products, in place of the journey.
+    pub(super) bound: Option<BoundState>,
     reach: Reach,
     journey: Journey,
     /// Anchored conversions of this visitor by place, put on the time line once all of its rows are known.
@@ -48,11 +53,11 @@ pub(super) struct Walk {
     places: Vec<(i64, i128)>,
     /// Time, sequence and rest of the visitor's hit that was taken last, where hits may be there twice.
     last_hit: Option<(i64, i128, i64)>,
-    rows: u32,
-    visits: VisitOrdinals,
-    items: Items,
+    pub(super) rows: u32,
+    pub(super) visits: VisitOrdinals,
+    pub(super) items: Items,
     /// True if visitors without a conversion matter, too.
-    all_visitors: bool,
+    pub(super) all_visitors: bool,
     /// Lanes that have the visitor at hand, and where its rows end in their batches; empty between visitors.
     ends: Vec<(usize, usize)>,
     /// The key of the visitor at hand or the one before, and whether two visitors of this bucket had one.
@@ -61,12 +66,12 @@ pub(super) struct Walk {
     /// Of the batches at hand.
     lane_bytes: usize,
     reservation: Option<MemoryReservation>,
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 /// The visits of one visitor by number.
 #[derive(Default)]
-struct VisitOrdinals {
+pub(super) struct VisitOrdinals {
     counter: VisitCounter,
     ordinals: Rising<(i64, i64), u32>,
     /// A visit that is told by its number alone, for the rows after it.
@@ -80,6 +85,7 @@ impl Walk {
         Self {
             all_visitors: spec.needs_all_visitors(),
             reach: Reach::new(spec.container, spec.lookback_us),
+            bound: BoundState::new(&spec),
             spec,
             models,
             paths: PathCounts::new(),
@@ -253,12 +259,16 @@ impl Walk {
         let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
         let scratch: usize = self.models.iter().flat_map(|(model, _)| model).map(Attributor::memory_bytes).sum();
         let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + self.places.capacity() * 32;
-        let kept = self.items.memory_bytes() + self.paths.memory_bytes();
+        let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
+        let kept = self.items.memory_bytes() + self.paths.memory_bytes() + bound;
         reservation.try_resize(self.lane_bytes + credits + scratch + visitor + kept)
     }
 
     /// Takes rows of the current visitor.
     pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
+        if self.bound.is_some() {
+            return self.bound_rows(columns, range);
+        }
         let all_take_part = columns.all_take_part();
         let in_visits = !matches!(columns.visits, Visits::Untold);
         let may_repeat = columns.may_repeat();
@@ -348,6 +358,11 @@ impl Walk {
         (&self.journey, &self.reach)
     }
 
+    /// The product lines of the visitor, where values are bound to products.
+    pub fn bindings(&mut self) -> Option<&mut Bindings> {
+        self.bound.as_mut().map(|state| &mut state.bindings)
+    }
+
     /// The items by number.
     pub fn item_names(&self) -> &[Arc<str>] {
         self.items.names()
@@ -355,6 +370,9 @@ impl Walk {
 
     /// Hands out the credit of the visitor whose rows are complete, and forgets them.
     fn close_visitor(&mut self) {
+        if self.bound.is_some() {
+            return self.close_bound();
+        }
         self.settle();
         for (attributor, credits) in &mut self.models {
             if let Some(attributor) = attributor {
@@ -443,7 +461,7 @@ fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
 
 impl VisitOrdinals {
     /// The ordinal of the visit of a row.
-    fn of(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
+    pub(super) fn of(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
         let visit = match visits {
             Visits::Untold => return 0,
             Visits::Given(number, start) => number.is_valid(row).then(|| (number.value(row), start.value(row))),
@@ -476,7 +494,7 @@ impl VisitOrdinals {
         self.ordinals.get_or_insert(visit, |before| before as u32)
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.numbered = None;
         self.ordinals.clear();
         self.counter.clear();

@@ -290,9 +290,10 @@ fn counts_of_parts_add_up() {
     let (one, other) = (of(&format!("{good}\n\nbad\tx\n"), 1), of(&format!("{long}\n{good}\n{long}\n"), 4));
     assert_eq!(
         one,
-        HitCounts { records: 2, wrong: Some(WrongFields { records: 1, line: 3, fields: 2 }), disagreeing: 0 }
+        HitCounts { records: 2, wrong: Some(WrongFields { records: 1, line: 3, fields: 2 }), ..HitCounts::default() }
     );
-    let both = HitCounts { records: 5, wrong: Some(WrongFields { records: 3, line: 3, fields: 2 }), disagreeing: 0 };
+    let both =
+        HitCounts { records: 5, wrong: Some(WrongFields { records: 3, line: 3, fields: 2 }), ..HitCounts::default() };
     assert_eq!((one.and(other), other.and(one)), (both, both));
     assert_eq!(one.and(HitCounts::default()), one);
 }

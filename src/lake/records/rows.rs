@@ -93,6 +93,8 @@ record! {
         placeholders: String = TEXT,
         /// Friendly names as a JSON object: column name to name.
         names: String = TEXT,
+        /// Dimensions that are bound to products, as a JSON object: column name to how.
+        bindings: String = TEXT,
         /// When the suite was created.
         created: Option<DateTime<Utc>> = timestamp(),
     }
@@ -157,6 +159,8 @@ record! {
         touches: Option<String> = TEXT,
         /// For a data feed read by instances: rows on which the raw columns would tell other touches.
         disagreeing: i64 = INTEGER,
+        /// For a data feed: the eVars, comma separated, whose product lines say which of them bind a value anew.
+        binding_instances: Option<String> = TEXT,
         /// What happened, for a person.
         message: String = TEXT,
     }
@@ -309,6 +313,7 @@ impl Suite {
             background_hits: false,
             placeholders: "[]".into(),
             names: "{}".into(),
+            bindings: "{}".into(),
             created: Some(crate::clock::now()),
         }
     }

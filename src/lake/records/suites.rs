@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::SubsecRound;
 
+use super::bindings::{Binding, bindings, check_dimension};
 use super::registry::Registry;
 use super::rows::Suite;
 use crate::columns::{DIMENSIONS, KEYS, METRICS, NUMBERED, OCCURRENCES, numbered};
@@ -46,6 +47,8 @@ pub struct SuiteChanges {
     pub placeholders: Option<Vec<String>>,
     /// Column and friendly name; an empty name takes it away.
     pub names: Vec<(String, String)>,
+    /// Dimension and how its values are bound to products; None takes that away.
+    pub bindings: Vec<(String, Option<Binding>)>,
 }
 
 /// Creates a suite. One of this name is a conflict.
@@ -116,6 +119,7 @@ pub fn oddities(suite: &Suite) -> Vec<String> {
     check(within("hits of a visit", suite.visit_hits, 1, 1_000_000, "hits"));
     check(placeholders(suite).map(drop));
     check(names(suite).map(drop));
+    check(bindings(suite).map(drop));
     odd
 }
 
@@ -187,6 +191,17 @@ impl SuiteChanges {
                 rename(&mut names, column, name)?;
             }
             suite.names = serde_json::json!(names).to_string();
+        }
+        if !self.bindings.is_empty() {
+            let mut all = bindings(suite)?;
+            for (dimension, binding) in &self.bindings {
+                check_dimension(dimension)?;
+                match binding {
+                    Some(binding) => drop(all.insert(dimension.clone(), binding.clone())),
+                    None => drop(all.remove(dimension)),
+                }
+            }
+            suite.bindings = serde_json::json!(all).to_string();
         }
         Ok(())
     }

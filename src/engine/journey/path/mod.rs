@@ -5,7 +5,7 @@
 //! * `exec`: the operator. In: rows sorted by visitor and time. Out: one row per touch and item in order of time, or one
 //!   per conversion.
 //! * `stream`: the rows of one visitor after another, and what is shown of them.
-//! * `shown`: one visitor's rows in, what is shown out.
+//! * `shown`: one visitor's rows in, what is shown out; `walked` finds the way back from touches to rows.
 //! * `metrics`: what is counted.
 //!
 //! Memory: all columns of one visitor's rows, accounted in the memory pool. Order: conversions come as the input does, the
@@ -16,6 +16,7 @@ mod metrics;
 mod node;
 mod shown;
 mod stream;
+mod walked;
 
 pub use exec::PathExec;
 pub use node::{PathNode, PathSpec, Wanted};

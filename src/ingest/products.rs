@@ -1,0 +1,466 @@
+//! Product lines of a mapped source: lists, or one product a row, become a product list as a data feed writes it.
+//!
+//! In: the table `[products]` of a mapping, and its values over the rows of a file. Out: the columns `product_list`, `product`
+//! and `category`, and those metrics of the lines (units, revenue, events) that the mapping does not map itself, summed over
+//! the row. Whoever reads product lines reads that one form.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int32Array, ListArray, RecordBatch, StringArray, StringBuilder,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use datafusion::common::{Column as SqlColumn, DFSchema};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::PhysicalExpr;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use serde::Serialize;
+use toml::{Table, Value};
+
+use super::cells::{self, Complaints};
+use crate::columns::{self, PRODUCT_LIST, numbered};
+use crate::error::did_you_mean;
+use crate::feed::caret::{escape, join_list};
+use crate::feed::product_list::parse;
+use crate::lake::bindings::check_dimension;
+use crate::{Error, Result};
+
+/// What a mapping says of product lines. Every value is a column or a SQL expression.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Products {
+    /// A list of structs, a line each: the parts are then expressions over the fields of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
+    /// A product list as Adobe writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// Of a line: lists side by side, or values of one line a row.
+    parts: Vec<(Part, String)>,
+}
+
+/// A part of a product line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Part {
+    /// The product.
+    Product,
+    /// Its category.
+    Category,
+    /// Units.
+    Quantity,
+    /// The line's total.
+    Price,
+    /// What the line has of this event.
+    Event(String),
+    /// The value of this dimension that is bound to the product.
+    Bound(String),
+}
+
+/// A value over the rows of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// Adobe's text.
+    Text,
+    /// The list of structs.
+    List,
+    /// A part.
+    Part(Part),
+}
+
+const KEYS: [&str; 8] = ["list", "text", "product", "category", "quantity", "price", "events", "bound"];
+
+impl Products {
+    /// Takes the table `[products]` out of a mapping.
+    pub fn take(table: &mut Table) -> Result<Option<Self>> {
+        let Some(value) = table.remove("products") else { return Ok(None) };
+        let Value::Table(mut own) = value else { return Err(wrong("products is no table; write [products]")) };
+        if let Some(unknown) = own.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            let hint = did_you_mean(unknown, KEYS);
+            return Err(wrong(format!("products: unknown key {unknown}{hint} (known: {})", KEYS.join(", "))));
+        }
+        let [list, text] = ["list", "text"].map(|key| expression(&mut own, key));
+        let mut parts = vec![];
+        for (part, key) in [
+            (Part::Product, "product"),
+            (Part::Category, "category"),
+            (Part::Quantity, "quantity"),
+            (Part::Price, "price"),
+        ] {
+            parts.extend(expression(&mut own, key)?.map(|text| (part, text)));
+        }
+        for name in names(&own, "events")? {
+            let lower = name.to_lowercase();
+            if numbered(&lower, "event").is_none_or(|n| n > 1000) {
+                return Err(wrong(format!("products.events.{name}: a line has event1 to event1000 of its own")));
+            }
+            parts.extend(within(&mut own, "events", &name)?.map(|text| (Part::Event(lower), text)));
+        }
+        for name in names(&own, "bound")? {
+            check_dimension(&name).map_err(|e| e.at(format!("products.bound.{name}")))?;
+            parts.extend(within(&mut own, "bound", &name)?.map(|text| (Part::Bound(name.clone()), text)));
+        }
+        let products = Self { list: list?, text: text?, parts };
+        products.check()?;
+        Ok(Some(products))
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.text.is_some() && (self.list.is_some() || !self.parts.is_empty()) {
+            return Err(wrong(
+                "products.text is the whole list as Adobe writes it; leave the other keys of [products] out",
+            ));
+        }
+        let named = self.parts.iter().any(|(part, _)| matches!(part, Part::Product | Part::Category));
+        if self.text.is_none() && !named {
+            return Err(wrong("[products] needs product or category, or text"));
+        }
+        Ok(())
+    }
+
+    /// The columns that come of it: none of them is mapped besides.
+    pub fn columns(&self) -> [&'static str; 3] {
+        [PRODUCT_LIST, "product", "category"]
+    }
+
+    /// The values that are read of each row: what each is, its key, and its text.
+    pub fn values(&self) -> Vec<(Lines, String, &str)> {
+        let whole = [(Lines::Text, "products.text", &self.text), (Lines::List, "products.list", &self.list)];
+        let whole = whole.into_iter().filter_map(|(lines, key, text)| Some((lines, key.into(), text.as_deref()?)));
+        let parts = self.parts.iter().filter(|_| self.list.is_none());
+        let parts = parts.map(|(part, text)| (Lines::Part(part.clone()), part.key(), text.as_str()));
+        whole.chain(parts).collect()
+    }
+
+    /// The metrics that the lines have.
+    fn metrics(&self) -> Vec<String> {
+        if self.text.is_some() {
+            return vec!["units".into(), "revenue".into()];
+        }
+        let metric = |part: &Part| match part {
+            Part::Quantity => Some("units".to_string()),
+            Part::Price => Some("revenue".into()),
+            Part::Event(name) => Some(name.clone()),
+            _ => None,
+        };
+        self.parts.iter().filter_map(|(part, _)| metric(part)).collect()
+    }
+}
+
+impl Part {
+    fn key(&self) -> String {
+        match self {
+            Self::Product => "products.product".into(),
+            Self::Category => "products.category".into(),
+            Self::Quantity => "products.quantity".into(),
+            Self::Price => "products.price".into(),
+            Self::Event(name) => format!("products.events.{name}"),
+            Self::Bound(name) => format!("products.bound.{name}"),
+        }
+    }
+}
+
+/// The parts of a list of structs, compiled over the fields of one.
+pub struct LineExpressions {
+    schema: Arc<Schema>,
+    parts: Vec<(Part, Arc<dyn PhysicalExpr>)>,
+}
+
+impl LineExpressions {
+    /// For the type that the list has in a file; None where the mapping has no list, or no row of the file does.
+    pub fn compile(products: &Products, list: Option<&DataType>) -> Result<Option<Self>> {
+        let (Some(text), Some(list)) = (&products.list, list) else { return Ok(None) };
+        let at = |e: Error| e.at(format!("mapping products.list = {text:?}"));
+        let fields = match list {
+            DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+                match element.data_type() {
+                    DataType::Struct(fields) => fields.clone(),
+                    other => {
+                        let reason = format!("a list of {other}; give a list of structs, or its parts without list");
+                        return Err(at(Error::refused(reason)));
+                    }
+                }
+            }
+            DataType::Null | DataType::Utf8 => Fields::empty(),
+            other => return Err(at(Error::refused(format!("a {other}; give a list of structs")))),
+        };
+        let schema = Arc::new(Schema::new(fields));
+        let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
+        let context = SessionContext::new_with_config(config);
+        let typed = DFSchema::try_from(schema.as_ref().clone())?;
+        let mut parts = vec![];
+        for (part, text) in products.parts.iter().filter(|_| !schema.fields().is_empty()) {
+            let logical = match schema.index_of(text) {
+                Ok(_) => Ok(Expr::Column(SqlColumn::from_name(text))),
+                Err(_) => context.parse_sql_expr(text, &typed),
+            };
+            let planned = logical.and_then(|expr| context.create_physical_expr(expr, &typed));
+            let planned = planned.map_err(|e| {
+                let names = schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
+                let reason = format!("{}; a line has {names}", e.find_root().strip_backtrace());
+                Error::refused(reason).at(format!("mapping {} = {text:?}", part.key()))
+            })?;
+            parts.push((part.clone(), planned));
+        }
+        Ok(Some(Self { schema, parts }))
+    }
+}
+
+/// A part of all lines of a batch.
+struct Column {
+    part: Part,
+    /// Where the lines of each row are; None where a row has one line.
+    offsets: Option<OffsetBuffer<i32>>,
+    cells: Cells,
+}
+
+enum Cells {
+    Texts(StringArray),
+    Numbers(Float64Array),
+}
+
+/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys. `counts` says on which
+/// rows units and revenue count, and `mapped` which metrics the mapping maps itself.
+pub fn columns_of(
+    products: &Products,
+    expressions: Option<&LineExpressions>,
+    evaluated: Vec<(Lines, String, ArrayRef)>,
+    rows: usize,
+    counts: &dyn Fn(usize) -> bool,
+    mapped: &dyn Fn(&str) -> bool,
+    complaints: &mut Complaints,
+) -> Result<Vec<(Arc<Field>, ArrayRef)>> {
+    let mut lists = StringBuilder::new();
+    let mut columns = vec![];
+    let mut text = None;
+    for (lines, key, values) in evaluated {
+        match lines {
+            Lines::Text => text = Some(cells::texts(&values, &key, complaints)?),
+            Lines::List => columns.extend(of_structs(expressions, &values, complaints)?),
+            Lines::Part(part) => columns.push(Column::new(part, &key, &values, complaints)?),
+        }
+    }
+    for row in 0..rows {
+        let list = match &text {
+            Some(text) => text.is_valid(row).then(|| text.value(row).to_string()),
+            None => written(&columns, row, complaints),
+        };
+        lists.append_option(list.filter(|list| !list.is_empty()));
+    }
+    let lists = lists.finish();
+    let mut out: Vec<(Arc<Field>, ArrayRef)> = vec![];
+    let (mut product, mut category) = (StringBuilder::new(), StringBuilder::new());
+    let metrics: Vec<String> = products.metrics().into_iter().filter(|name| !mapped(name)).collect();
+    let mut sums: Vec<Vec<Option<f64>>> = metrics.iter().map(|_| Vec::with_capacity(rows)).collect();
+    for row in 0..rows {
+        let lines: Vec<_> = parse(if lists.is_valid(row) { lists.value(row) } else { "" }).collect();
+        product.append_option(joined(lines.iter().map(|line| &*line.product)));
+        category.append_option(joined(lines.iter().map(|line| &*line.category)));
+        for (metric, sums) in metrics.iter().zip(&mut sums) {
+            let takes = counts(row) || !matches!(metric.as_str(), "units" | "revenue");
+            let amounts = lines.iter().filter(|_| takes).filter_map(|line| line.amount(metric));
+            sums.push(amounts.reduce(|sum, amount| sum + amount));
+        }
+    }
+    let texts: [(&str, StringArray); 3] =
+        [(PRODUCT_LIST, lists), ("product", product.finish()), ("category", category.finish())];
+    out.extend(
+        texts.into_iter().map(|(name, values)| (Arc::new(columns::dimension(name)), Arc::new(values) as ArrayRef)),
+    );
+    for (metric, sums) in metrics.iter().zip(sums) {
+        out.push((Arc::new(columns::metric(metric)), Arc::new(Float64Array::from(sums))));
+    }
+    Ok(out)
+}
+
+fn of_structs(
+    expressions: Option<&LineExpressions>,
+    values: &ArrayRef,
+    complaints: &mut Complaints,
+) -> Result<Vec<Column>> {
+    let Some(LineExpressions { schema, parts }) = expressions.filter(|e| !e.parts.is_empty()) else {
+        return Ok(vec![]);
+    };
+    let element = Arc::new(Field::new_list_field(DataType::Struct(schema.fields().clone()), true));
+    let lists = cast(values, &DataType::List(element))?;
+    let lists = lists.as_list::<i32>();
+    let structs = lists.values().as_struct();
+    let lines = RecordBatch::try_new(schema.clone(), structs.columns().to_vec())?;
+    let mut columns = vec![];
+    for (part, expression) in parts {
+        let values = expression.evaluate(&lines).and_then(|values| values.into_array(lines.num_rows()));
+        let values = values
+            .map_err(|e| Error::refused(format!("mapping {}: {}", part.key(), e.find_root().strip_backtrace())))?;
+        let (offsets, values) = of_rows(lists, &values)?;
+        columns.push(Column::flat(part.clone(), &part.key(), offsets, &values, complaints)?);
+    }
+    Ok(columns)
+}
+
+/// Where the lines of each row are among `values`, the elements of lists, without those that no row has.
+fn of_rows(lists: &ListArray, values: &ArrayRef) -> Result<(OffsetBuffer<i32>, ArrayRef)> {
+    // a list that is NULL has no lines, whatever lies beneath it
+    let length = |row: usize| if lists.is_valid(row) { lists.value_length(row) } else { 0 };
+    let taken = (0..lists.len()).flat_map(|row| {
+        let start = lists.value_offsets()[row];
+        start..start + length(row)
+    });
+    let taken: Int32Array = taken.map(Some).collect();
+    let offsets = OffsetBuffer::from_lengths((0..lists.len()).map(|row| length(row) as usize));
+    Ok((offsets, take(values, &taken, None)?))
+}
+
+impl Column {
+    /// Of a list a row, or of one value.
+    fn new(part: Part, key: &str, values: &ArrayRef, complaints: &mut Complaints) -> Result<Self> {
+        let element = match values.data_type() {
+            DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+                element.clone()
+            }
+            _ => {
+                let cells = Cells::new(&part, key, values, complaints)?;
+                return Ok(Self { part, offsets: None, cells });
+            }
+        };
+        let lists = cast(values, &DataType::List(element))?;
+        let lists = lists.as_list::<i32>();
+        let (offsets, values) = of_rows(lists, lists.values())?;
+        Self::flat(part, key, offsets, &values, complaints)
+    }
+
+    /// Of the values of all lines; a complaint about a line is one about its row.
+    fn flat(
+        part: Part,
+        key: &str,
+        offsets: OffsetBuffer<i32>,
+        values: &ArrayRef,
+        complaints: &mut Complaints,
+    ) -> Result<Self> {
+        let mut of_lines = Complaints::new((0..values.len() as u64).collect());
+        let cells = Cells::new(&part, key, values, &mut of_lines)?;
+        for issue in of_lines.into_issues() {
+            let row = offsets.partition_point(|start| *start as u64 <= issue.line) - 1;
+            complaints.add(row, &issue.column, issue.reason, &issue.text);
+        }
+        Ok(Self { part, offsets: Some(offsets), cells })
+    }
+
+    /// How many lines a row has; None where that is for the other parts to say.
+    fn lines(&self, row: usize) -> Option<usize> {
+        self.offsets.as_ref().map(|offsets| (offsets[row + 1] - offsets[row]) as usize)
+    }
+
+    fn at(&self, row: usize, line: usize) -> usize {
+        self.offsets.as_ref().map_or(row, |offsets| offsets[row] as usize + line)
+    }
+}
+
+impl Cells {
+    fn new(part: &Part, key: &str, values: &ArrayRef, complaints: &mut Complaints) -> Result<Self> {
+        Ok(match part {
+            Part::Product => Self::Texts(cells::ids(values, key, complaints)?),
+            Part::Category | Part::Bound(_) => Self::Texts(cells::texts(values, key, complaints)?),
+            Part::Quantity | Part::Price | Part::Event(_) => Self::Numbers(cells::numbers(values, key, complaints)?),
+        })
+    }
+}
+
+/// The product list of a row.
+fn written(columns: &[Column], row: usize, complaints: &mut Complaints) -> Option<String> {
+    let lengths: BTreeMap<usize, &Column> =
+        columns.iter().filter_map(|column| Some((column.lines(row)?, column))).collect();
+    // a list that is missing says nothing of the others
+    let mut known = lengths.iter().filter(|(length, _)| **length > 0);
+    let lines = known.next().map(|(length, _)| *length);
+    if let Some((other, column)) = known.next() {
+        let reason =
+            format!("lists of {} and {other} product lines; side by side they have one length", lines.unwrap_or(0));
+        complaints.add(row, &column.part.key(), reason, "");
+        return None;
+    }
+    let lines = lines.unwrap_or(usize::from(lengths.is_empty()));
+    let mut list = String::new();
+    let mut parts: [String; 6] = Default::default();
+    for line in 0..lines {
+        parts.iter_mut().for_each(String::clear);
+        for column in columns {
+            let (place, separated, name) = match &column.part {
+                Part::Category => (0, false, ""),
+                Part::Product => (1, false, ""),
+                Part::Quantity => (2, false, ""),
+                Part::Price => (3, false, ""),
+                Part::Event(name) => (4, true, name.as_str()),
+                Part::Bound(name) => (5, true, name.as_str()),
+            };
+            if column.lines(row) == Some(0) {
+                continue;
+            }
+            let (at, part) = (column.at(row, line), &mut parts[place]);
+            let before = part.len();
+            if separated {
+                let bar = if part.is_empty() { "" } else { "|" };
+                let _ = write!(part, "{bar}{name}=");
+            }
+            let some = match &column.cells {
+                Cells::Texts(texts) if texts.is_valid(at) => {
+                    if separated && texts.value(at).contains('|') {
+                        let reason = "a value with | cannot be bound to a product: it parts values in a product list";
+                        complaints.add(row, &column.part.key(), reason, texts.value(at));
+                    }
+                    escape(texts.value(at), part);
+                    true
+                }
+                Cells::Numbers(numbers) if numbers.is_valid(at) => write!(part, "{}", numbers.value(at)).is_ok(),
+                _ => false,
+            };
+            if !some {
+                part.truncate(before);
+            }
+        }
+        let Some(last) = parts.iter().rposition(|part| !part.is_empty()) else { continue };
+        if !list.is_empty() {
+            list.push(',');
+        }
+        // a category alone is a line, too
+        list.push_str(&parts[..=last.max(1)].join(";"));
+    }
+    Some(list)
+}
+
+/// The distinct values, as a cell of a multi-valued dimension.
+fn joined<'v>(values: impl Iterator<Item = &'v str>) -> Option<String> {
+    let (mut cell, mut seen) = (String::new(), HashSet::new());
+    join_list(values.filter(|value| !value.is_empty() && seen.insert(*value)), &mut cell);
+    (!cell.is_empty()).then_some(cell)
+}
+
+fn expression(table: &mut Table, key: &str) -> Result<Option<String>> {
+    match table.remove(key) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
+        Some(Value::Integer(number)) => Ok(Some(number.to_string())),
+        Some(Value::Float(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(wrong(format!("products.{key}: give a column's name or a SQL expression as text"))),
+    }
+}
+
+fn names(table: &Table, key: &str) -> Result<Vec<String>> {
+    match table.get(key) {
+        None => Ok(vec![]),
+        Some(Value::Table(own)) => Ok(own.keys().cloned().collect()),
+        Some(_) => Err(wrong(format!("products.{key} is no table; write [products.{key}]"))),
+    }
+}
+
+fn within(table: &mut Table, key: &str, name: &str) -> Result<Option<String>> {
+    match table.get_mut(key) {
+        Some(Value::Table(own)) => expression(own, name).map_err(|e| e.at(format!("products.{key}"))),
+        _ => Ok(None),
+    }
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::configuration(message)
+}
