@@ -2,7 +2,7 @@
 //!
 //! * `registry`: rows are read, changed in memory and written back. `rows`: the types of the rows, each declared once.
 //! * `location`: where lakes are. `suites`, `sources`: what users set, checked before it is stored.
-//! `bindings`: of suites, what is bound to products.
+//!   `bindings`: of suites, what is bound to products.
 
 pub mod bindings;
 pub mod location;
