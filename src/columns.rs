@@ -302,7 +302,7 @@ mod tests {
         let ids = [0, 1, 2, u64::MAX].map(|low| hit_sequence(0, low));
         let large = [(1 << 62, 0), (1 << 62, 1 << 20), (u64::MAX, 0), (u64::MAX, u64::MAX)];
         let ids = ids.into_iter().chain(large.map(|(high, low)| hit_sequence(high, low)));
-        let feed = ids.map(integrated_sequence);
+        let feed = ids.map(|(sequence, _)| integrated_sequence(sequence));
         let records = [
             ("", 0),
             ("a.txt", 2),
@@ -314,7 +314,7 @@ mod tests {
         let all: Vec<i128> = feed.chain(records.map(|(file, row)| record_sequence(file, row))).collect();
         assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
         assert!(all[0] >= ONLINE_SEQUENCE_END && all[all.len() - 1] < 10_i128.pow(38));
-        assert!(hit_sequence(u64::MAX, u64::MAX) < ONLINE_SEQUENCE_END);
+        assert!(hit_sequence(u64::MAX, u64::MAX).0 < ONLINE_SEQUENCE_END);
         assert_ne!(record_sequence("store_returns_1.txt", 7), record_sequence("store_returns_2.txt", 7));
     }
 }
