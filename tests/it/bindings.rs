@@ -184,7 +184,7 @@ impl World {
 }
 
 fn options_with(mapping: Option<std::path::PathBuf>) -> IngestOptions {
-    IngestOptions { mapping, ..IngestOptions::default() }
+    IngestOptions { mappings: mapping.into_iter().collect(), ..IngestOptions::default() }
 }
 
 /// How long a binding lasts.
