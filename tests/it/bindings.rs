@@ -386,11 +386,11 @@ impl Question {
             let keys: BTreeSet<&String> = lines.iter().filter_map(|line| line.0.as_ref()).collect();
             let mut largest: BTreeMap<Option<String>, f64> = BTreeMap::new();
             for key in &keys {
-                let of_key = |(_, line): &(usize, &Placed)| line.0.as_ref() == Some(*key);
-                let own_lines: Vec<_> = lines.iter().enumerate().filter(of_key).collect();
-                let binding = own_lines.iter().rfind(|(_, line)| line.1.is_some()).or(own_lines.last()).unwrap();
-                // all bindings of the row are seen; same touch is the last that binds
-                let path = self.path(rows, own, key, binding.0, value);
+                // same touch is what the row itself binds, its last
+                let kept = self.bindings(rows, rows[own].visitor, key);
+                let bound = kept.iter().rfind(|(n, ..)| *n == own).map(|(_, l, _)| *l);
+                let line = bound.or_else(|| lines.iter().rposition(|line| line.0.as_ref() == Some(*key))).unwrap();
+                let path = self.path(rows, own, key, line, value);
                 let mut shares: BTreeMap<Option<String>, f64> = BTreeMap::new();
                 self.share(&path, &mut |item, share| *shares.entry(item.cloned()).or_default() += share);
                 for (item, share) in shares {
