@@ -1,8 +1,10 @@
 -- stale: the ids whose offline records are due: a row that bears them, online or offline, came or went since the last
--- rebuild. Reads: changed_hits, changed_offline, offline.
+-- rebuild, or its snapshot may hold other values now. Reads: changed_hits, moved, changed_offline, offline.
 WITH borne AS (
   SELECT suite, 'transaction' AS kind, unnest(transaction_ids(transaction_id)) AS id
   FROM changed_hits WHERE transaction_id IS NOT NULL
+  UNION ALL
+  SELECT suite, 'transaction', transaction_id FROM moved
   UNION ALL
   SELECT suite, 'customer', trim(customer_id) FROM changed_hits WHERE customer_id IS NOT NULL
 ), known AS (

@@ -13,7 +13,7 @@ use crate::format::Format;
 use crate::lake::bindings::{Binding, Bindings, bindings};
 use crate::lake::records::Suite;
 use crate::lake::suites::{
-    CURRENT_EXPIRY_MONTHS, SuiteChanges, create_suite, names, placeholders, set_suite, suite, suites,
+    CURRENT_EXPIRY_MONTHS, SuiteChanges, create_suite, names, persistence, placeholders, set_suite, suite, suites,
 };
 use crate::time::{Span, parse_span};
 use crate::{Error, Result};
@@ -31,6 +31,7 @@ Examples:
 Examples:
   rejoin suite set acme --transaction-id off
   rejoin suite set acme --rules current
+  rejoin suite set acme --persist 'tracking_code=most_recent,30 days'
   rejoin suite set acme --name evar5=Plan --name event10='Lead closed'
   rejoin suite set acme --bind evar1=product --allocation original --expiry '30 days'")]
     Set(SuiteArguments),
@@ -81,6 +82,9 @@ pub struct SuiteArguments {
     /// Customer ids that stand for nobody, besides 0, null and empty; replaces the former list
     #[arg(long, value_name = "ID,...", value_delimiter = ',')]
     pub placeholders: Option<Vec<String>>,
+    /// How a dimension persists, e.g. tracking_code=most_recent,30 days; `off` takes it away
+    #[arg(long, value_name = "COLUMN=ALLOCATION,EXPIRY")]
+    pub persist: Vec<String>,
     /// Friendly name of an eVar, prop, list or event; an empty one takes it away
     #[arg(long, value_name = "COLUMN=NAME")]
     pub name: Vec<String>,
@@ -117,6 +121,12 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
     });
     let bindings = typed.bind.iter().map(|text| bound(typed, text)).collect::<Result<Vec<_>>>()?;
     let expiry = typed.expiry.as_deref().filter(|_| bindings.is_empty());
+    let persist = typed.persist.iter().map(|text| match text.split_once('=') {
+        Some((column, rule)) => Ok((column.trim().to_string(), rule.trim().to_string())),
+        None => Err(Error::usage(format!(
+            "--persist {text}: expected COLUMN=ALLOCATION,EXPIRY, e.g. 'tracking_code=most_recent,30 days'"
+        ))),
+    });
     Ok(SuiteChanges {
         bindings,
         transaction_id: typed.transaction_id.map(|s| s == Switch::On),
@@ -131,6 +141,7 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
         background_hits: typed.background_hits.map(|b| b == BackgroundHits::Include),
         placeholders: typed.placeholders.clone(),
         names: names.collect::<Result<_>>()?,
+        persist: persist.collect::<Result<_>>()?,
     })
 }
 
@@ -212,6 +223,7 @@ pub struct SuiteReport {
     placeholders: Vec<String>,
     names: BTreeMap<String, String>,
     bindings: Bindings,
+    persistence: BTreeMap<String, String>,
     created: Option<chrono::DateTime<chrono::Utc>>,
 }
 
@@ -237,6 +249,7 @@ impl SuiteReport {
             placeholders: placeholders(suite)?,
             names: names(suite)?,
             bindings: bindings(suite)?,
+            persistence: persistence(suite)?.into_iter().map(|(column, rule)| (column, rule.to_string())).collect(),
             created: suite.created,
         })
     }
@@ -247,6 +260,8 @@ impl SuiteReport {
         let names = self.names.iter().map(|(column, name)| format!("{column} {name:?}")).collect::<Vec<_>>().join(", ");
         let bound: Vec<_> =
             self.bindings.iter().map(|(dimension, binding)| format!("{dimension} to {binding}")).collect();
+        let persistence = self.persistence.iter().map(|(column, rule)| format!("{column}: {rule}"));
+        let persistence = persistence.collect::<Vec<_>>().join("; ");
         [
             ("transaction ID", on_off(self.transaction_id).to_string()),
             ("expiry", format!("{}, to {counted_to}", self.expiry)),
@@ -267,6 +282,7 @@ impl SuiteReport {
             ),
             ("friendly names", names),
             ("bound to products", bound.join("; ")),
+            ("persistence", persistence),
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())

@@ -23,9 +23,11 @@ use serde::{Deserialize, Serialize};
 use super::fence::{FenceExec, Keep};
 use super::windows;
 use super::writes::{WriteExec, WriteSpec};
+use crate::engine::beside::BesideExec;
 use crate::engine::journey::{
     Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
 };
+use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
 use crate::engine::visits::{VisitRules, VisitsExec};
 use crate::functions::Made;
@@ -45,10 +47,12 @@ type Encoded = Vec<u8>;
 enum Node {
     Fence(Keep),
     SortedMerge,
+    Beside,
     Journey { spec: JourneySpec, lanes: Vec<Lane> },
     Path(PathSpec),
     Visits(HashMap<String, VisitRules>),
     Repeats,
+    Persistence(Persisting),
     Window { calls: Vec<Call>, arguments: Vec<Encoded>, window: EncodedWindow },
     Write(WriteSpec),
 }
@@ -85,6 +89,8 @@ impl Codec {
             Some(Node::Fence(fence.keep))
         } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
+        } else if plan.is::<BesideExec>() {
+            Some(Node::Beside)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
             Some(Node::Journey { spec: journey.spec().clone(), lanes: journey.lanes() })
         } else if let Some(path) = plan.downcast_ref::<PathExec>() {
@@ -93,6 +99,8 @@ impl Codec {
             Some(Node::Visits(visits.rules().clone()))
         } else if plan.is::<RepeatsExec>() {
             Some(Node::Repeats)
+        } else if let Some(persistence) = plan.downcast_ref::<PersistenceExec>() {
+            Some(Node::Persistence(persistence.what().clone()))
         } else if let Some(own) = plan.downcast_ref::<WindowExec>() {
             let PhysicalWindow { visitor, in_lake_order, within, order } = own.window();
             let window = EncodedWindow {
@@ -149,6 +157,10 @@ impl PhysicalExtensionCodec for Codec {
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;
                 Arc::new(SortedMergeExec::new(inputs.to_vec(), order))
             }
+            Node::Beside => match inputs {
+                [first, second] => Arc::new(BesideExec::new(first.clone(), second.clone())),
+                _ => return Err(malformed("columns beside each other of another number of inputs")),
+            },
             Node::Journey { spec, lanes } => {
                 if lanes.len() != inputs.len() {
                     return Err(malformed("a journey with another number of inputs"));
@@ -159,6 +171,7 @@ impl PhysicalExtensionCodec for Codec {
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
             Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
             Node::Repeats => Arc::new(RepeatsExec::new(first()?)),
+            Node::Persistence(what) => Arc::new(PersistenceExec::new(first()?, Arc::new(what))),
             Node::Write(spec) => Arc::new(WriteExec::new(first()?, spec, self.lake.clone())),
             Node::Window { calls, arguments, window } => {
                 let input = first()?;

@@ -8,8 +8,9 @@
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
 //!   versions of the past. `events`: the main view, and the names of its columns.
 //! * `template`: SQL of `queries/` with the columns that the data has.
-//! * `hits`, `visits`, `repeats`: online hits; visits are computed while reading where the input has none, and a hit that was
-//!   delivered twice counts once.
+//! * `hits`, `visits`, `repeats`, `persistence`: online hits; visits are computed while reading where the input has none, and
+//!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` joins what is computed of all rows
+//!   with what is read of few.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `bound`: rows as product lines that bind values.
@@ -19,6 +20,7 @@
 //! * `window`: gives the window functions what they need of their window.
 
 mod arguments;
+pub mod beside;
 mod bound;
 pub mod catalog;
 mod chains;
@@ -29,6 +31,7 @@ pub mod hits;
 pub mod journey;
 pub mod lookup;
 pub mod options;
+pub mod persistence;
 pub mod pins;
 pub mod remote;
 pub mod repeats;

@@ -28,6 +28,8 @@ pub struct Columns {
     /// Dimensions with a column of what was set.
     touches: BTreeMap<NaturalName, DataType>,
     of: BTreeMap<String, BTreeSet<String>>,
+    /// Dimensions of which a table says on every row what was set.
+    told: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Columns {
@@ -48,6 +50,12 @@ impl Columns {
             own.insert(field.name().clone());
         }
         self.of.insert(name.into(), own);
+        self
+    }
+
+    /// Notes the dimensions of which a table itself says on every row what the row set.
+    pub fn telling(mut self, table: &str, dimensions: BTreeSet<String>) -> Self {
+        self.told.insert(table.into(), dimensions);
         self
     }
 
@@ -113,7 +121,9 @@ impl Columns {
             rest.trim().strip_prefix("of ").and_then(|rest| rest.split_once(" if ")).filter(|_| class == "touches")
         {
             let own = self.of.get(table.trim()).ok_or_else(unknown)?;
-            list.keys().map(|n| touch_item(table.trim(), &n.name, condition.trim(), own)).collect()
+            let told = |name: &String| self.told.get(table.trim()).is_some_and(|told| told.contains(name));
+            let condition = |name| if told(name) { "true" } else { condition.trim() };
+            list.keys().map(|n| touch_item(table.trim(), &n.name, condition(&n.name), own)).collect()
         } else if let Some(table) = rest.trim().strip_prefix("of ").filter(|_| class != "touches") {
             let own = self.of.get(table.trim()).ok_or_else(unknown)?;
             list.iter().map(|(n, data_type)| select_item(table.trim(), &n.name, data_type, own)).collect()

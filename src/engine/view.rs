@@ -14,12 +14,11 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
-use super::hits::{HitsTable, is_reported};
+use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
 use super::lookup::{Lookup, named_tables};
 use super::pins::Pins;
 use super::template::Columns;
-use super::visits::VisitRules;
 use crate::columns::{SUITE, numbered};
 use crate::error::did_you_mean;
 use crate::lake::bindings::{Bindings, bindings};
@@ -221,9 +220,11 @@ impl LakeView {
     pub async fn integration_columns(&self) -> Result<Columns> {
         let hits = self.snapshot(HITS).await?;
         let integrated = self.snapshot(INTEGRATED).await?;
+        let rules = HitRules::of(self.suites().await?)?;
         Ok(Columns::default()
-            .with_table(HITS, &full_schema(HITS, &hits.schema))
+            .with_table(HITS, &rules.columns(&full_schema(HITS, &hits.schema)))
             .with_table(INTEGRATED, &full_schema(INTEGRATED, &integrated.schema))
+            .telling(HITS, rules.persisting())
             .with_known_touches())
     }
 
@@ -274,8 +275,7 @@ impl LakeView {
             let schema = full_schema(stored, &snapshot.schema);
             let rows = LakeTable::new(self.lake.clone(), snapshot, schema.clone());
             let table: Arc<dyn TableProvider> = if stored == HITS {
-                let rules = self.suites().await?.iter().map(|s| (s.suite.clone(), VisitRules::of(s))).collect();
-                let hits = HitsTable::new(rows, Arc::new(rules));
+                let hits = HitsTable::new(rows, HitRules::of(self.suites().await?)?);
                 Arc::new(if once { hits.once() } else { hits })
             } else {
                 Arc::new(rows)

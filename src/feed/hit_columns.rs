@@ -134,6 +134,13 @@ impl HitLayout {
         self.texts.iter().any(|text| text.name == name)
     }
 
+    /// The dimensions that come with processed values, in which what was set persists already.
+    pub fn processed(&self) -> impl Iterator<Item = &str> {
+        let processed =
+            |text: &&TextColumn| self.headers[text.source].starts_with("post_") && !text.name.ends_with("_set");
+        self.texts.iter().filter(processed).map(|text| text.name.as_str())
+    }
+
     /// The text columns, in the order in which they are stored: dimensions that we name first.
     pub fn texts(&self) -> &[TextColumn] {
         &self.texts
@@ -392,6 +399,8 @@ mod tests {
         );
         assert_eq!(layout.headers()[layout.field(Role::VisitorHigh).unwrap()], "post_visid_high");
         assert_eq!(layout.field(Role::HitSource), None);
+        let processed: Vec<_> = layout.processed().collect();
+        assert_eq!(processed, ["evar1", "evar3", "prop1", "post_browser_height", "post_channel"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! What is not as the manifest says is refused at the end of its file, which is before any row is written to the lake;
 //! memory is a few blocks.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
@@ -36,6 +36,8 @@ use crate::feed::text::{Encoding, EncodingSoFar};
 use crate::feed::{Decoded, RowIssue, lookup};
 use crate::lake::bindings::Bindings;
 use crate::lake::loads::as_read_now;
+use crate::lake::records::Suite;
+use crate::lake::suites::refuse_processed;
 use crate::{Error, Result};
 
 /// The headers of the hits.
@@ -51,6 +53,9 @@ pub struct FeedInput {
     side: Side,
     /// Known as soon as the headers and the names of events are.
     decoder: Option<Arc<HitDecoder>>,
+    suite: Suite,
+    /// The dimensions that come with processed values, comma separated.
+    processed: Option<String>,
     /// Files with hits, by their place, whose lookups are read as well.
     finished: BTreeSet<usize>,
 }
@@ -58,7 +63,8 @@ pub struct FeedInput {
 impl InputKind for Delivery {
     fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
         let suite = inlets.suite_of_feed(&self.rsid, options.suite.as_deref())?.clone();
-        Ok(Owner { suite, source: None, format: "feed", snapshot: None, bindings: Bindings::new(), waits: None })
+        let (bindings, persistence) = (Bindings::new(), BTreeMap::new());
+        Ok(Owner { suite, source: None, format: "feed", snapshot: None, bindings, persistence, waits: None })
     }
 
     fn content(&mut self) -> Result<Content> {
@@ -67,7 +73,10 @@ impl InputKind for Delivery {
     }
 
     fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
-        let rows = Box::new(FeedRows { input: FeedInput::prepare(*self, &context.read)?, read: context.read.clone() });
+        let rows = Box::new(FeedRows {
+            input: FeedInput::prepare(*self, &context.owner.suite, &context.read)?,
+            read: context.read.clone(),
+        });
         Ok(Prepared { rows, visits: Some("given"), offline_source: FEED_SOURCE.into() })
     }
 
@@ -93,7 +102,7 @@ impl Rows for FeedRows {
 
 impl FeedInput {
     /// Reads the archives of a delivery that hold no hits. `read` counts bytes, for progress.
-    pub fn prepare(delivery: Delivery, read: &AtomicU64) -> Result<Self> {
+    pub fn prepare(delivery: Delivery, suite: &Suite, read: &AtomicU64) -> Result<Self> {
         let mut side = Side::default();
         for file in delivery.files.iter().filter(|file| !file.has_hits) {
             if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
@@ -102,7 +111,8 @@ impl FeedInput {
             let digest = read_members(&file.input, read, |member, input| side.take(member, input))?;
             file.verify(&digest)?;
         }
-        Ok(Self { delivery, side, decoder: None, finished: BTreeSet::new() })
+        let (suite, processed) = (suite.clone(), None);
+        Ok(Self { delivery, side, decoder: None, suite, processed, finished: BTreeSet::new() })
     }
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
@@ -116,7 +126,8 @@ impl FeedInput {
         let (lookups, warnings) = (std::mem::take(&mut self.side.lookups), std::mem::take(&mut self.side.warnings));
         // what says where eVars and campaign were set; None where the feed has neither
         let touches = self.decoder.as_ref().and_then(|decoder| decoder.told_by());
-        outlet.send(move || Ok(Piece { lookups, warnings, touches, ..Default::default() }))
+        let processed = self.processed.take();
+        outlet.send(move || Ok(Piece { lookups, warnings, touches, processed, ..Default::default() }))
     }
 
     /// The decoder, where what it must know was read; `all` says that there is nothing more to read.
@@ -128,6 +139,9 @@ impl FeedInput {
                 ))
             })?;
             let layout = HitLayout::parse(headers, COLUMN_HEADERS).map_err(refused)?;
+            let processed: Vec<String> = layout.processed().map(str::to_string).collect();
+            refuse_processed(&self.suite, &processed)?;
+            self.processed = Some(processed.join(","));
             let ids = self.side.events.as_deref().map_or_else(EventIds::standard, EventIds::parse);
             self.decoder = Some(Arc::new(HitDecoder::new(&layout, &ids)));
         }

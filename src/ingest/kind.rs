@@ -3,6 +3,7 @@
 //! A kind is found by [`super::find`]; then it says whose it is and what its content is, gets ready, and decodes its
 //! rows. To add one: a variant of [`super::find::What`], and these steps in a file of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -13,6 +14,7 @@ use super::offline_rows::Origin;
 use super::pour::Outlet;
 use super::run::IngestOptions;
 use crate::Result;
+use crate::attribution::Persistence;
 use crate::feed::RowIssue;
 use crate::lake::bindings::Bindings;
 use crate::lake::records::{Source, Suite};
@@ -54,6 +56,8 @@ pub struct Owner {
     pub snapshot: Option<String>,
     /// What its mapping binds to products: settings of the suite.
     pub bindings: Bindings,
+    /// The dimensions that persist, where its mapping says.
+    pub persistence: BTreeMap<String, Persistence>,
     /// Why it is not taken yet, where it says so itself.
     pub waits: Option<String>,
 }

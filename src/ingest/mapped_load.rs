@@ -61,8 +61,9 @@ impl InputKind for MappedInput {
             }
         };
         let snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
-        let bindings = mapping.bindings.clone();
-        Ok(Owner { suite, source, format: self.format.name(), snapshot, bindings, waits: None })
+        let (bindings, persistence) = (mapping.bindings.clone(), mapping.persistence.clone());
+        let format = self.format.name();
+        Ok(Owner { suite, source, format, snapshot, bindings, persistence, waits: None })
     }
 
     fn content(&mut self) -> Result<Content> {

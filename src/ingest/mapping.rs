@@ -12,10 +12,12 @@ use toml::{Table, Value};
 use super::delimited::{Delimited, names};
 use super::pattern::Pattern;
 use super::products::Products;
+use crate::attribution::{Expiry, Persistence};
 use crate::columns::{self, KEYS};
 use crate::error::did_you_mean;
 use crate::feed::event_list::is_metric_name;
 use crate::lake::bindings::{Binding, Bindings, check_dimension};
+use crate::lake::suites::can_persist;
 use crate::{Error, Result};
 
 /// Online hits or offline records.
@@ -71,6 +73,9 @@ pub struct Mapping {
     pub metrics: BTreeMap<String, String>,
     /// The dimensions that a snapshot takes, when the default (all but a few) is not wanted.
     pub snapshot: Option<Vec<String>>,
+    /// The dimensions whose values persist: rules of the suite, which change no row that is loaded.
+    #[serde(skip)]
+    pub persistence: BTreeMap<String, Persistence>,
     /// A list of the file, each element of which is a row of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unnest: Option<String>,
@@ -92,7 +97,7 @@ pub struct Mapping {
 }
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 24] = [
+const MAPPING_KEYS: [&str; 25] = [
     "kind",
     "suite",
     "source",
@@ -117,6 +122,7 @@ const MAPPING_KEYS: [&str; 24] = [
     "metrics",
     "products",
     "binding",
+    "persistence",
 ];
 
 impl Mapping {
@@ -165,6 +171,7 @@ impl Mapping {
             metrics: expressions(&mut table, "metrics")?,
             products: Products::take(&mut table)?,
             bindings: bindings(&mut table)?,
+            persistence: persistence(&mut table)?,
         };
         mapping.check()?;
         Ok(mapping)
@@ -209,6 +216,7 @@ impl Mapping {
                 return Err(wrong(format!("snapshot names {name}, which is no mapped dimension{hint}")));
             }
         }
+        self.check_persistence()?;
         let given = |value: &Option<String>, key: &'static str| value.is_some().then_some(key);
         let (missing, foreign) = match self.kind {
             MappedKind::Online => (self.visitor_id.is_none().then_some("visitor_id"), given(&self.source, "source")),
@@ -245,6 +253,31 @@ impl Mapping {
             ))
         });
         near.collect()
+    }
+
+    fn check_persistence(&self) -> Result<()> {
+        for (column, rule) in &self.persistence {
+            if self.kind == MappedKind::Offline {
+                return Err(wrong(
+                    "[persistence] does not belong in a mapping of offline rows; they set no value that persists",
+                ));
+            }
+            if !self.dimensions.contains_key(column) {
+                let hint = did_you_mean(column, self.dimensions.keys().map(String::as_str));
+                return Err(wrong(format!("[persistence] names {column}, which is no mapped dimension{hint}")));
+            }
+            if !can_persist(column) {
+                return Err(wrong(format!("[persistence] {column}: a dimension with one value a row can persist")));
+            }
+            if let Expiry::Metric(metric) = &rule.expiry
+                && !self.metrics.contains_key(metric)
+                && (!is_metric_name(metric) || metric == "occurrences")
+            {
+                let hint = did_you_mean(metric, self.metrics.keys().map(String::as_str));
+                return Err(wrong(format!("[persistence] {column} ends with {metric}, which is no metric{hint}")));
+            }
+        }
+        Ok(())
     }
 
     /// `online` or `offline`.
@@ -366,6 +399,27 @@ fn bindings(table: &mut Table) -> Result<Bindings> {
         Ok((dimension.clone(), binding))
     };
     entries.into_iter().map(binding).collect()
+}
+
+/// `column = { allocation = "...", expiry = "..." }`, each of both optional.
+fn persistence(table: &mut Table) -> Result<BTreeMap<String, Persistence>> {
+    let Some(value) = table.remove("persistence") else { return Ok(BTreeMap::new()) };
+    let Value::Table(entries) = value else { return Err(wrong("persistence is no table; write [persistence]")) };
+    let rule = |(column, value): (String, Value)| {
+        let at = |e: Error| e.at(format!("persistence.{column}"));
+        let Value::Table(mut words) = value else {
+            return Err(at(wrong("write { allocation = \"most_recent\", expiry = \"30 days\" }")));
+        };
+        let (allocation, expiry) =
+            (optional(&mut words, "allocation").map_err(at)?, optional(&mut words, "expiry").map_err(at)?);
+        if let Some(unknown) = words.keys().next() {
+            let hint = did_you_mean(unknown, ["allocation", "expiry"]);
+            return Err(at(wrong(format!("unknown key {unknown}{hint} (known: allocation, expiry)"))));
+        }
+        let rule = Persistence::of(allocation.as_deref(), expiry.as_deref()).map_err(|e| at(wrong(e)))?;
+        Ok((column, rule))
+    };
+    entries.into_iter().map(rule).collect()
 }
 
 fn epoch_unit(text: &str) -> Result<EpochUnit> {
@@ -500,6 +554,15 @@ mod tests {
     }
 
     #[test]
+    fn dimensions_persist() {
+        let text = "[dimensions]\na = 'a'\nb = 'b'\n[metrics]\nleads = 'l'\n[persistence]\n\
+                    a = { allocation = 'original', expiry = '30 days' }\nb = { expiry = 'leads' }";
+        let mapping = Mapping::parse(&format!("{ONLINE}{text}")).unwrap();
+        let shown: Vec<_> = mapping.persistence.iter().map(|(column, rule)| format!("{column}={rule}")).collect();
+        assert_eq!(shown, ["a=original, 30 days", "b=most_recent, leads"]);
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert!(error("kind = 'onlin'\ntime = 't'").contains("\"online\" or \"offline\""));
         assert!(error(&format!("{ONLINE}vist = 'n'")).contains("did you mean visit?"));
@@ -519,6 +582,15 @@ mod tests {
                 .contains("did you mean campaign?")
         );
         assert!(error("kind = 'offline'\ntime = 't'").contains("[metrics] is missing"));
+        let persisting = |rule: &str| {
+            format!("{ONLINE}[dimensions]\ncampaign = 'c'\nlist1 = 'l'\n[metrics]\nleads = 'l'\n[persistence]\n{rule}")
+        };
+        assert!(error(&persisting("campain = {}")).contains("did you mean campaign?"));
+        assert!(error(&persisting("campaign = { expiry = 'lead' }")).contains("did you mean leads?"));
+        assert!(error(&persisting("campaign = { alloc = 'original' }")).contains("allocation"));
+        assert!(error(&persisting("campaign = { allocation = 'first' }")).contains("first_known"));
+        assert!(error(&persisting("campaign = 'visit'")).contains("expiry ="));
+        assert!(error(&persisting("campaign = { allocation = 'last_known', expiry = '3 days' }")).contains("visitor"));
         assert!(error("kind = online").contains("line 1"));
         assert!(
             error(&format!("{ONLINE}[dimensions]\ndata = 'a'\ndata_set = 'b'")).contains("for what a row itself set")

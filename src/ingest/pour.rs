@@ -42,6 +42,8 @@ pub struct Piece {
     pub disagreeing: u64,
     /// What says where values were set, where the input can say it.
     pub touches: Option<ToldBy>,
+    /// The dimensions that a data feed has with processed values, comma separated.
+    pub processed: Option<String>,
     /// Lookup tables that the input brings.
     pub lookups: Lookups,
     /// The eVars whose instances product lines of a feed bear.
@@ -107,6 +109,8 @@ pub struct Poured {
     pub touches: Option<ToldBy>,
     /// The eVars whose instances product lines of a feed bear.
     pub binding_instances: Evars,
+    /// The dimensions that a data feed has with processed values, comma separated.
+    pub processed: Option<String>,
 }
 
 /// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
@@ -195,6 +199,7 @@ impl Sink {
         poured.disagreeing += piece.disagreeing;
         poured.binding_instances = poured.binding_instances.and(piece.binding_instances);
         poured.touches = poured.touches.or(piece.touches);
+        poured.processed = poured.processed.take().or(piece.processed);
         let more = FIRST_WARNINGS.saturating_sub(poured.first_warnings.len());
         poured.first_warnings.extend(piece.warnings.into_iter().take(more));
         for (channel, batch) in [(hits, piece.hits), (offline, piece.offline)] {

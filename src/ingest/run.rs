@@ -31,6 +31,7 @@ use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
 use crate::lake::bindings::adopt;
 use crate::lake::records::{FileEntry, Source};
+use crate::lake::suites::adopt_persistence;
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
 
@@ -384,6 +385,7 @@ impl Run<'_> {
         }
         if !self.options.validate {
             adopt(self.lake, &owner.suite, &owner.bindings).await?;
+            adopt_persistence(self.lake, &owner.suite, &owner.persistence).await?;
         }
         let (kind, content) = step(kind, |kind| kind.content()).await?;
         let bytes = content.bytes;
@@ -587,6 +589,7 @@ fn describe(entry: &mut FileEntry, poured: &Poured) {
     entry.rejected = poured.rejects.count() as i64;
     entry.warnings = poured.warnings as i64;
     entry.disagreeing = poured.disagreeing as i64;
+    entry.processed.clone_from(&poured.processed);
     entry.touches = poured.touches.map(|told| told.word().into());
     entry.binding_instances = poured.binding_instances.text();
     let rejected =

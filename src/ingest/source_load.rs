@@ -3,6 +3,7 @@
 //! In: a file; which source it belongs to, its folder, its name or its body says. Out: batches for `offline`, whose times are those of the suite's clock
 //! (a rebuild converts them, so that a change of the suite's zone holds for all rows), and the rows that break a rule.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +75,8 @@ impl InputKind for SourceInput {
             SourceFormat::Json => "source_json",
         };
         let (suite, source) = (suite.clone(), Some(source.clone()));
-        Ok(Owner { suite, source, format, snapshot: None, bindings: Bindings::new(), waits })
+        let (bindings, persistence) = (Bindings::new(), BTreeMap::new());
+        Ok(Owner { suite, source, format, snapshot: None, bindings, persistence, waits })
     }
 
     fn content(&mut self) -> Result<Content> {

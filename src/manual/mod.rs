@@ -52,6 +52,7 @@ const TOPICS: &[Topic] = &[
     topic!("ingest", "Loading, replacing and removing files"),
     topic!("feeds", "Data feeds: online hits as Adobe delivers them"),
     topic!("mapping", "Any other clickstream"),
+    topic!("persistence", "Values that persist: allocation and expiry"),
     topic!("matching", "How offline records are tied to visitors"),
     topic!("rebuild", "Integrating what is new, and tables of your own"),
     topic!("participation", "Which items took part, within a visit or across visits"),

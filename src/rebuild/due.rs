@@ -17,7 +17,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
 use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
 use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
-use crate::engine::hits::{HitsTable, is_reported};
+use crate::engine::hits::{HitRules, HitsTable, is_reported};
 use crate::lake::layout::{TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Suite;
 use crate::lake::repeats::{may_repeat, may_repeat_each_other};
@@ -93,23 +93,31 @@ pub async fn name_due(
     engine.name_rows("gone_offline", loads(&changes.offline.gone)?)?;
     name_former(engine, "former_snapshots", &changes.snapshots)?;
     name_former(engine, "former_integrated", &changes.integrated)?;
-    let table_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
-    name_changed(engine, HITS, &changes.hits, &table_of(hits))?;
-    name_changed(engine, OFFLINE, &changes.offline, &table_of(offline))?;
-    if come_again(engine, &changes.hits, &table_of(hits)).await? {
+    // as the table has them: with columns that only reading fills
+    let rules = HitRules::of(suites)?;
+    let hits = rules.columns(&full_schema(&hits.name, &hits.schema));
+    name_changed(engine, HITS, &changes.hits, &hits)?;
+    name_changed(engine, OFFLINE, &changes.offline, &full_schema(&offline.name, &offline.schema))?;
+    if come_again(engine, &changes.hits, &hits).await? {
         return Ok(Found::All("hits were delivered again by other inputs"));
     }
-    let reported = |hits: LakeTable| HitsTable::new(hits, Arc::default()).once();
-    let came = rows_of(engine, &changes.hits.now, &table_of(hits), &changes.hits.came, &reported)?;
-    let came = LogicalPlanBuilder::from(came).filter(is_reported(&table_of(hits), suites))?;
+    let persist = rules.persist_in(&changed_suites(&changes.hits));
+    let reported = |hits: LakeTable| HitsTable::new(hits, HitRules::default()).once();
+    let came = rows_of(engine, &changes.hits.now, &hits, &changes.hits.came, &reported)?;
+    let came = LogicalPlanBuilder::from(came).filter(is_reported(&hits, suites))?;
     engine.name_plan("came_reported", came.build()?)?;
     let snapshots = match changes.hits.is_empty() {
         true => Work::None,
-        false => match due_hits(engine, changes, memory_bytes).await? {
+        false => match due_hits(engine, changes, persist, memory_bytes).await? {
             Some(work) => work,
             None => return Ok(TOO_MANY),
         },
     };
+    // what such a snapshot holds may be another although no hit that bears its ID came or went
+    match persist {
+        true => engine.name_query("moved", "SELECT suite, transaction_id FROM touched").await?,
+        false => engine.name_rows("moved", vec![RecordBatch::new_empty(texts(&["suite", "transaction_id"]))])?,
+    }
     let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
     let mut kinds = BTreeSet::new();
     if integrated == Work::Some {
@@ -149,14 +157,18 @@ async fn come_again(engine: &Engine, hits: &TableChanges, schema: &SchemaRef) ->
 }
 
 /// The hits to look at for snapshots, and the former snapshots that compete with them.
-async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Result<Option<Work>> {
+async fn due_hits(engine: &Engine, changes: &Changes, persist: bool, memory_bytes: usize) -> Result<Option<Work>> {
     let mut visitors = vec![];
     let mut due = "SELECT * FROM came_reported".to_string();
-    if computes_visits(&changes.hits) {
-        // a hit more or less changes the visits of its visitor, and with them the snapshots of other hits
+    let columns = || texts(&["suite", "transaction_id"]);
+    if persist || computes_visits(&changes.hits) {
+        // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
         visitors = changed_visitors(engine).await?;
         if visitors.len() > MOST_VISITORS {
             name_all_hits(engine).await?;
+            if persist && engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?.is_none() {
+                return Ok(None);
+            }
             return Ok(Some(Work::All));
         }
         let keys = visitors.iter().map(|key| lit(*key)).collect::<Vec<_>>();
@@ -167,8 +179,7 @@ async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Re
     let keys = Arc::new(Int64Array::from(visitors)) as ArrayRef;
     engine.name_rows("due_visitors", vec![RecordBatch::try_from_iter([(VISITOR_KEY, keys)])?])?;
     if !changes.hits.gone.is_empty() {
-        let columns = texts(&["suite", "transaction_id"]);
-        match engine.keep_rows("orphans", ORPHANS_SQL, columns, memory_bytes).await? {
+        match engine.keep_rows("orphans", ORPHANS_SQL, columns(), memory_bytes).await? {
             None => return Ok(None),
             Some(0) => {}
             Some(_) => {
@@ -178,8 +189,8 @@ async fn due_hits(engine: &Engine, changes: &Changes, memory_bytes: usize) -> Re
         }
     }
     engine.name_query("due_hits", &due).await?;
-    let columns = texts(&["suite", "transaction_id"]);
-    let Some(touched) = engine.keep_rows("touched", TOUCHED_SQL, columns, memory_bytes).await? else { return Ok(None) };
+    let touched = engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?;
+    let Some(touched) = touched else { return Ok(None) };
     engine.name_query("rivals", RIVALS_SQL).await?;
     Ok(Some(if touched > 0 { Work::Some } else { Work::None }))
 }
@@ -190,8 +201,13 @@ async fn name_all_hits(engine: &Engine) -> Result<()> {
     engine.name_query("rivals", "SELECT * FROM snapshots WHERE false").await
 }
 
+/// The suites whose hits changed.
+fn changed_suites(hits: &TableChanges) -> BTreeSet<&str> {
+    hits.came.iter().chain(&hits.gone).map(|load| load.suite.as_str()).collect()
+}
+
 fn computes_visits(hits: &TableChanges) -> bool {
-    let suites: BTreeSet<&str> = hits.came.iter().chain(&hits.gone).map(|load| load.suite.as_str()).collect();
+    let suites = changed_suites(hits);
     let of_suites = |file: &&DataFile| file.tags.get(TAG_SUITE).is_some_and(|suite| suites.contains(suite.as_str()));
     let files = hits.now.files.iter().chain(&hits.former.files).filter(of_suites);
     files.into_iter().any(|file| file.tags.get(TAG_VISITS).is_none_or(|visits| visits != "given"))

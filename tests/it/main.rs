@@ -3,6 +3,7 @@
 //! * `slt`: runs `tests/slt/**/*.slt`, the rules of the domain and the SQL functions by example.
 //! * `oracle`, `laws`: participation and attribution by brute force on random journeys, and their laws.
 //! * `bindings`: values bound to products by brute force on random worlds.
+//! * `persistence`: dimensions that persist, by brute force on random histories.
 //! * `bad_input`: hostile and broken files through the binary.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
@@ -46,6 +47,7 @@ mod members;
 mod oracle;
 mod outages;
 mod pages;
+mod persistence;
 mod place;
 mod plans;
 mod requests;

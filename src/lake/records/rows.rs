@@ -95,6 +95,8 @@ record! {
         names: String = TEXT,
         /// Dimensions that are bound to products, as a JSON object: column name to how.
         bindings: String = TEXT,
+        /// Dimensions that persist as a JSON object: column name to allocation and expiry.
+        persistence: String = TEXT,
         /// When the suite was created.
         created: Option<DateTime<Utc>> = timestamp(),
     }
@@ -161,6 +163,8 @@ record! {
         disagreeing: i64 = INTEGER,
         /// For a data feed: the eVars, comma separated, whose product lines say which of them bind a value anew.
         binding_instances: Option<String> = TEXT,
+        /// For a data feed: the dimensions that it has with processed values, which persist already, comma separated.
+        processed: Option<String> = TEXT,
         /// What happened, for a person.
         message: String = TEXT,
     }
@@ -314,6 +318,7 @@ impl Suite {
             placeholders: "[]".into(),
             names: "{}".into(),
             bindings: "{}".into(),
+            persistence: "{}".into(),
             created: Some(crate::clock::now()),
         }
     }

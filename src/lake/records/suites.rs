@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::{DataType, Field};
 use chrono::SubsecRound;
 
 use super::bindings::{Binding, bindings, check_dimension};
 use super::registry::Registry;
-use super::rows::Suite;
-use crate::columns::{DIMENSIONS, KEYS, METRICS, NUMBERED, OCCURRENCES, numbered};
+use super::rows::{FileEntry, Suite};
+use crate::attribution::{Expiry, Persistence};
+use crate::columns::{self, DIMENSIONS, KEYS, METRICS, NUMBERED, OCCURRENCES, key_field, numbered};
 use crate::error::did_you_mean;
+use crate::feed::event_list::is_metric_name;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
@@ -49,6 +52,8 @@ pub struct SuiteChanges {
     pub names: Vec<(String, String)>,
     /// Dimension and how its values are bound to products; None takes that away.
     pub bindings: Vec<(String, Option<Binding>)>,
+    /// Dimension and how it persists (`most_recent,30 days`); `off` takes it away.
+    pub persist: Vec<(String, String)>,
 }
 
 /// Creates a suite. One of this name is a conflict.
@@ -72,6 +77,7 @@ pub async fn create_suite(lake: &Lake, suite: &str, changes: &SuiteChanges) -> R
 
 /// Changes settings of a suite.
 pub async fn set_suite(lake: &Lake, suite: &str, changes: &SuiteChanges) -> Result<Suite> {
+    check_processed(lake, suite, changes).await?;
     // refused before anything is written
     let mut trial = find(&Registry::read(lake).await?.rows, suite)?.clone();
     changes.apply(&mut trial)?;
@@ -82,6 +88,40 @@ pub async fn set_suite(lake: &Lake, suite: &str, changes: &SuiteChanges) -> Resu
         Ok(found.clone())
     })
     .await
+}
+
+/// A feed's processed values persist already.
+async fn check_processed(lake: &Lake, suite: &str, changes: &SuiteChanges) -> Result<()> {
+    if changes.persist.is_empty() {
+        return Ok(());
+    }
+    let files = Registry::<FileEntry>::read(lake).await?.rows;
+    for (column, _) in changes.persist.iter().filter(|(_, rule)| !is_off(rule)) {
+        let has = |file: &&FileEntry| {
+            let processed = file.processed.as_deref().unwrap_or_default();
+            file.suite == suite && file.status == "loaded" && processed.split(',').any(|name| name == column)
+        };
+        if let Some(FileEntry { file, .. }) = files.iter().find(has) {
+            return Err(Error::configuration(format!(
+                "persistence of {column}: {file} has processed values of it, which persist already"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a feed with processed values of a dimension that is to persist by a rule of its suite.
+///
+/// # Errors
+/// There is one such dimension.
+pub fn refuse_processed(suite: &Suite, processed: &[String]) -> Result<()> {
+    let twice = persistence(suite)?.into_keys().find(|column| processed.contains(column));
+    let Suite { suite, .. } = suite;
+    twice.map_or(Ok(()), |column| {
+        Err(Error::configuration(format!(
+            "the feed has processed values of {column}, which persist already; run `rejoin suite set {suite} --persist {column}=off`"
+        )))
+    })
 }
 
 /// All suites, by name.
@@ -120,12 +160,48 @@ pub fn oddities(suite: &Suite) -> Vec<String> {
     check(placeholders(suite).map(drop));
     check(names(suite).map(drop));
     check(bindings(suite).map(drop));
+    check(persistence(suite).map(drop));
     odd
 }
 
 /// Friendly names of a suite, by column.
 pub fn names(suite: &Suite) -> Result<BTreeMap<String, String>> {
     stored(suite, "friendly names", &suite.names)
+}
+
+/// Dimensions that persist, by column.
+pub fn persistence(suite: &Suite) -> Result<BTreeMap<String, Persistence>> {
+    // suites of before there was such a setting
+    if suite.persistence.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let texts: BTreeMap<String, String> = stored(suite, "persistence", &suite.persistence)?;
+    let rule = |(column, text): (String, String)| match text.parse() {
+        Ok(rule) => Ok((column, rule)),
+        Err(e) => Err(Error::configuration(format!("suite {}: persistence of {column}: {e}", suite.suite))),
+    };
+    texts.into_iter().map(rule).collect()
+}
+
+/// Puts rules of a mapping among the settings of a suite; `persist` as in [`SuiteChanges`].
+///
+/// # Errors
+/// The suite has another rule for one of the dimensions: which one holds is not for the order of loads to say.
+pub async fn adopt_persistence(lake: &Lake, suite: &Suite, rules: &BTreeMap<String, Persistence>) -> Result<()> {
+    let known = persistence(suite)?;
+    for (column, rule) in rules {
+        if let Some(other) = known.get(column).filter(|other| *other != rule) {
+            let Suite { suite, .. } = suite;
+            return Err(Error::configuration(format!(
+                "{column} persists by {rule} here and by {other} in suite {suite}, where one rule holds for all rows; change the mapping, or run `rejoin suite set {suite} --persist '{column}={rule}'`"
+            )));
+        }
+    }
+    if rules.keys().all(|column| known.contains_key(column)) {
+        return Ok(());
+    }
+    let persist = rules.iter().map(|(column, rule)| (column.clone(), rule.to_string())).collect();
+    set_suite(lake, &suite.suite, &SuiteChanges { persist, ..SuiteChanges::default() }).await.map(drop)
 }
 
 /// Customer ids that stand for nobody, besides `0`, `null` and empty.
@@ -203,6 +279,14 @@ impl SuiteChanges {
             }
             suite.bindings = serde_json::json!(all).to_string();
         }
+        if !self.persist.is_empty() {
+            let mut rules = persistence(suite)?;
+            for (column, text) in &self.persist {
+                persist(&mut rules, column, text)?;
+            }
+            let texts: BTreeMap<String, String> = rules.into_iter().map(|(c, rule)| (c, rule.to_string())).collect();
+            suite.persistence = serde_json::json!(texts).to_string();
+        }
         Ok(())
     }
 }
@@ -230,6 +314,50 @@ fn rename(names: &mut BTreeMap<String, String>, column: &str, name: &str) -> Res
     }
     names.insert(column.to_string(), name.to_string());
     Ok(())
+}
+
+fn persist(rules: &mut BTreeMap<String, Persistence>, column: &str, text: &str) -> Result<()> {
+    let wrong = |why: String| Error::configuration(format!("persistence of {column}: {why}"));
+    if !can_persist(column) {
+        return Err(wrong(
+            "expected a dimension with one value a row: tracking_code, evar1 to evar250, or one of a mapping".into(),
+        ));
+    }
+    if is_off(text) {
+        rules.remove(column);
+        return Ok(());
+    }
+    let rule: Persistence = text.parse().map_err(wrong)?;
+    if let Expiry::Metric(metric) = &rule.expiry
+        && (metric == "occurrences" || !can_be_metric(metric))
+    {
+        return Err(wrong(format!(
+            "{metric} is no metric that ends values; it is one of hits, such as orders or event5"
+        )));
+    }
+    rules.insert(column.to_string(), rule);
+    Ok(())
+}
+
+fn is_off(rule: &str) -> bool {
+    matches!(rule.trim(), "off" | "")
+}
+
+/// True for what a dimension with one value a row can be called.
+pub fn can_persist(column: &str) -> bool {
+    let lists = ["product", "category", "product_list", "event_list"];
+    let dimension = Field::new(column, DataType::Utf8, true);
+    columns::is_dimension(&dimension)
+        && key_field(column).is_none()
+        && !is_metric_name(column)
+        && !column.ends_with("_set")
+        && !lists.contains(&column)
+        && column.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && column.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+fn can_be_metric(name: &str) -> bool {
+    key_field(name).is_none() && !name.ends_with("_set") && (is_metric_name(name) || !is_column(name))
 }
 
 fn can_have_a_name(column: &str) -> bool {
@@ -354,6 +482,32 @@ mod tests {
         }
         let renamed = changed(named(&[("evar5", "Plan"), ("evar5", ""), ("evar6", "Plan")])).unwrap();
         assert_eq!(names(&renamed).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn dimensions_persist() {
+        let set = |rules: &[(&str, &str)]| {
+            let persist = rules.iter().map(|(c, r)| (c.to_string(), r.to_string())).collect();
+            changed(SuiteChanges { persist, ..Default::default() })
+        };
+        let suite = set(&[("tracking_code", "most_recent,30 days"), ("evar1", "original"), ("evar2", "last_known")]);
+        let shown = |suite: &Suite| persistence(suite).unwrap().values().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(shown(&suite.unwrap()), ["original, visit", "last_known, visit", "most_recent, 30 days"]);
+        assert_eq!(shown(&set(&[("evar1", "original"), ("evar1", "off")]).unwrap()), [""; 0]);
+        assert_eq!(shown(&set(&[("plan", "original,leads"), ("Stage", "original,event5")]).unwrap()).len(), 2);
+        for (bad, why) in [
+            (("orders", "original"), "one value a row"),
+            (("visitor_id", "original"), "one value a row"),
+            (("evar1_set", "original"), "one value a row"),
+            (("product", "original"), "one value a row"),
+            (("evar1", "newest"), "most_recent"),
+            (("evar1", "original,evar2"), "no metric"),
+            (("evar1", "original,occurrences"), "no metric"),
+            (("evar1", "first_known,2 days"), "visit or the visitor"),
+        ] {
+            let message = set(&[bad]).unwrap_err().to_string();
+            assert!(message.contains(why), "{bad:?}: {message}");
+        }
     }
 
     #[tokio::test]
