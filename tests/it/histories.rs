@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
             ..one()
         }),
         prop_oneof!["off", "most_recent,visitor", "last_known", "original,9 days", "first_known,visitor"]
-            .prop_map(move |rule| SuiteChanges { persist: vec![("tracking_code".into(), rule.into())], ..one() }),
+            .prop_map(move |rule| SuiteChanges { persist: vec![("tracking_code".into(), rule)], ..one() }),
         Just(SuiteChanges { time_zone: Some("America/New_York".into()), ..one() }),
     ];
     prop_oneof![
