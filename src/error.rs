@@ -4,7 +4,9 @@
 //! fragments that say what, where and what to do.
 
 use std::fmt;
+use std::sync::Arc;
 
+use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 /// Declares the kinds with their exit codes; the documentation of each is also what the manual says.
@@ -49,11 +51,21 @@ kinds! {
 }
 
 /// An error with its kind, a message for a person, and the cause when there is one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    spot: Option<Spot>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What in a statement an error is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// A name that stands in it.
+    Name(String),
+    /// A place in its text, both from 1.
+    LineAndColumn(usize, usize),
 }
 
 /// Result of the crate.
@@ -71,16 +83,40 @@ macro_rules! constructors {
 impl Error {
     /// An error without a cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), spot: None, source: None }
     }
 
     constructors!(usage => Usage, configuration => Configuration, refused => Refused, conflict => Conflict,
         unavailable => Unavailable, query => Query, bug => Bug);
 
     /// Keeps the error that led to this one.
-    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
         self
+    }
+
+    /// Says what in a statement it is about.
+    pub fn at_spot(mut self, spot: Spot) -> Self {
+        self.spot = Some(spot);
+        self
+    }
+
+    /// What in a statement it is about, where that is known.
+    pub fn spot(&self) -> Option<&Spot> {
+        self.spot.as_ref()
+    }
+
+    /// The memory that the engine may take was not enough.
+    pub fn out_of_memory(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::query(message.clone()).caused_by(DataFusionError::ResourcesExhausted(message))
+    }
+
+    /// True when the memory that the engine may take was not enough.
+    pub fn is_out_of_memory(&self) -> bool {
+        causes(self)
+            .filter_map(|e| e.downcast_ref::<DataFusionError>())
+            .any(|e| matches!(e.find_root(), DataFusionError::ResourcesExhausted(_)))
     }
 
     /// Says where it happened: `at: message`.
@@ -89,14 +125,24 @@ impl Error {
         self
     }
 
+    /// Adds lines to the message.
+    pub fn followed_by(mut self, lines: &str) -> Self {
+        self.message = format!("{}\n{lines}", self.message);
+        self
+    }
+
+    /// An error of ours that came through others, wherever it is in the chain of causes.
+    pub fn of_ours<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+        causes(error).find_map(|e| e.downcast_ref::<Error>())
+    }
+
     /// What an object store reports, wherever it is in the chain of causes, and what to do about it; or an error of ours that
     /// came through the store. None where `error` has another reason.
     pub fn of_store(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        let causes = || std::iter::successors(Some(error), |e| e.source());
-        if let Some(ours) = causes().find_map(|e| e.downcast_ref::<Error>()) {
-            return Some(Error::new(ours.kind, ours.message.clone()));
+        if let Some(ours) = Error::of_ours(error) {
+            return Some(ours.clone());
         }
-        let store = causes().find_map(|e| e.downcast_ref::<object_store::Error>())?;
+        let store = causes(error).find_map(|e| e.downcast_ref::<object_store::Error>())?;
         let text = store.to_string();
         let denied = |text: &str| text.contains("403 Forbidden") || text.contains("401 Unauthorized");
         let next = match store {
@@ -118,6 +164,13 @@ impl Error {
     }
 }
 
+/// An error and what led to it.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| e.source())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -130,37 +183,49 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<datafusion::error::DataFusionError> for Error {
-    fn from(error: datafusion::error::DataFusionError) -> Self {
-        use datafusion::error::DataFusionError as D;
-        match error.find_root() {
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        use DataFusionError as D;
+        if let Some(ours) = Error::of_ours(&error) {
+            return ours.clone();
+        }
+        let ours = match error.find_root() {
             root @ (D::ObjectStore(_) | D::ParquetError(_)) if Error::of_store(root).is_some() => {
                 Error::of_store(root).unwrap_or_else(|| Error::unavailable(root.to_string()))
             }
             // the reader of footers keeps of a store's error only the words
             D::ParquetError(e) if e.to_string().contains("Object Store error") => Error::unavailable(e.to_string()),
-            D::External(e) if e.downcast_ref::<Error>().is_some() => {
-                let inner = e.downcast_ref::<Error>().map(|e| Error::new(e.kind, e.message.clone()));
-                inner.unwrap_or_else(|| Error::query(error.to_string()))
-            }
-            D::SQL(error, _) => Error::query(match error.as_ref() {
-                ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
-                ParserError::RecursionLimitExceeded => {
-                    "this is nested too deeply; take parts out with WITH".to_string()
+            D::SQL(parser, _) => match parser.as_ref() {
+                ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+                    let spot = line_and_column(message).map(|(line, column)| Spot::LineAndColumn(line, column));
+                    Error { spot, ..Error::query(message.clone()) }
                 }
-            }),
+                ParserError::RecursionLimitExceeded => {
+                    Error::query("this is nested too deeply; take parts out with WITH")
+                }
+            },
             root @ D::ResourcesExhausted(_) => {
                 Error::query(format!("{}; give more --memory, or ask for less at once", root.strip_backtrace()))
             }
             D::Plan(m) | D::Configuration(m) | D::Execution(m) => Error::query(m.clone()),
             root => Error::query(root.strip_backtrace()),
-        }
+        };
+        ours.caused_by(error)
     }
 }
 
-impl From<Error> for datafusion::error::DataFusionError {
+/// The parser says where only in words: `Line: 1, Column: 8`, both from 1.
+fn line_and_column(message: &str) -> Option<(usize, usize)> {
+    let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().ok();
+    let rest = message.split_once("Line: ")?.1;
+    let line = number(rest)?;
+    let column = number(rest.split_once("Column: ")?.1)?;
+    (line > 0 && column > 0).then_some((line, column))
+}
+
+impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
-        datafusion::error::DataFusionError::External(Box::new(error))
+        DataFusionError::External(Box::new(error))
     }
 }
 
@@ -169,28 +234,31 @@ impl From<arrow::error::ArrowError> for Error {
         match error {
             arrow::error::ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                 Ok(e) => *e,
-                Err(e) => Error::query(e.to_string()),
+                Err(e) => {
+                    let message = e.to_string();
+                    Error { source: Some(Arc::from(e)), ..Error::query(message) }
+                }
             },
-            e => Error::query(e.to_string()),
+            e => Error::query(e.to_string()).caused_by(e),
         }
     }
 }
 
 impl From<parquet::errors::ParquetError> for Error {
     fn from(error: parquet::errors::ParquetError) -> Self {
-        Error::of_store(&error).unwrap_or_else(|| Error::unavailable(format!("parquet: {error}")))
+        Error::of_store(&error).unwrap_or_else(|| Error::unavailable(format!("parquet: {error}"))).caused_by(error)
     }
 }
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
-        Error::of_store(&error).unwrap_or_else(|| Error::unavailable(error.to_string()))
+        Error::of_store(&error).unwrap_or_else(|| Error::unavailable(error.to_string())).caused_by(error)
     }
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Error::unavailable(error.to_string())
+        Error::unavailable(error.to_string()).caused_by(error)
     }
 }
 

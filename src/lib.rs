@@ -1,28 +1,30 @@
 //! Rejoin ties offline events to online visitors, on the user's own Parquet, in SQL.
+//!
+//! Public is what the program, the tests and the benchmark name; of all else the compiler tells what nothing uses.
 
-pub mod address;
+mod address;
 pub mod attribution;
 pub mod cli;
-pub mod clock;
+mod clock;
 pub mod cluster;
 pub mod columns;
 pub mod engine;
 pub mod error;
 pub mod feed;
-pub mod format;
-pub mod functions;
+mod format;
+mod functions;
 pub mod ingest;
 pub mod lake;
 pub mod manual;
-pub mod pages;
-pub mod quote;
+mod pages;
+mod quote;
 pub mod rebuild;
-pub mod report;
+mod report;
 pub mod sample;
-pub mod schedule;
-pub mod sealed;
-pub mod serve;
-pub mod shell;
-pub mod time;
+mod schedule;
+mod sealed;
+mod serve;
+mod shell;
+mod time;
 
 pub use error::{Error, ErrorKind, Result};

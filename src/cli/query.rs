@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::output::Output;
 use super::settings::{Settings, result_format};
 use super::terminal;
-use crate::engine::Engine;
+use crate::engine::{Engine, Statement};
 use crate::format::Format;
 use crate::shell::{Printer, Session, interactive, script};
 use crate::{Error, Result};
@@ -58,14 +58,14 @@ const LONGEST_BYTES: u64 = 64 << 20;
 /// Runs the statements one after another; the first error ends it.
 pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> {
     let format = result_format(arguments.format, settings.json, arguments.output.as_deref())?;
-    let statements = Engine::statements(&text(arguments)?)?;
+    let statements = Statement::all(&text(arguments)?)?;
     if statements.is_empty() {
         return Err(Error::usage("there is no SQL statement; e.g. rejoin query \"SELECT count(*) FROM events\""));
     }
     let mut output = Output::open(format, arguments.output.as_deref())?;
     let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     for statement in &statements {
-        let result = match engine.run(statement).await {
+        let result = match engine.run_statement(statement).await {
             Ok(running) => output.print(running).await.map(drop),
             Err(error) => Err(error),
         };

@@ -106,7 +106,7 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
         time: arguments.statement_timeout,
         statement_bytes: arguments.max_statement,
     };
-    let house = House::open(settings.lake.clone(), settings.location.clone(), users, limits, settings.engine(None)?)?;
+    let house = House::open(settings.lake.clone(), users, limits, settings.engine(None)?)?;
     let (stopper, stop) = watch::channel(false);
     let mut doors = JoinSet::new();
     let secure = tls.is_some() || arguments.without_tls;

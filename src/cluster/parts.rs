@@ -80,11 +80,17 @@ pub(super) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionS
     context.state()
 }
 
+/// The word for memory that was not enough, which is no kind of its own.
+const OUT_OF_MEMORY: &str = "OutOfMemory";
+
 /// An error of ours, or of the store, in words that whoever hears of it through Ballista's many layers can tell from theirs;
 /// others stay what they are, since Ballista acts on some.
 pub(super) fn travelling(error: DataFusionError) -> DataFusionError {
     match Error::of_store(&error) {
         Some(ours) => DataFusionError::Execution(format!("«{:?}: {ours}»", ours.kind())),
+        None if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+            DataFusionError::Execution(format!("«{OUT_OF_MEMORY}: {}»", Error::from(error)))
+        }
         None => error,
     }
 }
@@ -93,9 +99,13 @@ pub(super) fn travelling(error: DataFusionError) -> DataFusionError {
 pub(super) fn arrived(said: &str) -> Option<Error> {
     let (_, rest) = said.split_once('«')?;
     let (kind, message) = rest.rsplit_once('»')?.0.split_once(": ")?;
-    let kind = ErrorKind::ALL.iter().find(|known| format!("{known:?}") == kind)?;
     // the layers write it down as Rust does
-    Some(Error::new(*kind, message.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")))
+    let message = message.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\");
+    if kind == OUT_OF_MEMORY {
+        return Some(Error::out_of_memory(message));
+    }
+    let kind = ErrorKind::ALL.iter().find(|known| format!("{known:?}") == kind)?;
+    Some(Error::new(*kind, message))
 }
 
 /// What Ballista says, without the layers of its own words.
@@ -134,5 +144,7 @@ mod tests {
         assert_eq!(error, Some((ErrorKind::Unavailable, "file \"a\\b\": no answer\nat all".into())));
         assert!(matches!(travelling(DataFusionError::Plan("x".into())), DataFusionError::Plan(_)));
         assert!(arrived("some «words»").is_none());
+        let full = DataFusionError::ResourcesExhausted("a sort".into());
+        assert!(arrived(&travelling(full).to_string()).is_some_and(|e| e.is_out_of_memory()));
     }
 }

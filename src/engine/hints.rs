@@ -2,13 +2,26 @@
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry;
+use datafusion::prelude::SessionContext;
 
+use super::report::is_report;
+use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
-use crate::error::did_you_mean;
+use crate::error::{Spot, did_you_mean};
 
 /// The error of a statement that could not be planned.
-pub(super) async fn planning_error(view: &LakeView, error: DataFusionError) -> Error {
+pub(super) async fn planning_error(
+    view: &LakeView,
+    context: &SessionContext,
+    statement: &Statement,
+    error: DataFusionError,
+) -> Error {
+    // an error of ours says already what is to be said
+    if Error::of_ours(&error).is_some() {
+        return Error::from(error);
+    }
     if let DataFusionError::SchemaError(schema, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
     {
@@ -19,20 +32,44 @@ pub(super) async fn planning_error(view: &LakeView, error: DataFusionError) -> E
             (true, 13..) => "; \\d TABLE in the shell, or SHOW COLUMNS FROM table, lists the columns".to_string(),
             _ => hint,
         };
-        return Error::query(format!("there is no column {}{listed}", field.quoted_flat_name().replace('"', "")));
+        let message = format!("there is no column {}{listed}", field.quoted_flat_name().replace('"', ""));
+        let spot = Spot::Name(field.name.clone());
+        return Error::query(message).at_spot(spot).caused_by(error);
     }
-    let message = error.find_root().strip_backtrace();
-    if let Some(name) = between(&message, "table '", "' not found") {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        let tables = view.table_names().await.unwrap_or_default();
-        let hint = did_you_mean(name, tables.iter().map(String::as_str));
-        return Error::query(format!("there is no table {name}{hint}"));
+    if !matches!(error.find_root(), DataFusionError::Plan(_)) {
+        return Error::from(error);
     }
-    Error::from(error)
+    for name in &statement.names().tables {
+        if !is_there(context, name).await {
+            let tables = view.table_names().await.unwrap_or_default();
+            let hint = did_you_mean(name, tables.iter().map(String::as_str));
+            let spot = Spot::Name(name.clone());
+            return Error::query(format!("there is no table {name}{hint}")).at_spot(spot).caused_by(error);
+        }
+    }
+    let (state, names) = (context.state(), statement.names());
+    let known = |name: &str| state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok();
+    let gives_rows = |name: &str| is_report(name) || state.table_functions().contains_key(name);
+    let mut unknown = names.functions.iter().filter(|name| !known(name));
+    let mut unknown_of_rows = names.table_functions.iter().filter(|name| !gives_rows(name));
+    match unknown.next().or_else(|| unknown_of_rows.next()) {
+        Some(function) => Error::from(error).at_spot(Spot::Name(function.clone())),
+        None => Error::from(error),
+    }
 }
 
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let start = text.find(before)? + before.len();
-    let end = text[start..].find(after)? + start;
-    Some(&text[start..end])
+/// True for a table of the session, in whichever of its schemas.
+async fn is_there(context: &SessionContext, name: &str) -> bool {
+    let catalogs = context.catalog_names().into_iter().filter_map(|name| context.catalog(&name));
+    let schemas: Vec<_> = catalogs
+        .flat_map(|catalog| {
+            catalog.schema_names().into_iter().filter_map(|name| catalog.schema(&name)).collect::<Vec<_>>()
+        })
+        .collect();
+    for schema in schemas {
+        if schema.table(name).await.is_ok_and(|table| table.is_some()) {
+            return true;
+        }
+    }
+    false
 }

@@ -1,7 +1,7 @@
 //! The engine: SQL in, batches out, over one version of the lake a statement.
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
-//! * `running`: a statement that runs.
+//! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs.
 //! * `dialect`: the SQL that is spoken. `chains`: statements that no stack would hold.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
@@ -38,6 +38,7 @@ pub mod repeats;
 pub mod report;
 mod running;
 pub mod session;
+mod statement;
 pub mod template;
 mod touches;
 mod union;
@@ -45,6 +46,6 @@ pub mod view;
 pub mod visits;
 pub mod window;
 
-pub use lookup::named_tables;
 pub use running::Running;
-pub use session::{Engine, EngineSettings};
+pub use session::{Engine, EngineSettings, PlannedStatement};
+pub use statement::Statement;

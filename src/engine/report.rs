@@ -29,6 +29,19 @@ use crate::lake::bindings::{Binding, Bindings, Bound};
 use crate::time::{parse_time, zone};
 use crate::{Error, Result};
 
+/// The table functions, all of which read `events`, each with its arguments.
+const REPORTS: [(&str, &[&str]); 4] = [
+    ("participation", PARTICIPATION),
+    ("attribution", ATTRIBUTION),
+    ("credit_path", CREDIT_PATH),
+    ("conversions", CONVERSIONS),
+];
+
+/// True for a table function that reads `events`.
+pub fn is_report(function: &str) -> bool {
+    REPORTS.iter().any(|(name, _)| *name == function)
+}
+
 /// Arguments of `participation`, in order.
 const PARTICIPATION: &[&str] =
     &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate", "inherited"];
@@ -366,12 +379,8 @@ impl RelationPlanner for ReportPlanner {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let function = name.to_string().to_lowercase();
-        let order = match function.as_str() {
-            "participation" => PARTICIPATION,
-            "attribution" => ATTRIBUTION,
-            "credit_path" => CREDIT_PATH,
-            "conversions" => CONVERSIONS,
-            _ => return Ok(RelationPlanning::Original(Box::new(relation))),
+        let Some((_, order)) = REPORTS.iter().find(|(name, _)| *name == function) else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;
         let plan = self.plan(&Report::new(&function, &arguments)?)?;

@@ -1,6 +1,5 @@
 //! [`Engine`]: the only door to SQL. One session over one lake; each statement sees the lake's newest version.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
@@ -17,21 +16,19 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::resolve::resolve_table_references;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
-use super::dialect::EngineDialect;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::options::RejoinOptions;
 use super::pins::Pins;
 use super::remote::Remote;
-use super::report::ReportPlanner;
+use super::report::{ReportPlanner, is_report};
 use super::running::Running;
+use super::statement::Statement;
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
@@ -99,6 +96,22 @@ pub fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
 
 /// A plan, and what it runs with.
 pub type Planned = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
+
+/// A statement that has been planned over one view of the lake.
+#[derive(Clone, Debug)]
+pub struct PlannedStatement {
+    /// The plan.
+    pub plan: LogicalPlan,
+    statement: Statement,
+    view: Arc<LakeView>,
+}
+
+impl PlannedStatement {
+    /// What was planned.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
 
 /// A session over a lake.
 pub struct Engine {
@@ -195,39 +208,36 @@ impl Engine {
         &self.lake
     }
 
-    /// Splits a text into statements.
-    pub fn statements(sql: &str) -> Result<Vec<String>> {
-        let parsed = parse(sql)?;
-        Ok(parsed.iter().map(Statement::to_string).collect())
+    /// Plans and starts the one statement of a text, over the newest version of the lake (or the one that was pinned).
+    pub fn run<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Running>> {
+        async move { self.run_statement(&Statement::one(sql)?).await }.boxed()
     }
 
-    /// The tables and table functions that ONE statement names, without those that it defines itself.
-    pub fn tables_named(statement: &str) -> Result<BTreeSet<String>> {
-        let mut parsed = parse(statement)?;
-        let statement = parsed.pop_front().ok_or_else(|| Error::query("there is no statement"))?;
-        let (tables, _) = resolve_table_references(&statement, true)?;
-        Ok(tables.iter().map(|table| table.table().to_string()).collect())
+    /// Plans and starts a statement, over the newest version of the lake (or the one that was pinned).
+    pub fn run_statement<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Running>> {
+        async move { self.start(self.plan_statement(statement).await?.plan).await }.boxed()
     }
 
-    /// Plans and starts ONE statement, over the newest version of the lake (or the one that was pinned).
-    pub fn run<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<Running>> {
-        async move { self.start(self.plan_statement(statement).await?).await }.boxed()
-    }
-
-    /// Plans ONE statement, over the newest version of the lake (or the one that was pinned).
-    pub fn plan_statement<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
+    /// Plans a statement, over the newest version of the lake (or the one that was pinned).
+    pub fn plan_statement<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<PlannedStatement>> {
         async move {
-            let mut parsed = parse(statement)?;
-            let statement = match parsed.len() {
-                1 => parsed.pop_front().expect("one statement"),
-                0 => return Err(Error::query("there is no statement")),
-                n => return Err(Error::query(format!("{n} statements where one is expected"))),
-            };
             self.fitted.get_or_init(|| self.fit()).await;
-            self.refresh(&statement.to_string()).await?;
-            match self.context.state().statement_to_plan(statement).await {
-                Ok(plan) => Ok(plan),
-                Err(error) => Err(planning_error(&self.schema.view(), error).await),
+            let view = self.refresh(statement).await?;
+            match self.context.state().statement_to_plan(statement.parsed().clone()).await {
+                Ok(plan) => Ok(PlannedStatement { statement: statement.clone(), plan, view }),
+                Err(error) => Err(planning_error(&view, &self.context, statement, error).await),
+            }
+        }
+        .boxed()
+    }
+
+    /// What was planned before, if the lake and the session's settings are as they were then; planned anew otherwise.
+    pub fn plan_again<'a>(&'a self, planned: &'a PlannedStatement) -> BoxFuture<'a, Result<PlannedStatement>> {
+        async move {
+            let (suite, stored_journeys) = self.choices()?;
+            match planned.view.is_still(suite.as_deref(), stored_journeys).await? {
+                true => Ok(planned.clone()),
+                false => self.plan_statement(&planned.statement).await,
             }
         }
         .boxed()
@@ -289,12 +299,7 @@ impl Engine {
 
     /// Plans ONE query that this session's other queries may build on.
     pub fn plan<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
-        async move {
-            let statement = parse(query)?.pop_front().ok_or_else(|| Error::query("there is no statement"))?;
-            self.refresh(query).await?;
-            Ok(self.context.state().statement_to_plan(statement).await?)
-        }
-        .boxed()
+        async move { Ok(self.plan_statement(&Statement::one(query)?).await?.plan) }.boxed()
     }
 
     /// Gives a table a name in this session, in place of a former one of that name; a table of the lake keeps its own.
@@ -372,49 +377,44 @@ impl Engine {
         .boxed()
     }
 
-    /// A new view for the next statement, with what planning it needs at hand.
-    pub fn refresh<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<Arc<LakeView>>> {
+    /// The suite, and whether journeys read the lake's files, as the session's settings have it.
+    fn choices(&self) -> Result<(Option<String>, bool)> {
+        let state = self.context.state();
+        let options = state.config().options().extensions.get::<RejoinOptions>();
+        let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
+        match options.map_or("stored", |o| o.journeys.as_str()) {
+            "stored" => Ok((suite, true)),
+            "plain" => Ok((suite, false)),
+            other => Err(Error::query(format!("rejoin.journeys is 'stored' or 'plain', not {other:?}"))),
+        }
+    }
+
+    /// A new view for the next statement, with what its planning needs at hand: table functions and `local_time` are
+    /// planned synchronously.
+    fn refresh<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Arc<LakeView>>> {
         async move {
-            let state = self.context.state();
-            let options = state.config().options().extensions.get::<RejoinOptions>();
-            let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
-            let stored = match options.map_or("stored", |o| o.journeys.as_str()) {
-                "stored" => true,
-                "plain" => false,
-                other => {
-                    return Err(Error::query(format!("rejoin.journeys is 'stored' or 'plain', not {other:?}")));
-                }
-            };
-            let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone()).with_stored_journeys(stored);
-            let view = Arc::new(view);
+            let (suite, stored_journeys) = self.choices()?;
+            let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone());
+            let view = Arc::new(view.with_stored_journeys(stored_journeys));
             self.schema.show(view.clone());
-            let text = statement.to_lowercase();
-            let names = |words: &[&str]| words.iter().any(|word| text.contains(word));
-            // table functions and local_time are planned synchronously, so what they read is loaded before
-            let functions = ["participation", "attribution", "credit_path", "conversions"];
-            if names(&functions) || names(&["local_time"]) {
+            let (names, state) = (statement.names(), self.context.state());
+            let reports = names.table_functions.iter().any(|function| is_report(function));
+            if reports || names.functions.contains("local_time") {
                 view.suites().await?;
             }
-            if names(&functions) {
+            if reports {
                 view.load_events(&state).await?;
                 view.load_stored_events().await?;
-                view.load_lookups(statement, &state).await?;
+                view.load_lookups(&names.lookups, &state).await?;
                 view.load_instances().await?;
             }
-            if names(&["information_schema", "show tables", "show columns"]) {
+            if names.lists_tables {
                 self.schema.list(view.table_names().await?);
             }
             Ok(view)
         }
         .boxed()
     }
-}
-
-/// The statements of a text.
-pub fn parse(sql: &str) -> Result<std::collections::VecDeque<Statement>> {
-    super::chains::check(sql)?;
-    let mut parser = DFParserBuilder::new(sql).with_dialect(&EngineDialect { in_mapping: false }).build()?;
-    parser.parse_statements().map_err(Error::from)
 }
 
 /// Unions are merged before DataFusion enforces distribution, which would shuffle them.

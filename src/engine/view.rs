@@ -1,6 +1,6 @@
 //! The lake as one statement sees it: each table at one version, loaded when it is first named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::catalog::{TableProvider, view::ViewTable};
@@ -10,18 +10,19 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
 use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
-use super::lookup::{Lookup, named_tables};
+use super::lookup::Lookup;
 use super::pins::Pins;
 use super::template::Columns;
 use crate::columns::{SUITE, numbered};
 use crate::error::did_you_mean;
 use crate::lake::bindings::{Bindings, bindings};
+use crate::lake::log::latest_version;
 use crate::lake::records::{FileEntry, Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
@@ -41,6 +42,8 @@ pub struct LakeView {
     pinned: Option<Pins>,
     snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
     suites: OnceCell<Vec<Suite>>,
+    /// The small tables that were read at their newest version.
+    newest: Mutex<Vec<(&'static str, Option<u64>)>>,
     events: OnceCell<Sealed<LogicalPlan>>,
     stored_journeys: bool,
     stored_events: OnceCell<Option<Arc<StoredEvents>>>,
@@ -66,6 +69,7 @@ impl LakeView {
             pinned,
             snapshots: Mutex::default(),
             suites: OnceCell::new(),
+            newest: Mutex::default(),
             events: OnceCell::new(),
             stored_journeys: true,
             stored_events: OnceCell::new(),
@@ -77,6 +81,27 @@ impl LakeView {
     /// With `stored` false, journeys read the SQL of `events` instead of the lake's files.
     pub fn with_stored_journeys(self, stored: bool) -> Self {
         Self { stored_journeys: stored, ..self }
+    }
+
+    /// True when a statement that is planned now, with these settings, would see the same: nothing that was read has a newer
+    /// version.
+    pub async fn is_still(&self, suite: Option<&str>, stored_journeys: bool) -> Result<bool> {
+        if self.suite.as_deref() != suite || self.stored_journeys != stored_journeys {
+            return Ok(false);
+        }
+        let mut read: Vec<(String, Option<u64>)> = vec![];
+        for (name, snapshot) in self.snapshots.lock().await.iter() {
+            let pinned =
+                self.pinned.as_ref().is_some_and(|pins| pins.versions.contains_key(name) || !pins.others_newest);
+            if !pinned || name == Rebuild::TABLE {
+                read.push((name.clone(), snapshot.version));
+            }
+        }
+        read.extend(self.newest.lock().await.iter().map(|(name, version)| (name.to_string(), *version)));
+        let same = read.iter().map(|(name, version)| async move {
+            Ok::<_, Error>(latest_version(&self.lake, name, *version).await? == *version)
+        });
+        Ok(try_join_all(same).await?.into_iter().all(|same| same))
     }
 
     /// The suite that was chosen, or the only one of the lake; an error that lists them otherwise.
@@ -142,7 +167,11 @@ impl LakeView {
         let asked = self.pinned.as_ref().filter(|pins| !pins.others_newest);
         let registry = match asked.and_then(|pins| pins.versions.get(T::TABLE)) {
             Some(version) => Registry::<T>::read_at(&self.lake, *version).await?,
-            None => Registry::<T>::read(&self.lake).await?,
+            None => {
+                let registry = Registry::<T>::read(&self.lake).await?;
+                self.newest.lock().await.push((T::TABLE, registry.version));
+                registry
+            }
         };
         Ok(registry.rows)
     }
@@ -187,11 +216,11 @@ impl LakeView {
         found.await.map(|_| ())
     }
 
-    /// Loads the lookup tables that a statement names as classifications, `'table.column'`.
-    pub async fn load_lookups(&self, statement: &str, state: &SessionState) -> Result<()> {
+    /// Loads the lookup tables that a statement names as classifications.
+    pub async fn load_lookups(&self, named: &BTreeSet<String>, state: &SessionState) -> Result<()> {
         let load = || async {
             let mut lookups = Lookups::default();
-            for name in named_tables(statement).filter(|name| !tables::is_reserved(name)) {
+            for name in named.iter().filter(|name| !tables::is_reserved(name)) {
                 let Some(table) = self.table(name, state).await? else {
                     lookups.known = self.table_names().await?;
                     continue;

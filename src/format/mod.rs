@@ -21,6 +21,6 @@ mod samples;
 mod table;
 mod width;
 
-pub use encoder::{Encoder, Expanded, Look};
+pub use encoder::{Expanded, Look};
 pub use kinds::Format;
 pub use width::{printable, width};

@@ -33,7 +33,6 @@ pub use bound_lines::bound_lines;
 pub use classes::Classes;
 pub use classified::classified;
 pub use documentation::{FunctionDoc, documentation};
-pub use local_time::ZoneOfSuite;
 pub use made::{BoundLines, Made};
 pub use product_lines::product_lines;
 pub use register::register_all;

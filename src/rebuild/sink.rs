@@ -14,7 +14,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Statement};
 use crate::lake::write::{TableWriter, Written, sort_context};
 use crate::{Error, Result};
 
@@ -55,7 +55,8 @@ impl<'e> Sink<'e> {
 
     /// Takes the rows of ONE query: at once, or in the end, if a cluster computes.
     pub async fn take(&mut self, sql: &str) -> Result<()> {
-        let (plan, context) = self.engine.physical(self.engine.plan_statement(sql).await?).await?;
+        let (plan, context) =
+            self.engine.physical(self.engine.plan_statement(&Statement::one(sql)?).await?.plan).await?;
         let schema = match &self.schema {
             Some(schema) => schema.clone(),
             None => self.schema.insert((self.stored)(&plan.schema())?).clone(),

@@ -7,4 +7,4 @@
 mod fill;
 mod named;
 
-pub use named::{Parameter, Report, find, overview, reports};
+pub use named::{Report, find, overview, reports};

@@ -21,5 +21,5 @@ mod timetable;
 pub use board::Board;
 pub use http::serve;
 pub use runner::run;
-pub use step::{Job, Ran, RunSteps};
+pub use step::{Job, Ran};
 pub use timetable::Timetable;

@@ -92,13 +92,8 @@ impl std::fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let message = error.to_string();
-        // the engine's pools say it in words only
-        let reason = match error.kind() {
-            ErrorKind::Query if message.starts_with("Resources exhausted") => Reason::Memory,
-            kind => Reason::Engine(kind),
-        };
-        Self { reason, message }
+        let reason = if error.is_out_of_memory() { Reason::Memory } else { Reason::Engine(error.kind()) };
+        Self { reason, message: error.to_string() }
     }
 }
 

@@ -37,8 +37,6 @@ pub struct Limits {
 pub struct House {
     /// The lake.
     pub lake: Lake,
-    /// Where the lake lies, as the user wrote it.
-    pub location: String,
     /// Who may enter.
     pub users: Users,
     /// What each may take.
@@ -66,13 +64,7 @@ struct Belongings {
 
 impl House {
     /// Opens the house; nobody is inside.
-    pub fn open(
-        lake: Lake,
-        location: String,
-        users: Users,
-        limits: Limits,
-        settings: EngineSettings,
-    ) -> Result<Arc<Self>> {
+    pub fn open(lake: Lake, users: Users, limits: Limits, settings: EngineSettings) -> Result<Arc<Self>> {
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = settings.threads {
             threads.worker_threads(count);
@@ -81,7 +73,6 @@ impl House {
         let threads = threads.map_err(|e| Error::unavailable(format!("cannot start threads: {e}")))?;
         Ok(Arc::new(Self {
             lake,
-            location,
             users,
             limits,
             whole: runtime(settings.memory_bytes)?,

@@ -21,8 +21,6 @@ mod tls;
 mod users;
 pub mod web;
 
-pub use failure::{Failure, Reason};
-pub use house::{House, Limits, Place};
-pub use session::{Described, Rows, Session};
+pub use house::{House, Limits};
 pub use tls::Tls;
-pub use users::{Guest, Role, User, Users};
+pub use users::{Role, User, Users};

@@ -1,7 +1,8 @@
 //! One guest's statements: read only, bounded in time and rows, cancelled at any moment.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -17,7 +18,8 @@ use tokio::time::{Instant, sleep_until};
 use super::failure::{Failure, Reason};
 use super::guard;
 use super::house::{Begun, Place};
-use crate::engine::Engine;
+use super::users::Guest;
+use crate::engine::{Engine, PlannedStatement, Statement};
 
 /// A guest's session: settings of its own, and at most a few statements at once.
 pub struct Session {
@@ -28,7 +30,59 @@ pub struct Session {
     /// Counted up by each cancel.
     cancels: watch::Sender<u64>,
     /// How long a statement may take; the guest can make it less.
-    time: std::sync::Mutex<Duration>,
+    time: Mutex<Duration>,
+    /// The statement that was planned last: what is described is mostly run next.
+    last: Mutex<Option<PlannedStatement>>,
+    /// A setting was changed.
+    changed: AtomicBool,
+}
+
+/// What a session has opened.
+pub struct Opened {
+    engine: Arc<Engine>,
+    last: Option<PlannedStatement>,
+}
+
+/// A statement as it was typed, or parsed.
+pub enum Asked {
+    /// As it was typed.
+    Text(String),
+    /// Parsed.
+    Statement(Box<Statement>),
+}
+
+impl Asked {
+    /// The plan over the lake as it is now, of a statement that only reads. `before` is what was planned last.
+    async fn planned(self, engine: &Engine, before: Option<PlannedStatement>) -> Result<PlannedStatement, Failure> {
+        let statement = match self {
+            Self::Text(sql) => Statement::one(&sql)?,
+            Self::Statement(statement) => *statement,
+        };
+        let planned = match before.filter(|planned| *planned.statement() == statement) {
+            Some(planned) => engine.plan_again(&planned).await?,
+            None => engine.plan_statement(&statement).await?,
+        };
+        guard::check(&planned.plan)?;
+        Ok(planned)
+    }
+}
+
+impl From<&str> for Asked {
+    fn from(sql: &str) -> Self {
+        Self::Text(sql.to_string())
+    }
+}
+
+impl From<&String> for Asked {
+    fn from(sql: &String) -> Self {
+        Self::Text(sql.clone())
+    }
+}
+
+impl From<&Statement> for Asked {
+    fn from(statement: &Statement) -> Self {
+        Self::Statement(Box::new(statement.clone()))
+    }
 }
 
 /// What a statement gives and needs.
@@ -80,8 +134,15 @@ impl Session {
     /// A session in a place.
     pub fn new(place: Place) -> Result<Self, Failure> {
         let engine = Arc::new(place.engine()?);
-        let time = std::sync::Mutex::new(place.house.limits.time);
-        Ok(Self { place, engine, cancels: watch::Sender::new(0), time })
+        Ok(Self::with(place, Opened { engine, last: None }))
+    }
+
+    /// A session in a place, with what another session of the same guest has opened.
+    pub fn with(place: Place, opened: Opened) -> Self {
+        let time = Mutex::new(place.house.limits.time);
+        let Opened { engine, last } = opened;
+        let (cancels, last, changed) = (watch::Sender::new(0), Mutex::new(last), AtomicBool::new(false));
+        Self { place, engine, cancels, time, last, changed }
     }
 
     /// Ends the statements that run.
@@ -96,42 +157,52 @@ impl Session {
     }
 
     /// Plans ONE statement.
-    pub fn describe<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Described, Failure>> {
+    pub fn describe<'a>(&'a self, asked: impl Into<Asked>) -> BoxFuture<'a, Result<Described, Failure>> {
+        let asked = asked.into();
         async move {
-            self.check_length(sql)?;
-            let (engine, sql) = (self.engine.clone(), sql.to_string());
+            self.check_length(&asked)?;
+            let (engine, before) = (self.engine.clone(), self.last().take());
             let plan = async move {
-                let plan = engine.plan_statement(&sql).await?;
-                guard::check(&plan)?;
-                let found = plan.get_parameter_types()?;
-                Ok::<_, Failure>(Described {
-                    schema: Arc::new(plan.schema().as_arrow().clone()),
-                    parameters: ordered(&found.into_iter().collect()),
-                })
+                let planned = asked.planned(&engine, before).await?;
+                let found = planned.plan.get_parameter_types()?;
+                let schema = Arc::new(planned.plan.schema().as_arrow().clone());
+                Ok::<_, Failure>((Described { schema, parameters: ordered(&found.into_iter().collect()) }, planned))
             };
-            self.apart(&mut self.until(), plan).await
+            let (described, planned) = self.apart(&mut self.until(), plan).await?;
+            *self.last() = Some(planned);
+            Ok(described)
         }
         .boxed()
     }
 
     /// Starts ONE statement with values for `$1`, `$2`, ...
-    pub fn run<'a>(&'a self, sql: &'a str, values: Vec<ScalarValue>) -> BoxFuture<'a, Result<Rows, Failure>> {
+    pub fn run<'a>(
+        &'a self,
+        asked: impl Into<Asked>,
+        values: Vec<ScalarValue>,
+    ) -> BoxFuture<'a, Result<Rows, Failure>> {
+        let asked = asked.into();
         async move {
-            self.check_length(sql)?;
+            self.check_length(&asked)?;
             let begun = self.place.begin();
             let mut until = self.until();
-            let (engine, sql) = (self.engine.clone(), sql.to_string());
+            let (engine, before) = (self.engine.clone(), self.last().take());
             let (threads, deadline) = (self.place.house.threads(), until.deadline);
             let start = async move {
-                let mut plan = engine.plan_statement(&sql).await?;
-                guard::check(&plan)?;
+                let planned = asked.planned(&engine, before).await?;
+                let mut plan = planned.plan.clone();
                 if !values.is_empty() {
                     let values: Vec<_> = values.into_iter().map(Into::into).collect();
                     plan = plan.with_param_values(ParamValues::List(values))?;
                 }
-                Ok::<_, Failure>(engine.start(plan).await?.apart(&threads, Some(deadline)))
+                Ok::<_, Failure>((engine.start(plan).await?.apart(&threads, Some(deadline)), planned))
             };
-            let running = self.apart(&mut until, start).await?;
+            let (running, planned) = self.apart(&mut until, start).await?;
+            match planned.statement().sets() {
+                // what was planned under other settings is of no use
+                true => self.changed.store(true, Ordering::Relaxed),
+                false => *self.last() = Some(planned),
+            }
             let limit = self.place.house.limits.rows;
             Ok(Rows {
                 schema: running.schema,
@@ -144,6 +215,17 @@ impl Session {
             })
         }
         .boxed()
+    }
+
+    /// What can serve another session of this guest; None when a statement has changed a setting.
+    pub fn into_opened(self) -> Option<(Guest, Opened)> {
+        let Self { place, engine, last, changed, .. } = self;
+        let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (!changed.into_inner()).then(|| (place.guest.clone(), Opened { engine, last }))
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<PlannedStatement>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn until(&self) -> Until {
@@ -165,8 +247,16 @@ impl Session {
         }
     }
 
-    /// Refuses a statement that is too long.
-    pub fn check_length(&self, sql: &str) -> Result<(), Failure> {
+    fn check_length(&self, asked: &Asked) -> Result<(), Failure> {
+        match asked {
+            Asked::Text(sql) => self.check_text(sql),
+            // what has been parsed was checked before
+            Asked::Statement(_) => Ok(()),
+        }
+    }
+
+    /// Refuses a text that is too long.
+    pub fn check_text(&self, sql: &str) -> Result<(), Failure> {
         let most = self.place.house.limits.statement_bytes;
         if sql.len() > most {
             let message = format!("a statement of {} bytes; at most {most} are taken", sql.len());

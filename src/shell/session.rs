@@ -13,7 +13,7 @@ use super::command::{self, Command, HELP};
 use super::lexer;
 use super::printer::Printer;
 use super::reader::Reader;
-use crate::engine::Engine;
+use crate::engine::{Engine, Statement};
 use crate::error::did_you_mean;
 use crate::format::Expanded;
 use crate::functions::{FunctionDoc, documentation};
@@ -37,7 +37,7 @@ pub struct Session<'a> {
     printer: &'a mut dyn Printer,
     timing: bool,
     /// The last statement that ran, for `\watch`.
-    last: Option<String>,
+    last: Option<Statement>,
 }
 
 impl<'a> Session<'a> {
@@ -49,11 +49,6 @@ impl<'a> Session<'a> {
     /// Runs a backslash command or complete statements.
     pub async fn execute(&mut self, input: &str) -> Result<Next> {
         self.execute_at(input, 0).await
-    }
-
-    /// Runs the statements and commands of a file.
-    pub async fn include(&mut self, path: &Path) -> Result<Next> {
-        self.include_at(path, 0).await
     }
 
     /// Completes what the printer has open.
@@ -74,16 +69,16 @@ impl<'a> Session<'a> {
             return Ok(Next::Continue);
         }
         let marked = |error: Error| super::spot::marked(input, error);
-        for statement in Engine::statements(input).map_err(marked)? {
+        for statement in Statement::all(input).map_err(marked)? {
             self.statement(&statement).await.map_err(marked)?;
         }
         Ok(Next::Continue)
     }
 
-    async fn statement(&mut self, statement: &str) -> Result<()> {
+    async fn statement(&mut self, statement: &Statement) -> Result<()> {
         let start = Instant::now();
-        self.last = Some(statement.to_string());
-        let running = self.engine.run(statement).await?;
+        self.last = Some(statement.clone());
+        let running = self.engine.run_statement(statement).await?;
         self.printer.print(running).await?;
         if self.timing {
             self.printer.text(&format!("Time: {:.3} s", start.elapsed().as_secs_f64()))?;

@@ -6,7 +6,8 @@ use std::path::Path;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::engine::Engine;
+use crate::engine::Statement;
+use crate::engine::report::is_report;
 use crate::lake::Lake;
 use crate::lake::store::{QUERIES, is_table_name};
 use crate::lake::tables::{self, EVENTS, TableKind};
@@ -14,9 +15,6 @@ use crate::{Error, Result};
 
 /// Largest file that is read; longer SQL is a mistake.
 const MOST_BYTES: u64 = 1 << 20;
-
-/// Table functions that read `events`.
-const REPORTS: [&str; 4] = ["participation", "attribution", "credit_path", "conversions"];
 
 /// A table of the user's own.
 #[derive(Clone, Debug)]
@@ -97,8 +95,9 @@ fn check_size(name: &str, bytes: u64) -> Result<()> {
 /// What a file means: some `SET`s, then one query.
 pub(super) fn query_of(name: &str, text: &str) -> Result<Query, String> {
     check_name(name)?;
-    let mut statements = Engine::statements(text).map_err(|e| e.to_string())?;
-    let Some(sql) = statements.pop() else { return Err("the file holds no query".into()) };
+    let mut statements = Statement::all(text).map_err(|e| e.to_string())?;
+    let Some(query) = statements.pop() else { return Err("the file holds no query".into()) };
+    let sql = query.to_string();
     let starts = |statement: &str, words: &[&str]| {
         let word = statement.trim_start_matches(['(', ' ']).split_whitespace().next().unwrap_or_default();
         words.iter().any(|w| word.eq_ignore_ascii_case(w))
@@ -106,23 +105,19 @@ pub(super) fn query_of(name: &str, text: &str) -> Result<Query, String> {
     if !starts(&sql, &["select", "with", "values"]) {
         return Err(format!("a file ends in a query (SELECT ...), this one in: {}", first_words(&sql)));
     }
-    if let Some(other) = statements.iter().find(|statement| !starts(statement, &["set"])) {
+    let settings: Vec<String> = statements.iter().map(Statement::to_string).collect();
+    if let Some(other) = settings.iter().find(|statement| !starts(statement, &["set"])) {
         return Err(format!("before its one query a file may SET something, this one has: {}", first_words(other)));
     }
-    let named = Engine::tables_named(&sql).map_err(|e| e.to_string())?;
-    let mut reads = BTreeSet::new();
-    for table in named {
-        match table.as_str() {
-            function if REPORTS.contains(&function) => {
-                reads.insert(EVENTS.to_string());
-                reads.extend(crate::engine::named_tables(&sql).map(str::to_string));
-            }
-            // reading what the lake notes of its work makes no table stale, or it would be so after each rebuild
-            log if tables::find(log).is_some_and(|t| t.kind == TableKind::WorkLog) => {}
-            _ => drop(reads.insert(table)),
-        }
+    let names = query.names();
+    // reading what the lake notes of its work makes no table stale, or it would be so after each rebuild
+    let is_log = |name: &str| tables::find(name).is_some_and(|t| t.kind == TableKind::WorkLog);
+    let mut reads: BTreeSet<String> = names.tables.iter().filter(|name| !is_log(name)).cloned().collect();
+    if names.table_functions.iter().any(|function| is_report(function)) {
+        reads.insert(EVENTS.to_string());
+        reads.extend(names.lookups.iter().cloned());
     }
-    Ok(Query { settings: statements, sql, reads })
+    Ok(Query { settings, sql, reads })
 }
 
 fn check_name(name: &str) -> Result<(), String> {

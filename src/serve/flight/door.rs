@@ -32,10 +32,11 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::entrance::Entrance;
+use super::sessions::{InUse, Sessions};
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::house::House;
-use crate::serve::session::{Described, Rows, Session};
+use crate::serve::session::{Described, Rows};
 use crate::serve::users::random_key;
 use crate::{Error, ErrorKind};
 
@@ -61,6 +62,7 @@ static ABOUT: LazyLock<Result<SqlInfoData, String>> = LazyLock::new(|| {
 pub struct Door {
     house: Arc<House>,
     entrance: Entrance,
+    sessions: Sessions,
     /// By handle.
     prepared: Mutex<HashMap<Bytes, Prepared>>,
 }
@@ -76,11 +78,16 @@ struct Prepared {
 impl Door {
     /// A door that nobody has used.
     pub fn new(house: Arc<House>) -> Self {
-        Self { entrance: Entrance::new(house.users.clone()), house, prepared: Mutex::default() }
+        Self {
+            entrance: Entrance::new(house.users.clone()),
+            sessions: Sessions::default(),
+            house,
+            prepared: Mutex::default(),
+        }
     }
 
-    async fn session(&self, metadata: &MetadataMap) -> Result<Session, Failure> {
-        Session::new(self.house.enter(self.entrance.guest(metadata).await?)?)
+    async fn session(&self, metadata: &MetadataMap) -> Result<InUse, Failure> {
+        self.sessions.take(&self.house, self.entrance.guest(metadata).await?)
     }
 
     fn prepared(&self, handle: &Bytes, user: &str) -> Result<Prepared, Failure> {
@@ -120,7 +127,7 @@ fn as_travelling(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch,
 }
 
 /// The rows of a statement; the session lives as long as they do.
-fn rows(session: Session, rows: Rows) -> Data {
+fn rows(session: InUse, rows: Rows) -> Data {
     let schema = travelling(&rows.schema);
     let columns = schema.clone();
     let batches = stream::unfold((session, rows), |(session, mut rows)| async move {

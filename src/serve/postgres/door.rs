@@ -23,7 +23,7 @@ use super::encode::{Rows, fields, pg_type};
 use super::values::values;
 use super::words::{self, Word};
 use super::{catalog, told};
-use crate::engine::session::parse;
+use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{self, Described, Session};
 
@@ -79,14 +79,14 @@ impl Door {
                 let rows: Vec<_> = Rows::new(&batch, format).map_err(Failure::from)?.map(Ok).collect();
                 Response::Query(QueryResponse::new(columns, stream::iter(rows)))
             }
-            Word::Engine(sql) => {
-                let rows = session.run(sql, arguments).await?;
+            Word::Engine(statement) => {
+                let rows = session.run(statement.as_ref(), arguments).await?;
                 if rows.schema.fields().is_empty() {
                     let mut rows = rows;
                     while let Some(batch) = rows.next().await {
                         batch?;
                     }
-                    return Ok(Response::Execution(Tag::new(if sql.starts_with("SET") { "SET" } else { "OK" })));
+                    return Ok(Response::Execution(Tag::new(if statement.sets() { "SET" } else { "OK" })));
                 }
                 let columns = Arc::new(fields(&rows.schema, format));
                 Response::Query(QueryResponse::new(columns, encoded(rows, format.clone())))
@@ -108,7 +108,7 @@ fn shown(name: &str, value: &str) -> PgWireResult<RecordBatch> {
 
 /// The statements of a text, each in the engine's words or as what a client says by habit.
 fn words(sql: &str) -> PgWireResult<Vec<Word>> {
-    let parsed = match parse(&catalog::understood(sql)) {
+    let parsed = match Statement::all(&catalog::understood(sql)) {
         Ok(parsed) => parsed,
         // the engine's COPY is another one
         Err(_) if sql.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("copy ")) => {
@@ -141,7 +141,7 @@ impl SimpleQueryHandler for Door {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let session = entered(&self.session)?;
-        session.check_length(query)?;
+        session.check_text(query)?;
         let words = words(query)?;
         if words.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
@@ -253,7 +253,7 @@ impl QueryParser for Parser {
         C: ClientInfo + Unpin + Send + Sync,
     {
         let session = entered(&self.session)?;
-        session.check_length(sql)?;
+        session.check_text(sql)?;
         let mut words = words(sql)?;
         let word = match words.len() {
             0 => return Ok(None),
@@ -264,7 +264,7 @@ impl QueryParser for Parser {
             }
         };
         let described = match &word {
-            Word::Engine(sql) => Some(session.describe(sql).await?),
+            Word::Engine(statement) => Some(session.describe(statement.as_ref()).await?),
             Word::Show(name, value) => Some(Described { schema: shown(name, value)?.schema(), parameters: vec![] }),
             _ => None,
         };

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::{Set, Statement};
+use datafusion::sql::sqlparser::ast::{Set, Statement as Sql};
 
+use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 use crate::time::parse_span;
 
@@ -44,8 +45,8 @@ const SHOWN: &[(&str, &str)] = &[
 /// What to do with a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
-    /// Ask the engine, with the statement in its words.
-    Engine(String),
+    /// Ask the engine.
+    Engine(Box<Statement>),
     /// Begin a transaction; nothing is written, so nothing is to be done.
     Begin,
     /// End one: `COMMIT` or `ROLLBACK`.
@@ -59,21 +60,21 @@ pub enum Word {
 }
 
 /// Reads a statement.
-pub fn read(parsed: &Parsed) -> Result<Word, Failure> {
-    let engine = || Word::Engine(parsed.to_string());
-    let Parsed::Statement(statement) = parsed else { return Ok(engine()) };
-    Ok(match statement.as_ref() {
-        Statement::StartTransaction { .. } => Word::Begin,
-        Statement::Commit { .. } => Word::End("COMMIT"),
-        Statement::Rollback { savepoint: None, .. } => Word::End("ROLLBACK"),
-        Statement::Rollback { .. } => Word::Done("ROLLBACK"),
-        Statement::Savepoint { .. } => Word::Done("SAVEPOINT"),
-        Statement::ReleaseSavepoint { .. } => Word::Done("RELEASE"),
-        Statement::Discard { .. } => Word::Done("DISCARD ALL"),
-        Statement::Deallocate { .. } => Word::Done("DEALLOCATE"),
-        Statement::Close { .. } => Word::Done("CLOSE CURSOR"),
-        Statement::Reset(_) => Word::Done("RESET"),
-        Statement::Set(Set::SingleAssignment { variable, values, .. }) => {
+pub fn read(statement: &Statement) -> Result<Word, Failure> {
+    let engine = || Word::Engine(Box::new(statement.clone()));
+    let Parsed::Statement(parsed) = statement.parsed() else { return Ok(engine()) };
+    Ok(match parsed.as_ref() {
+        Sql::StartTransaction { .. } => Word::Begin,
+        Sql::Commit { .. } => Word::End("COMMIT"),
+        Sql::Rollback { savepoint: None, .. } => Word::End("ROLLBACK"),
+        Sql::Rollback { .. } => Word::Done("ROLLBACK"),
+        Sql::Savepoint { .. } => Word::Done("SAVEPOINT"),
+        Sql::ReleaseSavepoint { .. } => Word::Done("RELEASE"),
+        Sql::Discard { .. } => Word::Done("DISCARD ALL"),
+        Sql::Deallocate { .. } => Word::Done("DEALLOCATE"),
+        Sql::Close { .. } => Word::Done("CLOSE CURSOR"),
+        Sql::Reset(_) => Word::Done("RESET"),
+        Sql::Set(Set::SingleAssignment { variable, values, .. }) => {
             let name = variable.to_string().to_lowercase();
             let value = values.first().map(|v| v.to_string().trim_matches('\'').to_string()).unwrap_or_default();
             match name.as_str() {
@@ -83,17 +84,17 @@ pub fn read(parsed: &Parsed) -> Result<Word, Failure> {
                 _ => Word::Done("SET"),
             }
         }
-        Statement::Set(_) => Word::Done("SET"),
-        Statement::ShowVariable { variable } => {
+        Sql::Set(_) => Word::Done("SET"),
+        Sql::ShowVariable { variable } => {
             let words: Vec<String> = variable.iter().map(|word| word.value.to_lowercase()).collect();
             let name = words.join(" ");
             let found = REPORTED.iter().chain(SHOWN).find(|(known, _)| known.eq_ignore_ascii_case(&name));
             found.map_or_else(engine, |(known, value)| Word::Show(known.to_string(), value.to_string()))
         }
-        Statement::Declare { .. } | Statement::Fetch { .. } => {
+        Sql::Declare { .. } | Sql::Fetch { .. } => {
             return Err(not_offered("a cursor of SQL", "the driver's fetch size: rows are streamed anyway"));
         }
-        Statement::LISTEN { .. } | Statement::NOTIFY { .. } => {
+        Sql::LISTEN { .. } | Sql::NOTIFY { .. } => {
             return Err(not_offered("LISTEN", "rejoin schedule --http"));
         }
         _ => engine(),
@@ -120,10 +121,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::engine::session::parse;
 
     fn word(sql: &str) -> Result<Word, Failure> {
-        read(&parse(sql).unwrap()[0])
+        read(&Statement::one(sql).unwrap())
+    }
+
+    fn engine(sql: &str) -> Word {
+        Word::Engine(Box::new(Statement::one(sql).unwrap()))
     }
 
     #[test]
@@ -144,8 +148,8 @@ mod tests {
             ("DISCARD ALL", Word::Done("DISCARD ALL")),
             ("SHOW transaction_isolation", Word::Show("transaction_isolation".into(), "repeatable read".into())),
             ("SHOW server_version", Word::Show("server_version".into(), "16.0 (Rejoin)".into())),
-            ("SELECT 1", Word::Engine("SELECT 1".into())),
-            ("SET rejoin.suite = 'web'", Word::Engine("SET rejoin.suite = 'web'".into())),
+            ("SELECT 1", engine("SELECT 1")),
+            ("SET rejoin.suite = 'web'", engine("SET rejoin.suite = 'web'")),
         ] {
             assert_eq!(word(sql).unwrap(), expected, "{sql}");
         }

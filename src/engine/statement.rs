@@ -1,0 +1,213 @@
+//! One statement: parsed once, with what it names. It is handed on as this value, from whoever typed it to the plan.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement as Parsed};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{
+    Expr, ObjectName, Statement as Sql, TableFactor, Value, ValueWithSpan, Visit, Visitor,
+};
+
+use super::chains;
+use super::dialect::EngineDialect;
+use super::lookup::table_of;
+use crate::{Error, Result};
+
+/// Schemas whose tables list the tables of the session.
+const LISTS: [&str; 2] = ["information_schema", "pg_catalog"];
+
+/// A statement and what it names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    parsed: Parsed,
+    names: Names,
+}
+
+/// What a statement names, all in lower case where it is not quoted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Names {
+    /// Tables, without those that it defines itself.
+    pub tables: BTreeSet<String>,
+    /// Functions that stand for a table: `participation(...)`.
+    pub table_functions: BTreeSet<String>,
+    /// Functions of values.
+    pub functions: BTreeSet<String>,
+    /// Lookup tables, named as `'table.column'` in an argument of a table function.
+    pub lookups: BTreeSet<String>,
+    /// It asks which tables there are.
+    pub lists_tables: bool,
+}
+
+impl Statement {
+    /// The statements of a text.
+    pub fn all(sql: &str) -> Result<Vec<Self>> {
+        chains::check(sql)?;
+        let mut parser = DFParserBuilder::new(sql).with_dialect(&EngineDialect { in_mapping: false }).build()?;
+        parser.parse_statements()?.into_iter().map(Self::new).collect()
+    }
+
+    /// The one statement of a text.
+    pub fn one(sql: &str) -> Result<Self> {
+        let mut all = Self::all(sql)?;
+        match (all.pop(), all.len()) {
+            (Some(only), 0) => Ok(only),
+            (None, _) => Err(Error::query("there is no statement")),
+            (Some(_), others) => Err(Error::query(format!("{} statements where one is expected", others + 1))),
+        }
+    }
+
+    /// A statement that somebody else parsed.
+    fn new(parsed: Parsed) -> Result<Self> {
+        let mut names = Names::default();
+        visit(&parsed, &mut Named { names: &mut names, within: 0 });
+        let (tables, _) = resolve_table_references(&parsed, true)?;
+        for table in tables {
+            names.lists_tables |= table.schema().is_some_and(|schema| LISTS.contains(&schema));
+            names.tables.insert(table.table().to_string());
+        }
+        names.tables.retain(|name| !names.table_functions.contains(name));
+        Ok(Self { parsed, names })
+    }
+
+    /// What it names.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// True for `SET name = value`.
+    pub fn sets(&self) -> bool {
+        matches!(&self.parsed, Parsed::Statement(statement) if matches!(statement.as_ref(), Sql::Set(_)))
+    }
+
+    /// As the parser has it.
+    pub fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parsed.fmt(f)
+    }
+}
+
+fn visit(parsed: &Parsed, named: &mut Named<'_>) {
+    // it never breaks off
+    let _ = match parsed {
+        Parsed::Statement(statement) => statement.visit(named),
+        Parsed::CopyTo(copy) => match &copy.source {
+            CopyToSource::Query(query) => query.visit(named),
+            CopyToSource::Relation(_) => ControlFlow::Continue(()),
+        },
+        Parsed::Explain(explain) => {
+            visit(&explain.statement, named);
+            ControlFlow::Continue(())
+        }
+        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
+    };
+}
+
+/// Collects names on the way through a statement.
+struct Named<'a> {
+    names: &'a mut Names,
+    /// Table functions within whose arguments the visitor is.
+    within: usize,
+}
+
+impl Visitor for Named<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let Some(function) = table_function(factor) {
+            self.names.table_functions.insert(last(function));
+            self.within += 1;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        self.within -= usize::from(table_function(factor).is_some());
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            self.names.functions.insert(last(&function.name));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+        if self.within > 0
+            && let Value::SingleQuotedString(text) = &value.value
+            && let Some(table) = table_of(text)
+        {
+            self.names.lookups.insert(table.to_string());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn table_function(factor: &TableFactor) -> Option<&ObjectName> {
+    match factor {
+        TableFactor::Table { name, args: Some(_), .. } => Some(name),
+        _ => None,
+    }
+}
+
+fn last(name: &ObjectName) -> String {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.map_or_else(|| name.to_string(), |ident| ident.value.clone()).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn names(sql: &str) -> Names {
+        Statement::one(sql).unwrap().names
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn what_a_statement_names() {
+        let sql = "WITH a AS (SELECT lower(x) FROM events) SELECT * FROM a JOIN Daily USING (x) \
+                   JOIN participation('orders', 'campaigns.channel', lookback => '1.5 days') p ON p.item = 'b.c'";
+        let found = names(sql);
+        assert_eq!(found.tables, set(&["daily", "events"]));
+        assert_eq!(found.table_functions, set(&["participation"]));
+        assert_eq!(found.functions, set(&["lower"]));
+        assert_eq!(found.lookups, set(&["campaigns"]));
+        assert!(!found.lists_tables);
+    }
+
+    #[test]
+    fn words_in_texts_name_nothing() {
+        assert_eq!(names("SELECT 'participation', 'a.b', 'local_time'"), Names::default());
+        assert_eq!(names("EXPLAIN SELECT local_time(t) FROM hits").functions, set(&["local_time"]));
+        assert_eq!(names("COPY (SELECT * FROM hits) TO 'x.csv' STORED AS CSV").tables, set(&["hits"]));
+    }
+
+    #[test]
+    fn lists_of_tables_are_known_by_their_schema() {
+        for sql in ["SHOW TABLES", "SHOW COLUMNS FROM hits", "SELECT * FROM information_schema.tables"] {
+            assert!(names(sql).lists_tables, "{sql}");
+        }
+    }
+
+    #[test]
+    fn one_is_one() {
+        let message = |sql| Statement::one(sql).unwrap_err().to_string();
+        assert_eq!(
+            (message(""), message("SELECT 1; SELECT 2")),
+            ("there is no statement".into(), "2 statements where one is expected".into())
+        );
+        assert_eq!(Statement::all("SELECT 1; SET a.b = 2;").unwrap().len(), 2);
+    }
+}
