@@ -240,13 +240,15 @@ impl Shape {
         }
     }
 
-    /// As a type of columns; what was never seen is text.
+    /// As a type of columns; what was never seen has no type of its own, so that it fits wherever it is named.
     pub fn data_type(&self) -> DataType {
         match self {
-            Self::Nothing | Self::Text => DataType::Utf8,
+            Self::Nothing => DataType::Null,
+            Self::Text => DataType::Utf8,
             Self::Flag => DataType::Boolean,
             Self::Whole => DataType::Int64,
             Self::Number => DataType::Float64,
+            Self::List(item) if **item == Self::Nothing => DataType::new_list(DataType::Utf8, true),
             Self::List(item) => DataType::new_list(item.data_type(), true),
             Self::Object(parts) if parts.is_empty() => DataType::Utf8,
             Self::Object(_) => DataType::Struct(self.fields()),
@@ -349,6 +351,7 @@ mod tests {
             shape
         };
         assert_eq!(shape(&["null"]), Shape::Nothing);
+        assert_eq!(Shape::Nothing.data_type(), DataType::Null);
         assert_eq!(shape(&["1", "null", "2.5"]), Shape::Number);
         assert_eq!(shape(&["1", "18446744073709551615"]), Shape::Text);
         assert_eq!(shape(&["true", "1"]), Shape::Text);
