@@ -368,8 +368,8 @@ async fn rows_that_adobe_integrated_are_offline() {
     assert_eq!(
         rows,
         [
-            "summary|data_feed|-|red|1.0|2026-09-21T14:15:00Z|true|false",
-            "transaction|data_feed|1_3|green|5.0|2026-09-21T14:16:40Z|true|false"
+            "summary|data_feed|-|red|1.0|2026-09-21T14:15:00Z|true|true",
+            "transaction|data_feed|1_3|green|5.0|2026-09-21T14:16:40Z|true|true"
         ]
     );
     remove(&bench.lake, &["acme_2026-10-01".into()], None, None).await.unwrap();
