@@ -29,6 +29,7 @@ pub struct ExplainArguments {
     /// The dimension whose items share it, e.g. tracking_code
     pub dimension: String,
     /// The conversion, as in the table events
+    #[arg(allow_hyphen_values = true)]
     pub event_id: String,
     /// How far apart touch and conversion may lie
     #[arg(long, value_name = "visit|visitor")]

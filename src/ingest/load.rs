@@ -145,6 +145,9 @@ pub async fn decide(lake: &Lake, offered: &FileEntry, replace: bool, again: bool
     let elsewhere = log.rows.iter().find(|e| !again && !key.is_loaded_as(e) && is_same_data(e, offered)).cloned();
     let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
     if let Some(other) = elsewhere.filter(|_| loaded.as_ref().is_none_or(|e| e.content != content)) {
+        if other.source == offered.source && other.content == content && is_same_path(&other.file, &offered.file) {
+            return Ok(Decision::Unchanged(other));
+        }
         let whose = if other.source.is_empty() { "online hits".into() } else { format!("source {}", other.source) };
         return Err(Error::conflict(format!(
             "the same bytes are loaded already as {} ({whose}); take that out with `rejoin remove`, or give --again to load \
@@ -181,6 +184,12 @@ pub async fn decide(lake: &Lake, offered: &FileEntry, replace: bool, again: bool
         }
         None => Ok(Decision::Load(Permit { replaces: None, former })),
     }
+}
+
+/// True where one path is the other, seen from a folder above: `leads/b.txt` and `b.txt`.
+fn is_same_path(one: &str, other: &str) -> bool {
+    let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
+    long.strip_suffix(short).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
 
 /// A delivery that is read anew, with the same bytes, would bring back rows that were forgotten since.

@@ -78,14 +78,14 @@ END");
     let (code, run) = bucket.once();
     assert_eq!(
         (code, files(&run)),
-        (0, vec!["a.txt waiting".into(), "b.txt loaded".into(), "web_2026-09-01 waiting".into()])
+        (0, vec!["leads/a.txt waiting".into(), "leads/b.txt loaded".into(), "web_2026-09-01 waiting".into()])
     );
     for path in made.iter().filter(|p| p.extension().unwrap() == "txt") {
         bucket.put(&format!("feed/{}", name(path)), std::fs::read(path).unwrap());
     }
     bucket.put("leads/a.fin", "");
     let (code, run) = bucket.once();
-    assert_eq!((code, files(&run)), (0, vec!["a.txt loaded".to_string(), "web_2026-09-01 loaded".into()]));
+    assert_eq!((code, files(&run)), (0, vec!["leads/a.txt loaded".to_string(), "web_2026-09-01 loaded".into()]));
     let (code, run) = bucket.once();
     assert_eq!((code, files(&run), &run["rebuild"]), (0, vec![], &Value::Null));
     assert_eq!(bucket.place.query("SELECT count(*) AS n, sum(event1) AS s FROM events"), json!([{"n": 4, "s": 5}]));
@@ -100,10 +100,10 @@ END");
             .map(|o| format!("{} {}", o["file"].as_str().unwrap(), o["status"].as_str().unwrap()))
             .collect::<Vec<_>>()
     };
-    assert_eq!(unchanged("leads/b.txt"), ["b.txt unchanged"]);
-    assert_eq!(unchanged("leads/b.fin"), ["b.txt unchanged"]);
+    assert_eq!(unchanged("leads/b.txt"), ["leads/b.txt unchanged"]);
+    assert_eq!(unchanged("leads/b.fin"), ["leads/b.txt unchanged"]);
     assert_eq!(unchanged("feed/web_2026-09-01.txt"), ["web_2026-09-01 unchanged"]);
-    assert_eq!(unchanged("leads"), ["a.txt unchanged", "b.txt unchanged"]);
+    assert_eq!(unchanged("leads"), ["leads/a.txt unchanged", "leads/b.txt unchanged"]);
     bucket.place.rejoin_with(&["ingest", &bucket.url("nowhere/")]).fails(2, &["there is nothing"]);
     // the temporary copies are gone
     let temporary = bucket.place.path().join("tmp");

@@ -280,7 +280,7 @@ fn the_credit_of_one_conversion_is_explained() {
     for text in [
         "2.5 event1 of visitor v1 on 2026-09-02 12:00:00, transaction record of leads, matched",
         "1 d 2 h",
-        "50 %",
+        "100 %",
         "offline",
         "Algorithmic",
     ] {
