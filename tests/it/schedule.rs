@@ -157,11 +157,11 @@ fn a_run_loads_in_alphanumeric_order_and_rebuilds() {
     assert_eq!(
         files(&run),
         pairs(&[
-            ("leads_05.txt", "loaded"),
+            ("a/leads_20.txt", "loaded"),
             ("leads_07.txt", "waiting"),
             ("leads_09.txt", "loaded"),
             ("leads_10.txt", "loaded"),
-            ("leads_20.txt", "loaded"),
+            ("sub/leads_05.txt", "loaded"),
         ])
     );
     assert_eq!((&run["run"], &run["status"], &run["rebuild"]), (&json!(1), &json!("ok"), &json!(1)));
