@@ -132,7 +132,12 @@ impl ReportPlanner {
         if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
             let touches = bound.as_ref().map_or_else(|| item.clone().is_not_null(), |bound| bound.some.clone());
-            rows = rows.and(touches.or(converts.clone()));
+            let mut counts = touches.or(converts.clone());
+            if let Shape::Path { event_id } = &report.shape {
+                // but of the event that is asked for it is said what it lacks
+                counts = counts.or(ident("event_id").eq(lit(event_id.clone())));
+            }
+            rows = rows.and(counts);
         }
         let lines = bound.as_ref().map(|bound| bound.lines.clone()).or(
             match lines.map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {

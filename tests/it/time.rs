@@ -244,6 +244,9 @@ fn less_than_an_hour_needs_force() {
     place.rejoin("forget --visitor a --suite wbe").fails(3, &["wbe"]);
     place.rejoin("history --table hist").fails(2, &["hist"]);
     assert!(place.rejoin("forget --visitor nobody").ok().stdout.contains("nothing to forget"));
+    // all that happened is that the suite was made
+    let history = place.rejoin("history").ok().stdout;
+    assert!(history.contains("suites") && history.contains("(1 row)"), "{history}");
 }
 
 const MAPPING: &str = "kind = \"online\"\nsuite = \"web\"\nvisitor_id = \"visitor\"\ntime = \"time\"\n";
