@@ -12,13 +12,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::TryStreamExt;
 
-use crate::lake::layout;
+use super::by_visitor;
 
 /// The columns of two inputs, row by row.
 #[derive(Debug)]
@@ -32,14 +32,8 @@ impl BesideExec {
     pub fn new(first: Arc<dyn ExecutionPlan>, second: Arc<dyn ExecutionPlan>) -> Self {
         let fields = |plan: &Arc<dyn ExecutionPlan>| plan.schema().fields().to_vec();
         let schema: SchemaRef = Arc::new(Schema::new([fields(&first), fields(&second)].concat()));
-        let orderings = layout::ordering(&schema).map(|order| vec![order]).unwrap_or_default();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(schema, orderings),
-            first.properties().output_partitioning().clone(),
-            first.properties().emission_type,
-            first.properties().boundedness,
-        );
-        Self { inputs: [first, second], properties: Arc::new(properties) }
+        let properties = by_visitor::properties(schema, &first);
+        Self { inputs: [first, second], properties }
     }
 
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {

@@ -10,7 +10,7 @@
 //! * `template`: SQL of `queries/` with the columns that the data has.
 //! * `hits`, `visits`, `repeats`, `persistence`: online hits; visits are computed while reading where the input has none, and
 //!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` joins what is computed of all rows
-//!   with what is read of few.
+//!   with what is read of few. `by_visitor`: what all these ask of their input and promise.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `bound`: rows as product lines that bind values.
@@ -22,6 +22,7 @@
 mod arguments;
 pub mod beside;
 mod bound;
+mod by_visitor;
 pub mod catalog;
 mod chains;
 pub mod dialect;

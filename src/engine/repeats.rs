@@ -12,18 +12,17 @@ use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::col;
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
 use futures::StreamExt;
 
+use super::by_visitor;
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
-use crate::lake::layout;
 
 /// The columns by which repeats are known, besides those of the layout's order; the file decides which row comes first.
 pub const COLUMNS: [&str; 3] = [SUITE, HIT_ID_REST, FILE];
@@ -39,14 +38,8 @@ pub struct RepeatsExec {
 impl RepeatsExec {
     /// Over an input with the columns of the layout's order and [`COLUMNS`].
     pub fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        let orderings = layout::ordering(&input.schema()).map(|o| vec![o]).unwrap_or_default();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(input.schema(), orderings),
-            input.properties().output_partitioning().clone(),
-            input.properties().emission_type,
-            input.properties().boundedness,
-        );
-        Self { input, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let properties = by_visitor::properties(input.schema(), &input);
+        Self { input, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -66,14 +59,11 @@ impl ExecutionPlan for RepeatsExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![match col(VISITOR_KEY, &self.input.schema()) {
-            Ok(key) => Distribution::KeyPartitioned(vec![key]),
-            Err(_) => Distribution::SinglePartition,
-        }])
+        by_visitor::distribution(&self.input)
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
+        by_visitor::ordering(&self.input)
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -152,9 +142,9 @@ impl Seen {
             let visitor = visitors.is_valid(row).then(|| visitors.value(row));
             if self.hits.is_empty() || self.place != place || self.visitor.as_deref() != visitor {
                 // the text is written only where a hit can come again, which shows in the next row
-                let goes_on = row + 1 < keys.len() && (keys[row + 1], times[row + 1], sequences[row + 1]) != place;
+                let alone = row + 1 < keys.len() && (keys[row + 1], times[row + 1], sequences[row + 1]) != place;
                 self.hits.clear();
-                if goes_on {
+                if alone {
                     continue;
                 }
                 self.place = place;

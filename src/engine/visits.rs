@@ -17,19 +17,19 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
 use futures::StreamExt;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_visitor;
 use crate::columns::{HIT_TIME, SUITE, VISIT_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
-use crate::lake::layout;
 use crate::lake::records::Suite;
 
 const SECOND: i64 = 1_000_000;
@@ -176,14 +176,8 @@ pub struct VisitsExec {
 impl VisitsExec {
     /// Over an input with the columns of the layout's order, `suite`, and the visit columns; rules by suite.
     pub fn new(input: Arc<dyn ExecutionPlan>, rules: Arc<HashMap<String, VisitRules>>) -> Self {
-        let orderings = layout::ordering(&input.schema()).map(|o| vec![o]).unwrap_or_default();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(input.schema(), orderings),
-            input.properties().output_partitioning().clone(),
-            input.properties().emission_type,
-            input.properties().boundedness,
-        );
-        Self { input, rules, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let properties = by_visitor::properties(input.schema(), &input);
+        Self { input, rules, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// When visits end, by suite.
@@ -208,15 +202,11 @@ impl ExecutionPlan for VisitsExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let key = datafusion::physical_expr::expressions::col(VISITOR_KEY, &self.input.schema());
-        InputDistributionRequirements::new(vec![match key {
-            Ok(key) => Distribution::KeyPartitioned(vec![key]),
-            Err(_) => Distribution::SinglePartition,
-        }])
+        by_visitor::distribution(&self.input)
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
+        by_visitor::ordering(&self.input)
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

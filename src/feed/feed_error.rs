@@ -14,6 +14,8 @@ pub struct FeedError {
     pub column: Option<String>,
     /// What is wrong and what to do, a lower-case fragment.
     pub message: String,
+    /// True where more of the input may still come: what is there is right, and has no end.
+    pub is_unfinished: bool,
     /// The failed read, where that was the reason.
     pub source: Option<std::io::Error>,
 }
@@ -21,7 +23,7 @@ pub struct FeedError {
 impl FeedError {
     /// An error about a file as a whole.
     pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, column: None, message: message.into(), source: None }
+        Self { file: file.into(), line: None, column: None, message: message.into(), is_unfinished: false, source: None }
     }
 
     /// A read that failed (a broken archive, a lost connection).
@@ -32,6 +34,12 @@ impl FeedError {
     /// Says on which line.
     pub fn on_line(mut self, line: u64) -> Self {
         self.line = Some(line);
+        self
+    }
+
+    /// Says that more of the input may still come.
+    pub fn unfinished(mut self) -> Self {
+        self.is_unfinished = true;
         self
     }
 

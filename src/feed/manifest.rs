@@ -177,7 +177,8 @@ impl Reading<'_> {
         let Some(section) = self.section.take() else { return Ok(()) };
         let Section { line, kind, name, md5, bytes, records } = section;
         let missing = |what: &str| {
-            FeedError::new(self.file, format!("{name} has no {what}; was the manifest cut short?")).on_line(line)
+            let message = format!("{name} has no {what}; was the manifest cut short?");
+            FeedError::new(self.file, message).on_line(line).unfinished()
         };
         let md5 = md5.ok_or_else(|| missing("MD5-Digest"))?;
         let bytes = bytes.ok_or_else(|| missing("File-Size"))?;
@@ -189,7 +190,7 @@ impl Reading<'_> {
         self.close_section()?;
         // an hour without a hit has no file, and says so
         if self.files.is_empty() && self.data_files != Some(0) {
-            return Err(FeedError::new(self.file, "lists no files; was the manifest cut short?"));
+            return Err(FeedError::new(self.file, "lists no files; was the manifest cut short?").unfinished());
         }
         let Self { version, lookup_files, data_files, total_records, files, .. } = self;
         Ok(Manifest { version, lookup_files, data_files, total_records, files })

@@ -71,7 +71,7 @@ impl Delivery {
             .map_err(|e| Error::refused(format!("{file}: {e}")))?;
         let manifest = match Manifest::parse(&bytes, &file) {
             Ok(manifest) => manifest,
-            Err(error) if error.message.contains("cut short") => {
+            Err(error) if error.is_unfinished => {
                 delivery.unfinished = Some(error.to_string());
                 return Ok(delivery);
             }

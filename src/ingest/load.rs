@@ -82,7 +82,8 @@ impl Key {
         Ok(self.parts_in(snapshot)?.iter().map(|part| part.rows).sum())
     }
 
-    fn is_loaded_as(&self, entry: &FileEntry) -> bool {
+    /// True for the row of the file log that says this key is loaded.
+    pub fn is_loaded_as(&self, entry: &FileEntry) -> bool {
         entry.status == "loaded" && Key::of(entry) == *self
     }
 }

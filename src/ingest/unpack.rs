@@ -103,14 +103,14 @@ fn drain(input: &mut dyn Read, file: &str) -> Result<()> {
     io::copy(input, &mut io::sink()).map(|_| ()).map_err(|e| damaged(file, &e))
 }
 
+/// What is said of a file that cannot be unpacked; an error of ours that came through its readers has said it already.
 fn damaged(file: &str, error: &io::Error) -> Error {
-    let text = error.to_string();
-    // readers that are wrapped have said it already
-    if text.contains("fetch it again") { Error::refused(text) } else { Error::refused(complaint(file, &text)) }
+    let said = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    said.cloned().unwrap_or_else(|| cut_short(file, error))
 }
 
-fn complaint(file: &str, error: &str) -> String {
-    format!("{file} is cut short or damaged ({error}); fetch it again")
+fn cut_short(file: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::refused(format!("{file} is cut short or damaged ({error}); fetch it again"))
 }
 
 /// Extension headers are read here and not by the library, which would take any size of them into memory.
@@ -176,7 +176,7 @@ fn pax_path(bytes: &[u8], file: &str) -> Result<Option<Vec<u8>>> {
 }
 
 fn read_zip(input: Stream, file: &str, visit: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
-    let broken = |e: zip::result::ZipError| Error::refused(complaint(file, &e.to_string()));
+    let broken = |e: zip::result::ZipError| cut_short(file, &e);
     let mut archive = zip::ZipArchive::new(BufReader::with_capacity(BUFFER_BYTES, input)).map_err(broken)?;
     let mut seen = vec![];
     for index in 0..archive.len() {
@@ -257,7 +257,7 @@ impl<R: Read> Read for Named<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.input.read(buffer).map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
-            kind => io::Error::new(kind, complaint(self.file, &e.to_string())),
+            kind => io::Error::new(kind, damaged(self.file, &e)),
         })
     }
 }

@@ -15,7 +15,7 @@ use rejoin::lake::Snapshot;
 
 use crate::compaction::{Loads, check_files};
 use crate::journeys::journeys;
-use crate::members::{Members, shared, wrote};
+use crate::members::{Members, shared, ticks, wrote};
 use crate::oracle::runner;
 use crate::place::{Place, deep};
 use crate::table;
@@ -159,13 +159,6 @@ fn traps() {
 /// Many pairs of rows, so that it runs for as long as it is left.
 const LONG: &str = "SELECT count(*) FROM hits a, hits b WHERE a.page_name < b.page_url AND length(a.page_url) < length(b.page_name) + 1";
 
-/// Processor time of a process, in ticks of a hundredth of a second.
-fn ticks(id: u32) -> u64 {
-    let told = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    let fields: Vec<&str> = told.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
 /// Waits until the executors compute, or no longer do; how long that took.
 fn wait_for_work(members: &Members, busy: bool) -> Duration {
     let begun = Instant::now();
@@ -177,7 +170,8 @@ fn wait_for_work(members: &Members, busy: bool) -> Duration {
         if (all() - before > 3) == busy {
             return begun.elapsed();
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "busy: {} for too long", !busy);
+        // other tests may have the machine
+        assert!(begun.elapsed() < Duration::from_secs(180), "busy: {} for too long", !busy);
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
+use crate::members::ticks;
 use crate::place::Place;
 
 const USER: &str = "ann";
@@ -259,17 +260,25 @@ fn statements_end_in_order() {
         ]));
         command.env("PGPASSWORD", PASSWORD).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let running = || server.psql("SELECT 1").0;
-    assert!(running());
+    assert!(server.psql("SELECT 1").0);
+    // a statement that has begun takes processor time
+    let wait_for_work = || {
+        let (server, begun) = (server.child.id(), std::time::Instant::now());
+        let before = ticks(server);
+        while ticks(server) < before + 30 {
+            assert!(begun.elapsed().as_secs() < 60, "the statement does not begin");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
     let mut endless = client("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3");
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    wait_for_work();
     Command::new("kill").args(["-INT", &endless.id().to_string()]).status().unwrap();
     let mut told = String::new();
     endless.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     endless.wait().unwrap();
     assert!(told.contains("canceling statement due to user request"), "{told}");
     let counting = client("SELECT count(*) FROM range(1, 40000000) WHERE value % 7 = 3");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    wait_for_work();
     server.signal("TERM");
     let output = counting.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

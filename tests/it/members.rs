@@ -153,6 +153,13 @@ impl Members {
     }
 }
 
+/// Processor time of a process, in ticks of a hundredth of a second.
+pub fn ticks(id: u32) -> u64 {
+    let told = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<&str> = told.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 /// True for a file that a process of a cluster wrote.
 pub fn wrote(file: &Path) -> bool {
     file.metadata().unwrap().permissions().mode() & 0o007 == 0

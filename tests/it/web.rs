@@ -264,7 +264,10 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         "/log/file?suite=web&source=leads&file=_i_leads_1.txt"
     );
     server.upload("leads", &mia, name, &LEADS.replace("7.25", "8")).is(409, &["tick"]);
-    server.upload("halts", &mia, "halts.txt", LEADS).is(422, &["line 3", "source halts is stopped: correct"]);
+    // the same bytes of another source are told so, and a tick would not help
+    server.upload("halts", &mia, "halts.txt", LEADS).is(409, &["loaded already as _i_leads_1.txt (source leads)"]);
+    let halts = LEADS.replace("7.25", "9.5");
+    server.upload("halts", &mia, "halts.txt", &halts).is(422, &["line 3", "source halts is stopped: correct"]);
     server.upload("halts", &mia, "more.txt", LEADS).is(409, &["stopped"]);
     server.form("/suites/web/sources/halts/status", &[&mia], "to=active").is(303, &[]);
     server.get("/suites/web/sources/halts", &mia).is(200, &["takes files again", "Deactivate"]);

@@ -13,12 +13,12 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 
@@ -27,8 +27,7 @@ use super::carry::Carry;
 use super::persisting::Persisting;
 use super::rows::{Rows, Visitor};
 use crate::attribution::{Expiry, Persistence};
-use crate::columns::VISITOR_KEY;
-use crate::lake::layout;
+use crate::engine::by_visitor;
 
 /// Fills persisted columns of its input.
 #[derive(Debug)]
@@ -43,14 +42,8 @@ impl PersistenceExec {
     /// Over an input with the columns of the layout's order, `suite`, the columns that are filled and what was set of
     /// each; the visit and the metrics, where a rule asks for them.
     pub fn new(input: Arc<dyn ExecutionPlan>, what: Arc<Persisting>) -> Self {
-        let orderings = layout::ordering(&input.schema()).map(|o| vec![o]).unwrap_or_default();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(input.schema(), orderings),
-            input.properties().output_partitioning().clone(),
-            input.properties().emission_type,
-            input.properties().boundedness,
-        );
-        Self { input, what, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let properties = by_visitor::properties(input.schema(), &input);
+        Self { input, what, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// What is filled.
@@ -75,15 +68,11 @@ impl ExecutionPlan for PersistenceExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let key = datafusion::physical_expr::expressions::col(VISITOR_KEY, &self.input.schema());
-        InputDistributionRequirements::new(vec![match key {
-            Ok(key) => Distribution::KeyPartitioned(vec![key]),
-            Err(_) => Distribution::SinglePartition,
-        }])
+        by_visitor::distribution(&self.input)
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
+        by_visitor::ordering(&self.input)
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

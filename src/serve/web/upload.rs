@@ -19,7 +19,9 @@ use super::files::file_link;
 use super::layout::{Problem, size};
 use super::visitor::Visitor;
 use super::{FORM_BYTES, Web};
+use crate::ingest::load::Key;
 use crate::ingest::{IngestOptions, Outcome, Status, ingest};
+use crate::lake::records::{FileEntry, Registry};
 use crate::lake::sources::source;
 use crate::serve::failure::{Failure, Reason};
 use crate::{Error, ErrorKind};
@@ -70,16 +72,14 @@ pub(super) async fn take(
     let outcome = load(web.clone(), folder, file, options).await?;
     let entry = &outcome.entry;
     match outcome.status {
-        Status::Refused(error) => Err(match error.kind() {
-            ErrorKind::Conflict => {
-                let message = format!(
-                    "{} is loaded already with other content; tick \"replace\" to load this one in its place",
-                    entry.file
-                );
-                Problem::new(StatusCode::CONFLICT, message)
-            }
-            _ => error.into(),
-        }),
+        Status::Refused(error) if error.kind() == ErrorKind::Conflict && !replace && is_loaded(&web, entry).await? => {
+            let message = format!(
+                "{} is loaded already with other content; tick \"replace\" to load this one in its place",
+                entry.file
+            );
+            Err(Problem::new(StatusCode::CONFLICT, message))
+        }
+        Status::Refused(error) => Err(error.into()),
         Status::Waiting(reason) => Err(Problem::new(StatusCode::CONFLICT, format!("{}: {reason}", entry.file))),
         status => {
             visitor.notice(match status {
@@ -89,6 +89,13 @@ pub(super) async fn take(
             Ok(Redirect::to(&file_link(&entry.suite, &entry.source, &entry.file)))
         }
     }
+}
+
+/// True where a file of this name is loaded for this source; a conflict is with the bytes of another one otherwise.
+async fn is_loaded(web: &Web, entry: &FileEntry) -> Result<bool, Problem> {
+    let key = Key::of(entry);
+    let log = Registry::<FileEntry>::read(&web.house.lake).await?;
+    Ok(log.rows.iter().any(|row| key.is_loaded_as(row)))
 }
 
 fn rows(count: i64) -> String {
