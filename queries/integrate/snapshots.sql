@@ -1,5 +1,5 @@
 -- snapshots: one row per suite and transaction ID: what the first online hit that bore it had set or persisted.
--- Reads: due_hits (the reported hits to look at), rivals (former snapshots that compete with them), suites, files.
+-- Reads: due_hits (the reported hits to look at), standing_snapshots (former snapshots that compete with them), suites, files.
 -- None for a suite whose transaction ID recording is off. Metrics are never held.
 WITH borne AS (
   SELECT hits.suite, hits.visitor_key, hits.visitor_id, hits.visit_num, hits.visit_start, hits.hit_time, hits.hit_seq,
@@ -8,10 +8,10 @@ WITH borne AS (
   FROM due_hits AS hits
   WHERE hits.transaction_id IS NOT NULL
   UNION ALL
-  SELECT rivals.suite, rivals.visitor_key, rivals.visitor_id, rivals.visit_num, rivals.visit_start, rivals.hit_time,
-         rivals.hit_seq, rivals.file, rivals.persisted, rivals.snapshot_listed, true, rivals.transaction_id
-         {{, dimensions of rivals}}
-  FROM rivals
+  SELECT standing_snapshots.suite, standing_snapshots.visitor_key, standing_snapshots.visitor_id, standing_snapshots.visit_num, standing_snapshots.visit_start, standing_snapshots.hit_time,
+         standing_snapshots.hit_seq, standing_snapshots.file, standing_snapshots.persisted, standing_snapshots.snapshot_listed, true, standing_snapshots.transaction_id
+         {{, dimensions of standing_snapshots}}
+  FROM standing_snapshots
 ), ranked AS (
   -- two hits of one instant and content: the visitor and the file decide, so that the order of loading does not
   SELECT *, row_number() OVER (

@@ -39,7 +39,7 @@ Start here:
 
 Set up:
   suite           Report suites and their settings
-  source          Data sources, the named inlets of offline records
+  source          Data sources, where offline records come from
 
 Load and integrate:
   ingest          Load data feeds, data source files, and any other clickstream
@@ -104,7 +104,7 @@ pub enum Command {
     /// Report suites and their settings
     #[command(subcommand)]
     Suite(SuiteCommand),
-    /// Data sources, the named inlets of offline records
+    /// Data sources, where offline records come from
     #[command(subcommand)]
     Source(SourceCommand),
     Ingest(IngestArguments),

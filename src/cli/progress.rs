@@ -45,7 +45,7 @@ pub async fn of_query<T>(plan: Arc<dyn ExecutionPlan>, first: impl Future<Output
         if !bar.0.is_hidden() {
             bar.0.set_message(match plan.downcast_ref::<RemoteExec>() {
                 Some(remote) => format!("{}, {} s", remote.progress(), started.elapsed().as_secs()),
-                None => told(&plan, started.elapsed()),
+                None => shares_done(&plan, started.elapsed()),
             });
         }
         if let Ok(done) = tokio::time::timeout(LOOK, &mut first).await {
@@ -64,7 +64,7 @@ impl Drop for Cleared {
 }
 
 /// `1,200 of 20,000 rows read, 6 %, 3 s, about 47 s left`, as far as it is known.
-fn told(plan: &Arc<dyn ExecutionPlan>, passed: Duration) -> String {
+fn shares_done(plan: &Arc<dyn ExecutionPlan>, passed: Duration) -> String {
     let (read, total) = rows(plan);
     let seconds = passed.as_secs();
     match total.filter(|&total| total > 0 && read <= total) {

@@ -18,7 +18,7 @@ use super::signals::Signals;
 use crate::format::Format;
 use crate::ingest::IngestOptions;
 use crate::ingest::mapping::Mapping;
-use crate::ingest::remote::Place;
+use crate::ingest::remote::PathOrBucket;
 use crate::lake::suites;
 use crate::rebuild::RebuildOptions;
 use crate::schedule::{self, Board, Job, Ran, Timetable};
@@ -184,9 +184,9 @@ fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
 
 /// A watched place under a name that stays the same wherever the process was started.
 fn watched(path: &Path) -> Result<PathBuf> {
-    match Place::of(path)? {
-        Place::Bucket(_) => Ok(path.to_path_buf()),
-        Place::Local(local) => {
+    match PathOrBucket::of(path)? {
+        PathOrBucket::Bucket(_) => Ok(path.to_path_buf()),
+        PathOrBucket::Local(local) => {
             local.canonicalize().map_err(|e| Error::usage(format!("--watch {}: {e}", local.display())))
         }
     }

@@ -218,8 +218,8 @@ impl Cluster {
                 Some(Status::Successful(done)) => {
                     job.done();
                     let Some((locations, addresses)) = in_order(done.partition_location) else { return Ok(None) };
-                    let harmed = self.overview(Some(&job.id)).await?.harmed;
-                    return Ok((!harmed && are_reached(addresses).await).then_some(locations));
+                    let lost_an_executor = self.overview(Some(&job.id)).await?.lost_an_executor;
+                    return Ok((!lost_an_executor && are_reached(addresses).await).then_some(locations));
                 }
                 // see `scheduler`: it does not try again
                 Some(Status::Failed(failed)) if failed.error.contains(ROWS_LOST) => {
@@ -249,7 +249,7 @@ impl Cluster {
                 // an error here shows in the next look at the job
                 if let Ok(now) = self.overview(Some(&job.id)).await {
                     note.note(now.told());
-                    if now.harmed {
+                    if now.lost_an_executor {
                         return Ok(None);
                     }
                 }

@@ -20,12 +20,12 @@ use datafusion_proto::protobuf::PhysicalExprNode;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use super::fence::{FenceExec, Keep};
+use super::keep::{Keep, KeepExec};
 use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::beside::BesideExec;
 use crate::engine::journey::{
-    Call, Input, JourneyExec, JourneySpec, Lane, PathExec, PathSpec, PhysicalWindow, WindowExec,
+    Call, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PhysicalWindow, WindowExec,
 };
 use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
@@ -45,10 +45,10 @@ type Encoded = Vec<u8>;
 /// Our operators, without their inputs.
 #[derive(Serialize, Deserialize)]
 enum Node {
-    Fence(Keep),
+    Keep(Keep),
     SortedMerge,
     Beside,
-    Journey { spec: JourneySpec, lanes: Vec<Lane> },
+    Journey { spec: JourneySpec, columns: Vec<InputColumns> },
     Path(PathSpec),
     Visits(HashMap<String, VisitRules>),
     Repeats,
@@ -85,14 +85,14 @@ impl Codec {
             let one = |expr| Ok(conv.physical_expr_to_proto(expr, self)?.encode_to_vec());
             exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
         };
-        Ok(if let Some(fence) = plan.downcast_ref::<FenceExec>() {
-            Some(Node::Fence(fence.keep))
+        Ok(if let Some(kept) = plan.downcast_ref::<KeepExec>() {
+            Some(Node::Keep(kept.keep))
         } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
         } else if plan.is::<BesideExec>() {
             Some(Node::Beside)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
-            Some(Node::Journey { spec: journey.spec().clone(), lanes: journey.lanes() })
+            Some(Node::Journey { spec: journey.spec().clone(), columns: journey.input_columns() })
         } else if let Some(path) = plan.downcast_ref::<PathExec>() {
             Some(Node::Path(path.spec().clone()))
         } else if let Some(visits) = plan.downcast_ref::<VisitsExec>() {
@@ -151,7 +151,7 @@ impl PhysicalExtensionCodec for Codec {
         };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
-            Node::Fence(keep) => FenceExec::over(first()?, keep),
+            Node::Keep(keep) => KeepExec::over(first()?, keep),
             Node::SortedMerge => {
                 let order = layout::ordering(&first()?.schema());
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;
@@ -161,11 +161,12 @@ impl PhysicalExtensionCodec for Codec {
                 [first, second] => Arc::new(BesideExec::new(first.clone(), second.clone())),
                 _ => return Err(malformed("columns beside each other of another number of inputs")),
             },
-            Node::Journey { spec, lanes } => {
-                if lanes.len() != inputs.len() {
+            Node::Journey { spec, columns } => {
+                if columns.len() != inputs.len() {
                     return Err(malformed("a journey with another number of inputs"));
                 }
-                let inputs = lanes.into_iter().zip(inputs.iter().cloned()).map(|(lane, plan)| Input { lane, plan });
+                let inputs =
+                    columns.into_iter().zip(inputs.iter().cloned()).map(|(columns, plan)| Input { columns, plan });
                 Arc::new(JourneyExec::new(spec, inputs.collect(), usize::MAX))
             }
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),

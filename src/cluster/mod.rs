@@ -3,7 +3,7 @@
 //! * `scheduler`, `executor`: the two kinds of processes of a cluster. `workers`: what the first knows of the others;
 //!   `tasks` makes an executor stop what is cancelled.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
-//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `fence`: what the scheduler must leave so;
+//! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `keep`: what the scheduler must leave so;
 //!   `windows`: words that would be lost on the way.
 //! * `writes`: executors write files; who asked for them commits. `codec`: our operators and functions as bytes. `parts`: what
 //!   all three have in common. `wire`: how they reach each other.
@@ -15,7 +15,7 @@
 mod client;
 mod codec;
 mod executor;
-mod fence;
+mod keep;
 mod parts;
 mod ready;
 mod scheduler;

@@ -31,7 +31,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use futures::TryStreamExt;
 
-use super::fence::{FenceExec, Keep};
+use super::keep::{Keep, KeepExec};
 use crate::Error;
 use crate::engine::journey::{Input, JourneyExec};
 
@@ -169,9 +169,9 @@ fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transf
     if let Some(journey) = node.downcast_ref::<JourneyExec>() {
         let spec = journey.spec().clone();
         // each bucket for itself; where all visitors make one game, one task sees them all
-        let inputs = journey.lanes().into_iter().zip(node.children()).map(|(lane, plan)| {
+        let inputs = journey.input_columns().into_iter().zip(node.children()).map(|(columns, plan)| {
             let plan = plan.clone();
-            Input { lane, plan: if spec.needs_all_visitors() { FenceExec::gather(plan) } else { plan } }
+            Input { columns, plan: if spec.needs_all_visitors() { KeepExec::gather(plan) } else { plan } }
         });
         let inputs = inputs.collect();
         return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
@@ -188,7 +188,7 @@ fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transf
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
         && !one_row_of_the_right_decides(*join.join_type())
     {
-        let children = vec![join.left().clone(), FenceExec::gather(join.right().clone())];
+        let children = vec![join.left().clone(), KeepExec::gather(join.right().clone())];
         return Ok(Transformed::yes(replace_children_if_necessary(node.clone(), children)?));
     }
     Ok(Transformed::no(node))
@@ -207,10 +207,10 @@ fn with_left_side_whole(join: &HashJoinExec, parts: usize) -> Result<Arc<dyn Exe
     let (left, right) = (join.left().clone(), join.right().clone());
     let whole = |children| join.builder().with_new_children(children)?.build_exec();
     if join.null_aware {
-        return whole(vec![left, FenceExec::gather(right)]);
+        return whole(vec![left, KeepExec::gather(right)]);
     }
     if one_row_of_the_right_decides(*join.join_type()) {
-        return whole(vec![FenceExec::whole(left), right]);
+        return whole(vec![KeepExec::whole(left), right]);
     }
     // such a join has no order
     let (left_keys, right_keys): (Vec<_>, Vec<_>) = join.on().iter().cloned().unzip();
@@ -219,7 +219,7 @@ fn with_left_side_whole(join: &HashJoinExec, parts: usize) -> Result<Arc<dyn Exe
     let shuffled = join.builder().with_partition_mode(PartitionMode::Partitioned);
     let shuffled = shuffled.with_new_children(vec![left, right])?.build_exec()?;
     Ok(match join.properties().output_partitioning().partition_count() {
-        1 => FenceExec::gather(shuffled),
+        1 => KeepExec::gather(shuffled),
         _ => shuffled,
     })
 }
@@ -234,7 +234,7 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     let branches: Vec<_> = union.children().into_iter().map(sort).collect();
     // without this node the scheduler would move a sort from above the union into its branches
     let united = |branches| {
-        Ok::<_, DataFusionError>(FenceExec::over(replace_children_if_necessary(union.clone(), branches)?, Keep::Union))
+        Ok::<_, DataFusionError>(KeepExec::over(replace_children_if_necessary(union.clone(), branches)?, Keep::Union))
     };
     if let Some(Some((order, fetch, _))) = branches.first().cloned()
         && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()
@@ -255,7 +255,7 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
             sorts |= node.is::<SortExec>();
             Ok(TreeNodeRecursion::Continue)
         })?;
-        Ok(if sorts { FenceExec::gather(branch.clone()) } else { branch.clone() })
+        Ok(if sorts { KeepExec::gather(branch.clone()) } else { branch.clone() })
     };
     united(union.children().into_iter().map(alone).collect::<Result<Vec<_>>>()?)
 }

@@ -58,8 +58,8 @@ pub struct Overview {
     pub(super) members: Members,
     /// Stages of the job: those that are done, and all.
     pub stages: Option<(usize, usize)>,
-    /// The job lost an executor that had some of its tasks; see [`Workers::harmed`].
-    pub(super) harmed: bool,
+    /// The job lost an executor that had some of its tasks; see [`Workers::lost_an_executor`].
+    pub(super) lost_an_executor: bool,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +114,7 @@ async fn overview(State(desk): State<Desk>, Query(of): Query<Of>) -> Json<Overvi
     let mut overview =
         Overview { version: VERSION.into(), executors: executors.len(), vcores, members, ..Default::default() };
     if let Some(id) = of.job {
-        overview.harmed = desk.workers.harmed(&id);
+        overview.lost_an_executor = desk.workers.lost_an_executor(&id);
         let id = JobId::new(id);
         if let Some(job) = state.task_manager.get_running_job_cache().get(&id) {
             let graph = job.execution_graph.read().await;

@@ -38,7 +38,7 @@ pub(super) struct Workers {
 struct Job {
     workers: HashSet<String>,
     /// One of them was lost.
-    harmed: bool,
+    lost_an_executor: bool,
     /// When it was no longer among those that run.
     ended: Option<Instant>,
 }
@@ -46,8 +46,8 @@ struct Job {
 impl Workers {
     /// True if an executor that had tasks of the job was removed. Its stages may then have run again, and a stage above may
     /// have got rows twice.
-    pub fn harmed(&self, job: &str) -> bool {
-        locked(&self.jobs).get(&JobId::new(job)).is_some_and(|job| job.harmed)
+    pub fn lost_an_executor(&self, job: &str) -> bool {
+        locked(&self.jobs).get(&JobId::new(job)).is_some_and(|job| job.lost_an_executor)
     }
 
     /// Notes who got tasks, and forgets jobs that ended long ago.
@@ -57,7 +57,7 @@ impl Workers {
             locked(&self.jobs).entry(job.clone()).or_default().workers.insert(executor.clone());
             // it may have been removed since it was free; whoever removes it now finds it noted
             if self.alive.get_executor_metadata(executor).await.is_err() {
-                locked(&self.jobs).entry(job.clone()).or_default().harmed = true;
+                locked(&self.jobs).entry(job.clone()).or_default().lost_an_executor = true;
             }
         }
         locked(&self.jobs).retain(|id, job| {
@@ -139,7 +139,7 @@ impl ClusterState for Workers {
         self.alive.remove_executor(executor_id).await?;
         // only now: see `note`
         for job in locked(&self.jobs).values_mut() {
-            job.harmed |= job.workers.contains(executor_id);
+            job.lost_an_executor |= job.workers.contains(executor_id);
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ mod tests {
     async fn who_is_left_gets_the_tasks_of_who_is_lost() {
         let workers = Workers::default();
         assert!(left_over(&workers).await > 0);
-        assert!(workers.harmed("job") && !workers.harmed("another"));
+        assert!(workers.lost_an_executor("job") && !workers.lost_an_executor("another"));
         // once this fails, Ballista gives vcores back by itself, and `Workers` need not tell them
         assert_eq!(left_over(&InMemoryClusterState::default()).await, 0);
     }

@@ -36,7 +36,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::fence::FenceExec;
+use super::keep::KeepExec;
 use crate::Error;
 use crate::lake::layout::bucket_expr;
 use crate::lake::rewrite::{Job, Limits, Rewriter};
@@ -187,7 +187,7 @@ pub(super) fn rows(
             let input: Arc<dyn ExecutionPlan> = Arc::new(RepartitionExec::try_new(united, buckets)?);
             (input, Work::Sorted { queries })
         }
-        false => (FenceExec::gather(united), Work::Plain { queries }),
+        false => (KeepExec::gather(united), Work::Plain { queries }),
     };
     Ok(Arc::new(WriteExec::new(input, WriteSpec::new(lake, table, schema, work)?, None)))
 }

@@ -57,13 +57,13 @@ impl BoundRows {
             }
             None => lit(ScalarValue::Utf8(None)),
         };
-        let told: Vec<Expr> = match numbered(&asked.dimension, "evar") {
+        let files: Vec<Expr> = match numbered(&asked.dimension, "evar") {
             Some(evar) => view.deliveries_with_instances(evar).map(lit).collect(),
             None => vec![],
         };
-        let by_instance = match told.is_empty() {
+        let by_instance = match files.is_empty() {
             true => lit(false),
-            false => online.and(ident(FILE).in_list(told, false)),
+            false => online.and(ident(FILE).in_list(files, false)),
         };
         let ends = match &binding.expiry {
             Expiry::Metric(metric) => not_zero(metric),

@@ -234,8 +234,8 @@ impl HitsTable {
         let (whole, others): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(|f| work.goes_below(f));
         // filters that tell rows apart, not visitors: what they keep can be read without the rest
         let few: Vec<Expr> = others.into_iter().filter(|f| work.in_order() && work.reads_stored(f)).collect();
-        let apart = !work.repeats && session.config_options().execution.parquet.pushdown_filters;
-        let rows = match few.is_empty() || !apart {
+        let can_split = !work.repeats && session.config_options().execution.parquet.pushdown_filters;
+        let rows = match few.is_empty() || !can_split {
             true => self.worked(self.stored_rows(session, &names, &work, &whole)?, work)?,
             false => self.of_few(session, &names, work, [whole, few].concat())?,
         };
@@ -382,8 +382,8 @@ fn with_sets(rows: Arc<dyn ExecutionPlan>, dimensions: &BTreeSet<String>) -> Res
     let exprs = names.into_iter().map(|name| {
         let expr = match dimension_of(&name) {
             Some(dimension) if has(&name) && has(persisted_flag(&dimension)) => {
-                let told = (col(persisted_flag(&dimension), &schema)?, col(&name, &schema)?);
-                case(None, vec![told], Some(col(&dimension, &schema)?))?
+                let known = (col(persisted_flag(&dimension), &schema)?, col(&name, &schema)?);
+                case(None, vec![known], Some(col(&dimension, &schema)?))?
             }
             Some(dimension) => col(&dimension, &schema)?,
             None => col(&name, &schema)?,

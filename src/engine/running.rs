@@ -29,7 +29,7 @@ impl Running {
     /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator
     /// computes. The task ends when the rows are dropped. When nobody has read on by `expiry`, what it holds is let go, and the
     /// rows end with an error.
-    pub fn apart(self, runtime: &Handle, expiry: Option<Instant>) -> Self {
+    pub fn on_threads(self, runtime: &Handle, expiry: Option<Instant>) -> Self {
         let Self { schema, mut rows, plan } = self;
         let mut receiver = RecordBatchReceiverStreamBuilder::new(schema.clone(), AHEAD);
         let sender = receiver.tx();

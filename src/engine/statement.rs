@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Statement as Sql, TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
 
-use super::chains;
+use super::depth;
 use super::dialect::EngineDialect;
 use super::lookup::table_of;
 use crate::{Error, Result};
@@ -43,7 +43,7 @@ pub struct Names {
 impl Statement {
     /// The statements of a text.
     pub fn all(sql: &str) -> Result<Vec<Self>> {
-        chains::check(sql)?;
+        depth::check(sql)?;
         let mut parser = DFParserBuilder::new(sql).with_dialect(&EngineDialect { in_mapping: false }).build()?;
         parser.parse_statements()?.into_iter().map(Self::new).collect()
     }

@@ -29,7 +29,7 @@ pub struct Columns {
     touches: BTreeMap<NaturalName, DataType>,
     of: BTreeMap<String, BTreeSet<String>>,
     /// Dimensions of which a table says on every row what was set.
-    told: BTreeMap<String, BTreeSet<String>>,
+    listed: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Columns {
@@ -55,7 +55,7 @@ impl Columns {
 
     /// Notes the dimensions of which a table itself says on every row what the row set.
     pub fn telling(mut self, table: &str, dimensions: BTreeSet<String>) -> Self {
-        self.told.insert(table.into(), dimensions);
+        self.listed.insert(table.into(), dimensions);
         self
     }
 
@@ -121,8 +121,8 @@ impl Columns {
             rest.trim().strip_prefix("of ").and_then(|rest| rest.split_once(" if ")).filter(|_| class == "touches")
         {
             let own = self.of.get(table.trim()).ok_or_else(unknown)?;
-            let told = |name: &String| self.told.get(table.trim()).is_some_and(|told| told.contains(name));
-            let condition = |name| if told(name) { "true" } else { condition.trim() };
+            let listed = |name: &String| self.listed.get(table.trim()).is_some_and(|listed| listed.contains(name));
+            let condition = |name| if listed(name) { "true" } else { condition.trim() };
             list.keys().map(|n| touch_item(table.trim(), &n.name, condition(&n.name), own)).collect()
         } else if let Some(table) = rest.trim().strip_prefix("of ").filter(|_| class != "touches") {
             let own = self.of.get(table.trim()).ok_or_else(unknown)?;

@@ -148,11 +148,11 @@ impl LakeView {
             }
             let files = self.small::<FileEntry>().await?;
             let own = files.into_iter().filter(|f| f.suite == suite.suite && f.status == "loaded");
-            let told = own.filter_map(|f| {
+            let instances = own.filter_map(|f| {
                 let evars = f.binding_instances?.split(',').filter_map(|evar| evar.parse().ok()).collect();
                 Some((evars, f.file))
             });
-            Ok::<_, Error>(told.collect())
+            Ok::<_, Error>(instances.collect())
         };
         self.instances.get_or_try_init(load).await.map(drop)
     }

@@ -23,7 +23,14 @@ pub struct FeedError {
 impl FeedError {
     /// An error about a file as a whole.
     pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, column: None, message: message.into(), is_unfinished: false, source: None }
+        Self {
+            file: file.into(),
+            line: None,
+            column: None,
+            message: message.into(),
+            is_unfinished: false,
+            source: None,
+        }
     }
 
     /// A read that failed (a broken archive, a lost connection).

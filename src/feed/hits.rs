@@ -22,7 +22,7 @@ use super::product_list::Evars;
 use super::records::{Block, non_empty_fields, unescape};
 use super::text::Encoding;
 use super::text_builder::TextBuilder;
-use super::touches::{RowTouches, ToldBy, told_by, touches};
+use super::touches::{RowTouches, TouchSource, told_by, touches};
 use super::{Decoded, RowIssue, row_issue};
 use crate::columns;
 
@@ -62,7 +62,7 @@ pub struct HitDecoder {
     /// How many dimensions are touched by instances, and the numbers of those that the channel's flag tells.
     touches: usize,
     channel: Vec<u16>,
-    told_by: Option<ToldBy>,
+    told_by: Option<TouchSource>,
 }
 
 /// What is counted while hits are decoded.
@@ -189,7 +189,7 @@ impl HitDecoder {
     }
 
     /// What says where eVars and campaign were set; `None` where the feed has neither.
-    pub fn told_by(&self) -> Option<ToldBy> {
+    pub fn told_by(&self) -> Option<TouchSource> {
         self.told_by
     }
 
@@ -379,7 +379,7 @@ impl<'d> Rows<'d> {
                 self.touches.raw(touch, range.clone());
             }
         }
-        let disagrees = decoder.told_by != Some(ToldBy::RawColumns) && self.disagrees(text);
+        let disagrees = decoder.told_by != Some(TouchSource::RawColumns) && self.disagrees(text);
         if let Some((product, category)) = decoder.products {
             self.dimensions[product].put(row, &self.amounts.product);
             self.dimensions[category].put(row, &self.amounts.category);

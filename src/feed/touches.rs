@@ -27,7 +27,7 @@ pub struct Touch {
 
 /// What says where a delivery's eVars and campaign were set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ToldBy {
+pub enum TouchSource {
     /// Instances.
     Instances,
     /// The raw columns.
@@ -36,7 +36,7 @@ pub enum ToldBy {
     Both,
 }
 
-impl ToldBy {
+impl TouchSource {
     /// The word of the file log.
     pub fn word(self) -> &'static str {
         match self {
@@ -68,14 +68,14 @@ pub fn touches(layout: &HitLayout, ids: &EventIds) -> Vec<Touch> {
 }
 
 /// What says where the eVars and the campaign of the feed were set; `None` where it has neither.
-pub fn told_by(layout: &HitLayout, touches: &[Touch]) -> Option<ToldBy> {
+pub fn told_by(layout: &HitLayout, touches: &[Touch]) -> Option<TouchSource> {
     let persists = |name: &str| name == "tracking_code" || numbered(name, "evar").is_some();
     let all = layout.texts().iter().filter(|text| persists(&text.name)).count();
     match touches.iter().filter(|touch| persists(&touch.dimension)).count() {
         _ if all == 0 => None,
-        0 => Some(ToldBy::RawColumns),
-        some if some == all => Some(ToldBy::Instances),
-        _ => Some(ToldBy::Both),
+        0 => Some(TouchSource::RawColumns),
+        some if some == all => Some(TouchSource::Instances),
+        _ => Some(TouchSource::Both),
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
 
     const NEEDED: [&str; 4] = ["visid_high", "visid_low", "hit_time_gmt", "visit_num"];
 
-    fn read(headers: &[&str], event_tsv: &str) -> (Vec<String>, Option<ToldBy>) {
+    fn read(headers: &[&str], event_tsv: &str) -> (Vec<String>, Option<TouchSource>) {
         let layout = HitLayout::from_headers(&[&NEEDED, headers].concat(), "").unwrap();
         let touches = touches(&layout, &EventIds::parse(event_tsv));
         (touches.iter().map(|touch| touch.dimension.clone()).collect(), told_by(&layout, &touches))
@@ -147,12 +147,16 @@ mod tests {
     fn what_decides() {
         let both = "100\tInstance of eVar 1\n20\tCampaign View\n";
         let all = ["post_event_list", "post_evar1", "evar1", "post_campaign", "campaign", "va_closer_id"];
-        assert_eq!(read(&all, both), (vec!["evar1".into(), "tracking_code".into()], Some(ToldBy::Instances)));
-        assert_eq!(read(&all, "100\tInstance of eVar 1"), (vec!["evar1".into()], Some(ToldBy::Both)));
-        assert_eq!(read(&all, ""), (vec![], Some(ToldBy::RawColumns)));
-        assert_eq!(read(&all[1..], both), (vec![], Some(ToldBy::RawColumns)), "no list");
-        assert_eq!(read(&["event_list", "post_evar1"], both), (vec![], Some(ToldBy::RawColumns)), "a raw list");
-        assert_eq!(read(&["post_event_list", "evar1"], both), (vec![], Some(ToldBy::RawColumns)), "no processed value");
+        assert_eq!(read(&all, both), (vec!["evar1".into(), "tracking_code".into()], Some(TouchSource::Instances)));
+        assert_eq!(read(&all, "100\tInstance of eVar 1"), (vec!["evar1".into()], Some(TouchSource::Both)));
+        assert_eq!(read(&all, ""), (vec![], Some(TouchSource::RawColumns)));
+        assert_eq!(read(&all[1..], both), (vec![], Some(TouchSource::RawColumns)), "no list");
+        assert_eq!(read(&["event_list", "post_evar1"], both), (vec![], Some(TouchSource::RawColumns)), "a raw list");
+        assert_eq!(
+            read(&["post_event_list", "evar1"], both),
+            (vec![], Some(TouchSource::RawColumns)),
+            "no processed value"
+        );
         assert_eq!(read(&["post_event_list"], both), (vec![], None));
         let channel = ["va_instance_event", "va_closer_id", "va_closer_detail"];
         assert_eq!(read(&channel, "").0, ["marketing_channel", "marketing_channel_detail"]);

@@ -6,8 +6,18 @@ use arrow::array::{Array, AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::columns::timestamp;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "days_after",
+    kind: "scalar",
+    signature: "days_after(time, n)",
+    description: "The instant n x 86,400 seconds later.",
+    example: "SELECT days_after(hit_time, 90) FROM hits",
+};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 

@@ -7,8 +7,19 @@ use arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::feed::event_list::{event_id, event_value};
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "event",
+    kind: "scalar",
+    signature: "event(event_list, name)",
+    description: "The value of an event in a feed's event list: its number, 1 without one, NULL when it is not there. Names: \
+event1 to event1000, orders, product_views, carts, checkouts, cart_adds, cart_removes, cart_views.",
+    example: "SELECT sum(event(event_list, 'event5')) FROM hits",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     function("event", vec![DataType::Utf8, DataType::Utf8], DataType::Float64, |rows| {

@@ -8,9 +8,20 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ScalarUDF, Signature, TypeSignature, Volatility};
 
+use super::function_doc::FunctionDoc;
 use super::rows::function_of;
 use crate::columns::timestamp;
 use crate::time::{Zones, from_local};
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "from_local",
+    kind: "scalar",
+    signature: "from_local(wall_clock, zone)",
+    description: "The instant at which a clock in zone shows a time. A time shown twice is the first; one that is skipped is \
+read as if the clock had gone on.",
+    example: "SELECT from_local(TIMESTAMP '2026-09-01 12:00:00', 'Europe/Berlin')",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     // a wall clock's time comes as a timestamp without a zone, or from the lake under the type of an instant

@@ -7,7 +7,17 @@ use arrow::array::{Array, BooleanArray};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "is_placeholder",
+    kind: "scalar",
+    signature: "is_placeholder(customer_id, list)",
+    description: "True for customer ids that stand for nobody: empty, 0, null, and those of a suite's list (a JSON array).",
+    example: "SELECT is_placeholder('0', '[]')",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     function("is_placeholder", vec![DataType::Utf8, DataType::Utf8], DataType::Boolean, |rows| {

@@ -6,8 +6,18 @@ use arrow::array::{Array, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::feed::caret::list_values;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "list_values",
+    kind: "scalar",
+    signature: "list_values(column)",
+    description: "The values of a multi-valued dimension (list1 to list3, product, category) as a list.",
+    example: "SELECT unnest(list_values(list1)) AS value, count(*) FROM hits GROUP BY 1",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     let list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));

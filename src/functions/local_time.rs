@@ -10,9 +10,19 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
+use super::function_doc::FunctionDoc;
 use super::rows::evaluate;
 use crate::columns::timestamp;
 use crate::time::{Zones, to_local};
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "local_time",
+    kind: "scalar",
+    signature: "local_time(time [, zone])",
+    description: "What a clock in the suite's time zone, or in zone, shows at an instant.",
+    example: "SELECT date_trunc('day', local_time(hit_time)) AS day, count(*) FROM events GROUP BY 1",
+};
 
 /// The time zone of the suite that a session reports on.
 pub type ZoneOfSuite = Arc<dyn Fn() -> crate::Result<String> + Send + Sync>;

@@ -1,4 +1,4 @@
-//! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL.
+//! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL, with its documentation.
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified`,
 //! `product_lines` and `bound_lines` are made for one plan and have no name in SQL; `made` says of what,
@@ -12,6 +12,7 @@ mod days_after;
 pub mod documentation;
 mod event;
 mod from_local;
+mod function_doc;
 mod is_placeholder;
 mod list_values;
 mod local_time;
@@ -32,7 +33,8 @@ pub mod windows;
 pub use bound_lines::bound_lines;
 pub use classes::Classes;
 pub use classified::classified;
-pub use documentation::{FunctionDoc, documentation};
+pub use documentation::documentation;
+pub use function_doc::FunctionDoc;
 pub use made::{BoundLines, Made};
 pub use product_lines::product_lines;
 pub use register::register_all;

@@ -8,7 +8,18 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 
+use super::function_doc::FunctionDoc;
 use super::rows::function_of;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "param",
+    kind: "scalar",
+    signature: "param(list, key)",
+    description: "The value of a key in a list of records with key and value, such as GA4's event_params: the string_value, \
+int_value, float_value or double_value that is there, as text. For mappings.",
+    example: "SELECT param(make_array(named_struct('key', 'page_title', 'value', named_struct('string_value', 'home'))), 'page_title')",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);

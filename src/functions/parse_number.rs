@@ -7,8 +7,19 @@ use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::feed::number;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "parse_number",
+    kind: "scalar",
+    signature: "parse_number(text, decimal_sign)",
+    description: "A number as people write it, with signs between thousands and a currency: parse_number('EUR 1.234,56', ','). \
+NULL for what is no number. Dates in such files: to_date('31.12.2026', '%d.%m.%Y').",
+    example: "SELECT parse_number('1.234,56', ',')",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     function("parse_number", vec![DataType::Utf8, DataType::Utf8], DataType::Float64, |rows| {

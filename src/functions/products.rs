@@ -8,8 +8,18 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::feed::product_list::parse;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "products",
+    kind: "scalar",
+    signature: "products(product_list)",
+    description: "The lines of a feed's product list, as a list of structs: category, product, quantity, price, events, evars.",
+    example: "SELECT p['product'], sum(p['price']) FROM (SELECT unnest(products(product_list)) AS p FROM hits) GROUP BY 1",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     let line = Arc::new(Field::new_list_field(DataType::Struct(line_fields()), true));

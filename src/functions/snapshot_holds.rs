@@ -11,8 +11,19 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::columns::numbered;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "snapshot_holds",
+    kind: "scalar",
+    signature: "snapshot_holds(dimension, rules, persisted, listed)",
+    description: "Whether a snapshot keeps a dimension of its hit, by the suite's rules, for a data feed (persisted) or a \
+mapped source, whose mapping may list the dimensions.",
+    example: "SELECT snapshot_holds('evar1', 'classic', true, NULL)",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     let arguments = vec![DataType::Utf8, DataType::Utf8, DataType::Boolean, DataType::Utf8];

@@ -7,6 +7,19 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
+use super::function_doc::FunctionDoc;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "touch",
+    kind: "scalar",
+    signature: "touch(dimension [, inherited = false])",
+    description: "The value with which a row of events touches a dimension, NULL where it touches none: what the row set or \
+brought itself, as distinct from a value that persists or that a record took from its snapshot. With inherited true, the \
+latter counts on offline rows.",
+    example: "SELECT touch(tracking_code), count(*) FROM events GROUP BY 1",
+};
+
 /// The function as written in SQL.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Touch {

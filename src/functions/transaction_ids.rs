@@ -6,7 +6,17 @@ use arrow::array::{Array, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "transaction_ids",
+    kind: "scalar",
+    signature: "transaction_ids(text)",
+    description: "The transaction IDs of a hit as a list: separated by commas, 100 bytes in all.",
+    example: "SELECT transaction_ids('T1,L7')",
+};
 
 /// Bytes that a hit has for all of its IDs.
 const BYTES: usize = 100;

@@ -6,8 +6,18 @@ use arrow::array::{Array, Int64Array};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::function_doc::FunctionDoc;
 use super::rows::function;
 use crate::columns;
+
+/// What `rejoin functions` says of it.
+pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
+    name: "visitor_key",
+    kind: "scalar",
+    signature: "visitor_key(visitor_id)",
+    description: "The 64-bit key by which the lake is sorted and bucketed.",
+    example: "SELECT visitor_key('1_2')",
+};
 
 pub(super) fn udf() -> ScalarUDF {
     function("visitor_key", vec![DataType::Utf8], DataType::Int64, |rows| {

@@ -12,7 +12,45 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, TypeSignature, Volatility, WindowUDFImpl};
 
+use super::function_doc::FunctionDoc;
 use crate::attribution::Container;
+
+/// What `rejoin functions` says of these.
+pub(super) const WINDOW_FUNCTIONS: &[FunctionDoc] = &[
+    FunctionDoc {
+        name: "visitor_participation",
+        kind: "window",
+        signature: "visitor_participation(item, metric [, lookback]) OVER (PARTITION BY visitor_id ORDER BY hit_time)",
+        description: "The credit that a row's touch earns in visitor participation: a conversion's value sits on each item's first \
+touch in reach, that of the None item on the conversion's row. A dimension as item stands for touch(dimension); group by \
+that, for a row may carry a value that it did not set. visitor_participation(touch(tracking_code, true), orders) takes \
+inherited values for touches.",
+        example: "SELECT item, sum(c) FROM (SELECT touch(tracking_code) AS item, visitor_participation(tracking_code, orders) OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+    FunctionDoc {
+        name: "visit_participation",
+        kind: "window",
+        signature: "visit_participation(item, metric [, hit_source]) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)",
+        description: "The credit that a row's touch earns in visit participation. Offline rows neither give nor take.",
+        example: "SELECT page_name, sum(c) FROM (SELECT page_name, visit_participation(page_name, orders, hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+    FunctionDoc {
+        name: "visitor_attribution",
+        kind: "window",
+        signature: "visitor_attribution(item, metric, model [, lookback = '30 days']) OVER (PARTITION BY visitor_id ORDER BY hit_time)",
+        description: "The credit that a row's touch earns by a model of attribution(...), all but algorithmic, whose shares hang on all \
+journeys. What a conversion gives to the None item sits on the conversion's row. A row of several values (list variables, products) \
+shows the credit that each of them gets.",
+        example: "SELECT date_trunc('month', hit_time) AS touched, sum(c) FROM (SELECT hit_time, visitor_attribution(tracking_code, revenue, 'time_decay(3 days)', '60 days') OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+    FunctionDoc {
+        name: "visit_attribution",
+        kind: "window",
+        signature: "visit_attribution(item, metric, model [, hit_source]) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time)",
+        description: "The credit that a row's touch earns by a model within its visit. Offline rows neither give nor take.",
+        example: "SELECT page_name, sum(c) FROM (SELECT page_name, visit_attribution(page_name, orders, 'linear', hit_source) OVER (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1",
+    },
+];
 
 /// A journey function as written in SQL.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -14,12 +14,25 @@ use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::mapping::EpochUnit;
 use crate::feed::{RowIssue, caret, number};
 use crate::time::{self, Written};
 use crate::{Error, Result};
+
+/// Unit of a time that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EpochUnit {
+    /// Seconds.
+    Second,
+    /// Milliseconds.
+    Millisecond,
+    /// Microseconds.
+    Microsecond,
+    /// Nanoseconds.
+    Nanosecond,
+}
 
 /// The first thing that is wrong with each row of a batch.
 pub struct Complaints {

@@ -13,7 +13,7 @@ use csv::{Reader, StringRecord};
 
 use super::bounded::{Bounded, Limit};
 use super::delimited::{Delimited, likely_delimiter};
-use super::mapped_file::{BATCH_ROWS, FileRows, Visit};
+use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use crate::feed::{RowIssue, number};
 use crate::{Error, Result};
 

@@ -12,8 +12,8 @@ use std::sync::atomic::AtomicU64;
 use md5::{Digest as _, Md5};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::find::folder_of;
 use super::input_file::InputFile;
+use super::paths::folder_of;
 use super::refusal::refused;
 use super::unpack::{Digest, Packing};
 use crate::feed::delivery_name::{DeliveryName, Role};
@@ -58,7 +58,7 @@ pub struct DeliveryFile {
 impl Delivery {
     /// The delivery of a manifest. A manifest that is cut short waits, one that contradicts itself is refused.
     pub fn of_manifest(path: &Path) -> Result<Self> {
-        let file = super::find::file_name(path);
+        let file = super::paths::file_name(path);
         let name = DeliveryName::parse(&file).ok_or_else(|| {
             Error::refused(format!("{file}: a manifest is called rsid_YYYY-mm-dd.txt (or rsid_YYYYmmdd-HHMMSS.txt)"))
         })?;
@@ -99,7 +99,7 @@ impl Delivery {
 
     /// The delivery of a `.fin`: the files beside it that bear its name.
     pub fn of_fin(path: &Path, files: &[String]) -> Result<Self> {
-        let file = super::find::file_name(path);
+        let file = super::paths::file_name(path);
         let name = DeliveryName::parse(&file).ok_or_else(|| Error::bug(format!("{file} is no name of a delivery")))?;
         let mut delivery = Self::empty(name);
         for file in files {

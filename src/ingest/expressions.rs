@@ -35,7 +35,7 @@ use crate::{Error, Result};
 
 /// What a mapped value is in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Meaning {
     /// The visitor id.
     Visitor,
     /// The time.
@@ -64,7 +64,7 @@ pub struct Expressions {
 }
 
 struct Compiled {
-    place: Place,
+    place: Meaning,
     /// The key in the mapping, for messages.
     key: String,
     expression: Arc<dyn PhysicalExpr>,
@@ -74,7 +74,7 @@ struct Compiled {
 /// One value of all rows of a batch.
 pub struct Evaluated<'a> {
     /// What it is.
-    pub place: &'a Place,
+    pub place: &'a Meaning,
     /// The key in the mapping, for messages.
     pub key: &'a str,
     /// The values.
@@ -94,7 +94,7 @@ impl Expressions {
             let (lacking, all_lack) = if file.may_lack_columns() { lacking(text, file) } else { (None, false) };
             if let Some((path, name)) = lacking {
                 let reason = format!("no row of the file has {path}{}", file.lacks(&name));
-                if all_lack && matches!(place, Place::Time | Place::Visitor) {
+                if all_lack && matches!(place, Meaning::Time | Meaning::Visitor) {
                     return Err(at(Error::refused(reason)));
                 }
                 absent.push((key.clone(), reason));
@@ -102,7 +102,7 @@ impl Expressions {
             let expressions = if file.schema.index_of(text).is_ok() {
                 let raw = Expr::Column(Column::from_name(text));
                 // a visit is a number where all its cells are; everything else is taken as it is written
-                if place == Place::Visit { vec![typed(raw, file)?] } else { vec![raw] }
+                if place == Meaning::Visit { vec![typed(raw, file)?] } else { vec![raw] }
             } else {
                 let planned = parsed(text).and_then(|sql| state.create_logical_expr_from_sql_expr(sql, &all));
                 let parsed = planned.map_err(|e| at(unknown(&e, file)))?;
@@ -135,7 +135,7 @@ impl Expressions {
     }
 
     /// The type of the mapped value in this place.
-    pub fn data_type(&self, place: &Place) -> Option<&DataType> {
+    pub fn data_type(&self, place: &Meaning) -> Option<&DataType> {
         self.compiled.iter().find(|c| c.place == *place).map(|c| &c.data_type)
     }
 
@@ -155,22 +155,22 @@ impl Expressions {
     }
 }
 
-fn values(mapping: &Mapping) -> Vec<(Place, String, &str)> {
+fn values(mapping: &Mapping) -> Vec<(Meaning, String, &str)> {
     let keys = [
-        (Place::Time, "time", Some(&mapping.time)),
-        (Place::Visitor, VISITOR_ID, mapping.visitor_id.as_ref()),
-        (Place::Visit, "visit", mapping.visit.as_ref()),
-        (Place::Transaction, TRANSACTION_ID, mapping.transaction_id.as_ref()),
-        (Place::Customer, CUSTOMER_ID, mapping.customer_id.as_ref()),
+        (Meaning::Time, "time", Some(&mapping.time)),
+        (Meaning::Visitor, VISITOR_ID, mapping.visitor_id.as_ref()),
+        (Meaning::Visit, "visit", mapping.visit.as_ref()),
+        (Meaning::Transaction, TRANSACTION_ID, mapping.transaction_id.as_ref()),
+        (Meaning::Customer, CUSTOMER_ID, mapping.customer_id.as_ref()),
     ];
     let keys = keys.into_iter().filter_map(|(place, key, text)| Some((place, key.to_string(), text?.as_str())));
     let dimensions = mapping.dimensions.iter();
     let dimensions =
-        dimensions.map(|(n, text)| (Place::Dimension(n.clone()), format!("dimensions.{n}"), text.as_str()));
+        dimensions.map(|(n, text)| (Meaning::Dimension(n.clone()), format!("dimensions.{n}"), text.as_str()));
     let metrics = mapping.metrics.iter();
-    let metrics = metrics.map(|(n, text)| (Place::Metric(n.clone()), format!("metrics.{n}"), text.as_str()));
+    let metrics = metrics.map(|(n, text)| (Meaning::Metric(n.clone()), format!("metrics.{n}"), text.as_str()));
     let lines = mapping.products.iter().flat_map(Products::values);
-    let lines = lines.map(|(lines, key, text)| (Place::Lines(lines), key, text));
+    let lines = lines.map(|(lines, key, text)| (Meaning::Lines(lines), key, text));
     keys.chain(dimensions).chain(metrics).chain(lines).collect()
 }
 

@@ -17,15 +17,16 @@ use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::content::Content;
+use super::decoding::{Piece, PieceSender};
 use super::delivery::{Delivery, DeliveryFile};
-use super::inlet::Inlets;
-use super::kind::{Content, Context, InputKind, Owner, Prepared, Rows};
-use super::load::FEED_SOURCE;
+use super::key::FEED_SOURCE;
+use super::kind::{Context, InputKind, Owner, Prepared, Rows};
 use super::lookups::{self, Lookups};
 use super::offline_rows::Origin;
-use super::pour::{Outlet, Piece};
+use super::options::IngestOptions;
 use super::refusal::refused;
-use super::run::IngestOptions;
+use super::suites_and_sources::SuitesAndSources;
 use super::unpack::{HIT_DATA, Packing, read_members};
 use crate::columns::{self, FILE, HIT_ID_REST, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
 use crate::feed::event_list::EventIds;
@@ -61,8 +62,8 @@ pub struct FeedInput {
 }
 
 impl InputKind for Delivery {
-    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
-        let suite = inlets.suite_of_feed(&self.rsid, options.suite.as_deref())?.clone();
+    fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner> {
+        let suite = lake_has.suite_of_feed(&self.rsid, options.suite.as_deref())?.clone();
         let (bindings, persistence) = (Bindings::new(), BTreeMap::new());
         Ok(Owner { suite, source: None, format: "feed", snapshot: None, bindings, persistence, waits: None })
     }
@@ -95,8 +96,8 @@ impl Rows for FeedRows {
         Ok(None)
     }
 
-    fn decode(mut self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()> {
-        self.input.decode(origin, outlet, &self.read)
+    fn decode(mut self: Box<Self>, origin: &Arc<Origin>, pieces: &PieceSender) -> Result<()> {
+        self.input.decode(origin, pieces, &self.read)
     }
 }
 
@@ -117,17 +118,17 @@ impl FeedInput {
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
     /// have as many fields as there are headers.
-    pub fn decode(&mut self, origin: &Arc<Origin>, outlet: &Outlet, read: &AtomicU64) -> Result<()> {
+    pub fn decode(&mut self, origin: &Arc<Origin>, pieces: &PieceSender, read: &AtomicU64) -> Result<()> {
         let mut windows = BTreeSet::new();
-        while let Some(mistaken) = self.decode_as(&windows, origin, outlet, read)? {
+        while let Some(mistaken) = self.decode_as(&windows, origin, pieces, read)? {
             windows.insert(mistaken);
-            outlet.send(|| Ok(Piece { start_over: true, ..Default::default() }))?;
+            pieces.send(|| Ok(Piece { start_over: true, ..Default::default() }))?;
         }
         let (lookups, warnings) = (std::mem::take(&mut self.side.lookups), std::mem::take(&mut self.side.warnings));
         // what says where eVars and campaign were set; None where the feed has neither
         let touches = self.decoder.as_ref().and_then(|decoder| decoder.told_by());
         let processed = self.processed.take();
-        outlet.send(move || Ok(Piece { lookups, warnings, touches, processed, ..Default::default() }))
+        pieces.send(move || Ok(Piece { lookups, warnings, touches, processed, ..Default::default() }))
     }
 
     /// The decoder, where what it must know was read; `all` says that there is nothing more to read.
@@ -153,7 +154,7 @@ impl FeedInput {
         &mut self,
         windows: &BTreeSet<String>,
         origin: &Arc<Origin>,
-        outlet: &Outlet,
+        pieces: &PieceSender,
         read: &AtomicU64,
     ) -> Result<Option<String>> {
         let files: Vec<usize> = (0..self.delivery.files.len()).filter(|&at| self.delivery.files[at].has_hits).collect();
@@ -163,10 +164,10 @@ impl FeedInput {
             let name = self.delivery.files[at].name.clone();
             // a line number alone does not say where
             let place = (files.len() > 1).then(|| name.clone());
-            let (tell, told) = mpsc::channel();
+            let (tell, counted) = mpsc::channel();
             let mut send = |block, encoding, decoder: Arc<HitDecoder>| {
                 let (origin, place, tell) = (origin.clone(), place.clone(), tell.clone());
-                outlet.send(move || {
+                pieces.send(move || {
                     let (decoded, counts) = decoder.decode(&block, encoding);
                     // the other side is gone where the reading has failed
                     let _ = tell.send(counts);
@@ -184,7 +185,7 @@ impl FeedInput {
             }
             // ends when the last block is decoded
             drop(tell);
-            let counts = told.iter().fold(HitCounts::default(), HitCounts::and);
+            let counts = counted.iter().fold(HitCounts::default(), HitCounts::and);
             let columns = self.decoder.as_ref().map_or(0, |decoder| decoder.columns());
             check_counts(&self.delivery.files[at], &counts, columns)?;
             records += counts.records;

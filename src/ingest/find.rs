@@ -21,9 +21,6 @@ use crate::feed::manifest::Manifest;
 use crate::lake::location::is_lake;
 use crate::{Error, Result};
 
-/// The folder that files of a stopped source are moved to; never searched.
-pub const FILES_WITH_ERRORS: &str = "files_with_errors";
-
 /// Folders deeper than this are not searched.
 const MAX_DEPTH: usize = 64;
 
@@ -64,14 +61,14 @@ pub enum What {
 
 /// What a user gave: where it is, and what it is called (the same, but for the stand-in of a bucket).
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenPath {
     /// Where it is.
     pub path: PathBuf,
     /// What it is called.
     pub place: PathBuf,
 }
 
-impl Given {
+impl GivenPath {
     /// A path of this machine.
     pub fn local(path: &Path) -> Self {
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
@@ -82,11 +79,12 @@ impl Given {
 }
 
 /// Searches what was `given`. With `mappings`, files are taken by their endings and by the mappings' patterns, too.
-pub fn find(given: &[Given], mappings: &[Arc<Mapping>]) -> Found {
+pub fn find(given: &[GivenPath], mappings: &[Arc<Mapping>]) -> Found {
     let mut finder = Finder { mappings, ..Default::default() };
-    let (folders, files): (Vec<&Given>, Vec<&Given>) = given.iter().partition(|g| g.path.is_dir());
-    let within = |inner: &Given, outer: &Given| inner.place != outer.place && inner.place.starts_with(&outer.place);
-    let (inner, outer): (Vec<&Given>, Vec<&Given>) =
+    let (folders, files): (Vec<&GivenPath>, Vec<&GivenPath>) = given.iter().partition(|g| g.path.is_dir());
+    let within =
+        |inner: &GivenPath, outer: &GivenPath| inner.place != outer.place && inner.place.starts_with(&outer.place);
+    let (inner, outer): (Vec<&GivenPath>, Vec<&GivenPath>) =
         folders.iter().partition(|g| folders.iter().any(|other| within(g, other)));
     let labels = labels(&outer.iter().map(|g| g.place.as_path()).collect::<Vec<_>>());
     for (folder, label) in outer.iter().zip(labels) {
@@ -140,7 +138,7 @@ fn labels(places: &[&Path]) -> Vec<PathBuf> {
 }
 
 /// The deepest folder that holds all files that were named; the folder of the file where there is only one.
-fn common_folder(files: &[&Given]) -> PathBuf {
+fn common_folder(files: &[&GivenPath]) -> PathBuf {
     let mut folders = files.iter().map(|given| folder_of(&given.place));
     let Some(first) = folders.next() else { return PathBuf::new() };
     folders.fold(first, |common, folder| {
@@ -366,19 +364,6 @@ impl Finder<'_> {
     }
 }
 
-/// The folder that a file is in.
-pub fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// The last part of a path as text.
-pub fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
-}
-
 fn is_manifest(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|f| f.take(4096).read_to_end(&mut start));
@@ -411,7 +396,7 @@ mod tests {
     use super::*;
 
     fn found(folder: &Path, paths: &[&str], mapped: bool) -> (Vec<String>, usize) {
-        let paths: Vec<Given> = paths.iter().map(|p| Given::local(&folder.join(p))).collect();
+        let paths: Vec<GivenPath> = paths.iter().map(|p| GivenPath::local(&folder.join(p))).collect();
         let mapping = Mapping::parse("kind = 'online'\nvisitor_id = 'user'\ntime = 'ts'").unwrap();
         let mappings = if mapped { vec![Arc::new(mapping)] } else { vec![] };
         let found = find(&paths, &mappings);

@@ -19,7 +19,8 @@ use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::scalar::ScalarValue;
 use serde::Serialize;
 
-use super::load::{FEED_SOURCE, Key};
+use super::key::FEED_SOURCE;
+use super::key::Key;
 use crate::columns::{FILE, HIT_TIME, SUITE, VISITOR_ID};
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::expunge::{Doomed, expunge, find};

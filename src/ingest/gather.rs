@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::find::{Given, Input, What, find};
+use super::blocking::blocking;
+use super::find::{GivenPath, Input, What, find};
 use super::known::{Known, Marks};
 use super::mapping::Mapping;
-use super::remote::{Place, Remote};
-use super::run::blocking;
+use super::remote::{PathOrBucket, Remote};
 use super::source_load::SourceFormat;
 use crate::{Error, Result};
 
@@ -48,12 +48,12 @@ pub async fn gather(
     let former = known.as_deref().unwrap_or(&nothing);
     let (mut given, mut remotes, mut roots, mut seen) = (vec![], Vec::<Arc<Remote>>::new(), vec![], BTreeSet::new());
     for path in paths {
-        match Place::of(path)? {
-            Place::Local(path) => {
+        match PathOrBucket::of(path)? {
+            PathOrBucket::Local(path) => {
                 roots.push(path.to_string_lossy().into_owned());
-                given.push(Given::local(&path));
+                given.push(GivenPath::local(&path));
             }
-            Place::Bucket(url) => {
+            PathOrBucket::Bucket(url) => {
                 roots.push(url.to_string());
                 let remote = Remote::list(&url, former, settings, &mut seen).await?;
                 // a watched place may still be empty

@@ -12,10 +12,10 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 
-use super::find::file_name;
 use super::input_file::InputFile;
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::Mapping;
+use super::paths::file_name;
 use crate::{Error, Result};
 
 /// Columns that are shown as comments.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::find::file_name;
+use super::paths::file_name;
 use crate::{Error, Result};
 
 /// A file of at most so many bytes is kept between its first reading and the decoding of its rows.

@@ -14,8 +14,8 @@ use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
 use serde_json::{Deserializer, Value};
 
 use super::bounded::{Bounded, Limit};
+use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::json_shape::{Pruned, Shape, Wanted};
-use super::mapped_file::{BATCH_ROWS, FileRows, Visit};
 use super::pattern::FolderValue;
 use crate::feed::RowIssue;
 use crate::feed::lines::Lines;

@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
 
-use super::inlet::Inlets;
+use super::decoding::PieceSender;
 use super::offline_rows::Origin;
-use super::pour::Outlet;
-use super::run::IngestOptions;
+use super::options::IngestOptions;
+use super::suites_and_sources::SuitesAndSources;
 use crate::Result;
 use crate::attribution::Persistence;
 use crate::feed::RowIssue;
@@ -22,7 +22,7 @@ use crate::lake::records::{Source, Suite};
 /// An input that is found: nothing of its rows is known. Its steps block.
 pub trait InputKind: Send {
     /// Whose it is and what it is called in the file log.
-    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner>;
+    fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner>;
 
     /// What its bytes are.
     fn content(&mut self) -> Result<Content>;
@@ -40,7 +40,7 @@ pub trait Rows: Send {
     fn first_issue(&self) -> Result<Option<RowIssue>>;
 
     /// Decodes all rows.
-    fn decode(self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()>;
+    fn decode(self: Box<Self>, origin: &Arc<Origin>, pieces: &PieceSender) -> Result<()>;
 }
 
 /// Whose an input is.
@@ -60,17 +60,6 @@ pub struct Owner {
     pub persistence: BTreeMap<String, Persistence>,
     /// Why it is not taken yet, where it says so itself.
     pub waits: Option<String>,
-}
-
-/// What the bytes of an input are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// Their number.
-    pub bytes: u64,
-    /// A hash of them.
-    pub data: String,
-    /// A hash of them and of what says how they are read, by which the load is known.
-    pub hash: String,
 }
 
 /// What the driver tells an input that gets ready.

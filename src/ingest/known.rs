@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::find::{Input, What};
-use super::run::Status;
+use super::outcome::Status;
 use super::source_load::SourceFormat;
 use crate::ErrorKind;
 

@@ -5,17 +5,17 @@
 //! run again: it replaces what an interrupted run left, and never doubles it. The order is offline, rejects, lookups,
 //! hits, `files`: what is visible at once comes as late as it can.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use arrow::datatypes::{Field, Schema};
 
-use super::find::file_name;
+use super::key::{Found, Key};
 use super::lookups::{self, Lookups};
+use super::paths::file_name;
 use super::rejects::Rejects;
 use crate::columns;
-use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
-use crate::lake::loads::{self, LoadPart, as_read_now};
+use crate::lake::loads::{self, as_read_now};
 use crate::lake::records::FileEntry;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
@@ -24,78 +24,11 @@ use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
 use crate::{Error, Result};
 
-/// The source of offline rows that a data feed brings; a feed's own [`Key`] has no source.
-pub const FEED_SOURCE: &str = "data_feed";
-
 /// All tables that a load fills.
 const TABLES: [&str; 3] = [HITS, OFFLINE, REJECTS];
 
 /// Taking a load out of files streams each once; this is ample.
 const REWRITE_LIMITS: Limits = Limits { memory_bytes: 256 << 20, threads: None };
-
-/// What a load is called; at most one content is loaded under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Suite of all rows.
-    pub suite: String,
-    /// Data source; empty for online input.
-    pub source: String,
-    /// Name of the delivery or file.
-    pub file: String,
-}
-
-impl Key {
-    /// The key of an entry of the file log.
-    pub fn of(entry: &FileEntry) -> Self {
-        Self { suite: entry.suite.clone(), source: entry.source.clone(), file: entry.file.clone() }
-    }
-
-    /// The tags of the load's files. `visits` says how visits are known; offline rows have none.
-    pub fn tags(&self, content: &str, source: &str, visits: Option<&str>) -> HashMap<String, String> {
-        let part = LoadPart { file: self.file.clone(), content: content.into(), rows: None };
-        let fixed = [(TAG_SUITE, self.suite.clone()), (TAG_SOURCE, source.into()), (TAG_LOADS, loads::tag_of(&[part]))];
-        fixed.into_iter().chain(visits.map(|v| (TAG_VISITS, v.into()))).map(|(k, v)| (k.into(), v)).collect()
-    }
-
-    /// Where the load's rows lie, and what the files hold of it.
-    fn parts_in(&self, snapshot: &Snapshot) -> Result<Vec<Found>> {
-        let mut found = vec![];
-        for file in &snapshot.files {
-            let tag = |name| file.tags.get(name).map_or("", String::as_str);
-            let source = tag(TAG_SOURCE);
-            if tag(TAG_SUITE) != self.suite
-                || source != self.source && !(self.source.is_empty() && source == FEED_SOURCE)
-            {
-                continue;
-            }
-            let loads = file.loads()?;
-            let shared = loads.len() > 1;
-            if let Some(part) = loads.into_iter().find(|part| part.file == self.file) {
-                found.push(Found { file: file.clone(), shared, content: part.content, rows: part.rows.unwrap_or(0) });
-            }
-        }
-        Ok(found)
-    }
-
-    /// How many rows of the load a table has.
-    pub(super) fn live_rows(&self, snapshot: &Snapshot) -> Result<u64> {
-        Ok(self.parts_in(snapshot)?.iter().map(|part| part.rows).sum())
-    }
-
-    /// True for the row of the file log that says this key is loaded.
-    pub fn is_loaded_as(&self, entry: &FileEntry) -> bool {
-        entry.status == "loaded" && Key::of(entry) == *self
-    }
-}
-
-/// Rows of a load in a live file.
-struct Found {
-    file: DataFile,
-    /// The file holds other loads, too.
-    shared: bool,
-    content: String,
-    rows: u64,
-}
 
 /// What is to be done with a content.
 pub enum Decision {

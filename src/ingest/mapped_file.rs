@@ -29,9 +29,6 @@ use crate::feed::RowIssue;
 use crate::feed::text::{Encoding, Utf8Reader};
 use crate::{Error, Result};
 
-/// Rows of a batch.
-pub const BATCH_ROWS: usize = 8192;
-
 /// A file format that a mapping can describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -65,19 +62,6 @@ impl Format {
         }
     }
 }
-
-/// Some rows of a file.
-pub struct FileRows {
-    /// The columns that were asked for.
-    pub batch: RecordBatch,
-    /// The line of each row, or its number where the format has no lines.
-    pub lines: Vec<u64>,
-    /// Rows that are none.
-    pub issues: Vec<RowIssue>,
-}
-
-/// Takes some rows, and says whether it wants more.
-pub type Visit<'a> = &'a mut dyn FnMut(FileRows) -> Result<ControlFlow<()>>;
 
 /// How a file is read.
 #[derive(Clone, Debug)]

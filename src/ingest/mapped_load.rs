@@ -17,19 +17,22 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use chrono::{NaiveDate, NaiveDateTime};
 
 use super::cells::{self, Complaints, Instant};
+use super::content::Content;
+use super::content::content_of;
 use super::content_hash::hash_rows;
-use super::expressions::{Evaluated, Expressions, Place, wanted};
-use super::inlet::Inlets;
+use super::decoding::{Piece, PieceSender};
+use super::expressions::{Evaluated, Expressions, Meaning, wanted};
+use super::file_rows::FileRows;
 use super::input_file::InputFile;
-use super::kind::{Content, Context, InputKind, Owner, Prepared, Rows};
-use super::mapped_file::{FileRows, Format, MappedFile, Reading};
+use super::kind::{Context, InputKind, Owner, Prepared, Rows};
+use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::{Origin, Records, offline_batch};
+use super::options::IngestOptions;
 use super::pattern::folder_values;
-use super::pour::{Outlet, Piece};
 use super::products::{LineExpressions, Lines, columns_of};
-use super::run::{IngestOptions, content_of};
 use super::source_load::check_kind;
+use super::suites_and_sources::SuitesAndSources;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::feed::RowIssue;
 use crate::time::Written;
@@ -50,14 +53,14 @@ impl MappedInput {
 }
 
 impl InputKind for MappedInput {
-    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
+    fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner> {
         let mapping = &self.mapping;
-        let suite = inlets.suite_of_file(options.suite.as_deref(), mapping.suite.as_deref(), "the mapping")?.clone();
+        let suite = lake_has.suite_of_file(options.suite.as_deref(), mapping.suite.as_deref(), "the mapping")?.clone();
         let source = match mapping.kind {
             MappedKind::Online => None,
             MappedKind::Offline => {
                 let (asked, mapped) = (options.source.as_deref(), mapping.source.as_deref());
-                Some(inlets.source_of(&suite, asked, mapped, "the mapping")?.clone())
+                Some(lake_has.source_of(&suite, asked, mapped, "the mapping")?.clone())
             }
         };
         let snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
@@ -110,8 +113,8 @@ impl Rows for MappedRows {
         self.decoder.first_issue()
     }
 
-    fn decode(self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()> {
-        self.decoder.decode(origin, outlet, self.read)
+    fn decode(self: Box<Self>, origin: &Arc<Origin>, pieces: &PieceSender) -> Result<()> {
+        self.decoder.decode(origin, pieces, self.read)
     }
 }
 
@@ -122,7 +125,7 @@ impl Decoder {
         let reading = Reading { format, delimited: mapping.delimited.clone(), wanted, unnest: mapping.unnest.clone() };
         let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
-        let list = expressions.data_type(&Place::Lines(Lines::List));
+        let list = expressions.data_type(&Meaning::Lines(Lines::List));
         let lines = mapping.products.as_ref().map(|products| LineExpressions::compile(products, list)).transpose()?;
         Ok(Self { mapping, file, expressions, lines: lines.flatten() })
     }
@@ -137,14 +140,14 @@ impl Decoder {
     }
 
     /// Decodes all rows. `read` counts bytes, for progress.
-    fn decode(self: &Arc<Self>, origin: &Arc<Origin>, outlet: &Outlet, read: Arc<AtomicU64>) -> Result<()> {
+    fn decode(self: &Arc<Self>, origin: &Arc<Origin>, pieces: &PieceSender, read: Arc<AtomicU64>) -> Result<()> {
         for (key, reason) in self.mapping.near_names().iter().chain(&self.expressions.absent) {
             let warnings = vec![RowIssue::new(1, key, reason, "")];
-            outlet.send(|| Ok(Piece { warnings, ..Default::default() }))?;
+            pieces.send(|| Ok(Piece { warnings, ..Default::default() }))?;
         }
         self.file.read(&self.expressions.columns, read, &mut |rows| {
             let (input, origin) = (self.clone(), origin.clone());
-            outlet.send(move || {
+            pieces.send(move || {
                 let place = rows.lines.first().zip(rows.lines.last()).map(|(a, b)| format!("lines {a} to {b}"));
                 let piece = input.piece(&origin, rows);
                 piece.map_err(|e| if let Some(place) = place { e.at(place) } else { e })
@@ -194,23 +197,23 @@ impl Decoder {
         let mut lines = vec![];
         for Evaluated { place, key, values } in evaluated {
             match place {
-                Place::Lines(of) => lines.push((of.clone(), key.to_string(), values)),
-                Place::Time => {
+                Meaning::Lines(of) => lines.push((of.clone(), key.to_string(), values)),
+                Meaning::Time => {
                     let (unit, zone) = (self.mapping.time_unit, self.mapping.time_zone);
                     row.time = cells::instants(&values, unit, zone, key, complaints)?;
                 }
-                Place::Visit if self.has_visit_numbers() => {
+                Meaning::Visit if self.has_visit_numbers() => {
                     row.visit = Some(Arc::new(visit_numbers(&values, key, complaints)?));
                 }
-                Place::Visit => row.visit = Some(Arc::new(cells::texts(&values, key, complaints)?)),
-                Place::Visitor => row.visitor = Some(cells::ids(&values, key, complaints)?),
-                Place::Transaction => row.transaction = Some(Arc::new(cells::ids(&values, key, complaints)?)),
-                Place::Customer => row.customer = Some(Arc::new(cells::ids(&values, key, complaints)?)),
-                Place::Dimension(name) => {
+                Meaning::Visit => row.visit = Some(Arc::new(cells::texts(&values, key, complaints)?)),
+                Meaning::Visitor => row.visitor = Some(cells::ids(&values, key, complaints)?),
+                Meaning::Transaction => row.transaction = Some(Arc::new(cells::ids(&values, key, complaints)?)),
+                Meaning::Customer => row.customer = Some(Arc::new(cells::ids(&values, key, complaints)?)),
+                Meaning::Dimension(name) => {
                     let texts = cells::texts(&values, key, complaints)?;
                     row.values.push((Arc::new(columns::dimension(name)), Arc::new(texts)));
                 }
-                Place::Metric(name) => {
+                Meaning::Metric(name) => {
                     let numbers = cells::numbers(&values, key, complaints)?;
                     row.values.push((Arc::new(columns::metric(name)), Arc::new(numbers)));
                 }
@@ -233,7 +236,7 @@ impl Decoder {
     }
 
     fn has_visit_numbers(&self) -> bool {
-        self.expressions.data_type(&Place::Visit).is_some_and(DataType::is_numeric)
+        self.expressions.data_type(&Meaning::Visit).is_some_and(DataType::is_numeric)
     }
 
     fn hits(&self, origin: &Origin, row: RowValues, rows: usize, complaints: &mut Complaints) -> Result<RecordBatch> {

@@ -30,19 +30,6 @@ pub enum MappedKind {
     Offline,
 }
 
-/// Unit of a time that is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum EpochUnit {
-    /// Seconds.
-    Second,
-    /// Milliseconds.
-    Millisecond,
-    /// Microseconds.
-    Microsecond,
-    /// Nanoseconds.
-    Nanosecond,
-}
-
 /// A checked mapping. Every value is a column of the file or a SQL expression over its columns.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mapping {

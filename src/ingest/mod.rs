@@ -1,34 +1,38 @@
 //! Deliveries and files become committed tables of the lake.
 //!
 //! * `run`: one run of `ingest`, the same steps for each input. `kind`: what a kind of input knows of itself.
-//!   `find`: what lies under the paths. `input_file`: the door to its bytes. `inlet`: whose it is.
+//!   `find`: what lies under the paths. `input_file`: the door to its bytes. `suites_and_sources`: whose it is.
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `mapped_load`.
-//! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `pour` (decoder to writer), `rejects`,
+//! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
 //! * Out of it for good: `forget`.
 //!
 //! Invariants: an input is loaded whole or not at all; loading it again changes nothing; every row is in a table or in
 //! `rejects`; memory does not grow with the input.
 
+pub mod blocking;
 pub mod bounded;
 pub mod cells;
+pub mod content;
 pub mod content_hash;
+pub mod decoding;
 pub mod delimited;
 pub mod delimited_rows;
 pub mod delivery;
 pub mod expressions;
 pub mod feed_load;
+pub mod file_rows;
 pub mod find;
 pub mod forget;
 pub mod gather;
 pub mod guess;
-pub mod inlet;
 pub mod input_file;
 pub mod json_rows;
 pub mod json_shape;
+pub mod key;
 pub mod kind;
 pub mod known;
 pub mod load;
@@ -38,8 +42,10 @@ pub mod mapped_file;
 pub mod mapped_load;
 pub mod mapping;
 pub mod offline_rows;
+pub mod options;
+pub mod outcome;
+pub mod paths;
 pub mod pattern;
-pub mod pour;
 pub mod preview;
 mod products;
 pub mod refusal;
@@ -48,6 +54,7 @@ pub mod remote;
 pub mod remove;
 pub mod run;
 pub mod source_load;
+pub mod suites_and_sources;
 pub mod unpack;
 
 #[cfg(test)]
@@ -56,5 +63,7 @@ mod tests;
 pub use forget::{ForgetOptions, Forgotten, Whose, forget, retain};
 pub use known::Known;
 pub use lookup_file::{LoadedLookup, load_lookup};
+pub use options::IngestOptions;
+pub use outcome::{Outcome, Progress, Status};
 pub use remove::remove;
-pub use run::{IngestOptions, Outcome, Progress, Status, ingest, ingest_new};
+pub use run::{ingest, ingest_new};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::load::Key;
+use super::key::Key;
 use crate::Result;
 use crate::feed::RowIssue;
 use crate::lake::Lake;

@@ -16,8 +16,9 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use super::find::{FILES_WITH_ERRORS, Given, Input, file_name};
+use super::find::{GivenPath, Input};
 use super::known::{Known, Marks};
+use super::paths::{FILES_WITH_ERRORS, file_name};
 use crate::feed::manifest::Manifest;
 use crate::lake::s3;
 use crate::{Error, Result};
@@ -40,14 +41,14 @@ pub struct Remote {
 }
 
 /// What is to be searched: a path of this machine, or a place in a bucket.
-pub enum Place {
+pub enum PathOrBucket {
     /// A file or folder.
     Local(PathBuf),
     /// An `s3://` URL.
     Bucket(Url),
 }
 
-impl Place {
+impl PathOrBucket {
     /// Tells paths from URLs. Schemes other than `s3` and `file` are refused.
     pub fn of(path: &Path) -> Result<Self> {
         let Some(text) = path.to_str().filter(|text| text.contains("://")) else {
@@ -99,10 +100,10 @@ impl Remote {
     }
 
     /// What is to be searched; None where one file was named that is known.
-    pub fn searched(&self) -> Option<Given> {
+    pub fn searched(&self) -> Option<GivenPath> {
         let below = self.searched.strip_prefix(self.folder.path()).unwrap_or(&self.searched);
         let place = Path::new(self.bucket.trim_start_matches("s3://")).join(below);
-        self.searched.exists().then(|| Given { path: self.searched.clone(), place })
+        self.searched.exists().then(|| GivenPath { path: self.searched.clone(), place })
     }
 
     /// True where nothing lies at that place.
@@ -258,10 +259,10 @@ mod tests {
 
     #[test]
     fn places() {
-        let of = |text: &str| Place::of(Path::new(text));
-        assert!(matches!(of("in/leads.txt").unwrap(), Place::Local(p) if p == Path::new("in/leads.txt")));
-        assert!(matches!(of("file:///in/a").unwrap(), Place::Local(p) if p == Path::new("/in/a")));
-        assert!(matches!(of("s3://bucket/in/").unwrap(), Place::Bucket(url) if url.path() == "/in/"));
+        let of = |text: &str| PathOrBucket::of(Path::new(text));
+        assert!(matches!(of("in/leads.txt").unwrap(), PathOrBucket::Local(p) if p == Path::new("in/leads.txt")));
+        assert!(matches!(of("file:///in/a").unwrap(), PathOrBucket::Local(p) if p == Path::new("/in/a")));
+        assert!(matches!(of("s3://bucket/in/").unwrap(), PathOrBucket::Bucket(url) if url.path() == "/in/"));
         for wrong in ["gs://bucket/in/", "https://host/in/x.csv", "s3:///in/", "ftp://x"] {
             let error = of(wrong).map(drop).unwrap_err();
             assert!(

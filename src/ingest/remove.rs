@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::find::file_name;
 use super::load::withdraw;
+use super::paths::file_name;
 use crate::error::did_you_mean;
 use crate::feed::delivery_name::DeliveryName;
 use crate::lake::records::FileEntry;

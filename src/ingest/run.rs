@@ -3,7 +3,6 @@
 //! Inputs are taken one after another, in the order of [`super::find`]; each is loaded whole or not at all, and what
 //! happens to one does not touch the others.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,22 +10,23 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use xxhash_rust::xxh3::Xxh3;
 
+use super::content::Content;
+use super::decoding::{Decoded, DecodedInput, Destination, decode_input};
 use super::find::{Input, What};
 use super::gather::{Offer, gather};
-use super::inlet::Inlets;
 use super::input_file::InputFile;
-use super::kind::{Content, Context, InputKind, Prepared};
+use super::key::Key;
+use super::kind::{Context, InputKind, Prepared};
 use super::known::{Known, Marks};
-use super::load::{self, Decision, FEED_SOURCE, Key, Load, Permit};
+use super::load::{self, Decision, Load, Permit};
 use super::mapped_load::MappedInput;
 use super::mapping::Mapping;
 use super::offline_rows::Origin;
-use super::pour::{Basin, Held, Poured, pour};
 use super::preview::Preview;
 use super::remote::Remote;
 use super::source_load::{SourceInput, set_aside};
+use super::suites_and_sources::SuitesAndSources;
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
 use crate::lake::bindings::adopt;
@@ -34,101 +34,6 @@ use crate::lake::records::{FileEntry, Source};
 use crate::lake::suites::adopt_persistence;
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
-
-/// What a user asked for.
-#[derive(Clone, Debug)]
-pub struct IngestOptions {
-    /// Suite, where neither name nor mapping says it.
-    pub suite: Option<String>,
-    /// Data source, where neither name nor mapping says it.
-    pub source: Option<String>,
-    /// Mapping files for Parquet, delimited texts and JSON lines.
-    pub mappings: Vec<PathBuf>,
-    /// Only report; nothing is written.
-    pub validate: bool,
-    /// Replace a load of the same name.
-    pub replace: bool,
-    /// Load bytes again that are loaded already under another name or source.
-    pub again: bool,
-    /// The files are copies that go away afterwards: one that stops its source is not set aside.
-    pub copies: bool,
-    /// Memory of a load as a whole; a quarter of it is for sorting, and what does not fit there spills to disk.
-    pub memory_bytes: usize,
-}
-
-impl Default for IngestOptions {
-    fn default() -> Self {
-        Self {
-            suite: None,
-            source: None,
-            mappings: vec![],
-            validate: false,
-            replace: false,
-            again: false,
-            copies: false,
-            memory_bytes: 1 << 30,
-        }
-    }
-}
-
-/// What an [`ingest`] tells while it runs.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// So many files of searched folders are no input.
-    Ignored(usize),
-    /// An input begins, of so many bytes to read in all passes.
-    Start {
-        /// Its name in the file log.
-        file: String,
-        /// Bytes to be read.
-        bytes: u64,
-    },
-    /// So many of its bytes are read.
-    Bytes(u64),
-    /// It is read, or cannot be. The next one may begin while it is written.
-    Read,
-    /// The commits of an input begin: whoever drops the ingest now leaves it as a crash does, to be finished by the next
-    /// one.
-    Committing,
-    /// They are over.
-    Committed,
-}
-
-/// What became of one input.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Its row of the file log (as far as it is known, where nothing was logged).
-    pub entry: FileEntry,
-    /// The file that stands for it; in a bucket, its URL.
-    pub path: PathBuf,
-    /// What happened.
-    pub status: Status,
-    /// The first few rejected rows.
-    pub rejects: Vec<RowIssue>,
-    /// The first few warnings.
-    pub warnings: Vec<RowIssue>,
-    /// What would be loaded, where it was only validated.
-    pub preview: Option<Preview>,
-    /// How many bytes of its files were read; less than their size where nothing of it was needed.
-    pub bytes_read: u64,
-}
-
-/// What happened to an input.
-#[derive(Debug)]
-pub enum Status {
-    /// It is loaded.
-    Loaded,
-    /// It was loaded before; nothing was done.
-    Unchanged,
-    /// It is loaded in place of its former content.
-    Replaced,
-    /// It could be loaded; nothing was written.
-    Validated,
-    /// It is not complete, or its source is stopped.
-    Waiting(String),
-    /// It was not loaded. The error's kind says whether the input, a setting, a former load or the store is to blame.
-    Refused(Error),
-}
 
 /// Loads what lies under `paths`, files, folders and `s3://bucket/prefix/`. An error only where nothing could be tried: no
 /// paths, a bad mapping, no store.
@@ -170,9 +75,9 @@ async fn ingest_offers(
     if gathered.ignored > 0 {
         progress(Progress::Ignored(gathered.ignored));
     }
-    let inlets = Arc::new(Inlets::read(lake).await?);
+    let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
     let counter = Arc::default();
-    let mut run = Run { lake, options, progress, inlets, remote: None, former: None, counter };
+    let mut run = Run { lake, options, progress, lake_has, remote: None, former: None, counter };
     let mut settled = Settled { settings, known, outcomes: vec![] };
     // an input is read while the one before it is written and committed
     let mut before: Option<(Taken, Decoded)> = None;
@@ -182,7 +87,7 @@ async fn ingest_offers(
             settled.add(&run, taken, done).await;
         }
         let (name, entry) = (input.name.clone(), blank_entry(&input.name));
-        let mut taken = Taken { name, id, marks, entry, told: Told::default(), bytes_read: 0 };
+        let mut taken = Taken { name, id, marks, entry, findings: Findings::default(), bytes_read: 0 };
         let read = match before.take() {
             Some((taken_before, decoded)) => {
                 let (over, done) = watch::channel(());
@@ -192,13 +97,13 @@ async fn ingest_offers(
                     drop(over);
                     written
                 };
-                let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.told);
+                let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings);
                 let (read, written) = tokio::join!(read, write);
                 run.former = None;
                 settled.add(&run, taken_before, written).await;
                 read
             }
-            None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.told).await,
+            None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings).await,
         };
         taken.bytes_read = run.counter.load(Ordering::Relaxed);
         match read {
@@ -220,13 +125,13 @@ struct Taken {
     id: String,
     marks: Marks,
     entry: FileEntry,
-    told: Told,
+    findings: Findings,
     bytes_read: u64,
 }
 
 /// What is told of the rows of an input, whatever becomes of it.
 #[derive(Default)]
-struct Told {
+struct Findings {
     rejects: Vec<RowIssue>,
     warnings: Vec<RowIssue>,
     preview: Option<Preview>,
@@ -241,8 +146,8 @@ struct Settled<'a> {
 
 impl Settled<'_> {
     async fn add(&mut self, run: &Run<'_>, taken: Taken, done: Result<Status>) {
-        let Taken { name, id, marks, mut entry, told, bytes_read } = taken;
-        let Told { rejects, warnings, preview } = told;
+        let Taken { name, id, marks, mut entry, findings, bytes_read } = taken;
+        let Findings { rejects, warnings, preview } = findings;
         let status = match done {
             Ok(status) => status,
             Err(error) if error.to_string().starts_with(&name) => run.refused(&mut entry, error).await,
@@ -270,7 +175,7 @@ struct Run<'a> {
     lake: &'a Lake,
     options: &'a IngestOptions,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
-    inlets: Arc<Inlets>,
+    lake_has: Arc<SuitesAndSources>,
     /// Where the input at hand lies, when that is a bucket.
     remote: Option<Arc<Remote>>,
     /// The input that is written while the one at hand is read.
@@ -298,7 +203,7 @@ enum Step {
 
 /// An input that is read: nothing else is needed of it.
 struct Decoded {
-    held: Held,
+    held: DecodedInput,
     entry: FileEntry,
     permit: Permit,
     /// What it is when it is committed.
@@ -309,7 +214,7 @@ impl Decoded {
     /// Writes the rows and commits them.
     async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Status> {
         let Self { held, entry, permit, status } = self;
-        let Poured { hits, offline, rejects, lookups, .. } = held.write().await?;
+        let Decoded { hits, offline, rejects, lookups, .. } = held.write().await?;
         progress(Progress::Committing);
         let (lake, load) = (lake.clone(), Load { entry, permit, hits, offline, rejects, lookups });
         // beside the reading of the next input; ends with whoever waits here
@@ -328,7 +233,7 @@ impl Run<'_> {
         input: Input,
         remote: Option<Arc<Remote>>,
         entry: &mut FileEntry,
-        told: &mut Told,
+        findings: &mut Findings,
     ) -> Result<Step> {
         self.remote = remote.clone();
         let files = input.files();
@@ -336,7 +241,7 @@ impl Run<'_> {
             remote.fetch(&files).await?;
         }
         self.counter = Arc::default();
-        let step = self.take(input, entry, told).await;
+        let step = self.take(input, entry, findings).await;
         (self.progress)(Progress::Read);
         if let Some(remote) = remote {
             remote.release(&files);
@@ -356,14 +261,14 @@ impl Run<'_> {
     }
 
     /// All steps up to the decoded rows, the same for each kind of input.
-    async fn take(&mut self, input: Input, entry: &mut FileEntry, told: &mut Told) -> Result<Step> {
+    async fn take(&mut self, input: Input, entry: &mut FileEntry, findings: &mut Findings) -> Result<Step> {
         let Input { path, what, .. } = input;
         let kind: Box<dyn InputKind> = match what {
             What::Waiting(reason) => return Ok(Step::Over(Status::Waiting(reason))),
             What::Refused(error) => {
                 // the suite of a delivery that cannot be taken is still known by its name
                 if let Some(name) = DeliveryName::parse(&format!("{}.txt", entry.file))
-                    && let Ok(suite) = self.inlets.suite_of_feed(&name.rsid, None)
+                    && let Ok(suite) = self.lake_has.suite_of_feed(&name.rsid, None)
                 {
                     (entry.suite, entry.kind, entry.format) = (suite.suite.clone(), "online".into(), "feed".into());
                 }
@@ -374,8 +279,8 @@ impl Run<'_> {
             What::Mapped(format, mapping) => Box::new(MappedInput::new(&path, format, mapping)),
         };
         self.counter = kind.counter();
-        let (inlets, options) = (self.inlets.clone(), self.options.clone());
-        let (kind, owner) = step(kind, move |kind| kind.owner(&inlets, &options)).await?;
+        let (lake_has, options) = (self.lake_has.clone(), self.options.clone());
+        let (kind, owner) = step(kind, move |kind| kind.owner(&lake_has, &options)).await?;
         entry.suite = owner.suite.suite.clone();
         entry.source = owner.source.as_ref().map_or_else(String::new, |s| s.source.clone());
         entry.kind = if owner.source.is_some() { "offline" } else { "online" }.into();
@@ -409,7 +314,7 @@ impl Run<'_> {
                 })
                 .await?;
                 if let Some(issue) = issue {
-                    told.rejects.push(issue.clone());
+                    findings.rejects.push(issue.clone());
                     return Err(self.stop(source, &path, &issue).await?);
                 }
                 prepared
@@ -423,7 +328,7 @@ impl Run<'_> {
             file: entry.file.clone(),
             received: received.timestamp_micros(),
         });
-        self.decode(prepared, permit, origin, entry, told, &read).await
+        self.decode(prepared, permit, origin, entry, findings, &read).await
     }
 
     async fn decide(&self, entry: &mut FileEntry) -> Result<Decision> {
@@ -447,13 +352,13 @@ impl Run<'_> {
         permit: Permit,
         origin: Arc<Origin>,
         entry: &mut FileEntry,
-        told: &mut Told,
+        findings: &mut Findings,
         read: &AtomicU64,
     ) -> Result<Step> {
         let Prepared { rows, visits, offline_source } = prepared;
         let key = Key::of(entry);
         let offline_visits = visits.filter(|_| offline_source == FEED_SOURCE);
-        let basin = Basin {
+        let destination = Destination {
             lake: self.lake.clone(),
             write: !self.options.validate,
             memory_bytes: self.sort_bytes() - self.former.as_ref().map_or(0, |former| former.bytes),
@@ -461,14 +366,14 @@ impl Run<'_> {
             offline_tags: key.tags(&entry.content, &offline_source, offline_visits),
         };
         let tick = || (self.progress)(Progress::Bytes(read.load(Ordering::Relaxed)));
-        let held = pour(basin, move |outlet| rows.decode(&origin, outlet), &tick).await?;
-        describe(entry, held.poured());
-        let poured = held.poured();
-        (told.rejects, told.warnings) = (poured.rejects.first(), poured.first_warnings.clone());
+        let held = decode_input(destination, move |pieces| rows.decode(&origin, pieces), &tick).await?;
+        describe(entry, held.decoded());
+        let decoded = held.decoded();
+        (findings.rejects, findings.warnings) = (decoded.rejects.first(), decoded.first_warnings.clone());
         load::check_forgotten(&permit, entry)?;
-        check_rows(poured, permit.replaces.as_ref())?;
+        check_rows(decoded, permit.replaces.as_ref())?;
         if self.options.validate {
-            told.preview = Some(poured.preview.clone());
+            findings.preview = Some(decoded.preview.clone());
             return Ok(Step::Over(Status::Validated));
         }
         let status = if permit.replaces.is_some() { Status::Replaced } else { Status::Loaded };
@@ -503,7 +408,7 @@ impl Run<'_> {
             Ok(())
         })
         .await?;
-        self.inlets = Arc::new(Inlets::read(self.lake).await?);
+        self.lake_has = Arc::new(SuitesAndSources::read(self.lake).await?);
         if self.options.copies {
             return Ok(Error::refused(format!(
                 "{reason}; source {name} is stopped: correct the file, restart the source, and send it again"
@@ -534,10 +439,6 @@ impl Run<'_> {
     }
 }
 
-pub(super) async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(step).await.map_err(|e| Error::bug(format!("a reader stopped: {e}")))?
-}
-
 /// Lets a kind of input do one of its steps.
 async fn step<T: Send + 'static>(
     mut kind: Box<dyn InputKind>,
@@ -548,24 +449,6 @@ async fn step<T: Send + 'static>(
         Ok((kind, done))
     })
     .await
-}
-
-/// What the bytes of a file are; `place` is what its folders add to them, `meaning` says how they are read.
-pub(super) fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<Content> {
-    let mut input = file.stream()?;
-    let (mut hash, mut bytes, mut buffer) = (Xxh3::new(), 0, vec![0; 256 * 1024]);
-    loop {
-        let count = input.read(&mut buffer).map_err(|e| Error::refused(format!("cannot be read: {e}")))?;
-        if count == 0 {
-            break;
-        }
-        hash.update(&buffer[..count]);
-        bytes += count as u64;
-    }
-    hash.update(place.as_bytes());
-    let data = format!("{:032x}", hash.digest128());
-    hash.update(meaning.as_bytes());
-    Ok(Content { bytes, data, hash: format!("{:032x}", hash.digest128()) })
 }
 
 /// Why a source takes no files now.
@@ -584,29 +467,29 @@ fn blank_entry(file: &str) -> FileEntry {
     FileEntry { file: file.to_string(), status: "loaded".into(), received, ..FileEntry::default() }
 }
 
-fn describe(entry: &mut FileEntry, poured: &Poured) {
-    entry.rows = poured.rows as i64;
-    entry.rejected = poured.rejects.count() as i64;
-    entry.warnings = poured.warnings as i64;
-    entry.disagreeing = poured.disagreeing as i64;
-    entry.processed.clone_from(&poured.processed);
-    entry.touches = poured.touches.map(|told| told.word().into());
-    entry.binding_instances = poured.binding_instances.text();
+fn describe(entry: &mut FileEntry, decoded: &Decoded) {
+    entry.rows = decoded.rows as i64;
+    entry.rejected = decoded.rejects.count() as i64;
+    entry.warnings = decoded.warnings as i64;
+    entry.disagreeing = decoded.disagreeing as i64;
+    entry.processed.clone_from(&decoded.processed);
+    entry.touches = decoded.touches.map(|source| source.word().into());
+    entry.binding_instances = decoded.binding_instances.text();
     let rejected =
-        poured.rejects.first().first().map(|issue| ("rejected", poured.rejects.count(), describe_issue(issue)));
-    let warned = poured.first_warnings.first().map(|issue| ("warnings", entry.warnings as u64, describe_issue(issue)));
+        decoded.rejects.first().first().map(|issue| ("rejected", decoded.rejects.count(), describe_issue(issue)));
+    let warned = decoded.first_warnings.first().map(|issue| ("warnings", entry.warnings as u64, describe_issue(issue)));
     let parts =
         rejected.into_iter().chain(warned).map(|(what, count, first)| format!("{count} {what}, the first: {first}"));
     entry.message = parts.collect::<Vec<_>>().join("; ");
 }
 
 /// An input of which nothing can be loaded is a mistake of its mapping or of whoever sent it, never a load.
-fn check_rows(poured: &Poured, replaces: Option<&FileEntry>) -> Result<()> {
-    if poured.rows > 0 {
+fn check_rows(decoded: &Decoded, replaces: Option<&FileEntry>) -> Result<()> {
+    if decoded.rows > 0 {
         return Ok(());
     }
-    if let [first, ..] = poured.rejects.first().as_slice() {
-        let (count, first) = (poured.rejects.count(), describe_issue(first));
+    if let [first, ..] = decoded.rejects.first().as_slice() {
+        let (count, first) = (decoded.rejects.count(), describe_issue(first));
         let rows = if count == 1 { "its only row cannot be loaded" } else { "none of its rows can be loaded" };
         return Err(Error::refused(format!("{rows}: {first}")));
     }

@@ -13,14 +13,16 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::find::{FILES_WITH_ERRORS, file_name, folder_of};
-use super::inlet::Inlets;
+use super::content::Content;
+use super::content::content_of;
+use super::decoding::{Piece, PieceSender};
 use super::input_file::{InputFile, Stream};
-use super::kind::{Content, Context, InputKind, Owner, Prepared, Rows};
+use super::kind::{Context, InputKind, Owner, Prepared, Rows};
 use super::offline_rows::{Origin, Records, offline_batch};
-use super::pour::{Outlet, Piece};
+use super::options::IngestOptions;
+use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
 use super::refusal::refused;
-use super::run::{IngestOptions, content_of};
+use super::suites_and_sources::SuitesAndSources;
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID};
 use crate::feed::source_columns::{SourceColumn, SourceKind};
 use crate::feed::source_file::{SourceOptions, SourceReader};
@@ -54,7 +56,7 @@ impl SourceInput {
 }
 
 impl InputKind for SourceInput {
-    fn owner(&mut self, inlets: &Inlets, options: &IngestOptions) -> Result<Owner> {
+    fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner> {
         let (mut said_suite, mut said_source, mut waits) = (None, None, None);
         if self.format == SourceFormat::Json {
             let json = SourceJson::new(self.file.stream()?, &self.file.name(), NaiveDateTime::default());
@@ -64,11 +66,11 @@ impl InputKind for SourceInput {
                 waits = Some("it says \"finished\": false, so that more is to come".to_string());
             }
         }
-        let suite = inlets.suite_of_file(options.suite.as_deref(), said_suite.as_deref(), "the file")?;
+        let suite = lake_has.suite_of_file(options.suite.as_deref(), said_suite.as_deref(), "the file")?;
         // the id is one of Adobe's, and whoever loads the file knows better which source of ours it is
         let source = match (options.source.as_deref(), said_source) {
-            (None, Some(said)) => inlets.source_of(suite, None, Some(&said), "the file")?,
-            (asked, _) => inlets.source_of_file(suite, self.file.path(), asked)?,
+            (None, Some(said)) => lake_has.source_of(suite, None, Some(&said), "the file")?,
+            (asked, _) => lake_has.source_of_file(suite, self.file.path(), asked)?,
         };
         let format = match self.format {
             SourceFormat::Text => "source_text",
@@ -140,11 +142,11 @@ impl Rows for SourceRows {
         Ok(None)
     }
 
-    fn decode(self: Box<Self>, origin: &Arc<Origin>, outlet: &Outlet) -> Result<()> {
+    fn decode(self: Box<Self>, origin: &Arc<Origin>, pieces: &PieceSender) -> Result<()> {
         let mut reader = self.open()?;
         while let Some(Decoded { batch, issues, warnings }) = reader.next_batch()? {
             let offline = Some(records(origin, &batch)?);
-            outlet.send(move || Ok(Piece { offline, issues, warnings, ..Default::default() }))?;
+            pieces.send(move || Ok(Piece { offline, issues, warnings, ..Default::default() }))?;
         }
         Ok(())
     }

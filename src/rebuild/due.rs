@@ -1,6 +1,6 @@
 //! The tables that the integration's queries read beside those of the lake: what is due.
 //!
-//! In: a [`Scope`]. Out: names in the engine's session: `due_hits`, `rivals` for the snapshots; `due_offline` for the
+//! In: a [`Scope`]. Out: names in the engine's session: `due_hits`, `standing_snapshots` for the snapshots; `due_offline` for the
 //! integrated rows; and what tells the former rows that go from those that stay (`queries/due/*.sql`). When everything is
 //! due, they are `hits`, nothing, and `offline`.
 
@@ -33,10 +33,10 @@ const STALE_SQL: &str = include_str!("../../queries/due/stale.sql");
 const KINDS_SQL: &str = include_str!("../../queries/due/kinds.sql");
 const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
 const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
-const HEIRS_SQL: &str = include_str!("../../queries/due/heirs.sql");
+const HITS_OF_ORPHANS_SQL: &str = include_str!("../../queries/due/hits_of_orphans.sql");
 const TOUCHED_SQL: &str = include_str!("../../queries/due/touched.sql");
 const AGAIN_SQL: &str = include_str!("../../queries/due/again.sql");
-const RIVALS_SQL: &str = include_str!("../../queries/due/rivals.sql");
+const STANDING_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/standing_snapshots.sql");
 
 /// What is to be done with a table that a rebuild writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,22 +183,22 @@ async fn due_hits(engine: &Engine, changes: &Changes, persist: bool, memory_byte
             None => return Ok(None),
             Some(0) => {}
             Some(_) => {
-                engine.name_query("heirs", HEIRS_SQL).await?;
-                due.push_str(" UNION ALL SELECT * FROM heirs");
+                engine.name_query("hits_of_orphans", HITS_OF_ORPHANS_SQL).await?;
+                due.push_str(" UNION ALL SELECT * FROM hits_of_orphans");
             }
         }
     }
     engine.name_query("due_hits", &due).await?;
     let touched = engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?;
     let Some(touched) = touched else { return Ok(None) };
-    engine.name_query("rivals", RIVALS_SQL).await?;
+    engine.name_query("standing_snapshots", STANDING_SNAPSHOTS_SQL).await?;
     Ok(Some(if touched > 0 { Work::Some } else { Work::None }))
 }
 
 /// All hits are due, and nothing competes with them.
 async fn name_all_hits(engine: &Engine) -> Result<()> {
     engine.name_query("due_hits", "SELECT * FROM reported_hits").await?;
-    engine.name_query("rivals", "SELECT * FROM snapshots WHERE false").await
+    engine.name_query("standing_snapshots", "SELECT * FROM snapshots WHERE false").await
 }
 
 /// The suites whose hits changed.

@@ -59,7 +59,7 @@ pub async fn integrate(
     let schema_of = |snapshot: &Snapshot| full_schema(&snapshot.name, &snapshot.schema);
     let columns = Columns::default()
         .with_table(HITS, &schema_of(&tables.hits))
-        .with_table("rivals", &schema_of(&tables.snapshots))
+        .with_table("standing_snapshots", &schema_of(&tables.snapshots))
         .filter_dimensions(snapshot_can_hold);
     let snapshots = Renewal {
         former: tables.snapshots,

@@ -16,7 +16,7 @@ use super::crowd::{Crowd, VisitStart};
 use super::delivery::{Delivery, DeliveryWriter, cannot_write, lookup_archive};
 use super::hit::Hit;
 use super::offline::{Offline, SourceFile};
-use super::story::{self, EARLY_DAYS, STORIES, Story, ToldVisit};
+use super::story::{self, EARLY_DAYS, STORIES, Story, StoryVisit};
 use super::visit::{Moment, OpenVisit, Tastes, Totals};
 use crate::error::{Error, Result};
 
@@ -95,15 +95,15 @@ pub fn write_sample(dir: &Path, options: &SampleOptions, progress: &mut dyn FnMu
     for record in story::records(&calendar) {
         offline.record(&record)?;
     }
-    let told = story::visits(&calendar);
-    let told_hits: usize = told.iter().map(ToldVisit::remaining).sum();
+    let story = story::visits(&calendar);
+    let told_hits: usize = story.iter().map(StoryVisit::remaining).sum();
     let crowd_hits = options.hits.saturating_sub(told_hits as u64);
     let visitors = options.visitors.unwrap_or(options.hits / 12).clamp(1, crowd_hits.max(1));
     let lookups = lookup_archive().map_err(|e| cannot_write(&feed, e))?;
     let mut site = Site {
         crowd: Crowd::new(options.seed, crowd_hits, visitors, calendar),
         tastes: Tastes::new(),
-        told,
+        story,
         open: BinaryHeap::new(),
         opened: 0,
         hit: Hit::default(),
@@ -143,7 +143,7 @@ pub fn write_sample(dir: &Path, options: &SampleOptions, progress: &mut dyn FnMu
 struct Site {
     crowd: Crowd,
     tastes: Tastes,
-    told: Vec<ToldVisit>,
+    story: Vec<StoryVisit>,
     open: BinaryHeap<Reverse<Open>>,
     opened: u64,
     hit: Hit,
@@ -163,8 +163,8 @@ impl Site {
         let calendar = &self.crowd.calendar;
         let end = day.map_or(calendar.midnight(0), |day| calendar.midnight(day) + super::calendar::DAY_SECONDS);
         let starts = day.map(|day| self.crowd.visits_of(day)).unwrap_or_default();
-        let told: Vec<ToldVisit> = self.told.extract_if(.., |visit| visit.time < end).collect();
-        told.into_iter().for_each(|visit| self.push(Course::Told(visit)));
+        let story: Vec<StoryVisit> = self.story.extract_if(.., |visit| visit.time < end).collect();
+        story.into_iter().for_each(|visit| self.push(Course::Story(visit)));
         let mut starts = starts.into_iter().peekable();
         loop {
             let next_hit = self.open.peek().map(|Reverse(open)| open.time);
@@ -202,7 +202,7 @@ impl Site {
         self.hit.number = self.hits;
         let Reverse(Open { time, course, .. }) = &mut *top;
         let (moment, goes_on) = match course {
-            Course::Told(visit) => {
+            Course::Story(visit) => {
                 visit.next_hit(&mut self.totals, &mut self.hit);
                 (None, visit.remaining() > 0)
             }
@@ -227,14 +227,14 @@ struct Open {
 }
 
 enum Course {
-    Told(ToldVisit),
+    Story(StoryVisit),
     Crowd(Box<OpenVisit>),
 }
 
 impl Course {
     fn time(&self) -> u32 {
         match self {
-            Course::Told(visit) => visit.time,
+            Course::Story(visit) => visit.time,
             Course::Crowd(visit) => visit.time,
         }
     }

@@ -84,7 +84,7 @@ pub const STORIES: [Story; 3] = [
 
 /// A visit written out in advance.
 #[derive(Debug, Clone)]
-pub struct ToldVisit {
+pub struct StoryVisit {
     /// When the next hit comes; the visit's start before the first (epoch seconds).
     pub time: u32,
     start: u32,
@@ -129,9 +129,9 @@ const fn buy(transaction_id: &'static str, products: &'static str, units: u64, c
 const PAUSE_SECONDS: u32 = 40;
 
 /// All told visits, in order of time but for the first, [`EARLY_DAYS`] before the calendar's first day.
-pub fn visits(calendar: &Calendar) -> Vec<ToldVisit> {
+pub fn visits(calendar: &Calendar) -> Vec<StoryVisit> {
     use Channel::{Affiliate, Display, Email, PaidSearch, Social};
-    let told = |visitor, visit_num, time, channel, set, campaign, steps| ToldVisit {
+    let visit = |visitor, visit_num, time, channel, set, campaign, steps| StoryVisit {
         time,
         start: time,
         visitor,
@@ -142,8 +142,8 @@ pub fn visits(calendar: &Calendar) -> Vec<ToldVisit> {
         steps,
         done: 0,
     };
-    let first = |visitor, time, channel, code, steps| told(visitor, 1, time, channel, code, code, steps);
-    let second = |visitor, time, channel, code, steps| told(visitor, 2, time, channel, code, code, steps);
+    let first = |visitor, time, channel, code, steps| visit(visitor, 1, time, channel, code, code, steps);
+    let second = |visitor, time, channel, code, steps| visit(visitor, 2, time, channel, code, code, steps);
     let early = calendar.midnight(0) - EARLY_DAYS * DAY_SECONDS + 11 * 3600;
     vec![
         first(1005, early, Email, "story:expired", const { &[see(Page::LeadForm), lead("LEXPIRED1")] }),
@@ -202,7 +202,7 @@ pub fn visits(calendar: &Calendar) -> Vec<ToldVisit> {
             },
         ),
         first(1004, at(calendar, 1, 14, 0), Email, "story:early", const { &[see(Page::LeadForm), lead("LEARLY1")] }),
-        told(
+        visit(
             1004,
             2,
             at(calendar, 6, 18, 20),
@@ -232,7 +232,7 @@ pub fn records(calendar: &Calendar) -> Vec<Record> {
     ]
 }
 
-impl ToldVisit {
+impl StoryVisit {
     /// Hits that are still to come.
     pub fn remaining(&self) -> usize {
         self.steps.len() - self.done

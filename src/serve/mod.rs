@@ -1,7 +1,7 @@
 //! The doors: Postgres wire, Flight SQL and web pages over one lake. The same users, limits and engine stand behind each.
 //!
 //! * `users`: who may enter, and how that is proved. `passes`: what stands for a user afterwards. `tls`: certificates.
-//! * `house`: the lake and what all guests share; a guest's place in it. `share`: a user's part of the memory.
+//! * `server`: the lake and what all guests share; a guest who was let in. `share`: a user's part of the memory.
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
 //! * `failure`: what went wrong, in the words of each door.
 //! * `postgres`, `flight`, `web`: the doors.
@@ -12,15 +12,15 @@
 mod failure;
 pub mod flight;
 mod guard;
-mod house;
 mod passes;
 pub mod postgres;
+mod server;
 mod session;
 mod share;
 mod tls;
 mod users;
 pub mod web;
 
-pub use house::{House, Limits};
+pub use server::{Limits, Server};
 pub use tls::Tls;
 pub use users::{Role, User, Users};

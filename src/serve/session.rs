@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::failure::{Failure, Reason};
 use super::guard;
-use super::house::{Begun, Place};
+use super::server::{Admission, RunningStatement};
 use super::users::Guest;
 use crate::engine::{Engine, PlannedStatement, Statement};
 
 /// A guest's session: settings of its own, and at most a few statements at once.
 pub struct Session {
-    /// The guest's place.
-    pub place: Place,
+    /// The guest who was let in.
+    pub admission: Admission,
     /// The guest's engine.
     pub engine: Arc<Engine>,
     /// Counted up by each cancel.
@@ -103,7 +103,7 @@ pub struct Rows {
     left: u64,
     until: Until,
     ended: bool,
-    _begun: Begun,
+    _begun: RunningStatement,
 }
 
 /// When a statement ends, whatever it has computed by then.
@@ -131,18 +131,18 @@ impl Until {
 }
 
 impl Session {
-    /// A session in a place.
-    pub fn new(place: Place) -> Result<Self, Failure> {
-        let engine = Arc::new(place.engine()?);
-        Ok(Self::with(place, Opened { engine, last: None }))
+    /// A session in an admission.
+    pub fn new(admission: Admission) -> Result<Self, Failure> {
+        let engine = Arc::new(admission.engine()?);
+        Ok(Self::with(admission, Opened { engine, last: None }))
     }
 
-    /// A session in a place, with what another session of the same guest has opened.
-    pub fn with(place: Place, opened: Opened) -> Self {
-        let time = Mutex::new(place.house.limits.time);
+    /// A session in an admission, with what another session of the same guest has opened.
+    pub fn with(admission: Admission, opened: Opened) -> Self {
+        let time = Mutex::new(admission.server.limits.time);
         let Opened { engine, last } = opened;
         let (cancels, last, changed) = (watch::Sender::new(0), Mutex::new(last), AtomicBool::new(false));
-        Self { place, engine, cancels, time, last, changed }
+        Self { admission, engine, cancels, time, last, changed }
     }
 
     /// Ends the statements that run.
@@ -150,9 +150,9 @@ impl Session {
         self.cancels.send_modify(|count| *count += 1);
     }
 
-    /// Lets statements take less time than the house allows; zero is what the house allows.
+    /// Lets statements take less time than the server allows; zero is what the server allows.
     pub fn set_time(&self, time: Duration) {
-        let most = self.place.house.limits.time;
+        let most = self.admission.server.limits.time;
         *self.time.lock().unwrap_or_else(|e| e.into_inner()) = if time.is_zero() { most } else { time.min(most) };
     }
 
@@ -168,7 +168,7 @@ impl Session {
                 let schema = Arc::new(planned.plan.schema().as_arrow().clone());
                 Ok::<_, Failure>((Described { schema, parameters: ordered(&found.into_iter().collect()) }, planned))
             };
-            let (described, planned) = self.apart(&mut self.until(), plan).await?;
+            let (described, planned) = self.on_threads(&mut self.until(), plan).await?;
             *self.last() = Some(planned);
             Ok(described)
         }
@@ -184,10 +184,10 @@ impl Session {
         let asked = asked.into();
         async move {
             self.check_length(&asked)?;
-            let begun = self.place.begin();
+            let begun = self.admission.begin();
             let mut until = self.until();
             let (engine, before) = (self.engine.clone(), self.last().take());
-            let (threads, deadline) = (self.place.house.threads(), until.deadline);
+            let (threads, deadline) = (self.admission.server.threads(), until.deadline);
             let start = async move {
                 let planned = asked.planned(&engine, before).await?;
                 let mut plan = planned.plan.clone();
@@ -195,15 +195,15 @@ impl Session {
                     let values: Vec<_> = values.into_iter().map(Into::into).collect();
                     plan = plan.with_param_values(ParamValues::List(values))?;
                 }
-                Ok::<_, Failure>((engine.start(plan).await?.apart(&threads, Some(deadline)), planned))
+                Ok::<_, Failure>((engine.start(plan).await?.on_threads(&threads, Some(deadline)), planned))
             };
-            let (running, planned) = self.apart(&mut until, start).await?;
+            let (running, planned) = self.on_threads(&mut until, start).await?;
             match planned.statement().sets() {
                 // what was planned under other settings is of no use
                 true => self.changed.store(true, Ordering::Relaxed),
                 false => *self.last() = Some(planned),
             }
-            let limit = self.place.house.limits.rows;
+            let limit = self.admission.server.limits.rows;
             Ok(Rows {
                 schema: running.schema,
                 rows: running.rows,
@@ -219,9 +219,9 @@ impl Session {
 
     /// What can serve another session of this guest; None when a statement has changed a setting.
     pub fn into_opened(self) -> Option<(Guest, Opened)> {
-        let Self { place, engine, last, changed, .. } = self;
+        let Self { admission, engine, last, changed, .. } = self;
         let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (!changed.into_inner()).then(|| (place.guest.clone(), Opened { engine, last }))
+        (!changed.into_inner()).then(|| (admission.guest.clone(), Opened { engine, last }))
     }
 
     fn last(&self) -> MutexGuard<'_, Option<PlannedStatement>> {
@@ -234,13 +234,13 @@ impl Session {
     }
 
     /// Work on the threads for statements; dropped when it is no longer waited for.
-    async fn apart<T: Send + 'static>(
+    async fn on_threads<T: Send + 'static>(
         &self,
         until: &mut Until,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn_on(work, &self.place.house.threads());
+        tasks.spawn_on(work, &self.admission.server.threads());
         match until.of(tasks.join_next()).await? {
             Some(Ok(done)) => done,
             Some(Err(_)) | None => Err(Failure::new(Reason::Engine(crate::ErrorKind::Bug), "planning broke off")),
@@ -257,7 +257,7 @@ impl Session {
 
     /// Refuses a text that is too long.
     pub fn check_text(&self, sql: &str) -> Result<(), Failure> {
-        let most = self.place.house.limits.statement_bytes;
+        let most = self.admission.server.limits.statement_bytes;
         if sql.len() > most {
             let message = format!("a statement of {} bytes; at most {most} are taken", sql.len());
             return Err(Failure::new(Reason::TooLarge, message));

@@ -10,9 +10,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 
-use super::bound::BoundLines;
+use super::bound_lines::BoundLines;
 use super::items::Text;
-use super::stored::{Metric, StoredRows};
+use super::stored_rows::{Metric, StoredRows};
 use super::{EVER, JourneySpec};
 use crate::attribution::Container;
 use crate::columns::{self, sequence, timestamp};

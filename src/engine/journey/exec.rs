@@ -25,48 +25,14 @@ use futures::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
-use super::columns::Columns;
+use super::input::{Input, InputColumns};
 use super::metrics::JourneyMetrics;
 use super::node::describe;
-use super::stored::StoredRows;
 use super::stream::{Share, all_walked};
 use super::walk::Walk;
 use crate::columns::VISITOR_KEY;
 use crate::lake::keys::KnownKeys;
 use crate::lake::layout;
-
-/// Rows in the order of the lake, and what they are.
-#[derive(Debug, Clone)]
-pub struct Input {
-    /// What its columns mean.
-    pub lane: Lane,
-    /// What delivers them.
-    pub plan: Arc<dyn ExecutionPlan>,
-}
-
-/// What the columns of an input mean.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Lane {
-    /// Those of [`JourneySpec::input_columns`]: filtered and evaluated below.
-    Evaluated,
-    /// Columns of a table, as stored.
-    Stored(StoredRows),
-}
-
-impl Lane {
-    /// The typed columns of a batch.
-    pub(super) fn columns(&self, batch: &RecordBatch, spec: &JourneySpec) -> Result<Columns> {
-        match self {
-            Self::Evaluated => Columns::evaluated(batch, spec),
-            Self::Stored(rows) => Columns::stored(batch, spec, rows),
-        }
-    }
-
-    /// True for hits as stored: they come before offline rows of the same instant.
-    pub(super) fn is_online(&self) -> bool {
-        matches!(self, Self::Stored(StoredRows { online: true, .. }))
-    }
-}
 
 /// Credit per item of all visitors of a partition.
 #[derive(Debug)]
@@ -110,8 +76,8 @@ impl JourneyExec {
     }
 
     /// What the columns of each input mean.
-    pub fn lanes(&self) -> Vec<Lane> {
-        self.inputs.iter().map(|input| input.lane.clone()).collect()
+    pub fn input_columns(&self) -> Vec<InputColumns> {
+        self.inputs.iter().map(|input| input.columns.clone()).collect()
     }
 
     fn buckets(&self) -> usize {
@@ -119,8 +85,8 @@ impl JourneyExec {
     }
 
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
-        let lanes = self.inputs.iter().map(|input| input.lane.clone());
-        let inputs = lanes.zip(children).map(|(lane, plan)| Input { lane, plan }).collect();
+        let columns = self.inputs.iter().map(|input| input.columns.clone());
+        let inputs = columns.zip(children).map(|(columns, plan)| Input { columns, plan }).collect();
         Arc::new(Self { keys: self.keys.clone(), ..Self::new(self.spec.clone(), inputs, self.threads) })
     }
 
@@ -141,7 +107,7 @@ impl JourneyExec {
 
 impl DisplayAs for JourneyExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stored = self.inputs.iter().any(|input| matches!(input.lane, Lane::Stored(_)));
+        let stored = self.inputs.iter().any(|input| matches!(input.columns, InputColumns::Stored(_)));
         let inputs = if stored { format!(", inputs={}", self.inputs.len()) } else { String::new() };
         write!(f, "JourneyExec: {}{inputs}", describe(&self.spec))
     }
@@ -157,19 +123,19 @@ impl ExecutionPlan for JourneyExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let of_input = |input: &Input| match (&input.lane, col(VISITOR_KEY, &input.plan.schema())) {
-            (Lane::Evaluated, Ok(key)) => Distribution::KeyPartitioned(vec![key]),
-            (Lane::Evaluated, Err(_)) => Distribution::SinglePartition,
+        let of_input = |input: &Input| match (&input.columns, col(VISITOR_KEY, &input.plan.schema())) {
+            (InputColumns::Evaluated, Ok(key)) => Distribution::KeyPartitioned(vec![key]),
+            (InputColumns::Evaluated, Err(_)) => Distribution::SinglePartition,
             // scans of the lake's own buckets
-            (Lane::Stored(_), _) => Distribution::UnspecifiedDistribution,
+            (InputColumns::Stored(_), _) => Distribution::UnspecifiedDistribution,
         };
         InputDistributionRequirements::new(self.inputs.iter().map(of_input).collect())
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let of_input = |input: &Input| match input.lane {
-            Lane::Evaluated => layout::ordering(&input.plan.schema()).map(OrderingRequirements::from),
-            Lane::Stored(_) => layout::visitor_ordering(&input.plan.schema()).map(OrderingRequirements::from),
+        let of_input = |input: &Input| match input.columns {
+            InputColumns::Evaluated => layout::ordering(&input.plan.schema()).map(OrderingRequirements::from),
+            InputColumns::Stored(_) => layout::visitor_ordering(&input.plan.schema()).map(OrderingRequirements::from),
         };
         self.inputs.iter().map(of_input).collect()
     }

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 
 use super::JourneySpec;
 use super::columns::Columns;
-use super::exec::Lane as Kind;
+use super::input::InputColumns;
 use super::items::Codes;
 
 /// A row's place among the rows of its visitor: time, what stands at a hit before other offline rows, sequence, online before
@@ -19,7 +19,7 @@ pub(super) type Place = (i64, bool, i128, bool, Option<i64>);
 /// A stream of rows, sorted by visitor and time, at one of its rows.
 pub(super) struct Lane {
     stream: Option<SendableRecordBatchStream>,
-    kind: Kind,
+    kind: InputColumns,
     pub columns: Columns,
     pub row: usize,
     pub codes: (Codes, Codes),
@@ -32,7 +32,11 @@ pub(super) struct Lane {
 
 impl Lane {
     /// At the first row of a stream; None if it has no rows. `rows` counts what is read.
-    pub async fn open(mut stream: SendableRecordBatchStream, kind: Kind, spec: &JourneySpec) -> Result<Option<Self>> {
+    pub async fn open(
+        mut stream: SendableRecordBatchStream,
+        kind: InputColumns,
+        spec: &JourneySpec,
+    ) -> Result<Option<Self>> {
         let Some(batch) = next_rows(&mut stream).await? else { return Ok(None) };
         let columns = kind.columns(&batch, spec)?;
         let mut lane = Self {

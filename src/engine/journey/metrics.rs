@@ -1,8 +1,14 @@
 //! What the operator counts.
 
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 
-use super::walk::Counts;
+/// How much a walk has seen.
+#[derive(Default, Clone)]
+pub(super) struct Counts {
+    pub rows: Count,
+    pub visitors: Count,
+    pub conversions: Count,
+}
 
 /// The counts of one walk.
 pub(super) struct JourneyMetrics {

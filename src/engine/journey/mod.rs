@@ -1,10 +1,10 @@
 //! The journey operator: participation and every attribution model in one pass over a visitor's rows in time order.
 //!
 //! * `node`: what a journey computes, [`JourneySpec`], and the logical node over any plan.
-//! * `stored`: the logical node straight over the lake's files: the usual, fast way.
-//! * `exec`: the operator; `stream`: its work on a partition; `metrics`: what is counted.
+//! * `stored`: the logical node straight over the lake's files: the usual, fast way; `stored_rows`: what rows are there.
+//! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted.
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
-//!   `items` numbers its dictionary; `bound` takes rows whose product lines bind values.
+//!   `items` numbers its dictionary; `bound` and `bound_lines` are for values that product lines bind.
 //! * `path`: one conversion explained, or each conversion in one row, by the same walk.
 //! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
@@ -14,8 +14,10 @@
 //! but for rows of several products in a bound dimension.
 
 mod bound;
+mod bound_lines;
 mod columns;
 mod exec;
+mod input;
 mod items;
 mod lane;
 mod metrics;
@@ -23,11 +25,13 @@ mod node;
 mod path;
 mod planner;
 mod stored;
+mod stored_rows;
 mod stream;
 mod walk;
 mod window;
 
-pub use exec::{Input, JourneyExec, Lane};
+pub use exec::JourneyExec;
+pub use input::{Input, InputColumns};
 pub use node::{JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};

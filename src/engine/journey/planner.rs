@@ -13,7 +13,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::exec::{Input, Lane};
+use super::input::{Input, InputColumns};
 use super::{JourneyExec, JourneyNode, PathExec, PathNode, StoredJourneyNode, WindowNode};
 
 /// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`] and [`WindowNode`].
@@ -41,7 +41,7 @@ impl ExtensionPlanner for JourneyPlanner {
             return Ok(Some(Arc::new(window.plan(inputs[0].clone(), session)?)));
         }
         let Some(node) = node.as_any().downcast_ref::<JourneyNode>() else { return Ok(None) };
-        let input = Input { lane: Lane::Evaluated, plan: inputs[0].clone() };
+        let input = Input { columns: InputColumns::Evaluated, plan: inputs[0].clone() };
         // whatever shuffles below waits until all of its partitions are asked for
         Ok(Some(Arc::new(JourneyExec::new(node.spec.clone(), vec![input], usize::MAX))))
     }

@@ -11,7 +11,7 @@ use datafusion::physical_plan::metrics::Time;
 use futures::FutureExt;
 use object_store::path::Path;
 
-use super::exec::{Input, Lane};
+use super::input::{Input, InputColumns};
 use super::walk::Walk;
 use crate::lake::keys::KnownKeys;
 use crate::lake::scan::read_sorted;
@@ -31,13 +31,13 @@ impl Share {
     pub async fn walked(mut self) -> Result<Walk> {
         for bucket in self.buckets {
             let open = |input: &Input| {
-                let (lane, plan, context) = (input.lane.clone(), input.plan.clone(), self.context.clone());
+                let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
                 async move {
-                    let stream = match &lane {
-                        Lane::Stored(_) => read_sorted(&plan, bucket, context).await?,
-                        Lane::Evaluated => plan.execute(bucket, context)?,
+                    let stream = match &columns {
+                        InputColumns::Stored(_) => read_sorted(&plan, bucket, context).await?,
+                        InputColumns::Evaluated => plan.execute(bucket, context)?,
                     };
-                    Ok((stream, lane))
+                    Ok((stream, columns))
                 }
                 .boxed()
             };

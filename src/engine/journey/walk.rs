@@ -14,30 +14,22 @@ use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::physical_plan::metrics::Count;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::JourneySpec;
 use super::bound::BoundState;
 use super::columns::{Columns, Visits};
-use super::exec::Lane as Kind;
+use super::input::InputColumns;
 use super::items::{Codes, Items};
 use super::lane::Lane;
+use super::metrics::Counts;
 use crate::attribution::{
-    Attributor, Bindings, Conversion, Game, ItemCredits, Journey, NO_VISIT, NONE, PathCounts, Reach,
+    Attributor, Bindings, Conversion, Game, ItemCredits, Journey, Line, NO_VISIT, NONE, PathCounts, Reach,
 };
 use crate::engine::visits::{Rising, VisitCounter};
 
 /// A sorted input that is being opened.
-pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, Kind)>>;
-
-/// What the operator counts.
-#[derive(Default, Clone)]
-pub(super) struct Counts {
-    pub rows: Count,
-    pub visitors: Count,
-    pub conversions: Count,
-}
+pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, InputColumns)>>;
 
 /// The state of a walk: one visitor, and the credit of those before it.
 pub(super) struct Walk {
@@ -504,4 +496,50 @@ impl VisitOrdinals {
 /// Rows stand at 1, 3, 5, ...; a gap before a row is one less.
 fn row_position(row: usize) -> u32 {
     2 * row as u32 + 1
+}
+
+/// Values that are bound to products.
+impl Walk {
+    /// Takes rows of the current visitor. Rows have numbers, from 0.
+    fn bound_rows(&mut self, columns: &Columns, range: Range<usize>) {
+        let (Some(state), Some(lines)) = (&mut self.bound, &columns.bound) else { return };
+        let in_visits = !matches!(columns.visits, Visits::Untold);
+        for row in range {
+            let (time, value, number) = (columns.time(row), columns.value(row), self.rows);
+            self.rows += 1;
+            if let Some(place) = columns.anchor(row) {
+                self.counts.conversions.add(usize::from(state.bindings.anchor(number, place, value)));
+                continue;
+            }
+            let visit = if in_visits { self.visits.of(&columns.visits, time, row) } else { 0 };
+            let own = lines.of(row).map(|n| {
+                let known = |texts: &StringArray, items: &mut Items| match texts.is_valid(n) {
+                    true => items.number(texts.value(n)),
+                    false => NONE,
+                };
+                Line {
+                    product: known(&lines.products, &mut state.products),
+                    value: known(&lines.values, &mut self.items),
+                    amount: lines.amounts.is_valid(n).then(|| lines.amounts.value(n)),
+                }
+            });
+            state.bindings.row(number, (time, columns.sequence(row)), visit, own);
+            self.counts.conversions.add(usize::from(state.bindings.convert(number, time, value)));
+            if columns.ends_bindings(row) {
+                state.bindings.end();
+            }
+        }
+    }
+
+    /// Hands out the credit of a visitor whose values are bound, and forgets it.
+    fn close_bound(&mut self) {
+        let Some(BoundState { bindings, .. }) = &mut self.bound else { return };
+        if self.all_visitors || bindings.conversions() > 0 {
+            bindings.settle();
+            bindings.credit(&mut self.models, self.all_visitors.then_some(&mut self.paths));
+        }
+        bindings.clear();
+        self.rows = 0;
+        self.visits.clear();
+    }
 }

@@ -317,7 +317,7 @@ fn instances_say_what_a_row_touched() {
     assert_eq!(text(&decoded, "tracking_code_set"), some(&["", "", "", "mail", ""]));
     assert_eq!(numbers(&decoded, "orders"), [None, None, None, Some(1.0), None]);
     // the first three: one set by a rule, one taken away, one without a processed value
-    assert_eq!((counts.disagreeing, decoder.told_by()), (3, Some(ToldBy::Instances)));
+    assert_eq!((counts.disagreeing, decoder.told_by()), (3, Some(TouchSource::Instances)));
 }
 
 #[test]

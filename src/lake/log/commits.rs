@@ -112,12 +112,12 @@ impl Commit {
     fn parse(lake: &Lake, table: &str, version: u64, object: &ObjectMeta, bytes: &[u8]) -> Result<Self> {
         let time = |millis: Option<i64>| millis.and_then(DateTime::from_timestamp_millis);
         let stored = object.last_modified;
-        let (mut told, mut done) = (None, None);
+        let (mut stated, mut done) = (None, None);
         let (mut operation, mut added, mut removed) = (String::new(), vec![], vec![]);
         for line in lines(bytes) {
             let line = line?;
             if let Some(info) = line.commit_info {
-                told = time(info.in_commit_timestamp.or(info.timestamp));
+                stated = time(info.in_commit_timestamp.or(info.timestamp));
                 operation = info.operation.unwrap_or_default();
             }
             if let Some(add) = line.add {
@@ -132,7 +132,7 @@ impl Commit {
             }
         }
         // the files' own times are those of our clock, which also the tables with a time of their own go by
-        let time = done.or(told).unwrap_or(stored);
+        let time = done.or(stated).unwrap_or(stored);
         let removed = removed.into_iter().map(|(path, size, at)| Removed { path, size, time: at.unwrap_or(time) });
         Ok(Self { version, time, stored, operation, added, removed: removed.collect() })
     }

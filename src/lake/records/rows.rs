@@ -103,7 +103,7 @@ record! {
 }
 
 record! {
-    /// A data source: a named, typed inlet of a suite.
+    /// A data source: a named place of a suite where offline records of one type come in.
     Source in "sources" {
         /// Login-like id, `RSID_NNNNNNNNNN`.
         id: String = TEXT,

@@ -35,7 +35,7 @@ use super::entrance::Entrance;
 use super::sessions::{InUse, Sessions};
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::failure::{Failure, Reason};
-use crate::serve::house::House;
+use crate::serve::server::Server;
 use crate::serve::session::{Described, Rows};
 use crate::serve::users::random_key;
 use crate::{Error, ErrorKind};
@@ -60,7 +60,7 @@ static ABOUT: LazyLock<Result<SqlInfoData, String>> = LazyLock::new(|| {
 
 /// Answers requests.
 pub struct Door {
-    house: Arc<House>,
+    server: Arc<Server>,
     entrance: Entrance,
     sessions: Sessions,
     /// By handle.
@@ -77,17 +77,17 @@ struct Prepared {
 
 impl Door {
     /// A door that nobody has used.
-    pub fn new(house: Arc<House>) -> Self {
+    pub fn new(server: Arc<Server>) -> Self {
         Self {
-            entrance: Entrance::new(house.users.clone()),
+            entrance: Entrance::new(server.users.clone()),
             sessions: Sessions::default(),
-            house,
+            server,
             prepared: Mutex::default(),
         }
     }
 
     async fn session(&self, metadata: &MetadataMap) -> Result<InUse, Failure> {
-        self.sessions.take(&self.house, self.entrance.guest(metadata).await?)
+        self.sessions.take(&self.server, self.entrance.guest(metadata).await?)
     }
 
     fn prepared(&self, handle: &Bytes, user: &str) -> Result<Prepared, Failure> {
@@ -213,7 +213,7 @@ impl FlightSqlService for Door {
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let session = self.session(request.metadata()).await?;
         let described = session.describe(&query.query).await?;
-        let user = session.place.guest.name.clone();
+        let user = session.admission.guest.name.clone();
         let handle: Bytes = random_key().map_err(Failure::from)?.into_bytes().into();
         let parameters =
             described.parameters.iter().enumerate().map(|(i, data_type)| {
@@ -302,7 +302,7 @@ impl FlightSqlService for Door {
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let session = self.session(request.metadata()).await?;
-        let known = self.prepared(&query.prepared_statement_handle, &session.place.guest.name)?;
+        let known = self.prepared(&query.prepared_statement_handle, &session.admission.guest.name)?;
         if known.values.len() < known.described.parameters.len() {
             let (needed, given) = (known.described.parameters.len(), known.values.len());
             return Err(wrong(format!("the statement has {needed} parameters, {given} are bound")).into());

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
-use super::house::House;
+use super::server::Server;
 use super::tls::Tls;
 use crate::{Error, Result};
 use door::Door;
@@ -30,7 +30,7 @@ const STREAMS: u32 = 64;
 
 /// Serves until `stop` turns true and what runs has ended.
 pub async fn serve(
-    house: Arc<House>,
+    server: Arc<Server>,
     tls: Option<Tls>,
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
@@ -41,8 +41,8 @@ pub async fn serve(
         let identity = Identity::from_pem(&tls.certificates, &tls.key);
         server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
     }
-    let longest = house.limits.statement_bytes + ENVELOPE;
-    let service = FlightServiceServer::new(Door::new(house)).max_decoding_message_size(longest);
+    let longest = server.limits.statement_bytes + ENVELOPE;
+    let service = FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest);
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;

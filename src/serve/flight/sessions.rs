@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::serve::failure::Failure;
-use crate::serve::house::House;
+use crate::serve::server::Server;
 use crate::serve::session::{Opened, Session};
 use crate::serve::users::Guest;
 
@@ -32,15 +32,15 @@ pub struct InUse {
 
 impl Sessions {
     /// A session for a guest, whose settings nobody has changed.
-    pub fn take(&self, house: &Arc<House>, guest: Guest) -> Result<InUse, Failure> {
-        let place = house.enter(guest)?;
+    pub fn take(&self, server: &Arc<Server>, guest: Guest) -> Result<InUse, Failure> {
+        let admission = server.enter(guest)?;
         let waiting = self.with(|all| {
-            let at = all.iter().rposition(|waiting| waiting.guest == place.guest)?;
+            let at = all.iter().rposition(|waiting| waiting.guest == admission.guest)?;
             Some(all.remove(at).opened)
         });
         let session = match waiting {
-            Some(opened) => Session::with(place, opened),
-            None => Session::new(place)?,
+            Some(opened) => Session::with(admission, opened),
+            None => Session::new(admission)?,
         };
         Ok(InUse { session: Some(session), home: self.clone() })
     }

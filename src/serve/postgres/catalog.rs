@@ -17,7 +17,7 @@ use crate::serve::session::Session;
 
 /// Adds the catalog's tables and functions to a session.
 pub fn add(session: &Session) -> Result<(), Failure> {
-    let guest = OnlyGuest(session.place.guest.name.clone());
+    let guest = OnlyGuest(session.admission.guest.name.clone());
     let context = session.engine.context();
     setup_pg_catalog(context, CATALOG, guest).map_err(|error| Failure::from(*error))?;
     let nothing = ScalarValue::Utf8(None);

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::door::{Door, Prepared};
 use super::startup::Startup;
-use super::{Visitors, told};
+use super::{Visitors, wire_error};
 use crate::serve::failure::{Failure, Reason};
 
 /// A stranger proves who it is within this time.
@@ -50,7 +50,7 @@ pub async fn serve(
                 | PgWireConnectionState::AwaitingStartup
                 | PgWireConnectionState::AuthenticationInProgress
         );
-        let most = if stranger { FIRST_BYTES } else { visitors.house.limits.statement_bytes + BESIDE_STATEMENT };
+        let most = if stranger { FIRST_BYTES } else { visitors.server.limits.statement_bytes + BESIDE_STATEMENT };
         let arriving = poll_fn(|context| match socket.poll_next_unpin(context) {
             Poll::Pending if socket.read_buffer().len() > most => Poll::Ready(Some(Err(too_long(most)))),
             polled => polled,
@@ -82,12 +82,12 @@ pub async fn serve(
 }
 
 fn too_long(most: usize) -> PgWireError {
-    told("FATAL", Failure::new(Reason::TooLarge, format!("a message of more than {most} bytes")))
+    wire_error("FATAL", Failure::new(Reason::TooLarge, format!("a message of more than {most} bytes")))
 }
 
 fn fatal(error: PgWireError) -> PgWireError {
     match error {
         PgWireError::UserError(_) | PgWireError::IoError(_) => error,
-        other => told("FATAL", Failure::new(Reason::NotOffered, other.to_string())),
+        other => wire_error("FATAL", Failure::new(Reason::NotOffered, other.to_string())),
     }
 }

@@ -22,7 +22,7 @@ use pgwire::messages::extendedquery::{Close, CloseComplete, Parse, ParseComplete
 use super::encode::{Rows, fields, pg_type};
 use super::values::values;
 use super::words::{self, Word};
-use super::{catalog, told};
+use super::{catalog, wire_error};
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{self, Described, Session};
@@ -96,7 +96,7 @@ impl Door {
 }
 
 fn entered(session: &OnceLock<Arc<Session>>) -> Result<&Arc<Session>, PgWireError> {
-    session.get().ok_or_else(|| told("FATAL", Failure::new(Reason::Unknown, "nobody has logged in")))
+    session.get().ok_or_else(|| wire_error("FATAL", Failure::new(Reason::Unknown, "nobody has logged in")))
 }
 
 fn shown(name: &str, value: &str) -> PgWireResult<RecordBatch> {

@@ -1,6 +1,6 @@
 //! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
 //!
-//! * `connection`: messages in and out. `startup`: TLS, SCRAM, a place in the house. `door`: simple and prepared statements. `words`: what a Postgres client says
+//! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `words`: what a Postgres client says
 //!   by habit (`BEGIN`, `SET`, `SHOW`), answered here. `catalog`: `pg_catalog`.
 //! * `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars.
 //!
@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::failure::Failure;
-use super::house::House;
+use super::server::Server;
 use super::session::Session;
 use super::tls::Tls;
 use door::Door;
@@ -38,13 +38,13 @@ const STRANGERS: usize = 256;
 
 /// Serves until `stop` changes and what runs has ended; connections that are open then end with this.
 pub async fn serve(
-    house: Arc<House>,
+    server: Arc<Server>,
     tls: Option<Tls>,
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
 ) -> crate::Result<()> {
     let acceptor = tls.as_ref().map(|tls| tls.config(&[b"postgresql"])).transpose()?.map(TlsAcceptor::from);
-    let visitors = Arc::new(Visitors { house, secure: acceptor.is_some(), known: Mutex::default() });
+    let visitors = Arc::new(Visitors { server, secure: acceptor.is_some(), known: Mutex::default() });
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -57,7 +57,7 @@ pub async fn serve(
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                     continue;
                 };
-                if connections.len() >= visitors.house.limits.connections + STRANGERS {
+                if connections.len() >= visitors.server.limits.connections + STRANGERS {
                     continue;
                 }
                 let session = Arc::new(OnceLock::new());
@@ -74,7 +74,7 @@ pub async fn serve(
         }
     }
     // the caller says how long at most, by dropping this
-    while visitors.house.running() > 0 {
+    while visitors.server.running() > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
@@ -85,7 +85,7 @@ type Key = (i32, Vec<u8>);
 
 /// What all connections share.
 struct Visitors {
-    house: Arc<House>,
+    server: Arc<Server>,
     /// Only TLS is spoken.
     secure: bool,
     /// Whom a cancel request can name.
@@ -112,13 +112,13 @@ impl CancelHandler for Visitors {
 }
 
 /// As a client is told of it; `FATAL` ends the connection.
-fn told(severity: &str, failure: Failure) -> PgWireError {
+fn wire_error(severity: &str, failure: Failure) -> PgWireError {
     let code = failure.sqlstate().to_string();
     PgWireError::UserError(Box::new(ErrorInfo::new(severity.to_string(), code, failure.message)))
 }
 
 impl From<Failure> for PgWireError {
     fn from(failure: Failure) -> Self {
-        told("ERROR", failure)
+        wire_error("ERROR", failure)
     }
 }

@@ -1,4 +1,4 @@
-//! The first minute of a connection: TLS where it is wanted, SCRAM-SHA-256, and a place in the house.
+//! The first minute of a connection: TLS where it is wanted, SCRAM-SHA-256, and the limits.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 
-use super::{Visitors, catalog, told, words};
+use super::{Visitors, catalog, wire_error, words};
 use crate::engine::session::CATALOG;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::passes::guessed;
@@ -44,7 +44,7 @@ pub struct Startup {
 impl Startup {
     /// A connection of which nothing is known.
     pub fn new(visitors: Arc<Visitors>, session: Arc<OnceLock<Arc<Session>>>) -> Self {
-        let mut scram = ScramAuth::new(Arc::new(Secrets(visitors.house.users.clone())));
+        let mut scram = ScramAuth::new(Arc::new(Secrets(visitors.server.users.clone())));
         scram.set_iterations(ITERATIONS);
         Self { visitors, session, scram, state: Mutex::new(SASLState::Initial) }
     }
@@ -75,15 +75,15 @@ impl Startup {
     /// The guest's session, now that the password was right.
     fn enter<C: ClientInfo>(&self, client: &mut C) -> Result<Arc<Session>, Failure> {
         let name = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
-        let house = &self.visitors.house;
-        let guest = house.users.guest(&name)?.ok_or_else(|| wrong_password(&name))?;
+        let server = &self.visitors.server;
+        let guest = server.users.guest(&name)?.ok_or_else(|| wrong_password(&name))?;
         let database = client.metadata().get(METADATA_DATABASE).filter(|d| !d.is_empty());
         // psql asks for the user's name where none is given
         if database.is_some_and(|d| *d != CATALOG && *d != name && d != "postgres") {
             let message = format!("database {:?} does not exist; the lake is {CATALOG}", database.map_or("", |d| d));
             return Err(Failure::new(Reason::Engine(crate::ErrorKind::Configuration), message));
         }
-        let session = Session::new(house.enter(guest)?)?;
+        let session = Session::new(server.enter(guest)?)?;
         catalog::add(&session)?;
         Ok(Arc::new(session))
     }
@@ -100,7 +100,7 @@ impl StartupHandler for Startup {
         match message {
             PgWireFrontendMessage::Startup(startup) => {
                 if self.visitors.secure && !client.is_secure() {
-                    return Err(told(
+                    return Err(wire_error(
                         "FATAL",
                         Failure::new(Reason::Forbidden, "this server wants TLS: sslmode=require"),
                     ));
@@ -120,10 +120,10 @@ impl StartupHandler for Startup {
                     Err(error @ (PgWireError::IoError(_) | PgWireError::UserError(_))) => return Err(error),
                     Err(_) => {
                         guessed().await;
-                        return Err(told("FATAL", wrong_password(&name)));
+                        return Err(wire_error("FATAL", wrong_password(&name)));
                     }
                 }
-                let session = self.enter(client).map_err(|failure| told("FATAL", failure))?;
+                let session = self.enter(client).map_err(|failure| wire_error("FATAL", failure))?;
                 let (process, secret) = PROCESS_IDS.get_or_init(Default::default).generate(client);
                 client.set_pid_and_secret_key(process, secret.clone());
                 self.visitors.remember((process, secret.to_bytes().to_vec()), &session);
@@ -149,7 +149,7 @@ struct Secrets(Users);
 impl AuthSource for Secrets {
     async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
         let secret = self.0.secret(login.user().unwrap_or_default());
-        let (salt, salted) = secret.map_err(|error| told("FATAL", error.into()))?;
+        let (salt, salted) = secret.map_err(|error| wire_error("FATAL", error.into()))?;
         Ok(Password::new(Some(salt), salted))
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn log(
     Extension(visitor): Extension<Visitor>,
     Query(which): Query<Which>,
 ) -> Result<Html<String>, Problem> {
-    let mut files = newest_first(&web.house.lake).await?;
+    let mut files = newest_first(&web.server.lake).await?;
     files.retain(|f| which.suite.is_empty() || f.suite == which.suite);
     files.retain(|f| which.source.is_empty() || f.source == which.source);
     let pages = files.len().div_ceil(FILES).max(1);
@@ -55,7 +55,7 @@ pub(super) async fn log(
     let to =
         |page: usize| link("/log", &[("suite", &which.suite), ("source", &which.source), ("page", &page.to_string())]);
     let mut choices = vec![(String::new(), "all suites".to_string())];
-    choices.extend(suites(&web.house.lake).await?.into_iter().map(|s| (s.suite.clone(), s.suite)));
+    choices.extend(suites(&web.server.lake).await?.into_iter().map(|s| (s.suite.clone(), s.suite)));
     let body = html! {
         form.line method="get" action="/log" {
             (choice("suite", "Suite", &which.suite, &choices))
@@ -79,7 +79,7 @@ pub(super) async fn log(
 
 /// The newest files of a source.
 pub(super) async fn of_source(web: &Web, suite: &str, source: &str) -> Result<Markup> {
-    let files = newest_first(&web.house.lake).await?;
+    let files = newest_first(&web.server.lake).await?;
     let own: Vec<&FileEntry> = files.iter().filter(|f| f.suite == suite && f.source == source).collect();
     Ok(html! {
         (rows(own.iter().take(FILES).copied(), false))
@@ -93,7 +93,7 @@ pub(super) async fn file(
     Extension(visitor): Extension<Visitor>,
     Query(which): Query<Which>,
 ) -> Result<Html<String>, Problem> {
-    let mut files = newest_first(&web.house.lake).await?;
+    let mut files = newest_first(&web.server.lake).await?;
     files.retain(|f| (&f.suite, &f.source, &f.file) == (&which.suite, &which.source, &which.file));
     let Some(newest) = files.first() else {
         return Err(Problem::missing(format!("the file log has no file {}", which.file)));

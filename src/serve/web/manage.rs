@@ -20,7 +20,7 @@ pub(super) async fn show(
     State(web): State<Arc<Web>>,
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Html<String>, Problem> {
-    let lake = &web.house.lake;
+    let lake = &web.server.lake;
     let (suites, sources) = (suites(lake).await?, status_of_sources(lake, None).await?);
     let stale = !suites.is_empty() && is_stale(lake).await?;
     let manager = visitor.guest.role == Role::Manager;

@@ -36,8 +36,8 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
-use super::house::House;
 use super::passes::Passes;
+use super::server::Server;
 use super::session::Session;
 use super::tls::Tls;
 use super::users::Guest;
@@ -67,7 +67,7 @@ pub struct WebOptions {
 
 /// What all requests share.
 struct Web {
-    house: Arc<House>,
+    server: Arc<Server>,
     options: WebOptions,
     passes: Passes<Notice>,
     rebuilding: Rebuilding,
@@ -82,7 +82,7 @@ struct Web {
 impl Web {
     /// A session for one request; with the suite where one is chosen.
     async fn session(&self, guest: &Guest, suite: &str) -> Result<Session, Problem> {
-        let session = Session::new(self.house.enter(guest.clone())?)?;
+        let session = Session::new(self.server.enter(guest.clone())?)?;
         if !suite.is_empty() {
             let named = format!("SET rejoin.suite = {}", literal(suite));
             let mut done = session.run(&named, vec![]).await?;
@@ -96,7 +96,7 @@ impl Web {
 
 /// Serves until `stop` turns true and what runs has ended.
 pub async fn serve(
-    house: Arc<House>,
+    server: Arc<Server>,
     tls: Option<Tls>,
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
@@ -106,16 +106,16 @@ pub async fn serve(
     let config = tls.as_ref().map(|tls| tls.config(&[b"h2", b"http/1.1"])).transpose()?;
     let web = Arc::new(Web {
         options,
-        passes: Passes::new(house.users.clone()),
+        passes: Passes::new(server.users.clone()),
         rebuilding: Rebuilding::default(),
         loading: Mutex::default(),
         secure: config.is_some(),
         loopback: listener.local_addr().map_err(failed)?.ip().is_loopback(),
-        house,
+        server,
     });
     // what computes is silent
-    let idle = web.house.limits.time.max(LONGEST_LOAD) + Duration::from_secs(60);
-    let doorway = Doorway::open(listener, config, web.house.limits.connections, idle).map_err(failed)?;
+    let idle = web.server.limits.time.max(LONGEST_LOAD) + Duration::from_secs(60);
+    let doorway = Doorway::open(listener, config, web.server.limits.connections, idle).map_err(failed)?;
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
@@ -130,7 +130,7 @@ pub async fn serve(
 
 fn routes(web: Arc<Web>) -> Router {
     // a form writes a byte as up to three
-    let sql_bytes = web.house.limits.statement_bytes.saturating_mul(3).saturating_add(FORM_BYTES);
+    let sql_bytes = web.server.limits.statement_bytes.saturating_mul(3).saturating_add(FORM_BYTES);
     let upload_bytes = usize::try_from(web.options.upload_bytes).unwrap_or(usize::MAX).saturating_add(FORM_BYTES);
     let inside = Router::new()
         .route("/", get(manage::show))

@@ -81,8 +81,8 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Html<String>, Problem> {
     let state = web.rebuilding.with(|state| state.clone());
-    let stale = is_stale(&web.house.lake).await?;
-    let mut all = Registry::<Rebuild>::read(&web.house.lake).await?.rows;
+    let stale = is_stale(&web.server.lake).await?;
+    let mut all = Registry::<Rebuild>::read(&web.server.lake).await?.rows;
     all.sort_by_key(|r| std::cmp::Reverse(r.rebuild));
     let rows: Vec<Markup> = all.iter().take(LISTED).map(row).collect();
     let body = html! {
@@ -125,7 +125,7 @@ pub(super) async fn start(
     Form(asked): Form<Asked>,
 ) -> Redirect {
     if web.rebuilding.begin(&visitor.guest.name) {
-        let threads = web.house.threads();
+        let threads = web.server.threads();
         let work = threads.spawn(run(web.clone(), RebuildOptions { full: asked.full, queries: None }));
         tokio::spawn(async move {
             let ended = work.await.unwrap_or_else(|_| Err(Error::bug("the rebuild broke off")));
@@ -142,7 +142,7 @@ async fn run(web: Arc<Web>, options: RebuildOptions) -> Result<String> {
         rebuilding: &|what| web.rebuilding.step(what.to_string()),
         compacting: &|table, done, total| web.rebuilding.step(format!("compacting {table}: {done} of {total} rows")),
     };
-    let Upkeep { rebuilt, compacted } = upkeep(&web.house.lake, web.house.settings(), &options, false, steps).await?;
+    let Upkeep { rebuilt, compacted } = upkeep(&web.server.lake, web.server.settings(), &options, false, steps).await?;
     let failed: Vec<String> =
         rebuilt.own.iter().filter(|o| o.status != "built").map(|o| format!("{} ({})", o.table, o.message)).collect();
     if !failed.is_empty() {

@@ -127,8 +127,8 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Query(mut asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let suites = suites(&web.house.lake).await?;
-    let is_asked = asked.complete(&suites, web.house.settings().suite.as_deref());
+    let suites = suites(&web.server.lake).await?;
+    let is_asked = asked.complete(&suites, web.server.settings().suite.as_deref());
     if suites.is_empty() {
         let body = html! { p { "There is no report suite yet, so there is nothing to report on." } };
         return Ok(Page::new("Report", "/reports").show(Some(&visitor), body).into_response());

@@ -42,7 +42,7 @@ pub(super) async fn create(
         dimensions: list(&typed.dimensions),
         on_error: typed.on_error.clone(),
     };
-    match create_source(&web.house.lake, &new).await {
+    match create_source(&web.server.lake, &new).await {
         Ok(created) => {
             visitor.notice(format!("Source {} is created, its id is {}.", created.source, created.id));
             Ok(Redirect::to(&source_link(&suite, &created.source)).into_response())
@@ -60,7 +60,7 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Html<String>, Problem> {
-    let source = source(&web.house.lake, &suite, &name).await.map_err(Problem::not_found)?;
+    let source = source(&web.server.lake, &suite, &name).await.map_err(Problem::not_found)?;
     let address = source_link(&suite, &source.source);
     let manager = visitor.guest.role == Role::Manager;
     let body = html! {
@@ -119,7 +119,7 @@ pub(super) async fn template(
     State(web): State<Arc<Web>>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let source = source(&web.house.lake, &suite, &name).await.map_err(Problem::not_found)?;
+    let source = source(&web.server.lake, &suite, &name).await.map_err(Problem::not_found)?;
     // names of sources are letters, digits, dots and dashes; whatever another writer made of them cannot leave the quotes
     let name: String = source.source.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
     let headers = [
@@ -140,7 +140,7 @@ pub(super) async fn set_status(
         "active" => ("active", "takes files again"),
         _ => ("inactive", "takes no more files; what is loaded stays"),
     };
-    let set = sources::set_status(&web.house.lake, &suite, &name, to).await?;
+    let set = sources::set_status(&web.server.lake, &suite, &name, to).await?;
     visitor.notice(format!("Source {} {done}.", set.source));
     Ok(Redirect::to(&source_link(&suite, &set.source)))
 }

@@ -92,7 +92,7 @@ async fn page(
     answer: Option<Answer>,
 ) -> Result<Html<String>, Problem> {
     let mut all = vec![(String::new(), "all suites".to_string())];
-    all.extend(suites(&web.house.lake).await?.into_iter().map(|s| (s.suite.clone(), s.suite)));
+    all.extend(suites(&web.server.lake).await?.into_iter().map(|s| (s.suite.clone(), s.suite)));
     let failed = matches!(answer, Some(Err(_)));
     let body = html! {
         form method="post" action="/sql" {

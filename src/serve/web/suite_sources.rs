@@ -31,7 +31,7 @@ pub(super) struct Typed {
 
 /// The sources of a suite.
 pub(super) async fn of_suite(web: &Web, suite: &str) -> Result<Markup, Problem> {
-    let all = sources::sources(&web.house.lake, Some(suite)).await?;
+    let all = sources::sources(&web.server.lake, Some(suite)).await?;
     let row = |s: &Source| {
         html! {
             th scope="row" { a href=(source_link(&s.suite, &s.source)) { (s.source) } }

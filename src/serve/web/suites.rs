@@ -55,7 +55,7 @@ pub(super) async fn create(
     let given = |text: &str| Some(text.trim().to_string()).filter(|text| !text.is_empty());
     let changes =
         SuiteChanges { time_zone: given(&new.time_zone), currency: given(&new.currency), ..SuiteChanges::default() };
-    let created = create_suite(&web.house.lake, new.suite.trim(), &changes).await?;
+    let created = create_suite(&web.server.lake, new.suite.trim(), &changes).await?;
     visitor.notice(format!("Suite {} is created.", created.suite));
     Ok(Redirect::to(&suite_link(&created.suite)))
 }
@@ -77,7 +77,7 @@ pub(super) async fn page(
     typed: &Typed,
     error: &str,
 ) -> Result<Html<String>, Problem> {
-    let suite = suite(&web.house.lake, name).await.map_err(Problem::not_found)?;
+    let suite = suite(&web.server.lake, name).await.map_err(Problem::not_found)?;
     let manager = visitor.guest.role == Role::Manager;
     let body = html! {
         div.actions { (manage::switch(&suite, manager)) }
@@ -101,8 +101,8 @@ pub(super) async fn set(
     Path(name): Path<String>,
     Form(typed): Form<Settings>,
 ) -> Result<Redirect, Problem> {
-    let former = suite(&web.house.lake, &name).await?;
-    set_suite(&web.house.lake, &name, &typed.changes(&former)?).await?;
+    let former = suite(&web.server.lake, &name).await?;
+    set_suite(&web.server.lake, &name, &typed.changes(&former)?).await?;
     visitor.notice("The settings are stored; rows follow at the next rebuild.");
     Ok(Redirect::to(&suite_link(&name)))
 }
@@ -115,7 +115,7 @@ pub(super) async fn switch(
     Form(Switch { to }): Form<Switch>,
 ) -> Result<Redirect, Problem> {
     let changes = SuiteChanges { transaction_id: Some(to == "on"), ..SuiteChanges::default() };
-    let word = if set_suite(&web.house.lake, &name, &changes).await?.transaction_id { "on" } else { "off" };
+    let word = if set_suite(&web.server.lake, &name, &changes).await?.transaction_id { "on" } else { "off" };
     visitor.notice(format!("Transaction ID recording of {name} is {word}; rows follow at the next rebuild."));
     Ok(Redirect::to("/"))
 }

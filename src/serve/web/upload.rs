@@ -19,7 +19,7 @@ use super::files::file_link;
 use super::layout::{Problem, size};
 use super::visitor::Visitor;
 use super::{FORM_BYTES, Web};
-use crate::ingest::load::Key;
+use crate::ingest::key::Key;
 use crate::ingest::{IngestOptions, Outcome, Status, ingest};
 use crate::lake::records::{FileEntry, Registry};
 use crate::lake::sources::source;
@@ -39,7 +39,7 @@ pub(super) async fn take(
     Path((suite, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Redirect, Problem> {
-    let source = source(&web.house.lake, &suite, &name).await.map_err(Problem::not_found)?;
+    let source = source(&web.server.lake, &suite, &name).await.map_err(Problem::not_found)?;
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n > web.options.upload_bytes.saturating_add(FORM_BYTES as u64)) {
         tokio::spawn(tokio::time::timeout(LINGER, forget(request.into_body())));
@@ -66,7 +66,7 @@ pub(super) async fn take(
         source: Some(source.source.clone()),
         replace,
         copies: true,
-        memory_bytes: web.house.settings().memory_bytes,
+        memory_bytes: web.server.settings().memory_bytes,
         ..IngestOptions::default()
     };
     let outcome = load(web.clone(), folder, file, options).await?;
@@ -94,7 +94,7 @@ pub(super) async fn take(
 /// True where a file of this name is loaded for this source; a conflict is with the bytes of another one otherwise.
 async fn is_loaded(web: &Web, entry: &FileEntry) -> Result<bool, Problem> {
     let key = Key::of(entry);
-    let log = Registry::<FileEntry>::read(&web.house.lake).await?;
+    let log = Registry::<FileEntry>::read(&web.server.lake).await?;
     Ok(log.rows.iter().any(|row| key.is_loaded_as(row)))
 }
 
@@ -124,11 +124,11 @@ async fn receive(web: &Web, folder: &FilePath, mut field: Field<'_>) -> Result<S
 
 /// Loads a received file. It goes on when the browser does not wait; the folder goes with it.
 async fn load(web: Arc<Web>, folder: TempDir, file: String, options: IngestOptions) -> Result<Outcome, Problem> {
-    let threads = web.house.threads();
+    let threads = web.server.threads();
     let work = async move {
         let _turn = web.loading.lock().await;
         let path = folder.path().join(file);
-        ingest(&web.house.lake, &[path], &options, &|_| {}).await
+        ingest(&web.server.lake, &[path], &options, &|_| {}).await
     };
     let broke_off = || Problem::from(Failure::new(Reason::Engine(ErrorKind::Bug), "the load broke off"));
     let outcomes = threads.spawn(work).await.map_err(|_| broke_off())??;

@@ -1,4 +1,4 @@
-//! The lake and what all guests share, and a guest's place among them.
+//! The lake and what all guests share, and a guest who was let in.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ pub struct Limits {
 }
 
 /// What is served.
-pub struct House {
+pub struct Server {
     /// The lake.
     pub lake: Lake,
     /// Who may enter.
@@ -53,17 +53,17 @@ pub struct House {
 #[derive(Default)]
 struct Inside {
     connections: usize,
-    users: HashMap<String, Belongings>,
+    users: HashMap<String, UserState>,
 }
 
 /// What a user has inside. It is kept when the user leaves: there are few users.
-struct Belongings {
+struct UserState {
     connections: usize,
     share: Arc<Share>,
 }
 
-impl House {
-    /// Opens the house; nobody is inside.
+impl Server {
+    /// Opens it; nobody is connected.
     pub fn open(lake: Lake, users: Users, limits: Limits, settings: EngineSettings) -> Result<Arc<Self>> {
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = settings.threads {
@@ -83,8 +83,8 @@ impl House {
         }))
     }
 
-    /// A place for a guest, until it is dropped.
-    pub fn enter(self: &Arc<Self>, guest: Guest) -> Result<Place, Failure> {
+    /// Lets a guest in, until the value is dropped.
+    pub fn enter(self: &Arc<Self>, guest: Guest) -> Result<Admission, Failure> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         if inside.connections >= self.limits.connections {
             return Err(Failure::new(
@@ -92,7 +92,7 @@ impl House {
                 format!("too many connections: all {} places are taken (--connections)", self.limits.connections),
             ));
         }
-        let user = inside.users.entry(guest.name.clone()).or_insert_with(|| Belongings {
+        let user = inside.users.entry(guest.name.clone()).or_insert_with(|| UserState {
             connections: 0,
             share: Arc::new(Share::new(self.whole.memory_pool.clone(), self.limits.memory_per_user)),
         });
@@ -108,7 +108,7 @@ impl House {
         user.connections += 1;
         let share = user.share.clone();
         inside.connections += 1;
-        Ok(Place { house: self.clone(), guest, share })
+        Ok(Admission { server: self.clone(), guest, share })
     }
 
     /// How engines run here.
@@ -127,7 +127,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Server {
     fn drop(&mut self) {
         // a runtime must not wait where tasks run
         if let Some(threads) = self.threads.take() {
@@ -137,33 +137,33 @@ impl Drop for House {
 }
 
 /// A guest who is inside.
-pub struct Place {
+pub struct Admission {
     /// What is served.
-    pub house: Arc<House>,
+    pub server: Arc<Server>,
     /// Who it is.
     pub guest: Guest,
     share: Arc<Share>,
 }
 
-impl Place {
+impl Admission {
     /// A session of the engine that takes the guest's memory.
     pub fn engine(&self) -> Result<Engine> {
-        let builder = RuntimeEnvBuilder::from_runtime_env(&self.house.whole);
+        let builder = RuntimeEnvBuilder::from_runtime_env(&self.server.whole);
         let runtime = builder.with_memory_pool(self.share.clone()).build_arc()?;
-        let settings = EngineSettings { runtime: Some(runtime), ..self.house.settings.clone() };
-        Engine::open_at(self.house.lake.clone(), settings, None)
+        let settings = EngineSettings { runtime: Some(runtime), ..self.server.settings.clone() };
+        Engine::open_at(self.server.lake.clone(), settings, None)
     }
 
     /// Counts a statement as running, until it is dropped.
-    pub fn begin(&self) -> Begun {
-        self.house.running.fetch_add(1, Ordering::Relaxed);
-        Begun(self.house.clone())
+    pub fn begin(&self) -> RunningStatement {
+        self.server.running.fetch_add(1, Ordering::Relaxed);
+        RunningStatement(self.server.clone())
     }
 }
 
-impl Drop for Place {
+impl Drop for Admission {
     fn drop(&mut self) {
-        let mut inside = self.house.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = self.server.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.connections -= 1;
         if let Some(user) = inside.users.get_mut(&self.guest.name) {
             user.connections -= 1;
@@ -172,9 +172,9 @@ impl Drop for Place {
 }
 
 /// A statement that runs.
-pub struct Begun(Arc<House>);
+pub struct RunningStatement(Arc<Server>);
 
-impl Drop for Begun {
+impl Drop for RunningStatement {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }

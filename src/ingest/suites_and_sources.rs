@@ -5,20 +5,20 @@
 
 use std::path::Path;
 
-use super::find::{file_name, folder_of};
-use super::load::FEED_SOURCE;
+use super::key::FEED_SOURCE;
+use super::paths::{file_name, folder_of};
 use crate::error::did_you_mean;
 use crate::lake::records::{Source, Suite};
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
 
 /// The suites and sources of a lake.
-pub struct Inlets {
+pub struct SuitesAndSources {
     suites: Vec<Suite>,
     sources: Vec<Source>,
 }
 
-impl Inlets {
+impl SuitesAndSources {
     /// Reads both.
     pub async fn read(lake: &Lake) -> Result<Self> {
         let (suites, sources) = (Registry::read(lake).await?.rows, Registry::read(lake).await?.rows);
@@ -143,7 +143,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn inlets(suites: &[&str], sources: &[&str]) -> Inlets {
+    fn lake_has(suites: &[&str], sources: &[&str]) -> SuitesAndSources {
         let source = |name: &&str| Source {
             id: format!("acme_{name}"),
             suite: "acme".into(),
@@ -155,35 +155,38 @@ mod tests {
             status: "active".into(),
             created: None,
         };
-        Inlets { suites: suites.iter().map(|s| Suite::new(s)).collect(), sources: sources.iter().map(source).collect() }
+        SuitesAndSources {
+            suites: suites.iter().map(|s| Suite::new(s)).collect(),
+            sources: sources.iter().map(source).collect(),
+        }
     }
 
     #[test]
     fn suites() {
-        let one = inlets(&["acme"], &[]);
+        let one = lake_has(&["acme"], &[]);
         assert_eq!(one.suite_of_file(None, None, "").unwrap().suite, "acme");
         let error = one.suite_of_feed("acmee", None).unwrap_err().to_string();
         assert!(error.contains("did you mean acme?") && error.contains("rejoin suite create acmee"), "{error}");
         assert!(one.suite_of_feed("acme", Some("web")).unwrap_err().to_string().contains("leave one of them out"));
-        let two = inlets(&["web", "acme"], &[]);
+        let two = lake_has(&["web", "acme"], &[]);
         assert!(two.suite_of_file(None, None, "").unwrap_err().to_string().contains("acme, web"));
         assert!(
-            inlets(&[], &[]).suite_of_file(None, None, "").unwrap_err().to_string().contains("rejoin suite create")
+            lake_has(&[], &[]).suite_of_file(None, None, "").unwrap_err().to_string().contains("rejoin suite create")
         );
     }
 
     #[test]
     fn sources() {
-        let inlets = inlets(&["acme"], &["lead", "leads", "leads_eu", "returns"]);
-        let suite = inlets.suite_of_file(None, None, "").unwrap();
-        let of = |path: &str| inlets.source_of_file(suite, Path::new(path), None).map(|s| s.source.clone());
+        let lake_has = lake_has(&["acme"], &["lead", "leads", "leads_eu", "returns"]);
+        let suite = lake_has.suite_of_file(None, None, "").unwrap();
+        let of = |path: &str| lake_has.source_of_file(suite, Path::new(path), None).map(|s| s.source.clone());
         assert_eq!(of("/in/leads_2026-10.txt").unwrap(), "leads");
         assert_eq!(of("/in/leads_eu_2026-10.txt").unwrap(), "leads_eu");
         assert_eq!(of("/in/Leads2026.txt").unwrap(), "leads");
         assert_eq!(of("/in/returns/leads.txt").unwrap(), "returns");
         let error = of("/in/return.txt").unwrap_err().to_string();
         assert!(error.contains("did you mean returns?") && error.contains("lead, leads, leads_eu, returns"), "{error}");
-        assert!(inlets.source_of_file(suite, Path::new("x.txt"), Some("lead5")).is_err());
-        assert_eq!(inlets.source_of_file(suite, Path::new("x.txt"), Some("acme_lead")).unwrap().source, "lead");
+        assert!(lake_has.source_of_file(suite, Path::new("x.txt"), Some("lead5")).is_err());
+        assert_eq!(lake_has.source_of_file(suite, Path::new("x.txt"), Some("acme_lead")).unwrap().source, "lead");
     }
 }

@@ -1,4 +1,4 @@
--- rivals: former snapshots that stand unless a hit that is due was earlier: their own hit is still there, and is not among
+-- standing_snapshots: former snapshots that stand unless a hit that is due was earlier: their own hit is still there, and is not among
 -- those that are due. Reads: former_snapshots, touched, gone_hits, due_visitors.
 SELECT former.* FROM former_snapshots AS former
 WHERE EXISTS (SELECT 1 FROM touched

@@ -45,13 +45,13 @@ pub(super) enum Keep {
 
 /// Passes rows on.
 #[derive(Debug)]
-pub(super) struct FenceExec {
+pub(super) struct KeepExec {
     input: Arc<dyn ExecutionPlan>,
     pub keep: Keep,
     properties: Arc<PlanProperties>,
 }
 
-impl FenceExec {
+impl KeepExec {
     /// Over an input, which has been gathered if it is for one task.
     pub fn over(input: Arc<dyn ExecutionPlan>, keep: Keep) -> Arc<dyn ExecutionPlan> {
         let mut properties = input.properties().clone();
@@ -83,15 +83,15 @@ impl FenceExec {
     }
 }
 
-impl DisplayAs for FenceExec {
+impl DisplayAs for KeepExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FenceExec")
+        f.write_str("KeepExec")
     }
 }
 
-impl ExecutionPlan for FenceExec {
+impl ExecutionPlan for KeepExec {
     fn name(&self) -> &str {
-        "FenceExec"
+        "KeepExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {

@@ -18,7 +18,7 @@ use super::preview::Preview;
 use super::rejects::Rejects;
 use crate::feed::RowIssue;
 use crate::feed::product_list::Evars;
-use crate::feed::touches::ToldBy;
+use crate::feed::touches::TouchSource;
 use crate::lake::Lake;
 use crate::lake::tables::{HITS, OFFLINE};
 use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
@@ -41,7 +41,7 @@ pub struct Piece {
     /// Rows on which raw columns would tell other touches than instances do.
     pub disagreeing: u64,
     /// What says where values were set, where the input can say it.
-    pub touches: Option<ToldBy>,
+    pub touches: Option<TouchSource>,
     /// The dimensions that a data feed has with processed values, comma separated.
     pub processed: Option<String>,
     /// Lookup tables that the input brings.
@@ -53,12 +53,12 @@ pub struct Piece {
 }
 
 /// Where the reader of an input puts its pieces.
-pub struct Outlet {
+pub struct PieceSender {
     pieces: mpsc::Sender<JoinHandle<Result<Piece>>>,
     runtime: Handle,
 }
 
-impl Outlet {
+impl PieceSender {
     /// Has a piece decoded on another thread; pieces are taken in the order in which they were sent. Waits while all
     /// threads are busy. Fails when the writers have stopped, whose error is then told.
     pub fn send(&self, decode: impl FnOnce() -> Result<Piece> + Send + 'static) -> Result<()> {
@@ -71,7 +71,7 @@ impl Outlet {
 }
 
 /// Where rows go.
-pub struct Basin {
+pub struct Destination {
     /// The lake.
     pub lake: Lake,
     /// False to count only.
@@ -86,7 +86,7 @@ pub struct Basin {
 
 /// What came out.
 #[derive(Default)]
-pub struct Poured {
+pub struct Decoded {
     /// Files of `hits`.
     pub hits: Written,
     /// Files of `offline`.
@@ -106,7 +106,7 @@ pub struct Poured {
     /// Rows on which raw columns would tell other touches than instances do.
     pub disagreeing: u64,
     /// What says where values were set, where the input can say it.
-    pub touches: Option<ToldBy>,
+    pub touches: Option<TouchSource>,
     /// The eVars whose instances product lines of a feed bear.
     pub binding_instances: Evars,
     /// The dimensions that a data feed has with processed values, comma separated.
@@ -114,21 +114,21 @@ pub struct Poured {
 }
 
 /// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
-pub async fn pour(
-    basin: Basin,
-    read: impl FnOnce(&Outlet) -> Result<()> + Send + 'static,
+pub async fn decode_input(
+    destination: Destination,
+    read: impl FnOnce(&PieceSender) -> Result<()> + Send + 'static,
     tick: &(dyn Fn() + Send + Sync),
-) -> Result<Held> {
-    let basin = Arc::new(basin);
+) -> Result<DecodedInput> {
+    let destination = Arc::new(destination);
     let runtime = Handle::current();
     let (pieces, mut receiver) = mpsc::channel(runtime.metrics().num_workers());
-    let reader = tokio::task::spawn_blocking(move || read(&Outlet { pieces, runtime }));
-    let mut sink = Sink::new(&basin)?;
+    let reader = tokio::task::spawn_blocking(move || read(&PieceSender { pieces, runtime }));
+    let mut sink = Sink::new(&destination)?;
     let pushed = async {
         while let Some(decoding) = receiver.recv().await {
             let piece: Piece = decoding.await.map_err(|e| Error::bug(format!("decoder: {e}")))??;
             if piece.start_over {
-                sink = Sink::new(&basin)?;
+                sink = Sink::new(&destination)?;
             }
             sink.take(piece).await?;
             tick();
@@ -141,16 +141,16 @@ pub async fn pour(
     let read = reader.await.map_err(|e| Error::bug(format!("reader: {e}")))?;
     pushed?;
     read?;
-    Ok(Held(sink))
+    Ok(DecodedInput(sink))
 }
 
 /// All rows of an input, decoded and not yet written.
-pub struct Held(Sink);
+pub struct DecodedInput(Sink);
 
-impl Held {
+impl DecodedInput {
     /// What came out, but for the files.
-    pub fn poured(&self) -> &Poured {
-        &self.0.poured
+    pub fn decoded(&self) -> &Decoded {
+        &self.0.decoded
     }
 
     /// Memory that the rows take.
@@ -164,25 +164,25 @@ impl Held {
     }
 
     /// Writes the files.
-    pub async fn write(self) -> Result<Poured> {
+    pub async fn write(self) -> Result<Decoded> {
         self.0.finish().await
     }
 }
 
 /// Takes pieces in turn.
 struct Sink {
-    basin: Arc<Basin>,
-    poured: Poured,
+    destination: Arc<Destination>,
+    decoded: Decoded,
     hits: Channel,
     offline: Channel,
 }
 
 impl Sink {
-    fn new(basin: &Arc<Basin>) -> Result<Self> {
-        let context = sort_context(basin.memory_bytes)?;
-        let hits = Channel { table: HITS, tags: basin.hits_tags.clone(), context: context.clone(), writer: None };
-        let offline = Channel { table: OFFLINE, tags: basin.offline_tags.clone(), context, writer: None };
-        Ok(Self { basin: basin.clone(), poured: Poured::default(), hits, offline })
+    fn new(destination: &Arc<Destination>) -> Result<Self> {
+        let context = sort_context(destination.memory_bytes)?;
+        let hits = Channel { table: HITS, tags: destination.hits_tags.clone(), context: context.clone(), writer: None };
+        let offline = Channel { table: OFFLINE, tags: destination.offline_tags.clone(), context, writer: None };
+        Ok(Self { destination: destination.clone(), decoded: Decoded::default(), hits, offline })
     }
 
     fn channels(&self) -> impl Iterator<Item = &SortedWriter> {
@@ -190,40 +190,41 @@ impl Sink {
     }
 
     async fn take(&mut self, piece: Piece) -> Result<()> {
-        let Self { basin, poured, hits, offline } = self;
+        let Self { destination, decoded, hits, offline } = self;
         for issue in piece.issues {
-            poured.rejects.push(issue);
+            decoded.rejects.push(issue);
         }
-        poured.lookups.extend(piece.lookups);
-        poured.warnings += piece.warnings.len() as u64;
-        poured.disagreeing += piece.disagreeing;
-        poured.binding_instances = poured.binding_instances.and(piece.binding_instances);
-        poured.touches = poured.touches.or(piece.touches);
-        poured.processed = poured.processed.take().or(piece.processed);
-        let more = FIRST_WARNINGS.saturating_sub(poured.first_warnings.len());
-        poured.first_warnings.extend(piece.warnings.into_iter().take(more));
+        decoded.lookups.extend(piece.lookups);
+        decoded.warnings += piece.warnings.len() as u64;
+        decoded.disagreeing += piece.disagreeing;
+        decoded.binding_instances = decoded.binding_instances.and(piece.binding_instances);
+        decoded.touches = decoded.touches.or(piece.touches);
+        decoded.processed = decoded.processed.take().or(piece.processed);
+        let more = FIRST_WARNINGS.saturating_sub(decoded.first_warnings.len());
+        decoded.first_warnings.extend(piece.warnings.into_iter().take(more));
         for (channel, batch) in [(hits, piece.hits), (offline, piece.offline)] {
             let Some(batch) = batch.filter(|b| b.num_rows() > 0) else { continue };
-            poured.rows += batch.num_rows() as u64;
-            match basin.write {
-                true => channel.push(&basin.lake, batch).await?,
-                false => poured.preview.add(&batch)?,
+            decoded.rows += batch.num_rows() as u64;
+            match destination.write {
+                true => channel.push(&destination.lake, batch).await?,
+                false => decoded.preview.add(&batch)?,
             }
         }
         Ok(())
     }
 
-    async fn finish(self) -> Result<Poured> {
-        let Self { basin, mut poured, hits, offline } = self;
-        poured.offline = offline.finish().await?;
+    async fn finish(self) -> Result<Decoded> {
+        let Self { destination, mut decoded, hits, offline } = self;
+        decoded.offline = offline.finish().await?;
         match hits.finish().await {
-            Ok(written) => poured.hits = written,
+            Ok(written) => decoded.hits = written,
             Err(error) => {
-                discard_uncommitted(&basin.lake, OFFLINE, &poured.offline.files.iter().collect::<Vec<_>>()).await;
+                discard_uncommitted(&destination.lake, OFFLINE, &decoded.offline.files.iter().collect::<Vec<_>>())
+                    .await;
                 return Err(error);
             }
         }
-        Ok(poured)
+        Ok(decoded)
     }
 }
 

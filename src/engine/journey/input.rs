@@ -1,0 +1,45 @@
+//! An input of the operator: rows in the order of the lake, and what their columns mean.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::error::Result;
+use datafusion::physical_plan::ExecutionPlan;
+use serde::{Deserialize, Serialize};
+
+use super::JourneySpec;
+use super::columns::Columns;
+use super::stored_rows::StoredRows;
+
+/// Rows in the order of the lake, and what they are.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What its columns mean.
+    pub columns: InputColumns,
+    /// What delivers them.
+    pub plan: Arc<dyn ExecutionPlan>,
+}
+
+/// What the columns of an input mean.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum InputColumns {
+    /// Those of [`JourneySpec::input_columns`]: filtered and evaluated below.
+    Evaluated,
+    /// Columns of a table, as stored.
+    Stored(StoredRows),
+}
+
+impl InputColumns {
+    /// The typed columns of a batch.
+    pub(super) fn columns(&self, batch: &RecordBatch, spec: &JourneySpec) -> Result<Columns> {
+        match self {
+            Self::Evaluated => Columns::evaluated(batch, spec),
+            Self::Stored(rows) => Columns::stored(batch, spec, rows),
+        }
+    }
+
+    /// True for hits as stored: they come before offline rows of the same instant.
+    pub(super) fn is_online(&self) -> bool {
+        matches!(self, Self::Stored(StoredRows { online: true, .. }))
+    }
+}
