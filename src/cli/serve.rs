@@ -13,7 +13,7 @@ use super::output::note;
 use super::settings::{Settings, bytes, size};
 use super::signals::Signals;
 use crate::address::bind;
-use crate::serve::{House, Limits, Tls, Users, flight, postgres, web};
+use crate::serve::{Limits, Server, Tls, Users, flight, postgres, web};
 use crate::{Error, Result};
 
 /// What runs may end within this time, once the process is asked to stop.
@@ -106,7 +106,7 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
         time: arguments.statement_timeout,
         statement_bytes: arguments.max_statement,
     };
-    let house = House::open(settings.lake.clone(), users, limits, settings.engine(None)?)?;
+    let server = Server::open(settings.lake.clone(), users, limits, settings.engine(None)?)?;
     let (stopper, stop) = watch::channel(false);
     let mut doors = JoinSet::new();
     let secure = tls.is_some() || arguments.without_tls;
@@ -114,20 +114,20 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
         let (listener, address) = listen("--postgres", typed, secure).await?;
         let mode = if tls.is_some() { "?sslmode=require" } else { "" };
         note(format!("rejoin: Postgres at postgres://USER@{address}/rejoin{mode}"));
-        doors.spawn(postgres::serve(house.clone(), tls.clone(), listener, stop.clone()));
+        doors.spawn(postgres::serve(server.clone(), tls.clone(), listener, stop.clone()));
     }
     if let Some(typed) = &arguments.flight {
         let (listener, address) = listen("--flight", typed, secure).await?;
         let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
         note(format!("rejoin: Flight SQL at {scheme}://{address}"));
-        doors.spawn(flight::serve(house.clone(), tls.clone(), listener, stop.clone()));
+        doors.spawn(flight::serve(server.clone(), tls.clone(), listener, stop.clone()));
     }
     if let Some(typed) = &arguments.http {
         let (listener, address) = listen("--http", typed, secure).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         note(format!("rejoin: web page at {scheme}://{address}/"));
         let options = web::WebOptions { upload_bytes: arguments.max_upload as u64 };
-        doors.spawn(web::serve(house.clone(), tls.clone(), listener, stop.clone(), options));
+        doors.spawn(web::serve(server.clone(), tls.clone(), listener, stop.clone(), options));
     }
     tokio::select! {
         ended = doors.join_next() => {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::delivery::Delivery;
 use super::mapped_file::Format;
 use super::mapping::Mapping;
+use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
 use super::pattern::name_of;
 use super::source_load::SourceFormat;
 use crate::feed::delivery_name::{DeliveryName, Role};

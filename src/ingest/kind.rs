@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
 
+use super::content::Content;
 use super::decoding::PieceSender;
 use super::offline_rows::Origin;
 use super::options::IngestOptions;

@@ -5,7 +5,7 @@
 //! run again: it replaces what an interrupted run left, and never doubles it. The order is offline, rejects, lookups,
 //! hits, `files`: what is visible at once comes as late as it can.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use arrow::datatypes::{Field, Schema};
@@ -15,7 +15,7 @@ use super::lookups::{self, Lookups};
 use super::paths::file_name;
 use super::rejects::Rejects;
 use crate::columns;
-use crate::lake::loads::{self, as_read_now};
+use crate::lake::loads::as_read_now;
 use crate::lake::records::FileEntry;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};

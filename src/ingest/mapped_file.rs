@@ -5,7 +5,6 @@
 //! fit it. Folders whose names say values (`dt=2026-09-01`) are columns, too; a list can be taken apart into rows.
 
 use std::io::{BufReader, Read};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,12 +19,12 @@ use parquet::file::reader::Length;
 
 use super::delimited::Delimited;
 use super::delimited_rows::{DelimitedFile, Nature};
+use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::input_file::{Counted, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
 use super::pattern::{FolderValue, folder_values};
 use crate::error::did_you_mean;
-use crate::feed::RowIssue;
 use crate::feed::text::{Encoding, Utf8Reader};
 use crate::{Error, Result};
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::cells::EpochUnit;
 use super::delimited::{Delimited, names};
 use super::pattern::Pattern;
 use super::products::Products;

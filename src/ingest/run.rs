@@ -11,18 +11,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::content::Content;
+use super::blocking::blocking;
 use super::decoding::{Decoded, DecodedInput, Destination, decode_input};
 use super::find::{Input, What};
 use super::gather::{Offer, gather};
-use super::input_file::InputFile;
-use super::key::Key;
+use super::key::{FEED_SOURCE, Key};
 use super::kind::{Context, InputKind, Prepared};
 use super::known::{Known, Marks};
 use super::load::{self, Decision, Load, Permit};
 use super::mapped_load::MappedInput;
 use super::mapping::Mapping;
 use super::offline_rows::Origin;
+use super::options::IngestOptions;
+use super::outcome::{Outcome, Progress, Status};
 use super::preview::Preview;
 use super::remote::Remote;
 use super::source_load::{SourceInput, set_aside};
@@ -80,7 +81,7 @@ async fn ingest_offers(
     let mut run = Run { lake, options, progress, lake_has, remote: None, former: None, counter };
     let mut settled = Settled { settings, known, outcomes: vec![] };
     // an input is read while the one before it is written and committed
-    let mut before: Option<(Taken, Decoded)> = None;
+    let mut before: Option<(Taken, ReadInput)> = None;
     for Offer { input, id, marks, remote } in gathered.offers {
         if let Some((taken, decoded)) = before.take_if(|(_, decoded)| !run.leaves_room(decoded)) {
             let done = decoded.write(lake, progress).await;
@@ -107,7 +108,7 @@ async fn ingest_offers(
         };
         taken.bytes_read = run.counter.load(Ordering::Relaxed);
         match read {
-            Ok(Step::Decoded(decoded)) => before = Some((taken, *decoded)),
+            Ok(Step::Read(decoded)) => before = Some((taken, *decoded)),
             Ok(Step::Over(status)) => settled.add(&run, taken, Ok(status)).await,
             Err(error) => settled.add(&run, taken, Err(error)).await,
         }
@@ -198,11 +199,11 @@ enum Step {
     /// Nothing is left to do.
     Over(Status),
     /// Its rows are to be written.
-    Decoded(Box<Decoded>),
+    Read(Box<ReadInput>),
 }
 
 /// An input that is read: nothing else is needed of it.
-struct Decoded {
+struct ReadInput {
     held: DecodedInput,
     entry: FileEntry,
     permit: Permit,
@@ -210,7 +211,7 @@ struct Decoded {
     status: Status,
 }
 
-impl Decoded {
+impl ReadInput {
     /// Writes the rows and commits them.
     async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Status> {
         let Self { held, entry, permit, status } = self;
@@ -256,8 +257,8 @@ impl Run<'_> {
     }
 
     /// True where the next input can be read while this one is written: half of the memory for sorting is free.
-    fn leaves_room(&self, decoded: &Decoded) -> bool {
-        !decoded.held.has_spilled() && decoded.held.bytes() <= self.sort_bytes() / 2
+    fn leaves_room(&self, read: &ReadInput) -> bool {
+        !read.held.has_spilled() && read.held.bytes() <= self.sort_bytes() / 2
     }
 
     /// All steps up to the decoded rows, the same for each kind of input.
@@ -377,7 +378,7 @@ impl Run<'_> {
             return Ok(Step::Over(Status::Validated));
         }
         let status = if permit.replaces.is_some() { Status::Replaced } else { Status::Loaded };
-        Ok(Step::Decoded(Box::new(Decoded { held, entry: entry.clone(), permit, status })))
+        Ok(Step::Read(Box::new(ReadInput { held, entry: entry.clone(), permit, status })))
     }
 
     /// Notes a refusal in the file log, where it is known whose file it is.

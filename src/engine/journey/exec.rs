@@ -7,7 +7,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -22,7 +21,6 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties,
 };
 use futures::{FutureExt, StreamExt};
-use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
 use super::input::{Input, InputColumns};

@@ -1,8 +1,11 @@
 //! How stored rows take part in a journey.
 
+use arrow::datatypes::Field;
 use serde::{Deserialize, Serialize};
 
+use crate::columns;
 use crate::engine::visits::VisitRules;
+use crate::lake::scan::LakeTable;
 
 /// How the rows of one table take part in a journey.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,12 +48,12 @@ impl StoredRows {
     }
 
     /// False where no row can be a touch or a conversion.
-    fn say_something(&self) -> bool {
+    pub(super) fn say_something(&self) -> bool {
         !matches!(self.metric, Metric::None) || self.dimension.is_some() || self.set.is_some()
     }
 
     /// The columns to read.
-    fn fields(&self, table: &LakeTable, ids: bool, times: bool, sequences: bool) -> Vec<Field> {
+    pub(super) fn fields(&self, table: &LakeTable, ids: bool, times: bool, sequences: bool) -> Vec<Field> {
         let mut names = vec![columns::VISITOR_KEY];
         names.extend(ids.then_some(columns::VISITOR_ID));
         names.extend(times.then_some(columns::HIT_TIME));

@@ -15,7 +15,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::server::Server;
 use super::tls::Tls;
@@ -36,10 +36,10 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let failed = |e: tonic::transport::Error| Error::unavailable(format!("--flight: {e}"));
-    let mut server = Server::builder().max_concurrent_streams(STREAMS).tcp_nodelay(true);
+    let mut transport = tonic::transport::Server::builder().max_concurrent_streams(STREAMS).tcp_nodelay(true);
     if let Some(tls) = tls {
         let identity = Identity::from_pem(&tls.certificates, &tls.key);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
+        transport = transport.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
     }
     let longest = server.limits.statement_bytes + ENVELOPE;
     let service = FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest);
@@ -47,5 +47,9 @@ pub async fn serve(
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    server.add_service(service).serve_with_incoming_shutdown(TcpIncoming::from(listener), stopped).await.map_err(failed)
+    transport
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stopped)
+        .await
+        .map_err(failed)
 }

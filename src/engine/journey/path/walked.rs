@@ -7,7 +7,8 @@ use crate::attribution::{BoundStep, Ends, Model, NONE, explain};
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::items::Codes;
-use crate::engine::journey::walk::{Counts, Walk};
+use crate::engine::journey::metrics::Counts;
+use crate::engine::journey::walk::Walk;
 
 /// A touch.
 pub(super) struct Touch {
