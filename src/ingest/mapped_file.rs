@@ -340,6 +340,8 @@ fn damaged(error: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::ops::ControlFlow;
+
     use super::*;
 
     #[test]

@@ -268,7 +268,7 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     server.upload("halts", &mia, "halts.txt", LEADS).is(409, &["loaded already as _i_leads_1.txt (source leads)"]);
     let halts = LEADS.replace("7.25", "9.5");
     server.upload("halts", &mia, "halts.txt", &halts).is(422, &["line 3", "source halts is stopped: correct"]);
-    server.upload("halts", &mia, "more.txt", LEADS).is(409, &["stopped"]);
+    server.upload("halts", &mia, "more.txt", &halts).is(409, &["stopped"]);
     server.form("/suites/web/sources/halts/status", &[&mia], "to=active").is(303, &[]);
     server.get("/suites/web/sources/halts", &mia).is(200, &["takes files again", "Deactivate"]);
     server

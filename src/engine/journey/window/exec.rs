@@ -20,22 +20,9 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 
+use super::call::{Call, PhysicalWindow, names};
 use super::metrics::WindowMetrics;
-use super::node::{Call, names};
 use super::stream::Credited;
-
-/// [`Window`] over the physical input.
-#[derive(Debug)]
-pub struct PhysicalWindow {
-    /// As in [`Window`].
-    pub visitor: Vec<Arc<dyn PhysicalExpr>>,
-    /// As in [`Window`].
-    pub in_lake_order: bool,
-    /// As in [`Window`].
-    pub within: Vec<Arc<dyn PhysicalExpr>>,
-    /// As in [`Window`].
-    pub order: Vec<Arc<dyn PhysicalExpr>>,
-}
 
 /// The operator.
 #[derive(Debug)]

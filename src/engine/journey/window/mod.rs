@@ -10,10 +10,12 @@
 //! the whole input. Order: that of the input is kept; over the lake's own order nothing is sorted: equal visitor ids have
 //! equal keys, which the planner does not know. Nothing is spilled: a visitor that does not fit is an error.
 
+mod call;
 mod exec;
 mod metrics;
 mod node;
 mod stream;
 
-pub use exec::{PhysicalWindow, WindowExec};
-pub use node::{Call, Window, WindowNode};
+pub use call::{Call, PhysicalWindow, Window};
+pub use exec::WindowExec;
+pub use node::WindowNode;

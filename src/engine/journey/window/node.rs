@@ -10,35 +10,9 @@ use datafusion::common::{Column, DFSchema, DFSchemaRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
-use serde::{Deserialize, Serialize};
 
-use super::exec::{PhysicalWindow, WindowExec};
-use crate::attribution::Model;
-
-/// A window function, understood.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
-pub struct Call {
-    /// Name of its column.
-    pub name: String,
-    /// How a conversion is shared.
-    pub model: Model,
-    /// How long before a conversion a touch still counts, microseconds; None for all history.
-    pub lookback_us: Option<i64>,
-}
-
-/// What rows belong together, in which order: expressions over the input.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
-pub struct Window {
-    /// Rows that are equal in these stand together: key and id of the visitor in the lake's order, else what the window
-    /// is partitioned by.
-    pub visitor: Vec<Expr>,
-    /// True if [`Self::visitor`] is the lake's.
-    pub in_lake_order: bool,
-    /// What else the window is partitioned by.
-    pub within: Vec<Expr>,
-    /// What a visitor's rows are ordered by, rising.
-    pub order: Vec<Expr>,
-}
+use super::call::{Call, PhysicalWindow, Window, names};
+use super::exec::WindowExec;
 
 /// The logical node: all columns of the input, and one of credit a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -141,9 +115,4 @@ impl UserDefinedLogicalNodeCore for WindowNode {
         let names = self.schema.fields().iter().map(|f| f.name().clone());
         names.filter(|name| !partitioned(name)).collect()
     }
-}
-
-/// The calls by name, for plans.
-pub(super) fn names(calls: &[Call]) -> String {
-    calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -14,9 +14,8 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::PhysicalExpr;
 use futures::{Stream, TryStreamExt};
 
-use super::exec::PhysicalWindow;
+use super::call::{Call, PhysicalWindow};
 use super::metrics::WindowMetrics;
-use super::node::Call;
 use crate::attribution::{Attributor, Container, Conversion, Journey, Reach, RowCredits};
 use crate::columns::visitor_key;
 use crate::engine::journey::items::{Codes, Items, Text};
