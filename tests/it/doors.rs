@@ -265,7 +265,7 @@ fn statements_end_in_order() {
     let wait_for_work = || {
         let (server, begun) = (server.child.id(), std::time::Instant::now());
         let before = ticks(server);
-        while ticks(server) < before + 30 {
+        while ticks(server) < before + 10 {
             assert!(begun.elapsed().as_secs() < 60, "the statement does not begin");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -277,11 +277,11 @@ fn statements_end_in_order() {
     endless.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     endless.wait().unwrap();
     assert!(told.contains("canceling statement due to user request"), "{told}");
-    let counting = client("SELECT count(*) FROM range(1, 400000000) WHERE value % 7 = 3");
+    let counting = client("SELECT count(*) FROM range(1, 120000000) WHERE value % 7 = 3");
     wait_for_work();
     server.signal("TERM");
     let output = counting.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "57142857", "{told}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "17142857", "{told}");
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }

@@ -16,16 +16,22 @@ pub fn is_lake(folder: &Path) -> bool {
     folder.join(Suite::TABLE).join("_delta_log").is_dir()
 }
 
-/// The nearest lake to a location that is none: in its folder, beside it, or around it.
+/// The nearest lake to a location that is none: beside it, in its folder, around it, or of about that name a folder above.
 pub fn lake_near(location: &str) -> Option<String> {
     let path = std::path::absolute(location).ok().filter(|_| !location.contains("://"))?;
     let asked = path.display().to_string();
-    let near = [path.parent(), path.parent().and_then(Path::parent), Some(path.as_path())];
-    let lakes_in = |folder: &Path| {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_named_alike = |lake: &Path| {
+        let (lake, asked) = (name(lake), name(&path));
+        strsim::damerau_levenshtein(&lake, &asked) <= 1 + lake.len().max(asked.len()) / 3
+    };
+    let lakes_in = |folder: &Path, is_likely: &dyn Fn(&Path) -> bool| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        let lakes = entries.filter(|entry| is_lake(entry)).map(|entry| entry.display().to_string());
+        let lakes = entries.filter(|entry| is_lake(entry) && is_likely(entry)).map(|entry| entry.display().to_string());
         lakes.min_by_key(|lake| (strsim::levenshtein(lake, &asked), lake.clone()))
     };
+    let (folder, above) = (path.parent(), path.parent().and_then(Path::parent));
+    let beside = || lakes_in(folder?, &|_| true);
     let around = || path.ancestors().skip(1).find(|folder| is_lake(folder)).map(|folder| folder.display().to_string());
-    near.into_iter().flatten().find_map(lakes_in).or_else(around)
+    beside().or_else(|| lakes_in(above?, &is_named_alike)).or_else(|| lakes_in(&path, &|_| true)).or_else(around)
 }
