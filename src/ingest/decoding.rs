@@ -46,6 +46,8 @@ pub struct Piece {
     pub processed: Option<String>,
     /// Lookup tables that the input brings.
     pub lookups: Lookups,
+    /// What the input holds unpacked, where only its rows' reader learns it.
+    pub unpacked: Option<String>,
     /// The eVars whose instances product lines of a feed bear.
     pub binding_instances: Evars,
     /// True where all pieces before this one were wrong: the input is read once more.
@@ -111,6 +113,8 @@ pub struct Decoded {
     pub binding_instances: Evars,
     /// The dimensions that a data feed has with processed values, comma separated.
     pub processed: Option<String>,
+    /// What the input holds unpacked, where only its rows' reader learns it.
+    pub unpacked: Option<String>,
 }
 
 /// Runs `read` on a blocking thread and holds what is decoded of it. `tick` is called after each piece.
@@ -200,6 +204,7 @@ impl Sink {
         decoded.binding_instances = decoded.binding_instances.and(piece.binding_instances);
         decoded.touches = decoded.touches.or(piece.touches);
         decoded.processed = decoded.processed.take().or(piece.processed);
+        decoded.unpacked = decoded.unpacked.take().or(piece.unpacked);
         let more = FIRST_WARNINGS.saturating_sub(decoded.first_warnings.len());
         decoded.first_warnings.extend(piece.warnings.into_iter().take(more));
         for (channel, batch) in [(hits, piece.hits), (offline, piece.offline)] {

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use csv::{Reader, StringRecord};
+use csv::{ByteRecord, Reader, StringRecord};
 
 use super::bounded::{Bounded, Limit};
 use super::delimited::{Delimited, likely_delimiter};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
+use super::tail::{Tail, Tailed};
 use crate::feed::{RowIssue, number};
 use crate::{Error, Result};
 
@@ -35,8 +36,9 @@ pub struct DelimitedFile {
 
 /// The rows of a delimited text, one at a time.
 struct Records<R> {
-    reader: Reader<Bounded<R>>,
+    reader: Reader<Bounded<Tailed<R>>>,
     limit: Limit,
+    tail: Tail,
     record: StringRecord,
 }
 
@@ -54,16 +56,32 @@ impl<R: Read> Records<R> {
     fn next(&mut self) -> Result<Next> {
         self.limit.renew();
         let line = self.reader.position().line();
-        match self.reader.read_record(&mut self.record) {
-            Ok(true) => Ok(Next::Row(self.record.position().map_or(line, |position| position.line()))),
-            Ok(false) => Ok(Next::End),
-            Err(error) => match error.kind() {
-                csv::ErrorKind::Utf8 { pos, .. } => Ok(Next::Malformed(pos.as_ref().map_or(line, |p| p.line()))),
-                _ => Err(Error::refused(format!(
-                    "line {line}: {error}; is a quote left open? quote = \"\" in the mapping says that there are none"
-                ))),
-            },
+        let mut record = std::mem::take(&mut self.record).into_byte_record();
+        let is_row = self.reader.read_byte_record(&mut record).map_err(|error| {
+            Error::refused(format!(
+                "line {line}: {error}; is a quote left open? quote = \"\" in the mapping says that there are none"
+            ))
+        })?;
+        if !is_row {
+            return Ok(Next::End);
         }
+        let line = self.first_line(&record);
+        match StringRecord::from_byte_record(record) {
+            Ok(record) => {
+                self.record = record;
+                Ok(Next::Row(line))
+            }
+            Err(_) => Ok(Next::Malformed(line)),
+        }
+    }
+
+    /// The first line of the row that was read: the reader counts comments and empty lines before a row as its own.
+    fn first_line(&self, record: &ByteRecord) -> u64 {
+        let end = self.reader.position();
+        let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        // the line feed after a carriage return is read with the next row
+        let is_over = self.tail.byte_before(end.byte()) == Some(b'\n');
+        end.line().saturating_sub(within + u64::from(is_over))
     }
 }
 
@@ -169,9 +187,10 @@ impl DelimitedFile {
     }
 
     fn records<R: Read>(&self, input: R) -> Records<R> {
+        let (input, tail) = Tailed::new(input);
         let (input, limit) = Bounded::new(input, MAX_ROW_BYTES);
         let reader = self.delimited.reader(self.default_delimiter).buffer_capacity(256 << 10).from_reader(input);
-        Records { reader, limit, record: StringRecord::new() }
+        Records { reader, limit, tail, record: StringRecord::new() }
     }
 }
 

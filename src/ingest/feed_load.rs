@@ -17,7 +17,7 @@ use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::content::Content;
+use super::content::{Content, Identity, identity_of_members};
 use super::decoding::{Piece, PieceSender};
 use super::delivery::{Delivery, DeliveryFile};
 use super::key::FEED_SOURCE;
@@ -27,7 +27,7 @@ use super::offline_rows::Origin;
 use super::options::IngestOptions;
 use super::refusal::refused;
 use super::suites_and_sources::SuitesAndSources;
-use super::unpack::{HIT_DATA, Packing, read_members};
+use super::unpack::{HIT_DATA, Member, Packing, read_members};
 use crate::columns::{self, FILE, HIT_ID_REST, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
 use crate::feed::event_list::EventIds;
 use crate::feed::hit_columns::HitLayout;
@@ -57,8 +57,8 @@ pub struct FeedInput {
     suite: Suite,
     /// The dimensions that come with processed values, comma separated.
     processed: Option<String>,
-    /// Files with hits, by their place, whose lookups are read as well.
-    finished: BTreeSet<usize>,
+    /// What the files that were read hold, by their place.
+    members: BTreeMap<usize, Vec<Member>>,
 }
 
 impl InputKind for Delivery {
@@ -69,8 +69,9 @@ impl InputKind for Delivery {
     }
 
     fn content(&mut self) -> Result<Content> {
-        let hash = Delivery::content(self)?;
-        Ok(Content { bytes: self.bytes(), hash: as_read_now(&hash), data: hash })
+        let data = Delivery::content(self)?;
+        let identity = Identity { hash: as_read_now(&data), data };
+        Ok(Content { bytes: self.bytes(), identity, packed: None })
     }
 
     fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
@@ -104,16 +105,17 @@ impl Rows for FeedRows {
 impl FeedInput {
     /// Reads the archives of a delivery that hold no hits. `read` counts bytes, for progress.
     pub fn prepare(delivery: Delivery, suite: &Suite, read: &AtomicU64) -> Result<Self> {
-        let mut side = Side::default();
-        for file in delivery.files.iter().filter(|file| !file.has_hits) {
+        let (mut side, mut members) = (Side::default(), BTreeMap::new());
+        for (at, file) in delivery.files.iter().enumerate().filter(|(_, file)| !file.has_hits) {
             if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
                 continue;
             }
-            let digest = read_members(&file.input, read, |member, input| side.take(member, input))?;
-            file.verify(&digest)?;
+            let done = read_members(&file.input, read, |member, input| side.take(member, input))?;
+            file.verify(&done.packed)?;
+            members.insert(at, done.members);
         }
         let (suite, processed) = (suite.clone(), None);
-        Ok(Self { delivery, side, decoder: None, suite, processed, finished: BTreeSet::new() })
+        Ok(Self { delivery, side, decoder: None, suite, processed, members })
     }
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
@@ -128,7 +130,8 @@ impl FeedInput {
         // what says where eVars and campaign were set; None where the feed has neither
         let touches = self.decoder.as_ref().and_then(|decoder| decoder.told_by());
         let processed = self.processed.take();
-        pieces.send(move || Ok(Piece { lookups, warnings, touches, processed, ..Default::default() }))
+        let unpacked = Some(identity_of_members(self.members.values().map(Vec::as_slice)));
+        pieces.send(move || Ok(Piece { lookups, warnings, touches, processed, unpacked, ..Default::default() }))
     }
 
     /// The decoder, where what it must know was read; `all` says that there is nothing more to read.
@@ -207,13 +210,12 @@ impl FeedInput {
         send: &mut dyn FnMut(Block, Encoding, Arc<HitDecoder>) -> Result<()>,
     ) -> Result<FileRead> {
         let (input, name) = (self.delivery.files[at].input.clone(), self.delivery.files[at].name.clone());
-        let alone = name.strip_suffix(".zip").filter(|name| name.ends_with(".tsv"));
-        let takes_lookups = !self.finished.contains(&at);
-        let may_tell_more = |(at, file): (usize, &DeliveryFile)| file.is_archive() && !self.finished.contains(&at);
+        let takes_lookups = !self.members.contains_key(&at);
+        let may_tell_more = |(at, file): (usize, &DeliveryFile)| file.is_archive() && !self.members.contains_key(&at);
         let all = !self.delivery.files.iter().enumerate().any(may_tell_more);
         let (mut found, mut done) = (false, FileRead::Sent);
-        let digest = read_members(&input, read, |member, stream| {
-            if member != HIT_DATA && alone != Some(member) {
+        let file = read_members(&input, read, |member, stream| {
+            if member != HIT_DATA {
                 return if takes_lookups { self.side.take(member, stream) } else { Ok(()) };
             }
             found = true;
@@ -232,11 +234,11 @@ impl FeedInput {
             }
             Ok(())
         })?;
-        self.finished.insert(at);
+        self.members.insert(at, file.members);
         if !found {
             return Err(Error::refused(format!("{name}: no {HIT_DATA} in it; have the delivery sent again")));
         }
-        self.delivery.files[at].verify(&digest)?;
+        self.delivery.files[at].verify(&file.packed)?;
         Ok(done)
     }
 }

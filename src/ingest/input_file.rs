@@ -49,6 +49,11 @@ impl InputFile {
         &self.path
     }
 
+    /// True where its name says that it is a gzip file.
+    pub fn is_gzipped(&self) -> bool {
+        self.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"))
+    }
+
     /// How many bytes were read through here so far.
     pub fn counter(&self) -> &Arc<AtomicU64> {
         &self.counter

@@ -25,7 +25,7 @@ pub trait InputKind: Send {
     /// Whose it is and what it is called in the file log.
     fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner>;
 
-    /// What its bytes are.
+    /// What it is, as far as that is known before it is decoded.
     fn content(&mut self) -> Result<Content>;
 
     /// Reads what must be known before the first row: headers, columns, lookups.

@@ -10,12 +10,13 @@ use std::path::Path;
 
 use arrow::datatypes::{Field, Schema};
 
+use super::content::Identity;
 use super::key::{Found, Key};
 use super::lookups::{self, Lookups};
 use super::paths::file_name;
 use super::rejects::Rejects;
 use crate::columns;
-use crate::lake::loads::as_read_now;
+use crate::lake::loads::{as_read_now, is_read_as_now};
 use crate::lake::records::FileEntry;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
@@ -42,8 +43,33 @@ pub enum Decision {
 pub struct Permit {
     /// The former load that this one replaces.
     pub replaces: Option<FileEntry>,
+    /// A load of the key from other archives. What they hold is known when the offered ones are read, see [`Permit::settle`].
+    rival: Option<Box<FileEntry>>,
     /// Contents that lay under the key: those may be taken away, others came later and may not.
     former: BTreeSet<String>,
+}
+
+impl Permit {
+    fn new(former: BTreeSet<String>) -> Self {
+        Self { replaces: None, rival: None, former }
+    }
+
+    /// True where the rows are loaded, or are loaded already; else they may also be a conflict.
+    pub fn is_certain(&self) -> bool {
+        self.rival.is_none() || self.replaces.is_some()
+    }
+
+    /// What is loaded already, where the offered archives hold the same.
+    ///
+    /// # Errors
+    /// A conflict where they hold something else, and must not replace what is loaded.
+    pub fn settle(&self, offered: &FileEntry) -> Result<Option<&FileEntry>> {
+        match &self.rival {
+            Some(rival) if rival.unpacked == offered.unpacked => Ok(Some(rival)),
+            Some(_) if self.replaces.is_none() => Err(other_content(offered)),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// A decoded input: its row of the file log, and its rows, written but not committed.
@@ -64,8 +90,16 @@ pub struct Load {
 
 /// Compares a content with what is loaded under its key; what an earlier version made of it is the same unless it is to be
 /// replaced. An error of kind conflict when other content is, unless `replace`, and when the same bytes are loaded as something else, unless `again`.
-pub async fn decide(lake: &Lake, offered: &FileEntry, replace: bool, again: bool) -> Result<Decision> {
-    let (key, content) = (&Key::of(offered), offered.content.as_str());
+/// `packed` is what earlier versions knew the offered input by.
+pub async fn decide(
+    lake: &Lake,
+    offered: &FileEntry,
+    packed: Option<&Identity>,
+    replace: bool,
+    again: bool,
+) -> Result<Decision> {
+    let key = &Key::of(offered);
+    let is_content = |content: &str| content == offered.content || packed.is_some_and(|packed| content == packed.hash);
     let log = Registry::<FileEntry>::read(lake).await?;
     let mut former = BTreeSet::new();
     let mut live_rows = 0;
@@ -76,10 +110,11 @@ pub async fn decide(lake: &Lake, offered: &FileEntry, replace: bool, again: bool
             former.insert(part.content);
         }
     }
-    let elsewhere = log.rows.iter().find(|e| !again && !key.is_loaded_as(e) && is_same_data(e, offered)).cloned();
+    let is_elsewhere = |e: &&FileEntry| !again && !key.is_loaded_as(e) && is_same_data(e, offered, packed);
+    let elsewhere = log.rows.iter().find(is_elsewhere).cloned();
     let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
-    if let Some(other) = elsewhere.filter(|_| loaded.as_ref().is_none_or(|e| e.content != content)) {
-        if other.source == offered.source && other.content == content && is_same_path(&other.file, &offered.file) {
+    if let Some(other) = elsewhere.filter(|_| loaded.as_ref().is_none_or(|e| !is_content(&e.content))) {
+        if other.source == offered.source && is_content(&other.content) && is_same_path(&other.file, &offered.file) {
             return Ok(Decision::Unchanged(other));
         }
         let whose = if other.source.is_empty() { "online hits".into() } else { format!("source {}", other.source) };
@@ -89,39 +124,42 @@ pub async fn decide(lake: &Lake, offered: &FileEntry, replace: bool, again: bool
             other.file
         )));
     }
-    match loaded {
-        Some(entry) if entry.content == content || (!replace && as_read_now(&entry.content) == content) => {
-            // a run that died while it replaced or removed the load leaves other rows than the log says
-            if entry.rows == live_rows && former.iter().all(|load| *load == entry.content) {
-                return Ok(Decision::Unchanged(entry));
-            }
-            Ok(Decision::Load(Permit { replaces: None, former }))
-        }
-        Some(entry) if replace => {
-            former.insert(entry.content.clone());
-            Ok(Decision::Load(Permit { replaces: Some(entry), former }))
-        }
-        Some(entry) if entry.data.is_some() && entry.data == offered.data => Err(Error::conflict(format!(
+    let Some(entry) = loaded else { return Ok(Decision::Load(Permit::new(former))) };
+    // a run that died while it replaced or removed the load leaves other rows than the log says
+    let is_whole = entry.rows == live_rows && former.iter().all(|load| *load == entry.content);
+    if is_content(&entry.content) || (!replace && is_content(&as_read_now(&entry.content))) {
+        return Ok(if is_whole { Decision::Unchanged(entry) } else { Decision::Load(Permit::new(former)) });
+    }
+    let may_hold_the_same = is_whole && entry.unpacked.is_some() && (!replace || is_read_as_now(&entry.content));
+    if replace || may_hold_the_same {
+        former.insert(entry.content.clone());
+        let rival = may_hold_the_same.then(|| Box::new(entry.clone()));
+        return Ok(Decision::Load(Permit { replaces: replace.then_some(entry), rival, former }));
+    }
+    if entry.data.as_deref().is_some_and(|data| is_data(data, offered, packed)) {
+        return Err(Error::conflict(format!(
             "{} is loaded already, and the mapping has changed since; give --replace to load it anew by this one",
             key.file
-        ))),
-        Some(_) => {
-            // a delivery has its own name wherever it lies
-            let other = match offered.format.as_str() {
-                "feed" => "",
-                _ => "; if it is another file of that name, give a folder above both instead (rejoin help mapping)",
-            };
-            Err(Error::conflict(format!(
-                "{} is loaded already with other content; give --replace to load this one in its place{other}",
-                key.file
-            )))
-        }
-        None => Ok(Decision::Load(Permit { replaces: None, former })),
+        )));
     }
+    Err(other_content(offered))
 }
 
-/// True where one path is the other, seen from a folder above: `leads/b.txt` and `b.txt`.
+fn other_content(offered: &FileEntry) -> Error {
+    // a delivery has its own name wherever it lies
+    let other = match offered.format.as_str() {
+        "feed" => "",
+        _ => "; if it is another file of that name, give a folder above both instead (rejoin help mapping)",
+    };
+    Error::conflict(format!(
+        "{} is loaded already with other content; give --replace to load this one in its place{other}",
+        offered.file
+    ))
+}
+
+/// True where one path is the other, seen from a folder above, packed or not: `leads/b.csv` and `b.csv.gz`.
 fn is_same_path(one: &str, other: &str) -> bool {
+    let (one, other) = (unpacked_name(one), unpacked_name(other));
     let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
     long.strip_suffix(short).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
@@ -130,24 +168,36 @@ fn is_same_path(one: &str, other: &str) -> bool {
 pub fn check_forgotten(permit: &Permit, entry: &FileEntry) -> Result<()> {
     let records = |entry: &FileEntry| entry.rows + entry.rejected;
     match &permit.replaces {
-        Some(former) if as_read_now(&former.content) == entry.content && records(former) < records(entry) => {
-            Err(Error::conflict(
-                "rows of it were forgotten, which loading it again would bring back; if that is meant, remove it first",
-            ))
-        }
+        Some(former) if is_read_again(former, entry) && records(former) < records(entry) => Err(Error::conflict(
+            "rows of it were forgotten, which loading it again would bring back; if that is meant, remove it first",
+        )),
         _ => Ok(()),
     }
 }
 
+/// True where a delivery is one that an earlier version read.
+fn is_read_again(former: &FileEntry, entry: &FileEntry) -> bool {
+    as_read_now(&former.content) == entry.content || former.unpacked.is_some() && former.unpacked == entry.unpacked
+}
+
 /// True where the rows of a load are those of the offered input, under another source, or in a copy of the same name.
-fn is_same_data(loaded: &FileEntry, offered: &FileEntry) -> bool {
-    let base = |entry: &FileEntry| file_name(Path::new(&entry.file));
+pub fn is_same_data(loaded: &FileEntry, offered: &FileEntry, packed: Option<&Identity>) -> bool {
+    let base = |entry: &FileEntry| file_name(Path::new(unpacked_name(&entry.file)));
     loaded.status == "loaded"
         && loaded.rows > 0
         && loaded.suite == offered.suite
         // an entry of former versions has the bytes' hash where no mapping reads them
-        && Some(loaded.data.as_ref().unwrap_or(&loaded.content)) == offered.data.as_ref()
+        && is_data(loaded.data.as_ref().unwrap_or(&loaded.content), offered, packed)
         && (loaded.source != offered.source || base(loaded) == base(offered))
+}
+
+/// True where the offered bytes have this hash, or had it for earlier versions.
+fn is_data(data: &str, offered: &FileEntry, packed: Option<&Identity>) -> bool {
+    offered.data.as_deref() == Some(data) || packed.is_some_and(|packed| packed.data == data)
+}
+
+fn unpacked_name(file: &str) -> &str {
+    file.strip_suffix(".gz").unwrap_or(file)
 }
 
 /// Commits a load. When it fails, nothing that it wrote stays behind uncommitted; running it again finishes it.

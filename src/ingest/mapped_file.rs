@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use flate2::read::MultiGzDecoder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::Length;
@@ -24,6 +23,7 @@ use super::input_file::{Counted, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
 use super::pattern::{FolderValue, folder_values};
+use super::unpack::gunzip;
 use crate::error::did_you_mean;
 use crate::feed::text::{Encoding, Utf8Reader};
 use crate::{Error, Result};
@@ -67,6 +67,8 @@ impl Format {
 pub struct Reading {
     /// Its format.
     pub format: Format,
+    /// The encoding that it has by its bytes, where that is known already.
+    pub encoding: Option<Encoding>,
     /// How a delimited text is written.
     pub delimited: Delimited,
     /// What is wanted of JSON.
@@ -78,7 +80,8 @@ pub struct Reading {
 impl Reading {
     /// All of a file, written as usual.
     pub fn everything(format: Format) -> Self {
-        Self { format, delimited: Delimited::default(), wanted: Wanted::everything(), unnest: None }
+        let (delimited, wanted) = (Delimited::default(), Wanted::everything());
+        Self { format, encoding: None, delimited, wanted, unnest: None }
     }
 }
 
@@ -109,10 +112,10 @@ enum Content {
 impl MappedFile {
     /// Finds out the columns; reads all of a text file.
     pub fn open(file: InputFile, reading: Reading) -> Result<Self> {
-        let Reading { format, delimited, wanted, unnest } = reading;
-        let encoding = match (format, delimited.encoding) {
+        let Reading { format, encoding, delimited, wanted, unnest } = reading;
+        let encoding = match (format, delimited.encoding.or(encoding)) {
             (Format::Parquet, _) => Encoding::Utf8,
-            (_, Some(said)) => said,
+            (_, Some(known)) => known,
             (_, None) => Encoding::detect(plain(&file)?).map_err(|e| unreadable(&e))?,
         };
         let mut folders = folder_values(file.path());
@@ -314,9 +317,8 @@ fn parquet(file: &InputFile) -> Result<ParquetRecordBatchReaderBuilder<InputFile
 }
 
 fn plain(file: &InputFile) -> Result<Box<dyn Read + Send>> {
-    let gzipped = file.path().extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
-    let input = BufReader::with_capacity(256 * 1024, file.stream()?);
-    Ok(if gzipped { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
+    let input = file.stream()?;
+    Ok(if file.is_gzipped() { Box::new(gunzip(input)) } else { Box::new(BufReader::with_capacity(256 * 1024, input)) })
 }
 
 fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {

@@ -17,8 +17,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use chrono::{NaiveDate, NaiveDateTime};
 
 use super::cells::{self, Complaints, Instant};
-use super::content::Content;
-use super::content::content_of;
+use super::content::{Content, content_of};
 use super::content_hash::hash_rows;
 use super::decoding::{Piece, PieceSender};
 use super::expressions::{Evaluated, Expressions, Meaning, wanted};
@@ -35,6 +34,7 @@ use super::source_load::check_kind;
 use super::suites_and_sources::SuitesAndSources;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::feed::RowIssue;
+use crate::feed::text::Encoding;
 use crate::time::Written;
 use crate::{Error, Result};
 
@@ -43,12 +43,14 @@ pub struct MappedInput {
     file: InputFile,
     format: Format,
     mapping: Arc<Mapping>,
+    /// Known when it was looked through.
+    encoding: Option<Encoding>,
 }
 
 impl MappedInput {
     /// Nothing of it is read yet.
     pub fn new(path: &Path, format: Format, mapping: Arc<Mapping>) -> Self {
-        Self { file: InputFile::alone(path), format, mapping }
+        Self { file: InputFile::alone(path), format, mapping, encoding: None }
     }
 }
 
@@ -72,17 +74,19 @@ impl InputKind for MappedInput {
     fn content(&mut self) -> Result<Content> {
         let folders = folder_values(self.file.path());
         let folders: String = folders.iter().map(|(name, value)| format!("{name}={value}/")).collect();
-        content_of(&self.file, &folders, &self.mapping.fingerprint()?)
+        let (content, encoding) = content_of(&self.file, &folders, &self.mapping.fingerprint()?)?;
+        self.encoding = encoding;
+        Ok(content)
     }
 
     fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
-        let Self { file, format, mapping } = *self;
+        let Self { file, format, mapping, encoding } = *self;
         if let Some(source) = &context.owner.source {
             let (transaction, customer) = (mapping.transaction_id.is_some(), mapping.customer_id.is_some());
             check_kind(source, transaction, customer, ["transaction_id", "customer_id"])?;
         }
         let offline_source = context.owner.source.as_ref().map_or_else(String::new, |s| s.source.clone());
-        let decoder = Decoder::new(file, format, mapping)?;
+        let decoder = Decoder::new(file, format, mapping, encoding)?;
         let visits = decoder.visits();
         let rows = Box::new(MappedRows { decoder: Arc::new(decoder), read: context.read.clone() });
         Ok(Prepared { rows, visits, offline_source })
@@ -120,9 +124,10 @@ impl Rows for MappedRows {
 
 impl Decoder {
     /// Looks at the file's columns and compiles the mapping against them. Reads all of a text file, so it blocks.
-    fn new(file: InputFile, format: Format, mapping: Arc<Mapping>) -> Result<Self> {
+    fn new(file: InputFile, format: Format, mapping: Arc<Mapping>, encoding: Option<Encoding>) -> Result<Self> {
         let wanted = wanted(&mapping);
-        let reading = Reading { format, delimited: mapping.delimited.clone(), wanted, unnest: mapping.unnest.clone() };
+        let (delimited, unnest) = (mapping.delimited.clone(), mapping.unnest.clone());
+        let reading = Reading { format, encoding, delimited, wanted, unnest };
         let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
         let list = expressions.data_type(&Meaning::Lines(Lines::List));

@@ -1,7 +1,8 @@
 //! Deliveries and files become committed tables of the lake.
 //!
 //! * `run`: one run of `ingest`, the same steps for each input. `kind`: what a kind of input knows of itself.
-//!   `find`: what lies under the paths. `input_file`: the door to its bytes. `suites_and_sources`: whose it is.
+//!   `find`: what lies under the paths. `input_file`: the door to its bytes. `content`: what they are, however they are
+//!   packed. `suites_and_sources`: whose it is.
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
@@ -29,6 +30,7 @@ pub mod find;
 pub mod forget;
 pub mod gather;
 pub mod guess;
+pub mod hashed;
 pub mod input_file;
 pub mod json_rows;
 pub mod json_shape;
@@ -55,6 +57,7 @@ pub mod remove;
 pub mod run;
 pub mod source_load;
 pub mod suites_and_sources;
+mod tail;
 pub mod unpack;
 
 #[cfg(test)]

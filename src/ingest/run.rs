@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::blocking::blocking;
+use super::content::{Content, Identity};
 use super::decoding::{Decoded, DecodedInput, Destination, decode_input};
 use super::find::{Input, What};
 use super::gather::{Offer, gather};
@@ -92,7 +93,7 @@ async fn ingest_offers(
         let read = match before.take() {
             Some((taken_before, decoded)) => {
                 let (over, done) = watch::channel(());
-                run.former = Some(Former { key: Key::of(&taken_before.entry), bytes: decoded.held.bytes(), done });
+                run.former = Some(Former { entry: decoded.entry.clone(), bytes: decoded.held.bytes(), done });
                 let write = async {
                     let written = decoded.write(lake, progress).await;
                     drop(over);
@@ -187,7 +188,7 @@ struct Run<'a> {
 
 /// An input that is written while the next one is read.
 struct Former {
-    key: Key,
+    entry: FileEntry,
     /// Memory that its rows take.
     bytes: usize,
     /// Closed when it is committed, or will not be.
@@ -294,9 +295,10 @@ impl Run<'_> {
             adopt_persistence(self.lake, &owner.suite, &owner.persistence).await?;
         }
         let (kind, content) = step(kind, |kind| kind.content()).await?;
-        let bytes = content.bytes;
-        (entry.bytes, entry.content, entry.data) = (bytes as i64, content.hash, Some(content.data));
-        let Decision::Load(permit) = self.decide(entry).await? else { return Ok(Step::Over(Status::Unchanged)) };
+        let Content { bytes, identity: Identity { data, hash }, packed } = content;
+        (entry.bytes, entry.content, entry.data) = (bytes as i64, hash, Some(data));
+        let decision = self.decide(entry, packed.as_ref()).await?;
+        let Decision::Load(permit) = decision else { return Ok(Step::Over(Status::Unchanged)) };
         if let Some(reason) = owner.source.as_ref().and_then(why_closed) {
             return Ok(Step::Over(Status::Waiting(reason)));
         }
@@ -332,14 +334,17 @@ impl Run<'_> {
         self.decode(prepared, permit, origin, entry, findings, &read).await
     }
 
-    async fn decide(&self, entry: &mut FileEntry) -> Result<Decision> {
-        let key = Key::of(entry);
-        // of the same name: what it leaves is what this one finds
-        if let Some(former) = self.former.as_ref().filter(|former| former.key == key) {
+    async fn decide(&self, entry: &mut FileEntry, packed: Option<&Identity>) -> Result<Decision> {
+        // of the same name, or the same bytes: what it leaves is what this one finds
+        let matters = |former: &&Former| {
+            Key::of(&former.entry) == Key::of(entry) || load::is_same_data(&former.entry, entry, packed)
+        };
+        if let Some(former) = self.former.as_ref().filter(matters) {
             // an error says that it is over
             let _ = former.done.clone().changed().await;
         }
-        let decision = load::decide(self.lake, entry, self.options.replace, self.options.again).await?;
+        let IngestOptions { replace, again, .. } = self.options;
+        let decision = load::decide(self.lake, entry, packed, *replace, *again).await?;
         if let Decision::Unchanged(former) = &decision {
             *entry = former.clone();
         }
@@ -361,7 +366,7 @@ impl Run<'_> {
         let offline_visits = visits.filter(|_| offline_source == FEED_SOURCE);
         let destination = Destination {
             lake: self.lake.clone(),
-            write: !self.options.validate,
+            write: !self.options.validate && permit.is_certain(),
             memory_bytes: self.sort_bytes() - self.former.as_ref().map_or(0, |former| former.bytes),
             hits_tags: key.tags(&entry.content, &key.source, visits),
             offline_tags: key.tags(&entry.content, &offline_source, offline_visits),
@@ -370,6 +375,10 @@ impl Run<'_> {
         let held = decode_input(destination, move |pieces| rows.decode(&origin, pieces), &tick).await?;
         describe(entry, held.decoded());
         let decoded = held.decoded();
+        if let Some(loaded) = permit.settle(entry)? {
+            *entry = loaded.clone();
+            return Ok(Step::Over(Status::Unchanged));
+        }
         (findings.rejects, findings.warnings) = (decoded.rejects.first(), decoded.first_warnings.clone());
         load::check_forgotten(&permit, entry)?;
         check_rows(decoded, permit.replaces.as_ref())?;
@@ -474,6 +483,7 @@ fn describe(entry: &mut FileEntry, decoded: &Decoded) {
     entry.warnings = decoded.warnings as i64;
     entry.disagreeing = decoded.disagreeing as i64;
     entry.processed.clone_from(&decoded.processed);
+    entry.unpacked.clone_from(&decoded.unpacked);
     entry.touches = decoded.touches.map(|source| source.word().into());
     entry.binding_instances = decoded.binding_instances.text();
     let rejected =

@@ -13,8 +13,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::content::Content;
-use super::content::content_of;
+use super::content::{Content, content_of};
 use super::decoding::{Piece, PieceSender};
 use super::input_file::{InputFile, Stream};
 use super::kind::{Context, InputKind, Owner, Prepared, Rows};
@@ -46,12 +45,14 @@ pub enum SourceFormat {
 pub struct SourceInput {
     file: InputFile,
     format: SourceFormat,
+    /// Known when it was looked through.
+    encoding: Option<Encoding>,
 }
 
 impl SourceInput {
     /// Nothing of it is read yet.
     pub fn new(path: &Path, format: SourceFormat) -> Self {
-        Self { file: InputFile::alone(path), format }
+        Self { file: InputFile::alone(path), format, encoding: None }
     }
 }
 
@@ -82,15 +83,18 @@ impl InputKind for SourceInput {
     }
 
     fn content(&mut self) -> Result<Content> {
-        content_of(&self.file, "", "")
+        let (content, encoding) = content_of(&self.file, "", "")?;
+        self.encoding = encoding;
+        Ok(content)
     }
 
     fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
         let source = context.owner.source.as_ref().ok_or_else(|| Error::bug("a data source file without a source"))?;
         let now_local = local(context.received, &context.owner.suite)?;
-        let encoding = match self.format {
-            SourceFormat::Json => Encoding::Utf8,
-            SourceFormat::Text => {
+        let encoding = match (self.format, self.encoding) {
+            (SourceFormat::Json, _) => Encoding::Utf8,
+            (SourceFormat::Text, Some(known)) => known,
+            (SourceFormat::Text, None) => {
                 let detected = Encoding::detect(self.file.stream()?);
                 detected.map_err(|e| Error::refused(format!("{}: {e}", self.file.name())))?
             }
@@ -118,7 +122,7 @@ struct SourceRows {
 
 impl SourceRows {
     fn open(&self) -> Result<Reader> {
-        let SourceInput { file, format } = &self.input;
+        let SourceInput { file, format, .. } = &self.input;
         let (stream, name) = (file.stream()?, file.name());
         Ok(match format {
             SourceFormat::Text => {

@@ -556,3 +556,82 @@ fn an_ingest_moves_between_threads() {
     let lake = Lake::open("/nowhere").unwrap();
     drop(boxed(&lake, &[], &IngestOptions::default()));
 }
+
+/// Lakes of earlier versions know gzipped files by their packed bytes, and not what deliveries hold unpacked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_earlier_versions_loaded_is_still_known() {
+    let bench = Bench::new().await;
+    let gzipped = |level| {
+        let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::new(level));
+        gzip.write_all(&b"d,t,n\n2026-09-01,T1,5\n".repeat(50)).unwrap();
+        gzip.finish().unwrap()
+    };
+    let content = |path: &Path| content::content_of(&input_file::InputFile::alone(path), "", "m").unwrap().0;
+    let former = content(&bench.file("x.csv.gz", gzipped(1)));
+    let entry = |content: &content::Identity, source: &str, rows| FileEntry {
+        file: "x.csv.gz".into(),
+        suite: "acme".into(),
+        source: source.into(),
+        status: "loaded".into(),
+        rows,
+        content: content.hash.clone(),
+        data: Some(content.data.clone()),
+        ..FileEntry::default()
+    };
+    let packed = former.packed.clone().unwrap();
+    assert_ne!(packed, former.identity);
+    Registry::<FileEntry>::update(&bench.lake, |rows| {
+        rows.extend([entry(&packed, "", 0), entry(&packed, "leads", 50)]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let decide = async |content: &content::Content, source: &str| {
+        let offered = entry(&content.identity, source, 0);
+        match load::decide(&bench.lake, &offered, content.packed.as_ref(), false, true).await {
+            Ok(load::Decision::Unchanged(_)) => "unchanged".to_string(),
+            Ok(load::Decision::Load(_)) => "load".into(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(decide(&former, "").await, "unchanged");
+    // what an earlier version did not know cannot be told
+    let anew = content(&bench.file("x.csv.gz", gzipped(9)));
+    assert!(decide(&anew, "").await.contains("other content"));
+    assert_eq!(decide(&anew, "calls").await, "load");
+    let offered = entry(&former.identity, "calls", 0);
+    let error = load::decide(&bench.lake, &offered, former.packed.as_ref(), false, false).await.err().unwrap();
+    assert!(error.to_string().contains("the same bytes are loaded already as x.csv.gz"), "{error}");
+
+    let manifest = bench.delivery("acme_2026-10-01", &[hit(1, 1, 1, "home")]);
+    assert_eq!(bench.one(manifest.clone()).await, "acme_2026-10-01 loaded 1+0");
+    Registry::<FileEntry>::update(&bench.lake, |rows| {
+        rows.iter_mut().for_each(|entry| entry.unpacked = None);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(bench.one(manifest.clone()).await, "acme_2026-10-01 unchanged");
+    let packed_anew = |manifest: &Path| {
+        let data = manifest.with_file_name("01-acme_2026-10-01.tsv.gz");
+        let text = fs::read_to_string(manifest).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::none());
+        gzip.write_all(hit(1, 1, 1, "home").as_bytes()).unwrap();
+        let md5_of = |bytes: &[u8]| Md5::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let (old, new) = (fs::read(&data).unwrap(), gzip.finish().unwrap());
+        let text = text.replace(&md5_of(&old), &md5_of(&new));
+        fs::write(
+            manifest,
+            text.replace(&format!("File-Size: {}\n", old.len()), &format!("File-Size: {}\n", new.len())),
+        )
+        .unwrap();
+        fs::write(data, new).unwrap();
+    };
+    packed_anew(&manifest);
+    assert!(bench.one(manifest.clone()).await.contains("other content"));
+    let replaced = bench.ingest(std::slice::from_ref(&manifest), |options| options.replace = true).await;
+    assert_eq!(said(&replaced), "acme_2026-10-01 replaced 1+0");
+    // from now on it is known
+    bench.delivery("acme_2026-10-01", &[hit(1, 1, 1, "home")]);
+    assert_eq!(bench.one(manifest).await, "acme_2026-10-01 unchanged");
+}

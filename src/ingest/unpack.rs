@@ -1,6 +1,6 @@
 //! The members of a delivered file as streams: `.tsv.gz`, `.tar.gz`, `.zip`, plain `.tsv`. Nothing is written to disk.
 //!
-//! In: a path. Out: each member's name and bytes, and the size and MD5 of the packed file. Invariants: an archive that
+//! In: a path. Out: each member's name and bytes, and what the file was, packed and unpacked. Invariants: an archive that
 //! tries to leave its folder (absolute paths, `..`, links, devices) is refused as a whole; memory is constant.
 
 use std::io::{self, BufReader, Read};
@@ -11,6 +11,7 @@ use flate2::read::MultiGzDecoder;
 use md5::{Digest as _, Md5};
 use tar::EntryType;
 
+use super::hashed::Hashed;
 use super::input_file::{InputFile, Stream};
 use crate::{Error, Result};
 
@@ -61,27 +62,47 @@ pub struct Digest {
     pub md5: String,
 }
 
+/// A member of a delivered file: its name, and a hash of its bytes.
+pub type Member = (String, u128);
+
+/// A file that was read to its end.
+#[derive(Clone, Debug)]
+pub struct ReadFile {
+    /// As it is packed.
+    pub packed: Digest,
+    /// What it holds.
+    pub members: Vec<Member>,
+}
+
 /// Reads the file once, from start to end, and shows each member. `visit` need not read a member to its end.
 /// `read` counts the packed bytes as they are read, for progress.
 pub fn read_members(
     file: &InputFile,
     read: &AtomicU64,
     mut visit: impl FnMut(&str, &mut dyn Read) -> Result<()>,
-) -> Result<Digest> {
+) -> Result<ReadFile> {
     let name = file.name();
+    // one text in a zip file is called as that without its ending
+    let alone = name.strip_suffix(".zip").filter(|name| name.ends_with(".tsv"));
+    let mut members = vec![];
+    let mut visit = |member: &str, input: &mut dyn Read| -> Result<()> {
+        let member = if alone == Some(member) { HIT_DATA } else { member };
+        let mut input = Hashed::new(input);
+        visit(member, &mut input)?;
+        let (hash, _) = input.finish().map_err(|e| damaged(&name, &e))?;
+        members.push((member.to_string(), hash.digest128()));
+        Ok(())
+    };
     let packing = Packing::of(&name).ok_or_else(|| Error::refused(format!("{name}: not a packed text")))?;
     let mut raw = Hashing { input: file.stream()?, md5: Md5::new(), bytes: 0, read };
     match packing {
         Packing::Plain => {
             let mut input = Named { input: BufReader::with_capacity(BUFFER_BYTES, &mut raw), file: &name };
             visit(HIT_DATA, &mut input)?;
-            drain(&mut input, &name)?;
         }
         Packing::Gzip => {
             let mut input = Named { input: gunzip(&mut raw), file: &name };
             visit(HIT_DATA, &mut input)?;
-            // to the end, so that the checksum is compared
-            drain(&mut input, &name)?;
         }
         Packing::TarGz => {
             let mut input = Named { input: gunzip(&mut raw), file: &name };
@@ -92,10 +113,11 @@ pub fn read_members(
     }
     drain(&mut raw, &name)?;
     let md5 = raw.md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Digest { bytes: raw.bytes, md5 })
+    Ok(ReadFile { packed: Digest { bytes: raw.bytes, md5 }, members })
 }
 
-fn gunzip<R: Read>(input: R) -> MultiGzDecoder<BufReader<R>> {
+/// The bytes that are packed in a gzip file.
+pub fn gunzip<R: Read>(input: R) -> MultiGzDecoder<BufReader<R>> {
     MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, input))
 }
 
@@ -310,9 +332,12 @@ mod tests {
         );
         assert_eq!(members(&path).unwrap(), [("hit_data.tsv".into(), "a".into()), ("b.tsv".into(), "b".into())]);
         let bytes = std::fs::read(&path).unwrap();
-        let digest = read_members(&InputFile::alone(&path), &AtomicU64::new(0), |_, _| Ok(())).unwrap();
-        assert_eq!(digest.bytes, bytes.len() as u64);
-        assert_eq!(digest.md5, Md5::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>());
+        let read = read_members(&InputFile::alone(&path), &AtomicU64::new(0), |_, _| Ok(())).unwrap();
+        assert_eq!(read.packed.bytes, bytes.len() as u64);
+        // to its end, also where nobody looked
+        let hash = |bytes| xxhash_rust::xxh3::xxh3_128(bytes);
+        assert_eq!(read.members, [("hit_data.tsv".to_string(), hash(b"a")), ("b.tsv".into(), hash(b"b"))]);
+        assert_eq!(read.packed.md5, Md5::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>());
     }
 
     #[test]

@@ -118,6 +118,8 @@ for date in 2026-09-01 2026-09-02 2026-09-03; do printf '%s\n' 'visitor  time  v
 feed web 2026-09-01 --parts 2 <2026-09-01
 feed web 2026-09-02 --layout tar --lookups-first <2026-09-02
 feed web 2026-09-03 --no-manifest <2026-09-03
+feed web 2026-09-01 --parts 2 --anew --dir anew <2026-09-01
+feed web 2026-09-02 --layout tar --anew --dir anew <2026-09-02
 touch feed/web_2026-09-03.fin
 mkdir strict
 cd strict
@@ -177,5 +179,12 @@ rejoin query "SELECT 'v3' AS visitor, TIMESTAMP '2026-09-02 10:00:00' AS time, '
         read.extend(again(take(&["clicks.csv", "lines"], Some("clicks.toml"))));
         read.sort();
         assert_eq!(read, expected.map(|(name, bytes)| (name.to_string(), bytes)));
+        // what is packed anew is unpacked to be compared, once
+        let mut files: Vec<String> = parts.iter().map(|file| file.replace("feed/", "anew/")).collect();
+        files.extend(["anew/web_2026-09-02.txt".to_string(), "anew/web_2026-09-02.tar.gz".into()]);
+        let outcomes = take(&["anew"], None);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome.status, Status::Unchanged)), "{outcomes:?}");
+        let bytes = size(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(outcomes.iter().map(|outcome| outcome.bytes_read).sum::<u64>(), bytes);
     });
 }

@@ -153,8 +153,10 @@ record! {
         bytes: i64 = INTEGER,
         /// Hash of the content; with name, suite and source it identifies the load.
         content: String = TEXT,
-        /// Hash of the bytes alone, whatever mapping reads them.
+        /// Hash of the bytes alone, whatever mapping reads them; of a gzipped file's unpacked ones.
         data: Option<String> = TEXT,
+        /// For a data feed: hash of what its archives hold, however they are packed; NULL where an earlier version loaded it.
+        unpacked: Option<String> = TEXT,
         /// For a mapped online file: the dimensions that a snapshot takes from it, comma separated, when the mapping lists them.
         snapshot: Option<String> = TEXT,
         /// For a data feed: what says which rows set eVars and campaign: `instances` (ids of `event.tsv` in `post_event_list`), `raw columns`, or `both` (raw columns of those that `event.tsv` does not name); NULL where it has none of these, and where an earlier version loaded it, by the raw columns.
