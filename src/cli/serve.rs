@@ -142,11 +142,13 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
     // whoever listened has ended by himself
     let _ = stopper.send(true);
     let ended = async { while doors.join_next().await.is_some() {} };
-    tokio::select! {
-        () = ended => Ok(0),
-        () = tokio::time::sleep(GRACE) => Ok(0),
-        () = signals.next() => Ok(INTERRUPTED),
-    }
+    let code = tokio::select! {
+        () = ended => 0,
+        () = tokio::time::sleep(GRACE) => 0,
+        () = signals.next() => INTERRUPTED,
+    };
+    server.close().await;
+    Ok(code)
 }
 
 /// The file of users.

@@ -85,6 +85,13 @@ struct Described {
     records: u64,
 }
 
+impl Drop for DeliveryWriter<'_> {
+    fn drop(&mut self) {
+        // where a delivery breaks off, too, its thread ends before the process does
+        let _ = self.close();
+    }
+}
+
 impl<'a> DeliveryWriter<'a> {
     /// Starts a delivery. An earlier manifest of the same name goes first, for it describes other files.
     ///

@@ -16,6 +16,9 @@ use crate::engine::{Engine, EngineSettings};
 use crate::lake::Lake;
 use crate::{Error, Result};
 
+/// How long the end of the server waits for a statement that does not hear that it is stopped.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What guests may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -43,8 +46,10 @@ pub struct Server {
     pub limits: Limits,
     settings: EngineSettings,
     whole: Arc<RuntimeEnv>,
-    /// Statements compute on threads of their own, so that doors can always answer. None only while it is dropped.
-    threads: Option<Runtime>,
+    /// Statements compute on threads of their own, so that doors can always answer.
+    threads: Handle,
+    /// Those threads; None once it is closed.
+    open: Mutex<Option<Runtime>>,
     inside: Mutex<Inside>,
     /// Statements that run.
     running: AtomicUsize,
@@ -77,7 +82,8 @@ impl Server {
             limits,
             whole: runtime(settings.memory_bytes)?,
             settings,
-            threads: Some(threads),
+            threads: threads.handle().clone(),
+            open: Mutex::new(Some(threads)),
             inside: Mutex::default(),
             running: AtomicUsize::new(0),
         }))
@@ -118,19 +124,30 @@ impl Server {
 
     /// Where statements compute.
     pub fn threads(&self) -> Handle {
-        self.threads.as_ref().map_or_else(Handle::current, |t| t.handle().clone())
+        self.threads.clone()
     }
 
     /// Statements that run now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
+
+    /// Ends the threads on which statements compute, and waits for them, as far as they can be stopped.
+    pub async fn close(&self) {
+        if let Some(threads) = self.leave() {
+            // a runtime must not wait where tasks run; who waits here learns nothing from an error
+            let _ = tokio::task::spawn_blocking(move || threads.shutdown_timeout(PATIENCE)).await;
+        }
+    }
+
+    fn leave(&self) -> Option<Runtime> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // a runtime must not wait where tasks run
-        if let Some(threads) = self.threads.take() {
+        if let Some(threads) = self.leave() {
             threads.shutdown_background();
         }
     }
