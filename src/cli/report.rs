@@ -50,6 +50,9 @@ pub struct ReportArguments {
     /// Conversions before this date or time
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Whether returns (negative amounts) are conversions, too; by default they are left out
+    #[arg(long, value_name = "HOW", value_parser = ["counted", "left out"])]
+    pub returns: Option<String>,
     /// Print the SQL instead, to copy and change
     #[arg(long)]
     pub sql: bool,
@@ -78,6 +81,7 @@ impl ReportArguments {
             ("lookback", &self.lookback),
             ("since", &self.since),
             ("until", &self.until),
+            ("returns", &self.returns),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }

@@ -125,7 +125,7 @@ fn overview_parts(given: &[(&'static str, &str)]) -> Result<Vec<Part>> {
             "participation" => ("Visit and visitor participation", vec![Chart::new(Kind::Bars, [1, 2])]),
             "trend" => ("By day, online and offline", vec![Chart::new(Kind::Lines, [1, 2])]),
             "flow" => ("From online to offline", vec![Chart::new(Kind::Flow, [2])]),
-            "match_rates" => ("Match rates by file", vec![Chart::new(Kind::Bars, [11]).up_to(100)]),
+            "match_rates" => ("Match rates by file", vec![Chart::new(Kind::Bars, [11, 12]).up_to(100)]),
             _ => ("Attribution models", charts(report.name)),
         };
         let own: Vec<_> = values.iter().filter(|(name, _)| report.has(name)).copied().collect();
