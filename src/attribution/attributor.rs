@@ -33,6 +33,11 @@ impl Attributor {
         })
     }
 
+    /// True where touches on other rows than the conversion's own count for nothing.
+    pub fn looks_at_own_row_only(&self) -> bool {
+        self.model == Model::SameTouch
+    }
+
     /// The model.
     pub(super) fn model(&self) -> Model {
         self.model

@@ -26,8 +26,13 @@ pub struct Step {
 /// share equally), which looks at the conversion as a whole. Shares that belong to an item, not to a touch, sit on the item's first touch. No steps: the conversion
 /// is outside the container.
 pub fn explain(journey: &Journey, reach: &Reach, model: Model, game: Option<&Game>, conversion: usize) -> Vec<Step> {
-    let Some(listed) = reach.find_conversion(conversion) else { return vec![] };
-    let converted = journey.conversions()[conversion];
+    let listed = reach.find_conversion(conversion);
+    listed.map_or(vec![], |listed| explain_listed(journey, reach, model, game, listed))
+}
+
+/// [`explain`] of the conversion that `reach` lists at `listed`.
+pub fn explain_listed(journey: &Journey, reach: &Reach, model: Model, game: Option<&Game>, listed: usize) -> Vec<Step> {
+    let converted = *reach.conversion(journey, listed);
     let touches: Vec<usize> = reach.range(listed).map(|k| reach.touch(k)).collect();
     let shares = shares(journey, model, &touches, converted.position, converted.time);
     let own_share = shares.last().copied().unwrap_or_default();

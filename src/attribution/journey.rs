@@ -159,6 +159,49 @@ impl Journey {
         counts
     }
 
+    /// Forgets what is of visits that `keep` does not name, and of no visit; `kept` hears of each conversion.
+    pub fn retain_visits(&mut self, keep: impl Fn(u32) -> bool, mut kept: impl FnMut(bool)) {
+        let keep = |visit: u32| visit != NO_VISIT && keep(visit);
+        self.conversions.retain(|conversion| {
+            let keeps = keep(conversion.visit);
+            kept(keeps);
+            keeps
+        });
+        let mut all = std::mem::take(self);
+        self.conversions = std::mem::take(&mut all.conversions);
+        for touch in (0..all.touches()).filter(|t| keep(all.visit(*t))) {
+            self.take_touch(&all, touch, all.items(touch).iter().copied());
+        }
+    }
+
+    /// Becomes one conversion of `journey`, with some items of some touches, in order.
+    pub(super) fn become_path(&mut self, journey: &Self, items: &[(u32, u32)], conversion: Conversion) {
+        self.clear();
+        for row in items.chunk_by(|a, b| a.0 == b.0) {
+            self.take_touch(journey, row[0].0 as usize, row.iter().map(|(_, item)| *item));
+        }
+        self.conversions.push(conversion);
+    }
+
+    /// Becomes the touches of `journey` with some of its conversions.
+    pub fn become_part(&mut self, journey: &Self, conversions: impl IntoIterator<Item = Conversion>) {
+        self.touches.clone_from(&journey.touches);
+        self.items.clone_from(&journey.items);
+        self.parts.clone_from(&journey.parts);
+        self.item_count = self.item_count.max(journey.item_count);
+        self.conversions.clear();
+        self.conversions.extend(conversions);
+    }
+
+    /// Adds a touch of another journey with some of its items, which are in order.
+    fn take_touch(&mut self, other: &Self, touch: usize, items: impl Iterator<Item = u32>) {
+        self.items.extend(items);
+        self.item_count = self.item_count.max(other.item_count);
+        self.push(other.position(touch), other.time(touch), other.visit(touch));
+        let own = self.touches() - 1;
+        self.parts.extend(other.parts(touch).iter().map(|part| Part { touch: own as u32, ..*part }));
+    }
+
     /// Number of touches.
     pub fn touches(&self) -> usize {
         self.touches.len()

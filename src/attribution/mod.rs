@@ -5,7 +5,7 @@
 //! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
 //! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
 //! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to
-//! products have a journey a product: [`Bindings`]. The algorithmic model needs the whole population: [`PathCounts`]
+//! products have a journey a product: [`Bindings`]. [`PathFilter`] leaves of a conversion's path what a question wants of it. The algorithmic model needs the whole population: [`PathCounts`]
 //! collects the sets of items seen, [`Game`] shares the values among them. [`explain`] lists the touches and shares of one
 //! conversion.
 
@@ -21,6 +21,7 @@ mod lookback;
 mod model;
 mod participation;
 mod parts;
+mod path_filter;
 mod paths;
 mod persistence;
 mod reach;
@@ -32,11 +33,12 @@ mod whole_days;
 pub use attributor::Attributor;
 pub use bindings::{BindingRules, Bindings, BoundStep, Line};
 pub use credit::{CreditSink, ItemCredits, RowCredits};
-pub use explain::{Step, explain};
+pub use explain::{Step, explain, explain_listed};
 pub use journey::{Conversion, Journey, NO_VISIT, NONE};
 pub use lifetime::{Allocation, Expiry};
 pub use lookback::parse_lookback;
 pub use model::{Container, Model, Weights};
+pub use path_filter::{PathFilter, Repeats};
 pub use paths::{LARGEST_PATH, PathCounts};
 pub use persistence::Persistence;
 pub use reach::{Ends, Reach};

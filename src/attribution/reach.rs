@@ -80,6 +80,16 @@ impl Reach {
     }
 
     /// Number of conversions in the container.
+    pub fn conversions(&self) -> usize {
+        self.conversions.len()
+    }
+
+    /// The journey's number of the conversion listed at `c`.
+    pub fn number(&self, c: usize) -> usize {
+        self.conversions[c] as usize
+    }
+
+    /// [`Self::conversions`].
     pub(super) fn len(&self) -> usize {
         self.conversions.len()
     }
@@ -102,7 +112,7 @@ impl Reach {
     }
 
     /// Where the journey's conversion number `conversion` is listed, if it is in the container.
-    pub(super) fn find_conversion(&self, conversion: usize) -> Option<usize> {
+    pub fn find_conversion(&self, conversion: usize) -> Option<usize> {
         self.conversions.iter().position(|c| *c as usize == conversion)
     }
 

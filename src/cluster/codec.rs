@@ -25,7 +25,8 @@ use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::beside::BesideExec;
 use crate::engine::journey::{
-    Call, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PhysicalWindow, WindowExec,
+    Call, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PhysicalWindow, SequenceExec,
+    SequenceSpec, WindowExec,
 };
 use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
@@ -50,6 +51,7 @@ enum Node {
     Beside,
     Journey { spec: JourneySpec, columns: Vec<InputColumns> },
     Path(PathSpec),
+    Sequence(SequenceSpec),
     Visits(HashMap<String, VisitRules>),
     Repeats,
     Persistence(Persisting),
@@ -95,6 +97,8 @@ impl Codec {
             Some(Node::Journey { spec: journey.spec().clone(), columns: journey.input_columns() })
         } else if let Some(path) = plan.downcast_ref::<PathExec>() {
             Some(Node::Path(path.spec().clone()))
+        } else if let Some(sequence) = plan.downcast_ref::<SequenceExec>() {
+            Some(Node::Sequence(sequence.spec().clone()))
         } else if let Some(visits) = plan.downcast_ref::<VisitsExec>() {
             Some(Node::Visits(visits.rules().clone()))
         } else if plan.is::<RepeatsExec>() {
@@ -169,6 +173,7 @@ impl PhysicalExtensionCodec for Codec {
                     columns.into_iter().zip(inputs.iter().cloned()).map(|(columns, plan)| Input { columns, plan });
                 Arc::new(JourneyExec::new(spec, inputs.collect(), usize::MAX))
             }
+            Node::Sequence(spec) => Arc::new(SequenceExec::new(spec, first()?)),
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
             Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
             Node::Repeats => Arc::new(RepeatsExec::new(first()?)),

@@ -1,5 +1,7 @@
 //! The arguments of a table function: what was written, in order or by name, becomes constants.
 
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result as PlanResult};
@@ -10,11 +12,25 @@ use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 use crate::error::did_you_mean;
 use crate::{Error, Result};
 
+/// Arguments that come by name only.
+pub(super) const BY_NAME: &[&str] = &[
+    "models",
+    "touches",
+    "conversions",
+    "visitors",
+    "visits",
+    "by",
+    "last_resort",
+    "repeats",
+    "last_touches",
+    "unconverted",
+];
+
 /// The arguments of a call by name, as constants.
 pub(super) struct Arguments(Vec<(String, ScalarValue)>);
 
 impl Arguments {
-    /// Reads a call of `function`, whose arguments are `order`; `models` comes by name only.
+    /// Reads a call of `function`, whose arguments are `order`; those of `BY_NAME` come by name only.
     pub fn read(
         function: &str,
         order: &[&str],
@@ -37,7 +53,7 @@ impl Arguments {
                 None if named => {
                     return plan_error(format!("{function}: an argument without a name follows one with a name"));
                 }
-                None => match order.get(place).filter(|n| **n != "models") {
+                None => match order.get(place).filter(|n| !BY_NAME.contains(n)) {
                     Some(name) => name.to_string(),
                     None => return plan_error(format!("{function} takes {}", order.join(", "))),
                 },
@@ -66,6 +82,33 @@ impl Arguments {
                 ScalarValue::Utf8(text) => Ok(text),
                 other => Err(Error::query(format!("{name}: {other} is no text"))),
             },
+        }
+    }
+
+    /// The texts of an argument that is a list: `['a', 'b']`; None where it is missing.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let wrong = || Error::query(format!("{name} is a list of texts: {name} => ['...', '...']"));
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
+            None => Ok(None),
+            Some(ScalarValue::List(list)) if list.len() == 1 && list.is_valid(0) => {
+                let texts = cast(&list.value(0), &DataType::Utf8).map_err(|_| wrong())?;
+                let texts = texts.as_string::<i32>().iter().map(|text| text.map(str::to_string));
+                texts.collect::<Option<Vec<_>>>().map(Some).ok_or_else(wrong)
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// The whole number of an argument, from 1; None where it is missing.
+    pub fn count(&self, name: &str) -> Result<Option<usize>> {
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
+            None => Ok(None),
+            Some(v) if v.is_null() => Ok(None),
+            Some(v) => {
+                let text = v.to_string();
+                let count = text.parse::<usize>().ok().filter(|count| *count > 0);
+                count.map(Some).ok_or_else(|| Error::query(format!("{name} is a whole number from 1, not {text}")))
+            }
         }
     }
 

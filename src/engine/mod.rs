@@ -13,6 +13,8 @@
 //!   with what is read of few. `by_visitor`: what all these ask of their input and promise.
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
+//! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
+//!   what arguments say in columns of `events`.
 //! * `bound`: rows as product lines that bind values.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
@@ -27,17 +29,22 @@ pub mod catalog;
 mod depth;
 pub mod dialect;
 mod events;
+mod groupings;
 mod hints;
 pub mod hits;
 pub mod journey;
 pub mod lookup;
+mod names;
 pub mod options;
 pub mod persistence;
 pub mod pins;
+mod predicates;
 pub mod remote;
 pub mod repeats;
 pub mod report;
+mod reporting_window;
 mod running;
+mod sequences;
 pub mod session;
 mod statement;
 pub mod template;

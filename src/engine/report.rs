@@ -1,11 +1,11 @@
-//! The table functions `participation`, `attribution`, `credit_path` and `conversions`: arguments in, a plan over
+//! The table functions `participation`, `attribution`, `credit_path`, `conversions` and `credits`: arguments in, a plan over
 //! `events` out.
 //!
 //! Names and values are checked while planning, with the nearest right one in the error.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
@@ -18,23 +18,32 @@ use datafusion::sql::sqlparser::ast::TableFactor;
 use super::arguments::Arguments;
 use super::bound::BoundRows;
 use super::catalog::LakeSchema;
-use super::journey::{EVER, JourneyNode, JourneySpec, PathNode, PathSpec, Question, StoredJourneyNode, Wanted};
+use super::groupings::{groupings, listed};
+use super::journey::{
+    EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, Selection, StoredJourneyNode, Wanted,
+};
+use super::names::Names;
+use super::predicates::PredicateTexts;
+use super::reporting_window::{lies_in, window};
+use super::sequences;
 use super::touches::touch_of;
-use super::view::LakeView;
-use crate::attribution::{Container, Model, parse_lookback};
-use crate::columns::{self, PRODUCT_LIST, is_dimension, is_metric, is_multi_valued};
+use crate::attribution::{Container, Model, Repeats, parse_lookback};
+use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{BoundLines, Classes, classified, product_lines};
-use crate::lake::bindings::{Binding, Bindings, Bound};
-use crate::time::{parse_time, zone};
+use crate::functions::{BoundLines, classified, product_lines};
+use crate::lake::bindings::{Binding, Bound};
 use crate::{Error, Result};
 
 /// The table functions, all of which read `events`, each with its arguments.
-const REPORTS: [(&str, &[&str]); 4] = [
+const REPORTS: [(&str, &[&str]); 8] = [
     ("participation", PARTICIPATION),
     ("attribution", ATTRIBUTION),
     ("credit_path", CREDIT_PATH),
     ("conversions", CONVERSIONS),
+    ("credits", ATTRIBUTION),
+    ("paths", PATHS),
+    ("funnel", sequences::FUNNEL),
+    ("flow", sequences::FLOW),
 ];
 
 /// True for a table function that reads `events`.
@@ -42,17 +51,36 @@ pub fn is_report(function: &str) -> bool {
     REPORTS.iter().any(|(name, _)| *name == function)
 }
 
+/// Arguments in order, those that all of them know, and more.
+macro_rules! arguments {
+    ($($ordered:literal),*; $($more:literal),*) => {
+        &[$($ordered,)* "touches", "visitors", "visits", "last_resort", "repeats", "last_touches", $($more),*]
+    };
+}
+
 /// Arguments of `participation`, in order.
-const PARTICIPATION: &[&str] =
-    &["metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate", "inherited"];
-/// Arguments of `attribution`, in order; `models` only by name.
-const ATTRIBUTION: &[&str] =
-    &["metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models", "inherited"];
+const PARTICIPATION: &[&str] = arguments![
+    "metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate", "inherited";
+    "conversions", "by"
+];
+/// Arguments of `attribution` and `credits`, in order.
+const ATTRIBUTION: &[&str] = arguments![
+    "metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models", "inherited";
+    "conversions", "by"
+];
 /// Arguments of `credit_path`, in order.
 const CREDIT_PATH: &[&str] =
-    &["metric", "dimension", "event_id", "container", "lookback", "basis", "models", "inherited"];
+    arguments!["metric", "dimension", "event_id", "container", "lookback", "basis", "models", "inherited";];
 /// Arguments of `conversions`, in order.
-const CONVERSIONS: &[&str] = &["metric", "dimension", "container", "lookback", "since", "until", "basis", "inherited"];
+const CONVERSIONS: &[&str] = arguments![
+    "metric", "dimension", "container", "lookback", "since", "until", "basis", "inherited";
+    "conversions", "by"
+];
+/// Arguments of `paths`, in order.
+const PATHS: &[&str] = arguments![
+    "metric", "dimension", "container", "lookback", "since", "until", "basis", "inherited";
+    "conversions", "by", "unconverted"
+];
 /// The models that `credit_path` shows: all whose shares hang on the one journey alone.
 const EXPLAINED: &str = "first_touch,last_touch,same_touch,linear,u_shaped,j_shaped,inverse_j,time_decay,participation";
 
@@ -68,7 +96,7 @@ impl ReportPlanner {
         Self { schema }
     }
 
-    fn plan(&self, report: &Report) -> Result<LogicalPlan> {
+    fn plan(&self, report: &Report, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
         let view = self.schema.view();
         let suite = view.one_suite()?;
         let events = view.events()?.clone();
@@ -83,10 +111,20 @@ impl ReportPlanner {
         let lines = exists(PRODUCT_LIST) && binding.is_none();
         let lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
         let bound = binding.map(Binding::rules);
-        let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), bound, ..report.spec.clone() };
-        let zone = suite.time_zone.as_str();
-        let window = report.window(zone)?;
+        let predicates = report.predicates.plan(events.schema(), context)?;
+        let groupings = match &report.by {
+            Some(text) => groupings(text, &names, context)?,
+            None => vec![],
+        };
+        let selection = Selection {
+            by: groupings.iter().map(|grouping| (grouping.name.clone(), grouping.kind)).collect(),
+            ..report.spec.selection.clone()
+        };
+        let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), bound, selection, ..report.spec.clone() };
+        report.check(&spec)?;
+        let window = window(report.since.as_deref(), report.until.as_deref(), &suite.time_zone)?;
         let at_once = matches!(report.shape, Shape::Items) && classes.is_none() && !spec.in_lines && binding.is_none();
+        let at_once = at_once && predicates.are_none() && groupings.is_empty();
         if let (Some(stored), true) = (view.stored_events(), at_once) {
             let question = Question {
                 metric: metric.name().clone(),
@@ -101,8 +139,12 @@ impl ReportPlanner {
         let visitors_only = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
         let online = ident("row_kind").eq(lit("online"));
         let mut rows = visitors_only;
+        let marks_visitor = predicates.visitors.map(Expr::is_true);
+        let marks_visit = predicates.visits.map(Expr::is_true);
         if spec.container == Container::Visit {
-            rows = rows.and(online.clone()).and(ident("visit_num").is_not_null());
+            let in_visit = online.clone().and(ident("visit_num").is_not_null());
+            // whom a question is about, offline rows tell as well
+            rows = rows.and(marks_visitor.iter().cloned().fold(in_visit, Expr::or));
         }
         let bound = binding.map(|binding| {
             let lines = BoundLines {
@@ -124,7 +166,13 @@ impl ReportPlanner {
         if let (Some(classes), None) = (classes, &bound) {
             item = classified(&report.dimension, classes, multi_valued).call(vec![item]);
         }
+        if let Some(touches) = predicates.touches {
+            item = when(touches, item).end()?;
+        }
         let mut value = ident(metric.name());
+        if let Some(conversions) = predicates.conversions {
+            value = when(conversions, value).end()?;
+        }
         if window != EVER {
             value = when(lies_in(window), value).end()?;
         }
@@ -132,7 +180,8 @@ impl ReportPlanner {
         if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
             let touches = bound.as_ref().map_or_else(|| item.clone().is_not_null(), |bound| bound.some.clone());
-            let mut counts = touches.or(converts.clone());
+            let marks = marks_visitor.iter().chain(&marks_visit).cloned();
+            let mut counts = marks.fold(touches.or(converts.clone()), Expr::or);
             if let Shape::Path { event_id } = &report.shape {
                 // but of the event that is asked for it is said what it lacks
                 counts = counts.or(ident("event_id").eq(lit(event_id.clone())));
@@ -146,21 +195,16 @@ impl ReportPlanner {
                 lines => lines,
             },
         );
-        let wanted = match &report.shape {
-            Shape::Items => None,
-            Shape::Conversions => Some(Wanted::Conversions),
-            Shape::Path { event_id } => {
-                // only the journey of the visitor who converted
-                let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
-                let visitor = LogicalPlanBuilder::from(events.clone())
-                    .filter(converted)?
-                    .project([ident("visitor_id").alias("converted")])?
-                    .build()?;
-                rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
-                Some(Wanted::Path { event_id: event_id.clone(), metric: report.metric.clone() })
-            }
-        };
-        let path = wanted.map(|wanted| PathSpec { journey: spec.clone(), wanted });
+        if let Shape::Path { event_id } = &report.shape {
+            // only the journey of the visitor who converted
+            let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
+            let visitor = LogicalPlanBuilder::from(events.clone())
+                .filter(converted)?
+                .project([ident("visitor_id").alias("converted")])?
+                .build()?;
+            rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
+        }
+        let path = report.wanted().map(|wanted| PathSpec { journey: spec.clone(), wanted });
         let columns = path.as_ref().map_or_else(|| spec.input_columns(), PathSpec::input_columns);
         let columns = columns.into_iter().map(|name| {
             Ok(match name {
@@ -168,16 +212,26 @@ impl ReportPlanner {
                 "value" => value.clone().alias("value"),
                 "ends" => bound.as_ref().map_or_else(|| lit(false), |bound| bound.ends.clone()).alias("ends"),
                 "lines" => lines.clone().ok_or_else(|| Error::bug("there are no lines"))?.alias("lines"),
+                "marks_visitor" => marked(&marks_visitor)?.alias("marks_visitor"),
+                "marks_visit" => marked(&marks_visit)?.alias("marks_visit"),
                 "place" => ident("visit_num").alias("place"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
                 "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
-                name => ident(name),
+                name => match GROUP_COLUMNS.iter().zip(&groupings).find(|(column, _)| **column == name) {
+                    Some((column, grouping)) => grouping.value.clone().alias(*column),
+                    None => ident(name),
+                },
             })
         });
         let input =
             LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
         if let Some(path) = path {
-            return Ok(LogicalPlan::Extension(Extension { node: Arc::new(PathNode::try_new(path, input)?) }));
+            let node = PathNode::try_new(path, input)?;
+            let shown = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+            return match report.shape {
+                Shape::Paths { .. } => summed_paths(shown, &spec),
+                _ => Ok(shown),
+            };
         }
         summed(LogicalPlan::Extension(Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) }), &spec)
     }
@@ -187,58 +241,28 @@ impl ReportPlanner {
 fn summed(journey: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
     let credits = spec.models.iter().map(|(name, _)| (name.clone(), sum(ident(name))));
     let (names, sums): (Vec<_>, Vec<_>) = credits.unzip();
-    let summed = LogicalPlanBuilder::from(journey).aggregate(vec![ident("item")], sums)?;
+    let groups: Vec<String> = spec.selection.by.iter().map(|(name, _)| name.clone()).chain(["item".into()]).collect();
+    let summed = LogicalPlanBuilder::from(journey).aggregate(groups.iter().map(ident), sums)?;
     let outputs = summed.schema().columns();
-    let renamed = outputs.into_iter().zip(std::iter::once("item".to_string()).chain(names));
+    let renamed = outputs.into_iter().zip(groups.into_iter().chain(names));
     let renamed: Vec<Expr> = renamed.map(|(column, name)| Expr::Column(column).alias(name)).collect();
     Ok(summed.project(renamed)?.build()?)
 }
 
-/// True for rows from the first time (inclusive) to the second (exclusive).
-fn lies_in((since, until): (i64, i64)) -> Expr {
-    let at = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-    let since = (since != EVER.0).then(|| ident("hit_time").gt_eq(at(since)));
-    let until = (until != EVER.1).then(|| ident("hit_time").lt(at(until)));
-    since.into_iter().chain(until).reduce(Expr::and).unwrap_or_else(|| lit(true))
+/// The paths of all journeys, equal ones added up.
+fn summed_paths(paths: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
+    let groups: Vec<&str> = spec.selection.by.iter().map(|(name, _)| name.as_str()).chain(["path"]).collect();
+    let sums = ["conversions", "value", "journeys"];
+    let summed = LogicalPlanBuilder::from(paths)
+        .aggregate(groups.iter().map(|name| ident(*name)), sums.map(|name| sum(ident(name))))?;
+    let named = summed.schema().columns().into_iter().zip(groups.into_iter().chain(sums));
+    let named: Vec<Expr> = named.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+    Ok(summed.project(named)?.build()?)
 }
 
-/// What metrics and dimensions are called.
-struct Names<'v> {
-    view: &'v LakeView,
-    fields: &'v Fields,
-    /// Dimensions whose values are bound to products: their values may be in product lines alone.
-    bound: Bindings,
-}
-
-impl Names<'_> {
-    /// The column of a name; a friendly name stands for its column, whose touches and lists are known by its own name.
-    fn find(&self, name: &str, what: &str, fits: fn(&Field) -> bool) -> Result<Arc<Field>> {
-        let friendly = self.view.friendly_names().into_iter().find(|(_, n)| n == name);
-        let column = friendly.map_or_else(|| name.to_string(), |(column, _)| column);
-        match self.fields.iter().find(|f| f.name() == &column) {
-            Some(field) if fits(field) => Ok(field.clone()),
-            Some(_) => Err(Error::query(format!("{name} is no {what}"))),
-            None if what == "dimension" && self.bound.contains_key(&column) => {
-                Ok(Arc::new(columns::dimension(&column)))
-            }
-            None => {
-                let known = self.fields.iter().filter(|f| fits(f)).map(|f| f.name().as_str());
-                let hint = did_you_mean(name, known);
-                Err(Error::query(format!("there is no {what} {name}{hint}")))
-            }
-        }
-    }
-
-    /// The dimension of a name; of `table.column`, where no dimension has that very name, the one that the lookup table
-    /// classifies, and the classes.
-    fn dimension(&self, name: &str) -> Result<(Arc<Field>, Option<Classes>)> {
-        let plain = self.find(name, "dimension", is_dimension);
-        let Some((table, column)) = name.split_once('.').filter(|_| plain.is_err()) else { return Ok((plain?, None)) };
-        let Some(lookup) = self.view.lookup(table)? else { return Ok((plain?, None)) };
-        let classes = lookup.classes(column)?;
-        let key = self.find(&lookup.key, "dimension", is_dimension);
-        Ok((key.map_err(|e| e.at(format!("the first column of {table}")))?, Some(classes)))
-    }
+/// What marks rows, where something does.
+fn marked(marks: &Option<Expr>) -> Result<Expr> {
+    marks.clone().ok_or_else(|| Error::bug("nothing marks rows"))
 }
 
 /// A column of a matched transaction row, NULL on all other rows.
@@ -257,6 +281,8 @@ struct Report {
     /// Values that an offline row took from its snapshot are touches, too.
     inherited: bool,
     shape: Shape,
+    predicates: PredicateTexts,
+    by: Option<String>,
     spec: JourneySpec,
 }
 
@@ -269,6 +295,10 @@ enum Shape {
     Path { event_id: String },
     /// A conversion.
     Conversions,
+    /// What a conversion gives to an item.
+    Credits,
+    /// The items that conversions see, in order; those of journeys without a conversion, too.
+    Paths { unconverted: bool },
 }
 
 impl Report {
@@ -293,36 +323,119 @@ impl Report {
                 let deduplicate = arguments.flag("deduplicate")?.unwrap_or(true);
                 vec![("credit".to_string(), Model::Participation { deduplicate })]
             }
-            "conversions" => vec![],
+            "conversions" | "paths" => vec![],
             "credit_path" => models(arguments, Some(EXPLAINED))?,
             _ => models(arguments, None)?,
         };
-        if function == "credit_path" && models.iter().any(|(_, model)| *model == Model::Algorithmic) {
-            return Err(Error::query("credit_path: algorithmic shares hang on all journeys, not on this one alone"));
+        if matches!(function, "credit_path" | "credits") && models.iter().any(|(_, model)| *model == Model::Algorithmic)
+        {
+            return Err(Error::query(format!(
+                "{function}: algorithmic shares hang on all journeys, not on this one alone"
+            )));
         }
+        let predicates = PredicateTexts::of(arguments)?;
         let required = |name: &str| {
             let text = arguments.text(name)?;
             text.ok_or_else(|| Error::query(format!("{function}(metric, dimension, ...): the {name} is missing")))
         };
         let metric = required("metric")?;
         let dimension = required("dimension")?;
-        let spec =
-            JourneySpec { models, container, lookback_us, multi_valued: false, in_lines: false, bound: None, anchored };
+        let selection = Selection {
+            visitors: predicates.any_of(&["visitors"]).is_some(),
+            visits: predicates.any_of(&["visits"]).is_some(),
+            last_resort: match arguments.text("last_resort")? {
+                Some(items) => listed(&items).map_err(|e| e.at("last_resort"))?,
+                None => vec![],
+            },
+            repeats: match arguments.text("repeats")? {
+                Some(text) => text.parse().map_err(Error::query)?,
+                None => Repeats::Keep,
+            },
+            last_touches: arguments.count("last_touches")?,
+            by: vec![],
+        };
+        let spec = JourneySpec {
+            models,
+            container,
+            lookback_us,
+            multi_valued: false,
+            in_lines: false,
+            bound: None,
+            anchored,
+            selection,
+        };
         let shape = match function {
             "credit_path" => Shape::Path { event_id: required("event_id")? },
             "conversions" => Shape::Conversions,
+            "credits" => Shape::Credits,
+            "paths" => Shape::Paths { unconverted: arguments.flag("unconverted")?.unwrap_or(false) },
             _ => Shape::Items,
         };
         let (since, until) = (arguments.text("since")?, arguments.text("until")?);
         let inherited = arguments.flag("inherited")?.unwrap_or(false);
-        Ok(Self { metric, dimension, since, until, inherited, shape, spec })
+        let by = arguments.text("by")?;
+        Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, spec })
     }
 
-    /// When the conversions that the report is about happened, microseconds: from the first, before the second.
-    fn window(&self, zone: &str) -> Result<(i64, i64)> {
-        let since = self.since.as_deref().map(|text| instant(text, zone)).transpose()?;
-        let until = self.until.as_deref().map(|text| instant(text, zone)).transpose()?;
-        Ok((since.unwrap_or(EVER.0), until.unwrap_or(EVER.1)))
+    /// What is shown of journeys; None: credit per item.
+    fn wanted(&self) -> Option<Wanted> {
+        match &self.shape {
+            Shape::Items => None,
+            Shape::Conversions => Some(Wanted::Conversions),
+            Shape::Credits => Some(Wanted::Credits),
+            Shape::Paths { unconverted } => Some(Wanted::Paths { unconverted: *unconverted }),
+            Shape::Path { event_id } => Some(Wanted::Path { event_id: event_id.clone(), metric: self.metric.clone() }),
+        }
+    }
+
+    /// What does not go together, once it is known what the dimension is.
+    fn check(&self, spec: &JourneySpec) -> Result<()> {
+        let selection = &spec.selection;
+        let paths = [
+            ("last_resort", !selection.last_resort.is_empty()),
+            ("repeats", selection.repeats != Repeats::Keep),
+            ("last_touches", selection.last_touches.is_some()),
+            ("by", !selection.by.is_empty()),
+        ];
+        let given = |names: &[&str]| paths.iter().find(|(name, given)| *given && names.contains(name)).map(|(n, _)| *n);
+        let refused =
+            |name: &str, with: &str, why: &str| Err(Error::query(format!("{name} does not go with {with}: {why}")));
+        if spec.needs_all_visitors()
+            && let Some(name) = given(&["last_resort", "last_touches", "by"])
+        {
+            return refused(name, "algorithmic", "its shares hang on the whole paths of all journeys");
+        }
+        if spec.bound.is_some()
+            && let Some(name) = self.predicates.any_of(&["touches", "visits"]).or(given(&paths.map(|(name, _)| name)))
+        {
+            return refused(name, &self.dimension, "its values are bound to products, each of which has its own path");
+        }
+        if spec.in_lines
+            && let Some(name) =
+                given(&["last_resort"]).or(given(&["repeats"]).filter(|_| selection.repeats == Repeats::First))
+        {
+            let why = format!("{} is divided by product line, and a line's own row is its touch", self.metric);
+            return refused(name, &self.dimension, &why);
+        }
+        if let Shape::Paths { unconverted } = self.shape {
+            if spec.multi_valued || spec.bound.is_some() {
+                let message = format!("paths: {} has several values a row, of which none is the next", self.dimension);
+                return Err(Error::query(message));
+            }
+            if unconverted && !selection.by.is_empty() {
+                return refused("by", "unconverted", "a journey without a conversion has no row of one");
+            }
+        }
+        let answer = match self.wanted() {
+            Some(wanted) => PathSpec { journey: spec.clone(), wanted }.output(),
+            None => spec.output(),
+        };
+        let twice =
+            selection.by.iter().find(|(name, _)| answer.fields().iter().filter(|f| f.name() == name).count() > 1);
+        match twice {
+            Some((name, _)) => Err(Error::query(format!("by: the answer has a column {name} already"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -364,16 +477,6 @@ fn split_outside_parentheses(list: &str) -> Vec<&str> {
     items
 }
 
-/// A date or time of the suite's zone, or with an offset of its own, in microseconds.
-fn instant(text: &str, suite_zone: &str) -> Result<i64> {
-    let zone = zone(suite_zone).map_err(Error::configuration)?;
-    parse_time(text).and_then(|time| time.in_zone(zone)).ok_or_else(|| {
-        Error::query(format!(
-            "{text:?} is no date or time; write 2026-09-01, 2026-09-01 12:00:00 or 2026-09-01T12:00:00Z"
-        ))
-    })
-}
-
 impl RelationPlanner for ReportPlanner {
     fn plan_relation(
         &self,
@@ -388,7 +491,10 @@ impl RelationPlanner for ReportPlanner {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;
-        let plan = self.plan(&Report::new(&function, &arguments)?)?;
+        let plan = match function.as_str() {
+            "funnel" | "flow" => sequences::plan(&function, &arguments, &self.schema.view(), context)?,
+            _ => self.plan(&Report::new(&function, &arguments)?, context)?,
+        };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
     }
 }

@@ -57,6 +57,8 @@ const TOPICS: &[Topic] = &[
     topic!("rebuild", "Integrating what is new, and tables of your own"),
     topic!("participation", "Which items took part, within a visit or across visits"),
     topic!("attribution", "Sharing a conversion among its touches: the models"),
+    topic!("questions", "Filters and breakdowns: which conversions, whose, which touches, by what"),
+    topic!("sequences", "Funnels, flows and paths: what happens in which order"),
     topic!("bindings", "Values that belong to a product: merchandising"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),

@@ -99,6 +99,26 @@ pub fn journeys() -> impl Strategy<Value = Journeys> {
     })
 }
 
+impl Journeys {
+    /// With a hit that has every column that a hit can have, of a visitor of its own.
+    pub fn with_all_columns(mut self) -> Self {
+        let (visitor, time) = (9, 5 * DAY);
+        let all = Hit {
+            visitor,
+            time,
+            visit: 0,
+            ids: vec![],
+            customer: None,
+            campaign: Some(0),
+            products: vec![0],
+            prices: vec![5],
+            orders: Some(1),
+        };
+        self.hits.push(all);
+        self
+    }
+}
+
 /// The instant of a second of the journeys.
 pub fn instant(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_740_787_200, 0).unwrap() + Duration::seconds(seconds)

@@ -21,6 +21,7 @@
 //! * `requests`: what a store is asked, and how often inputs are read. `inputs`: inputs as a new user has them.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
+//! * `questions`: filters, breakdowns and credits of single conversions.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
 
@@ -50,6 +51,7 @@ mod pages;
 mod persistence;
 mod place;
 mod plans;
+mod questions;
 mod requests;
 mod schedule;
 mod slt;

@@ -11,9 +11,10 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, Timesta
 use datafusion::error::{DataFusionError, Result};
 
 use super::bound_lines::BoundLines;
+use super::breakdown::{GROUP_COLUMNS, GroupRows};
 use super::items::Text;
 use super::stored_rows::{Metric, StoredRows};
-use super::{EVER, JourneySpec};
+use super::{EVER, JourneySpec, Selection};
 use crate::attribution::Container;
 use crate::columns::{self, sequence, timestamp};
 use crate::engine::visits::VisitRules;
@@ -52,6 +53,10 @@ pub(super) struct Columns {
     pub bound: Option<BoundLines>,
     /// Rows that end bindings.
     ends: Option<BooleanArray>,
+    /// Rows that select their visitor, and their visit.
+    marks: [Option<BooleanArray>; 2],
+    /// What the credit of a row's conversion is broken down by.
+    pub groups: Option<GroupRows>,
 }
 
 /// The metric of a row.
@@ -143,6 +148,8 @@ impl Columns {
                 Some(_) => Some(BoundLines::new(found.column("lines")?)?),
             },
             ends: spec.ends_bindings().then(|| found.booleans("ends")).transpose()?,
+            marks: found.marks(&spec.selection)?,
+            groups: found.groups(&spec.selection)?,
         })
     }
 
@@ -224,6 +231,8 @@ impl Columns {
             },
             bound: None,
             ends: None,
+            marks: found.marks(&spec.selection)?,
+            groups: found.groups(&spec.selection)?,
         })
     }
 
@@ -320,6 +329,16 @@ impl Columns {
         self.ends.as_ref().is_some_and(|ends| ends.is_valid(row) && ends.value(row))
     }
 
+    /// True for a row that selects its visitor.
+    pub fn marks_visitor(&self, row: usize) -> bool {
+        self.marks[0].as_ref().is_some_and(|marks| marks.is_valid(row) && marks.value(row))
+    }
+
+    /// True for a row that selects its visit.
+    pub fn marks_visit(&self, row: usize) -> bool {
+        self.marks[1].as_ref().is_some_and(|marks| marks.is_valid(row) && marks.value(row))
+    }
+
     /// Where a row that does not stand at its own time stands: time and sequence.
     #[inline]
     pub fn anchor(&self, row: usize) -> Option<(i64, i128)> {
@@ -370,36 +389,50 @@ impl Text {
 }
 
 /// Columns of a batch by name, in the type that is wanted; a cast to the type that a column already has costs nothing.
-struct Finder<'b>(&'b RecordBatch);
+pub(super) struct Finder<'b>(pub &'b RecordBatch);
 
 impl Finder<'_> {
-    fn column(&self, name: &str) -> Result<&ArrayRef> {
+    pub fn column(&self, name: &str) -> Result<&ArrayRef> {
         let found = self.0.column_by_name(name);
         found.ok_or_else(|| DataFusionError::Internal(format!("a journey needs the column {name}")))
     }
 
-    fn typed(&self, name: &str, data_type: &DataType) -> Result<ArrayRef> {
+    pub fn typed(&self, name: &str, data_type: &DataType) -> Result<ArrayRef> {
         Ok(cast(self.column(name)?, data_type)?)
     }
 
-    fn text(&self, name: &str) -> Result<Text> {
+    pub fn text(&self, name: &str) -> Result<Text> {
         Text::of(self.column(name)?)
     }
 
-    fn integers(&self, name: &str) -> Result<Int64Array> {
+    pub fn integers(&self, name: &str) -> Result<Int64Array> {
         Ok(self.typed(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
     }
 
-    fn floats(&self, name: &str) -> Result<Float64Array> {
+    pub fn floats(&self, name: &str) -> Result<Float64Array> {
         Ok(self.typed(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     }
 
-    fn booleans(&self, name: &str) -> Result<BooleanArray> {
+    pub fn booleans(&self, name: &str) -> Result<BooleanArray> {
         Ok(self.typed(name, &DataType::Boolean)?.as_boolean().clone())
     }
 
-    fn times(&self, name: &str) -> Result<TimestampMicrosecondArray> {
+    pub fn times(&self, name: &str) -> Result<TimestampMicrosecondArray> {
         Ok(self.typed(name, &timestamp())?.as_primitive::<TimestampMicrosecondType>().clone())
+    }
+
+    fn marks(&self, selection: &Selection) -> Result<[Option<BooleanArray>; 2]> {
+        let mark = |wanted: bool, name| wanted.then(|| self.booleans(name)).transpose();
+        Ok([mark(selection.visitors, "marks_visitor")?, mark(selection.visits, "marks_visit")?])
+    }
+
+    fn groups(&self, selection: &Selection) -> Result<Option<GroupRows>> {
+        if selection.by.is_empty() {
+            return Ok(None);
+        }
+        let columns =
+            GROUP_COLUMNS.iter().zip(&selection.by).map(|(name, (_, kind))| self.typed(name, &kind.data_type()));
+        GroupRows::new(&selection.by, &columns.collect::<Result<Vec<_>>>()?).map(Some)
     }
 
     fn sequences(&self, name: &str) -> Result<Decimal128Array> {

@@ -5,16 +5,20 @@
 //! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted.
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
 //!   `items` numbers its dictionary; `bound` and `bound_lines` are for values that product lines bind.
+//! * `selection`: whose journeys, which visits, and what is left of a path; `selected` is one at work; `breakdown`: credit by
+//!   columns of the conversion.
 //! * `path`: one conversion explained, or each conversion in one row, by the same walk.
+//! * `sequence`: funnels and flows, the order of rows within journeys.
 //! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
 //!
 //! Memory: one visitor at a time, a batch of each input and the items, accounted in the memory pool. Order: rows come sorted
 //! by visitor and time, credit leaves in none. Nothing is spilled. No pairs of touches and conversions,
-//! but for rows of several products in a bound dimension.
+//! but for rows of several products in a bound dimension, and for questions that leave out a part of paths.
 
 mod bound;
 mod bound_lines;
+mod breakdown;
 mod columns;
 mod exec;
 mod input;
@@ -24,17 +28,23 @@ mod metrics;
 mod node;
 mod path;
 mod planner;
+mod selected;
+mod selection;
+mod sequence;
 mod stored;
 mod stored_rows;
 mod stream;
 mod walk;
 mod window;
 
+pub use breakdown::{GROUP_COLUMNS, GroupType};
 pub use exec::JourneyExec;
 pub use input::{Input, InputColumns};
 pub use node::{JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
+pub use selection::Selection;
+pub use sequence::{Sequence, SequenceExec, SequenceNode, SequenceSpec};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
 pub use window::{Call, PhysicalWindow, Window, WindowExec, WindowNode};
 

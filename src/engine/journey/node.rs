@@ -10,6 +10,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use serde::{Deserialize, Serialize};
 
+use super::breakdown;
+use super::selection::Selection;
 use crate::attribution::{BindingRules, Container, Expiry, Model};
 
 /// What a journey computes.
@@ -30,12 +32,15 @@ pub struct JourneySpec {
     pub bound: Option<BindingRules>,
     /// Rows may stand at another place of the time line (`anchor_time`, `anchor_seq`) and are then no touch.
     pub anchored: bool,
+    /// What of the journeys counts, and by what it is broken down.
+    pub selection: Selection,
 }
 
 impl JourneySpec {
-    /// Columns of the result: `item`, then one credit a model.
+    /// Columns of the result: those of the breakdown, `item`, then one credit a model.
     pub fn output(&self) -> SchemaRef {
-        let mut fields = vec![Field::new("item", DataType::Utf8, true)];
+        let mut fields = breakdown::fields(&self.selection.by);
+        fields.push(Field::new("item", DataType::Utf8, true));
         fields.extend(self.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
         Arc::new(Schema::new(fields))
     }
@@ -55,12 +60,14 @@ impl JourneySpec {
         if self.ends_bindings() {
             columns.push("ends");
         }
+        columns.extend(self.selection.input_columns());
         columns
     }
 
     /// True where it counts in which visit a row is.
     pub fn needs_visits(&self) -> bool {
-        self.container == Container::Visit || self.bound.as_ref().is_some_and(|rules| rules.expiry == Expiry::Visit)
+        let visits = self.container == Container::Visit || self.selection.visits;
+        visits || self.bound.as_ref().is_some_and(|rules| rules.expiry == Expiry::Visit)
     }
 
     /// True where rows end bindings.
@@ -141,5 +148,7 @@ pub(super) fn describe(spec: &JourneySpec) -> String {
     let anchored = if spec.anchored { ", basis=snapshot" } else { "" };
     let bound =
         spec.bound.as_ref().map_or(String::new(), |rules| format!(", bound={}/{}", rules.allocation, rules.expiry));
-    format!("credit=[{}], container={:?}, lookback={lookback}{anchored}{bound}", models.join(", "), spec.container)
+    let selection = spec.selection.describe();
+    let container = spec.container;
+    format!("credit=[{}], container={container:?}, lookback={lookback}{anchored}{bound}{selection}", models.join(", "))
 }

@@ -14,9 +14,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::input::{Input, InputColumns};
-use super::{JourneyExec, JourneyNode, PathExec, PathNode, StoredJourneyNode, WindowNode};
+use super::{JourneyExec, JourneyNode, PathExec, PathNode, SequenceExec, SequenceNode, StoredJourneyNode, WindowNode};
 
-/// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`] and [`WindowNode`].
+/// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`], [`SequenceNode`] and [`WindowNode`].
 #[derive(Debug, Default)]
 pub struct JourneyPlanner;
 
@@ -33,6 +33,9 @@ impl ExtensionPlanner for JourneyPlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if let Some(path) = node.as_any().downcast_ref::<PathNode>() {
             return Ok(Some(Arc::new(PathExec::new(path.spec.clone(), inputs[0].clone()))));
+        }
+        if let Some(sequence) = node.as_any().downcast_ref::<SequenceNode>() {
+            return Ok(Some(Arc::new(SequenceExec::new(sequence.spec.clone(), inputs[0].clone()))));
         }
         if let Some(stored) = node.as_any().downcast_ref::<StoredJourneyNode>() {
             return Ok(Some(stored.plan(session)?));

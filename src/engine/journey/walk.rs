@@ -23,10 +23,14 @@ use super::input::InputColumns;
 use super::items::{Codes, Items};
 use super::lane::Lane;
 use super::metrics::Counts;
+use super::selected::Selected;
 use crate::attribution::{
     Attributor, Bindings, Conversion, Game, ItemCredits, Journey, Line, NO_VISIT, NONE, PathCounts, Reach,
 };
 use crate::engine::visits::{Rising, VisitCounter};
+
+/// What leaves less than the reach of conversions, with the items' names.
+pub(super) type Leaving<'w> = Option<(&'w mut Selected, &'w [Arc<str>])>;
 
 /// A sorted input that is being opened.
 pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, InputColumns)>>;
@@ -40,9 +44,12 @@ pub(super) struct Walk {
     pub(super) bound: Option<BoundState>,
     reach: Reach,
     journey: Journey,
-    /// Anchored conversions of this visitor by place, put on the time line once all of its rows are known.
-    anchored: Vec<((i64, i128), f64)>,
-    places: Vec<(i64, i128)>,
+    /// Where not all of the journeys counts alike.
+    pub(super) selected: Option<Selected>,
+    /// Anchored conversions of this visitor by place, value and group, put on the time line once all of its
+    /// rows are known; and the places of its rows, with their visits.
+    anchored: Vec<((i64, i128), f64, u32)>,
+    places: Vec<((i64, i128), u32)>,
     /// Time, sequence and rest of the visitor's hit that was taken last, where hits may be there twice.
     last_hit: Option<(i64, i128, i64)>,
     pub(super) rows: u32,
@@ -78,6 +85,7 @@ impl Walk {
             all_visitors: spec.needs_all_visitors(),
             reach: Reach::new(spec.container, spec.lookback_us),
             bound: BoundState::new(&spec),
+            selected: Selected::new(&spec.selection, spec.container, spec.lookback_us),
             spec,
             models,
             paths: PathCounts::new(),
@@ -250,7 +258,8 @@ impl Walk {
         let Some(reservation) = &self.reservation else { return Ok(()) };
         let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
         let scratch: usize = self.models.iter().flat_map(|(model, _)| model).map(Attributor::memory_bytes).sum();
-        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + self.places.capacity() * 32;
+        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + self.places.capacity() * 48;
+        let visitor = visitor + self.selected.as_ref().map_or(0, Selected::memory_bytes);
         let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
         let kept = self.items.memory_bytes() + self.paths.memory_bytes() + bound;
         reservation.try_resize(self.lane_bytes + credits + scratch + visitor + kept)
@@ -280,15 +289,21 @@ impl Walk {
             if !all_take_part && !columns.is_reported(row) {
                 continue;
             }
-            let value = columns.value(row);
+            let (value, mut group) = (columns.value(row), 0);
+            if let Some(selected) = &mut self.selected {
+                selected.mark(columns, row, visit);
+                if value != 0.0 {
+                    group = selected.group(columns, row);
+                }
+            }
             if let Some(place) = columns.anchor(row) {
                 if value != 0.0 {
-                    self.anchored.push((place, value));
+                    self.anchored.push((place, value, group));
                 }
                 continue;
             }
             if self.spec.anchored {
-                self.places.push((time, columns.sequence(row)));
+                self.places.push(((time, columns.sequence(row)), visit));
             }
             let position = row_position(self.rows as usize);
             self.rows += 1;
@@ -312,6 +327,9 @@ impl Walk {
             }
             if value != 0.0 && self.journey.convert(Conversion { row: position, position, time, visit, value }) {
                 self.counts.conversions.add(1);
+                if let Some(selected) = &mut self.selected {
+                    selected.converted(group);
+                }
             }
         }
     }
@@ -331,23 +349,30 @@ impl Walk {
 
     /// Places the anchored conversions, once all rows of the visitor are there, and finds what each can reach.
     pub fn settle(&mut self) {
-        for ((time, seq), value) in self.anchored.drain(..) {
-            let after = self.places.partition_point(|place| *place <= (time, seq));
+        for ((time, seq), value, group) in self.anchored.drain(..) {
+            let after = self.places.partition_point(|(place, _)| *place <= (time, seq));
             // the hit itself when it is there, else the gap where it would stand
-            let position = match after.checked_sub(1) {
-                Some(before) if self.places[before] == (time, seq) => row_position(before),
-                _ => row_position(after) - 1,
+            let (position, visit) = match after.checked_sub(1).map(|before| (before, self.places[before])) {
+                Some((before, (place, visit))) if place == (time, seq) => (row_position(before), visit),
+                _ => (row_position(after) - 1, NO_VISIT),
             };
-            if self.journey.convert(Conversion { row: position, position, time, visit: NO_VISIT, value }) {
+            if self.journey.convert(Conversion { row: position, position, time, visit, value }) {
                 self.counts.conversions.add(1);
+                if let Some(selected) = &mut self.selected {
+                    selected.converted(group);
+                }
             }
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.settle(&mut self.journey);
         }
         self.reach.find(&self.journey);
     }
 
-    /// The settled visitor.
-    pub fn journey(&self) -> (&Journey, &Reach) {
-        (&self.journey, &self.reach)
+    /// The settled visitor; where less than the reach of its conversions may count, what leaves it, and the items' names.
+    pub fn journey(&mut self) -> (&Journey, &Reach, Leaving<'_>) {
+        let selected = self.selected.as_mut().filter(|_| self.spec.selection.filters_paths());
+        (&self.journey, &self.reach, selected.map(|selected| (selected, self.items.names())))
     }
 
     /// The product lines of the visitor, where values are bound to products.
@@ -366,9 +391,16 @@ impl Walk {
             return self.close_bound();
         }
         self.settle();
-        for (attributor, credits) in &mut self.models {
-            if let Some(attributor) = attributor {
-                attributor.credit(&self.journey, &self.reach, credits);
+        match &mut self.selected {
+            Some(selected) if selected.divides() => {
+                selected.credit(&self.journey, &self.reach, self.items.names(), &mut self.models);
+            }
+            _ => {
+                for (attributor, credits) in &mut self.models {
+                    if let Some(attributor) = attributor {
+                        attributor.credit(&self.journey, &self.reach, credits);
+                    }
+                }
             }
         }
         if self.all_visitors {
@@ -379,6 +411,7 @@ impl Walk {
         self.last_hit = None;
         self.rows = 0;
         self.visits.clear();
+        self.selected.iter_mut().for_each(Selected::clear);
     }
 
     /// Adds the credit and the paths of other visitors.
@@ -412,6 +445,9 @@ impl Walk {
                 }
             }
         }
+        if let Some(selected) = self.selected.as_ref().filter(|_| !self.spec.selection.by.is_empty()) {
+            return self.broken_down(selected);
+        }
         // an item is listed when any model lists it; the others say NULL
         let mut credit: Vec<Vec<Option<f64>>> = vec![vec![None; count + 1]; self.models.len()];
         for (column, (_, credits)) in credit.iter_mut().zip(&self.models) {
@@ -426,6 +462,22 @@ impl Walk {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(listed_names)];
         for column in &credit {
             columns.push(Arc::new(listed.iter().map(|&slot| column[slot]).collect::<Float64Array>()));
+        }
+        Ok(RecordBatch::try_new(self.spec.output(), columns)?)
+    }
+}
+
+impl Walk {
+    /// The credit of all visitors, a group and item a row.
+    fn broken_down(&self, selected: &Selected) -> Result<RecordBatch> {
+        let (pairs, names) = (selected.groups.pairs(), self.items.names());
+        let mut columns = selected.groups.columns(&self.spec.selection.by, pairs.iter().map(|(group, _)| *group))?;
+        let items = pairs.iter().map(|(_, item)| names.get(*item as usize).map(|name| &**name));
+        columns.push(Arc::new(items.collect::<StringArray>()));
+        for (_, credits) in &self.models {
+            let mut column: Vec<Option<f64>> = vec![None; pairs.len()];
+            credits.iter().for_each(|(pair, amount)| column[pair as usize] = Some(amount));
+            columns.push(Arc::new(Float64Array::from(column)));
         }
         Ok(RecordBatch::try_new(self.spec.output(), columns)?)
     }
@@ -507,6 +559,9 @@ impl Walk {
         for row in range {
             let (time, value, number) = (columns.time(row), columns.value(row), self.rows);
             self.rows += 1;
+            if let Some(selected) = &mut self.selected {
+                selected.mark(columns, row, NO_VISIT);
+            }
             if let Some(place) = columns.anchor(row) {
                 self.counts.conversions.add(usize::from(state.bindings.anchor(number, place, value)));
                 continue;
@@ -534,12 +589,14 @@ impl Walk {
     /// Hands out the credit of a visitor whose values are bound, and forgets it.
     fn close_bound(&mut self) {
         let Some(BoundState { bindings, .. }) = &mut self.bound else { return };
-        if self.all_visitors || bindings.conversions() > 0 {
+        let takes_visitor = self.selected.as_ref().is_none_or(Selected::takes_visitor);
+        if takes_visitor && (self.all_visitors || bindings.conversions() > 0) {
             bindings.settle();
             bindings.credit(&mut self.models, self.all_visitors.then_some(&mut self.paths));
         }
         bindings.clear();
         self.rows = 0;
         self.visits.clear();
+        self.selected.iter_mut().for_each(Selected::clear);
     }
 }

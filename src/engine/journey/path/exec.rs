@@ -36,7 +36,9 @@ impl PathExec {
     pub fn new(spec: PathSpec, input: Arc<dyn ExecutionPlan>) -> Self {
         let partitions = match spec.wanted {
             Wanted::Path { .. } => 1,
-            Wanted::Conversions => input.output_partitioning().partition_count(),
+            Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. } => {
+                input.output_partitioning().partition_count()
+            }
         };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(spec.output()),
@@ -71,7 +73,9 @@ impl ExecutionPlan for PathExec {
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         let key = col("visitor_key", &self.input.schema());
         InputDistributionRequirements::new(vec![match (key, &self.spec.wanted) {
-            (Ok(key), Wanted::Conversions) => Distribution::KeyPartitioned(vec![key]),
+            (Ok(key), Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. }) => {
+                Distribution::KeyPartitioned(vec![key])
+            }
             _ => Distribution::SinglePartition,
         }])
     }

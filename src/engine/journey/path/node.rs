@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::timestamp;
 use crate::engine::journey::JourneySpec;
+use crate::engine::journey::breakdown;
 use crate::engine::journey::node::describe;
 
 /// Columns beside those of a journey.
@@ -37,6 +38,13 @@ pub enum Wanted {
     },
     /// The conversions.
     Conversions,
+    /// The conversions, each with every item that has a part of it.
+    Credits,
+    /// The paths of conversions: a row each, to be summed.
+    Paths {
+        /// Those of journeys without a conversion, too.
+        unconverted: bool,
+    },
 }
 
 impl PathSpec {
@@ -46,7 +54,7 @@ impl PathSpec {
     }
 
     /// Columns of the result.
-    pub(super) fn output(&self) -> SchemaRef {
+    pub fn output(&self) -> SchemaRef {
         let text = |name| Field::new(name, DataType::Utf8, true);
         let time = |name| Field::new(name, timestamp(), true);
         let (number, count) =
@@ -62,18 +70,51 @@ impl PathSpec {
                     text("event_id"),
                 ]
             }
-            Wanted::Conversions => vec![
-                text("event_id"),
-                text("visitor_id"),
-                time("hit_time"),
-                text("row_kind"),
-                number("value"),
-                count("touches"),
-                text("first_item"),
-                time("first_time"),
-                text("last_item"),
-                time("last_time"),
-            ],
+            Wanted::Conversions => {
+                let mut fields = breakdown::fields(&self.journey.selection.by);
+                fields.extend([
+                    text("event_id"),
+                    text("visitor_id"),
+                    time("hit_time"),
+                    text("row_kind"),
+                    number("value"),
+                    count("touches"),
+                    text("first_item"),
+                    time("first_time"),
+                    text("last_item"),
+                    time("last_time"),
+                ]);
+                fields
+            }
+            Wanted::Paths { .. } => {
+                let mut fields = breakdown::fields(&self.journey.selection.by);
+                let items = Field::new_list("path", Field::new_list_field(DataType::Utf8, true), false);
+                fields.extend([items, count("conversions"), number("value"), count("journeys")]);
+                return Arc::new(Schema::new(fields));
+            }
+            Wanted::Credits => {
+                let mut fields = breakdown::fields(&self.journey.selection.by);
+                fields.extend([
+                    text("event_id"),
+                    time("time"),
+                    text("row_kind"),
+                    number("value"),
+                    text("item"),
+                    count("touches"),
+                    text("first_touch_id"),
+                    time("first_touch_time"),
+                    text("last_touch_id"),
+                    time("last_touch_time"),
+                ]);
+                let models = &self.journey.models;
+                for (name, _) in models {
+                    let of = |what| if models.len() == 1 { what } else { format!("{what}_{name}") };
+                    fields.extend(
+                        ["share", "credit"].map(|what| Field::new(of(what.to_string()), DataType::Float64, true)),
+                    );
+                }
+                return Arc::new(Schema::new(fields));
+            }
         };
         fields.extend(self.journey.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
         Arc::new(Schema::new(fields))
@@ -83,8 +124,14 @@ impl PathSpec {
 impl fmt::Display for PathSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.wanted {
-            Wanted::Path { event_id, .. } => write!(f, "Path: event_id={event_id}"),
+            Wanted::Path { event_id, .. } => {
+                write!(f, "Path: event_id={event_id}{}", self.journey.selection.describe())
+            }
             Wanted::Conversions => write!(f, "Path: conversions, {}", describe(&self.journey)),
+            Wanted::Credits => write!(f, "Path: credits, {}", describe(&self.journey)),
+            Wanted::Paths { unconverted } => {
+                write!(f, "Path: paths, unconverted={unconverted}, {}", describe(&self.journey))
+            }
         }
     }
 }

@@ -9,14 +9,13 @@ use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
+use futures::stream::iter;
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::metrics::PathMetrics;
 use super::node::{PathSpec, Wanted};
-use super::shown::{column, conversions, path, unknown_event};
-
-/// Visitors whose conversions make a batch.
-const VISITORS_PER_BATCH: usize = 1024;
+use super::paths::Paths;
+use super::shown::{Credits, ROWS_PER_BATCH, column, conversions, path, unknown_event};
 
 /// All that is shown of the visitors of an input; `schema` is that of the result.
 pub(super) fn rows(
@@ -30,12 +29,15 @@ pub(super) fn rows(
     let visitors = visitors(input, reservation).inspect_ok(move |_| count.add(1));
     let batches = match spec.wanted {
         Wanted::Conversions => {
-            let found = visitors.and_then(move |rows| ready(conversions(&spec, &rows)));
-            // a visitor has few conversions: those of many make a batch
-            let batches = found
-                .chunks(VISITORS_PER_BATCH)
-                .map(move |found| Ok(concat_batches(&schema, &found.into_iter().collect::<Result<Vec<_>>>()?)?));
-            batches.boxed()
+            gathered(visitors.and_then(move |rows| ready(conversions(&spec, &rows))), schema).boxed()
+        }
+        Wanted::Credits => {
+            let credits = visitors.and_then(move |rows| ready(Credits::new(spec.clone(), rows)));
+            gathered(credits.map_ok(iter).try_flatten(), schema).boxed()
+        }
+        Wanted::Paths { unconverted } => {
+            let paths = visitors.and_then(move |rows| ready(Paths::new(spec.clone(), rows, unconverted)));
+            gathered(paths.map_ok(iter).try_flatten(), schema).boxed()
         }
         Wanted::Path { .. } => {
             // the event is one visitor's: the input holds that visitor or nobody
@@ -47,6 +49,28 @@ pub(super) fn rows(
         }
     };
     batches.inspect_ok(move |batch| baseline.record_output(batch.num_rows()))
+}
+
+/// A visitor has few conversions: those of many make a batch.
+fn gathered(
+    batches: impl Stream<Item = Result<RecordBatch>> + Send,
+    schema: SchemaRef,
+) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    futures::stream::try_unfold(Box::pin(batches), move |mut batches| {
+        let schema = schema.clone();
+        async move {
+            let (mut own, mut count) = (vec![], 0);
+            while count < ROWS_PER_BATCH
+                && let Some(batch) = batches.try_next().await?
+            {
+                if batch.num_rows() > 0 {
+                    count += batch.num_rows();
+                    own.push(batch);
+                }
+            }
+            Ok((count > 0).then_some((concat_batches(&schema, &own)?, batches)))
+        }
+    })
 }
 
 /// The rows of one visitor after another.

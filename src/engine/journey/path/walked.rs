@@ -1,13 +1,19 @@
 //! One visitor on the time line, with the way back from touches and conversions to its rows.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
 
-use crate::attribution::{BoundStep, Ends, Model, NONE, explain};
+use crate::attribution::{
+    self, BoundStep, Container, Conversion, Ends, Journey, Model, NO_VISIT, NONE, PathFilter, Reach, explain_listed,
+};
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
+use crate::engine::journey::selected::Selected;
 use crate::engine::journey::walk::Walk;
 
 /// A touch.
@@ -40,6 +46,36 @@ pub(super) struct Step {
     pub shares: Vec<Option<f64>>,
 }
 
+/// A conversion by its numbers.
+pub(super) struct Numbered {
+    number: usize,
+    listed: usize,
+    pub row: usize,
+    pub value: f64,
+}
+
+/// What one conversion gives to one item.
+pub(super) struct Credited {
+    /// The item, or [`NONE`].
+    pub item: u32,
+    /// Touches of the item that count.
+    pub touches: usize,
+    /// The first and the last of them: row and time.
+    pub first: Option<(Option<usize>, i64)>,
+    pub last: Option<(Option<usize>, i64)>,
+    /// Per model, parts of the conversion's value.
+    pub shares: Vec<f64>,
+}
+
+/// An item of a touch with its share in one model.
+struct Explained {
+    place: u32,
+    row: Option<usize>,
+    time: i64,
+    item: u32,
+    share: f64,
+}
+
 /// A visitor whose rows have been walked.
 pub(super) struct Walked {
     walk: Walk,
@@ -47,6 +83,8 @@ pub(super) struct Walked {
     row_at: Vec<usize>,
     /// Row of each conversion, in the journey's order.
     converted: Vec<usize>,
+    in_visits: bool,
+    lookback_us: Option<i64>,
 }
 
 impl Walked {
@@ -68,13 +106,23 @@ impl Walked {
                 converted.extend((walk.conversions() > before).then_some(row));
             }
         }
-        walk.settle();
         converted.extend(anchored);
+        walk.settle();
+        if let Some(stayed) = walk.selected.as_ref().and_then(Selected::stayed) {
+            let mut stayed = stayed.iter();
+            converted.retain(|_| stayed.next().copied().unwrap_or_default());
+        }
+        let takes_visitor = walk.selected.as_ref().is_none_or(Selected::takes_visitor);
         if let Some(bindings) = walk.bindings() {
             bindings.settle();
             converted = bindings.converted().map(|(row, ..)| row as usize).collect();
+            if !takes_visitor {
+                bindings.clear();
+                converted.clear();
+            }
         }
-        Ok(Self { walk, row_at, converted })
+        let in_visits = journey.container == Container::Visit;
+        Ok(Self { walk, row_at, converted, in_visits, lookback_us: journey.lookback_us })
     }
 
     /// The items by number.
@@ -94,54 +142,187 @@ impl Walked {
             });
             return found.collect();
         }
-        let (journey, reach) = self.walk.journey();
-        let touch = |touch| Touch { row: self.row(journey.position(touch)), time: journey.time(touch), item: None };
-        let found = reach.ends().filter_map(|end: Ends| {
-            let (first, last) = end.first_and_last.map(|(first, last)| (touch(first), touch(last))).unzip();
-            let (row, touches) = (*self.converted.get(end.conversion)?, end.touches);
-            Some(Found { row, value: journey.conversions()[end.conversion].value, touches, first, last })
+        let (journey, reach, mut selected) = self.walk.journey();
+        let ends: Vec<Ends> = reach.ends().collect();
+        let row_at = &self.row_at;
+        let mut found = vec![];
+        for (listed, end) in ends.into_iter().enumerate() {
+            let Some(&row) = self.converted.get(end.conversion) else { continue };
+            let value = journey.conversions()[end.conversion].value;
+            let ((path, _), ends) = match &mut selected {
+                Some((selected, names)) => {
+                    let (path, reach) = selected.path(journey, reach, listed, names, false);
+                    ((path, reach), reach.ends().next().unwrap_or(end))
+                }
+                None => ((journey, reach), end),
+            };
+            let touch = |touch| Touch { row: row_of(row_at, path.position(touch)), time: path.time(touch), item: None };
+            let (first, last) = ends.first_and_last.map(|(first, last)| (touch(first), touch(last))).unzip();
+            found.push(Found { row, value, touches: ends.touches, first, last });
+        }
+        found
+    }
+
+    /// Every conversion in the container: its number, where its reach is listed, its row and value.
+    pub fn numbered(&mut self) -> Vec<Numbered> {
+        if let Some(bindings) = self.walk.bindings() {
+            let all = bindings.converted().enumerate();
+            return all
+                .map(|(number, (row, _, value))| Numbered { number, listed: 0, row: row as usize, value })
+                .collect();
+        }
+        let (journey, reach, _) = self.walk.journey();
+        let all = (0..reach.conversions()).filter_map(|listed| {
+            let number = reach.number(listed);
+            let row = *self.converted.get(number)?;
+            Some(Numbered { number, listed, row, value: journey.conversions()[number].value })
         });
-        found.collect()
+        all.collect()
+    }
+
+    /// The items of a conversion to which some model gives a part of it.
+    pub fn credited(&mut self, conversion: &Numbered, models: &[(String, Model)]) -> Vec<Credited> {
+        let mut found: Vec<Credited> = vec![];
+        let mut known: HashMap<u32, usize> = HashMap::new();
+        // what is left of a path is the same for all models but one
+        let counting = models.iter().position(|(_, model)| *model != Model::SameTouch);
+        for (n, (_, model)) in models.iter().enumerate() {
+            for step in self.explained(conversion.number, conversion.listed, *model) {
+                let at = *known.entry(step.item).or_insert_with(|| {
+                    let shares = vec![0.0; models.len()];
+                    found.push(Credited { item: step.item, touches: 0, first: None, last: None, shares });
+                    found.len() - 1
+                });
+                let item = &mut found[at];
+                item.shares[n] += step.share;
+                let counts = match counting {
+                    Some(counting) => counting == n,
+                    None => step.share != 0.0,
+                };
+                if counts && step.item != NONE {
+                    item.touches += 1;
+                    let ends = (step.row, step.time);
+                    item.last = Some(item.last.filter(|last| last.1 > ends.1).unwrap_or(ends));
+                    item.first = Some(item.first.filter(|first| first.1 <= ends.1).unwrap_or(ends));
+                }
+            }
+        }
+        found.retain(|item| item.shares.iter().any(|share| *share != 0.0));
+        found
+    }
+
+    /// The items that a conversion sees, in order; its group, and its visit where journeys are visits.
+    pub fn path(&mut self, conversion: &Numbered) -> (Vec<u32>, u32, u32) {
+        let group = self.walk.selected.as_ref().map_or(0, |selected| selected.group_of(conversion.number));
+        let in_visits = self.in_visits;
+        let (journey, reach, selected) = self.walk.journey();
+        let visit = if in_visits { journey.conversions()[conversion.number].visit } else { 0 };
+        (seen(journey, reach, conversion.listed, selected), group, visit)
+    }
+
+    /// What each journey without a conversion sees, as of its last touch.
+    pub fn unconverted(&mut self) -> Vec<Vec<u32>> {
+        let (in_visits, lookback_us) = (self.in_visits, self.lookback_us);
+        let (journey, _, mut selected) = self.walk.journey();
+        let of = |visit: u32| if in_visits { visit } else { 0 };
+        let converted: HashSet<u32> = journey.conversions().iter().map(|conversion| of(conversion.visit)).collect();
+        let mut last: BTreeMap<u32, usize> = BTreeMap::new();
+        for touch in (0..journey.touches()).filter(|touch| !in_visits || journey.visit(*touch) != NO_VISIT) {
+            last.insert(of(journey.visit(touch)), touch);
+        }
+        last.retain(|visit, _| !converted.contains(visit));
+        let ends = last.into_values().map(|touch| {
+            let (position, time, visit) = (journey.position(touch), journey.time(touch), journey.visit(touch));
+            Conversion { row: position, position, time, visit, value: 1.0 }
+        });
+        let mut part = Journey::new();
+        part.become_part(journey, ends);
+        let container = if in_visits { Container::Visit } else { Container::Visitor };
+        let mut reach = Reach::new(container, lookback_us);
+        reach.find(&part);
+        let mut paths = vec![];
+        for listed in 0..reach.conversions() {
+            let selected = selected.as_mut().map(|(selected, names)| (&mut **selected, *names));
+            paths.push(seen(&part, &reach, listed, selected));
+        }
+        paths
+    }
+
+    /// The items of the touches in reach of a conversion, with their shares in a model.
+    fn explained(&mut self, number: usize, listed: usize, model: Model) -> Vec<Explained> {
+        if let Some(bindings) = self.walk.bindings() {
+            let step = |step: BoundStep| Explained {
+                place: step.line,
+                row: Some(step.row as usize),
+                time: step.time,
+                item: step.item,
+                share: step.share,
+            };
+            return bindings.explain(number, model).into_iter().map(step).collect();
+        }
+        let (journey, reach, selected) = self.walk.journey();
+        let steps = match selected {
+            Some((selected, names)) => {
+                let whole = model == Model::SameTouch;
+                let (path, reach) = selected.path(journey, reach, listed, names, whole);
+                explain_listed(path, reach, model, None, 0)
+            }
+            None => explain_listed(journey, reach, model, None, listed),
+        };
+        let row_at = &self.row_at;
+        let step = |step: attribution::Step| Explained {
+            place: step.position,
+            row: row_of(row_at, step.position),
+            time: step.time,
+            item: step.item,
+            share: step.share,
+        };
+        steps.into_iter().map(step).collect()
     }
 
     /// The touches of the conversion on a row, in order, and the conversion's time; None where the row does not convert.
     pub fn steps(&mut self, row: usize, models: &[(String, Model)]) -> Option<(Vec<Step>, i64)> {
         let number = self.converted.iter().position(|converted| *converted == row)?;
-        let mut steps: Vec<Step> = vec![];
-        let mut add = |model: usize, place: u32, of: Option<usize>, time: i64, item: u32, share: f64| {
-            let at = steps.iter().position(|step| (step.place, step.item) == (place, item)).unwrap_or_else(|| {
-                // the item NULL belongs to no row but the conversion's own
-                let row = if item == NONE { Some(row) } else { of };
-                steps.push(Step { place, row, time, item, shares: vec![None; models.len()] });
-                steps.len() - 1
-            });
-            steps[at].shares[model] = Some(share);
+        let listed = match self.walk.bindings() {
+            Some(_) => Some(0),
+            None => self.walk.journey().1.find_conversion(number),
         };
+        let mut steps: Vec<Step> = vec![];
+        for (model, (_, rules)) in models.iter().enumerate() {
+            let explained = listed.map_or(vec![], |listed| self.explained(number, listed, *rules));
+            for Explained { place, row: of, time, item, share } in explained {
+                let at = steps.iter().position(|step| (step.place, step.item) == (place, item)).unwrap_or_else(|| {
+                    // the item NULL belongs to no row but the conversion's own
+                    let row = if item == NONE { Some(row) } else { of };
+                    steps.push(Step { place, row, time, item, shares: vec![None; models.len()] });
+                    steps.len() - 1
+                });
+                steps[at].shares[model] = Some(share);
+            }
+        }
         let time = match self.walk.bindings() {
-            Some(bindings) => {
-                for (model, (_, rules)) in models.iter().enumerate() {
-                    for step in bindings.explain(number, *rules) {
-                        add(model, step.line, Some(step.row as usize), step.time, step.item, step.share);
-                    }
-                }
-                bindings.converted().nth(number)?.1
-            }
-            None => {
-                let (journey, reach) = self.walk.journey();
-                for (model, (_, rules)) in models.iter().enumerate() {
-                    for step in explain(journey, reach, *rules, None, number) {
-                        add(model, step.position, self.row(step.position), step.time, step.item, step.share);
-                    }
-                }
-                journey.conversions()[number].time
-            }
+            Some(bindings) => bindings.converted().nth(number)?.1,
+            None => self.walk.journey().0.conversions()[number].time,
         };
         steps.sort_by_key(|step| (step.place, step.item));
         Some((steps, time))
     }
+}
 
-    /// The row of a touch at a position; gaps between rows have none.
-    fn row(&self, position: u32) -> Option<usize> {
-        self.row_at.get((position as usize).saturating_sub(1) / 2).copied()
+/// The items of what is left of the path of the conversion listed at `listed`, in order.
+fn seen(journey: &Journey, reach: &Reach, listed: usize, selected: Option<(&mut Selected, &[Arc<str>])>) -> Vec<u32> {
+    let items = |path: &Journey| (0..path.touches()).flat_map(|touch| path.items(touch).iter().copied()).collect();
+    match selected {
+        Some((selected, names)) => items(selected.path(journey, reach, listed, names, false).0),
+        None => {
+            let mut path = Journey::new();
+            PathFilter::default().apply(journey, reach, listed, |_| false, &mut path);
+            items(&path)
+        }
     }
+}
+
+/// The row of a touch at a position; gaps between rows have none.
+fn row_of(row_at: &[usize], position: u32) -> Option<usize> {
+    row_at.get((position as usize).saturating_sub(1) / 2).copied()
 }

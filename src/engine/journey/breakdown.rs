@@ -1,0 +1,156 @@
+//! Credit by columns of the conversion's row: rows in, dense numbers of their groups out, and columns again at the end.
+//!
+//! Memory: each group once, and each pair of a group and an item that took part; the caller accounts for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::{CreditSink, ItemCredits};
+
+/// The columns of the input that hold the groups, in order.
+pub const GROUP_COLUMNS: [&str; 8] =
+    ["group_1", "group_2", "group_3", "group_4", "group_5", "group_6", "group_7", "group_8"];
+
+/// What a group is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub enum GroupType {
+    /// The value of a dimension.
+    Text,
+    /// The first day of a span of time.
+    Day,
+    /// The beginning of an hour, as a clock shows it.
+    Hour,
+}
+
+impl GroupType {
+    /// Of the column.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8,
+            Self::Day => DataType::Date32,
+            Self::Hour => DataType::Timestamp(TimeUnit::Microsecond, None),
+        }
+    }
+}
+
+/// The columns that a question is broken down by: names in the answer, and what they hold.
+pub type By = [(String, GroupType)];
+
+/// The fields of the answer that tell the group.
+pub(super) fn fields(by: &By) -> Vec<Field> {
+    by.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect()
+}
+
+/// The groups of the rows of a batch.
+#[derive(Debug)]
+pub(super) struct GroupRows(Rows);
+
+impl GroupRows {
+    /// Of columns that have the types of `by`.
+    pub fn new(by: &By, columns: &[ArrayRef]) -> Result<Self> {
+        Ok(Self(converter(by)?.convert_columns(columns)?))
+    }
+}
+
+fn converter(by: &By) -> Result<RowConverter> {
+    Ok(RowConverter::new(by.iter().map(|(_, kind)| SortField::new(kind.data_type())).collect())?)
+}
+
+/// The groups that have been met, and the items that took part in each.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    numbers: HashMap<Arc<[u8]>, u32>,
+    keys: Vec<Arc<[u8]>>,
+    pairs: HashMap<(u32, u32), u32>,
+    listed: Vec<(u32, u32)>,
+    bytes: usize,
+}
+
+impl Groups {
+    /// The number of a row's group.
+    pub fn number(&mut self, rows: &GroupRows, row: usize) -> u32 {
+        let row = rows.0.row(row);
+        if let Some(number) = self.numbers.get(row.as_ref()) {
+            return *number;
+        }
+        let (number, key): (u32, Arc<[u8]>) = (self.keys.len() as u32, Arc::from(row.as_ref()));
+        // the bytes with their counts, a place in the list and one in the table
+        self.bytes += key.len() + 80;
+        self.keys.push(key.clone());
+        self.numbers.insert(key, number);
+        number
+    }
+
+    /// Credits the items of one group.
+    pub fn sink<'s>(&'s mut self, group: u32, credits: &'s mut ItemCredits) -> GroupSink<'s> {
+        GroupSink { group, groups: self, credits }
+    }
+
+    /// Pairs of a group and an item, by number.
+    pub fn pairs(&self) -> &[(u32, u32)] {
+        &self.listed
+    }
+
+    /// The columns of groups.
+    pub fn columns(&self, by: &By, groups: impl Iterator<Item = u32>) -> Result<Vec<ArrayRef>> {
+        let converter = converter(by)?;
+        let parser = converter.parser();
+        Ok(converter.convert_rows(groups.map(|group| parser.parse(&self.keys[group as usize])))?)
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes + self.pairs.capacity() * 13 + self.listed.capacity() * 8
+    }
+}
+
+/// Credits the items of one group under the numbers of their pairs.
+pub(super) struct GroupSink<'s> {
+    group: u32,
+    groups: &'s mut Groups,
+    credits: &'s mut ItemCredits,
+}
+
+impl CreditSink for GroupSink<'_> {
+    fn credit(&mut self, item: u32, position: u32, amount: f64) {
+        let Groups { pairs, listed, .. } = &mut *self.groups;
+        let pair = *pairs.entry((self.group, item)).or_insert_with(|| {
+            listed.push((self.group, item));
+            listed.len() as u32 - 1
+        });
+        self.credits.credit(pair, position, amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{Array, Date32Array, StringArray};
+
+    use super::*;
+    use crate::attribution::NONE;
+
+    #[test]
+    fn groups_come_back_as_columns() {
+        let by = [("country".to_string(), GroupType::Text), ("month".to_string(), GroupType::Day)];
+        let countries: ArrayRef = Arc::new(StringArray::from(vec![Some("DE"), None, Some("DE")]));
+        let months: ArrayRef = Arc::new(Date32Array::from(vec![Some(31), Some(31), Some(31)]));
+        let rows = GroupRows::new(&by, &[countries, months]).unwrap();
+        let (mut groups, mut credits) = (Groups::default(), ItemCredits::new());
+        assert_eq!([0, 1, 2].map(|row| groups.number(&rows, row)), [0, 1, 0]);
+        groups.sink(1, &mut credits).credit(NONE, 0, 2.0);
+        groups.sink(0, &mut credits).credit(7, 0, 3.0);
+        groups.sink(1, &mut credits).credit(NONE, 0, 2.0);
+        assert_eq!(groups.pairs(), [(1, NONE), (0, 7)]);
+        assert_eq!(credits.iter().collect::<Vec<_>>(), [(0, 4.0), (1, 3.0)]);
+        let columns = groups.columns(&by, [1, 0].into_iter()).unwrap();
+        assert!(columns[0].is_null(0) && columns[0].is_valid(1) && columns[1].null_count() == 0);
+        assert!(groups.memory_bytes() > 0);
+    }
+}

@@ -1,0 +1,143 @@
+//! The steps of a funnel that one journey reaches: its rows with the steps that they satisfy in, the longest chain out.
+
+/// A row of a journey: its time in microseconds, and the steps that it satisfies, the first in the lowest bit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepRow {
+    pub time: i64,
+    pub steps: u64,
+}
+
+/// How steps follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChainRules {
+    pub steps: usize,
+    /// The last row lies no later than this after the first; microseconds.
+    pub within_us: Option<i64>,
+    /// Each row is the journey's next one.
+    pub at_once: bool,
+}
+
+/// Finds chains; the buffers serve the next journey.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    /// Per step, the latest first row of a chain that has reached it.
+    starts: Vec<Option<usize>>,
+    chain: Vec<usize>,
+}
+
+impl Chains {
+    /// The rows of the longest chain, one a step; of chains of that length the one that ends first, and of those that end on
+    /// one row the one that begins first, then has its second row first, and so on.
+    pub fn longest(&mut self, rows: &[StepRow], rules: &ChainRules) -> &[usize] {
+        self.chain.clear();
+        if rules.at_once {
+            self.at_once(rows, rules)
+        } else {
+            self.eventually(rows, rules)
+        }
+        &self.chain
+    }
+
+    fn eventually(&mut self, rows: &[StepRow], rules: &ChainRules) {
+        self.starts.clear();
+        self.starts.resize(rules.steps, None);
+        let (mut length, mut end) = (0, 0);
+        for (n, row) in rows.iter().enumerate() {
+            // the last step first: a row is one step of a chain
+            for step in (0..rules.steps).rev().filter(|step| row.steps >> step & 1 == 1) {
+                let start = match step {
+                    0 => Some(n),
+                    _ => self.starts[step - 1].filter(|start| in_time(&rows[*start], row, rules)),
+                };
+                // the latest beginning leaves the most time for what follows
+                self.starts[step] = self.starts[step].max(start);
+                if start.is_some() && step + 1 > length {
+                    (length, end) = (step + 1, n);
+                }
+            }
+            if length == rules.steps {
+                break;
+            }
+        }
+        if length == 0 {
+            return;
+        }
+        // backwards, the latest rows that a chain to the end can have
+        let satisfies = |row: usize, step: usize| rows[row].steps >> step & 1 == 1;
+        let mut latest = end;
+        for step in (0..length - 1).rev() {
+            latest = (0..latest).rev().find(|row| satisfies(*row, step)).unwrap_or(0);
+        }
+        let first = (0..=latest).find(|row| satisfies(*row, 0) && in_time(&rows[*row], &rows[end], rules));
+        let mut row = first.unwrap_or(latest);
+        self.chain.push(row);
+        for step in 1..length {
+            row = (row + 1..=end).find(|row| satisfies(*row, step)).unwrap_or(end);
+            self.chain.push(row);
+        }
+    }
+
+    fn at_once(&mut self, rows: &[StepRow], rules: &ChainRules) {
+        let (mut alive, mut length, mut end) = (0_u64, 0, 0);
+        for (n, row) in rows.iter().enumerate() {
+            alive = (alive << 1 | 1) & row.steps;
+            for step in 0..rules.steps.min(n + 1) {
+                let lives = alive >> step & 1 == 1;
+                if lives && !in_time(&rows[n - step], row, rules) {
+                    alive &= !(1 << step);
+                } else if lives && step + 1 > length {
+                    (length, end) = (step + 1, n);
+                }
+            }
+        }
+        self.chain.extend((0..length).map(|step| end + 1 + step - length));
+    }
+}
+
+fn in_time(first: &StepRow, last: &StepRow, rules: &ChainRules) -> bool {
+    rules.within_us.is_none_or(|within| last.time.saturating_sub(first.time) <= within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows a second apart, each with the steps that it satisfies by number.
+    fn longest(rows: &[&[u32]], within: Option<i64>, at_once: bool) -> Vec<usize> {
+        let row = |(n, steps): (usize, &&[u32])| StepRow {
+            time: n as i64 * 1_000_000,
+            steps: steps.iter().map(|step| 1_u64 << (step - 1)).sum(),
+        };
+        let rows: Vec<StepRow> = rows.iter().enumerate().map(row).collect();
+        let rules = ChainRules { steps: 3, within_us: within.map(|s| s * 1_000_000), at_once };
+        Chains::default().longest(&rows, &rules).to_vec()
+    }
+
+    #[test]
+    fn the_longest_chain_that_ends_first() {
+        assert_eq!(longest(&[&[1], &[], &[2], &[1], &[3], &[3]], None, false), [0, 2, 4]);
+        assert_eq!(longest(&[&[2], &[3]], None, false), [] as [usize; 0]);
+        // one row is one step
+        assert_eq!(longest(&[&[1, 2, 3]], None, false), [0]);
+        assert_eq!(longest(&[&[1, 2, 3], &[1, 2, 3], &[1, 2, 3]], None, false), [0, 1, 2]);
+        // of those that end on one row, the one that begins first
+        assert_eq!(longest(&[&[1], &[1], &[2], &[2], &[3]], None, false), [0, 2, 4]);
+    }
+
+    #[test]
+    fn the_edge_of_the_time_counts() {
+        let rows: [&[u32]; 5] = [&[1], &[1], &[2], &[], &[3]];
+        assert_eq!(longest(&rows, Some(4), false), [0, 2, 4]);
+        assert_eq!(longest(&rows, Some(3), false), [1, 2, 4]);
+        assert_eq!(longest(&rows, Some(2), false), [0, 2]);
+        assert_eq!(longest(&rows, Some(0), false), [0]);
+    }
+
+    #[test]
+    fn at_once_is_the_next_row() {
+        assert_eq!(longest(&[&[1], &[2], &[], &[1], &[2], &[3]], None, true), [3, 4, 5]);
+        assert_eq!(longest(&[&[1], &[1], &[2]], None, true), [1, 2]);
+        assert_eq!(longest(&[&[1], &[2], &[3]], Some(1), true), [0, 1]);
+        assert_eq!(longest(&[&[2], &[3]], None, true), [] as [usize; 0]);
+    }
+}

@@ -1,0 +1,152 @@
+//! What is asked of the order of rows, and the logical node.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::journey::breakdown::{self, GROUP_COLUMNS, GroupType};
+
+/// What is asked of the order of rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub struct SequenceSpec {
+    /// Journeys are visits.
+    pub in_visits: bool,
+    /// What is looked for.
+    pub sequence: Sequence,
+}
+
+/// What is looked for in a journey.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub enum Sequence {
+    /// The steps that it reaches one after another: a row a journey and step.
+    Funnel {
+        /// How many there are, at most 62.
+        steps: usize,
+        /// How long after the first row the last one may lie, microseconds.
+        within_us: Option<i64>,
+        /// Each row is the journey's next one.
+        at_once: bool,
+        /// Columns of the first step's row.
+        by: Vec<(String, GroupType)>,
+    },
+    /// The items that it touches after its first row that is an anchor: a row a transition.
+    Flow {
+        /// How many transitions.
+        depth: usize,
+        /// Back in time.
+        before: bool,
+    },
+}
+
+impl SequenceSpec {
+    /// Columns of the input, by name; the columns of the layout's order come first.
+    pub fn input_columns(&self) -> Vec<&'static str> {
+        let mut columns = vec!["visitor_key", "visitor_id", "hit_time", "hit_seq"];
+        if self.in_visits {
+            columns.extend(["visit_num", "visit_start"]);
+        }
+        match &self.sequence {
+            Sequence::Funnel { by, .. } => {
+                columns.push("steps");
+                columns.extend(GROUP_COLUMNS.into_iter().take(by.len()));
+            }
+            Sequence::Flow { .. } => columns.extend(["item", "anchors"]),
+        }
+        columns
+    }
+
+    /// Columns of the result.
+    pub fn output(&self) -> SchemaRef {
+        let count = |name: &str| Field::new(name, DataType::Int64, false);
+        let text = |name: &str| Field::new(name, DataType::Utf8, true);
+        let fields = match &self.sequence {
+            Sequence::Funnel { by, .. } => {
+                let mut fields = breakdown::fields(by);
+                let seconds = Field::new("seconds", DataType::Float64, true);
+                fields.extend(["step", "reached", "reached_previous", "begun"].map(count));
+                fields.push(seconds);
+                fields
+            }
+            Sequence::Flow { .. } => vec![count("step"), text("item"), text("next_item")],
+        };
+        Arc::new(Schema::new(fields))
+    }
+}
+
+impl fmt::Display for SequenceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let container = if self.in_visits { "Visit" } else { "Visitor" };
+        match &self.sequence {
+            Sequence::Funnel { steps, within_us, at_once, by } => {
+                let within = within_us.map_or("all".to_string(), |us| format!("{us}us"));
+                let names: Vec<&str> = by.iter().map(|(name, _)| name.as_str()).collect();
+                let by = names.join(", ");
+                write!(
+                    f,
+                    "Sequence: funnel of {steps}, container={container}, within={within}, at_once={at_once}, by=[{by}]"
+                )
+            }
+            Sequence::Flow { depth, before } => {
+                write!(f, "Sequence: flow, container={container}, depth={depth}, before={before}")
+            }
+        }
+    }
+}
+
+/// The logical node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SequenceNode {
+    /// What is asked.
+    pub spec: SequenceSpec,
+    input: LogicalPlan,
+    schema: DFSchemaRef,
+}
+
+impl SequenceNode {
+    /// Over an input with the columns of the specification.
+    pub fn try_new(spec: SequenceSpec, input: LogicalPlan) -> Result<Self> {
+        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
+        Ok(Self { spec, input, schema })
+    }
+}
+
+impl PartialOrd for SequenceNode {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.spec.partial_cmp(&other.spec).filter(|o| o.is_ne() || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for SequenceNode {
+    fn name(&self) -> &str {
+        "Sequence"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.spec)
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Self::try_new(self.spec.clone(), inputs.swap_remove(0))
+    }
+
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}

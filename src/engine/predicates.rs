@@ -1,0 +1,191 @@
+//! Predicates over `events` in the arguments of table functions: texts in, expressions out, or errors that name the argument
+//! and the place in it.
+
+use std::ops::ControlFlow;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::planner::RelationPlannerContext;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, ExprSchemable, lit};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::parser::DFParserBuilder;
+use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visit, Visitor};
+
+use super::arguments::Arguments;
+use super::depth;
+use super::dialect::EngineDialect;
+use crate::error::did_you_mean;
+use crate::{Error, Result};
+
+/// The arguments that are predicates, as they were written.
+#[derive(Debug, Default)]
+pub(super) struct PredicateTexts {
+    touches: Option<String>,
+    conversions: Option<String>,
+    visitors: Option<String>,
+    visits: Option<String>,
+}
+
+/// The predicates of a question; where one is NULL, it does not hold.
+#[derive(Debug, Default)]
+pub(super) struct Predicates {
+    /// Rows that can be touches.
+    pub touches: Option<Expr>,
+    /// Rows that can be conversions.
+    pub conversions: Option<Expr>,
+    /// Visitors with such a row count.
+    pub visitors: Option<Expr>,
+    /// Rows of visits with such a row count.
+    pub visits: Option<Expr>,
+}
+
+impl Predicates {
+    /// True where every row counts.
+    pub fn are_none(&self) -> bool {
+        [&self.touches, &self.conversions, &self.visitors, &self.visits].iter().all(|predicate| predicate.is_none())
+    }
+}
+
+impl PredicateTexts {
+    /// Of the arguments of a call.
+    pub fn of(arguments: &Arguments) -> Result<Self> {
+        Ok(Self {
+            touches: arguments.text("touches")?,
+            conversions: arguments.text("conversions")?,
+            visitors: arguments.text("visitors")?,
+            visits: arguments.text("visits")?,
+        })
+    }
+
+    /// The first that is given, of those that a question cannot have.
+    pub fn any_of(&self, names: &[&'static str]) -> Option<&'static str> {
+        let given = [
+            ("touches", &self.touches),
+            ("conversions", &self.conversions),
+            ("visitors", &self.visitors),
+            ("visits", &self.visits),
+        ];
+        given.into_iter().find(|(name, text)| text.is_some() && names.contains(name)).map(|(name, _)| name)
+    }
+
+    /// Over `events`.
+    pub fn plan(&self, events: &DFSchema, context: &mut dyn RelationPlannerContext) -> Result<Predicates> {
+        let mut planned = |name: &str, text: &Option<String>| {
+            text.as_deref().map(|text| predicate(name, text, events, context)).transpose()
+        };
+        Ok(Predicates {
+            touches: planned("touches", &self.touches)?,
+            conversions: planned("conversions", &self.conversions)?,
+            visitors: planned("visitors", &self.visitors)?,
+            visits: planned("visits", &self.visits)?,
+        })
+    }
+}
+
+/// The predicate that the argument `name` holds.
+pub(super) fn predicate(
+    name: &str,
+    text: &str,
+    events: &DFSchema,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Expr> {
+    planned(name, text, events, context).map_err(|error| error.at(name))
+}
+
+fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn RelationPlannerContext) -> Result<Expr> {
+    depth::check(text)?;
+    if text.trim().is_empty() {
+        return Err(Error::query("there is no condition; write one over the columns of events, such as orders > 0"));
+    }
+    let parser = DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: false }).build();
+    let ExprWithAlias { expr: parsed, alias } = parser.and_then(|mut parser| parser.parse_into_expr())?;
+    if let Some(alias) = alias {
+        return Err(Error::query(format!("a condition has no name of its own, as {alias} is")));
+    }
+    if parsed.visit(&mut NoQueries).is_break() {
+        return Err(Error::query("a query within a condition; it looks at one row of events at a time"));
+    }
+    let planned = context.sql_to_expr(parsed, events).map_err(|error| unplanned(text, error))?;
+    look_through(&planned)?;
+    let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(planned.clone(), events);
+    match coerced.and_then(|coerced| coerced.get_type(events)).map_err(|error| unplanned(text, error))? {
+        DataType::Boolean => Ok(planned),
+        DataType::Null => Ok(lit(false)),
+        other => {
+            let text: String = text.chars().take(40).collect();
+            Err(Error::query(format!(
+                "{text} is no condition, but {} ({other}); compare it with something, as {name} => 'orders > 0' does",
+                if other.is_numeric() { "a number" } else { "a value" }
+            )))
+        }
+    }
+}
+
+/// What one row alone cannot answer, or not twice alike, is an error.
+fn look_through(expr: &Expr) -> Result<()> {
+    let mut wrong = None;
+    expr.apply(|part| {
+        wrong = match part {
+            Expr::AggregateFunction(call) => Some(format!("{} sums up rows", call.func.name())),
+            Expr::WindowFunction(call) => Some(format!("{} looks at other rows", call.fun.name())),
+            Expr::Placeholder(placeholder) => Some(format!("{} has no value here", placeholder.id)),
+            part if part.is_volatile_node() => Some(format!("{part} is another value each time")),
+            _ => None,
+        };
+        Ok(if wrong.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    match wrong {
+        Some(wrong) => Err(Error::query(format!("{wrong}; a condition looks at one row of events at a time"))),
+        None => Ok(()),
+    }
+}
+
+/// Says what could not be planned, and where it stands.
+fn unplanned(text: &str, error: DataFusionError) -> Error {
+    if let DataFusionError::SchemaError(schema, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
+    {
+        let known: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+        let place = place_of(&field.name, text).map_or(String::new(), |place| format!(" (character {place})"));
+        let name = field.quoted_flat_name().replace('"', "");
+        let hint = did_you_mean(&field.name, known);
+        return Error::query(format!("events has no column {name}{place}{hint}")).caused_by(error);
+    }
+    Error::from(error)
+}
+
+/// Where a name stands in a text, from 1.
+fn place_of(name: &str, text: &str) -> Option<usize> {
+    let (name, text) = (name.to_lowercase(), text.to_lowercase());
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let stands_alone =
+        |at: &usize| !text[..*at].ends_with(part_of_name) && !text[at + name.len()..].starts_with(part_of_name);
+    let at = text.match_indices(&name).map(|(at, _)| at).find(stands_alone)?;
+    Some(text[..at].chars().count() + 1)
+}
+
+/// Breaks off where a query stands in an expression.
+struct NoQueries;
+
+impl Visitor for NoQueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_where_they_stand_alone() {
+        assert_eq!(place_of("geo", "geo_country = geo"), Some(15));
+        assert_eq!(place_of("Geo", "é = 1 AND GEO = 'x'"), Some(11));
+        assert_eq!(place_of("x", "xy"), None);
+    }
+}

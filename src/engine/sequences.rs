@@ -1,0 +1,227 @@
+//! The table functions `funnel` and `flow`: arguments in, a plan over `events` out.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::{count, median, sum};
+use datafusion::logical_expr::expr_fn::when;
+use datafusion::logical_expr::planner::RelationPlannerContext;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+
+use super::arguments::Arguments;
+use super::groupings::{Grouping, groupings};
+use super::journey::{GROUP_COLUMNS, Sequence, SequenceNode, SequenceSpec};
+use super::names::Names;
+use super::predicates::predicate;
+use super::reporting_window::{lies_in, window};
+use super::touches::touch_of;
+use super::view::LakeView;
+use crate::attribution::Container;
+use crate::columns::is_multi_valued;
+use crate::error::did_you_mean;
+use crate::functions::classified;
+use crate::time::parse_duration;
+use crate::{Error, Result};
+
+/// Arguments of `funnel`, in order.
+pub(super) const FUNNEL: &[&str] = &["steps", "container", "within", "next", "since", "until", "by"];
+/// Arguments of `flow`, in order.
+pub(super) const FLOW: &[&str] = &["dimension", "after", "before", "depth", "container", "since", "until", "inherited"];
+/// The bits of a column that holds which steps a row satisfies.
+const MOST_STEPS: usize = 62;
+
+/// The plan of a call of `funnel` or `flow`.
+pub(super) fn plan(
+    function: &str,
+    arguments: &Arguments,
+    view: &LakeView,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let call = Call { arguments, view, events: view.events()?.clone(), in_visits: in_visits(arguments)? };
+    match function {
+        "funnel" => call.funnel(context),
+        _ => call.flow(context),
+    }
+}
+
+/// A call over the events of a view.
+struct Call<'c> {
+    arguments: &'c Arguments,
+    view: &'c LakeView,
+    events: LogicalPlan,
+    in_visits: bool,
+}
+
+impl Call<'_> {
+    fn funnel(&self, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+        let texts = self.arguments.texts("steps")?.unwrap_or_default();
+        if texts.is_empty() || texts.len() > MOST_STEPS {
+            let message = format!(
+                "funnel takes 1 to {MOST_STEPS} steps, not {}: steps => ['product_views > 0', 'orders > 0']",
+                texts.len()
+            );
+            return Err(Error::query(message));
+        }
+        let step =
+            |(n, text): (usize, &String)| predicate(&format!("step {}", n + 1), text, self.events.schema(), context);
+        let mut steps = texts.iter().enumerate().map(step).collect::<Result<Vec<_>>>()?;
+        steps[0] = steps[0].clone().and(self.reporting_window()?);
+        let next = self.arguments.text("next")?;
+        let at_once = match next.as_deref() {
+            None | Some("eventually") => false,
+            Some("at_once") => true,
+            Some(other) => {
+                let hint = did_you_mean(other, ["eventually", "at_once"]);
+                return Err(Error::query(format!("next is eventually or at_once, not {other}{hint}")));
+            }
+        };
+        let within = self.arguments.text("within")?.filter(|text| text.trim() != "all");
+        let within_us = within.map(|text| parse_duration(&text).map_err(|e| Error::query(format!("within {e}"))));
+        let fields = self.events.schema().fields().clone();
+        let names = Names { view: self.view, fields: &fields, bound: self.view.bindings()? };
+        let groupings = match self.arguments.text("by")? {
+            Some(text) => groupings(&text, &names, context)?,
+            None => vec![],
+        };
+        let by: Vec<_> = groupings.iter().map(|grouping| (grouping.name.clone(), grouping.kind)).collect();
+        let answer = ["step", "name", "journeys", "share_of_first", "share_of_previous", "median_seconds"];
+        if let Some((name, _)) = by.iter().find(|(name, _)| answer.contains(&name.as_str())) {
+            return Err(Error::query(format!("by: the answer has a column {name} already")));
+        }
+        let sequence = Sequence::Funnel { steps: steps.len(), within_us: within_us.transpose()?, at_once, by };
+        let any = steps.iter().cloned().reduce(Expr::or).unwrap_or_else(|| lit(true));
+        let rows = if at_once { lit(true) } else { any };
+        let bits = |(n, step): (usize, Expr)| when(step, lit(1_i64 << n)).otherwise(lit(0_i64));
+        let bits = steps.into_iter().enumerate().map(bits).collect::<Result<Vec<_>, _>>()?;
+        let bits = bits.into_iter().reduce(|sum, bit| sum + bit).unwrap_or_else(|| lit(0_i64));
+        let journeys = self.sequence(sequence, rows, &groupings, &|name| (name == "steps").then(|| bits.clone()))?;
+        counted(journeys, &groupings, &texts)
+    }
+
+    fn flow(&self, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+        let fields = self.events.schema().fields().clone();
+        let names = Names { view: self.view, fields: &fields, bound: self.view.bindings()? };
+        let name = self.arguments.text("dimension")?;
+        let name =
+            name.ok_or_else(|| Error::query("flow(dimension, after => 'SQL', ...): the dimension is missing"))?;
+        let (dimension, classes) = names.dimension(&name)?;
+        if is_multi_valued(dimension.name()) || names.bound.contains_key(dimension.name()) {
+            return Err(Error::query(format!("{name} has several values a row, of which none is the next")));
+        }
+        let (before, argument, text) = match (self.arguments.text("after")?, self.arguments.text("before")?) {
+            (Some(text), None) => (false, "after", text),
+            (None, Some(text)) => (true, "before", text),
+            (Some(_), Some(_)) => return Err(Error::query("flow: give either after or before, not both")),
+            (None, None) => return Err(Error::query("flow: after or before is missing, the row that it starts from")),
+        };
+        let anchors = predicate(argument, &text, self.events.schema(), context)?.and(self.reporting_window()?);
+        let depth = self.arguments.count("depth")?.unwrap_or(3);
+        let exists = |name: &str| fields.iter().any(|field| field.name() == name);
+        let inherited = self.arguments.flag("inherited")?.unwrap_or(false);
+        let mut item = touch_of(&Column::new_unqualified(dimension.name()), inherited, &exists);
+        if dimension.data_type() != &DataType::Utf8 {
+            item = cast(item, DataType::Utf8);
+        }
+        if let Some(classes) = classes {
+            item = classified(&name, classes, false).call(vec![item]);
+        }
+        let rows = item.clone().is_not_null().or(anchors.clone());
+        let value = |name: &str| match name {
+            "item" => Some(item.clone()),
+            "anchors" => Some(anchors.clone()),
+            _ => None,
+        };
+        let journeys = self.sequence(Sequence::Flow { depth, before }, rows, &[], &value)?;
+        let groups = ["step", "item", "next_item"].map(ident);
+        let counted = LogicalPlanBuilder::from(journeys).aggregate(groups, vec![count(lit(1_i64))])?;
+        let columns = counted.schema().columns();
+        let next = if before { "previous_item" } else { "next_item" };
+        let named = columns.into_iter().zip(["step", "item", next, "journeys"]);
+        let named: Vec<Expr> = named.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+        Ok(counted.project(named)?.build()?)
+    }
+
+    /// The rows of journeys for which `rows` holds, in order, with what is looked for among them.
+    fn sequence(
+        &self,
+        sequence: Sequence,
+        rows: Expr,
+        groupings: &[Grouping],
+        value: &dyn Fn(&str) -> Option<Expr>,
+    ) -> Result<LogicalPlan> {
+        let suite = self.view.one_suite()?;
+        let mut own = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
+        if self.in_visits {
+            own = own.and(ident("row_kind").eq(lit("online"))).and(ident("visit_num").is_not_null());
+        }
+        let spec = SequenceSpec { in_visits: self.in_visits, sequence };
+        let columns = spec.input_columns().into_iter().map(|name| {
+            let group = GROUP_COLUMNS.iter().zip(groupings).find(|(column, _)| **column == name);
+            match value(name).or(group.map(|(_, grouping)| grouping.value.clone())) {
+                Some(value) => value.alias(name),
+                None => ident(name),
+            }
+        });
+        let input = LogicalPlanBuilder::from(self.events.clone()).filter(own.and(rows))?.project(columns)?.build()?;
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(SequenceNode::try_new(spec, input)?) }))
+    }
+
+    fn reporting_window(&self) -> Result<Expr> {
+        let (since, until) = (self.arguments.text("since")?, self.arguments.text("until")?);
+        let zone = &self.view.one_suite()?.time_zone;
+        Ok(lies_in(window(since.as_deref(), until.as_deref(), zone)?))
+    }
+}
+
+/// The journeys that reached each step, with the steps' predicates `texts`.
+fn counted(journeys: LogicalPlan, groupings: &[Grouping], texts: &[String]) -> Result<LogicalPlan> {
+    let mut found = LogicalPlanBuilder::from(journeys);
+    if groupings.is_empty() {
+        // steps that nobody reached are rows, too
+        let nothing = |step: usize| {
+            let zero = || lit(0_i64);
+            vec![lit(step as i64), zero(), zero(), zero(), lit(ScalarValue::Float64(None))]
+        };
+        let all = LogicalPlanBuilder::values((1..=texts.len()).map(nothing).collect())?;
+        let names = ["step", "reached", "reached_previous", "begun", "seconds"];
+        let columns = all.schema().columns().into_iter().zip(names);
+        let named: Vec<Expr> = columns.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+        found = found.union(all.project(named)?.build()?)?;
+    }
+    let groups: Vec<&str> = groupings.iter().map(|grouping| grouping.name.as_str()).chain(["step"]).collect();
+    let sums = ["reached", "reached_previous", "begun"].map(|name| sum(ident(name)));
+    let sums = sums.into_iter().chain([median(ident("seconds"))]);
+    let counted = found.aggregate(groups.iter().map(|name| ident(*name)), sums)?;
+    let columns = counted.schema().columns();
+    let column = |place: usize| Expr::Column(columns[place].clone());
+    let (step, first) = (groups.len() - 1, groups.len());
+    let name = texts
+        .iter()
+        .enumerate()
+        .skip(1)
+        .fold(when(column(step).eq(lit(1_i64)), lit(texts[0].clone())), |mut cases, (n, text)| {
+            cases.when(column(step).eq(lit(n as i64 + 1)), lit(text.clone()))
+        });
+    let share = |of: usize| {
+        let of = column(of);
+        let share = cast(column(first), DataType::Float64) / cast(of.clone(), DataType::Float64);
+        when(of.not_eq(lit(0_i64)), share).end()
+    };
+    let mut named: Vec<Expr> = groups.iter().enumerate().map(|(n, name)| column(n).alias(*name)).collect();
+    named.extend([
+        name.end()?.alias("name"),
+        column(first).alias("journeys"),
+        share(first + 2)?.alias("share_of_first"),
+        share(first + 1)?.alias("share_of_previous"),
+        column(first + 3).alias("median_seconds"),
+    ]);
+    Ok(counted.project(named)?.build()?)
+}
+
+/// True where journeys are visits.
+fn in_visits(arguments: &Arguments) -> Result<bool> {
+    let container = arguments.text("container")?;
+    let container = container.map(|text| text.parse::<Container>().map_err(Error::query)).transpose()?;
+    Ok(container == Some(Container::Visit))
+}

@@ -1,0 +1,410 @@
+//! The arguments that filter and break down questions of journeys, straight from their rules: which rows of `events` satisfy a
+//! predicate is asked in plain SQL, and everything after that is done here row by row, conversion by conversion.
+//!
+//! Nothing here is shared with the product; the shares of models are the oracle's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::TestCaseError;
+use rejoin::engine::Engine;
+
+use crate::journeys::{DAY, Journeys, instant, journeys};
+use crate::oracle::{Path, SHARING, Touch, runner, shares};
+use crate::place::deep;
+use crate::table;
+
+/// Conditions over columns that every one of these lakes has.
+const PREDICATES: [&str; 12] = [
+    "tracking_code = 'c1'",
+    "tracking_code IS NULL OR tracking_code <> 'c2'",
+    "orders > 0",
+    "orders < 0 OR event1 = 6",
+    "row_kind <> 'transaction'",
+    "visit_num = 2",
+    "CASE WHEN product LIKE '%p1%' THEN orders IS NOT NULL ELSE revenue > 3 END",
+    "extract(hour FROM local_time(hit_time)) >= 12",
+    "prop1 LIKE '%1' OR prop1 LIKE '%4'",
+    "hit_time >= TIMESTAMP '2025-03-03T12:00:00Z' AND NOT coalesce(touch(tracking_code) = 'c0', false)",
+    "NULL",
+    "1 = 1",
+];
+
+/// What a breakdown is called, and its columns in plain SQL.
+const BREAKDOWNS: [(&str, &[&str]); 5] = [
+    ("month", &["CAST(date_trunc('month', local_time(hit_time)) AS DATE)"]),
+    ("week", &["CAST(date_trunc('week', local_time(hit_time)) AS DATE)"]),
+    ("hour", &["date_trunc('hour', local_time(hit_time))"]),
+    ("tracking_code", &["tracking_code"]),
+    ("prop1, quarter", &["prop1", "CAST(date_trunc('quarter', local_time(hit_time)) AS DATE)"]),
+];
+
+/// A question to the rules and to the engine alike.
+#[derive(Clone, Debug)]
+struct Question {
+    model: &'static str,
+    products: bool,
+    visit: bool,
+    lookback: Option<i64>,
+    since: Option<i64>,
+    snapshot_basis: bool,
+    touches: Option<&'static str>,
+    conversions: Option<&'static str>,
+    visitors: Option<&'static str>,
+    visits: Option<&'static str>,
+    last_resort: Option<&'static str>,
+    repeats: &'static str,
+    last_touches: Option<usize>,
+    by: Option<(&'static str, &'static [&'static str])>,
+}
+
+/// Numbers that look random.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % sides
+    }
+
+    fn one_in(&mut self, sides: usize) -> bool {
+        self.below(sides) == 0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    fn predicate(&mut self) -> Option<&'static str> {
+        self.one_in(3).then(|| self.of(&PREDICATES))
+    }
+
+    fn question(&mut self) -> Question {
+        let models: Vec<&'static str> =
+            SHARING.into_iter().chain(["participation", "occurrences", "touches"]).collect();
+        let visit = self.one_in(3);
+        let products = self.one_in(3);
+        Question {
+            model: self.of(&models),
+            products,
+            visit,
+            lookback: self.of(&[None, Some(30 * DAY), Some(DAY)]),
+            since: self.of(&[None, None, Some(2 * DAY)]),
+            snapshot_basis: !visit && self.one_in(3),
+            touches: self.predicate(),
+            conversions: self.predicate(),
+            visitors: self.predicate(),
+            visits: self.predicate(),
+            last_resort: self.of(&[None, None, Some(if products { "p0" } else { "c1" }), Some("c0, c2,p1")]),
+            repeats: self.of(&["keep", "keep", "collapse", "first"]),
+            last_touches: self.of(&[None, None, Some(1), Some(2), Some(3)]),
+            by: if self.one_in(3) { Some(self.of(&BREAKDOWNS)) } else { None },
+        }
+    }
+}
+
+impl Question {
+    fn dimension(&self) -> &'static str {
+        if self.products { "product" } else { "tracking_code" }
+    }
+
+    /// In SQL, as a table function.
+    fn sql(&self) -> String {
+        let (select, function, model) = match self.model {
+            "participation" => ("item, credit", "participation", String::new()),
+            "occurrences" => ("item, credit", "participation", ", deduplicate => false".into()),
+            "touches" => ("CAST(touches AS VARCHAR), sum(value)", "conversions", String::new()),
+            model => ("item, credit", "attribution", format!(", model => '{model}'")),
+        };
+        let mut arguments = format!("'orders', '{}'{model}", self.dimension());
+        let mut add = |name: &str, text: &str| {
+            arguments.push_str(&format!(", {name} => '{}'", text.replace('\'', "''")));
+        };
+        add("container", if self.visit { "visit" } else { "visitor" });
+        add("lookback", &self.lookback.map_or("all".to_string(), |l| format!("{} days", l / DAY)));
+        add("basis", if self.snapshot_basis { "snapshot" } else { "event" });
+        add("repeats", self.repeats);
+        if let Some(since) = self.since {
+            add("since", &instant(since).format("%F").to_string());
+        }
+        let predicates = [
+            ("touches", self.touches),
+            ("conversions", self.conversions),
+            ("visitors", self.visitors),
+            ("visits", self.visits),
+            ("last_resort", self.last_resort),
+            ("by", self.by.map(|(by, _)| by)),
+        ];
+        predicates.into_iter().filter_map(|(name, text)| Some((name, text?))).for_each(|(name, text)| add(name, text));
+        if let Some(most) = self.last_touches {
+            arguments.push_str(&format!(", last_touches => {most}"));
+        }
+        let groups = self.by.map_or(String::new(), |(by, _)| format!("{by}, "));
+        let group_by = match (self.model, self.by) {
+            ("touches", None) => " GROUP BY 1".to_string(),
+            ("touches", Some((by, _))) => format!(" GROUP BY {by}, touches"),
+            _ => String::new(),
+        };
+        format!("SELECT {groups}{select} FROM {function}({arguments}){group_by}")
+    }
+}
+
+/// A row of `events` that has a visitor, with what plain SQL says of it.
+#[derive(Debug)]
+struct Row {
+    visitor: String,
+    visit: Option<String>,
+    /// Microseconds and sequence.
+    at: (i64, i128),
+    /// Of a matched transaction row, where its hit is.
+    anchor: Option<(i64, i128)>,
+    items: Vec<String>,
+    value: f64,
+    touches: bool,
+    converts: bool,
+    marks_visitor: bool,
+    marks_visit: bool,
+    group: Vec<String>,
+}
+
+async fn rows(engine: &Engine, q: &Question) -> Vec<Row> {
+    let holds = |predicate: Option<&str>| format!("coalesce(({}), false)", predicate.unwrap_or("true"));
+    let since = q.since.map(|since| format!("hit_time >= TIMESTAMP '{}'", instant(since).format("%FT%TZ")));
+    let columns = [
+        "visitor_id".to_string(),
+        "concat(visit_num, '/', CAST(visit_start AS BIGINT))".into(),
+        "CAST(hit_time AS BIGINT)".into(),
+        "CAST(hit_seq AS VARCHAR)".into(),
+        "CASE WHEN row_kind = 'transaction' AND match_status = 'matched' THEN CAST(snapshot_time AS BIGINT) END".into(),
+        "CAST(snapshot_seq AS VARCHAR)".into(),
+        format!("touch({})", q.dimension()),
+        "coalesce(orders, 0)".into(),
+        holds(q.touches),
+        format!("{} AND {}", holds(q.conversions), since.as_deref().unwrap_or("true")),
+        holds(q.visitors),
+        holds(q.visits),
+        "visit_num IS NOT NULL AND row_kind = 'online'".into(),
+    ];
+    let groups = q.by.map_or(&[][..], |(_, groups)| groups);
+    let columns = columns.into_iter().chain(groups.iter().map(|g| g.to_string())).enumerate();
+    let columns: Vec<String> = columns.map(|(n, column)| format!("{column} AS c{n}")).collect();
+    let sql = format!("SELECT {} FROM events WHERE visitor_id IS NOT NULL", columns.join(", "));
+    let (_, rows) = table::rows(engine, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let row = |cells: Vec<String>| {
+        let number = |n: usize| cells[n].parse::<i64>().ok();
+        Row {
+            visitor: cells[0].clone(),
+            visit: (cells[12] == "true").then(|| cells[1].clone()),
+            at: (number(2).unwrap(), cells[3].parse().unwrap()),
+            anchor: number(4).map(|time| (time, cells[5].parse().unwrap())),
+            items: match cells[6].as_str() {
+                "NULL" | "(empty)" => vec![],
+                items => items.split("--**--").map(str::to_string).collect::<BTreeSet<_>>().into_iter().collect(),
+            },
+            value: cells[7].parse().unwrap(),
+            touches: cells[8] == "true",
+            converts: cells[9] == "true",
+            marks_visitor: cells[10] == "true",
+            marks_visit: cells[11] == "true",
+            group: cells[13..].to_vec(),
+        }
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Credit by group and item; the item of conversions without a touch is NULL.
+type Credit = BTreeMap<Vec<String>, f64>;
+
+/// The rules, one conversion after another.
+fn credit(rows: &[Row], q: &Question) -> Credit {
+    let in_marked_visit = |row: &Row| {
+        let same = |other: &&Row| other.visitor == row.visitor && other.visit == row.visit && other.marks_visit;
+        q.visits.is_none() || row.visit.is_some() && rows.iter().any(|other| same(&other))
+    };
+    let mut out = Credit::new();
+    for (n, conversion) in rows.iter().enumerate() {
+        let of_visitor = |other: &&Row| other.visitor == conversion.visitor;
+        let counts = conversion.value != 0.0
+            && conversion.converts
+            && (!q.visit || conversion.visit.is_some())
+            && (q.visitors.is_none() || rows.iter().filter(of_visitor).any(|row| row.marks_visitor));
+        if !counts {
+            continue;
+        }
+        // where it stands: at its own row, or at its hit
+        let anchor = conversion.anchor.filter(|_| q.snapshot_basis);
+        let place = anchor.unwrap_or(conversion.at);
+        let stands_at = |row: &&Row| anchor.is_some() && of_visitor(row) && row.at == place && row.visit.is_some();
+        let own = rows.iter().position(|row| stands_at(&row)).or(anchor.is_none().then_some(n));
+        if !own.is_some_and(|own| in_marked_visit(&rows[own])) && q.visits.is_some() {
+            continue;
+        }
+        let reached = |row: &Row| {
+            row.visitor == conversion.visitor
+                && (!q.visit || row.visit == conversion.visit)
+                && row.at <= place
+                && q.lookback.is_none_or(|l| q.visit || place.0 - row.at.0 <= l * 1_000_000)
+                && !(q.snapshot_basis && row.anchor.is_some())
+                && row.touches
+                && !row.items.is_empty()
+                && in_marked_visit(row)
+        };
+        let mut path: Vec<(usize, Vec<&String>)> = rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| reached(row))
+            .map(|(t, row)| (t, row.items.iter().collect()))
+            .collect();
+        path.sort_by_key(|(t, _)| rows[*t].at);
+        if q.model != "same_touch" {
+            filter(&mut path, q);
+        }
+        let seconds = |micros: i64| micros / 1_000_000;
+        let touches =
+            path.into_iter().map(|(t, items)| Touch { row: t, at: (seconds(rows[t].at.0), rows[t].at.1, 0), items });
+        let path = Path {
+            value: conversion.value,
+            time: seconds(place.0),
+            own: own.unwrap_or(usize::MAX),
+            touches: touches.collect(),
+        };
+        let mut give = |item: &str, share: f64| {
+            let key = conversion.group.iter().cloned().chain([item.to_string()]).collect();
+            *out.entry(key).or_default() += share * path.value;
+        };
+        let items = || path.touches.iter().flat_map(|touch| touch.items.iter().copied());
+        match q.model {
+            "touches" => give(&path.touches.len().to_string(), 1.0),
+            _ if path.touches.is_empty() => give("NULL", 1.0),
+            "participation" => items().collect::<BTreeSet<_>>().into_iter().for_each(|item| give(item, 1.0)),
+            "occurrences" => items().for_each(|item| give(item, 1.0)),
+            model => {
+                for (touch, share) in shares(model, &path) {
+                    match touch.map(|t: usize| &path.touches[t]) {
+                        None => give("NULL", share),
+                        Some(touch) => touch.items.iter().for_each(|item| give(item, share)),
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What is left of a path: last resort, repeats, the last touches.
+fn filter(path: &mut Vec<(usize, Vec<&String>)>, q: &Question) {
+    let last_resort: Vec<&str> = q.last_resort.map_or(vec![], |list| list.split(',').map(str::trim).collect());
+    let is_last_resort = |item: &&String| last_resort.contains(&item.as_str());
+    if path.iter().flat_map(|(_, items)| items).any(|item| !is_last_resort(item)) {
+        path.iter_mut().for_each(|(_, items)| items.retain(|item| !is_last_resort(item)));
+        path.retain(|(_, items)| !items.is_empty());
+    }
+    match q.repeats {
+        "first" => {
+            let mut seen = BTreeSet::new();
+            path.iter_mut().for_each(|(_, items)| items.retain(|item| seen.insert(item.to_string())));
+        }
+        "collapse" => {
+            let before = path.clone();
+            for (n, (_, items)) in path.iter_mut().enumerate() {
+                items.retain(|item| !before.get(n + 1).is_some_and(|(_, next)| next.contains(item)));
+            }
+        }
+        _ => {}
+    }
+    path.retain(|(_, items)| !items.is_empty());
+    if let Some(most) = q.last_touches {
+        let passed = path.len().saturating_sub(most);
+        path.drain(..passed);
+    }
+}
+
+/// The engine's answer.
+async fn answer(engine: &Engine, sql: &str) -> Credit {
+    let (_, rows) = table::rows(engine, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let row = |mut cells: Vec<String>| {
+        let credit = cells.pop().and_then(|credit| credit.parse().ok()).unwrap_or(0.0);
+        (cells, credit)
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Equal groups and items, and equal credits to 1e-9.
+fn compare(expected: &Credit, actual: &Credit, place: &str) -> Result<(), TestCaseError> {
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * a.abs().max(1.0);
+    let same = expected.keys().eq(actual.keys()) && expected.values().zip(actual.values()).all(near);
+    if same { Ok(()) } else { Err(TestCaseError::fail(format!("{place}\nexpected {expected:?}\nactual   {actual:?}"))) }
+}
+
+#[test]
+fn the_engine_agrees_with_the_rules() {
+    let turn = AtomicUsize::new(0);
+    deep(|runtime| {
+        let outcome = runner(8, 100)
+            .run(&journeys(), |journeys| runtime.block_on(agrees(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
+        outcome.unwrap_or_else(|e| panic!("{e}"));
+    });
+}
+
+async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
+    let loaded = journeys.clone().with_all_columns().load(false).await;
+    let mut dice = Dice(turn as u64 + 1);
+    // both ways to read journeys, and batches that end within a visitor
+    for (batch_size, threads) in [(8192, 1), (7, 2), (1, 4), (8192, 2)] {
+        let engine = loaded.engine(batch_size, threads).await;
+        for _ in 0..12 {
+            let question = dice.question();
+            let sql = question.sql();
+            let place = format!("{sql}\nat batch size {batch_size}, {threads} threads");
+            let (expected, actual) = (credit(&rows(&engine, &question).await, &question), answer(&engine, &sql).await);
+            compare(&expected, &actual, &place)?;
+            if let Some((by, _)) = question.by {
+                // the groups of an item sum to its credit without them
+                let mut sums = Credit::new();
+                let columns = by.split(',').count();
+                actual
+                    .into_iter()
+                    .for_each(|(key, credit)| *sums.entry(key[columns..].to_vec()).or_default() += credit);
+                compare(&sums, &answer(&engine, &Question { by: None, ..question }.sql()).await, &place)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `credits(...)`, summed by group and item, is `attribution(...)`: an item to which a model gives nothing is not listed there.
+#[test]
+fn credits_sum_to_attribution() {
+    deep(|runtime| {
+        let turn = AtomicUsize::new(0);
+        let outcome = runner(4, 100)
+            .run(&journeys(), |journeys| runtime.block_on(sums(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
+        outcome.unwrap_or_else(|e| panic!("{e}"));
+    });
+}
+
+async fn sums(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
+    let loaded = journeys.clone().with_all_columns().load(false).await;
+    let mut dice = Dice(1000 + turn as u64);
+    for (batch_size, threads) in [(8192, 1), (3, 2)] {
+        let engine = loaded.engine(batch_size, threads).await;
+        for _ in 0..12 {
+            let mut question = dice.question();
+            question.model = dice.of(&SHARING);
+            let mut sql = question.sql();
+            // what products have of their own is divided by line
+            if question.products && question.repeats != "first" && question.last_resort.is_none() {
+                sql = sql.replace("'orders'", "'revenue'");
+            }
+            let groups = question.by.map_or(String::new(), |(by, _)| format!("{by}, "));
+            let credits = sql.replace("FROM attribution(", "FROM credits(");
+            let credits = format!(
+                "SELECT {groups}item, sum(credit) FROM ({}) GROUP BY {groups}item",
+                credits.replace("SELECT ", "SELECT event_id, ")
+            );
+            let real = |credit: Credit| credit.into_iter().filter(|(_, c)| c.abs() > 1e-9).collect::<Credit>();
+            compare(&real(answer(&engine, &sql).await), &real(answer(&engine, &credits).await), &sql)?;
+        }
+    }
+    Ok(())
+}
