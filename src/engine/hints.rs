@@ -45,7 +45,9 @@ pub(super) async fn planning_error(
             true => "; parse_number(text) or CAST(text AS DOUBLE) makes a number of a text",
             false => "",
         };
-        return Error::query(format!("{function} cannot take {types}{advice}")).at_spot(Spot::Name(function)).caused_by(error);
+        return Error::query(format!("{function} cannot take {types}{advice}"))
+            .at_spot(Spot::Name(function))
+            .caused_by(error);
     }
     if !matches!(error.find_root(), DataFusionError::Plan(_)) {
         return Error::from(error);
