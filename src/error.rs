@@ -262,9 +262,30 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// What other systems call it, and what we do.
+const ELSEWHERE: [(&str, &str); 12] = [
+    ("campaign", "tracking_code"),
+    ("channel", "marketing_channel"),
+    ("lastclick", "last_touch"),
+    ("last_click", "last_touch"),
+    ("last", "last_touch"),
+    ("firstclick", "first_touch"),
+    ("first_click", "first_touch"),
+    ("first", "first_touch"),
+    ("position_based", "u_shaped"),
+    ("even", "linear"),
+    ("data_driven", "algorithmic"),
+    ("timestamp", "hit_time"),
+];
+
 /// "; did you mean orders?" for the nearest of `known`, or nothing when none is near.
 pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let wrong = wrong.to_lowercase();
+    let known: Vec<&str> = known.into_iter().collect();
+    let meant = ELSEWHERE.iter().find(|(name, _)| *name == wrong).map(|(_, ours)| *ours);
+    if let Some(ours) = meant.filter(|ours| known.contains(ours)) {
+        return format!("; did you mean {ours}?");
+    }
     known
         .into_iter()
         .map(|k| (strsim::damerau_levenshtein(&wrong, &k.to_lowercase()), k))

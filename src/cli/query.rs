@@ -62,6 +62,12 @@ pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> 
     if statements.is_empty() {
         return Err(Error::usage("there is no SQL statement; e.g. rejoin query \"SELECT count(*) FROM events\""));
     }
+    if let Some(words) = statements.last().and_then(Statement::changes_the_session) {
+        return Err(Error::usage(format!(
+            "{words} would last no longer than this command; a table of your own is a query in a folder, see \
+             `rejoin help rebuild`"
+        )));
+    }
     let mut output = Output::open(format, arguments.output.as_deref())?;
     let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     for statement in &statements {

@@ -131,7 +131,8 @@ fn constant(
     expr: ast::Expr,
     context: &mut dyn RelationPlannerContext,
 ) -> PlanResult<ScalarValue> {
-    let text = expr.to_string();
+    // a name in double quotes was meant as a text
+    let text = expr.to_string().trim_matches('"').to_string();
     let nothing = DFSchema::empty();
     let planned = context.sql_to_expr(expr, &nothing).map_err(|_| {
         DataFusionError::Plan(format!("{function}: {name} must be a constant; write '{text}' in single quotes?"))

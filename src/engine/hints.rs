@@ -10,6 +10,7 @@ use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
 use crate::error::{Spot, did_you_mean};
+use crate::functions::windows::WINDOW_FUNCTIONS;
 
 /// The error of a statement that could not be planned.
 pub(super) async fn planning_error(
@@ -28,6 +29,9 @@ pub(super) async fn planning_error(
         let known: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
         let hint = did_you_mean(&field.name, known.iter().copied());
         let listed = match (hint.is_empty(), known.len()) {
+            _ if statement.names().quoted.contains(&field.name) => {
+                format!("{hint}; a text stands in single quotes: '{}'", field.name)
+            }
             (true, 1..=12) => format!("; there are {}", known.join(", ")),
             (true, 13..) => "; \\d TABLE in the shell, or SHOW COLUMNS FROM table, lists the columns".to_string(),
             _ => hint,
@@ -36,8 +40,27 @@ pub(super) async fn planning_error(
         let spot = Spot::Name(field.name.clone());
         return Error::query(message).at_spot(spot).caused_by(error);
     }
+    if let Some((function, types)) = unfit_arguments(&error.to_string()) {
+        let advice = match types.contains("text") {
+            true => "; parse_number(text) or CAST(text AS DOUBLE) makes a number of a text",
+            false => "",
+        };
+        return Error::query(format!("{function} cannot take {types}{advice}"))
+            .at_spot(Spot::Name(function))
+            .caused_by(error);
+    }
     if !matches!(error.find_root(), DataFusionError::Plan(_)) {
         return Error::from(error);
+    }
+    let over = |name: &str| WINDOW_FUNCTIONS.iter().find(|function| function.name == name);
+    if let Some(function) = statement.names().functions.iter().find_map(|name| over(name))
+        && error.to_string().contains("Invalid function")
+    {
+        let message = format!(
+            "{} sees the rows of a window: {}; the table functions participation(...) and attribution(...) need none",
+            function.name, function.signature
+        );
+        return Error::query(message).at_spot(Spot::Name(function.name.into())).caused_by(error);
     }
     for name in &statement.names().tables {
         if !is_there(context, name).await {
@@ -56,6 +79,15 @@ pub(super) async fn planning_error(
         Some(function) => Error::from(error).at_spot(Spot::Name(function.clone())),
         None => Error::from(error),
     }
+}
+
+/// The function and the types that it was given, where the types are none that it takes.
+fn unfit_arguments(message: &str) -> Option<(String, String)> {
+    let (_, call) = message.split_once("No function matches the given name and argument types '")?;
+    let (function, types) = call.split_once("'")?.0.split_once('(')?;
+    let types =
+        types.trim_end_matches(')').replace("Utf8View", "text").replace("LargeUtf8", "text").replace("Utf8", "text");
+    Some((function.to_string(), if types.is_empty() { "no argument".into() } else { types }))
 }
 
 /// True for a table of the session, in whichever of its schemas.

@@ -437,6 +437,21 @@ impl Report {
             None => Ok(()),
         }
     }
+
+    /// When the conversions that the report is about happened, microseconds: from the first, before the second.
+    fn window(&self, zone: &str) -> Result<(i64, i64)> {
+        let since = self.since.as_deref().map(|text| instant(text, zone)).transpose()?;
+        let until = self.until.as_deref().map(|text| instant(text, zone)).transpose()?;
+        if let (Some(from), Some(to)) = (since, until)
+            && from > to
+        {
+            let [since, until] = [&self.since, &self.until].map(|text| text.as_deref().unwrap_or_default());
+            return Err(Error::query(format!(
+                "since {since} lies after until {until}: conversions count from since on, before until"
+            )));
+        }
+        Ok((since.unwrap_or(EVER.0), until.unwrap_or(EVER.1)))
+    }
 }
 
 /// One model gives the column `credit`; a list of them one column each, under their names.

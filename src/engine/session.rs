@@ -155,6 +155,8 @@ impl Engine {
                 ..RejoinOptions::default()
             })
             .set_str("datafusion.sql_parser.dialect", "postgresql")
+            // what has no value comes last, in either order
+            .set_str("datafusion.sql_parser.default_null_ordering", "nulls_last")
             // keeps the lake's buckets where more threads than buckets are asked for
             .set_usize("datafusion.optimizer.preserve_file_partitions", 1)
             .with_round_robin_repartition(false);

@@ -36,6 +36,8 @@ pub struct Names {
     pub functions: BTreeSet<String>,
     /// Lookup tables, named as `'table.column'` in an argument of a table function.
     pub lookups: BTreeSet<String>,
+    /// Names in double quotes that stand alone, where another would write a text.
+    pub quoted: BTreeSet<String>,
     /// It asks which tables there are.
     pub lists_tables: bool,
 }
@@ -74,6 +76,21 @@ impl Statement {
     /// What it names.
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// `CREATE TABLE` and the like: the words of a statement that changes tables of the session, which end with it.
+    pub fn changes_the_session(&self) -> Option<&'static str> {
+        let Parsed::Statement(statement) = &self.parsed else {
+            return matches!(self.parsed, Parsed::CreateExternalTable(_)).then_some("CREATE EXTERNAL TABLE");
+        };
+        match statement.as_ref() {
+            Sql::CreateTable(_) => Some("CREATE TABLE"),
+            Sql::CreateView(_) => Some("CREATE VIEW"),
+            Sql::CreateSchema { .. } => Some("CREATE SCHEMA"),
+            Sql::CreateFunction(_) => Some("CREATE FUNCTION"),
+            Sql::Drop { .. } => Some("DROP"),
+            _ => None,
+        }
     }
 
     /// True for `SET name = value`.
@@ -133,8 +150,14 @@ impl Visitor for Named<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expr {
-            self.names.functions.insert(last(&function.name));
+        match expr {
+            Expr::Function(function) => {
+                self.names.functions.insert(last(&function.name));
+            }
+            Expr::Identifier(name) if name.quote_style.is_some() => {
+                self.names.quoted.insert(name.value.clone());
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }

@@ -16,7 +16,7 @@ use super::function_doc::FunctionDoc;
 use crate::attribution::Container;
 
 /// What `rejoin functions` says of these.
-pub(super) const WINDOW_FUNCTIONS: &[FunctionDoc] = &[
+pub const WINDOW_FUNCTIONS: &[FunctionDoc] = &[
     FunctionDoc {
         name: "visitor_participation",
         kind: "window",

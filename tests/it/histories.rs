@@ -1,7 +1,8 @@
 //! Random histories of a lake end in the same tables as one clean full rebuild of what is left in the end.
 //!
-//! Files are loaded, replaced and removed, settings change, hits come late, files are compacted, and rebuilds happen in
-//! between: each integrates only what changed. The other side is a new lake that gets the last content of every file.
+//! Files and deliveries are loaded, replaced and removed, settings change, hits come late, files are compacted, and rebuilds
+//! happen in between: each integrates only what changed. The other side is a new lake that gets the last content of every
+//! file. Both give the same tables, and the same answers where touches are inherited and records stand at their hits.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use rejoin::lake::sources::{NewSource, create_source};
 use rejoin::lake::suites::{SuiteChanges, create_suite, set_suite};
 use rejoin::rebuild::{RebuildOptions, Rebuilt, rebuild};
 
+use crate::feeds::{Delivery, deliver, delivery, every_column, file_of};
 use crate::journeys::{Hit, MAPPING, Record, hit, offline, online, record};
 use crate::oracle::runner;
 use crate::place::{Place, deep};
@@ -28,6 +30,8 @@ enum Content {
     Hits { hits: Vec<Hit>, visit: bool },
     /// Records of the transaction or the customer source.
     Records { records: Vec<Record>, customer: bool },
+    /// A delivery of a data feed: hits, and offline rows that are integrated already.
+    Feed(Delivery),
 }
 
 #[derive(Clone, Debug)]
@@ -64,12 +68,20 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..3u8, hits).prop_map(|(name, content)| Step::Load(name, content)),
         8 => (3..6u8, records).prop_map(|(name, content)| Step::Load(name, content)),
-        3 => (0..6u8).prop_map(Step::Remove),
+        5 => (6..8u8, delivery().prop_map(Content::Feed)).prop_map(|(name, content)| Step::Load(name, content)),
+        3 => (0..8u8).prop_map(Step::Remove),
         3 => set.prop_map(|changes| Step::Set(Box::new(changes))),
         7 => Just(Step::Rebuild),
         2 => Just(Step::Compact),
     ]
 }
+
+const QUESTIONS: [&str; 4] = [
+    "attribution('orders', 'tracking_code', inherited => true)",
+    "attribution('revenue', 'evar1', basis => 'snapshot')",
+    "participation('revenue', 'product')",
+    "participation('revenue', 'evar1', inherited => true)",
+];
 
 /// A lake and the folder where its files come from.
 struct World {
@@ -89,7 +101,10 @@ impl World {
         }
         place.write("visit.toml", MAPPING);
         place.write("computed.toml", MAPPING.replace("visit = \"visit\"\n", ""));
-        Self { place, lake }
+        let world = Self { place, lake };
+        // so that every column exists
+        world.load(8, &Content::Feed(every_column())).await;
+        world
     }
 
     /// Loads a file; false when its records are all of the other kind.
@@ -108,8 +123,18 @@ impl World {
                 self.place.write(&file.replace(".txt", ".fin"), "");
                 (offline(records, *customer), Some(source.to_string()), None)
             }
+            Content::Feed(delivery) => {
+                deliver(&self.place, ".", name, delivery);
+                (String::new(), None, None)
+            }
         };
-        self.place.write(&file, text);
+        let path = match content {
+            Content::Feed(_) => format!("{file}.txt"),
+            _ => {
+                self.place.write(&file, text);
+                file
+            }
+        };
         let options = IngestOptions {
             suite: Some("web".into()),
             source,
@@ -117,7 +142,7 @@ impl World {
             replace: true,
             ..IngestOptions::default()
         };
-        let outcomes = ingest(&self.lake, &[self.place.path().join(&file)], &options, &|_| {}).await.unwrap();
+        let outcomes = ingest(&self.lake, &[self.place.path().join(path)], &options, &|_| {}).await.unwrap();
         assert!(!matches!(outcomes[0].status, Status::Refused(_) | Status::Waiting(_)), "{:?}", outcomes[0]);
         true
     }
@@ -147,7 +172,7 @@ impl World {
 
     async fn all_rows(&self) -> BTreeMap<&'static str, Vec<String>> {
         let mut all = BTreeMap::new();
-        for table in ["snapshots", "events", "join_report", "visits", "visitors"] {
+        for table in ["snapshots", "events", "join_report", "visits", "visitors"].into_iter().chain(QUESTIONS) {
             all.insert(table, self.rows(table).await);
         }
         all
@@ -159,6 +184,7 @@ fn file_name(name: u8, content: &Content) -> String {
     match content {
         Content::Hits { .. } => format!("f{name}.ndjson"),
         Content::Records { customer, .. } => format!("f{name}{}.txt", if *customer { "c" } else { "t" }),
+        Content::Feed(_) => file_of(name),
     }
 }
 
@@ -174,8 +200,9 @@ async fn live_a_history(steps: &[Step]) -> usize {
                 }
             }
             Step::Remove(name) => {
-                let slot = format!("f{name}");
-                let Some(file) = loaded.keys().find(|f| f.starts_with(&slot)).cloned() else { continue };
+                let Some(file) = loaded.iter().find(|(_, (slot, _))| slot == name).map(|(file, _)| file.clone()) else {
+                    continue;
+                };
                 remove(&world.lake, std::slice::from_ref(&file), None, None).await.unwrap();
                 loaded.remove(&file);
             }

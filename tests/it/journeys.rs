@@ -242,13 +242,18 @@ pub fn online(hits: &[Hit], first_row: usize) -> String {
             text("C", hit.customer),
             text("c", hit.campaign),
             list("p", &hit.products, "--**--"),
-            hit.products.iter().zip(&hit.prices).map(|(n, price)| format!(";p{n};1;{price}")).collect::<Vec<_>>().join(","),
+            hit.products.iter().zip(&hit.prices).map(|(n, price)| line(*n, *price)).collect::<Vec<_>>().join(","),
             hit.orders.map_or("null".to_string(), |o| o.to_string()),
             hit.orders.map_or("null".to_string(), |_| hit.revenue().to_string()),
         )
         .unwrap();
     }
     out
+}
+
+/// A product line; one that costs nothing says nothing of it, and is not there for questions about revenue either.
+fn line(product: u8, price: i32) -> String {
+    if price == 0 { format!(";p{product}") } else { format!(";p{product};1;{price}") }
 }
 
 /// The data source file of one kind; Evar 9 names the row.
