@@ -100,12 +100,15 @@ impl ReportPlanner {
         let view = self.schema.view();
         let suite = view.one_suite()?;
         let events = view.events()?.clone();
-        let fields = events.schema().fields().clone();
-        let names = Names { view: &view, fields: &fields, bound: view.bindings()? };
+        let names = Names::of(&view)?;
         let metric = names.find(&report.metric, "metric", is_metric)?;
-        let (dimension, classes) = names.dimension(&report.dimension)?;
+        let (dimension, mut classes) = names.dimension(&report.dimension)?;
+        if suite.fold_case {
+            let spellings = view.spellings(&report.dimension)?.clone();
+            classes = Some(classes.unwrap_or_default().spelled(spellings));
+        }
 
-        let exists = |name: &str| fields.iter().any(|f| f.name() == name);
+        let exists = |name: &str| names.exists(name);
         let binding = names.bound.get(dimension.name());
         let multi_valued = is_multi_valued(dimension.name());
         let lines = exists(PRODUCT_LIST) && binding.is_none();
@@ -217,6 +220,7 @@ impl ReportPlanner {
                 "place" => ident("visit_num").alias("place"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
                 "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
+                "anchor_rest" => anchor(columns::SNAPSHOT_REST)?.alias("anchor_rest"),
                 name => match GROUP_COLUMNS.iter().zip(&groupings).find(|(column, _)| **column == name) {
                     Some((column, grouping)) => grouping.value.clone().alias(*column),
                     None => ident(name),
