@@ -43,6 +43,8 @@ pub const PERSISTED: &str = "persisted";
 const PERSISTED_CHANNEL: &str = "persisted_channel";
 const PERSISTED_LISTS: [&str; 3] = ["persisted_list1", "persisted_list2", "persisted_list3"];
 /// True where an app sent the hit while nobody used it; NULL otherwise.
+/// Of the hit whose snapshot a record has: its [`HIT_ID_REST`].
+pub const SNAPSHOT_REST: &str = "snapshot_rest";
 pub const BACKGROUND_HIT: &str = "background_hit";
 /// The products of a row with what each has of its own, as a data feed writes them.
 pub const PRODUCT_LIST: &str = "product_list";
@@ -86,6 +88,7 @@ pub const KEYS: &[&str] = &[
     "event_id",
     "snapshot_time",
     "snapshot_seq",
+    SNAPSHOT_REST,
     "snapshot_listed",
     STANDS_AT_HIT,
     "record_time",
@@ -179,7 +182,7 @@ pub fn key_field(name: &str) -> Option<Field> {
         "snapshot_seq" => (sequence(), true),
         "has_time" | PERSISTED | PERSISTED_CHANNEL | BACKGROUND_HIT | STANDS_AT_HIT => (DataType::Boolean, true),
         n if PERSISTED_LISTS.contains(&n) => (DataType::Boolean, true),
-        "row" | HIT_ID_REST => (DataType::Int64, true),
+        "row" | HIT_ID_REST | SNAPSHOT_REST => (DataType::Int64, true),
         n if FEED_INTEGERS.contains(&n) => (DataType::Int64, true),
         SUITE | FILE => (DataType::Utf8, false),
         n if KEYS.contains(&n) => (DataType::Utf8, true),
@@ -263,6 +266,21 @@ pub fn hit_sequence(high: u64, low: u64) -> (i128, i64) {
 /// row names those two as well.
 pub fn content_sequence(hash: u64) -> i128 {
     i128::from(hash >> 32)
+}
+
+/// Rests of hit ids from here on stand for a key of the user's own.
+const KEYED_REST: i64 = 1 << 62;
+
+/// The sequence of a row with a key of the user's own, and its rest, from a hash of the key: together they tell it from the
+/// other rows of its visitor.
+pub fn key_sequence(key: &str) -> (i128, i64) {
+    let hash = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
+    ((hash >> 96) as i128, KEYED_REST | (hash as i64 & (KEYED_REST - 1)))
+}
+
+/// True for the rest of a row with a key: rows with it are one whatever their times.
+pub fn is_keyed(hit_id_rest: i64) -> bool {
+    hit_id_rest >= KEYED_REST
 }
 
 /// Above the online rows: where the rows end that a data feed brings integrated, and the records begin.

@@ -39,6 +39,6 @@ SELECT suite,
        visitor_id, concat(source, '/', file, ':', "row") AS event_id, record_time AS hit_time, hit_seq,
        CASE WHEN visitor_id IS NULL THEN 5 ELSE 7 END AS hit_source, 'customer' AS row_kind, match_status,
        transaction_id, customer_id,
-       arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq,
+       arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq, CAST(NULL AS BIGINT) AS snapshot_rest,
        record_time, source, file, "row"{{, dimensions: $}}{{, metrics: $}}
 FROM judged

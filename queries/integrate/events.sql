@@ -5,7 +5,7 @@ SELECT hits.suite, concat(hits.visitor_key, ':', CAST(hits.hit_time AS BIGINT), 
        hits.hit_time, hits.hit_source, 'online' AS row_kind, 'online' AS match_status, hits.transaction_id,
        arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS record_time,
        hits.hit_seq, CAST(NULL AS VARCHAR) AS source, hits.file, hits.customer_id, hits.visitor_key,
-       CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq, coalesce(hits.persisted, false) AS persisted
+       CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq, hits.hit_id_rest, CAST(NULL AS BIGINT) AS snapshot_rest, coalesce(hits.persisted, false) AS persisted
        {{, dimensions of hits}}{{, touches of hits if flagged}}, CAST(1 AS DOUBLE) AS occurrences{{, metrics of hits}}
 FROM reported_hits AS hits
 UNION ALL
@@ -13,6 +13,6 @@ SELECT integrated.suite, integrated.event_id, integrated.visitor_id, CAST(NULL A
        integrated.hit_time, integrated.hit_source, integrated.row_kind, integrated.match_status, integrated.transaction_id,
        integrated.snapshot_time, integrated.record_time,
        integrated.hit_seq, integrated.source, integrated.file, integrated.customer_id, integrated.visitor_key,
-       integrated.snapshot_seq, coalesce(integrated.persisted, false)
+       integrated.snapshot_seq, CAST(NULL AS BIGINT), integrated.snapshot_rest, coalesce(integrated.persisted, false)
        {{, dimensions of integrated}}{{, touches of integrated if integrated.persisted}}, CAST(1 AS DOUBLE){{, metrics of integrated}}
 FROM integrated

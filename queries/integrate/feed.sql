@@ -18,6 +18,7 @@ SELECT record.suite,
        record.kind AS row_kind, record.match_status, record.transaction_id, record.customer_id,
        CASE WHEN record.match_status = 'matched' THEN snapshots.hit_time END AS snapshot_time,
        CASE WHEN record.match_status = 'matched' THEN snapshots.hit_seq END AS snapshot_seq,
+       CASE WHEN record.match_status = 'matched' THEN snapshots.hit_id_rest END AS snapshot_rest,
        record.hit_time AS record_time, record.source, record.file, record."row", true AS persisted
        {{, dimensions: record.$}}{{, touches: record."$_set"}}{{, metrics: record.$}}
 FROM record

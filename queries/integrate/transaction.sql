@@ -1,6 +1,7 @@
 -- Rows of events from transaction records: each takes, dimension by dimension, its own value, else the snapshot's, and
 -- the snapshot's visitor. Reads: due_offline, snapshots, suites. Metrics stay the record's own. What a matched record
--- itself brought stands beside each dimension (_set): that alone is a touch.
+-- itself brought stands beside each dimension (_set): that alone is a touch. A record that takes its hit's products has their
+-- lines, too, its amounts divided among them as the hit's were.
 WITH record AS (
   SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.received, offline.has_time,
          trim(offline.transaction_id) AS transaction_id, offline.customer_id,
@@ -11,13 +12,13 @@ WITH record AS (
   WHERE offline.kind = 'transaction' AND offline.source <> 'data_feed'
 ), held AS (
   SELECT snapshots.suite, snapshots.transaction_id, snapshots.visitor_key, snapshots.visitor_id,
-         snapshots.hit_time AS snapshot_time, snapshots.hit_seq AS snapshot_seq,
+         snapshots.hit_time AS snapshot_time, snapshots.hit_seq AS snapshot_seq, snapshots.hit_id_rest AS snapshot_rest,
          snapshots.persisted AS of_feed, snapshots.snapshot_listed{{, dimensions of snapshots}}
   FROM snapshots
 ), judged AS (
   SELECT record.suite, record.source, record.file, record."row", record.hit_seq, record.transaction_id,
          record.customer_id, record.record_time, record.has_time, record.rules, record.time_zone,
-         held.visitor_key, held.visitor_id, held.snapshot_time, held.snapshot_seq, held.of_feed, held.snapshot_listed,
+         held.visitor_key, held.visitor_id, held.snapshot_time, held.snapshot_seq, held.snapshot_rest, held.of_feed, held.snapshot_listed,
          CASE WHEN NOT record.recording THEN 'disabled'
               WHEN held.transaction_id IS NULL THEN 'unmatched'
               WHEN CASE WHEN record.expiry_basis = 'received' THEN record.received ELSE record.record_time END
@@ -25,7 +26,9 @@ WITH record AS (
                           THEN from_local(local_time(held.snapshot_time, record.time_zone) + INTERVAL '25 months', record.time_zone)
                           ELSE days_after(held.snapshot_time, record.expiry_days) END THEN 'expired'
               ELSE 'matched' END AS match_status
-         {{, dimensions: record.$ AS "own_$"}}{{, dimensions: held.$ AS "held_$"}}{{, metrics: record.$}}
+         {{, dimensions: record.$ AS "own_$"}}{{, dimensions: held.$ AS "held_$"}}{{, metrics: record.$}},
+         CASE WHEN coalesce(CAST(NULL AS VARCHAR){{, dimensions: CASE WHEN '$' IN ('product', 'category', 'product_list') THEN CAST(record.$ AS VARCHAR) END}}) IS NULL
+              THEN concat_ws('|', ''{{, metrics: CASE WHEN record.$ <> 0 THEN concat('$=', CAST(record.$ AS VARCHAR)) END}}) END AS amounts
   FROM record
   LEFT JOIN held ON held.suite = record.suite AND held.transaction_id = record.transaction_id
 ), placed AS (
@@ -50,9 +53,10 @@ SELECT suite,
        transaction_id, customer_id,
        CASE WHEN match_status = 'matched' THEN snapshot_time END AS snapshot_time,
        CASE WHEN match_status = 'matched' THEN snapshot_seq END AS snapshot_seq,
+       CASE WHEN match_status = 'matched' THEN snapshot_rest END AS snapshot_rest,
        record_time, source, file, "row", match_status = 'matched' AS persisted,
        CASE WHEN moved THEN true END AS stands_at_hit
        {{, dimensions: CASE WHEN match_status <> 'matched' THEN "own_$"
-            ELSE coalesce("own_$", "held_$", CASE WHEN rules = 'classic' AND snapshot_holds('$', rules, of_feed, snapshot_listed) THEN "added_$" END)
+            ELSE coalesce("own_$", held_value("held_$", '$', amounts), CASE WHEN rules = 'classic' AND snapshot_holds('$', rules, of_feed, snapshot_listed) THEN "added_$" END)
             END AS $}}{{, touches: "own_$" AS "$_set"}}{{, metrics: $}}
 FROM earlier

@@ -22,6 +22,7 @@ use super::journey::{Conversion, Journey, NO_VISIT, NONE};
 use super::lifetime::{Allocation, Expiry};
 use super::model::{Container, Model};
 use super::paths::PathCounts;
+use super::place::{Place, find_place};
 use super::reach::Reach;
 
 /// How values are bound.
@@ -50,7 +51,7 @@ struct Row {
     /// The caller's number of the row.
     number: u32,
     /// Time and sequence.
-    place: (i64, i128),
+    place: Place,
     visit: u32,
     /// How many rows before this one ended bindings.
     era: u32,
@@ -124,7 +125,7 @@ pub struct Bindings {
     lines: Vec<Line>,
     conversions: Vec<Converted>,
     /// By the place of the row that they stand on, which may be still to come.
-    anchored: Vec<(u32, (i64, i128), f64)>,
+    anchored: Vec<(u32, Place, f64)>,
     era: u32,
     /// Under `Original`: by product, visit and era (0 where they do not matter) the time of the binding that lives.
     living: HashMap<Track, i64>,
@@ -174,8 +175,8 @@ impl Bindings {
         }
     }
 
-    /// Adds the lines of the next row, whose place is its time and sequence.
-    pub fn row(&mut self, number: u32, place: (i64, i128), visit: u32, lines: impl IntoIterator<Item = Line>) {
+    /// Adds the lines of the next row.
+    pub fn row(&mut self, number: u32, place: Place, visit: u32, lines: impl IntoIterator<Item = Line>) {
         let start = self.lines.len();
         self.lines.extend(lines);
         if self.lines.len() == start {
@@ -227,7 +228,7 @@ impl Bindings {
     }
 
     /// A row converts that stands at the place of another one.
-    pub fn anchor(&mut self, number: u32, place: (i64, i128), value: f64) -> bool {
+    pub fn anchor(&mut self, number: u32, place: Place, value: f64) -> bool {
         let counts = value.is_finite() && value != 0.0;
         if counts {
             self.anchored.push((number, place, value));
@@ -243,7 +244,7 @@ impl Bindings {
     /// All rows of the visitor are there: puts everything in its place.
     pub fn settle(&mut self) {
         for (number, place, value) in std::mem::take(&mut self.anchored) {
-            let row = self.rows.binary_search_by_key(&place, |row| row.place).ok();
+            let row = find_place(self.rows.len(), |row| self.rows[row].place, place).ok();
             self.conversions.push(Converted { number, row, time: place.0, value });
         }
         self.bound.clear();

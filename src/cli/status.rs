@@ -75,7 +75,7 @@ pub async fn status(settings: &Settings) -> Result<()> {
         output.line("")?;
     }
     for feed in &status.feeds {
-        output.line(format!("feeds of {}: {}", feed.suite, feed.describe()))?;
+        output.line(format!("hits of {}: {}", feed.suite, feed.describe()))?;
     }
     let rebuilt = match (status.last_rebuild, status.last_rebuild_ended) {
         (Some(number), Some(ended)) => format!("rebuild {number} ended at {}", ended.format("%Y-%m-%dT%H:%M:%SZ")),

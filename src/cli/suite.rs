@@ -79,6 +79,9 @@ pub struct SuiteArguments {
     /// Hits that apps send while nobody uses them: stored only (the default), or counted like others
     #[arg(long, value_name = "exclude|include")]
     pub background_hits: Option<BackgroundHits>,
+    /// Items that differ only in case are one, as in Adobe's reports, or several (the default)
+    #[arg(long, value_name = "on|off")]
+    pub fold_case: Option<Switch>,
     /// Customer ids that stand for nobody, besides 0, null and empty; replaces the former list
     #[arg(long, value_name = "ID,...", value_delimiter = ',')]
     pub placeholders: Option<Vec<String>>,
@@ -139,6 +142,7 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
         visit_hours: typed.visit_hours,
         visit_hits: typed.visit_hits,
         background_hits: typed.background_hits.map(|b| b == BackgroundHits::Include),
+        fold_case: typed.fold_case.map(|s| s == Switch::On),
         placeholders: typed.placeholders.clone(),
         names: names.collect::<Result<_>>()?,
         persist: persist.collect::<Result<_>>()?,
@@ -220,6 +224,7 @@ pub struct SuiteReport {
     visit_hits: i64,
     /// `exclude` or `include`.
     background_hits: &'static str,
+    fold_case: bool,
     placeholders: Vec<String>,
     names: BTreeMap<String, String>,
     bindings: Bindings,
@@ -246,6 +251,7 @@ impl SuiteReport {
             visit_hours: suite.visit_hours,
             visit_hits: suite.visit_hits,
             background_hits: if suite.background_hits { "include" } else { "exclude" },
+            fold_case: suite.fold_case,
             placeholders: placeholders(suite)?,
             names: names(suite)?,
             bindings: bindings(suite)?,
@@ -276,6 +282,7 @@ impl SuiteReport {
                 ),
             ),
             ("background hits", self.background_hits.to_string()),
+            ("fold case", on_off(self.fold_case).to_string()),
             (
                 "nobody's customer ids",
                 ["0, null".into(), self.placeholders.join(", ")].join(", ").trim_end_matches(", ").into(),

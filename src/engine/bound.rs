@@ -50,7 +50,7 @@ impl BoundRows {
         let of_row = match &binding.binding_metric {
             // an offline row binds what it brought itself, to products that it brought itself
             Some(metric) => {
-                let brought = list.clone().is_not_null().or(own(key).is_not_null());
+                let brought = own(PRODUCT_LIST).is_not_null().or(own(key).is_not_null());
                 let value =
                     when(online.clone(), column(&asked.dimension)).when(brought, own(&asked.dimension)).end()?;
                 when(not_zero(metric), value).end()?

@@ -33,7 +33,7 @@ use crate::columns::{
 };
 use crate::lake::layout::{ORDER, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Suite;
-use crate::lake::repeats::may_repeat;
+use crate::lake::repeats::{may_repeat, may_repeat_by_key};
 use crate::lake::scan::LakeTable;
 use crate::lake::{DataFile, suites};
 
@@ -126,10 +126,10 @@ impl HitsTable {
         let sets = sets.map(str::to_string).chain(filled.iter().cloned()).collect();
         let persisting =
             Persisting { columns: filled, rules, counting_background: self.rules.counting_background.clone() };
-        let repeats = self.once && may_repeat(files);
+        let (repeats, by_key) = (self.once && may_repeat(files), self.once && may_repeat_by_key(files));
         let visits =
             !given && (wanted.iter().any(|name| matches!(*name, VISIT_NUM | VISIT_START)) || persisting.needs_visits());
-        Work { repeats, visits, sets, persisting }
+        Work { repeats, by_key, visits, sets, persisting }
     }
 
     /// The stored columns that the work is done with, beside those that are wanted.
@@ -167,6 +167,8 @@ impl HitsTable {
 struct Work {
     /// Rows of one hit are to be told apart.
     repeats: bool,
+    /// Some of them at other times, by a key.
+    by_key: bool,
     /// Visits.
     visits: bool,
     /// What rows set of these dimensions.
@@ -190,7 +192,7 @@ impl Work {
 
     /// True where a row depends on its visitor's others.
     fn by_visitor(&self) -> bool {
-        self.visits || self.persists()
+        self.by_key || self.visits || self.persists()
     }
 
     /// True for a column that is not as it is stored.
@@ -226,7 +228,10 @@ impl HitsTable {
         let schema = self.schema();
         let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
         let names: Vec<&str> = wanted.iter().map(|&i| schema.field(i).name().as_str()).collect();
-        let work = self.work(&names, &self.stored.files_for(filters));
+        // a hit of a time that nobody asks for may be the one that counts
+        let all = self.stored.files_for(&[]);
+        let files = if may_repeat_by_key(&all) { all } else { self.stored.files_for(filters) };
+        let work = self.work(&names, &files);
         if work.is_nothing() {
             // the stored columns come first
             return self.stored.reading(session, Some(&wanted), filters);

@@ -20,8 +20,9 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// From the rows of the table `name`; of two rows of one value the last counts.
-    pub fn new(name: &str, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Self> {
+    /// From the rows of the table `name`; of two rows of one value the last counts. With `folded`, values are one that differ
+    /// only in case.
+    pub fn new(name: &str, schema: &SchemaRef, batches: &[RecordBatch], folded: bool) -> Result<Self> {
         let mut columns = schema.fields().iter().map(|f| f.name().clone());
         let key = columns.next().unwrap_or_default();
         let mut classes = BTreeMap::new();
@@ -33,7 +34,7 @@ impl Lookup {
                 let rows = keys.as_string::<i32>().iter().zip(values.as_string::<i32>());
                 pairs.extend(rows.filter_map(|(key, value)| Some((key?.to_string(), value?.to_string()))));
             }
-            classes.insert(of, pairs.into_iter().collect());
+            classes.insert(of, Classes::new(pairs, folded));
         }
         Ok(Self { name: name.into(), key, classes })
     }

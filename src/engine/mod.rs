@@ -16,7 +16,8 @@
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
 //!   what arguments say in columns of `events`.
 //! * `bound`: rows as product lines that bind values.
-//! * `lookup`: classifications, lookup tables that make items of a dimension's values.
+//! * `lookup`: classifications, lookup tables that make items of a dimension's values. `spellings`: how items are written that
+//!   differ only in case. `names`: what metrics and dimensions are called.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes.
 //! * `window`: gives the window functions what they need of their window.
@@ -46,6 +47,7 @@ mod reporting_window;
 mod running;
 mod sequences;
 pub mod session;
+mod spellings;
 mod statement;
 pub mod template;
 mod touches;

@@ -21,7 +21,17 @@ pub(super) struct Names<'v> {
     pub bound: Bindings,
 }
 
-impl Names<'_> {
+impl<'v> Names<'v> {
+    /// Of a view whose events are loaded.
+    pub fn of(view: &'v LakeView) -> Result<Self> {
+        Ok(Self { view, fields: view.events()?.schema().fields(), bound: view.bindings()? })
+    }
+
+    /// True for a column of `events`.
+    pub fn exists(&self, name: &str) -> bool {
+        self.fields.iter().any(|f| f.name() == name)
+    }
+
     /// The column of a name; a friendly name stands for its column, whose touches and lists are known by its own name.
     pub fn find(&self, name: &str, what: &str, fits: fn(&Field) -> bool) -> Result<Arc<Field>> {
         let friendly = self.view.friendly_names().into_iter().find(|(_, n)| n == name);

@@ -1,8 +1,9 @@
 //! One hit counts once: of the rows of a hit that was delivered more than once, the first in the lake's order goes on.
 //!
 //! In: hits sorted by visitor and time, see [`crate::lake::repeats`]. Out: the same without repeats. State is the rows of one
-//! instant.
+//! instant, and the keys of one visitor.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::by_visitor;
-use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY, is_keyed};
 
 /// The columns by which repeats are known, besides those of the layout's order; the file decides which row comes first.
 pub const COLUMNS: [&str; 3] = [SUITE, HIT_ID_REST, FILE];
@@ -118,6 +119,32 @@ struct Seen {
     visitor: Option<String>,
     /// Suite and rest of the hit id.
     hits: Vec<(String, i64)>,
+    keyed: Keyed,
+}
+
+/// The hits with a key of one visitor that have gone on.
+#[derive(Default)]
+struct Keyed {
+    visitor: Option<(i64, Option<String>)>,
+    suites: Vec<String>,
+    /// Number of the suite, and what stands for the key.
+    keys: HashSet<(usize, i128, i64)>,
+}
+
+impl Keyed {
+    /// True for the first hit of the visitor with this key.
+    fn is_first(&mut self, (visitor_key, visitor): (i64, Option<&str>), suite: &str, key: (i128, i64)) -> bool {
+        let known = self.visitor.as_ref().map(|(key, id)| (*key, id.as_deref()));
+        if known != Some((visitor_key, visitor)) {
+            self.visitor = Some((visitor_key, visitor.map(str::to_string)));
+            self.keys.clear();
+        }
+        let number = self.suites.iter().position(|known| known == suite).unwrap_or_else(|| {
+            self.suites.push(suite.to_string());
+            self.suites.len() - 1
+        });
+        self.keys.insert((number, key.0, key.1))
+    }
 }
 
 impl Seen {
@@ -140,6 +167,13 @@ impl Seen {
         for row in (0..batch.num_rows()).filter(|row| rests.is_valid(*row)) {
             let place = (keys[row], times[row], sequences[row]);
             let visitor = visitors.is_valid(row).then(|| visitors.value(row));
+            if is_keyed(rests.value(row)) {
+                let key = (sequences[row], rests.value(row));
+                if !self.keyed.is_first((keys[row], visitor), suites.value(row), key) {
+                    kept.get_or_insert_with(|| vec![true; batch.num_rows()])[row] = false;
+                }
+                continue;
+            }
             if self.hits.is_empty() || self.place != place || self.visitor.as_deref() != visitor {
                 // the text is written only where a hit can come again, which shows in the next row
                 let alone = row + 1 < keys.len() && (keys[row + 1], times[row + 1], sequences[row + 1]) != place;
@@ -212,6 +246,29 @@ mod tests {
                 kept.extend_from_slice(batch.column(6).as_primitive::<Int64Type>().values());
             }
             assert_eq!(kept, [0, 2, 4, 5, 6, 7, 9, 10, 11], "batches of {cut}");
+        }
+    }
+
+    #[test]
+    fn the_first_row_of_a_key_goes_on() {
+        let [one, other] = ["one", "other"].map(columns::key_sequence);
+        let rows: [Row; 7] = [
+            ("a", 1, one.0, Some(one.1), "s", 0),
+            ("a", 2, other.0, Some(other.1), "s", 1),
+            ("a", 2, 7, None, "s", 2),
+            ("a", 3, one.0, Some(one.1), "s", 3),
+            ("a", 3, one.0, Some(one.1), "t", 4),
+            ("a", 4, one.0, Some(one.1), "t", 5),
+            ("b", 4, one.0, Some(one.1), "s", 6),
+        ];
+        for cut in 1..=rows.len() {
+            let mut seen = Seen::default();
+            let mut kept = vec![];
+            for rows in rows.chunks(cut) {
+                let batch = seen.first_of(batch(rows)).unwrap();
+                kept.extend_from_slice(batch.column(6).as_primitive::<Int64Type>().values());
+            }
+            assert_eq!(kept, [0, 1, 2, 4, 6], "batches of {cut}");
         }
     }
 }

@@ -100,12 +100,15 @@ impl ReportPlanner {
         let view = self.schema.view();
         let suite = view.one_suite()?;
         let events = view.events()?.clone();
-        let fields = events.schema().fields().clone();
-        let names = Names { view: &view, fields: &fields, bound: view.bindings()? };
+        let names = Names::of(&view)?;
         let metric = names.find(&report.metric, "metric", is_metric)?;
-        let (dimension, classes) = names.dimension(&report.dimension)?;
+        let (dimension, mut classes) = names.dimension(&report.dimension)?;
+        if suite.fold_case {
+            let spellings = view.spellings(&report.dimension)?.clone();
+            classes = Some(classes.unwrap_or_default().spelled(spellings));
+        }
 
-        let exists = |name: &str| fields.iter().any(|f| f.name() == name);
+        let exists = |name: &str| names.exists(name);
         let binding = names.bound.get(dimension.name());
         let multi_valued = is_multi_valued(dimension.name());
         let lines = exists(PRODUCT_LIST) && binding.is_none();
@@ -217,6 +220,7 @@ impl ReportPlanner {
                 "place" => ident("visit_num").alias("place"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
                 "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
+                "anchor_rest" => anchor(columns::SNAPSHOT_REST)?.alias("anchor_rest"),
                 name => match GROUP_COLUMNS.iter().zip(&groupings).find(|(column, _)| **column == name) {
                     Some((column, grouping)) => grouping.value.clone().alias(*column),
                     None => ident(name),
@@ -436,21 +440,6 @@ impl Report {
             Some((name, _)) => Err(Error::query(format!("by: the answer has a column {name} already"))),
             None => Ok(()),
         }
-    }
-
-    /// When the conversions that the report is about happened, microseconds: from the first, before the second.
-    fn window(&self, zone: &str) -> Result<(i64, i64)> {
-        let since = self.since.as_deref().map(|text| instant(text, zone)).transpose()?;
-        let until = self.until.as_deref().map(|text| instant(text, zone)).transpose()?;
-        if let (Some(from), Some(to)) = (since, until)
-            && from > to
-        {
-            let [since, until] = [&self.since, &self.until].map(|text| text.as_deref().unwrap_or_default());
-            return Err(Error::query(format!(
-                "since {since} lies after until {until}: conversions count from since on, before until"
-            )));
-        }
-        Ok((since.unwrap_or(EVER.0), until.unwrap_or(EVER.1)))
     }
 }
 

@@ -10,7 +10,15 @@ use crate::{Error, Result};
 /// From the first instant, inclusive, to the second; microseconds.
 pub(super) fn window(since: Option<&str>, until: Option<&str>, suite_zone: &str) -> Result<(i64, i64)> {
     let at = |text: Option<&str>| text.map(|text| instant(text, suite_zone)).transpose();
-    Ok((at(since)?.unwrap_or(EVER.0), at(until)?.unwrap_or(EVER.1)))
+    let times = (at(since)?, at(until)?);
+    if let ((Some(from), Some(to)), Some(since), Some(until)) = (times, since, until)
+        && from > to
+    {
+        return Err(Error::query(format!(
+            "since {since} lies after until {until}: conversions count from since on, before until"
+        )));
+    }
+    Ok((times.0.unwrap_or(EVER.0), times.1.unwrap_or(EVER.1)))
 }
 
 /// True for rows from the first time (inclusive) to the second (exclusive).

@@ -1,5 +1,6 @@
 //! [`Engine`]: the only door to SQL. One session over one lake; each statement sees the lake's newest version.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +29,7 @@ use super::pins::Pins;
 use super::remote::Remote;
 use super::report::{ReportPlanner, is_report};
 use super::running::Running;
+use super::spellings;
 use super::statement::Statement;
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
@@ -379,6 +381,24 @@ impl Engine {
         .boxed()
     }
 
+    /// How the items are written that differ only in case, of those of `texts` that are dimensions.
+    async fn spellings(
+        &self,
+        view: &LakeView,
+        texts: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, HashMap<String, String>>> {
+        let mut all = BTreeMap::new();
+        for text in texts {
+            let Some(query) = spellings::query(view, text)? else { continue };
+            let mut rows = self.start(query).await?.rows;
+            let spelled = all.entry(text.clone()).or_insert_with(HashMap::new);
+            while let Some(batch) = rows.try_next().await? {
+                spelled.extend(spellings::of(&batch)?);
+            }
+        }
+        Ok(all)
+    }
+
     /// The suite, and whether journeys read the lake's files, as the session's settings have it.
     fn choices(&self) -> Result<(Option<String>, bool)> {
         let state = self.context.state();
@@ -407,8 +427,11 @@ impl Engine {
             if reports {
                 view.load_events(&state).await?;
                 view.load_stored_events().await?;
-                view.load_lookups(&names.lookups, &state).await?;
+                view.load_lookups(names.lookups(), &state).await?;
                 view.load_instances().await?;
+                if view.folds_case() {
+                    view.keep_spellings(self.spellings(&view, &names.arguments).await?).await;
+                }
             }
             if names.lists_tables {
                 self.schema.list(view.table_names().await?);

@@ -34,12 +34,19 @@ pub struct Names {
     pub table_functions: BTreeSet<String>,
     /// Functions of values.
     pub functions: BTreeSet<String>,
-    /// Lookup tables, named as `'table.column'` in an argument of a table function.
-    pub lookups: BTreeSet<String>,
     /// Names in double quotes that stand alone, where another would write a text.
     pub quoted: BTreeSet<String>,
+    /// Texts in the arguments of table functions.
+    pub arguments: BTreeSet<String>,
     /// It asks which tables there are.
     pub lists_tables: bool,
+}
+
+impl Names {
+    /// Lookup tables, named as `'table.column'` in an argument of a table function.
+    pub fn lookups(&self) -> BTreeSet<&str> {
+        self.arguments.iter().filter_map(|text| table_of(text)).collect()
+    }
 }
 
 impl Statement {
@@ -165,9 +172,8 @@ impl Visitor for Named<'_> {
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
         if self.within > 0
             && let Value::SingleQuotedString(text) = &value.value
-            && let Some(table) = table_of(text)
         {
-            self.names.lookups.insert(table.to_string());
+            self.names.arguments.insert(text.clone());
         }
         ControlFlow::Continue(())
     }
@@ -206,7 +212,8 @@ mod tests {
         assert_eq!(found.tables, set(&["daily", "events"]));
         assert_eq!(found.table_functions, set(&["participation"]));
         assert_eq!(found.functions, set(&["lower"]));
-        assert_eq!(found.lookups, set(&["campaigns"]));
+        assert_eq!(found.arguments, set(&["1.5 days", "campaigns.channel", "orders"]));
+        assert_eq!(found.lookups(), BTreeSet::from(["campaigns"]));
         assert!(!found.lists_tables);
     }
 

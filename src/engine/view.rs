@@ -50,6 +50,8 @@ pub struct LakeView {
     lookups: OnceCell<Lookups>,
     /// Numbers of eVars, and a delivery whose lines bear instances of them.
     instances: OnceCell<Vec<(Vec<u32>, String)>>,
+    /// How items are written that differ only in case, by dimension as the statement names it.
+    spellings: OnceCell<BTreeMap<String, HashMap<String, String>>>,
 }
 
 /// The lookup tables that a statement names.
@@ -75,6 +77,7 @@ impl LakeView {
             stored_events: OnceCell::new(),
             lookups: OnceCell::new(),
             instances: OnceCell::new(),
+            spellings: OnceCell::new(),
         }
     }
 
@@ -130,6 +133,23 @@ impl LakeView {
     /// The dimensions of the one suite at hand whose values are bound to products.
     pub fn bindings(&self) -> Result<Bindings> {
         self.one_suite().map_or_else(|_| Ok(Bindings::new()), bindings)
+    }
+
+    /// True where items of the one suite at hand are one that differ only in case.
+    pub fn folds_case(&self) -> bool {
+        self.one_suite().is_ok_and(|suite| suite.fold_case)
+    }
+
+    /// How the items of a dimension, named as in the statement, are written: those without their case which are not so.
+    pub fn spellings(&self, dimension: &str) -> Result<&HashMap<String, String>> {
+        self.spellings.get().and_then(|all| all.get(dimension)).ok_or_else(|| {
+            Error::query("where the case of items is folded, write the dimension as one text, such as 'tracking_code'")
+        })
+    }
+
+    /// Keeps what [`Self::spellings`] says.
+    pub async fn keep_spellings(&self, spellings: BTreeMap<String, HashMap<String, String>>) {
+        self.spellings.get_or_init(|| async { spellings }).await;
     }
 
     /// Deliveries in which lines with a value of the eVar bind it only where they bear its instance.
@@ -217,7 +237,7 @@ impl LakeView {
     }
 
     /// Loads the lookup tables that a statement names as classifications.
-    pub async fn load_lookups(&self, named: &BTreeSet<String>, state: &SessionState) -> Result<()> {
+    pub async fn load_lookups(&self, named: BTreeSet<&str>, state: &SessionState) -> Result<()> {
         let load = || async {
             let mut lookups = Lookups::default();
             for name in named.iter().filter(|name| !tables::is_reserved(name)) {
@@ -226,9 +246,9 @@ impl LakeView {
                     continue;
                 };
                 let schema = table.schema();
-                let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.build()?;
+                let plan = LogicalPlanBuilder::scan(*name, provider_as_source(table), None)?.build()?;
                 let rows = DataFrame::new(state.clone(), plan).collect().await?;
-                lookups.loaded.insert(name.to_string(), Lookup::new(name, &schema, &rows)?);
+                lookups.loaded.insert(name.to_string(), Lookup::new(name, &schema, &rows, self.folds_case())?);
             }
             Ok(lookups)
         };

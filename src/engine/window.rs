@@ -11,6 +11,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{Column, DFSchema, ExprSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::expr_fn::lower;
 use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast, lit};
@@ -41,7 +42,8 @@ impl AnalyzerRule for GiveWindows {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| match plan {
             LogicalPlan::Window(window) if window.window_expr.iter().any(|e| call(e).is_some()) => {
-                let bound = self.schema.view().bindings()?;
+                let view = self.schema.view();
+                let suite = Settings { bound: view.bindings()?, folds_case: view.folds_case() };
                 let columns = LogicalPlan::Window(window.clone()).schema().columns();
                 let input_schema = window.input.schema().clone();
                 let mut builder = LogicalPlanBuilder::from(window.input.as_ref().clone());
@@ -55,7 +57,7 @@ impl AnalyzerRule for GiveWindows {
                 // calls with one window make one pass
                 let mut windows: Vec<(Window, Vec<Call>, Vec<Expr>)> = vec![];
                 for expr in &ours {
-                    let Some((window, call, arguments)) = give(expr, &input_schema, &bound)? else { continue };
+                    let Some((window, call, arguments)) = give(expr, &input_schema, &suite)? else { continue };
                     match windows.iter_mut().find(|(known, ..)| *known == window) {
                         Some((_, calls, all)) => {
                             calls.push(call);
@@ -96,8 +98,14 @@ fn call(expr: &Expr) -> Option<(&WindowFunction, &JourneyFunction)> {
     }
 }
 
+/// What a suite says of its items.
+struct Settings {
+    bound: Bindings,
+    folds_case: bool,
+}
+
 /// The window of a call, the call, and its item, value and time.
-fn give(expr: &Expr, schema: &DFSchema, bound: &Bindings) -> Result<Option<(Window, Call, Vec<Expr>)>> {
+fn give(expr: &Expr, schema: &DFSchema, suite: &Settings) -> Result<Option<(Window, Call, Vec<Expr>)>> {
     let Some((function, called)) = call(expr) else { return Ok(None) };
     let container = called.container;
     let params = &function.params;
@@ -157,7 +165,7 @@ fn give(expr: &Expr, schema: &DFSchema, bound: &Bindings) -> Result<Option<(Wind
     let lookback_us = parse_lookback(&lookback).map_err(wrong)?;
     if let Expr::Column(column) = item
         && exists(ROW_KIND)
-        && let Some(binding) = bound.get(&column.name)
+        && let Some(binding) = suite.bound.get(&column.name)
     {
         return error(format!(
             "the values of {0} are bound to a {1}, so that a row is no touch of them; use attribution(...) or \
@@ -173,6 +181,7 @@ fn give(expr: &Expr, schema: &DFSchema, bound: &Bindings) -> Result<Option<(Wind
         other => other.clone(),
     };
     let item = cast(item, DataType::Utf8);
+    let item = if suite.folds_case && exists(ROW_KIND) { lower(item) } else { item };
     let value = cast(metric.clone(), DataType::Float64);
     let time = cast(cast(order.expr.clone(), columns::timestamp()), DataType::Int64);
     let args = vec![when(takes_part.clone(), item).end()?, when(takes_part, value).end()?, time];

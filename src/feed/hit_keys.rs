@@ -1,7 +1,7 @@
 //! The keys of a hit: whose it is, when it was, in which visit, and which transactions it names.
 //!
 //! In: the record's parts. Out: typed keys, or the field that keeps the record from being a row. An online hit needs a
-//! visitor, a time and a visit number; a summary row (`hit_source` 5, 8, 9) is nobody's.
+//! visitor, a time and a visit number, an excluded one a time alone; a summary row (`hit_source` 5, 8, 9) is nobody's.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -92,12 +92,14 @@ pub struct HitKeys {
     pub duplicate_purchase: i64,
     /// An app sent it while nobody used it.
     pub background: bool,
+    /// It is excluded and names no visitor.
+    nobodys: bool,
 }
 
 impl HitKeys {
-    /// Summary rows are nobody's.
+    /// Summary rows are nobody's, and so are excluded hits that name no visitor.
     pub fn has_visitor(&self) -> bool {
-        !matches!(self.hit_source, 5 | 8 | 9)
+        !self.nobodys && !matches!(self.hit_source, 5 | 8 | 9)
     }
 
     /// True for a hit of a visitor, false for offline rows that Adobe has integrated.
@@ -126,7 +128,11 @@ pub fn read_keys(parts: &Parts<'_>, visitor: &mut String) -> Result<HitKeys, Bad
         visit_page_num: parts.integer(Role::VisitPageNum)?,
         duplicate_purchase: parts.integer(Role::DuplicatePurchase)?.unwrap_or(0),
         background: parts.integer(Role::Perspective)?.is_some_and(|perspective| perspective != 0),
+        nobodys: false,
     };
+    // it is stored and not reported, whosever it is
+    let no_visitor = || [Role::VisitorHigh, Role::VisitorLow].iter().any(|role| parts.is_empty(*role));
+    keys.nobodys = keys.exclude_hit > 0 && keys.is_online() && no_visitor();
     if keys.has_visitor() {
         read_visitor(parts, visitor)?;
         keys.visit_num = parts.integer(Role::VisitNum)?;

@@ -14,6 +14,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::ScalarUDF;
 
+use super::classes::{Classes, fold_case};
 use super::made::{BoundLines, Made, plan_function};
 use crate::feed::caret::list_values;
 use crate::feed::product_list::{Product, has_amounts, parse};
@@ -39,10 +40,11 @@ pub fn bound_lines(lines: BoundLines) -> ScalarUDF {
                     let value = own.unwrap_or_else(|| of_row.map(Cow::Borrowed));
                     let bound_to = if lines.by_category { &product.category } else { &product.product };
                     let amount = has_amounts(&lines.metric).then(|| product.amount(&lines.metric)).flatten();
-                    out.append(bound_to, lines.named(value.as_deref()), amount);
+                    out.append(&lines.key(bound_to), lines.named(value.as_deref()).as_deref(), amount);
                 }
             } else if let Some(cell) = some(&products, i) {
-                list_values(cell).for_each(|product| out.append(&product, lines.named(of_row), None));
+                let value = lines.named(of_row);
+                list_values(cell).for_each(|product| out.append(&lines.key(&product), value.as_deref(), None));
             }
             lengths.push(out.products.len() - before);
         }
@@ -61,9 +63,15 @@ impl BoundLines {
         Some(Some(value).filter(|_| !strict || product.has_instance_of(&self.dimension)))
     }
 
-    /// A value, or its class.
-    fn named<'v>(&'v self, value: Option<&'v str>) -> Option<&'v str> {
-        value.map(|value| self.classes.as_ref().map_or(value, |classes| classes.of(value)))
+    /// What a product is known by; nobody sees it.
+    fn key<'p>(&self, product: &'p str) -> Cow<'p, str> {
+        let folds = self.classes.as_ref().is_some_and(Classes::folds_case);
+        if folds { fold_case(product) } else { Cow::Borrowed(product) }
+    }
+
+    /// What becomes of a value.
+    fn named<'v>(&'v self, value: Option<&'v str>) -> Option<Cow<'v, str>> {
+        value.map(|value| self.classes.as_ref().map_or(Cow::Borrowed(value), |classes| classes.of(value)))
     }
 }
 

@@ -1,5 +1,7 @@
-//! What a column of a lookup table makes of the values of a dimension.
+//! What becomes of the values of a dimension before they are items: the class that a lookup table makes of them, and the
+//! spelling in which those that differ only in case are one.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,21 +10,56 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The class of values that a lookup table does not name, as Adobe's reports call it.
 const UNSPECIFIED: &str = "Unspecified";
 
-/// What a column of a lookup table makes of each value of a dimension.
+/// What becomes of each value of a dimension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Classes(Arc<HashMap<String, String>>);
+pub struct Classes(Arc<Parts>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Parts {
+    /// The class of each value; None where values stay what they are.
+    classes: Option<HashMap<String, String>>,
+    /// Values are looked up without their case.
+    folded: bool,
+    /// How values without their case are written, where that is not the way they are shown.
+    spellings: Option<HashMap<String, String>>,
+}
 
 impl Classes {
-    /// The class of a value.
-    pub fn of(&self, value: &str) -> &str {
-        self.0.get(value).map_or(UNSPECIFIED, String::as_str)
+    /// The classes of a lookup table's rows, the later ones first to count; with `folded`, of values without their case.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>, folded: bool) -> Self {
+        let key = |value: String| if folded { fold_case(&value).into_owned() } else { value };
+        let classes = pairs.into_iter().map(|(value, class)| (key(value), class)).collect();
+        Self(Arc::new(Parts { classes: Some(classes), folded, spellings: None }))
+    }
+
+    /// The same, where items that differ only in case are one; `spellings` says how those without their case are written
+    /// which are not written so.
+    pub fn spelled(&self, spellings: HashMap<String, String>) -> Self {
+        Self(Arc::new(Parts { spellings: Some(spellings), ..self.0.as_ref().clone() }))
+    }
+
+    /// True where items that differ only in case are one.
+    pub fn folds_case(&self) -> bool {
+        self.0.spellings.is_some()
+    }
+
+    /// What becomes of a value.
+    pub fn of<'v>(&'v self, value: &'v str) -> Cow<'v, str> {
+        let class = match &self.0.classes {
+            None => value,
+            Some(classes) if self.0.folded => classes.get(&*fold_case(value)).map_or(UNSPECIFIED, String::as_str),
+            Some(classes) => classes.get(value).map_or(UNSPECIFIED, String::as_str),
+        };
+        let Some(spellings) = &self.0.spellings else { return Cow::Borrowed(class) };
+        let folded = fold_case(class);
+        spellings.get(&*folded).map_or(folded, |shown| Cow::Borrowed(shown))
     }
 }
 
-impl FromIterator<(String, String)> for Classes {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self(Arc::new(pairs.into_iter().collect()))
-    }
+/// A value without its case, as SQL's `lower` has it.
+pub fn fold_case(value: &str) -> Cow<'_, str> {
+    let is_folded = value.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    if is_folded { Cow::Borrowed(value) } else { Cow::Owned(value.to_lowercase()) }
 }
 
 impl Serialize for Classes {
@@ -33,6 +70,31 @@ impl Serialize for Classes {
 
 impl<'de> Deserialize<'de> for Classes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::new(HashMap::deserialize(deserializer)?)))
+        Ok(Self(Arc::new(Parts::deserialize(deserializer)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+    }
+
+    #[test]
+    fn values_classes_and_spellings() {
+        let table = pairs(&[("Snow", "Weather"), ("snow", "WEATHER"), ("sun", "weather")]);
+        let exact = Classes::new(table.clone(), false);
+        assert_eq!(["Snow", "snow", "SNOW"].map(|v| exact.of(v).into_owned()), ["Weather", "WEATHER", "Unspecified"]);
+        let folded = Classes::new(table, true);
+        assert_eq!(
+            ["Snow", "SNOW", "Sun", "x"].map(|v| folded.of(v).into_owned()),
+            ["WEATHER", "WEATHER", "weather", "Unspecified"]
+        );
+        let spelled = folded.spelled(pairs(&[("weather", "WeatheR")]).into_iter().collect());
+        assert_eq!(["Snow", "sun", "x"].map(|v| spelled.of(v).into_owned()), ["WeatheR", "WeatheR", "unspecified"]);
+        let plain = Classes::default().spelled(pairs(&[("äpfel", "ÄPFEL")]).into_iter().collect());
+        assert_eq!(["Äpfel", "äpfel", "B", "b"].map(|v| plain.of(v).into_owned()), ["ÄPFEL", "ÄPFEL", "b", "b"]);
     }
 }

@@ -1,4 +1,4 @@
-//! A classification as a scalar function of one plan: a dimension's values in, what a lookup table makes of them out.
+//! What becomes of a dimension's values, as a scalar function of one plan: values in, items out.
 
 use std::sync::Arc;
 
@@ -20,11 +20,12 @@ pub fn classified(name: &str, classes: Classes, multi_valued: bool) -> ScalarUDF
         for i in 0..rows.len {
             match (values.is_valid(i), multi_valued) {
                 (false, _) => out.append_null(),
-                (true, false) => out.append_value(classes.of(values.value(i))),
+                (true, false) => out.append_value(&*classes.of(values.value(i))),
                 (true, true) => {
                     cell.clear();
                     let own: Vec<_> = list_values(values.value(i)).collect();
-                    join_list(own.iter().map(|value| classes.of(value)), &mut cell);
+                    let items: Vec<_> = own.iter().map(|value| classes.of(value)).collect();
+                    join_list(items.iter().map(|item| &**item), &mut cell);
                     out.append_value(&cell);
                 }
             }

@@ -18,6 +18,7 @@ pub fn documentation() -> Vec<FunctionDoc> {
         super::days_after::DOCUMENTATION,
         super::transaction_ids::DOCUMENTATION,
         super::snapshot_holds::DOCUMENTATION,
+        super::held_value::DOCUMENTATION,
         super::is_placeholder::DOCUMENTATION,
         super::visitor_key::DOCUMENTATION,
     ];

@@ -19,7 +19,8 @@ pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
     example: "SELECT unnest(list_values(list1)) AS value, count(*) FROM hits GROUP BY 1",
 };
 
-pub(super) fn udf() -> ScalarUDF {
+/// The function.
+pub fn udf() -> ScalarUDF {
     let list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     function("list_values", vec![DataType::Utf8], list, |rows| {
         let texts = rows.text(0)?;

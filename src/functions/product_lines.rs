@@ -1,5 +1,6 @@
 //! The product lines of one metric as a scalar function of one plan: a product list in, items with their amounts out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -40,7 +41,8 @@ pub fn product_lines(metric: &str, dimension: &str, classes: Option<Classes>) ->
                 let Some(amount) = product.amount(&metric) else { continue };
                 let item = if by_category { &product.category } else { &product.product };
                 let item = Some(&**item).filter(|item| !item.is_empty());
-                items.append_option(item.map(|item| classes.as_ref().map_or(item, |classes| classes.of(item))));
+                let named = |item| classes.as_ref().map_or(Cow::Borrowed(item), |classes| classes.of(item));
+                items.append_option(item.map(named));
                 amounts.append_value(amount);
             }
             lengths.push(items.len() - before);

@@ -42,7 +42,9 @@ mod tests {
 
     #[test]
     fn what_is_written_down_makes_the_same_function() {
-        let classes: Classes = [("a".to_string(), "A^,".to_string())].into_iter().collect();
+        let classes = Classes::new([("a".to_string(), "A^,".to_string())], false);
+        let folded =
+            Classes::new([("A".to_string(), "B".to_string())], true).spelled([("b".into(), "B".into())].into());
         let functions = [
             classified::classified("campaigns.channel", classes.clone(), true),
             product_lines::product_lines("event7", "category", Some(classes)).unwrap(),
@@ -50,7 +52,7 @@ mod tests {
                 metric: "revenue".into(),
                 dimension: "evar1".into(),
                 by_category: true,
-                classes: None,
+                classes: Some(folded),
             }),
             local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
         ];

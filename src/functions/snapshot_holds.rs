@@ -3,7 +3,7 @@
 //! Of a data feed (`persisted`): tracking code, marketing channel and its detail, eVars, list variables, referring
 //! domains, search engine and keyword, mobile dimensions, purchase recency; never pages, site sections and props.
 //! Of a mapped source: every dimension but pages and props, or exactly those that its mapping lists.
-//! `product` and `category` only under the rules `current` (or when listed).
+//! `product` and `category`, and with the former its lines (`product_list`), only under the rules `current` (or when listed).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::function_doc::FunctionDoc;
 use super::rows::function;
-use crate::columns::numbered;
+use crate::columns::{PRODUCT_LIST, numbered};
 
 /// What `rejoin functions` says of it.
 pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
@@ -41,6 +41,8 @@ pub(super) fn udf() -> ScalarUDF {
 
 /// The rule; `listed` are the names of a mapping's list, comma separated.
 pub fn snapshot_holds(dimension: &str, rules: &str, persisted: bool, listed: Option<&str>) -> bool {
+    // the lines go with their products
+    let dimension = if dimension == PRODUCT_LIST { "product" } else { dimension };
     if let Some(listed) = listed {
         return listed.split(',').any(|name| name.trim() == dimension);
     }
@@ -76,7 +78,7 @@ fn feed_snapshot_holds(dimension: &str) -> bool {
 
 /// Whether some snapshot, of whatever source and rules, could hold the dimension.
 pub fn snapshot_can_hold(dimension: &str) -> bool {
-    !dimension.ends_with("_set") && !matches!(dimension, "event_list" | "product_list")
+    !dimension.ends_with("_set") && dimension != "event_list"
 }
 
 #[cfg(test)]
@@ -88,6 +90,8 @@ mod tests {
         let holds = |name| snapshot_holds(name, "classic", true, None);
         assert!(["evar250", "list3", "mobileappid", "post_mobileaction", "marketing_channel"].into_iter().all(holds));
         assert!(!["prop1", "channel", "state", "zip", "page_name", "product", "post_channel"].into_iter().any(holds));
-        assert!(snapshot_holds("product", "current", true, None));
+        assert!(["product", "product_list"].into_iter().all(|name| snapshot_holds(name, "current", true, None)));
+        assert!(snapshot_holds("product_list", "classic", false, Some("evar1, product")));
+        assert!(!holds("product_list"));
     }
 }

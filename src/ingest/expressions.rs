@@ -46,6 +46,10 @@ pub enum Meaning {
     Transaction,
     /// The customer ID.
     Customer,
+    /// The key.
+    Key,
+    /// The currency of the amounts.
+    Currency,
     /// A dimension of this name.
     Dimension(String),
     /// A metric of this name.
@@ -162,6 +166,8 @@ fn values(mapping: &Mapping) -> Vec<(Meaning, String, &str)> {
         (Meaning::Visit, "visit", mapping.visit.as_ref()),
         (Meaning::Transaction, TRANSACTION_ID, mapping.transaction_id.as_ref()),
         (Meaning::Customer, CUSTOMER_ID, mapping.customer_id.as_ref()),
+        (Meaning::Key, "key", mapping.key.as_ref()),
+        (Meaning::Currency, "currency.code", mapping.currency.as_ref().map(|currency| &currency.code)),
     ];
     let keys = keys.into_iter().filter_map(|(place, key, text)| Some((place, key.to_string(), text?.as_str())));
     let dimensions = mapping.dimensions.iter();

@@ -65,7 +65,16 @@ impl InputKind for Delivery {
     fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner> {
         let suite = lake_has.suite_of_feed(&self.rsid, options.suite.as_deref())?.clone();
         let (bindings, persistence) = (Bindings::new(), BTreeMap::new());
-        Ok(Owner { suite, source: None, format: "feed", snapshot: None, bindings, persistence, waits: None })
+        Ok(Owner {
+            suite,
+            source: None,
+            format: "feed",
+            snapshot: None,
+            bindings,
+            persistence,
+            rates: None,
+            waits: None,
+        })
     }
 
     fn content(&mut self) -> Result<Content> {

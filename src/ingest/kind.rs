@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::content::Content;
 use super::decoding::PieceSender;
+use super::exchange::Rates;
 use super::offline_rows::Origin;
 use super::options::IngestOptions;
 use super::suites_and_sources::SuitesAndSources;
@@ -59,6 +60,8 @@ pub struct Owner {
     pub bindings: Bindings,
     /// The dimensions that persist, where its mapping says.
     pub persistence: BTreeMap<String, Persistence>,
+    /// The lookup table with the rates of currencies, where its mapping says.
+    pub rates: Option<String>,
     /// Why it is not taken yet, where it says so itself.
     pub waits: Option<String>,
 }
@@ -69,6 +72,8 @@ pub struct Context {
     pub owner: Owner,
     /// When it was received.
     pub received: DateTime<Utc>,
+    /// The rates that [`Owner::rates`] asks for.
+    pub rates: Option<Arc<Rates>>,
     /// Counts the bytes that are decoded, for progress.
     pub read: Arc<AtomicU64>,
 }

@@ -20,6 +20,7 @@ use super::cells::{self, Complaints, Instant};
 use super::content::{Content, content_of};
 use super::content_hash::hash_rows;
 use super::decoding::{Piece, PieceSender};
+use super::exchange::Rates;
 use super::expressions::{Evaluated, Expressions, Meaning, wanted};
 use super::file_rows::FileRows;
 use super::input_file::InputFile;
@@ -29,7 +30,7 @@ use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::{Origin, Records, offline_batch};
 use super::options::IngestOptions;
 use super::pattern::folder_values;
-use super::products::{LineExpressions, Lines, columns_of};
+use super::products::{LineExpressions, Lines, OfRows, columns_of};
 use super::source_load::check_kind;
 use super::suites_and_sources::SuitesAndSources;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
@@ -68,7 +69,8 @@ impl InputKind for MappedInput {
         let snapshot = mapping.snapshot.as_ref().map(|names| names.join(","));
         let (bindings, persistence) = (mapping.bindings.clone(), mapping.persistence.clone());
         let format = self.format.name();
-        Ok(Owner { suite, source, format, snapshot, bindings, persistence, waits: None })
+        let rates = mapping.currency.as_ref().map(|currency| currency.rates.clone());
+        Ok(Owner { suite, source, format, snapshot, bindings, persistence, rates, waits: None })
     }
 
     fn content(&mut self) -> Result<Content> {
@@ -86,7 +88,7 @@ impl InputKind for MappedInput {
             check_kind(source, transaction, customer, ["transaction_id", "customer_id"])?;
         }
         let offline_source = context.owner.source.as_ref().map_or_else(String::new, |s| s.source.clone());
-        let decoder = Decoder::new(file, format, mapping, encoding)?;
+        let decoder = Decoder { rates: context.rates.clone(), ..Decoder::new(file, format, mapping, encoding)? };
         let visits = decoder.visits();
         let rows = Box::new(MappedRows { decoder: Arc::new(decoder), read: context.read.clone() });
         Ok(Prepared { rows, visits, offline_source })
@@ -110,6 +112,8 @@ struct Decoder {
     expressions: Expressions,
     /// The parts of product lines that are structs.
     lines: Option<LineExpressions>,
+    /// The rates of currencies.
+    rates: Option<Arc<Rates>>,
 }
 
 impl Rows for MappedRows {
@@ -132,7 +136,7 @@ impl Decoder {
         let expressions = Expressions::compile(&mapping, &file)?;
         let list = expressions.data_type(&Meaning::Lines(Lines::List));
         let lines = mapping.products.as_ref().map(|products| LineExpressions::compile(products, list)).transpose()?;
-        Ok(Self { mapping, file, expressions, lines: lines.flatten() })
+        Ok(Self { mapping, file, expressions, lines: lines.flatten(), rates: None })
     }
 
     /// How visits are known, as the tag of the files says it; None for offline records.
@@ -181,7 +185,8 @@ impl Decoder {
     fn piece(&self, origin: &Origin, rows: FileRows) -> Result<Piece> {
         let FileRows { batch, lines, mut issues } = rows;
         let mut complaints = Complaints::new(lines);
-        let row = self.row_values(self.expressions.evaluate(&batch)?, &mut complaints)?;
+        let mut row = self.row_values(self.expressions.evaluate(&batch)?, &mut complaints)?;
+        let warnings = std::mem::take(&mut row.warnings);
         let decoded = match self.mapping.kind {
             MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut complaints)?,
             MappedKind::Offline => offline(origin, row, &mut complaints)?,
@@ -191,15 +196,15 @@ impl Decoder {
         issues.extend(complaints.into_issues());
         issues.sort_by_key(|issue| issue.line);
         Ok(match self.mapping.kind {
-            MappedKind::Online => Piece { hits: Some(decoded), issues, ..Default::default() },
-            MappedKind::Offline => Piece { offline: Some(decoded), issues, ..Default::default() },
+            MappedKind::Online => Piece { hits: Some(decoded), issues, warnings, ..Default::default() },
+            MappedKind::Offline => Piece { offline: Some(decoded), issues, warnings, ..Default::default() },
         })
     }
 
     /// Every mapped value in our types.
     fn row_values(&self, evaluated: Vec<Evaluated<'_>>, complaints: &mut Complaints) -> Result<RowValues> {
         let mut row = RowValues::default();
-        let mut lines = vec![];
+        let (mut lines, mut currency) = (vec![], None);
         for Evaluated { place, key, values } in evaluated {
             match place {
                 Meaning::Lines(of) => lines.push((of.clone(), key.to_string(), values)),
@@ -214,6 +219,8 @@ impl Decoder {
                 Meaning::Visitor => row.visitor = Some(cells::ids(&values, key, complaints)?),
                 Meaning::Transaction => row.transaction = Some(Arc::new(cells::ids(&values, key, complaints)?)),
                 Meaning::Customer => row.customer = Some(Arc::new(cells::ids(&values, key, complaints)?)),
+                Meaning::Currency => currency = Some(cells::texts(&values, key, complaints)?),
+                Meaning::Key => row.key = Some(cells::ids(&values, key, complaints)?),
                 Meaning::Dimension(name) => {
                     let texts = cells::texts(&values, key, complaints)?;
                     row.values.push((Arc::new(columns::dimension(name)), Arc::new(texts)));
@@ -222,6 +229,16 @@ impl Decoder {
                     let numbers = cells::numbers(&values, key, complaints)?;
                     row.values.push((Arc::new(columns::metric(name)), Arc::new(numbers)));
                 }
+            }
+        }
+        let mut rates = match (&self.rates, &currency) {
+            (Some(rates), Some(codes)) => Some(rates.of_rows(codes, &row.time)),
+            _ => None,
+        };
+        if let Some(rates) = &mut rates {
+            let is_amount = |name: &str| self.mapping.currency.iter().any(|c| c.metrics.iter().any(|m| m == name));
+            for (_, values) in row.values.iter_mut().filter(|(field, _)| is_amount(field.name())) {
+                *values = Arc::new(rates.exchange_all(values.as_primitive::<Float64Type>()));
             }
         }
         if let Some(products) = &self.mapping.products {
@@ -233,9 +250,13 @@ impl Decoder {
                 |row: usize| orders.is_some_and(|orders| orders.is_valid(row) && orders.value(row) != 0.0);
             let counts = |row: usize| self.mapping.kind == MappedKind::Offline || is_purchase(row);
             let mapped = |name: &str| self.mapping.metrics.contains_key(name);
-            let rows = row.time.len();
-            let of_lines = columns_of(products, self.lines.as_ref(), lines, rows, &counts, &mapped, complaints)?;
+            let of_rows = OfRows { rows: row.time.len(), counts: &counts, mapped: &mapped, rates: rates.as_mut() };
+            let of_lines = columns_of(products, self.lines.as_ref(), lines, of_rows, complaints)?;
             row.values.extend(of_lines);
+        }
+        if let (Some(rates), Some(codes)) = (rates, &currency) {
+            row.warnings = rates.warnings(codes, &row.time, complaints.lines());
+            row.lost = rates.into_lost();
         }
         Ok(row)
     }
@@ -271,7 +292,18 @@ impl Decoder {
         content.extend(row.values);
         // the sequence orders rows of one visitor and instant, so the hash is of the rest
         let hashes = hash_rows(&to_batch(content.clone(), rows)?)?;
-        let sequence: Decimal128Array = hashes.into_iter().map(|h| Some(columns::content_sequence(h))).collect();
+        let keyed = |row_number: usize| {
+            let keys = row.key.as_ref().filter(|keys| keys.is_valid(row_number))?;
+            Some(columns::key_sequence(keys.value(row_number)))
+        };
+        let sequence = hashes.into_iter().enumerate();
+        let sequence: Decimal128Array = sequence
+            .map(|(row, hash)| {
+                Some(keyed(row).map_or_else(|| columns::content_sequence(hash), |(sequence, _)| sequence))
+            })
+            .collect();
+        let rests: Option<Int64Array> =
+            row.key.as_ref().map(|_| (0..rows).map(|row| keyed(row).map(|(_, rest)| rest)).collect());
         if let Some(views) = self.page_views(&content) {
             content.push((Arc::new(columns::metric("page_views")), Arc::new(views)));
         }
@@ -285,7 +317,8 @@ impl Decoder {
             (columns::EXCLUDE_HIT, Arc::new(Int64Array::from(vec![0; rows]))),
             (columns::PERSISTED, Arc::new(BooleanArray::from(vec![false; rows]))),
         ];
-        let fixed = fixed.into_iter().map(|(name, array)| Ok((key_field(name)?, array))).collect::<Result<Vec<_>>>()?;
+        let fixed = fixed.into_iter().chain(rests.map(|rests| (columns::HIT_ID_REST, Arc::new(rests) as ArrayRef)));
+        let fixed = fixed.map(|(name, array)| Ok((key_field(name)?, array))).collect::<Result<Vec<_>>>()?;
         to_batch(fixed.into_iter().chain(place).chain(content).collect(), rows)
     }
 
@@ -312,7 +345,12 @@ struct RowValues {
     visit: Option<ArrayRef>,
     transaction: Option<ArrayRef>,
     customer: Option<ArrayRef>,
+    key: Option<StringArray>,
     values: Vec<(Arc<Field>, ArrayRef)>,
+    /// Rows with an amount that has no rate; empty where none is asked for.
+    lost: Vec<bool>,
+    /// What is to be said of them.
+    warnings: Vec<RowIssue>,
 }
 
 fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Result<RecordBatch> {
@@ -332,7 +370,7 @@ fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Resu
         if micros > latest {
             complaints.add(r, "time", "more than a day in the future", "");
         }
-        if !any(r, &|f| columns::is_metric(f)) {
+        if !any(r, &|f| columns::is_metric(f)) && row.lost.get(r) != Some(&true) {
             complaints.add(r, "", "no metric; a record needs at least one", "");
         }
         if !any(r, &|f| !columns::is_metric(f)) && !has(&row.transaction, r) && !has(&row.customer, r) {

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::cells::EpochUnit;
 use super::delimited::{Delimited, names};
+use super::exchange::Currency;
 use super::pattern::Pattern;
 use super::products::Products;
 use crate::attribution::{Expiry, Persistence};
@@ -55,6 +56,9 @@ pub struct Mapping {
     pub transaction_id: Option<String>,
     /// Customer ID.
     pub customer_id: Option<String>,
+    /// What tells a hit from the visitor's others: rows with one key are one hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Our dimension to its expression.
     pub dimensions: BTreeMap<String, String>,
     /// Our metric to its expression.
@@ -79,13 +83,16 @@ pub struct Mapping {
     /// The product lines of a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub products: Option<Products>,
+    /// How amounts become amounts in the suite's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// The dimensions that are bound to products: settings of the suite, which change no row that is loaded.
     #[serde(skip)]
     pub bindings: Bindings,
 }
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 25] = [
+const MAPPING_KEYS: [&str; 27] = [
     "kind",
     "suite",
     "source",
@@ -96,6 +103,7 @@ const MAPPING_KEYS: [&str; 25] = [
     "visit",
     "transaction_id",
     "customer_id",
+    "key",
     "snapshot",
     "unnest",
     "files",
@@ -109,6 +117,7 @@ const MAPPING_KEYS: [&str; 25] = [
     "dimensions",
     "metrics",
     "products",
+    "currency",
     "binding",
     "persistence",
 ];
@@ -150,6 +159,7 @@ impl Mapping {
             visit: optional(&mut table, "visit")?,
             transaction_id: optional(&mut table, "transaction_id")?,
             customer_id: optional(&mut table, "customer_id")?,
+            key: optional(&mut table, "key")?,
             snapshot: names(&mut table, "snapshot")?,
             unnest: optional(&mut table, "unnest")?,
             delimited: Delimited::take(&mut table)?,
@@ -158,6 +168,7 @@ impl Mapping {
             dimensions: expressions(&mut table, "dimensions")?,
             metrics: expressions(&mut table, "metrics")?,
             products: Products::take(&mut table)?,
+            currency: Currency::take(&mut table)?,
             bindings: bindings(&mut table)?,
             persistence: persistence(&mut table)?,
         };
@@ -205,11 +216,13 @@ impl Mapping {
             }
         }
         self.check_persistence()?;
+        self.check_currency()?;
         let given = |value: &Option<String>, key: &'static str| value.is_some().then_some(key);
         let (missing, foreign) = match self.kind {
             MappedKind::Online => (self.visitor_id.is_none().then_some("visitor_id"), given(&self.source, "source")),
             MappedKind::Offline => {
                 let foreign = given(&self.visitor_id, "visitor_id").or(given(&self.visit, "visit"));
+                let foreign = foreign.or(given(&self.key, "key"));
                 (self.metrics.is_empty().then_some("[metrics]"), foreign)
             }
         };
@@ -217,7 +230,11 @@ impl Mapping {
             return Err(wrong(format!("{key} is missing; {} rows need it", self.kind_name())));
         }
         if let Some(key) = foreign {
-            let hint = if key == "visitor_id" { "; a customer is named by customer_id" } else { "" };
+            let hint = match key {
+                "visitor_id" => "; a customer is named by customer_id",
+                "key" => "; each row of a file is a record of its own",
+                _ => "",
+            };
             return Err(wrong(format!("{key} does not belong in a mapping of {} rows{hint}", self.kind_name())));
         }
         if self.kind == MappedKind::Offline && self.snapshot.is_some() {
@@ -264,6 +281,22 @@ impl Mapping {
                 let hint = did_you_mean(metric, self.metrics.keys().map(String::as_str));
                 return Err(wrong(format!("[persistence] {column} ends with {metric}, which is no metric{hint}")));
             }
+        }
+        Ok(())
+    }
+
+    fn check_currency(&self) -> Result<()> {
+        let Some(currency) = &self.currency else { return Ok(()) };
+        if self.products.as_ref().is_some_and(Products::is_text) {
+            return Err(wrong(
+                "[currency] and products.text: prices in a list as Adobe writes it are in one currency; map its parts instead",
+            ));
+        }
+        let of_lines = |metric: &str| metric == "revenue" && self.products.is_some();
+        let is_mapped = |metric: &str| self.metrics.contains_key(metric) || of_lines(metric);
+        if let Some(metric) = currency.metrics.iter().find(|metric| !is_mapped(metric)) {
+            let hint = did_you_mean(metric, self.metrics.keys().map(String::as_str));
+            return Err(wrong(format!("currency.metrics names {metric}, which is no mapped metric{hint}")));
         }
         Ok(())
     }

@@ -6,7 +6,8 @@
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
-//! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `mapped_load`.
+//! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `products`, `exchange`
+//!   (amounts in several currencies), `mapped_load`.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
 //! * Out of it for good: `forget`.
@@ -23,6 +24,7 @@ pub mod decoding;
 pub mod delimited;
 pub mod delimited_rows;
 pub mod delivery;
+pub mod exchange;
 pub mod expressions;
 pub mod feed_load;
 pub mod file_rows;

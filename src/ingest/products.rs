@@ -22,6 +22,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::cells::{self, Complaints};
+use super::exchange::RowRates;
 use crate::columns::{self, PRODUCT_LIST, numbered};
 use crate::error::did_you_mean;
 use crate::feed::caret::{escape, join_list};
@@ -118,6 +119,11 @@ impl Products {
             return Err(wrong("[products] needs product or category, or text"));
         }
         Ok(())
+    }
+
+    /// True for a list as Adobe writes it.
+    pub fn is_text(&self) -> bool {
+        self.text.is_some()
     }
 
     /// The columns that come of it: none of them is mapped besides.
@@ -221,17 +227,27 @@ enum Cells {
     Numbers(Float64Array),
 }
 
-/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys. `counts` says on which
-/// rows units and revenue count, and `mapped` which metrics the mapping maps itself.
+/// What is known of the rows of a batch besides their product lines.
+pub struct OfRows<'a, 'r> {
+    /// How many there are.
+    pub rows: usize,
+    /// On which units and revenue count.
+    pub counts: &'a dyn Fn(usize) -> bool,
+    /// Which metrics the mapping maps itself.
+    pub mapped: &'a dyn Fn(&str) -> bool,
+    /// Their rates, where prices are in several currencies.
+    pub rates: Option<&'a mut RowRates<'r>>,
+}
+
+/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys.
 pub fn columns_of(
     products: &Products,
     expressions: Option<&LineExpressions>,
     evaluated: Vec<(Lines, String, ArrayRef)>,
-    rows: usize,
-    counts: &dyn Fn(usize) -> bool,
-    mapped: &dyn Fn(&str) -> bool,
+    of_rows: OfRows<'_, '_>,
     complaints: &mut Complaints,
 ) -> Result<Vec<(Arc<Field>, ArrayRef)>> {
+    let OfRows { rows, counts, mapped, rates } = of_rows;
     let mut lists = StringBuilder::new();
     let mut columns = vec![];
     let mut text = None;
@@ -241,6 +257,9 @@ pub fn columns_of(
             Lines::List => columns.extend(of_structs(expressions, &values, complaints)?),
             Lines::Part(part) => columns.push(Column::new(part, &key, &values, complaints)?),
         }
+    }
+    if let Some(rates) = rates {
+        columns.iter_mut().filter(|column| column.part == Part::Price).for_each(|prices| prices.exchange(rates, rows));
     }
     for row in 0..rows {
         let list = match &text {
@@ -345,6 +364,20 @@ impl Column {
             complaints.add(row, &issue.column, issue.reason, &issue.text);
         }
         Ok(Self { part, offsets: Some(offsets), cells })
+    }
+
+    /// Amounts in the suite's currency in place of those that the rows have.
+    fn exchange(&mut self, rates: &mut RowRates<'_>, rows: usize) {
+        let Cells::Numbers(amounts) = &self.cells else { return };
+        let offsets = self.offsets.as_ref();
+        let lines =
+            |row: usize| offsets.map_or(row..row + 1, |offsets| offsets[row] as usize..offsets[row + 1] as usize);
+        let exchanged = (0..rows).flat_map(|row| lines(row).map(move |line| (row, line)));
+        let exchanged = exchanged.map(|(row, line)| {
+            let amount = amounts.is_valid(line).then(|| amounts.value(line));
+            amount.and_then(|amount| rates.exchange(row, amount))
+        });
+        self.cells = Cells::Numbers(exchanged.collect());
     }
 
     /// How many lines a row has; None where that is for the other parts to say.

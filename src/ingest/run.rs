@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::blocking::blocking;
 use super::content::{Content, Identity};
 use super::decoding::{Decoded, DecodedInput, Destination, decode_input};
+use super::exchange::Rates;
 use super::find::{Input, What};
 use super::gather::{Offer, gather};
 use super::key::{FEED_SOURCE, Key};
@@ -306,7 +307,11 @@ impl Run<'_> {
         let read: Arc<AtomicU64> = Arc::default();
         let source = owner.source.clone();
         let received = entry.received.unwrap_or_else(crate::clock::now);
-        let context = Context { owner, received, read: read.clone() };
+        let rates = match &owner.rates {
+            Some(table) => Some(Arc::new(Rates::read(self.lake, table, &owner.suite).await?)),
+            None => None,
+        };
+        let context = Context { owner, received, rates, read: read.clone() };
         let prepared = self.watch(&read, blocking(move || kind.prepare(&context))).await?;
         let prepared = match source.as_ref().filter(|s| s.on_error == "stop") {
             None => prepared,

@@ -79,7 +79,7 @@ impl InputKind for SourceInput {
         };
         let (suite, source) = (suite.clone(), Some(source.clone()));
         let (bindings, persistence) = (Bindings::new(), BTreeMap::new());
-        Ok(Owner { suite, source, format, snapshot: None, bindings, persistence, waits })
+        Ok(Owner { suite, source, format, snapshot: None, bindings, persistence, rates: None, waits })
     }
 
     fn content(&mut self) -> Result<Content> {

@@ -3,6 +3,9 @@
 //! In: a [`Scope`]. Out: names in the engine's session: `due_hits`, `standing_snapshots` for the snapshots; `due_offline` for the
 //! integrated rows; and what tells the former rows that go from those that stay (`queries/due/*.sql`). When everything is
 //! due, they are `hits`, nothing, and `offline`.
+//!
+//! A hit that another input delivered, too, counts by another row when one of the two comes or goes: of such visitors
+//! (`again_visitors`) the rows near those that changed are taken for changed, and all of their hits are looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +39,12 @@ const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
 const HITS_OF_ORPHANS_SQL: &str = include_str!("../../queries/due/hits_of_orphans.sql");
 const TOUCHED_SQL: &str = include_str!("../../queries/due/touched.sql");
 const AGAIN_SQL: &str = include_str!("../../queries/due/again.sql");
+const CHANGED_AGAIN_SQL: &str = include_str!("../../queries/due/changed_again.sql");
 const STANDING_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/standing_snapshots.sql");
+
+/// Hits that came of visitors none of whose hits another input delivered, too.
+const CAME_ONCE_SQL: &str = "SELECT * FROM came_reported WHERE NOT EXISTS \
+    (SELECT 1 FROM due_visitors WHERE due_visitors.visitor_key = came_reported.visitor_key)";
 
 /// What is to be done with a table that a rebuild writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +106,7 @@ pub async fn name_due(
     let hits = rules.columns(&full_schema(&hits.name, &hits.schema));
     name_changed(engine, HITS, &changes.hits, &hits)?;
     name_changed(engine, OFFLINE, &changes.offline, &full_schema(&offline.name, &offline.schema))?;
-    if come_again(engine, &changes.hits, &hits).await? {
-        return Ok(Found::All("hits were delivered again by other inputs"));
-    }
+    let again = come_again(engine, &changes.hits, &hits).await?;
     let persist = rules.persist_in(&changed_suites(&changes.hits));
     let reported = |hits: LakeTable| HitsTable::new(hits, HitRules::default()).once();
     let came = rows_of(engine, &changes.hits.now, &hits, &changes.hits.came, &reported)?;
@@ -108,7 +114,7 @@ pub async fn name_due(
     engine.name_plan("came_reported", came.build()?)?;
     let snapshots = match changes.hits.is_empty() {
         true => Work::None,
-        false => match due_hits(engine, changes, persist, memory_bytes).await? {
+        false => match due_hits(engine, changes, &again, persist, memory_bytes).await? {
             Some(work) => work,
             None => return Ok(TOO_MANY),
         },
@@ -133,8 +139,9 @@ pub async fn name_due(
     Ok(Found::Due(Due { snapshots, integrated, kinds: Some(kinds) }))
 }
 
-/// True where a row that came or went is a hit that another input delivered, too.
-async fn come_again(engine: &Engine, hits: &TableChanges, schema: &SchemaRef) -> Result<bool> {
+/// The visitors of whom a row that came or went is a hit that another input delivered, too; `changed_hits` has the rows near
+/// those, too, from here on. Of more than [`MOST_VISITORS`] not all.
+async fn come_again(engine: &Engine, hits: &TableChanges, schema: &SchemaRef) -> Result<Vec<i64>> {
     let near = |snapshot: &Snapshot, changed: &BTreeSet<Load>| -> Vec<DataFile> {
         let is_changed = |file: &&DataFile| !loads_in(file, changed).is_empty();
         let changed: Vec<&DataFile> = snapshot.files.iter().filter(is_changed).collect();
@@ -149,36 +156,54 @@ async fn come_again(engine: &Engine, hits: &TableChanges, schema: &SchemaRef) ->
         |snapshot: &Snapshot, files| Ok::<_, Error>(scan(engine, snapshot, schema, files, &|rows| rows)?.build()?);
     let (now, former) = (near(&hits.now, &hits.came), near(&hits.former, &hits.gone));
     if now.is_empty() && former.is_empty() {
-        return Ok(false);
+        name_keys(engine, "again_visitors", vec![])?;
+        return Ok(vec![]);
     }
     let rows = LogicalPlanBuilder::from(all(&hits.now, now)?).union(all(&hits.former, former)?)?;
     engine.name_plan("near_hits", rows.build()?)?;
-    Ok(engine.collect(AGAIN_SQL).await?.iter().any(|batch| batch.num_rows() > 0))
+    let visitors = visitors_of(engine, &format!("{AGAIN_SQL} LIMIT {}", MOST_VISITORS + 1)).await?;
+    name_keys(engine, "again_visitors", visitors.clone())?;
+    if !visitors.is_empty() {
+        engine.name_query("changed_hits", CHANGED_AGAIN_SQL).await?;
+    }
+    Ok(visitors)
 }
 
 /// The hits to look at for snapshots, and the former snapshots that compete with them.
-async fn due_hits(engine: &Engine, changes: &Changes, persist: bool, memory_bytes: usize) -> Result<Option<Work>> {
-    let mut visitors = vec![];
-    let mut due = "SELECT * FROM came_reported".to_string();
+async fn due_hits(
+    engine: &Engine,
+    changes: &Changes,
+    again: &[i64],
+    persist: bool,
+    memory_bytes: usize,
+) -> Result<Option<Work>> {
     let columns = || texts(&["suite", "transaction_id"]);
-    if persist || computes_visits(&changes.hits) {
-        // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
-        visitors = changed_visitors(engine).await?;
-        if visitors.len() > MOST_VISITORS {
-            name_all_hits(engine).await?;
-            if persist && engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?.is_none() {
-                return Ok(None);
-            }
-            return Ok(Some(Work::All));
+    // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
+    let hang_together = persist || computes_visits(&changes.hits);
+    let visitors = match hang_together {
+        true => visitors_of(engine, "SELECT DISTINCT visitor_key FROM changed_hits").await?,
+        false => again.to_vec(),
+    };
+    if visitors.len() > MOST_VISITORS {
+        name_all_hits(engine).await?;
+        if persist && engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?.is_none() {
+            return Ok(None);
         }
-        let keys = visitors.iter().map(|key| lit(*key)).collect::<Vec<_>>();
+        return Ok(Some(Work::All));
+    }
+    name_keys(engine, "due_visitors", visitors.clone())?;
+    let mut due = match hang_together {
+        true => "SELECT * FROM came_reported WHERE false".to_string(),
+        false if again.is_empty() => "SELECT * FROM came_reported".into(),
+        false => CAME_ONCE_SQL.into(),
+    };
+    if !visitors.is_empty() {
+        let keys = visitors.into_iter().map(lit).collect();
         let hits = LogicalPlanBuilder::from(engine.plan("SELECT * FROM reported_hits").await?);
         engine.name_plan("visitors_hits", hits.filter(ident(VISITOR_KEY).in_list(keys, false))?.build()?)?;
-        due = "SELECT * FROM visitors_hits".into();
+        due.push_str(" UNION ALL SELECT * FROM visitors_hits");
     }
-    let keys = Arc::new(Int64Array::from(visitors)) as ArrayRef;
-    engine.name_rows("due_visitors", vec![RecordBatch::try_from_iter([(VISITOR_KEY, keys)])?])?;
-    if !changes.hits.gone.is_empty() {
+    if !changes.hits.gone.is_empty() || !again.is_empty() {
         match engine.keep_rows("orphans", ORPHANS_SQL, columns(), memory_bytes).await? {
             None => return Ok(None),
             Some(0) => {}
@@ -213,13 +238,19 @@ fn computes_visits(hits: &TableChanges) -> bool {
     files.into_iter().any(|file| file.tags.get(TAG_VISITS).is_none_or(|visits| visits != "given"))
 }
 
-/// The keys of visitors of whom a hit came or went.
-async fn changed_visitors(engine: &Engine) -> Result<Vec<i64>> {
+/// The keys of visitors that a query gives.
+async fn visitors_of(engine: &Engine, query: &str) -> Result<Vec<i64>> {
     let mut keys = vec![];
-    for batch in engine.collect("SELECT DISTINCT visitor_key FROM changed_hits").await? {
+    for batch in engine.collect(query).await? {
         keys.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
     }
     Ok(keys)
+}
+
+/// Names keys of visitors.
+fn name_keys(engine: &Engine, name: &str, keys: Vec<i64>) -> Result<()> {
+    let keys = Arc::new(Int64Array::from(keys)) as ArrayRef;
+    engine.name_rows(name, vec![RecordBatch::try_from_iter([(VISITOR_KEY, keys)])?])
 }
 
 /// `came_...` and `changed_...`: rows of loads that came, and those together with the rows of loads that went.

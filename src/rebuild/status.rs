@@ -95,13 +95,14 @@ pub struct FeedStatus {
     pub repeats: i64,
 }
 
-/// The data feeds of all suites or of one, by suite; none where no delivery is loaded.
+/// The data feeds of all suites or of one, by suite, and those whose hits repeat; none where no delivery is loaded and no hit
+/// repeats.
 pub async fn status_of_feeds(engine: &Engine, suite: Option<&str>) -> Result<Vec<FeedStatus>> {
     let lake = engine.lake();
+    let is_wanted = |name: &str| suite.is_none_or(|suite| suite == name);
     let mut found: BTreeMap<String, FeedStatus> = BTreeMap::new();
     for file in Registry::<FileEntry>::read(lake).await?.rows {
-        let is_wanted = suite.is_none_or(|suite| suite == file.suite);
-        if file.format != "feed" || file.status != "loaded" || !is_wanted {
+        if file.format != "feed" || file.status != "loaded" || !is_wanted(&file.suite) {
             continue;
         }
         let feed =
@@ -122,20 +123,24 @@ pub async fn status_of_feeds(engine: &Engine, suite: Option<&str>) -> Result<Vec
             let (suites, rows) = (cast(batch.column(0), &DataType::Utf8)?, cast(batch.column(1), &DataType::Int64)?);
             let counted = suites.as_string::<i32>().iter().zip(rows.as_primitive::<Int64Type>());
             for (suite, rows) in counted {
-                if let Some(feed) = suite.and_then(|suite| found.get_mut(suite)) {
-                    feed.repeats = rows.unwrap_or_default();
-                }
+                let Some(name) = suite.filter(|name| is_wanted(name)) else { continue };
+                let of_suite = || FeedStatus { suite: name.to_string(), ..FeedStatus::default() };
+                found.entry(name.to_string()).or_insert_with(of_suite).repeats = rows.unwrap_or_default();
             }
         }
     }
     Ok(found.into_values().collect())
 }
 
-/// Rows that repeat a hit, by suite. The groups are in the order of the table, so that they stream.
+/// Rows that repeat a hit, by suite: by hit id, or by a key, whose rests lie above all others. The groups are in the order of
+/// the table, so that they stream.
 const REPEATS_SQL: &str = "
 SELECT suite, sum(rows - 1) FROM (
   SELECT suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest, count(*) AS rows FROM hits
-  WHERE hit_id_rest IS NOT NULL GROUP BY suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest
+  WHERE hit_id_rest < 4611686018427387904 GROUP BY suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest
+  UNION ALL
+  SELECT suite, visitor_key, visitor_id, NULL, hit_seq, hit_id_rest, count(*) FROM hits
+  WHERE hit_id_rest >= 4611686018427387904 GROUP BY suite, visitor_key, visitor_id, hit_seq, hit_id_rest
 ) WHERE rows > 1 GROUP BY suite";
 
 impl FeedStatus {

@@ -282,7 +282,7 @@ pub const LOOKUPS: [(&str, &str); 11] = [
     (
         "event.tsv",
         "1\tPurchase\n2\tProduct View\n10\tCart Open\n11\tCheckout\n12\tCart Add\n13\tCart Remove\n14\tCart View\n\
-         100\tInstance of eVar1\n101\tInstance of eVar2\n102\tInstance of eVar3\n103\tInstance of eVar4\n104\tInstance of eVar5\n\
+         100\tInstance of eVar1\n101\tInstance of eVar2\n102\tInstance of eVar3\n103\tInstance of eVar4\n104\tInstance of eVar5\n105\tInstance of eVar6\n\
          200\tCustom Event 1\n201\tCustom Event 2\n202\tCustom Event 3\n203\tCustom Event 4\n\
          204\tCustom Event 5\n205\tCustom Event 6\n206\tCustom Event 7\n207\tCustom Event 8\n\
          208\tCustom Event 9\n209\tCustom Event 10\n210\tCustom Event 11\n211\tCustom Event 12\n\

@@ -66,6 +66,7 @@ pub struct Visit {
     pub campaign: Option<Campaign>,
     pub entry: Entry,
     pub excluded: bool,
+    pub background: bool,
     pub purpose: Purpose,
     /// The visitor logs in on the second hit.
     pub login: bool,
@@ -139,16 +140,27 @@ impl Crowd {
         let hits = (self.visit_hits_before(visitor, index + 1) - self.visit_hits_before(visitor, index)) as u32;
         let campaign = self.campaign(visitor, index);
         let mut random = Random::new(mix(key, 3));
-        let excluded = is_robot(visitor);
+        // half of the robots are known as such; the others stand for an app in the background
+        let (uncounted, background) = (is_robot(visitor), is_robot(visitor) && visitor.key >> 40 & 1 == 1);
         let purpose = match random.below(1000) {
-            _ if excluded => Purpose::Browse,
+            _ if uncounted => Purpose::Browse,
             0..95 if hits >= 7 => Purpose::Order { reload: random.chance(120) },
             95..112 if hits >= 4 => Purpose::Lead,
             _ => Purpose::Browse,
         };
-        let login = !excluded && hits >= 3 && self.customer(visitor).is_some() && random.chance(600);
+        let login = !uncounted && hits >= 3 && self.customer(visitor).is_some() && random.chance(600);
         let start = self.calendar.instant(self.position(visitor, index));
-        Visit { start, hits, key, campaign, entry: entry(campaign, &mut random), excluded, purpose, login }
+        Visit {
+            start,
+            hits,
+            key,
+            campaign,
+            entry: entry(campaign, &mut random),
+            excluded: uncounted && !background,
+            background,
+            purpose,
+            login,
+        }
     }
 
     /// The tracking code that holds at visit `index`: that of the latest visit with one, of the last 30 days.

@@ -62,7 +62,7 @@ pub struct Sample {
     pub deliveries: Vec<Delivery>,
     pub sources: Vec<SourceFile>,
     pub stories: &'static [Story],
-    /// Rows of all deliveries, `excluded_hits` of them excluded from `events`.
+    /// Rows of all deliveries, `excluded_hits` of them not in `events`: excluded, or background hits.
     pub hits: u64,
     pub excluded_hits: u64,
     /// Visitors and visits, the excluded ones too.
@@ -381,6 +381,7 @@ mod tests {
         let sample = write_sample(&dir, &options(20_000, 10), &mut |hits| last = hits).unwrap();
         let (mut ids, mut visits, mut visitors) = (HashSet::new(), HashSet::new(), HashSet::new());
         let (mut orders, mut leads, mut excluded, mut order_ids, mut before) = (0, 0, 0, HashSet::new(), 0);
+        let mut background = 0;
         let id = |row: &[String], names: [&str; 2]| names.map(|name| row[column(name)].clone());
         for delivery in &sample.deliveries {
             let rows = rows(delivery);
@@ -402,7 +403,9 @@ mod tests {
                     order_ids.insert(row[column("post_transactionid")].clone());
                 }
                 leads += u64::from(events.contains(&"200"));
-                excluded += u64::from(row[column("exclude_hit")] != "0");
+                let uncounted = ["exclude_hit", "post_customer_perspective"].map(|name| row[column(name)] != "0");
+                excluded += u64::from(uncounted.contains(&true));
+                background += u64::from(uncounted[1]);
             }
         }
         assert_eq!((ids.len() as u64, sample.hits, last), (20_000, 20_000, 20_000));
@@ -411,7 +414,7 @@ mod tests {
         assert_eq!((leads, excluded), (sample.leads, sample.excluded_hits));
         let per_mille = sample.orders * 1000 / sample.visits;
         assert!((14..=28).contains(&per_mille), "{per_mille} orders per 1,000 visits");
-        assert!(excluded > 0);
+        assert!(0 < background && background < excluded, "{background} of {excluded}");
         fs::remove_dir_all(dir).unwrap();
     }
 

@@ -56,6 +56,8 @@ pub struct Hit {
     pub visit_start: u32,
     pub page_num: u32,
     pub excluded: bool,
+    /// An app sent it while nobody used it.
+    pub background: bool,
     /// `duplicate_purchase`.
     pub duplicate: bool,
     /// None for a link, which `link` names.
@@ -65,6 +67,11 @@ pub struct Hit {
     pub campaign: &'static str,
     pub evars_set: [&'static str; 5],
     pub evars: [&'static str; 5],
+    /// eVar 6 as the page sends it, and as a processing rule leaves it.
+    pub topic_sent: &'static str,
+    pub topic: &'static str,
+    /// eVar 7: what found the products of the row, bound to each; a view binds it, a cart only says it again.
+    pub found_by: &'static str,
     pub search_term: &'static str,
     pub tags: &'static str,
     pub entry: Entry,
@@ -78,8 +85,9 @@ pub struct Hit {
 impl Hit {
     /// Empties what not every hit sets.
     pub fn clear(&mut self) {
-        (self.excluded, self.duplicate, self.page, self.link) = (false, false, None, "");
+        (self.excluded, self.background, self.duplicate, self.page, self.link) = (false, false, false, None, "");
         (self.campaign_set, self.campaign, self.search_term, self.tags) = ("", "", "", "");
+        (self.topic_sent, self.topic, self.found_by) = ("", "", "");
         (self.evars_set, self.evars) = ([""; 5], [""; 5]);
         self.events.clear();
         self.products.clear();
@@ -95,7 +103,7 @@ impl Hit {
         integer(&mut self.events, number);
     }
 
-    /// Adds a product; `quantity` 0 leaves quantity and price empty.
+    /// Adds a product; `quantity` 0 leaves quantity and price empty. What found it is said before.
     pub fn product(&mut self, product: Product, quantity: u64) {
         let out = &mut self.products;
         if !out.is_empty() {
@@ -114,6 +122,10 @@ impl Hit {
             money(out, product.cents() * quantity);
         } else {
             out.push(b';');
+        }
+        if !self.found_by.is_empty() {
+            out.extend_from_slice(if quantity > 0 { b";;eVar7=" } else { b";107;eVar7=" });
+            list_text(out, self.found_by);
         }
     }
 
@@ -217,7 +229,8 @@ pub const COLUMNS: &[Column] = &[
     ("accept_language", |o, h| text(o, COUNTRIES[h.person.country].accept_language)),
     ("post_currency", |o, _| text(o, "USD")),
     ("mobile_id", |o, h| integer(o, h.person.device().mobile.into())),
-    ("post_evar6", |_, _| {}),
+    ("evar6", |o, h| text(o, h.topic_sent)),
+    ("post_evar6", |o, h| text(o, h.topic)),
     ("post_evar7", |_, _| {}),
     ("post_evar8", |_, _| {}),
     ("post_prop4", |_, _| {}),
@@ -227,6 +240,7 @@ pub const COLUMNS: &[Column] = &[
     ("post_survey", |_, _| {}),
     ("post_tnt", |_, _| {}),
     ("carrier", |_, _| {}),
+    ("post_customer_perspective", |o, h| flag(o, h.background)),
 ];
 
 /// Appends an amount with two decimals.
@@ -269,11 +283,14 @@ mod tests {
         hit.product(Product { rank: 0 }, 2);
         hit.event(12);
         hit.event(203);
+        hit.found_by = "search";
+        hit.product(Product { rank: 0 }, 0);
         let mut row = Vec::new();
         hit.write(&mut row);
         let row = String::from_utf8(row).unwrap();
         assert!(row.contains("\tC:\\\\a\\\tb\\\nc\t"));
-        assert!(row.contains("\t12,203\tBoots & Shoes;Alder Trail Boots^, wide;2;15.80\t"), "{row}");
+        let line = "Boots & Shoes;Alder Trail Boots^, wide";
+        assert!(row.contains(&format!("\t12,203\t{line};2;15.80,{line};;;107;eVar7=search\t")), "{row}");
         let plain = row.replace("\\\t", "");
         assert_eq!(plain.matches('\t').count() + 1, COLUMNS.len());
     }

@@ -7,7 +7,8 @@
 //!   `SUITE_DATE.txt`), and one delivery 100 days before the first day, for a transaction ID that has expired.
 //!   Rows: browsing, searches, log-ins, carts, about 2 % of visits with an order (`T...`), 1 % with a lead (`L...`),
 //!   campaigns persisted for 30 days, reloaded thank-you pages (`duplicate_purchase`), excluded robots, placeholder
-//!   customer ids, several hits in one second, escaped tabs, newlines and backslashes, `^` escapes, UTF-8.
+//!   customer ids, background hits of an app, an eVar that a processing rule sets and takes away (eVar 6), an eVar that is bound
+//!   to the product that it found (eVar 7, merchandising), several hits in one second, escaped tabs, newlines and backslashes, `^` escapes, UTF-8.
 //! * `leads/`, `store_returns/`, `support_calls/` (transaction), `call_centre/` (customer), `ad_spend/` (summary): a
 //!   data source file with its `.fin` each; the folder is the source's name. Each has a comment, headers in mixed case,
 //!   dates with and without a time, and rows to reject; there are unknown and placeholder IDs and negative amounts.

@@ -21,7 +21,7 @@ pub enum Moment {
     Login { visitor: Visitor, customer: u64 },
 }
 
-/// Running numbers of what has happened online; excluded hits and repeated purchases do not count.
+/// Running numbers of what has happened online; excluded and background hits and repeated purchases do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     pub visitors: u64,
@@ -68,6 +68,7 @@ pub struct OpenVisit {
     done: u32,
     pages: u32,
     evars: [&'static str; 5],
+    topic: &'static str,
     viewed: Option<Product>,
     cart: Vec<(Product, u64)>,
     order: u64,
@@ -93,10 +94,11 @@ impl OpenVisit {
             done: 0,
             pages: 0,
             evars: ["", status, variant, "", ""],
+            topic: "",
             viewed: None,
             cart: Vec::new(),
             order: 0,
-            placeholder: if visit.login || visit.excluded { "" } else { placeholder },
+            placeholder: if visit.login || visit.excluded || visit.background { "" } else { placeholder },
             visitor,
             index,
             visit,
@@ -125,7 +127,8 @@ impl OpenVisit {
         hit.visit_num = self.index as u32 + 1;
         hit.visit_start = self.visit.start;
         hit.excluded = self.visit.excluded;
-        totals.excluded_hits += u64::from(self.visit.excluded);
+        hit.background = self.visit.background;
+        totals.excluded_hits += u64::from(self.visit.excluded || self.visit.background);
         hit.campaign = self.persisted.map_or("", |campaign| campaign.code);
         hit.entry = self.visit.entry;
         hit.first_referring_domain = self.first_referring_domain;
@@ -153,7 +156,7 @@ impl OpenVisit {
                 hit.event(100 + n);
             }
         }
-        hit.evars = self.evars;
+        (hit.evars, hit.topic) = (self.evars, self.topic);
         self.pages += 1;
         hit.page_num = self.pages;
         self.done += 1;
@@ -182,12 +185,16 @@ impl OpenVisit {
         self.viewed = Some(product);
         hit.page = Some(Page::Product(product));
         hit.event(2);
+        hit.found_by = self.found_by();
         hit.product(product, 0);
         hit.tags = TAGS[product.rank % TAGS.len()];
         if self.evars[3].is_empty() || self.random.chance(300) {
-            let found = if self.evars[0].is_empty() { "browse" } else { "search" };
-            hit.evars_set[3] = if self.done == 0 { "campaign" } else { found };
+            hit.evars_set[3] = if self.done == 0 { "campaign" } else { self.found_by() };
         }
+    }
+
+    fn found_by(&self) -> &'static str {
+        if self.evars[0].is_empty() { "browse" } else { "search" }
     }
 
     fn browse(&mut self, tastes: &Tastes, hit: &mut Hit) -> Option<Moment> {
@@ -202,8 +209,15 @@ impl OpenVisit {
                 let article = self.random.below(ARTICLES.len() as u32) as usize;
                 hit.page = Some(Page::Article(article));
                 hit.tags = TAGS[article % TAGS.len()];
+                // a processing rule sets it; the page sends nothing
+                self.topic = ARTICLES[article];
+                hit.event(105);
             }
-            84..88 => hit.page = Some(Page::Help(self.random.below(HELP.len() as u32) as usize)),
+            84..88 => {
+                hit.page = Some(Page::Help(self.random.below(HELP.len() as u32) as usize));
+                // the rule takes away what these pages send
+                hit.topic_sent = "help";
+            }
             88..92 if !self.cart.is_empty() => {
                 hit.page = Some(Page::Cart);
                 hit.event(14);
@@ -234,6 +248,7 @@ impl OpenVisit {
             hit.event(10);
         }
         hit.event(12);
+        hit.found_by = self.found_by();
         hit.product(product, quantity);
         if self.cart.len() < CART_LINES {
             self.cart.push((product, quantity));

@@ -314,6 +314,15 @@ async fn live(feeds: bool, steps: &[Step]) {
             };
             let persisted = table::rows(&engine, &credit(column)).await.unwrap().1;
             assert_eq!(persisted, table::rows(&engine, &credit(PLAIN)).await.unwrap().1, "{column}, plain: {plain}");
+            // the window form knows what a row set beside what it holds
+            let window = |dimension: &str, touched: &str| {
+                format!(
+                    "SELECT {touched}, sum(c) FROM (SELECT {touched}, visit_attribution({dimension}, orders, 'linear', hit_source) OVER \
+                     (PARTITION BY visitor_id, visit_num ORDER BY hit_time) AS c FROM events) GROUP BY 1 HAVING sum(c) <> 0 ORDER BY 1 NULLS FIRST"
+                )
+            };
+            let persisted = table::rows(&engine, &window(column, &format!("{column}_set"))).await.unwrap().1;
+            assert_eq!(persisted, table::rows(&engine, &credit(column)).await.unwrap().1, "{column} in a window");
         }
     }
 }
@@ -345,7 +354,7 @@ fn the_samples_raw_columns_persist_into_its_processed_ones() {
     place.sh(
         "rejoin sample made --hits 12000 --days 60 --visitors 300 --seed 5
 recast made whole --suite whole
-recast made raw --suite raw --without post_campaign,post_evar1,post_evar2,post_evar3,post_evar4,post_evar5
+recast made raw --suite raw --without post_campaign,post_evar1,post_evar2,post_evar3,post_evar4,post_evar5,post_evar6
 rejoin suite create whole
 rejoin suite create raw --persist 'tracking_code=most_recent,30 days' --persist evar1=most_recent --persist evar2=most_recent \\
   --persist evar3=most_recent,visitor --persist evar4=most_recent --persist evar5=most_recent
@@ -363,4 +372,24 @@ rejoin ingest whole raw",
     let number = |name: &str| found[0][name].as_i64().unwrap();
     assert!(number("hits") > 10_000 && number("persisted") > 5_000, "{found}");
     assert_eq!(number("same"), number("hits"), "{found}");
+    // eVar 6 is what a processing rule made of it: set where the page sent nothing, taken away where it sent something
+    let sql = "SELECT (SELECT sum(disagreeing) FROM files WHERE suite = 'whole') AS told,
+                      count(*) FILTER (WHERE a.evar6_set IS NOT NULL AND b.evar6_set IS NULL) AS by_rule,
+                      count(*) FILTER (WHERE a.evar6_set IS NULL AND b.evar6_set IS NOT NULL) AS taken,
+                      count(*) FILTER (WHERE a.evar6_set IS NOT NULL AND b.evar6_set IS NOT NULL) AS \"both\"
+               FROM (SELECT * FROM hits WHERE suite = 'whole') AS a
+               JOIN (SELECT * FROM hits WHERE suite = 'raw') AS b USING (visitor_key, hit_time, hit_seq)";
+    let found = place.query(sql);
+    let number = |name: &str| found[0][name].as_i64().unwrap();
+    assert!(number("by_rule") > 100 && number("taken") > 100, "{found}");
+    assert_eq!((number("told"), number("both")), (number("by_rule") + number("taken"), 0), "{found}");
+    // eVar 7 is bound to the product that it found: each order's revenue goes to what found its products
+    place.sh("rejoin suite set whole --bind evar7=product");
+    let sql = "SELECT round(sum(credit), 2) = (SELECT round(sum(revenue), 2) FROM events WHERE suite = 'whole') AS whole,
+                      count(*) FILTER (WHERE item IN ('search', 'browse') AND credit > 0) AS items,
+                      (SELECT count(DISTINCT binding_instances) FROM files WHERE suite = 'whole' AND binding_instances = '7') AS told
+               FROM attribution('revenue', 'evar7', 'linear', lookback => 'all')";
+    let done = place.rejoin_with(&["query", sql, "--suite", "whole", "--format", "json"]).ok();
+    let found: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(found, serde_json::json!([{ "whole": true, "items": 2, "told": 1 }]));
 }

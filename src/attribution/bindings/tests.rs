@@ -21,7 +21,7 @@ fn bound(allocation: Allocation, expiry: &str, container: Container, days: &[Day
     let mut bindings = Bindings::new(rules, container, None);
     for (day, (lines, value, ends, visit)) in (0..).zip(days) {
         let time = i64::from(day) * DAY_US;
-        bindings.row(day, (time, 0), *visit, lines.iter().copied());
+        bindings.row(day, (time, 0, None), *visit, lines.iter().copied());
         bindings.convert(day, time, *value);
         if *ends && metric_ends {
             bindings.end();
@@ -133,8 +133,8 @@ fn a_row_at_the_place_of_another_has_its_lines() {
         Container::Visitor,
         &[(&[line(BOOT, Some(7), 30.0), line(COAT, Some(8), 10.0)], 40.0, false, 0)],
     );
-    bindings.anchor(9, (0, 0), -40.0);
-    bindings.anchor(10, (1, 0), -2.0);
+    bindings.anchor(9, (0, 0, None), -40.0);
+    bindings.anchor(10, (1, 0, None), -2.0);
     bindings.settle();
     for model in MODELS {
         assert_eq!(credit(&mut bindings, model), [(7, 0.0), (8, 0.0), (NONE, -2.0)], "{model}");

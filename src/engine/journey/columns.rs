@@ -15,7 +15,7 @@ use super::breakdown::{GROUP_COLUMNS, GroupRows};
 use super::items::Text;
 use super::stored_rows::{Metric, StoredRows};
 use super::{EVER, JourneySpec, Selection};
-use crate::attribution::Container;
+use crate::attribution::{Container, Place};
 use crate::columns::{self, sequence, timestamp};
 use crate::engine::visits::VisitRules;
 
@@ -33,6 +33,8 @@ pub(super) struct Columns {
     times: Option<ScalarBuffer<i64>>,
     /// Only where rows of one instant must be told apart.
     pub seqs: Option<Decimal128Array>,
+    /// What is left of hit ids, where conversions stand at other rows.
+    rests: Option<Int64Array>,
     /// Where rows may be a hit that another row is: what is left of the hit id, and the file.
     hits: Option<(Int64Array, Text)>,
     /// The dimension.
@@ -102,6 +104,7 @@ pub(super) enum Visits {
 struct Anchors {
     times: TimestampMicrosecondArray,
     seqs: Decimal128Array,
+    rests: Int64Array,
     /// True for the rows that are anchored; without it, those that have a time.
     rows: Option<BooleanArray>,
 }
@@ -120,6 +123,7 @@ impl Columns {
             ids: Some(ids),
             times: Some(found.times("hit_time")?.values().clone()),
             seqs: Some(found.sequences("hit_seq")?),
+            rests: spec.anchored.then(|| found.integers(columns::HIT_ID_REST)).transpose()?,
             hits: None,
             items: found.text("item")?,
             set: None,
@@ -135,6 +139,7 @@ impl Columns {
                 true => Some(Anchors {
                     times: found.times("anchor_time")?,
                     seqs: found.sequences("anchor_seq")?,
+                    rests: found.integers("anchor_rest")?,
                     rows: None,
                 }),
             },
@@ -171,6 +176,9 @@ impl Columns {
                 false => None,
             },
             seqs: some(columns::HIT_SEQ).then(|| found.sequences(columns::HIT_SEQ)).transpose()?,
+            rests: (spec.anchored && some(columns::HIT_ID_REST))
+                .then(|| found.integers(columns::HIT_ID_REST))
+                .transpose()?,
             hits: match rows.repeats {
                 true => Some((found.integers(columns::HIT_ID_REST)?, found.text(columns::FILE)?)),
                 false => None,
@@ -220,6 +228,7 @@ impl Columns {
                     Some(Anchors {
                         times: found.times("snapshot_time")?,
                         seqs: found.sequences("snapshot_seq")?,
+                        rests: found.integers(columns::SNAPSHOT_REST)?,
                         rows: Some((0..batch.num_rows()).map(|row| Some(matched(row))).collect()),
                     })
                 }
@@ -339,12 +348,19 @@ impl Columns {
         self.marks[1].as_ref().is_some_and(|marks| marks.is_valid(row) && marks.value(row))
     }
 
-    /// Where a row that does not stand at its own time stands: time and sequence.
+    /// Where a row stands.
+    pub fn place(&self, row: usize) -> Place {
+        let rest = self.rests.as_ref().filter(|rests| rests.is_valid(row)).map(|rests| rests.value(row));
+        (self.time(row), self.sequence(row), rest)
+    }
+
+    /// Where a row that does not stand at its own time stands.
     #[inline]
-    pub fn anchor(&self, row: usize) -> Option<(i64, i128)> {
+    pub fn anchor(&self, row: usize) -> Option<Place> {
         let anchors = self.anchors.as_ref()?;
         let anchored = anchors.rows.as_ref().is_none_or(|rows| rows.value(row)) && anchors.times.is_valid(row);
-        anchored.then(|| (anchors.times.value(row), anchors.seqs.value(row)))
+        let rest = || anchors.rests.is_valid(row).then(|| anchors.rests.value(row));
+        anchored.then(|| (anchors.times.value(row), anchors.seqs.value(row), rest()))
     }
 
     /// True for an offline row that stands right after its hit, where that was asked for.

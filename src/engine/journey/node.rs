@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::breakdown;
 use super::selection::Selection;
 use crate::attribution::{BindingRules, Container, Expiry, Model};
+use crate::columns::HIT_ID_REST;
 
 /// What a journey computes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct JourneySpec {
     /// The items are values that are bound to the products of the rows' `lines`: a list of products, each with the value that
     /// it is bound to there and its amount of the metric.
     pub bound: Option<BindingRules>,
-    /// Rows may stand at another place of the time line (`anchor_time`, `anchor_seq`) and are then no touch.
+    /// Rows may stand at another place of the time line (`anchor_time`, `anchor_seq`, `anchor_rest`) and are then no touch.
     pub anchored: bool,
     /// What of the journeys counts, and by what it is broken down.
     pub selection: Selection,
@@ -52,7 +53,7 @@ impl JourneySpec {
             columns.extend(["visit_num", "visit_start"]);
         }
         if self.anchored {
-            columns.extend(["anchor_time", "anchor_seq"]);
+            columns.extend(["anchor_time", "anchor_seq", "anchor_rest", HIT_ID_REST]);
         }
         if self.in_lines || self.bound.is_some() {
             columns.push("lines");

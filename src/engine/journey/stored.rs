@@ -25,7 +25,7 @@ use crate::columns;
 use crate::engine::visits::VisitRules;
 use crate::lake::DataFile;
 use crate::lake::records::Suite;
-use crate::lake::repeats::may_repeat;
+use crate::lake::repeats::{may_repeat, may_repeat_by_key};
 use crate::lake::scan::LakeTable;
 
 /// The tables that make up `events`, when all of their files are ours: sorted and in buckets.
@@ -72,7 +72,11 @@ impl StoredEvents {
         let mut wanted: Vec<(&LakeTable, StoredRows, Vec<&DataFile>)> = vec![];
         for &(table, online) in tables {
             let files = table.files_of_suite(&self.suite);
-            let times = times_that_matter(spec, question, table, &files);
+            // a hit of a time that does not matter may be the one that counts
+            let times = match online && may_repeat_by_key(&files) {
+                true => EVER,
+                false => times_that_matter(spec, question, table, &files),
+            };
             let files: Vec<&DataFile> = files.into_iter().filter(|f| f.may_lie_in(times)).collect();
             let rows = StoredRows {
                 online,
@@ -114,7 +118,8 @@ impl StoredEvents {
             // an offline row may have no visitor, and there are few of them
             let ids = !(keys_suffice && rows.online);
             let sequences = spec.anchored || at_hits || rows.repeats || table.may_share_instants(&files);
-            let fields = rows.fields(table, ids, !in_order, sequences && !in_order);
+            let rests = spec.anchored && rows.online && table.stores_column(columns::HIT_ID_REST);
+            let fields = rows.fields(table, ids, !in_order, sequences && !in_order, rests);
             for scan in table.sorted_scans(state, &files, &fields)? {
                 inputs.push(Input { columns: InputColumns::Stored(rows.clone()), plan: scan });
             }

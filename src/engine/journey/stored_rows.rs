@@ -53,13 +53,14 @@ impl StoredRows {
     }
 
     /// The columns to read.
-    pub(super) fn fields(&self, table: &LakeTable, ids: bool, times: bool, sequences: bool) -> Vec<Field> {
+    pub(super) fn fields(&self, table: &LakeTable, ids: bool, times: bool, sequences: bool, rests: bool) -> Vec<Field> {
         let mut names = vec![columns::VISITOR_KEY];
         names.extend(ids.then_some(columns::VISITOR_ID));
         names.extend(times.then_some(columns::HIT_TIME));
         if sequences {
             names.push(columns::HIT_SEQ);
         }
+        names.extend(rests.then_some(columns::HIT_ID_REST));
         if self.suite.is_some() {
             names.push(columns::SUITE);
         }
@@ -80,7 +81,8 @@ impl StoredRows {
             names.push(columns::STANDS_AT_HIT);
         }
         if self.anchored {
-            names.extend([columns::ROW_KIND, columns::MATCH_STATUS, "snapshot_time", "snapshot_seq"]);
+            let snapshot = ["snapshot_time", "snapshot_seq", columns::SNAPSHOT_REST];
+            names.extend([columns::ROW_KIND, columns::MATCH_STATUS].into_iter().chain(snapshot));
         }
         let metric = match &self.metric {
             Metric::Column(name) => Some(name.as_str()),

@@ -5,7 +5,7 @@
 //! memory. Visitors without a conversion are passed over.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,8 +25,10 @@ use super::lane::Lane;
 use super::metrics::Counts;
 use super::selected::Selected;
 use crate::attribution::{
-    Attributor, Bindings, Conversion, Game, ItemCredits, Journey, Line, NO_VISIT, NONE, PathCounts, Reach,
+    Attributor, Bindings, Conversion, Game, ItemCredits, Journey, Line, NO_VISIT, NONE, PathCounts, Place, Reach,
+    find_place,
 };
+use crate::columns::is_keyed;
 use crate::engine::visits::{Rising, VisitCounter};
 
 /// What leaves less than the reach of conversions, with the items' names.
@@ -48,10 +50,12 @@ pub(super) struct Walk {
     pub(super) selected: Option<Selected>,
     /// Anchored conversions of this visitor by place, value and group, put on the time line once all of its
     /// rows are known; and the places of its rows, with their visits.
-    anchored: Vec<((i64, i128), f64, u32)>,
-    places: Vec<((i64, i128), u32)>,
+    anchored: Vec<(Place, f64, u32)>,
+    places: Vec<(Place, u32)>,
     /// Time, sequence and rest of the visitor's hit that was taken last, where hits may be there twice.
     last_hit: Option<(i64, i128, i64)>,
+    /// The keys of the visitor's hits so far, where hits may be there twice.
+    keys: HashSet<(i128, i64)>,
     pub(super) rows: u32,
     pub(super) visits: VisitOrdinals,
     pub(super) items: Items,
@@ -93,6 +97,7 @@ impl Walk {
             anchored: vec![],
             places: vec![],
             last_hit: None,
+            keys: HashSet::new(),
             rows: 0,
             visits: VisitOrdinals::default(),
             items: Items::default(),
@@ -258,7 +263,8 @@ impl Walk {
         let Some(reservation) = &self.reservation else { return Ok(()) };
         let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
         let scratch: usize = self.models.iter().flat_map(|(model, _)| model).map(Attributor::memory_bytes).sum();
-        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + self.places.capacity() * 48;
+        let rows = self.places.capacity() * size_of::<(Place, u32)>() + self.keys.capacity() * 32;
+        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + rows;
         let visitor = visitor + self.selected.as_ref().map_or(0, Selected::memory_bytes);
         let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
         let kept = self.items.memory_bytes() + self.paths.memory_bytes() + bound;
@@ -280,7 +286,11 @@ impl Walk {
             let time = columns.time(row);
             if may_repeat && let Some(rest) = columns.hit_rest(row) {
                 let hit = (time, columns.sequence(row), rest);
-                if self.last_hit.replace(hit) == Some(hit) {
+                let repeats = match is_keyed(rest) {
+                    true => !self.keys.insert((columns.sequence(row), rest)),
+                    false => self.last_hit.replace(hit) == Some(hit),
+                };
+                if repeats {
                     continue;
                 }
             }
@@ -303,7 +313,7 @@ impl Walk {
                 continue;
             }
             if self.spec.anchored {
-                self.places.push(((time, columns.sequence(row)), visit));
+                self.places.push((columns.place(row), visit));
             }
             let position = row_position(self.rows as usize);
             self.rows += 1;
@@ -349,13 +359,13 @@ impl Walk {
 
     /// Places the anchored conversions, once all rows of the visitor are there, and finds what each can reach.
     pub fn settle(&mut self) {
-        for ((time, seq), value, group) in self.anchored.drain(..) {
-            let after = self.places.partition_point(|(place, _)| *place <= (time, seq));
+        for (place, value, group) in self.anchored.drain(..) {
             // the hit itself when it is there, else the gap where it would stand
-            let (position, visit) = match after.checked_sub(1).map(|before| (before, self.places[before])) {
-                Some((before, (place, visit))) if place == (time, seq) => (row_position(before), visit),
-                _ => (row_position(after) - 1, NO_VISIT),
+            let (position, visit) = match find_place(self.places.len(), |row| self.places[row].0, place) {
+                Ok(row) => (row_position(row), self.places[row].1),
+                Err(after) => (row_position(after) - 1, NO_VISIT),
             };
+            let time = place.0;
             if self.journey.convert(Conversion { row: position, position, time, visit, value }) {
                 self.counts.conversions.add(1);
                 if let Some(selected) = &mut self.selected {
@@ -409,6 +419,7 @@ impl Walk {
         self.journey.clear();
         self.places.clear();
         self.last_hit = None;
+        self.keys.clear();
         self.rows = 0;
         self.visits.clear();
         self.selected.iter_mut().for_each(Selected::clear);
@@ -578,7 +589,7 @@ impl Walk {
                     amount: lines.amounts.is_valid(n).then(|| lines.amounts.value(n)),
                 }
             });
-            state.bindings.row(number, (time, columns.sequence(row)), visit, own);
+            state.bindings.row(number, columns.place(row), visit, own);
             self.counts.conversions.add(usize::from(state.bindings.convert(number, time, value)));
             if columns.ends_bindings(row) {
                 state.bindings.end();

@@ -32,6 +32,8 @@ pub const TAG_SOURCE: &str = "rejoin.source";
 pub const TAG_SUITE: &str = "rejoin.suite";
 /// Tag of a file with hit ids: how many of its rows are the hit that the row before them is, see `repeats`.
 pub const TAG_REPEATS: &str = "rejoin.repeats";
+/// Tag of a file some of whose rows have a key of the user's own.
+pub const TAG_KEYED: &str = "rejoin.keyed";
 /// Tag that says how visits are known: `given`, `mapped` or `computed`.
 pub const TAG_VISITS: &str = "rejoin.visits";
 

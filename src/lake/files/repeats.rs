@@ -3,13 +3,18 @@
 //!
 //! Rows are one hit where suite, visitor, time and hit id are equal; a row without a hit id is a hit of its own. Sorting
 //! and merging keep the rule, so that whoever reads takes the first of such neighbours. A file with hit ids says in a tag
-//! how many of its rows repeat the one before; whether files can repeat each other shows in the spans of their times.
+//! how many of its rows repeat one before; whether files can repeat each other shows in the spans of their times.
+//!
+//! Rows with a key of the user's own are one hit whatever their times: the first of the visitor's counts. They need not be
+//! neighbours, and any two files that have some may repeat each other.
+
+use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 
-use super::layout::{TAG_BUCKET, TAG_REPEATS, TAG_SUITE};
-use crate::columns::{HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_KEY};
+use super::layout::{TAG_BUCKET, TAG_KEYED, TAG_REPEATS, TAG_SUITE};
+use crate::columns::{HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_KEY, is_keyed};
 use crate::lake::DataFile;
 
 /// Counts repeats among rows that are written in the lake's order.
@@ -17,6 +22,10 @@ use crate::lake::DataFile;
 pub struct RepeatCount {
     last: Option<(i64, i64, i128, Option<i64>)>,
     has_ids: bool,
+    has_keys: bool,
+    /// The keys of the visitor at hand.
+    visitor: i64,
+    keys: HashSet<(i128, i64)>,
     repeats: u64,
 }
 
@@ -36,11 +45,21 @@ impl RepeatCount {
         }
         self.has_ids = true;
         let (key, time, sequence) = (keys.values(), times.values(), sequences.values());
+        let is_keyed = |row: usize| rests.is_valid(row) && is_keyed(rests.value(row));
+        if (0..rows).any(is_keyed) {
+            self.has_keys = true;
+            for row in (0..rows).filter(|row| is_keyed(*row)) {
+                if std::mem::replace(&mut self.visitor, key[row]) != key[row] {
+                    self.keys.clear();
+                }
+                self.repeats += u64::from(!self.keys.insert((sequence[row], rests.value(row))));
+            }
+        }
         let place = |row: usize| (key[row], time[row], sequence[row], rests.is_valid(row).then(|| rests.value(row)));
-        self.repeats += u64::from(self.last.is_some_and(|last| last.3.is_some() && last == place(0)));
+        self.repeats += u64::from(self.last.is_some_and(|last| last.3.is_some() && !is_keyed(0) && last == place(0)));
         for row in 1..rows {
             // few rows have even the time of the one before
-            if time[row] == time[row - 1] && key[row] == key[row - 1] {
+            if time[row] == time[row - 1] && key[row] == key[row - 1] && !is_keyed(row) {
                 let here = place(row);
                 self.repeats += u64::from(here.3.is_some() && here == place(row - 1));
             }
@@ -48,21 +67,44 @@ impl RepeatCount {
         self.last = Some(place(rows - 1));
     }
 
-    /// The tag of the file with these rows; none where no row has a hit id.
-    pub fn tag(&self) -> Option<(String, String)> {
-        self.has_ids.then(|| (TAG_REPEATS.into(), self.repeats.to_string()))
+    /// The tags of the file with these rows; none where no row has a hit id.
+    pub fn tags(&self) -> impl Iterator<Item = (String, String)> {
+        let repeats = self.has_ids.then(|| (TAG_REPEATS.to_string(), self.repeats.to_string()));
+        repeats.into_iter().chain(self.has_keys.then(|| (TAG_KEYED.to_string(), "true".to_string())))
     }
 }
 
 /// True where two rows of `files` may be one hit: of one file, or of two of the same times.
 pub fn may_repeat(files: &[&DataFile]) -> bool {
     let tagged: Vec<&DataFile> = files.iter().filter(|file| file.tags.contains_key(TAG_REPEATS)).copied().collect();
-    tagged.iter().any(|file| file.tags.get(TAG_REPEATS).is_some_and(|repeats| repeats != "0")) || overlap(&tagged)
+    tagged.iter().any(|file| repeats(file)) || overlap(&tagged) || share_keys(&tagged)
+}
+
+/// True where two rows of `files` that have a key may be one hit, of whatever times.
+pub fn may_repeat_by_key(files: &[&DataFile]) -> bool {
+    files.iter().any(|file| is_keyed_file(file) && repeats(file)) || share_keys(files)
 }
 
 /// True where a row of one of two files may be the hit that a row of the other is.
 pub fn may_repeat_each_other(one: &DataFile, other: &DataFile) -> bool {
-    [one, other].iter().all(|file| file.tags.contains_key(TAG_REPEATS)) && overlap(&[one, other])
+    let both = [one, other];
+    both.iter().all(|file| file.tags.contains_key(TAG_REPEATS)) && (overlap(&both) || share_keys(&both))
+}
+
+fn repeats(file: &DataFile) -> bool {
+    file.tags.get(TAG_REPEATS).is_some_and(|repeats| repeats != "0")
+}
+
+fn is_keyed_file(file: &DataFile) -> bool {
+    file.tags.contains_key(TAG_KEYED)
+}
+
+/// True where two of `files`, of one bucket and suite, have rows with keys.
+fn share_keys(files: &[&DataFile]) -> bool {
+    let mut seen = HashSet::new();
+    let keyed = files.iter().filter(|file| is_keyed_file(file));
+    let places = keyed.map(|file| [TAG_BUCKET, TAG_SUITE].map(|tag| file.tags.get(tag)));
+    places.into_iter().any(|place| !seen.insert(place))
 }
 
 /// True where two of `files`, of one bucket and suite, may have rows of one instant.
@@ -122,11 +164,29 @@ mod tests {
         for cut in 1..=rows.len() {
             let mut count = RepeatCount::default();
             rows.chunks(cut).for_each(|rows| count.take(&batch(rows)));
-            assert_eq!(count.tag(), Some((TAG_REPEATS.into(), "3".into())), "batches of {cut}");
+            assert_eq!(count.tags().collect::<Vec<_>>(), [(TAG_REPEATS.into(), "3".into())], "batches of {cut}");
         }
         let mut count = RepeatCount::default();
         count.take(&batch(&rows[5..7]));
-        assert_eq!(count.tag(), None, "no ids");
+        assert_eq!(count.tags().count(), 0, "no ids");
+    }
+
+    #[test]
+    fn keys_repeat_at_any_time() {
+        let (sequence, rest) = columns::key_sequence("order 1");
+        let other = columns::key_sequence("order 2");
+        let rows = [
+            (1, 1, sequence, Some(rest)),
+            (1, 2, other.0, Some(other.1)),
+            (1, 3, sequence, Some(rest)),
+            (2, 3, sequence, Some(rest)),
+        ];
+        for cut in 1..=rows.len() {
+            let mut count = RepeatCount::default();
+            rows.chunks(cut).for_each(|rows| count.take(&batch(rows)));
+            let tags = [(TAG_REPEATS.to_string(), "1".to_string()), (TAG_KEYED.into(), "true".into())];
+            assert_eq!(count.tags().collect::<Vec<_>>(), tags, "batches of {cut}");
+        }
     }
 
     #[test]

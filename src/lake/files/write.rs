@@ -23,7 +23,7 @@ use parquet::schema::types::ColumnPath;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_REPEATS};
+use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_KEYED, TAG_REPEATS};
 use super::repeats::RepeatCount;
 use super::runs::{Merge, Run, SortedRows};
 use super::sort::Heap;
@@ -308,8 +308,8 @@ impl OpenFile {
         let footer = self.writer.finish().await?;
         let mut tags = target.tags.clone();
         tags.extend(self.bucket.map(|bucket| (TAG_BUCKET.into(), bucket.to_string())));
-        tags.remove(TAG_REPEATS);
-        tags.extend(self.repeats.tag());
+        [TAG_REPEATS, TAG_KEYED].iter().for_each(|tag| drop(tags.remove(*tag)));
+        tags.extend(self.repeats.tags());
         let size = self.writer.bytes_written() as u64;
         let hit_time = stats::time_span(&footer);
         Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })

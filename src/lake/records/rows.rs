@@ -89,6 +89,8 @@ record! {
         visit_hits: i64 = INTEGER,
         /// Hits that an app sent while nobody used it are counted like others.
         background_hits: bool = FLAG,
+        /// Items that differ only in case are one.
+        fold_case: bool = FLAG,
         /// Customer ids that stand for nobody, as a JSON array; `0`, `null` and empty always do.
         placeholders: String = TEXT,
         /// Friendly names as a JSON object: column name to name.
@@ -317,6 +319,7 @@ impl Suite {
             visit_hours: 12,
             visit_hits: 2500,
             background_hits: false,
+            fold_case: false,
             placeholders: "[]".into(),
             names: "{}".into(),
             bindings: "{}".into(),

@@ -46,6 +46,8 @@ pub struct SuiteChanges {
     pub visit_hits: Option<i64>,
     /// Count background hits like others.
     pub background_hits: Option<bool>,
+    /// Items that differ only in case are one.
+    pub fold_case: Option<bool>,
     /// Customer ids that stand for nobody; replaces the list.
     pub placeholders: Option<Vec<String>>,
     /// Column and friendly name; an empty name takes it away.
@@ -247,6 +249,9 @@ impl SuiteChanges {
         }
         if let Some(include) = self.background_hits {
             suite.background_hits = include;
+        }
+        if let Some(on) = self.fold_case {
+            suite.fold_case = on;
         }
         if let Some(name) = &self.time_zone {
             suite.time_zone = time_zone(name)?;

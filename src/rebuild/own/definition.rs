@@ -115,7 +115,7 @@ pub(super) fn query_of(name: &str, text: &str) -> Result<Query, String> {
     let mut reads: BTreeSet<String> = names.tables.iter().filter(|name| !is_log(name)).cloned().collect();
     if names.table_functions.iter().any(|function| is_report(function)) {
         reads.insert(EVENTS.to_string());
-        reads.extend(names.lookups.iter().cloned());
+        reads.extend(names.lookups().into_iter().map(str::to_string));
     }
     Ok(Query { settings, sql, reads })
 }
