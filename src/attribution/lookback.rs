@@ -2,7 +2,7 @@
 
 use crate::time::parse_duration;
 
-/// A lookback: `all` is no limit, else a duration as of [`parse_duration`].
+/// A lookback: `all` is no limit, else a duration as of `parse_duration`.
 ///
 /// # Errors
 /// What is wrong with the text and what to write instead.

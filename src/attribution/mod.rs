@@ -6,7 +6,7 @@
 //! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
 //! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to
 //! products have a journey a product: [`Bindings`]. [`PathFilter`] leaves of a conversion's path what a question wants of it. The algorithmic model needs the whole population: [`PathCounts`]
-//! collects the sets of items seen, [`Game`] shares the values among them. [`explain`] lists the touches and shares of one
+//! collects the sets of items seen, [`Game`] shares the values among them. [`explain()`] lists the touches and shares of one
 //! conversion.
 
 mod attributor;

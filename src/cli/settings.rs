@@ -119,7 +119,7 @@ pub fn bytes(text: &str) -> Result<usize> {
         .ok_or_else(|| Error::usage(format!("{text}: expected a size of at least 16MB, e.g. 512MB or 4GiB")))
 }
 
-/// A size as [`bytes`] has it, down to one byte.
+/// A size as [`bytes()`] has it, down to one byte.
 pub fn size(text: &str) -> Result<usize> {
     let wrong = || Error::usage(format!("{text}: expected a size, e.g. 512KB, 50MB or 4GiB"));
     let (number, unit) = split_unit(text);

@@ -3,9 +3,9 @@
 //! brought products of its own.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use arrow::array::{Array, StringBuilder};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -54,6 +54,8 @@ impl ScalarUDFImpl for HeldValue {
             Some(ColumnarValue::Scalar(name)) if name.try_as_str() == Some(Some(PRODUCT_LIST)) => {}
             _ => return Ok(call.args[0].clone()),
         }
+        // as it was planned: a text of any type
+        let planned = call.return_field.data_type();
         evaluate(&call.args, |rows| {
             let (lists, amounts) = (rows.text(0)?, rows.text(2)?);
             let mut out = StringBuilder::new();
@@ -62,7 +64,7 @@ impl ScalarUDFImpl for HeldValue {
                 let lines = both.then(|| divided(lists.value(row), amounts.value(row)));
                 out.append_option(lines.filter(|lines| !lines.is_empty()));
             }
-            Ok(Arc::new(out.finish()))
+            Ok(cast(&out.finish(), planned)?)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Rows that were not loaded, and why: collected while an input is read, then one file of the table `rejects`.
 //!
 //! In: file, line, column, reason and text of bad rows. Invariants: the count is exact; memory is bounded, so that beyond
-//! [`KEPT_BYTES`] only the number of further rows is kept, in a last row that says so.
+//! `KEPT_BYTES` only the number of further rows is kept, in a last row that says so.
 
 use std::sync::Arc;
 
