@@ -41,6 +41,8 @@ pub(super) enum Keep {
     Union,
     /// Every task has all rows: Ballista does so with what says that it is small.
     Whole,
+    /// Partitions that the next stage gathers: their ranges mean nothing there, and Ballista cannot read them as such.
+    Parts,
 }
 
 /// Passes rows on.
@@ -55,7 +57,7 @@ impl KeepExec {
     /// Over an input, which has been gathered if it is for one task.
     pub fn over(input: Arc<dyn ExecutionPlan>, keep: Keep) -> Arc<dyn ExecutionPlan> {
         let mut properties = input.properties().clone();
-        if keep == Keep::Whole {
+        if matches!(keep, Keep::Whole | Keep::Parts) {
             // ranges of visitors mean nothing where all are read
             let partitions = Partitioning::UnknownPartitioning(input.output_partitioning().partition_count());
             properties = Arc::new(properties.as_ref().clone().with_partitioning(partitions));
@@ -101,7 +103,7 @@ impl ExecutionPlan for KeepExec {
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         InputDistributionRequirements::new(vec![match self.keep {
             Keep::Gathered => Distribution::SinglePartition,
-            Keep::Union | Keep::Whole => Distribution::UnspecifiedDistribution,
+            Keep::Union | Keep::Whole | Keep::Parts => Distribution::UnspecifiedDistribution,
         }])
     }
 

@@ -53,7 +53,21 @@ pub(super) async fn ready(
     let plan = with_rows_made_here(plan, context).await?;
     let parts = context.session_config().target_partitions();
     let plan = plan.transform_up(|node| sliceable(node, parts).map_err(Into::into))?.data;
-    Ok(Some(plan))
+    Ok(Some(plan.transform_up(gathering_parts)?.data))
+}
+
+/// A gathering, beneath which a stage ends, of partitions that are no ranges: a stage cannot read ranges of another.
+fn gathering_parts(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    if !node.is::<SortPreservingMergeExec>() && !node.is::<CoalescePartitionsExec>() {
+        return Ok(Transformed::no(node));
+    }
+    let is_range = |plan: &Arc<dyn ExecutionPlan>| matches!(plan.output_partitioning(), Partitioning::Range(_));
+    let children: Vec<_> = node.children().into_iter().cloned().collect();
+    if !children.iter().any(is_range) {
+        return Ok(Transformed::no(node));
+    }
+    let children = children.into_iter().map(|plan| KeepExec::over(plan, Keep::Parts)).collect();
+    Ok(Transformed::yes(replace_children_if_necessary(node, children)?))
 }
 
 /// The files of a leaf that reads some.
