@@ -32,6 +32,8 @@ pub(super) fn configured(config: SessionConfig) -> SessionConfig {
         .set_bool("datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery", false)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+        // a task has a slice of each branch's partitions, of which the lake's buckets no longer say that they are alike
+        .set_bool("datafusion.optimizer.prefer_existing_union", true)
         .with_round_robin_repartition(false);
     config.with_ballista_adaptive_query_planner(false)
 }

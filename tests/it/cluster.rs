@@ -413,6 +413,44 @@ fn a_rebuild() {
     });
 }
 
+/// Rebuilds of what changed, where visits are computed and earlier hits take snapshots over, leave what one rebuild alone leaves.
+#[test]
+fn rebuilds_of_changes() {
+    let place = Place::new();
+    let members = shared(&place.open_lake());
+    let hits = |from: usize, to: usize, day: &str, campaign: &str| {
+        let row = |n| format!("v{n}  {day} {:02}:10  home  {campaign}{}  T{n}  1\n", n % 24, n % 3);
+        let rows: String = (from..to).map(row).collect();
+        format!("visitor  time  page_name  tracking_code  transaction_id  orders\n{rows}")
+    };
+    let records: String = (0..50).map(|n| format!("09/20/2026  T{n}  1\n")).collect();
+    place.sh(&format!(
+        "rejoin suite create web\nrejoin source create web leads --kind transaction\nonline a <<END\n{}END\n\
+         offline one <<END\nDate  transactionID  Event 1\n{records}END\nrejoin ingest one.txt --suite web --source leads",
+        hits(0, 40, "2026-09-01", "a")
+    ));
+    let there = ["rebuild", "--cluster", &members.scheduler.address];
+    place.rejoin_with(&there).ok();
+    for step in [
+        format!("online b <<END\n{}END", hits(0, 30, "2026-08-30", "b")),
+        format!("online c <<END\n{}END", hits(10, 45, "2026-08-20", "c")),
+        "rejoin remove a.csv".to_string(),
+    ] {
+        place.sh(&step);
+        place.rejoin_with(&there).ok();
+    }
+    let scopes = place.query("SELECT scope FROM rebuilds ORDER BY rebuild");
+    let scope = |scope: &str| serde_json::json!({ "scope": scope });
+    assert_eq!(scopes, serde_json::json!([scope("full"), scope("changed"), scope("changed"), scope("changed")]));
+    let tables = || {
+        ["SELECT * FROM snapshots ORDER BY transaction_id", "SELECT * FROM events ORDER BY event_id"]
+            .map(|sql| place.query(sql))
+    };
+    let left = tables();
+    place.sh("rejoin rebuild --full");
+    assert!(tables() == left, "{left:?}");
+}
+
 /// Parts of other versions, plans that are refused.
 #[test]
 fn refused() {
