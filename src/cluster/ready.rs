@@ -56,17 +56,18 @@ pub(super) async fn ready(
     Ok(Some(plan.transform_up(gathering_parts)?.data))
 }
 
-/// A gathering, beneath which a stage ends, of partitions that are no ranges: a stage cannot read ranges of another.
+/// A node beneath which a stage may end, over partitions that are no ranges: a stage cannot read ranges of another.
 fn gathering_parts(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    if !node.is::<SortPreservingMergeExec>() && !node.is::<CoalescePartitionsExec>() {
-        return Ok(Transformed::no(node));
-    }
+    let is_end = node.is::<SortPreservingMergeExec>() || node.is::<CoalescePartitionsExec>() || node.is::<UnionExec>();
     let is_range = |plan: &Arc<dyn ExecutionPlan>| matches!(plan.output_partitioning(), Partitioning::Range(_));
-    let children: Vec<_> = node.children().into_iter().cloned().collect();
-    if !children.iter().any(is_range) {
+    if !is_end || !node.children().into_iter().any(is_range) {
         return Ok(Transformed::no(node));
     }
-    let children = children.into_iter().map(|plan| KeepExec::over(plan, Keep::Parts)).collect();
+    let without_ranges = |plan: &Arc<dyn ExecutionPlan>| match is_range(plan) {
+        true => KeepExec::over(plan.clone(), Keep::Parts),
+        false => plan.clone(),
+    };
+    let children = node.children().into_iter().map(without_ranges).collect();
     Ok(Transformed::yes(replace_children_if_necessary(node, children)?))
 }
 
