@@ -9,8 +9,9 @@ Layouts: `arrived` are daily files in order of time, and offline records that mu
 `sorted` is what a careful user prepares: the rows of a visitor together in order of time, offline records already tied.
 
 All queries keep to the visitors with conversions, by a join of conversions with the touches before them. On these data
-that takes a third of the time of grouping the first touches of all visitors. Where the offline rows cannot matter to an
-answer they are left out. Improve a query if you can: the comparison is with the best known form, never with a strawman.
+that takes a third of the time of grouping the first touches of all visitors. A touch is a value that a row itself brought:
+the offline rows bring none, so they only convert. Where they cannot matter to an answer they are left out. Improve a query
+if you can: the comparison is with the best known form, never with a strawman.
 """
 
 import json
@@ -70,12 +71,12 @@ def connect(threads):
 
 
 def view_arrived(database, data):
-    """`tied`: the offline records with the visitor and the tracking code of the first hit that bore their ID."""
+    """`tied`: the offline records with the visitor of the first hit that bore their ID."""
     database.execute(f"CREATE VIEW hits AS FROM '{data}/hits/*.parquet'")
     database.execute(f"""CREATE VIEW tied AS
-        SELECT first.visitor_id, event_time AS hit_time, first.tracking_code, returns
+        SELECT visitor_id, event_time AS hit_time, returns
         FROM '{data}/offline/offline.parquet' JOIN (
-          SELECT transaction_id, min_by({{'visitor_id': visitor_id, 'tracking_code': tracking_code}}, hit_time) AS first
+          SELECT transaction_id, min_by(visitor_id, hit_time) AS visitor_id
           FROM hits WHERE transaction_id IS NOT NULL GROUP BY 1) USING (transaction_id)""")
 
 
@@ -85,8 +86,6 @@ def duckdb_sql(workload):
         return f"SELECT max({dimension}), sum({metric}), max(visitor_id), max(hit_time)::VARCHAR FROM hits"
     key = "visitor_id, visit_num" if workload.container == "visit" else "visitor_id"
     touches = f"SELECT {key}, hit_time, {dimension} AS item FROM hits WHERE {dimension} IS NOT NULL"
-    if dimension == "tracking_code":
-        touches += f" UNION ALL SELECT {key}, hit_time, {dimension} FROM tied WHERE {dimension} IS NOT NULL"
     source = "tied" if metric == "returns" else "hits"
     lookback = f"AND hit_time >= converted - INTERVAL {workload.lookback_days} DAY" if workload.lookback_days else ""
     weight = "pow(2, (epoch(hit_time) - epoch(converted)) / 604800.0)" if workload.model == "time_decay" else "1"
@@ -125,10 +124,9 @@ class Polars:
     def tie(self, offline):
         col = self.pl.col
         hits = self.hits.filter(col("transaction_id").is_not_null())
-        first = hits.group_by("transaction_id").agg(
-            col(name).sort_by("hit_time").first() for name in ("visitor_id", "tracking_code"))
+        first = hits.group_by("transaction_id").agg(col("visitor_id").sort_by("hit_time").first())
         tied = offline.join(first, on="transaction_id")
-        return tied.select("visitor_id", col("event_time").alias("hit_time"), "tracking_code", "returns")
+        return tied.select("visitor_id", col("event_time").alias("hit_time"), "returns")
 
     def question(self, workload):
         frame = self.scan(workload) if workload.model == "scan" else self.credit(workload)
@@ -143,9 +141,7 @@ class Polars:
     def credit(self, workload):
         pl, col, metric, dimension = self.pl, self.pl.col, workload.metric, workload.dimension
         key = ["visitor_id", "visit_num"] if workload.container == "visit" else ["visitor_id"]
-        touched = [self.hits, self.tied] if dimension == "tracking_code" else [self.hits]
-        touches = pl.concat(
-            f.filter(col(dimension).is_not_null()).select(*key, "hit_time", item=dimension) for f in touched)
+        touches = self.hits.filter(col(dimension).is_not_null()).select(*key, "hit_time", item=dimension)
         source = self.tied if metric == "returns" else self.hits
         conversions = source.filter(col(metric) > 0).select(*key, converted="hit_time", value=metric)
         pairs = touches.join(conversions.with_row_index("conversion"), on=key)
