@@ -23,9 +23,10 @@ pub struct Attributor {
 }
 
 impl Attributor {
-    /// `None` for [`Model::Algorithmic`], whose shares hang on all visitors: see [`super::PathCounts`].
+    /// `None` for [`Model::Algorithmic`] and [`Model::Markov`], whose shares hang on all visitors: see [`super::PathCounts`] and
+    /// [`super::Chain`].
     pub fn new(model: Model) -> Option<Self> {
-        (model != Model::Algorithmic).then(|| Self {
+        (!model.needs_all_visitors()).then(|| Self {
             model,
             participation: Participation::default(),
             decay: Decay::default(),
@@ -93,7 +94,7 @@ impl Attributor {
                     weighted(journey, reach, weights, sink);
                 }
             }
-            Model::Algorithmic => {}
+            Model::Algorithmic | Model::Markov { .. } => {}
         }
         unreached_to_none(journey, reach, sink);
     }
@@ -111,7 +112,7 @@ impl Attributor {
                 let (first, _, last) = self.model.weights().map_or((0.0, 0.0, 0.0), |weights| weights.of_path(touches));
                 value * if touches == 1 { first } else { last }
             }
-            Model::Algorithmic => 0.0,
+            Model::Algorithmic | Model::Markov { .. } => 0.0,
         }
     }
 }

@@ -78,7 +78,8 @@ fn took_part(model: Model, journey: &Journey, reach: &Reach, touch: u32) -> bool
                 let (first, middle, last) = model.weights().map_or((0.0, 0.0, 0.0), |w| w.of_path(range.len()));
                 (is_first && first > 0.0) || (is_last && last > 0.0) || (!is_first && !is_last && middle > 0.0)
             }
-            Model::Linear | Model::TimeDecay { .. } | Model::Participation { .. } | Model::Algorithmic => true,
+            Model::Linear | Model::TimeDecay { .. } | Model::Participation { .. } => true,
+            Model::Algorithmic | Model::Markov { .. } => true,
         }
     };
     reaching.filter(|c| !own(*c)).any(shares)

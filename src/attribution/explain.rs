@@ -52,7 +52,7 @@ pub fn explain_listed(journey: &Journey, reach: &Reach, model: Model, game: Opti
         }
         _ => {}
     }
-    if model != Model::Algorithmic
+    if !model.needs_all_visitors()
         && let Some((_, parts)) = own_parts(journey, reach, listed)
     {
         divide(&mut steps, parts, own_share, &converted);
@@ -72,7 +72,7 @@ fn shares(journey: &Journey, model: Model, touches: &[usize], position: u32, tim
         Model::LastTouch => only(n.checked_sub(1)),
         Model::SameTouch => only(touches.iter().position(|t| journey.position(*t) == position)),
         Model::Linear => vec![1.0 / n as f64; n],
-        Model::Participation { .. } | Model::Algorithmic => vec![1.0; n],
+        Model::Participation { .. } | Model::Algorithmic | Model::Markov { .. } => vec![1.0; n],
         Model::UShaped | Model::JShaped | Model::InverseJ | Model::Custom(_) => {
             let (first, middle, last) = model.weights().map_or((0.0, 0.0, 0.0), |weights| weights.of_path(n));
             let share = |k: usize| match k {

@@ -5,10 +5,12 @@
 //! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
 //! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
 //! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to
-//! products have a journey a product: [`Bindings`]. [`PathFilter`] leaves of a conversion's path what a question wants of it. The algorithmic model needs the whole population: [`PathCounts`]
-//! collects the sets of items seen, [`Game`] shares the values among them. [`explain()`] lists the touches and shares of one
-//! conversion.
+//! products have a journey a product: [`Bindings`]. [`PathFilter`] leaves of a conversion's path what a question wants of it. Two
+//! models need the whole population. For the algorithmic one [`PathCounts`] collects the sets of items seen, and [`Game`]
+//! shares the values among them; for `markov` a [`Chain`] collects the steps of all paths. [`explain()`] lists the touches and
+//! shares of one conversion.
 
+mod absorbing;
 mod attributor;
 mod bindings;
 mod bystanders;
@@ -18,6 +20,7 @@ mod explain;
 mod journey;
 mod lifetime;
 mod lookback;
+mod markov;
 mod model;
 mod participation;
 mod parts;
@@ -31,6 +34,7 @@ mod shares;
 mod sum;
 mod whole_days;
 
+pub use absorbing::TooLarge;
 pub use attributor::Attributor;
 pub use bindings::{BindingRules, Bindings, BoundStep, Line};
 pub use credit::{CreditSink, ItemCredits, RowCredits};
@@ -38,6 +42,7 @@ pub use explain::{Step, explain, explain_listed};
 pub use journey::{Conversion, Journey, NO_VISIT, NONE};
 pub use lifetime::{Allocation, Expiry};
 pub use lookback::parse_lookback;
+pub use markov::{Chain, Unconverted};
 pub use model::{Container, Model, Weights};
 pub use path_filter::{PathFilter, Repeats};
 pub use paths::{LARGEST_PATH, PathCounts};

@@ -51,6 +51,11 @@ pub enum Model {
     },
     /// Shapley value over the sets of items seen on converting and non-converting paths.
     Algorithmic,
+    /// The part of all success that is lost without an item, in a chain of the paths.
+    Markov {
+        /// How many of the last items what comes next hangs on, 1 to 5.
+        order: u8,
+    },
 }
 
 /// The weights of the first, the middle and the last touches; only their proportions matter.
@@ -63,7 +68,7 @@ pub struct Weights {
 }
 
 /// The names of the models, as written in SQL.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "first_touch",
     "last_touch",
     "same_touch",
@@ -75,6 +80,7 @@ const NAMES: [&str; 11] = [
     "custom",
     "participation",
     "algorithmic",
+    "markov",
 ];
 
 impl Container {
@@ -84,6 +90,11 @@ impl Container {
 impl Model {
     /// The half-life of a `time_decay` without parameters: 7 days.
     pub const HALF_LIFE_US: i64 = 7 * DAY_US;
+
+    /// True where the share of a conversion hangs on the journeys of all visitors.
+    pub fn needs_all_visitors(self) -> bool {
+        matches!(self, Model::Algorithmic | Model::Markov { .. })
+    }
 
     /// True where the times of touches and conversions count, not only their order.
     pub fn needs_times(self) -> bool {
@@ -114,6 +125,7 @@ impl Model {
             Model::Custom(_) => "custom",
             Model::Participation { .. } => "participation",
             Model::Algorithmic => "algorithmic",
+            Model::Markov { .. } => "markov",
         }
     }
 }
@@ -203,6 +215,7 @@ impl FromStr for Model {
             "time_decay" => {
                 return time_decay(parameters.unwrap_or_default()).map_err(|e| format!("model {text:?}: {e}"));
             }
+            "markov" => return markov(parameters.unwrap_or_default()).map_err(|e| format!("model {text:?}: {e}")),
             "custom" => return custom(parameters.unwrap_or_default()).map_err(|e| format!("model {text:?}: {e}")),
             "first_touch" => Model::FirstTouch,
             "last_touch" => Model::LastTouch,
@@ -235,6 +248,7 @@ impl fmt::Display for Model {
             Model::Custom(Weights { first, middle, last }) => {
                 write!(f, "({first}, {middle}, {last})")
             }
+            Model::Markov { order: order @ 2.. } => write!(f, "({order})"),
             _ => Ok(()),
         }
     }
@@ -256,6 +270,14 @@ fn time_decay(parameters: &str) -> Result<Model, String> {
         half_life_us: half_life_us.unwrap_or(Model::HALF_LIFE_US),
         whole_days: whole_days.unwrap_or(false),
     })
+}
+
+fn markov(parameters: &str) -> Result<Model, String> {
+    let order = if parameters.trim().is_empty() { Some(1) } else { parameters.trim().parse().ok() };
+    match order {
+        Some(order @ 1..=5) => Ok(Model::Markov { order }),
+        _ => Err("it takes on how many of the last items the next one hangs, 1 to 5: 'markov(2)'".into()),
+    }
 }
 
 fn custom(parameters: &str) -> Result<Model, String> {
@@ -282,6 +304,7 @@ mod tests {
             "time_decay(12 hours, whole)",
             "time_decay(1 day)",
             "custom(50, 25, 25)",
+            "markov(5)",
         ]) {
             let model: Model = name.parse().unwrap();
             assert_eq!(model.to_string().parse(), Ok(model), "{name}");

@@ -89,6 +89,11 @@ impl Reach {
         self.conversions[c] as usize
     }
 
+    /// True where the conversion listed at `c` has a touch in reach.
+    pub fn sees_touches(&self, c: usize) -> bool {
+        !self.range(c).is_empty()
+    }
+
     /// [`Self::conversions`].
     pub(super) fn len(&self) -> usize {
         self.conversions.len()

@@ -18,6 +18,7 @@ use super::rebuild::RebuildArguments;
 use super::report::ReportArguments;
 use super::sample::SampleArguments;
 use super::schedule::ScheduleArguments;
+use super::segment::SegmentCommand;
 use super::serve::ServeArguments;
 use super::source::SourceCommand;
 use super::status::LogArguments;
@@ -61,6 +62,7 @@ Ask:
   report          Named reports: model comparison, net revenue after returns, ...
   explain-credit  Why the items of one conversion got what they got
   lookup          Load a table of your own that classifies a dimension
+  segment         Visitors or visits under a name, for questions to be about
   mapping         Help with the mapping of a file
   functions       The manual of the SQL functions
 
@@ -134,6 +136,9 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     Report(ReportArguments),
     ExplainCredit(ExplainArguments),
     Lookup(LookupArguments),
+    /// Segments: visitors or visits under a name, for questions to be about
+    #[command(subcommand)]
+    Segment(SegmentCommand),
     #[command(subcommand)]
     Mapping(MappingCommand),
     Functions(FunctionsArguments),

@@ -8,6 +8,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use serde_json::{Map, Value, json};
 
+use super::filters::Filters;
 use super::output::Output;
 use super::settings::Settings;
 use crate::engine::Engine;
@@ -46,6 +47,8 @@ pub struct ExplainArguments {
     /// The models to show, separated by commas
     #[arg(long, value_name = "MODEL,...")]
     pub models: Option<String>,
+    #[command(flatten)]
+    pub filters: Filters,
     /// See all tables as they were after this rebuild, or at this time
     #[arg(long, value_name = "REBUILD|TIME")]
     pub as_of: Option<String>,
@@ -56,7 +59,8 @@ const BEFORE_MODELS: usize = 7;
 /// The clock of the suite's zone.
 const LOCAL: &str = "to_char(local_time(hit_time), '%Y-%m-%d %H:%M:%S')";
 /// Why a model is missing.
-const NOT_ALGORITHMIC: &str = "Algorithmic shares are not shown: they depend on all journeys, not on this one alone.";
+const NOT_OF_ALL: &str =
+    "Algorithmic and Markov shares are not shown: they depend on all journeys, not on this one alone.";
 
 /// Prints the conversion and its touches, each with every model's share.
 pub async fn run(settings: &Settings, arguments: &ExplainArguments) -> Result<()> {
@@ -75,7 +79,7 @@ pub async fn run(settings: &Settings, arguments: &ExplainArguments) -> Result<()
         output.line(line)?;
     }
     output.batch(&table(&touches)?)?;
-    output.line(NOT_ALGORITHMIC)?;
+    output.line(NOT_OF_ALL)?;
     output.close()
 }
 
@@ -91,6 +95,7 @@ fn touches_sql(arguments: &ExplainArguments) -> String {
     if arguments.inherited {
         options.push_str(", inherited => true");
     }
+    options.extend(arguments.filters.given().into_iter().map(|(name, value)| format!(", {name} => {value}")));
     let [metric, dimension, event] =
         [&arguments.metric, &arguments.dimension, &arguments.event_id].map(|text| literal(text));
     format!("SELECT {LOCAL} AS local, * FROM credit_path({metric}, {dimension}, {event}{options})")
@@ -133,7 +138,7 @@ fn heading(arguments: &ExplainArguments, event: &RecordBatch) -> Result<Vec<Stri
             arguments.lookback.as_deref().unwrap_or("30 days"),
             arguments.basis.as_deref().unwrap_or("event"),
             if arguments.inherited { ", inherited values are touches" } else { "" }
-        ),
+        ) + &arguments.filters.given().iter().map(|(name, value)| format!(", {name} {value}")).collect::<String>(),
     ])
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 
+use super::filters::Filters;
 use super::output::Output;
 use super::settings::{Settings, result_format};
 use crate::engine::Engine;
 use crate::format::Format;
 use crate::pages::{self, Asked};
+use crate::quote::literal;
 use crate::report::{Report, find, reports};
 use crate::{Error, Result};
 
@@ -24,6 +26,7 @@ Examples:
   rejoin report
   rejoin report model_comparison --metric revenue --dimension marketing_channel --since 2026-09-01
   rejoin report return_on_ad_spend --cost event20 --model 'time_decay(3 days)' --format csv -o roas.csv
+  rejoin report credit_by --by geo_country --segment buyers --last-resort 'Direct'
   rejoin report net_revenue --sql > my_report.sql
   rejoin report overview --html overview.html     (charts, tables and SQL in one file)")]
 pub struct ReportArguments {
@@ -53,11 +56,23 @@ pub struct ReportArguments {
     /// Whether returns (negative amounts) are conversions, too; by default they are left out
     #[arg(long, value_name = "HOW", value_parser = ["counted", "left out"])]
     pub returns: Option<String>,
+    /// How long after the first step of a funnel the last one may lie, e.g. '7 days'
+    #[arg(long, value_name = "TIME")]
+    pub within: Option<String>,
+    /// What the credit is broken down by, e.g. month or geo_country
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+    /// Only conversions on rows where this SQL condition over events holds
+    #[arg(long, value_name = "SQL", help_heading = "Filters")]
+    pub conversions: Option<String>,
+    #[command(flatten)]
+    pub filters: Filters,
     /// Print the SQL instead, to copy and change
     #[arg(long)]
     pub sql: bool,
     /// Write a page of charts, tables and SQL, which opens in a browser, offline
-    #[arg(long, value_name = "FILE", requires = "name", conflicts_with_all = ["sql", "format", "output"])]
+    #[arg(long, value_name = "FILE", requires = "name", conflicts_with_all = ["sql", "format", "output", "segment",
+        "conversions", "touches", "visitors", "visits", "last_resort", "repeats", "last_touches"])]
     pub html: Option<PathBuf>,
     /// How to print the result
     #[arg(long, value_name = "FORMAT")]
@@ -82,8 +97,18 @@ impl ReportArguments {
             ("since", &self.since),
             ("until", &self.until),
             ("returns", &self.returns),
+            ("by", &self.by),
+            ("within", &self.within),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+}
+
+impl ReportArguments {
+    /// What is left out: arguments of table functions, as SQL.
+    pub fn left_out(&self) -> Vec<(&'static str, String)> {
+        let conversions = self.conversions.as_deref().map(|condition| ("conversions", literal(condition)));
+        self.filters.given().into_iter().chain(conversions).collect()
     }
 }
 
@@ -98,7 +123,7 @@ pub async fn run(settings: &Settings, arguments: &ReportArguments) -> Result<()>
     }
     let report = find(name)?;
     let values = arguments.values();
-    let sql = report.with(&values)?;
+    let sql = report.filtered(&report.with(&values)?, &arguments.left_out())?;
     if arguments.sql {
         let mut output = Output::stdout(Format::Table);
         output.line(sql.trim_end())?;

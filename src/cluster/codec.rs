@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
@@ -25,8 +26,8 @@ use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::beside::BesideExec;
 use crate::engine::journey::{
-    Call, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PhysicalWindow, SequenceExec,
-    SequenceSpec, WindowExec,
+    Call, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PhysicalWindow, RowTerms, SequenceExec,
+    SequenceSpec, StoredRows, WindowExec,
 };
 use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
@@ -49,13 +50,21 @@ enum Node {
     Keep(Keep),
     SortedMerge,
     Beside,
-    Journey { spec: JourneySpec, columns: Vec<InputColumns> },
+    /// Inputs with stored columns are Some.
+    Journey {
+        spec: JourneySpec,
+        inputs: Vec<Option<(StoredRows, RowTerms<Encoded>)>>,
+    },
     Path(PathSpec),
     Sequence(SequenceSpec),
     Visits(HashMap<String, VisitRules>),
     Repeats,
     Persistence(Persisting),
-    Window { calls: Vec<Call>, arguments: Vec<Encoded>, window: EncodedWindow },
+    Window {
+        calls: Vec<Call>,
+        arguments: Vec<Encoded>,
+        window: EncodedWindow,
+    },
     Write(WriteSpec),
 }
 
@@ -94,7 +103,14 @@ impl Codec {
         } else if plan.is::<BesideExec>() {
             Some(Node::Beside)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
-            Some(Node::Journey { spec: journey.spec().clone(), columns: journey.input_columns() })
+            let inputs = journey.input_columns().into_iter().map(|columns| {
+                let InputColumns::Stored(rows, terms) = columns else { return Ok(None) };
+                let encoded = |term: &Arc<dyn PhysicalExpr>| {
+                    Ok::<_, DataFusionError>(conv.physical_expr_to_proto(term, self)?.encode_to_vec())
+                };
+                Ok(Some((rows, terms.map(encoded)?)))
+            });
+            Some(Node::Journey { spec: journey.spec().clone(), inputs: inputs.collect::<Result<_>>()? })
         } else if let Some(path) = plan.downcast_ref::<PathExec>() {
             Some(Node::Path(path.spec().clone()))
         } else if let Some(sequence) = plan.downcast_ref::<SequenceExec>() {
@@ -153,6 +169,11 @@ impl PhysicalExtensionCodec for Codec {
             Some((&BALLISTA, rest)) => return self.ballista.try_decode(rest, inputs, context, conv),
             _ => return Err(malformed("an operator of an unknown kind")),
         };
+        let decoding = PhysicalPlanDecodeContext::new(context, self);
+        let decoded = |bytes: &Encoded, schema: &Schema| {
+            let expr = PhysicalExprNode::decode(bytes.as_slice()).map_err(|e| malformed(e.to_string()))?;
+            conv.proto_to_physical_expr(&expr, schema, &decoding)
+        };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
             Node::Keep(keep) => KeepExec::over(first()?, keep),
@@ -165,13 +186,21 @@ impl PhysicalExtensionCodec for Codec {
                 [first, second] => Arc::new(BesideExec::new(first.clone(), second.clone())),
                 _ => return Err(malformed("columns beside each other of another number of inputs")),
             },
-            Node::Journey { spec, columns } => {
+            Node::Journey { spec, inputs: columns } => {
                 if columns.len() != inputs.len() {
                     return Err(malformed("a journey with another number of inputs"));
                 }
-                let inputs =
-                    columns.into_iter().zip(inputs.iter().cloned()).map(|(columns, plan)| Input { columns, plan });
-                Arc::new(JourneyExec::new(spec, inputs.collect(), usize::MAX))
+                let inputs = columns.into_iter().zip(inputs).map(|(columns, plan)| {
+                    let columns = match columns {
+                        None => InputColumns::Evaluated,
+                        Some((rows, terms)) => {
+                            let terms = terms.map(|term| decoded(term, &plan.schema()))?;
+                            InputColumns::Stored(rows, Arc::new(terms))
+                        }
+                    };
+                    Ok(Input { columns, plan: plan.clone() })
+                });
+                Arc::new(JourneyExec::new(spec, inputs.collect::<Result<_>>()?, usize::MAX))
             }
             Node::Sequence(spec) => Arc::new(SequenceExec::new(spec, first()?)),
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
@@ -181,14 +210,9 @@ impl PhysicalExtensionCodec for Codec {
             Node::Write(spec) => Arc::new(WriteExec::new(first()?, spec, self.lake.clone())),
             Node::Window { calls, arguments, window } => {
                 let input = first()?;
-                let (schema, decoding) = (input.schema(), PhysicalPlanDecodeContext::new(context, self));
-                let decoded = |exprs: Vec<Encoded>| {
-                    let one = |bytes: Encoded| {
-                        let expr = PhysicalExprNode::decode(bytes.as_slice()).map_err(|e| malformed(e.to_string()))?;
-                        conv.proto_to_physical_expr(&expr, &schema, &decoding)
-                    };
-                    exprs.into_iter().map(one).collect::<Result<Vec<_>>>()
-                };
+                let schema = input.schema();
+                let decoded =
+                    |exprs: Vec<Encoded>| exprs.iter().map(|expr| decoded(expr, &schema)).collect::<Result<Vec<_>>>();
                 let arguments = decoded(arguments)?;
                 let window = PhysicalWindow {
                     visitor: decoded(window.visitor)?,

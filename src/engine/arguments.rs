@@ -24,6 +24,7 @@ pub(super) const BY_NAME: &[&str] = &[
     "repeats",
     "last_touches",
     "unconverted",
+    "segment",
 ];
 
 /// The arguments of a call by name, as constants.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident};
 
 use crate::Result;
@@ -37,6 +39,38 @@ pub(super) fn brief(events: &LogicalPlan, names: &BTreeMap<String, String>) -> R
     let named = names.values().map(String::as_str).filter(|name| !brief_columns().any(|column| column == *name));
     let columns: Vec<Expr> = brief_columns().chain(named).filter(|name| known(name)).map(ident).collect();
     Ok(LogicalPlanBuilder::from(events.clone()).project(columns)?.build()?)
+}
+
+/// An expression over `events` as one over the columns of the table that a side of it reads, the online rows being the first
+/// side. None where rows are brought together on the way.
+pub(super) fn on_side(events: &LogicalPlan, side: usize, expr: Expr) -> Result<Option<Expr>> {
+    // a column of the node as what it is in terms of the node below
+    let below = |input: &LogicalPlan, of: &dyn Fn(usize) -> Expr| {
+        let known = events.schema().clone();
+        let lowered = expr.clone().transform(|part| {
+            let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
+            Ok(Transformed::yes(of(known.index_of_column(column)?)))
+        })?;
+        on_side(input, side, lowered.data)
+    };
+    let same = |input: &LogicalPlan| {
+        let columns = input.schema().columns();
+        below(input, &|index| Expr::Column(columns[index].clone()))
+    };
+    match events {
+        LogicalPlan::Projection(node) => below(&node.input, &|index| node.expr[index].clone().unalias_nested().data),
+        LogicalPlan::SubqueryAlias(node) => same(&node.input),
+        LogicalPlan::Filter(node) => same(&node.input),
+        LogicalPlan::Union(node) => node.inputs.get(side).map_or(Ok(None), |input| same(input)),
+        LogicalPlan::TableScan(_) => {
+            let bare = expr.transform(|part| {
+                let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
+                Ok(Transformed::yes(Expr::Column(Column::new_unqualified(&column.name))))
+            });
+            Ok(Some(bare?.data))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Adds each named column once more under its friendly name.

@@ -14,7 +14,8 @@
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
-//!   what arguments say in columns of `events`.
+//!   what arguments say in columns of `events`. `segments`, `members`: who
+//!   belongs to the segments that a statement names.
 //! * `bound`: rows as product lines that bind values.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values. `spellings`: how items are written that
 //!   differ only in case. `names`: what metrics and dimensions are called.
@@ -35,6 +36,7 @@ mod hints;
 pub mod hits;
 pub mod journey;
 pub mod lookup;
+mod members;
 mod names;
 pub mod options;
 pub mod persistence;
@@ -45,6 +47,7 @@ pub mod repeats;
 pub mod report;
 mod reporting_window;
 mod running;
+mod segments;
 mod sequences;
 pub mod session;
 mod spellings;

@@ -62,6 +62,17 @@ impl<'v> Names<'v> {
         }
     }
 
+    /// A dimension whose items a question is about, with what becomes of its values: as [`Self::dimension`] has it, and where the
+    /// suite folds case in one spelling.
+    pub fn items(&self, name: &str) -> Result<(Arc<Field>, Option<Classes>)> {
+        let (dimension, classes) = self.dimension(name)?;
+        if !self.view.folds_case() {
+            return Ok((dimension, classes));
+        }
+        let spellings = self.view.spellings(name)?.clone();
+        Ok((dimension, Some(classes.unwrap_or_default().spelled(spellings))))
+    }
+
     /// The dimension of a name; of `table.column`, where no dimension has that very name, the one that the lookup table
     /// classifies, and the classes.
     pub fn dimension(&self, name: &str) -> Result<(Arc<Field>, Option<Classes>)> {

@@ -17,6 +17,9 @@ use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visit, Visitor};
 use super::arguments::Arguments;
 use super::depth;
 use super::dialect::EngineDialect;
+use super::groupings::Grouping;
+use super::journey::RowTerms;
+use crate::attribution::Container;
 use crate::error::did_you_mean;
 use crate::{Error, Result};
 
@@ -30,7 +33,7 @@ pub(super) struct PredicateTexts {
 }
 
 /// The predicates of a question; where one is NULL, it does not hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Predicates {
     /// Rows that can be touches.
     pub touches: Option<Expr>,
@@ -43,9 +46,11 @@ pub(super) struct Predicates {
 }
 
 impl Predicates {
-    /// True where every row counts.
-    pub fn are_none(&self) -> bool {
-        [&self.touches, &self.conversions, &self.visitors, &self.visits].iter().all(|predicate| predicate.is_none())
+    /// With what the question is broken down by.
+    pub fn terms(&self, groupings: &[Grouping]) -> RowTerms<Expr> {
+        let Self { touches, conversions, visitors, visits } = self.clone();
+        let by = groupings.iter().map(|grouping| grouping.value.clone()).collect();
+        RowTerms { touches, conversions, visitors, visits, by }
     }
 }
 
@@ -58,6 +63,19 @@ impl PredicateTexts {
             visitors: arguments.text("visitors")?,
             visits: arguments.text("visits")?,
         })
+    }
+
+    /// Keeps to visitors or visits for whose rows a condition holds as well.
+    pub fn keep_to(&mut self, container: Container, condition: &str) {
+        let own = match container {
+            Container::Visitor => &mut self.visitors,
+            Container::Visit => &mut self.visits,
+        };
+        *own = Some(match own.take() {
+            // what ends in a comment ends with its line
+            Some(text) => format!("({text}\n) AND {condition}"),
+            None => condition.to_string(),
+        });
     }
 
     /// The first that is given, of those that a question cannot have.

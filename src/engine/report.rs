@@ -5,19 +5,19 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::arguments::Arguments;
 use super::bound::BoundRows;
 use super::catalog::LakeSchema;
+use super::events::on_side;
 use super::groupings::{groupings, listed};
 use super::journey::{
     EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, Selection, StoredJourneyNode, Wanted,
@@ -25,17 +25,19 @@ use super::journey::{
 use super::names::Names;
 use super::predicates::PredicateTexts;
 use super::reporting_window::{lies_in, window};
+use super::segments::{self, with_segments};
 use super::sequences;
-use super::touches::touch_of;
+use super::touches::{item_of, with_touches};
 use crate::attribution::{Container, Model, Repeats, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{BoundLines, classified, product_lines};
+use crate::functions::{BoundLines, product_lines};
 use crate::lake::bindings::{Binding, Bound};
+use crate::lake::segments::Segment;
 use crate::{Error, Result};
 
 /// The table functions, all of which read `events`, each with its arguments.
-const REPORTS: [(&str, &[&str]); 8] = [
+const REPORTS: [(&str, &[&str]); 9] = [
     ("participation", PARTICIPATION),
     ("attribution", ATTRIBUTION),
     ("credit_path", CREDIT_PATH),
@@ -44,6 +46,7 @@ const REPORTS: [(&str, &[&str]); 8] = [
     ("paths", PATHS),
     ("funnel", sequences::FUNNEL),
     ("flow", sequences::FLOW),
+    ("segment_members", sequences::MEMBERS),
 ];
 
 /// True for a table function that reads `events`.
@@ -51,10 +54,15 @@ pub fn is_report(function: &str) -> bool {
     REPORTS.iter().any(|(name, _)| *name == function)
 }
 
+/// True where a table function takes an argument of this name.
+pub fn takes(function: &str, argument: &str) -> bool {
+    REPORTS.iter().any(|(name, arguments)| *name == function && arguments.contains(&argument))
+}
+
 /// Arguments in order, those that all of them know, and more.
 macro_rules! arguments {
     ($($ordered:literal),*; $($more:literal),*) => {
-        &[$($ordered,)* "touches", "visitors", "visits", "last_resort", "repeats", "last_touches", $($more),*]
+        &[$($ordered,)* "touches", "visitors", "visits", "segment", "last_resort", "repeats", "last_touches", $($more),*]
     };
 }
 
@@ -102,12 +110,7 @@ impl ReportPlanner {
         let events = view.events()?.clone();
         let names = Names::of(&view)?;
         let metric = names.find(&report.metric, "metric", is_metric)?;
-        let (dimension, mut classes) = names.dimension(&report.dimension)?;
-        if suite.fold_case {
-            let spellings = view.spellings(&report.dimension)?.clone();
-            classes = Some(classes.unwrap_or_default().spelled(spellings));
-        }
-
+        let (dimension, classes) = names.items(&report.dimension)?;
         let exists = |name: &str| names.exists(name);
         let binding = names.bound.get(dimension.name());
         let multi_valued = is_multi_valued(dimension.name());
@@ -119,7 +122,10 @@ impl ReportPlanner {
             Some(text) => groupings(text, &names, context)?,
             None => vec![],
         };
+        let last_resort = report.spec.selection.last_resort.iter();
+        let written = |item: &String| classes.as_ref().map_or(item.clone(), |c| c.spelling_of(item).into_owned());
         let selection = Selection {
+            last_resort: last_resort.map(written).collect(),
             by: groupings.iter().map(|grouping| (grouping.name.clone(), grouping.kind)).collect(),
             ..report.spec.selection.clone()
         };
@@ -127,14 +133,21 @@ impl ReportPlanner {
         report.check(&spec)?;
         let window = window(report.since.as_deref(), report.until.as_deref(), &suite.time_zone)?;
         let at_once = matches!(report.shape, Shape::Items) && classes.is_none() && !spec.in_lines && binding.is_none();
-        let at_once = at_once && predicates.are_none() && groupings.is_empty();
-        if let (Some(stored), true) = (view.stored_events(), at_once) {
+        let stored = match view.stored_events().filter(|_| at_once) {
+            Some(stored) => stored.terms(&predicates.terms(&groupings), |side, term| {
+                let term = with_touches(with_segments(term.clone(), events.schema(), &view)?, events.schema())?;
+                on_side(&events, side, term)
+            })?,
+            None => None,
+        };
+        if let (Some(stored), Some(terms)) = (view.stored_events(), stored) {
             let question = Question {
                 metric: metric.name().clone(),
                 dimension: dimension.name().clone(),
                 set: Some(columns::set_column(dimension.name())).filter(|set| exists(set)),
                 inherited: report.inherited,
                 window,
+                terms,
             };
             let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
             return summed(LogicalPlan::Extension(Extension { node: Arc::new(node) }), &spec);
@@ -161,14 +174,8 @@ impl ReportPlanner {
         let bound = bound.transpose()?;
         let mut item = match bound {
             Some(_) => lit(ScalarValue::Utf8(None)),
-            None => touch_of(&Column::new_unqualified(dimension.name()), report.inherited, &exists),
+            None => item_of(&report.dimension, &dimension, classes, report.inherited, &exists),
         };
-        if dimension.data_type() != &DataType::Utf8 {
-            item = cast(item, DataType::Utf8);
-        }
-        if let (Some(classes), None) = (classes, &bound) {
-            item = classified(&report.dimension, classes, multi_valued).call(vec![item]);
-        }
         if let Some(touches) = predicates.touches {
             item = when(touches, item).end()?;
         }
@@ -331,10 +338,11 @@ impl Report {
             "credit_path" => models(arguments, Some(EXPLAINED))?,
             _ => models(arguments, None)?,
         };
-        if matches!(function, "credit_path" | "credits") && models.iter().any(|(_, model)| *model == Model::Algorithmic)
-        {
+        let of_all = models.iter().find(|(_, model)| model.needs_all_visitors());
+        if let (Some((_, model)), "credit_path" | "credits") = (of_all, function) {
+            let why = "shares hang on all journeys, not on this one alone";
             return Err(Error::query(format!(
-                "{function}: algorithmic shares hang on all journeys, not on this one alone"
+                "{function}: {model} {why}; ask attribution(...) for the credit of items"
             )));
         }
         let predicates = PredicateTexts::of(arguments)?;
@@ -381,6 +389,15 @@ impl Report {
         Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, spec })
     }
 
+    /// Keeps to the visitors or visits of a segment.
+    fn keep_to(&mut self, name: &str, segment: &Segment) {
+        self.predicates.keep_to(segment.container, &segments::condition(name));
+        match segment.container {
+            Container::Visitor => self.spec.selection.visitors = true,
+            Container::Visit => self.spec.selection.visits = true,
+        }
+    }
+
     /// What is shown of journeys; None: credit per item.
     fn wanted(&self) -> Option<Wanted> {
         match &self.shape {
@@ -404,10 +421,17 @@ impl Report {
         let given = |names: &[&str]| paths.iter().find(|(name, given)| *given && names.contains(name)).map(|(n, _)| *n);
         let refused =
             |name: &str, with: &str, why: &str| Err(Error::query(format!("{name} does not go with {with}: {why}")));
-        if spec.needs_all_visitors()
+        if spec.models.iter().any(|(_, model)| *model == Model::Algorithmic)
             && let Some(name) = given(&["last_resort", "last_touches", "by"])
         {
             return refused(name, "algorithmic", "its shares hang on the whole paths of all journeys");
+        }
+        let markov = spec.models.iter().find(|(_, model)| matches!(model, Model::Markov { .. }));
+        if let Some((_, model)) = markov
+            && (spec.multi_valued || spec.in_lines || spec.bound.is_some())
+        {
+            let message = format!("{model}: {} has several values a row, of which none is the next", self.dimension);
+            return Err(Error::query(message));
         }
         if spec.bound.is_some()
             && let Some(name) = self.predicates.any_of(&["touches", "visits"]).or(given(&paths.map(|(name, _)| name)))
@@ -496,8 +520,16 @@ impl RelationPlanner for ReportPlanner {
         };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;
         let plan = match function.as_str() {
-            "funnel" | "flow" => sequences::plan(&function, &arguments, &self.schema.view(), context)?,
-            _ => self.plan(&Report::new(&function, &arguments)?, context)?,
+            "funnel" | "flow" | "segment_members" => {
+                sequences::plan(&function, &arguments, &self.schema.view(), context)?
+            }
+            _ => {
+                let mut report = Report::new(&function, &arguments)?;
+                if let Some(name) = arguments.text("segment")? {
+                    report.keep_to(&name, &segments::find(&self.schema.view(), &name)?);
+                }
+                self.plan(&report, context)?
+            }
         };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
     }

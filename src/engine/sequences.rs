@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate::expr_fn::{count, median, sum};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::RelationPlannerContext;
@@ -11,23 +11,27 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder,
 
 use super::arguments::Arguments;
 use super::groupings::{Grouping, groupings};
-use super::journey::{GROUP_COLUMNS, Sequence, SequenceNode, SequenceSpec};
+use super::journey::{Follows, GROUP_COLUMNS, Sequence, SequenceNode, SequenceSpec};
 use super::names::Names;
 use super::predicates::predicate;
 use super::reporting_window::{lies_in, window};
-use super::touches::touch_of;
+use super::segments;
+use super::touches::item_of;
 use super::view::LakeView;
 use crate::attribution::Container;
 use crate::columns::is_multi_valued;
 use crate::error::did_you_mean;
-use crate::functions::classified;
+use crate::lake::segments::SegmentStep;
 use crate::time::parse_duration;
 use crate::{Error, Result};
 
 /// Arguments of `funnel`, in order.
-pub(super) const FUNNEL: &[&str] = &["steps", "container", "within", "next", "since", "until", "by"];
+pub(super) const FUNNEL: &[&str] = &["steps", "container", "within", "next", "since", "until", "by", "segment"];
 /// Arguments of `flow`, in order.
-pub(super) const FLOW: &[&str] = &["dimension", "after", "before", "depth", "container", "since", "until", "inherited"];
+pub(super) const FLOW: &[&str] =
+    &["dimension", "after", "before", "depth", "container", "since", "until", "inherited", "segment"];
+/// Arguments of `segment_members`, in order.
+pub(super) const MEMBERS: &[&str] = &["name"];
 /// The bits of a column that holds which steps a row satisfies.
 const MOST_STEPS: usize = 62;
 
@@ -38,7 +42,18 @@ pub(super) fn plan(
     view: &LakeView,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
-    let call = Call { arguments, view, events: view.events()?.clone(), in_visits: in_visits(arguments)? };
+    let events = view.events()?.clone();
+    if function == "segment_members" {
+        return members(arguments, view, events, context);
+    }
+    let segment = match arguments.text("segment")? {
+        Some(name) => {
+            segments::find(view, &name)?;
+            Some(predicate("segment", &segments::condition(&name), events.schema(), context)?)
+        }
+        None => None,
+    };
+    let call = Call { arguments, view, events, in_visits: in_visits(arguments)?, segment };
     match function {
         "funnel" => call.funnel(context),
         _ => call.flow(context),
@@ -51,6 +66,8 @@ struct Call<'c> {
     view: &'c LakeView,
     events: LogicalPlan,
     in_visits: bool,
+    /// Only rows for which it holds, where the question is about a segment.
+    segment: Option<Expr>,
 }
 
 impl Call<'_> {
@@ -78,8 +95,7 @@ impl Call<'_> {
         };
         let within = self.arguments.text("within")?.filter(|text| text.trim() != "all");
         let within_us = within.map(|text| parse_duration(&text).map_err(|e| Error::query(format!("within {e}"))));
-        let fields = self.events.schema().fields().clone();
-        let names = Names { view: self.view, fields: &fields, bound: self.view.bindings()? };
+        let names = Names::of(self.view)?;
         let groupings = match self.arguments.text("by")? {
             Some(text) => groupings(&text, &names, context)?,
             None => vec![],
@@ -92,20 +108,17 @@ impl Call<'_> {
         let sequence = Sequence::Funnel { steps: steps.len(), within_us: within_us.transpose()?, at_once, by };
         let any = steps.iter().cloned().reduce(Expr::or).unwrap_or_else(|| lit(true));
         let rows = if at_once { lit(true) } else { any };
-        let bits = |(n, step): (usize, Expr)| when(step, lit(1_i64 << n)).otherwise(lit(0_i64));
-        let bits = steps.into_iter().enumerate().map(bits).collect::<Result<Vec<_>, _>>()?;
-        let bits = bits.into_iter().reduce(|sum, bit| sum + bit).unwrap_or_else(|| lit(0_i64));
+        let bits = bits(steps)?;
         let journeys = self.sequence(sequence, rows, &groupings, &|name| (name == "steps").then(|| bits.clone()))?;
         counted(journeys, &groupings, &texts)
     }
 
     fn flow(&self, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
-        let fields = self.events.schema().fields().clone();
-        let names = Names { view: self.view, fields: &fields, bound: self.view.bindings()? };
+        let names = Names::of(self.view)?;
         let name = self.arguments.text("dimension")?;
         let name =
             name.ok_or_else(|| Error::query("flow(dimension, after => 'SQL', ...): the dimension is missing"))?;
-        let (dimension, classes) = names.dimension(&name)?;
+        let (dimension, classes) = names.items(&name)?;
         if is_multi_valued(dimension.name()) || names.bound.contains_key(dimension.name()) {
             return Err(Error::query(format!("{name} has several values a row, of which none is the next")));
         }
@@ -117,15 +130,8 @@ impl Call<'_> {
         };
         let anchors = predicate(argument, &text, self.events.schema(), context)?.and(self.reporting_window()?);
         let depth = self.arguments.count("depth")?.unwrap_or(3);
-        let exists = |name: &str| fields.iter().any(|field| field.name() == name);
         let inherited = self.arguments.flag("inherited")?.unwrap_or(false);
-        let mut item = touch_of(&Column::new_unqualified(dimension.name()), inherited, &exists);
-        if dimension.data_type() != &DataType::Utf8 {
-            item = cast(item, DataType::Utf8);
-        }
-        if let Some(classes) = classes {
-            item = classified(&name, classes, false).call(vec![item]);
-        }
+        let item = item_of(&name, &dimension, classes, inherited, &|name| names.exists(name));
         let rows = item.clone().is_not_null().or(anchors.clone());
         let value = |name: &str| match name {
             "item" => Some(item.clone()),
@@ -155,6 +161,9 @@ impl Call<'_> {
         if self.in_visits {
             own = own.and(ident("row_kind").eq(lit("online"))).and(ident("visit_num").is_not_null());
         }
+        if let Some(segment) = &self.segment {
+            own = own.and(segment.clone());
+        }
         let spec = SequenceSpec { in_visits: self.in_visits, sequence };
         let columns = spec.input_columns().into_iter().map(|name| {
             let group = GROUP_COLUMNS.iter().zip(groupings).find(|(column, _)| **column == name);
@@ -172,6 +181,40 @@ impl Call<'_> {
         let zone = &self.view.one_suite()?.time_zone;
         Ok(lies_in(window(since.as_deref(), until.as_deref(), zone)?))
     }
+}
+
+/// Who belongs to a segment.
+fn members(
+    arguments: &Arguments,
+    view: &LakeView,
+    events: LogicalPlan,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let name = arguments.text("name")?;
+    let name = name.ok_or_else(|| Error::query("segment_members('name'): the name of the segment is missing"))?;
+    let segment = segments::find(view, &name)?;
+    let step = |(n, step): (usize, &SegmentStep)| {
+        predicate(&format!("segment {name}, condition {}", n + 1), &step.condition, events.schema(), context)
+    };
+    let steps = segment.steps.iter().enumerate().map(step).collect::<Result<Vec<_>>>()?;
+    let follows = |step: &SegmentStep| {
+        let within_us = step.within.as_deref().map(parse_duration).transpose().map_err(Error::query)?;
+        Ok(Follows { within_us, next: step.next })
+    };
+    let sequence = Sequence::Members { steps: segment.steps.iter().map(follows).collect::<Result<_>>()? };
+    let in_visits = segment.container == Container::Visit;
+    let call = Call { arguments, view, events: events.clone(), in_visits, segment: None };
+    let any = steps.iter().cloned().reduce(Expr::or).unwrap_or_else(|| lit(true));
+    let rows = if segment.steps.iter().any(|step| step.next) { lit(true) } else { any };
+    let bits = bits(steps)?;
+    call.sequence(sequence, rows, &[], &|name| (name == "steps").then(|| bits.clone()))
+}
+
+/// Which steps a row satisfies, the first in the lowest bit.
+fn bits(steps: Vec<Expr>) -> Result<Expr> {
+    let bit = |(n, step): (usize, Expr)| when(step, lit(1_i64 << n)).otherwise(lit(0_i64));
+    let bits = steps.into_iter().enumerate().map(bit).collect::<Result<Vec<_>, _>>()?;
+    Ok(bits.into_iter().reduce(|sum, bit| sum + bit).unwrap_or_else(|| lit(0_i64)))
 }
 
 /// The journeys that reached each step, with the steps' predicates `texts`.

@@ -15,6 +15,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryRe
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
@@ -24,13 +26,15 @@ use tokio::sync::OnceCell;
 use super::catalog::LakeSchema;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
+use super::members::{Collecting, Kept, Known};
 use super::options::RejoinOptions;
 use super::pins::Pins;
 use super::remote::Remote;
 use super::report::{ReportPlanner, is_report};
 use super::running::Running;
+use super::segments::{self, RewriteSegments};
 use super::spellings;
-use super::statement::Statement;
+use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
@@ -38,6 +42,7 @@ use super::window::GiveWindows;
 use crate::functions;
 use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
+use crate::quote::literal;
 use crate::sealed::Sealed;
 use crate::{Error, Result};
 
@@ -126,6 +131,8 @@ pub struct Engine {
     fitted: OnceCell<()>,
     /// Memory of rows that are kept under a name.
     kept: Mutex<Vec<MemoryReservation>>,
+    /// Who belongs to the segments that were named last.
+    segments: Mutex<Kept>,
 }
 
 /// Stack of a thread that plans: deep queries are walked recursively, in debug builds with large frames.
@@ -204,6 +211,7 @@ impl Engine {
             remote: settings.remote,
             fitted: OnceCell::new(),
             kept: Mutex::default(),
+            segments: Mutex::default(),
         })
     }
 
@@ -228,7 +236,10 @@ impl Engine {
             self.fitted.get_or_init(|| self.fit()).await;
             let view = self.refresh(statement).await?;
             match self.context.state().statement_to_plan(statement.parsed().clone()).await {
-                Ok(plan) => Ok(PlannedStatement { statement: statement.clone(), plan, view }),
+                Ok(plan) => {
+                    let plan = self.with_segments(plan, &view)?;
+                    Ok(PlannedStatement { statement: statement.clone(), plan, view })
+                }
                 Err(error) => Err(planning_error(&view, &self.context, statement, error).await),
             }
         }
@@ -399,6 +410,43 @@ impl Engine {
         Ok(all)
     }
 
+    /// Who belongs to the segments that a statement names.
+    async fn members(&self, view: &Arc<LakeView>, names: &Names) -> Result<Known> {
+        let (mut known, (_, all)) = (Known::default(), segments::of_suite(view)?);
+        for name in segments::named(names, &all) {
+            let (segment, version) = (&all[&name], view.version_of_events().await?);
+            let before = self.segments.lock().unwrap_or_else(|e| e.into_inner()).find(segment, &version);
+            if let Some(found) = before {
+                known.add(&name, found);
+                continue;
+            }
+            let query = format!("SELECT * FROM segment_members({})", literal(&name));
+            let parsed = Statement::one(&query)?.parsed().clone();
+            let plan = self.context.state().statement_to_plan(parsed).await?;
+            let memory = MemoryConsumer::new("Segment").register(&self.context.runtime_env().memory_pool);
+            let mut collecting = Collecting::new(segment.clone(), memory);
+            let mut rows = self.start(plan).await?.rows;
+            while let Some(batch) = rows.try_next().await? {
+                collecting.take(&batch)?;
+            }
+            let found = collecting.found(version);
+            self.segments.lock().unwrap_or_else(|e| e.into_inner()).keep(found.clone());
+            known.add(&name, found);
+        }
+        Ok(known)
+    }
+
+    /// A plan in which each `in_segment` knows who belongs to its segment.
+    fn with_segments(&self, plan: LogicalPlan, view: &Arc<LakeView>) -> Result<LogicalPlan> {
+        match view.known_segments() {
+            None => Ok(plan),
+            Some(_) => {
+                let rewrite = ApplyFunctionRewrites::new(vec![Arc::new(RewriteSegments(view.clone()))]);
+                Ok(rewrite.analyze(plan, self.context.state().config_options())?)
+            }
+        }
+    }
+
     /// The suite, and whether journeys read the lake's files, as the session's settings have it.
     fn choices(&self) -> Result<(Option<String>, bool)> {
         let state = self.context.state();
@@ -421,16 +469,20 @@ impl Engine {
             self.schema.show(view.clone());
             let (names, state) = (statement.names(), self.context.state());
             let reports = names.table_functions.iter().any(|function| is_report(function));
-            if reports || names.functions.contains("local_time") {
+            let segments = names.functions.contains("in_segment");
+            if reports || segments || names.functions.contains("local_time") {
                 view.suites().await?;
             }
-            if reports {
+            if segments || reports {
                 view.load_events(&state).await?;
                 view.load_stored_events().await?;
                 view.load_lookups(names.lookups(), &state).await?;
                 view.load_instances().await?;
                 if view.folds_case() {
                     view.keep_spellings(self.spellings(&view, &names.arguments).await?).await;
+                }
+                if view.one_suite().is_ok() {
+                    view.keep_segments(self.members(&view, names).await?).await;
                 }
             }
             if names.lists_tables {

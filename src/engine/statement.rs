@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement as Parsed};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Statement as Sql, TableFactor, Value, ValueWithSpan, Visit, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Statement as Sql, TableFactor, Value,
+    ValueWithSpan, Visit, Visitor,
 };
 
 use super::depth;
@@ -38,6 +39,8 @@ pub struct Names {
     pub quoted: BTreeSet<String>,
     /// Texts in the arguments of table functions.
     pub arguments: BTreeSet<String>,
+    /// Segments, named as a text in `in_segment('name')`.
+    pub segments: BTreeSet<String>,
     /// It asks which tables there are.
     pub lists_tables: bool,
 }
@@ -159,7 +162,11 @@ impl Visitor for Named<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(function) => {
-                self.names.functions.insert(last(&function.name));
+                let name = last(&function.name);
+                if name == "in_segment" {
+                    self.names.segments.extend(only_text(function));
+                }
+                self.names.functions.insert(name);
             }
             Expr::Identifier(name) if name.quote_style.is_some() => {
                 self.names.quoted.insert(name.value.clone());
@@ -176,6 +183,16 @@ impl Visitor for Named<'_> {
             self.names.arguments.insert(text.clone());
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// The text of a call that has no other argument.
+fn only_text(function: &Function) -> Option<String> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))] = list.args.as_slice() else { return None };
+    match &value.value {
+        Value::SingleQuotedString(text) => Some(text.clone()),
+        _ => None,
     }
 }
 
@@ -220,6 +237,7 @@ mod tests {
     #[test]
     fn words_in_texts_name_nothing() {
         assert_eq!(names("SELECT 'participation', 'a.b', 'local_time'"), Names::default());
+        assert_eq!(names("SELECT in_segment('a b') FROM events").segments, set(&["a b"]));
         assert_eq!(names("EXPLAIN SELECT local_time(t) FROM hits").functions, set(&["local_time"]));
         assert_eq!(names("COPY (SELECT * FROM hits) TO 'x.csv' STORED AS CSV").tables, set(&["hits"]));
     }

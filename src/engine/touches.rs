@@ -4,17 +4,18 @@
 //! In `events` a dimension whose value a row may merely carry stands beside a column `_set`, which says what the row itself
 //! set, on every row. The table functions, the window functions and `touch(column)` all ask here.
 
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::scalar::ScalarValue;
 
-use crate::columns::{self, ROW_KIND};
-use crate::functions::Touch;
+use crate::columns::{self, ROW_KIND, is_multi_valued};
+use crate::functions::{Classes, Touch, classified};
 
 /// The value with which a row of `events` touches a dimension. With `inherited`, an offline row's value counts even where
 /// the row took it from its snapshot.
@@ -31,6 +32,30 @@ pub(super) fn touch_of(dimension: &Column, inherited: bool, exists: &dyn Fn(&str
     }
     let online = beside(ROW_KIND.into()).eq(lit("online"));
     when(online, set).otherwise(own).expect("a CASE with one branch and an ELSE is well formed")
+}
+
+/// The item that a row touches, a text: of the dimension that a question calls `name`, as `classes` has it.
+pub(super) fn item_of(
+    name: &str,
+    dimension: &Field,
+    classes: Option<Classes>,
+    inherited: bool,
+    exists: &dyn Fn(&str) -> bool,
+) -> Expr {
+    let mut item = touch_of(&Column::new_unqualified(dimension.name()), inherited, exists);
+    if dimension.data_type() != &DataType::Utf8 {
+        item = cast(item, DataType::Utf8);
+    }
+    match classes {
+        Some(classes) => classified(name, classes, is_multi_valued(dimension.name())).call(vec![item]),
+        None => item,
+    }
+}
+
+/// An expression with what a row touches in place of each `touch(column)`.
+pub(super) fn with_touches(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    expr.transform_up(|part| RewriteTouch.rewrite(part, schema, &ConfigOptions::default()))
+        .map(|rewritten| rewritten.data)
 }
 
 /// Puts what a row touches in place of `touch(column)`.

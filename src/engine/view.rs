@@ -17,6 +17,7 @@ use super::events::{EVENTS_SQL, brief, with_friendly_names};
 use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
 use super::lookup::Lookup;
+use super::members::Known;
 use super::pins::Pins;
 use super::template::Columns;
 use crate::columns::{SUITE, numbered};
@@ -27,7 +28,7 @@ use crate::lake::records::{FileEntry, Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
 use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, REPORTED_HITS, VISITORS, VISITS, full_schema};
-use crate::lake::{Lake, Record, Registry, Snapshot};
+use crate::lake::{Lake, Record, Registry, Snapshot, suites};
 use crate::sealed::Sealed;
 use crate::{Error, Result};
 
@@ -52,6 +53,8 @@ pub struct LakeView {
     instances: OnceCell<Vec<(Vec<u32>, String)>>,
     /// How items are written that differ only in case, by dimension as the statement names it.
     spellings: OnceCell<BTreeMap<String, HashMap<String, String>>>,
+    /// Who belongs to the segments that the statement names.
+    segments: OnceCell<Known>,
 }
 
 /// The lookup tables that a statement names.
@@ -78,6 +81,7 @@ impl LakeView {
             lookups: OnceCell::new(),
             instances: OnceCell::new(),
             spellings: OnceCell::new(),
+            segments: OnceCell::new(),
         }
     }
 
@@ -109,20 +113,7 @@ impl LakeView {
 
     /// The suite that was chosen, or the only one of the lake; an error that lists them otherwise.
     pub fn one_suite(&self) -> Result<&Suite> {
-        let suites = self.suites.get().map(Vec::as_slice).unwrap_or_default();
-        let names = || suites.iter().map(|s| s.suite.as_str()).collect::<Vec<_>>().join(", ");
-        match (&self.suite, suites) {
-            (Some(name), _) => suites
-                .iter()
-                .find(|s| &s.suite == name)
-                .ok_or_else(|| Error::configuration(format!("suite {name} does not exist; the lake has: {}", names()))),
-            (None, [only]) => Ok(only),
-            (None, []) => Err(Error::configuration("the lake has no suite; make one with: rejoin suite create RSID")),
-            (None, _) => Err(Error::configuration(format!(
-                "the lake has several suites ({}); choose one with --suite or SET rejoin.suite = '...'",
-                names()
-            ))),
-        }
+        suites::one(self.suites.get().map(Vec::as_slice).unwrap_or_default(), self.suite.as_deref())
     }
 
     /// Friendly names of the one suite at hand: column, name.
@@ -150,6 +141,25 @@ impl LakeView {
     /// Keeps what [`Self::spellings`] says.
     pub async fn keep_spellings(&self, spellings: BTreeMap<String, HashMap<String, String>>) {
         self.spellings.get_or_init(|| async { spellings }).await;
+    }
+
+    /// Who belongs to the segments that the statement names, once [`Self::keep_segments`] was told.
+    pub fn known_segments(&self) -> Option<&Known> {
+        self.segments.get()
+    }
+
+    /// Keeps what [`Self::known_segments`] says.
+    pub async fn keep_segments(&self, known: Known) {
+        self.segments.get_or_init(|| async { known }).await;
+    }
+
+    /// What members of segments hang on: the suite, and the versions of what `events` is made of.
+    pub async fn version_of_events(&self) -> Result<String> {
+        let suite = self.one_suite()?;
+        let (hits, integrated) = (self.snapshot(HITS).await?.version, self.snapshot(INTEGRATED).await?.version);
+        // settings say what visits are, and which hits are reported
+        let settings = serde_json::json!(Suite { segments: String::new(), ..suite.clone() });
+        Ok(format!("{hits:?} {integrated:?} {settings}"))
     }
 
     /// Deliveries in which lines with a value of the eVar bind it only where they bear its instance.
@@ -230,7 +240,8 @@ impl LakeView {
                 Ok::<_, crate::Error>(LakeTable::new(self.lake.clone(), snapshot, schema))
             };
             let (hits, integrated) = (table(HITS).await?, table(INTEGRATED).await?);
-            let events = StoredEvents::new(hits, integrated, suite);
+            let persisting = HitRules::of(self.suites().await?)?.persisting();
+            let events = StoredEvents::new(hits, integrated, suite, persisting);
             Ok::<_, crate::Error>(events.map(Arc::new))
         });
         found.await.map(|_| ())

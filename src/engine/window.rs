@@ -123,8 +123,8 @@ fn give(expr: &Expr, schema: &DFSchema, suite: &Settings) -> Result<Option<(Wind
         }
         (true, []) => return error("it takes an item, a metric and a model such as 'linear'".into()),
     };
-    if model == Model::Algorithmic {
-        return error("algorithmic shares hang on all journeys; use the table function attribution(...)".into());
+    if model.needs_all_visitors() {
+        return error(format!("{model} shares hang on all journeys; use the table function attribution(...)"));
     }
     let (Some(order), false) = (params.order_by.first(), params.partition_by.is_empty()) else {
         let partition = if container == Container::Visit { "visitor_id, visit_num" } else { "visitor_id" };

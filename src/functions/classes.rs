@@ -50,8 +50,13 @@ impl Classes {
             Some(classes) if self.0.folded => classes.get(&*fold_case(value)).map_or(UNSPECIFIED, String::as_str),
             Some(classes) => classes.get(value).map_or(UNSPECIFIED, String::as_str),
         };
-        let Some(spellings) = &self.0.spellings else { return Cow::Borrowed(class) };
-        let folded = fold_case(class);
+        self.spelling_of(class)
+    }
+
+    /// How an item is written that a question names.
+    pub fn spelling_of<'v>(&'v self, item: &'v str) -> Cow<'v, str> {
+        let Some(spellings) = &self.0.spellings else { return Cow::Borrowed(item) };
+        let folded = fold_case(item);
         spellings.get(&*folded).map_or(folded, |shown| Cow::Borrowed(shown))
     }
 }

@@ -7,6 +7,7 @@ use super::windows::WINDOW_FUNCTIONS;
 pub fn documentation() -> Vec<FunctionDoc> {
     let scalars = [
         super::touch::DOCUMENTATION,
+        super::in_segment::DOCUMENTATION,
         super::event::DOCUMENTATION,
         super::products::DOCUMENTATION,
         super::bound_value::DOCUMENTATION,
@@ -43,8 +44,8 @@ what the record itself brought is one. Arguments after the second may be written
         kind: "table",
         signature: "attribution(metric, dimension [, model = 'last_touch' [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event' [, inherited = false]]]]]]], name => value, ...)",
         description: "Each conversion shared among the touches in reach. Models: first_touch, last_touch, same_touch, linear, \
-u_shaped, j_shaped, inverse_j, time_decay, participation, algorithmic, and with parameters time_decay(3 days), \
-time_decay(3 days, whole), custom(50,20,30). models => 'first_touch,last_touch,linear' computes several in one pass and gives \
+u_shaped, j_shaped, inverse_j, time_decay, participation, algorithmic, markov, and with parameters time_decay(3 days), \
+time_decay(3 days, whole), custom(50,20,30), markov(2). models => 'first_touch,last_touch,linear' computes several in one pass and gives \
 one column each. The container visit ignores the lookback. A touch of several values (list variables, products, categories) is one \
 touch that gives each value its full credit. Only what products have of their own (units, revenue, events with values in the \
 product list) is divided, by product and by category: each product line converts on its own, and its row is a touch of its own \
@@ -58,7 +59,7 @@ product alone; so same_touch by product is the plain report by product. In every
         signature: "credit_path(metric, dimension, event_id [, container = 'visitor' [, lookback = '30 days' [, basis = 'event' [, models [, inherited = false]]]]])",
         description: "One conversion explained: each touch in its reach with its item, time, seconds before the conversion, visit, kind \
 of row and event_id, and each model's share of the conversion (participation: 1 for every item). models => '...' chooses \
-the models; algorithmic shares hang on all journeys and are not shown. What leaves touches out, as in attribution: touches, visitors, visits, last_resort, repeats, last_touches.",
+the models; algorithmic and markov shares hang on all journeys and are not shown. What leaves touches out, as in attribution: touches, visitors, visits, last_resort, repeats, last_touches.",
         example: "SELECT * FROM credit_path('revenue', 'tracking_code', 'store_returns/store_returns.txt:17')",
     },
     FunctionDoc {
@@ -73,7 +74,7 @@ many are in reach), first_item, first_time, last_item, last_time. Arguments that
         name: "credits",
         kind: "table",
         signature: "credits(metric, dimension [, model = 'last_touch' [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event' [, inherited = false]]]]]]], name => value, ...)",
-        description: "One row per conversion and item that has a part of it, with the arguments of attribution: event_id, time, row_kind, value, item (NULL = none), touches (of the item in reach), first_touch_id, first_touch_time, last_touch_id, last_touch_time, share, credit; with models => '...' of several models share_MODEL and credit_MODEL for each. Summed by item it is attribution; an item to which no model gives anything is not listed. algorithmic is not shown.",
+        description: "One row per conversion and item that has a part of it, with the arguments of attribution: event_id, time, row_kind, value, item (NULL = none), touches (of the item in reach), first_touch_id, first_touch_time, last_touch_id, last_touch_time, share, credit; with models => '...' of several models share_MODEL and credit_MODEL for each. Summed by item it is attribution; an item to which no model gives anything is not listed. algorithmic and markov are not shown.",
         example: "SELECT event_id, item, credit FROM credits('revenue', 'tracking_code', 'linear', conversions => 'revenue < 0')",
     },
     FunctionDoc {
@@ -99,5 +100,12 @@ several values a row.",
         signature: "flow(dimension [, after | before => 'condition' [, depth = 3 [, container = 'visitor' [, since [, until [, inherited = false]]]]]])",
         description: "What journeys touch next after their first row that satisfies a condition (before: what they touched before it). Repeats in a row are one, rows without a touch are passed over. Rows: step, item, next_item (previous_item with before; NULL where a journey ends), journeys. depth is the number of transitions.",
         example: "SELECT * FROM flow('page_name', after => 'orders > 0', depth => 2, container => 'visit') ORDER BY step, journeys DESC",
+    },
+    FunctionDoc {
+        name: "segment_members",
+        kind: "table",
+        signature: "segment_members('name')",
+        description: "Who belongs to a segment of the suite (rejoin help segments): visitor_id, and of a segment of visits visit_num and visit_start.",
+        example: "SELECT count(*) FROM segment_members('buyers')",
     },
 ];

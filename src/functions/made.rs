@@ -1,4 +1,4 @@
-//! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`), or told
+//! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`, `in_segment`), or told
 //! something by the session (`local_time` without a zone). What they are made of can be written down and made into the same
 //! function elsewhere.
 
@@ -11,6 +11,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
+use super::members::Members;
 use super::rows::{Rows, evaluate};
 
 /// What `bound_lines` is asked for.
@@ -35,6 +36,8 @@ pub enum Made {
     ProductLines { metric: String, dimension: String, classes: Option<Classes> },
     /// See [`super::bound_lines()`].
     BoundLines(BoundLines),
+    /// See [`super::in_segment()`], of those who belong to it.
+    InSegment(Members),
     /// `local_time` where the suite has this zone.
     LocalTime { suite_zone: String },
 }

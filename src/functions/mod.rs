@@ -1,7 +1,7 @@
 //! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL, with its documentation.
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified`,
-//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL; `made` says of what,
+//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as is `in_segment` once its members are known; `made` says of what,
 //! and `remade` makes them again elsewhere.
 
 mod bound_lines;
@@ -14,10 +14,12 @@ mod event;
 mod from_local;
 mod function_doc;
 mod held_value;
+mod in_segment;
 mod is_placeholder;
 mod list_values;
 mod local_time;
 mod made;
+mod members;
 mod param;
 mod parse_number;
 mod product_lines;
@@ -36,8 +38,10 @@ pub use classes::Classes;
 pub use classified::classified;
 pub use documentation::documentation;
 pub use function_doc::FunctionDoc;
+pub use in_segment::{InSegment, in_segment};
 pub use list_values::udf as list_values;
 pub use made::{BoundLines, Made};
+pub use members::Members;
 pub use product_lines::product_lines;
 pub use register::register_all;
 pub use snapshot_holds::snapshot_can_hold;

@@ -15,6 +15,7 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::event::udf(),
         super::from_local::udf(),
         super::held_value::udf(),
+        super::in_segment::udf(),
         super::is_placeholder::udf(),
         super::list_values::udf(),
         super::local_time::udf(suite_zone),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::made::{Made, PlanFunction};
-use super::{bound_lines, classified, local_time, product_lines};
+use super::{bound_lines, classified, in_segment, local_time, product_lines};
 
 impl Made {
     /// What a function is made of, if its name alone does not say it.
@@ -27,6 +27,7 @@ impl Made {
                 product_lines::product_lines(&metric, &dimension, classes)
             }
             Self::BoundLines(lines) => Some(bound_lines::bound_lines(lines)),
+            Self::InSegment(members) => Some(in_segment::in_segment(&members)),
             Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
         }
     }
@@ -38,6 +39,7 @@ mod tests {
 
     use super::super::classes::Classes;
     use super::super::made::BoundLines;
+    use super::super::members::Members;
     use super::*;
 
     #[test]
@@ -54,6 +56,7 @@ mod tests {
                 by_category: true,
                 classes: Some(folded),
             }),
+            in_segment::in_segment(&Members::new(true, [("v1".to_string(), vec![(1, 5)])].into())),
             local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
         ];
         for function in functions {

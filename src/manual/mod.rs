@@ -59,6 +59,7 @@ const TOPICS: &[Topic] = &[
     topic!("attribution", "Sharing a conversion among its touches: the models"),
     topic!("questions", "Filters and breakdowns: which conversions, whose, which touches, by what"),
     topic!("sequences", "Funnels, flows and paths: what happens in which order"),
+    topic!("segments", "Visitors or visits under a name, for questions to be about"),
     topic!("bindings", "Values that belong to a product: merchandising"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),

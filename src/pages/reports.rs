@@ -99,6 +99,10 @@ fn charts(report: &str) -> Vec<Chart> {
     match report {
         "assisted_conversions" => vec![bars(&[1, 2, 3])],
         "content_velocity" => vec![bars(&[3])],
+        "credit_by" => vec![bars(&[2])],
+        "flow" => vec![Chart::new(Kind::Flow, [3])],
+        "funnel" => vec![Chart::new(Kind::Columns, [2])],
+        "top_paths" => vec![bars(&[1])],
         "model_comparison" => vec![Chart::new(Kind::Bars, 1..=9).showing([1, 2, 3, 8])],
         "net_revenue" => vec![bars(&[1, 2, 3, 4])],
         "offline_share" => vec![bars(&[1, 2])],

@@ -173,11 +173,13 @@ async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Resu
         None => Ok(vec![]),
     };
     let (before, after) = (read(then).await?, read(now).await?);
-    // names for people change no row; what is bound, and what is one but for its case, is told when a question is asked
+    // names for people change no row; what is bound, what is one but for its case, and whom a
+    // segment is about is told when a question is asked
     let settings = |suite: &Suite| Suite {
         names: String::new(),
         currency: String::new(),
         bindings: String::new(),
+        segments: String::new(),
         fold_case: false,
         created: None,
         ..suite.clone()

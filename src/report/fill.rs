@@ -25,10 +25,51 @@ pub(super) fn fill(sql: &str, changes: &[(&str, &str)]) -> Result<String> {
     Ok(out)
 }
 
+/// The statement with further arguments (name, value as SQL) at the end of each call of a table function that knows them.
+/// None where no call does.
+pub(super) fn with_arguments(
+    sql: &str,
+    arguments: &[(&str, String)],
+    knows: impl Fn(&str, &str) -> bool,
+) -> Result<Option<String>> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, sql).tokenize().map_err(|e| Error::bug(format!("report: {e}")))?;
+    let (mut out, mut open, mut name) = (String::with_capacity(sql.len()), vec![], String::new());
+    let mut told = vec![false; arguments.len()];
+    for token in tokens {
+        match &token {
+            Token::LParen => open.push(std::mem::take(&mut name)),
+            Token::RParen => {
+                let function = open.pop().unwrap_or_default();
+                for ((argument, value), told) in arguments.iter().zip(&mut told) {
+                    if knows(&function, argument) {
+                        out.push_str(&format!(", {argument} => {value}"));
+                        *told = true;
+                    }
+                }
+            }
+            Token::Word(word) => name = word.value.to_lowercase(),
+            Token::Whitespace(_) => {}
+            _ => name.clear(),
+        }
+        out.push_str(&token.to_string());
+    }
+    Ok(told.iter().all(|told| *told).then_some(out))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn calls_get_the_arguments_that_they_know() {
+        let knows = |function: &str, argument: &str| function == "f" && argument != "b";
+        let with = |sql, name| with_arguments(sql, &[(name, "'1'".to_string())], knows).unwrap();
+        let sql = "SELECT sum(x), 'f(' FROM f('a', g(1)) JOIN f (2) -- f(3)";
+        let wanted = "SELECT sum(x), 'f(' FROM f('a', g(1), a => '1') JOIN f (2, a => '1') -- f(3)";
+        assert_eq!((with(sql, "a").as_deref(), with(sql, "b")), (Some(wanted), None));
+    }
 
     #[test]
     fn names_and_literals_are_quoted_as_what_they_are() {

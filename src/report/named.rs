@@ -1,6 +1,7 @@
 //! The reports by name.
 
-use super::fill::fill;
+use super::fill::{fill, with_arguments};
+use crate::engine::report::takes;
 use crate::error::did_you_mean;
 use crate::{Error, ErrorKind, Result};
 
@@ -10,15 +11,19 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 8] = files!["reports":
+const FILES: [(&str, &str); 12] = files!["reports":
     "assisted_conversions",
     "content_velocity",
+    "credit_by",
+    "flow",
+    "funnel",
     "model_comparison",
     "net_revenue",
     "offline_share",
     "path_length",
     "return_on_ad_spend",
-    "time_lag"
+    "time_lag",
+    "top_paths"
 ];
 
 const OVERVIEW: [(&str, &str); 4] = files!["overview": "participation", "trend", "flow", "match_rates"];
@@ -85,6 +90,20 @@ impl Report {
             return error;
         }
         Error::query(format!("{error} (asked: {}; choose others)", asked.join(" ")))
+    }
+
+    /// A statement of the report with more arguments (name, value as SQL) of the table functions that it asks.
+    ///
+    /// # Errors
+    /// None of them takes such an argument.
+    pub fn filtered(&self, sql: &str, arguments: &[(&str, String)]) -> Result<String> {
+        if arguments.is_empty() {
+            return Ok(sql.to_string());
+        }
+        with_arguments(sql, arguments, takes)?.ok_or_else(|| {
+            let names: Vec<&str> = arguments.iter().map(|(name, _)| *name).collect();
+            Error::usage(format!("the report {} cannot be filtered by {}", self.name, names.join(" and ")))
+        })
     }
 
     /// The statement with values (parameter, value) in place of the defaults.

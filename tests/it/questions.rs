@@ -30,6 +30,9 @@ const PREDICATES: [&str; 12] = [
     "1 = 1",
 ];
 
+/// The model of all paths, of so many of the last items.
+const MARKOV: [&str; 3] = ["markov", "markov(2)", "markov(4)"];
+
 /// What a breakdown is called, and its columns in plain SQL.
 const BREAKDOWNS: [(&str, &[&str]); 5] = [
     ("month", &["CAST(date_trunc('month', local_time(hit_time)) AS DATE)"]),
@@ -81,11 +84,12 @@ impl Dice {
 
     fn question(&mut self) -> Question {
         let models: Vec<&'static str> =
-            SHARING.into_iter().chain(["participation", "occurrences", "touches"]).collect();
+            SHARING.into_iter().chain(["participation", "occurrences", "touches"]).chain(MARKOV).collect();
         let visit = self.one_in(3);
-        let products = self.one_in(3);
+        let model = self.of(&models);
+        let products = self.one_in(3) && !MARKOV.contains(&model);
         Question {
-            model: self.of(&models),
+            model,
             products,
             visit,
             lookback: self.of(&[None, Some(30 * DAY), Some(DAY)]),
@@ -222,6 +226,7 @@ fn credit(rows: &[Row], q: &Question) -> Credit {
         q.visits.is_none() || row.visit.is_some() && rows.iter().any(|other| same(&other))
     };
     let mut out = Credit::new();
+    let mut paths = Paths::default();
     for (n, conversion) in rows.iter().enumerate() {
         let of_visitor = |other: &&Row| other.visitor == conversion.visitor;
         let counts = conversion.value != 0.0
@@ -273,7 +278,9 @@ fn credit(rows: &[Row], q: &Question) -> Credit {
             *out.entry(key).or_default() += share * path.value;
         };
         let items = || path.touches.iter().flat_map(|touch| touch.items.iter().copied());
+        paths.converted(conversion, q, items().cloned().collect());
         match q.model {
+            model if MARKOV.contains(&model) => {}
             "touches" => give(&path.touches.len().to_string(), 1.0),
             _ if path.touches.is_empty() => give("NULL", 1.0),
             "participation" => items().collect::<BTreeSet<_>>().into_iter().for_each(|item| give(item, 1.0)),
@@ -288,7 +295,119 @@ fn credit(rows: &[Row], q: &Question) -> Credit {
             }
         }
     }
+    if MARKOV.contains(&q.model) {
+        paths.add_unconverted(rows, q, &in_marked_visit);
+        return paths.credit(q);
+    }
     out
+}
+
+/// All paths of a question, for the model that looks at them at once.
+#[derive(Default)]
+struct Paths {
+    /// Items in order, value and group.
+    converted: Vec<(Vec<String>, f64, Vec<String>)>,
+    unconverted: Vec<Vec<String>>,
+    /// Journeys with a conversion.
+    journeys: BTreeSet<(String, Option<String>)>,
+}
+
+impl Paths {
+    fn journey(row: &Row, q: &Question) -> (String, Option<String>) {
+        (row.visitor.clone(), row.visit.clone().filter(|_| q.visit))
+    }
+
+    fn converted(&mut self, row: &Row, q: &Question, items: Vec<String>) {
+        self.converted.push((items, row.value, row.group.clone()));
+        self.journeys.insert(Self::journey(row, q));
+    }
+
+    /// Journeys without a conversion, each with what one at its last touch would see.
+    fn add_unconverted(&mut self, rows: &[Row], q: &Question, in_marked_visit: &dyn Fn(&Row) -> bool) {
+        let of_marked = |row: &Row| rows.iter().any(|other| other.visitor == row.visitor && other.marks_visitor);
+        let touches = rows.iter().enumerate().filter(|(_, row)| {
+            (!q.visit || row.visit.is_some())
+                && !(q.snapshot_basis && row.anchor.is_some())
+                && row.touches
+                && !row.items.is_empty()
+                && in_marked_visit(row)
+                && (q.visitors.is_none() || of_marked(row))
+        });
+        let mut journeys: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        touches.for_each(|(n, row)| journeys.entry(Self::journey(row, q)).or_default().push(n));
+        for (journey, mut touches) in journeys {
+            if self.journeys.contains(&journey) {
+                continue;
+            }
+            touches.sort_by_key(|t| rows[*t].at);
+            let last = rows[*touches.last().unwrap()].at.0;
+            touches.retain(|t| q.visit || q.lookback.is_none_or(|l| last - rows[*t].at.0 <= l * 1_000_000));
+            let mut path = touches.iter().map(|t| (*t, rows[*t].items.iter().collect())).collect();
+            filter(&mut path, q);
+            self.unconverted.push(path.into_iter().flat_map(|(_, items)| items).cloned().collect());
+        }
+    }
+
+    /// By walking: how many walks convert, and how many of those that stop where they come to an item.
+    fn credit(&self, q: &Question) -> Credit {
+        let order = q.model.strip_prefix("markov(").map_or(1, |rest| rest.trim_end_matches(')').parse().unwrap());
+        let with_touch = self.converted.iter().filter(|(items, ..)| !items.is_empty());
+        let all: Vec<(&Vec<String>, bool)> = with_touch
+            .map(|(items, ..)| (items, true))
+            .chain(self.unconverted.iter().map(|items| (items, false)))
+            .collect();
+        let items: BTreeSet<&String> = all.iter().flat_map(|(items, _)| *items).collect();
+        let whole = converting(&all, order, None);
+        let effects: BTreeMap<&String, f64> =
+            items.iter().map(|item| (*item, whole - converting(&all, order, Some(item)))).collect();
+        let sum: f64 = effects.values().sum();
+        let mut out = Credit::new();
+        for (items, value, group) in &self.converted {
+            let mut give = |item: &str, amount: f64| {
+                *out.entry(group.iter().cloned().chain([item.to_string()]).collect()).or_default() += amount;
+            };
+            if items.is_empty() || sum <= 1e-12 {
+                give("NULL", *value);
+                continue;
+            }
+            effects
+                .iter()
+                .filter(|(_, effect)| **effect > 1e-12)
+                .for_each(|(item, effect)| give(item, value * effect / sum));
+        }
+        out
+    }
+}
+
+/// The part of all walks over these paths that converts, where walks that come to an item may end there.
+fn converting(paths: &[(&Vec<String>, bool)], order: usize, without: Option<&str>) -> f64 {
+    let state = |items: &[String]| items[items.len().saturating_sub(order)..].to_vec();
+    let mut steps: BTreeMap<Vec<String>, BTreeMap<Vec<String>, f64>> = BTreeMap::new();
+    let mut ends: BTreeMap<Vec<String>, [f64; 2]> = BTreeMap::new();
+    for (items, converts) in paths {
+        for n in 0..items.len() {
+            *steps.entry(state(&items[..n])).or_default().entry(state(&items[..=n])).or_default() += 1.0;
+        }
+        ends.entry(state(items)).or_default()[usize::from(!converts)] += 1.0;
+    }
+    let (mut here, mut converted) = (BTreeMap::from([(vec![], 1.0)]), 0.0);
+    while here.values().sum::<f64>() > 1e-14 {
+        let mut then: BTreeMap<Vec<String>, f64> = BTreeMap::new();
+        for (state, part) in
+            here.into_iter().filter(|(state, _)| state.last().map(String::as_str) != without || without.is_none())
+        {
+            let nothing = BTreeMap::new();
+            let (next, end) = (steps.get(&state).unwrap_or(&nothing), ends.get(&state).copied().unwrap_or_default());
+            let all = next.values().sum::<f64>() + end[0] + end[1];
+            if all == 0.0 {
+                continue;
+            }
+            converted += part * end[0] / all;
+            next.iter().for_each(|(to, times)| *then.entry(to.clone()).or_default() += part * times / all);
+        }
+        here = then;
+    }
+    converted
 }
 
 /// What is left of a path: last resort, repeats, the last touches.

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, TimeUnit};
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::{CreditSink, ItemCredits};
+use crate::attribution::{CreditSink, ItemCredits, NONE};
 
 /// The columns of the input that hold the groups, in order.
 pub const GROUP_COLUMNS: [&str; 8] =
@@ -47,14 +48,33 @@ pub(super) fn fields(by: &By) -> Vec<Field> {
     by.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect()
 }
 
-/// The groups of the rows of a batch.
+/// The groups of rows of a batch.
 #[derive(Debug)]
-pub(super) struct GroupRows(Rows);
+pub(super) struct GroupRows {
+    groups: Rows,
+    /// The rows that they are of, rising; None for all.
+    rows: Option<Vec<u32>>,
+}
 
 impl GroupRows {
-    /// Of columns that have the types of `by`.
+    /// Of columns that read as the types of `by`.
     pub fn new(by: &By, columns: &[ArrayRef]) -> Result<Self> {
-        Ok(Self(converter(by)?.convert_columns(columns)?))
+        let typed = columns.iter().zip(by).map(|(column, (_, kind))| cast(column, &kind.data_type()));
+        let typed = typed.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Self { groups: converter(by)?.convert_columns(&typed)?, rows: None })
+    }
+
+    /// Only of these rows, which rise.
+    pub fn of_rows(self, rows: Vec<u32>) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    fn of(&self, row: usize) -> Row<'_> {
+        let place = match &self.rows {
+            Some(rows) => rows.binary_search(&(row as u32)).expect("a group is asked for where a row converts"),
+            None => row,
+        };
+        self.groups.row(place)
     }
 }
 
@@ -75,16 +95,30 @@ pub(super) struct Groups {
 impl Groups {
     /// The number of a row's group.
     pub fn number(&mut self, rows: &GroupRows, row: usize) -> u32 {
-        let row = rows.0.row(row);
-        if let Some(number) = self.numbers.get(row.as_ref()) {
+        self.number_of(rows.of(row).as_ref())
+    }
+
+    fn number_of(&mut self, key: &[u8]) -> u32 {
+        if let Some(number) = self.numbers.get(key) {
             return *number;
         }
-        let (number, key): (u32, Arc<[u8]>) = (self.keys.len() as u32, Arc::from(row.as_ref()));
+        let (number, key): (u32, Arc<[u8]>) = (self.keys.len() as u32, Arc::from(key));
         // the bytes with their counts, a place in the list and one in the table
         self.bytes += key.len() + 80;
         self.keys.push(key.clone());
         self.numbers.insert(key, number);
         number
+    }
+
+    /// Takes over the groups and pairs of other visitors, whose item `i` is `rename(i)` here: their numbers here.
+    pub fn merge(&mut self, other: &Self, rename: impl Fn(u32) -> u32) -> (Vec<u32>, Vec<u32>) {
+        let groups: Vec<u32> = other.keys.iter().map(|key| self.number_of(key)).collect();
+        let pair = |(group, item): &(u32, u32)| {
+            let item = if *item == NONE { NONE } else { rename(*item) };
+            pair_of(&mut self.pairs, &mut self.listed, (groups[*group as usize], item))
+        };
+        let pairs = other.listed.iter().map(pair).collect();
+        (groups, pairs)
     }
 
     /// Credits the items of one group.
@@ -110,6 +144,14 @@ impl Groups {
     }
 }
 
+/// The number of a pair.
+fn pair_of(pairs: &mut HashMap<(u32, u32), u32>, listed: &mut Vec<(u32, u32)>, pair: (u32, u32)) -> u32 {
+    *pairs.entry(pair).or_insert_with(|| {
+        listed.push(pair);
+        listed.len() as u32 - 1
+    })
+}
+
 /// Credits the items of one group under the numbers of their pairs.
 pub(super) struct GroupSink<'s> {
     group: u32,
@@ -120,10 +162,7 @@ pub(super) struct GroupSink<'s> {
 impl CreditSink for GroupSink<'_> {
     fn credit(&mut self, item: u32, position: u32, amount: f64) {
         let Groups { pairs, listed, .. } = &mut *self.groups;
-        let pair = *pairs.entry((self.group, item)).or_insert_with(|| {
-            listed.push((self.group, item));
-            listed.len() as u32 - 1
-        });
+        let pair = pair_of(pairs, listed, (self.group, item));
         self.credits.credit(pair, position, amount);
     }
 }
@@ -134,7 +173,6 @@ mod tests {
     use arrow::array::{Array, Date32Array, StringArray};
 
     use super::*;
-    use crate::attribution::NONE;
 
     #[test]
     fn groups_come_back_as_columns() {

@@ -3,10 +3,10 @@
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch,
-    TimestampMicrosecondArray,
+    TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::cast;
+use arrow::compute::{cast, filter_record_batch, not, nullif, take_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 
@@ -14,8 +14,9 @@ use super::bound_lines::BoundLines;
 use super::breakdown::{GROUP_COLUMNS, GroupRows};
 use super::items::Text;
 use super::stored_rows::{Metric, StoredRows};
+use super::terms::{EvaluatedTerms, holds};
 use super::{EVER, JourneySpec, Selection};
-use crate::attribution::{Container, Place};
+use crate::attribution::Place;
 use crate::columns::{self, sequence, timestamp};
 use crate::engine::visits::VisitRules;
 
@@ -88,6 +89,8 @@ struct Taken {
 pub(super) enum Visits {
     /// The container is the visitor.
     Untold,
+    /// The rows belong to none.
+    Never,
     /// Number and start, both or none.
     Given(Int64Array, TimestampMicrosecondArray),
     /// Number and start, or number, or name, or to be computed by the rules from the rows before.
@@ -159,7 +162,7 @@ impl Columns {
     }
 
     /// Of the columns of a table of the lake.
-    pub fn stored(batch: &RecordBatch, spec: &JourneySpec, rows: &StoredRows) -> Result<Self> {
+    pub fn stored(batch: &RecordBatch, spec: &JourneySpec, rows: &StoredRows, terms: &EvaluatedTerms) -> Result<Self> {
         let found = Finder(batch);
         let some = |name: &str| batch.column_by_name(name).is_some();
         let ids = some(columns::VISITOR_ID).then(|| found.text(columns::VISITOR_ID)).transpose()?;
@@ -168,7 +171,13 @@ impl Columns {
         let background = some(columns::BACKGROUND_HIT).then(|| found.booleans(columns::BACKGROUND_HIT)).transpose()?;
         let background = background.filter(|background| background.has_true());
         let excludes = excluded.as_ref().is_some_and(|e| e.values().iter().fold(0, |any, value| any | value) != 0);
-        Ok(Self {
+        let touches = terms.touches.as_ref().map(|term| holds(term, batch)).transpose()?;
+        let item = |name: &str| match &touches {
+            Some(touches) => Text::of(&nullif(found.column(name)?, &not(touches)?)?),
+            None => found.text(name),
+        };
+        let mark = |term: &Option<_>| term.as_ref().map(|term| holds(term, batch)).transpose();
+        let mut stored = Self {
             rows: batch.num_rows(),
             keys: found.integers(columns::VISITOR_KEY)?.values().clone(),
             times: match some(columns::HIT_TIME) {
@@ -184,11 +193,11 @@ impl Columns {
                 false => None,
             },
             items: match &rows.dimension {
-                Some(name) => found.text(name)?,
+                Some(name) => item(name)?,
                 None => Text::nothing(batch.num_rows()),
             },
             set: match (&rows.set, rows.flag()) {
-                (Some(name), Some(flag)) => Some((found.booleans(flag)?, found.text(name)?)),
+                (Some(name), Some(flag)) => Some((found.booleans(flag)?, item(name)?)),
                 _ => None,
             },
             values: match &rows.metric {
@@ -210,14 +219,15 @@ impl Columns {
                 },
             },
             ids,
-            visits: match (spec.container, rows.visit_rules) {
-                (Container::Visit, Some(rules)) => Visits::Stored {
+            visits: match (spec.needs_visits(), rows.visit_rules) {
+                (true, Some(rules)) => Visits::Stored {
                     number: some(columns::VISIT_NUM).then(|| found.integers(columns::VISIT_NUM)).transpose()?,
                     start: some(columns::VISIT_START).then(|| found.times(columns::VISIT_START)).transpose()?,
                     name: some(columns::VISIT_ID).then(|| found.text(columns::VISIT_ID)).transpose()?,
                     rules,
                 },
-                _ => Visits::Untold,
+                (true, None) => Visits::Never,
+                (false, _) => Visits::Untold,
             },
             anchors: match rows.anchored {
                 false => None,
@@ -240,9 +250,36 @@ impl Columns {
             },
             bound: None,
             ends: None,
-            marks: found.marks(&spec.selection)?,
-            groups: found.groups(&spec.selection)?,
-        })
+            marks: [mark(&terms.visitors)?, mark(&terms.visits)?],
+            groups: None,
+        };
+        if terms.conversions.is_some() || !terms.by.is_empty() {
+            stored.look_at_conversions(batch, spec, terms)?;
+        }
+        Ok(stored)
+    }
+
+    /// Finds which of the rows with a value convert, and the groups of those that do.
+    fn look_at_conversions(&mut self, batch: &RecordBatch, spec: &JourneySpec, terms: &EvaluatedTerms) -> Result<()> {
+        let mut rows = vec![];
+        self.converting(&mut rows);
+        let mut converting = match rows.len() == batch.num_rows() {
+            true => batch.clone(),
+            false => take_record_batch(batch, &UInt32Array::from(rows.clone()))?,
+        };
+        if let Some(predicate) = &terms.conversions {
+            let holds = holds(predicate, &converting)?;
+            rows = rows.into_iter().zip(holds.values()).filter(|(_, holds)| *holds).map(|(row, _)| row).collect();
+            let mut values = vec![0.0; self.rows];
+            rows.iter().for_each(|row| values[*row as usize] = self.value(*row as usize));
+            self.values = Values::Column(values.into());
+            converting = filter_record_batch(&converting, &holds)?;
+        }
+        if !terms.by.is_empty() {
+            let groups = GroupRows::new(&spec.selection.by, &terms.groups(&converting)?)?;
+            self.groups = Some(groups.of_rows(rows));
+        }
+        Ok(())
     }
 
     /// The time of a row; 0 where times were not asked for.
@@ -446,8 +483,7 @@ impl Finder<'_> {
         if selection.by.is_empty() {
             return Ok(None);
         }
-        let columns =
-            GROUP_COLUMNS.iter().zip(&selection.by).map(|(name, (_, kind))| self.typed(name, &kind.data_type()));
+        let columns = GROUP_COLUMNS.iter().take(selection.by.len()).map(|name| self.column(name).cloned());
         GroupRows::new(&selection.by, &columns.collect::<Result<Vec<_>>>()?).map(Some)
     }
 

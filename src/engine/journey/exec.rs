@@ -105,7 +105,7 @@ impl JourneyExec {
 
 impl DisplayAs for JourneyExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stored = self.inputs.iter().any(|input| matches!(input.columns, InputColumns::Stored(_)));
+        let stored = self.inputs.iter().any(|input| matches!(input.columns, InputColumns::Stored(..)));
         let inputs = if stored { format!(", inputs={}", self.inputs.len()) } else { String::new() };
         write!(f, "JourneyExec: {}{inputs}", describe(&self.spec))
     }
@@ -125,7 +125,7 @@ impl ExecutionPlan for JourneyExec {
             (InputColumns::Evaluated, Ok(key)) => Distribution::KeyPartitioned(vec![key]),
             (InputColumns::Evaluated, Err(_)) => Distribution::SinglePartition,
             // scans of the lake's own buckets
-            (InputColumns::Stored(_), _) => Distribution::UnspecifiedDistribution,
+            (InputColumns::Stored(..), _) => Distribution::UnspecifiedDistribution,
         };
         InputDistributionRequirements::new(self.inputs.iter().map(of_input).collect())
     }
@@ -133,7 +133,7 @@ impl ExecutionPlan for JourneyExec {
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         let of_input = |input: &Input| match input.columns {
             InputColumns::Evaluated => layout::ordering(&input.plan.schema()).map(OrderingRequirements::from),
-            InputColumns::Stored(_) => layout::visitor_ordering(&input.plan.schema()).map(OrderingRequirements::from),
+            InputColumns::Stored(..) => layout::visitor_ordering(&input.plan.schema()).map(OrderingRequirements::from),
         };
         self.inputs.iter().map(of_input).collect()
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
-use serde::{Deserialize, Serialize};
 
 use super::JourneySpec;
 use super::columns::Columns;
 use super::stored_rows::StoredRows;
+use super::terms::EvaluatedTerms;
 
 /// Rows in the order of the lake, and what they are.
 #[derive(Debug, Clone)]
@@ -21,12 +21,12 @@ pub struct Input {
 }
 
 /// What the columns of an input mean.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub enum InputColumns {
     /// Those of [`JourneySpec::input_columns`]: filtered and evaluated below.
     Evaluated,
-    /// Columns of a table, as stored.
-    Stored(StoredRows),
+    /// Columns of a table, as stored, and what is said of its rows.
+    Stored(StoredRows, Arc<EvaluatedTerms>),
 }
 
 impl InputColumns {
@@ -34,12 +34,12 @@ impl InputColumns {
     pub(super) fn columns(&self, batch: &RecordBatch, spec: &JourneySpec) -> Result<Columns> {
         match self {
             Self::Evaluated => Columns::evaluated(batch, spec),
-            Self::Stored(rows) => Columns::stored(batch, spec, rows),
+            Self::Stored(rows, terms) => Columns::stored(batch, spec, rows, terms),
         }
     }
 
     /// True for hits as stored: they come before offline rows of the same instant.
     pub(super) fn is_online(&self) -> bool {
-        matches!(self, Self::Stored(StoredRows { online: true, .. }))
+        matches!(self, Self::Stored(StoredRows { online: true, .. }, _))
     }
 }

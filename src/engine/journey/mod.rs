@@ -1,12 +1,13 @@
 //! The journey operator: participation and every attribution model in one pass over a visitor's rows in time order.
 //!
-//! * `node`: what a journey computes, [`JourneySpec`], and the logical node over any plan.
+//! * `node`: what a journey computes, [`JourneySpec`]; `logical`: what is asked as a logical node over any plan.
 //! * `stored`: the logical node straight over the lake's files: the usual, fast way; `stored_rows`: what rows are there.
 //! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted.
 //! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
 //!   `items` numbers its dictionary; `bound` and `bound_lines` are for values that product lines bind.
+//! * `terms`: what a question says of single rows, its predicates and what it is broken down by.
 //! * `selection`: whose journeys, which visits, and what is left of a path; `selected` is one at work; `breakdown`: credit by
-//!   columns of the conversion.
+//!   columns of the conversion; `chained`: the model of all paths.
 //! * `path`: one conversion explained, or each conversion in one row, by the same walk.
 //! * `sequence`: funnels and flows, the order of rows within journeys.
 //! * `window`: the window functions: every row with the credit that its touch earns.
@@ -19,11 +20,13 @@
 mod bound;
 mod bound_lines;
 mod breakdown;
+mod chained;
 mod columns;
 mod exec;
 mod input;
 mod items;
 mod lane;
+mod logical;
 mod metrics;
 mod node;
 mod path;
@@ -34,6 +37,7 @@ mod sequence;
 mod stored;
 mod stored_rows;
 mod stream;
+mod terms;
 mod walk;
 mod window;
 
@@ -44,8 +48,10 @@ pub use node::{JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use selection::Selection;
-pub use sequence::{Sequence, SequenceExec, SequenceNode, SequenceSpec};
+pub use sequence::{Follows, Sequence, SequenceExec, SequenceNode, SequenceSpec};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
+pub use stored_rows::StoredRows;
+pub use terms::RowTerms;
 pub use window::{Call, PhysicalWindow, Window, WindowExec, WindowNode};
 
 /// All times, microseconds: from the first (inclusive) to the second (exclusive).

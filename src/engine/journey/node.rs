@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, DFSchemaRef};
-use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use serde::{Deserialize, Serialize};
 
 use super::breakdown;
+use super::logical::{Specification, SpecifiedNode};
 use super::selection::Selection;
 use crate::attribution::{BindingRules, Container, Expiry, Model};
 use crate::columns::HIT_ID_REST;
@@ -85,62 +83,26 @@ impl JourneySpec {
 
     /// True when the result of a part of the visitors cannot be added to that of another part.
     pub fn needs_all_visitors(&self) -> bool {
-        self.models.iter().any(|(_, model)| *model == Model::Algorithmic)
+        self.models.iter().any(|(_, model)| model.needs_all_visitors())
     }
 }
 
-/// Credit per item over an input with [`JourneySpec::input_columns`]; partial sums, one set a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct JourneyNode {
-    /// What is computed.
-    pub spec: JourneySpec,
-    input: LogicalPlan,
-    schema: DFSchemaRef,
-}
-
-impl JourneyNode {
-    /// A node over `input`.
-    pub fn try_new(spec: JourneySpec, input: LogicalPlan) -> Result<Self> {
-        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
-        Ok(Self { spec, input, schema })
+impl fmt::Display for JourneySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Journey: {}", describe(self))
     }
 }
 
-impl PartialOrd for JourneyNode {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        self.spec.partial_cmp(&other.spec).filter(|o| o.is_ne() || self == other)
+impl Specification for JourneySpec {
+    const NAME: &'static str = "Journey";
+
+    fn columns(&self) -> SchemaRef {
+        self.output()
     }
 }
 
-impl UserDefinedLogicalNodeCore for JourneyNode {
-    fn name(&self) -> &str {
-        "Journey"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        vec![]
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Journey: {}", describe(&self.spec))
-    }
-
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        Self::try_new(self.spec.clone(), inputs.swap_remove(0))
-    }
-
-    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
-}
+/// The logical node: credit per item; partial sums, one set a partition.
+pub type JourneyNode = SpecifiedNode<JourneySpec>;
 
 /// One line about a journey, for plans.
 pub(super) fn describe(spec: &JourneySpec) -> String {

@@ -95,6 +95,11 @@ impl Selected {
         !self.wanted.visitors || self.marks_visitor
     }
 
+    /// True where less than the whole path of a conversion may count.
+    pub fn filters_paths(&self) -> bool {
+        self.wanted.filters_paths()
+    }
+
     /// True where credit is not that of the whole journey at once.
     pub fn divides(&self) -> bool {
         self.wanted.filters_paths() || !self.wanted.by.is_empty()

@@ -6,21 +6,26 @@
 //! says in SQL (reported hits, integrated rows, where a persisted dimension was set) is said here once more in terms of
 //! stored columns; the tests hold both against each other (`SET rejoin.journeys = 'plain'` forces the SQL).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore, Volatility};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::input::{Input, InputColumns};
 use super::node::describe;
 use super::stored_rows::{Metric, StoredRows};
+use super::terms::RowTerms;
 use super::{EVER, JourneyExec, JourneySpec};
-use crate::attribution::{Container, Model};
+use crate::attribution::Container;
 use crate::columns;
 use crate::engine::visits::VisitRules;
 use crate::lake::DataFile;
@@ -36,6 +41,8 @@ pub struct StoredEvents {
     suite: String,
     visit_rules: VisitRules,
     background_hits: bool,
+    /// Columns of `hits` that are not as they are stored.
+    computed: BTreeSet<String>,
 }
 
 /// What a report asks of the stored events.
@@ -51,22 +58,73 @@ pub struct Question {
     pub inherited: bool,
     /// Conversions from the first time (inclusive) to the second (exclusive) count, microseconds.
     pub window: (i64, i64),
+    /// What it says of rows, over the columns of hits and of integrated rows.
+    pub terms: [RowTerms<Expr>; 2],
 }
 
 impl StoredEvents {
-    /// Of the tables of one suite, if every file is one of ours.
-    pub fn new(hits: LakeTable, integrated: LakeTable, suite: &Suite) -> Option<Self> {
-        let ours = [&hits, &integrated].iter().all(|table| table.is_sorted());
+    /// Of the tables of one suite, if every file is one of ours. Dimensions that are `persisting` are filled while reading.
+    pub fn new(
+        hits: LakeTable,
+        integrated: LakeTable,
+        suite: &Suite,
+        persisting: impl IntoIterator<Item = String>,
+    ) -> Option<Self> {
+        if ![&hits, &integrated].iter().all(|table| table.is_sorted()) {
+            return None;
+        }
+        let mut computed: BTreeSet<String> =
+            persisting.into_iter().flat_map(|dimension| [columns::set_column(&dimension), dimension]).collect();
+        if !hits.gives_visits(&hits.files_of_suite(&suite.suite)) {
+            computed.extend([columns::VISIT_NUM, columns::VISIT_START].map(str::to_string));
+        }
         let (visit_rules, background_hits) = (VisitRules::of(suite), suite.background_hits);
-        ours.then(|| Self { hits, integrated, suite: suite.suite.clone(), visit_rules, background_hits })
+        Some(Self { hits, integrated, suite: suite.suite.clone(), visit_rules, background_hits, computed })
+    }
+
+    /// What is said of rows of `events`, of which `below` tells what they are on the side of hits (0) and of integrated rows
+    /// (1), over what is stored. None where it asks for what is computed while reading.
+    pub fn terms(
+        &self,
+        terms: &RowTerms<Expr>,
+        below: impl Fn(usize, &Expr) -> crate::Result<Option<Expr>>,
+    ) -> crate::Result<Option<[RowTerms<Expr>; 2]>> {
+        let mut sides = [RowTerms::default(), RowTerms::default()];
+        for (side, table) in [&self.hits, &self.integrated].into_iter().enumerate() {
+            let mut all_stored = true;
+            sides[side] = terms.map(|term| {
+                let Some(term) = below(side, term)? else {
+                    all_stored = false;
+                    return Ok::<_, crate::Error>(term.clone());
+                };
+                let read = term.transform(|part| {
+                    let Expr::Column(column) = &part else {
+                        all_stored &= !changes_in_time(&part);
+                        return Ok(Transformed::no(part));
+                    };
+                    all_stored &= side == 1 || !self.computed.contains(&column.name);
+                    if table.stores_column(&column.name) {
+                        return Ok(Transformed::no(part));
+                    }
+                    let known = table.field(&column.name).unwrap_or_else(|| columns::dimension(&column.name));
+                    Ok(Transformed::yes(Expr::Literal(ScalarValue::try_from(known.data_type())?, None)))
+                });
+                Ok(read?.data)
+            })?;
+            if !all_stored {
+                return Ok(None);
+            }
+        }
+        Ok(Some(sides))
     }
 
     /// The operator over the files that a question needs.
     fn plan(&self, spec: &JourneySpec, question: &Question, state: &dyn Session) -> Result<JourneyExec> {
-        let tables: &[(&LakeTable, bool)] = match spec.container {
-            Container::Visitor => &[(&self.hits, true), (&self.integrated, false)],
-            // an offline row belongs to no visit
-            Container::Visit => &[(&self.hits, true)],
+        // an offline row belongs to no visit, but may say whom a question is about
+        let offline_counts = spec.container == Container::Visitor;
+        let tables: &[(&LakeTable, bool)] = match offline_counts || spec.selection.visitors {
+            true => &[(&self.hits, true), (&self.integrated, false)],
+            false => &[(&self.hits, true)],
         };
         let at_hits = tables.len() > 1 && self.integrated.stores_column(columns::STANDS_AT_HIT);
         let mut wanted: Vec<(&LakeTable, StoredRows, Vec<&DataFile>)> = vec![];
@@ -78,28 +136,32 @@ impl StoredEvents {
                 false => times_that_matter(spec, question, table, &files),
             };
             let files: Vec<&DataFile> = files.into_iter().filter(|f| f.may_lie_in(times)).collect();
+            let counts = online || offline_counts;
             let rows = StoredRows {
                 online,
                 metric: match question.metric.as_str() {
+                    _ if !counts => Metric::None,
                     "occurrences" => Metric::One,
                     name if table.stores_column(name) => Metric::Column(name.into()),
                     _ => Metric::None,
                 },
-                dimension: Some(question.dimension.clone()).filter(|name| table.stores_column(name)),
+                dimension: Some(question.dimension.clone()).filter(|name| counts && table.stores_column(name)),
                 // of integrated rows that say so, what they brought; where none brought anything, nothing is stored
                 set: question.set.clone().filter(|set| match online {
                     true => table.stores_column(set),
-                    false => !question.inherited && table.stores_column(columns::PERSISTED),
+                    false => counts && !question.inherited && table.stores_column(columns::PERSISTED),
                 }),
                 window: question.window,
                 suite: Some(self.suite.clone()).filter(|_| !table.is_all_of_suite(&files, &self.suite)),
-                visit_rules: (spec.container == Container::Visit).then_some(self.visit_rules),
+                visit_rules: (online && spec.needs_visits()).then_some(self.visit_rules),
                 anchored: spec.anchored && !online,
                 repeats: online && may_repeat(&files),
                 background_hits: self.background_hits,
                 at_hits: at_hits && !online,
             };
-            if !files.is_empty() && (rows.say_something() || spec.needs_all_visitors()) {
+            let terms = &question.terms[usize::from(!online)];
+            let marks = terms.visitors.is_some() || terms.visits.is_some();
+            if !files.is_empty() && (rows.say_something() || marks || spec.needs_all_visitors()) {
                 wanted.push((table, rows, files));
             }
         }
@@ -107,7 +169,7 @@ impl StoredEvents {
         let keys_suffice = self.hits.keys_suffice(&all);
         let in_order = match wanted.as_slice() {
             [(table, rows, files)] => {
-                let visits_told = spec.container == Container::Visitor || table.gives_visits(files);
+                let visits_told = !spec.needs_visits() || table.gives_visits(files);
                 let times_told = !question.needs_times() && !spec.needs_times() && !rows.repeats;
                 table.is_one_generation(files) && visits_told && times_told
             }
@@ -119,9 +181,19 @@ impl StoredEvents {
             let ids = !(keys_suffice && rows.online);
             let sequences = spec.anchored || at_hits || rows.repeats || table.may_share_instants(&files);
             let rests = spec.anchored && rows.online && table.stores_column(columns::HIT_ID_REST);
-            let fields = rows.fields(table, ids, !in_order, sequences && !in_order, rests);
-            for scan in table.sorted_scans(state, &files, &fields)? {
-                inputs.push(Input { columns: InputColumns::Stored(rows.clone()), plan: scan });
+            let mut fields = rows.fields(table, ids, !in_order, sequences && !in_order, rests);
+            let terms = &question.terms[usize::from(!rows.online)];
+            let read: BTreeSet<&str> =
+                terms.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
+            fields.extend(read.into_iter().filter_map(|name| table.field(name)));
+            let mut known = BTreeSet::new();
+            fields.retain(|field| known.insert(field.name().clone()));
+            let scans = table.sorted_scans(state, &files, &fields)?;
+            let Some(first) = scans.first() else { continue };
+            let schema = Arc::new(DFSchema::try_from(first.schema().as_ref().clone())?);
+            let terms = Arc::new(terms.map(|term| evaluated(term, &schema, state))?);
+            for plan in scans {
+                inputs.push(Input { columns: InputColumns::Stored(rows.clone(), terms.clone()), plan });
             }
         }
         let journey = JourneyExec::new(spec.clone(), inputs, state.config().target_partitions());
@@ -131,10 +203,10 @@ impl StoredEvents {
 
 /// The times of rows that can change the answer: nothing after the window, nothing older than the lookback before it.
 fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable, files: &[&DataFile]) -> (i64, i64) {
-    let all_journeys = spec.models.iter().any(|(_, model)| *model == Model::Algorithmic);
-    let computed_visits = spec.container == Container::Visit && !table.gives_visits(files);
-    // an anchored row's place and its own time are far apart
-    if spec.anchored || all_journeys || computed_visits {
+    let computed_visits = spec.needs_visits() && !table.gives_visits(files);
+    let marks = spec.selection.visitors || spec.selection.visits;
+    // an anchored row's place and its own time are far apart, and so are a mark and what it marks
+    if spec.anchored || spec.needs_all_visitors() || computed_visits || marks {
         return EVER;
     }
     let (since, until) = question.window;
@@ -150,6 +222,21 @@ impl Question {
     fn needs_times(&self) -> bool {
         self.window != EVER
     }
+}
+
+/// A term, ready to be evaluated on rows of a scan.
+fn evaluated(term: &Expr, schema: &DFSchemaRef, state: &dyn Session) -> Result<Arc<dyn PhysicalExpr>> {
+    let context = SimplifyContext::builder().with_schema(schema.clone());
+    let context = context.with_config_options(state.config().options().clone()).build();
+    let simplifier = ExprSimplifier::new(context);
+    // some functions are only there until they are simplified
+    let simple = simplifier.simplify(simplifier.coerce(term.clone(), schema)?)?;
+    state.create_physical_expr(simple, schema)
+}
+
+/// True for a function that answers otherwise at another time.
+fn changes_in_time(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable)
 }
 
 /// The logical node: credit per item over stored events; partial sums, one set a partition.
@@ -215,8 +302,13 @@ impl UserDefinedLogicalNodeCore for StoredJourneyNode {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Question { metric, dimension, .. } = &self.question;
-        write!(f, "StoredJourney: metric={metric}, dimension={dimension}, {}", describe(&self.spec))
+        let Question { metric, dimension, terms: [terms, _], .. } = &self.question;
+        write!(f, "StoredJourney: metric={metric}, dimension={dimension}, {}", describe(&self.spec))?;
+        let predicates = [("touches", &terms.touches), ("conversions", &terms.conversions)];
+        predicates.iter().try_for_each(|(name, term)| match term {
+            Some(term) => write!(f, ", {name}={term}"),
+            None => Ok(()),
+        })
     }
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {

@@ -34,7 +34,7 @@ impl Share {
                 let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
                 async move {
                     let stream = match &columns {
-                        InputColumns::Stored(_) => read_sorted(&plan, bucket, context).await?,
+                        InputColumns::Stored(..) => read_sorted(&plan, bucket, context).await?,
                         InputColumns::Evaluated => plan.execute(bucket, context)?,
                     };
                     Ok((stream, columns))

@@ -18,6 +18,7 @@ use futures::future::{BoxFuture, try_join_all};
 
 use super::JourneySpec;
 use super::bound::BoundState;
+use super::chained::Chained;
 use super::columns::{Columns, Visits};
 use super::input::InputColumns;
 use super::items::{Codes, Items};
@@ -25,8 +26,8 @@ use super::lane::Lane;
 use super::metrics::Counts;
 use super::selected::Selected;
 use crate::attribution::{
-    Attributor, Bindings, Conversion, Game, ItemCredits, Journey, Line, NO_VISIT, NONE, PathCounts, Place, Reach,
-    find_place,
+    Attributor, Bindings, Conversion, CreditSink, Game, ItemCredits, Journey, Line, Model, NO_VISIT, NONE, PathCounts,
+    Place, Reach, find_place,
 };
 use crate::columns::is_keyed;
 use crate::engine::visits::{Rising, VisitCounter};
@@ -42,6 +43,8 @@ pub(super) struct Walk {
     spec: JourneySpec,
     pub(super) models: Vec<(Option<Attributor>, ItemCredits)>,
     pub(super) paths: PathCounts,
+    /// The models that are chains of all paths.
+    chains: Vec<Chained>,
     /// Where items are values that are bound to products, in place of the journey.
     pub(super) bound: Option<BoundState>,
     reach: Reach,
@@ -61,6 +64,8 @@ pub(super) struct Walk {
     pub(super) items: Items,
     /// True if visitors without a conversion matter, too.
     pub(super) all_visitors: bool,
+    /// True if the sets of items on all paths matter.
+    shares_sets: bool,
     /// Lanes that have the visitor at hand, and where its rows end in their batches; empty between visitors.
     ends: Vec<(usize, usize)>,
     /// The key of the visitor at hand or the one before, and whether two visitors of this bucket had one.
@@ -87,7 +92,9 @@ impl Walk {
         let models = spec.models.iter().map(|(_, model)| (Attributor::new(*model), ItemCredits::new())).collect();
         Self {
             all_visitors: spec.needs_all_visitors(),
+            shares_sets: spec.models.iter().any(|(_, model)| *model == Model::Algorithmic),
             reach: Reach::new(spec.container, spec.lookback_us),
+            chains: Chained::of(&spec),
             bound: BoundState::new(&spec),
             selected: Selected::new(&spec.selection, spec.container, spec.lookback_us),
             spec,
@@ -267,7 +274,8 @@ impl Walk {
         let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + rows;
         let visitor = visitor + self.selected.as_ref().map_or(0, Selected::memory_bytes);
         let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
-        let kept = self.items.memory_bytes() + self.paths.memory_bytes() + bound;
+        let chains: usize = self.chains.iter().map(Chained::memory_bytes).sum();
+        let kept = self.items.memory_bytes() + self.paths.memory_bytes() + bound + chains;
         reservation.try_resize(self.lane_bytes + credits + scratch + visitor + kept)
     }
 
@@ -413,8 +421,11 @@ impl Walk {
                 }
             }
         }
-        if self.all_visitors {
+        if self.shares_sets {
             self.paths.add(&self.journey, &self.reach);
+        }
+        for chain in &mut self.chains {
+            chain.add(&self.journey, &self.reach, &mut self.selected, self.items.names());
         }
         self.journey.clear();
         self.places.clear();
@@ -428,33 +439,27 @@ impl Walk {
     /// Adds the credit and the paths of other visitors.
     pub fn merge(&mut self, other: &Self) {
         let numbers: Vec<u32> = other.items.names().iter().map(|name| self.items.number(name)).collect();
-        let rename = |item: u32| numbers[item as usize];
-        for ((_, ours), (_, theirs)) in self.models.iter_mut().zip(&other.models) {
-            ours.merge(theirs, rename);
+        let item = |item: u32| numbers[item as usize];
+        let (mut groups, mut pairs) = (vec![], vec![]);
+        if let (Some(ours), Some(theirs)) = (&mut self.selected, &other.selected) {
+            (groups, pairs) = ours.groups.merge(&theirs.groups, item);
         }
-        self.paths.merge(&other.paths, rename);
+        let broken_down = !self.spec.selection.by.is_empty();
+        for ((_, ours), (_, theirs)) in self.models.iter_mut().zip(&other.models) {
+            ours.merge(theirs, |number| if broken_down { pairs[number as usize] } else { item(number) });
+        }
+        self.paths.merge(&other.paths, item);
+        let group = |group: u32| if broken_down { groups[group as usize] } else { group };
+        for (ours, theirs) in self.chains.iter_mut().zip(&other.chains) {
+            ours.merge(theirs, item, group);
+        }
     }
 
     /// The credit of all visitors, an item a row.
     pub fn finish(mut self) -> Result<RecordBatch> {
         let count = self.items.names().len();
         if self.spec.needs_all_visitors() {
-            // numbered by name, so that sampling does not depend on the order in which items were met
-            let mut names: Vec<(&Arc<str>, u32)> = self.items.names().iter().zip(0..).collect();
-            names.sort_unstable();
-            let mut rank = vec![0; count];
-            for (place, (_, item)) in (0u32..).zip(&names) {
-                rank[*item as usize] = place;
-            }
-            let mut paths = PathCounts::new();
-            paths.merge(&self.paths, |item| rank[item as usize]);
-            let mut credits = ItemCredits::new();
-            credits.merge(&Game::new(&paths).credits(), |place| names[place as usize].1);
-            for (attributor, slot) in &mut self.models {
-                if attributor.is_none() {
-                    *slot = credits.clone();
-                }
-            }
+            self.credit_of_all()?;
         }
         if let Some(selected) = self.selected.as_ref().filter(|_| !self.spec.selection.by.is_empty()) {
             return self.broken_down(selected);
@@ -479,6 +484,38 @@ impl Walk {
 }
 
 impl Walk {
+    /// The credit of the models that look at all journeys at once.
+    fn credit_of_all(&mut self) -> Result<()> {
+        // numbered by name, so that nothing depends on the order in which items were met
+        let mut ranked: Vec<u32> = (0..self.items.names().len() as u32).collect();
+        ranked.sort_unstable_by_key(|item| &self.items.names()[*item as usize]);
+        let mut rank = vec![0; ranked.len()];
+        (0u32..).zip(&ranked).for_each(|(place, item)| rank[*item as usize] = place);
+        if self.shares_sets {
+            let mut paths = PathCounts::new();
+            paths.merge(&self.paths, |item| rank[item as usize]);
+            let mut credits = ItemCredits::new();
+            credits.merge(&Game::new(&paths).credits(), |place| ranked[place as usize]);
+            let algorithmic = self.models.iter_mut().zip(&self.spec.models);
+            algorithmic
+                .filter(|(_, (_, model))| *model == Model::Algorithmic)
+                .for_each(|((_, slot), _)| *slot = credits.clone());
+        }
+        let by_group = !self.spec.selection.by.is_empty();
+        for chain in &self.chains {
+            let credits = &mut self.models[chain.number].1;
+            let groups = self.selected.as_mut().map(|selected| &mut selected.groups).filter(|_| by_group);
+            match groups {
+                None => chain.credit(|_, item, amount| credits.credit(item, 0, amount), &rank, &ranked)?,
+                Some(groups) => {
+                    let give = |group, item, amount| groups.sink(group, credits).credit(item, 0, amount);
+                    chain.credit(give, &rank, &ranked)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The credit of all visitors, a group and item a row.
     fn broken_down(&self, selected: &Selected) -> Result<RecordBatch> {
         let (pairs, names) = (selected.groups.pairs(), self.items.names());
@@ -519,6 +556,7 @@ impl VisitOrdinals {
     pub(super) fn of(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
         let visit = match visits {
             Visits::Untold => return 0,
+            Visits::Never => return NO_VISIT,
             Visits::Given(number, start) => number.is_valid(row).then(|| (number.value(row), start.value(row))),
             Visits::Stored { number, start, name, rules } => {
                 let number = number.as_ref().filter(|n| n.is_valid(row)).map(|n| n.value(row));

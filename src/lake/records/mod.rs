@@ -2,12 +2,13 @@
 //!
 //! * `registry`: rows are read, changed in memory and written back. `rows`: the types of the rows, each declared once.
 //! * `location`: where lakes are. `suites`, `sources`: what users set, checked before it is stored.
-//!   `bindings`: of suites, what is bound to products.
+//!   `bindings`: of suites, what is bound to products. `segments`: of suites, whom questions can be about.
 
 pub mod bindings;
 pub mod location;
 pub mod registry;
 mod rows;
+pub mod segments;
 pub mod sources;
 pub mod suites;
 

@@ -99,6 +99,8 @@ record! {
         bindings: String = TEXT,
         /// Dimensions that persist as a JSON object: column name to allocation and expiry.
         persistence: String = TEXT,
+        /// Segments as a JSON object: name to container and conditions.
+        segments: String = TEXT,
         /// When the suite was created.
         created: Option<DateTime<Utc>> = timestamp(),
     }
@@ -323,6 +325,7 @@ impl Suite {
             placeholders: "[]".into(),
             names: "{}".into(),
             bindings: "{}".into(),
+            segments: "{}".into(),
             persistence: "{}".into(),
             created: Some(crate::clock::now()),
         }

@@ -133,6 +133,23 @@ pub async fn suites(lake: &Lake) -> Result<Vec<Suite>> {
     Ok(rows)
 }
 
+/// The suite that was chosen among `suites`, or the only one there is; an error that lists them otherwise.
+pub fn one<'s>(suites: &'s [Suite], chosen: Option<&str>) -> Result<&'s Suite> {
+    let names = || suites.iter().map(|s| s.suite.as_str()).collect::<Vec<_>>().join(", ");
+    match (chosen, suites) {
+        (Some(name), _) => suites
+            .iter()
+            .find(|s| s.suite == name)
+            .ok_or_else(|| Error::configuration(format!("suite {name} does not exist; the lake has: {}", names()))),
+        (None, [only]) => Ok(only),
+        (None, []) => Err(Error::configuration("the lake has no suite; make one with: rejoin suite create RSID")),
+        (None, _) => Err(Error::configuration(format!(
+            "the lake has several suites ({}); choose one with --suite or SET rejoin.suite = '...'",
+            names()
+        ))),
+    }
+}
+
 /// The suite of this name; an unknown one is a configuration error that says what to do.
 pub async fn suite(lake: &Lake, name: &str) -> Result<Suite> {
     find(&suites(lake).await?, name).cloned()

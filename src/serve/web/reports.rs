@@ -15,6 +15,7 @@ use super::layout::{Page, Problem, choice, field, link};
 use super::visitor::Visitor;
 use crate::columns::{is_dimension, is_metric};
 use crate::lake::records::Suite;
+use crate::lake::segments;
 use crate::lake::suites::{names, suites};
 use crate::lake::tables::EVENTS;
 use crate::pages::{Chart, Kind, Table};
@@ -26,7 +27,7 @@ use crate::serve::session::Session;
 const ROWS: u32 = 50;
 const MOST_ROWS: u32 = 1000;
 
-const MODELS: [(&str, &str); 10] = [
+const MODELS: [(&str, &str); 11] = [
     ("participation", "Participation"),
     ("first_touch", "First touch"),
     ("last_touch", "Last touch"),
@@ -37,7 +38,12 @@ const MODELS: [(&str, &str); 10] = [
     ("inverse_j", "Inverse J"),
     ("time_decay", "Time decay (7 days)"),
     ("algorithmic", "Algorithmic"),
+    ("markov", "Markov chain"),
 ];
+
+/// Spans of the conversion's time that the credit can be broken down by.
+const SPANS: [(&str, &str); 5] =
+    [("day", "Day"), ("week", "Week"), ("month", "Month"), ("quarter", "Quarter"), ("year", "Year")];
 
 const CONTAINERS: [(&str, &str); 2] = [("visitor", "Visitor"), ("visit", "Visit")];
 
@@ -60,6 +66,16 @@ pub(super) struct Asked {
     since: String,
     #[serde(default)]
     until: String,
+    #[serde(default)]
+    by: String,
+    #[serde(default)]
+    segment: String,
+    #[serde(default)]
+    conversions: String,
+    #[serde(default)]
+    touches: String,
+    #[serde(default)]
+    last_resort: String,
     #[serde(default)]
     limit: String,
 }
@@ -89,27 +105,50 @@ impl Asked {
 
     /// The question in SQL.
     fn sql(&self) -> String {
-        let (text, name) = (|value: &str| literal(value.trim()), |value: &str| quoted(value.trim()));
+        let name = |value: &str| quoted(value.trim());
+        let (group, order) = match self.by.trim() {
+            "" => (String::new(), "2 DESC NULLS LAST, 1"),
+            by => (format!("{}, ", quoted(by)), "1, 3 DESC NULLS LAST, 2"),
+        };
+        let (item, credit) = (name(&self.dimension), name(&self.metric));
+        format!(
+            "SELECT {group}item AS {item}, credit AS {credit}\nFROM {}\nORDER BY {order}\nLIMIT {}",
+            self.call(),
+            self.limit()
+        )
+    }
+
+    /// The sum of all items for each span of time, where that is what the credit is broken down by.
+    fn trend_sql(&self) -> Option<String> {
+        let (span, _) = SPANS.iter().find(|(span, _)| *span == self.by)?;
+        let metric = quoted(self.metric.trim());
+        Some(format!("SELECT \"{span}\", sum(credit) AS {metric}\nFROM {}\nGROUP BY 1\nORDER BY 1", self.call()))
+    }
+
+    /// The table function with its arguments.
+    fn call(&self) -> String {
+        let text = |value: &str| literal(value.trim());
         let (function, model) = match self.model.as_str() {
             "participation" => ("participation", String::new()),
             model => ("attribution", format!(", model => {}", text(model))),
         };
-        let mut bounds = String::new();
-        for (bound, value) in [("since", &self.since), ("until", &self.until)] {
-            if !value.trim().is_empty() {
-                bounds.push_str(&format!(", {bound} => {}", text(value)));
-            }
-        }
+        let given = [
+            ("since", &self.since),
+            ("until", &self.until),
+            ("by", &self.by),
+            ("segment", &self.segment),
+            ("conversions", &self.conversions),
+            ("touches", &self.touches),
+            ("last_resort", &self.last_resort),
+        ];
+        let given = given.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        let given: String = given.map(|(argument, value)| format!(", {argument} => {}", text(value))).collect();
         format!(
-            "SELECT item AS {}, credit AS {}\nFROM {function}({}, {}, container => {}{model}, lookback => {}{bounds})\n\
-             ORDER BY 2 DESC NULLS LAST, 1\nLIMIT {}",
-            name(&self.dimension),
-            name(&self.metric),
+            "{function}({}, {}, container => {}{model}, lookback => {}{given})",
             text(&self.metric),
             text(&self.dimension),
             text(&self.container),
             text(&self.lookback),
-            self.limit()
         )
     }
 
@@ -117,7 +156,8 @@ impl Asked {
         let model =
             MODELS.iter().find(|(value, _)| *value == self.model).map_or(self.model.as_str(), |(_, words)| words);
         let (metric, dimension) = (self.metric.replace('_', " "), self.dimension.replace('_', " "));
-        format!("{metric} by {dimension}: {}, {}", model.to_lowercase(), self.container)
+        let by = if self.by.trim().is_empty() { String::new() } else { format!(" and {}", self.by.replace('_', " ")) };
+        format!("{metric} by {dimension}{by}: {}, {}", model.to_lowercase(), self.container)
     }
 }
 
@@ -160,10 +200,17 @@ pub(super) async fn show(
             }
         }
     }
-    let answer = match is_asked {
-        true => Some(answer(&session, &asked).await),
-        false => None,
+    let (answer, trend) = match (is_asked, asked.trend_sql()) {
+        (false, _) => (None, None),
+        (true, None) => (Some(answer(&session, &asked.sql()).await), None),
+        (true, Some(trend)) => (Some(answer(&session, &asked.sql()).await), answer(&session, &trend).await.ok()),
     };
+    let known = suite.map(segments::segments).transpose()?.unwrap_or_default();
+    let none = |words: &str| (String::new(), words.to_string());
+    let segments: Vec<_> =
+        [none("Everybody")].into_iter().chain(known.into_keys().map(|name| (name.clone(), name))).collect();
+    let spans = SPANS.iter().map(|(span, words)| (span.to_string(), words.to_string()));
+    let breakdowns: Vec<_> = [none("Nothing")].into_iter().chain(spans).chain(dimensions.iter().cloned()).collect();
     let body = html! {
         form.grid method="get" action="/reports" {
             @if suites.len() > 1 {
@@ -176,6 +223,11 @@ pub(super) async fn show(
             (field("lookback", "Lookback", &asked.lookback, "30 days, 12 hours; a visit ignores it"))
             (date("since", "Since", &asked.since))
             (date("until", "Until, exclusive", &asked.until))
+            (choice("by", "Broken down by", &asked.by, &breakdowns))
+            (choice("segment", "Segment", &asked.segment, &segments))
+            (field("conversions", "Only conversions where", &asked.conversions, "SQL over a row of events"))
+            (field("touches", "Only touches where", &asked.touches, "SQL over a row of events"))
+            (field("last_resort", "Last resort", &asked.last_resort, "items that count only without others"))
             div.field {
                 label for="limit" { "Rows" }
                 input id="limit" name="limit" type="number" min="1" max=(MOST_ROWS) value=(asked.limit());
@@ -187,7 +239,13 @@ pub(super) async fn show(
             Some(Err(failure)) => section { p.error role="alert" { (failure.message) } (sql_of(&asked)) },
             Some(Ok(table)) => section aria-labelledby="answer" {
                 h2 id="answer" { (asked.title()) }
-                (Chart::new(Kind::Bars, [1]).html("chart", &asked.title(), table))
+                @if asked.by.is_empty() { (Chart::new(Kind::Bars, [1]).html("chart", &asked.title(), table)) }
+                @if let Some(trend) = &trend {
+                    h3 { "All items by " (asked.by) }
+                    (Chart::new(Kind::Lines, [1]).html("trend", &format!("All items by {}", asked.by), trend))
+                    (trend.html(&format!("All items by {}", asked.by)))
+                    h3 { "By item" }
+                }
                 (table.html(&asked.title()))
                 (sql_of(&asked))
             },
@@ -201,8 +259,8 @@ pub(super) async fn show(
     Ok((status, page.show(Some(&visitor), body)).into_response())
 }
 
-async fn answer(session: &Session, asked: &Asked) -> Result<Table, Failure> {
-    let mut found = session.run(&asked.sql(), vec![]).await?;
+async fn answer(session: &Session, sql: &str) -> Result<Table, Failure> {
+    let mut found = session.run(sql, vec![]).await?;
     let mut table = Table::new(&found.schema);
     while let Some(batch) = found.next().await {
         table.add(&batch?)?;
@@ -249,5 +307,11 @@ mod tests {
              container => 'visitor', model => 'linear', lookback => '30 days', until => ''' OR 1')\n\
              ORDER BY 2 DESC NULLS LAST, 1\nLIMIT 50"
         );
+        assert!(asked.trend_sql().is_none());
+        let asked = Asked { by: "month".into(), segment: "it's".into(), touches: "x = 'y'".into(), ..asked };
+        let call = "attribution('o''r\"d', 'tracking_code', container => 'visitor', model => 'linear', \
+                    lookback => '30 days', until => ''' OR 1', by => 'month', segment => 'it''s', touches => 'x = ''y''')";
+        assert!(asked.sql().contains(call) && asked.sql().starts_with("SELECT \"month\", item AS"), "{}", asked.sql());
+        assert!(asked.trend_sql().is_some_and(|sql| sql.contains(call) && sql.contains("sum(credit)")));
     }
 }

@@ -7,7 +7,6 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
@@ -20,7 +19,7 @@ use datafusion::physical_plan::{
 use super::metrics::PathMetrics;
 use super::node::{PathSpec, Wanted};
 use super::stream::rows;
-use crate::lake::layout;
+use crate::engine::by_visitor;
 
 /// The operator.
 #[derive(Debug)]
@@ -71,17 +70,14 @@ impl ExecutionPlan for PathExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let key = col("visitor_key", &self.input.schema());
-        InputDistributionRequirements::new(vec![match (key, &self.spec.wanted) {
-            (Ok(key), Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. }) => {
-                Distribution::KeyPartitioned(vec![key])
-            }
-            _ => Distribution::SinglePartition,
-        }])
+        match &self.spec.wanted {
+            Wanted::Path { .. } => InputDistributionRequirements::new(vec![Distribution::SinglePartition]),
+            Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. } => by_visitor::distribution(&self.input),
+        }
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![layout::ordering(&self.input.schema()).map(OrderingRequirements::from)]
+        by_visitor::ordering(&self.input)
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -4,14 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, DFSchemaRef};
-use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use serde::{Deserialize, Serialize};
 
 use crate::columns::timestamp;
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::breakdown;
+use crate::engine::journey::logical::{Specification, SpecifiedNode};
 use crate::engine::journey::node::describe;
 
 /// Columns beside those of a journey.
@@ -136,55 +134,13 @@ impl fmt::Display for PathSpec {
     }
 }
 
+impl Specification for PathSpec {
+    const NAME: &'static str = "Path";
+
+    fn columns(&self) -> SchemaRef {
+        self.output()
+    }
+}
+
 /// The logical node.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PathNode {
-    /// What is explained.
-    pub spec: PathSpec,
-    input: LogicalPlan,
-    schema: DFSchemaRef,
-}
-
-impl PathNode {
-    /// Over the rows of the conversion's visitor.
-    pub fn try_new(spec: PathSpec, input: LogicalPlan) -> Result<Self> {
-        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
-        Ok(Self { spec, input, schema })
-    }
-}
-
-impl PartialOrd for PathNode {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        self.spec.partial_cmp(&other.spec).filter(|o| o.is_ne() || self == other)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for PathNode {
-    fn name(&self) -> &str {
-        "Path"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        vec![]
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.spec)
-    }
-
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        Self::try_new(self.spec.clone(), inputs.swap_remove(0))
-    }
-
-    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
-}
+pub type PathNode = SpecifiedNode<PathSpec>;

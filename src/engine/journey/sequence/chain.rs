@@ -1,5 +1,7 @@
 //! The steps of a funnel that one journey reaches: its rows with the steps that they satisfy in, the longest chain out.
 
+use super::node::Follows;
+
 /// A row of a journey: its time in microseconds, and the steps that it satisfies, the first in the lowest bit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StepRow {
@@ -94,6 +96,40 @@ impl Chains {
     }
 }
 
+/// Whether rows of a journey satisfy conditions one after another, each following the one before as `follows` has it.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    /// Per condition, the number and the time of the latest row with which all up to it are satisfied.
+    latest: Vec<Option<(usize, i64)>>,
+}
+
+impl Membership {
+    /// True where all conditions are satisfied in the end.
+    pub fn belongs(&mut self, rows: impl Iterator<Item = StepRow>, follows: &[Follows]) -> bool {
+        self.latest.clear();
+        self.latest.resize(follows.len(), None);
+        for (n, row) in rows.enumerate() {
+            // the last one first: a row satisfies one condition of a chain
+            for step in (0..follows.len()).rev().filter(|step| row.steps >> step & 1 == 1) {
+                let Follows { within_us, next } = follows[step];
+                // the latest row before leaves the most time
+                let fits = step == 0
+                    || self.latest[step - 1].is_some_and(|(before, time)| {
+                        let in_time = within_us.is_none_or(|within| row.time.saturating_sub(time) <= within);
+                        in_time && (!next || before + 1 == n)
+                    });
+                if fits {
+                    self.latest[step] = Some((n, row.time));
+                }
+            }
+            if self.latest.last().is_some_and(Option::is_some) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 fn in_time(first: &StepRow, last: &StepRow, rules: &ChainRules) -> bool {
     rules.within_us.is_none_or(|within| last.time.saturating_sub(first.time) <= within)
 }
@@ -122,6 +158,29 @@ mod tests {
         assert_eq!(longest(&[&[1, 2, 3], &[1, 2, 3], &[1, 2, 3]], None, false), [0, 1, 2]);
         // of those that end on one row, the one that begins first
         assert_eq!(longest(&[&[1], &[1], &[2], &[2], &[3]], None, false), [0, 2, 4]);
+    }
+
+    #[test]
+    fn conditions_one_after_another() {
+        // B then D of A B C D E F is in, D before B is not; a day a row
+        let day = 86_400_000_000;
+        let belongs = |path: &str, conditions: &str, within_us: Option<i64>, next: bool| {
+            let steps = |row: char| (0..).zip(conditions.chars()).map(|(n, c)| u64::from(c == row) << n).sum();
+            let rows = (0..).zip(path.chars()).map(|(n, row)| StepRow { time: n * day, steps: steps(row) });
+            let first = Follows { within_us: None, next: false };
+            let follows: Vec<Follows> =
+                (0..conditions.len()).map(|n| if n == 0 { first } else { Follows { within_us, next } }).collect();
+            Membership::default().belongs(rows, &follows)
+        };
+        assert!(belongs("ABCDEF", "BD", None, false) && !belongs("ADB", "BD", None, false));
+        assert!(belongs("ABCDEF", "BD", Some(2 * day), false) && !belongs("ABCDEF", "BD", Some(2 * day - 1), false));
+        assert!(belongs("BBD", "BD", Some(day), false));
+        assert!(belongs("ABDC", "BD", None, true) && !belongs("ABCD", "BD", None, true));
+        // the time counts from the step before, not from the first
+        assert!(belongs("ABC", "ABC", Some(day), false));
+        // one row is one step
+        assert!(!belongs("A", "AA", None, false) && belongs("AA", "AA", None, true));
+        assert!(belongs("ABXABC", "ABC", None, true) && !belongs("", "A", None, false));
     }
 
     #[test]

@@ -14,4 +14,4 @@ mod node;
 mod stream;
 
 pub use exec::SequenceExec;
-pub use node::{Sequence, SequenceNode, SequenceSpec};
+pub use node::{Follows, Sequence, SequenceNode, SequenceSpec};

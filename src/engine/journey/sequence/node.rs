@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, DFSchemaRef};
-use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::timestamp;
 use crate::engine::journey::breakdown::{self, GROUP_COLUMNS, GroupType};
+use crate::engine::journey::logical::{Specification, SpecifiedNode};
 
 /// What is asked of the order of rows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
@@ -34,6 +33,11 @@ pub enum Sequence {
         /// Columns of the first step's row.
         by: Vec<(String, GroupType)>,
     },
+    /// Whether it has rows that satisfy conditions, one after another: a row a journey that has.
+    Members {
+        /// How the row of each condition follows the one before.
+        steps: Vec<Follows>,
+    },
     /// The items that it touches after its first row that is an anchor: a row a transition.
     Flow {
         /// How many transitions.
@@ -41,6 +45,15 @@ pub enum Sequence {
         /// Back in time.
         before: bool,
     },
+}
+
+/// How a row follows the one of the condition before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub struct Follows {
+    /// So long after it at most, microseconds.
+    pub within_us: Option<i64>,
+    /// It is the journey's next row.
+    pub next: bool,
 }
 
 impl SequenceSpec {
@@ -55,6 +68,7 @@ impl SequenceSpec {
                 columns.push("steps");
                 columns.extend(GROUP_COLUMNS.into_iter().take(by.len()));
             }
+            Sequence::Members { .. } => columns.push("steps"),
             Sequence::Flow { .. } => columns.extend(["item", "anchors"]),
         }
         columns
@@ -72,6 +86,10 @@ impl SequenceSpec {
                 fields.push(seconds);
                 fields
             }
+            Sequence::Members { .. } if self.in_visits => {
+                vec![text("visitor_id"), count("visit_num"), Field::new("visit_start", timestamp(), false)]
+            }
+            Sequence::Members { .. } => vec![text("visitor_id")],
             Sequence::Flow { .. } => vec![count("step"), text("item"), text("next_item")],
         };
         Arc::new(Schema::new(fields))
@@ -91,6 +109,9 @@ impl fmt::Display for SequenceSpec {
                     "Sequence: funnel of {steps}, container={container}, within={within}, at_once={at_once}, by=[{by}]"
                 )
             }
+            Sequence::Members { steps } => {
+                write!(f, "Sequence: members by {} conditions, container={container}", steps.len())
+            }
             Sequence::Flow { depth, before } => {
                 write!(f, "Sequence: flow, container={container}, depth={depth}, before={before}")
             }
@@ -98,55 +119,13 @@ impl fmt::Display for SequenceSpec {
     }
 }
 
+impl Specification for SequenceSpec {
+    const NAME: &'static str = "Sequence";
+
+    fn columns(&self) -> SchemaRef {
+        self.output()
+    }
+}
+
 /// The logical node.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SequenceNode {
-    /// What is asked.
-    pub spec: SequenceSpec,
-    input: LogicalPlan,
-    schema: DFSchemaRef,
-}
-
-impl SequenceNode {
-    /// Over an input with the columns of the specification.
-    pub fn try_new(spec: SequenceSpec, input: LogicalPlan) -> Result<Self> {
-        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
-        Ok(Self { spec, input, schema })
-    }
-}
-
-impl PartialOrd for SequenceNode {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        self.spec.partial_cmp(&other.spec).filter(|o| o.is_ne() || self == other)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for SequenceNode {
-    fn name(&self) -> &str {
-        "Sequence"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        vec![]
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.spec)
-    }
-
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        Self::try_new(self.spec.clone(), inputs.swap_remove(0))
-    }
-
-    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
-}
+pub type SequenceNode = SpecifiedNode<SequenceSpec>;

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use futures::{Stream, TryStreamExt};
 
-use super::chain::{ChainRules, Chains, StepRow};
+use super::chain::{ChainRules, Chains, Membership, StepRow};
 use super::flow::{FlowRow, Transition, transitions};
 use super::node::{Sequence, SequenceSpec};
 use crate::attribution::NONE;
+use crate::columns::timestamp;
 use crate::engine::journey::breakdown::{GROUP_COLUMNS, GroupRows, Groups};
 use crate::engine::journey::columns::Finder;
 use crate::engine::journey::items::{Codes, Items};
@@ -82,7 +85,9 @@ struct SequenceWalk {
     chains: Chains,
     step_rows: Vec<StepRow>,
     flow_rows: Vec<FlowRow>,
+    membership: Membership,
     /// What was found.
+    members: Vec<(String, (i64, i64))>,
     steps: Vec<Reached>,
     transitions: Vec<Transition>,
 }
@@ -99,6 +104,8 @@ impl SequenceWalk {
             chains: Chains::default(),
             step_rows: vec![],
             flow_rows: vec![],
+            membership: Membership::default(),
+            members: vec![],
             steps: vec![],
             transitions: vec![],
         }
@@ -106,7 +113,7 @@ impl SequenceWalk {
 
     /// Rows found so far.
     fn found(&self) -> usize {
-        self.steps.len() + self.transitions.len()
+        self.steps.len() + self.transitions.len() + self.members.len()
     }
 
     /// Takes the next rows.
@@ -120,16 +127,16 @@ impl SequenceWalk {
         let (steps, groups) = match &self.spec.sequence {
             Sequence::Funnel { by, .. } if by.is_empty() => (Some(found.integers("steps")?), None),
             Sequence::Funnel { by, .. } => {
-                let columns =
-                    GROUP_COLUMNS.iter().zip(by).map(|(name, (_, kind))| found.typed(name, &kind.data_type()));
+                let columns = GROUP_COLUMNS.iter().take(by.len()).map(|name| found.column(name).cloned());
                 let groups = GroupRows::new(by, &columns.collect::<Result<Vec<_>>>()?)?;
                 (Some(found.integers("steps")?), Some(groups))
             }
+            Sequence::Members { .. } => (Some(found.integers("steps")?), None),
             Sequence::Flow { .. } => (None, None),
         };
         let flow = match self.spec.sequence {
             Sequence::Flow { .. } => Some((found.text("item")?, found.booleans("anchors")?)),
-            Sequence::Funnel { .. } => None,
+            Sequence::Funnel { .. } | Sequence::Members { .. } => None,
         };
         if let Some((items, _)) = &flow {
             self.codes.turn_to(items);
@@ -185,6 +192,14 @@ impl SequenceWalk {
 
     fn journey(&mut self, rows: &[Row]) {
         match self.spec.sequence {
+            Sequence::Members { ref steps } => {
+                let found = rows.iter().map(|row| StepRow { time: row.time, steps: row.steps });
+                if self.membership.belongs(found, steps)
+                    && let (Some((_, id)), Some(row)) = (&self.visitor, rows.first())
+                {
+                    self.members.push((id.clone(), row.visit));
+                }
+            }
             Sequence::Funnel { steps, within_us, at_once, .. } => {
                 self.step_rows.clear();
                 self.step_rows.extend(rows.iter().map(|row| StepRow { time: row.time, steps: row.steps }));
@@ -228,6 +243,18 @@ impl SequenceWalk {
             ]);
             return Ok(RecordBatch::try_new(schema, columns)?);
         }
+        if let Sequence::Members { .. } = &self.spec.sequence {
+            let found = std::mem::take(&mut self.members);
+            let mut columns: Vec<ArrayRef> =
+                vec![Arc::new(found.iter().map(|(id, _)| Some(id)).collect::<StringArray>())];
+            if self.spec.in_visits {
+                let (numbers, starts): (Vec<i64>, Vec<i64>) = found.iter().map(|(_, visit)| *visit).unzip();
+                let starts = Int64Array::from(starts).reinterpret_cast::<TimestampMicrosecondType>();
+                columns.push(Arc::new(Int64Array::from(numbers)));
+                columns.push(cast(&starts, &timestamp())?);
+            }
+            return Ok(RecordBatch::try_new(schema, columns)?);
+        }
         let found = std::mem::take(&mut self.transitions);
         let name = |item: u32| self.items.names().get(item as usize).map(|name| &**name);
         let columns: Vec<ArrayRef> = vec![
@@ -241,7 +268,8 @@ impl SequenceWalk {
     /// Bytes that are allocated, about.
     fn memory_bytes(&self) -> usize {
         let rows = self.rows.capacity() * (size_of::<Row>() + size_of::<StepRow>() + size_of::<FlowRow>());
-        let found = self.steps.capacity() * 32 + self.transitions.capacity() * size_of::<Transition>();
+        let members = self.members.iter().map(|(id, _)| id.len() + 40).sum::<usize>();
+        let found = self.steps.capacity() * 32 + self.transitions.capacity() * size_of::<Transition>() + members;
         rows + found + self.items.memory_bytes() + self.groups.memory_bytes()
     }
 }

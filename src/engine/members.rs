@@ -1,0 +1,114 @@
+//! Who belongs to segments, as it was found.
+//!
+//! Memory: the members of each segment that a statement names, accounted in the memory pool as long as they are known; a
+//! session keeps those of its last segments for the version of the lake that they were found in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
+
+use crate::attribution::Container;
+use crate::columns::timestamp;
+use crate::functions::Members;
+use crate::lake::segments::Segment;
+
+/// Segments whose members a session keeps.
+const MOST_KEPT: usize = 8;
+
+/// Members by the name of their segment, as long as they are needed.
+#[derive(Debug, Clone, Default)]
+pub struct Known(BTreeMap<String, Arc<Found>>);
+
+/// The members of a segment in a version of the lake.
+#[derive(Debug)]
+pub(super) struct Found {
+    members: Members,
+    segment: Segment,
+    /// Versions of the tables that they were found in, and the suite.
+    version: String,
+    _memory: MemoryReservation,
+}
+
+/// The members that a session has found, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<Arc<Found>>);
+
+impl Kept {
+    /// Those of a segment in this version of the lake.
+    pub fn find(&self, segment: &Segment, version: &str) -> Option<Arc<Found>> {
+        self.0.iter().find(|found| found.segment == *segment && found.version == version).cloned()
+    }
+
+    /// Keeps what was found; those of other versions go.
+    pub fn keep(&mut self, found: Arc<Found>) {
+        self.0.retain(|other| other.version == found.version);
+        if self.0.len() == MOST_KEPT {
+            self.0.remove(0);
+        }
+        self.0.push(found);
+    }
+}
+
+impl Known {
+    /// Adds the members of a segment.
+    pub(super) fn add(&mut self, name: &str, found: Arc<Found>) {
+        self.0.insert(name.into(), found);
+    }
+
+    /// Who belongs to a segment.
+    pub fn members(&self, name: &str) -> Option<&Members> {
+        self.0.get(name).map(|found| &found.members)
+    }
+}
+
+/// Batches of `segment_members` become the members.
+pub(super) struct Collecting {
+    segment: Segment,
+    visitors: HashMap<String, Vec<(i64, i64)>>,
+    bytes: usize,
+    memory: MemoryReservation,
+}
+
+impl Collecting {
+    /// None so far.
+    pub fn new(segment: Segment, memory: MemoryReservation) -> Self {
+        Self { segment, visitors: HashMap::new(), bytes: 0, memory }
+    }
+
+    /// Takes the members of a batch.
+    pub fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let ids = cast(batch.column(0), &DataType::Utf8)?;
+        let in_visits = self.segment.container == Container::Visit;
+        let visits = match in_visits {
+            true => Some((cast(batch.column(1), &DataType::Int64)?, cast(batch.column(2), &timestamp())?)),
+            false => None,
+        };
+        for (row, id) in ids.as_string::<i32>().iter().enumerate() {
+            let Some(id) = id else { continue };
+            if !self.visitors.contains_key(id) {
+                // the text, its place in the table, an empty list
+                self.bytes += id.len() + 64;
+                self.visitors.insert(id.to_string(), vec![]);
+            }
+            if let Some((numbers, starts)) = &visits {
+                let (numbers, starts) =
+                    (numbers.as_primitive::<Int64Type>(), starts.as_primitive::<TimestampMicrosecondType>());
+                let of = self.visitors.entry(id.to_string()).or_default();
+                of.push((numbers.value(row), starts.value(row)));
+                self.bytes += 24;
+            }
+        }
+        self.memory.try_resize(self.bytes)
+    }
+
+    /// All that were taken, of this version of the lake.
+    pub fn found(self, version: String) -> Arc<Found> {
+        let members = Members::new(self.segment.container == Container::Visit, self.visitors);
+        Arc::new(Found { members, segment: self.segment, version, _memory: self.memory })
+    }
+}
