@@ -21,7 +21,7 @@ import sys
 import tarfile
 import time
 
-from workloads import BY_NAME
+from workloads import BY_NAME, MOST_PATHS, SECTIONS, STEPS
 
 MAPPED = "visitor_id, hit_time, visit_num, transaction_id, page_name, tracking_code, orders, revenue"
 
@@ -84,27 +84,54 @@ def duckdb_sql(workload):
     metric, dimension = workload.metric, workload.dimension
     if workload.model == "scan":
         return f"SELECT max({dimension}), sum({metric}), max(visitor_id), max(hit_time)::VARCHAR FROM hits"
+    if workload.model == "funnel":
+        return duckdb_funnel(workload)
     key = "visitor_id, visit_num" if workload.container == "visit" else "visitor_id"
     touches = f"SELECT {key}, hit_time, {dimension} AS item FROM hits WHERE {dimension} IS NOT NULL"
     source = "tied" if metric == "returns" else "hits"
     lookback = f"AND hit_time >= converted - INTERVAL {workload.lookback_days} DAY" if workload.lookback_days else ""
     weight = "pow(2, (epoch(hit_time) - epoch(converted)) / 604800.0)" if workload.model == "time_decay" else "1"
-    if workload.model == "participation":
+    if workload.model == "paths":
+        credit = f"""SELECT path, count(*) AS credit
+            FROM (SELECT string_agg(item, ' > ' ORDER BY hit_time) AS path FROM pairs GROUP BY conversion)
+            GROUP BY path ORDER BY credit DESC, path LIMIT {MOST_PATHS}"""
+    elif workload.model == "participation":
         credit = """SELECT item, sum(value) AS credit
             FROM (SELECT item, conversion, any_value(value) AS value FROM pairs GROUP BY item, conversion)
             GROUP BY item"""
     else:
-        credit = """SELECT item, sum(value * weight / whole) AS credit
+        group = f"strftime(date_trunc('{workload.by}', converted), '%Y-%m-%d') || ' ' || " if workload.by else ""
+        credit = f"""SELECT {group}item AS item, sum(value * weight / whole) AS credit
             FROM pairs JOIN (SELECT conversion, sum(weight) AS whole FROM pairs GROUP BY conversion) USING (conversion)
-            GROUP BY item"""
+            GROUP BY 1"""
+    order = "" if workload.model == "paths" else "ORDER BY credit DESC, item"
+    filters = f" AND ({workload.conversions})" if workload.conversions else ""
+    if workload.visitors:
+        filters += f" AND visitor_id IN (SELECT visitor_id FROM hits WHERE {workload.visitors})"
     return f"""WITH touches AS ({touches}),
         conversions AS MATERIALIZED (
           SELECT row_number() OVER () AS conversion, {key}, hit_time AS converted, {metric} AS value
-          FROM {source} WHERE {metric} > 0),
+          FROM {source} WHERE {metric} > 0{filters}),
         pairs AS (
-          SELECT item, conversion, value, {weight} AS weight FROM touches JOIN conversions USING ({key})
+          SELECT item, conversion, converted, hit_time, value, {weight} AS weight FROM touches JOIN conversions USING ({key})
           WHERE hit_time <= converted {lookback})
-        {credit} ORDER BY credit DESC, item"""
+        {credit} {order}"""
+
+
+def duckdb_funnel(workload):
+    """Of each row that ends a chain of so many steps, the latest beginning of one: it leaves the most time for what follows."""
+    matches = ", ".join(f"{step} AS s{n}" for n, step in enumerate(STEPS))
+    rows = f"SELECT visitor_id, hit_time, {matches} FROM hits WHERE {' OR '.join(STEPS)}"
+    chains = [f"c0 AS (SELECT *, CASE WHEN s0 THEN hit_time END AS begun0 FROM ({rows}))"]
+    for n in range(1, len(STEPS)):
+        before = f"max(begun{n - 1}) OVER earlier"
+        chains.append(f"""c{n} AS (SELECT *, CASE WHEN s{n} AND hit_time <= {before} + INTERVAL {workload.lookback_days} DAY
+            THEN {before} END AS begun{n} FROM c{n - 1} WINDOW earlier AS (PARTITION BY visitor_id ORDER BY hit_time
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))""")
+    last = len(STEPS) - 1
+    reached = ", ".join(f"count(DISTINCT CASE WHEN begun{n} IS NOT NULL THEN visitor_id END) AS r{n}" for n in range(last + 1))
+    counts = " UNION ALL ".join(f"SELECT '{n + 1}', r{n} FROM counts" for n in range(last + 1))
+    return f"WITH {', '.join(chains)}, counts AS (SELECT {reached} FROM c{last}) {counts}"
 
 
 class Polars:
@@ -129,7 +156,8 @@ class Polars:
         return tied.select("visitor_id", col("event_time").alias("hit_time"), "returns")
 
     def question(self, workload):
-        frame = self.scan(workload) if workload.model == "scan" else self.credit(workload)
+        make = {"scan": self.scan, "funnel": self.funnel}.get(workload.model, self.credit)
+        frame = make(workload)
         return lambda: frame.collect(engine="streaming").rows()
 
     def scan(self, workload):
@@ -138,21 +166,49 @@ class Polars:
             col(workload.dimension).max(), col(workload.metric).sum(), col("visitor_id").max(),
             col("hit_time").max().cast(self.pl.String))
 
+    def funnel(self, workload):
+        """As DuckDB does it."""
+        pl, col = self.pl, self.pl.col
+        steps = [col("page_name").str.starts_with(section) for section in SECTIONS] + [col("orders") > 0]
+        rows = self.hits.filter(pl.any_horizontal(steps)).select(
+            "visitor_id", "hit_time", *(step.alias(f"s{n}") for n, step in enumerate(steps)))
+        rows = rows.sort("visitor_id", "hit_time").with_columns(pl.when("s0").then("hit_time").alias("begun0"))
+        for n in range(1, len(steps)):
+            before = col(f"begun{n - 1}").cum_max().forward_fill().shift(1).over("visitor_id")
+            in_time = col("hit_time") <= before + pl.duration(days=workload.lookback_days)
+            rows = rows.with_columns(pl.when(col(f"s{n}") & in_time).then(before).alias(f"begun{n}"))
+        reached = rows.group_by("visitor_id").agg(
+            col(f"begun{n}").is_not_null().any().alias(str(n + 1)) for n in range(len(steps)))
+        return reached.select(col(str(n + 1)).sum() for n in range(len(steps))).unpivot()
+
     def credit(self, workload):
         pl, col, metric, dimension = self.pl, self.pl.col, workload.metric, workload.dimension
         key = ["visitor_id", "visit_num"] if workload.container == "visit" else ["visitor_id"]
         touches = self.hits.filter(col(dimension).is_not_null()).select(*key, "hit_time", item=dimension)
         source = self.tied if metric == "returns" else self.hits
-        conversions = source.filter(col(metric) > 0).select(*key, converted="hit_time", value=metric)
+        source = source.filter(col(metric) > 0)
+        if workload.conversions:
+            source = source.filter(pl.sql_expr(workload.conversions))
+        if workload.visitors:
+            some = self.hits.filter(pl.sql_expr(workload.visitors)).select("visitor_id").unique()
+            source = source.join(some, on="visitor_id", how="semi")
+        conversions = source.select(*key, converted="hit_time", value=metric)
         pairs = touches.join(conversions.with_row_index("conversion"), on=key)
         pairs = pairs.filter(col("hit_time") <= col("converted"))
         if workload.lookback_days:
             pairs = pairs.filter(col("hit_time") >= col("converted") - pl.duration(days=workload.lookback_days))
+        if workload.model == "paths":
+            paths = pairs.group_by("conversion").agg(item=col("item").sort_by("hit_time").str.join(" > "))
+            counted = paths.group_by("item").agg(credit=pl.len())
+            return counted.sort("credit", "item", descending=[True, False]).limit(MOST_PATHS)
         if workload.model == "participation":
             credit = pairs.group_by("item", "conversion").agg(credit=col("value").first())
         else:
             age = (col("converted") - col("hit_time")).dt.total_microseconds()
             weight = 2.0 ** (age / -604_800_000_000) if workload.model == "time_decay" else pl.lit(1.0)
+            if workload.by:
+                month = col("converted").dt.truncate("1mo").dt.strftime("%Y-%m-%d")
+                pairs = pairs.with_columns(item=pl.concat_str(month, pl.lit(" "), "item"))
             pairs = pairs.select("item", "conversion", "value", weight=weight)
             whole = pairs.group_by("conversion").agg(whole=col("weight").sum())
             shares = pairs.join(whole, on="conversion")

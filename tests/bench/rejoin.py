@@ -6,6 +6,7 @@ import shutil
 
 import child
 from pyarrow import parquet
+from workloads import MOST_PATHS, STEPS
 
 HITS = """kind = "online"
 suite = "bench"
@@ -115,8 +116,22 @@ def sql(workload):
     if workload.model == "scan":
         return f"SELECT max({dimension}), sum({metric}), max(visitor_id), max(hit_time) FROM hits"
     lookback = f"{workload.lookback_days} days" if workload.lookback_days else "all"
+    if workload.model == "funnel":
+        # offline rows have the page of their hit
+        steps = ", ".join(literal(step.replace("page_name", "touch(page_name)")) for step in STEPS)
+        return f"SELECT CAST(step AS VARCHAR), journeys FROM funnel(steps => [{steps}], within => '{lookback}') ORDER BY step"
+    if workload.model == "paths":
+        return f"""SELECT array_to_string(path, ' > '), conversions FROM paths('{metric}', '{dimension}', lookback => '{lookback}')
+            WHERE cardinality(path) > 0 ORDER BY 2 DESC, 1 LIMIT {MOST_PATHS}"""
+    more = {"by": workload.by, "conversions": workload.conversions, "visitors": workload.visitors}
+    more = "".join(f", {name} => {literal(value)}" for name, value in more.items() if value)
     if workload.model == "participation":
-        table = f"participation('{metric}', '{dimension}', '{workload.container}', '{lookback}')"
+        table = f"participation('{metric}', '{dimension}', '{workload.container}', '{lookback}'{more})"
     else:
-        table = f"attribution('{metric}', '{dimension}', '{workload.model}', '{workload.container}', '{lookback}')"
-    return f"SELECT item, credit FROM {table} WHERE item IS NOT NULL ORDER BY credit DESC, item"
+        table = f"attribution('{metric}', '{dimension}', '{workload.model}', '{workload.container}', '{lookback}'{more})"
+    item = f"concat({workload.by}, ' ', item)" if workload.by else "item"
+    return f"SELECT {item} AS item, credit FROM {table} WHERE item IS NOT NULL ORDER BY credit DESC, 1"
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"

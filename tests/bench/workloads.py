@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Workload:
-    """Credit of `metric` to the items of `dimension`; the model `scan` only reads their columns."""
+    """Credit of `metric` to the items of `dimension`; the model `scan` only reads their columns, `funnel` counts visitors by
+    `STEPS`, `paths` counts the items that conversions see."""
 
     name: str
     metric: str
@@ -15,7 +16,18 @@ class Workload:
     lookback_days: int | None = None
     # how many times faster than the best peer: on files as they arrive, on files sorted by visitor
     targets: tuple[float, float] | None = None
+    # a span of the conversion's time, before the item
+    by: str | None = None
+    # conditions over a row of hits: of conversions, and of visitors some row of whom satisfies it
+    conversions: str | None = None
+    visitors: str | None = None
 
+
+# The steps of a funnel: parts of the site, then an order.
+SECTIONS = [f"site:section{section}:" for section in range(3)]
+STEPS = [f"page_name LIKE '{section}%'" for section in SECTIONS] + ["orders > 0"]
+# Rows of the paths that are compared.
+MOST_PATHS = 100
 
 WORKLOADS = [
     Workload("scan_page", "orders", "page_name", "scan"),
@@ -28,6 +40,13 @@ WORKLOADS = [
     Workload("visitor_30d_campaign_orders", "orders", "tracking_code", lookback_days=30, targets=(4, 3)),
     Workload("linear_30d_page_orders", "orders", "page_name", "linear", lookback_days=30, targets=(4, 3)),
     Workload("decay_30d_campaign_revenue", "revenue", "tracking_code", "time_decay", lookback_days=30, targets=(4, 3)),
+    Workload("linear_30d_page_orders_by_month", "orders", "page_name", "linear", lookback_days=30, targets=(4, 3), by="month"),
+    Workload("linear_30d_page_orders_over_100", "orders", "page_name", "linear", lookback_days=30, targets=(4, 3),
+             conversions="revenue > 100"),
+    Workload("linear_30d_page_orders_of_some", "orders", "page_name", "linear", lookback_days=30, targets=(4, 3),
+             visitors="page_name = 'site:section3:page-00003'"),
+    Workload("funnel_30d", "orders", "page_name", "funnel", lookback_days=30, targets=(4, 3)),
+    Workload("paths_30d_campaign_orders", "orders", "tracking_code", "paths", lookback_days=30, targets=(4, 3)),
 ]
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
 
