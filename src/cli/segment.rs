@@ -143,7 +143,7 @@ pub async fn run(settings: &Settings, command: &SegmentCommand) -> Result<()> {
             let count = count.first().map(|batch| batch.column(0).clone());
             let count = count.as_deref().and_then(|c| c.as_any().downcast_ref::<arrow::array::Int64Array>());
             let count = count.map_or(0, |count| count.value(0));
-            let line = format!("{name}: {count} {segment}");
+            let line = format!("{name}: {count} belong to it, {segment}");
             (
                 json!({"segment": name, "container": segment.container.to_string(), "steps": segment.steps, "members": count}),
                 line,

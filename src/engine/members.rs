@@ -17,8 +17,9 @@ use crate::columns::timestamp;
 use crate::functions::Members;
 use crate::lake::segments::Segment;
 
-/// Segments whose members a session keeps.
+/// Segments whose members a session keeps, and how much memory they may take together; larger ones are found anew.
 const MOST_KEPT: usize = 8;
+const MOST_KEPT_BYTES: usize = 32 << 20;
 
 /// Members by the name of their segment, as long as they are needed.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +32,7 @@ pub(super) struct Found {
     segment: Segment,
     /// Versions of the tables that they were found in, and the suite.
     version: String,
-    _memory: MemoryReservation,
+    memory: MemoryReservation,
 }
 
 /// The members that a session has found, the latest last.
@@ -47,10 +48,11 @@ impl Kept {
     /// Keeps what was found; those of other versions go.
     pub fn keep(&mut self, found: Arc<Found>) {
         self.0.retain(|other| other.version == found.version);
-        if self.0.len() == MOST_KEPT {
+        self.0.push(found);
+        let bytes = |kept: &[Arc<Found>]| kept.iter().map(|found| found.memory.size()).sum::<usize>();
+        while self.0.len() > MOST_KEPT || bytes(&self.0) > MOST_KEPT_BYTES {
             self.0.remove(0);
         }
-        self.0.push(found);
     }
 }
 
@@ -109,6 +111,6 @@ impl Collecting {
     /// All that were taken, of this version of the lake.
     pub fn found(self, version: String) -> Arc<Found> {
         let members = Members::new(self.segment.container == Container::Visit, self.visitors);
-        Arc::new(Found { members, segment: self.segment, version, _memory: self.memory })
+        Arc::new(Found { members, segment: self.segment, version, memory: self.memory })
     }
 }

@@ -20,6 +20,7 @@ use rejoin::lake::suites::{SuiteChanges, create_suite, set_suite};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 
 use crate::journeys::{DAY, instant, item, time};
+use crate::members::Site;
 use crate::oracle::{Credit, Path, Place as At, SHARING, Touch, answer, compare, runner, shares};
 use crate::place::{Place, deep};
 
@@ -127,9 +128,9 @@ cart_adds = "cart"
 "#;
 
 impl World {
-    async fn load(&self) -> (Place, Lake) {
-        let place = Place::new();
-        let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+    async fn load(&self, site: Site) -> (Place, Lake) {
+        let place = site.place();
+        let lake = place.open_lake();
         create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
         let source = NewSource {
             suite: "web".into(),
@@ -491,8 +492,9 @@ fn questions() -> Vec<Question> {
     out
 }
 
-async fn engine(lake: &Lake, batch_size: usize, threads: usize) -> Engine {
-    let settings = EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
+async fn engine(lake: &Lake, site: Site, batch_size: usize, threads: usize) -> Engine {
+    let (batch_size, threads, remote) = (Some(batch_size), Some(threads), site.remote(lake));
+    let settings = EngineSettings { batch_size, threads, remote, ..EngineSettings::default() };
     Engine::open(lake.clone(), settings).await.unwrap()
 }
 
@@ -512,22 +514,34 @@ async fn sequences_of(engine: &Engine) -> HashMap<String, i128> {
 
 #[test]
 fn bound_values_have_the_credit_of_their_products() {
+    any_worlds(Site::Folder, 5, 5);
+}
+
+#[test]
+fn bound_values_have_it_on_s3_and_on_a_cluster() {
+    any_worlds(Site::S3, 2, 10);
+    any_worlds(Site::Cluster, 2, 20);
+}
+
+/// So many worlds, each with one of so many parts of the questions.
+fn any_worlds(site: Site, worlds_count: u32, parts: usize) {
     deep(|runtime| {
         let turn = AtomicUsize::new(0);
-        let outcome =
-            runner(5, 0).run(&worlds(), |world| runtime.block_on(agrees(&world, turn.fetch_add(1, Ordering::Relaxed))));
+        let outcome = runner(worlds_count, 0).run(&worlds(), |world| {
+            runtime.block_on(agrees(&world, site, turn.fetch_add(1, Ordering::Relaxed), parts))
+        });
         outcome.unwrap_or_else(|e| panic!("{e}"));
     });
 }
 
-/// A fifth of the questions a world; all take their turns.
-async fn agrees(world: &World, turn: usize) -> Result<(), TestCaseError> {
-    let (_place, lake) = world.load().await;
-    let sequence = sequences_of(&engine(&lake, 8192, 1).await).await;
-    for (n, question) in questions().iter().enumerate().filter(|(n, _)| n % 5 == turn % 5) {
+/// One of `parts` parts of the questions; all take their turns.
+async fn agrees(world: &World, site: Site, turn: usize, parts: usize) -> Result<(), TestCaseError> {
+    let (_place, lake) = world.load(site).await;
+    let sequence = sequences_of(&engine(&lake, site, 8192, 1).await).await;
+    for (n, question) in questions().iter().enumerate().filter(|(n, _)| n % parts == turn % parts) {
         set_suite(&lake, "web", &question.setting()).await.unwrap();
         let (batch_size, threads) = ([1, 7, 8192][n % 3], [1, 2, 4][(n / 3) % 3]);
-        let engine = engine(&lake, batch_size, threads).await;
+        let engine = engine(&lake, site, batch_size, threads).await;
         let expected = question.credit(&question.rows(world, &sequence));
         let place = |sql: &str| format!("{question:?}\n{sql}");
         let sql = question.sql();
@@ -621,7 +635,7 @@ fn one_product_a_row_without_reuse_is_as_unbound() {
         let outcome = runner(2, 0).run(&worlds(), |mut world| {
             apart(&mut world);
             runtime.block_on(async {
-                let (_place, lake) = world.load().await;
+                let (_place, lake) = world.load(Site::Folder).await;
                 for model in SHARING {
                     for metric in ["orders", "revenue"] {
                         let sql = format!(
@@ -634,12 +648,12 @@ fn one_product_a_row_without_reuse_is_as_unbound() {
                         )
                         .await
                         .unwrap();
-                        let unbound = answer(&engine(&lake, 7, 1).await, &sql).await;
+                        let unbound = answer(&engine(&lake, Site::Folder, 7, 1).await, &sql).await;
                         let binding = Binding::new("product", None, None, None).unwrap();
                         let bind =
                             SuiteChanges { bindings: vec![("evar1".into(), Some(binding))], ..Default::default() };
                         set_suite(&lake, "web", &bind).await.unwrap();
-                        compare(&unbound, &answer(&engine(&lake, 7, 1).await, &sql).await, &sql)?;
+                        compare(&unbound, &answer(&engine(&lake, Site::Folder, 7, 1).await, &sql).await, &sql)?;
                     }
                 }
                 Ok(())

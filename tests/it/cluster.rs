@@ -21,7 +21,7 @@ use crate::place::{Place, deep};
 use crate::table;
 
 /// Questions about random journeys: models and containers, windows, joins, unions, first rows.
-const QUESTIONS: [&str; 13] = [
+const QUESTIONS: [&str; 18] = [
     "SELECT * FROM participation('orders', 'tracking_code') ORDER BY item",
     "SELECT * FROM attribution('revenue', 'tracking_code', models => 'linear,time_decay,participation', lookback => '3 days') ORDER BY item",
     "SELECT * FROM attribution('orders', 'tracking_code', 'algorithmic') ORDER BY item",
@@ -39,6 +39,11 @@ const QUESTIONS: [&str; 13] = [
      LEFT JOIN (SELECT suite, source, min(event_id) AS event_id FROM integrated GROUP BY 1, 2) o ON o.event_id = c.event_id ORDER BY 1, 2, 3",
     "SELECT count(*), max(n) FROM (SELECT s.suite, count(o.event_id) AS n FROM suites s LEFT JOIN integrated o ON o.suite = s.suite
      AND o.match_status = 'matched' GROUP BY 1 ORDER BY 1)",
+    "SELECT * FROM attribution('orders', 'tracking_code', 'linear', by => 'week, prop1', visitors => 'orders > 1') ORDER BY 1, 2, 3",
+    "SELECT * FROM attribution('orders', 'tracking_code', models => 'markov,markov(2),linear', conversions => 'orders <> 2', touches => 'tracking_code <> ''c2''') ORDER BY item",
+    "SELECT * FROM participation('orders', 'tracking_code', 'visit', visits => 'local_time(hit_time) IS NOT NULL AND orders > 0', by => 'day') ORDER BY 1, 2",
+    "SELECT * FROM funnel(steps => ['tracking_code IS NOT NULL', 'orders > 0', 'row_kind <> ''online'''], within => '5 days') ORDER BY step",
+    "SELECT path, conversions, value FROM paths('orders', 'tracking_code', repeats => 'collapse', unconverted => true) ORDER BY 1, 2, 3",
     "SELECT suite FROM suites WHERE suite IN (SELECT suite FROM hits) OR suite NOT IN (SELECT suite FROM integrated) ORDER BY 1",
 ];
 

@@ -12,6 +12,7 @@ use rejoin::engine::remote::Remote;
 use rejoin::lake::Lake;
 use serde_json::Value;
 
+use crate::place::Place;
 use crate::stores;
 
 /// Waits for the end of its input, which the test process holds open, then ends the program. The program's own id is told first.
@@ -167,6 +168,27 @@ pub fn wrote(file: &Path) -> bool {
 
 fn borrowed<'e>(environment: &'e [(&'static str, String)]) -> Vec<(&'e str, &'e str)> {
     environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// Where a lake is, and who computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Site {
+    Folder,
+    S3,
+    /// The lake is on S3.
+    Cluster,
+}
+
+impl Site {
+    /// A place for a lake.
+    pub fn place(self) -> Place {
+        if self == Site::Folder { Place::new() } else { Place::on_s3() }
+    }
+
+    /// Who computes, if it is not this process.
+    pub fn remote(self, lake: &Lake) -> Option<Arc<dyn Remote>> {
+        (self == Site::Cluster).then(|| shared(lake).remote(lake))
+    }
 }
 
 static IN_FOLDERS: LazyLock<Members> = LazyLock::new(|| Members::start(std::env::temp_dir().to_str().unwrap(), 2));

@@ -18,6 +18,7 @@ use rejoin::lake::suites::{SuiteChanges, create_suite};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 
 use crate::journeys::{DAY, instant};
+use crate::members::Site;
 use crate::oracle::runner;
 use crate::place::{Place, deep};
 use crate::table;
@@ -129,12 +130,13 @@ struct World {
     place: Place,
     lake: Lake,
     feeds: bool,
+    site: Site,
 }
 
 impl World {
-    async fn new(feeds: bool) -> Self {
-        let place = Place::new();
-        let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
+    async fn new(feeds: bool, site: Site) -> Self {
+        let place = site.place();
+        let lake = place.open_lake();
         let rule =
             |(column, allocation, expiry): &(&str, &str, &str)| (column.to_string(), format!("{allocation},{expiry}"));
         let persist = if feeds { RULES.iter().map(rule).collect() } else { vec![] };
@@ -154,7 +156,7 @@ impl World {
         let records: String = (0..5).map(|id| format!("05/01/2025\tT{id}\t1\n")).collect();
         place.write("leads.txt", format!("Date\ttransactionID\tEvent 1\n{records}"));
         place.write("leads.fin", "");
-        let world = Self { place, lake, feeds };
+        let world = Self { place, lake, feeds, site };
         world.ingest("leads.txt", Some("leads")).await;
         world
     }
@@ -225,7 +227,9 @@ impl World {
     }
 
     async fn engine(&self, batch_size: usize, plain: bool) -> Engine {
-        let settings = EngineSettings { batch_size: Some(batch_size), threads: Some(2), ..EngineSettings::default() };
+        let remote = self.site.remote(&self.lake);
+        let batch_size = Some(batch_size);
+        let settings = EngineSettings { batch_size, threads: Some(2), remote, ..EngineSettings::default() };
         let engine = Engine::open(self.lake.clone(), settings).await.unwrap();
         if plain {
             engine.collect("SET rejoin.journeys = 'plain'").await.unwrap();
@@ -260,8 +264,8 @@ impl World {
     }
 }
 
-async fn live(feeds: bool, steps: &[Step]) {
-    let world = World::new(feeds).await;
+async fn live(feeds: bool, site: Site, steps: &[Step]) {
+    let world = World::new(feeds, site).await;
     let mut loaded = BTreeMap::new();
     for step in steps {
         match step {
@@ -327,10 +331,10 @@ async fn live(feeds: bool, steps: &[Step]) {
     }
 }
 
-fn any_history(feeds: bool, cases: u32) {
+fn any_history(feeds: bool, site: Site, cases: u32) {
     deep(|runtime| {
         let outcome = runner(cases, 40).run(&vec(step(), 2..10), |steps| {
-            runtime.block_on(live(feeds, &steps));
+            runtime.block_on(live(feeds, site, &steps));
             Ok(())
         });
         outcome.unwrap_or_else(|e| panic!("{e}"));
@@ -339,12 +343,20 @@ fn any_history(feeds: bool, cases: u32) {
 
 #[test]
 fn mapped_rows_hold_what_the_rules_say() {
-    any_history(false, 8);
+    any_history(false, Site::Folder, 8);
+}
+
+#[test]
+fn rows_hold_what_the_rules_say_on_s3_and_on_a_cluster() {
+    any_history(false, Site::S3, 2);
+    any_history(true, Site::S3, 1);
+    any_history(false, Site::Cluster, 2);
+    any_history(true, Site::Cluster, 1);
 }
 
 #[test]
 fn raw_columns_of_feeds_hold_what_the_rules_say() {
-    any_history(true, 4);
+    any_history(true, Site::Folder, 4);
 }
 
 /// The sample is read once as it is, and once without the processed columns, which its suite's rules then give back.
