@@ -56,7 +56,21 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     spot: Option<Spot>,
+    flaw: Option<Flaw>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What is wrong about a statement, where a program may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is no SQL.
+    Syntax,
+    /// It names a table that there is not.
+    Table,
+    /// It names a column that there is not.
+    Column,
+    /// It names a function that there is not.
+    Function,
 }
 
 /// What in a statement an error is about.
@@ -83,7 +97,7 @@ macro_rules! constructors {
 impl Error {
     /// An error without a cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), spot: None, source: None }
+        Self { kind, message: message.into(), spot: None, flaw: None, source: None }
     }
 
     constructors!(usage => Usage, configuration => Configuration, refused => Refused, conflict => Conflict,
@@ -99,6 +113,17 @@ impl Error {
     pub fn at_spot(mut self, spot: Spot) -> Self {
         self.spot = Some(spot);
         self
+    }
+
+    /// Says what is wrong about the statement.
+    pub fn of_flaw(mut self, flaw: Flaw) -> Self {
+        self.flaw = Some(flaw);
+        self
+    }
+
+    /// What is wrong about the statement, where that is known.
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.flaw
     }
 
     /// What in a statement it is about, where that is known.
@@ -198,7 +223,7 @@ impl From<DataFusionError> for Error {
             D::SQL(parser, _) => match parser.as_ref() {
                 ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
                     let spot = line_and_column(message).map(|(line, column)| Spot::LineAndColumn(line, column));
-                    Error { spot, ..Error::query(message.clone()) }
+                    Error { spot, flaw: Some(Flaw::Syntax), ..Error::query(message.clone()) }
                 }
                 ParserError::RecursionLimitExceeded => {
                     Error::query("this is nested too deeply; take parts out with WITH")

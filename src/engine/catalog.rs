@@ -55,6 +55,12 @@ impl LakeSchema {
         *self.names.write().unwrap_or_else(|e| e.into_inner()) = names;
     }
 
+    /// Lists the tables of the current view from now on, and gives their names, with what the session has made itself.
+    pub async fn refresh_names(&self) -> crate::Result<Vec<String>> {
+        self.list(self.view().table_names().await?);
+        Ok(self.table_names())
+    }
+
     fn find<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>, DataFusionError>> {
         async move {
             if let Some(created) = self.created.table(name).await? {

@@ -9,7 +9,7 @@ use super::report::is_report;
 use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
-use crate::error::{Spot, did_you_mean};
+use crate::error::{Flaw, Spot, did_you_mean};
 use crate::functions::windows::WINDOW_FUNCTIONS;
 
 /// The error of a statement that could not be planned.
@@ -38,7 +38,7 @@ pub(super) async fn planning_error(
         };
         let message = format!("there is no column {}{listed}", field.quoted_flat_name().replace('"', ""));
         let spot = Spot::Name(field.name.clone());
-        return Error::query(message).at_spot(spot).caused_by(error);
+        return Error::query(message).at_spot(spot).of_flaw(Flaw::Column).caused_by(error);
     }
     if let Some((function, types)) = unfit_arguments(&error.to_string()) {
         let advice = match types.contains("text") {
@@ -67,7 +67,8 @@ pub(super) async fn planning_error(
             let tables = view.table_names().await.unwrap_or_default();
             let hint = did_you_mean(name, tables.iter().map(String::as_str));
             let spot = Spot::Name(name.clone());
-            return Error::query(format!("there is no table {name}{hint}")).at_spot(spot).caused_by(error);
+            let message = format!("there is no table {name}{hint}");
+            return Error::query(message).at_spot(spot).of_flaw(Flaw::Table).caused_by(error);
         }
     }
     let (state, names) = (context.state(), statement.names());
@@ -76,7 +77,7 @@ pub(super) async fn planning_error(
     let mut unknown = names.functions.iter().filter(|name| !known(name));
     let mut unknown_of_rows = names.table_functions.iter().filter(|name| !gives_rows(name));
     match unknown.next().or_else(|| unknown_of_rows.next()) {
-        Some(function) => Error::from(error).at_spot(Spot::Name(function.clone())),
+        Some(function) => Error::from(error).at_spot(Spot::Name(function.clone())).of_flaw(Flaw::Function),
         None => Error::from(error),
     }
 }

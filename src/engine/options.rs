@@ -3,6 +3,9 @@
 use datafusion::common::config::ConfigExtension;
 use datafusion::common::extensions_options;
 
+/// What chooses the suite.
+pub const SUITE_SETTING: &str = "rejoin.suite";
+
 extensions_options! {
     /// `SET rejoin.suite = 'acme'` and the like.
     pub struct RejoinOptions {

@@ -8,13 +8,14 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
+use datafusion::common::config::ConfigOptions;
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, Statement as PlannedSet};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -27,7 +28,7 @@ use super::catalog::LakeSchema;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::members::{Collecting, Kept, Known};
-use super::options::RejoinOptions;
+use super::options::{RejoinOptions, SUITE_SETTING};
 use super::pins::Pins;
 use super::remote::Remote;
 use super::report::{ReportPlanner, is_report};
@@ -39,6 +40,7 @@ use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
 use super::window::GiveWindows;
+use crate::error::did_you_mean;
 use crate::functions;
 use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
@@ -237,6 +239,7 @@ impl Engine {
             let view = self.refresh(statement).await?;
             match self.context.state().statement_to_plan(statement.parsed().clone()).await {
                 Ok(plan) => {
+                    known_suite(&plan, &view).await?;
                     let plan = self.with_segments(plan, &view)?;
                     Ok(PlannedStatement { statement: statement.clone(), plan, view })
                 }
@@ -301,6 +304,32 @@ impl Engine {
     /// The session beneath, for a door's own tables and functions.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// The schema of the lake's tables, for a door's own lists of them.
+    pub fn tables_schema(&self) -> Arc<LakeSchema> {
+        self.schema.clone()
+    }
+
+    /// The session's settings, to come back to.
+    pub fn settings(&self) -> ConfigOptions {
+        self.context.state_ref().read().config_options().as_ref().clone()
+    }
+
+    /// Brings the session back to settings that it had.
+    pub fn restore(&self, settings: ConfigOptions) -> Result<()> {
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        *state.config_mut().options_mut() = settings;
+        // functions such as now() keep what they need of the settings
+        let options = state.config_options().clone();
+        let functions: Vec<_> = state.scalar_functions().values().cloned().collect();
+        for function in functions {
+            if let Some(renewed) = function.inner().with_updated_config(&options) {
+                state.register_udf(Arc::new(renewed))?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs ONE statement and keeps its whole result; for results that are known to be small.
@@ -492,6 +521,25 @@ impl Engine {
         }
         .boxed()
     }
+}
+
+/// Refuses to set a suite that does not exist: every answer after that would be empty.
+async fn known_suite(plan: &LogicalPlan, view: &LakeView) -> Result<()> {
+    let LogicalPlan::Statement(PlannedSet::SetVariable(set)) = plan else { return Ok(()) };
+    if !set.variable.eq_ignore_ascii_case(SUITE_SETTING) || set.value.is_empty() {
+        return Ok(());
+    }
+    let suites = view.suites().await?;
+    if suites.iter().any(|suite| suite.suite == set.value) {
+        return Ok(());
+    }
+    let names: Vec<&str> = suites.iter().map(|suite| suite.suite.as_str()).collect();
+    let hint = match (did_you_mean(&set.value, names.iter().copied()), names.is_empty()) {
+        (hint, _) if !hint.is_empty() => hint,
+        (_, true) => "; make one with: rejoin suite create RSID".to_string(),
+        (_, false) => format!("; the lake has: {}", names.join(", ")),
+    };
+    Err(Error::configuration(format!("suite {} does not exist{hint}", set.value)))
 }
 
 /// Unions are merged before DataFusion enforces distribution, which would shuffle them.

@@ -83,6 +83,11 @@ impl Statement {
         Ok(Self { parsed, names })
     }
 
+    /// The same with other words, where it is SQL's own (and no extension of the engine).
+    pub fn reworded(self, reword: impl FnOnce(Sql) -> Sql) -> Result<Self> {
+        Self::new(reworded(self.parsed, reword))
+    }
+
     /// What it names.
     pub fn names(&self) -> &Names {
         &self.names
@@ -111,6 +116,22 @@ impl Statement {
     /// As the parser has it.
     pub fn parsed(&self) -> &Parsed {
         &self.parsed
+    }
+}
+
+fn reworded(parsed: Parsed, reword: impl FnOnce(Sql) -> Sql) -> Parsed {
+    match parsed {
+        Parsed::Statement(sql) => Parsed::Statement(Box::new(reword(*sql))),
+        Parsed::Explain(mut explain) => {
+            let mut inner = *explain.statement;
+            // what is explained is no other explanation
+            if let Parsed::Statement(sql) = inner {
+                inner = Parsed::Statement(Box::new(reword(*sql)));
+            }
+            explain.statement = Box::new(inner);
+            Parsed::Explain(explain)
+        }
+        other => other,
     }
 }
 

@@ -14,6 +14,7 @@ pub fn documentation() -> Vec<FunctionDoc> {
         super::list_values::DOCUMENTATION,
         super::param::DOCUMENTATION,
         super::parse_number::DOCUMENTATION,
+        super::to_char::DOCUMENTATION,
         super::local_time::DOCUMENTATION,
         super::from_local::DOCUMENTATION,
         super::days_after::DOCUMENTATION,

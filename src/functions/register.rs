@@ -23,6 +23,7 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::parse_number::udf(),
         super::products::udf(),
         super::snapshot_holds::udf(),
+        super::to_char::udf(),
         super::touch::udf(),
         super::transaction_ids::udf(),
         super::visitor_key::udf(),

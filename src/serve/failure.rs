@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use tonic::Code;
 
+use crate::error::Flaw;
 use crate::{Error, ErrorKind};
 
 /// Why a door did not give what it was asked for.
@@ -65,17 +66,24 @@ pub struct Failure {
     pub reason: Reason,
     /// What, where and the next step.
     pub message: String,
+    /// Five characters that tell more than the reason does.
+    state: Option<&'static str>,
 }
 
 impl Failure {
     /// A failure.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), state: None }
+    }
+
+    /// The same with an SQLSTATE that tells more than its reason.
+    pub fn with_sqlstate(self, state: &'static str) -> Self {
+        Self { state: Some(state), ..self }
     }
 
     /// Five characters as PostgreSQL has them.
     pub fn sqlstate(&self) -> &'static str {
-        self.reason.words().0
+        self.state.unwrap_or(self.reason.words().0)
     }
 
     /// As HTTP has it.
@@ -93,7 +101,13 @@ impl std::fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let reason = if error.is_out_of_memory() { Reason::Memory } else { Reason::Engine(error.kind()) };
-        Self { reason, message: error.to_string() }
+        let state = error.flaw().map(|flaw| match flaw {
+            Flaw::Syntax => "42601",
+            Flaw::Table => "42P01",
+            Flaw::Column => "42703",
+            Flaw::Function => "42883",
+        });
+        Self { reason, message: error.to_string(), state }
     }
 }
 

@@ -3,15 +3,18 @@
 //! * `users`: who may enter, and how that is proved. `passes`: what stands for a user afterwards. `tls`: certificates.
 //! * `server`: the lake and what all guests share; a guest who was let in. `share`: a user's part of the memory.
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
+//!   `parameters`: types of `$1`, ... `any`: `= ANY (array)`.
 //! * `failure`: what went wrong, in the words of each door.
 //! * `postgres`, `flight`, `web`: the doors.
 //!
 //! Invariants: nothing listens unless asked for; nobody enters without a password or a token; a statement of a door never
 //! writes, whoever sends it. What writes are the forms of `web`, for managers.
 
+mod any;
 mod failure;
 pub mod flight;
 mod guard;
+mod parameters;
 mod passes;
 pub mod postgres;
 mod server;

@@ -1,6 +1,5 @@
 //! One guest's statements: read only, bounded in time and rows, cancelled at any moment.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::failure::{Failure, Reason};
 use super::guard;
+use super::parameters;
 use super::server::{Admission, RunningStatement};
 use super::users::Guest;
 use crate::engine::{Engine, PlannedStatement, Statement};
@@ -158,15 +158,31 @@ impl Session {
 
     /// Plans ONE statement.
     pub fn describe<'a>(&'a self, asked: impl Into<Asked>) -> BoxFuture<'a, Result<Described, Failure>> {
+        self.describe_given(asked, vec![])
+    }
+
+    /// Plans ONE statement, of whose parameters the client says some types.
+    pub fn describe_given<'a>(
+        &'a self,
+        asked: impl Into<Asked>,
+        given: Vec<Option<DataType>>,
+    ) -> BoxFuture<'a, Result<Described, Failure>> {
         let asked = asked.into();
         async move {
             self.check_length(&asked)?;
             let (engine, before) = (self.engine.clone(), self.last().take());
             let plan = async move {
                 let planned = asked.planned(&engine, before).await?;
-                let found = planned.plan.get_parameter_types()?;
-                let schema = Arc::new(planned.plan.schema().as_arrow().clone());
-                Ok::<_, Failure>((Described { schema, parameters: ordered(&found.into_iter().collect()) }, planned))
+                let parameters = parameters::types(&planned.plan)?;
+                // a type that the statement needs comes before one that the client says
+                let open =
+                    |(i, given): (usize, Option<DataType>)| given.filter(|_| matches!(parameters.get(i), Some(None)));
+                let given: Vec<_> = given.into_iter().enumerate().map(open).collect();
+                let plan = parameters::declared(planned.plan.clone(), &given)?;
+                let of = |(i, wanted): (usize, Option<DataType>)| wanted.or_else(|| given.get(i).cloned().flatten());
+                let parameters = parameters.into_iter().enumerate().map(of).collect();
+                let schema = Arc::new(plan.schema().as_arrow().clone());
+                Ok::<_, Failure>((Described { schema, parameters }, planned))
             };
             let (described, planned) = self.on_threads(&mut self.until(), plan).await?;
             *self.last() = Some(planned);
@@ -296,13 +312,4 @@ impl Rows {
         self.ended = next.is_err();
         Some(next)
     }
-}
-
-/// Types by position: `$1` first. A position that the statement does not name has none.
-fn ordered(found: &BTreeMap<String, Option<DataType>>) -> Vec<Option<DataType>> {
-    let position = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
-    let by_position: BTreeMap<usize, &Option<DataType>> =
-        found.iter().filter_map(|(name, data_type)| Some((position(name)?, data_type))).collect();
-    let last = by_position.keys().last().copied().unwrap_or(0).min(u16::MAX.into());
-    (1..=last).map(|n| by_position.get(&n).copied().cloned().flatten()).collect()
 }

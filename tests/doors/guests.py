@@ -116,6 +116,21 @@ def limited(postgres, flight_port, user, password):
             assert "UNAUTHENTICATED" in str(error), error
 
 
+def forgetful(_, flight_port, user, password):
+    """Who never closes what he prepares is not locked out: what was used longest ago is forgotten."""
+    options = {"username": user, "password": password}
+    by_flight = flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options, autocommit=True)
+    open_ones = [by_flight.cursor() for _ in range(250)]
+    for i, cursor in enumerate(open_ones):
+        cursor.adbc_prepare(f"SELECT {i} + $1")
+    open_ones[-1].execute("SELECT 249 + $1", [1])
+    assert open_ones[-1].fetchone() == (250,)
+    with flight.connect(f"grpc://127.0.0.1:{flight_port}", db_kwargs=options, autocommit=True) as other:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT $1 + 1", [6])
+            assert cursor.fetchone() == (7,)
+
+
 def strangers(postgres, flight_port, user, password):
     """Who has not proved who he is cannot fill the server's memory, nor can a guest."""
     stranger = socket.create_connection(("127.0.0.1", int(postgres)))

@@ -15,4 +15,4 @@ SELECT * FROM visitors ORDER BY visitor_id LIMIT 5;
 SELECT [1, 2, NULL] AS numbers, ['a"b', 'c'] AS texts;
 SELECT count(*) AS none FROM hits WHERE 1 = 0;
 SELECT visitor_id FROM hits WHERE 1 = 0;
-EXPLAIN SELECT 1;
+EXPLAIN SELECT 1 AS one;

@@ -98,6 +98,10 @@ impl Server {
         self.python("guests.py", &[what, &self.postgres, &self.flight, USER, PASSWORD]);
     }
 
+    fn postgres(&self, what: &str) {
+        self.python("postgres.py", &[what, &self.postgres, USER, PASSWORD]);
+    }
+
     fn signal(&self, signal: &str) {
         Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
     }
@@ -143,7 +147,49 @@ fn psql_looks_around() {
     let (ok, text) = server.psql("SELECT 1 AS one; SELECT nothing; SELECT 2 AS two");
     assert!(!ok && text.contains("one") && !text.contains("two"), "{text}");
     let (ok, text) = server.psql("SELECT evnt_id FROM events");
-    assert!(!ok && text.contains("42000") && text.contains("did you mean"), "{text}");
+    assert!(!ok && text.contains("42703") && text.contains("did you mean"), "{text}");
+}
+
+#[test]
+fn answers_of_postgres() {
+    Server::start("").postgres("answers");
+}
+
+#[test]
+fn parameters_of_every_type() {
+    Server::start("").postgres("parameters");
+}
+
+#[test]
+fn settings_hold_and_end() {
+    Server::start("").postgres("settings");
+}
+
+#[test]
+fn a_failed_transaction_is_over() {
+    Server::start("").postgres("transactions");
+}
+
+#[test]
+fn rows_in_streams() {
+    Server::start("").postgres("streams");
+}
+
+#[test]
+fn catalogs_list_the_lake() {
+    Server::start("").postgres("catalogs");
+}
+
+#[test]
+fn clients_that_people_have() {
+    Server::start("").postgres("clients");
+}
+
+#[test]
+fn connections_leave_nothing_behind() {
+    let server = Server::start("");
+    let process = server.child.id().to_string();
+    server.python("postgres.py", &["many", &server.postgres, USER, PASSWORD, &process]);
 }
 
 #[test]
@@ -193,17 +239,18 @@ fn nothing_is_written() {
         ("INSERT INTO suites SELECT * FROM suites", "25006"),
         ("EXPLAIN ANALYZE INSERT INTO suites SELECT * FROM suites", "25006"),
         ("DROP TABLE events", "25006"),
-        ("COPY (SELECT 1) TO STDOUT", "0A000"),
+        ("COPY suites FROM STDIN", "0A000"),
         ("SET datafusion.runtime.memory_limit = '1K'", "42501"),
         ("SET datafusion.execution.target_partitions = 1000000", "42501"),
-        ("SELECT * FROM '/etc/passwd'", "42000"),
-        ("SELECT * FROM \"../lake/hits\"", "42000"),
+        ("SELECT * FROM '/etc/passwd'", "42P01"),
+        ("SELECT * FROM \"../lake/hits\"", "42P01"),
         ("PREPARE q AS DELETE FROM events", "25006"),
     ] {
         let (ok, text) = server.psql(sql);
         assert!(!ok && text.contains(&format!("ERROR:  {state}:")), "{sql}: {text}");
     }
-    assert!(server.psql("SET rejoin.suite = 'nosuch'").0);
+    let (ok, text) = server.psql("SET rejoin.suite = 'nosuch'");
+    assert!(!ok && text.contains("suite nosuch does not exist; "), "{text}");
     let (ok, text) = server.psql("SELECT count(*) > 0 AS there FROM events");
     assert!(ok && text.contains(" t"), "{text}");
 }
@@ -221,6 +268,11 @@ fn a_statement_is_bounded() {
 #[test]
 fn clients_that_stop_reading() {
     Server::start("--statement-timeout 2s").guests("stopped_reading");
+}
+
+#[test]
+fn prepared_statements_lock_nobody_out() {
+    Server::start("").guests("forgetful");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
@@ -40,8 +41,14 @@ use crate::serve::session::{Described, Rows};
 use crate::serve::users::random_key;
 use crate::{Error, ErrorKind};
 
-/// Prepared statements that one user may have open.
+/// Prepared statements of one user that are kept; the one that was used longest ago goes first.
 const PREPARED: usize = 200;
+
+/// Text of one user's prepared statements that is kept, bytes.
+const PREPARED_BYTES: usize = 16 << 20;
+
+/// A prepared statement that is not used so long is forgotten: most clients go without closing theirs.
+const PREPARED_IDLE: Duration = Duration::from_secs(12 * 3600);
 
 type Data = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
@@ -73,6 +80,24 @@ struct Prepared {
     sql: String,
     described: Described,
     values: Vec<ScalarValue>,
+    used: Instant,
+}
+
+/// Makes room for a statement of a user: what is idle goes, and of the user's what was used longest ago.
+fn make_room(prepared: &mut HashMap<Bytes, Prepared>, user: &str, bytes: usize) {
+    prepared.retain(|_, known| known.used.elapsed() < PREPARED_IDLE);
+    let mut own: Vec<_> = prepared.iter().filter(|(_, known)| known.user == user).collect();
+    own.sort_by_key(|(_, known)| std::cmp::Reverse(known.used));
+    let (mut count, mut held) = (1, bytes);
+    let mut gone = vec![];
+    for (handle, known) in own {
+        count += 1;
+        held += known.sql.len();
+        if count > PREPARED || held > PREPARED_BYTES {
+            gone.push(handle.clone());
+        }
+    }
+    gone.iter().for_each(|handle| drop(prepared.remove(handle)));
 }
 
 impl Door {
@@ -91,10 +116,15 @@ impl Door {
     }
 
     fn prepared(&self, handle: &Bytes, user: &str) -> Result<Prepared, Failure> {
-        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = prepared.get(handle).filter(|p| p.user == user).cloned();
-        found
-            .ok_or_else(|| wrong("this prepared statement is closed, or the server was started anew; prepare it again"))
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = prepared.get_mut(handle).filter(|p| p.user == user) else {
+            return Err(wrong(format!(
+                "this prepared statement is closed, was used longer ago than {PREPARED} others, or the server was started \
+anew; prepare it again"
+            )));
+        };
+        found.used = Instant::now();
+        Ok(found.clone())
     }
 }
 
@@ -230,12 +260,8 @@ impl FlightSqlService for Door {
             parameter_schema: ipc(&parameters)?,
         };
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if prepared.values().filter(|p| p.user == user).count() >= PREPARED {
-            return Err(
-                Failure::new(Reason::Full, format!("{PREPARED} prepared statements are open; close some")).into()
-            );
-        }
-        prepared.insert(handle, Prepared { user, sql: query.query, described, values: vec![] });
+        make_room(&mut prepared, &user, query.query.len());
+        prepared.insert(handle, Prepared { user, sql: query.query, described, values: vec![], used: Instant::now() });
         Ok(result)
     }
 

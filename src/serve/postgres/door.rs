@@ -7,32 +7,42 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
+use datafusion::scalar::ScalarValue;
 use futures::{Sink, SinkExt, Stream, StreamExt, stream};
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
 use pgwire::api::stmt::{QueryParser, StoredStatement};
-use pgwire::api::store::PortalStore;
+use pgwire::api::store::{Entry, PortalStore};
 use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
 use pgwire::messages::data::DataRow;
-use pgwire::messages::extendedquery::{Close, CloseComplete, Parse, ParseComplete, TARGET_TYPE_BYTE_STATEMENT};
+use pgwire::messages::extendedquery::{
+    Close, CloseComplete, Execute, Parse, ParseComplete, TARGET_TYPE_BYTE_STATEMENT,
+};
+use pgwire::messages::response::TransactionStatus;
+use pgwire::messages::simplequery::Query;
+use pgwire::messages::startup::ParameterStatus;
 
-use super::encode::{Rows, fields, pg_type};
+use super::copy::Copy;
+use super::cursors::without_columns;
+use super::encode::{Rows, fields};
+use super::types::{arrow_type_or_list, pg_type};
 use super::values::values;
+use super::visit::Visit;
 use super::words::{self, Word};
-use super::{catalog, wire_error};
-use crate::engine::Statement;
+use super::{catalog, copy, wire_error};
 use crate::serve::failure::{Failure, Reason};
-use crate::serve::session::{self, Described, Session};
+use crate::serve::session::{self, Described};
 
 /// Text of all prepared statements of a connection, bytes.
 const PREPARED_BYTES: usize = 16 << 20;
 
-/// Answers statements; there is a session as soon as the client has entered.
+/// Answers statements; there is a visit as soon as the client has entered.
 pub struct Door {
-    session: Arc<OnceLock<Arc<Session>>>,
+    visit: Arc<OnceLock<Arc<Visit>>>,
     parser: Arc<Parser>,
     /// Bytes of each prepared statement.
     prepared: Mutex<HashMap<String, usize>>,
@@ -47,73 +57,270 @@ pub struct Prepared {
 
 /// Reads statements that are to be prepared.
 pub struct Parser {
-    session: Arc<OnceLock<Arc<Session>>>,
+    visit: Arc<OnceLock<Arc<Visit>>>,
 }
 
 impl Door {
     /// A door whose guest has not come in yet.
-    pub fn new(session: Arc<OnceLock<Arc<Session>>>) -> Self {
-        let parser = Arc::new(Parser { session: session.clone() });
-        Self { session, parser, prepared: Mutex::default() }
+    pub fn new(visit: Arc<OnceLock<Arc<Visit>>>) -> Self {
+        let parser = Arc::new(Parser { visit: visit.clone() });
+        Self { visit, parser, prepared: Mutex::default() }
     }
 
-    /// Does what a statement says. Text or binary is the client's choice a column.
-    async fn answer(
+    /// Does what a statement says, unless its transaction has failed. Text or binary is the client's choice a column.
+    async fn answer<C>(
         &self,
+        client: &mut C,
         word: &Word,
-        arguments: Vec<datafusion::scalar::ScalarValue>,
+        arguments: Vec<ScalarValue>,
         format: &Format,
-    ) -> PgWireResult<Response> {
-        let session = entered(&self.session)?;
+    ) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let visit = entered(&self.visit)?;
+        let failed = client.transaction_status() == TransactionStatus::Error;
+        if failed && !word.ends_failure() {
+            return Err(aborted().into());
+        }
         Ok(match word {
-            Word::Begin => Response::TransactionStart(Tag::new("BEGIN")),
-            Word::End(tag) => Response::TransactionEnd(Tag::new(tag)),
+            Word::Begin => {
+                visit.begin();
+                Response::TransactionStart(Tag::new("BEGIN"))
+            }
+            Word::Commit => {
+                visit.end(!failed).await?;
+                Response::TransactionEnd(Tag::new(if failed { "ROLLBACK" } else { "COMMIT" }))
+            }
+            Word::RollBack => {
+                visit.end(false).await?;
+                Response::TransactionEnd(Tag::new("ROLLBACK"))
+            }
+            Word::RollBackTo => Response::Execution(Tag::new("ROLLBACK")),
             Word::Done(tag) => Response::Execution(Tag::new(tag)),
-            Word::Time(time) => {
-                session.set_time(*time);
+            Word::Set { name, value, local } => {
+                visit.set(name, value.as_deref(), *local)?;
+                self.tell(client, visit, name).await?;
                 Response::Execution(Tag::new("SET"))
             }
-            Word::Show(name, value) => {
-                let batch = shown(name, value)?;
+            Word::Reset(name) => {
+                visit.reset(name.as_deref())?;
+                self.tell(client, visit, APPLICATION).await?;
+                Response::Execution(Tag::new("RESET"))
+            }
+            Word::Discard => {
+                visit.reset(None)?;
+                visit.cursors.close(None).await?;
+                visit.cursors.deallocate(None).await;
+                self.forget(client, None)?;
+                self.tell(client, visit, APPLICATION).await?;
+                Response::Execution(Tag::new("DISCARD ALL"))
+            }
+            Word::Deallocate(name) => {
+                let known = visit.cursors.deallocate(name.as_deref()).await;
+                if name.is_none() || !known {
+                    self.forget(client, name.as_deref())?;
+                }
+                Response::Execution(Tag::new(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
+            }
+            Word::Show(_) | Word::ShowAll => {
+                let batch = shown(visit, word)?;
                 let columns = Arc::new(fields(&batch.schema(), format));
                 let rows: Vec<_> = Rows::new(&batch, format).map_err(Failure::from)?.map(Ok).collect();
                 Response::Query(QueryResponse::new(columns, stream::iter(rows)))
             }
+            Word::Change { name, statement, local } => {
+                drain(visit.session.run(statement.as_ref(), arguments).await?).await?;
+                if !local {
+                    visit.changed(name)?;
+                }
+                Response::Execution(Tag::new("SET"))
+            }
+            Word::Declare { name, statement, hold } => {
+                if !hold && !visit.in_transaction() {
+                    let message =
+                        "DECLARE CURSOR can only be used in transaction blocks; say BEGIN first, or WITH HOLD";
+                    let failure = Failure::new(Reason::Engine(crate::ErrorKind::Query), message);
+                    return Err(failure.with_sqlstate("25P01").into());
+                }
+                let rows = visit.session.run(statement.as_ref(), arguments).await?;
+                visit.cursors.declare(name, rows, *hold).await?;
+                Response::Execution(Tag::new("DECLARE CURSOR"))
+            }
+            Word::Fetch { name, count } => {
+                let (schema, batches) = visit.cursors.fetch(name, *count).await?;
+                let columns = Arc::new(fields(&schema, format));
+                let encoded = batches.iter().map(|batch| Rows::new(batch, format)).collect::<crate::Result<Vec<_>>>();
+                let rows = encoded.map_err(Failure::from)?.into_iter().flatten().map(Ok);
+                let mut response = QueryResponse::new(columns, stream::iter(rows));
+                response.set_command_tag("FETCH");
+                Response::Query(response)
+            }
+            Word::Close(name) => {
+                visit.cursors.close(name.as_deref()).await?;
+                Response::Execution(Tag::new(if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" }))
+            }
+            Word::Prepare { name, types, statement } => {
+                visit.session.describe(statement.as_ref()).await?;
+                visit.cursors.prepare(name, types.clone(), statement.as_ref().clone()).await?;
+                Response::Execution(Tag::new("PREPARE"))
+            }
+            Word::Execute { name, values } => {
+                let statement = visit.cursors.executed(name, values).await?;
+                let rows = visit.session.run(&statement, vec![]).await?;
+                let columns = Arc::new(fields(&rows.schema, format));
+                Response::Query(QueryResponse::new(columns, encoded(rows, format.clone())))
+            }
+            Word::Copy { statement, copy } => {
+                let rows = visit.session.run(statement.as_ref(), arguments).await?;
+                let count = sent(client, rows, copy).await?;
+                Response::Execution(Tag::new("COPY").with_rows(count))
+            }
             Word::Engine(statement) => {
-                let rows = session.run(statement.as_ref(), arguments).await?;
+                // a function may have set the time
+                visit.hold();
+                let rows = visit.session.run(statement.as_ref(), arguments).await?;
                 if rows.schema.fields().is_empty() {
-                    let mut rows = rows;
-                    while let Some(batch) = rows.next().await {
-                        batch?;
-                    }
-                    return Ok(Response::Execution(Tag::new(if statement.sets() { "SET" } else { "OK" })));
+                    drain(rows).await?;
+                    return Ok(Response::Execution(Tag::new("OK")));
                 }
                 let columns = Arc::new(fields(&rows.schema, format));
                 Response::Query(QueryResponse::new(columns, encoded(rows, format.clone())))
             }
         })
     }
+
+    /// Tells the client of a setting that it was told of at the start.
+    async fn tell<C>(&self, client: &mut C, visit: &Visit, name: &str) -> PgWireResult<()>
+    where
+        C: Sink<PgWireBackendMessage> + Unpin,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        if name.eq_ignore_ascii_case(APPLICATION) {
+            let value = visit.settings().get(APPLICATION).unwrap_or_default().to_string();
+            let status = ParameterStatus::new(APPLICATION.to_string(), value);
+            client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a prepared statement, or all.
+    fn forget<C>(&self, client: &C, name: Option<&str>) -> Result<(), Failure>
+    where
+        C: ClientPortalStore,
+        C::PortalStore: PortalStore,
+    {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<String> = match name {
+            Some(name) if !prepared.contains_key(name) => {
+                let message = format!("prepared statement {name:?} does not exist");
+                return Err(Failure::new(Reason::Engine(crate::ErrorKind::Query), message).with_sqlstate("26000"));
+            }
+            Some(name) => vec![name.to_string()],
+            None => prepared.keys().filter(|name| *name != DEFAULT_NAME).cloned().collect(),
+        };
+        for name in names {
+            client.portal_store().rm_statement(&name);
+            prepared.remove(&name);
+        }
+        Ok(())
+    }
 }
 
-fn entered(session: &OnceLock<Arc<Session>>) -> Result<&Arc<Session>, PgWireError> {
-    session.get().ok_or_else(|| wire_error("FATAL", Failure::new(Reason::Unknown, "nobody has logged in")))
+/// The setting that a client may change and is told of.
+const APPLICATION: &str = "application_name";
+
+fn aborted() -> Failure {
+    let message = "current transaction is aborted, commands ignored until end of transaction block; say ROLLBACK";
+    Failure::new(Reason::Engine(crate::ErrorKind::Query), message).with_sqlstate("25P02")
 }
 
-fn shown(name: &str, value: &str) -> PgWireResult<RecordBatch> {
-    let schema = Schema::new(vec![Field::new(name, DataType::Utf8, false)]);
-    let value: ArrayRef = Arc::new(StringArray::from(vec![value]));
-    let batch = RecordBatch::try_new(Arc::new(schema), vec![value]);
+/// Sends the rows of a COPY as they are read; how many there were.
+async fn sent<C>(client: &mut C, mut rows: session::Rows, copy: &Copy) -> PgWireResult<usize>
+where
+    C: Sink<PgWireBackendMessage> + Unpin,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    let format = if copy.binary { Format::UnifiedBinary } else { Format::UnifiedText };
+    let columns = fields(&rows.schema, &format);
+    let formats = vec![i16::from(copy.binary); columns.len()];
+    let begin = CopyOutResponse::new(i8::from(copy.binary), columns.len() as i16, formats);
+    client.feed(PgWireBackendMessage::CopyOutResponse(begin)).await?;
+    let mut before = copy.before(columns.iter().map(|column| column.name()));
+    if !copy.binary && !before.is_empty() {
+        client.feed(PgWireBackendMessage::CopyData(CopyData::new(before.split().freeze()))).await?;
+    }
+    let mut count = 0;
+    while let Some(batch) = rows.next().await {
+        for row in Rows::new(&batch?, &format).map_err(Failure::from)? {
+            // one message a row, the first with what comes before it
+            copy.row(&row, &mut before);
+            client.feed(PgWireBackendMessage::CopyData(CopyData::new(before.split().freeze()))).await?;
+            count += 1;
+        }
+    }
+    before.extend_from_slice(&copy.after());
+    if !before.is_empty() {
+        client.feed(PgWireBackendMessage::CopyData(CopyData::new(before.freeze()))).await?;
+    }
+    client.feed(PgWireBackendMessage::CopyDone(CopyDone::new())).await?;
+    Ok(count)
+}
+
+/// Reads to the end what has no columns.
+async fn drain(mut rows: session::Rows) -> Result<(), Failure> {
+    while let Some(batch) = rows.next().await {
+        batch?;
+    }
+    Ok(())
+}
+
+fn entered(visit: &OnceLock<Arc<Visit>>) -> Result<&Arc<Visit>, PgWireError> {
+    visit.get().ok_or_else(|| wire_error("FATAL", Failure::new(Reason::Unknown, "nobody has logged in")))
+}
+
+/// What SHOW gives.
+fn shown(visit: &Visit, word: &Word) -> PgWireResult<RecordBatch> {
+    let texts = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
+    let (names, columns) = match word {
+        Word::Show(name) => {
+            let (name, value) = visit.shown(name)?;
+            (vec![name], vec![texts(vec![value])])
+        }
+        _ => {
+            let all = visit.settings().all();
+            let (names, values) = all.into_iter().map(|(name, value, _)| (name, value)).unzip::<_, _, Vec<_>, Vec<_>>();
+            let nothing = vec![String::new(); names.len()];
+            let head = ["name", "setting", "description"].map(str::to_string).to_vec();
+            (head, vec![texts(names), texts(values), texts(nothing)])
+        }
+    };
+    let fields: Vec<_> = names.into_iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
     Ok(batch.map_err(|error| Failure::from(crate::Error::from(error)))?)
 }
 
 /// The statements of a text, each in the engine's words or as what a client says by habit.
 fn words(sql: &str) -> PgWireResult<Vec<Word>> {
-    let parsed = match Statement::all(&catalog::understood(sql)) {
+    if let Some(copy) = copy::read(sql) {
+        let (query, copy) = copy?;
+        let statements = catalog::understood(&query).map_err(Failure::from)?;
+        let copied = |statement| Word::Copy { statement: Box::new(statement), copy: copy.clone() };
+        return Ok(statements.into_iter().map(copied).collect());
+    }
+    let starts = |word: &str| {
+        let start = sql.trim_start().get(..word.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    let parsed = match catalog::understood(sql) {
         Ok(parsed) => parsed,
         // the engine's COPY is another one
-        Err(_) if sql.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("copy ")) => {
-            return Err(words::not_offered("COPY", "SELECT, and save on the client's side (\\g FILE)").into());
+        Err(_) if starts("copy ") => {
+            return Err(words::not_offered("this COPY", "COPY (query) TO STDOUT, alone, or SELECT").into());
         }
+        Err(_) if starts("abort") => return Ok(vec![Word::RollBack]),
         Err(error) => return Err(Failure::from(error).into()),
     };
     Ok(parsed.iter().map(words::read).collect::<Result<_, Failure>>()?)
@@ -131,25 +338,53 @@ fn encoded(rows: session::Rows, format: Format) -> impl Stream<Item = PgWireResu
     })
 }
 
+/// What a response makes of the transaction.
+fn status_after(before: TransactionStatus, response: &Response) -> TransactionStatus {
+    match response {
+        Response::TransactionStart(_) => before.to_in_transaction_state(),
+        Response::TransactionEnd(_) => before.to_idle_state(),
+        _ => before,
+    }
+}
+
 #[async_trait]
 impl SimpleQueryHandler for Door {
-    async fn do_query<C>(&self, _: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    async fn on_query<C>(&self, client: &mut C, query: Query) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore,
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let session = entered(&self.session)?;
-        session.check_text(query)?;
+        // the library takes the status before it asks what the statement is
+        if client.transaction_status() == TransactionStatus::Error
+            && matches!(words(&query.query).as_deref(), Ok([Word::RollBackTo, ..]))
+        {
+            client.set_transaction_status(TransactionStatus::Transaction);
+        }
+        self._on_query(client, query).await
+    }
+
+    async fn do_query<C>(&self, client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        entered(&self.visit)?.session.check_text(query)?;
         let words = words(query)?;
         if words.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
         }
         let mut answers = Vec::with_capacity(words.len());
         for word in &words {
-            match self.answer(word, vec![], &Format::UnifiedText).await {
-                Ok(answer) => answers.push(answer),
+            match self.answer(client, word, vec![], &Format::UnifiedText).await {
+                Ok(answer) => {
+                    // the next statement of the text asks for it
+                    client.set_transaction_status(status_after(client.transaction_status(), &answer));
+                    answers.push(answer);
+                }
                 // what came before has been done and is shown
                 Err(PgWireError::UserError(error)) if !answers.is_empty() => {
                     answers.push(Response::Error(error));
@@ -172,7 +407,7 @@ impl ExtendedQueryHandler for Door {
     }
 
     /// As the library has it, but a client cannot prepare without end.
-    async fn on_parse<C>(&self, client: &mut C, message: Parse) -> PgWireResult<()>
+    async fn on_parse<C>(&self, client: &mut C, mut message: Parse) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore<Statement = Self::Statement>,
@@ -191,6 +426,8 @@ impl ExtendedQueryHandler for Door {
             }
             prepared.insert(name.clone(), bytes);
         }
+        // who says "unknown" leaves it to the statement
+        message.type_oids.iter_mut().filter(|oid| **oid == Type::UNKNOWN.oid()).for_each(|oid| *oid = 0);
         match StoredStatement::parse(client, &message, self.query_parser()).await? {
             Some(statement) => client.portal_store().put_statement(Arc::new(statement)),
             None => client.portal_store().put_empty_statement(&name),
@@ -217,7 +454,25 @@ impl ExtendedQueryHandler for Door {
         Ok(())
     }
 
-    async fn do_query<C>(&self, _: &mut C, portal: &Portal<Prepared>, _: usize) -> PgWireResult<Response>
+    async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        // as with a text
+        if client.transaction_status() == TransactionStatus::Error
+            && let Some(Entry::Value(portal)) =
+                client.portal_store().get_portal(message.name.as_deref().unwrap_or(DEFAULT_NAME))
+            && portal.statement.statement.word == Word::RollBackTo
+        {
+            client.set_transaction_status(TransactionStatus::Transaction);
+        }
+        self._on_execute(client, message).await
+    }
+
+    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Prepared>, _: usize) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore<Statement = Self::Statement>,
@@ -228,7 +483,7 @@ impl ExtendedQueryHandler for Door {
         let wanted = prepared.described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
         let arguments = values(portal, wanted)?;
         check_formats(&portal.result_column_format, prepared)?;
-        self.answer(&prepared.word, arguments, &portal.result_column_format).await
+        self.answer(client, &prepared.word, arguments, &portal.result_column_format).await
     }
 }
 
@@ -248,12 +503,12 @@ fn check_formats(format: &Format, prepared: &Prepared) -> Result<(), Failure> {
 impl QueryParser for Parser {
     type Statement = Prepared;
 
-    async fn parse_sql<C>(&self, _: &C, sql: &str, _: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    async fn parse_sql<C>(&self, client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        let session = entered(&self.session)?;
-        session.check_text(sql)?;
+        let visit = entered(&self.visit)?;
+        visit.session.check_text(sql)?;
         let mut words = words(sql)?;
         let word = match words.len() {
             0 => return Ok(None),
@@ -263,9 +518,27 @@ impl QueryParser for Parser {
                 return Err(Failure::new(Reason::Engine(crate::ErrorKind::Query), message).into());
             }
         };
+        if client.transaction_status() == TransactionStatus::Error && !word.ends_failure() {
+            return Err(aborted().into());
+        }
+        // the places of a numeric are those of its value
+        let known = |pg: &Type| (*pg != Type::NUMERIC && *pg != Type::NUMERIC_ARRAY).then(|| arrow_type_or_list(pg));
+        let given: Vec<_> = types.iter().map(|pg| pg.as_ref().and_then(known)).collect();
         let described = match &word {
-            Word::Engine(statement) => Some(session.describe(statement.as_ref()).await?),
-            Word::Show(name, value) => Some(Described { schema: shown(name, value)?.schema(), parameters: vec![] }),
+            Word::Engine(statement) => Some(visit.session.describe_given(statement.as_ref(), given).await?),
+            // they need their parameters, and give no columns of their own
+            Word::Copy { statement, .. } | Word::Declare { statement, .. } => {
+                Some(without_columns(visit.session.describe_given(statement.as_ref(), given).await?))
+            }
+            Word::Execute { name, values } => {
+                Some(visit.session.describe(&visit.cursors.executed(name, values).await?).await?)
+            }
+            Word::Fetch { name, .. } => {
+                Some(Described { schema: visit.cursors.columns(name).await?, parameters: vec![] })
+            }
+            Word::Show(_) | Word::ShowAll => {
+                Some(Described { schema: shown(visit, &word)?.schema(), parameters: vec![] })
+            }
             _ => None,
         };
         Ok(Some(Prepared { word, described }))

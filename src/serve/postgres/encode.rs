@@ -8,7 +8,8 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal256Type, Field, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal256Type, DurationNanosecondType, Field, IntervalMonthDayNano,
+    IntervalMonthDayNanoType, IntervalUnit, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
@@ -18,6 +19,8 @@ use pgwire::api::portal::Format;
 use pgwire::api::results::FieldInfo;
 use pgwire::messages::data::DataRow;
 
+use super::catalog::{function_name, shown_name};
+use super::types::{object_kind, pg_type, pg_type_of};
 use crate::Result;
 
 /// Microseconds from 1970 to 2000, where Postgres begins to count.
@@ -25,58 +28,25 @@ pub const MICROS_TO_2000: i64 = 946_684_800_000_000;
 /// The same in days.
 pub const DAYS_TO_2000: i32 = 10_957;
 
+/// Nanoseconds of a day.
+const DAY_NANOS: i64 = 86_400_000_000_000;
+
 /// Decimal digits of a numeric's digit.
 const DIGITS: usize = 4;
-
-/// The Postgres type of values of an Arrow type. What Postgres does not know is text.
-pub fn pg_type(data_type: &DataType) -> Type {
-    match data_type {
-        DataType::Boolean => Type::BOOL,
-        DataType::Int8 | DataType::UInt8 | DataType::Int16 => Type::INT2,
-        DataType::UInt16 | DataType::Int32 => Type::INT4,
-        DataType::UInt32 | DataType::Int64 => Type::INT8,
-        DataType::UInt64 => Type::NUMERIC,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            Type::NUMERIC
-        }
-        DataType::Float16 | DataType::Float32 => Type::FLOAT4,
-        DataType::Float64 => Type::FLOAT8,
-        DataType::Date32 | DataType::Date64 => Type::DATE,
-        DataType::Time32(_) | DataType::Time64(_) => Type::TIME,
-        DataType::Timestamp(_, None) => Type::TIMESTAMP,
-        DataType::Timestamp(_, Some(_)) => Type::TIMESTAMPTZ,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Type::BYTEA,
-        DataType::Dictionary(_, values) => pg_type(values),
-        DataType::RunEndEncoded(_, values) => pg_type(values.data_type()),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            match pg_type(item.data_type()) {
-                Type::BOOL => Type::BOOL_ARRAY,
-                Type::INT2 => Type::INT2_ARRAY,
-                Type::INT4 => Type::INT4_ARRAY,
-                Type::INT8 => Type::INT8_ARRAY,
-                Type::FLOAT8 => Type::FLOAT8_ARRAY,
-                Type::NUMERIC => Type::NUMERIC_ARRAY,
-                Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
-                Type::DATE => Type::DATE_ARRAY,
-                _ => Type::TEXT_ARRAY,
-            }
-        }
-        _ => Type::TEXT,
-    }
-}
 
 /// The columns of a result as a client is told of them.
 pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
     let field = |(i, f): (usize, &std::sync::Arc<Field>)| {
-        let pg = pg_type(f.data_type());
+        let pg = pg_type_of(f);
         let size = match pg {
             Type::BOOL => 1,
             Type::INT2 => 2,
-            Type::INT4 | Type::FLOAT4 | Type::DATE => 4,
+            Type::INT4 | Type::FLOAT4 | Type::DATE | Type::OID | Type::REGPROC => 4,
             Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
+            Type::INTERVAL => 16,
             _ => -1,
         };
-        FieldInfo::new(f.name().clone(), None, None, pg, format.format_for(i)).with_type_size(size)
+        FieldInfo::new(shown_name(f.name()).to_string(), None, None, pg, format.format_for(i)).with_type_size(size)
     };
     schema.fields().iter().enumerate().map(field).collect()
 }
@@ -91,7 +61,14 @@ pub struct Rows {
 impl Rows {
     /// The rows of a batch, its columns in text or binary.
     pub fn new(batch: &RecordBatch, format: &Format) -> Result<Self> {
-        let column = |(i, array)| Ok((Column::new(array)?, format.is_binary(i)));
+        let schema = batch.schema_ref();
+        let column = |(i, array): (usize, &ArrayRef)| {
+            let column = match object_kind(schema.field(i)) {
+                Some("regproc") => Column::Function(cast(array, &DataType::Int32)?.as_primitive().clone()),
+                _ => Column::new(array)?,
+            };
+            Ok((column, format.is_binary(i)))
+        };
         let columns = batch.columns().iter().enumerate().map(column).collect::<Result<_>>()?;
         Ok(Self { columns, next: 0, count: batch.num_rows() })
     }
@@ -124,6 +101,9 @@ enum Column {
     Float8(Float64Array),
     Numeric(Decimal256Array),
     Text(StringArray),
+    /// A function of the catalog, by its number.
+    Function(Int32Array),
+    Interval(PrimitiveArray<IntervalMonthDayNanoType>),
     Bytes(BinaryArray),
     Date(PrimitiveArray<Date32Type>),
     Time(PrimitiveArray<Time64MicrosecondType>),
@@ -156,6 +136,7 @@ impl Column {
                 let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
                 Column::Timestamp(to(utc)?.as_primitive().clone(), true)
             }
+            Type::INTERVAL => Column::Interval(interval(array)?),
             Type::BYTEA => Column::Bytes(to(DataType::Binary)?.as_binary().clone()),
             Type::TEXT => Column::Text(text(array)?),
             // all others are arrays
@@ -184,6 +165,8 @@ impl Column {
             Column::Float8(a) => a.is_null(row),
             Column::Numeric(a) => a.is_null(row),
             Column::Text(a) => a.is_null(row),
+            Column::Function(a) => a.is_null(row),
+            Column::Interval(a) => a.is_null(row),
             Column::Bytes(a) => a.is_null(row),
             Column::Date(a) => a.is_null(row),
             Column::Time(a) => a.is_null(row),
@@ -219,6 +202,12 @@ impl Column {
             Column::Float8(a) => float(a.value(row), format_args!("{}", a.value(row)), out),
             Column::Numeric(a) => out.put_slice(a.value_as_string(row).as_bytes()),
             Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Column::Function(a) => match (a.value(row), function_name(a.value(row))) {
+                (0, _) => out.put_u8(b'-'),
+                (_, Some(name)) => out.put_slice(name.as_bytes()),
+                (oid, None) => put(out, format_args!("{oid}")),
+            },
+            Column::Interval(a) => interval_text(a.value(row), out),
             Column::Bytes(a) => {
                 out.put_slice(b"\\x");
                 for byte in a.value(row) {
@@ -267,7 +256,7 @@ impl Column {
             out.put_slice(b"NULL");
             return;
         }
-        let quoted = matches!(self, Column::Text(_) | Column::Bytes(_) | Column::Timestamp(..));
+        let quoted = matches!(self, Column::Text(_) | Column::Bytes(_) | Column::Timestamp(..) | Column::Interval(_));
         if !quoted {
             self.text(row, out);
             return;
@@ -294,6 +283,13 @@ impl Column {
             Column::Float8(a) => out.put_f64(a.value(row)),
             Column::Numeric(a) => numeric(&a.value_as_string(row), out),
             Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Column::Function(a) => out.put_i32(a.value(row)),
+            Column::Interval(a) => {
+                let interval = a.value(row);
+                out.put_i64(interval.nanoseconds / 1_000);
+                out.put_i32(interval.days);
+                out.put_i32(interval.months);
+            }
             Column::Bytes(a) => out.put_slice(a.value(row)),
             Column::Date(a) => out.put_i32(a.value(row).saturating_sub(DAYS_TO_2000)),
             Column::Time(a) => out.put_i64(a.value(row)),
@@ -314,6 +310,41 @@ impl Column {
                 }
             }
         }
+    }
+}
+
+/// Intervals, and lengths of time, which have neither months nor days.
+fn interval(array: &ArrayRef) -> Result<PrimitiveArray<IntervalMonthDayNanoType>> {
+    if let DataType::Duration(_) = array.data_type() {
+        let nanos = cast(array, &DataType::Duration(TimeUnit::Nanosecond))?;
+        let nanos = nanos.as_primitive::<DurationNanosecondType>();
+        // as Postgres subtracts times: days of 24 hours
+        let interval = |nanos: i64| IntervalMonthDayNano::new(0, (nanos / DAY_NANOS) as i32, nanos % DAY_NANOS);
+        return Ok(nanos.iter().map(|value| value.map(interval)).collect());
+    }
+    let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+    Ok(cast(array, &interval)?.as_primitive().clone())
+}
+
+/// `1 year 2 mons 3 days 04:05:06.5`.
+fn interval_text(interval: IntervalMonthDayNano, out: &mut BytesMut) {
+    let start = out.len();
+    let mut part = |count: i32, one: &str| {
+        if count != 0 {
+            let blank = if out.len() > start { " " } else { "" };
+            put(out, format_args!("{blank}{count} {one}{}", if count == 1 { "" } else { "s" }));
+        }
+    };
+    part(interval.months / 12, "year");
+    part(interval.months % 12, "mon");
+    part(interval.days, "day");
+    let micros = interval.nanoseconds / 1_000;
+    if micros != 0 || out.len() == start {
+        let blank = if out.len() > start { " " } else { "" };
+        let (sign, seconds) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs() / 1_000_000);
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        put(out, format_args!("{blank}{sign}{hours:02}:{minutes:02}:{seconds:02}"));
+        fraction((micros.unsigned_abs() % 1_000_000) as i64, out);
     }
 }
 
@@ -448,6 +479,13 @@ mod tests {
         assert_eq!(texts(Arc::new(times.clone())), some(&expected));
         let zoned = times.with_timezone("Europe/Berlin");
         assert_eq!(texts(Arc::new(zoned))[0].as_deref(), Some("1970-01-01 00:00:00+00"));
+        let intervals = PrimitiveArray::<IntervalMonthDayNanoType>::from(vec![
+            IntervalMonthDayNano::new(14, 3, 14_706_500_000_000),
+            IntervalMonthDayNano::new(0, 0, 0),
+            IntervalMonthDayNano::new(0, 1, -1_000_000_000),
+        ]);
+        let expected = ["1 year 2 mons 3 days 04:05:06.5", "00:00:00", "1 day -00:00:01"];
+        assert_eq!(texts(Arc::new(intervals)), some(&expected));
         let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
         assert_eq!(texts(Arc::new(list)), [Some("{1,NULL}".to_string()), Some("{}".into()), None]);
     }

@@ -1,17 +1,24 @@
 //! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
 //!
-//! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `words`: what a Postgres client says
-//!   by habit (`BEGIN`, `SET`, `SHOW`), answered here. `catalog`: `pg_catalog`.
-//! * `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars.
+//! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `words`: what
+//!   a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `visit`: a connection with its `settings`, and
+//!   how both come back to what they were. `catalog`: `pg_catalog`, `information_schema`, and other words for statements.
+//!   `cursors`: what a connection names (`DECLARE`, `PREPARE`). `copy`: the formats of `COPY`.
+//! * `types`, `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars.
 //!
-//! Messages are pgwire's, `pg_catalog` and the rewriting of known client queries datafusion-postgres'.
+//! Messages are pgwire's, what `pg_catalog` has of Postgres itself and some rewording datafusion-postgres'.
 
 mod catalog;
 mod connection;
+mod copy;
+mod cursors;
 mod door;
 mod encode;
+mod settings;
 mod startup;
+mod types;
 mod values;
+mod visit;
 mod words;
 
 use std::collections::HashMap;
@@ -60,9 +67,9 @@ pub async fn serve(
                 if connections.len() >= visitors.server.limits.connections + STRANGERS {
                     continue;
                 }
-                let session = Arc::new(OnceLock::new());
-                let startup = Arc::new(Startup::new(visitors.clone(), session.clone()));
-                let door = Arc::new(Door::new(session));
+                let visit = Arc::new(OnceLock::new());
+                let startup = Arc::new(Startup::new(visitors.clone(), visit.clone()));
+                let door = Arc::new(Door::new(visit));
                 let served = connection::serve(socket, acceptor.clone(), visitors.clone(), startup, door);
                 connections.spawn(async move {
                     // whoever left has been told what there was to tell

@@ -16,12 +16,15 @@ use pgwire::api::{
     ClientInfo, METADATA_DATABASE, METADATA_USER, PgWireConnectionState, PidSecretKeyGenerator,
     RandomPidSecretKeyGenerator,
 };
-use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 
-use super::{Visitors, catalog, wire_error, words};
+use super::settings::{Settings, SharedSettings, options};
+use super::visit::Visit;
+use super::words::is_of_engine;
+use super::{Visitors, catalog, wire_error};
 use crate::engine::session::CATALOG;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::passes::guessed;
@@ -36,17 +39,17 @@ static PROCESS_IDS: OnceLock<RandomPidSecretKeyGenerator> = OnceLock::new();
 /// Lets one connection in.
 pub struct Startup {
     visitors: Arc<Visitors>,
-    session: Arc<OnceLock<Arc<Session>>>,
+    visit: Arc<OnceLock<Arc<Visit>>>,
     scram: ScramAuth,
     state: Mutex<SASLState>,
 }
 
 impl Startup {
     /// A connection of which nothing is known.
-    pub fn new(visitors: Arc<Visitors>, session: Arc<OnceLock<Arc<Session>>>) -> Self {
+    pub fn new(visitors: Arc<Visitors>, visit: Arc<OnceLock<Arc<Visit>>>) -> Self {
         let mut scram = ScramAuth::new(Arc::new(Secrets(visitors.server.users.clone())));
         scram.set_iterations(ITERATIONS);
-        Self { visitors, session, scram, state: Mutex::new(SASLState::Initial) }
+        Self { visitors, visit, scram, state: Mutex::new(SASLState::Initial) }
     }
 
     async fn scram<C>(&self, client: &mut C, message: PasswordMessageFamily) -> PgWireResult<bool>
@@ -72,22 +75,51 @@ impl Startup {
         Ok(matches!(*state, SASLState::Finished))
     }
 
-    /// The guest's session, now that the password was right.
-    fn enter<C: ClientInfo>(&self, client: &mut C) -> Result<Arc<Session>, Failure> {
-        let name = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
+    /// The guest's visit, now that the password was right, and what there is to tell him.
+    async fn enter<C: ClientInfo + Sync>(&self, client: &C, process: i32) -> Result<(Visit, Option<String>), Failure> {
+        let said = client.metadata().clone();
+        let name = said.get(METADATA_USER).cloned().unwrap_or_default();
         let server = &self.visitors.server;
         let guest = server.users.guest(&name)?.ok_or_else(|| wrong_password(&name))?;
-        let database = client.metadata().get(METADATA_DATABASE).filter(|d| !d.is_empty());
+        let database = said.get(METADATA_DATABASE).filter(|d| !d.is_empty());
         // psql asks for the user's name where none is given
         if database.is_some_and(|d| *d != CATALOG && *d != name && d != "postgres") {
             let message = format!("database {:?} does not exist; the lake is {CATALOG}", database.map_or("", |d| d));
-            return Err(Failure::new(Reason::Engine(crate::ErrorKind::Configuration), message));
+            let failure = Failure::new(Reason::Engine(crate::ErrorKind::Configuration), message);
+            return Err(failure.with_sqlstate("3D000"));
         }
-        let session = Session::new(server.enter(guest)?)?;
-        catalog::add(&session)?;
-        Ok(Arc::new(session))
+        let mut settings = Settings::default();
+        settings.of_server("session_authorization", &name);
+        settings.of_server("ssl", if client.is_secure() { "on" } else { "off" });
+        let (mut of_engine, mut notice) = (vec![], None);
+        let named = said.iter().filter(|(name, _)| !NO_SETTINGS.contains(&name.as_str()) && !name.starts_with("_pq_."));
+        for (name, value) in named {
+            match settings.begin_with(name, value) {
+                // a driver names its machine's zone without being asked
+                Err(failure) if name.eq_ignore_ascii_case("timezone") => notice = Some(failure.message),
+                done => done?,
+            }
+        }
+        for (name, value) in options(said.get(OPTIONS).map_or("", |options| options))? {
+            match is_of_engine(&name) {
+                true => of_engine.push((name, value)),
+                false => settings.begin_with(&name, &value)?,
+            }
+        }
+        let session = Arc::new(Session::new(server.enter(guest)?)?);
+        let settings = SharedSettings::new(settings.into());
+        catalog::add(&session, &settings, process)?;
+        let mut visit = Visit::new(session, settings);
+        for (name, value) in of_engine {
+            visit.begin_with(&name, &value).await?;
+        }
+        Ok((visit, notice))
     }
 }
+
+/// What a client says at the start beside settings.
+const NO_SETTINGS: &[&str] = &[METADATA_USER, METADATA_DATABASE, OPTIONS, "replication"];
+const OPTIONS: &str = "options";
 
 #[async_trait]
 impl StartupHandler for Startup {
@@ -123,13 +155,19 @@ impl StartupHandler for Startup {
                         return Err(wire_error("FATAL", wrong_password(&name)));
                     }
                 }
-                let session = self.enter(client).map_err(|failure| wire_error("FATAL", failure))?;
                 let (process, secret) = PROCESS_IDS.get_or_init(Default::default).generate(client);
+                let entered = self.enter(client, process).await;
+                let (visit, notice) = entered.map_err(|failure| wire_error("FATAL", failure))?;
                 client.set_pid_and_secret_key(process, secret.clone());
-                self.visitors.remember((process, secret.to_bytes().to_vec()), &session);
+                self.visitors.remember((process, secret.to_bytes().to_vec()), &visit.session);
+                let parameters = Parameters::of(&visit);
                 // a second login on one connection changes nothing
-                let _ = self.session.set(session);
-                finish_authentication(client, &Parameters).await?;
+                let _ = self.visit.set(Arc::new(visit));
+                finish_authentication(client, &parameters).await?;
+                if let Some(text) = notice {
+                    let notice = ErrorInfo::new("WARNING".into(), "01000".into(), text);
+                    client.send(PgWireBackendMessage::NoticeResponse(notice.into())).await?;
+                }
             }
             _ => {}
         }
@@ -155,17 +193,17 @@ impl AuthSource for Secrets {
 }
 
 /// What the server tells of itself.
-struct Parameters;
+struct Parameters(HashMap<String, String>);
+
+impl Parameters {
+    fn of(visit: &Visit) -> Self {
+        let settings = visit.settings();
+        Self(settings.reported().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+}
 
 impl ServerParameterProvider for Parameters {
-    fn server_parameters<C: ClientInfo>(&self, client: &C) -> Option<HashMap<String, String>> {
-        let mut all: HashMap<String, String> =
-            words::REPORTED.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        for (name, from) in [("session_authorization", METADATA_USER), ("application_name", "application_name")] {
-            if let Some(value) = client.metadata().get(from) {
-                all.insert(name.to_string(), value.clone());
-            }
-        }
-        Some(all)
+    fn server_parameters<C: ClientInfo>(&self, _: &C) -> Option<HashMap<String, String>> {
+        Some(self.0.clone())
     }
 }

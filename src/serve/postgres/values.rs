@@ -1,12 +1,14 @@
 //! Parameters of prepared statements as Arrow scalars.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use bytes::{Buf, Bytes};
 use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 use pgwire::api::portal::Portal;
 
-use super::encode::{DAYS_TO_2000, MICROS_TO_2000, pg_type};
+use super::encode::{DAYS_TO_2000, MICROS_TO_2000};
+use super::types::{arrow_type, item_type, pg_type};
+use crate::serve::any;
 use crate::serve::failure::{Failure, Reason};
 
 /// The values of a portal. `wanted` are the types that follow from the statement.
@@ -18,15 +20,15 @@ pub fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) -> Resu
     let value = |(i, bytes): (usize, &Option<Bytes>)| {
         let wanted = wanted.get(i).cloned().flatten();
         let given = portal.statement.parameter_types.get(i).cloned().flatten();
+        // what the client says, what the statement needs, or text
+        let pg = given.filter(|given| *given != Type::UNKNOWN).or(wanted.as_ref().map(pg_type)).unwrap_or(Type::TEXT);
         let one = match bytes {
             None => ScalarValue::Null,
             // a client may choose a format for each, one for all, or none
-            Some(bytes) if binary(portal, i) => {
-                from_binary(bytes, given.as_ref(), wanted.as_ref()).map_err(|e| at(i, &e))?
-            }
+            Some(bytes) if binary(portal, i) => from_binary(bytes, &pg).map_err(|e| at(i, &e))?,
             Some(bytes) => {
                 let text = std::str::from_utf8(bytes).map_err(|e| at(i, &e.to_string()))?;
-                ScalarValue::Utf8(Some(text.to_string()))
+                from_text(text, &pg).map_err(|e| at(i, &e))?
             }
         };
         match &wanted {
@@ -47,16 +49,100 @@ fn binary<S: Clone>(portal: &Portal<S>, i: usize) -> bool {
 }
 
 fn at(i: usize, message: &str) -> Failure {
-    Failure::new(Reason::Engine(crate::ErrorKind::Usage), format!("${}: {message}", i + 1))
+    Failure::new(Reason::Engine(crate::ErrorKind::Usage), format!("${}: {message}", i + 1)).with_sqlstate("22P02")
 }
 
-fn from_binary(bytes: &Bytes, given: Option<&Type>, wanted: Option<&DataType>) -> Result<ScalarValue, String> {
-    let from_wanted = wanted.map(pg_type);
-    let given = given.filter(|t| **t != Type::UNKNOWN).or(from_wanted.as_ref()).unwrap_or(&Type::TEXT);
+/// A list of items of one type.
+fn list(items: &[ScalarValue], item: &Type) -> Result<ScalarValue, String> {
+    let item_type = match items.iter().find(|item| !item.is_null()) {
+        Some(item) => item.data_type(),
+        None => arrow_type(item),
+    };
+    let typed = items.iter().map(|item| item.cast_to(&item_type)).collect::<Result<Vec<_>, _>>();
+    let typed = typed.map_err(|e| e.strip_backtrace())?;
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&typed, &item_type)))
+}
+
+fn from_text(text: &str, pg: &Type) -> Result<ScalarValue, String> {
+    let whole = ScalarValue::Utf8(Some(text.to_string()));
+    if let Some(item) = item_type(pg) {
+        let items = any::read(text).map_err(|e| e.strip_backtrace())?;
+        let value = |text: Option<String>| text.map_or(Ok(ScalarValue::Null), |text| from_text(&text, item));
+        return list(&items.into_iter().map(value).collect::<Result<Vec<_>, _>>()?, item);
+    }
+    match *pg {
+        // its digits tell its type
+        Type::NUMERIC => decimal(text),
+        Type::UUID => match uuid::Uuid::parse_str(text) {
+            Ok(id) => Ok(ScalarValue::Utf8(Some(id.to_string()))),
+            Err(error) => Err(error.to_string()),
+        },
+        Type::INTERVAL => match interval(text) {
+            Some(interval) => Ok(ScalarValue::IntervalMonthDayNano(Some(interval))),
+            None => whole.cast_to(&arrow_type(pg)).map_err(|e| e.strip_backtrace()),
+        },
+        Type::BYTEA => match text.strip_prefix("\\x") {
+            Some(digits) => {
+                let byte = |i: usize| digits.get(i..i + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+                let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+                bytes
+                    .map(|bytes| ScalarValue::Binary(Some(bytes)))
+                    .ok_or_else(|| "these are no hexadecimal digits".into())
+            }
+            None => Ok(ScalarValue::Binary(Some(text.as_bytes().to_vec()))),
+        },
+        _ => match arrow_type(pg) {
+            DataType::Utf8 => Ok(whole),
+            other => whole.cast_to(&other).map_err(|e| e.strip_backtrace()),
+        },
+    }
+}
+
+/// An interval as Postgres writes it: `1 year 2 mons 3 days 04:05:06.5`. None for what is written otherwise.
+fn interval(text: &str) -> Option<IntervalMonthDayNano> {
+    let (mut months, mut days, mut nanos) = (0i32, 0i32, 0i64);
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        if word.contains(':') {
+            let (sign, clock) = word.strip_prefix('-').map_or((1, word), |clock| (-1, clock));
+            let mut parts = clock.trim_start_matches('+').split(':');
+            let (hours, minutes) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
+            let seconds = parts.next().map_or(Some(0.0), |seconds| seconds.parse::<f64>().ok())?;
+            let micros = (hours * 60 + minutes).checked_mul(60_000_000)? + (seconds * 1e6).round() as i64;
+            nanos = nanos.checked_add(sign * micros.checked_mul(1000)?)?;
+            continue;
+        }
+        let count = word.parse::<i32>().ok()?;
+        match words.next()?.trim_end_matches('s') {
+            "year" => months = months.checked_add(count.checked_mul(12)?)?,
+            "mon" | "month" => months = months.checked_add(count)?,
+            "week" => days = days.checked_add(count.checked_mul(7)?)?,
+            "day" => days = days.checked_add(count)?,
+            _ => return None,
+        }
+    }
+    Some(IntervalMonthDayNano::new(months, days, nanos))
+}
+
+/// A numeric with as many places as it is written with; one without end is a text, which the statement's type will take.
+fn decimal(text: &str) -> Result<ScalarValue, String> {
+    let places = text.split_once('.').map_or(0, |(_, places)| places.len());
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.'));
+    let whole = ScalarValue::Utf8(Some(text.to_string()));
+    match (plain && text.len() <= 38, i8::try_from(places)) {
+        (true, Ok(places)) => whole.cast_to(&DataType::Decimal128(38, places)).map_err(|e| e.strip_backtrace()),
+        _ => Ok(whole),
+    }
+}
+
+fn from_binary(bytes: &Bytes, given: &Type) -> Result<ScalarValue, String> {
     let mut buffer = bytes.clone();
     let fits = |length: usize| {
         if bytes.len() == length { Ok(()) } else { Err(format!("{} bytes where {given} has {length}", bytes.len())) }
     };
+    if item_type(given).is_some() {
+        return array(buffer, given);
+    }
     Ok(match *given {
         Type::BOOL => {
             fits(1)?;
@@ -96,12 +182,61 @@ fn from_binary(bytes: &Bytes, given: Option<&Type>, wanted: Option<&DataType>) -
             let zone = (*given == Type::TIMESTAMPTZ).then(|| "UTC".into());
             ScalarValue::TimestampMicrosecond(Some(micros), zone)
         }
-        Type::NUMERIC => ScalarValue::Utf8(Some(numeric(buffer)?)),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN => {
-            ScalarValue::Utf8(Some(String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())?))
+        Type::TIME => {
+            fits(8)?;
+            ScalarValue::Time64Microsecond(Some(buffer.get_i64()))
+        }
+        Type::INTERVAL => {
+            fits(16)?;
+            let (micros, days, months) = (buffer.get_i64(), buffer.get_i32(), buffer.get_i32());
+            let nanos = micros.checked_mul(1000).ok_or("this interval is too long")?;
+            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
+        }
+        Type::UUID => {
+            fits(16)?;
+            ScalarValue::Utf8(Some(uuid::Uuid::from_u128(buffer.get_u128()).to_string()))
+        }
+        Type::BYTEA => ScalarValue::Binary(Some(bytes.to_vec())),
+        Type::JSONB if bytes.first() == Some(&1) => text(&bytes[1..])?,
+        Type::NUMERIC => decimal(&numeric(buffer)?)?,
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR | Type::JSON | Type::UNKNOWN => {
+            text(bytes)?
         }
         ref other => return Err(format!("binary values of type {other} are not taken; send text")),
     })
+}
+
+fn text(bytes: &[u8]) -> Result<ScalarValue, String> {
+    Ok(ScalarValue::Utf8(Some(String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())?)))
+}
+
+/// An array of one dimension.
+fn array(mut bytes: Bytes, given: &Type) -> Result<ScalarValue, String> {
+    let broken = || format!("these bytes are no {given}");
+    if bytes.len() < 12 {
+        return Err(broken());
+    }
+    let (dimensions, _, item) = (bytes.get_i32(), bytes.get_i32(), bytes.get_u32());
+    let item = Type::from_oid(item).ok_or_else(broken)?;
+    match dimensions {
+        0 => return list(&[], &item),
+        1 if bytes.len() >= 8 => {}
+        1 => return Err(broken()),
+        n => return Err(format!("an array of {n} dimensions; one is taken")),
+    }
+    let (count, _) = (bytes.get_i32(), bytes.get_i32());
+    let mut items = vec![];
+    for _ in 0..count {
+        if bytes.len() < 4 {
+            return Err(broken());
+        }
+        items.push(match usize::try_from(bytes.get_i32()) {
+            Err(_) => ScalarValue::Null,
+            Ok(length) if length <= bytes.len() => from_binary(&bytes.split_to(length), &item)?,
+            Ok(_) => return Err(broken()),
+        });
+    }
+    list(&items, &item)
 }
 
 /// A numeric's digits of 10,000 as decimal text.
@@ -149,10 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn arrays_in_text_and_in_binary() {
+        let expected = list(&[ScalarValue::Int32(Some(7)), ScalarValue::Null], &Type::INT4).unwrap();
+        assert_eq!(from_text("{7,NULL}", &Type::INT4_ARRAY).unwrap(), expected);
+        let words: [i32; 9] = [1, 1, 23, 2, 1, 4, 7, -1, 0];
+        let bytes: Vec<u8> = words[..8].iter().flat_map(|word| word.to_be_bytes()).collect();
+        assert_eq!(from_binary(&bytes.into(), &Type::INT4_ARRAY).unwrap(), expected);
+        let wanted = IntervalMonthDayNano::new(14, -3, -14_706_500_000_000);
+        assert_eq!(interval("1 year 2 mons -3 days -04:05:06.5"), Some(wanted));
+        assert_eq!(interval("3 fortnights"), None);
+        let empty = from_text("{}", &Type::TEXT_ARRAY).unwrap();
+        assert_eq!(empty.data_type(), list(&[], &Type::TEXT).unwrap().data_type());
+        assert_eq!(from_text("\\x00ff", &Type::BYTEA).unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
+        assert_eq!(from_text("-0.05", &Type::NUMERIC).unwrap(), ScalarValue::Decimal128(Some(-5), 38, 2));
+    }
+
+    #[test]
     fn binary_values_of_a_wrong_length_are_refused() {
         let bytes = Bytes::from_static(&[0, 0, 1]);
-        assert!(from_binary(&bytes, Some(&Type::INT4), None).is_err());
-        assert_eq!(from_binary(&bytes.slice(1..), Some(&Type::INT2), None).unwrap(), ScalarValue::Int16(Some(1)));
-        assert!(from_binary(&bytes, Some(&Type::POINT), None).unwrap_err().contains("send text"));
+        assert!(from_binary(&bytes, &Type::INT4).is_err());
+        assert_eq!(from_binary(&bytes.slice(1..), &Type::INT2).unwrap(), ScalarValue::Int16(Some(1)));
+        assert!(from_binary(&bytes, &Type::POINT).unwrap_err().contains("send text"));
+        assert!(from_binary(&bytes, &Type::INT4_ARRAY).is_err());
     }
 }

@@ -1,98 +1,158 @@
 //! What Postgres clients say by habit: transactions, settings of the session, `SHOW`. Nothing of it reaches the engine.
 
-use std::time::Duration;
+use datafusion::sql::parser::{ResetStatement, Statement as Parsed};
+use datafusion::sql::sqlparser::ast::{
+    CloseCursor, ContextModifier, DataType, Declare, DiscardObject, Expr, FetchDirection, Set,
+    SetSessionAuthorizationParamKind, Statement as Sql, UnaryOperator, Value, ValueWithSpan,
+};
 
-use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::{Set, Statement as Sql};
-
+use super::copy::Copy;
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
-use crate::time::parse_span;
-
-/// What the server reports at the start of a session.
-pub const REPORTED: &[(&str, &str)] = &[
-    ("server_version", "16.0 (Rejoin)"),
-    ("server_encoding", "UTF8"),
-    ("client_encoding", "UTF8"),
-    ("DateStyle", "ISO, MDY"),
-    ("IntervalStyle", "postgres"),
-    ("TimeZone", "UTC"),
-    ("integer_datetimes", "on"),
-    ("standard_conforming_strings", "on"),
-    ("is_superuser", "off"),
-    ("in_hot_standby", "off"),
-    ("default_transaction_read_only", "on"),
-];
-
-/// What `SHOW` knows beside that.
-const SHOWN: &[(&str, &str)] = &[
-    ("search_path", "\"$user\", public"),
-    ("transaction_isolation", "repeatable read"),
-    ("transaction isolation level", "repeatable read"),
-    ("default_transaction_isolation", "repeatable read"),
-    ("transaction_read_only", "on"),
-    ("max_identifier_length", "63"),
-    ("server_version_num", "160000"),
-    ("lc_collate", "C"),
-    ("lc_ctype", "C"),
-    ("extra_float_digits", "1"),
-    ("statement_timeout", "0"),
-    ("bytea_output", "hex"),
-    ("ssl", "on"),
-    ("password_encryption", "scram-sha-256"),
-];
 
 /// What to do with a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
     /// Ask the engine.
     Engine(Box<Statement>),
-    /// Begin a transaction; nothing is written, so nothing is to be done.
+    /// Change a setting of the engine's session; `local` ends with the transaction.
+    Change { name: String, statement: Box<Statement>, local: bool },
+    /// Begin a transaction; nothing is written, so that only settings belong to it.
     Begin,
-    /// End one: `COMMIT` or `ROLLBACK`.
-    End(&'static str),
+    /// Keep what a transaction has set.
+    Commit,
+    /// Take back what a transaction has set.
+    RollBack,
+    /// Go on after an error within a transaction.
+    RollBackTo,
     /// Agree: the tag to answer with.
     Done(&'static str),
-    /// Let statements take so long; zero is as long as the server allows.
-    Time(Duration),
+    /// Set a setting of Postgres' names; None is what it was at the start.
+    Set { name: String, value: Option<String>, local: bool },
+    /// Set one back, or all.
+    Reset(Option<String>),
+    /// As if the connection had just begun.
+    Discard,
+    /// Forget a prepared statement, or all.
+    Deallocate(Option<String>),
+    /// Send the rows of a query as one stream.
+    Copy { statement: Box<Statement>, copy: Copy },
+    /// Open a cursor.
+    Declare { name: String, statement: Box<Statement>, hold: bool },
+    /// The next rows of a cursor; None is all of them.
+    Fetch { name: String, count: Option<u64> },
+    /// Close a cursor, or all.
+    Close(Option<String>),
+    /// Keep a statement under a name.
+    Prepare { name: String, types: Vec<DataType>, statement: Box<Statement> },
+    /// Run it with values.
+    Execute { name: String, values: Vec<Expr> },
     /// One row with one column.
-    Show(String, String),
+    Show(String),
+    /// All settings.
+    ShowAll,
+}
+
+impl Word {
+    /// True for what may be said after an error in a transaction.
+    pub fn ends_failure(&self) -> bool {
+        matches!(self, Self::Commit | Self::RollBack | Self::RollBackTo)
+    }
+}
+
+/// Settings of the engine: ours, and what the guard lets pass of DataFusion's.
+pub fn is_of_engine(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.starts_with("rejoin.") || name.starts_with("datafusion.")
 }
 
 /// Reads a statement.
 pub fn read(statement: &Statement) -> Result<Word, Failure> {
     let engine = || Word::Engine(Box::new(statement.clone()));
-    let Parsed::Statement(parsed) = statement.parsed() else { return Ok(engine()) };
-    Ok(match parsed.as_ref() {
+    let parsed = match statement.parsed() {
+        Parsed::Statement(parsed) => parsed.as_ref(),
+        Parsed::Reset(ResetStatement::Variable(name)) => {
+            let name = name.to_string();
+            return Ok(match name.to_lowercase().as_str() {
+                "all" => Word::Reset(None),
+                "session.authorization" | "role" => Word::Done("RESET"),
+                _ => Word::Reset(Some(name)),
+            });
+        }
+        _ => return Ok(engine()),
+    };
+    let set = |name: &str, value: Option<String>, local| Word::Set { name: name.to_string(), value, local };
+    Ok(match parsed {
         Sql::StartTransaction { .. } => Word::Begin,
-        Sql::Commit { .. } => Word::End("COMMIT"),
-        Sql::Rollback { savepoint: None, .. } => Word::End("ROLLBACK"),
-        Sql::Rollback { .. } => Word::Done("ROLLBACK"),
+        Sql::Commit { .. } => Word::Commit,
+        Sql::Rollback { savepoint: None, .. } => Word::RollBack,
+        Sql::Rollback { .. } => Word::RollBackTo,
         Sql::Savepoint { .. } => Word::Done("SAVEPOINT"),
         Sql::ReleaseSavepoint { .. } => Word::Done("RELEASE"),
-        Sql::Discard { .. } => Word::Done("DISCARD ALL"),
-        Sql::Deallocate { .. } => Word::Done("DEALLOCATE"),
-        Sql::Close { .. } => Word::Done("CLOSE CURSOR"),
-        Sql::Reset(_) => Word::Done("RESET"),
-        Sql::Set(Set::SingleAssignment { variable, values, .. }) => {
-            let name = variable.to_string().to_lowercase();
-            let value = values.first().map(|v| v.to_string().trim_matches('\'').to_string()).unwrap_or_default();
-            match name.as_str() {
-                "statement_timeout" => Word::Time(duration(&value)?),
-                // ours, or the engine's
-                _ if name.contains('.') => engine(),
-                _ => Word::Done("SET"),
+        Sql::Discard { object_type: DiscardObject::ALL } => Word::Discard,
+        Sql::Discard { object_type: DiscardObject::PLANS } => Word::Done("DISCARD PLANS"),
+        Sql::Discard { object_type: DiscardObject::SEQUENCES } => Word::Done("DISCARD SEQUENCES"),
+        Sql::Discard { object_type: DiscardObject::TEMP } => Word::Done("DISCARD TEMP"),
+        Sql::Deallocate { name, .. } if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all") => {
+            Word::Deallocate(None)
+        }
+        Sql::Deallocate { name, .. } => Word::Deallocate(Some(name.value.clone())),
+        Sql::Close { cursor: CloseCursor::All } => Word::Close(None),
+        Sql::Close { cursor: CloseCursor::Specific { name } } => Word::Close(Some(name.value.clone())),
+        Sql::Declare { stmts } => match stmts.as_slice() {
+            [Declare { names, for_query: Some(query), hold, .. }] if names.len() == 1 => Word::Declare {
+                name: names[0].value.clone(),
+                statement: Box::new(Statement::one(&query.to_string())?),
+                hold: *hold == Some(true),
+            },
+            _ => engine(),
+        },
+        Sql::Fetch { name, direction, into: None, .. } => {
+            Word::Fetch { name: name.value.clone(), count: count_of(direction)? }
+        }
+        Sql::Prepare { name, data_types, statement } => Word::Prepare {
+            name: name.value.clone(),
+            types: data_types.clone(),
+            statement: Box::new(Statement::one(&statement.to_string())?),
+        },
+        Sql::Execute { name: Some(name), parameters, immediate: false, .. } => {
+            Word::Execute { name: name.to_string().replace('"', ""), values: parameters.clone() }
+        }
+        Sql::UNLISTEN { .. } => Word::Done("UNLISTEN"),
+        Sql::Set(Set::SingleAssignment { variable, values, scope, .. }) => {
+            let (name, local) = (variable.to_string().replace('"', ""), *scope == Some(ContextModifier::Local));
+            match is_of_engine(&name) {
+                true => Word::Change { name, statement: Box::new(statement.clone().reworded(without_scope)?), local },
+                false => set(&name, value_of(values), local),
             }
         }
-        Sql::Set(_) => Word::Done("SET"),
-        Sql::ShowVariable { variable } => {
-            let words: Vec<String> = variable.iter().map(|word| word.value.to_lowercase()).collect();
-            let name = words.join(" ");
-            let found = REPORTED.iter().chain(SHOWN).find(|(known, _)| known.eq_ignore_ascii_case(&name));
-            found.map_or_else(engine, |(known, value)| Word::Show(known.to_string(), value.to_string()))
+        Sql::Set(Set::SetTimeZone { value, local }) => set("TimeZone", value_of(std::slice::from_ref(value)), *local),
+        Sql::Set(Set::SetNames { charset_name, .. }) => {
+            set("client_encoding", Some(charset_name.value.trim_matches('\'').to_string()), false)
         }
-        Sql::Declare { .. } | Sql::Fetch { .. } => {
-            return Err(not_offered("a cursor of SQL", "the driver's fetch size: rows are streamed anyway"));
+        Sql::Set(Set::SetNamesDefault {}) => set("client_encoding", None, false),
+        Sql::Set(Set::SetTransaction { .. }) => Word::Done("SET"),
+        Sql::Set(Set::SetRole { role_name: None, .. }) => Word::Done("SET"),
+        Sql::Set(Set::SetSessionAuthorization(to)) if to.kind == SetSessionAuthorizationParamKind::Default => {
+            Word::Done("SET")
+        }
+        Sql::Set(Set::SetRole { .. } | Set::SetSessionAuthorization(_)) => {
+            return Err(Failure::new(
+                Reason::Forbidden,
+                "permission denied to become another user; log in as that user",
+            ));
+        }
+        Sql::ShowVariable { variable } => {
+            let words: Vec<&str> = variable.iter().map(|word| word.value.as_str()).collect();
+            let name = words.join(if words.first().is_some_and(|first| is_of_engine(&format!("{first}."))) {
+                "."
+            } else {
+                " "
+            });
+            match name.to_lowercase().as_str() {
+                "all" => Word::ShowAll,
+                _ => Word::Show(name),
+            }
         }
         Sql::LISTEN { .. } | Sql::NOTIFY { .. } => {
             return Err(not_offered("LISTEN", "rejoin schedule --http"));
@@ -101,19 +161,57 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
     })
 }
 
+/// How many rows a FETCH asks for.
+fn count_of(direction: &FetchDirection) -> Result<Option<u64>, Failure> {
+    let number = |limit: &ValueWithSpan| match &limit.value {
+        Value::Number(text, _) => text.parse::<u64>().ok(),
+        _ => None,
+    };
+    let count = match direction {
+        FetchDirection::Next | FetchDirection::Forward { limit: None } => Some(Some(1)),
+        FetchDirection::All | FetchDirection::ForwardAll => Some(None),
+        FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => number(limit).map(Some),
+        _ => None,
+    };
+    count.ok_or_else(|| {
+        let message = "a cursor can only go forward here; declare it anew to begin again";
+        Failure::new(Reason::NotOffered, message).with_sqlstate("55000")
+    })
+}
+
+/// The engine knows one scope only.
+fn without_scope(mut sql: Sql) -> Sql {
+    if let Sql::Set(Set::SingleAssignment { scope, .. }) = &mut sql {
+        *scope = None;
+    }
+    sql
+}
+
+/// The values of a SET as text; None for DEFAULT.
+fn value_of(values: &[Expr]) -> Option<String> {
+    let texts: Vec<String> = values.iter().map(text_of).collect();
+    let text = texts.join(", ");
+    (!text.eq_ignore_ascii_case("default")).then_some(text)
+}
+
+fn text_of(value: &Expr) -> String {
+    match value {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text)
+            | Value::DoubleQuotedString(text)
+            | Value::EscapedStringLiteral(text)
+            | Value::Number(text, _) => text.clone(),
+            other => other.to_string(),
+        },
+        Expr::Identifier(name) => name.value.clone(),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => format!("-{}", text_of(expr)),
+        other => other.to_string(),
+    }
+}
+
 /// What is not offered, and what to do instead.
 pub fn not_offered(what: &str, instead: &str) -> Failure {
     Failure::new(Reason::NotOffered, format!("{what} is not offered here; use {instead}"))
-}
-
-/// `5000` (milliseconds), `5s`, `2min`, `1h`, as Postgres has them.
-fn duration(text: &str) -> Result<Duration, Failure> {
-    let span = parse_span(text, Some("ms"));
-    let micros = span.ok().and_then(|span| u64::try_from(span.micros()).ok());
-    micros.map(Duration::from_micros).ok_or_else(|| {
-        let message = format!("statement_timeout {text:?}: expected milliseconds, or a number with ms, s, min, h or d");
-        Failure::new(Reason::Engine(crate::ErrorKind::Usage), message)
-    })
 }
 
 #[cfg(test)]
@@ -130,26 +228,53 @@ mod tests {
         Word::Engine(Box::new(Statement::one(sql).unwrap()))
     }
 
+    fn set(name: &str, value: Option<&str>, local: bool) -> Word {
+        Word::Set { name: name.into(), value: value.map(str::to_string), local }
+    }
+
     #[test]
     fn habits() {
         for (sql, expected) in [
             ("BEGIN", Word::Begin),
             ("START TRANSACTION READ ONLY", Word::Begin),
-            ("COMMIT", Word::End("COMMIT")),
-            ("END", Word::End("COMMIT")),
-            ("ROLLBACK", Word::End("ROLLBACK")),
+            ("COMMIT", Word::Commit),
+            ("END", Word::Commit),
+            ("ROLLBACK", Word::RollBack),
             ("SAVEPOINT a", Word::Done("SAVEPOINT")),
-            ("SET extra_float_digits = 3", Word::Done("SET")),
-            ("SET application_name = 'x'", Word::Done("SET")),
-            ("SET TIME ZONE 'UTC'", Word::Done("SET")),
-            ("SET NAMES 'UTF8'", Word::Done("SET")),
-            ("SET statement_timeout = '5s'", Word::Time(Duration::from_secs(5))),
-            ("SET statement_timeout TO 250", Word::Time(Duration::from_millis(250))),
-            ("DISCARD ALL", Word::Done("DISCARD ALL")),
-            ("SHOW transaction_isolation", Word::Show("transaction_isolation".into(), "repeatable read".into())),
-            ("SHOW server_version", Word::Show("server_version".into(), "16.0 (Rejoin)".into())),
+            ("ROLLBACK TO SAVEPOINT a", Word::RollBackTo),
+            ("SET extra_float_digits = 3", set("extra_float_digits", Some("3"), false)),
+            ("SET application_name = 'x'", set("application_name", Some("x"), false)),
+            ("SET search_path TO a, public", set("search_path", Some("a, public"), false)),
+            ("SET standard_conforming_strings = on", set("standard_conforming_strings", Some("on"), false)),
+            ("SET LOCAL statement_timeout = '5s'", set("statement_timeout", Some("5s"), true)),
+            ("SET statement_timeout TO DEFAULT", set("statement_timeout", None, false)),
+            ("SET TIME ZONE 'UTC'", set("TimeZone", Some("UTC"), false)),
+            ("SET NAMES 'UTF8'", set("client_encoding", Some("UTF8"), false)),
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Word::Done("SET")),
+            ("SET SESSION AUTHORIZATION DEFAULT", Word::Done("SET")),
+            ("RESET ALL", Word::Reset(None)),
+            ("RESET statement_timeout", Word::Reset(Some("statement_timeout".into()))),
+            ("DISCARD ALL", Word::Discard),
+            ("DISCARD TEMP", Word::Done("DISCARD TEMP")),
+            ("DEALLOCATE ALL", Word::Deallocate(None)),
+            ("DEALLOCATE PREPARE q", Word::Deallocate(Some("q".into()))),
+            ("CLOSE ALL", Word::Close(None)),
+            ("FETCH FORWARD 10 FROM c", Word::Fetch { name: "c".into(), count: Some(10) }),
+            ("FETCH ALL FROM c", Word::Fetch { name: "c".into(), count: None }),
+            ("UNLISTEN *", Word::Done("UNLISTEN")),
+            ("SHOW transaction_isolation", Word::Show("transaction_isolation".into())),
+            ("SHOW TIME ZONE", Word::Show("TIME ZONE".into())),
+            ("SHOW rejoin.suite", Word::Show("rejoin.suite".into())),
+            ("SHOW ALL", Word::ShowAll),
             ("SELECT 1", engine("SELECT 1")),
-            ("SET rejoin.suite = 'web'", engine("SET rejoin.suite = 'web'")),
+            (
+                "SET LOCAL rejoin.suite = 'web'",
+                Word::Change {
+                    name: "rejoin.suite".into(),
+                    statement: Box::new(Statement::one("SET rejoin.suite = 'web'").unwrap()),
+                    local: true,
+                },
+            ),
         ] {
             assert_eq!(word(sql).unwrap(), expected, "{sql}");
         }
@@ -157,9 +282,9 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_says_what_to_do() {
-        for sql in ["DECLARE c CURSOR FOR SELECT 1", "FETCH 10 FROM c"] {
+        for sql in ["FETCH BACKWARD 10 FROM c", "LISTEN a"] {
             assert_eq!(word(sql).map_err(|f| f.reason), Err(Reason::NotOffered), "{sql}");
         }
-        assert!(word("SET statement_timeout = 'soon'").is_err());
+        assert_eq!(word("SET ROLE eve").map_err(|f| f.reason), Err(Reason::Forbidden));
     }
 }

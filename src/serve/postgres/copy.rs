@@ -1,0 +1,249 @@
+//! `COPY (query) TO STDOUT` in text, CSV and binary, as PostgreSQL's manual has the formats.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use datafusion::sql::sqlparser::ast::{
+    CopyLegacyCsvOption, CopyLegacyOption, CopyOption, CopySource, CopyTarget, Statement as Sql,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use pgwire::messages::data::DataRow;
+
+use crate::ErrorKind;
+use crate::serve::failure::{Failure, Reason};
+
+/// How rows are written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// In binary.
+    pub binary: bool,
+    csv: bool,
+    delimiter: u8,
+    null: String,
+    header: bool,
+    quote: u8,
+    escape: u8,
+    quote_all: bool,
+}
+
+/// The query and the format of a COPY to the client; None where the text is something else.
+pub fn read(sql: &str) -> Option<Result<(String, Copy), Failure>> {
+    if !sql.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
+        return None;
+    }
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
+    let (1, Some(Sql::Copy { source, to: true, target: CopyTarget::Stdout, options, legacy_options, .. })) =
+        (statements.len(), statements.pop())
+    else {
+        return None;
+    };
+    let query = match source {
+        CopySource::Query(query) => query.to_string(),
+        CopySource::Table { table_name, columns } if columns.is_empty() => format!("SELECT * FROM {table_name}"),
+        CopySource::Table { table_name, columns } => {
+            let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+            format!("SELECT {} FROM {table_name}", columns.join(", "))
+        }
+    };
+    Some(Copy::of(&options, &legacy_options).map(|copy| (query, copy)))
+}
+
+impl Copy {
+    fn of(options: &[CopyOption], legacy: &[CopyLegacyOption]) -> Result<Self, Failure> {
+        let format = options.iter().find_map(|option| match option {
+            CopyOption::Format(name) => Some(name.value.to_lowercase()),
+            _ => None,
+        });
+        let format = format.or_else(|| {
+            legacy.iter().find_map(|option| match option {
+                CopyLegacyOption::Binary => Some("binary".to_string()),
+                CopyLegacyOption::Csv(_) => Some("csv".to_string()),
+                _ => None,
+            })
+        });
+        let (binary, csv) = match format.as_deref() {
+            None | Some("text") => (false, false),
+            Some("csv") => (false, true),
+            Some("binary") => (true, false),
+            Some(other) => {
+                return Err(wrong(format!("COPY format {other:?} is not known; there are text, csv and binary")));
+            }
+        };
+        let mut copy = Self {
+            binary,
+            csv,
+            delimiter: if csv { b',' } else { b'\t' },
+            null: if csv { String::new() } else { "\\N".into() },
+            header: false,
+            quote: b'"',
+            escape: b'"',
+            quote_all: false,
+        };
+        let byte = |sign: char| {
+            u8::try_from(sign).ok().filter(u8::is_ascii).ok_or_else(|| wrong("COPY: a sign must be of one byte"))
+        };
+        let mut escape = None;
+        for option in options {
+            match option {
+                CopyOption::Format(_) | CopyOption::Freeze(_) => {}
+                CopyOption::Delimiter(sign) => copy.delimiter = byte(*sign)?,
+                CopyOption::Null(text) => copy.null = text.clone(),
+                CopyOption::Header(header) => copy.header = *header,
+                CopyOption::Quote(sign) => copy.quote = byte(*sign)?,
+                CopyOption::Escape(sign) => escape = Some(byte(*sign)?),
+                CopyOption::ForceQuote(columns) if columns.is_empty() => copy.quote_all = true,
+                CopyOption::Encoding(name) if name.to_lowercase().replace('-', "") == "utf8" => {}
+                other => return Err(wrong(format!("COPY: {other} is not offered"))),
+            }
+        }
+        for option in legacy {
+            match option {
+                CopyLegacyOption::Binary => {}
+                CopyLegacyOption::Delimiter(sign) => copy.delimiter = byte(*sign)?,
+                CopyLegacyOption::Null(text) => copy.null = text.clone(),
+                CopyLegacyOption::Header => copy.header = true,
+                CopyLegacyOption::Csv(options) => {
+                    for option in options {
+                        match option {
+                            CopyLegacyCsvOption::Header => copy.header = true,
+                            CopyLegacyCsvOption::Quote(sign) => copy.quote = byte(*sign)?,
+                            CopyLegacyCsvOption::Escape(sign) => escape = Some(byte(*sign)?),
+                            other => return Err(wrong(format!("COPY: {other} is not offered"))),
+                        }
+                    }
+                }
+                other => return Err(wrong(format!("COPY: {other} is not offered"))),
+            }
+        }
+        copy.escape = escape.unwrap_or(copy.quote);
+        Ok(copy)
+    }
+
+    /// What comes before the first row: columns' names, or the mark of the binary format.
+    pub fn before<'a>(&self, names: impl Iterator<Item = &'a str>) -> BytesMut {
+        let mut out = BytesMut::new();
+        if self.binary {
+            out.put_slice(b"PGCOPY\n\xff\r\n\0");
+            // no flags, nothing in addition
+            out.put_u64(0);
+        } else if self.header {
+            self.line(names.map(|name| Some(name.as_bytes())), &mut out);
+        }
+        out
+    }
+
+    /// A row.
+    pub fn row(&self, row: &DataRow, out: &mut BytesMut) {
+        if self.binary {
+            out.put_i16(row.field_count);
+            out.put_slice(&row.data);
+            return;
+        }
+        let mut rest: &[u8] = &row.data;
+        let fields = std::iter::from_fn(|| {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+                rest = after;
+                return Some(None);
+            };
+            let (field, after) = after.split_at_checked(length)?;
+            rest = after;
+            Some(Some(field))
+        });
+        self.line(fields, out);
+    }
+
+    /// What comes after the last row.
+    pub fn after(&self) -> Bytes {
+        Bytes::from_static(if self.binary { &[0xff, 0xff] } else { &[] })
+    }
+
+    fn line<'a>(&self, fields: impl Iterator<Item = Option<&'a [u8]>>, out: &mut BytesMut) {
+        for (i, field) in fields.enumerate() {
+            if i > 0 {
+                out.put_u8(self.delimiter);
+            }
+            match field {
+                None => out.put_slice(self.null.as_bytes()),
+                Some(field) if self.csv => self.csv_field(field, out),
+                Some(field) => self.text_field(field, out),
+            }
+        }
+        out.put_u8(b'\n');
+    }
+
+    fn csv_field(&self, field: &[u8], out: &mut BytesMut) {
+        let special = |byte: &u8| matches!(*byte, b'\n' | b'\r') || *byte == self.delimiter || *byte == self.quote;
+        if !self.quote_all && field != self.null.as_bytes() && field != b"\\." && !field.iter().any(special) {
+            out.put_slice(field);
+            return;
+        }
+        out.put_u8(self.quote);
+        for &byte in field {
+            if byte == self.quote || byte == self.escape {
+                out.put_u8(self.escape);
+            }
+            out.put_u8(byte);
+        }
+        out.put_u8(self.quote);
+    }
+
+    fn text_field(&self, field: &[u8], out: &mut BytesMut) {
+        for &byte in field {
+            let letter = match byte {
+                b'\\' => b'\\',
+                8 => b'b',
+                9 => b't',
+                10 => b'n',
+                11 => b'v',
+                12 => b'f',
+                13 => b'r',
+                byte if byte == self.delimiter => byte,
+                byte => {
+                    out.put_u8(byte);
+                    continue;
+                }
+            };
+            out.put_slice(&[b'\\', letter]);
+        }
+    }
+}
+
+fn wrong(message: impl Into<String>) -> Failure {
+    Failure::new(Reason::Engine(ErrorKind::Usage), message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn written(sql: &str, fields: &[Option<&str>]) -> String {
+        let (_, copy) = read(sql).unwrap().unwrap();
+        let mut data = BytesMut::new();
+        for field in fields {
+            data.put_i32(field.map_or(-1, |field| field.len() as i32));
+            data.put_slice(field.unwrap_or_default().as_bytes());
+        }
+        let mut out = copy.before(["a", "b,c"].into_iter());
+        copy.row(&DataRow::new(data, fields.len() as i16), &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    /// Expected lines are those of PostgreSQL 15.
+    #[test]
+    fn as_postgres_copies() {
+        let fields = [Some("x\ty\\"), None, Some(""), Some("say \"a,b\"")];
+        for (sql, expected) in [
+            ("COPY (SELECT 1) TO STDOUT", "x\\ty\\\\\t\\N\t\tsay \"a,b\"\n"),
+            ("COPY (SELECT 1) TO STDOUT (FORMAT csv)", "x\ty\\,,\"\",\"say \"\"a,b\"\"\"\n"),
+            ("COPY (SELECT 1) TO STDOUT WITH CSV HEADER", "a,\"b,c\"\nx\ty\\,,\"\",\"say \"\"a,b\"\"\"\n"),
+            ("COPY t (a, b) TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'null')", "x\ty\\;null;;\"say \"\"a,b\"\"\"\n"),
+        ] {
+            assert_eq!(written(sql, &fields), expected, "{sql}");
+        }
+        assert_eq!(read("COPY t (a, b) TO STDOUT").unwrap().unwrap().0, "SELECT a, b FROM t");
+        assert!(read("COPY t FROM STDIN").is_none() && read("SELECT 1").is_none());
+        assert!(read("COPY t TO STDOUT (FORMAT parquet)").unwrap().is_err());
+    }
+}

@@ -1,0 +1,408 @@
+//! Settings of a connection under Postgres' names: `SET`, `RESET`, `SHOW`, `current_setting()`, `pg_settings` and the start of a
+//! connection read and write the same.
+//!
+//! Invariant: what is agreed to holds. A value that would change answers and is not served is refused; what steers Postgres'
+//! planner, memory or log changes no answer here and is kept as it was said.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use datafusion::common::config::ConfigOptions;
+
+use crate::ErrorKind;
+use crate::serve::failure::{Failure, Reason};
+use crate::time::parse_span;
+
+/// What may be said of a setting.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    /// Nothing: it says what the server is.
+    Fixed,
+    /// One of these, which all mean its only value.
+    One(&'static [&'static str]),
+    /// Anything; it changes no answer.
+    Any,
+    /// A length of time.
+    Time,
+}
+
+/// A setting that is known.
+#[derive(Debug)]
+struct Known {
+    name: &'static str,
+    value: &'static str,
+    rule: Rule,
+    /// Clients are told of it at the start.
+    reported: bool,
+}
+
+const ON: Rule = Rule::One(&["on", "true", "yes", "1"]);
+const UTC: Rule =
+    Rule::One(&["utc", "gmt", "etc/utc", "etc/gmt", "uct", "zulu", "z", "universal", "0", "+00", "+00:00", "local"]);
+const UTF8: Rule = Rule::One(&["utf8", "utf-8", "unicode"]);
+const ISO: Rule = Rule::One(&[
+    "iso",
+    "iso, mdy",
+    "iso,mdy",
+    "iso, dmy",
+    "iso,dmy",
+    "iso, ymd",
+    "iso,ymd",
+    "iso, us",
+    "iso, european",
+]);
+const ISOLATION: Rule =
+    Rule::One(&["repeatable read", "read committed", "read uncommitted", "serializable", "snapshot"]);
+
+const fn known(name: &'static str, value: &'static str, rule: Rule) -> Known {
+    Known { name, value, rule, reported: false }
+}
+
+const fn reported(name: &'static str, value: &'static str, rule: Rule) -> Known {
+    Known { name, value, rule, reported: true }
+}
+
+const KNOWN: &[Known] = &[
+    reported("server_version", "16.0 (Rejoin)", Rule::Fixed),
+    reported("server_encoding", "UTF8", Rule::Fixed),
+    reported("client_encoding", "UTF8", UTF8),
+    reported("DateStyle", "ISO, MDY", ISO),
+    reported("IntervalStyle", "postgres", Rule::One(&["postgres"])),
+    reported("TimeZone", "UTC", UTC),
+    reported("integer_datetimes", "on", Rule::Fixed),
+    reported("standard_conforming_strings", "on", ON),
+    reported("is_superuser", "off", Rule::Fixed),
+    reported("in_hot_standby", "off", Rule::Fixed),
+    reported("default_transaction_read_only", "on", ON),
+    reported("application_name", "", Rule::Any),
+    reported("session_authorization", "", Rule::Fixed),
+    known("array_nulls", "on", ON),
+    known("block_size", "8192", Rule::Fixed),
+    known("bytea_output", "hex", Rule::One(&["hex"])),
+    known("check_function_bodies", "on", Rule::Any),
+    known("client_min_messages", "notice", Rule::Any),
+    known("default_table_access_method", "heap", Rule::Any),
+    known("default_tablespace", "", Rule::Any),
+    known("default_text_search_config", "pg_catalog.simple", Rule::Any),
+    known("default_transaction_deferrable", "off", Rule::Any),
+    known("default_transaction_isolation", "repeatable read", ISOLATION),
+    known("escape_string_warning", "on", Rule::Any),
+    known("extra_float_digits", "1", Rule::Any),
+    known("idle_in_transaction_session_timeout", "0", Rule::Any),
+    known("idle_session_timeout", "0", Rule::Any),
+    known("lc_collate", "C", Rule::Fixed),
+    known("lc_ctype", "C", Rule::Fixed),
+    known("lc_messages", "C", Rule::Any),
+    known("lc_monetary", "C", Rule::Any),
+    known("lc_numeric", "C", Rule::Any),
+    known("lc_time", "C", Rule::Any),
+    known("lock_timeout", "0", Rule::Any),
+    known("max_connections", "100", Rule::Fixed),
+    known("max_identifier_length", "63", Rule::Fixed),
+    known("max_index_keys", "32", Rule::Fixed),
+    known("password_encryption", "scram-sha-256", Rule::Any),
+    known("plan_cache_mode", "auto", Rule::Any),
+    known("quote_all_identifiers", "off", Rule::Any),
+    known("role", "none", Rule::One(&["none"])),
+    known("row_security", "on", Rule::Any),
+    known("search_path", "\"$user\", public", Rule::Any),
+    known("server_version_num", "160000", Rule::Fixed),
+    known("session_replication_role", "origin", Rule::Any),
+    known("ssl", "on", Rule::Fixed),
+    known("statement_timeout", "0", Rule::Time),
+    known("synchronous_commit", "on", Rule::Any),
+    known("temp_tablespaces", "", Rule::Any),
+    known("timezone_abbreviations", "Default", Rule::Any),
+    known("transaction_deferrable", "off", Rule::Any),
+    known("transaction_isolation", "repeatable read", ISOLATION),
+    known("transaction_read_only", "on", ON),
+    known("transaction_timeout", "0", Rule::Any),
+    known("work_mem", "4MB", Rule::Any),
+    known("xmloption", "content", Rule::Any),
+];
+
+/// What steers Postgres' planner, memory, workers and log, by the beginnings of its names.
+const ELSEWHERE: &[&str] = &[
+    "auto_explain",
+    "backend_flush",
+    "commit_",
+    "constraint_exclusion",
+    "cpu_",
+    "cursor_tuple",
+    "deadlock_",
+    "debug_",
+    "default_statistics",
+    "default_table_access",
+    "default_toast",
+    "effective_",
+    "enable_",
+    "from_collapse",
+    "geqo",
+    "gin_",
+    "hash_mem",
+    "jit",
+    "join_collapse",
+    "log_",
+    "logical_decoding",
+    "maintenance_",
+    "max_parallel",
+    "max_stack",
+    "min_parallel",
+    "parallel_",
+    "pg_stat",
+    "random_page",
+    "recursive_worktable",
+    "seq_page",
+    "stats_",
+    "tcp_",
+    "temp_buffers",
+    "temp_file",
+    "track_",
+    "update_process",
+    "vacuum_",
+    "wal_",
+    "zero_damaged",
+];
+
+/// Settings that functions and tables of the session read, too.
+pub type SharedSettings = Arc<Mutex<Settings>>;
+
+/// Settings of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// As the connection began.
+    first: BTreeMap<String, String>,
+    /// What was said since.
+    said: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Says something before the first statement; `RESET` comes back to it.
+    pub fn begin_with(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        let (name, value) = self.checked(name, value)?;
+        self.first.insert(name, value);
+        Ok(())
+    }
+
+    /// What the server itself knows of the connection.
+    pub fn of_server(&mut self, name: &'static str, value: &str) {
+        self.first.insert(name.to_string(), value.to_string());
+    }
+
+    /// Sets one.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        let (name, value) = self.checked(name, value)?;
+        self.said.insert(name, value);
+        Ok(())
+    }
+
+    /// Sets one back to what it was at the start.
+    pub fn reset(&mut self, name: &str) -> Result<(), Failure> {
+        let name = canonical(name);
+        if self.get(&name).is_none() {
+            return Err(unknown(&name));
+        }
+        self.said.remove(&name);
+        Ok(())
+    }
+
+    /// Sets all back.
+    pub fn reset_all(&mut self) {
+        self.said.clear();
+    }
+
+    /// A value; None where nobody knows the name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let name = canonical(name);
+        let said = self.said.get(&name).or_else(|| self.first.get(&name)).map(String::as_str);
+        said.or_else(|| find(&name).map(|known| known.value))
+    }
+
+    /// A name as it is shown, and its value.
+    pub fn shown(&self, name: &str) -> Result<(String, String), Failure> {
+        let name = canonical(name);
+        match self.get(&name) {
+            Some(value) => Ok((name.clone(), value.to_string())),
+            None => Err(unknown(&name)),
+        }
+    }
+
+    /// All settings with their values, and what they were at the start.
+    pub fn all(&self) -> Vec<(String, String, String)> {
+        let mut names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        names.extend(self.first.keys().chain(self.said.keys()).map(String::as_str));
+        names.sort_by_key(|name| name.to_lowercase());
+        names.dedup();
+        let value = |name: &str| self.get(name).unwrap_or_default().to_string();
+        let first = |name: &str| {
+            let first = self.first.get(name).map(String::as_str).or_else(|| find(name).map(|known| known.value));
+            first.unwrap_or_default().to_string()
+        };
+        names.into_iter().map(|name| (name.to_string(), value(name), first(name))).collect()
+    }
+
+    /// What a client is told at the start.
+    pub fn reported(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        KNOWN.iter().filter(|known| known.reported).map(|known| (known.name, self.get(known.name).unwrap_or_default()))
+    }
+
+    /// How long a statement may take; zero is as long as the server allows.
+    pub fn statement_timeout(&self) -> Duration {
+        self.get("statement_timeout").and_then(|text| duration(text).ok()).unwrap_or_default()
+    }
+
+    /// The name as it is kept, and the value as it is shown.
+    fn checked(&self, name: &str, value: &str) -> Result<(String, String), Failure> {
+        let name = canonical(name);
+        let Some(known) = find(&name) else {
+            let free = name.contains('.') || ELSEWHERE.iter().any(|start| name.to_lowercase().starts_with(start));
+            return if free { Ok((name, value.to_string())) } else { Err(unknown(&name)) };
+        };
+        let wrong = |what: &str| usage("22023", format!("invalid value for parameter {name:?}: {value:?}{what}"));
+        let value = match known.rule {
+            Rule::Fixed => return Err(usage("55P02", format!("parameter {name:?} cannot be changed"))),
+            Rule::Any => value.to_string(),
+            Rule::One(accepted) => {
+                match accepted.contains(&value.trim_matches('\'').to_lowercase().as_str()) {
+                    true => known.value.to_string(),
+                    false => {
+                        let advice = match known.name {
+                        "TimeZone" => "; times are in UTC here: local_time(hit_time) is what a clock in the suite's zone shows, \
+local_time(hit_time, 'Europe/Berlin') in another".to_string(),
+                        "default_transaction_read_only" | "transaction_read_only" => {
+                            "; this door is for questions: it writes nothing".to_string()
+                        }
+                        _ => format!("; it is {} here", known.value),
+                    };
+                        return Err(wrong(&advice));
+                    }
+                }
+            }
+            Rule::Time => match duration(value) {
+                Ok(_) if value.bytes().all(|b| b.is_ascii_digit()) && value != "0" => format!("{value}ms"),
+                Ok(_) => value.to_string(),
+                Err(()) => return Err(wrong(": expected milliseconds, or a number with ms, s, min, h or d")),
+            },
+        };
+        Ok((name, value))
+    }
+}
+
+/// The name as it is shown: `timezone` is `TimeZone`.
+fn canonical(name: &str) -> String {
+    let name = match name.to_lowercase().as_str() {
+        "time zone" | "time.zone" => "TimeZone",
+        "transaction isolation level" => "transaction_isolation",
+        "session authorization" | "session.authorization" => "session_authorization",
+        "names" => "client_encoding",
+        _ => name,
+    };
+    find(name).map_or_else(|| name.to_lowercase(), |known| known.name.to_string())
+}
+
+fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+fn unknown(name: &str) -> Failure {
+    let hint = crate::error::did_you_mean(name, KNOWN.iter().map(|known| known.name));
+    usage("42704", format!("unrecognized configuration parameter {name:?}{hint}"))
+}
+
+fn usage(state: &'static str, message: String) -> Failure {
+    Failure::new(Reason::Engine(ErrorKind::Usage), message).with_sqlstate(state)
+}
+
+/// `5000` (milliseconds), `5s`, `2min`, `1h`, as Postgres has them.
+fn duration(text: &str) -> Result<Duration, ()> {
+    let span = parse_span(text, Some("ms"));
+    let micros = span.ok().and_then(|span| u64::try_from(span.micros()).ok());
+    micros.map(Duration::from_micros).ok_or(())
+}
+
+/// A setting of the engine; those of ours are listed there without their prefix.
+pub fn setting_of_engine(settings: &ConfigOptions, name: &str) -> Option<String> {
+    let name = name.to_lowercase();
+    let key = name.strip_prefix("rejoin.").unwrap_or(&name);
+    settings.entries().into_iter().find(|entry| entry.key == key).and_then(|entry| entry.value)
+}
+
+/// What the `options` of a connection's start say: `-c name=value --name=value`, with backslashes before blanks.
+pub fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut words: Vec<String> = vec![];
+    let (mut word, mut signs) = (String::new(), text.chars());
+    while let Some(sign) = signs.next() {
+        match sign {
+            '\\' => word.extend(signs.next()),
+            sign if sign.is_whitespace() => words.push(std::mem::take(&mut word)),
+            sign => word.push(sign),
+        }
+    }
+    words.push(word);
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
+    let mut said = vec![];
+    while let Some(word) = words.next() {
+        let assignment = match word.strip_prefix("--") {
+            Some(assignment) => assignment.to_string(),
+            None if word == "-c" => words.next().unwrap_or_default(),
+            None => word.strip_prefix("-c").unwrap_or_default().to_string(),
+        };
+        let Some((name, value)) = assignment.split_once('=') else {
+            return Err(usage("22023", format!("options {text:?}: expected -c name=value")));
+        };
+        said.push((name.replace('-', "_"), value.to_string()));
+    }
+    Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_agreed_to_holds() {
+        let mut settings = Settings::default();
+        settings.begin_with("application_name", "first").unwrap();
+        for (name, value, shown) in [
+            ("application_name", "x", "x"),
+            ("CLIENT_ENCODING", "'utf-8'", "UTF8"),
+            ("statement_timeout", "250", "250ms"),
+            ("statement_timeout", "5s", "5s"),
+            ("timezone", "Etc/UTC", "UTC"),
+            ("search_path", "public", "public"),
+            ("enable_seqscan", "off", "off"),
+            ("mine.tag", "7", "7"),
+        ] {
+            settings.set(name, value).unwrap();
+            assert_eq!(settings.get(name), Some(shown), "{name}");
+        }
+        assert_eq!(settings.statement_timeout(), Duration::from_secs(5));
+        for (name, value, state) in [
+            ("client_encoding", "LATIN1", "22023"),
+            ("TimeZone", "Europe/Berlin", "22023"),
+            ("DateStyle", "German", "22023"),
+            ("statement_timeout", "soon", "22023"),
+            ("server_version", "9", "55P02"),
+            ("aplication_name", "x", "42704"),
+        ] {
+            assert_eq!(settings.set(name, value).unwrap_err().sqlstate(), state, "{name}");
+        }
+        settings.reset("statement_timeout").unwrap();
+        assert_eq!(settings.statement_timeout(), Duration::ZERO);
+        settings.reset_all();
+        assert_eq!(settings.get("application_name"), Some("first"));
+        assert_eq!(settings.get("enable_seqscan"), None);
+    }
+
+    #[test]
+    fn options_of_the_start() {
+        let said = options("-c statement_timeout=5s --search-path=a,\\ b -crejoin.suite=web").unwrap();
+        let said: Vec<_> = said.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(said, [("statement_timeout", "5s"), ("search_path", "a, b"), ("rejoin.suite", "web")]);
+        assert!(options("-x").is_err());
+        assert_eq!(options(" ").unwrap(), []);
+    }
+}

@@ -1,0 +1,173 @@
+//! A guest's connection: the session and its settings, and how both come back to what they were: `ROLLBACK`, `RESET`,
+//! `DISCARD ALL`. A pool gives a connection to the next user as the first one found it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use datafusion::common::config::{ConfigField, ConfigOptions};
+
+use super::cursors::Cursors;
+use super::settings::{Settings, SharedSettings, setting_of_engine};
+use super::words::is_of_engine;
+use crate::engine::Statement;
+use crate::serve::failure::Failure;
+use crate::serve::session::Session;
+
+/// A connection whose guest has come in.
+pub struct Visit {
+    /// The guest's session.
+    pub session: Arc<Session>,
+    settings: SharedSettings,
+    /// The engine's settings as the connection began.
+    first: ConfigOptions,
+    transaction: Mutex<Option<Transaction>>,
+    /// What the connection has named.
+    pub cursors: Cursors,
+}
+
+/// All that can be set.
+#[derive(Clone)]
+struct Whole {
+    settings: Settings,
+    engine: ConfigOptions,
+}
+
+/// A transaction that is open.
+struct Transaction {
+    /// What it began with.
+    before: Whole,
+    /// What holds when it is committed: all but what was set LOCAL.
+    after: Whole,
+}
+
+impl Visit {
+    /// A connection that begins with these settings.
+    pub fn new(session: Arc<Session>, settings: SharedSettings) -> Self {
+        let first = session.engine.settings();
+        let visit = Self { session, settings, first, transaction: Mutex::default(), cursors: Cursors::default() };
+        visit.hold();
+        visit
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn transaction(&self) -> MutexGuard<'_, Option<Transaction>> {
+        self.transaction.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn whole(&self) -> Whole {
+        Whole { settings: self.settings().clone(), engine: self.session.engine.settings() }
+    }
+
+    fn become_again(&self, whole: Whole) -> Result<(), Failure> {
+        *self.settings() = whole.settings;
+        self.hold();
+        Ok(self.session.engine.restore(whole.engine)?)
+    }
+
+    /// Lets the session do as the settings say.
+    pub fn hold(&self) {
+        let time = self.settings().statement_timeout();
+        self.session.set_time(time);
+    }
+
+    /// Begins a transaction, if none is open.
+    pub fn begin(&self) {
+        let before = self.whole();
+        self.transaction().get_or_insert_with(|| Transaction { after: before.clone(), before });
+    }
+
+    /// True while a transaction is open.
+    pub fn in_transaction(&self) -> bool {
+        self.transaction().is_some()
+    }
+
+    /// Ends a transaction; what was set in it holds, or does not.
+    pub async fn end(&self, keep: bool) -> Result<(), Failure> {
+        self.cursors.end_transaction(keep).await;
+        let Some(transaction) = self.transaction().take() else { return Ok(()) };
+        self.become_again(if keep { transaction.after } else { transaction.before })
+    }
+
+    /// Sets a setting, or sets it back to what it was at the start.
+    pub fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<(), Failure> {
+        let change = |settings: &mut Settings| match value {
+            Some(value) => settings.set(name, value),
+            None => settings.reset(name),
+        };
+        change(&mut self.settings())?;
+        self.hold();
+        match self.transaction().as_mut().filter(|_| !local) {
+            Some(transaction) => change(&mut transaction.after.settings),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that a statement has changed a setting of the engine, which holds beyond the transaction.
+    pub fn changed(&self, name: &str) -> Result<(), Failure> {
+        if let Some(transaction) = self.transaction().as_mut() {
+            assign(&mut transaction.after.engine, name, self.of_engine(name))?;
+        }
+        Ok(())
+    }
+
+    /// A setting of the engine.
+    pub fn of_engine(&self, name: &str) -> Option<String> {
+        setting_of_engine(&self.session.engine.settings(), name)
+    }
+
+    /// Sets one setting back, or all.
+    pub fn reset(&self, name: Option<&str>) -> Result<(), Failure> {
+        match name {
+            Some(name) if is_of_engine(name) => {
+                let mut engine = self.session.engine.settings();
+                assign(&mut engine, name, setting_of_engine(&self.first, name))?;
+                self.session.engine.restore(engine)?;
+                self.changed(name)
+            }
+            Some(name) => self.set(name, None, false),
+            None => {
+                self.settings().reset_all();
+                self.hold();
+                self.session.engine.restore(self.first.clone())?;
+                let whole = self.whole();
+                if let Some(transaction) = self.transaction().as_mut() {
+                    transaction.after = whole;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What a name is set to, Postgres' or the engine's, as it is shown.
+    pub fn shown(&self, name: &str) -> Result<(String, String), Failure> {
+        match is_of_engine(name) {
+            true => Ok((name.to_lowercase(), self.of_engine(name).unwrap_or_default())),
+            false => self.settings().shown(name),
+        }
+    }
+
+    /// Sets settings of the engine that the client named at the start of its connection.
+    pub async fn begin_with(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        let statement = Statement::one(&format!("SET {name} = '{}'", value.replace('\'', "''")))?;
+        self.session.run(&statement, vec![]).await?;
+        self.first = self.session.engine.settings();
+        Ok(())
+    }
+}
+
+fn assign(settings: &mut ConfigOptions, name: &str, value: Option<String>) -> Result<(), Failure> {
+    let name = name.to_lowercase();
+    Ok(match value {
+        Some(value) => settings.set(&name, &value),
+        None => settings.reset(&name),
+    }?)
+}
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Visit")
+    }
+}
