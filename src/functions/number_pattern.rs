@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    /// Expected texts are those of PostgreSQL's manual, and of PostgreSQL 15 where it has none.
+    /// Expected texts are those of PostgreSQL 15.
     #[test]
     fn as_postgres_writes_them() {
         for (number, pattern, expected) in [

@@ -1,6 +1,6 @@
 """What Postgres clients expect of the Postgres door. postgres.py NAME PORT USER PASSWORD
 
-Expected values are those of PostgreSQL 15 for the same statement, where the lake is not asked.
+Expected values are those that PostgreSQL's manual gives for the same statement, where the lake is not asked.
 """
 
 import asyncio

@@ -525,6 +525,7 @@ fn bound_values_have_it_on_s3_and_on_a_cluster() {
 
 /// So many worlds, each with one of so many parts of the questions.
 fn any_worlds(site: Site, worlds_count: u32, parts: usize) {
+    site.begin();
     deep(|runtime| {
         let turn = AtomicUsize::new(0);
         let outcome = runner(worlds_count, 0).run(&worlds(), |world| {

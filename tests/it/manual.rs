@@ -36,6 +36,8 @@ fn words(line: &str) -> Vec<String> {
 fn every_statement_of_the_manual_runs() {
     let place = Place::new();
     place.sh("REJOIN_NOW=2026-12-01T00:00:00Z rejoin demo --hits 2000 --lake lake >/dev/null");
+    // the segment of the examples
+    place.sh("rejoin segment create buyers 'orders > 0'");
     let mut script = String::new();
     for topic in topics() {
         let text = topic.markdown();

@@ -180,6 +180,13 @@ pub enum Site {
 }
 
 impl Site {
+    /// Starts the store that it needs, which no runtime may do.
+    pub fn begin(self) {
+        if self != Site::Folder {
+            stores::server();
+        }
+    }
+
     /// A place for a lake.
     pub fn place(self) -> Place {
         if self == Site::Folder { Place::new() } else { Place::on_s3() }

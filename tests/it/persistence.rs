@@ -332,6 +332,7 @@ async fn live(feeds: bool, site: Site, steps: &[Step]) {
 }
 
 fn any_history(feeds: bool, site: Site, cases: u32) {
+    site.begin();
     deep(|runtime| {
         let outcome = runner(cases, 40).run(&vec(step(), 2..10), |steps| {
             runtime.block_on(live(feeds, site, &steps));
