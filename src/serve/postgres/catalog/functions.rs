@@ -37,7 +37,7 @@ struct Function {
 }
 
 impl Function {
-    fn new(
+    fn udf(
         name: &'static str,
         volatility: Volatility,
         returns: DataType,
@@ -230,12 +230,12 @@ pub fn register(context: &SessionContext, sources: &Arc<Sources>, names: &Relati
     let add = |function: ScalarUDF| context.register_udf(function);
     for (name, value) in constants() {
         let returns = value.data_type();
-        add(Function::new(name, Volatility::Immutable, returns, move |args, _| {
+        add(Function::udf(name, Volatility::Immutable, returns, move |args, _| {
             value.to_array_of_size(args.number_rows)
         }));
     }
     for name in PRIVILEGES {
-        add(Function::new(name, Volatility::Stable, DataType::Boolean, |args, arrays| {
+        add(Function::udf(name, Volatility::Stable, DataType::Boolean, |args, arrays| {
             let Some(privileges) = arrays.last() else { return Err(wants("an object and a privilege")) };
             let privileges = texts(privileges)?;
             // one of several suffices
@@ -248,15 +248,15 @@ pub fn register(context: &SessionContext, sources: &Arc<Sources>, names: &Relati
     let guest = ScalarValue::Utf8(Some(sources.guest.clone()));
     for name in ["session_user", "current_user", "user", "current_role", "pg_get_userbyid"] {
         let guest = guest.clone();
-        add(Function::new(name, Volatility::Stable, DataType::Utf8, move |args, _| {
+        add(Function::udf(name, Volatility::Stable, DataType::Utf8, move |args, _| {
             guest.to_array_of_size(args.number_rows)
         }));
     }
     let process = ScalarValue::Int32(Some(sources.process));
-    add(Function::new("pg_backend_pid", Volatility::Stable, DataType::Int32, move |args, _| {
+    add(Function::udf("pg_backend_pid", Volatility::Stable, DataType::Int32, move |args, _| {
         process.to_array_of_size(args.number_rows)
     }));
-    add(Function::new("current_schemas", Volatility::Stable, super::fixed::list_of(DataType::Utf8), |args, arrays| {
+    add(Function::udf("current_schemas", Volatility::Stable, super::fixed::list_of(DataType::Utf8), |args, arrays| {
         let implicit = arrays.first().and_then(|array| array.as_boolean_opt()).is_some_and(|array| array.value(0));
         let names = if implicit { vec!["pg_catalog", SCHEMA] } else { vec![SCHEMA] };
         let names: Vec<ScalarValue> = names.into_iter().map(ScalarValue::from).collect();
@@ -279,7 +279,7 @@ pub fn register(context: &SessionContext, sources: &Arc<Sources>, names: &Relati
 /// `current_setting` and `set_config`.
 fn settings(context: &SessionContext, sources: &Arc<Sources>) {
     let shared = sources.settings.clone();
-    context.register_udf(Function::new("current_setting", Volatility::Stable, DataType::Utf8, move |args, arrays| {
+    context.register_udf(Function::udf("current_setting", Volatility::Stable, DataType::Utf8, move |args, arrays| {
         let Some(names) = arrays.first() else { return Err(wants("the name of a setting")) };
         let names = texts(names)?;
         let missing_ok = arrays.get(1).and_then(|array| array.as_boolean_opt()).is_some_and(|array| array.value(0));
@@ -295,7 +295,7 @@ fn settings(context: &SessionContext, sources: &Arc<Sources>) {
         Ok(Arc::new(names.iter().map(value).collect::<Result<StringArray>>()?))
     }));
     let shared = sources.settings.clone();
-    context.register_udf(Function::new("set_config", Volatility::Volatile, DataType::Utf8, move |args, arrays| {
+    context.register_udf(Function::udf("set_config", Volatility::Volatile, DataType::Utf8, move |args, arrays| {
         let [name, value, ..] = arrays else { return Err(wants("a name, a value and whether it is local")) };
         let (names, values) = (texts(name)?, texts(value)?);
         let mut settings = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -317,7 +317,7 @@ fn settings(context: &SessionContext, sources: &Arc<Sources>) {
 fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationNames) {
     let add = |function: ScalarUDF| context.register_udf(function);
     let named = |name, of: fn(&Fixed, i32) -> String| {
-        Function::new(name, Volatility::Stable, DataType::Utf8, move |_, arrays| {
+        Function::udf(name, Volatility::Stable, DataType::Utf8, move |_, arrays| {
             let Some(oids) = arrays.first() else { return Err(wants("an object's number")) };
             let oids = cast(oids, &DataType::Int32)?;
             let oids = oids.as_primitive::<Int32Type>();
@@ -330,7 +330,7 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         oid => fixed.function(oid).map_or_else(|| oid.to_string(), str::to_string),
     }));
     let shown = names.clone();
-    add(Function::new(REGCLASS_NAME, Volatility::Stable, DataType::Utf8, move |_, arrays| {
+    add(Function::udf(REGCLASS_NAME, Volatility::Stable, DataType::Utf8, move |_, arrays| {
         let Some(oids) = arrays.first() else { return Err(wants("a relation's number")) };
         let oids = cast(oids, &DataType::Int32)?;
         let names = shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -341,7 +341,7 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         Ok(Arc::new(oids.as_primitive::<Int32Type>().iter().map(|oid| oid.map(name)).collect::<StringArray>()))
     }));
     let names = names.clone();
-    add(Function::new("pg_table_is_visible", Volatility::Stable, DataType::Boolean, move |_, arrays| {
+    add(Function::udf("pg_table_is_visible", Volatility::Stable, DataType::Boolean, move |_, arrays| {
         let Some(oids) = arrays.first() else { return Err(wants("a relation's number")) };
         let oids = cast(oids, &DataType::Int32)?;
         let names = names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -349,7 +349,7 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         let visible = |oid: i32| names.get(&oid).is_none_or(|name| !name.contains('.'));
         Ok(Arc::new(oids.as_primitive::<Int32Type>().iter().map(|oid| oid.map(visible)).collect::<BooleanArray>()))
     }));
-    add(Function::new(LIKE_PATTERN, Volatility::Immutable, DataType::Utf8, |_, arrays| {
+    add(Function::udf(LIKE_PATTERN, Volatility::Immutable, DataType::Utf8, |_, arrays| {
         let [patterns, escapes] = arrays else { return Err(wants("a pattern and a sign")) };
         let (patterns, escapes) = (texts(patterns)?, texts(escapes)?);
         let both = patterns.iter().zip(escapes.iter());
@@ -357,7 +357,7 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         Ok(Arc::new(written.collect::<StringArray>()))
     }));
     for name in ["json_build_object", "jsonb_build_object"] {
-        add(Function::new(name, Volatility::Stable, DataType::Utf8, |args, arrays| {
+        add(Function::udf(name, Volatility::Stable, DataType::Utf8, |args, arrays| {
             let object = |row: usize| -> Result<String> {
                 let mut object = serde_json::Map::new();
                 for pair in arrays.chunks(2) {
@@ -370,12 +370,12 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
             Ok(Arc::new((0..args.number_rows).map(|row| object(row).map(Some)).collect::<Result<StringArray>>()?))
         }));
     }
-    add(Function::new("to_regtype", Volatility::Stable, DataType::Int32, move |_, arrays| {
+    add(Function::udf("to_regtype", Volatility::Stable, DataType::Int32, move |_, arrays| {
         let Some(names) = arrays.first() else { return Err(wants("a type's name")) };
         let names = texts(names)?;
         Ok(Arc::new(names.iter().map(|name| fixed.type_of(name?)).collect::<Int32Array>()))
     }));
-    add(Function::new("pg_typeof", Volatility::Stable, DataType::Utf8, move |args, _| {
+    add(Function::udf("pg_typeof", Volatility::Stable, DataType::Utf8, move |args, _| {
         let Some(field) = args.arg_fields.first() else { return Err(wants("a value")) };
         let name = match field.data_type() {
             DataType::Null => "unknown".to_string(),
