@@ -248,6 +248,11 @@ def streams(*server):
     assert guest.execute("FETCH 4 FROM held").fetchall() == [(1,), (2,), (3,), (4,)]
     assert len(guest.execute("FETCH ALL FROM held").fetchall()) == 6
     guest.execute("CLOSE held")
+    # a FETCH is in memory, so it takes no more than fits
+    guest.execute("DECLARE large CURSOR WITH HOLD FOR SELECT value FROM range(1, 100000000)")
+    assert len(guest.execute("FETCH 10000 FROM large").fetchall()) == 10_000
+    refused("54000", lambda: guest.execute("FETCH ALL FROM large"), "fetch some at a time")
+    guest.execute("CLOSE large")
     refused("25P01", lambda: guest.execute("DECLARE c CURSOR FOR SELECT 1"))
     refused("34000", lambda: guest.execute("FETCH 1 FROM c"))
     guest.execute("BEGIN; DECLARE c CURSOR FOR SELECT 1; COMMIT")

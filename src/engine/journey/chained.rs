@@ -12,7 +12,7 @@ use crate::attribution::{Chain, CreditSink, ItemCredits, Journey, Model, NONE, R
 pub(super) struct Chained {
     /// Which of the question's models it is.
     pub number: usize,
-    model: Model,
+    order: u8,
     chain: Chain,
     /// Per group of conversions, the value of those with a touch and of those without.
     touched: ItemCredits,
@@ -27,7 +27,7 @@ impl Chained {
             let Model::Markov { order } = model else { return None };
             Some(Self {
                 number,
-                model: *model,
+                order: *order,
                 chain: Chain::new(*order),
                 touched: ItemCredits::new(),
                 untouched: ItemCredits::new(),
@@ -62,7 +62,7 @@ impl Chained {
 
     /// Hands out the credit: to a group of conversions, to an item, so much. Items by number; `rank` orders them.
     pub fn credit(&self, mut give: impl FnMut(u32, u32, f64), rank: &[u32], ranked: &[u32]) -> Result<()> {
-        let mut in_order = Chain::new(self.order());
+        let mut in_order = Chain::new(self.order);
         in_order.merge(&self.chain, |item| rank[item as usize]);
         let weights = in_order.weights().map_err(|TooLarge { states }| self.too_large(states))?;
         let weighted = weights.iter().any(|(_, weight)| *weight > 0.0);
@@ -84,15 +84,8 @@ impl Chained {
         self.chain.memory_bytes() + sums + self.unconverted.memory_bytes()
     }
 
-    fn order(&self) -> u8 {
-        match self.model {
-            Model::Markov { order } => order,
-            _ => 1,
-        }
-    }
-
     fn too_large(&self, states: usize) -> DataFusionError {
-        let (model, order) = (self.model, self.order());
+        let (order, model) = (self.order, Model::Markov { order: self.order });
         DataFusionError::Plan(format!(
             "{model}: the chain of all paths has {states} states (the last {order} items of a path), linked too closely to be \
              solved exactly; ask for a lower order, a dimension with fewer items or classes of them, or a shorter lookback"

@@ -18,6 +18,9 @@ use crate::serve::session::{Described, Rows};
 /// Cursors that are open at once, and prepared statements of SQL.
 const MOST: usize = 64;
 
+/// Bytes of rows that one FETCH takes.
+const FETCHED_BYTES: usize = 64 << 20;
+
 /// What a connection has named.
 #[derive(Default)]
 pub struct Cursors {
@@ -67,12 +70,15 @@ impl Cursors {
         self.open.lock().await.get(name).map(|cursor| cursor.rows.schema.clone()).ok_or_else(|| no_cursor(name))
     }
 
-    /// The next rows of a cursor, `count` of them where there are as many.
+    /// The next rows of a cursor, `count` of them where there are as many; all of them are in memory at once.
+    ///
+    /// # Errors
+    /// They are more than one FETCH takes.
     pub async fn fetch(&self, name: &str, count: Option<u64>) -> Result<(SchemaRef, Vec<RecordBatch>), Failure> {
         let mut open = self.open.lock().await;
         let cursor = open.get_mut(name).ok_or_else(|| no_cursor(name))?;
         let mut left = count.unwrap_or(u64::MAX);
-        let mut fetched = vec![];
+        let (mut fetched, mut bytes) = (vec![], 0);
         while left > 0 {
             let batch = match cursor.rest.take() {
                 Some(rest) => rest,
@@ -86,6 +92,11 @@ impl Cursors {
                 cursor.rest = Some(batch.slice(taken, batch.num_rows() - taken));
             }
             left -= taken as u64;
+            bytes += batch.get_array_memory_size();
+            if bytes > FETCHED_BYTES && !fetched.is_empty() {
+                let message = "these are more rows than one FETCH takes; fetch some at a time, such as FETCH 10000";
+                return Err(Failure::new(Reason::TooLarge, message));
+            }
             fetched.push(batch.slice(0, taken));
         }
         Ok((cursor.rows.schema.clone(), fetched))

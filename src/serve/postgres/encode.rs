@@ -20,7 +20,7 @@ use pgwire::api::results::FieldInfo;
 use pgwire::messages::data::DataRow;
 
 use super::catalog::{function_name, shown_name};
-use super::types::{object_kind, pg_type, pg_type_of};
+use super::types::{length_of, object_kind, pg_type, pg_type_of};
 use crate::Result;
 
 /// Microseconds from 1970 to 2000, where Postgres begins to count.
@@ -38,14 +38,7 @@ const DIGITS: usize = 4;
 pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
     let field = |(i, f): (usize, &std::sync::Arc<Field>)| {
         let pg = pg_type_of(f);
-        let size = match pg {
-            Type::BOOL => 1,
-            Type::INT2 => 2,
-            Type::INT4 | Type::FLOAT4 | Type::DATE | Type::OID | Type::REGPROC => 4,
-            Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
-            Type::INTERVAL => 16,
-            _ => -1,
-        };
+        let size = length_of(&pg);
         FieldInfo::new(shown_name(f.name()).to_string(), None, None, pg, format.format_for(i)).with_type_size(size)
     };
     schema.fields().iter().enumerate().map(field).collect()

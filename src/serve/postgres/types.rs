@@ -44,6 +44,18 @@ pub fn pg_type_of(field: &Field) -> Type {
     }
 }
 
+/// Bytes of a value of a type, as a column's description says it; -1 where they differ.
+pub fn length_of(pg: &Type) -> i16 {
+    match *pg {
+        Type::BOOL => 1,
+        Type::INT2 => 2,
+        Type::INT4 | Type::FLOAT4 | Type::DATE | Type::OID | Type::REGPROC => 4,
+        Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
+        Type::INTERVAL => 16,
+        _ => -1,
+    }
+}
+
 /// The kind of object that a column's numbers name; None where they are plain numbers.
 pub fn object_kind(field: &Field) -> Option<&str> {
     field.metadata().get(OID_ALIAS_KEY).map(String::as_str)

@@ -108,7 +108,8 @@ fn interval(text: &str) -> Option<IntervalMonthDayNano> {
             let mut parts = clock.trim_start_matches('+').split(':');
             let (hours, minutes) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
             let seconds = parts.next().map_or(Some(0.0), |seconds| seconds.parse::<f64>().ok())?;
-            let micros = (hours * 60 + minutes).checked_mul(60_000_000)? + (seconds * 1e6).round() as i64;
+            let whole_minutes = hours.checked_mul(60)?.checked_add(minutes)?.checked_mul(60_000_000)?;
+            let micros = whole_minutes.checked_add((seconds * 1e6).round() as i64)?;
             nanos = nanos.checked_add(sign * micros.checked_mul(1000)?)?;
             continue;
         }
@@ -217,7 +218,8 @@ fn array(mut bytes: Bytes, given: &Type) -> Result<ScalarValue, String> {
         return Err(broken());
     }
     let (dimensions, _, item) = (bytes.get_i32(), bytes.get_i32(), bytes.get_u32());
-    let item = Type::from_oid(item).ok_or_else(broken)?;
+    // an array's items are no arrays, however deep a client nests them
+    let item = Type::from_oid(item).filter(|item| item_type(item).is_none()).ok_or_else(broken)?;
     match dimensions {
         0 => return list(&[], &item),
         1 if bytes.len() >= 8 => {}
@@ -293,6 +295,7 @@ mod tests {
         let wanted = IntervalMonthDayNano::new(14, -3, -14_706_500_000_000);
         assert_eq!(interval("1 year 2 mons -3 days -04:05:06.5"), Some(wanted));
         assert_eq!(interval("3 fortnights"), None);
+        assert_eq!(interval(&format!("{}:00:00", i64::MAX)), None);
         let empty = from_text("{}", &Type::TEXT_ARRAY).unwrap();
         assert_eq!(empty.data_type(), list(&[], &Type::TEXT).unwrap().data_type());
         assert_eq!(from_text("\\x00ff", &Type::BYTEA).unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
@@ -306,5 +309,13 @@ mod tests {
         assert_eq!(from_binary(&bytes.slice(1..), &Type::INT2).unwrap(), ScalarValue::Int16(Some(1)));
         assert!(from_binary(&bytes, &Type::POINT).unwrap_err().contains("send text"));
         assert!(from_binary(&bytes, &Type::INT4_ARRAY).is_err());
+        // arrays of arrays, each within the one before
+        let (depth, mut nested) = (100_000, vec![]);
+        for inner in (0..depth).rev() {
+            let words = [1, 0, Type::INT4_ARRAY.oid() as i32, 1, 1, 12 + 24 * inner];
+            nested.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+        }
+        nested.extend([0; 12]);
+        assert!(from_binary(&nested.into(), &Type::INT4_ARRAY).is_err());
     }
 }

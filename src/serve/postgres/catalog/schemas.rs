@@ -15,7 +15,7 @@ use super::objects::{DATABASE, OWNER, Relation, RelationNames, SCHEMAS, names_by
 use crate::engine::catalog::LakeSchema;
 use crate::engine::session::CATALOG;
 use crate::serve::postgres::settings::SharedSettings;
-use crate::serve::postgres::types::pg_type_of;
+use crate::serve::postgres::types::{length_of, pg_type_of};
 
 /// What both schemas are made of.
 pub struct Sources {
@@ -117,14 +117,7 @@ impl<'a> Column<'a> {
 
     /// Bytes of a value, -1 where they differ.
     fn length(&self) -> i32 {
-        match self.pg {
-            Type::BOOL => 1,
-            Type::INT2 => 2,
-            Type::INT4 | Type::FLOAT4 | Type::DATE | Type::OID | Type::REGPROC => 4,
-            Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
-            Type::INTERVAL => 16,
-            _ => -1,
-        }
+        length_of(&self.pg).into()
     }
 
     fn is_list(&self) -> bool {
