@@ -55,6 +55,11 @@ pub const ROW_KIND: &str = "row_kind";
 /// One of `online`, `summary`, `matched`, `unmatched`, `expired`, `disabled`, `ambiguous`.
 pub const MATCH_STATUS: &str = "match_status";
 
+/// The person whose a row of events is, where its suite has persons: `id:` and an ID, or `visitor:` and a visitor.
+pub const PERSON_ID: &str = "person_id";
+/// [`MATCH_STATUS`] where all visitors of a person are one.
+pub const PERSON_STATUS: &str = "person_status";
+
 /// Ending of the columns of what was set.
 const SET: &str = "_set";
 
@@ -85,6 +90,8 @@ pub const KEYS: &[&str] = &[
     BACKGROUND_HIT,
     ROW_KIND,
     MATCH_STATUS,
+    PERSON_ID,
+    PERSON_STATUS,
     "event_id",
     "snapshot_time",
     "snapshot_seq",

@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod lake;
 pub mod manual;
 mod pages;
+pub mod persons;
 mod quote;
 pub mod rebuild;
 mod report;

@@ -178,21 +178,6 @@ impl Hash for Weights {
     }
 }
 
-impl FromStr for Container {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim().to_lowercase().as_str() {
-            "visit" => Ok(Container::Visit),
-            "visitor" => Ok(Container::Visitor),
-            other => Err(format!(
-                "unknown container {other:?}{}; it is 'visit' or 'visitor'",
-                did_you_mean(other, Self::NAMES)
-            )),
-        }
-    }
-}
-
 impl fmt::Display for Container {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::NAMES[*self as usize])
@@ -311,7 +296,6 @@ mod tests {
             assert!(name == "time_decay" || model.to_string() == name, "{name}: {model}");
         }
         assert_eq!(" Time_Decay( WHOLE ,3d) ".parse(), "time_decay(3 days, whole)".parse::<Model>());
-        assert_eq!("Visit".parse(), Ok(Container::Visit));
         assert_eq!(Container::Visitor.to_string(), "visitor");
     }
 
@@ -336,7 +320,6 @@ mod tests {
             let message = text.parse::<Model>().unwrap_err();
             assert!(message.contains(why), "{text}: {message}");
         }
-        assert!("visitors".parse::<Container>().unwrap_err().contains("did you mean visitor?"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::history::HistoryArguments;
 use super::ingest::{IngestArguments, RemoveArguments};
 use super::lookup::LookupArguments;
 use super::mapping::MappingCommand;
+use super::person::{ExplainPersonArguments, PersonCommand};
 use super::query::{QueryArguments, ShellArguments};
 use super::rebuild::RebuildArguments;
 use super::report::ReportArguments;
@@ -41,6 +42,7 @@ Start here:
 Set up:
   suite           Report suites and their settings
   source          Data sources, where offline records come from
+  person          Rules of yours: which visitors and customer IDs are one person
 
 Load and integrate:
   ingest          Load data feeds, data source files, and any other clickstream
@@ -61,6 +63,7 @@ Ask:
   shell           Interactive SQL
   report          Named reports: model comparison, net revenue after returns, ...
   explain-credit  Why the items of one conversion got what they got
+  explain-person  Who a person is: which visitors, from when to when, and why
   lookup          Load a table of your own that classifies a dimension
   segment         Visitors or visits under a name, for questions to be about
   mapping         Help with the mapping of a file
@@ -135,6 +138,10 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     Shell(ShellArguments),
     Report(ReportArguments),
     ExplainCredit(ExplainArguments),
+    /// Persons: which visitors and customer IDs are one
+    #[command(subcommand)]
+    Person(PersonCommand),
+    ExplainPerson(ExplainPersonArguments),
     Lookup(LookupArguments),
     /// Segments: visitors or visits under a name, for questions to be about
     #[command(subcommand)]

@@ -30,6 +30,7 @@ mod lookup;
 mod mapping;
 mod markdown;
 mod output;
+mod person;
 mod progress;
 mod query;
 mod rebuild;

@@ -15,7 +15,10 @@ use crate::lake::records::FileEntry;
 use crate::lake::suites::{find, suites};
 use crate::lake::tables::REJECTS;
 use crate::quote::literal;
-use crate::rebuild::{FeedStatus, SourceStatus, is_stale, last_rebuild, status_of_feeds, status_of_sources};
+use crate::rebuild::{
+    FeedStatus, PersonStatus, SourceStatus, is_stale, last_rebuild, status_of_feeds, status_of_persons,
+    status_of_sources,
+};
 use crate::{Error, Result};
 
 /// The file log: every file that was offered, newest first
@@ -43,6 +46,8 @@ struct Status {
     feeds: Vec<FeedStatus>,
     last_rebuild: Option<i64>,
     last_rebuild_ended: Option<DateTime<Utc>>,
+    /// The persons of each suite that has them, as the last rebuild found them.
+    persons: Vec<PersonStatus>,
     /// An input or a setting changed since the last rebuild.
     stale: bool,
 }
@@ -71,11 +76,14 @@ pub async fn status(settings: &Settings) -> Result<()> {
     )?;
     output.line("")?;
     output.batch(&table(&status.sources)?)?;
-    if !status.feeds.is_empty() {
+    if !status.feeds.is_empty() || !status.persons.is_empty() {
         output.line("")?;
     }
     for feed in &status.feeds {
         output.line(format!("hits of {}: {}", feed.suite, feed.describe()))?;
+    }
+    for persons in &status.persons {
+        output.line(format!("persons of {}: {}", persons.suite, persons.describe()))?;
     }
     let rebuilt = match (status.last_rebuild, status.last_rebuild_ended) {
         (Some(number), Some(ended)) => format!("rebuild {number} ended at {}", ended.format("%Y-%m-%dT%H:%M:%SZ")),
@@ -155,6 +163,7 @@ impl Status {
             suites: all.iter().map(SuiteReport::new).collect::<Result<_>>()?,
             sources: status_of_sources(lake, suite).await?,
             feeds: status_of_feeds(&engine, suite).await?,
+            persons: status_of_persons(&engine, suite).await?,
             last_rebuild: last.as_ref().map(|r| r.rebuild),
             last_rebuild_ended: last.and_then(|r| r.ended),
             stale: is_stale(lake).await?,

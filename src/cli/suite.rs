@@ -79,6 +79,13 @@ pub struct SuiteArguments {
     /// Hits that apps send while nobody uses them: stored only (the default), or counted like others
     #[arg(long, value_name = "exclude|include")]
     pub background_hits: Option<BackgroundHits>,
+    /// How the rows of a customer's devices become one person's: not at all (the default), each row by the ID nearest to it, or
+    /// all rows of a device by its latest ID
+    #[arg(long, value_name = "off|device_split|last")]
+    pub persons: Option<Persons>,
+    /// A customer ID on more visitors than this links nobody (20 by default)
+    #[arg(long, value_name = "VISITORS")]
+    pub person_limit: Option<i64>,
     /// Items that differ only in case are one, as in Adobe's reports, or several (the default)
     #[arg(long, value_name = "on|off")]
     pub fold_case: Option<Switch>,
@@ -113,6 +120,8 @@ choice! { /// Edition of the integration rules.
 Rules { Classic => "classic", Current => "current" } }
 choice! { /// What becomes of background hits.
 BackgroundHits { Exclude => "exclude", Include => "include" } }
+choice! { /// How persons are found.
+Persons { Off => "off", DeviceSplit => "device_split", Last => "last" } }
 choice! { /// What the expiry of a transaction ID is counted to.
 ExpiryBasis { Event => "event", Received => "received" } }
 
@@ -144,6 +153,8 @@ pub fn suite_changes(typed: &SuiteArguments) -> Result<SuiteChanges> {
         background_hits: typed.background_hits.map(|b| b == BackgroundHits::Include),
         fold_case: typed.fold_case.map(|s| s == Switch::On),
         placeholders: typed.placeholders.clone(),
+        persons: typed.persons.map(|persons| persons.word().into()),
+        person_limit: typed.person_limit,
         names: names.collect::<Result<_>>()?,
         persist: persist.collect::<Result<_>>()?,
     })
@@ -226,6 +237,9 @@ pub struct SuiteReport {
     background_hits: &'static str,
     fold_case: bool,
     placeholders: Vec<String>,
+    /// `off`, `device_split` or `last`.
+    persons: String,
+    person_limit: i64,
     names: BTreeMap<String, String>,
     bindings: Bindings,
     persistence: BTreeMap<String, String>,
@@ -253,6 +267,8 @@ impl SuiteReport {
             background_hits: if suite.background_hits { "include" } else { "exclude" },
             fold_case: suite.fold_case,
             placeholders: placeholders(suite)?,
+            persons: if suite.has_persons() { suite.persons.clone() } else { "off".into() },
+            person_limit: suite.person_limit,
             names: names(suite)?,
             bindings: bindings(suite)?,
             persistence: persistence(suite)?.into_iter().map(|(column, rule)| (column, rule.to_string())).collect(),
@@ -268,6 +284,10 @@ impl SuiteReport {
             self.bindings.iter().map(|(dimension, binding)| format!("{dimension} to {binding}")).collect();
         let persistence = self.persistence.iter().map(|(column, rule)| format!("{column}: {rule}"));
         let persistence = persistence.collect::<Vec<_>>().join("; ");
+        let persons = match self.persons.as_str() {
+            "off" => String::new(),
+            method => format!("{method}, an ID on more than {} visitors links nobody", self.person_limit),
+        };
         [
             ("transaction ID", on_off(self.transaction_id).to_string()),
             ("expiry", format!("{}, to {counted_to}", self.expiry)),
@@ -287,6 +307,7 @@ impl SuiteReport {
                 "nobody's customer ids",
                 ["0, null".into(), self.placeholders.join(", ")].join(", ").trim_end_matches(", ").into(),
             ),
+            ("persons", persons),
             ("friendly names", names),
             ("bound to products", bound.join("; ")),
             ("persistence", persistence),

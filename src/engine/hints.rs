@@ -9,6 +9,7 @@ use super::report::is_report;
 use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
+use crate::columns::{PERSON_ID, PERSON_STATUS};
 use crate::error::{Flaw, Spot, did_you_mean};
 use crate::functions::windows::WINDOW_FUNCTIONS;
 
@@ -31,6 +32,10 @@ pub(super) async fn planning_error(
         let listed = match (hint.is_empty(), known.len()) {
             _ if statement.names().quoted.contains(&field.name) => {
                 format!("{hint}; a text stands in single quotes: '{}'", field.name)
+            }
+            _ if [PERSON_ID, PERSON_STATUS].contains(&field.name.as_str()) && view.persons().is_none() => {
+                "; it is there where persons are on: rejoin suite set RSID --persons device_split, then rejoin rebuild"
+                    .into()
             }
             (true, 1..=12) => format!("; there are {}", known.join(", ")),
             (true, 13..) => "; \\d TABLE in the shell, or SHOW COLUMNS FROM table, lists the columns".to_string(),

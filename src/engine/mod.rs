@@ -16,6 +16,7 @@
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
 //!   what arguments say in columns of `events`. `segments`, `members`: who
 //!   belongs to the segments that a statement names.
+//! * `known_persons`: whose person a row is. `person_journeys`: the container of persons.
 //! * `bound`: rows as product lines that bind values.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values. `spellings`: how items are written that
 //!   differ only in case. `names`: what metrics and dimensions are called.
@@ -35,11 +36,13 @@ mod groupings;
 mod hints;
 pub mod hits;
 pub mod journey;
+mod known_persons;
 pub mod lookup;
 mod members;
 mod names;
 pub mod options;
 pub mod persistence;
+mod person_journeys;
 pub mod pins;
 mod predicates;
 pub mod remote;

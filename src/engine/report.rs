@@ -5,33 +5,36 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, ident, lit};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, ScalarUDF, ident, lit};
 use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::arguments::Arguments;
 use super::bound::BoundRows;
 use super::catalog::LakeSchema;
 use super::events::on_side;
-use super::groupings::{groupings, listed};
+use super::groupings::{Grouping, groupings, listed};
 use super::journey::{
     EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, Selection, StoredJourneyNode, Wanted,
 };
 use super::names::Names;
-use super::predicates::PredicateTexts;
+use super::person_journeys::{PersonJourneys, Whole};
+use super::predicates::{PredicateTexts, Predicates};
 use super::reporting_window::{lies_in, window};
 use super::segments::{self, with_segments};
 use super::sequences;
 use super::touches::{item_of, with_touches};
+use super::view::LakeView;
 use crate::attribution::{Container, Model, Repeats, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{BoundLines, product_lines};
+use crate::functions::{BoundLines, Classes, product_lines};
 use crate::lake::bindings::{Binding, Bound};
 use crate::lake::segments::Segment;
 use crate::{Error, Result};
@@ -106,18 +109,77 @@ impl ReportPlanner {
 
     fn plan(&self, report: &Report, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
         let view = self.schema.view();
+        let asked = Asked::new(report, &view, context)?;
+        let journeys = match report.by_person {
+            false => asked.journeys(&Part::Visitors)?,
+            true => {
+                let persons = PersonJourneys::of(&view)?;
+                let in_parts = !asked.spec.needs_all_visitors() && !matches!(report.shape, Shape::Path { .. });
+                match in_parts {
+                    false => asked.journeys(&Part::Persons)?,
+                    true => {
+                        let shared = asked.journeys(&Part::Shared(&persons))?;
+                        LogicalPlanBuilder::from(asked.journeys(&Part::Alone(&persons))?).union(shared)?.build()?
+                    }
+                }
+            }
+        };
+        match report.shape {
+            Shape::Items => summed(journeys, &asked.spec),
+            Shape::Paths { .. } => summed_paths(journeys, &asked.spec),
+            _ => Ok(journeys),
+        }
+    }
+}
+
+/// Journeys that a question is about.
+enum Part<'p> {
+    /// Those of all visitors.
+    Visitors,
+    /// Those of visitors that are persons of their own.
+    Alone(&'p PersonJourneys),
+    /// Those of persons, of the other visitors.
+    Shared(&'p PersonJourneys),
+    /// Those of all persons.
+    Persons,
+}
+
+impl Part<'_> {
+    /// True where rows are brought together by person.
+    fn by_person(&self) -> bool {
+        matches!(self, Self::Shared(_) | Self::Persons)
+    }
+}
+
+/// A call whose names are known.
+struct Asked<'a> {
+    report: &'a Report,
+    view: &'a LakeView,
+    suite: &'a str,
+    names: Names<'a>,
+    metric: Arc<Field>,
+    dimension: Arc<Field>,
+    classes: Option<Classes>,
+    lines: Option<ScalarUDF>,
+    binding: Option<Binding>,
+    predicates: Predicates,
+    groupings: Vec<Grouping>,
+    window: (i64, i64),
+    spec: JourneySpec,
+}
+
+impl<'a> Asked<'a> {
+    fn new(report: &'a Report, view: &'a LakeView, context: &mut dyn RelationPlannerContext) -> Result<Self> {
         let suite = view.one_suite()?;
-        let events = view.events()?.clone();
-        let names = Names::of(&view)?;
+        let names = Names::of(view)?;
         let metric = names.find(&report.metric, "metric", is_metric)?;
         let (dimension, classes) = names.items(&report.dimension)?;
-        let exists = |name: &str| names.exists(name);
-        let binding = names.bound.get(dimension.name());
+        let binding = names.bound.get(dimension.name()).cloned();
         let multi_valued = is_multi_valued(dimension.name());
-        let lines = exists(PRODUCT_LIST) && binding.is_none();
+        let lines = names.exists(PRODUCT_LIST) && binding.is_none();
         let lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
-        let bound = binding.map(Binding::rules);
-        let predicates = report.predicates.plan(events.schema(), context)?;
+        let bound = binding.as_ref().map(Binding::rules);
+        let predicates = report.predicates.plan(view.events()?.schema(), context)?;
         let groupings = match &report.by {
             Some(text) => groupings(text, &names, context)?,
             None => vec![],
@@ -132,59 +194,115 @@ impl ReportPlanner {
         let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), bound, selection, ..report.spec.clone() };
         report.check(&spec)?;
         let window = window(report.since.as_deref(), report.until.as_deref(), &suite.time_zone)?;
-        let at_once = matches!(report.shape, Shape::Items) && classes.is_none() && !spec.in_lines && binding.is_none();
-        let stored = match view.stored_events().filter(|_| at_once) {
-            Some(stored) => stored.terms(&predicates.terms(&groupings), |side, term| {
-                let term = with_touches(with_segments(term.clone(), events.schema(), &view)?, events.schema())?;
-                on_side(&events, side, term)
-            })?,
-            None => None,
-        };
-        if let (Some(stored), Some(terms)) = (view.stored_events(), stored) {
-            let question = Question {
-                metric: metric.name().clone(),
-                dimension: dimension.name().clone(),
-                set: Some(columns::set_column(dimension.name())).filter(|set| exists(set)),
-                inherited: report.inherited,
-                window,
-                terms,
-            };
-            let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
-            return summed(LogicalPlan::Extension(Extension { node: Arc::new(node) }), &spec);
+        let suite = suite.suite.as_str();
+        Ok(Self {
+            report,
+            view,
+            suite,
+            names,
+            metric,
+            dimension,
+            classes,
+            lines,
+            binding,
+            predicates,
+            groupings,
+            window,
+            spec,
+        })
+    }
+
+    /// What the journeys of a part give, not added up.
+    fn journeys(&self, part: &Part<'_>) -> Result<LogicalPlan> {
+        match self.stored(part)? {
+            Some(stored) => Ok(stored),
+            None => self.plain(part),
         }
-        let visitors_only = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
+    }
+
+    /// The journeys straight over the lake's files, where they can be read so.
+    fn stored(&self, part: &Part<'_>) -> Result<Option<LogicalPlan>> {
+        let Self { report, view, spec, dimension, .. } = self;
+        let at_once = matches!(report.shape, Shape::Items) && self.classes.is_none() && !spec.in_lines;
+        let Some(stored) = view.stored_events().filter(|_| at_once && self.binding.is_none() && !part.by_person())
+        else {
+            return Ok(None);
+        };
+        let mut terms = self.predicates.terms(&self.groupings);
+        if let Part::Alone(persons) = part {
+            // whoever does not convert gives nothing
+            let alone = persons.alone();
+            terms.conversions = Some(match terms.conversions {
+                Some(conversions) => conversions.and(alone),
+                None => alone,
+            });
+        }
+        let events = view.events()?;
+        let terms = stored.terms(&terms, |side, term| {
+            let term = with_touches(with_segments(term.clone(), events.schema(), view)?, events.schema())?;
+            on_side(events, side, term)
+        })?;
+        let Some(terms) = terms else { return Ok(None) };
+        let question = Question {
+            metric: self.metric.name().clone(),
+            dimension: dimension.name().clone(),
+            set: Some(columns::set_column(dimension.name())).filter(|set| self.names.exists(set)),
+            inherited: report.inherited,
+            window: self.window,
+            terms,
+        };
+        let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
+        Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+    }
+
+    /// The journeys over the SQL of `events`.
+    fn plain(&self, part: &Part<'_>) -> Result<LogicalPlan> {
+        let Self { report, view, spec, metric, dimension, predicates, .. } = self;
+        let by_person = part.by_person();
+        let mut events = view.events()?.clone();
+        let exists = |name: &str| self.names.exists(name);
+        let mut rows = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(self.suite)));
+        match part {
+            Part::Alone(persons) => rows = rows.and(persons.alone()),
+            Part::Shared(persons) => rows = rows.and(persons.shared()),
+            Part::Visitors | Part::Persons => {}
+        }
         let online = ident("row_kind").eq(lit("online"));
-        let mut rows = visitors_only;
-        let marks_visitor = predicates.visitors.map(Expr::is_true);
-        let marks_visit = predicates.visits.map(Expr::is_true);
+        let marks_visitor = predicates.visitors.clone().map(Expr::is_true);
+        let mut marks_visit = predicates.visits.clone().map(Expr::is_true);
+        if let Some(marks) = marks_visit.take_if(|_| by_person) {
+            // the row that selects a visit may be another person's
+            events = PersonJourneys::with_marked_visits(events, rows.clone().and(marks))?;
+            marks_visit = Some(PersonJourneys::in_marked_visit());
+        }
         if spec.container == Container::Visit {
             let in_visit = online.clone().and(ident("visit_num").is_not_null());
             // whom a question is about, offline rows tell as well
             rows = rows.and(marks_visitor.iter().cloned().fold(in_visit, Expr::or));
         }
-        let bound = binding.map(|binding| {
+        let bound = self.binding.as_ref().map(|binding| {
             let lines = BoundLines {
                 metric: metric.name().clone(),
                 dimension: dimension.name().clone(),
                 by_category: binding.bind == Bound::Category,
-                classes: classes.clone(),
+                classes: self.classes.clone(),
             };
-            BoundRows::new(binding, lines, &view, report.inherited, &exists)
+            BoundRows::new(binding, lines, view, report.inherited, &exists)
         });
         let bound = bound.transpose()?;
         let mut item = match bound {
             Some(_) => lit(ScalarValue::Utf8(None)),
-            None => item_of(&report.dimension, &dimension, classes, report.inherited, &exists),
+            None => item_of(&report.dimension, dimension, self.classes.clone(), report.inherited, &exists),
         };
-        if let Some(touches) = predicates.touches {
+        if let Some(touches) = predicates.touches.clone() {
             item = when(touches, item).end()?;
         }
         let mut value = ident(metric.name());
-        if let Some(conversions) = predicates.conversions {
+        if let Some(conversions) = predicates.conversions.clone() {
             value = when(conversions, value).end()?;
         }
-        if window != EVER {
-            value = when(lies_in(window), value).end()?;
+        if self.window != EVER {
+            value = when(lies_in(self.window), value).end()?;
         }
         let converts = value.clone().not_eq(lit(0.0));
         if !spec.anchored {
@@ -199,20 +317,21 @@ impl ReportPlanner {
             rows = rows.and(counts);
         }
         let lines = bound.as_ref().map(|bound| bound.lines.clone()).or(
-            match lines.map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {
+            match self.lines.as_ref().map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {
                 // where an anchored conversion may come to stand, the lines of a row without a value count, too
                 Some(lines) if !spec.anchored => Some(when(converts, lines).end()?),
                 lines => lines,
             },
         );
         if let Shape::Path { event_id } = &report.shape {
-            // only the journey of the visitor who converted
+            // only the journey of who converted
+            let whose = if by_person { columns::PERSON_ID } else { columns::VISITOR_ID };
             let converted = ident("event_id").eq(lit(event_id.clone())).and(rows.clone());
-            let visitor = LogicalPlanBuilder::from(events.clone())
+            let journey = LogicalPlanBuilder::from(events.clone())
                 .filter(converted)?
-                .project([ident("visitor_id").alias("converted")])?
+                .project([ident(whose).alias("converted")])?
                 .build()?;
-            rows = rows.and(in_subquery(ident("visitor_id"), Arc::new(visitor)));
+            rows = rows.and(in_subquery(ident(whose), Arc::new(journey)));
         }
         let path = report.wanted().map(|wanted| PathSpec { journey: spec.clone(), wanted });
         let columns = path.as_ref().map_or_else(|| spec.input_columns(), PathSpec::input_columns);
@@ -225,26 +344,27 @@ impl ReportPlanner {
                 "marks_visitor" => marked(&marks_visitor)?.alias("marks_visitor"),
                 "marks_visit" => marked(&marks_visit)?.alias("marks_visit"),
                 "place" => ident("visit_num").alias("place"),
+                // the visitor whose row it is, whoever's journey
+                "device" => ident("visitor_id").alias("device"),
                 "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
                 "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
                 "anchor_rest" => anchor(columns::SNAPSHOT_REST)?.alias("anchor_rest"),
-                name => match GROUP_COLUMNS.iter().zip(&groupings).find(|(column, _)| **column == name) {
+                name => match GROUP_COLUMNS.iter().zip(&self.groupings).find(|(column, _)| **column == name) {
                     Some((column, grouping)) => grouping.value.clone().alias(*column),
-                    None => ident(name),
+                    None => match PersonJourneys::column(name)?.filter(|_| by_person) {
+                        Some(of_person) => of_person.alias(name),
+                        None => ident(name),
+                    },
                 },
             })
         });
         let input =
             LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
-        if let Some(path) = path {
-            let node = PathNode::try_new(path, input)?;
-            let shown = LogicalPlan::Extension(Extension { node: Arc::new(node) });
-            return match report.shape {
-                Shape::Paths { .. } => summed_paths(shown, &spec),
-                _ => Ok(shown),
-            };
-        }
-        summed(LogicalPlan::Extension(Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) }), &spec)
+        let node = match path {
+            Some(path) => Extension { node: Arc::new(PathNode::try_new(path, input)?) },
+            None => Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) },
+        };
+        Ok(LogicalPlan::Extension(node))
     }
 }
 
@@ -294,6 +414,8 @@ struct Report {
     shape: Shape,
     predicates: PredicateTexts,
     by: Option<String>,
+    /// The journeys are those of persons.
+    by_person: bool,
     spec: JourneySpec,
 }
 
@@ -314,10 +436,7 @@ enum Shape {
 
 impl Report {
     fn new(function: &str, arguments: &Arguments) -> Result<Self> {
-        let container: Container = match arguments.text("container")? {
-            Some(text) => text.parse().map_err(Error::query)?,
-            None => Container::Visitor,
-        };
+        let Whole { container, by_person } = Whole::of(arguments)?;
         let default_lookback = if function == "participation" { "all" } else { "30 days" };
         let lookback = arguments.text("lookback")?;
         let lookback_us = parse_lookback(lookback.as_deref().unwrap_or(default_lookback)).map_err(Error::query)?;
@@ -386,7 +505,7 @@ impl Report {
         let (since, until) = (arguments.text("since")?, arguments.text("until")?);
         let inherited = arguments.flag("inherited")?.unwrap_or(false);
         let by = arguments.text("by")?;
-        Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, spec })
+        Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, by_person, spec })
     }
 
     /// Keeps to the visitors or visits of a segment.

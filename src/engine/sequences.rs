@@ -13,6 +13,7 @@ use super::arguments::Arguments;
 use super::groupings::{Grouping, groupings};
 use super::journey::{Follows, GROUP_COLUMNS, Sequence, SequenceNode, SequenceSpec};
 use super::names::Names;
+use super::person_journeys::{PersonJourneys, Whole};
 use super::predicates::predicate;
 use super::reporting_window::{lies_in, window};
 use super::segments;
@@ -53,7 +54,10 @@ pub(super) fn plan(
         }
         None => None,
     };
-    let call = Call { arguments, view, events, in_visits: in_visits(arguments)?, segment };
+    let whole = Whole::of(arguments)?;
+    let persons = whole.by_person.then(|| PersonJourneys::of(view)).transpose()?;
+    let in_visits = whole.container == Container::Visit;
+    let call = Call { arguments, view, events, in_visits, persons, segment };
     match function {
         "funnel" => call.funnel(context),
         _ => call.flow(context),
@@ -66,6 +70,8 @@ struct Call<'c> {
     view: &'c LakeView,
     events: LogicalPlan,
     in_visits: bool,
+    /// The journeys are those of persons.
+    persons: Option<PersonJourneys>,
     /// Only rows for which it holds, where the question is about a segment.
     segment: Option<Expr>,
 }
@@ -165,15 +171,30 @@ impl Call<'_> {
             own = own.and(segment.clone());
         }
         let spec = SequenceSpec { in_visits: self.in_visits, sequence };
-        let columns = spec.input_columns().into_iter().map(|name| {
-            let group = GROUP_COLUMNS.iter().zip(groupings).find(|(column, _)| **column == name);
-            match value(name).or(group.map(|(_, grouping)| grouping.value.clone())) {
-                Some(value) => value.alias(name),
-                None => ident(name),
+        let part = |rows: Expr, by_person: bool| {
+            let columns = spec.input_columns().into_iter().map(|name| {
+                let group = GROUP_COLUMNS.iter().zip(groupings).find(|(column, _)| **column == name);
+                let of_person = if by_person { PersonJourneys::column(name)? } else { None };
+                Ok(match value(name).or(group.map(|(_, grouping)| grouping.value.clone())).or(of_person) {
+                    Some(value) => value.alias(name),
+                    None => ident(name),
+                })
+            });
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            let input = LogicalPlanBuilder::from(self.events.clone()).filter(rows)?.project(columns)?.build()?;
+            Ok::<_, Error>(LogicalPlan::Extension(Extension {
+                node: Arc::new(SequenceNode::try_new(spec.clone(), input)?),
+            }))
+        };
+        let rows = own.and(rows);
+        match &self.persons {
+            None => part(rows, false),
+            Some(persons) => {
+                let alone = part(rows.clone().and(persons.alone()), false)?;
+                let shared = part(rows.and(persons.shared()), true)?;
+                Ok(LogicalPlanBuilder::from(alone).union(shared)?.build()?)
             }
-        });
-        let input = LogicalPlanBuilder::from(self.events.clone()).filter(own.and(rows))?.project(columns)?.build()?;
-        Ok(LogicalPlan::Extension(Extension { node: Arc::new(SequenceNode::try_new(spec, input)?) }))
+        }
     }
 
     fn reporting_window(&self) -> Result<Expr> {
@@ -203,7 +224,7 @@ fn members(
     };
     let sequence = Sequence::Members { steps: segment.steps.iter().map(follows).collect::<Result<_>>()? };
     let in_visits = segment.container == Container::Visit;
-    let call = Call { arguments, view, events: events.clone(), in_visits, segment: None };
+    let call = Call { arguments, view, events: events.clone(), in_visits, persons: None, segment: None };
     let any = steps.iter().cloned().reduce(Expr::or).unwrap_or_else(|| lit(true));
     let rows = if segment.steps.iter().any(|step| step.next) { lit(true) } else { any };
     let bits = bits(steps)?;
@@ -260,11 +281,4 @@ fn counted(journeys: LogicalPlan, groupings: &[Grouping], texts: &[String]) -> R
         column(first + 3).alias("median_seconds"),
     ]);
     Ok(counted.project(named)?.build()?)
-}
-
-/// True where journeys are visits.
-fn in_visits(arguments: &Arguments) -> Result<bool> {
-    let container = arguments.text("container")?;
-    let container = container.map(|text| text.parse::<Container>().map_err(Error::query)).transpose()?;
-    Ok(container == Some(Container::Visit))
 }

@@ -27,6 +27,7 @@ use tokio::sync::OnceCell;
 use super::catalog::LakeSchema;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
+use super::known_persons::KeptPersons;
 use super::members::{Collecting, Kept, Known};
 use super::options::{RejoinOptions, SUITE_SETTING};
 use super::pins::Pins;
@@ -135,6 +136,8 @@ pub struct Engine {
     kept: Mutex<Vec<MemoryReservation>>,
     /// Who belongs to the segments that were named last.
     segments: Mutex<Kept>,
+    /// Whose rows are whose, as it was read last.
+    persons: KeptPersons,
 }
 
 /// Stack of a thread that plans: deep queries are walked recursively, in debug builds with large frames.
@@ -214,6 +217,7 @@ impl Engine {
             fitted: OnceCell::new(),
             kept: Mutex::default(),
             segments: Mutex::default(),
+            persons: KeptPersons::default(),
         })
     }
 
@@ -494,7 +498,7 @@ impl Engine {
         async move {
             let (suite, stored_journeys) = self.choices()?;
             let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone());
-            let view = Arc::new(view.with_stored_journeys(stored_journeys));
+            let view = Arc::new(view.with_stored_journeys(stored_journeys).with_kept_persons(&self.persons));
             self.schema.show(view.clone());
             let (names, state) = (statement.names(), self.context.state());
             let reports = names.table_functions.iter().any(|function| is_report(function));

@@ -16,15 +16,17 @@ use tokio::sync::{Mutex, OnceCell};
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
 use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
+use super::known_persons::{self, KeptPersons, Loaded};
 use super::lookup::Lookup;
 use super::members::Known;
 use super::pins::Pins;
 use super::template::Columns;
 use crate::columns::{SUITE, numbered};
 use crate::error::did_you_mean;
+use crate::functions::Persons;
 use crate::lake::bindings::{Bindings, bindings};
 use crate::lake::log::latest_version;
-use crate::lake::records::{FileEntry, Rebuild, Suite};
+use crate::lake::records::{FileEntry, PersonAudit, PersonSpan, Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
 use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, HITS, INTEGRATED, REPORTED_HITS, VISITORS, VISITS, full_schema};
@@ -55,6 +57,9 @@ pub struct LakeView {
     spellings: OnceCell<BTreeMap<String, HashMap<String, String>>>,
     /// Who belongs to the segments that the statement names.
     segments: OnceCell<Known>,
+    /// Whose rows are whose; None where no suite has persons, or no rebuild found them.
+    persons: OnceCell<Option<Arc<Loaded>>>,
+    kept_persons: KeptPersons,
 }
 
 /// The lookup tables that a statement names.
@@ -82,7 +87,14 @@ impl LakeView {
             instances: OnceCell::new(),
             spellings: OnceCell::new(),
             segments: OnceCell::new(),
+            persons: OnceCell::new(),
+            kept_persons: KeptPersons::default(),
         }
+    }
+
+    /// With what its session keeps of persons.
+    pub(super) fn with_kept_persons(self, kept: &KeptPersons) -> Self {
+        Self { kept_persons: kept.clone(), ..self }
     }
 
     /// With `stored` false, journeys read the SQL of `events` instead of the lake's files.
@@ -159,7 +171,8 @@ impl LakeView {
         let (hits, integrated) = (self.snapshot(HITS).await?.version, self.snapshot(INTEGRATED).await?.version);
         // settings say what visits are, and which hits are reported
         let settings = serde_json::json!(Suite { segments: String::new(), ..suite.clone() });
-        Ok(format!("{hits:?} {integrated:?} {settings}"))
+        let persons = self.version_of_persons().await?;
+        Ok(format!("{hits:?} {integrated:?} {persons} {settings}"))
     }
 
     /// Deliveries in which lines with a value of the eVar bind it only where they bear its instance.
@@ -218,10 +231,57 @@ impl LakeView {
                 let sql = self.integration_columns().await?.expand(EVENTS_SQL)?;
                 let plan = state.create_logical_plan(&sql).await?;
                 self.suites().await?;
-                with_friendly_names(plan, &self.friendly_names()).map(Sealed::new)
+                let plan = with_friendly_names(plan, &self.friendly_names())?;
+                let plan = match self.load_persons(state).await? {
+                    Some(persons) => known_persons::with_persons(plan, persons)?,
+                    None => plan,
+                };
+                Ok(Sealed::new(plan))
             })
             .await
             .map(|plan| &**plan)
+    }
+
+    /// Whose rows are whose, when [`Self::load_events`] has run; None where no suite has persons, or no rebuild found them.
+    pub fn persons(&self) -> Option<&Persons> {
+        self.persons.get().and_then(Option::as_ref).map(|loaded| &loaded.persons)
+    }
+
+    /// Reads the persons once, where some suite has them.
+    async fn load_persons(&self, state: &SessionState) -> Result<Option<&Persons>> {
+        let load = || async {
+            let suites = self.suites().await?;
+            let none = !suites.iter().any(Suite::has_persons);
+            if none || self.snapshot(PersonSpan::TABLE).await?.version.is_none() {
+                return Ok(None);
+            }
+            let version = self.version_of_persons().await?;
+            if let Some(kept) = self.kept_persons.find(&version) {
+                return Ok(Some(kept));
+            }
+            let table = async |name: &str| {
+                let snapshot = self.snapshot(name).await?;
+                let schema = full_schema(name, &snapshot.schema);
+                Ok::<_, Error>(Arc::new(LakeTable::new(self.lake.clone(), snapshot, schema)))
+            };
+            let (spans, audit) = (table(PersonSpan::TABLE).await?, table(PersonAudit::TABLE).await?);
+            let loaded = known_persons::load(suites, spans, audit, version, state).await?;
+            self.kept_persons.keep(&loaded);
+            Ok::<_, Error>(Some(loaded))
+        };
+        self.persons.get_or_try_init(load).await.map(|loaded| loaded.as_ref().map(|loaded| &loaded.persons))
+    }
+
+    /// What persons hang on: the suites that have them, and the versions of the tables that say who is whose.
+    async fn version_of_persons(&self) -> Result<String> {
+        let suites = self.suites().await?.iter().filter(|suite| suite.has_persons());
+        let names: Vec<&str> = suites.map(|suite| suite.suite.as_str()).collect();
+        if names.is_empty() {
+            return Ok(String::new());
+        }
+        let tables =
+            (self.snapshot(PersonSpan::TABLE).await?.version, self.snapshot(PersonAudit::TABLE).await?.version);
+        Ok(format!("{names:?} {tables:?}"))
     }
 
     /// The files of `events` as journeys read them, when [`Self::load_stored_events`] has run and they are all ours.

@@ -21,7 +21,9 @@ use super::catalog::LakeSchema;
 use super::journey::{Call, Window, WindowNode};
 use super::touches::touch_of;
 use crate::attribution::{Container, Model, parse_lookback};
-use crate::columns::{self, HIT_SEQ, HIT_TIME, ROW_KIND, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{
+    self, HIT_SEQ, HIT_TIME, PERSON_ID, ROW_KIND, SUITE, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY,
+};
 use crate::functions::windows::JourneyFunction;
 use crate::lake::bindings::Bindings;
 
@@ -195,6 +197,7 @@ fn give(expr: &Expr, schema: &DFSchema, suite: &Settings) -> Result<Option<(Wind
     };
     // one visitor id in two suites is two visitors; one visit number with two starts is two visits
     tell_apart(SUITE, VISITOR_ID);
+    tell_apart(SUITE, PERSON_ID);
     tell_apart(VISIT_START, VISIT_NUM);
     let mut order_by = params.order_by.clone();
     if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {

@@ -34,7 +34,7 @@ const TABLE_FUNCTIONS: &[FunctionDoc] = &[
         kind: "table",
         signature: "participation(metric, dimension [, container = 'visitor' [, lookback = 'all' [, since [, until [, basis = 'event' [, deduplicate = true [, inherited = false]]]]]]], name => value, ...)",
         description: "Full credit of each conversion to every item that took part in it: some touch of the item is in the same \
-container (visit or visitor), at or before the conversion, and within the lookback. Rows: item (NULL = none), credit. since \
+container (visit, visitor, or person: rejoin help persons), at or before the conversion, and within the lookback. Rows: item (NULL = none), credit. since \
 (inclusive) and until (exclusive) select conversions, in the suite's zone. basis 'snapshot' puts a matched transaction \
 row at its online hit. inherited => true takes what an offline row has from its snapshot for a touch, too; without it only \
 what the record itself brought is one. Arguments after the second may be written name => value; conversions, visitors, visits, touches, last_resort, repeats, last_touches and by come by name only (rejoin help questions).",

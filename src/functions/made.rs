@@ -1,4 +1,5 @@
-//! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`, `in_segment`), or told
+//! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`, `in_segment`,
+//! `person_id`, `person_status`, `shares_person`), or told
 //! something by the session (`local_time` without a zone). What they are made of can be written down and made into the same
 //! function elsewhere.
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
 use super::members::Members;
+use super::person_spans::{Persons, VisitorKeys};
 use super::rows::{Rows, evaluate};
 
 /// What `bound_lines` is asked for.
@@ -38,6 +40,12 @@ pub enum Made {
     BoundLines(BoundLines),
     /// See [`super::in_segment()`], of those who belong to it.
     InSegment(Members),
+    /// See [`super::person_id()`].
+    PersonId(Persons),
+    /// See [`super::person_status()`].
+    PersonStatus(Persons),
+    /// See [`super::shares_person()`].
+    SharesPerson(VisitorKeys),
     /// `local_time` where the suite has this zone.
     LocalTime { suite_zone: String },
 }

@@ -1,7 +1,7 @@
 //! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL, with its documentation.
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified`,
-//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as is `in_segment` once its members are known; `made` says of what,
+//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as are `in_segment` once its members are known and what is said of persons; `made` says of what,
 //! and `remade` makes them again elsewhere.
 
 mod bound_lines;
@@ -24,6 +24,8 @@ mod members;
 mod number_pattern;
 mod param;
 mod parse_number;
+mod person_spans;
+mod persons;
 mod product_lines;
 mod products;
 pub mod register;
@@ -45,7 +47,10 @@ pub use in_segment::{InSegment, in_segment};
 pub use list_values::udf as list_values;
 pub use made::{BoundLines, Made};
 pub use members::Members;
+pub use person_spans::{Persons, PersonsOfSuite, VisitorKeys};
+pub use persons::{PERSON_ID_OF, PERSON_STATUS_OF, person_id, person_status, shares_person};
 pub use product_lines::product_lines;
 pub use register::register_all;
 pub use snapshot_holds::snapshot_can_hold;
 pub use touch::Touch;
+pub use visitor_key::udf as visitor_key;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::made::{Made, PlanFunction};
-use super::{bound_lines, classified, in_segment, local_time, product_lines};
+use super::{bound_lines, classified, in_segment, local_time, persons, product_lines};
 
 impl Made {
     /// What a function is made of, if its name alone does not say it.
@@ -28,6 +28,9 @@ impl Made {
             }
             Self::BoundLines(lines) => Some(bound_lines::bound_lines(lines)),
             Self::InSegment(members) => Some(in_segment::in_segment(&members)),
+            Self::PersonId(of) => Some(persons::person_id(&of)),
+            Self::PersonStatus(of) => Some(persons::person_status(&of)),
+            Self::SharesPerson(keys) => Some(persons::shares_person(&keys)),
             Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
         }
     }
@@ -40,6 +43,7 @@ mod tests {
     use super::super::classes::Classes;
     use super::super::made::BoundLines;
     use super::super::members::Members;
+    use super::super::person_spans::{Persons, PersonsOfSuite};
     use super::*;
 
     #[test]
@@ -47,7 +51,17 @@ mod tests {
         let classes = Classes::new([("a".to_string(), "A^,".to_string())], false);
         let folded =
             Classes::new([("A".to_string(), "B".to_string())], true).spelled([("b".into(), "B".into())].into());
+        let mut suite = PersonsOfSuite::default();
+        suite.add("v1", None, "id:a", true);
+        suite.add("v1", Some((5, 1 << 100)), "id:b", true);
+        suite.add_id("pc", None);
+        suite.complete();
+        let shared = suite.shared().clone();
+        let of = Persons::new([("acme".to_string(), suite)].into());
         let functions = [
+            persons::person_id(&of),
+            persons::person_status(&of),
+            persons::shares_person(&shared),
             classified::classified("campaigns.channel", classes.clone(), true),
             product_lines::product_lines("event7", "category", Some(classes)).unwrap(),
             bound_lines::bound_lines(BoundLines {

@@ -19,7 +19,8 @@ pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
     example: "SELECT visitor_key('1_2')",
 };
 
-pub(super) fn udf() -> ScalarUDF {
+/// The function.
+pub fn udf() -> ScalarUDF {
     function("visitor_key", vec![DataType::Utf8], DataType::Int64, |rows| {
         let ids = rows.text(0)?;
         Ok(Arc::new(

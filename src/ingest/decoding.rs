@@ -44,6 +44,8 @@ pub struct Piece {
     pub touches: Option<TouchSource>,
     /// The dimensions that a data feed has with processed values, comma separated.
     pub processed: Option<String>,
+    /// The headers of a data feed, where they are not the last ones that its suite knows.
+    pub headers: Option<String>,
     /// Lookup tables that the input brings.
     pub lookups: Lookups,
     /// What the input holds unpacked, where only its rows' reader learns it.
@@ -113,6 +115,8 @@ pub struct Decoded {
     pub binding_instances: Evars,
     /// The dimensions that a data feed has with processed values, comma separated.
     pub processed: Option<String>,
+    /// The headers of a data feed, where they are not the last ones that its suite knows.
+    pub headers: Option<String>,
     /// What the input holds unpacked, where only its rows' reader learns it.
     pub unpacked: Option<String>,
 }
@@ -204,6 +208,7 @@ impl Sink {
         decoded.binding_instances = decoded.binding_instances.and(piece.binding_instances);
         decoded.touches = decoded.touches.or(piece.touches);
         decoded.processed = decoded.processed.take().or(piece.processed);
+        decoded.headers = decoded.headers.take().or(piece.headers);
         decoded.unpacked = decoded.unpacked.take().or(piece.unpacked);
         let more = FIRST_WARNINGS.saturating_sub(decoded.first_warnings.len());
         decoded.first_warnings.extend(piece.warnings.into_iter().take(more));

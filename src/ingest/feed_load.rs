@@ -59,6 +59,8 @@ pub struct FeedInput {
     processed: Option<String>,
     /// What the files that were read hold, by their place.
     members: BTreeMap<usize, Vec<Member>>,
+    /// Its headers, where they are not the last ones that the suite knows.
+    new_headers: Option<String>,
 }
 
 impl InputKind for Delivery {
@@ -74,6 +76,7 @@ impl InputKind for Delivery {
             persistence,
             rates: None,
             waits: None,
+            lacks_headers: !self.files.iter().any(|file| !file.has_hits || file.is_archive()),
         })
     }
 
@@ -124,7 +127,7 @@ impl FeedInput {
             members.insert(at, done.members);
         }
         let (suite, processed) = (suite.clone(), None);
-        Ok(Self { delivery, side, decoder: None, suite, processed, members })
+        Ok(Self { delivery, side, decoder: None, suite, processed, members, new_headers: None })
     }
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
@@ -138,20 +141,22 @@ impl FeedInput {
         let (lookups, warnings) = (std::mem::take(&mut self.side.lookups), std::mem::take(&mut self.side.warnings));
         // what says where eVars and campaign were set; None where the feed has neither
         let touches = self.decoder.as_ref().and_then(|decoder| decoder.told_by());
-        let processed = self.processed.take();
+        let (processed, headers) = (self.processed.take(), self.new_headers.take());
         let unpacked = Some(identity_of_members(self.members.values().map(Vec::as_slice)));
-        pieces.send(move || Ok(Piece { lookups, warnings, touches, processed, unpacked, ..Default::default() }))
+        pieces
+            .send(move || Ok(Piece { lookups, warnings, touches, processed, headers, unpacked, ..Default::default() }))
     }
 
     /// The decoder, where what it must know was read; `all` says that there is nothing more to read.
     fn decoder(&mut self, all: bool) -> Result<Option<Arc<HitDecoder>>> {
         if self.decoder.is_none() && (all || self.side.headers.is_some() && self.side.events.is_some()) {
-            let headers = self.side.headers.as_deref().ok_or_else(|| {
-                Error::refused(format!(
-                    "no {COLUMN_HEADERS} in the delivery, without which hits cannot be read; have it sent again"
-                ))
-            })?;
+            if self.side.headers.is_none() {
+                self.take_former_headers()?;
+            }
+            let headers = self.side.headers.as_deref().unwrap_or_default();
             let layout = HitLayout::parse(headers, COLUMN_HEADERS).map_err(refused)?;
+            let text = std::str::from_utf8(headers).ok().map(|text| text.trim_end_matches(['\r', '\n']));
+            self.new_headers = text.filter(|text| *text != self.suite.feed_headers).map(str::to_string);
             let processed: Vec<String> = layout.processed().map(str::to_string).collect();
             refuse_processed(&self.suite, &processed)?;
             self.processed = Some(processed.join(","));
@@ -159,6 +164,18 @@ impl FeedInput {
             self.decoder = Some(Arc::new(HitDecoder::new(&layout, &ids)));
         }
         Ok(self.decoder.clone())
+    }
+
+    /// A delivery without headers is read with the last ones of its suite; whether they fit is seen when hits are counted.
+    fn take_former_headers(&mut self) -> Result<()> {
+        if self.suite.feed_headers.is_empty() {
+            return Err(Error::refused(format!(
+                "no {COLUMN_HEADERS} in the delivery, without which hits cannot be read, and no former delivery of the suite with one; have it sent again"
+            )));
+        }
+        self.side.headers = Some(self.suite.feed_headers.clone().into_bytes());
+        self.side.warn(COLUMN_HEADERS, "not in the delivery; its hits are read with the last headers of the suite");
+        Ok(())
     }
 
     /// One pass, in which the files of `windows` are Windows-1252. Gives a file that turned out to be another such.

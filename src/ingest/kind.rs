@@ -64,6 +64,8 @@ pub struct Owner {
     pub rates: Option<String>,
     /// Why it is not taken yet, where it says so itself.
     pub waits: Option<String>,
+    /// It may need the headers of the suite's delivery before it.
+    pub lacks_headers: bool,
 }
 
 /// What the driver tells an input that gets ready.

@@ -20,6 +20,7 @@ use crate::lake::loads::{as_read_now, is_read_as_now};
 use crate::lake::records::FileEntry;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
+use crate::lake::suites::keep_headers;
 use crate::lake::tables::{HITS, OFFLINE, REJECTS};
 use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
@@ -86,6 +87,8 @@ pub struct Load {
     pub rejects: Rejects,
     /// Lookup tables of a delivery.
     pub lookups: Lookups,
+    /// The headers of a data feed, where its suite is to know them.
+    pub headers: Option<String>,
 }
 
 /// Compares a content with what is loaded under its key; what an earlier version made of it is the same unless it is to be
@@ -202,7 +205,7 @@ fn unpacked_name(file: &str) -> &str {
 
 /// Commits a load. When it fails, nothing that it wrote stays behind uncommitted; running it again finishes it.
 pub async fn commit(lake: &Lake, load: Load) -> Result<FileEntry> {
-    let Load { entry, permit, hits, offline, rejects, lookups } = load;
+    let Load { entry, permit, hits, offline, rejects, lookups, headers } = load;
     let key = Key::of(&entry);
     let mut pending = Pending::default();
     pending.0.extend(hits.files.iter().map(|f| (HITS, f.clone())));
@@ -214,6 +217,9 @@ pub async fn commit(lake: &Lake, load: Load) -> Result<FileEntry> {
         publish(lake, OFFLINE, &key, &entry.content, &permit.former, &offline, &mut pending).await?;
         publish(lake, REJECTS, &key, &entry.content, &permit.former, &rejected, &mut pending).await?;
         lookups::publish(lake, &lookups).await?;
+        if let Some(headers) = &headers {
+            keep_headers(lake, &entry.suite, headers).await?;
+        }
         publish(lake, HITS, &key, &entry.content, &permit.former, &hits, &mut pending).await?;
         log_loaded(lake, &key, &entry, &permit).await
     }

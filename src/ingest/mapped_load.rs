@@ -70,7 +70,7 @@ impl InputKind for MappedInput {
         let (bindings, persistence) = (mapping.bindings.clone(), mapping.persistence.clone());
         let format = self.format.name();
         let rates = mapping.currency.as_ref().map(|currency| currency.rates.clone());
-        Ok(Owner { suite, source, format, snapshot, bindings, persistence, rates, waits: None })
+        Ok(Owner { suite, source, format, snapshot, bindings, persistence, rates, waits: None, lacks_headers: false })
     }
 
     fn content(&mut self) -> Result<Content> {

@@ -33,8 +33,8 @@ use super::suites_and_sources::SuitesAndSources;
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
 use crate::lake::bindings::adopt;
-use crate::lake::records::{FileEntry, Source};
-use crate::lake::suites::adopt_persistence;
+use crate::lake::records::{FileEntry, Source, Suite};
+use crate::lake::suites::{adopt_persistence, find};
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
 
@@ -217,9 +217,9 @@ impl ReadInput {
     /// Writes the rows and commits them.
     async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Status> {
         let Self { held, entry, permit, status } = self;
-        let Decoded { hits, offline, rejects, lookups, .. } = held.write().await?;
+        let Decoded { hits, offline, rejects, lookups, headers, .. } = held.write().await?;
         progress(Progress::Committing);
-        let (lake, load) = (lake.clone(), Load { entry, permit, hits, offline, rejects, lookups });
+        let (lake, load) = (lake.clone(), Load { entry, permit, hits, offline, rejects, lookups, headers });
         // beside the reading of the next input; ends with whoever waits here
         let mut commit = JoinSet::new();
         commit.spawn(async move { load::commit(&lake, load).await });
@@ -283,7 +283,10 @@ impl Run<'_> {
         };
         self.counter = kind.counter();
         let (lake_has, options) = (self.lake_has.clone(), self.options.clone());
-        let (kind, owner) = step(kind, move |kind| kind.owner(&lake_has, &options)).await?;
+        let (kind, mut owner) = step(kind, move |kind| kind.owner(&lake_has, &options)).await?;
+        if owner.lacks_headers {
+            owner.suite = self.newest(&owner.suite).await?;
+        }
         entry.suite = owner.suite.suite.clone();
         entry.source = owner.source.as_ref().map_or_else(String::new, |s| s.source.clone());
         entry.kind = if owner.source.is_some() { "offline" } else { "online" }.into();
@@ -337,6 +340,15 @@ impl Run<'_> {
             received: received.timestamp_micros(),
         });
         self.decode(prepared, permit, origin, entry, findings, &read).await
+    }
+
+    /// A suite as the input before this one leaves it.
+    async fn newest(&self, suite: &Suite) -> Result<Suite> {
+        if let Some(former) = &self.former {
+            // an error says that it is over
+            let _ = former.done.clone().changed().await;
+        }
+        find(&Registry::<Suite>::read(self.lake).await?.rows, &suite.suite).cloned()
     }
 
     async fn decide(&self, entry: &mut FileEntry, packed: Option<&Identity>) -> Result<Decision> {

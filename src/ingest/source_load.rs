@@ -79,7 +79,17 @@ impl InputKind for SourceInput {
         };
         let (suite, source) = (suite.clone(), Some(source.clone()));
         let (bindings, persistence) = (Bindings::new(), BTreeMap::new());
-        Ok(Owner { suite, source, format, snapshot: None, bindings, persistence, rates: None, waits })
+        Ok(Owner {
+            suite,
+            source,
+            format,
+            snapshot: None,
+            bindings,
+            persistence,
+            rates: None,
+            waits,
+            lacks_headers: false,
+        })
     }
 
     fn content(&mut self) -> Result<Content> {

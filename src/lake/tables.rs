@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::Record;
-use super::records::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, Vacuum};
+use super::records::{
+    FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan, Rebuild, Run, Source, Suite, Vacuum,
+};
 use crate::columns::{self, key_field};
 
 /// Online and integrated rows: the main table.
@@ -70,6 +72,9 @@ pub static TABLES: &[Table] = &[
     small::<JoinReport>(TableKind::Small),
     Table { name: OFFLINE, kind: TableKind::Loaded, listed: true, fields: offline },
     small::<OwnTable>(TableKind::WorkLog),
+    small::<PersonAudit>(TableKind::Small),
+    small::<PersonRule>(TableKind::Small),
+    small::<PersonSpan>(TableKind::Small),
     small::<Rebuild>(TableKind::WorkLog),
     Table { name: REJECTS, kind: TableKind::Plain, listed: true, fields: rejects },
     Table { name: REPORTED_HITS, kind: TableKind::View(&[HITS]), listed: false, fields: Vec::new },

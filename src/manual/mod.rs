@@ -60,6 +60,7 @@ const TOPICS: &[Topic] = &[
     topic!("questions", "Filters and breakdowns: which conversions, whose, which touches, by what"),
     topic!("sequences", "Funnels, flows and paths: what happens in which order"),
     topic!("segments", "Visitors or visits under a name, for questions to be about"),
+    topic!("persons", "The devices of one customer as one journey"),
     topic!("bindings", "Values that belong to a product: merchandising"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),

@@ -180,6 +180,10 @@ async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Resu
         currency: String::new(),
         bindings: String::new(),
         segments: String::new(),
+        // persons are found anew by each rebuild, and change no row
+        persons: String::new(),
+        person_limit: 0,
+        feed_headers: String::new(),
         fold_case: false,
         created: None,
         ..suite.clone()

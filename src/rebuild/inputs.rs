@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::queries::QUERIES;
 use crate::lake::log::latest_version;
-use crate::lake::records::{FileEntry, Rebuild, Suite};
+use crate::lake::records::{FileEntry, PersonRule, Rebuild, Suite};
 use crate::lake::tables::{HITS, OFFLINE};
 use crate::lake::{Lake, Record, Registry};
 use crate::{Error, Result};
 
 /// Tables that the integration reads.
-pub const TABLES: [&str; 4] = [FileEntry::TABLE, HITS, OFFLINE, Suite::TABLE];
+pub const TABLES: [&str; 5] = [FileEntry::TABLE, HITS, OFFLINE, PersonRule::TABLE, Suite::TABLE];
 
 /// Versions of tables by name; a table that does not exist has none.
 pub type Versions = BTreeMap<String, u64>;

@@ -6,6 +6,7 @@
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
 //! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
 //! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
+//! * `persons`: whose rows are whose, in suites that have persons.
 //! * `own`: tables of the user's own, each a query of theirs.
 //! * `status`: each source and data feed at a glance.
 //! * `upkeep`: a rebuild, and the compaction that follows it.
@@ -19,6 +20,7 @@ mod due;
 mod inputs;
 mod integrate;
 mod own;
+mod persons;
 mod queries;
 mod renew;
 mod run;
@@ -29,5 +31,5 @@ mod upkeep;
 pub use inputs::last_rebuild;
 pub use own::{OwnBuilt, left_behind};
 pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};
-pub use status::{FeedStatus, SourceStatus, status_of_feeds, status_of_sources};
+pub use status::{FeedStatus, PersonStatus, SourceStatus, status_of_feeds, status_of_persons, status_of_sources};
 pub use upkeep::{Steps, Upkeep, upkeep};

@@ -9,11 +9,12 @@ use super::due::{Found, name_due};
 use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
 use super::integrate::{Tables, integrate, sorted};
 use super::own::{OwnBuilt, any_stale, build_stale, definitions};
+use super::persons::find_persons;
 use crate::clock;
 use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::log::latest_version;
-use crate::lake::records::{JoinReport, Rebuild, Suite};
+use crate::lake::records::{JoinReport, PersonRule, Rebuild, Suite};
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
@@ -129,10 +130,7 @@ async fn integrated(
     let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
     let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
     let ids_bytes = settings.memory_bytes / PART_FOR_IDS;
-    let suites = match inputs.versions.get(Suite::TABLE) {
-        Some(version) => Registry::<Suite>::read_at(lake, *version).await?.rows,
-        None => vec![],
-    };
+    let suites = rows_of::<Suite>(lake, inputs).await?;
     let (tables, due) = loop {
         let tables = tables(lake, &scope, inputs).await?;
         match name_due(&engine, &scope, &tables.hits, &tables.offline, &suites, ids_bytes).await? {
@@ -141,7 +139,10 @@ async fn integrated(
         }
     };
     let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;
+    let rules = rows_of::<PersonRule>(lake, inputs).await?;
+    let persons = find_persons(&engine, &suites, &rules, progress).await?;
     let mut versions = inputs.versions.clone();
+    versions.extend(persons);
     let written = [
         (SNAPSHOTS, done.snapshots.snapshot.version),
         (INTEGRATED, done.rows.snapshot.version),
@@ -163,6 +164,14 @@ async fn integrated(
     };
     let reason = if let Scope::All(reason) = scope { reason } else { None };
     Ok(Done { entry, versions, report: done.report, reason })
+}
+
+/// The rows of a small table that the rebuild reads.
+async fn rows_of<T: Record>(lake: &Lake, inputs: &Inputs) -> Result<Vec<T>> {
+    match inputs.versions.get(T::TABLE) {
+        Some(version) => Ok(Registry::<T>::read_at(lake, *version).await?.rows),
+        None => Ok(vec![]),
+    }
 }
 
 /// The tables to read and to build upon.

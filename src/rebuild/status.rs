@@ -13,11 +13,12 @@ use super::inputs::last_rebuild;
 use crate::Result;
 use crate::engine::Engine;
 use crate::lake::loads::is_read_as_now;
-use crate::lake::records::{FileEntry, JoinReport, Source};
+use crate::lake::records::{FileEntry, JoinReport, Source, Suite};
 use crate::lake::repeats::may_repeat;
 use crate::lake::sources::sources;
 use crate::lake::tables::HITS;
 use crate::lake::{Lake, Registry, Snapshot};
+use crate::quote::literal;
 
 /// A source as Adobe's Manage tab shows it.
 #[derive(Debug, Serialize)]
@@ -171,6 +172,54 @@ impl FeedStatus {
         }
         parts.join("; ")
     }
+}
+
+/// The persons of a suite, as the last rebuild found them.
+#[derive(Debug, Serialize)]
+pub struct PersonStatus {
+    /// The suite.
+    pub suite: String,
+    /// Persons of visitors that bear an ID, or that a rule links.
+    pub persons: i64,
+    /// Those visitors.
+    pub visitors: i64,
+    /// Those of them that share a person, or have several.
+    pub shared: i64,
+    /// Customer IDs that a limit or a rule is about.
+    pub audited: i64,
+}
+
+impl PersonStatus {
+    /// In words.
+    pub fn describe(&self) -> String {
+        let Self { persons, visitors, shared, audited, .. } = self;
+        format!(
+            "{persons} on {visitors} visitors with an ID or a rule, {shared} of which share; {audited} IDs in person_audit"
+        )
+    }
+}
+
+/// The persons of all suites that have them, or of one.
+pub async fn status_of_persons(engine: &Engine, suite: Option<&str>) -> Result<Vec<PersonStatus>> {
+    let mut suites = Registry::<Suite>::read(engine.lake()).await?.rows;
+    suites.retain(|s| s.has_persons() && suite.is_none_or(|only| s.suite == only));
+    suites.sort_by(|a, b| a.suite.cmp(&b.suite));
+    let mut all = vec![];
+    for Suite { suite, .. } in suites {
+        let own = literal(&suite);
+        let counts = engine
+            .collect(&format!(
+                "SELECT count(DISTINCT person_id), count(DISTINCT visitor_id), count(DISTINCT visitor_id) FILTER (WHERE shared), \
+                 (SELECT count(*) FROM person_audit WHERE suite = {own}) FROM persons WHERE suite = {own}"
+            ))
+            .await?;
+        let count = |column: usize| {
+            let counts = counts.first().map(|batch| batch.column(column).as_primitive::<Int64Type>().iter().next());
+            counts.flatten().flatten().unwrap_or_default()
+        };
+        all.push(PersonStatus { persons: count(0), visitors: count(1), shared: count(2), audited: count(3), suite });
+    }
+    Ok(all)
 }
 
 fn deliveries(count: i64) -> String {

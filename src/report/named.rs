@@ -11,16 +11,18 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 12] = files!["reports":
+const FILES: [(&str, &str); 14] = files!["reports":
     "assisted_conversions",
     "content_velocity",
     "credit_by",
+    "devices",
     "flow",
     "funnel",
     "model_comparison",
     "net_revenue",
     "offline_share",
     "path_length",
+    "person_credit",
     "return_on_ad_spend",
     "time_lag",
     "top_paths"

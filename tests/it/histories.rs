@@ -12,9 +12,11 @@ use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::Lake;
 use rejoin::lake::compact::{CompactionOptions, compact};
+use rejoin::lake::person_rules;
 use rejoin::lake::rewrite::Limits;
 use rejoin::lake::sources::{NewSource, create_source};
 use rejoin::lake::suites::{SuiteChanges, create_suite, set_suite};
+use rejoin::persons::{Rule, Subject, Verb};
 use rejoin::rebuild::{RebuildOptions, Rebuilt, rebuild};
 
 use crate::feeds::{Delivery, deliver, delivery, every_column, file_of};
@@ -40,6 +42,8 @@ enum Step {
     Load(u8, Content),
     Remove(u8),
     Set(Box<SuiteChanges>),
+    /// A rule about whose rows are whose.
+    Rule(Rule),
     Rebuild,
     Compact,
 }
@@ -64,16 +68,31 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof!["off", "most_recent,visitor", "last_known", "original,9 days", "first_known,visitor"]
             .prop_map(move |rule| SuiteChanges { persist: vec![("tracking_code".into(), rule)], ..one() }),
         Just(SuiteChanges { time_zone: Some("America/New_York".into()), ..one() }),
+        (prop_oneof!["off", "device_split", "last"], 1..4i64).prop_map(move |(method, limit)| SuiteChanges {
+            persons: Some(method),
+            person_limit: Some(limit),
+            ..one()
+        }),
     ];
     prop_oneof![
         8 => (0..3u8, hits).prop_map(|(name, content)| Step::Load(name, content)),
         8 => (3..6u8, records).prop_map(|(name, content)| Step::Load(name, content)),
         5 => (6..8u8, delivery().prop_map(Content::Feed)).prop_map(|(name, content)| Step::Load(name, content)),
         3 => (0..8u8).prop_map(Step::Remove),
-        3 => set.prop_map(|changes| Step::Set(Box::new(changes))),
+        4 => set.prop_map(|changes| Step::Set(Box::new(changes))),
+        1 => rule().prop_map(Step::Rule),
         7 => Just(Step::Rebuild),
         2 => Just(Step::Compact),
     ]
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let id = || (0..3u8).prop_map(|n| Subject::Id(format!("C{n}")));
+    let visitor = || (0..3u8).prop_map(|n| Subject::Visitor(format!("v{n}")));
+    let two = (any::<bool>(), prop_oneof![(id(), id()), (visitor(), id()), (visitor(), visitor())]);
+    let two = two.prop_map(|(link, (a, b))| (if link { Verb::Link } else { Verb::Unlink }, a, Some(b)));
+    let one = (any::<bool>(), id()).prop_map(|(block, id)| (if block { Verb::Block } else { Verb::Unblock }, id, None));
+    prop_oneof![two, one].prop_filter_map("two that are the same", |(verb, a, b)| Rule::new(verb, a, b).ok())
 }
 
 const QUESTIONS: [&str; 4] = [
@@ -172,7 +191,10 @@ impl World {
 
     async fn all_rows(&self) -> BTreeMap<&'static str, Vec<String>> {
         let mut all = BTreeMap::new();
-        for table in ["snapshots", "events", "join_report", "visits", "visitors"].into_iter().chain(QUESTIONS) {
+        for table in ["snapshots", "events", "join_report", "visits", "visitors", "persons", "person_audit"]
+            .into_iter()
+            .chain(QUESTIONS)
+        {
             all.insert(table, self.rows(table).await);
         }
         all
@@ -190,7 +212,7 @@ fn file_name(name: u8, content: &Content) -> String {
 
 async fn live_a_history(steps: &[Step]) -> usize {
     let world = World::new().await;
-    let (mut loaded, mut settings) = (BTreeMap::new(), vec![]);
+    let (mut loaded, mut settings, mut rules) = (BTreeMap::new(), vec![], vec![]);
     let mut incremental = 0;
     for step in steps {
         match step {
@@ -212,6 +234,10 @@ async fn live_a_history(steps: &[Step]) -> usize {
                     settings.push(changes.as_ref().clone());
                 }
             }
+            Step::Rule(rule) => {
+                person_rules::add(&world.lake, "web", std::slice::from_ref(rule)).await.unwrap();
+                rules.push(rule.clone());
+            }
             Step::Rebuild => incremental += usize::from(world.rebuild(false).await.entry.scope == "changed"),
             Step::Compact => {
                 let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
@@ -229,6 +255,7 @@ async fn live_a_history(steps: &[Step]) -> usize {
     for changes in &settings {
         set_suite(&fresh.lake, "web", changes).await.unwrap();
     }
+    person_rules::add(&fresh.lake, "web", &rules).await.unwrap();
     for (name, content) in loaded.values() {
         fresh.load(*name, content).await;
     }

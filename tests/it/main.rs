@@ -49,6 +49,7 @@ mod oracle;
 mod outages;
 mod pages;
 mod persistence;
+mod persons;
 mod place;
 mod plans;
 mod questions;

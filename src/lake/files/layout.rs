@@ -30,6 +30,8 @@ pub const TAG_LOADS: &str = "rejoin.loads";
 pub const TAG_SOURCE: &str = "rejoin.source";
 /// Tag with the suite of all rows.
 pub const TAG_SUITE: &str = "rejoin.suite";
+/// Tag with a hash of all rows of a table that is written whole.
+pub const TAG_CONTENT: &str = "rejoin.content";
 /// Tag of a file with hit ids: how many of its rows are the hit that the row before them is, see `repeats`.
 pub const TAG_REPEATS: &str = "rejoin.repeats";
 /// Tag of a file some of whose rows have a key of the user's own.

@@ -3,9 +3,11 @@
 //! * `registry`: rows are read, changed in memory and written back. `rows`: the types of the rows, each declared once.
 //! * `location`: where lakes are. `suites`, `sources`: what users set, checked before it is stored.
 //!   `bindings`: of suites, what is bound to products. `segments`: of suites, whom questions can be about.
+//!   `person_rules`: what users say about whose rows are whose.
 
 pub mod bindings;
 pub mod location;
+pub mod person_rules;
 pub mod registry;
 mod rows;
 pub mod segments;
@@ -13,4 +15,7 @@ pub mod sources;
 pub mod suites;
 
 pub use registry::{Record, Registry};
-pub use rows::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, TableDoc, Vacuum, documentation};
+pub use rows::{
+    FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan, Rebuild, Run, Source, Suite, TableDoc,
+    Vacuum, documentation,
+};

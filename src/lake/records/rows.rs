@@ -21,7 +21,7 @@ pub struct TableDoc {
 }
 
 /// All small tables.
-pub fn documentation() -> [TableDoc; 8] {
+pub fn documentation() -> [TableDoc; 11] {
     [
         Suite::DOCUMENTATION,
         Source::DOCUMENTATION,
@@ -29,6 +29,9 @@ pub fn documentation() -> [TableDoc; 8] {
         JoinReport::DOCUMENTATION,
         Rebuild::DOCUMENTATION,
         OwnTable::DOCUMENTATION,
+        PersonRule::DOCUMENTATION,
+        PersonSpan::DOCUMENTATION,
+        PersonAudit::DOCUMENTATION,
         Run::DOCUMENTATION,
         Vacuum::DOCUMENTATION,
     ]
@@ -101,6 +104,12 @@ record! {
         persistence: String = TEXT,
         /// Segments as a JSON object: name to container and conditions.
         segments: String = TEXT,
+        /// How persons are found: `off`, `device_split` or `last`.
+        persons: String = TEXT,
+        /// An ID on more visitors than this links nobody.
+        person_limit: i64 = INTEGER,
+        /// The headers of the last data feed delivery that had them, tab separated, for deliveries without.
+        feed_headers: String = TEXT,
         /// When the suite was created.
         created: Option<DateTime<Utc>> = timestamp(),
     }
@@ -306,7 +315,70 @@ record! {
     }
 }
 
+record! {
+    /// A rule of the user's about whose rows are whose; the latest of two that contradict each other holds.
+    PersonRule in "person_rules" {
+        /// Suite.
+        suite: String = TEXT,
+        /// When it was made.
+        made: Option<DateTime<Utc>> = timestamp(),
+        /// Its place among the rules of one instant.
+        place: i64 = INTEGER,
+        /// `link`, `unlink`, `block` or `unblock`.
+        rule: String = TEXT,
+        /// Whom it is about: `id:` and a customer ID, or `visitor:` and a visitor.
+        first: String = TEXT,
+        /// The other, where it is about two.
+        second: Option<String> = TEXT,
+    }
+}
+
+record! {
+    /// Whose the rows of a visitor are, from when to when, as the last rebuild found it; of visitors with a customer ID, or with a rule.
+    PersonSpan in "persons" {
+        /// Suite.
+        suite: String = TEXT,
+        /// The visitor.
+        visitor_id: String = TEXT,
+        /// The first time; NULL from ever.
+        valid_from: Option<DateTime<Utc>> = timestamp(),
+        /// The sequence of the first row among rows of that time.
+        from_seq: Option<String> = crate::columns::sequence(),
+        /// The time at which it ends; NULL for ever.
+        valid_until: Option<DateTime<Utc>> = timestamp(),
+        /// The sequence of the first row of that time that is no longer in it.
+        until_seq: Option<String> = crate::columns::sequence(),
+        /// The person: `id:` and a customer ID, or `visitor:` and a visitor.
+        person_id: String = TEXT,
+        /// What says so: `id` (a row of the visitor), `linked id` (a rule), `linked visitor` (a row of a visitor that a rule links), `no id`.
+        why: String = TEXT,
+        /// True where the visitor's rows are not exactly those of one person.
+        shared: bool = FLAG,
+    }
+}
+
+record! {
+    /// Customer IDs that are not simply a person, as the last rebuild found it.
+    PersonAudit in "person_audit" {
+        /// Suite.
+        suite: String = TEXT,
+        /// The customer ID.
+        customer_id: String = TEXT,
+        /// `limit` (on too many visitors) and `blocked` (by a rule): it counts as no ID; `linked` (by a rule): it is another ID's person.
+        verdict: String = TEXT,
+        /// The person whose it is, where it is linked.
+        person_id: Option<String> = TEXT,
+        /// Visitors that it, or an ID that it is linked to, is on.
+        visitors: i64 = INTEGER,
+    }
+}
+
 impl Suite {
+    /// True where persons are found in it.
+    pub fn has_persons(&self) -> bool {
+        !matches!(self.persons.as_str(), "" | "off")
+    }
+
     /// A suite with the default settings.
     pub fn new(suite: &str) -> Self {
         Self {
@@ -326,6 +398,9 @@ impl Suite {
             names: "{}".into(),
             bindings: "{}".into(),
             segments: "{}".into(),
+            persons: "off".into(),
+            person_limit: 20,
+            feed_headers: String::new(),
             persistence: "{}".into(),
             created: Some(crate::clock::now()),
         }

@@ -56,6 +56,10 @@ pub struct SuiteChanges {
     pub bindings: Vec<(String, Option<Binding>)>,
     /// Dimension and how it persists (`most_recent,30 days`); `off` takes it away.
     pub persist: Vec<(String, String)>,
+    /// `off`, `device_split` or `last`.
+    pub persons: Option<String>,
+    /// Visitors that an ID may be on.
+    pub person_limit: Option<i64>,
 }
 
 /// Creates a suite. One of this name is a conflict.
@@ -223,6 +227,15 @@ pub async fn adopt_persistence(lake: &Lake, suite: &Suite, rules: &BTreeMap<Stri
     set_suite(lake, &suite.suite, &SuiteChanges { persist, ..SuiteChanges::default() }).await.map(drop)
 }
 
+/// Keeps the headers of a data feed delivery for those that come without.
+pub async fn keep_headers(lake: &Lake, suite: &str, headers: &str) -> Result<()> {
+    Registry::<Suite>::update(lake, |suites| {
+        suites.iter_mut().filter(|s| s.suite == suite).for_each(|s| s.feed_headers = headers.to_string());
+        Ok(())
+    })
+    .await
+}
+
 /// Customer ids that stand for nobody, besides `0`, `null` and empty.
 pub fn placeholders(suite: &Suite) -> Result<Vec<String>> {
     stored(suite, "placeholders", &suite.placeholders)
@@ -276,6 +289,11 @@ impl SuiteChanges {
         if let Some(code) = &self.currency {
             suite.currency = currency(code)?;
         }
+        if let Some(method) = &self.persons {
+            one_of("persons", method, &["off", "device_split", "last"])?;
+            suite.persons = method.clone();
+        }
+        set("person limit", self.person_limit, 1_000_000, "visitors", &mut suite.person_limit)?;
         set("visit timeout", self.visit_timeout_minutes, 1440, "minutes", &mut suite.visit_timeout_minutes)?;
         set("visit length", self.visit_hours, 8760, "hours", &mut suite.visit_hours)?;
         set("hits of a visit", self.visit_hits, 1_000_000, "hits", &mut suite.visit_hits)?;

@@ -45,7 +45,7 @@ const MODELS: [(&str, &str); 11] = [
 const SPANS: [(&str, &str); 5] =
     [("day", "Day"), ("week", "Week"), ("month", "Month"), ("quarter", "Quarter"), ("year", "Year")];
 
-const CONTAINERS: [(&str, &str); 2] = [("visitor", "Visitor"), ("visit", "Visit")];
+const CONTAINERS: [(&str, &str); 3] = [("visitor", "Visitor"), ("visit", "Visit"), ("person", "Person")];
 
 /// What is asked. Without a metric nothing is.
 #[derive(Default, Deserialize)]

@@ -13,7 +13,7 @@ use crate::engine::journey::logical::{Specification, SpecifiedNode};
 use crate::engine::journey::node::describe;
 
 /// Columns beside those of a journey.
-const MORE: [&str; 3] = ["event_id", "row_kind", "place"];
+const MORE: [&str; 4] = ["event_id", "row_kind", "place", "device"];
 
 /// What is shown of which journeys.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]

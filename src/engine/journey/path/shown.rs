@@ -67,7 +67,7 @@ pub(super) fn conversions(spec: &PathSpec, rows: &RecordBatch) -> Result<RecordB
     let mut columns = groups(spec, rows, found.iter().map(|c| c.row))?;
     columns.extend([
         texts("event_id")?,
-        texts("visitor_id")?,
+        texts("device")?,
         Arc::new(own_times.with_timezone("UTC")),
         texts("row_kind")?,
         Arc::new(found.iter().map(|c| Some(c.value)).collect::<Float64Array>()),

@@ -1,11 +1,10 @@
 //! The rows of one visitor after another, and what is shown of them.
 
-use std::collections::VecDeque;
 use std::future::ready;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Float64Type, SchemaRef};
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -26,7 +25,8 @@ pub(super) fn rows(
     metrics: PathMetrics,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send {
     let PathMetrics { baseline, visitors: count } = metrics;
-    let visitors = visitors(input, reservation).inspect_ok(move |_| count.add(1));
+    let matters = matters(&spec);
+    let visitors = visitors(input, matters, reservation).inspect_ok(move |_| count.add(1));
     let batches = match spec.wanted {
         Wanted::Conversions => {
             gathered(visitors.and_then(move |rows| ready(conversions(&spec, &rows))), schema).boxed()
@@ -51,6 +51,21 @@ pub(super) fn rows(
     batches.inspect_ok(move |batch| baseline.record_output(batch.num_rows()))
 }
 
+/// Tells the visitors who may convert, where only these are shown.
+fn matters(spec: &PathSpec) -> impl Fn(&RecordBatch) -> bool + Clone + Send + use<> {
+    let all = match spec.wanted {
+        Wanted::Path { .. } => true,
+        Wanted::Paths { unconverted } => unconverted,
+        Wanted::Conversions | Wanted::Credits => false,
+    };
+    // at its hit a record may convert in lines that add up to nothing
+    let all = all || (spec.journey.anchored && spec.journey.in_lines);
+    move |rows: &RecordBatch| {
+        let values = rows.column_by_name("value").and_then(|values| values.as_primitive_opt::<Float64Type>());
+        all || values.is_none_or(|values| values.iter().flatten().any(|value| value != 0.0))
+    }
+}
+
 /// A visitor has few conversions: those of many make a batch.
 fn gathered(
     batches: impl Stream<Item = Result<RecordBatch>> + Send,
@@ -73,49 +88,108 @@ fn gathered(
     })
 }
 
-/// The rows of one visitor after another.
+/// The rows of one visitor after another, of those that `matters` says of.
 fn visitors(
     input: SendableRecordBatchStream,
+    matters: impl Fn(&RecordBatch) -> bool + Clone + Send,
     reservation: MemoryReservation,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    let schema = input.schema();
-    // what has come of the visitor at hand, and what has been cut off behind it
-    let state = (input, VecDeque::<RecordBatch>::new(), reservation);
-    futures::stream::try_unfold(state, move |(mut input, mut held, reservation)| {
-        let schema = schema.clone();
+    let cut = Cut { schema: input.schema(), input, batch: None, begun: vec![], reservation };
+    futures::stream::try_unfold(cut, move |mut cut| {
+        let matters = matters.clone();
         async move {
-            let mut own: Vec<RecordBatch> = vec![];
-            loop {
-                let batch = match held.pop_front() {
-                    Some(batch) => batch,
-                    None => match input.try_next().await? {
-                        Some(batch) if batch.num_rows() == 0 => continue,
-                        Some(batch) => batch,
-                        None if own.is_empty() => return Ok(None),
-                        None => break,
-                    },
-                };
-                let first = own.first().unwrap_or(&batch).slice(0, 1);
-                let len = same_visitor(&first, &batch)?;
-                if len > 0 {
-                    reservation.try_grow(batch.slice(0, len).get_array_memory_size())?;
-                    own.push(batch.slice(0, len));
-                }
-                if len < batch.num_rows() {
-                    held.push_front(batch.slice(len, batch.num_rows() - len));
-                    break;
+            while let Some(rows) = cut.next().await? {
+                if matters(&rows) {
+                    return Ok(Some((rows, cut)));
                 }
             }
-            reservation.free();
-            Ok(Some((concat_batches(&schema, &own)?, (input, held, reservation))))
+            Ok(None)
         }
     })
 }
 
-/// How many rows at the head of `batch` are of the visitor of the row `first`.
-fn same_visitor(first: &RecordBatch, batch: &RecordBatch) -> Result<usize> {
-    let ids = |batch: &RecordBatch| column(batch, "visitor_id");
-    let (own, ids) = (ids(first)?, ids(batch)?);
-    let other = (0..ids.len()).find(|&row| ids.is_null(row) || ids.value(row) != own.value(0));
-    Ok(other.unwrap_or(ids.len()))
+/// A batch, and where the rows of its visitors end.
+struct Visited {
+    rows: RecordBatch,
+    ids: StringArray,
+    /// Ends of its visitors, the first one that was not taken yet last.
+    ends: Vec<usize>,
+    /// Rows before it were taken.
+    from: usize,
+}
+
+impl Visited {
+    fn new(rows: RecordBatch) -> Result<Self> {
+        let ids = column(&rows, "visitor_id")?;
+        let same = |row: usize| ids.is_valid(row) && ids.is_valid(row - 1) && ids.value(row) == ids.value(row - 1);
+        let mut ends: Vec<usize> = (1..rows.num_rows()).filter(|row| !same(*row)).collect();
+        ends.extend((rows.num_rows() > 0).then(|| rows.num_rows()));
+        ends.reverse();
+        Ok(Self { rows, ids, ends, from: 0 })
+    }
+
+    /// The rows of the next visitor.
+    fn take(&mut self) -> Option<RecordBatch> {
+        let end = self.ends.pop()?;
+        let rows = self.rows.slice(self.from, end - self.from);
+        self.from = end;
+        Some(rows)
+    }
+
+    /// True where its next visitor is that of the last row of another.
+    fn goes_on(&self, begun: &RecordBatch) -> Result<bool> {
+        let last = column(&begun.slice(begun.num_rows() - 1, 1), "visitor_id")?;
+        Ok(last.is_valid(0) && self.ids.is_valid(self.from) && last.value(0) == self.ids.value(self.from))
+    }
+}
+
+/// An input that is cut into visitors.
+struct Cut {
+    schema: SchemaRef,
+    input: SendableRecordBatchStream,
+    batch: Option<Visited>,
+    /// Rows of a visitor who may go on in the next batch.
+    begun: Vec<RecordBatch>,
+    reservation: MemoryReservation,
+}
+
+impl Cut {
+    /// The rows of the next visitor.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let Some(batch) = self.batch.as_mut().filter(|batch| !batch.ends.is_empty()) else {
+                match self.input.try_next().await? {
+                    Some(rows) => self.batch = Some(Visited::new(rows)?),
+                    None if self.begun.is_empty() => return Ok(None),
+                    None => return self.whole(),
+                }
+                continue;
+            };
+            if let Some(begun) = self.begun.last()
+                && !batch.goes_on(begun)?
+            {
+                return self.whole();
+            }
+            let Some(rows) = batch.take() else { continue };
+            match batch.ends.is_empty() {
+                true => {
+                    self.reservation.try_grow(rows.get_array_memory_size())?;
+                    self.begun.push(rows);
+                }
+                false if self.begun.is_empty() => return Ok(Some(rows)),
+                false => {
+                    self.begun.push(rows);
+                    return self.whole();
+                }
+            }
+        }
+    }
+
+    /// The visitor whose rows have come from several batches.
+    fn whole(&mut self) -> Result<Option<RecordBatch>> {
+        let rows = concat_batches(&self.schema, &self.begun)?;
+        self.begun.clear();
+        self.reservation.free();
+        Ok(Some(rows))
+    }
 }

@@ -1,0 +1,272 @@
+//! `rejoin person`: the user's rules about whose rows are whose. `rejoin explain-person`: who a person is, and why.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Int64Type};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::listing::Listing;
+use super::output::Output;
+use super::settings::Settings;
+use crate::engine::Engine;
+use crate::format::Format;
+use crate::lake::Registry;
+use crate::lake::person_rules;
+use crate::lake::records::{PersonRule, Suite};
+use crate::lake::suites::{self, suites};
+use crate::persons::{Rule, Subject, Verb};
+use crate::quote::literal;
+use crate::{Error, Result};
+
+const SUBJECTS: &str = "\
+A customer ID is written id:ID, a visitor visitor:ID; without these words it is looked for among the hits. A rule holds from the
+next rebuild on, for all rows; no hit changes. Of two rules that contradict each other the latest holds.";
+
+#[derive(Debug, Subcommand)]
+pub enum PersonCommand {
+    /// Two are one: two customer IDs, two visitors, or a visitor and the ID whose its rows without an ID are
+    #[command(after_help = format!("{SUBJECTS}\n
+Examples:
+  rejoin person link id:ann id:ann@example.com
+  rejoin person link visitor:1_2 visitor:3_4
+  rejoin person link visitor:1_2 id:ann && rejoin rebuild"))]
+    Link(Two),
+    /// Take a link back; of a visitor and an ID: on this visitor the ID counts as none
+    #[command(after_help = format!("{SUBJECTS}\n\nExample:\n  rejoin person unlink visitor:1_2 id:ann"))]
+    Unlink(Two),
+    /// An ID that stands for nobody: a shared computer, a test account
+    #[command(after_help = format!("{SUBJECTS}\n\nExample:\n  rejoin person block id:kiosk"))]
+    Block {
+        /// The customer ID
+        id: String,
+    },
+    /// Let an ID stand for somebody again
+    Unblock {
+        /// The customer ID
+        id: String,
+    },
+    /// All rules, the oldest first
+    Rules,
+}
+
+#[derive(Debug, Args)]
+pub struct Two {
+    /// id:ID or visitor:ID
+    pub first: String,
+    /// id:ID or visitor:ID
+    pub second: String,
+}
+
+/// Who a person is: which visitors, from when to when, and why
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rejoin explain-person id:ann\n  rejoin explain-person visitor:1_2 --json")]
+pub struct ExplainPersonArguments {
+    /// A customer ID (id:ID) or a visitor (visitor:ID)
+    #[arg(value_name = "ID|VISITOR")]
+    pub whom: String,
+    /// See all tables as they were after this rebuild, or at this time
+    #[arg(long, value_name = "REBUILD|TIME")]
+    pub as_of: Option<String>,
+}
+
+/// Runs `person link`, `unlink`, `block`, `unblock`, `rules`.
+pub async fn run(settings: &Settings, command: &PersonCommand) -> Result<()> {
+    let lake = &settings.lake;
+    let all = suites(lake).await?;
+    let suite = suites::one(&all, settings.suite.as_deref())?;
+    let (verb, first, second) = match command {
+        PersonCommand::Rules => return list(settings, suite).await,
+        PersonCommand::Link(two) => (Verb::Link, &two.first, Some(&two.second)),
+        PersonCommand::Unlink(two) => (Verb::Unlink, &two.first, Some(&two.second)),
+        PersonCommand::Block { id } => (Verb::Block, id, None),
+        PersonCommand::Unblock { id } => (Verb::Unblock, id, None),
+    };
+    let engine = Engine::open(lake.clone(), settings.engine(None)?).await?;
+    let first = subject(&engine, first, second.is_none()).await?;
+    let second = match second {
+        Some(text) => Some(subject(&engine, text, false).await?),
+        None => None,
+    };
+    let rule = Rule::new(verb, first, second).map_err(Error::usage)?;
+    person_rules::add(lake, &suite.suite, std::slice::from_ref(&rule)).await?;
+    let mut output = Output::stdout(Format::Table);
+    let second = rule.second.as_ref().map(ToString::to_string);
+    if settings.json {
+        output.json(
+            &json!({"suite": suite.suite, "rule": verb.to_string(), "first": rule.first.to_string(), "second": second}),
+        )?;
+    } else {
+        let off = if suite.has_persons() {
+            ""
+        } else {
+            "; persons are off in this suite: rejoin suite set RSID --persons device_split"
+        };
+        let second = second.map_or(String::new(), |second| format!(" {second}"));
+        output.line(format!("{verb} {}{second}: holds from the next rebuild on{off}", rule.first))?;
+    }
+    output.close()
+}
+
+async fn list(settings: &Settings, suite: &Suite) -> Result<()> {
+    let all = Registry::<PersonRule>::read(&settings.lake).await?.rows;
+    let own = person_rules::in_order(&all, &suite.suite);
+    let mut output = Output::stdout(Format::Table).with_null("");
+    if settings.json {
+        output.json(&own)?;
+        return output.close();
+    }
+    let listing = Listing::new()
+        .time("made", own.iter().map(|rule| rule.made))
+        .text("rule", own.iter().map(|rule| &rule.rule))
+        .text("whom", own.iter().map(|rule| &rule.first))
+        .text("with", own.iter().map(|rule| rule.second.as_deref().unwrap_or_default()));
+    output.batch(&listing.batch()?)?;
+    output.close()
+}
+
+/// What a text is about: as it says, else what is found among the hits.
+async fn subject(engine: &Engine, text: &str, only_ids: bool) -> Result<Subject> {
+    let says =
+        text.split_once(':').is_some_and(|(kind, _)| ["id", "visitor"].contains(&kind.trim().to_lowercase().as_str()));
+    if says {
+        return text.parse().map_err(Error::usage);
+    }
+    // refused for what it is, before anything is looked for
+    let as_id: Subject = format!("id:{text}").parse().map_err(Error::usage)?;
+    if only_ids {
+        return Ok(as_id);
+    }
+    let known = async |column: &str| {
+        let sql = format!("SELECT 1 FROM hits WHERE trim({column}) = trim({}) LIMIT 1", literal(text));
+        Ok::<_, Error>(engine.collect(&sql).await?.iter().any(|batch| batch.num_rows() > 0))
+    };
+    match (known("customer_id").await?, known("visitor_id").await?) {
+        (true, false) => Ok(as_id),
+        (false, true) => Ok(Subject::Visitor(text.to_string())),
+        (true, true) => Err(Error::usage("it is a customer ID and a visitor; write id:ID or visitor:ID")),
+        (false, false) => {
+            Err(Error::usage("no hit has this customer ID or visitor; write id:ID or visitor:ID if one will come"))
+        }
+    }
+}
+
+/// Prints who a person is.
+pub async fn explain(settings: &Settings, arguments: &ExplainPersonArguments) -> Result<()> {
+    let all = suites(&settings.lake).await?;
+    let suite = suites::one(&all, settings.suite.as_deref())?;
+    if !suite.has_persons() {
+        let name = &suite.suite;
+        return Err(Error::configuration(format!(
+            "persons are off in suite {name}; switch them on: rejoin suite set {name} --persons device_split"
+        )));
+    }
+    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
+    let whom = subject(&engine, &arguments.whom, false).await?;
+    let own = format!("suite = {}", literal(&suite.suite));
+    let persons = match &whom {
+        Subject::Id(id) => vec![person_of_id(&engine, &own, id).await?],
+        Subject::Visitor(visitor) => {
+            let sql = format!(
+                "SELECT DISTINCT person_id FROM persons WHERE {own} AND visitor_id = {} ORDER BY 1",
+                literal(visitor)
+            );
+            let found = texts(&one_batch(&engine, &sql).await?, 0)?;
+            if found.is_empty() { vec![whom.to_string()] } else { found }
+        }
+    };
+    let mut output = Output::stdout(Format::Table).with_null("");
+    let mut documents = vec![];
+    for person in &persons {
+        let spans = one_batch(&engine, &spans_sql(&own, person)).await?;
+        let rows = one_batch(&engine, &rows_sql(&own, person)).await?;
+        let count =
+            |kind: usize| rows.column(kind).as_primitive::<Int64Type>().iter().flatten().next().unwrap_or_default();
+        let (online, offline, visitors) = (count(0), count(1), count(2));
+        let audit = one_batch(&engine, &audit_sql(&own, person)).await?;
+        if settings.json {
+            documents.push(json!({
+                "person_id": person, "online_rows": online, "offline_rows": offline, "visitors": visitors,
+                "spans": objects(&spans)?, "ids": objects(&audit)?,
+            }));
+            continue;
+        }
+        output.line(format!("{person}: {online} online and {offline} offline rows, of {visitors} visitors"))?;
+        if spans.num_rows() > 0 {
+            output.batch(&spans)?;
+        }
+        if audit.num_rows() > 0 {
+            output.line("\nIDs that rules or the limit are about:")?;
+            output.batch(&audit)?;
+        }
+    }
+    if settings.json {
+        output.json(&documents)?;
+    }
+    output.close()
+}
+
+/// The person whose rows bear an ID.
+async fn person_of_id(engine: &Engine, own: &str, id: &str) -> Result<String> {
+    let sql = format!(
+        "SELECT person_id FROM person_audit WHERE {own} AND verdict = 'linked' AND customer_id = {}",
+        literal(id)
+    );
+    let linked = texts(&one_batch(engine, &sql).await?, 0)?;
+    Ok(linked.into_iter().next().unwrap_or_else(|| Subject::Id(id.to_string()).to_string()))
+}
+
+fn spans_sql(own: &str, person: &str) -> String {
+    format!(
+        "SELECT visitor_id AS visitor, valid_from AS \"from\", valid_until AS until, why FROM persons \
+         WHERE {own} AND person_id = {} ORDER BY visitor_id, valid_from NULLS FIRST, from_seq",
+        literal(person)
+    )
+}
+
+fn rows_sql(own: &str, person: &str) -> String {
+    format!(
+        "SELECT count(*) FILTER (WHERE row_kind = 'online'), count(*) FILTER (WHERE row_kind <> 'online'), \
+         count(DISTINCT visitor_id) FROM events WHERE {own} AND person_id = {}",
+        literal(person)
+    )
+}
+
+fn audit_sql(own: &str, person: &str) -> String {
+    let id = person.strip_prefix("id:").unwrap_or_default();
+    format!(
+        "SELECT customer_id, verdict, visitors FROM person_audit WHERE {own} AND (person_id = {} OR customer_id = {}) ORDER BY 1",
+        literal(person),
+        literal(id)
+    )
+}
+
+async fn one_batch(engine: &Engine, sql: &str) -> Result<RecordBatch> {
+    let running = engine.run(sql).await?;
+    let schema = running.schema.clone();
+    let batches = datafusion::physical_plan::common::collect(running.rows).await?;
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+fn texts(batch: &RecordBatch, column: usize) -> Result<Vec<String>> {
+    let column = cast(batch.column(column), &DataType::Utf8)?;
+    Ok(column.as_string::<i32>().iter().flatten().map(str::to_string).collect())
+}
+
+fn objects(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>> {
+    let columns = batch.schema();
+    let mut all = vec![Map::new(); batch.num_rows()];
+    for (field, column) in columns.fields().iter().zip(batch.columns()) {
+        let texts = cast(column, &DataType::Utf8)?;
+        let texts = texts.as_string::<i32>();
+        for (row, object) in all.iter_mut().enumerate() {
+            let value = match column.data_type() {
+                _ if column.is_null(row) => Value::Null,
+                DataType::Int64 => json!(column.as_primitive::<Int64Type>().value(row)),
+                _ => json!(texts.value(row)),
+            };
+            object.insert(field.name().clone(), value);
+        }
+    }
+    Ok(all)
+}

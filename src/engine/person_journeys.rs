@@ -1,0 +1,117 @@
+//! Journeys of persons in place of visitors.
+//!
+//! Most visitors are persons of their own: their journeys are those of visitors, and are read as these are. Of the others, those
+//! that share a person or have several (a rebuild marks them), the rows are brought together by person and sorted. A question in the
+//! container `person` is both parts, added up; which visitors belong to which part is said by their keys, so that each is in
+//! exactly one.
+
+use datafusion::common::JoinType;
+use datafusion::functions::expr_fn::concat;
+use datafusion::logical_expr::expr_fn::when;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
+
+use super::arguments::Arguments;
+use super::view::LakeView;
+use crate::attribution::Container;
+use crate::columns::{PERSON_ID, VISIT_NUM, VISITOR_ID, VISITOR_KEY};
+use crate::error::did_you_mean;
+use crate::functions::{VisitorKeys, shares_person, visitor_key};
+use crate::{Error, Result};
+
+/// The containers that a question can name.
+const CONTAINERS: [&str; 3] = ["visit", "visitor", "person"];
+
+/// Whose rows make a journey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// How far apart touch and conversion may lie; of persons as of visitors.
+    pub container: Container,
+    /// The journeys are those of persons.
+    pub by_person: bool,
+}
+
+impl Whole {
+    /// Of the argument `container`.
+    pub fn of(arguments: &Arguments) -> Result<Self> {
+        let text = arguments.text("container")?;
+        let text = text.as_deref().map_or("visitor".into(), |text| text.trim().to_lowercase());
+        let whole = |container, by_person| Ok(Self { container, by_person });
+        match text.as_str() {
+            "visit" => whole(Container::Visit, false),
+            "visitor" => whole(Container::Visitor, false),
+            "person" => whole(Container::Visitor, true),
+            other => {
+                let hint = did_you_mean(other, CONTAINERS);
+                Err(Error::query(format!("unknown container {other:?}{hint}; it is 'visit', 'visitor' or 'person'")))
+            }
+        }
+    }
+}
+
+/// The visitors of a suite by whether they are persons of their own.
+pub(super) struct PersonJourneys {
+    shared: VisitorKeys,
+}
+
+impl PersonJourneys {
+    /// Of the suite at hand.
+    ///
+    /// # Errors
+    /// It has no persons, or no rebuild has found them yet.
+    pub fn of(view: &LakeView) -> Result<Self> {
+        let suite = view.one_suite()?;
+        let name = &suite.suite;
+        if !suite.has_persons() {
+            return Err(Error::query(format!(
+                "the container person: persons are off in suite {name}; switch them on: rejoin suite set {name} --persons device_split"
+            )));
+        }
+        match view.persons().and_then(|persons| persons.of(name)) {
+            Some(own) => Ok(Self { shared: own.shared().clone() }),
+            None => Err(Error::query(format!(
+                "the container person: no rebuild has found the persons of suite {name} yet; run rejoin rebuild"
+            ))),
+        }
+    }
+
+    /// True on the rows of visitors that share a person or have several.
+    pub fn shared(&self) -> Expr {
+        shares_person(&self.shared).call(vec![ident(VISITOR_KEY)])
+    }
+
+    /// True on the rows of visitors that are persons of their own.
+    pub fn alone(&self) -> Expr {
+        Expr::Not(Box::new(self.shared()))
+    }
+
+    /// What stands for a column where rows are brought together by person; None for one that stays.
+    pub fn column(name: &str) -> Result<Option<Expr>> {
+        Ok(match name {
+            VISITOR_KEY => Some(visitor_key().call(vec![ident(PERSON_ID)])),
+            VISITOR_ID => Some(ident(PERSON_ID)),
+            // visits stay those of visitors, whose numbers are alike
+            VISIT_NUM => Some(Self::visit()?),
+            _ => None,
+        })
+    }
+
+    /// `events` with the column that [`Self::in_marked_visit`] asks, which tells the visits that have a row for which `marks` is
+    /// true: whoever's row it is.
+    pub fn with_marked_visits(events: LogicalPlan, marks: Expr) -> Result<LogicalPlan> {
+        let visit = Self::visit()?.alias("marked_visit");
+        let marked = LogicalPlanBuilder::from(events.clone()).filter(marks)?.project([visit])?.distinct()?.build()?;
+        let keys = (vec![Self::visit()?], vec![ident("marked_visit")]);
+        Ok(LogicalPlanBuilder::from(events).join_with_expr_keys(marked, JoinType::Left, keys, None)?.build()?)
+    }
+
+    /// True on the rows of visits that are marked.
+    pub fn in_marked_visit() -> Expr {
+        ident("marked_visit").is_not_null()
+    }
+
+    /// What tells the visits of all visitors apart, but for their start.
+    fn visit() -> Result<Expr> {
+        let visit = visitor_key().call(vec![concat(vec![ident(VISITOR_ID), lit(":"), ident(VISIT_NUM)])]);
+        Ok(when(ident(VISIT_NUM).is_not_null(), visit).end()?)
+    }
+}

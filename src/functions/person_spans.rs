@@ -1,0 +1,148 @@
+//! Whose rows are whose: what functions of persons are made of, from the tables of a rebuild.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::columns;
+use crate::persons::Moment;
+
+/// The persons of the suites that have them.
+#[derive(Clone, Debug)]
+pub struct Persons(Arc<BTreeMap<String, PersonsOfSuite>>);
+
+/// The persons of a suite.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonsOfSuite {
+    /// Persons by their number.
+    persons: Vec<String>,
+    /// Spans of visitors in order: where each begins, and its person.
+    visitors: HashMap<String, Vec<(Moment, u32)>>,
+    /// IDs that are not simply a person: the person whose they are; None where they count as no ID.
+    ids: HashMap<String, Option<String>>,
+    /// Keys of the visitors whose rows are not exactly those of one person.
+    shared: VisitorKeys,
+    #[serde(skip)]
+    numbers: HashMap<String, u32>,
+}
+
+/// Before all rows.
+const EVER: Moment = (i64::MIN, i128::MIN);
+
+impl PersonsOfSuite {
+    /// A visitor's rows from `from` on are a person's; spans of one visitor come in order.
+    pub fn add(&mut self, visitor: &str, from: Option<Moment>, person: &str, shared: bool) {
+        let number = match self.numbers.get(person) {
+            Some(number) => *number,
+            None => {
+                let number = self.persons.len() as u32;
+                self.persons.push(person.to_string());
+                self.numbers.insert(person.to_string(), number);
+                number
+            }
+        };
+        let spans = match self.visitors.get_mut(visitor) {
+            Some(spans) => spans,
+            None => self.visitors.entry(visitor.to_string()).or_default(),
+        };
+        spans.push((from.unwrap_or(EVER), number));
+        if shared {
+            self.shared.add(columns::visitor_key(visitor));
+        }
+    }
+
+    /// An ID that is another person's, or counts as no ID.
+    pub fn add_id(&mut self, id: &str, person: Option<&str>) {
+        self.ids.insert(id.to_string(), person.map(str::to_string));
+    }
+
+    /// No more will be added.
+    pub fn complete(&mut self) {
+        self.numbers = HashMap::new();
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
+        let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.0.len() * 16
+    }
+
+    /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
+    pub(super) fn of_id(&self, id: &str) -> Option<Option<&str>> {
+        self.ids.get(id).map(Option::as_deref)
+    }
+
+    /// Keys of the visitors whose rows are not exactly those of one person.
+    pub fn shared(&self) -> &VisitorKeys {
+        &self.shared
+    }
+
+    /// The person of a visitor's row; None where the tables say nothing of the visitor.
+    pub(super) fn of_visitor(&self, visitor: &str, at: Moment) -> Option<&str> {
+        let spans = self.visitors.get(visitor)?;
+        let after = spans.partition_point(|(from, _)| *from <= at);
+        let (_, person) = spans.get(after.checked_sub(1)?)?;
+        self.persons.get(*person as usize).map(String::as_str)
+    }
+}
+
+impl Persons {
+    /// Of suites by name.
+    pub fn new(suites: BTreeMap<String, PersonsOfSuite>) -> Self {
+        Self(Arc::new(suites))
+    }
+
+    /// Those of a suite, if it has them.
+    pub fn of(&self, suite: &str) -> Option<&PersonsOfSuite> {
+        self.0.get(suite)
+    }
+}
+
+impl PartialEq for Persons {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Persons {}
+
+impl Serialize for Persons {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Persons {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(BTreeMap::deserialize(deserializer)?)))
+    }
+}
+
+/// Keys of visitors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VisitorKeys(Arc<HashSet<i64>>);
+
+impl VisitorKeys {
+    /// True for one of them.
+    pub(super) fn contains(&self, key: i64) -> bool {
+        self.0.contains(&key)
+    }
+
+    fn add(&mut self, key: i64) {
+        Arc::make_mut(&mut self.0).insert(key);
+    }
+}
+
+impl Serialize for VisitorKeys {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for VisitorKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(HashSet::deserialize(deserializer)?)))
+    }
+}

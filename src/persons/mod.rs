@@ -1,0 +1,13 @@
+//! Persons: the devices of one customer are one journey. The IDs on rows and a user's rules in, spans of time out; no I/O.
+//!
+//! * `subject`: what rules are about, `id:...` and `visitor:...`, and what a person is called.
+//! * `rules`: what all rules of a suite amount to.
+//! * `spans`: whose a visitor's rows are, from when to when, and what a limit refused.
+
+mod rules;
+mod spans;
+mod subject;
+
+pub use rules::{Rule, Rules, Verb};
+pub use spans::{Audit, Borne, Found, Method, Moment, Span, persons};
+pub use subject::Subject;
