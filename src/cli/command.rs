@@ -7,7 +7,7 @@ use super::output::Output;
 use super::settings::Settings;
 use super::suite::SuiteCommand;
 use super::{
-    cluster, compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, mapping, query,
+    cluster, compact, demo, doctor, explain_credit, export, forget, functions, help, history, ingest, lookup, mapping, query,
     rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
 };
 use crate::format::Format;
@@ -94,6 +94,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Report(arguments) => report::run(settings, &arguments).await,
         Command::ExplainCredit(arguments) => explain_credit::run(settings, &arguments).await,
         Command::Segment(command) => segment::run(settings, &command).await,
+        Command::Export(command) => export::run(settings, &command).await,
         Command::Lookup(arguments) => lookup::run(settings, &arguments).await,
         Command::Mapping(command) => mapping::run(&command),
         Command::Functions(arguments) => functions::run(settings, &arguments),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::Record;
-use super::records::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, Vacuum};
+use super::records::{
+    ExportDefinition, ExportEvent, ExportRun, FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, Vacuum,
+};
 use crate::columns::{self, key_field};
 
 /// Online and integrated rows: the main table.
@@ -64,6 +66,9 @@ pub struct Table {
 pub static TABLES: &[Table] = &[
     view(EVENTS, &[HITS, INTEGRATED]),
     view(EVENTS_BRIEF, &[HITS, INTEGRATED]),
+    small::<ExportDefinition>(TableKind::Small),
+    small::<ExportRun>(TableKind::WorkLog),
+    small::<ExportEvent>(TableKind::Plain),
     small::<FileEntry>(TableKind::Small),
     Table { name: HITS, kind: TableKind::Loaded, listed: true, fields: hits },
     Table { name: INTEGRATED, kind: TableKind::Integrated, listed: false, fields: integrated },

@@ -13,4 +13,7 @@ pub mod sources;
 pub mod suites;
 
 pub use registry::{Record, Registry};
-pub use rows::{FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, TableDoc, Vacuum, documentation};
+pub use rows::{
+    ExportDefinition, ExportEvent, ExportRun, FileEntry, JoinReport, OwnTable, Rebuild, Run, Source, Suite, TableDoc,
+    Vacuum, documentation,
+};
