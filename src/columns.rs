@@ -276,7 +276,7 @@ pub fn content_sequence(hash: u64) -> i128 {
 }
 
 /// Rests of hit ids from here on stand for a key of the user's own.
-const KEYED_REST: i64 = 1 << 62;
+pub const KEYED_REST: i64 = 1 << 62;
 
 /// The sequence of a row with a key of the user's own, and its rest, from a hash of the key: together they tell it from the
 /// other rows of its visitor.

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod columns;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod feed;
 mod format;
 mod functions;

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use super::cluster::ClusterCommand;
 use super::demo::DemoArguments;
 use super::explain_credit::ExplainArguments;
+use super::export::ExportCommand;
 use super::forget::ForgetArguments;
 use super::functions::FunctionsArguments;
 use super::global::GlobalArguments;
@@ -66,6 +67,7 @@ Ask:
   explain-person  Who a person is: which visitors, from when to when, and why
   lookup          Load a table of your own that classifies a dimension
   segment         Visitors or visits under a name, for questions to be about
+  export          Tell ad platforms which conversions came, changed, vanished
   mapping         Help with the mapping of a file
   functions       The manual of the SQL functions
 
@@ -146,6 +148,9 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     /// Segments: visitors or visits under a name, for questions to be about
     #[command(subcommand)]
     Segment(SegmentCommand),
+    /// Exports: tell others which conversions came, changed, vanished
+    #[command(subcommand)]
+    Export(ExportCommand),
     #[command(subcommand)]
     Mapping(MappingCommand),
     Functions(FunctionsArguments),

@@ -7,8 +7,8 @@ use super::output::Output;
 use super::settings::Settings;
 use super::suite::SuiteCommand;
 use super::{
-    cluster, compact, demo, doctor, explain_credit, forget, functions, help, history, ingest, lookup, mapping, person,
-    query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
+    cluster, compact, demo, doctor, explain_credit, export, forget, functions, help, history, ingest, lookup, mapping,
+    person, query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
 };
 use crate::format::Format;
 use crate::lake::location::{exists, lake_near};
@@ -96,6 +96,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Person(command) => person::run(settings, &command).await,
         Command::ExplainPerson(arguments) => person::explain(settings, &arguments).await,
         Command::Segment(command) => segment::run(settings, &command).await,
+        Command::Export(command) => export::run(settings, &command).await,
         Command::Lookup(arguments) => lookup::run(settings, &arguments).await,
         Command::Mapping(command) => mapping::run(&command),
         Command::Functions(arguments) => functions::run(settings, &arguments),

@@ -11,10 +11,12 @@ use indicatif::HumanCount;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::export::{counts_of, token};
 use super::ingest::{explain, verdict};
 use super::output::{Output, note};
 use super::settings::Settings;
 use super::signals::Signals;
+use crate::export::post::Post;
 use crate::format::Format;
 use crate::ingest::IngestOptions;
 use crate::ingest::mapping::Mapping;
@@ -47,6 +49,7 @@ Examples:
   rejoin schedule --cron '30 4 * * *' --watch /data/feeds --watch /data/crm
   rejoin schedule --every 15m --watch s3://drop/feeds/ --http 9187
   rejoin schedule --cron '0 6 * * 1-5' --zone Europe/Berlin --watch clicks/ --mapping web.toml
+  rejoin schedule --every 1h --watch in/ --export closed=https://partner.example/events    # token: REJOIN_EXPORT_TOKEN
   rejoin schedule --once --watch /data/feeds         # one run, for cron or Kubernetes")]
 pub struct ScheduleArguments {
     /// When to run: minute, hour, day of month, month, day of week
@@ -85,6 +88,9 @@ pub struct ScheduleArguments {
     /// Do not compact after a rebuild
     #[arg(long)]
     pub no_compact: bool,
+    /// Run this export after the rebuild; with =URL its bodies are sent; may be given several times
+    #[arg(long, value_name = "NAME[=URL]")]
+    pub export: Vec<String>,
 }
 
 /// Runs until a signal, or once. A first SIGTERM or Ctrl-C stops cleanly, a second one at once.
@@ -126,7 +132,8 @@ async fn scheduled(settings: &Settings, arguments: &ScheduleArguments, stop: &wa
         (Some(error), _) => Err(error),
         (None, upkeep) => {
             verdict(&ran.steps.outcomes)?;
-            upkeep.map_or(Ok(()), |u| super::rebuild::verdict(&u.rebuilt.own))
+            upkeep.map_or(Ok(()), |u| super::rebuild::verdict(&u.rebuilt.own))?;
+            ran.steps.exports.into_iter().try_for_each(|(_, ran)| ran.map(drop))
         }
     }
 }
@@ -178,8 +185,16 @@ fn job(settings: &Settings, arguments: &ScheduleArguments) -> Result<Job> {
         rebuild: RebuildOptions { full: false, queries: arguments.queries.clone() },
         keep_months: arguments.keep_months,
         no_compact: arguments.no_compact,
+        exports: arguments.export.iter().map(|text| exported(text)).collect::<Result<_>>()?,
         patience: if arguments.once { PATIENCE_ONCE } else { PATIENCE },
     })
+}
+
+/// `closed`, or `closed=https://...`.
+fn exported(text: &str) -> Result<(String, Option<Post>)> {
+    let (name, address) = text.split_once('=').map_or((text, None), |(name, address)| (name, Some(address)));
+    let post = address.map(|address| Post::to(address, token().as_deref())).transpose();
+    Ok((name.to_string(), post.map_err(|e| e.at(format!("--export {name}")))?))
 }
 
 /// A watched place under a name that stays the same wherever the process was started.
@@ -202,6 +217,9 @@ fn print(ran: &Ran, is_json: bool, zone: Tz) -> Result<()> {
     output.line(line(ran, zone))?;
     output.close()?;
     ran.steps.outcomes.iter().for_each(explain);
+    for error in ran.steps.exports.iter().filter_map(|(_, ran)| ran.as_ref().err()) {
+        note(format!("rejoin: {error}"));
+    }
     if let Some(error) = &ran.steps.error {
         note(format!("rejoin: {error}"));
     }
@@ -236,6 +254,8 @@ fn line(ran: &Ran, zone: Tz) -> String {
         parts.push(format!("{} forgotten", count(run.forgotten, "row")));
     }
     parts.push(run.rebuild.map_or_else(|| "nothing to rebuild".into(), |number| format!("rebuild {number}")));
+    let exports = ran.steps.exports.iter().filter_map(|(_, ran)| ran.as_ref().ok()).filter(|ran| ran.run.is_some());
+    parts.extend(exports.map(|ran| format!("export {}: {}", ran.export, counts_of(ran))));
     format!("{} run {} {}: {}", local(run.started), run.run, run.status, parts.join(", "))
 }
 
@@ -244,5 +264,7 @@ fn document(ran: &Ran) -> Value {
     let files: Vec<Value> = ran.steps.outcomes.iter().map(super::ingest::report).collect();
     let mut document = json!(ran.run);
     document["files"] = json!(files);
+    let exports = ran.steps.exports.iter().filter_map(|(_, ran)| ran.as_ref().ok());
+    document["exports"] = json!(exports.collect::<Vec<_>>());
     document
 }

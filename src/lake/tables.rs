@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::Record;
 use super::records::{
-    FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan, Rebuild, Run, Source, Suite, Vacuum,
+    ExportDefinition, ExportEvent, ExportRun, FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan,
+    Rebuild, Run, Source, Suite, Vacuum,
 };
 use crate::columns::{self, key_field};
 
@@ -66,6 +67,9 @@ pub struct Table {
 pub static TABLES: &[Table] = &[
     view(EVENTS, &[HITS, INTEGRATED]),
     view(EVENTS_BRIEF, &[HITS, INTEGRATED]),
+    small::<ExportDefinition>(TableKind::Small),
+    small::<ExportRun>(TableKind::WorkLog),
+    small::<ExportEvent>(TableKind::Plain),
     small::<FileEntry>(TableKind::Small),
     Table { name: HITS, kind: TableKind::Loaded, listed: true, fields: hits },
     Table { name: INTEGRATED, kind: TableKind::Integrated, listed: false, fields: integrated },

@@ -9,6 +9,8 @@ use datafusion::common::config::ExtensionOptions;
 
 use crate::ErrorKind;
 use crate::engine::options::RejoinOptions;
+use crate::export::fields::{self, Form};
+use crate::export::target::Target;
 use crate::functions::documentation;
 use crate::lake::records;
 use crate::report::reports;
@@ -61,6 +63,7 @@ const TOPICS: &[Topic] = &[
     topic!("sequences", "Funnels, flows and paths: what happens in which order"),
     topic!("segments", "Visitors or visits under a name, for questions to be about"),
     topic!("persons", "The devices of one customer as one journey"),
+    topic!("exports", "Telling ad platforms which conversions came, changed, vanished", of_exports),
     topic!("bindings", "Values that belong to a product: merchandising"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),
@@ -139,6 +142,24 @@ fn of_reports() -> String {
         (code(r.name), format!("{} Parameters: {}.", r.description, parameters.join(", ")))
     });
     table(["report", "what it shows"], rows)
+}
+
+fn of_exports() -> String {
+    let mut text = String::new();
+    for target in Target::ALL {
+        let rows = fields::of(target).iter().map(|field| {
+            let how = match field.form {
+                Form::Hashed(_) => " Hashed.",
+                Form::Personal => " As it is, with `--plain`.",
+                Form::Fixed => " By `--set`.",
+                Form::Text | Form::Lower | Form::Click => "",
+            };
+            let needed = if field.required { " Needed." } else { "" };
+            (code(field.name), format!("{}.{how}{needed}", field.about))
+        });
+        let _ = writeln!(text, "## Fields of {target}\n\n{}", table(["field", "meaning"], rows));
+    }
+    text
 }
 
 fn of_shell() -> String {

@@ -1,4 +1,5 @@
-//! One run, step by step: what is complete is loaded, what is stale is rebuilt, what is scattered is compacted.
+//! One run, step by step: what is complete is loaded, what is stale is rebuilt, what is scattered is compacted, and exports tell
+//! what changed.
 //!
 //! A step that the store or another writer kept from being done is tried again, with growing pauses. What a step has
 //! committed stays; dropping the future leaves the lake as any broken-off `ingest` or `rebuild` does.
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use super::agenda::pause;
 use super::memory;
 use crate::engine::EngineSettings;
+use crate::export::post::Post;
+use crate::export::run::{self as exported, RunOptions};
 use crate::ingest::forget::{ForgetOptions, retain};
 use crate::ingest::{IngestOptions, Known, Outcome, Progress, Status, ingest_new};
 use crate::lake::Lake;
@@ -39,6 +42,8 @@ pub struct Job {
     pub keep_months: Option<u32>,
     /// Do not compact after a rebuild.
     pub no_compact: bool,
+    /// Exports that are run after a rebuild, each with where its bodies are sent.
+    pub exports: Vec<(String, Option<Post>)>,
     /// How long a step that failed is tried again.
     pub patience: Duration,
 }
@@ -52,6 +57,8 @@ pub struct RunSteps {
     pub forgotten: u64,
     /// The rebuild.
     pub upkeep: Option<Upkeep>,
+    /// What became of each export, in the order in which they were asked for.
+    pub exports: Vec<(String, Result<exported::Ran>)>,
     /// What kept the run from being done.
     pub error: Option<Error>,
 }
@@ -90,7 +97,26 @@ impl Job {
                 Err(error) => done.error = Some(error),
             }
         }
+        if done.error.is_none() {
+            for (name, post) in &self.exports {
+                done.exports.push((name.clone(), self.export(name, post.clone()).await));
+            }
+        }
         done
+    }
+
+    /// Runs an export. One that does not come to an end keeps no other from its own.
+    async fn export(&self, name: &str, post: Option<Post>) -> Result<exported::Ran> {
+        let options = RunOptions { post, engine: self.engine.clone(), ..RunOptions::default() };
+        let mut trials = Trials::new(self.patience);
+        loop {
+            match exported::run(&self.lake, name, &options).await {
+                Err(error) if trials.again(error.kind()).await => {
+                    tracing::warn!(%error, export = name, "the export is tried again")
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Loads what is new; what could not be loaded for a passing reason is tried again.
@@ -192,11 +218,13 @@ impl RunSteps {
         let refused: Vec<&Error> = refused.collect();
         let own = self.upkeep.iter().flat_map(|u| &u.rebuilt.own).filter(|own| own.status != "built");
         let unbuilt: Vec<String> = own.map(|own| format!("table {}: {}", own.table, own.message)).collect();
+        let unsent = self.exports.iter().filter_map(|(_, ran)| ran.as_ref().err());
+        let unsent: Vec<String> = unsent.map(Error::to_string).collect();
         let store_failed = refused.iter().any(|e| e.kind() == ErrorKind::Unavailable);
         let status = match &self.error {
             Some(_) => "failed",
             None if store_failed => "failed",
-            None if !refused.is_empty() || !unbuilt.is_empty() => "partly",
+            None if !refused.is_empty() || !unbuilt.is_empty() || !unsent.is_empty() => "partly",
             None => "ok",
         };
         let uncompacted = self.upkeep.as_ref().and_then(|u| u.compacted.as_ref().err());
@@ -206,6 +234,7 @@ impl RunSteps {
             reasons.push(format!("and {} more, see: rejoin log", refused.len() - MAX_REASONS));
         }
         reasons.extend(unbuilt);
+        reasons.extend(unsent);
         reasons.extend(uncompacted.map(|e| format!("not compacted: {e}")));
         let rebuilt = self.upkeep.as_ref().map(|u| &u.rebuilt).filter(|r| !r.up_to_date);
         Run {

@@ -33,7 +33,7 @@ fn json_of(place: &Place, arguments: &str) -> Value {
 fn every_command_works_on_an_empty_lake() {
     let place = Place::new();
     place.rejoin("suite create web").ok();
-    for command in ["status", "log", "suite list", "source list", "functions", "report", "doctor"] {
+    for command in ["status", "log", "suite list", "source list", "export list", "functions", "report", "doctor"] {
         place.rejoin(command).ok();
         place.rejoin(&format!("{command} --json")).ok();
     }
@@ -51,6 +51,9 @@ fn every_command_works_on_an_empty_lake() {
         "files",
         "rejects",
         "join_report",
+        "exports",
+        "export_runs",
+        "export_definitions",
     ];
     for table in tables {
         assert_eq!(place.query(&format!("SELECT * FROM {table}")), json!([]), "{table}");

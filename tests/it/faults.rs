@@ -95,7 +95,7 @@ v2       2026-09-01 10:11  cart       64
 END
 "#;
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
@@ -107,7 +107,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn lake_with(folder: &Path, fault: Fault) -> (Lake, Arc<Faulty>) {
+pub fn lake_with(folder: &Path, fault: Fault) -> (Lake, Arc<Faulty>) {
     let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), fault));
     let lake = Lake::with_store(Url::from_directory_path(folder).unwrap(), store.clone(), Writers::Many).unwrap();
     (lake, store)

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["serve"],
     &["shell", "pages", "schedule"],
     &["report"],
-    &["rebuild", "ingest", "sample"],
+    &["rebuild", "ingest", "sample", "export"],
     &["cluster"],
     &["engine"],
     &["functions"],

@@ -21,6 +21,7 @@
 //! * `requests`: what a store is asked, and how often inputs are read. `inputs`: inputs as a new user has them.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
+//! * `exports`: targets are told what the lake has, over five rebuilds, random histories and faults, by documented bodies.
 //! * `questions`: filters, breakdowns and credits of single conversions.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
@@ -34,6 +35,7 @@ mod cli;
 mod cluster;
 mod compaction;
 mod doors;
+mod exports;
 mod faults;
 mod faulty;
 mod feeds;

@@ -127,6 +127,11 @@ impl Lake {
         Path::from_url_path(format!("{}{relative}", url.path())).map_err(|e| Error::bug(e.to_string()))
     }
 
+    /// The object path of something that lies in the lake's folder and is no table's; `relative` is made of plain names.
+    pub fn object(&self, relative: &str) -> Result<Path> {
+        Path::from_url_path(format!("{}{relative}", self.url.path())).map_err(|e| Error::bug(e.to_string()))
+    }
+
     /// The object path of the lake's folder.
     pub(in crate::lake) fn root(&self) -> Result<Path> {
         Path::from_url_path(self.url.path()).map_err(|e| Error::bug(e.to_string()))

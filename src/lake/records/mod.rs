@@ -16,6 +16,6 @@ pub mod suites;
 
 pub use registry::{Record, Registry};
 pub use rows::{
-    FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan, Rebuild, Run, Source, Suite, TableDoc,
-    Vacuum, documentation,
+    ExportDefinition, ExportEvent, ExportRun, FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan,
+    Rebuild, Run, Source, Suite, TableDoc, Vacuum, documentation,
 };

@@ -1,4 +1,4 @@
-//! The rows of the small tables: suites, sources, files, rebuilds, scheduled runs, and the join report.
+//! The rows of the small tables: suites, sources, files, rebuilds, scheduled runs, exports, and the join report.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct TableDoc {
 }
 
 /// All small tables.
-pub fn documentation() -> [TableDoc; 11] {
+pub fn documentation() -> [TableDoc; 14] {
     [
         Suite::DOCUMENTATION,
         Source::DOCUMENTATION,
@@ -34,6 +34,9 @@ pub fn documentation() -> [TableDoc; 11] {
         PersonAudit::DOCUMENTATION,
         Run::DOCUMENTATION,
         Vacuum::DOCUMENTATION,
+        ExportDefinition::DOCUMENTATION,
+        ExportRun::DOCUMENTATION,
+        ExportEvent::DOCUMENTATION,
     ]
 }
 
@@ -262,7 +265,7 @@ record! {
         started: Option<DateTime<Utc>> = timestamp(),
         /// End.
         ended: Option<DateTime<Utc>> = timestamp(),
-        /// `ok`, `partly` (an input was refused, a table of one's own not built), `failed`, or `stopped` (by a signal; it is run again).
+        /// `ok`, `partly` (an input was refused, a table of one's own not built, an export not sent), `failed`, or `stopped` (by a signal; it is run again).
         status: String = TEXT,
         /// Inputs loaded or replaced.
         loaded: i64 = INTEGER,
@@ -312,6 +315,92 @@ record! {
         rejected: i64 = INTEGER,
         /// Distinct transaction IDs of this file that another source uses, too.
         shared_ids: i64 = INTEGER,
+    }
+}
+
+record! {
+    /// An export: which conversions are told to whom.
+    ExportDefinition in "export_definitions" {
+        /// Name of the export.
+        export: String = TEXT,
+        /// Suite that it belongs to.
+        suite: String = TEXT,
+        /// `ecapi`, `google`, `meta` or `csv`.
+        target: String = TEXT,
+        /// The metric of the conversions.
+        metric: String = TEXT,
+        /// All else that was said when it was created, as a JSON object.
+        settings: String = TEXT,
+        /// When it was created.
+        created: Option<DateTime<Utc>> = timestamp(),
+    }
+}
+
+record! {
+    /// One run of an export that had something to tell.
+    ExportRun in "export_runs" {
+        /// Name of the export.
+        export: String = TEXT,
+        /// Number, from 1 for each export.
+        run: i64 = INTEGER,
+        /// Suite.
+        suite: String = TEXT,
+        /// The target.
+        target: String = TEXT,
+        /// `waiting` (for its acknowledgement), `acknowledged`, or `discarded` (it was never sent).
+        status: String = TEXT,
+        /// When it was made.
+        made: Option<DateTime<Utc>> = timestamp(),
+        /// When it was acknowledged or discarded.
+        ended: Option<DateTime<Utc>> = timestamp(),
+        /// Conversions that the target has not had.
+        new: i64 = INTEGER,
+        /// Conversions of which the target has another value, time or currency.
+        restated: i64 = INTEGER,
+        /// Conversions that the target has and that are no more.
+        retracted: i64 = INTEGER,
+        /// Conversions that cannot be told, where that was not noted before.
+        ineligible: i64 = INTEGER,
+        /// How many of them for which reason, as a JSON object.
+        reasons: String = TEXT,
+        /// Bodies, each a file and a request.
+        bodies: i64 = INTEGER,
+        /// Those of them that were posted and accepted, from the first.
+        posted: i64 = INTEGER,
+        /// What tells this run's bodies from those of a run that lost against it.
+        attempt: String = TEXT,
+    }
+}
+
+record! {
+    /// The ledger of exports: for each conversion what was told last, and what waits for its acknowledgement.
+    ExportEvent in "exports" {
+        /// Suite.
+        suite: String = TEXT,
+        /// Name of the export.
+        export: String = TEXT,
+        /// The conversion's id, for ever.
+        event: String = TEXT,
+        /// The run that told it.
+        run: i64 = INTEGER,
+        /// `new`, `restated`, `retracted`, `ineligible`, or `unchanged` (the target has it so after all).
+        action: String = TEXT,
+        /// Why it is not told, or why it is taken back.
+        reason: Option<String> = TEXT,
+        /// When it converted; NULL where it is no more.
+        time: Option<DateTime<Utc>> = timestamp(),
+        /// Its value.
+        value: Option<f64> = DataType::Float64,
+        /// Currency of the value.
+        currency: Option<String> = TEXT,
+        /// The time that the target has of it after this run; NULL where it has none.
+        sent_time: Option<DateTime<Utc>> = timestamp(),
+        /// The value that the target has of it after this run.
+        sent_value: Option<f64> = DataType::Float64,
+        /// The currency that the target has of it after this run.
+        sent_currency: Option<String> = TEXT,
+        /// Under which identifiers the target has it, where it takes nothing back without them: JSON, people's hashed.
+        identifiers: Option<String> = TEXT,
     }
 }
 

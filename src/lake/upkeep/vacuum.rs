@@ -31,9 +31,9 @@ use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use crate::lake::commits::Log;
-use crate::lake::records::{Rebuild, Vacuum};
+use crate::lake::records::{ExportEvent, Rebuild, Vacuum};
 use crate::lake::store::QUERIES;
-use crate::lake::{Lake, Registry, Snapshot};
+use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result, clock};
 
 /// Objects that are deleted at once: as many as S3 takes in one request.
@@ -235,6 +235,8 @@ impl Work<'_> {
                     Verdict::Unfinished => done.unfinished += 1,
                     Verdict::Foreign => done.foreign += 1,
                 },
+                // bodies of exports, which those look after
+                [_, _, _] if name == ExportEvent::TABLE => {}
                 _ => done.foreign += 1,
             }
             if batch.len() == BATCH {

@@ -17,8 +17,14 @@ use crate::serve::failure::Failure;
 use crate::serve::users::Role;
 
 /// The tabs: address and name.
-const TABS: [(&str, &str); 5] =
-    [("/", "Manage"), ("/log", "File log"), ("/rebuilds", "Rebuilds"), ("/reports", "Report"), ("/sql", "SQL")];
+const TABS: [(&str, &str); 6] = [
+    ("/", "Manage"),
+    ("/log", "File log"),
+    ("/rebuilds", "Rebuilds"),
+    ("/exports", "Exports"),
+    ("/reports", "Report"),
+    ("/sql", "SQL"),
+];
 
 /// Changes with the files, so that browsers keep none too long.
 static VERSION: LazyLock<String> = LazyLock::new(|| {

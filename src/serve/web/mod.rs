@@ -3,12 +3,13 @@
 //! * `listen`: connections, with TLS where there is a certificate. `gate`: what each request must be, and what each answer says to
 //!   browsers. `login`: users come in and leave; `visitor`: one who is in. `layout`: what all pages have.
 //! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in. `files`: the file log.
-//!   `rebuilds`: history, and a rebuild in the background.
+//!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
 //! * `reports`: one question with its picture. `sql`: any question.
 //!
 //! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
 //! script runs but the files of this door; whatever is no GET comes from a page of this door; a reader changes nothing.
 
+mod exports;
 mod files;
 mod gate;
 mod layout;
@@ -145,6 +146,7 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/log", get(files::log))
         .route("/log/file", get(files::file))
         .route("/rebuilds", get(rebuilds::show).post(rebuilds::start))
+        .route("/exports", get(exports::show))
         .route("/reports", get(reports::show))
         .route("/sql", get(sql::show).post(sql::run).layer(DefaultBodyLimit::max(sql_bytes)))
         .route("/logout", post(login::leave))

@@ -1,0 +1,82 @@
+//! Google: Data Manager API, method events.ingest (IngestEventsRequest).
+//!
+//! Within a conversion action, an event of a known `transactionId` is an adjustment: its value and currency take the place of
+//! the former ones. What is taken back is adjusted to 0. Every event, an adjustment, too, needs an identifier, so the ledger
+//! keeps those of what Google has.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat};
+use serde_json::{Map, Value, json};
+
+use super::super::decide::Told;
+use super::Frame;
+
+const CLICKS: [&str; 3] = ["gclid", "gbraid", "wbraid"];
+
+/// Parts of an address, which counts when it is whole: ours, theirs.
+const ADDRESS: [(&str, &str); 4] = [
+    ("first_name", "givenName"),
+    ("last_name", "familyName"),
+    ("country_code", "regionCode"),
+    ("postal_code", "postalCode"),
+];
+
+/// The request around the events.
+pub fn frame(constants: &BTreeMap<String, String>, consented: bool) -> Frame {
+    let kind = constants.get("account_type").map_or("GOOGLE_ADS", String::as_str);
+    let mut destination = json!({
+        "operatingAccount": {"accountType": kind, "accountId": constants.get("account")},
+        "productDestinationId": constants.get("conversion_action"),
+    });
+    if let Some(account) = constants.get("login_account") {
+        destination["loginAccount"] = json!({"accountType": kind, "accountId": account});
+    }
+    let consent = if consented { "\"consent\":{\"adUserData\":\"CONSENT_GRANTED\"}," } else { "" };
+    Frame {
+        open: format!("{{\"destinations\":[{destination}],\"encoding\":\"HEX\",{consent}\"events\":[\n"),
+        between: ",\n",
+        close: "\n]}\n".into(),
+    }
+}
+
+/// An event.
+pub fn event(told: &Told) -> Value {
+    let mut event = match told.identifiers.as_deref().and_then(|kept| serde_json::from_str(kept).ok()) {
+        Some(kept) => kept,
+        None => identifiers(told),
+    };
+    let time = DateTime::from_timestamp_micros(told.time_us).unwrap_or_default();
+    event.insert("transactionId".into(), told.id.as_str().into());
+    event.insert("eventTimestamp".into(), time.to_rfc3339_opts(SecondsFormat::Micros, true).into());
+    event.insert("conversionValue".into(), told.value.into());
+    event.insert("currency".into(), told.currency.as_str().into());
+    event.into()
+}
+
+fn identifiers(told: &Told) -> Map<String, Value> {
+    let mut found = Map::new();
+    let clicks = CLICKS.iter().filter_map(|name| Some((name.to_string(), Value::from(told.get(name)?))));
+    let clicks: Map<String, Value> = clicks.collect();
+    if !clicks.is_empty() {
+        found.insert("adIdentifiers".into(), clicks.into());
+    }
+    let mut users = vec![];
+    users.extend(told.get("email").map(|email| json!({"emailAddress": email})));
+    users.extend(told.get("phone").map(|phone| json!({"phoneNumber": phone})));
+    let address = ADDRESS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), Value::from(told.get(ours)?))));
+    let address: Map<String, Value> = address.collect();
+    if address.len() == ADDRESS.len() {
+        users.push(json!({"address": address}));
+    }
+    if !users.is_empty() {
+        found.insert("userData".into(), json!({"userIdentifiers": users}));
+    }
+    found.extend(told.get("event_source").map(|source| ("eventSource".to_string(), source.into())));
+    found
+}
+
+/// The identifiers.
+pub fn again(told: &Told) -> Option<String> {
+    Some(Value::from(identifiers(told)).to_string())
+}
