@@ -21,7 +21,9 @@
 //!   differ only in case. `names`: what metrics and dimensions are called.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes.
-//! * `window`: gives the window functions what they need of their window.
+//! * `window`: gives the window functions what they need of their window. `zone`: the zone of a session, in which its statements
+//!   see instants.
+//! * `parameters`: `$1` in the arguments of table functions.
 
 mod arguments;
 pub mod beside;
@@ -39,6 +41,7 @@ pub mod lookup;
 mod members;
 mod names;
 pub mod options;
+mod parameters;
 pub mod persistence;
 pub mod pins;
 mod predicates;
@@ -58,6 +61,7 @@ mod union;
 pub mod view;
 pub mod visits;
 pub mod window;
+mod zone;
 
 pub use running::Running;
 pub use session::{Engine, EngineSettings, PlannedStatement};

@@ -19,6 +19,7 @@ use super::depth;
 use super::dialect::EngineDialect;
 use super::groupings::Grouping;
 use super::journey::RowTerms;
+use super::zone;
 use crate::attribution::Container;
 use crate::error::did_you_mean;
 use crate::{Error, Result};
@@ -130,7 +131,10 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
     look_through(&planned)?;
     let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(planned.clone(), events);
     match coerced.and_then(|coerced| coerced.get_type(events)).map_err(|error| unplanned(text, error))? {
-        DataType::Boolean => Ok(planned),
+        DataType::Boolean => {
+            let options = context.context_provider().options();
+            zone::condition(planned, events, options).map_err(|error| unplanned(text, error))
+        }
         DataType::Null => Ok(lit(false)),
         other => {
             let text: String = text.chars().take(40).collect();

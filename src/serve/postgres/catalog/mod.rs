@@ -26,23 +26,27 @@ pub use rewording::{shown_name, understood};
 use self::fixed::fixed;
 use self::objects::RelationNames;
 use self::schemas::{InformationSchema, PgCatalog, Sources};
+use super::cursors::Cursors;
 use super::settings::SharedSettings;
 use crate::engine::session::CATALOG;
 use crate::serve::any;
 use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 
-/// The zone of `now()` and of times that are written with a zone.
-const ZONE: &str = "datafusion.execution.time_zone";
-
 /// Adds the catalogs and functions to a session.
-pub fn add(session: &Session, settings: &SharedSettings, process: i32) -> Result<(), Failure> {
+pub fn add(
+    session: &Session,
+    settings: &SharedSettings,
+    cursors: &Arc<Cursors>,
+    process: i32,
+) -> Result<(), Failure> {
     let context = session.engine.context();
     let names = RelationNames::default();
     let sources = Arc::new(Sources {
         lake: session.engine.tables_schema(),
         fixed: fixed()?,
         settings: settings.clone(),
+        cursors: cursors.clone(),
         guest: session.admission.guest.name.clone(),
         process,
         names: names.clone(),
@@ -53,7 +57,6 @@ pub fn add(session: &Session, settings: &SharedSettings, process: i32) -> Result
         SessionStateBuilder::new_from_existing(state.read().clone()).with_type_planner(Arc::new(PgOidTypePlanner));
     *state.write() = planner.build();
     let mut options = session.engine.settings();
-    options.set(ZONE, "UTC")?;
     options.catalog.information_schema = false;
     session.engine.restore(options)?;
     if let Some(catalog) = context.catalog(CATALOG) {

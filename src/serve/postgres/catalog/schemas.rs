@@ -14,6 +14,7 @@ use super::layouts::{self, INFORMATION_SCHEMA, PG_CATALOG};
 use super::objects::{DATABASE, OWNER, Relation, RelationNames, SCHEMAS, names_by_number, relations};
 use crate::engine::catalog::LakeSchema;
 use crate::engine::session::CATALOG;
+use crate::serve::postgres::cursors::{Cursors, Declared, Open};
 use crate::serve::postgres::settings::SharedSettings;
 use crate::serve::postgres::types::{length_of, pg_type_of};
 
@@ -25,6 +26,8 @@ pub struct Sources {
     pub fixed: &'static Fixed,
     /// The connection's settings.
     pub settings: SharedSettings,
+    /// What the connection has named.
+    pub cursors: Arc<Cursors>,
     /// The guest's name.
     pub guest: String,
     /// The number that a cancel names.
@@ -214,6 +217,13 @@ impl Sources {
                     ]
                 };
                 all.into_iter().map(row).collect()
+            }
+            "pg_cursors" => {
+                let row = |open: Open| {
+                    let Declared { hold, binary } = open.declared;
+                    row![open.name, open.statement, hold, binary, false, Cell::Int(open.since)]
+                };
+                self.cursors.open().await.into_iter().map(row).collect()
             }
             "pg_stat_activity" => {
                 let application = self.settings.lock().unwrap_or_else(|e| e.into_inner());
