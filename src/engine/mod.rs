@@ -2,7 +2,7 @@
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
 //! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs.
-//! * `dialect`: the SQL that is spoken. `depth`: statements that no stack would hold.
+//! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
@@ -53,6 +53,7 @@ mod running;
 mod segments;
 mod sequences;
 pub mod session;
+mod similar;
 mod spellings;
 mod statement;
 pub mod template;

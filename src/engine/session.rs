@@ -34,6 +34,7 @@ use super::remote::Remote;
 use super::report::{ReportPlanner, is_report};
 use super::running::Running;
 use super::segments::{self, RewriteSegments};
+use super::similar::RewriteSimilar;
 use super::spellings;
 use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
@@ -204,6 +205,7 @@ impl Engine {
         let weak = context.state_weak_ref();
         schema.attach(move || weak.upgrade().map(|state| in_utc(state.read().clone())));
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
+        context.state_ref().write().register_function_rewrite(Arc::new(RewriteSimilar))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))

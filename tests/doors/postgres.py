@@ -102,6 +102,20 @@ def parameters(*server):
     # the places of a numeric come from where it stands
     for form in ("%t", "%b"):
         assert one(guest, f"SELECT {form} + 1::decimal(10, 2)", decimal.Decimal("-0.05")) == decimal.Decimal("0.95")
+    # an operator beside changes nothing of a declared type
+    for value, expression, expected in [
+        (decimal.Decimal("1.25"), "{}", decimal.Decimal("1.25")), (decimal.Decimal("0.5"), "{} + 1", decimal.Decimal("1.5")),
+        (0.5, "{} + 1", 1.5), (day, "{} + interval '1 day'", datetime.datetime(2026, 9, 2)),
+        ([decimal.Decimal("1.25"), None], "{}", [decimal.Decimal("1.25"), None]),
+        (datetime.datetime(2026, 9, 1, tzinfo=UTC), "date_trunc('month', {})", datetime.datetime(2026, 9, 1, tzinfo=UTC)),
+        (None, "{}", None), ("a", "{} || 'b'", "ab"),
+    ]:
+        for form in ("%t", "%b"):
+            for binary in (False, True):
+                found = one(guest, "SELECT " + expression.format(form), value, binary=binary)
+                assert found == expected and type(found) is type(expected), (form, binary, expression, found)
+    typed = guest.execute("SELECT %b, %b, %b, %b", [decimal.Decimal(1), day, datetime.datetime.now(UTC), ["a"]], prepare=True)
+    assert [column.type_code for column in typed.description] == [1700, 1082, 1184, 1009], typed.description
     # there is no such type: a text
     given = uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
     assert {one(guest, f"SELECT {form}", given) for form in ("%t", "%b")} == {str(given)}
@@ -113,6 +127,20 @@ def parameters(*server):
         assert one(guest, f"SELECT count(*) FROM events WHERE row_kind <> ALL({form})", kinds[:1]) < count
         assert one(guest, f"SELECT count(*) FROM events WHERE row_kind = ANY({form}::text[])", kinds[:1]) < count
         assert len(guest.execute(f"SELECT 1 FROM events LIMIT {form} OFFSET {form}", [3, 1], prepare=True).fetchall()) == 3
+    # what rows a table function gives hangs on its arguments
+    report = "SELECT item, credit FROM participation({}, {}, since => {}) WHERE credit > {} ORDER BY credit DESC, item"
+    values = ["orders", "tracking_code", "2020-01-01", 0.5]
+    wanted = guest.execute(report.format("'orders'", "'tracking_code'", "'2020-01-01'", "0.5")).fetchall()
+    assert wanted
+    for form in ("%t", "%b"):
+        assert guest.execute(report.format(form, form, form, form), values, prepare=True).fetchall() == wanted
+    assert guest.execute("SELECT value FROM range(%b, %b)", [2, 5], prepare=True).fetchall() == [(2,), (3,), (4,)]
+    assert len(guest.execute("SELECT * FROM funnel(%b)", [["orders > 0", "revenue > 0"]], prepare=True).fetchall()) == 2
+    refused("42000", lambda: guest.execute("SELECT * FROM participation($1, $2)"), "$1 has no value")
+    refused("42000", lambda: guest.execute("SELECT * FROM participation('orders', 'page_name', by => %b)", ["day"], prepare=True), "write it as a text")
+    refused("42000", lambda: guest.execute("SELECT * FROM participation(%b, 'page_name')", ["ordrs"], prepare=True), "did you mean orders?")
+    guest.execute("PREPARE asked AS SELECT count(*) FROM participation($1, $2)")
+    assert one(guest, "EXECUTE asked('orders', 'tracking_code')") >= len(wanted)
     asyncio.run(by_asyncpg(kinds, count, *server))
 
 
@@ -126,6 +154,9 @@ async def by_asyncpg(kinds, count, port, user, password):
         assert len(await guest.fetch("SELECT event_id FROM events LIMIT $1", 2)) == 2
         async with guest.transaction():
             assert await guest.fetchval("SELECT $1::int + 1", 6) == 7
+            found = [row["n"] async for row in guest.cursor("SELECT value AS n FROM range(1, 101)", prefetch=7)]
+            assert found == list(range(1, 101))
+        assert await guest.fetchval("SELECT count(*) FROM participation($1, $2)", "orders", "tracking_code") > 0
     # what a pool says when a connection comes back: RESET ALL, CLOSE ALL, UNLISTEN *, pg_advisory_unlock_all()
     async with pool.acquire() as guest:
         assert await guest.fetchval("SELECT 1") == 1
@@ -159,7 +190,6 @@ def settings(*server):
     assert (one(guest, "SHOW rejoin.suite"), one(guest, "SHOW application_name")) == ("", "kept")
     refused("55000", lambda: guest.execute("SET rejoin.suite = 'nosuch'"), "does not exist")
     refused("22023", lambda: guest.execute("SET client_encoding = 'LATIN1'"), "UTF8")
-    refused("22023", lambda: guest.execute("SET TIME ZONE 'Europe/Berlin'"), "local_time")
     refused("42704", lambda: guest.execute("SET statment_timeout = 1"), "did you mean")
     assert one(guest, "SELECT set_config('statement_timeout', '150ms', false)") == "150ms"
     refused("57014", lambda: guest.execute(slow), "150ms")
@@ -263,6 +293,210 @@ def streams(*server):
     refused("42P05", lambda: guest.execute("PREPARE q AS SELECT 1"))
     guest.execute("DEALLOCATE q")
     refused("26000", lambda: guest.execute("EXECUTE q('online', 0)"))
+
+
+def cursors(port, user, password):
+    """Named cursors of drivers, which describe and fetch what SQL has declared."""
+    import psycopg2
+    import psycopg2.extensions
+
+    query = "SELECT event_id, row_kind, hit_time, hit_seq FROM events ORDER BY event_id"
+    guest = connect(port, user, password)
+    rows = guest.execute(query).fetchall()
+    for binary in (False, True):
+        with guest.transaction(), guest.cursor("mine", binary=binary) as cursor:
+            cursor.itersize = 70
+            cursor.execute(query)
+            assert [column.name for column in cursor.description] == ["event_id", "row_kind", "hit_time", "hit_seq"]
+            assert [column.type_code for column in cursor.description] == [25, 25, 1184, 1700]
+            assert cursor.fetchone() == rows[0] and cursor.fetchmany(3) == rows[1:4] and list(cursor) == rows[4:]
+        with guest.transaction(), guest.cursor("some") as cursor:
+            cursor.execute("SELECT value FROM range(%b, %t) WHERE value > %s", [1, 11, 4], binary=binary)
+            assert cursor.fetchall() == [(n,) for n in range(5, 11)]
+    with guest.transaction(), guest.cursor("moving") as cursor:
+        cursor.execute("SELECT value FROM range(1, 101)")
+        cursor.scroll(10)
+        assert cursor.fetchone() == (11,)
+        cursor.scroll(50, mode="absolute")
+        assert cursor.fetchone() == (51,)
+        refused("55000", lambda: cursor.scroll(3, mode="absolute"), "forward")
+        # the failed transaction is over
+        raise psycopg.Rollback()
+    with guest.cursor("held", withhold=True, scrollable=False) as cursor:
+        cursor.execute("SELECT value FROM range(1, 11)")
+        assert cursor.fetchmany(4) == [(1,), (2,), (3,), (4,)]
+        listed = guest.execute("SELECT name, is_holdable, is_binary, is_scrollable FROM pg_cursors").fetchall()
+        assert listed == [("held", True, False, False)], listed
+        # a cursor that somebody else declared
+        with guest.cursor("held", withhold=True) as same:
+            assert same.fetchall() == [(n,) for n in range(5, 11)]
+    assert guest.execute("SELECT * FROM pg_cursors").fetchall() == []
+    with guest.transaction(), guest.cursor("back", scrollable=True) as cursor:
+        refused("0A000", lambda: cursor.execute(query), "SCROLL", "leave it out")
+        raise psycopg.Rollback()
+    # by name through the protocol
+    with guest.transaction():
+        guest.execute("DECLARE raw BINARY CURSOR FOR SELECT value, 'x' AS x FROM range(1, 4)")
+        described = guest.pgconn.describe_portal(b"raw")
+        assert [described.fname(i) for i in range(described.nfields)] == [b"value", b"x"]
+        fetched = guest.pgconn.exec_(b"FETCH 1 FROM raw")
+        assert (fetched.fformat(0), fetched.get_value(0, 0)) == (1, (1).to_bytes(8, "big")), fetched.get_value(0, 0)
+        one_more = guest.pgconn.exec_params(b"FETCH RELATIVE 2 FROM raw", [], result_format=0)
+        assert one_more.get_value(0, 0) == b"3" and one_more.command_status == b"FETCH 1"
+        missing = guest.pgconn.describe_portal(b"nosuch").error_field(psycopg.pq.DiagnosticField.SQLSTATE)
+        assert missing == b"34000", missing
+        raise psycopg.Rollback()
+    other = psycopg2.connect(host="127.0.0.1", port=port, user=user, password=password, dbname="rejoin")
+    with other, other.cursor("mine") as cursor:
+        cursor.itersize = 70
+        cursor.execute(query)
+        found = [tuple(row) for row in cursor]
+        assert [row[:2] for row in found] == [row[:2] for row in rows] and found[0][2] == rows[0][2]
+    with other, other.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM events WHERE row_kind = ANY(%s) AND hit_time < %s", (["online"], datetime.datetime.now(UTC)))
+        assert cursor.fetchone()[0] > 0
+        with open("/dev/null", "w") as nowhere:
+            cursor.copy_expert("COPY (SELECT 1) TO STDOUT", nowhere)
+    other.close()
+
+
+# Zone, statement, and what PostgreSQL 15 answers.
+ZONED = [
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00'", '2026-07-01 12:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-01-15 12:00:00.25'", '2026-01-15 12:00:00.25+01'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00:00+00'", '2026-07-01 14:00:00+02'),
+    ('Europe/Berlin', "SELECT '2026-07-01 23:30:00Z'::timestamptz::date", '2026-07-02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 23:30:00Z'::timestamp", '2026-07-02 01:30:00'),
+    ('Europe/Berlin', "SELECT timestamp '2026-07-01 12:00'::timestamptz", '2026-07-01 12:00:00+02'),
+    ('Europe/Berlin', "SELECT date '2026-07-01'::timestamptz", '2026-07-01 00:00:00+02'),
+    ('Europe/Berlin', "SELECT date_trunc('day', timestamptz '2026-07-01 23:30:00Z')", '2026-07-02 00:00:00+02'),
+    ('Europe/Berlin', "SELECT date_trunc('month', timestamptz '2026-10-31 23:30:00Z')", '2026-11-01 00:00:00+01'),
+    ('Europe/Berlin', "SELECT date_trunc('hour', timestamptz '2026-10-25 01:30:00Z')", '2026-10-25 02:00:00+01'),
+    ('Europe/Berlin', "SELECT extract(hour FROM timestamptz '2026-07-01 23:30:00Z')", '1'),
+    ('Europe/Berlin', "SELECT extract(day FROM timestamptz '2026-07-01 23:30:00Z')", '2'),
+    ('Europe/Berlin', "SELECT to_char(timestamptz '2026-07-01 23:30:00Z', 'YYYY-MM-DD HH24:MI TZ OF')", '2026-07-02 01:30 CEST +02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00' AT TIME ZONE 'Asia/Tokyo'", '2026-07-01 19:00:00'),
+    ('Europe/Berlin', "SELECT timestamp '2026-07-01 12:00' AT TIME ZONE 'Asia/Tokyo'", '2026-07-01 05:00:00+02'),
+    ('Europe/Berlin', "SELECT date_trunc('day', timestamp '2026-07-01 12:00' AT TIME ZONE 'Asia/Tokyo')", '2026-07-01 00:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-03-28 12:00' + interval '1 day'", '2026-03-29 12:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-03-28 12:00' + interval '24 hours'", '2026-03-29 13:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 23:30:00Z' >= date '2026-07-02'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' = date '2026-07-01'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' = timestamp '2026-07-01 00:00'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' BETWEEN '2026-07-01' AND '2026-07-01 00:00:01'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' IN ('2026-07-01')", 't'),
+    ('Europe/Berlin', "SELECT ARRAY[timestamptz '2026-07-01 12:00Z', NULL]", '{"2026-07-01 14:00:00+02",NULL}'),
+    ('Europe/Berlin', "SELECT max(t) FROM (VALUES (timestamptz '2026-07-01 12:00Z'), (timestamptz '2026-01-01 12:00Z')) x(t)", '2026-07-01 14:00:00+02'),
+    ('Europe/Berlin', "SELECT count(*) FROM (SELECT timestamptz '2026-06-30 23:00Z' AS t UNION ALL SELECT timestamptz '2026-07-01 21:00Z') x GROUP BY t::date", '2'),
+    ('America/New_York', "SELECT timestamptz '2026-07-01 02:00:00Z'::date", '2026-06-30'),
+    ('America/New_York', "SELECT timestamptz '1883-01-01 12:00'", '1883-01-01 12:00:00-04:56:02'),
+    ('Asia/Kolkata', "SELECT date_trunc('hour', timestamptz '2026-07-01 12:00:00Z')", '2026-07-01 17:00:00+05:30'),
+    ('America/Sao_Paulo', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24 TZ')", '09 -03'),
+    ('UTC', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24 TZ tz OF')", '12 UTC utc +00'),
+]
+
+
+def zones(port, user, password):
+    """Times and days are those of the session's zone, in every way to ask for them."""
+    import os
+    import subprocess
+    import zoneinfo
+
+    guest = connect(port, user, password)
+
+    def text(sql):
+        result = guest.pgconn.exec_(sql.encode())
+        assert result.status == psycopg.pq.ExecStatus.TUPLES_OK, (sql, result.error_message)
+        return result.get_value(0, 0).decode()
+
+    for zone, sql, expected in ZONED:
+        guest.execute(f"SET TIME ZONE '{zone}'")
+        assert text("SHOW TimeZone") == zone and guest.info.parameter_status("TimeZone") == zone
+        assert text(sql) == expected, (zone, sql, text(sql), expected)
+    everything = (
+        "SELECT hit_time, hit_time::date, hit_time::timestamp, date_trunc('day', hit_time), extract(hour FROM hit_time)::int,"
+        " to_char(hit_time, 'YYYY-MM-DD HH24:MI:SS'), hit_time AT TIME ZONE 'Asia/Tokyo', event_id FROM {} ORDER BY event_id LIMIT 400"
+    )
+    days = {}
+    for zone in ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "UTC"):
+        guest.execute(f"SET TIME ZONE '{zone}'")
+        clock = zoneinfo.ZoneInfo(zone)
+        for table in ("events", "(SELECT * FROM hits UNION ALL SELECT * FROM hits) h", "(SELECT hit_time, event_id FROM events WHERE hit_time > (SELECT min(hit_time) FROM hits)) e"):
+            for binary in (False, True):
+                with guest.cursor(binary=binary) as cursor:
+                    rows = cursor.execute(everything.format(table).replace("event_id", "visitor_id" if "hits h" in table else "event_id"), prepare=binary).fetchall()
+                assert rows
+                for at, day, shown, begins, hour, written, tokyo, _ in rows:
+                    local = at.astimezone(clock)
+                    assert local.utcoffset() == at.utcoffset(), (zone, at)
+                    naive = local.replace(tzinfo=None)
+                    assert (day, shown, hour) == (naive.date(), naive, naive.hour), (zone, at, day, shown, hour)
+                    assert begins.astimezone(clock).replace(tzinfo=None) == datetime.datetime.combine(naive.date(), datetime.time()), (zone, at, begins)
+                    assert written == naive.strftime("%Y-%m-%d %H:%M:%S")
+                    assert tokyo == at.astimezone(zoneinfo.ZoneInfo("Asia/Tokyo")).replace(tzinfo=None)
+        times = [row[0] for row in guest.execute("SELECT hit_time FROM events WHERE hit_time IS NOT NULL")]
+        day = sorted(at.astimezone(clock).date() for at in times)[len(times) // 2]
+        after = sum(at.astimezone(clock).date() >= day for at in times)
+        for condition in [
+            f"hit_time >= '{day}'", f"hit_time >= date '{day}'", f"hit_time >= timestamp '{day} 00:00'", f"hit_time::date >= '{day}'",
+            f"hit_time >= timestamptz '{day}'", f"date_trunc('day', hit_time) >= '{day}'", f"NOT hit_time < '{day}'::timestamptz",
+        ]:
+            found = one(guest, f"SELECT count(*) FROM events WHERE {condition}")
+            assert found == after, (zone, condition, found, after)
+        for value in (str(day), day, datetime.datetime.combine(day, datetime.time()), datetime.datetime.combine(day, datetime.time(), clock)):
+            for form in ("%t", "%b"):
+                found = one(guest, f"SELECT count(*) FROM events WHERE hit_time >= {form}", value)
+                assert found == after, (zone, value, form, found, after)
+        days[zone] = dict(guest.execute("SELECT hit_time::date, count(*) FROM events GROUP BY 1").fetchall())
+        assert days[zone].get(day) == sum(at.astimezone(clock).date() == day for at in times)
+        # a condition in an argument is one of the statement
+        by_condition = one(guest, "SELECT sum(conversions) FROM paths('orders', 'tracking_code', conversions => %t)", f"hit_time >= ''{day}''".replace("''", "'"))
+        by_filter = one(guest, f"SELECT count(*) FROM events WHERE orders > 0 AND visitor_id IS NOT NULL AND hit_time >= '{day}'")
+        assert by_condition is None or by_condition <= by_filter
+        # what the suite's own zone says, it says to everybody
+        days[zone, "suite"] = guest.execute("SELECT local_time(hit_time)::date, count(*) FROM events GROUP BY 1 ORDER BY 1").fetchall()
+        days[zone, "report"] = guest.execute("SELECT item, credit FROM participation('orders', 'tracking_code', since => '2020-01-01') ORDER BY 1").fetchall()
+        for sql in ("SELECT now()", "SELECT current_timestamp"):
+            now = one(guest, sql)
+            assert abs(now - datetime.datetime.now(UTC)) < datetime.timedelta(minutes=5) and now.utcoffset() == now.astimezone(clock).utcoffset()
+        today = one(guest, "SELECT current_date")
+        assert abs(today - datetime.datetime.now(clock).date()) <= datetime.timedelta(days=1)
+        with guest.cursor() as cursor, cursor.copy("COPY (SELECT timestamptz '2026-07-01 12:00Z' AS t) TO STDOUT") as copy:
+            (line,) = copy.rows()
+            assert datetime.datetime.fromisoformat(line[0]) == datetime.datetime(2026, 7, 1, 12, tzinfo=UTC) and line[0][11:13] == f"{datetime.datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(clock).hour:02}"
+    assert days["Pacific/Auckland"] != days["UTC"]
+    for what in ("suite", "report"):
+        assert len({str(found) for key, found in days.items() if what in key}) == 1, what
+    # a setting like others
+    guest.execute("SET TIME ZONE 'Asia/Tokyo'")
+    guest.execute("BEGIN; SET LOCAL timezone = 'America/New_York'")
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 08:00:00-04"
+    guest.execute("ROLLBACK")
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 21:00:00+09" and guest.info.parameter_status("TimeZone") == "Asia/Tokyo"
+    guest.execute("DISCARD ALL")
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 12:00:00+00" and guest.info.parameter_status("TimeZone") == "UTC"
+    assert one(guest, "SELECT set_config('TimeZone', 'europe/berlin', false)") == "Europe/Berlin"
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 14:00:00+02"
+    for sql, shown in [("SET TIME ZONE 2", "14:00:00+02"), ("SET TIME ZONE -3", "09:00:00-03"), ("SET TIME ZONE LOCAL", "12:00:00+00"), ("SET datafusion.execution.time_zone = 'Asia/Tokyo'", "21:00:00+09"), ("RESET timezone", "12:00:00+00")]:
+        guest.execute(sql)
+        assert text("SELECT timestamptz '2026-07-01 12:00Z'") == f"2026-07-01 {shown}", sql
+    refused("22023", lambda: guest.execute("SET TIME ZONE 'Europe/Berln'"), "did you mean Europe/Berlin?")
+    # POSIX counts the other way: what could be meant either way is refused
+    refused("22023", lambda: guest.execute("SET TIME ZONE 'UTC+2'"), "Europe/Berlin")
+    # a time that a clock does not show, or shows twice
+    guest.execute("SET TIME ZONE 'Europe/Berlin'")
+    refused("22000", lambda: guest.execute("SELECT timestamptz '2026-03-29 02:30'"))
+    # the start of a connection
+    other = connect(port, user, password, options="-c timezone=Asia/Kolkata")
+    assert one(other, "SELECT timestamptz '2026-07-01 00:00'").astimezone(UTC) == datetime.datetime(2026, 6, 30, 18, 30, tzinfo=UTC)
+    other.execute("SET TIME ZONE 'UTC'")
+    other.execute("RESET ALL")
+    assert one(other, "SHOW timezone") == "Asia/Kolkata"
+    told = subprocess.run(
+        ["psql", "-X", "-h", "127.0.0.1", "-p", port, "-U", user, "-d", "rejoin", "-Atc", "SELECT timestamptz '2026-07-01 12:00Z'"],
+        env=os.environ | {"PGPASSWORD": password, "PGTZ": "America/New_York"}, capture_output=True, text=True, check=True,
+    )
+    assert told.stdout == "2026-07-01 08:00:00-04\n", told
 
 
 def catalogs(*server):

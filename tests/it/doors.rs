@@ -176,6 +176,16 @@ fn rows_in_streams() {
 }
 
 #[test]
+fn named_cursors_of_drivers() {
+    Server::start("").postgres("cursors");
+}
+
+#[test]
+fn times_in_the_zone_of_the_session() {
+    Server::start("").postgres("zones");
+}
+
+#[test]
 fn catalogs_list_the_lake() {
     Server::start("").postgres("catalogs");
 }

@@ -1,14 +1,19 @@
 //! `pg_catalog`, `information_schema` and Postgres' functions of itself, so that clients find the lake's tables and columns.
 //!
 //! * `schemas`: both schemas, made of `objects` (what there is, with numbers) by `layouts` (columns) and `grid` (small tables);
-//!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself.
-//! * `rewording`: statements of clients in the engine's words.
+//!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` what it
+//!   makes of values.
+//! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM, `column_names` what their
+//!   columns are called.
 
+mod column_names;
 mod fixed;
 mod functions;
 mod grid;
 mod layouts;
 mod objects;
+mod of_values;
+mod relations;
 mod rewording;
 mod schemas;
 
@@ -20,8 +25,9 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 
+pub use column_names::shown_name;
 pub use fixed::function_name;
-pub use rewording::{shown_name, understood};
+pub use rewording::understood;
 
 use self::fixed::fixed;
 use self::objects::RelationNames;
@@ -69,6 +75,7 @@ pub fn add(
         }
     }
     functions::register(context, &sources, &names);
+    of_values::functions().into_iter().for_each(|function| context.register_udf(function));
     context.register_udf(any::function());
     state.write().register_function_rewrite(Arc::new(any::AnyAsList))?;
     context.register_udtf("pg_get_keywords", sources.fixed.keywords.clone());
