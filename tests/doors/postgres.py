@@ -4,6 +4,7 @@ Expected values are those that PostgreSQL's manual gives for the same statement,
 """
 
 import asyncio
+import contextlib
 import datetime
 import decimal
 import sys
@@ -523,6 +524,11 @@ def catalogs(*server):
         types = {row[0]: row[1:] for row in cursor.execute("SELECT typname, oid, typreceive, typelem FROM pg_type")}
         assert [column.type_code for column in cursor.description] == [25, 26, 24, 26]
     assert types["int4"] == (23, "int4recv", 0) and types["_text"] == (1009, "array_recv", 25), types["_text"]
+    # all that the catalog lists can be read
+    listed = guest.execute("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> 'public'").fetchall()
+    assert len(listed) > 100, len(listed)
+    for schema, table in listed:
+        guest.execute(f'SELECT * FROM {schema}."{table}"').fetchall()
     for table in ("table_constraints", "key_column_usage", "referential_constraints", "character_sets", "views", "routines"):
         guest.execute(f"SELECT * FROM information_schema.{table}").fetchall()
     for table in ("pg_index", "pg_constraint", "pg_proc", "pg_roles", "pg_database", "pg_stat_activity", "pg_description"):
@@ -560,6 +566,59 @@ ORDER BY CASE WHEN typtype IN ('b', 'e', 'p') THEN 0 WHEN typtype = 'c' THEN 1 W
 """
 
 
+# What drivers and tools ask of catalogs, in other words, with the number of rows, where it is known.
+RECORDED = [
+    # pgjdbc: keys, indexes, schemas, types, functions
+    ("SELECT k.relname, k.attname, k.seq FROM (SELECT ct.relname, a.attname, a.attnum AS num, (information_schema._pg_expandarray(i.indkey)).n AS seq,"
+     " information_schema._pg_expandarray(i.indkey) AS keys FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON ct.oid = a.attrelid"
+     " JOIN pg_catalog.pg_index i ON a.attrelid = i.indrelid JOIN pg_catalog.pg_class ci ON ci.oid = i.indexrelid WHERE ct.relname = 'suites'"
+     " AND i.indisprimary) k WHERE k.num = (k.keys).x ORDER BY k.seq", 0),
+    ("SELECT a.attname FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON ct.oid = a.attrelid JOIN (SELECT i.indrelid,"
+     " information_schema._pg_expandarray(i.indkey) AS keys FROM pg_catalog.pg_index i) i ON a.attnum = (i.keys).x AND a.attrelid = i.indrelid", 0),
+    ("SELECT x.name, trim(both '\"' from pg_catalog.pg_get_indexdef(x.id, x.place, false)) AS part, CASE x.am WHEN 'btree' THEN"
+     " CASE x.opts[x.place - 1] & 1::smallint WHEN 1 THEN 'D' ELSE 'A' END ELSE NULL END AS way FROM (SELECT ci.relname AS name, ci.oid AS id,"
+     " (information_schema._pg_expandarray(i.indkey)).n AS place, i.indoption AS opts, am.amname AS am FROM pg_catalog.pg_index i"
+     " JOIN pg_catalog.pg_class ci ON ci.oid = i.indexrelid JOIN pg_catalog.pg_am am ON ci.relam = am.oid) x ORDER BY 1", 0),
+    ("SELECT pkn.nspname, pka.attname, pos.n, con.conname FROM pg_catalog.pg_namespace pkn, pg_catalog.pg_class pkc, pg_catalog.pg_attribute pka,"
+     " pg_catalog.pg_constraint con, pg_catalog.generate_series(1, 32) pos(n) WHERE pkn.oid = pkc.relnamespace AND pkc.oid = pka.attrelid"
+     " AND pka.attnum = con.confkey[pos.n] AND con.confrelid = pkc.oid AND con.contype = 'f' ORDER BY 1, 4, 3", 0),
+    ("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> 'pg_toast' AND (nspname !~ '^pg_temp_' OR nspname ="
+     " (pg_catalog.current_schemas(true))[1]) ORDER BY 1", 3),
+    ("SELECT t.typinput = 'pg_catalog.array_in'::regproc AS is_array, t.typname, t.oid FROM pg_catalog.pg_type t LEFT JOIN (SELECT ns.oid AS nspoid, r.r"
+     " FROM pg_namespace ns JOIN (SELECT s.r, (current_schemas(false))[s.r] AS nspname FROM generate_series(1, array_upper(current_schemas(false), 1)) AS s(r))"
+     " AS r USING (nspname)) AS sp ON sp.nspoid = t.typnamespace WHERE t.typname = '_int4' ORDER BY sp.r, t.oid DESC", 1),
+    ("SELECT string_agg(word, ',') FROM pg_catalog.pg_get_keywords() WHERE word <> ALL ('{a,abs,absolute}'::text[])", 1),
+    ("SELECT n.nspname, p.proname, d.description FROM pg_catalog.pg_namespace n, pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_description d ON p.oid = d.objoid"
+     " LEFT JOIN pg_catalog.pg_class c ON d.classoid = c.oid AND c.relname = 'pg_proc' WHERE p.pronamespace = n.oid AND p.prokind = 'p' AND p.proname LIKE 'nosuch%'", 0),
+    # psqlODBC: columns, keys, indexes, functions
+    ("select n.nspname, c.relname, a.attname, a.atttypid, t.typname, pg_get_expr(d.adbin, d.adrelid), case t.typtype when 'd' then t.typbasetype else 0 end,"
+     " attidentity from (((pg_catalog.pg_class c inner join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relname = 'suites' and n.nspname like 'public')"
+     " inner join pg_catalog.pg_attribute a on (not a.attisdropped) and a.attnum > 0 and a.attrelid = c.oid) inner join pg_catalog.pg_type t on t.oid = a.atttypid)"
+     " left outer join pg_attrdef d on a.atthasdef and d.adrelid = a.attrelid and d.adnum = a.attnum order by attnum", None),
+    ("select ta.attname, ia.attnum from pg_catalog.pg_attribute ta, pg_catalog.pg_attribute ia, pg_catalog.pg_class tc, pg_catalog.pg_index i where tc.relname = 'suites'"
+     " and tc.oid = i.indrelid and i.indisprimary = 't' and ta.attnum = i.indkey[ia.attnum-1] and ta.attrelid = i.indrelid and ia.attrelid = i.indexrelid", 0),
+    ("select 'x'::name as \"A\", c1.relname, i::int2 as \"SEQ\" from ((select cn.oid, conrelid, conkey, generate_series(array_lower(conkey, 1), array_upper(conkey, 1)) as i"
+     " from pg_catalog.pg_constraint cn, pg_catalog.pg_class c where contype = 'f' and confrelid = c.oid and relname = 'suites') ref"
+     " inner join pg_catalog.pg_class c1 on c1.oid = ref.conrelid) inner join pg_catalog.pg_attribute a1 on a1.attrelid = c1.oid and a1.attnum = conkey[i] order by ref.oid, ref.i", 0),
+    ("select c.relname, i.indkey, i.indisunique, a.amname, i.indoption from pg_catalog.pg_index i, pg_catalog.pg_class c, pg_catalog.pg_am a where i.indexrelid = c.oid and c.relam = a.oid order by i.indisprimary desc", 0),
+    ("select proname, proretset, prorettype, pronargs, proargtypes, p.oid, attname, proargnames, proargmodes, proallargtypes from ((pg_catalog.pg_namespace n inner join"
+     " pg_catalog.pg_proc p on p.pronamespace = n.oid) inner join pg_type t on t.oid = p.prorettype) left outer join pg_attribute a on a.attrelid = t.typrelid and attnum > 0"
+     " and not attisdropped where has_function_privilege(p.oid, 'EXECUTE') and proname like 'upper' order by nspname, proname, p.oid, attnum", None),
+    # Grafana: tables of the search path
+    ("SELECT quote_ident(table_name) FROM information_schema.tables WHERE quote_ident(table_schema) IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END"
+     " FROM generate_series(array_lower(string_to_array(current_setting('search_path'), ','), 1), array_upper(string_to_array(current_setting('search_path'), ','), 1)) AS i,"
+     " string_to_array(current_setting('search_path'), ',') s) AND table_name = 'events'", 1),
+    # pgcli: keys by their columns
+    ("SELECT t.relname, unnest((SELECT array_agg(attname ORDER BY i) FROM (SELECT unnest(confkey) AS attnum, generate_subscripts(confkey, 1) AS i) x"
+     " JOIN pg_catalog.pg_attribute c USING (attnum) WHERE c.attrelid = fk.confrelid)) AS column FROM pg_catalog.pg_constraint fk"
+     " JOIN pg_catalog.pg_class t ON t.oid = fk.confrelid WHERE fk.contype = 'f'", 0),
+    # tableoid, format, SIMILAR TO, an array of a query
+    ("SELECT c.relname FROM pg_class c WHERE c.tableoid = 'pg_class'::regclass AND format('%I.%s', 'a b', c.relname) SIMILAR TO '\"a b\".(suites|nosuch)'", 1),
+    ("SELECT (information_schema._pg_expandarray(ARRAY['a', 'b', 'c'])).n", 3),
+    ("SELECT array_to_string(ARRAY(SELECT nspname FROM pg_namespace ORDER BY 1), ',')", 1),
+]
+
+
 def clients(port, user, password):
     """Drivers and tools come in, look around and ask."""
     import adbc_driver_postgresql.dbapi as adbc
@@ -582,10 +641,23 @@ def clients(port, user, password):
         kinds = sqlalchemy.select(table.c.row_kind).where(table.c.row_kind.in_(["online", "offline"])).limit(3)
         assert len(guest.execute(kinds).fetchall()) == 3
     engine.dispose()
+    import pg8000.dbapi
+
+    with pg8000.dbapi.connect(user, host="127.0.0.1", port=int(port), password=password, database="rejoin") as plain, contextlib.closing(plain.cursor()) as cursor:
+        cursor.execute("SELECT count(*), %s, %s FROM events WHERE row_kind = %s", (decimal.Decimal("1.5"), datetime.date(2026, 9, 1), "online"))
+        assert cursor.fetchone()[1:] == [decimal.Decimal("1.5"), datetime.date(2026, 9, 1)]
     with adbc.connect(address.replace("+psycopg", ""), autocommit=True) as guest, guest.cursor() as cursor:
         cursor.execute("SELECT 1 AS one, 'x' AS text")
         assert cursor.fetchone() == (1, "x")
     guest = connect(port, user, password)
+    for sql, count in RECORDED:
+        with guest.cursor() as cursor:
+            try:
+                found = len(cursor.execute(sql).fetchall())
+            except psycopg.Error as error:
+                raise AssertionError(f"{error}: {sql}") from None
+            assert found == count or count is None and found > 0, (sql, found, count)
+    assert one(guest, "SELECT (information_schema._pg_expandarray(ARRAY['a', 'b'])).x") == "a"
     types = {row[2]: row for row in guest.execute(NPGSQL)}
     assert types["int4"][:4] == ("pg_catalog", 23, "int4", "b") and types["_int4"][3:] == ("a", False, 23), types["_int4"]
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::column_names::{column_name, name_items};
@@ -120,6 +120,7 @@ fn is_vacant_factor(factor: &TableFactor) -> bool {
         },
         TableFactor::UNNEST { array_exprs, .. } => array_exprs.iter().all(unset),
         TableFactor::Derived { subquery, .. } => is_vacant(subquery),
+        TableFactor::NestedJoin { table_with_joins, .. } => is_vacant_from(table_with_joins),
         _ => false,
     }
 }
@@ -138,7 +139,30 @@ impl Visitor for Aggregates {
     }
 }
 
-/// Breaks off at a query, or at what makes several rows of one.
+fn truth(value: bool) -> Expr {
+    Expr::Value(Value::Boolean(value).with_empty_span())
+}
+
+/// True for what the engine may not know how to plan.
+fn is_beyond(expr: &Expr) -> bool {
+    Visit::visit(expr, &mut Queries).is_break()
+}
+
+/// Breaks off at a parameter.
+struct Parameters;
+
+impl Visitor for Parameters {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+        match value.value {
+            Value::Placeholder(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Breaks off at a query, at what makes several rows of one, or at a field of such a row.
 struct Queries;
 
 impl Visitor for Queries {
@@ -151,8 +175,13 @@ impl Visitor for Queries {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::AnyOp { .. } | Expr::AllOp { .. } => ControlFlow::Break(()),
+            Expr::CompoundFieldAccess { access_chain, .. }
+                if access_chain.iter().any(|access| matches!(access, AccessExpr::Dot(_))) =>
+            {
+                ControlFlow::Break(())
+            }
             Expr::Function(function)
-                if ["unnest", "generate_subscripts", "_pg_expandarray"].contains(&last(&function.name).as_str()) =>
+                if ["unnest", "generate_series", "generate_subscripts", "_pg_expandarray"].contains(&last(&function.name).as_str()) =>
             {
                 ControlFlow::Break(())
             }
@@ -170,8 +199,26 @@ pub fn settle(select: &mut Select) {
                 SelectItem::ExprWithAlias { expr, alias } => (expr, alias.clone()),
                 _ => continue,
             };
-            if Visit::visit(expr, &mut Queries).is_break() {
+            if is_beyond(expr) {
                 *item = SelectItem::ExprWithAlias { expr: null(), alias };
+            }
+        }
+        // which of no rows are left is no question, but a client gives values for its parameters
+        select.selection = Some(match select.selection.take() {
+            Some(condition) if Visit::visit(&condition, &mut Parameters).is_break() => Expr::BinaryOp {
+                left: Box::new(Expr::Nested(Box::new(condition))),
+                op: BinaryOperator::And,
+                right: Box::new(truth(false)),
+            },
+            _ => truth(false),
+        });
+        for join in select.from.iter_mut().flat_map(|from| from.joins.iter_mut()) {
+            if let JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::Left(on) | JoinOperator::LeftOuter(on) =
+                &mut join.join_operator
+                && let JoinConstraint::On(condition) = on
+                && is_beyond(condition)
+            {
+                *condition = truth(true);
             }
         }
     }
