@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::array::Array as _;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::ScalarValue;
@@ -17,7 +18,8 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::sqlparser::ast::{
-    self, Array, FunctionArg, FunctionArgExpr, Statement as Sql, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+    self, Array, FunctionArg, FunctionArgExpr, Statement as Sql, TableFactor, Value, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};

@@ -25,22 +25,24 @@ impl FunctionRewrite for RewriteSimilar {
 
 /// An expression that is a `SIMILAR TO`, as a match of a regular expression.
 pub(super) fn as_regex(expr: Expr) -> Result<Transformed<Expr>> {
-        let Expr::SimilarTo(Like { negated, expr: value, pattern, escape_char, .. }) = expr else {
-            return Ok(Transformed::no(expr));
-        };
-        let pattern = match pattern.as_ref() {
-            Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
-                let regex = regex_of(text, escape_char.unwrap_or('\\'));
-                lit(regex.map_err(|why| DataFusionError::Plan(format!("SIMILAR TO {text:?}: {why}")))?)
-            }
-            Expr::Literal(value, _) if value.is_null() => lit(ScalarValue::Utf8(None)),
-            _ => {
-                let message = "SIMILAR TO takes a pattern that is written as a text; ~ takes a regular expression that is computed";
-                return Err(DataFusionError::Plan(message.into()));
-            }
-        };
-        let operator = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
-        Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(value, operator, Box::new(pattern)))))
+    let Like { negated, expr: value, pattern, escape_char, .. } = match expr {
+        Expr::SimilarTo(like) => like,
+        other => return Ok(Transformed::no(other)),
+    };
+    let pattern = match pattern.as_ref() {
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
+            let regex = regex_of(text, escape_char.unwrap_or('\\'));
+            lit(regex.map_err(|why| DataFusionError::Plan(format!("SIMILAR TO {text:?}: {why}")))?)
+        }
+        Expr::Literal(value, _) if value.is_null() => lit(ScalarValue::Utf8(None)),
+        _ => {
+            let message =
+                "SIMILAR TO takes a pattern that is written as a text; ~ takes a regular expression that is computed";
+            return Err(DataFusionError::Plan(message.into()));
+        }
+    };
+    let operator = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(value, operator, Box::new(pattern)))))
 }
 
 /// The regular expression of a pattern in SQL, in which a sign takes the one after it as it is.

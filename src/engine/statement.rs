@@ -109,7 +109,8 @@ impl Statement {
         put.map(|()| statement)
     }
 
-    /// What it names.(&self) -> &Names {
+    /// What it names.
+    pub fn names(&self) -> &Names {
         &self.names
     }
 

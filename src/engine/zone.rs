@@ -69,9 +69,7 @@ pub(super) fn condition(expr: Expr, columns: &DFSchema, options: &ConfigOptions)
 /// The type of an instant in the zone, where it names another one.
 fn elsewhere(data_type: &DataType, zone: &Arc<str>) -> Option<DataType> {
     match data_type {
-        DataType::Timestamp(unit, Some(other)) if other != zone => {
-            Some(DataType::Timestamp(*unit, Some(zone.clone())))
-        }
+        DataType::Timestamp(unit, Some(other)) if other != zone => Some(DataType::Timestamp(*unit, Some(zone.clone()))),
         _ => None,
     }
 }

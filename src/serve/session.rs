@@ -67,12 +67,12 @@ async fn planned(
     engine: &Engine,
     before: Option<PlannedStatement>,
 ) -> Result<PlannedStatement, Failure> {
-        let planned = match before.filter(|planned| *planned.statement() == statement) {
-            Some(planned) => engine.plan_again(&planned).await?,
-            None => engine.plan_statement(&statement).await?,
-        };
-        guard::check(&planned.plan)?;
-        Ok(planned)
+    let planned = match before.filter(|planned| *planned.statement() == statement) {
+        Some(planned) => engine.plan_again(&planned).await?,
+        None => engine.plan_statement(&statement).await?,
+    };
+    guard::check(&planned.plan)?;
+    Ok(planned)
 }
 
 impl From<&str> for Asked {

@@ -151,7 +151,6 @@ fn psql_looks_around() {
         ("\\dx", "Version"),
         ("\\dv", "relation"),
         ("\\dp+", "events"),
-        ("\\sf upper", "upper"),
         ("SELECT current_database()", "rejoin"),
         ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'", "join_report"),
         ("SHOW server_version", "Rejoin"),

@@ -1,7 +1,7 @@
 //! `?` of a statement, as drivers of ODBC, JDBC and ADBC write parameters: `$1`, `$2`, ... in their order.
 
-use crate::serve::failure::{Failure, Reason};
 use crate::ErrorKind;
+use crate::serve::failure::{Failure, Reason};
 
 /// A statement with numbers in place of question marks. What stands in quotes and comments stays as it is.
 ///

@@ -10,10 +10,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Value, VisitMut, VisitorMut};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{ErrorKind, clock};
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{Described, Rows};
+use crate::{ErrorKind, clock};
 
 /// Cursors that are open at once, and prepared statements of SQL.
 const MOST: usize = 64;

@@ -252,7 +252,10 @@ impl Column {
             out.put_slice(b"NULL");
             return;
         }
-        let quoted = matches!(self, Column::Text(_) | Column::Bytes(_) | Column::Timestamp(_) | Column::Instant(..) | Column::Interval(_));
+        let quoted = matches!(
+            self,
+            Column::Text(_) | Column::Bytes(_) | Column::Timestamp(_) | Column::Instant(..) | Column::Interval(_)
+        );
         if !quoted {
             self.text(row, out);
             return;

@@ -52,7 +52,8 @@ pub const TOLD: &[&str] = &[APPLICATION, TIME_ZONE];
 
 const ON: Rule = Rule::One(&["on", "true", "yes", "1"]);
 /// Names of UTC.
-const UTC: &[&str] = &["utc", "gmt", "etc/utc", "etc/gmt", "uct", "zulu", "z", "universal", "0", "+0", "-0", "+00", "+00:00"];
+const UTC: &[&str] =
+    &["utc", "gmt", "etc/utc", "etc/gmt", "uct", "zulu", "z", "universal", "0", "+0", "-0", "+00", "+00:00"];
 const UTF8: Rule = Rule::One(&["utf8", "utf-8", "unicode"]);
 const ISO: Rule = Rule::One(&[
     "iso",
@@ -287,20 +288,18 @@ impl Settings {
         let value = match known.rule {
             Rule::Fixed => return Err(usage("55P02", format!("parameter {name:?} cannot be changed"))),
             Rule::Any => value.to_string(),
-            Rule::One(accepted) => {
-                match accepted.contains(&value.trim_matches('\'').to_lowercase().as_str()) {
-                    true => known.value.to_string(),
-                    false => {
-                        let advice = match known.name {
+            Rule::One(accepted) => match accepted.contains(&value.trim_matches('\'').to_lowercase().as_str()) {
+                true => known.value.to_string(),
+                false => {
+                    let advice = match known.name {
                         "default_transaction_read_only" | "transaction_read_only" => {
                             "; this door is for questions: it writes nothing".to_string()
                         }
                         _ => format!("; it is {} here", known.value),
                     };
-                        return Err(wrong(&advice));
-                    }
+                    return Err(wrong(&advice));
                 }
-            }
+            },
             Rule::Zone => match zone_of(value) {
                 Ok(Some(zone)) => zone.to_string(),
                 // as the connection began

@@ -27,7 +27,10 @@ pub fn values<S: Clone>(
         // what the client says, what the statement needs, or text
         let pg = given.filter(|given| *given != Type::UNKNOWN).or(wanted.as_ref().map(pg_type)).unwrap_or(Type::TEXT);
         let one = match bytes {
-            None => return ScalarValue::try_from(&wanted.unwrap_or_else(|| arrow_type_or_list(&pg))).map_err(|e| at(i, &e.strip_backtrace())),
+            None => {
+                return ScalarValue::try_from(&wanted.unwrap_or_else(|| arrow_type_or_list(&pg)))
+                    .map_err(|e| at(i, &e.strip_backtrace()));
+            }
             // a client may choose a format for each, one for all, or none
             Some(bytes) if binary(portal, i) => from_binary(bytes, &pg).map_err(|e| at(i, &e))?,
             Some(bytes) => {

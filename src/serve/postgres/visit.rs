@@ -63,7 +63,7 @@ impl Visit {
         for name in TOLD {
             let value = settings.get(name).unwrap_or_default();
             if told.get(name).map(String::as_str) != Some(value) {
-                told.insert(name, value.to_string());
+                told.insert(*name, value.to_string());
                 news.push((*name, value.to_string()));
             }
         }

@@ -114,7 +114,8 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
         Sql::Close { cursor: CloseCursor::Specific { name } } => Word::Close(Some(name.value.clone())),
         Sql::Declare { stmts } => match stmts.as_slice() {
             [Declare { scroll: Some(true), .. }] => {
-                let message = "a cursor can only go forward here: SCROLL is not offered; leave it out, or say NO SCROLL";
+                let message =
+                    "a cursor can only go forward here: SCROLL is not offered; leave it out, or say NO SCROLL";
                 return Err(Failure::new(Reason::NotOffered, message));
             }
             [Declare { names, for_query: Some(query), hold, binary, .. }] if names.len() == 1 => Word::Declare {
@@ -304,7 +305,9 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_says_what_to_do() {
-        for sql in ["FETCH BACKWARD 10 FROM c", "FETCH RELATIVE 0 FROM c", "DECLARE c SCROLL CURSOR FOR SELECT 1", "LISTEN a"] {
+        for sql in
+            ["FETCH BACKWARD 10 FROM c", "FETCH RELATIVE 0 FROM c", "DECLARE c SCROLL CURSOR FOR SELECT 1", "LISTEN a"]
+        {
             assert_eq!(word(sql).map_err(|f| f.reason), Err(Reason::NotOffered), "{sql}");
         }
         assert_eq!(word("SET ROLE eve").map_err(|f| f.reason), Err(Reason::Forbidden));

@@ -64,7 +64,10 @@ mod tests {
     fn as_prometheus_reads_it() {
         let load = Load { sessions: 3, done: 7, ..Load::default() };
         let text = text(&load, None);
-        assert!(text.contains("\n# TYPE rejoin_statements_done_total counter\nrejoin_statements_done_total 7\n"), "{text}");
+        assert!(
+            text.contains("\n# TYPE rejoin_statements_done_total counter\nrejoin_statements_done_total 7\n"),
+            "{text}"
+        );
         assert!(text.starts_with("# HELP rejoin_sessions "), "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ") || line.split(' ').count() == 2), "{text}");
         assert!(!text.contains("process_resident"));

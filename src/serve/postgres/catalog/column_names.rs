@@ -74,6 +74,11 @@ pub fn column_name(expr: &Expr) -> (String, bool) {
     match expr {
         Expr::Identifier(name) => (name.value.clone(), true),
         Expr::CompoundIdentifier(names) => (names.last().map(|name| name.value.clone()).unwrap_or_default(), true),
+        Expr::CompoundFieldAccess { access_chain, .. }
+            if let Some(AccessExpr::Dot(Expr::Identifier(field))) = access_chain.last() =>
+        {
+            own(&field.value)
+        }
         Expr::Nested(inner) | Expr::CompoundFieldAccess { root: inner, .. } | Expr::Collate { expr: inner, .. } => {
             column_name(inner)
         }

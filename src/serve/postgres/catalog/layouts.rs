@@ -10,9 +10,8 @@ pub fn of_pg_catalog(name: &str) -> Option<Layout> {
 
 /// True for a column of `pg_catalog` that holds nothing here, of any row: options, privileges, keys.
 pub fn is_never_set(column: &str) -> bool {
-    let unset = |layout: &Layout| {
-        layout.iter().any(|(name, kind)| *name == column && matches!(kind, Oids | Int2s | Texts))
-    };
+    let unset =
+        |layout: &Layout| layout.iter().any(|(name, kind)| *name == column && matches!(kind, Oids | Int2s | Texts));
     PG_CATALOG.iter().any(|(_, layout)| unset(layout))
 }
 

@@ -40,12 +40,7 @@ use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 
 /// Adds the catalogs and functions to a session.
-pub fn add(
-    session: &Session,
-    settings: &SharedSettings,
-    cursors: &Arc<Cursors>,
-    process: i32,
-) -> Result<(), Failure> {
+pub fn add(session: &Session, settings: &SharedSettings, cursors: &Arc<Cursors>, process: i32) -> Result<(), Failure> {
     let context = session.engine.context();
     let names = RelationNames::default();
     let sources = Arc::new(Sources {

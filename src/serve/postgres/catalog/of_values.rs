@@ -150,7 +150,9 @@ impl ScalarUDFImpl for Expanded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some(array) = args.args.first() else { return Err(DataFusionError::Plan(format!("{EXPANDED} takes an array"))) };
+        let Some(array) = args.args.first() else {
+            return Err(DataFusionError::Plan(format!("{EXPANDED} takes an array")));
+        };
         let array = array.to_array(args.number_rows)?;
         Ok(ColumnarValue::Array(expanded(&array)?))
     }
@@ -207,7 +209,8 @@ mod tests {
     #[test]
     fn items_have_numbers() {
         use arrow::datatypes::Int64Type;
-        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(7), Some(9)]), None, Some(vec![])]);
+        let list =
+            ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(7), Some(9)]), None, Some(vec![])]);
         let found = expanded(&(Arc::new(list) as ArrayRef)).unwrap();
         let found = found.as_list::<i32>();
         assert_eq!((found.value(0).len(), found.is_null(1), found.value(2).len()), (2, true, 0));

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
 
 use super::column_names::{column_name, name_items};
@@ -181,7 +182,8 @@ impl Visitor for Queries {
                 ControlFlow::Break(())
             }
             Expr::Function(function)
-                if ["unnest", "generate_series", "generate_subscripts", "_pg_expandarray"].contains(&last(&function.name).as_str()) =>
+                if ["unnest", "generate_series", "generate_subscripts", "_pg_expandarray"]
+                    .contains(&last(&function.name).as_str()) =>
             {
                 ControlFlow::Break(())
             }
@@ -213,8 +215,10 @@ pub fn settle(select: &mut Select) {
             _ => truth(false),
         });
         for join in select.from.iter_mut().flat_map(|from| from.joins.iter_mut()) {
-            if let JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::Left(on) | JoinOperator::LeftOuter(on) =
-                &mut join.join_operator
+            if let JoinOperator::Join(on)
+            | JoinOperator::Inner(on)
+            | JoinOperator::Left(on)
+            | JoinOperator::LeftOuter(on) = &mut join.join_operator
                 && let JoinConstraint::On(condition) = on
                 && is_beyond(condition)
             {

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName,
-    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, UnaryOperator, Value, VisitMut,
-    VisitorMut,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, UnaryOperator,
+    Value, VisitMut, VisitorMut,
 };
 use datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, FixArrayLiteral, PrependUnqualifiedPgTableName, RemoveSubqueryFromProjection,
@@ -167,6 +167,12 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         // the catalog's library has another name for = ANY
         Expr::Function(function) => {
             let name = function.name.0.last().and_then(|part| part.as_ident())?.value.to_lowercase();
+            if name == EXPANDED {
+                // a row an item, with its number
+                let mut rows = function.clone();
+                rows.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
+                return Some(call("unnest", vec![Expr::Function(rows)]));
+            }
             match (name.as_str(), &mut function.args) {
                 (
                     "current_user" | "session_user" | "user" | "current_role" | "current_schema",
@@ -185,12 +191,6 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                     }
                     _ => None,
                 },
-                // a row an item, with its number
-                (EXPANDED, FunctionArguments::List(_)) if function.name.0.len() <= 2 => {
-                    let mut rows = function.clone();
-                    rows.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
-                    Some(call("unnest", vec![Expr::Function(rows)]))
-                }
                 ("current_catalog", FunctionArguments::None) => Some(call("current_database", vec![])),
                 ("array_contains", FunctionArguments::List(list)) => match list.args.as_slice() {
                     [
@@ -217,7 +217,7 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         }
         // a field of a row that a function gives
         Expr::CompoundFieldAccess { root, access_chain } => match (root.as_ref(), access_chain.as_slice()) {
-            (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(field))]) if holds_rows(inner) => {
+            (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(field))]) => {
                 let field = value(Value::SingleQuotedString(field.value.clone()));
                 Some(call("get_field", vec![inner.as_ref().clone(), field]))
             }
@@ -256,11 +256,6 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         }
         _ => None,
     }
-}
-
-/// True for the rows of an array and its numbers.
-fn holds_rows(expr: &Expr) -> bool {
-    matches!(expr, Expr::Function(function) if function.to_string().to_lowercase().contains(EXPANDED))
 }
 
 /// Makes one value of a query's only column by an aggregate; false where it is none of its rows' own.
