@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, LocalResult, Offset, TimeZone};
-use chrono_tz::{OffsetName, Tz};
+use chrono_tz::{OffsetComponents, OffsetName, Tz};
 
 use crate::error::did_you_mean;
 
@@ -31,6 +31,12 @@ pub fn offset(instant: i64, zone: Tz) -> Option<(i32, String)> {
     let offset = zone.offset_from_utc_datetime(&DateTime::from_timestamp_micros(instant)?.naive_utc());
     let seconds = offset.fix().local_minus_utc();
     Some((seconds, offset.abbreviation().map_or_else(|| written_offset(seconds), str::to_string)))
+}
+
+/// True while a zone's clock is ahead of its usual time.
+pub fn is_summer_time(instant: i64, zone: Tz) -> bool {
+    DateTime::from_timestamp_micros(instant)
+        .is_some_and(|time| !zone.offset_from_utc_datetime(&time.naive_utc()).dst_offset().is_zero())
 }
 
 /// `+02`, `-03:30`, `+00:53:28`.

@@ -468,6 +468,7 @@ def zones(port, user, password):
     assert days["Pacific/Auckland"] != days["UTC"]
     for what in ("suite", "report"):
         assert len({str(found) for key, found in days.items() if what in key}) == 1, what
+    assert guest.execute("SELECT abbrev, utc_offset, is_dst FROM pg_timezone_names WHERE name = 'Asia/Kolkata'").fetchall() == [("IST", "05:30:00", False)]
     # a setting like others
     guest.execute("SET TIME ZONE 'Asia/Tokyo'")
     guest.execute("BEGIN; SET LOCAL timezone = 'America/New_York'")

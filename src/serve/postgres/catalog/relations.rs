@@ -89,7 +89,28 @@ pub fn is_vacant(query: &Query) -> bool {
 
 fn gives_nothing(select: &Select) -> bool {
     let counts = |item: &SelectItem| Visit::visit(item, &mut Aggregates).is_break();
-    select.from.iter().any(is_vacant_from) && !select.projection.iter().any(counts)
+    let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
+    nowhere && !select.projection.iter().any(counts)
+}
+
+/// True for a condition that wants a value where there is none.
+fn holds_never(condition: &Expr) -> bool {
+    match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => holds_never(left) || holds_never(right),
+        Expr::Nested(inner) => holds_never(inner),
+        Expr::IsNotNull(value) => is_never_set(value),
+        _ => false,
+    }
+}
+
+/// True for a column of the catalog that holds nothing.
+fn is_never_set(expr: &Expr) -> bool {
+    let unset = |name: &Ident| layouts::is_never_set(&name.value.to_lowercase());
+    match expr {
+        Expr::Identifier(name) => unset(name),
+        Expr::CompoundIdentifier(names) => names.last().is_some_and(unset),
+        _ => false,
+    }
 }
 
 fn is_vacant_from(from: &TableWithJoins) -> bool {
@@ -102,13 +123,6 @@ fn is_vacant_from(from: &TableWithJoins) -> bool {
 }
 
 fn is_vacant_factor(factor: &TableFactor) -> bool {
-    let unset = |expr: &Expr| match expr {
-        Expr::Identifier(name) => layouts::is_never_set(&name.value.to_lowercase()),
-        Expr::CompoundIdentifier(names) => {
-            names.last().is_some_and(|name| layouts::is_never_set(&name.value.to_lowercase()))
-        }
-        _ => false,
-    };
     match factor {
         TableFactor::Table { name, args: None, .. } => {
             let of_catalog = name.0.len() == 1 || name.0.first().is_some_and(|first| first.to_string() == "pg_catalog");
@@ -116,10 +130,10 @@ fn is_vacant_factor(factor: &TableFactor) -> bool {
         }
         // the items of what is never set
         TableFactor::Table { name, args: Some(args), .. } if last(name) == "unnest" => match args.args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] => unset(array),
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] => is_never_set(array),
             _ => false,
         },
-        TableFactor::UNNEST { array_exprs, .. } => array_exprs.iter().all(unset),
+        TableFactor::UNNEST { array_exprs, .. } => array_exprs.iter().all(is_never_set),
         TableFactor::Derived { subquery, .. } => is_vacant(subquery),
         TableFactor::NestedJoin { table_with_joins, .. } => is_vacant_from(table_with_joins),
         _ => false,
