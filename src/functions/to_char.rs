@@ -138,7 +138,7 @@ impl Zone {
         }
         // `+02:00`, which is nobody's name
         let zone: Tz = name.parse()?;
-        Ok(Self::Fixed(zone.offset_from_utc_datetime(&chrono::NaiveDateTime::UNIX_EPOCH).fix().local_minus_utc()))
+        Ok(Self::Fixed(zone.offset_from_utc_datetime(&DateTime::UNIX_EPOCH.naive_utc()).fix().local_minus_utc()))
     }
 
     /// Seconds ahead of UTC at an instant, and what the zone calls itself then.

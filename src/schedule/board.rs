@@ -128,7 +128,8 @@ impl Board {
         page.one("rejoin_run_last_end_timestamp_seconds", "gauge", "When the last run ended.", ended.map(seconds));
         let took = started.zip(ended).map(|(from, to)| seconds(to) - seconds(from));
         page.one("rejoin_run_last_duration_seconds", "gauge", "How long the last run took.", took);
-        let of_last = last.into_iter().flat_map(|r| STATUSES.iter().map(|status| (*status, flag(r.status == *status))));
+        let of_last =
+            last.into_iter().flat_map(|r| STATUSES.iter().map(move |status| (*status, flag(r.status == *status))));
         page.by("rejoin_run_last_status", "gauge", "1 for the status of the last run.", "status", of_last);
         let totals = STATUSES.iter().map(|status| (*status, state.runs.get(*status).copied().unwrap_or(0) as f64));
         page.by("rejoin_runs_total", "counter", "Runs since this process started.", "status", totals);

@@ -400,10 +400,11 @@ impl SimpleQueryHandler for Door {
         }
         let mut answers = Vec::with_capacity(words.len());
         for word in &words {
-            let format = match word {
-                Word::Fetch { name, .. } if self.is_binary(name).await => Format::UnifiedBinary,
-                _ => Format::UnifiedText,
+            let binary = match word {
+                Word::Fetch { name, .. } => self.is_binary(name).await,
+                _ => false,
             };
+            let format = if binary { Format::UnifiedBinary } else { Format::UnifiedText };
             match self.answer(client, word, vec![], &format).await {
                 Ok(answer) => {
                     // the next statement of the text asks for it

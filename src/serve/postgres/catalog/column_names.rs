@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, Query, Select, SelectItem, SetExpr, Value};
+use datafusion::sql::sqlparser::ast::{AccessExpr, DataType, Expr, Ident, Query, Select, SelectItem, SetExpr, Value};
 
 /// Comes between a name and the number that tells it from others alike, which no client is shown.
 const APART: char = '\u{1f}';

@@ -118,8 +118,8 @@ fn is_vacant_from(from: &TableWithJoins) -> bool {
     if from.joins.iter().any(|join| matches!(join.join_operator, FullOuter(_) | Right(_) | RightOuter(_))) {
         return false;
     }
-    let inner = from.joins.iter().filter(|join| matches!(join.join_operator, Join(_) | Inner(_) | CrossJoin(_)));
-    is_vacant_factor(&from.relation) || inner.into_iter().any(|join| is_vacant_factor(&join.relation))
+    let mut inner = from.joins.iter().filter(|join| matches!(join.join_operator, Join(_) | Inner(_) | CrossJoin(_)));
+    is_vacant_factor(&from.relation) || inner.any(|join| is_vacant_factor(&join.relation))
 }
 
 fn is_vacant_factor(factor: &TableFactor) -> bool {
