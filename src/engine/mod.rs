@@ -2,7 +2,7 @@
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
 //! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs.
-//! * `dialect`: the SQL that is spoken. `depth`: statements that no stack would hold.
+//! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `options`: settings of a session (`SET rejoin.suite = ...`).
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
@@ -22,7 +22,9 @@
 //!   differ only in case. `names`: what metrics and dimensions are called.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes.
-//! * `window`: gives the window functions what they need of their window.
+//! * `window`: gives the window functions what they need of their window. `zone`: the zone of a session, in which its statements
+//!   see instants.
+//! * `parameters`: `$1` in the arguments of table functions.
 
 mod arguments;
 pub mod beside;
@@ -41,6 +43,7 @@ pub mod lookup;
 mod members;
 mod names;
 pub mod options;
+mod parameters;
 pub mod persistence;
 mod person_journeys;
 pub mod pins;
@@ -53,6 +56,7 @@ mod running;
 mod segments;
 mod sequences;
 pub mod session;
+mod similar;
 mod spellings;
 mod statement;
 pub mod template;
@@ -61,6 +65,7 @@ mod union;
 pub mod view;
 pub mod visits;
 pub mod window;
+mod zone;
 
 pub use running::Running;
 pub use session::{Engine, EngineSettings, PlannedStatement};

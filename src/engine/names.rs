@@ -27,6 +27,11 @@ impl<'v> Names<'v> {
         Ok(Self { view, fields: view.events()?.schema().fields(), bound: view.bindings()? })
     }
 
+    /// The columns of `events` but those that are bound to products.
+    pub fn columns(&self) -> Vec<Arc<Field>> {
+        self.fields.iter().filter(|field| !self.bound.contains_key(field.name())).cloned().collect()
+    }
+
     /// True for a column of `events`.
     pub fn exists(&self, name: &str) -> bool {
         self.fields.iter().any(|f| f.name() == name)

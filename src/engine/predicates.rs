@@ -19,6 +19,8 @@ use super::depth;
 use super::dialect::EngineDialect;
 use super::groupings::Grouping;
 use super::journey::RowTerms;
+use super::similar::as_regex;
+use super::zone;
 use crate::attribution::Container;
 use crate::error::did_you_mean;
 use crate::{Error, Result};
@@ -127,10 +129,14 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
         return Err(Error::query("a query within a condition; it looks at one row of events at a time"));
     }
     let planned = context.sql_to_expr(parsed, events).map_err(|error| unplanned(text, error))?;
+    let planned = planned.transform_up(as_regex).map_err(|error| unplanned(text, error))?.data;
     look_through(&planned)?;
     let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(planned.clone(), events);
     match coerced.and_then(|coerced| coerced.get_type(events)).map_err(|error| unplanned(text, error))? {
-        DataType::Boolean => Ok(planned),
+        DataType::Boolean => {
+            let options = context.context_provider().options();
+            zone::condition(planned, events, options).map_err(|error| unplanned(text, error))
+        }
         DataType::Null => Ok(lit(false)),
         other => {
             let text: String = text.chars().take(40).collect();

@@ -24,6 +24,7 @@ use super::journey::{
     EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, Selection, StoredJourneyNode, Wanted,
 };
 use super::names::Names;
+use super::parameters;
 use super::person_journeys::{PersonJourneys, Whole};
 use super::predicates::{PredicateTexts, Predicates};
 use super::reporting_window::{lies_in, window};
@@ -31,6 +32,7 @@ use super::segments::{self, with_segments};
 use super::sequences;
 use super::touches::{item_of, with_touches};
 use super::view::LakeView;
+use super::zone::closed;
 use crate::attribution::{Container, Model, Repeats, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
@@ -634,9 +636,17 @@ impl RelationPlanner for ReportPlanner {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let function = name.to_string().to_lowercase();
-        let Some((_, order)) = REPORTS.iter().find(|(name, _)| *name == function) else {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
-        };
+        let report = REPORTS.iter().find(|(name, _)| *name == function).map(|(_, order)| *order);
+        if !parameters::of(&args.args).is_empty() {
+            let (view, alias) = (self.schema.view(), alias.clone());
+            let columns = match report {
+                Some(_) => Names::of(&view)?.columns(),
+                None => vec![],
+            };
+            let plan = parameters::stand_in(&relation, report, &columns, context)?;
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))));
+        }
+        let Some(order) = report else { return Ok(RelationPlanning::Original(Box::new(relation))) };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;
         let plan = match function.as_str() {
             "funnel" | "flow" | "segment_members" => {
@@ -650,6 +660,7 @@ impl RelationPlanner for ReportPlanner {
                 self.plan(&report, context)?
             }
         };
+        let plan = closed(plan, context.context_provider().options())?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
     }
 }

@@ -14,7 +14,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedSet};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
@@ -35,12 +35,14 @@ use super::remote::Remote;
 use super::report::{ReportPlanner, is_report};
 use super::running::Running;
 use super::segments::{self, RewriteSegments};
+use super::similar::RewriteSimilar;
 use super::spellings;
 use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
 use super::window::GiveWindows;
+use super::zone::{Clocks, in_zone, zone_of};
 use crate::error::did_you_mean;
 use crate::functions;
 use crate::lake::Lake;
@@ -114,6 +116,7 @@ pub struct PlannedStatement {
     pub plan: LogicalPlan,
     statement: Statement,
     view: Arc<LakeView>,
+    zone: Option<Arc<str>>,
 }
 
 impl PlannedStatement {
@@ -190,7 +193,8 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
-            .with_analyzer_rule(Arc::new(GiveWindows::new(schema.clone())));
+            .with_analyzer_rule(Arc::new(GiveWindows::new(schema.clone())))
+            .with_analyzer_rule(Arc::new(Clocks));
         let state = match &settings.remote {
             Some(remote) => state.with_analyzer_rule(remote.rule()),
             None => state,
@@ -202,8 +206,9 @@ impl Engine {
         catalog.register_schema(SCHEMA, schema.clone())?;
         context.register_catalog(CATALOG, Arc::new(catalog));
         let weak = context.state_weak_ref();
-        schema.attach(move || weak.upgrade().map(|state| state.read().clone()));
+        schema.attach(move || weak.upgrade().map(|state| in_utc(state.read().clone())));
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
+        context.state_ref().write().register_function_rewrite(Arc::new(RewriteSimilar))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
@@ -241,11 +246,17 @@ impl Engine {
         async move {
             self.fitted.get_or_init(|| self.fit()).await;
             let view = self.refresh(statement).await?;
-            match self.context.state().statement_to_plan(statement.parsed().clone()).await {
+            let state = self.context.state();
+            match state.statement_to_plan(statement.parsed().clone()).await {
                 Ok(plan) => {
                     known_suite(&plan, &view).await?;
+                    let zone = zone_of(state.config_options());
+                    let plan = match &zone {
+                        Some(zone) => in_zone(plan, zone)?,
+                        None => plan,
+                    };
                     let plan = self.with_segments(plan, &view)?;
-                    Ok(PlannedStatement { statement: statement.clone(), plan, view })
+                    Ok(PlannedStatement { statement: statement.clone(), plan, view, zone })
                 }
                 Err(error) => Err(planning_error(&view, &self.context, statement, error).await),
             }
@@ -257,7 +268,8 @@ impl Engine {
     pub fn plan_again<'a>(&'a self, planned: &'a PlannedStatement) -> BoxFuture<'a, Result<PlannedStatement>> {
         async move {
             let (suite, stored_journeys) = self.choices()?;
-            match planned.view.is_still(suite.as_deref(), stored_journeys).await? {
+            let same_zone = planned.zone == zone_of(self.context.state_ref().read().config_options());
+            match same_zone && planned.view.is_still(suite.as_deref(), stored_journeys).await? {
                 true => Ok(planned.clone()),
                 false => self.plan_statement(&planned.statement).await,
             }
@@ -318,6 +330,20 @@ impl Engine {
     /// The session's settings, to come back to.
     pub fn settings(&self) -> ConfigOptions {
         self.context.state_ref().read().config_options().as_ref().clone()
+    }
+
+    /// Lets statements see instants in a zone from now on.
+    pub fn set_zone(&self, zone: &str) -> Result<()> {
+        let mut settings = {
+            let state = self.context.state_ref();
+            let state = state.read();
+            if state.config_options().execution.time_zone.as_deref() == Some(zone) {
+                return Ok(());
+            }
+            state.config_options().as_ref().clone()
+        };
+        settings.execution.time_zone = Some(zone.to_string());
+        self.restore(settings)
     }
 
     /// Brings the session back to settings that it had.
@@ -455,7 +481,7 @@ impl Engine {
             }
             let query = format!("SELECT * FROM segment_members({})", literal(&name));
             let parsed = Statement::one(&query)?.parsed().clone();
-            let plan = self.context.state().statement_to_plan(parsed).await?;
+            let plan = in_utc(self.context.state()).statement_to_plan(parsed).await?;
             let memory = MemoryConsumer::new("Segment").register(&self.context.runtime_env().memory_pool);
             let mut collecting = Collecting::new(segment.clone(), memory);
             let mut rows = self.start(plan).await?.rows;
@@ -500,7 +526,7 @@ impl Engine {
             let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone());
             let view = Arc::new(view.with_stored_journeys(stored_journeys).with_kept_persons(&self.persons));
             self.schema.show(view.clone());
-            let (names, state) = (statement.names(), self.context.state());
+            let (names, state) = (statement.names(), in_utc(self.context.state()));
             let reports = names.table_functions.iter().any(|function| is_report(function));
             let segments = names.functions.contains("in_segment");
             if reports || segments || names.functions.contains("local_time") {
@@ -546,10 +572,16 @@ async fn known_suite(plan: &LogicalPlan, view: &LakeView) -> Result<()> {
     Err(Error::configuration(format!("suite {} does not exist{hint}", set.value)))
 }
 
+/// The session in which the lake's own SQL is planned: in UTC, whatever the zone of the guest's statements is.
+fn in_utc(mut state: SessionState) -> SessionState {
+    if zone_of(state.config_options()).is_some() {
+        state.config_mut().options_mut().execution.time_zone = None;
+    }
+    state
+}
+
 /// Unions are merged before DataFusion enforces distribution, which would shuffle them.
-fn with_first_physical_rule(
-    state: datafusion::execution::session_state::SessionState,
-) -> datafusion::execution::session_state::SessionState {
+fn with_first_physical_rule(state: SessionState) -> SessionState {
     let mut rules: Vec<Arc<dyn datafusion::physical_optimizer::PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(MergeUnions)];
     rules.extend(state.physical_optimizers().iter().cloned());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
+use datafusion::common::ScalarValue;
 use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement as Parsed};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
@@ -14,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::depth;
 use super::dialect::EngineDialect;
 use super::lookup::table_of;
+use super::parameters;
 use crate::{Error, Result};
 
 /// Schemas whose tables list the tables of the session.
@@ -39,6 +41,8 @@ pub struct Names {
     pub quoted: BTreeSet<String>,
     /// Texts in the arguments of table functions.
     pub arguments: BTreeSet<String>,
+    /// Parameters are among the arguments of table functions.
+    pub has_open_arguments: bool,
     /// Segments, named as a text in `in_segment('name')`.
     pub segments: BTreeSet<String>,
     /// It asks which tables there are.
@@ -86,6 +90,23 @@ impl Statement {
     /// The same with other words, where it is SQL's own (and no extension of the engine).
     pub fn reworded(self, reword: impl FnOnce(Sql) -> Sql) -> Result<Self> {
         Self::new(reworded(self.parsed, reword))
+    }
+
+    /// The same with values for `$1`, `$2`, ... in place of the parameters among the arguments of table functions, whose plans
+    /// need them; all others stay parameters.
+    ///
+    /// # Errors
+    /// One of them has no value.
+    pub fn with_values(self, values: &[ScalarValue]) -> Result<Self> {
+        if !self.names.has_open_arguments {
+            return Ok(self);
+        }
+        let mut put = Ok(());
+        let statement = self.reworded(|mut sql| {
+            put = parameters::with_values(&mut sql, values);
+            sql
+        })?;
+        put.map(|()| statement)
     }
 
     /// What it names.
@@ -198,10 +219,12 @@ impl Visitor for Named<'_> {
     }
 
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
-        if self.within > 0
-            && let Value::SingleQuotedString(text) = &value.value
-        {
-            self.names.arguments.insert(text.clone());
+        if self.within > 0 {
+            match &value.value {
+                Value::SingleQuotedString(text) => drop(self.names.arguments.insert(text.clone())),
+                Value::Placeholder(_) => self.names.has_open_arguments = true,
+                _ => {}
+            }
         }
         ControlFlow::Continue(())
     }
@@ -268,6 +291,22 @@ mod tests {
         for sql in ["SHOW TABLES", "SHOW COLUMNS FROM hits", "SELECT * FROM information_schema.tables"] {
             assert!(names(sql).lists_tables, "{sql}");
         }
+    }
+
+    #[test]
+    fn values_are_put_where_a_plan_needs_them() {
+        let sql = "SELECT $1 FROM participation($2, 'page''s', last_touches => $3) JOIN range($3, 9) ON a = $1";
+        let text = |text: &str| ScalarValue::Utf8(Some(text.to_string()));
+        let values = [text("x"), text("o'rders"), ScalarValue::Int64(Some(-3))];
+        let statement = Statement::one(sql).unwrap();
+        assert!(statement.names().has_open_arguments);
+        assert_eq!(
+            statement.clone().with_values(&values).unwrap().to_string(),
+            "SELECT $1 FROM participation('o''rders', 'page''s', last_touches => -3) JOIN range(-3, 9) ON a = $1"
+        );
+        let wrong = statement.with_values(&values[..2]).unwrap_err().to_string();
+        assert!(wrong.contains("$3 has no value"), "{wrong}");
+        assert!(!Statement::one("SELECT $1 FROM range(1, 2)").unwrap().names().has_open_arguments);
     }
 
     #[test]

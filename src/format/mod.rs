@@ -5,6 +5,7 @@
 //! * `delimited`: csv and tsv. `json`: one array, or a line a row.
 //! * `columnar`: Parquet and Arrow files.
 //! * `cell`: the text of one value, the same in all text formats.
+//! * `prometheus`: numbers for a collector.
 //! * `width`: how wide text is on a terminal, and text that cannot drive one.
 //!
 //! Rules of all text formats: times are ISO 8601, in UTC where they are instants; a double is its shortest decimal
@@ -16,6 +17,7 @@ mod delimited;
 mod encoder;
 mod json;
 mod kinds;
+pub mod prometheus;
 #[cfg(test)]
 mod samples;
 mod table;

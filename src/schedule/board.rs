@@ -1,13 +1,13 @@
 //! What the runner is doing, for others to see: readiness, and metrics in Prometheus' text format.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::step::Ran;
 use crate::Result;
+use crate::format::prometheus::Page;
 use crate::ingest::Status;
 use crate::lake::records::{FileEntry, Run};
 use crate::lake::{Lake, Registry};
@@ -100,7 +100,7 @@ impl Board {
     /// All metrics, in Prometheus' text format.
     pub fn metrics(&self, now: DateTime<Utc>) -> String {
         let state = self.state();
-        let mut page = Page(String::new());
+        let mut page = Page::default();
         let flag = |is: bool| f64::from(u8::from(is));
         let seconds = |time: DateTime<Utc>| time.timestamp_millis() as f64 / 1000.0;
         page.one(
@@ -128,10 +128,11 @@ impl Board {
         page.one("rejoin_run_last_end_timestamp_seconds", "gauge", "When the last run ended.", ended.map(seconds));
         let took = started.zip(ended).map(|(from, to)| seconds(to) - seconds(from));
         page.one("rejoin_run_last_duration_seconds", "gauge", "How long the last run took.", took);
-        let of_last = |status: &str| last.map(|r| flag(r.status == status));
-        page.by_status("rejoin_run_last_status", "gauge", "1 for the status of the last run.", of_last);
-        let total = |status: &str| Some(state.runs.get(status).copied().unwrap_or(0) as f64);
-        page.by_status("rejoin_runs_total", "counter", "Runs since this process started.", total);
+        let of_last =
+            last.into_iter().flat_map(|r| STATUSES.iter().map(move |status| (*status, flag(r.status == *status))));
+        page.by("rejoin_run_last_status", "gauge", "1 for the status of the last run.", "status", of_last);
+        let totals = STATUSES.iter().map(|status| (*status, state.runs.get(*status).copied().unwrap_or(0) as f64));
+        page.by("rejoin_runs_total", "counter", "Runs since this process started.", "status", totals);
         page.one("rejoin_files_loaded_total", "counter", "Inputs loaded or replaced.", Some(state.loaded as f64));
         page.one("rejoin_files_refused_total", "counter", "Inputs refused.", Some(state.refused as f64));
         let waiting = last.map(|r| r.waiting as f64);
@@ -152,43 +153,11 @@ impl Board {
         );
         let lag = state.newest_input.map(|time| seconds(now) - seconds(time));
         page.one("rejoin_input_lag_seconds", "gauge", "Time since the newest input was received.", lag);
-        page.0
+        page.into_text()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A page of metrics. One without a value is left out.
-struct Page(String);
-
-impl Page {
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: Option<f64>) {
-        if let Some(value) = value {
-            self.head(name, kind, help);
-            self.line(format_args!("{name} {value}"));
-        }
-    }
-
-    fn by_status(&mut self, name: &str, kind: &str, help: &str, value: impl Fn(&str) -> Option<f64>) {
-        let values: Vec<(&str, f64)> = STATUSES.iter().filter_map(|s| Some((*s, value(s)?))).collect();
-        if !values.is_empty() {
-            self.head(name, kind, help);
-        }
-        for (status, value) in values {
-            self.line(format_args!("{name}{{status=\"{status}\"}} {value}"));
-        }
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
-    }
-
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // writing to a String does not fail
-        let _ = writeln!(self.0, "{line}");
     }
 }
 

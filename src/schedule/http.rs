@@ -10,10 +10,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::board::Board;
+use crate::format::prometheus::CONTENT_TYPE;
 use crate::{Result, clock};
-
-/// The content type of Prometheus' text format.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves at `address`, as long as the process lives; gives the address that it got. A port alone is one of this machine.
 pub async fn serve(address: &str, board: Arc<Board>) -> Result<SocketAddr> {
@@ -40,5 +38,5 @@ async fn readyz(State(board): State<Arc<Board>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(board): State<Arc<Board>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, PROMETHEUS)], board.metrics(clock::now()))
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], board.metrics(clock::now()))
 }

@@ -1,4 +1,4 @@
-//! Types of a statement's parameters, as far as they follow from where they stand.
+//! Types of a statement's parameters: what the statement needs, what the client says, or what follows from where they stand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,53 +11,91 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use super::any;
 
-/// Types by position: `$1` first. A position that the statement does not name has none.
-pub fn types(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    let mut found: BTreeMap<String, Option<DataType>> = plan.get_parameter_types()?.into_iter().collect();
+/// What is known of a parameter.
+#[derive(Default)]
+struct Known {
+    /// The only type that its place takes.
+    needed: Option<DataType>,
+    /// The type of what stands beside it.
+    follows: Option<DataType>,
+}
+
+impl Known {
+    /// A type that the client says is kept, so that no value loses anything, unless the place has a wider one.
+    fn with(self, given: Option<DataType>) -> Option<DataType> {
+        match (self.needed, given, self.follows) {
+            (Some(needed), ..) => Some(needed),
+            (None, Some(given), Some(follows)) if holds(&follows, &given) => Some(follows),
+            (None, given, follows) => given.or(follows),
+        }
+    }
+}
+
+/// True for a type that has each value of another.
+fn holds(wide: &DataType, narrow: &DataType) -> bool {
+    use DataType::{Date32, Dictionary, Float32, Float64, Int16, Int32, Int64, LargeUtf8, Timestamp, Utf8, Utf8View};
+    match (wide, narrow) {
+        (Int64, Int16 | Int32) | (Int32, Int16) | (Float64, Float32) | (LargeUtf8 | Utf8View, Utf8) => true,
+        (Dictionary(_, values), Utf8) => holds(values, narrow),
+        // a day is its first instant, a clock's time the instant at which the session's zone shows it
+        (Timestamp(..), Date32) | (Timestamp(_, Some(_)), Timestamp(..)) => true,
+        (wide, narrow) => wide == narrow,
+    }
+}
+
+/// Types by position: `$1` first. A position that the statement does not name has none. `given` is what the client says.
+pub fn types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Option<DataType>>> {
+    let mut found: BTreeMap<String, Known> = BTreeMap::new();
+    for (name, follows) in plan.get_parameter_types()? {
+        found.insert(name, Known { needed: None, follows });
+    }
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Limit(limit) = node {
             for count in limit.skip.iter().chain(limit.fetch.iter()) {
-                learn(&mut found, count, DataType::Int64);
+                if let Some(known) = parameter(&mut found, count) {
+                    known.needed = Some(DataType::Int64);
+                }
             }
         }
         let inputs = node.inputs();
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 // what is cast is read as what it becomes
-                if let Expr::Cast(cast) = expr {
-                    learn(&mut found, &cast.expr, cast.field.data_type().clone());
+                if let Expr::Cast(cast) = expr
+                    && let Some(known) = parameter(&mut found, &cast.expr)
+                {
+                    known.follows.get_or_insert_with(|| cast.field.data_type().clone());
                 }
                 if let Expr::ScalarFunction(call) = expr
                     && call.func.name() == any::NAME
                     && let [value, array] = call.args.as_slice()
                 {
                     let of = |schema| value.get_type(schema).ok();
-                    if let Some(item) = inputs.iter().find_map(|input| of(input.schema())) {
-                        let list = DataType::List(Arc::new(Field::new_list_field(item, true)));
-                        learn(&mut found, array, list);
+                    if let Some(item) = inputs.iter().find_map(|input| of(input.schema()))
+                        && let Some(known) = parameter(&mut found, array)
+                    {
+                        known.needed = Some(DataType::List(Arc::new(Field::new_list_field(item, true))));
                     }
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
-    Ok(ordered(&found))
+    Ok(ordered(found, given))
 }
 
-/// The plan with the types that a client gave to parameters whose type does not follow from where they stand.
-pub fn declared(plan: LogicalPlan, given: &[Option<DataType>]) -> Result<LogicalPlan> {
-    if given.iter().all(Option::is_none) {
+/// The plan with the types of its parameters.
+pub fn declared(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<LogicalPlan> {
+    if types.iter().all(Option::is_none) {
         return Ok(plan);
     }
     let declare = |expr: Expr| {
         expr.transform_up(|expr| {
             Ok(match expr {
-                Expr::Placeholder(Placeholder { id, field: None }) => {
-                    let place =
-                        id.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1));
-                    let data_type = place.and_then(|place| given.get(place).cloned().flatten());
-                    let field = data_type.map(|data_type| Arc::new(Field::new(&id, data_type, true)));
-                    Transformed::yes(Expr::Placeholder(Placeholder { id, field }))
+                Expr::Placeholder(Placeholder { id, field }) => {
+                    let data_type = place(&id).and_then(|place| types.get(place).cloned().flatten());
+                    let declared = data_type.map(|data_type| Arc::new(Field::new(&id, data_type, true)));
+                    Transformed::yes(Expr::Placeholder(Placeholder { id, field: declared.or(field) }))
                 }
                 other => Transformed::no(other),
             })
@@ -69,22 +107,52 @@ pub fn declared(plan: LogicalPlan, given: &[Option<DataType>]) -> Result<Logical
     Ok(declared.data)
 }
 
-fn learn(found: &mut BTreeMap<String, Option<DataType>>, expr: &Expr, data_type: DataType) {
+/// What is known of an expression that is a parameter.
+fn parameter<'f>(found: &'f mut BTreeMap<String, Known>, expr: &Expr) -> Option<&'f mut Known> {
     let inner = match expr {
         Expr::Cast(cast) => cast.expr.as_ref(),
         other => other,
     };
-    if let Expr::Placeholder(Placeholder { id, .. }) = inner
-        && let Some(unknown @ None) = found.get_mut(id)
-    {
-        *unknown = Some(data_type);
+    match inner {
+        Expr::Placeholder(Placeholder { id, .. }) => found.get_mut(id),
+        _ => None,
     }
 }
 
-fn ordered(found: &BTreeMap<String, Option<DataType>>) -> Vec<Option<DataType>> {
-    let position = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
-    let by_position: BTreeMap<usize, &Option<DataType>> =
-        found.iter().filter_map(|(name, data_type)| Some((position(name)?, data_type))).collect();
-    let last = by_position.keys().last().copied().unwrap_or(0).min(u16::MAX.into());
-    (1..=last).map(|n| by_position.get(&n).copied().cloned().flatten()).collect()
+/// The place of `$1` in a list.
+fn place(name: &str) -> Option<usize> {
+    name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1))
+}
+
+fn ordered(found: BTreeMap<String, Known>, given: &[Option<DataType>]) -> Vec<Option<DataType>> {
+    let mut by_place: BTreeMap<usize, Known> =
+        found.into_iter().filter_map(|(name, known)| Some((place(&name)?, known))).collect();
+    let count = by_place.keys().last().map_or(0, |last| last + 1).min(u16::MAX.into());
+    (0..count).map(|i| by_place.remove(&i)?.with(given.get(i).cloned().flatten())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::TimeUnit;
+
+    use super::*;
+
+    #[test]
+    fn a_declared_type_is_kept() {
+        let known = |follows: &DataType| Known { needed: None, follows: Some(follows.clone()) };
+        let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        for (follows, given, expected) in [
+            (DataType::Int64, DataType::Float64, DataType::Float64),
+            (DataType::Int64, DataType::Decimal128(38, 10), DataType::Decimal128(38, 10)),
+            (DataType::Int64, DataType::Int16, DataType::Int64),
+            (DataType::Utf8, DataType::Int32, DataType::Int32),
+            (zoned.clone(), DataType::Date32, zoned.clone()),
+            (DataType::Date32, zoned.clone(), zoned.clone()),
+        ] {
+            assert_eq!(known(&follows).with(Some(given)), Some(expected));
+            assert_eq!(known(&follows).with(None), Some(follows));
+        }
+        let needed = Known { needed: Some(DataType::Int64), follows: None };
+        assert_eq!(needed.with(Some(DataType::Utf8)), Some(DataType::Int64));
+    }
 }

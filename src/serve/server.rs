@@ -1,7 +1,7 @@
 //! The lake and what all guests share, and a guest who was let in.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,28 @@ pub struct Server {
     inside: Mutex<Inside>,
     /// Statements that run.
     running: AtomicUsize,
+    /// Statements that have ended.
+    done: AtomicU64,
+}
+
+/// What a server has to do.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Sessions that are open, and how many can be.
+    pub sessions: usize,
+    pub sessions_limit: usize,
+    /// Users with a session.
+    pub users: usize,
+    /// Statements that run, and that have ended.
+    pub running: usize,
+    pub done: u64,
+    /// Memory that statements have reserved, and can reserve, bytes.
+    pub reserved: usize,
+    pub memory: usize,
+    /// Files whose footers are kept, their memory, and how much it can be, bytes.
+    pub footers: usize,
+    pub footer_bytes: usize,
+    pub footer_limit: usize,
 }
 
 #[derive(Default)]
@@ -86,6 +108,7 @@ impl Server {
             open: Mutex::new(Some(threads)),
             inside: Mutex::default(),
             running: AtomicUsize::new(0),
+            done: AtomicU64::new(0),
         }))
     }
 
@@ -130,6 +153,28 @@ impl Server {
     /// Statements that run now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// What it has to do at the moment.
+    pub fn load(&self) -> Load {
+        let (sessions, users) = {
+            let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            (inside.connections, inside.users.values().filter(|user| user.connections > 0).count())
+        };
+        let footers = self.whole.cache_manager.get_file_metadata_cache();
+        let kept = footers.list_entries();
+        Load {
+            sessions,
+            sessions_limit: self.limits.connections,
+            users,
+            running: self.running(),
+            done: self.done.load(Ordering::Relaxed),
+            reserved: self.whole.memory_pool.reserved(),
+            memory: self.settings.memory_bytes,
+            footers: kept.len(),
+            footer_bytes: kept.values().map(|entry| entry.size_bytes).sum(),
+            footer_limit: footers.cache_limit(),
+        }
     }
 
     /// Ends the threads on which statements compute, and waits for them, as far as they can be stopped.
@@ -194,5 +239,6 @@ pub struct RunningStatement(Arc<Server>);
 impl Drop for RunningStatement {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.done.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -52,19 +52,27 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// The plan over the lake as it is now, of a statement that only reads. `before` is what was planned last.
-    async fn planned(self, engine: &Engine, before: Option<PlannedStatement>) -> Result<PlannedStatement, Failure> {
-        let statement = match self {
+    /// Parsed.
+    fn statement(self) -> Result<Statement, Failure> {
+        Ok(match self {
             Self::Text(sql) => Statement::one(&sql)?,
             Self::Statement(statement) => *statement,
-        };
-        let planned = match before.filter(|planned| *planned.statement() == statement) {
-            Some(planned) => engine.plan_again(&planned).await?,
-            None => engine.plan_statement(&statement).await?,
-        };
-        guard::check(&planned.plan)?;
-        Ok(planned)
+        })
     }
+}
+
+/// The plan over the lake as it is now, of a statement that only reads. `before` is what was planned last.
+async fn planned(
+    statement: Statement,
+    engine: &Engine,
+    before: Option<PlannedStatement>,
+) -> Result<PlannedStatement, Failure> {
+    let planned = match before.filter(|planned| *planned.statement() == statement) {
+        Some(planned) => engine.plan_again(&planned).await?,
+        None => engine.plan_statement(&statement).await?,
+    };
+    guard::check(&planned.plan)?;
+    Ok(planned)
 }
 
 impl From<&str> for Asked {
@@ -90,7 +98,7 @@ impl From<&Statement> for Asked {
 pub struct Described {
     /// Columns of the result.
     pub schema: SchemaRef,
-    /// Types of `$1`, `$2`, ... as far as they follow from the statement.
+    /// Types of `$1`, `$2`, ...: those that the client says, or as far as they follow from the statement.
     pub parameters: Vec<Option<DataType>>,
 }
 
@@ -172,15 +180,9 @@ impl Session {
             self.check_length(&asked)?;
             let (engine, before) = (self.engine.clone(), self.last().take());
             let plan = async move {
-                let planned = asked.planned(&engine, before).await?;
-                let parameters = parameters::types(&planned.plan)?;
-                // a type that the statement needs comes before one that the client says
-                let open =
-                    |(i, given): (usize, Option<DataType>)| given.filter(|_| matches!(parameters.get(i), Some(None)));
-                let given: Vec<_> = given.into_iter().enumerate().map(open).collect();
-                let plan = parameters::declared(planned.plan.clone(), &given)?;
-                let of = |(i, wanted): (usize, Option<DataType>)| wanted.or_else(|| given.get(i).cloned().flatten());
-                let parameters = parameters.into_iter().enumerate().map(of).collect();
+                let planned = planned(asked.statement()?, &engine, before).await?;
+                let parameters = parameters::types(&planned.plan, &given)?;
+                let plan = parameters::declared(planned.plan.clone(), &parameters)?;
                 let schema = Arc::new(plan.schema().as_arrow().clone());
                 Ok::<_, Failure>((Described { schema, parameters }, planned))
             };
@@ -205,7 +207,8 @@ impl Session {
             let (engine, before) = (self.engine.clone(), self.last().take());
             let (threads, deadline) = (self.admission.server.threads(), until.deadline);
             let start = async move {
-                let planned = asked.planned(&engine, before).await?;
+                let statement = asked.statement()?.with_values(&values)?;
+                let planned = planned(statement, &engine, before).await?;
                 let mut plan = planned.plan.clone();
                 if !values.is_empty() {
                     let values: Vec<_> = values.into_iter().map(Into::into).collect();

@@ -10,4 +10,4 @@ mod zone;
 
 pub use duration::{DAY_US, Span, duration_text, parse_duration, parse_span};
 pub use instant::{Written, parse_time};
-pub use zone::{Zones, from_local, to_local, zone};
+pub use zone::{Zones, from_local, is_summer_time, named_zone, offset, to_local, written_offset, zone};

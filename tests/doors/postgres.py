@@ -4,6 +4,7 @@ Expected values are those that PostgreSQL's manual gives for the same statement,
 """
 
 import asyncio
+import contextlib
 import datetime
 import decimal
 import sys
@@ -102,6 +103,20 @@ def parameters(*server):
     # the places of a numeric come from where it stands
     for form in ("%t", "%b"):
         assert one(guest, f"SELECT {form} + 1::decimal(10, 2)", decimal.Decimal("-0.05")) == decimal.Decimal("0.95")
+    # an operator beside changes nothing of a declared type
+    for value, expression, expected in [
+        (decimal.Decimal("1.25"), "{}", decimal.Decimal("1.25")), (decimal.Decimal("0.5"), "{} + 1", decimal.Decimal("1.5")),
+        (0.5, "{} + 1", 1.5), (day, "{} + interval '1 day'", datetime.datetime(2026, 9, 2)),
+        ([decimal.Decimal("1.25"), None], "{}", [decimal.Decimal("1.25"), None]),
+        (datetime.datetime(2026, 9, 1, tzinfo=UTC), "date_trunc('month', {})", datetime.datetime(2026, 9, 1, tzinfo=UTC)),
+        (None, "{}", None), ("a", "{} || 'b'", "ab"),
+    ]:
+        for form in ("%t", "%b"):
+            for binary in (False, True):
+                found = one(guest, "SELECT " + expression.format(form), value, binary=binary)
+                assert found == expected and type(found) is type(expected), (form, binary, expression, found)
+    typed = guest.execute("SELECT %b, %b, %b, %b", [decimal.Decimal(1), day, datetime.datetime.now(UTC), ["a"]], prepare=True)
+    assert [column.type_code for column in typed.description] == [1700, 1082, 1184, 1009], typed.description
     # there is no such type: a text
     given = uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
     assert {one(guest, f"SELECT {form}", given) for form in ("%t", "%b")} == {str(given)}
@@ -113,6 +128,20 @@ def parameters(*server):
         assert one(guest, f"SELECT count(*) FROM events WHERE row_kind <> ALL({form})", kinds[:1]) < count
         assert one(guest, f"SELECT count(*) FROM events WHERE row_kind = ANY({form}::text[])", kinds[:1]) < count
         assert len(guest.execute(f"SELECT 1 FROM events LIMIT {form} OFFSET {form}", [3, 1], prepare=True).fetchall()) == 3
+    # what rows a table function gives hangs on its arguments
+    report = "SELECT item, credit FROM participation({}, {}, since => {}) WHERE credit > {} ORDER BY credit DESC, item"
+    values = ["orders", "tracking_code", "2020-01-01", 0.5]
+    wanted = guest.execute(report.format("'orders'", "'tracking_code'", "'2020-01-01'", "0.5")).fetchall()
+    assert wanted
+    for form in ("%t", "%b"):
+        assert guest.execute(report.format(form, form, form, form), values, prepare=True).fetchall() == wanted
+    assert guest.execute("SELECT value FROM range(%b, %b)", [2, 5], prepare=True).fetchall() == [(2,), (3,), (4,)]
+    assert len(guest.execute("SELECT * FROM funnel(%b)", [["orders > 0", "revenue > 0"]], prepare=True).fetchall()) == 2
+    refused("42000", lambda: guest.execute("SELECT * FROM participation($1, $2)"), "$1 has no value")
+    refused("42000", lambda: guest.execute("SELECT * FROM participation('orders', 'page_name', by => %b)", ["day"], prepare=True), "write it as a text")
+    refused("42000", lambda: guest.execute("SELECT * FROM participation(%b, 'page_name')", ["ordrs"], prepare=True), "did you mean orders?")
+    guest.execute("PREPARE asked AS SELECT count(*) FROM participation($1, $2)")
+    assert one(guest, "EXECUTE asked('orders', 'tracking_code')") >= len(wanted)
     asyncio.run(by_asyncpg(kinds, count, *server))
 
 
@@ -126,6 +155,9 @@ async def by_asyncpg(kinds, count, port, user, password):
         assert len(await guest.fetch("SELECT event_id FROM events LIMIT $1", 2)) == 2
         async with guest.transaction():
             assert await guest.fetchval("SELECT $1::int + 1", 6) == 7
+            found = [row["n"] async for row in guest.cursor("SELECT value AS n FROM range(1, 101)", prefetch=7)]
+            assert found == list(range(1, 101))
+        assert await guest.fetchval("SELECT count(*) FROM participation($1, $2)", "orders", "tracking_code") > 0
     # what a pool says when a connection comes back: RESET ALL, CLOSE ALL, UNLISTEN *, pg_advisory_unlock_all()
     async with pool.acquire() as guest:
         assert await guest.fetchval("SELECT 1") == 1
@@ -159,7 +191,6 @@ def settings(*server):
     assert (one(guest, "SHOW rejoin.suite"), one(guest, "SHOW application_name")) == ("", "kept")
     refused("55000", lambda: guest.execute("SET rejoin.suite = 'nosuch'"), "does not exist")
     refused("22023", lambda: guest.execute("SET client_encoding = 'LATIN1'"), "UTF8")
-    refused("22023", lambda: guest.execute("SET TIME ZONE 'Europe/Berlin'"), "local_time")
     refused("42704", lambda: guest.execute("SET statment_timeout = 1"), "did you mean")
     assert one(guest, "SELECT set_config('statement_timeout', '150ms', false)") == "150ms"
     refused("57014", lambda: guest.execute(slow), "150ms")
@@ -265,6 +296,211 @@ def streams(*server):
     refused("26000", lambda: guest.execute("EXECUTE q('online', 0)"))
 
 
+def cursors(port, user, password):
+    """Named cursors of drivers, which describe and fetch what SQL has declared."""
+    import psycopg2
+    import psycopg2.extensions
+
+    query = "SELECT event_id, row_kind, hit_time, hit_seq FROM events ORDER BY event_id"
+    guest = connect(port, user, password)
+    rows = guest.execute(query).fetchall()
+    for binary in (False, True):
+        with guest.transaction(), guest.cursor("mine", binary=binary) as cursor:
+            cursor.itersize = 70
+            cursor.execute(query)
+            assert [column.name for column in cursor.description] == ["event_id", "row_kind", "hit_time", "hit_seq"]
+            assert [column.type_code for column in cursor.description] == [25, 25, 1184, 1700]
+            assert cursor.fetchone() == rows[0] and cursor.fetchmany(3) == rows[1:4] and list(cursor) == rows[4:]
+        with guest.transaction(), guest.cursor("some") as cursor:
+            cursor.execute("SELECT value FROM range(%b, %t) WHERE value > %s", [1, 11, 4], binary=binary)
+            assert cursor.fetchall() == [(n,) for n in range(5, 11)]
+    with guest.transaction(), guest.cursor("moving") as cursor:
+        cursor.execute("SELECT value FROM range(1, 101)")
+        cursor.scroll(10)
+        assert cursor.fetchone() == (11,)
+        cursor.scroll(50, mode="absolute")
+        assert cursor.fetchone() == (51,)
+        refused("55000", lambda: cursor.scroll(3, mode="absolute"), "forward")
+        # the failed transaction is over
+        raise psycopg.Rollback()
+    with guest.cursor("held", withhold=True, scrollable=False) as cursor:
+        cursor.execute("SELECT value FROM range(1, 11)")
+        assert cursor.fetchmany(4) == [(1,), (2,), (3,), (4,)]
+        listed = guest.execute("SELECT name, is_holdable, is_binary, is_scrollable FROM pg_cursors").fetchall()
+        assert listed == [("held", True, False, False)], listed
+        # a cursor that somebody else declared
+        with guest.cursor("held", withhold=True) as same:
+            assert same.fetchall() == [(n,) for n in range(5, 11)]
+    assert guest.execute("SELECT * FROM pg_cursors").fetchall() == []
+    with guest.transaction(), guest.cursor("back", scrollable=True) as cursor:
+        refused("0A000", lambda: cursor.execute(query), "SCROLL", "leave it out")
+        raise psycopg.Rollback()
+    # by name through the protocol
+    with guest.transaction():
+        guest.execute("DECLARE raw BINARY CURSOR FOR SELECT value, 'x' AS x FROM range(1, 4)")
+        described = guest.pgconn.describe_portal(b"raw")
+        assert [described.fname(i) for i in range(described.nfields)] == [b"value", b"x"]
+        fetched = guest.pgconn.exec_(b"FETCH 1 FROM raw")
+        assert (fetched.fformat(0), fetched.get_value(0, 0)) == (1, (1).to_bytes(8, "big")), fetched.get_value(0, 0)
+        one_more = guest.pgconn.exec_params(b"FETCH RELATIVE 2 FROM raw", [], result_format=0)
+        assert one_more.get_value(0, 0) == b"3" and one_more.command_status == b"FETCH 1"
+        missing = guest.pgconn.describe_portal(b"nosuch").error_field(psycopg.pq.DiagnosticField.SQLSTATE)
+        assert missing == b"34000", missing
+        raise psycopg.Rollback()
+    other = psycopg2.connect(host="127.0.0.1", port=port, user=user, password=password, dbname="rejoin")
+    with other, other.cursor("mine") as cursor:
+        cursor.itersize = 70
+        cursor.execute(query)
+        found = [tuple(row) for row in cursor]
+        assert [row[:2] for row in found] == [row[:2] for row in rows] and found[0][2] == rows[0][2]
+    with other, other.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM events WHERE row_kind = ANY(%s) AND hit_time < %s", (["online"], datetime.datetime.now(UTC)))
+        assert cursor.fetchone()[0] > 0
+        with open("/dev/null", "w") as nowhere:
+            cursor.copy_expert("COPY (SELECT 1) TO STDOUT", nowhere)
+    other.close()
+
+
+# Zone, statement, and what PostgreSQL 15 answers.
+ZONED = [
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00'", '2026-07-01 12:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-01-15 12:00:00.25'", '2026-01-15 12:00:00.25+01'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00:00+00'", '2026-07-01 14:00:00+02'),
+    ('Europe/Berlin', "SELECT '2026-07-01 23:30:00Z'::timestamptz::date", '2026-07-02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 23:30:00Z'::timestamp", '2026-07-02 01:30:00'),
+    ('Europe/Berlin', "SELECT timestamp '2026-07-01 12:00'::timestamptz", '2026-07-01 12:00:00+02'),
+    ('Europe/Berlin', "SELECT date '2026-07-01'::timestamptz", '2026-07-01 00:00:00+02'),
+    ('Europe/Berlin', "SELECT date_trunc('day', timestamptz '2026-07-01 23:30:00Z')", '2026-07-02 00:00:00+02'),
+    ('Europe/Berlin', "SELECT date_trunc('month', timestamptz '2026-10-31 23:30:00Z')", '2026-11-01 00:00:00+01'),
+    ('Europe/Berlin', "SELECT date_trunc('hour', timestamptz '2026-10-25 01:30:00Z')", '2026-10-25 02:00:00+01'),
+    ('Europe/Berlin', "SELECT extract(hour FROM timestamptz '2026-07-01 23:30:00Z')", '1'),
+    ('Europe/Berlin', "SELECT extract(day FROM timestamptz '2026-07-01 23:30:00Z')", '2'),
+    ('Europe/Berlin', "SELECT to_char(timestamptz '2026-07-01 23:30:00Z', 'YYYY-MM-DD HH24:MI TZ OF')", '2026-07-02 01:30 CEST +02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00' AT TIME ZONE 'Asia/Tokyo'", '2026-07-01 19:00:00'),
+    ('Europe/Berlin', "SELECT timestamp '2026-07-01 12:00' AT TIME ZONE 'Asia/Tokyo'", '2026-07-01 05:00:00+02'),
+    ('Europe/Berlin', "SELECT date_trunc('day', timestamp '2026-07-01 12:00' AT TIME ZONE 'Asia/Tokyo')", '2026-07-01 00:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-03-28 12:00' + interval '1 day'", '2026-03-29 12:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-03-28 12:00' + interval '24 hours'", '2026-03-29 13:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 23:30:00Z' >= date '2026-07-02'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' = date '2026-07-01'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' = timestamp '2026-07-01 00:00'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' BETWEEN '2026-07-01' AND '2026-07-01 00:00:01'", 't'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00:00Z' IN ('2026-07-01')", 't'),
+    ('Europe/Berlin', "SELECT ARRAY[timestamptz '2026-07-01 12:00Z', NULL]", '{"2026-07-01 14:00:00+02",NULL}'),
+    ('Europe/Berlin', "SELECT max(t) FROM (VALUES (timestamptz '2026-07-01 12:00Z'), (timestamptz '2026-01-01 12:00Z')) x(t)", '2026-07-01 14:00:00+02'),
+    ('Europe/Berlin', "SELECT count(*) FROM (SELECT timestamptz '2026-06-30 23:00Z' AS t UNION ALL SELECT timestamptz '2026-07-01 21:00Z') x GROUP BY t::date", '2'),
+    ('America/New_York', "SELECT timestamptz '2026-07-01 02:00:00Z'::date", '2026-06-30'),
+    ('America/New_York', "SELECT timestamptz '1883-01-01 12:00'", '1883-01-01 12:00:00-04:56:02'),
+    ('Asia/Kolkata', "SELECT date_trunc('hour', timestamptz '2026-07-01 12:00:00Z')", '2026-07-01 17:00:00+05:30'),
+    ('America/Sao_Paulo', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24 TZ')", '09 -03'),
+    ('UTC', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24 TZ tz OF')", '12 UTC utc +00'),
+]
+
+
+def zones(port, user, password):
+    """Times and days are those of the session's zone, in every way to ask for them."""
+    import os
+    import subprocess
+    import zoneinfo
+
+    guest = connect(port, user, password)
+
+    def text(sql):
+        result = guest.pgconn.exec_(sql.encode())
+        assert result.status == psycopg.pq.ExecStatus.TUPLES_OK, (sql, result.error_message)
+        return result.get_value(0, 0).decode()
+
+    for zone, sql, expected in ZONED:
+        guest.execute(f"SET TIME ZONE '{zone}'")
+        assert text("SHOW TimeZone") == zone and guest.info.parameter_status("TimeZone") == zone
+        assert text(sql) == expected, (zone, sql, text(sql), expected)
+    everything = (
+        "SELECT hit_time, hit_time::date, hit_time::timestamp, date_trunc('day', hit_time), extract(hour FROM hit_time)::int,"
+        " to_char(hit_time, 'YYYY-MM-DD HH24:MI:SS'), hit_time AT TIME ZONE 'Asia/Tokyo', event_id FROM {} ORDER BY event_id LIMIT 400"
+    )
+    days = {}
+    for zone in ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "UTC"):
+        guest.execute(f"SET TIME ZONE '{zone}'")
+        clock = zoneinfo.ZoneInfo(zone)
+        for table in ("events", "(SELECT * FROM hits UNION ALL SELECT * FROM hits) h", "(SELECT hit_time, event_id FROM events WHERE hit_time > (SELECT min(hit_time) FROM hits)) e"):
+            for binary in (False, True):
+                with guest.cursor(binary=binary) as cursor:
+                    rows = cursor.execute(everything.format(table).replace("event_id", "visitor_id" if "hits h" in table else "event_id"), prepare=binary).fetchall()
+                assert rows
+                for at, day, shown, begins, hour, written, tokyo, _ in rows:
+                    local = at.astimezone(clock)
+                    assert local.utcoffset() == at.utcoffset(), (zone, at)
+                    naive = local.replace(tzinfo=None)
+                    assert (day, shown, hour) == (naive.date(), naive, naive.hour), (zone, at, day, shown, hour)
+                    assert begins.astimezone(clock).replace(tzinfo=None) == datetime.datetime.combine(naive.date(), datetime.time()), (zone, at, begins)
+                    assert written == naive.strftime("%Y-%m-%d %H:%M:%S")
+                    assert tokyo == at.astimezone(zoneinfo.ZoneInfo("Asia/Tokyo")).replace(tzinfo=None)
+        times = [row[0] for row in guest.execute("SELECT hit_time FROM events WHERE hit_time IS NOT NULL")]
+        day = sorted(at.astimezone(clock).date() for at in times)[len(times) // 2]
+        after = sum(at.astimezone(clock).date() >= day for at in times)
+        for condition in [
+            f"hit_time >= '{day}'", f"hit_time >= date '{day}'", f"hit_time >= timestamp '{day} 00:00'", f"hit_time::date >= '{day}'",
+            f"hit_time >= timestamptz '{day}'", f"date_trunc('day', hit_time) >= '{day}'", f"NOT hit_time < '{day}'::timestamptz",
+        ]:
+            found = one(guest, f"SELECT count(*) FROM events WHERE {condition}")
+            assert found == after, (zone, condition, found, after)
+        for value in (str(day), day, datetime.datetime.combine(day, datetime.time()), datetime.datetime.combine(day, datetime.time(), clock)):
+            for form in ("%t", "%b"):
+                found = one(guest, f"SELECT count(*) FROM events WHERE hit_time >= {form}", value)
+                assert found == after, (zone, value, form, found, after)
+        days[zone] = dict(guest.execute("SELECT hit_time::date, count(*) FROM events GROUP BY 1").fetchall())
+        assert days[zone].get(day) == sum(at.astimezone(clock).date() == day for at in times)
+        # a condition in an argument is one of the statement
+        by_condition = one(guest, "SELECT sum(conversions) FROM paths('orders', 'tracking_code', conversions => %t)", f"hit_time >= ''{day}''".replace("''", "'"))
+        by_filter = one(guest, f"SELECT count(*) FROM events WHERE orders > 0 AND visitor_id IS NOT NULL AND hit_time >= '{day}'")
+        assert by_condition is None or by_condition <= by_filter
+        # what the suite's own zone says, it says to everybody
+        days[zone, "suite"] = guest.execute("SELECT local_time(hit_time)::date, count(*) FROM events GROUP BY 1 ORDER BY 1").fetchall()
+        days[zone, "report"] = guest.execute("SELECT item, credit FROM participation('orders', 'tracking_code', since => '2020-01-01') ORDER BY 1").fetchall()
+        for sql in ("SELECT now()", "SELECT current_timestamp"):
+            now = one(guest, sql)
+            assert abs(now - datetime.datetime.now(UTC)) < datetime.timedelta(minutes=5) and now.utcoffset() == now.astimezone(clock).utcoffset()
+        today = one(guest, "SELECT current_date")
+        assert abs(today - datetime.datetime.now(clock).date()) <= datetime.timedelta(days=1)
+        with guest.cursor() as cursor, cursor.copy("COPY (SELECT timestamptz '2026-07-01 12:00Z' AS t) TO STDOUT") as copy:
+            (line,) = copy.rows()
+            assert datetime.datetime.fromisoformat(line[0]) == datetime.datetime(2026, 7, 1, 12, tzinfo=UTC) and line[0][11:13] == f"{datetime.datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(clock).hour:02}"
+    assert days["Pacific/Auckland"] != days["UTC"]
+    for what in ("suite", "report"):
+        assert len({str(found) for key, found in days.items() if what in key}) == 1, what
+    assert guest.execute("SELECT abbrev, utc_offset, is_dst FROM pg_timezone_names WHERE name = 'Asia/Kolkata'").fetchall() == [("IST", "05:30:00", False)]
+    # a setting like others
+    guest.execute("SET TIME ZONE 'Asia/Tokyo'")
+    guest.execute("BEGIN; SET LOCAL timezone = 'America/New_York'")
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 08:00:00-04"
+    guest.execute("ROLLBACK")
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 21:00:00+09" and guest.info.parameter_status("TimeZone") == "Asia/Tokyo"
+    guest.execute("DISCARD ALL")
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 12:00:00+00" and guest.info.parameter_status("TimeZone") == "UTC"
+    assert one(guest, "SELECT set_config('TimeZone', 'europe/berlin', false)") == "Europe/Berlin"
+    assert text("SELECT timestamptz '2026-07-01 12:00Z'") == "2026-07-01 14:00:00+02"
+    for sql, shown in [("SET TIME ZONE 2", "14:00:00+02"), ("SET TIME ZONE -3", "09:00:00-03"), ("SET TIME ZONE LOCAL", "12:00:00+00"), ("SET datafusion.execution.time_zone = 'Asia/Tokyo'", "21:00:00+09"), ("RESET timezone", "12:00:00+00")]:
+        guest.execute(sql)
+        assert text("SELECT timestamptz '2026-07-01 12:00Z'") == f"2026-07-01 {shown}", sql
+    refused("22023", lambda: guest.execute("SET TIME ZONE 'Europe/Berln'"), "did you mean Europe/Berlin?")
+    # POSIX counts the other way: what could be meant either way is refused
+    refused("22023", lambda: guest.execute("SET TIME ZONE 'UTC+2'"), "Europe/Berlin")
+    # a time that a clock does not show, or shows twice
+    guest.execute("SET TIME ZONE 'Europe/Berlin'")
+    refused("22000", lambda: guest.execute("SELECT timestamptz '2026-03-29 02:30'"))
+    # the start of a connection
+    other = connect(port, user, password, options="-c timezone=Asia/Kolkata")
+    assert one(other, "SELECT timestamptz '2026-07-01 00:00'").astimezone(UTC) == datetime.datetime(2026, 6, 30, 18, 30, tzinfo=UTC)
+    other.execute("SET TIME ZONE 'UTC'")
+    other.execute("RESET ALL")
+    assert one(other, "SHOW timezone") == "Asia/Kolkata"
+    told = subprocess.run(
+        ["psql", "-X", "-h", "127.0.0.1", "-p", port, "-U", user, "-d", "rejoin", "-Atc", "SELECT timestamptz '2026-07-01 12:00Z'"],
+        env=os.environ | {"PGPASSWORD": password, "PGTZ": "America/New_York"}, capture_output=True, text=True, check=True,
+    )
+    assert told.stdout == "2026-07-01 08:00:00-04\n", told
+
+
 def catalogs(*server):
     """Tables are listed with numbers that last, columns with types that clients know."""
     oids = []
@@ -289,6 +525,11 @@ def catalogs(*server):
         types = {row[0]: row[1:] for row in cursor.execute("SELECT typname, oid, typreceive, typelem FROM pg_type")}
         assert [column.type_code for column in cursor.description] == [25, 26, 24, 26]
     assert types["int4"] == (23, "int4recv", 0) and types["_text"] == (1009, "array_recv", 25), types["_text"]
+    # all that the catalog lists can be read
+    listed = guest.execute("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> 'public'").fetchall()
+    assert len(listed) > 100, len(listed)
+    for schema, table in listed:
+        guest.execute(f'SELECT * FROM {schema}."{table}"').fetchall()
     for table in ("table_constraints", "key_column_usage", "referential_constraints", "character_sets", "views", "routines"):
         guest.execute(f"SELECT * FROM information_schema.{table}").fetchall()
     for table in ("pg_index", "pg_constraint", "pg_proc", "pg_roles", "pg_database", "pg_stat_activity", "pg_description"):
@@ -326,6 +567,59 @@ ORDER BY CASE WHEN typtype IN ('b', 'e', 'p') THEN 0 WHEN typtype = 'c' THEN 1 W
 """
 
 
+# What drivers and tools ask of catalogs, in other words, with the number of rows, where it is known.
+RECORDED = [
+    # pgjdbc: keys, indexes, schemas, types, functions
+    ("SELECT k.relname, k.attname, k.seq FROM (SELECT ct.relname, a.attname, a.attnum AS num, (information_schema._pg_expandarray(i.indkey)).n AS seq,"
+     " information_schema._pg_expandarray(i.indkey) AS keys FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON ct.oid = a.attrelid"
+     " JOIN pg_catalog.pg_index i ON a.attrelid = i.indrelid JOIN pg_catalog.pg_class ci ON ci.oid = i.indexrelid WHERE ct.relname = 'suites'"
+     " AND i.indisprimary) k WHERE k.num = (k.keys).x ORDER BY k.seq", 0),
+    ("SELECT a.attname FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON ct.oid = a.attrelid JOIN (SELECT i.indrelid,"
+     " information_schema._pg_expandarray(i.indkey) AS keys FROM pg_catalog.pg_index i) i ON a.attnum = (i.keys).x AND a.attrelid = i.indrelid", 0),
+    ("SELECT x.name, trim(both '\"' from pg_catalog.pg_get_indexdef(x.id, x.place, false)) AS part, CASE x.am WHEN 'btree' THEN"
+     " CASE x.opts[x.place - 1] & 1::smallint WHEN 1 THEN 'D' ELSE 'A' END ELSE NULL END AS way FROM (SELECT ci.relname AS name, ci.oid AS id,"
+     " (information_schema._pg_expandarray(i.indkey)).n AS place, i.indoption AS opts, am.amname AS am FROM pg_catalog.pg_index i"
+     " JOIN pg_catalog.pg_class ci ON ci.oid = i.indexrelid JOIN pg_catalog.pg_am am ON ci.relam = am.oid) x ORDER BY 1", 0),
+    ("SELECT pkn.nspname, pka.attname, pos.n, con.conname FROM pg_catalog.pg_namespace pkn, pg_catalog.pg_class pkc, pg_catalog.pg_attribute pka,"
+     " pg_catalog.pg_constraint con, pg_catalog.generate_series(1, 32) pos(n) WHERE pkn.oid = pkc.relnamespace AND pkc.oid = pka.attrelid"
+     " AND pka.attnum = con.confkey[pos.n] AND con.confrelid = pkc.oid AND con.contype = 'f' ORDER BY 1, 4, 3", 0),
+    ("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> 'pg_toast' AND (nspname !~ '^pg_temp_' OR nspname ="
+     " (pg_catalog.current_schemas(true))[1]) ORDER BY 1", 3),
+    ("SELECT t.typinput = 'pg_catalog.array_in'::regproc AS is_array, t.typname, t.oid FROM pg_catalog.pg_type t LEFT JOIN (SELECT ns.oid AS nspoid, r.r"
+     " FROM pg_namespace ns JOIN (SELECT s.r, (current_schemas(false))[s.r] AS nspname FROM generate_series(1, array_upper(current_schemas(false), 1)) AS s(r))"
+     " AS r USING (nspname)) AS sp ON sp.nspoid = t.typnamespace WHERE t.typname = '_int4' ORDER BY sp.r, t.oid DESC", 1),
+    ("SELECT string_agg(word, ',') FROM pg_catalog.pg_get_keywords() WHERE word <> ALL ('{a,abs,absolute}'::text[])", 1),
+    ("SELECT n.nspname, p.proname, d.description FROM pg_catalog.pg_namespace n, pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_description d ON p.oid = d.objoid"
+     " LEFT JOIN pg_catalog.pg_class c ON d.classoid = c.oid AND c.relname = 'pg_proc' WHERE p.pronamespace = n.oid AND p.prokind = 'p' AND p.proname LIKE 'nosuch%'", 0),
+    # psqlODBC: columns, keys, indexes, functions
+    ("select n.nspname, c.relname, a.attname, a.atttypid, t.typname, pg_get_expr(d.adbin, d.adrelid), case t.typtype when 'd' then t.typbasetype else 0 end,"
+     " attidentity from (((pg_catalog.pg_class c inner join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relname = 'suites' and n.nspname like 'public')"
+     " inner join pg_catalog.pg_attribute a on (not a.attisdropped) and a.attnum > 0 and a.attrelid = c.oid) inner join pg_catalog.pg_type t on t.oid = a.atttypid)"
+     " left outer join pg_attrdef d on a.atthasdef and d.adrelid = a.attrelid and d.adnum = a.attnum order by attnum", None),
+    ("select ta.attname, ia.attnum from pg_catalog.pg_attribute ta, pg_catalog.pg_attribute ia, pg_catalog.pg_class tc, pg_catalog.pg_index i where tc.relname = 'suites'"
+     " and tc.oid = i.indrelid and i.indisprimary = 't' and ta.attnum = i.indkey[ia.attnum-1] and ta.attrelid = i.indrelid and ia.attrelid = i.indexrelid", 0),
+    ("select 'x'::name as \"A\", c1.relname, i::int2 as \"SEQ\" from ((select cn.oid, conrelid, conkey, generate_series(array_lower(conkey, 1), array_upper(conkey, 1)) as i"
+     " from pg_catalog.pg_constraint cn, pg_catalog.pg_class c where contype = 'f' and confrelid = c.oid and relname = 'suites') ref"
+     " inner join pg_catalog.pg_class c1 on c1.oid = ref.conrelid) inner join pg_catalog.pg_attribute a1 on a1.attrelid = c1.oid and a1.attnum = conkey[i] order by ref.oid, ref.i", 0),
+    ("select c.relname, i.indkey, i.indisunique, a.amname, i.indoption from pg_catalog.pg_index i, pg_catalog.pg_class c, pg_catalog.pg_am a where i.indexrelid = c.oid and c.relam = a.oid order by i.indisprimary desc", 0),
+    ("select proname, proretset, prorettype, pronargs, proargtypes, p.oid, attname, proargnames, proargmodes, proallargtypes from ((pg_catalog.pg_namespace n inner join"
+     " pg_catalog.pg_proc p on p.pronamespace = n.oid) inner join pg_type t on t.oid = p.prorettype) left outer join pg_attribute a on a.attrelid = t.typrelid and attnum > 0"
+     " and not attisdropped where has_function_privilege(p.oid, 'EXECUTE') and proname like 'upper' order by nspname, proname, p.oid, attnum", None),
+    # Grafana: tables of the search path
+    ("SELECT quote_ident(table_name) FROM information_schema.tables WHERE quote_ident(table_schema) IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END"
+     " FROM generate_series(array_lower(string_to_array(current_setting('search_path'), ','), 1), array_upper(string_to_array(current_setting('search_path'), ','), 1)) AS i,"
+     " string_to_array(current_setting('search_path'), ',') s) AND table_name = 'events'", 1),
+    # pgcli: keys by their columns
+    ("SELECT t.relname, unnest((SELECT array_agg(attname ORDER BY i) FROM (SELECT unnest(confkey) AS attnum, generate_subscripts(confkey, 1) AS i) x"
+     " JOIN pg_catalog.pg_attribute c USING (attnum) WHERE c.attrelid = fk.confrelid)) AS column FROM pg_catalog.pg_constraint fk"
+     " JOIN pg_catalog.pg_class t ON t.oid = fk.confrelid WHERE fk.contype = 'f'", 0),
+    # tableoid, format, SIMILAR TO, an array of a query
+    ("SELECT c.relname FROM pg_class c WHERE c.tableoid = 'pg_class'::regclass AND format('%I.%s', 'a b', c.relname) SIMILAR TO '\"a b\".(suites|nosuch)'", 1),
+    ("SELECT (information_schema._pg_expandarray(ARRAY['a', 'b', 'c'])).n", 3),
+    ("SELECT array_to_string(ARRAY(SELECT nspname FROM pg_namespace ORDER BY 1), ',')", 1),
+]
+
+
 def clients(port, user, password):
     """Drivers and tools come in, look around and ask."""
     import adbc_driver_postgresql.dbapi as adbc
@@ -348,10 +642,23 @@ def clients(port, user, password):
         kinds = sqlalchemy.select(table.c.row_kind).where(table.c.row_kind.in_(["online", "offline"])).limit(3)
         assert len(guest.execute(kinds).fetchall()) == 3
     engine.dispose()
+    import pg8000.dbapi
+
+    with pg8000.dbapi.connect(user, host="127.0.0.1", port=int(port), password=password, database="rejoin") as plain, contextlib.closing(plain.cursor()) as cursor:
+        cursor.execute("SELECT count(*), %s, %s FROM events WHERE row_kind = %s", (decimal.Decimal("1.5"), datetime.date(2026, 9, 1), "online"))
+        assert cursor.fetchone()[1:] == [decimal.Decimal("1.5"), datetime.date(2026, 9, 1)]
     with adbc.connect(address.replace("+psycopg", ""), autocommit=True) as guest, guest.cursor() as cursor:
         cursor.execute("SELECT 1 AS one, 'x' AS text")
         assert cursor.fetchone() == (1, "x")
     guest = connect(port, user, password)
+    for sql, count in RECORDED:
+        with guest.cursor() as cursor:
+            try:
+                found = len(cursor.execute(sql).fetchall())
+            except psycopg.Error as error:
+                raise AssertionError(f"{error}: {sql}") from None
+            assert found == count or count is None and found > 0, (sql, found, count)
+    assert one(guest, "SELECT (information_schema._pg_expandarray(ARRAY['a', 'b'])).x") == "a"
     types = {row[2]: row for row in guest.execute(NPGSQL)}
     assert types["int4"][:4] == ("pg_catalog", 23, "int4", "b") and types["_int4"][3:] == ("a", False, 23), types["_int4"]
 

@@ -136,6 +136,21 @@ fn psql_looks_around() {
         ("\\l", "rejoin"),
         ("\\dn", "public"),
         ("\\conninfo", "\"ann\""),
+        ("\\dp", "events"),
+        ("\\dL", "Trusted"),
+        ("\\dL+", "Call handler"),
+        ("\\dy", "Event"),
+        ("\\dAc", "Operator class"),
+        ("\\dO", "Provider"),
+        ("\\dO+", "Description"),
+        ("\\df upper", "upper"),
+        ("\\dT", "Description"),
+        ("\\du", "ann"),
+        ("\\db", "Location"),
+        ("\\di", "relation"),
+        ("\\dx", "Version"),
+        ("\\dv", "relation"),
+        ("\\dp+", "events"),
         ("SELECT current_database()", "rejoin"),
         ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'", "join_report"),
         ("SHOW server_version", "Rejoin"),
@@ -176,6 +191,16 @@ fn rows_in_streams() {
 }
 
 #[test]
+fn named_cursors_of_drivers() {
+    Server::start("").postgres("cursors");
+}
+
+#[test]
+fn times_in_the_zone_of_the_session() {
+    Server::start("").postgres("zones");
+}
+
+#[test]
 fn catalogs_list_the_lake() {
     Server::start("").postgres("catalogs");
 }
@@ -183,6 +208,22 @@ fn catalogs_list_the_lake() {
 #[test]
 fn clients_that_people_have() {
     Server::start("").postgres("clients");
+}
+
+/// By night, where there is a JDK with Debian's libpostgresql-jdbc-java; what they ask is among the statements of
+/// `clients_that_people_have`.
+#[test]
+fn pgjdbc_by_night() {
+    if std::env::var_os("REJOIN_ALL_SETTINGS").is_none() {
+        return;
+    }
+    let server = Server::start("");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doors/Metadata.java");
+    let mut command = Command::new("java");
+    command.args(["-cp", "/usr/share/java/postgresql.jar"]).arg(script).args([&server.postgres, USER, PASSWORD]);
+    let output = command.output().expect("java is installed");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success(), "{text}");
 }
 
 #[test]

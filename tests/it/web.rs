@@ -186,6 +186,14 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     let mut server = Server::start(&place, "--max-statement 2000");
     // strangers
     assert_eq!(server.get("/healthz", "X: y").is(200, &[]).body, "ok\n");
+    // a collector has a token
+    server.get("/metrics", "X: y").is(401, &["rejoin user token"]);
+    server.get("/metrics", "Authorization: Bearer rejoin_x").is(401, &[]);
+    let token = place.sh("rejoin user token rob --name collector --users users.json").stdout;
+    let metrics = server.get("/metrics", &format!("Authorization: Bearer {}", token.trim()));
+    let metrics =
+        metrics.is(200, &["# TYPE rejoin_sessions gauge\nrejoin_sessions 0\n", "\nrejoin_statements_done_total 0\n"]);
+    assert!(metrics.header("content-type").starts_with("text/plain"), "{}", metrics.head);
     let asked = server.get("/sql?q=SELECT+1", "X: y").is(303, &[]);
     assert_eq!(asked.header("location"), "/login?next=%2Fsql%3Fq%3DSELECT%2B1");
     for path in ["/rebuilds", "/suites", "/sql", "/suites/web/sources/leads/upload"] {

@@ -1,6 +1,7 @@
 //! The work on a partition: one walk over its share of the buckets, one after the other, or all walks made one.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::datasource::physical_plan::ParquetSource;
@@ -10,11 +11,19 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::Time;
 use futures::FutureExt;
 use object_store::path::Path;
+use tokio::sync::Semaphore;
 
 use super::input::{Input, InputColumns};
 use super::walk::Walk;
 use crate::lake::keys::KnownKeys;
 use crate::lake::scan::read_sorted;
+
+/// Buckets that all walks of this process read at once. Each holds decoded pages of its files, of which no pool of memory knows;
+/// more of them would make nothing faster. A walk gives nothing before its end, so that none waits for another that waits.
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    Semaphore::new((2 * cores).max(8))
+});
 
 /// The buckets of one walk.
 pub(super) struct Share {
@@ -30,6 +39,7 @@ impl Share {
     /// The walk over all of its buckets. Memory is that of one bucket at a time.
     pub async fn walked(mut self) -> Result<Walk> {
         for bucket in self.buckets {
+            let _place = PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?;
             let open = |input: &Input| {
                 let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
                 async move {

@@ -33,6 +33,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::entrance::Entrance;
+use super::marks::numbered;
 use super::sessions::{InUse, Sessions};
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::failure::{Failure, Reason};
@@ -215,12 +216,14 @@ impl FlightSqlService for Door {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let session = self.session(request.metadata()).await?;
-        let described = session.describe(&query.query).await?;
+        session.check_text(&query.query)?;
+        let sql = numbered(&query.query)?;
+        let described = session.describe(&sql).await?;
         if !described.parameters.is_empty() {
             return Err(wrong("the statement has parameters; prepare it, and bind them").into());
         }
         // a ticket is worth nothing without a token, so that it can be the statement itself
-        let ticket = TicketStatementQuery { statement_handle: query.query.into_bytes().into() };
+        let ticket = TicketStatementQuery { statement_handle: sql.into_bytes().into() };
         info(request.into_inner(), ticket.as_any().encode_to_vec(), &travelling(&described.schema))
     }
 
@@ -242,7 +245,9 @@ impl FlightSqlService for Door {
         request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let session = self.session(request.metadata()).await?;
-        let described = session.describe(&query.query).await?;
+        session.check_text(&query.query)?;
+        let sql = numbered(&query.query)?;
+        let described = session.describe(&sql).await?;
         let user = session.admission.guest.name.clone();
         let handle: Bytes = random_key().map_err(Failure::from)?.into_bytes().into();
         let parameters =
@@ -260,8 +265,8 @@ impl FlightSqlService for Door {
             parameter_schema: ipc(&parameters)?,
         };
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        make_room(&mut prepared, &user, query.query.len());
-        prepared.insert(handle, Prepared { user, sql: query.query, described, values: vec![], used: Instant::now() });
+        make_room(&mut prepared, &user, sql.len());
+        prepared.insert(handle, Prepared { user, sql, described, values: vec![], used: Instant::now() });
         Ok(result)
     }
 

@@ -10,10 +10,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Value, VisitMut, VisitorMut};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::ErrorKind;
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{Described, Rows};
+use crate::{ErrorKind, clock};
 
 /// Cursors that are open at once, and prepared statements of SQL.
 const MOST: usize = 64;
@@ -32,8 +32,50 @@ struct Cursor {
     rows: Rows,
     /// What was read and not fetched yet.
     rest: Option<RecordBatch>,
+    /// Rows that it has gone past.
+    at: u64,
+    declared: Declared,
+    /// The query, as it was understood.
+    statement: String,
+    /// Microseconds since 1970.
+    since: i64,
+}
+
+/// How a cursor was declared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Declared {
     /// It outlives its transaction.
-    hold: bool,
+    pub hold: bool,
+    /// A FETCH that does not say otherwise gives binary values.
+    pub binary: bool,
+}
+
+/// Where a FETCH or MOVE goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Way {
+    /// So many rows on; None is all of them.
+    Forward(Option<u64>),
+    /// To the row that is so many on, from 1.
+    Relative(u64),
+    /// To the row of this number, from 1.
+    Absolute(u64),
+}
+
+/// An open cursor as `pg_cursors` lists it.
+pub struct Open {
+    pub name: String,
+    pub statement: String,
+    pub declared: Declared,
+    /// Microseconds since 1970.
+    pub since: i64,
+}
+
+/// What a FETCH gives.
+pub struct Fetched {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+    /// Rows, also of a MOVE, which keeps none.
+    pub count: u64,
 }
 
 struct Prepared {
@@ -53,53 +95,97 @@ fn no_statement(name: &str) -> Failure {
     wrong("26000", format!("prepared statement {name:?} does not exist"))
 }
 
-impl Cursors {
-    /// Opens a cursor.
-    pub async fn declare(&self, name: &str, rows: Rows, hold: bool) -> Result<(), Failure> {
-        let mut open = self.open.lock().await;
-        if open.contains_key(name) {
-            return Err(wrong("42P03", format!("cursor {name:?} already exists")));
-        }
-        room(open.len(), "cursors")?;
-        open.insert(name.to_string(), Cursor { rows, rest: None, hold });
-        Ok(())
-    }
+/// A cursor goes on only.
+pub fn forward_only() -> Failure {
+    let message = "a cursor can only go forward here; declare it anew to begin again";
+    Failure::new(Reason::NotOffered, message).with_sqlstate("55000")
+}
 
-    /// Columns of a cursor.
-    pub async fn columns(&self, name: &str) -> Result<SchemaRef, Failure> {
-        self.open.lock().await.get(name).map(|cursor| cursor.rows.schema.clone()).ok_or_else(|| no_cursor(name))
-    }
-
-    /// The next rows of a cursor, `count` of them where there are as many; all of them are in memory at once.
-    ///
-    /// # Errors
-    /// They are more than one FETCH takes.
-    pub async fn fetch(&self, name: &str, count: Option<u64>) -> Result<(SchemaRef, Vec<RecordBatch>), Failure> {
-        let mut open = self.open.lock().await;
-        let cursor = open.get_mut(name).ok_or_else(|| no_cursor(name))?;
-        let mut left = count.unwrap_or(u64::MAX);
-        let (mut fetched, mut bytes) = (vec![], 0);
+impl Cursor {
+    /// Goes past so many rows, or as many as there are; the batches, if they are kept, and how many rows there were.
+    async fn go(&mut self, most: u64, keep: bool) -> Result<(Vec<RecordBatch>, u64), Failure> {
+        let (mut left, mut kept, mut bytes) = (most, vec![], 0);
         while left > 0 {
-            let batch = match cursor.rest.take() {
+            let batch = match self.rest.take() {
                 Some(rest) => rest,
-                None => match cursor.rows.next().await {
+                None => match self.rows.next().await {
                     Some(batch) => batch?,
                     None => break,
                 },
             };
             let taken = usize::try_from(left).unwrap_or(usize::MAX).min(batch.num_rows());
             if taken < batch.num_rows() {
-                cursor.rest = Some(batch.slice(taken, batch.num_rows() - taken));
+                self.rest = Some(batch.slice(taken, batch.num_rows() - taken));
             }
             left -= taken as u64;
+            self.at += taken as u64;
+            if !keep {
+                continue;
+            }
             bytes += batch.get_array_memory_size();
-            if bytes > FETCHED_BYTES && !fetched.is_empty() {
+            if bytes > FETCHED_BYTES && !kept.is_empty() {
                 let message = "these are more rows than one FETCH takes; fetch some at a time, such as FETCH 10000";
                 return Err(Failure::new(Reason::TooLarge, message));
             }
-            fetched.push(batch.slice(0, taken));
+            kept.push(batch.slice(0, taken));
         }
-        Ok((cursor.rows.schema.clone(), fetched))
+        Ok((kept, most - left))
+    }
+}
+
+impl Cursors {
+    /// Opens a cursor.
+    pub async fn declare(
+        &self,
+        name: &str,
+        rows: Rows,
+        declared: Declared,
+        statement: &Statement,
+    ) -> Result<(), Failure> {
+        let mut open = self.open.lock().await;
+        if open.contains_key(name) {
+            return Err(wrong("42P03", format!("cursor {name:?} already exists")));
+        }
+        room(open.len(), "cursors")?;
+        let (statement, since) = (statement.to_string(), clock::now().timestamp_micros());
+        open.insert(name.to_string(), Cursor { rows, rest: None, at: 0, declared, statement, since });
+        Ok(())
+    }
+
+    /// The cursors that are open.
+    pub async fn open(&self) -> Vec<Open> {
+        let open = self.open.lock().await;
+        let listed = open.iter().map(|(name, cursor)| Open {
+            name: name.clone(),
+            statement: cursor.statement.clone(),
+            declared: cursor.declared,
+            since: cursor.since,
+        });
+        listed.collect()
+    }
+
+    /// Columns of a cursor, and how it was declared.
+    pub async fn columns(&self, name: &str) -> Result<(SchemaRef, Declared), Failure> {
+        let open = self.open.lock().await;
+        let cursor = open.get(name).ok_or_else(|| no_cursor(name))?;
+        Ok((cursor.rows.schema.clone(), cursor.declared))
+    }
+
+    /// The rows of a cursor on its way, where there are as many; all of them are in memory at once, if they are kept.
+    ///
+    /// # Errors
+    /// They are more than one FETCH takes, or the way goes back.
+    pub async fn fetch(&self, name: &str, way: Way, keep: bool) -> Result<Fetched, Failure> {
+        let mut open = self.open.lock().await;
+        let cursor = open.get_mut(name).ok_or_else(|| no_cursor(name))?;
+        let (skipped, wanted) = match way {
+            Way::Forward(count) => (0, count.unwrap_or(u64::MAX)),
+            Way::Relative(count) => (count.saturating_sub(1), 1),
+            Way::Absolute(number) => (number.checked_sub(cursor.at + 1).ok_or_else(forward_only)?, 1),
+        };
+        cursor.go(skipped, false).await?;
+        let (batches, count) = cursor.go(wanted, keep).await?;
+        Ok(Fetched { schema: cursor.rows.schema.clone(), batches, count })
     }
 
     /// Closes a cursor, or all.
@@ -114,7 +200,7 @@ impl Cursors {
 
     /// A transaction ends: only what is held stays, if it was committed.
     pub async fn end_transaction(&self, keep: bool) {
-        self.open.lock().await.retain(|_, cursor| keep && cursor.hold);
+        self.open.lock().await.retain(|_, cursor| keep && cursor.declared.hold);
     }
 
     /// Prepares a statement.

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
+use chrono_tz::Tz;
 use datafusion::scalar::ScalarValue;
 use futures::{Sink, SinkExt, Stream, StreamExt, stream};
 use pgwire::api::portal::{Format, Portal};
-use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
-use pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
+use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler, send_describe_response};
+use pgwire::api::results::{DescribePortalResponse, FieldInfo, QueryResponse, Response, Tag};
 use pgwire::api::stmt::{QueryParser, StoredStatement};
 use pgwire::api::store::{Entry, PortalStore};
 use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, Type};
@@ -20,7 +21,7 @@ use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
 use pgwire::messages::data::DataRow;
 use pgwire::messages::extendedquery::{
-    Close, CloseComplete, Execute, Parse, ParseComplete, TARGET_TYPE_BYTE_STATEMENT,
+    Close, CloseComplete, Describe, Execute, Parse, ParseComplete, TARGET_TYPE_BYTE_PORTAL, TARGET_TYPE_BYTE_STATEMENT,
 };
 use pgwire::messages::response::TransactionStatus;
 use pgwire::messages::simplequery::Query;
@@ -34,6 +35,7 @@ use super::values::values;
 use super::visit::Visit;
 use super::words::{self, Word};
 use super::{catalog, copy, wire_error};
+use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{self, Described};
 
@@ -85,6 +87,31 @@ impl Door {
         if failed && !word.ends_failure() {
             return Err(aborted().into());
         }
+        // a function may have changed a setting
+        visit.hold()?;
+        let response = self.done(client, visit, word, arguments, format, failed).await?;
+        for (name, value) in visit.untold() {
+            let status = ParameterStatus::new(name.to_string(), value);
+            client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
+        }
+        Ok(response)
+    }
+
+    async fn done<C>(
+        &self,
+        client: &mut C,
+        visit: &Visit,
+        word: &Word,
+        arguments: Vec<ScalarValue>,
+        format: &Format,
+        failed: bool,
+    ) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let zone = visit.settings().zone();
         Ok(match word {
             Word::Begin => {
                 visit.begin();
@@ -102,12 +129,10 @@ impl Door {
             Word::Done(tag) => Response::Execution(Tag::new(tag)),
             Word::Set { name, value, local } => {
                 visit.set(name, value.as_deref(), *local)?;
-                self.tell(client, visit, name).await?;
                 Response::Execution(Tag::new("SET"))
             }
             Word::Reset(name) => {
                 visit.reset(name.as_deref())?;
-                self.tell(client, visit, APPLICATION).await?;
                 Response::Execution(Tag::new("RESET"))
             }
             Word::Discard => {
@@ -115,7 +140,6 @@ impl Door {
                 visit.cursors.close(None).await?;
                 visit.cursors.deallocate(None).await;
                 self.forget(client, None)?;
-                self.tell(client, visit, APPLICATION).await?;
                 Response::Execution(Tag::new("DISCARD ALL"))
             }
             Word::Deallocate(name) => {
@@ -128,7 +152,7 @@ impl Door {
             Word::Show(_) | Word::ShowAll => {
                 let batch = shown(visit, word)?;
                 let columns = Arc::new(fields(&batch.schema(), format));
-                let rows: Vec<_> = Rows::new(&batch, format).map_err(Failure::from)?.map(Ok).collect();
+                let rows: Vec<_> = Rows::new(&batch, format, zone).map_err(Failure::from)?.map(Ok).collect();
                 Response::Query(QueryResponse::new(columns, stream::iter(rows)))
             }
             Word::Change { name, statement, local } => {
@@ -138,25 +162,29 @@ impl Door {
                 }
                 Response::Execution(Tag::new("SET"))
             }
-            Word::Declare { name, statement, hold } => {
-                if !hold && !visit.in_transaction() {
+            Word::Declare { name, statement, declared } => {
+                if !declared.hold && !visit.in_transaction() {
                     let message =
                         "DECLARE CURSOR can only be used in transaction blocks; say BEGIN first, or WITH HOLD";
                     let failure = Failure::new(Reason::Engine(crate::ErrorKind::Query), message);
                     return Err(failure.with_sqlstate("25P01").into());
                 }
                 let rows = visit.session.run(statement.as_ref(), arguments).await?;
-                visit.cursors.declare(name, rows, *hold).await?;
+                visit.cursors.declare(name, rows, *declared, statement).await?;
                 Response::Execution(Tag::new("DECLARE CURSOR"))
             }
-            Word::Fetch { name, count } => {
-                let (schema, batches) = visit.cursors.fetch(name, *count).await?;
-                let columns = Arc::new(fields(&schema, format));
-                let encoded = batches.iter().map(|batch| Rows::new(batch, format)).collect::<crate::Result<Vec<_>>>();
-                let rows = encoded.map_err(Failure::from)?.into_iter().flatten().map(Ok);
-                let mut response = QueryResponse::new(columns, stream::iter(rows));
+            Word::Fetch { name, way } => {
+                let fetched = visit.cursors.fetch(name, *way, true).await?;
+                let columns = Arc::new(fields(&fetched.schema, format));
+                let encoded = fetched.batches.iter().map(|batch| Rows::new(batch, format, zone));
+                let encoded = encoded.collect::<crate::Result<Vec<_>>>().map_err(Failure::from)?;
+                let mut response = QueryResponse::new(columns, stream::iter(encoded.into_iter().flatten().map(Ok)));
                 response.set_command_tag("FETCH");
                 Response::Query(response)
+            }
+            Word::Move { name, way } => {
+                let moved = visit.cursors.fetch(name, *way, false).await?;
+                Response::Execution(Tag::new("MOVE").with_rows(usize::try_from(moved.count).unwrap_or(usize::MAX)))
             }
             Word::Close(name) => {
                 visit.cursors.close(name.as_deref()).await?;
@@ -171,39 +199,29 @@ impl Door {
                 let statement = visit.cursors.executed(name, values).await?;
                 let rows = visit.session.run(&statement, vec![]).await?;
                 let columns = Arc::new(fields(&rows.schema, format));
-                Response::Query(QueryResponse::new(columns, encoded(rows, format.clone())))
+                Response::Query(QueryResponse::new(columns, encoded(rows, format.clone(), zone)))
             }
             Word::Copy { statement, copy } => {
                 let rows = visit.session.run(statement.as_ref(), arguments).await?;
-                let count = sent(client, rows, copy).await?;
+                let count = sent(client, rows, copy, zone).await?;
                 Response::Execution(Tag::new("COPY").with_rows(count))
             }
             Word::Engine(statement) => {
-                // a function may have set the time
-                visit.hold();
                 let rows = visit.session.run(statement.as_ref(), arguments).await?;
                 if rows.schema.fields().is_empty() {
                     drain(rows).await?;
                     return Ok(Response::Execution(Tag::new("OK")));
                 }
                 let columns = Arc::new(fields(&rows.schema, format));
-                Response::Query(QueryResponse::new(columns, encoded(rows, format.clone())))
+                Response::Query(QueryResponse::new(columns, encoded(rows, format.clone(), zone)))
             }
         })
     }
 
-    /// Tells the client of a setting that it was told of at the start.
-    async fn tell<C>(&self, client: &mut C, visit: &Visit, name: &str) -> PgWireResult<()>
-    where
-        C: Sink<PgWireBackendMessage> + Unpin,
-        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
-    {
-        if name.eq_ignore_ascii_case(APPLICATION) {
-            let value = visit.settings().get(APPLICATION).unwrap_or_default().to_string();
-            let status = ParameterStatus::new(APPLICATION.to_string(), value);
-            client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
-        }
-        Ok(())
+    /// True for a cursor that was declared to give binary values.
+    async fn is_binary(&self, cursor: &str) -> bool {
+        let Ok(visit) = entered(&self.visit) else { return false };
+        visit.cursors.columns(cursor).await.is_ok_and(|(_, declared)| declared.binary)
     }
 
     /// Forgets a prepared statement, or all.
@@ -229,16 +247,13 @@ impl Door {
     }
 }
 
-/// The setting that a client may change and is told of.
-const APPLICATION: &str = "application_name";
-
 fn aborted() -> Failure {
     let message = "current transaction is aborted, commands ignored until end of transaction block; say ROLLBACK";
     Failure::new(Reason::Engine(crate::ErrorKind::Query), message).with_sqlstate("25P02")
 }
 
 /// Sends the rows of a COPY as they are read; how many there were.
-async fn sent<C>(client: &mut C, mut rows: session::Rows, copy: &Copy) -> PgWireResult<usize>
+async fn sent<C>(client: &mut C, mut rows: session::Rows, copy: &Copy, zone: Tz) -> PgWireResult<usize>
 where
     C: Sink<PgWireBackendMessage> + Unpin,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
@@ -254,7 +269,7 @@ where
     }
     let mut count = 0;
     while let Some(batch) = rows.next().await {
-        for row in Rows::new(&batch?, &format).map_err(Failure::from)? {
+        for row in Rows::new(&batch?, &format, zone).map_err(Failure::from)? {
             // one message a row, the first with what comes before it
             copy.row(&row, &mut before);
             client.feed(PgWireBackendMessage::CopyData(CopyData::new(before.split().freeze()))).await?;
@@ -310,10 +325,16 @@ fn words(sql: &str) -> PgWireResult<Vec<Word>> {
         let copied = |statement| Word::Copy { statement: Box::new(statement), copy: copy.clone() };
         return Ok(statements.into_iter().map(copied).collect());
     }
-    let starts = |word: &str| {
-        let start = sql.trim_start().get(..word.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(word))
+    let after = |word: &str| {
+        let (start, rest) = sql.trim_start().split_at_checked(word.len())?;
+        start.eq_ignore_ascii_case(word).then_some(rest)
     };
+    let starts = |word: &str| after(word).is_some();
+    // the parser knows FETCH, which goes the same ways
+    if let Some(way) = after("move ") {
+        let fetches = Statement::all(&format!("FETCH {way}")).map_err(Failure::from)?;
+        return Ok(fetches.iter().map(|fetch| Ok(words::read(fetch)?.moving())).collect::<Result<_, Failure>>()?);
+    }
     let parsed = match catalog::understood(sql) {
         Ok(parsed) => parsed,
         // the engine's COPY is another one
@@ -327,10 +348,10 @@ fn words(sql: &str) -> PgWireResult<Vec<Word>> {
 }
 
 /// Rows as the client wants them, encoded as they are read.
-fn encoded(rows: session::Rows, format: Format) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
+fn encoded(rows: session::Rows, format: Format, zone: Tz) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
     let batches = stream::unfold(rows, |mut rows| async move { Some((rows.next().await?, rows)) });
     batches.flat_map(move |batch| {
-        let rows = batch.and_then(|batch| Rows::new(&batch, &format).map_err(Failure::from));
+        let rows = batch.and_then(|batch| Rows::new(&batch, &format, zone).map_err(Failure::from));
         match rows {
             Ok(rows) => stream::iter(rows.map(Ok)).left_stream(),
             Err(failure) => stream::iter([Err(failure.into())]).right_stream(),
@@ -379,7 +400,12 @@ impl SimpleQueryHandler for Door {
         }
         let mut answers = Vec::with_capacity(words.len());
         for word in &words {
-            match self.answer(client, word, vec![], &Format::UnifiedText).await {
+            let binary = match word {
+                Word::Fetch { name, .. } => self.is_binary(name).await,
+                _ => false,
+            };
+            let format = if binary { Format::UnifiedBinary } else { Format::UnifiedText };
+            match self.answer(client, word, vec![], &format).await {
                 Ok(answer) => {
                     // the next statement of the text asks for it
                     client.set_transaction_status(status_after(client.transaction_status(), &answer));
@@ -449,9 +475,30 @@ impl ExtendedQueryHandler for Door {
             self.prepared.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         } else {
             client.portal_store().rm_portal(name);
+            // a cursor of SQL is a portal, too; to close what is not there is no error
+            let _ = entered(&self.visit)?.cursors.close(Some(name)).await;
         }
         client.send(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?;
         Ok(())
+    }
+
+    /// As the library has it, and a cursor of SQL is a portal, too.
+    async fn on_describe<C>(&self, client: &mut C, message: Describe) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        if message.target_type == TARGET_TYPE_BYTE_PORTAL
+            && let Some(name) = message.name.as_deref()
+            && client.portal_store().get_portal(name).is_none()
+        {
+            let (schema, declared) = entered(&self.visit)?.cursors.columns(name).await?;
+            let columns = fields(&schema, &if declared.binary { Format::UnifiedBinary } else { Format::UnifiedText });
+            return send_describe_response(client, &DescribePortalResponse::new(columns)).await;
+        }
+        self._on_describe(client, message).await
     }
 
     async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>
@@ -481,7 +528,8 @@ impl ExtendedQueryHandler for Door {
     {
         let prepared = &portal.statement.statement;
         let wanted = prepared.described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
-        let arguments = values(portal, wanted)?;
+        let zone = entered(&self.visit)?.settings().zone_name().to_string();
+        let arguments = values(portal, wanted, &zone)?;
         check_formats(&portal.result_column_format, prepared)?;
         self.answer(client, &prepared.word, arguments, &portal.result_column_format).await
     }
@@ -521,9 +569,7 @@ impl QueryParser for Parser {
         if client.transaction_status() == TransactionStatus::Error && !word.ends_failure() {
             return Err(aborted().into());
         }
-        // the places of a numeric are those of its value
-        let known = |pg: &Type| (*pg != Type::NUMERIC && *pg != Type::NUMERIC_ARRAY).then(|| arrow_type_or_list(pg));
-        let given: Vec<_> = types.iter().map(|pg| pg.as_ref().and_then(known)).collect();
+        let given: Vec<_> = types.iter().map(|pg| pg.as_ref().map(arrow_type_or_list)).collect();
         let described = match &word {
             Word::Engine(statement) => Some(visit.session.describe_given(statement.as_ref(), given).await?),
             // they need their parameters, and give no columns of their own
@@ -534,7 +580,7 @@ impl QueryParser for Parser {
                 Some(visit.session.describe(&visit.cursors.executed(name, values).await?).await?)
             }
             Word::Fetch { name, .. } => {
-                Some(Described { schema: visit.cursors.columns(name).await?, parameters: vec![] })
+                Some(Described { schema: visit.cursors.columns(name).await?.0, parameters: vec![] })
             }
             Word::Show(_) | Word::ShowAll => {
                 Some(Described { schema: shown(visit, &word)?.schema(), parameters: vec![] })

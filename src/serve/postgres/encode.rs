@@ -14,6 +14,7 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, NaiveDate};
+use chrono_tz::Tz;
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
 use pgwire::api::results::FieldInfo;
@@ -22,6 +23,7 @@ use pgwire::messages::data::DataRow;
 use super::catalog::{function_name, shown_name};
 use super::types::{length_of, object_kind, pg_type, pg_type_of};
 use crate::Result;
+use crate::time::{offset, to_local, written_offset};
 
 /// Microseconds from 1970 to 2000, where Postgres begins to count.
 pub const MICROS_TO_2000: i64 = 946_684_800_000_000;
@@ -52,13 +54,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The rows of a batch, its columns in text or binary.
-    pub fn new(batch: &RecordBatch, format: &Format) -> Result<Self> {
+    /// The rows of a batch, its columns in text or binary, its instants as texts with the clock of a zone.
+    pub fn new(batch: &RecordBatch, format: &Format, zone: Tz) -> Result<Self> {
         let schema = batch.schema_ref();
         let column = |(i, array): (usize, &ArrayRef)| {
             let column = match object_kind(schema.field(i)) {
                 Some("regproc") => Column::Function(cast(array, &DataType::Int32)?.as_primitive().clone()),
-                _ => Column::new(array)?,
+                _ => Column::new(array, zone)?,
             };
             Ok((column, format.is_binary(i)))
         };
@@ -100,14 +102,15 @@ enum Column {
     Bytes(BinaryArray),
     Date(PrimitiveArray<Date32Type>),
     Time(PrimitiveArray<Time64MicrosecondType>),
-    /// With a zone or without.
-    Timestamp(PrimitiveArray<TimestampMicrosecondType>, bool),
+    Timestamp(PrimitiveArray<TimestampMicrosecondType>),
+    /// Instants, and whose clock shows them.
+    Instant(PrimitiveArray<TimestampMicrosecondType>, Tz),
     /// The rows' ranges, and all items.
     List(ListArray, Box<Column>, Type),
 }
 
 impl Column {
-    fn new(array: &ArrayRef) -> Result<Self> {
+    fn new(array: &ArrayRef, zone: Tz) -> Result<Self> {
         let to = |data_type: DataType| cast(array, &data_type);
         Ok(match pg_type(array.data_type()) {
             Type::BOOL => Column::Bool(to(DataType::Boolean)?.as_boolean().clone()),
@@ -123,11 +126,11 @@ impl Column {
             Type::DATE => Column::Date(to(DataType::Date32)?.as_primitive().clone()),
             Type::TIME => Column::Time(to(DataType::Time64(TimeUnit::Microsecond))?.as_primitive().clone()),
             Type::TIMESTAMP => {
-                Column::Timestamp(to(DataType::Timestamp(TimeUnit::Microsecond, None))?.as_primitive().clone(), false)
+                Column::Timestamp(to(DataType::Timestamp(TimeUnit::Microsecond, None))?.as_primitive().clone())
             }
             Type::TIMESTAMPTZ => {
                 let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-                Column::Timestamp(to(utc)?.as_primitive().clone(), true)
+                Column::Instant(to(utc)?.as_primitive().clone(), zone)
             }
             Type::INTERVAL => Column::Interval(interval(array)?),
             Type::BYTEA => Column::Bytes(to(DataType::Binary)?.as_binary().clone()),
@@ -137,11 +140,11 @@ impl Column {
                 let list = match array.data_type() {
                     DataType::List(_) => array.clone(),
                     DataType::LargeList(item) | DataType::FixedSizeList(item, _) => to(DataType::List(item.clone()))?,
-                    DataType::Dictionary(_, values) => return Column::new(&to(values.as_ref().clone())?),
-                    other => return Column::new(&to(other.clone())?),
+                    DataType::Dictionary(_, values) => return Column::new(&to(values.as_ref().clone())?, zone),
+                    other => return Column::new(&to(other.clone())?, zone),
                 };
                 let list = list.as_list::<i32>().clone();
-                let items = Column::new(list.values())?;
+                let items = Column::new(list.values(), zone)?;
                 let item = pg_type(list.values().data_type());
                 Column::List(list, Box::new(items), item)
             }
@@ -163,7 +166,7 @@ impl Column {
             Column::Bytes(a) => a.is_null(row),
             Column::Date(a) => a.is_null(row),
             Column::Time(a) => a.is_null(row),
-            Column::Timestamp(a, _) => a.is_null(row),
+            Column::Timestamp(a) | Column::Instant(a, _) => a.is_null(row),
             Column::List(a, ..) => a.is_null(row),
         }
     }
@@ -218,15 +221,15 @@ impl Column {
                 put(out, format_args!("{hours:02}:{minutes:02}:{seconds:02}"));
                 fraction(micros, out);
             }
-            Column::Timestamp(a, zoned) => {
+            Column::Timestamp(a) => time_text(a.value(row), out),
+            Column::Instant(a, zone) => {
                 let micros = a.value(row);
-                match DateTime::from_timestamp_micros(micros) {
-                    Some(time) => {
-                        put(out, format_args!("{}", time.format("%Y-%m-%d %H:%M:%S")));
-                        fraction(micros.rem_euclid(1_000_000), out);
-                        out.put_slice(if *zoned { b"+00" } else { b"" });
+                match (to_local(micros, *zone), offset(micros, *zone)) {
+                    (Some(clock), Some((seconds, _))) if DateTime::from_timestamp_micros(clock).is_some() => {
+                        time_text(clock, out);
+                        out.put_slice(written_offset(seconds).as_bytes());
                     }
-                    None => put(out, format_args!("{}", if micros < 0 { "-infinity" } else { "infinity" })),
+                    _ => time_text(micros, out),
                 }
             }
             Column::List(a, items, _) => {
@@ -249,7 +252,10 @@ impl Column {
             out.put_slice(b"NULL");
             return;
         }
-        let quoted = matches!(self, Column::Text(_) | Column::Bytes(_) | Column::Timestamp(..) | Column::Interval(_));
+        let quoted = matches!(
+            self,
+            Column::Text(_) | Column::Bytes(_) | Column::Timestamp(_) | Column::Instant(..) | Column::Interval(_)
+        );
         if !quoted {
             self.text(row, out);
             return;
@@ -286,7 +292,7 @@ impl Column {
             Column::Bytes(a) => out.put_slice(a.value(row)),
             Column::Date(a) => out.put_i32(a.value(row).saturating_sub(DAYS_TO_2000)),
             Column::Time(a) => out.put_i64(a.value(row)),
-            Column::Timestamp(a, _) => out.put_i64(a.value(row).saturating_sub(MICROS_TO_2000)),
+            Column::Timestamp(a) | Column::Instant(a, _) => out.put_i64(a.value(row).saturating_sub(MICROS_TO_2000)),
             Column::List(a, items, item) => {
                 let offsets = a.value_offsets();
                 let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
@@ -338,6 +344,17 @@ fn interval_text(interval: IntervalMonthDayNano, out: &mut BytesMut) {
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         put(out, format_args!("{blank}{sign}{hours:02}:{minutes:02}:{seconds:02}"));
         fraction((micros.unsigned_abs() % 1_000_000) as i64, out);
+    }
+}
+
+/// What a clock shows that is so many microseconds from 1970.
+fn time_text(micros: i64, out: &mut BytesMut) {
+    match DateTime::from_timestamp_micros(micros) {
+        Some(time) => {
+            put(out, format_args!("{}", time.format("%Y-%m-%d %H:%M:%S")));
+            fraction(micros.rem_euclid(1_000_000), out);
+        }
+        None => put(out, format_args!("{}", if micros < 0 { "-infinity" } else { "infinity" })),
     }
 }
 
@@ -427,7 +444,11 @@ mod tests {
     use super::*;
 
     fn texts(array: ArrayRef) -> Vec<Option<String>> {
-        let column = Column::new(&array).unwrap();
+        texts_in(Tz::UTC, array)
+    }
+
+    fn texts_in(zone: Tz, array: ArrayRef) -> Vec<Option<String>> {
+        let column = Column::new(&array, zone).unwrap();
         let value = |row| {
             let mut out = BytesMut::new();
             (!column.is_null(row)).then(|| {
@@ -472,6 +493,13 @@ mod tests {
         assert_eq!(texts(Arc::new(times.clone())), some(&expected));
         let zoned = times.with_timezone("Europe/Berlin");
         assert_eq!(texts(Arc::new(zoned))[0].as_deref(), Some("1970-01-01 00:00:00+00"));
+        // SELECT of PostgreSQL 15 in these zones, before and after a change of clocks
+        let instants = vec![1_792_888_800_000_000, 1_792_892_400_000_000, -2_745_000_000_500_000];
+        let instants = PrimitiveArray::<TimestampMicrosecondType>::from(instants).with_timezone("UTC");
+        let expected = some(&["2026-10-25 02:40:00+02", "2026-10-25 02:40:00+01", "1883-01-06 04:53:27.5+00:53:28"]);
+        assert_eq!(texts_in(chrono_tz::Europe::Berlin, Arc::new(instants.clone())), expected);
+        let expected = Some("2026-10-25 06:10:00+05:30".to_string());
+        assert_eq!(texts_in(chrono_tz::Asia::Kolkata, Arc::new(instants))[0], expected);
         let intervals = PrimitiveArray::<IntervalMonthDayNanoType>::from(vec![
             IntervalMonthDayNano::new(14, 3, 14_706_500_000_000),
             IntervalMonthDayNano::new(0, 0, 0),

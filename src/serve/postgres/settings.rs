@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use datafusion::common::config::ConfigOptions;
 
 use crate::ErrorKind;
 use crate::serve::failure::{Failure, Reason};
-use crate::time::parse_span;
+use crate::time::{named_zone, parse_span, zone};
 
 /// What may be said of a setting.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ enum Rule {
     Any,
     /// A length of time.
     Time,
+    /// A time zone.
+    Zone,
 }
 
 /// A setting that is known.
@@ -37,9 +40,20 @@ struct Known {
     reported: bool,
 }
 
+/// The zone in which times are shown and read.
+pub const TIME_ZONE: &str = "TimeZone";
+/// What the engine calls it.
+pub const ZONE_OF_ENGINE: &str = "datafusion.execution.time_zone";
+/// What the client calls itself.
+pub const APPLICATION: &str = "application_name";
+
+/// The settings that can change among those that a client is told of.
+pub const TOLD: &[&str] = &[APPLICATION, TIME_ZONE];
+
 const ON: Rule = Rule::One(&["on", "true", "yes", "1"]);
-const UTC: Rule =
-    Rule::One(&["utc", "gmt", "etc/utc", "etc/gmt", "uct", "zulu", "z", "universal", "0", "+00", "+00:00", "local"]);
+/// Names of UTC.
+const UTC: &[&str] =
+    &["utc", "gmt", "etc/utc", "etc/gmt", "uct", "zulu", "z", "universal", "0", "+0", "-0", "+00", "+00:00"];
 const UTF8: Rule = Rule::One(&["utf8", "utf-8", "unicode"]);
 const ISO: Rule = Rule::One(&[
     "iso",
@@ -69,13 +83,13 @@ const KNOWN: &[Known] = &[
     reported("client_encoding", "UTF8", UTF8),
     reported("DateStyle", "ISO, MDY", ISO),
     reported("IntervalStyle", "postgres", Rule::One(&["postgres"])),
-    reported("TimeZone", "UTC", UTC),
+    reported(TIME_ZONE, "UTC", Rule::Zone),
     reported("integer_datetimes", "on", Rule::Fixed),
     reported("standard_conforming_strings", "on", ON),
     reported("is_superuser", "off", Rule::Fixed),
     reported("in_hot_standby", "off", Rule::Fixed),
     reported("default_transaction_read_only", "on", ON),
-    reported("application_name", "", Rule::Any),
+    reported(APPLICATION, "", Rule::Any),
     reported("session_authorization", "", Rule::Fixed),
     known("array_nulls", "on", ON),
     known("block_size", "8192", Rule::Fixed),
@@ -247,6 +261,17 @@ impl Settings {
         KNOWN.iter().filter(|known| known.reported).map(|known| (known.name, self.get(known.name).unwrap_or_default()))
     }
 
+    /// The name of the zone in which times are shown and read.
+    pub fn zone_name(&self) -> &str {
+        self.get(TIME_ZONE).unwrap_or("UTC")
+    }
+
+    /// The zone in which times are shown and read.
+    pub fn zone(&self) -> Tz {
+        // what was set is a zone
+        zone(self.zone_name()).unwrap_or(Tz::UTC)
+    }
+
     /// How long a statement may take; zero is as long as the server allows.
     pub fn statement_timeout(&self) -> Duration {
         self.get("statement_timeout").and_then(|text| duration(text).ok()).unwrap_or_default()
@@ -263,22 +288,24 @@ impl Settings {
         let value = match known.rule {
             Rule::Fixed => return Err(usage("55P02", format!("parameter {name:?} cannot be changed"))),
             Rule::Any => value.to_string(),
-            Rule::One(accepted) => {
-                match accepted.contains(&value.trim_matches('\'').to_lowercase().as_str()) {
-                    true => known.value.to_string(),
-                    false => {
-                        let advice = match known.name {
-                        "TimeZone" => "; times are in UTC here: local_time(hit_time) is what a clock in the suite's zone shows, \
-local_time(hit_time, 'Europe/Berlin') in another".to_string(),
+            Rule::One(accepted) => match accepted.contains(&value.trim_matches('\'').to_lowercase().as_str()) {
+                true => known.value.to_string(),
+                false => {
+                    let advice = match known.name {
                         "default_transaction_read_only" | "transaction_read_only" => {
                             "; this door is for questions: it writes nothing".to_string()
                         }
                         _ => format!("; it is {} here", known.value),
                     };
-                        return Err(wrong(&advice));
-                    }
+                    return Err(wrong(&advice));
                 }
-            }
+            },
+            Rule::Zone => match zone_of(value) {
+                Ok(Some(zone)) => zone.to_string(),
+                // as the connection began
+                Ok(None) => self.first.get(&name).map_or(known.value, String::as_str).to_string(),
+                Err(why) => return Err(wrong(&why)),
+            },
             Rule::Time => match duration(value) {
                 Ok(_) if value.bytes().all(|b| b.is_ascii_digit()) && value != "0" => format!("{value}ms"),
                 Ok(_) => value.to_string(),
@@ -292,7 +319,7 @@ local_time(hit_time, 'Europe/Berlin') in another".to_string(),
 /// The name as it is shown: `timezone` is `TimeZone`.
 fn canonical(name: &str) -> String {
     let name = match name.to_lowercase().as_str() {
-        "time zone" | "time.zone" => "TimeZone",
+        "time zone" | "time.zone" | ZONE_OF_ENGINE => TIME_ZONE,
         "transaction isolation level" => "transaction_isolation",
         "session authorization" | "session.authorization" => "session_authorization",
         "names" => "client_encoding",
@@ -312,6 +339,27 @@ fn unknown(name: &str) -> Failure {
 
 fn usage(state: &'static str, message: String) -> Failure {
     Failure::new(Reason::Engine(ErrorKind::Usage), message).with_sqlstate(state)
+}
+
+/// The zone that a text names; None for `LOCAL`. Hours ahead of UTC are a zone, too.
+fn zone_of(text: &str) -> Result<Option<&'static str>, String> {
+    let text = text.trim().trim_matches('\'');
+    if text.eq_ignore_ascii_case("local") || text.eq_ignore_ascii_case("default") {
+        return Ok(None);
+    }
+    if UTC.contains(&text.to_lowercase().as_str()) {
+        return Ok(Some("UTC"));
+    }
+    if let Ok(hours) = text.parse::<f64>() {
+        // the names of these zones count westward
+        let name = format!("Etc/GMT{:+}", -hours);
+        let advice = || "; hours ahead of UTC are whole here, or a zone's name such as 'Asia/Kolkata'".to_string();
+        return named_zone(&name).map(|zone| Some(zone.name())).map_err(|_| advice());
+    }
+    named_zone(text).map(|zone| Some(zone.name())).map_err(|why| {
+        let hint = why.split_once(';').map(|(_, hint)| format!(";{hint}")).unwrap_or_default();
+        format!("{hint}; a zone has a name such as 'Europe/Berlin'")
+    })
 }
 
 /// `5000` (milliseconds), `5s`, `2min`, `1h`, as Postgres has them.
@@ -372,6 +420,10 @@ mod tests {
             ("statement_timeout", "250", "250ms"),
             ("statement_timeout", "5s", "5s"),
             ("timezone", "Etc/UTC", "UTC"),
+            ("TIME ZONE", "europe/berlin", "Europe/Berlin"),
+            ("TimeZone", "-3", "Etc/GMT+3"),
+            ("TimeZone", "+02", "Etc/GMT-2"),
+            ("TimeZone", "LOCAL", "UTC"),
             ("search_path", "public", "public"),
             ("enable_seqscan", "off", "off"),
             ("mine.tag", "7", "7"),
@@ -382,7 +434,11 @@ mod tests {
         assert_eq!(settings.statement_timeout(), Duration::from_secs(5));
         for (name, value, state) in [
             ("client_encoding", "LATIN1", "22023"),
-            ("TimeZone", "Europe/Berlin", "22023"),
+            ("TimeZone", "Europe/Berln", "22023"),
+            ("TimeZone", "+02:00", "22023"),
+            ("TimeZone", "5.5", "22023"),
+            ("TimeZone", "99", "22023"),
+            ("TimeZone", "UTC+2", "22023"),
             ("DateStyle", "German", "22023"),
             ("statement_timeout", "soon", "22023"),
             ("server_version", "9", "55P02"),

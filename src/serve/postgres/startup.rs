@@ -21,7 +21,8 @@ use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 
-use super::settings::{Settings, SharedSettings, options};
+use super::cursors::Cursors;
+use super::settings::{Settings, SharedSettings, TIME_ZONE, options};
 use super::visit::Visit;
 use super::words::is_of_engine;
 use super::{Visitors, catalog, wire_error};
@@ -95,8 +96,8 @@ impl Startup {
         let named = said.iter().filter(|(name, _)| !NO_SETTINGS.contains(&name.as_str()) && !name.starts_with("_pq_."));
         for (name, value) in named {
             match settings.begin_with(name, value) {
-                // a driver names its machine's zone without being asked
-                Err(failure) if name.eq_ignore_ascii_case("timezone") => notice = Some(failure.message),
+                // a driver names its machine's zone without being asked, in words of its own
+                Err(failure) if name.eq_ignore_ascii_case(TIME_ZONE) => notice = Some(failure.message),
                 done => done?,
             }
         }
@@ -108,8 +109,9 @@ impl Startup {
         }
         let session = Arc::new(Session::new(server.enter(guest)?)?);
         let settings = SharedSettings::new(settings.into());
-        catalog::add(&session, &settings, process)?;
-        let mut visit = Visit::new(session, settings);
+        let cursors = Arc::new(Cursors::default());
+        catalog::add(&session, &settings, &cursors, process)?;
+        let mut visit = Visit::new(session, settings, cursors)?;
         for (name, value) in of_engine {
             visit.begin_with(&name, &value).await?;
         }

@@ -70,6 +70,8 @@ pub fn arrow_type(pg: &Type) -> DataType {
         Type::INT8 | Type::OID => DataType::Int64,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
+        // stands for any: the places of a numeric are those of its value
+        Type::NUMERIC => DataType::Decimal128(38, 10),
         Type::DATE => DataType::Date32,
         Type::TIME => DataType::Time64(TimeUnit::Microsecond),
         Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -84,7 +86,6 @@ pub fn arrow_type(pg: &Type) -> DataType {
 pub fn arrow_type_or_list(pg: &Type) -> DataType {
     match item_type(pg) {
         Some(item) => DataType::List(Arc::new(Field::new_list_field(arrow_type(item), true))),
-        // a decimal's places are those of its value
         None => arrow_type(pg),
     }
 }

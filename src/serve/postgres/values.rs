@@ -1,18 +1,22 @@
 //! Parameters of prepared statements as Arrow scalars.
 
-use arrow::datatypes::{DataType, IntervalMonthDayNano};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use bytes::{Buf, Bytes};
 use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 use pgwire::api::portal::Portal;
 
 use super::encode::{DAYS_TO_2000, MICROS_TO_2000};
-use super::types::{arrow_type, item_type, pg_type};
+use super::types::{arrow_type, arrow_type_or_list, item_type, pg_type};
 use crate::serve::any;
 use crate::serve::failure::{Failure, Reason};
 
-/// The values of a portal. `wanted` are the types that follow from the statement.
-pub fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) -> Result<Vec<ScalarValue>, Failure> {
+/// The values of a portal. `wanted` are the types that the statement's parameters have, `zone` the session's.
+pub fn values<S: Clone>(
+    portal: &Portal<S>,
+    wanted: &[Option<DataType>],
+    zone: &str,
+) -> Result<Vec<ScalarValue>, Failure> {
     if portal.parameters.len() < wanted.len() {
         let message = format!("the statement has {} parameters, {} were given", wanted.len(), portal.parameters.len());
         return Err(Failure::new(Reason::Engine(crate::ErrorKind::Usage), message));
@@ -23,20 +27,32 @@ pub fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) -> Resu
         // what the client says, what the statement needs, or text
         let pg = given.filter(|given| *given != Type::UNKNOWN).or(wanted.as_ref().map(pg_type)).unwrap_or(Type::TEXT);
         let one = match bytes {
-            None => ScalarValue::Null,
+            None => {
+                return ScalarValue::try_from(&wanted.unwrap_or_else(|| arrow_type_or_list(&pg)))
+                    .map_err(|e| at(i, &e.strip_backtrace()));
+            }
             // a client may choose a format for each, one for all, or none
             Some(bytes) if binary(portal, i) => from_binary(bytes, &pg).map_err(|e| at(i, &e))?,
             Some(bytes) => {
                 let text = std::str::from_utf8(bytes).map_err(|e| at(i, &e.to_string()))?;
-                from_text(text, &pg).map_err(|e| at(i, &e))?
+                from_text(text, &pg, zone).map_err(|e| at(i, &e))?
             }
         };
-        match &wanted {
-            Some(wanted) => one.cast_to(wanted).map_err(|e| at(i, &e.strip_backtrace())),
-            None => Ok(one),
+        match wanted.unwrap_or_else(|| one.data_type()) {
+            // its own places
+            wanted if is_numeric(&wanted) && is_numeric(&one.data_type()) => Ok(one),
+            DataType::Timestamp(unit, Some(_)) => {
+                let wanted = DataType::Timestamp(unit, Some(zone.into()));
+                one.cast_to(&wanted).map_err(|e| at(i, &e.strip_backtrace()))
+            }
+            wanted => one.cast_to(&wanted).map_err(|e| at(i, &e.strip_backtrace())),
         }
     };
     portal.parameters.iter().enumerate().map(value).collect()
+}
+
+fn is_numeric(data_type: &DataType) -> bool {
+    matches!(pg_type(data_type), Type::NUMERIC | Type::NUMERIC_ARRAY)
 }
 
 fn binary<S: Clone>(portal: &Portal<S>, i: usize) -> bool {
@@ -63,16 +79,21 @@ fn list(items: &[ScalarValue], item: &Type) -> Result<ScalarValue, String> {
     Ok(ScalarValue::List(ScalarValue::new_list_nullable(&typed, &item_type)))
 }
 
-fn from_text(text: &str, pg: &Type) -> Result<ScalarValue, String> {
+fn from_text(text: &str, pg: &Type, zone: &str) -> Result<ScalarValue, String> {
     let whole = ScalarValue::Utf8(Some(text.to_string()));
     if let Some(item) = item_type(pg) {
         let items = any::read(text).map_err(|e| e.strip_backtrace())?;
-        let value = |text: Option<String>| text.map_or(Ok(ScalarValue::Null), |text| from_text(&text, item));
+        let value = |text: Option<String>| text.map_or(Ok(ScalarValue::Null), |text| from_text(&text, item, zone));
         return list(&items.into_iter().map(value).collect::<Result<Vec<_>, _>>()?, item);
     }
     match *pg {
         // its digits tell its type
         Type::NUMERIC => decimal(text),
+        // without an offset of its own it is what a clock in the session's zone shows
+        Type::TIMESTAMPTZ => {
+            let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
+            whole.cast_to(&zoned).map_err(|e| e.strip_backtrace())
+        }
         Type::UUID => match uuid::Uuid::parse_str(text) {
             Ok(id) => Ok(ScalarValue::Utf8(Some(id.to_string()))),
             Err(error) => Err(error.to_string()),
@@ -288,7 +309,7 @@ mod tests {
     #[test]
     fn arrays_in_text_and_in_binary() {
         let expected = list(&[ScalarValue::Int32(Some(7)), ScalarValue::Null], &Type::INT4).unwrap();
-        assert_eq!(from_text("{7,NULL}", &Type::INT4_ARRAY).unwrap(), expected);
+        assert_eq!(from_text("{7,NULL}", &Type::INT4_ARRAY, "UTC").unwrap(), expected);
         let words: [i32; 9] = [1, 1, 23, 2, 1, 4, 7, -1, 0];
         let bytes: Vec<u8> = words[..8].iter().flat_map(|word| word.to_be_bytes()).collect();
         assert_eq!(from_binary(&bytes.into(), &Type::INT4_ARRAY).unwrap(), expected);
@@ -296,10 +317,10 @@ mod tests {
         assert_eq!(interval("1 year 2 mons -3 days -04:05:06.5"), Some(wanted));
         assert_eq!(interval("3 fortnights"), None);
         assert_eq!(interval(&format!("{}:00:00", i64::MAX)), None);
-        let empty = from_text("{}", &Type::TEXT_ARRAY).unwrap();
+        let empty = from_text("{}", &Type::TEXT_ARRAY, "UTC").unwrap();
         assert_eq!(empty.data_type(), list(&[], &Type::TEXT).unwrap().data_type());
-        assert_eq!(from_text("\\x00ff", &Type::BYTEA).unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
-        assert_eq!(from_text("-0.05", &Type::NUMERIC).unwrap(), ScalarValue::Decimal128(Some(-5), 38, 2));
+        assert_eq!(from_text("\\x00ff", &Type::BYTEA, "UTC").unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
+        assert_eq!(from_text("-0.05", &Type::NUMERIC, "UTC").unwrap(), ScalarValue::Decimal128(Some(-5), 38, 2));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! A guest's connection: the session and its settings, and how both come back to what they were: `ROLLBACK`, `RESET`,
 //! `DISCARD ALL`. A pool gives a connection to the next user as the first one found it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::config::{ConfigField, ConfigOptions};
 
 use super::cursors::Cursors;
-use super::settings::{Settings, SharedSettings, setting_of_engine};
+use super::settings::{Settings, SharedSettings, TOLD, setting_of_engine};
 use super::words::is_of_engine;
 use crate::engine::Statement;
 use crate::serve::failure::Failure;
@@ -21,7 +22,9 @@ pub struct Visit {
     first: ConfigOptions,
     transaction: Mutex<Option<Transaction>>,
     /// What the connection has named.
-    pub cursors: Cursors,
+    pub cursors: Arc<Cursors>,
+    /// What the client was last told of settings.
+    told: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// All that can be set.
@@ -41,11 +44,30 @@ struct Transaction {
 
 impl Visit {
     /// A connection that begins with these settings.
-    pub fn new(session: Arc<Session>, settings: SharedSettings) -> Self {
+    pub fn new(session: Arc<Session>, settings: SharedSettings, cursors: Arc<Cursors>) -> Result<Self, Failure> {
         let first = session.engine.settings();
-        let visit = Self { session, settings, first, transaction: Mutex::default(), cursors: Cursors::default() };
-        visit.hold();
-        visit
+        let (transaction, told) = (Mutex::default(), Mutex::default());
+        let mut visit = Self { session, settings, first, transaction, cursors, told };
+        visit.hold()?;
+        visit.first = visit.session.engine.settings();
+        // all of it is told at the start
+        visit.untold();
+        Ok(visit)
+    }
+
+    /// What the client is to be told of settings that have changed since it was last told.
+    pub fn untold(&self) -> Vec<(&'static str, String)> {
+        let settings = self.settings();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news = vec![];
+        for name in TOLD {
+            let value = settings.get(name).unwrap_or_default();
+            if told.get(name).map(String::as_str) != Some(value) {
+                told.insert(*name, value.to_string());
+                news.push((*name, value.to_string()));
+            }
+        }
+        news
     }
 
     /// The settings.
@@ -63,14 +85,18 @@ impl Visit {
 
     fn become_again(&self, whole: Whole) -> Result<(), Failure> {
         *self.settings() = whole.settings;
-        self.hold();
-        Ok(self.session.engine.restore(whole.engine)?)
+        self.session.engine.restore(whole.engine)?;
+        self.hold()
     }
 
     /// Lets the session do as the settings say.
-    pub fn hold(&self) {
-        let time = self.settings().statement_timeout();
+    pub fn hold(&self) -> Result<(), Failure> {
+        let (time, zone) = {
+            let settings = self.settings();
+            (settings.statement_timeout(), settings.zone_name().to_string())
+        };
         self.session.set_time(time);
+        Ok(self.session.engine.set_zone(&zone)?)
     }
 
     /// Begins a transaction, if none is open.
@@ -98,7 +124,7 @@ impl Visit {
             None => settings.reset(name),
         };
         change(&mut self.settings())?;
-        self.hold();
+        self.hold()?;
         match self.transaction().as_mut().filter(|_| !local) {
             Some(transaction) => change(&mut transaction.after.settings),
             None => Ok(()),
@@ -130,8 +156,8 @@ impl Visit {
             Some(name) => self.set(name, None, false),
             None => {
                 self.settings().reset_all();
-                self.hold();
                 self.session.engine.restore(self.first.clone())?;
+                self.hold()?;
                 let whole = self.whole();
                 if let Some(transaction) = self.transaction().as_mut() {
                     transaction.after = whole;

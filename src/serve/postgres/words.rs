@@ -7,6 +7,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::copy::Copy;
+use super::cursors::{Declared, Way, forward_only};
+use super::settings::{TIME_ZONE, ZONE_OF_ENGINE};
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 
@@ -38,9 +40,11 @@ pub enum Word {
     /// Send the rows of a query as one stream.
     Copy { statement: Box<Statement>, copy: Copy },
     /// Open a cursor.
-    Declare { name: String, statement: Box<Statement>, hold: bool },
-    /// The next rows of a cursor; None is all of them.
-    Fetch { name: String, count: Option<u64> },
+    Declare { name: String, statement: Box<Statement>, declared: Declared },
+    /// Rows of a cursor.
+    Fetch { name: String, way: Way },
+    /// Goes past rows of a cursor.
+    Move { name: String, way: Way },
     /// Close a cursor, or all.
     Close(Option<String>),
     /// Keep a statement under a name.
@@ -54,6 +58,14 @@ pub enum Word {
 }
 
 impl Word {
+    /// The same way past rows that nobody asks for.
+    pub fn moving(self) -> Self {
+        match self {
+            Self::Fetch { name, way } => Self::Move { name, way },
+            other => other,
+        }
+    }
+
     /// True for what may be said after an error in a transaction.
     pub fn ends_failure(&self) -> bool {
         matches!(self, Self::Commit | Self::RollBack | Self::RollBackTo)
@@ -63,7 +75,8 @@ impl Word {
 /// Settings of the engine: ours, and what the guard lets pass of DataFusion's.
 pub fn is_of_engine(name: &str) -> bool {
     let name = name.to_lowercase();
-    name.starts_with("rejoin.") || name.starts_with("datafusion.")
+    // the zone is a setting of Postgres, too, under its name
+    name.starts_with("rejoin.") || name.starts_with("datafusion.") && name != ZONE_OF_ENGINE
 }
 
 /// Reads a statement.
@@ -100,15 +113,20 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
         Sql::Close { cursor: CloseCursor::All } => Word::Close(None),
         Sql::Close { cursor: CloseCursor::Specific { name } } => Word::Close(Some(name.value.clone())),
         Sql::Declare { stmts } => match stmts.as_slice() {
-            [Declare { names, for_query: Some(query), hold, .. }] if names.len() == 1 => Word::Declare {
+            [Declare { scroll: Some(true), .. }] => {
+                let message =
+                    "a cursor can only go forward here: SCROLL is not offered; leave it out, or say NO SCROLL";
+                return Err(Failure::new(Reason::NotOffered, message));
+            }
+            [Declare { names, for_query: Some(query), hold, binary, .. }] if names.len() == 1 => Word::Declare {
                 name: names[0].value.clone(),
                 statement: Box::new(Statement::one(&query.to_string())?),
-                hold: *hold == Some(true),
+                declared: Declared { hold: *hold == Some(true), binary: *binary == Some(true) },
             },
             _ => engine(),
         },
         Sql::Fetch { name, direction, into: None, .. } => {
-            Word::Fetch { name: name.value.clone(), count: count_of(direction)? }
+            Word::Fetch { name: name.value.clone(), way: way_of(direction)? }
         }
         Sql::Prepare { name, data_types, statement } => Word::Prepare {
             name: name.value.clone(),
@@ -126,7 +144,7 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
                 false => set(&name, value_of(values), local),
             }
         }
-        Sql::Set(Set::SetTimeZone { value, local }) => set("TimeZone", value_of(std::slice::from_ref(value)), *local),
+        Sql::Set(Set::SetTimeZone { value, local }) => set(TIME_ZONE, value_of(std::slice::from_ref(value)), *local),
         Sql::Set(Set::SetNames { charset_name, .. }) => {
             set("client_encoding", Some(charset_name.value.trim_matches('\'').to_string()), false)
         }
@@ -161,22 +179,25 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
     })
 }
 
-/// How many rows a FETCH asks for.
-fn count_of(direction: &FetchDirection) -> Result<Option<u64>, Failure> {
+/// Where a FETCH goes.
+fn way_of(direction: &FetchDirection) -> Result<Way, Failure> {
     let number = |limit: &ValueWithSpan| match &limit.value {
         Value::Number(text, _) => text.parse::<u64>().ok(),
         _ => None,
     };
-    let count = match direction {
-        FetchDirection::Next | FetchDirection::Forward { limit: None } => Some(Some(1)),
-        FetchDirection::All | FetchDirection::ForwardAll => Some(None),
-        FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => number(limit).map(Some),
+    let from_one = |limit: &ValueWithSpan| number(limit).filter(|number| *number > 0);
+    let way = match direction {
+        FetchDirection::Next | FetchDirection::Forward { limit: None } => Some(Way::Forward(Some(1))),
+        FetchDirection::All | FetchDirection::ForwardAll => Some(Way::Forward(None)),
+        FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => {
+            number(limit).map(|count| Way::Forward(Some(count)))
+        }
+        FetchDirection::Relative { limit } => from_one(limit).map(Way::Relative),
+        FetchDirection::Absolute { limit } => from_one(limit).map(Way::Absolute),
+        FetchDirection::First => Some(Way::Absolute(1)),
         _ => None,
     };
-    count.ok_or_else(|| {
-        let message = "a cursor can only go forward here; declare it anew to begin again";
-        Failure::new(Reason::NotOffered, message).with_sqlstate("55000")
-    })
+    way.ok_or_else(forward_only)
 }
 
 /// The engine knows one scope only.
@@ -259,8 +280,10 @@ mod tests {
             ("DEALLOCATE ALL", Word::Deallocate(None)),
             ("DEALLOCATE PREPARE q", Word::Deallocate(Some("q".into()))),
             ("CLOSE ALL", Word::Close(None)),
-            ("FETCH FORWARD 10 FROM c", Word::Fetch { name: "c".into(), count: Some(10) }),
-            ("FETCH ALL FROM c", Word::Fetch { name: "c".into(), count: None }),
+            ("FETCH FORWARD 10 FROM c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(10)) }),
+            ("FETCH ALL FROM c", Word::Fetch { name: "c".into(), way: Way::Forward(None) }),
+            ("FETCH ABSOLUTE 3 IN c", Word::Fetch { name: "c".into(), way: Way::Absolute(3) }),
+            ("SET datafusion.execution.time_zone = 'UTC'", set(ZONE_OF_ENGINE, Some("UTC"), false)),
             ("UNLISTEN *", Word::Done("UNLISTEN")),
             ("SHOW transaction_isolation", Word::Show("transaction_isolation".into())),
             ("SHOW TIME ZONE", Word::Show("TIME ZONE".into())),
@@ -282,7 +305,9 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_says_what_to_do() {
-        for sql in ["FETCH BACKWARD 10 FROM c", "LISTEN a"] {
+        for sql in
+            ["FETCH BACKWARD 10 FROM c", "FETCH RELATIVE 0 FROM c", "DECLARE c SCROLL CURSOR FOR SELECT 1", "LISTEN a"]
+        {
             assert_eq!(word(sql).map_err(|f| f.reason), Err(Reason::NotOffered), "{sql}");
         }
         assert_eq!(word("SET ROLE eve").map_err(|f| f.reason), Err(Reason::Forbidden));

@@ -4,7 +4,7 @@
 //!   browsers. `login`: users come in and leave; `visitor`: one who is in. `layout`: what all pages have.
 //! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in. `files`: the file log.
 //!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
-//! * `reports`: one question with its picture. `sql`: any question.
+//! * `reports`: one question with its picture. `sql`: any question. `metrics`: what the server has to do, for collectors.
 //!
 //! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
 //! script runs but the files of this door; whatever is no GET comes from a page of this door; a reader changes nothing.
@@ -16,6 +16,7 @@ mod layout;
 mod listen;
 mod login;
 mod manage;
+mod metrics;
 mod rebuilds;
 mod reports;
 mod sources;
@@ -158,6 +159,7 @@ fn routes(web: Arc<Web>) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(from_fn_with_state(web.clone(), gate::own_pages))
         .route("/assets/{name}", get(asset))
+        .route("/metrics", get(metrics::show))
         .layer(from_fn_with_state(web.clone(), gate::own_host))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(from_fn(gate::policy))

@@ -39,13 +39,40 @@ pub fn function_name(oid: i32) -> Option<&'static str> {
     fixed().ok()?.function(oid)
 }
 
-/// Lists that come as text, by table and column; their items are numbers of objects, or texts.
+/// Lists that come as text, by table and column; their items are numbers, or texts.
 const LISTS: &[(&str, &str, bool)] = &[
     ("pg_proc", "proargtypes", true),
     ("pg_proc", "proallargtypes", true),
     ("pg_proc", "proargmodes", false),
     ("pg_proc", "proargnames", false),
+    ("pg_proc", "protrftypes", true),
+    ("pg_proc", "proconfig", false),
+    ("pg_proc", "proacl", false),
+    ("pg_default_acl", "defaclacl", false),
+    ("pg_event_trigger", "evttags", false),
+    ("pg_foreign_data_wrapper", "fdwacl", false),
+    ("pg_foreign_data_wrapper", "fdwoptions", false),
+    ("pg_foreign_server", "srvacl", false),
+    ("pg_foreign_server", "srvoptions", false),
+    ("pg_foreign_table", "ftoptions", false),
+    ("pg_init_privs", "initprivs", false),
+    ("pg_language", "lanacl", false),
+    ("pg_largeobject_metadata", "lomacl", false),
+    ("pg_partitioned_table", "partattrs", true),
+    ("pg_partitioned_table", "partclass", true),
+    ("pg_partitioned_table", "partcollation", true),
+    ("pg_publication_rel", "prattrs", true),
+    ("pg_statistic_ext", "stxkeys", true),
+    ("pg_statistic_ext", "stxkind", false),
+    ("pg_subscription", "subpublications", false),
+    ("pg_tablespace", "spcacl", false),
+    ("pg_tablespace", "spcoptions", false),
+    ("pg_type", "typacl", false),
+    ("pg_user_mapping", "umoptions", false),
 ];
+
+/// Columns that have another name in PostgreSQL 16.
+const RENAMED: &[(&str, &str, &str)] = &[("pg_collation", "colllocale", "colliculocale")];
 
 impl Fixed {
     fn build() -> Result<Self> {
@@ -158,7 +185,12 @@ fn typed(table: &str, batch: &RecordBatch, functions: &HashMap<String, i32>) -> 
             }
             _ => column.clone(),
         };
-        fields.push(field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true));
+        let renamed = RENAMED.iter().find(|(of, name, _)| *of == table && name == field.name());
+        let field = match renamed {
+            Some((_, _, name)) => field.as_ref().clone().with_name(*name),
+            None => field.as_ref().clone(),
+        };
+        fields.push(field.with_data_type(column.data_type().clone()).with_nullable(true));
         columns.push(column);
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)

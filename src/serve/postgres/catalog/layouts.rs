@@ -8,6 +8,13 @@ pub fn of_pg_catalog(name: &str) -> Option<Layout> {
     PG_CATALOG.iter().find(|(known, _)| *known == name).map(|(_, layout)| *layout)
 }
 
+/// True for a column of `pg_catalog` that holds nothing here, of any row: options, privileges, keys.
+pub fn is_never_set(column: &str) -> bool {
+    let unset =
+        |layout: &Layout| layout.iter().any(|(name, kind)| *name == column && matches!(kind, Oids | Int2s | Texts));
+    PG_CATALOG.iter().any(|(_, layout)| unset(layout))
+}
+
 /// The columns of a view of `information_schema`.
 pub fn of_information_schema(name: &str) -> Option<Layout> {
     INFORMATION_SCHEMA.iter().find(|(known, _)| *known == name).map(|(_, layout)| *layout)

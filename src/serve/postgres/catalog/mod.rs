@@ -1,14 +1,19 @@
 //! `pg_catalog`, `information_schema` and Postgres' functions of itself, so that clients find the lake's tables and columns.
 //!
 //! * `schemas`: both schemas, made of `objects` (what there is, with numbers) by `layouts` (columns) and `grid` (small tables);
-//!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself.
-//! * `rewording`: statements of clients in the engine's words.
+//!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` what it
+//!   makes of values.
+//! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM, `column_names` what their
+//!   columns are called.
 
+mod column_names;
 mod fixed;
 mod functions;
 mod grid;
 mod layouts;
 mod objects;
+mod of_values;
+mod relations;
 mod rewording;
 mod schemas;
 
@@ -20,29 +25,29 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 
+pub use column_names::shown_name;
 pub use fixed::function_name;
-pub use rewording::{shown_name, understood};
+pub use rewording::understood;
 
 use self::fixed::fixed;
 use self::objects::RelationNames;
 use self::schemas::{InformationSchema, PgCatalog, Sources};
+use super::cursors::Cursors;
 use super::settings::SharedSettings;
 use crate::engine::session::CATALOG;
 use crate::serve::any;
 use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 
-/// The zone of `now()` and of times that are written with a zone.
-const ZONE: &str = "datafusion.execution.time_zone";
-
 /// Adds the catalogs and functions to a session.
-pub fn add(session: &Session, settings: &SharedSettings, process: i32) -> Result<(), Failure> {
+pub fn add(session: &Session, settings: &SharedSettings, cursors: &Arc<Cursors>, process: i32) -> Result<(), Failure> {
     let context = session.engine.context();
     let names = RelationNames::default();
     let sources = Arc::new(Sources {
         lake: session.engine.tables_schema(),
         fixed: fixed()?,
         settings: settings.clone(),
+        cursors: cursors.clone(),
         guest: session.admission.guest.name.clone(),
         process,
         names: names.clone(),
@@ -53,7 +58,6 @@ pub fn add(session: &Session, settings: &SharedSettings, process: i32) -> Result
         SessionStateBuilder::new_from_existing(state.read().clone()).with_type_planner(Arc::new(PgOidTypePlanner));
     *state.write() = planner.build();
     let mut options = session.engine.settings();
-    options.set(ZONE, "UTC")?;
     options.catalog.information_schema = false;
     session.engine.restore(options)?;
     if let Some(catalog) = context.catalog(CATALOG) {
@@ -66,6 +70,7 @@ pub fn add(session: &Session, settings: &SharedSettings, process: i32) -> Result
         }
     }
     functions::register(context, &sources, &names);
+    of_values::functions().into_iter().for_each(|function| context.register_udf(function));
     context.register_udf(any::function());
     state.write().register_function_rewrite(Arc::new(any::AnyAsList))?;
     context.register_udtf("pg_get_keywords", sources.fixed.keywords.clone());

@@ -26,31 +26,78 @@ pub const OWNER: i32 = 10;
 /// The schemas with their numbers.
 pub const SCHEMAS: &[(&str, i32)] = &[("pg_catalog", 11), (SCHEMA, 2200), ("information_schema", 13_000)];
 
-/// Tables whose numbers clients know by heart.
+/// Tables whose numbers clients know by heart: those of Postgres itself.
 const BY_HEART: &[(&str, i32)] = &[
+    ("pg_default_acl", 826),
     ("pg_tablespace", 1213),
+    ("pg_shdepend", 1214),
     ("pg_type", 1247),
     ("pg_attribute", 1249),
     ("pg_proc", 1255),
     ("pg_class", 1259),
     ("pg_authid", 1260),
+    ("pg_auth_members", 1261),
     ("pg_database", 1262),
     ("pg_foreign_server", 1417),
+    ("pg_user_mapping", 1418),
+    ("pg_sequence", 2224),
+    ("pg_foreign_data_wrapper", 2328),
+    ("pg_shdescription", 2396),
+    ("pg_aggregate", 2600),
     ("pg_am", 2601),
+    ("pg_amop", 2602),
+    ("pg_amproc", 2603),
     ("pg_attrdef", 2604),
+    ("pg_cast", 2605),
     ("pg_constraint", 2606),
+    ("pg_conversion", 2607),
     ("pg_depend", 2608),
     ("pg_description", 2609),
     ("pg_index", 2610),
+    ("pg_inherits", 2611),
     ("pg_language", 2612),
+    ("pg_largeobject", 2613),
     ("pg_namespace", 2615),
+    ("pg_opclass", 2616),
     ("pg_operator", 2617),
     ("pg_rewrite", 2618),
+    ("pg_statistic", 2619),
     ("pg_trigger", 2620),
+    ("pg_opfamily", 2753),
+    ("pg_db_role_setting", 2964),
+    ("pg_largeobject_metadata", 2995),
     ("pg_extension", 3079),
+    ("pg_foreign_table", 3118),
+    ("pg_policy", 3256),
+    ("pg_partitioned_table", 3350),
+    ("pg_statistic_ext", 3381),
+    ("pg_init_privs", 3394),
+    ("pg_statistic_ext_data", 3429),
     ("pg_collation", 3456),
+    ("pg_event_trigger", 3466),
     ("pg_enum", 3501),
+    ("pg_range", 3541),
+    ("pg_transform", 3576),
+    ("pg_shseclabel", 3592),
+    ("pg_seclabel", 3596),
+    ("pg_ts_dict", 3600),
+    ("pg_ts_parser", 3601),
+    ("pg_ts_config", 3602),
+    ("pg_ts_config_map", 3603),
+    ("pg_ts_template", 3764),
+    ("pg_replication_origin", 6000),
+    ("pg_subscription", 6100),
+    ("pg_subscription_rel", 6102),
+    ("pg_publication", 6104),
+    ("pg_publication_rel", 6106),
+    ("pg_publication_namespace", 6237),
+    ("pg_parameter_acl", 6243),
 ];
+
+/// The number of a table of `pg_catalog` that is the same in every Postgres.
+pub fn number_by_heart(name: &str) -> Option<i32> {
+    BY_HEART.iter().find(|(known, _)| *known == name).map(|(_, oid)| *oid)
+}
 
 /// Names of relations by number, as they were when a catalog was last planned.
 pub type RelationNames = Arc<Mutex<BTreeMap<i32, String>>>;
@@ -83,8 +130,8 @@ async fn names(lake: &LakeSchema, fixed: &Fixed) -> Result<BTreeSet<(&'static st
 fn numbers(names: &BTreeSet<(&'static str, String)>) -> BTreeMap<(&'static str, String), i32> {
     let mut taken = BTreeSet::new();
     let number = |(schema, name): &(&'static str, String)| {
-        let by_heart = BY_HEART.iter().find(|(known, _)| *schema == "pg_catalog" && known == name);
-        let oid = by_heart.map(|(_, oid)| *oid).unwrap_or_else(|| {
+        let by_heart = number_by_heart(name).filter(|_| *schema == "pg_catalog");
+        let oid = by_heart.unwrap_or_else(|| {
             let hash = (xxh3_64(format!("{schema}.{name}").as_bytes()) % (1 << 30)) as i32;
             (FIRST + hash..).find(|oid| !taken.contains(oid)).unwrap_or(FIRST)
         });

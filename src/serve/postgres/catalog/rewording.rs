@@ -1,39 +1,30 @@
 //! Statements of Postgres clients in words that the engine understands.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName,
-    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, UnaryOperator, Value, VisitMut,
-    VisitorMut,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor,
+    UnaryOperator, Value, VisitMut, VisitorMut,
 };
-use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, FixArrayLiteral, PrependUnqualifiedPgTableName, RemoveSubqueryFromProjection,
     ResolveUnqualifiedIdentifier, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
     StripCallableQualifier, StripCollate,
 };
 
+use super::column_names::{last_word, name_columns};
 use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGPROC_NAME, escaped_by_backslash};
-use super::layouts;
+use super::of_values::EXPANDED;
+use super::{layouts, relations};
 use crate::Result;
 use crate::engine::Statement;
 use crate::serve::any;
 
-/// What `\d+` of psql asks of a table's storage; an array of a query is nothing that the engine knows.
-const STORAGE_OPTIONS: &str = "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ')";
-
-/// Questions that only whole statements in their place can answer: arrays of queries, `unnest` of a query.
-const HOPELESS: &[&str] =
-    &["pol.polroles", "pg_statistic_ext", "pg_publication", "s_p.nspname", "array_lower(string_to_array("];
-
 /// Signs of a question to the catalog.
 const SIGNS: &[&str] = &["pg_", "information_schema", "::reg", "as reg"];
-
-static WHOLE: LazyLock<PostgresCompatibilityParser> = LazyLock::new(PostgresCompatibilityParser::new);
 
 /// What the catalog's own library knows to reword; `= ANY` is ours.
 static RULES: LazyLock<Vec<Box<dyn SqlStatementRewriteRule>>> = LazyLock::new(|| {
@@ -54,21 +45,7 @@ static RULES: LazyLock<Vec<Box<dyn SqlStatementRewriteRule>>> = LazyLock::new(||
 pub fn understood(sql: &str) -> Result<Vec<Statement>> {
     let text = sql.to_lowercase();
     let asks_catalog = SIGNS.iter().any(|sign| text.contains(sign));
-    let parsed = match asks_catalog {
-        true => {
-            let sql = sql.replace(STORAGE_OPTIONS, "NULL::text");
-            let whole = HOPELESS.iter().any(|words| text.contains(words)).then(|| WHOLE.parse(&sql).ok()).flatten();
-            match whole {
-                Some(statements) => {
-                    let texts: Vec<String> = statements.iter().map(|statement| format!("{statement};")).collect();
-                    Statement::all(&texts.join(" "))?
-                }
-                // the engine says what is wrong about it
-                None => Statement::all(&sql)?,
-            }
-        }
-        false => Statement::all(sql)?,
-    };
+    let parsed = Statement::all(sql)?;
     parsed.into_iter().map(|statement| statement.reworded(|sql| reworded(sql, asks_catalog))).collect()
 }
 
@@ -99,7 +76,22 @@ struct Rewording {
 impl VisitorMut for Rewording {
     type Break = ();
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if self.asks_catalog {
+            relations::settle(select);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if self.asks_catalog {
+            relations::function_in_from(factor);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        relations::name_branches(&mut query.body, true);
         // FETCH FIRST is a LIMIT
         if let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch {
             let limit = Some(quantity.clone().unwrap_or_else(|| value(Value::Number("1".into(), false))));
@@ -122,12 +114,25 @@ impl VisitorMut for Rewording {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // an array of a query without rows
+        if self.asks_catalog
+            && let Expr::Function(function) = &*expr
+            && function.name.to_string().eq_ignore_ascii_case("array")
+            && matches!(&function.args, FunctionArguments::Subquery(query) if relations::is_vacant(query))
+        {
+            let text = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
+            *expr = cast(Expr::Array(Array { elem: vec![], named: true }), DataType::Array(text));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         // a query of one value that depends on the row: the engine wants to see that it is one
         if self.asks_catalog
             && let Expr::Subquery(query) = expr
         {
-            match is_empty(query) {
+            match relations::is_vacant(query) {
                 true => *expr = value(Value::Null),
                 false => drop(aggregated(query, "max")),
             }
@@ -162,6 +167,12 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         // the catalog's library has another name for = ANY
         Expr::Function(function) => {
             let name = function.name.0.last().and_then(|part| part.as_ident())?.value.to_lowercase();
+            if name == EXPANDED {
+                // a row an item, with its number
+                let mut rows = function.clone();
+                rows.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
+                return Some(call("unnest", vec![Expr::Function(rows)]));
+            }
             match (name.as_str(), &mut function.args) {
                 (
                     "current_user" | "session_user" | "user" | "current_role" | "current_schema",
@@ -204,6 +215,14 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("current_schema") => {
             Some(call("current_schema", vec![]))
         }
+        // a field of a row that a function gives
+        Expr::CompoundFieldAccess { root, access_chain } => match (root.as_ref(), access_chain.as_slice()) {
+            (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(field))]) => {
+                let field = value(Value::SingleQuotedString(field.value.clone()));
+                Some(call("get_field", vec![inner.as_ref().clone(), field]))
+            }
+            _ => None,
+        },
         Expr::AtTimeZone { timestamp, time_zone } => {
             Some(call("timezone", vec![time_zone.as_ref().clone(), timestamp.as_ref().clone()]))
         }
@@ -239,32 +258,6 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
     }
 }
 
-/// Tables of the catalog that have no rows here.
-const EMPTY: &[&str] = &[
-    "pg_attrdef",
-    "pg_constraint",
-    "pg_db_role_setting",
-    "pg_enum",
-    "pg_foreign_table",
-    "pg_index",
-    "pg_inherits",
-    "pg_partitioned_table",
-    "pg_policy",
-    "pg_publication",
-    "pg_sequence",
-    "pg_statistic_ext",
-    "pg_trigger",
-];
-
-/// True for a query of rows of a table that has none.
-fn is_empty(query: &Query) -> bool {
-    let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    let counts = |item: &SelectItem| item.to_string().to_lowercase().starts_with("count(");
-    let first = select.from.first().map(|from| from.relation.to_string().to_lowercase()).unwrap_or_default();
-    let name = first.split(' ').next().unwrap_or_default().trim_start_matches("pg_catalog.");
-    EMPTY.contains(&name) && !select.projection.iter().any(counts)
-}
-
 /// Makes one value of a query's only column by an aggregate; false where it is none of its rows' own.
 fn aggregated(query: &mut Query, aggregate: &str) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
@@ -278,8 +271,7 @@ fn aggregated(query: &mut Query, aggregate: &str) -> bool {
     };
     // an aggregate is one value already
     if let Expr::Function(function) = item
-        && ["array_agg", "string_agg", "count", "min", "max", "sum", "avg", "bool_and", "bool_or"]
-            .contains(&function.name.to_string().to_lowercase().as_str())
+        && relations::AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str())
     {
         return aggregate != "array_agg";
     }
@@ -369,12 +361,6 @@ fn is_text(data_type: &DataType) -> bool {
         || last_word(data_type) == "text"
 }
 
-/// A type's name without its schema.
-fn last_word(data_type: &DataType) -> String {
-    let text = data_type.to_string().to_lowercase();
-    text.rsplit('.').next().unwrap_or_default().trim_matches('"').to_string()
-}
-
 /// What stands for a type that the engine does not know.
 fn plain_type(data_type: &DataType) -> Option<DataType> {
     match data_type {
@@ -417,127 +403,6 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     })
 }
 
-/// Comes between a name and the number that tells it from others alike, which no client is shown.
-const APART: char = '\u{1f}';
-
-/// A column's name as a client is shown it.
-pub fn shown_name(name: &str) -> &str {
-    name.split(APART).next().unwrap_or(name)
-}
-
-/// Gives the columns of the outermost SELECT the names that Postgres gives them, and tells apart those that are alike.
-fn name_columns(query: &mut Query) {
-    let mut body = query.body.as_mut();
-    let select = loop {
-        match body {
-            SetExpr::Select(select) => break select,
-            SetExpr::Query(inner) => body = inner.body.as_mut(),
-            SetExpr::SetOperation { left, .. } => body = left.as_mut(),
-            _ => return,
-        }
-    };
-    name_items(select);
-}
-
-fn name_items(select: &mut Select) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut apart = |name: &str| {
-        let count = seen.entry(name.to_string()).or_insert(0);
-        *count += 1;
-        (*count > 1).then(|| format!("{name}{APART}{count}"))
-    };
-    for item in &mut select.projection {
-        match item {
-            SelectItem::UnnamedExpr(Expr::Identifier(name)) => {
-                if let Some(other) = apart(&name.value) {
-                    let expr = Expr::Identifier(name.clone());
-                    *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', other) };
-                }
-            }
-            // what is qualified differs, unless it is the same
-            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => {
-                let whole: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
-                if let (Some(_), Some(last)) = (apart(&whole.join(".")), names.last()) {
-                    let alias = Ident::with_quote('"', apart(&last.value).unwrap_or_else(|| last.value.clone()));
-                    *item = SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(names.clone()), alias };
-                }
-            }
-            SelectItem::UnnamedExpr(expr) => {
-                let expr = expr.clone();
-                let (name, of_column) = column_name(&expr);
-                // a column of the same name may be meant elsewhere in the statement
-                let other = apart(&name).or_else(|| of_column.then(|| format!("{name}{APART}")));
-                let alias = Ident::with_quote('"', other.unwrap_or(name));
-                *item = SelectItem::ExprWithAlias { expr, alias };
-            }
-            SelectItem::ExprWithAlias { alias, .. } => {
-                if let Some(other) = apart(&alias.value) {
-                    *alias = Ident::with_quote('"', other);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// The name that Postgres gives to a column, and whether it is that of a column within.
-fn column_name(expr: &Expr) -> (String, bool) {
-    let own = |name: &str| (name.to_string(), false);
-    match expr {
-        Expr::Identifier(name) => (name.value.clone(), true),
-        Expr::CompoundIdentifier(names) => (names.last().map(|name| name.value.clone()).unwrap_or_default(), true),
-        Expr::Nested(inner) | Expr::CompoundFieldAccess { root: inner, .. } | Expr::Collate { expr: inner, .. } => {
-            column_name(inner)
-        }
-        Expr::Cast { expr: inner, data_type, .. } => match column_name(inner) {
-            (name, _) if name == "?column?" => own(&type_name(data_type)),
-            found => found,
-        },
-        Expr::Function(function) => {
-            let name = function.name.0.last().and_then(|part| part.as_ident());
-            own(&name.map(|name| name.value.to_lowercase()).unwrap_or_default())
-        }
-        Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
-            Some((name, of_column)) if name != "?column?" => (name, of_column),
-            _ => own("case"),
-        },
-        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => own("bool"),
-        Expr::TypedString(typed) => own(&type_name(&typed.data_type)),
-        Expr::Array(_) => own("array"),
-        Expr::Extract { .. } => own("extract"),
-        Expr::Exists { .. } => own("exists"),
-        Expr::Substring { .. } => own("substring"),
-        Expr::Position { .. } => own("position"),
-        Expr::Trim { .. } => own("btrim"),
-        Expr::Ceil { .. } => own("ceil"),
-        Expr::Floor { .. } => own("floor"),
-        Expr::Overlay { .. } => own("overlay"),
-        Expr::Interval(_) => own("interval"),
-        Expr::AtTimeZone { .. } => own("timezone"),
-        Expr::Subquery(query) => match query.body.as_ref() {
-            SetExpr::Select(select) => match select.projection.first() {
-                Some(SelectItem::UnnamedExpr(expr)) => own(&column_name(expr).0),
-                Some(SelectItem::ExprWithAlias { alias, .. }) => own(&alias.value),
-                _ => own("?column?"),
-            },
-            _ => own("?column?"),
-        },
-        _ => own("?column?"),
-    }
-}
-
-/// What `pg_type` calls a type.
-fn type_name(data_type: &DataType) -> String {
-    let text = last_word(data_type);
-    let text = text.split('(').next().unwrap_or_default().trim();
-    match text.strip_suffix("[]") {
-        Some(item) => item.to_string(),
-        None => {
-            super::fixed::SQL_NAMES.iter().find(|(sql, _)| *sql == text).map_or(text, |(_, short)| short).to_string()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -576,32 +441,5 @@ mod tests {
         ] {
             assert_eq!(words(sql), expected);
         }
-    }
-
-    #[test]
-    fn columns_have_the_names_of_postgres() {
-        let names = |sql: &str| {
-            let Sql::Query(mut query) = ({
-                let parsed = Statement::one(sql).unwrap();
-                let datafusion::sql::parser::Statement::Statement(sql) = parsed.parsed().clone() else { return vec![] };
-                *sql
-            }) else {
-                return vec![];
-            };
-            name_columns(&mut query);
-            let SetExpr::Select(select) = *query.body else { return vec![] };
-            let shown = select.projection.iter().map(|item| match item {
-                SelectItem::ExprWithAlias { alias, .. } => shown_name(&alias.value).to_string(),
-                other => other.to_string(),
-            });
-            shown.collect::<Vec<_>>()
-        };
-        assert_eq!(
-            names(
-                "SELECT 1, 'x', count(*), a::text, (b), -c, true, 1::bigint, date '2026-01-01', CASE WHEN a THEN 1 END FROM t"
-            ),
-            ["?column?", "?column?", "count", "a", "b", "?column?", "bool", "int8", "date", "case"]
-        );
-        assert_eq!(names("SELECT a, a, t.b, 2 AS a FROM t"), ["a", "a", "t.b", "a"]);
     }
 }

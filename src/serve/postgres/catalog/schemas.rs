@@ -12,10 +12,13 @@ use super::fixed::{Fixed, SQL_NAMES};
 use super::grid::{self, Cell, row};
 use super::layouts::{self, INFORMATION_SCHEMA, PG_CATALOG};
 use super::objects::{DATABASE, OWNER, Relation, RelationNames, SCHEMAS, names_by_number, relations};
+use crate::clock;
 use crate::engine::catalog::LakeSchema;
 use crate::engine::session::CATALOG;
+use crate::serve::postgres::cursors::{Cursors, Declared, Open};
 use crate::serve::postgres::settings::SharedSettings;
 use crate::serve::postgres::types::{length_of, pg_type_of};
+use crate::time::{is_summer_time, offset};
 
 /// What both schemas are made of.
 pub struct Sources {
@@ -25,6 +28,8 @@ pub struct Sources {
     pub fixed: &'static Fixed,
     /// The connection's settings.
     pub settings: SharedSettings,
+    /// What the connection has named.
+    pub cursors: Arc<Cursors>,
     /// The guest's name.
     pub guest: String,
     /// The number that a cancel names.
@@ -214,6 +219,23 @@ impl Sources {
                     ]
                 };
                 all.into_iter().map(row).collect()
+            }
+            "pg_timezone_names" => {
+                let now = clock::now().timestamp_micros();
+                let row = |zone: &chrono_tz::Tz| {
+                    let (seconds, short) = offset(now, *zone)?;
+                    let (sign, all) = (if seconds < 0 { "-" } else { "" }, seconds.unsigned_abs());
+                    let ahead = format!("{sign}{:02}:{:02}:{:02}", all / 3600, all / 60 % 60, all % 60);
+                    Some(row![zone.name(), short, ahead, is_summer_time(now, *zone)])
+                };
+                chrono_tz::TZ_VARIANTS.iter().filter_map(row).collect()
+            }
+            "pg_cursors" => {
+                let row = |open: Open| {
+                    let Declared { hold, binary } = open.declared;
+                    row![open.name, open.statement, hold, binary, false, Cell::Int(open.since)]
+                };
+                self.cursors.open().await.into_iter().map(row).collect()
             }
             "pg_stat_activity" => {
                 let application = self.settings.lock().unwrap_or_else(|e| e.into_inner());

@@ -1,0 +1,188 @@
+//! The zone of a session (`SET datafusion.execution.time_zone`, `SET TIME ZONE` of Postgres): which day an instant is of.
+//!
+//! An instant's type names a zone, by which functions, casts and comparisons tell its clock. The lake's columns are in UTC; a
+//! statement of a session in another zone sees them in that one. What tables and journeys compute for themselves stays in UTC:
+//! a relation that a table function has planned is closed, and only its columns are shown in the zone.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
+use datafusion::error::Result as PlanResult;
+use datafusion::functions::datetime::to_local_time;
+use datafusion::logical_expr::expr::{Cast, Placeholder, TryCast};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, SubqueryAlias, Union, cast};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+
+use crate::columns::timestamp;
+
+/// The name of a relation that is closed, which nobody can write.
+const CLOSED: &str = "\u{1f}closed";
+
+/// The zone of a session; None where it is UTC.
+pub(super) fn zone_of(options: &ConfigOptions) -> Option<Arc<str>> {
+    options.execution.time_zone.as_deref().filter(|zone| !is_utc(zone)).map(Arc::from)
+}
+
+fn is_utc(zone: &str) -> bool {
+    ["utc", "etc/utc", "z", "+00:00", "+00", "+0000"].contains(&zone.to_lowercase().as_str())
+}
+
+/// A relation whose own plan is in UTC.
+pub(super) fn closed(plan: LogicalPlan, options: &ConfigOptions) -> PlanResult<LogicalPlan> {
+    match zone_of(options) {
+        None => Ok(plan),
+        Some(_) => SubqueryAlias::try_new(Arc::new(plan), CLOSED).map(LogicalPlan::SubqueryAlias),
+    }
+}
+
+/// A statement's plan, which sees instants in a zone.
+pub(super) fn in_zone(plan: LogicalPlan, zone: &Arc<str>) -> PlanResult<LogicalPlan> {
+    let down = |node: LogicalPlan| match &node {
+        LogicalPlan::TableScan(_) => shown(node, zone),
+        LogicalPlan::SubqueryAlias(alias) if alias.alias.table() == CLOSED => shown(node, zone),
+        _ => Ok(Transformed::no(node)),
+    };
+    Ok(plan.transform_down_up_with_subqueries(down, |node| fitted(node, zone))?.data)
+}
+
+/// A condition over columns in UTC, which reads them in the session's zone.
+pub(super) fn condition(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Expr> {
+    let Some(zone) = zone_of(options) else { return Ok(expr) };
+    let seen = expr.transform_up(|expr| match &expr {
+        Expr::Column(_) => Ok(match elsewhere(&expr.get_type(columns)?, &zone) {
+            Some(data_type) => Transformed::yes(cast(expr, data_type)),
+            None => Transformed::no(expr),
+        }),
+        _ => fitted_expr(expr, columns, &zone),
+    })?;
+    let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(seen.data, columns)?;
+    Ok(coerced.transform_up(|expr| with_clock(expr, columns))?.data)
+}
+
+/// The type of an instant in the zone, where it names another one.
+fn elsewhere(data_type: &DataType, zone: &Arc<str>) -> Option<DataType> {
+    match data_type {
+        DataType::Timestamp(unit, Some(other)) if other != zone => Some(DataType::Timestamp(*unit, Some(zone.clone()))),
+        _ => None,
+    }
+}
+
+/// A relation with its instants in the zone; what it is made of stays as it is.
+fn shown(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalPlan>> {
+    if !node.schema().fields().iter().any(|field| elsewhere(field.data_type(), zone).is_some()) {
+        return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
+    }
+    let column = |(relation, field): (Option<&datafusion::common::TableReference>, &Arc<arrow::datatypes::Field>)| {
+        let column = Expr::Column(Column::from((relation, field)));
+        match elsewhere(field.data_type(), zone) {
+            Some(data_type) => cast(column, data_type).alias_qualified(relation.cloned(), field.name()),
+            None => column,
+        }
+    };
+    let columns = node.schema().iter().map(column).collect();
+    let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(node))?);
+    Ok(Transformed::new(plan, true, TreeNodeRecursion::Jump))
+}
+
+/// A node whose inputs may have other types than before.
+fn fitted(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalPlan>> {
+    let columns = merge_schema(&node.inputs());
+    let names = NamePreserver::new(&node);
+    let fitted = node.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(expr.transform_up(|expr| fitted_expr(expr, &columns, zone))?.update_data(|expr| name.restore(expr)))
+    })?;
+    fitted.map_data(|node| match node {
+        LogicalPlan::Union(union) => Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union),
+        other => other.recompute_schema(),
+    })
+}
+
+/// An expression whose columns may have other types than before.
+fn fitted_expr(expr: Expr, columns: &DFSchema, zone: &Arc<str>) -> PlanResult<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::Placeholder(Placeholder { id, field: Some(field) }) => match elsewhere(field.data_type(), zone) {
+            Some(data_type) => {
+                let field = Some(Arc::new(field.as_ref().clone().with_data_type(data_type)));
+                Transformed::yes(Expr::Placeholder(Placeholder { id, field }))
+            }
+            None => Transformed::no(Expr::Placeholder(Placeholder { id, field: Some(field) })),
+        },
+        Expr::OuterReferenceColumn(field, column) => match elsewhere(field.data_type(), zone) {
+            Some(data_type) => {
+                let field = Arc::new(field.as_ref().clone().with_data_type(data_type));
+                Transformed::yes(Expr::OuterReferenceColumn(field, column))
+            }
+            None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
+        },
+        Expr::ScalarFunction(mut call) => {
+            let mut given = Expr::ScalarFunction(call.clone()).get_type(columns);
+            if given.is_err() {
+                // a function of instants, whatever a clock shows
+                for argument in &mut call.args {
+                    if let Ok(data_type @ DataType::Timestamp(_, Some(_))) = argument.get_type(columns)
+                        && data_type != timestamp()
+                    {
+                        *argument = cast(argument.clone(), timestamp());
+                    }
+                }
+                given = Expr::ScalarFunction(call.clone()).get_type(columns);
+            }
+            let call = Expr::ScalarFunction(call);
+            match given.ok().and_then(|data_type| elsewhere(&data_type, zone)) {
+                Some(data_type) => Transformed::yes(cast(call, data_type)),
+                None => Transformed::yes(call),
+            }
+        }
+        other => Transformed::no(other),
+    })
+}
+
+/// A cast of an instant to a time without a zone is what a clock in the instant's zone shows. Arrow's shows UTC.
+fn with_clock(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = &expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let (DataType::Timestamp(_, None), Ok(DataType::Timestamp(_, Some(zone)))) =
+        (field.data_type(), inner.get_type(columns))
+    else {
+        return Ok(Transformed::no(expr));
+    };
+    if is_utc(&zone) {
+        return Ok(Transformed::no(expr));
+    }
+    let clock = to_local_time().call(vec![inner.as_ref().clone()]);
+    Ok(Transformed::yes(cast(clock, field.data_type().clone())))
+}
+
+/// Casts of instants to times without a zone, also those that a comparison with a day needs.
+#[derive(Debug)]
+pub(super) struct Clocks;
+
+impl AnalyzerRule for Clocks {
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> PlanResult<LogicalPlan> {
+        if zone_of(options).is_none() {
+            return Ok(plan);
+        }
+        let clocks = plan.transform_up_with_subqueries(|node| {
+            let columns = merge_schema(&node.inputs());
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                Ok(expr.transform_up(|expr| with_clock(expr, &columns))?.update_data(|expr| name.restore(expr)))
+            })
+        })?;
+        Ok(clocks.data)
+    }
+
+    fn name(&self) -> &str {
+        "clocks"
+    }
+}
