@@ -7,8 +7,8 @@ use super::output::Output;
 use super::settings::Settings;
 use super::suite::SuiteCommand;
 use super::{
-    cluster, compact, demo, doctor, explain_credit, export, forget, functions, help, history, ingest, lookup, mapping, query,
-    rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
+    cluster, compact, demo, doctor, explain_credit, export, forget, functions, help, history, ingest, lookup, mapping,
+    query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
 };
 use crate::format::Format;
 use crate::lake::location::{exists, lake_near};
