@@ -89,14 +89,13 @@ pub struct Ran {
 /// Runs an export. A conflict where another run of it was faster.
 pub async fn run(lake: &Lake, name: &str, options: &RunOptions) -> Result<Ran> {
     let export = find(lake, name).await?;
-    let known = if options.dry_run { runs::of(lake, name).await? } else { mended(lake, name).await? };
+    let (known, ledger) = compared_with(lake, name, options.dry_run).await?;
     if let Some(waiting) = runs::waiting(&known) {
         if options.dry_run {
             return of_run(waiting, "waiting", true);
         }
         return given_out(lake, waiting.clone(), true, options).await;
     }
-    let ledger = Ledger::open(lake, name).await?;
     let last = known.iter().map(|run| run.run).chain(ledger.runs()?.iter().map(|run| run.run)).max();
     let number = last.unwrap_or(0) + 1;
     let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_string();
@@ -128,6 +127,19 @@ pub async fn end(lake: &Lake, name: &str, number: i64, discard: bool) -> Result<
     let ended = runs::end(lake, name, number, if discard { runs::DISCARDED } else { runs::ACKNOWLEDGED }).await?;
     mended(lake, name).await?;
     Ok(ended)
+}
+
+/// The runs of an export, and a ledger that says nothing of others: what another process makes at this moment is either in both
+/// or in none of them.
+async fn compared_with(lake: &Lake, name: &str, dry_run: bool) -> Result<(Vec<ExportRun>, Ledger)> {
+    loop {
+        let known = if dry_run { runs::of(lake, name).await? } else { mended(lake, name).await? };
+        let ledger = Ledger::open(lake, name).await?;
+        let is_known = |made: &ExportRun| known.iter().any(|run| run.run == made.run);
+        if dry_run || ledger.runs()?.iter().all(is_known) {
+            return Ok((known, ledger));
+        }
+    }
 }
 
 /// The runs of an export, after what an earlier process did not get to is done.

@@ -143,6 +143,9 @@ END
 rejoin rebuild
 rejoin export create leads --to google --metric event1 --set account=123 --set conversion_action=77 --field gclid=gclid \
   --field email=mail --consent "consent = 'yes'"
+"#;
+
+const CLOSED: &str = r#"
 rejoin export create closed --to ecapi --metric event10 --set data_set_id=shop --set event_type=close_convert_lead \
   --set source=phone_call --field click_id=gclid
 "#;
@@ -187,9 +190,6 @@ fn lead_close_correction_removal_forget() {
     assert_eq!((&of_ann["conversionValue"], &of_ann["currency"]), (&json!(1.0), &json!("EUR")));
     let ann = place.cell("SELECT encode(sha256('ann@example.com'), 'hex') AS h");
     assert_eq!(of_ann["userData"]["userIdentifiers"][0]["emailAddress"], ann);
-    let (ran, _) = acknowledged(&place, "closed");
-    assert_eq!(ran.counts, [0; 4]);
-
     // the close
     place.sh("offline deals_1 <<END
 Date        transactionID  Event 10
@@ -198,6 +198,7 @@ Date        transactionID  Event 10
 09/12/2026  L3             200
 END
 rejoin ingest deals_1.txt --suite web --source deals; rejoin rebuild");
+    place.sh(CLOSED);
     let (ran, bodies) = acknowledged(&place, "closed");
     assert_eq!(ran.counts, [2, 0, 0, 1]);
     assert_eq!(ran.reasons, json!({"no click id": 1}));
@@ -395,26 +396,41 @@ fn violations(value: &Value, schema: &Value, at: &str) -> Vec<String> {
 /// address, source, properties; the standard leaves the form of a batch to the partners: here an array.
 fn ecapi_schema() -> Value {
     let (text, hash) = (json!({"type": "string"}), json!({"type": "string", "pattern": "hash"}));
-    json!({"type": "array", "minItems": 1, "maxItems": 1000, "items": {
+    let address = json!({"type": "object", "properties": {
+        "first_name": hash, "last_name": hash, "city": text, "country_code": text, "postal_code": hash}});
+    let user = json!({"type": "object", "properties": {
+        "click_id": text, "customer_identifier": hash, "event_ip_address": text,
+        "email_address": {"type": "array", "items": hash}, "phone_numbers": {"type": "array", "items": hash},
+        "address": {"type": "array", "items": address}}});
+    let types = ["purchase", "refund", "generate_lead", "close_convert_lead", "custom"];
+    let event = json!({
         "type": "object",
         "required": ["data_set_id", "id", "timestamp", "event_type", "value", "currency_code"],
         "properties": {
             "data_set_id": text, "id": {"type": "string", "pattern": "id"}, "timestamp": {"type": "integer"},
-            "event_type": {"type": "string", "enum": ["purchase", "refund", "generate_lead", "close_convert_lead", "custom"]},
-            "custom_event": text, "value": {"type": "number"}, "currency_code": {"type": "string", "pattern": "currency"},
-            "source": {"type": "string", "enum": ["email", "website", "app", "phone_call", "chat", "physical_store",
-                "system_generated", "business_messaging", "other"]},
-            "user_data": {"type": "object", "properties": {
-                "click_id": text, "customer_identifier": hash, "event_ip_address": text,
-                "email_address": {"type": "array", "items": hash}, "phone_numbers": {"type": "array", "items": hash},
-                "address": {"type": "array", "items": {"type": "object", "properties": {
-                    "first_name": hash, "last_name": hash, "city": text, "country_code": text, "postal_code": hash}}}}},
+            "event_type": {"type": "string", "enum": types}, "custom_event": text, "value": {"type": "number"},
+            "currency_code": {"type": "string", "pattern": "currency"}, "source": {"type": "string", "enum": SOURCES},
+            "user_data": user,
             "properties": {"type": "object", "properties": {"transaction_id": text, "page_url": text}},
             "ext": {"type": "object", "properties": {
                 "action": {"type": "string", "enum": ["new", "restated", "retracted"]}}},
         }
-    }})
+    });
+    json!({"type": "array", "minItems": 1, "maxItems": 1000, "items": event})
 }
+
+/// Where an event happened, by the standard and by Meta.
+const SOURCES: [&str; 9] = [
+    "email",
+    "website",
+    "app",
+    "phone_call",
+    "chat",
+    "physical_store",
+    "system_generated",
+    "business_messaging",
+    "other",
+];
 
 /// Google, Data Manager API, REST reference of events.ingest: IngestEventsRequest, Destination, Event, AdIdentifiers, UserData,
 /// UserIdentifier, AddressInfo, Consent; at most 2,000 events a request.
@@ -422,50 +438,55 @@ fn google_schema() -> Value {
     let (text, hash) = (json!({"type": "string"}), json!({"type": "string", "pattern": "hash"}));
     let account = json!({"type": "object", "required": ["accountType", "accountId"], "properties": {
         "accountType": {"type": "string", "enum": ["GOOGLE_ADS"]}, "accountId": text}});
+    let destination = json!({"type": "object", "required": ["operatingAccount", "productDestinationId"],
+        "properties": {"operatingAccount": account, "loginAccount": account, "productDestinationId": text}});
+    let address = json!({"type": "object", "required": ["givenName", "familyName", "regionCode", "postalCode"],
+        "properties": {"givenName": hash, "familyName": hash, "regionCode": text, "postalCode": text}});
+    let user = json!({"type": "object",
+        "properties": {"emailAddress": hash, "phoneNumber": hash, "address": address}});
+    let event = json!({"type": "object",
+    "required": ["transactionId", "eventTimestamp", "conversionValue", "currency"],
+    "properties": {
+        "transactionId": {"type": "string", "pattern": "id"},
+        "eventTimestamp": {"type": "string", "pattern": "time"},
+        "conversionValue": {"type": "number", "minimum": 0},
+        "currency": {"type": "string", "pattern": "currency"},
+        "eventSource": {"type": "string", "enum": ["WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"]},
+        "adIdentifiers": {"type": "object", "properties": {"gclid": text, "gbraid": text, "wbraid": text}},
+        "userData": {"type": "object", "required": ["userIdentifiers"], "properties": {
+            "userIdentifiers": {"type": "array", "minItems": 1, "maxItems": 10, "items": user}}},
+    }});
     json!({"type": "object", "required": ["destinations", "events", "encoding"], "properties": {
-        "destinations": {"type": "array", "minItems": 1, "items": {"type": "object",
-            "required": ["operatingAccount", "productDestinationId"],
-            "properties": {"operatingAccount": account, "loginAccount": account, "productDestinationId": text}}},
+        "destinations": {"type": "array", "minItems": 1, "items": destination},
         "encoding": {"type": "string", "enum": ["HEX", "BASE64"]},
         "consent": {"type": "object", "properties": {
             "adUserData": {"type": "string", "enum": ["CONSENT_GRANTED", "CONSENT_DENIED"]}}},
-        "events": {"type": "array", "minItems": 1, "maxItems": 2000, "items": {"type": "object",
-            "required": ["transactionId", "eventTimestamp", "conversionValue", "currency"],
-            "properties": {
-                "transactionId": {"type": "string", "pattern": "id"}, "eventTimestamp": {"type": "string", "pattern": "time"},
-                "conversionValue": {"type": "number", "minimum": 0}, "currency": {"type": "string", "pattern": "currency"},
-                "eventSource": {"type": "string", "enum": ["WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"]},
-                "adIdentifiers": {"type": "object", "properties": {"gclid": text, "gbraid": text, "wbraid": text}},
-                "userData": {"type": "object", "required": ["userIdentifiers"], "properties": {
-                    "userIdentifiers": {"type": "array", "minItems": 1, "maxItems": 10, "items": {"type": "object",
-                        "properties": {"emailAddress": hash, "phoneNumber": hash, "address": {"type": "object",
-                            "required": ["givenName", "familyName", "regionCode", "postalCode"],
-                            "properties": {"givenName": hash, "familyName": hash, "regionCode": text, "postalCode": text}}}}}}},
-            }}},
+        "events": {"type": "array", "minItems": 1, "maxItems": 2000, "items": event},
     }})
 }
 
 /// Meta, Conversions API: main body, server event, customer information and custom data parameters; at most 1,000 events a
 /// request.
 fn meta_schema() -> Value {
-    let (text, hashes) =
-        (json!({"type": "string"}), json!({"type": "array", "items": {"type": "string", "pattern": "hash"}}));
+    let text = json!({"type": "string"});
+    let hashes = json!({"type": "array", "items": {"type": "string", "pattern": "hash"}});
+    let user = json!({"type": "object", "properties": {"em": hashes, "ph": hashes, "fn": hashes, "ln": hashes,
+        "ct": hashes, "zp": hashes, "country": hashes, "external_id": hashes, "fbc": text, "fbp": text,
+        "client_ip_address": text, "client_user_agent": text}});
+    let custom = json!({"type": "object", "required": ["value", "currency"], "properties": {
+        "value": {"type": "number"}, "currency": {"type": "string", "pattern": "currency"}, "order_id": text}});
+    let event = json!({
+        "type": "object",
+        "required": ["event_name", "event_time", "user_data", "action_source", "event_id"],
+        "properties": {
+            "event_name": text, "event_time": {"type": "integer", "minimum": 0},
+            "event_id": {"type": "string", "pattern": "id"}, "event_source_url": text,
+            "action_source": {"type": "string", "enum": SOURCES}, "user_data": user, "custom_data": custom,
+        }
+    });
     json!({"type": "object", "required": ["data"], "properties": {
         "test_event_code": text,
-        "data": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"type": "object",
-            "required": ["event_name", "event_time", "user_data", "action_source", "event_id"],
-            "properties": {
-                "event_name": text, "event_time": {"type": "integer", "minimum": 0}, "event_id": {"type": "string", "pattern": "id"},
-                "event_source_url": text,
-                "action_source": {"type": "string", "enum": ["email", "website", "app", "phone_call", "chat", "physical_store",
-                    "system_generated", "business_messaging", "other"]},
-                "user_data": {"type": "object", "properties": {"em": hashes, "ph": hashes, "fn": hashes, "ln": hashes,
-                    "ct": hashes, "zp": hashes, "country": hashes, "external_id": hashes, "fbc": text, "fbp": text,
-                    "client_ip_address": text, "client_user_agent": text}},
-                "custom_data": {"type": "object", "required": ["value", "currency"], "properties": {
-                    "value": {"type": "number"}, "currency": {"type": "string", "pattern": "currency"}, "order_id": text}},
-            }}},
-    }})
+        "data": {"type": "array", "minItems": 1, "maxItems": 1000, "items": event}}})
 }
 
 const PEOPLE: &str = r#"
@@ -713,7 +734,7 @@ fn any_history_ends_in_what_the_lake_has() {
         runtime.block_on(async {
             let (mut told, mut restated, mut retracted) = (0, 0, 0);
             for seed in 1..=4 {
-                let mut chance = Chance(seed * 0x9E37_79B9_7F4A_7C15);
+                let mut chance = Chance(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
                 let place = Place::new();
                 place.sh(HISTORY);
                 let lake = place.open_lake();
@@ -775,6 +796,7 @@ Date        transactionID  Event 10
 09/11/2026  L2             300
 END
 rejoin ingest deals_1.txt --suite web --source deals; rejoin rebuild");
+    place.sh(CLOSED);
     let answers = [Answer::Lost, Answer::Status(503), Answer::Lost, Answer::Status(429), Answer::Status(200)];
     let server = Server::start(move |n| answers.get(n).copied().unwrap_or(Answer::Status(200)));
     let post = |server: &Server| {
