@@ -68,12 +68,9 @@ public class Metadata {
         ask("best row identifier", 0, () -> about.getBestRowIdentifier(null, "public", "suites", 1, true));
         ask("types", null, about::getTypeInfo);
         ask("procedures", 0, () -> about.getProcedures(null, "public", "%"));
-        ask("parameters of procedures", null, () -> about.getProcedureColumns(null, null, "upper", null));
         ask("functions", null, () -> about.getFunctions(null, null, "up%"));
-        ask("parameters of functions", null, () -> about.getFunctionColumns(null, null, "upper", null));
         ask("privileges on columns", 0, () -> about.getColumnPrivileges(null, "public", "suites", "nosuch"));
         ask("privileges on tables", null, () -> about.getTablePrivileges(null, "public", "suites"));
-        ask("types of one's own", 0, () -> about.getUDTs(null, "public", "%", null));
         ask("keywords", true, () -> about.getSQLKeywords().contains("analyze"));
         ask("columns of an index", 32, about::getMaxColumnsInIndex);
         ask("isolation", Connection.TRANSACTION_REPEATABLE_READ, guest::getTransactionIsolation);

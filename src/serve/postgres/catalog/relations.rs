@@ -88,7 +88,7 @@ pub fn is_vacant(query: &Query) -> bool {
 }
 
 fn gives_nothing(select: &Select) -> bool {
-    let counts = |item: &SelectItem| Visit::visit(item, &mut Aggregates).is_break();
+    let counts = |item: &SelectItem| Visit::visit(item, &mut Aggregates::default()).is_break();
     let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
     nowhere && !select.projection.iter().any(counts)
 }
@@ -140,15 +140,30 @@ fn is_vacant_factor(factor: &TableFactor) -> bool {
     }
 }
 
-/// Breaks off at an aggregate.
-struct Aggregates;
+/// Breaks off at an aggregate that is not one of a query within.
+#[derive(Default)]
+struct Aggregates {
+    within: usize,
+}
 
 impl Visitor for Aggregates {
     type Break = ();
 
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.within += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.within -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Function(function) if AGGREGATES.contains(&last(&function.name).as_str()) => ControlFlow::Break(()),
+            Expr::Function(function) if self.within == 0 && AGGREGATES.contains(&last(&function.name).as_str()) => {
+                ControlFlow::Break(())
+            }
             _ => ControlFlow::Continue(()),
         }
     }

@@ -414,6 +414,32 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_rows_is_not_computed() {
+        for (sql, expected) in [
+            (
+                "SELECT a, ARRAY(SELECT b FROM pg_roles) AS c FROM pg_policy WHERE d = ANY(e)",
+                "SELECT a, NULL AS c FROM pg_catalog.pg_policy WHERE false",
+            ),
+            (
+                "SELECT a FROM pg_class c LEFT JOIN pg_index i ON i.b = c.a WHERE c.d = 1",
+                "SELECT a FROM pg_catalog.pg_class AS c LEFT JOIN pg_catalog.pg_index AS i ON i.b = c.a WHERE c.d = 1",
+            ),
+            (
+                "SELECT a FROM pg_class c JOIN pg_index i ON c.a = ANY(i.b) WHERE c.d = $1",
+                "SELECT a FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON true WHERE (c.d = $1) AND false",
+            ),
+            (
+                "SELECT a || ARRAY(SELECT x FROM unnest(t.reloptions) x) AS b FROM pg_class t",
+                "SELECT a || ARRAY[]::TEXT[] AS b FROM pg_catalog.pg_class AS t",
+            ),
+            ("SELECT count(*) AS n FROM pg_index", "SELECT count(*) AS n FROM pg_catalog.pg_index"),
+            ("SELECT l.tableoid AS n FROM pg_language l", "SELECT 2612 AS n FROM pg_catalog.pg_language AS l"),
+        ] {
+            assert_eq!(words(sql).replace("CAST(ARRAY[] AS TEXT[])", "ARRAY[]::TEXT[]"), expected);
+        }
+    }
+
+    #[test]
     fn other_words_for_the_same() {
         for (sql, expected) in [
             ("SELECT a FROM t WHERE a = ANY('{1,2}')", "SELECT a FROM t WHERE any_equal(a, '{1,2}')"),
