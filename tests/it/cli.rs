@@ -251,6 +251,8 @@ END");
 #[test]
 fn reports_are_plain_sql() {
     let place = loaded();
+    // two of them ask for persons
+    place.sh("rejoin suite set web --persons device_split\nrejoin rebuild");
     for report in json_of(&place, "report --json").as_array().unwrap() {
         let name = report["name"].as_str().unwrap();
         let mut arguments = vec!["report", name];
