@@ -17,6 +17,7 @@ use datafusion_pg_catalog::sql::rules::{
 
 use super::column_names::{last_word, name_columns};
 use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGPROC_NAME, escaped_by_backslash};
+use super::objects::number_by_heart;
 use super::of_values::EXPANDED;
 use super::{layouts, relations};
 use crate::Result;
@@ -227,6 +228,12 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
             Some(call("timezone", vec![time_zone.as_ref().clone(), timestamp.as_ref().clone()]))
         }
         Expr::Cast { expr: inner, data_type, .. } => {
+            // the catalog's own tables have the numbers that clients know
+            let own = text_of(inner).filter(|_| last_word(data_type) == "regclass");
+            let own = own.and_then(|name| number_by_heart(name.strip_prefix("pg_catalog.").unwrap_or(&name)));
+            if let Some(number) = own {
+                **inner = value(Value::Number(number.to_string(), false));
+            }
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
             }
