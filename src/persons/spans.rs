@@ -161,7 +161,7 @@ impl<'a> Ids<'a> {
         let audit = |id: &str, verdict, name: Option<&str>, visitors| Audit {
             id: id.into(),
             verdict,
-            person: name.map(|name| person_of_id(name)),
+            person: name.map(person_of_id),
             visitors,
         };
         let blocked = self.rules.blocked.iter();

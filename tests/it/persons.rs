@@ -115,12 +115,12 @@ impl World {
         let about = |rule: &Rule| {
             rule.second.is_some_and(|second| (rule.first, second) == (a, b) || (rule.first, second) == (b, a))
         };
-        self.rules.iter().enumerate().filter(|(_, rule)| about(rule)).map(|(n, rule)| (n, rule.verb)).last()
+        self.rules.iter().enumerate().rfind(|(_, rule)| about(rule)).map(|(n, rule)| (n, rule.verb))
     }
 
     fn is_blocked(&self, id: usize) -> bool {
         let of = |rule: &&Rule| rule.second.is_none() && rule.first == (true, id);
-        self.rules.iter().filter(of).next_back().is_some_and(|rule| rule.verb == "block")
+        self.rules.iter().rfind(of).is_some_and(|rule| rule.verb == "block")
     }
 
     /// Those that links bring together with one, itself included.
@@ -129,8 +129,7 @@ impl World {
         loop {
             let more: Vec<usize> = (0..10)
                 .filter(|other| {
-                    !found.contains(other)
-                        && !(one.0 && self.is_blocked(*other))
+                    !(found.contains(other) || one.0 && self.is_blocked(*other))
                         && found.iter().any(|known| {
                             !(one.0 && self.is_blocked(*known))
                                 && self.says((one.0, *known), (one.0, *other)).is_some_and(|(_, verb)| verb == "link")
@@ -209,7 +208,7 @@ impl World {
     /// Where the container visitor has a customer record: the latest visitor with its ID, else the first one after.
     fn visitor_of_record(&self, minute: usize, id: usize) -> Option<usize> {
         let mut bears = self.hits.iter().filter(|hit| hit.id == Some(id));
-        let earlier = bears.clone().filter(|hit| hit.minute < minute).next_back();
+        let earlier = bears.clone().rfind(|hit| hit.minute < minute);
         earlier.or(bears.next()).map(|hit| hit.visitor)
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::layout::Problem;
@@ -24,8 +24,10 @@ pub(super) async fn show(State(web): State<Arc<Web>>, headers: HeaderMap) -> Res
     };
     if !known {
         guessed().await;
-        let message = "a user's token is needed: rejoin user token NAME, sent as Authorization: Bearer TOKEN\n";
-        return Ok((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], message).into_response());
+        let message = "a user's token is needed: rejoin user token NAME, sent as Authorization: Bearer TOKEN";
+        let mut refused = Problem::new(StatusCode::UNAUTHORIZED, message).into_response();
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return Ok(refused);
     }
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(&web.server.load(), resident())).into_response())
 }
