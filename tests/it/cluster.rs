@@ -84,7 +84,8 @@ async fn same(here: &Engine, there: &Engine, sql: &str) {
     // sums of parts in another order differ in their last digits
     for cell in expected.iter_mut().chain(&mut actual).flatten() {
         if let (true, Ok(number)) = (cell.contains('.'), cell.parse::<f64>()) {
-            *cell = format!("{number:.9}");
+            // a whole number may be one here and almost one there
+            *cell = format!("{number:.9}").trim_end_matches('0').trim_end_matches('.').to_string();
         }
     }
     expected.sort();
