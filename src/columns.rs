@@ -42,9 +42,9 @@ pub const PERSISTED: &str = "persisted";
 /// feeds with the columns for that can tell.
 const PERSISTED_CHANNEL: &str = "persisted_channel";
 const PERSISTED_LISTS: [&str; 3] = ["persisted_list1", "persisted_list2", "persisted_list3"];
-/// True where an app sent the hit while nobody used it; NULL otherwise.
 /// Of the hit whose snapshot a record has: its [`HIT_ID_REST`].
 pub const SNAPSHOT_REST: &str = "snapshot_rest";
+/// True where an app sent the hit while nobody used it; NULL otherwise.
 pub const BACKGROUND_HIT: &str = "background_hit";
 /// The products of a row with what each has of its own, as a data feed writes them.
 pub const PRODUCT_LIST: &str = "product_list";

@@ -213,6 +213,7 @@ impl TableProvider for StandIn {
         TableType::Temporary
     }
 
+    // written out: the block that `async_trait` makes would hold the filters, see `crate::sealed`
     fn scan<'table, 'session, 'columns, 'filters, 'future>(
         &'table self,
         _: &'session dyn Session,

@@ -9,21 +9,8 @@ use std::fmt::Write;
 use rejoin::engine::{Engine, EngineSettings};
 
 use crate::place::{Place, deep};
+use crate::questions::Dice;
 use crate::table;
-
-/// Numbers that look random.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % sides
-    }
-
-    fn one_in(&mut self, sides: usize) -> bool {
-        self.below(sides) == 0
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Hit {

@@ -38,6 +38,11 @@ impl InputColumns {
         }
     }
 
+    /// True for rows that come straight from the lake's files.
+    pub(super) fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored(..))
+    }
+
     /// True for hits as stored: they come before offline rows of the same instant.
     pub(super) fn is_online(&self) -> bool {
         matches!(self, Self::Stored(StoredRows { online: true, .. }, _))

@@ -18,8 +18,9 @@ use super::walk::Walk;
 use crate::lake::keys::KnownKeys;
 use crate::lake::scan::read_sorted;
 
-/// Buckets that all walks of this process read at once. Each holds decoded pages of its files, of which no pool of memory knows;
-/// more of them would make nothing faster. A walk gives nothing before its end, so that none waits for another that waits.
+/// Buckets of stored files that all walks of this process read at once. Each holds decoded pages, of which no pool of memory
+/// knows; more of them would make nothing faster. A walk over files waits for nobody but its files, so that all come to their
+/// turn. Over other plans it may wait until each of its partitions is asked for (a join, a shuffle): there it never waits here.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     Semaphore::new((2 * cores).max(8))
@@ -39,7 +40,10 @@ impl Share {
     /// The walk over all of its buckets. Memory is that of one bucket at a time.
     pub async fn walked(mut self) -> Result<Walk> {
         for bucket in self.buckets {
-            let _place = PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+            let _place = match self.inputs.iter().all(|input| input.columns.is_stored()) {
+                true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
+                false => None,
+            };
             let open = |input: &Input| {
                 let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
                 async move {
