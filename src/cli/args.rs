@@ -14,6 +14,7 @@ use super::history::HistoryArguments;
 use super::ingest::{IngestArguments, RemoveArguments};
 use super::lookup::LookupArguments;
 use super::mapping::MappingCommand;
+use super::mcp::McpArguments;
 use super::person::{ExplainPersonArguments, PersonCommand};
 use super::query::{QueryArguments, ShellArguments};
 use super::rebuild::RebuildArguments;
@@ -56,7 +57,7 @@ Load and integrate:
 
 Keep in order:
   history         What happened to the lake, and what --as-of can still ask
-  forget          Erase a visitor, or everything before a month
+  forget          Erase a visitor, a person, or everything before a month
   vacuum          Delete files that no version needs any more
 
 Ask:
@@ -72,7 +73,8 @@ Ask:
   functions       The manual of the SQL functions
 
 Let others in:
-  serve           BI tools and browsers: Postgres wire, Flight SQL, web pages
+  serve           BI tools, browsers, assistants: Postgres wire, Flight SQL, web pages
+  mcp             Assistants, over standard input and output (Model Context Protocol)
   user            Who may come in
   cluster         Many machines for one lake: scheduler and executors
 
@@ -124,6 +126,7 @@ that run meanwhile are not disturbed. A rebuild compacts by itself where it is w
     Compact,
     Schedule(ScheduleArguments),
     Serve(ServeArguments),
+    Mcp(McpArguments),
     /// Who may use the doors that `serve` opens
     #[command(subcommand)]
     User(UserCommand),

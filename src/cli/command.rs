@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::suite::SuiteCommand;
 use super::{
     cluster, compact, demo, doctor, explain_credit, export, forget, functions, help, history, ingest, lookup, mapping,
-    person, query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
+    mcp, person, query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
 };
 use crate::format::Format;
 use crate::lake::location::{exists, lake_near};
@@ -82,6 +82,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Compact => compact::run(settings).await,
         Command::Schedule(arguments) => schedule::run(settings, &arguments).await.map(drop),
         Command::Serve(arguments) => serve::run(settings, &arguments).await.map(drop),
+        Command::Mcp(arguments) => mcp::run(settings, &arguments).await,
         Command::User(command) => user::run(settings, &command),
         Command::Cluster(command) => cluster::run(settings, &command).await,
         Command::Status => status::status(settings).await,

@@ -33,7 +33,7 @@ is the same for all conversions; rejoin help exports lists the fields. What tell
 
 Examples:
   rejoin export create leads --to google --metric event12 --set account=1234567890 --set conversion_action=987 \\
-      --field gclid=evar7 --field email=evar8 --consent \"evar9 = 'granted'\"
+      --set event_source=WEB --field gclid=evar7 --field email=evar8 --consent \"evar9 = 'granted'\"
   rejoin export create closed --to ecapi --metric event12 --set data_set_id=shop --set event_type=close_convert_lead \\
       --set source=phone_call --field click_id=evar7
   rejoin export create refunds --to ecapi --metric revenue --conversions 'revenue < 0' --value '-revenue' \\
@@ -114,7 +114,7 @@ pub struct CreateArguments {
     /// Only conversions on rows where this SQL condition over events holds are told
     #[arg(long, value_name = "SQL")]
     pub consent: Option<String>,
-    /// How old a conversion may be that is told [default: google 63 days, meta 7 days]
+    /// How old a conversion may be that is told [default: google 63 days, meta 7 days, of a shop 62 days]
     #[arg(long, value_name = "TIME")]
     pub max_age: Option<String>,
     /// Only conversions on rows where this SQL condition over events holds

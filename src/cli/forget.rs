@@ -1,7 +1,7 @@
-//! `rejoin forget`: erases visitors, or everything before a month, and rebuilds what hung on it.
+//! `rejoin forget`: erases visitors, a person, or everything before a month, and rebuilds what hung on it.
 //!
-//! Before, a stale lake is rebuilt, so that records that are not integrated yet are found; after, it is rebuilt again, so
-//! that the newest rebuild names no version with the rows, and `vacuum` can delete their files.
+//! Before, a stale lake is rebuilt, so that records that are not integrated yet are found, and whose the rows are; after, it is
+//! rebuilt again, so that the newest rebuild names no version with the rows, and `vacuum` can delete their files.
 
 use clap::Args;
 use std::io::{IsTerminal, Write, stdin};
@@ -13,7 +13,8 @@ use serde_json::json;
 use super::listing::Listing;
 use super::output::{Output, note};
 use super::settings::Settings;
-use super::{progress, rebuild};
+use super::{person, progress, rebuild};
+use crate::engine::Engine;
 use crate::format::Format;
 use crate::ingest::forget::month;
 use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
@@ -23,21 +24,28 @@ use crate::lake::tables::OFFLINE;
 use crate::rebuild::{RebuildOptions, Rebuilt, is_stale, left_behind};
 use crate::{Error, Result};
 
-/// Erase a visitor, or everything before a month
+/// Erase a visitor, a person, or everything before a month
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Hits, offline records and what came of them leave every table, of all suites or of --suite; other rows stay as they are.
 Loading the same files again does not bring them back. Former versions hold the rows until they are vacuumed. In a
 terminal you are asked first.
 
+Of a person go the rows that bear an ID of the person, and the rules that name one. Rows without an ID fall back to their visitor,
+never to another person.
+
 Examples:
   rejoin forget --visitor 3459017_8812 --suite acme --dry-run
   rejoin forget --visitor 3459017_8812 --yes && rejoin vacuum --keep 0 --force
+  rejoin forget --person id:ann --dry-run
   rejoin forget --before 2025-01 --suite acme      # January 2025, in the suite's zone, is kept as the first month")]
 pub struct ForgetArguments {
     /// The visitor's id, as in the table hits; may be given several times
-    #[arg(long, value_name = "ID", required_unless_present = "before", conflicts_with = "before")]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["person", "before"], conflicts_with_all = ["person", "before"])]
     pub visitor: Vec<String>,
+    /// A person: a customer ID (id:ID), or a visitor who is one (visitor:ID)
+    #[arg(long, value_name = "ID", conflicts_with = "before")]
+    pub person: Option<String>,
     /// All hits and offline records before this month, in the suite's zone
     #[arg(long, value_name = "MONTH")]
     pub before: Option<String>,
@@ -54,23 +62,26 @@ pub struct ForgetArguments {
 
 /// Forgets and tells what went.
 pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()> {
-    let whose = match (&arguments.before, &arguments.visitor[..]) {
-        (Some(text), _) => Whose::Before(month(text).map_err(|e| e.at("--before"))?),
-        (None, ids) if ids.iter().any(|id| id.trim().is_empty()) => {
-            return Err(Error::usage("--visitor: the id is empty"));
-        }
-        (None, ids) => Whose::Visitors(ids.to_vec()),
-    };
+    let whose = whose(settings, arguments).await?;
     let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };
     let options = ForgetOptions { suite: settings.suite.clone(), dry_run: arguments.dry_run, limits };
-    let has_records = Snapshot::open(&settings.lake, OFFLINE, None).await?.version.is_some();
-    let stale = has_records && matches!(whose, Whose::Visitors(_)) && is_stale(&settings.lake).await?;
+    let hangs_on_rebuild = match whose {
+        Whose::Before(_) => false,
+        Whose::Visitors(_) => Snapshot::open(&settings.lake, OFFLINE, None).await?.version.is_some(),
+        Whose::Person(_) => true,
+    };
+    let mut stale = hangs_on_rebuild && is_stale(&settings.lake).await?;
     if stale && arguments.dry_run {
         note(
-            "something was loaded since the last rebuild; its offline records are not tied to visitors yet, nor counted",
+            "something changed since the last rebuild; offline records that came since are not tied to visitors yet, nor counted",
         );
     }
     let rebuilding = RebuildOptions { full: false, queries: arguments.queries.clone() };
+    if stale && !arguments.dry_run && matches!(whose, Whose::Person(_)) {
+        // who the person is must be known before it can be asked about
+        rebuild::with_progress(settings, &rebuilding, true).await?;
+        stale = false;
+    }
     let asks = !arguments.yes && !arguments.dry_run && stdin().is_terminal();
     if asks && !confirmed(settings, &whose, &options).await? {
         note("nothing was changed");
@@ -112,6 +123,22 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
     }
     output.close()?;
     own_tables(rebuilt, &behind)
+}
+
+/// Whose rows the arguments name.
+async fn whose(settings: &Settings, arguments: &ForgetArguments) -> Result<Whose> {
+    if let Some(text) = &arguments.before {
+        return Ok(Whose::Before(month(text).map_err(|e| e.at("--before"))?));
+    }
+    if let Some(text) = &arguments.person {
+        let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
+        let whom = person::subject(&engine, text, false).await;
+        return Ok(Whose::Person(whom.map_err(|e| e.at("--person"))?));
+    }
+    if arguments.visitor.iter().any(|id| id.trim().is_empty()) {
+        return Err(Error::usage("--visitor: the id is empty"));
+    }
+    Ok(Whose::Visitors(arguments.visitor.clone()))
 }
 
 /// An own table that was not built anew has its former rows, which may be those that were to go.

@@ -3,7 +3,7 @@
 //! * `args`: the list of commands. `global`: options of all. `settings`: what they mean. `command`: which command does it.
 //!   `choice`: words to choose from.
 //! * One file a command or small group, with its arguments and their help: `demo`, `sample`, `suite`, `source`, `ingest`, `rebuild`, `compact`, `schedule`,
-//!   `serve`, `user`, `cluster`, `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`, `export`,
+//!   `serve`, `mcp`, `user`, `cluster`, `status` (and `log`), `history`, `forget`, `vacuum`, `query` (and `shell`), `report`, `explain_credit`, `lookup`, `export`,
 //!   `functions`, `doctor`, `help` (with `markdown`, the manual on a terminal).
 //! * `signals`: for those that stop in their own way. `output`: where results go. `listing`: small tables. `terminal`, `progress`: what
 //!   only a person sees.
@@ -30,6 +30,7 @@ mod listing;
 mod lookup;
 mod mapping;
 mod markdown;
+mod mcp;
 mod output;
 mod person;
 mod progress;

@@ -17,6 +17,7 @@ use crate::lake::records::{PersonRule, Suite};
 use crate::lake::suites::{self, suites};
 use crate::persons::{Rule, Subject, Verb};
 use crate::quote::literal;
+use crate::report::PersonSql;
 use crate::{Error, Result};
 
 const SUBJECTS: &str = "\
@@ -126,7 +127,7 @@ async fn list(settings: &Settings, suite: &Suite) -> Result<()> {
 }
 
 /// What a text is about: as it says, else what is found among the hits.
-async fn subject(engine: &Engine, text: &str, only_ids: bool) -> Result<Subject> {
+pub(super) async fn subject(engine: &Engine, text: &str, only_ids: bool) -> Result<Subject> {
     let says =
         text.split_once(':').is_some_and(|(kind, _)| ["id", "visitor"].contains(&kind.trim().to_lowercase().as_str()));
     if says {
@@ -163,27 +164,22 @@ pub async fn explain(settings: &Settings, arguments: &ExplainPersonArguments) ->
     }
     let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
     let whom = subject(&engine, &arguments.whom, false).await?;
-    let own = format!("suite = {}", literal(&suite.suite));
-    let persons = match &whom {
-        Subject::Id(id) => vec![person_of_id(&engine, &own, id).await?],
-        Subject::Visitor(visitor) => {
-            let sql = format!(
-                "SELECT DISTINCT person_id FROM persons WHERE {own} AND visitor_id = {} ORDER BY 1",
-                literal(visitor)
-            );
-            let found = texts(&one_batch(&engine, &sql).await?, 0)?;
-            if found.is_empty() { vec![whom.to_string()] } else { found }
-        }
+    let sql = PersonSql::of(&suite.suite);
+    let found = match &whom {
+        Subject::Id(id) => sql.of_id(id),
+        Subject::Visitor(visitor) => sql.of_visitor(visitor),
     };
+    let found = texts(&one_batch(&engine, &found).await?, 0)?;
+    let persons = if found.is_empty() { vec![whom.to_string()] } else { found };
     let mut output = Output::stdout(Format::Table).with_null("");
     let mut documents = vec![];
     for person in &persons {
-        let spans = one_batch(&engine, &spans_sql(&own, person)).await?;
-        let rows = one_batch(&engine, &rows_sql(&own, person)).await?;
+        let spans = one_batch(&engine, &sql.spans(person)).await?;
+        let rows = one_batch(&engine, &sql.rows(person)).await?;
         let count =
             |kind: usize| rows.column(kind).as_primitive::<Int64Type>().iter().flatten().next().unwrap_or_default();
         let (online, offline, visitors) = (count(0), count(1), count(2));
-        let audit = one_batch(&engine, &audit_sql(&own, person)).await?;
+        let audit = one_batch(&engine, &sql.ids(person)).await?;
         if settings.json {
             documents.push(json!({
                 "person_id": person, "online_rows": online, "offline_rows": offline, "visitors": visitors,
@@ -204,41 +200,6 @@ pub async fn explain(settings: &Settings, arguments: &ExplainPersonArguments) ->
         output.json(&documents)?;
     }
     output.close()
-}
-
-/// The person whose rows bear an ID.
-async fn person_of_id(engine: &Engine, own: &str, id: &str) -> Result<String> {
-    let sql = format!(
-        "SELECT person_id FROM person_audit WHERE {own} AND verdict = 'linked' AND customer_id = {}",
-        literal(id)
-    );
-    let linked = texts(&one_batch(engine, &sql).await?, 0)?;
-    Ok(linked.into_iter().next().unwrap_or_else(|| Subject::Id(id.to_string()).to_string()))
-}
-
-fn spans_sql(own: &str, person: &str) -> String {
-    format!(
-        "SELECT visitor_id AS visitor, valid_from AS \"from\", valid_until AS until, why FROM persons \
-         WHERE {own} AND person_id = {} ORDER BY visitor_id, valid_from NULLS FIRST, from_seq",
-        literal(person)
-    )
-}
-
-fn rows_sql(own: &str, person: &str) -> String {
-    format!(
-        "SELECT count(*) FILTER (WHERE row_kind = 'online'), count(*) FILTER (WHERE row_kind <> 'online'), \
-         count(DISTINCT visitor_id) FROM events WHERE {own} AND person_id = {}",
-        literal(person)
-    )
-}
-
-fn audit_sql(own: &str, person: &str) -> String {
-    let id = person.strip_prefix("id:").unwrap_or_default();
-    format!(
-        "SELECT customer_id, verdict, visitors FROM person_audit WHERE {own} AND (person_id = {} OR customer_id = {}) ORDER BY 1",
-        literal(person),
-        literal(id)
-    )
 }
 
 async fn one_batch(engine: &Engine, sql: &str) -> Result<RecordBatch> {

@@ -171,7 +171,7 @@ async fn listen(option: &str, typed: &str, secure: bool) -> Result<(TcpListener,
 }
 
 /// `30s`, `5m`, `1h`.
-fn time(text: &str) -> Result<Duration, String> {
+pub fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text}: expected a number of seconds, minutes or hours: 30s, 5m, 1h");
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let factor = match text[end..].trim() {

@@ -10,6 +10,7 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 
 use crate::error::did_you_mean;
+use crate::quote::literal;
 use crate::{Error, Result};
 
 /// Arguments that come by name only.
@@ -25,6 +26,7 @@ pub(super) const BY_NAME: &[&str] = &[
     "last_touches",
     "unconverted",
     "segment",
+    "counted",
 ];
 
 /// The arguments of a call by name, as constants.
@@ -72,6 +74,16 @@ impl Arguments {
             read.push((name.clone(), constant(function, &name, expr, context)?));
         }
         Ok(Self(read))
+    }
+
+    /// Arguments by name in SQL, but those `left_out`.
+    pub fn in_sql(&self, left_out: &[&str]) -> Result<String> {
+        let mut written = vec![];
+        for (name, _) in self.0.iter().filter(|(name, _)| !left_out.contains(&name.as_str())) {
+            let text = self.text(name)?.map_or("NULL".into(), |text| literal(&text));
+            written.push(format!("{name} => {text}"));
+        }
+        Ok(written.join(", "))
     }
 
     /// The text of an argument; None where it is missing or NULL.

@@ -1,13 +1,14 @@
 //! The argument `by`: names of dimensions and of spans of time in, columns of the conversion's row out.
 
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::functions::datetime::expr_fn::date_trunc;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 
 use super::journey::{GROUP_COLUMNS, GroupType};
 use super::names::Names;
-use crate::columns::is_multi_valued;
+use crate::columns::{HIT_TIME, VISITOR_ID, is_multi_valued};
 use crate::{Error, Result};
 
 /// Spans of the conversion's time, as a clock of the suite's zone shows it.
@@ -17,6 +18,8 @@ const SPANS: [&str; 6] = ["hour", "day", "week", "month", "quarter", "year"];
 #[derive(Debug)]
 pub(super) struct Grouping {
     pub name: String,
+    /// What it is read from.
+    pub column: String,
     pub kind: GroupType,
     /// Over `events`.
     pub value: Expr,
@@ -47,22 +50,24 @@ fn groupings_of(text: &str, names: &Names<'_>, context: &mut dyn RelationPlanner
 }
 
 fn grouping(name: &str, names: &Names<'_>, context: &mut dyn RelationPlannerContext) -> Result<Grouping> {
-    let name_of_group = name.to_string();
+    let group = |column: &str, kind, value| Grouping { name: name.into(), column: column.into(), kind, value };
     if SPANS.contains(&name) {
         let clock = context.context_provider().get_function_meta("local_time");
-        let clock = clock.ok_or_else(|| Error::bug("there is no function local_time"))?.call(vec![ident("hit_time")]);
+        let clock = clock.ok_or_else(|| Error::bug("there is no function local_time"))?.call(vec![ident(HIT_TIME)]);
         let begins = date_trunc(lit(name), clock);
         return Ok(match name {
-            "hour" => Grouping { name: name_of_group, kind: GroupType::Hour, value: begins },
-            _ => Grouping { name: name_of_group, kind: GroupType::Day, value: cast(begins, DataType::Date32) },
+            "hour" => group(HIT_TIME, GroupType::Hour, begins),
+            _ => group(HIT_TIME, GroupType::Day, cast(begins, DataType::Date32)),
         });
+    }
+    // no dimension, but whose conversion it was
+    if name == VISITOR_ID {
+        return Ok(group(VISITOR_ID, GroupType::Text, ident(VISITOR_ID)));
     }
     let dimension = names.column(name, &SPANS)?;
     let column = dimension.name();
     if matches!(column.as_str(), "product" | "category") {
-        return Err(Error::query(format!(
-            "{name} has several values a row, and lines of an order are not taken apart here; ask for the dimension {name}"
-        )));
+        return Ok(group(column, GroupType::Line, lit(ScalarValue::Utf8(None))));
     }
     if is_multi_valued(column) {
         return Err(Error::query(format!("{name} has several values a row, so that its groups would not add up")));
@@ -71,7 +76,21 @@ fn grouping(name: &str, names: &Names<'_>, context: &mut dyn RelationPlannerCont
         DataType::Utf8 => ident(column),
         _ => cast(ident(column), DataType::Utf8),
     };
-    Ok(Grouping { name: name_of_group, kind: GroupType::Text, value })
+    Ok(group(column, GroupType::Text, value))
+}
+
+/// The column that tells the lines of what was bought apart, if there is one.
+///
+/// # Errors
+/// There are two.
+pub(super) fn line_grouping(groupings: &[Grouping]) -> Result<Option<&Grouping>> {
+    let mut lines = groupings.iter().filter(|grouping| grouping.kind == GroupType::Line);
+    match (lines.next(), lines.next()) {
+        (Some(first), Some(second)) => {
+            Err(Error::query(format!("by: {} and {} both tell lines apart; name one", first.name, second.name)))
+        }
+        (line, _) => Ok(line),
+    }
 }
 
 /// The names of a list with commas; one with a comma in it stands in double quotes.

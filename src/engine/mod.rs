@@ -17,6 +17,7 @@
 //!   what arguments say in columns of `events`. `segments`, `members`: who
 //!   belongs to the segments that a statement names.
 //! * `known_persons`: whose person a row is. `person_journeys`: the container of persons.
+//! * `looked_at`: some visitors, at whose rows alone a session looks.
 //! * `bound`: rows as product lines that bind values.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values. `spellings`: how items are written that
 //!   differ only in case. `names`: what metrics and dimensions are called.
@@ -24,13 +25,14 @@
 //! * `remote`: plans that another process computes.
 //! * `window`: gives the window functions what they need of their window. `zone`: the zone of a session, in which its statements
 //!   see instants.
-//! * `parameters`: `$1` in the arguments of table functions.
+//! * `parameters`: `$1` in the arguments of table functions. `chain_credits`: `credits` of models that look at all journeys.
 
 mod arguments;
 pub mod beside;
 mod bound;
 mod by_visitor;
 pub mod catalog;
+mod chain_credits;
 mod depth;
 pub mod dialect;
 mod events;
@@ -39,6 +41,7 @@ mod hints;
 pub mod hits;
 pub mod journey;
 mod known_persons;
+mod looked_at;
 pub mod lookup;
 mod members;
 mod names;
@@ -67,6 +70,7 @@ pub mod visits;
 pub mod window;
 mod zone;
 
+pub use looked_at::SomeVisitors;
 pub use running::Running;
 pub use session::{Engine, EngineSettings, PlannedStatement};
 pub use statement::Statement;

@@ -5,9 +5,11 @@
 //! container `person` is both parts, added up; which visitors belong to which part is said by their keys, so that each is in
 //! exactly one.
 
+use std::sync::Arc;
+
 use datafusion::common::JoinType;
 use datafusion::functions::expr_fn::concat;
-use datafusion::logical_expr::expr_fn::when;
+use datafusion::logical_expr::expr_fn::{in_subquery, when};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 
 use super::arguments::Arguments;
@@ -93,6 +95,15 @@ impl PersonJourneys {
             VISIT_NUM => Some(Self::visit()?),
             _ => None,
         })
+    }
+
+    /// True on the rows of the persons who have a row of `events` for which `marks` is true.
+    pub fn with_marked_row(events: LogicalPlan, marks: Expr) -> Result<Expr> {
+        let marked = LogicalPlanBuilder::from(events)
+            .filter(marks)?
+            .project([ident(PERSON_ID).alias("marked_person")])?
+            .build()?;
+        Ok(in_subquery(ident(PERSON_ID), Arc::new(marked)))
     }
 
     /// `events` with the column that [`Self::in_marked_visit`] asks, which tells the visits that have a row for which `marks` is

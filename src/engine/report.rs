@@ -18,8 +18,9 @@ use datafusion::sql::sqlparser::ast::TableFactor;
 use super::arguments::Arguments;
 use super::bound::BoundRows;
 use super::catalog::LakeSchema;
+use super::chain_credits;
 use super::events::on_side;
-use super::groupings::{Grouping, groupings, listed};
+use super::groupings::{Grouping, groupings, line_grouping, listed};
 use super::journey::{
     EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, Selection, StoredJourneyNode, Wanted,
 };
@@ -74,12 +75,12 @@ macro_rules! arguments {
 /// Arguments of `participation`, in order.
 const PARTICIPATION: &[&str] = arguments![
     "metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate", "inherited";
-    "conversions", "by"
+    "conversions", "by", "counted"
 ];
 /// Arguments of `attribution` and `credits`, in order.
 const ATTRIBUTION: &[&str] = arguments![
     "metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models", "inherited";
-    "conversions", "by"
+    "conversions", "by", "counted"
 ];
 /// Arguments of `credit_path`, in order.
 const CREDIT_PATH: &[&str] =
@@ -179,13 +180,17 @@ impl<'a> Asked<'a> {
         let binding = names.bound.get(dimension.name()).cloned();
         let multi_valued = is_multi_valued(dimension.name());
         let lines = names.exists(PRODUCT_LIST) && binding.is_none();
-        let lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
+        let mut lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
+        let in_lines = lines.is_some();
         let bound = binding.as_ref().map(Binding::rules);
         let predicates = report.predicates.plan(view.events()?.schema(), context)?;
         let groupings = match &report.by {
             Some(text) => groupings(text, &names, context)?,
             None => vec![],
         };
+        if let Some(line) = line_grouping(&groupings)? {
+            lines = Some(report.lines_by(line, &metric, in_lines, names.exists(PRODUCT_LIST))?);
+        }
         let last_resort = report.spec.selection.last_resort.iter();
         let written = |item: &String| classes.as_ref().map_or(item.clone(), |c| c.spelling_of(item).into_owned());
         let selection = Selection {
@@ -193,7 +198,7 @@ impl<'a> Asked<'a> {
             by: groupings.iter().map(|grouping| (grouping.name.clone(), grouping.kind)).collect(),
             ..report.spec.selection.clone()
         };
-        let spec = JourneySpec { multi_valued, in_lines: lines.is_some(), bound, selection, ..report.spec.clone() };
+        let spec = JourneySpec { multi_valued, in_lines, bound, selection, ..report.spec.clone() };
         report.check(&spec)?;
         let window = window(report.since.as_deref(), report.until.as_deref(), &suite.time_zone)?;
         let suite = suite.suite.as_str();
@@ -225,7 +230,8 @@ impl<'a> Asked<'a> {
     /// The journeys straight over the lake's files, where they can be read so.
     fn stored(&self, part: &Part<'_>) -> Result<Option<LogicalPlan>> {
         let Self { report, view, spec, dimension, .. } = self;
-        let at_once = matches!(report.shape, Shape::Items) && self.classes.is_none() && !spec.in_lines;
+        let plainly = self.classes.is_some() || self.lines.is_some() || report.counted;
+        let at_once = matches!(report.shape, Shape::Items) && !plainly;
         let Some(stored) = view.stored_events().filter(|_| at_once && self.binding.is_none() && !part.by_person())
         else {
             return Ok(None);
@@ -300,6 +306,9 @@ impl<'a> Asked<'a> {
             item = when(touches, item).end()?;
         }
         let mut value = ident(metric.name());
+        if report.counted {
+            value = when(value.not_eq(lit(0.0)), lit(1.0)).end()?;
+        }
         if let Some(conversions) = predicates.conversions.clone() {
             value = when(conversions, value).end()?;
         }
@@ -416,6 +425,8 @@ struct Report {
     shape: Shape,
     predicates: PredicateTexts,
     by: Option<String>,
+    /// Each conversion counts one, whatever its value.
+    counted: bool,
     /// The journeys are those of persons.
     by_person: bool,
     spec: JourneySpec,
@@ -507,7 +518,8 @@ impl Report {
         let (since, until) = (arguments.text("since")?, arguments.text("until")?);
         let inherited = arguments.flag("inherited")?.unwrap_or(false);
         let by = arguments.text("by")?;
-        Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, by_person, spec })
+        let counted = arguments.flag("counted")?.unwrap_or(false);
+        Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, counted, by_person, spec })
     }
 
     /// Keeps to the visitors or visits of a segment.
@@ -527,6 +539,36 @@ impl Report {
             Shape::Credits => Some(Wanted::Credits),
             Shape::Paths { unconverted } => Some(Wanted::Paths { unconverted: *unconverted }),
             Shape::Path { event_id } => Some(Wanted::Path { event_id: event_id.clone(), metric: self.metric.clone() }),
+        }
+    }
+
+    /// The lines by which the answer is broken down.
+    fn lines_by(&self, line: &Grouping, metric: &Field, in_lines: bool, are_listed: bool) -> Result<ScalarUDF> {
+        let (name, metric) = (&line.name, metric.name());
+        let refused = |why: String| Err(Error::query(format!("by: {name} {why}")));
+        if !matches!(self.shape, Shape::Items) {
+            return refused(
+                "divides the lines of a conversion, and here a conversion is one row; ask participation or attribution"
+                    .into(),
+            );
+        }
+        if in_lines {
+            return refused(format!(
+                "does not go with {}: a line's own {} is its touch",
+                self.dimension, self.dimension
+            ));
+        }
+        if let Some((_, model)) = self.spec.models.iter().find(|(_, model)| model.needs_all_visitors()) {
+            return refused(format!("does not go with {model}: it is made of whole conversions"));
+        }
+        if !are_listed {
+            return refused("needs lists of products, and these rows have none".into());
+        }
+        match product_lines(metric, &line.column, None) {
+            Some(lines) => Ok(lines),
+            None => refused(format!(
+                "divides only what lines have: units, revenue and numbered events; {metric} is of the whole row"
+            )),
         }
     }
 
@@ -609,7 +651,7 @@ fn models(arguments: &Arguments, default: Option<&str>) -> Result<Vec<(String, M
 }
 
 /// The items of `a, b(1, 2), c`.
-fn split_outside_parentheses(list: &str) -> Vec<&str> {
+pub(super) fn split_outside_parentheses(list: &str) -> Vec<&str> {
     let (mut depth, mut start, mut items) = (0, 0, vec![]);
     for (i, c) in list.char_indices() {
         match c {
@@ -648,6 +690,12 @@ impl RelationPlanner for ReportPlanner {
         }
         let Some(order) = report else { return Ok(RelationPlanning::Original(Box::new(relation))) };
         let arguments = Arguments::read(&function, order, args.args.clone(), context)?;
+        if function == "credits"
+            && let Some(relation) = chain_credits::relation(&arguments)?
+        {
+            let plan = context.plan(relation)?;
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))));
+        }
         let plan = match function.as_str() {
             "funnel" | "flow" | "segment_members" => {
                 sequences::plan(&function, &arguments, &self.schema.view(), context)?

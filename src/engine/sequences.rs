@@ -10,7 +10,7 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 
 use super::arguments::Arguments;
-use super::groupings::{Grouping, groupings};
+use super::groupings::{Grouping, groupings, line_grouping};
 use super::journey::{Follows, GROUP_COLUMNS, Sequence, SequenceNode, SequenceSpec};
 use super::names::Names;
 use super::person_journeys::{PersonJourneys, Whole};
@@ -49,8 +49,8 @@ pub(super) fn plan(
     }
     let segment = match arguments.text("segment")? {
         Some(name) => {
-            segments::find(view, &name)?;
-            Some(predicate("segment", &segments::condition(&name), events.schema(), context)?)
+            let container = segments::find(view, &name)?.container;
+            Some((predicate("segment", &segments::condition(&name), events.schema(), context)?, container))
         }
         None => None,
     };
@@ -72,8 +72,8 @@ struct Call<'c> {
     in_visits: bool,
     /// The journeys are those of persons.
     persons: Option<PersonJourneys>,
-    /// Only rows for which it holds, where the question is about a segment.
-    segment: Option<Expr>,
+    /// What is true of the rows of a segment, and what it is made of, where the question is about one.
+    segment: Option<(Expr, Container)>,
 }
 
 impl Call<'_> {
@@ -106,6 +106,9 @@ impl Call<'_> {
             Some(text) => groupings(&text, &names, context)?,
             None => vec![],
         };
+        if let Some(line) = line_grouping(&groupings)? {
+            return Err(Error::query(format!("by: {} has several values a row, and a step is one row", line.name)));
+        }
         let by: Vec<_> = groupings.iter().map(|grouping| (grouping.name.clone(), grouping.kind)).collect();
         let answer = ["step", "name", "journeys", "share_of_first", "share_of_previous", "median_seconds"];
         if let Some((name, _)) = by.iter().find(|(name, _)| answer.contains(&name.as_str())) {
@@ -167,9 +170,6 @@ impl Call<'_> {
         if self.in_visits {
             own = own.and(ident("row_kind").eq(lit("online"))).and(ident("visit_num").is_not_null());
         }
-        if let Some(segment) = &self.segment {
-            own = own.and(segment.clone());
-        }
         let spec = SequenceSpec { in_visits: self.in_visits, sequence };
         let part = |rows: Expr, by_person: bool| {
             let columns = spec.input_columns().into_iter().map(|name| {
@@ -186,15 +186,29 @@ impl Call<'_> {
                 node: Arc::new(SequenceNode::try_new(spec.clone(), input)?),
             }))
         };
-        let rows = own.and(rows);
         match &self.persons {
-            None => part(rows, false),
+            None => part(self.of_segment(own, None)?.and(rows), false),
             Some(persons) => {
-                let alone = part(rows.clone().and(persons.alone()), false)?;
-                let shared = part(rows.and(persons.shared()), true)?;
+                let alone = self.of_segment(own.clone(), None)?.and(rows.clone());
+                let shared = self.of_segment(own, Some(persons))?.and(rows);
+                let alone = part(alone.and(persons.alone()), false)?;
+                let shared = part(shared.and(persons.shared()), true)?;
                 Ok(LogicalPlanBuilder::from(alone).union(shared)?.build()?)
             }
         }
+    }
+
+    /// Those of `rows` that the question is about. With `persons`, where it is about visitors: all rows of the persons who are
+    /// some of them.
+    fn of_segment(&self, rows: Expr, persons: Option<&PersonJourneys>) -> Result<Expr> {
+        Ok(match (&self.segment, persons) {
+            (None, _) => rows,
+            (Some((segment, Container::Visitor)), Some(persons)) => {
+                let marks = rows.clone().and(persons.shared()).and(segment.clone());
+                rows.and(PersonJourneys::with_marked_row(self.events.clone(), marks)?)
+            }
+            (Some((segment, _)), _) => rows.and(segment.clone()),
+        })
     }
 
     fn reporting_window(&self) -> Result<Expr> {

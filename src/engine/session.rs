@@ -28,6 +28,7 @@ use super::catalog::LakeSchema;
 use super::hints::planning_error;
 use super::journey::JourneyQueryPlanner;
 use super::known_persons::KeptPersons;
+use super::looked_at::SomeVisitors;
 use super::members::{Collecting, Kept, Known};
 use super::options::{RejoinOptions, SUITE_SETTING};
 use super::pins::Pins;
@@ -44,7 +45,7 @@ use super::view::LakeView;
 use super::window::GiveWindows;
 use super::zone::{Clocks, in_zone, zone_of};
 use crate::error::did_you_mean;
-use crate::functions;
+use crate::functions::{self, Persons};
 use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
 use crate::quote::literal;
@@ -141,6 +142,8 @@ pub struct Engine {
     segments: Mutex<Kept>,
     /// Whose rows are whose, as it was read last.
     persons: KeptPersons,
+    /// The visitors at whose rows it looks; None: at all.
+    looked_at: Mutex<Option<SomeVisitors>>,
 }
 
 /// Stack of a thread that plans: deep queries are walked recursively, in debug builds with large frames.
@@ -223,6 +226,7 @@ impl Engine {
             kept: Mutex::default(),
             segments: Mutex::default(),
             persons: KeptPersons::default(),
+            looked_at: Mutex::default(),
         })
     }
 
@@ -376,6 +380,13 @@ impl Engine {
         async move { Ok(self.plan_statement(&Statement::one(query)?).await?.plan) }.boxed()
     }
 
+    /// From now on statements see the rows of some visitors alone, of hits and of integrated rows; None: those of all.
+    pub fn look_at(&self, visitors: Option<SomeVisitors>) {
+        *self.looked_at.lock().unwrap_or_else(|e| e.into_inner()) = visitors;
+        // who belongs to a segment was found among others
+        *self.segments.lock().unwrap_or_else(|e| e.into_inner()) = Kept::default();
+    }
+
     /// Gives a table a name in this session, in place of a former one of that name; a table of the lake keeps its own.
     pub fn name_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
         self.context.deregister_table(name)?;
@@ -428,6 +439,16 @@ impl Engine {
     pub fn name_rows(&self, name: &str, rows: Vec<RecordBatch>) -> Result<()> {
         let schema = rows.first().ok_or_else(|| Error::bug(format!("{name}: no batch, so no columns")))?.schema();
         self.name_table(name, Arc::new(MemTable::try_new(schema, vec![rows])?))
+    }
+
+    /// Whose rows are whose, as the last rebuild found it; None where no suite has persons, or no rebuild found them.
+    pub fn persons<'a>(&'a self) -> BoxFuture<'a, Result<Option<Persons>>> {
+        async move {
+            let view = LakeView::new(self.lake.clone(), None, self.pinned.clone()).with_kept_persons(&self.persons);
+            let state = self.context.state();
+            Ok(view.load_persons(&state).await?.cloned())
+        }
+        .boxed()
     }
 
     /// Names of all tables.
@@ -524,7 +545,12 @@ impl Engine {
         async move {
             let (suite, stored_journeys) = self.choices()?;
             let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone());
-            let view = Arc::new(view.with_stored_journeys(stored_journeys).with_kept_persons(&self.persons));
+            let view = view.with_stored_journeys(stored_journeys).with_kept_persons(&self.persons);
+            let looked_at = self.looked_at.lock().unwrap_or_else(|e| e.into_inner()).clone();
+            let view = Arc::new(match looked_at {
+                Some(visitors) => view.looking_at(visitors),
+                None => view,
+            });
             self.schema.show(view.clone());
             let (names, state) = (statement.names(), in_utc(self.context.state()));
             let reports = names.table_functions.iter().any(|function| is_report(function));

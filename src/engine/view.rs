@@ -17,6 +17,7 @@ use super::events::{EVENTS_SQL, brief, with_friendly_names};
 use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
 use super::known_persons::{self, KeptPersons, Loaded};
+use super::looked_at::SomeVisitors;
 use super::lookup::Lookup;
 use super::members::Known;
 use super::pins::Pins;
@@ -60,6 +61,8 @@ pub struct LakeView {
     /// Whose rows are whose; None where no suite has persons, or no rebuild found them.
     persons: OnceCell<Option<Arc<Loaded>>>,
     kept_persons: KeptPersons,
+    /// The visitors whose rows are there; None: those of all.
+    looked_at: Option<SomeVisitors>,
 }
 
 /// The lookup tables that a statement names.
@@ -89,12 +92,18 @@ impl LakeView {
             segments: OnceCell::new(),
             persons: OnceCell::new(),
             kept_persons: KeptPersons::default(),
+            looked_at: None,
         }
     }
 
     /// With what its session keeps of persons.
     pub(super) fn with_kept_persons(self, kept: &KeptPersons) -> Self {
         Self { kept_persons: kept.clone(), ..self }
+    }
+
+    /// With the rows of some visitors alone. Journeys read the SQL of `events` then, for the lake's files have everybody's.
+    pub(super) fn looking_at(self, visitors: SomeVisitors) -> Self {
+        Self { looked_at: Some(visitors), stored_journeys: false, ..self }
     }
 
     /// With `stored` false, journeys read the SQL of `events` instead of the lake's files.
@@ -248,7 +257,7 @@ impl LakeView {
     }
 
     /// Reads the persons once, where some suite has them.
-    async fn load_persons(&self, state: &SessionState) -> Result<Option<&Persons>> {
+    pub async fn load_persons(&self, state: &SessionState) -> Result<Option<&Persons>> {
         let load = || async {
             let suites = self.suites().await?;
             let none = !suites.iter().any(Suite::has_persons);
@@ -403,7 +412,10 @@ impl LakeView {
             let suite = self.suite.as_ref().filter(|_| schema.index_of(SUITE).is_ok());
             let only = suite.map(|suite| col(SUITE).eq(lit(suite.clone())));
             let reported = if once { Some(is_reported(&schema, self.suites().await?)) } else { None };
-            let Some(filter) = conjunction(only.into_iter().chain(reported)) else { return Ok(Some(table)) };
+            let looked_at = self.looked_at.as_ref().filter(|_| stored == HITS || stored == INTEGRATED);
+            let looked_at = looked_at.map(SomeVisitors::rows);
+            let filters = only.into_iter().chain(looked_at).chain(reported);
+            let Some(filter) = conjunction(filters) else { return Ok(Some(table)) };
             let plan = LogicalPlanBuilder::scan(stored, provider_as_source(table), None)?.filter(filter)?.build()?;
             Ok(Some(view_of(plan, name)))
         }

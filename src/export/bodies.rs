@@ -160,9 +160,9 @@ pub async fn clean(lake: &Lake, name: &str, runs: &[ExportRun], waiting: &str) -
     };
     for folder in listed.common_prefixes.iter().filter(ended) {
         delete(lake, folder).await?;
-        // a folder of a file system stays where its files go
+        // a folder of a file system stays where its files go, and so does what a killed process had half written
         if let (Ok(root), Some(run)) = (lake.url().to_file_path(), folder.filename()) {
-            let _ = std::fs::remove_dir(root.join(ExportEvent::TABLE).join(name).join(run));
+            let _ = std::fs::remove_dir_all(root.join(ExportEvent::TABLE).join(name).join(run));
         }
     }
     Ok(())

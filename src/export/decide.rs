@@ -1,12 +1,14 @@
 //! What is to be told of one conversion: from what is so now, and what the ledger says that the target has.
 //!
-//! Pure. Values are rounded to a millionth, so that a sum whose parts came in another order is not told again.
+//! Pure. Values are rounded to a millionth and to 15 digits, so that neither a sum whose parts came in another order is told again
+//! nor one whose last bit the ledger does not keep.
 
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::definition::Export;
 use super::fields::{self, Treatment, is_currency};
+use super::normal::Normal;
 use super::query::{Query, id_of_rank};
 use super::target::Target;
 use crate::Result;
@@ -123,7 +125,7 @@ impl<'e> Judge<'e> {
             query,
             currency_place: query.place_of("currency"),
             currency: constant.or_else(|| Some(currency.to_string())).filter(|c| is_currency(c)),
-            oldest_us: export.oldest_us()?.map(|age| now_us.saturating_sub(age)),
+            oldest_us: export.told_us()?.map(|age| now_us.saturating_sub(age)),
             now_us,
             without_identifier: if by_click { "no click id" } else { "no identifier" },
         })
@@ -148,7 +150,7 @@ impl<'e> Judge<'e> {
             let Some(text) = text.as_deref().filter(|text| !text.trim().is_empty()) else { continue };
             let treated = match column.treatment {
                 Treatment::AsIs => Some(text.to_string()),
-                Treatment::Lower => Some(text.trim().to_lowercase()),
+                Treatment::Lower => Normal::Name.write(text, None),
                 Treatment::Hash(normal) => normal.hash(text, country),
             };
             all.extend(treated.map(|text| (column.name.clone(), text)));
@@ -185,6 +187,9 @@ impl<'e> Judge<'e> {
         }
         if has("gbraid") && has("wbraid") {
             return Some("gbraid and wbraid");
+        }
+        if let Some(wrong) = fields::wrong_source(target, fields) {
+            return Some(wrong);
         }
         if value < 0.0 && !target.takes_negative() {
             return Some("negative value");
@@ -316,11 +321,16 @@ fn row(
     }
 }
 
-/// To a millionth.
+/// Above this, a millionth is beyond the 15 digits that a number has.
+const LARGE: f64 = 1e9;
+
+/// To a millionth and to 15 digits: as many come back from a text as they went into it.
 fn rounded(value: f64) -> f64 {
-    let rounded = (value * 1e6).round() / 1e6;
-    // 0 and -0 are one number
-    if rounded.is_finite() { rounded + 0.0 } else { value }
+    match value.abs() < LARGE {
+        // 0 and -0 are one number
+        true => (value * 1e6).round() / 1e6 + 0.0,
+        false => format!("{value:.14e}").parse().unwrap_or(value),
+    }
 }
 
 #[cfg(test)]
@@ -343,6 +353,10 @@ mod tests {
             .settings
             .fields
             .extend([("click_id", "a"), ("gclid", "a"), ("fbc", "a")].map(|(n, e)| (n.into(), e.into())));
+        export
+            .settings
+            .constants
+            .extend([("event_source", "WEB"), ("action_source", "website")].map(|(n, t)| (n.into(), t.into())));
         export.settings.max_age = Some("7 days".into());
         export
     }
@@ -435,6 +449,17 @@ mod tests {
             of(INELIGIBLE, "gone, and the target takes nothing back", Some(5.0)),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_value_is_the_same_after_it_was_a_text() {
+        for value in [0.1 + 0.2, -0.0, 1e9, 1e10 / 3.0, 1e15 / 7.0, -1e12 / 9.0, 1e300] {
+            let once = rounded(value);
+            let again: f64 = serde_json::from_str(&serde_json::to_string(&once).unwrap()).unwrap();
+            assert_eq!((again.to_bits(), rounded(again).to_bits()), (once.to_bits(), once.to_bits()), "{value}");
+        }
+        assert_eq!(rounded(0.1 + 0.2), 0.3);
+        assert!(rounded(-0.0).is_sign_positive());
     }
 
     #[test]

@@ -84,12 +84,10 @@ pub struct Credit {
 }
 
 impl Export {
-    /// How old a conversion may be that is told, microseconds.
-    pub fn oldest_us(&self) -> Result<Option<i64>> {
-        match &self.settings.max_age {
-            Some(text) => parse_duration(text).map(Some).map_err(|e| Error::configuration(e).at("--max-age")),
-            None => Ok(self.target.oldest_us()),
-        }
+    /// How old a conversion may be when a run tells it, microseconds, so that it is not too old when it arrives.
+    pub(super) fn told_us(&self) -> Result<Option<i64>> {
+        let most = self.target.most_us(self.in_store()).map(|most| most - self.target.on_its_way_us());
+        Ok([self.oldest_us()?, most].into_iter().flatten().min())
     }
 
     /// What is wrong with it before any data is asked.
@@ -150,7 +148,7 @@ impl Export {
         for (name, text) in &settings.constants {
             fields::check_constant(self.target, name, text).map_err(|e| e.at(format!("export {}", self.name)))?;
         }
-        if let (Some(most), Some(oldest)) = (self.target.most_us(), self.oldest_us()?)
+        if let (Some(most), Some(oldest)) = (self.target.most_us(self.in_store()), self.oldest_us()?)
             && oldest > most
         {
             let days = most / DAY_US;
@@ -175,6 +173,19 @@ impl Export {
         let target = row.target.parse::<Target>().map_err(|e| read(&e))?;
         let settings = serde_json::from_str(&row.settings).map_err(|e| read(&e))?;
         Ok(Self { name: row.export, suite: row.suite, target, metric: row.metric, settings })
+    }
+
+    /// How old a conversion may be that is told, microseconds.
+    fn oldest_us(&self) -> Result<Option<i64>> {
+        match &self.settings.max_age {
+            Some(text) => parse_duration(text).map(Some).map_err(|e| Error::configuration(e).at("--max-age")),
+            None => Ok(self.target.oldest_us(self.in_store())),
+        }
+    }
+
+    /// True where all of its conversions happened in a shop.
+    fn in_store(&self) -> bool {
+        self.settings.constants.get("action_source").is_some_and(|source| source == "physical_store")
     }
 }
 

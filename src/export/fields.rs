@@ -27,7 +27,7 @@ pub struct Field {
 pub enum Form {
     /// As it is.
     Text,
-    /// As it is, in lower case.
+    /// In lower case, without punctuation.
     Lower,
     /// An id of a click on an advertisement, as it is.
     Click,
@@ -44,7 +44,7 @@ pub enum Form {
 pub enum Treatment {
     /// As they are.
     AsIs,
-    /// In lower case.
+    /// In lower case, without punctuation.
     Lower,
     /// Hashed.
     Hash(Normal),
@@ -105,7 +105,8 @@ const GOOGLE: &[Field] = &[
     required("conversion_action", Form::Fixed, "the id of the conversion action (productDestinationId)"),
     field("account_type", Form::Fixed, "the kind of the account; GOOGLE_ADS without it"),
     field("login_account", Form::Fixed, "the account that the token belongs to, where it is another one"),
-    field("event_source", Form::Text, "where it happened: WEB, APP, IN_STORE, PHONE, OTHER"),
+    // of offline conversions it is required (release notes of version 1.2)
+    required("event_source", Form::Text, "where it happened: WEB, APP, IN_STORE, PHONE, MESSAGE, OTHER"),
     field("currency", Form::Text, "the currency; the suite's without it"),
     field("gclid", Form::Click, "the id of the click"),
     field("gbraid", Form::Click, "the id of a click that led from an app to the web"),
@@ -203,6 +204,16 @@ const WORDS: [(Target, &str, &[&str]); 3] = [
     ),
 ];
 
+/// What is wrong with where a conversion happened: a word that the target does not know, or none where it needs one. Targets refuse
+/// a whole request for either.
+pub fn wrong_source(target: Target, fields: &[(String, String)]) -> Option<&'static str> {
+    let (_, name, words) = WORDS.iter().find(|(of, ..)| *of == target)?;
+    match fields.iter().find(|(field, _)| field == name) {
+        Some((_, word)) => (!words.contains(&word.as_str())).then_some("unknown source"),
+        None => of(target).iter().any(|field| field.name == *name && field.required).then_some("no source"),
+    }
+}
+
 /// The fields of a target.
 pub fn of(target: Target) -> &'static [Field] {
     match target {
@@ -298,6 +309,19 @@ mod tests {
         assert!(treated(Target::Csv, "who", "upper(Customer_ID)", false, false).is_err());
         assert_eq!(treated(Target::Csv, "who", "customer_id", true, false).unwrap(), Treatment::Hash(Normal::Word));
         assert_eq!(treated(Target::Csv, "campaign", "tracking_code", false, false).unwrap(), Treatment::AsIs);
+    }
+
+    #[test]
+    fn where_it_happened_is_one_of_the_words_of_the_target() {
+        let wrong = |target, name: &str, word: &str| wrong_source(target, &[(name.to_string(), word.to_string())]);
+        assert_eq!(wrong(Target::Google, "event_source", "PHONE"), None);
+        assert_eq!(wrong(Target::Google, "event_source", "phone"), Some("unknown source"));
+        assert_eq!(wrong(Target::Google, "gclid", "G"), Some("no source"));
+        assert_eq!(wrong(Target::Meta, "action_source", "shop"), Some("unknown source"));
+        assert_eq!(wrong(Target::Meta, "fbc", "F"), Some("no source"));
+        // the standard recommends it
+        assert_eq!(wrong(Target::Ecapi, "click_id", "C"), None);
+        assert_eq!(wrong(Target::Csv, "source", "anywhere"), None);
     }
 
     #[test]

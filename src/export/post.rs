@@ -1,20 +1,21 @@
 //! Bodies are sent: one request each, tried again while the server may not have got it, under a key that is the same each time.
 //!
 //! The token is known to this file alone. It stands in no error and no log; neither does what a server answers, which may repeat
-//! what it was sent.
+//! what it was sent, nor the path of the address, which may be a secret of its own. Nobody is sent elsewhere by an answer: a
+//! page that a redirect ends on has taken nothing, and another host is not to see conversions.
 
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
-use object_store::ClientOptions;
-use object_store::client::{HttpClient, HttpConnector, HttpErrorKind, HttpRequest, HttpRequestBody, ReqwestConnector};
+use reqwest::Client;
+use reqwest::redirect::Policy;
 use url::{Host, Url};
 
 use crate::{Error, Result};
 
-/// How often a request is made.
-const TRIES: u32 = 7;
+/// How often a request is made: for about a minute, after which a limit of requests a minute has room again.
+const TRIES: u32 = 9;
 /// The wait after the first try; after each further one it is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait that a server may ask for.
@@ -26,7 +27,7 @@ const CONNECTION: Duration = Duration::from_secs(10);
 /// Sends bodies to one address.
 #[derive(Clone, Debug)]
 pub struct Post {
-    client: HttpClient,
+    client: Client,
     url: Url,
     token: Option<HeaderValue>,
 }
@@ -68,71 +69,80 @@ impl Post {
             }
             None => None,
         };
-        let options =
-            ClientOptions::new().with_timeout(ANSWER).with_connect_timeout(CONNECTION).with_allow_http(is_here);
-        let client = ReqwestConnector::default().connect(&options)?;
+        let client = Client::builder()
+            .user_agent(concat!("rejoin/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .https_only(!is_here)
+            .timeout(ANSWER)
+            .connect_timeout(CONNECTION)
+            .build()
+            .map_err(|e| Error::configuration(format!("--post: {e}")))?;
         Ok(Self { client, url, token })
     }
 
-    /// Sends a body. An error of kind `Unavailable` where it was not accepted, after some tries if another could help.
-    pub async fn send(&self, body: Bytes, content_type: &str, key: &str) -> Result<()> {
+    /// Sends a body. An error of kind `Unavailable` where the server could not take it after some tries, and of kind
+    /// `Configuration` where it will not.
+    pub async fn send(&self, body: Bytes, content_type: &'static str, key: &str) -> Result<()> {
+        let server = self.url.origin().ascii_serialization();
         let mut tries = 0;
         loop {
             tries += 1;
-            let (why, wait) = match self.try_once(body.clone(), content_type, key).await? {
+            let (why, wait) = match self.try_once(body.clone(), content_type, key).await {
                 Tried::Accepted => return Ok(()),
-                Tried::Refused(why) => return Err(Error::unavailable(format!("{}: {why}", self.url))),
+                Tried::Refused(why) => return Err(Error::configuration(format!("{server}: {why}"))),
                 Tried::Later(why, wait) => (why, wait),
             };
             if tries == TRIES {
-                return Err(Error::unavailable(format!("{}: {why}, {tries} times; try again later", self.url)));
+                return Err(Error::unavailable(format!("{server}: {why}, {tries} times; try again later")));
             }
-            tracing::debug!(url = %self.url, tries, why, "a body is sent again");
+            tracing::debug!(server, tries, why, "a body is sent again");
             let wait = wait.unwrap_or(FIRST_WAIT * (1 << (tries - 1)));
             tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
         }
     }
 
-    async fn try_once(&self, body: Bytes, content_type: &str, key: &str) -> Result<Tried> {
-        let mut request = HttpRequest::new(HttpRequestBody::from(body));
-        *request.method_mut() = axum::http::Method::POST;
-        *request.uri_mut() = self.url.as_str().parse().map_err(|_| Error::usage("--post: the address is none"))?;
-        let headers = request.headers_mut();
-        let text = |text: &str| HeaderValue::try_from(text).map_err(|e| Error::bug(format!("header: {e}")));
-        headers.insert(header::CONTENT_TYPE, text(content_type)?);
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert("idempotency-key", text(key)?);
+    async fn try_once(&self, body: Bytes, content_type: &'static str, key: &str) -> Tried {
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::ACCEPT, "application/json")
+            .header("idempotency-key", key)
+            .body(body);
         if let Some(token) = &self.token {
-            headers.insert(header::AUTHORIZATION, token.clone());
+            request = request.header(header::AUTHORIZATION, token.clone());
         }
-        let response = match self.client.execute(request).await {
+        let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                let what = match error.kind() {
-                    HttpErrorKind::Connect => "it cannot be reached",
-                    HttpErrorKind::Timeout => "it did not answer in time",
-                    _ => "the connection ended before an answer",
+                let what = if error.is_connect() {
+                    "it cannot be reached"
+                } else if error.is_timeout() {
+                    "it did not answer in time"
+                } else {
+                    "the connection ended before an answer"
                 };
-                return Ok(Tried::Later(what.into(), None));
+                return Tried::Later(what.into(), None);
             }
         };
         let status = response.status();
         let wait = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
-        Ok(match status {
+        let is_busy = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        match status {
             status if status.is_success() => Tried::Accepted,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+            status if is_busy || status.is_server_error() => {
                 Tried::Later(format!("it answered {status}"), wait.map(Duration::from_secs))
             }
-            status if status.is_server_error() => {
-                Tried::Later(format!("it answered {status}"), wait.map(Duration::from_secs))
-            }
+            status if status.is_redirection() => Tried::Refused(format!(
+                "it answered {status}, which is not followed; give the address that takes events"
+            )),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Tried::Refused(format!("it answered {status}; check REJOIN_EXPORT_TOKEN and what it allows"))
             }
             status => {
                 Tried::Refused(format!("it answered {status}; look at the files of the run (rejoin export show)"))
             }
-        })
+        }
     }
 }
 

@@ -41,6 +41,9 @@ use crate::{Error, Result, clock};
 /// Memory of a run's queries at most, bytes; what does not fit spills.
 const MEMORY_BYTES: usize = 192 << 20;
 
+/// Rows of a batch in a run's queries. Where sorts spill, one batch of each of their files is in memory.
+const BATCH_ROWS: usize = 1024;
+
 /// Bodies between two notes of how many were posted.
 const NOTED_EACH: i64 = 20;
 
@@ -185,7 +188,8 @@ async fn sent(lake: &Lake, made: &ExportRun, post: &Post) -> Result<i64> {
         let key = format!("{}-{}-{}-{body}", made.export, made.run, made.attempt);
         let done = post.send(bytes, kind, &key).await;
         let accepted = if done.is_ok() { body } else { body - 1 };
-        if done.is_err() || body == made.bodies || body % NOTED_EACH == 0 {
+        // the first one at once: a run of which the target has something cannot be discarded
+        if done.is_err() || body == 1 || body == made.bodies || body % NOTED_EACH == 0 {
             let noted = runs::posted(lake, made, accepted).await;
             let whole = |e: Error| {
                 e.at(format!(
@@ -265,7 +269,13 @@ async fn compared(
         others_newest: true,
     };
     let settings = for_suite(&options.engine, export);
-    let settings = EngineSettings { memory_bytes: settings.memory_bytes.min(MEMORY_BYTES), ..settings };
+    let settings = EngineSettings {
+        memory_bytes: settings.memory_bytes.min(MEMORY_BYTES),
+        // both sides are sorted at once: parts of them would want memory each, and be merged in memory that does not spill
+        threads: Some(1),
+        batch_size: Some(BATCH_ROWS),
+        ..settings
+    };
     let engine = Engine::open_at(lake.clone(), settings, Some(pins))?;
     let now = engine.run(&query.sql).await.map_err(|e| e.at(format!("export {}", export.name)))?;
     let held = engine.run(&ledger.query()).await?;

@@ -7,7 +7,7 @@ use super::query::Query;
 use super::runs;
 use crate::engine::{Engine, EngineSettings};
 use crate::error::did_you_mean;
-use crate::lake::records::ExportDefinition;
+use crate::lake::records::{ExportDefinition, ExportRun};
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result, clock};
 
@@ -33,13 +33,15 @@ fn unknown(known: &[&str], name: &str) -> Error {
     Error::configuration(format!("there is no export {shown}{hint}; rejoin export list shows them"))
 }
 
-/// Saves an export. One of this name is a conflict; so is one of a name under which another target was told something.
+/// Saves an export. One of this name is a conflict; so is one of a name under which another target was told something, or this one
+/// of another suite.
 pub async fn create(lake: &Lake, export: &Export, settings: &EngineSettings) -> Result<()> {
     export.check()?;
-    if let Some(former) = runs::of(lake, &export.name).await?.last().filter(|run| run.target != export.target.word()) {
+    let is_other = |run: &ExportRun| run.target != export.target.word() || run.suite != export.suite;
+    if let Some(former) = runs::of(lake, &export.name).await?.into_iter().find(is_other) {
         return Err(Error::conflict(format!(
-            "export {} was one to {}, and the ledger says what that target has; take another name",
-            export.name, former.target
+            "export {} was one of suite {} to {}, and the ledger says what that target has; take another name",
+            export.name, former.suite, former.target
         )));
     }
     // what cannot be asked is no export

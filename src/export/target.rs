@@ -9,6 +9,8 @@ use crate::error::did_you_mean;
 use crate::time::DAY_US;
 use crate::{Error, Result};
 
+const HOUR_US: i64 = DAY_US / 24;
+
 /// To whom conversions are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,7 +39,8 @@ impl Target {
         }
     }
 
-    /// Conversions that a body holds at most. Google takes 2,000, Meta 1,000; the standard leaves it to who receives.
+    /// Conversions that a body holds at most. Google takes 2,000 (Data Manager API, Limits and quotas), Meta 1,000 (Conversions
+    /// API, Using the API); the standard leaves it to who receives.
     pub fn most_events(self) -> usize {
         match self {
             Target::Ecapi | Target::Meta => 1000,
@@ -47,22 +50,32 @@ impl Target {
     }
 
     /// How old a conversion may be that is told, where the export does not say, microseconds. None: as old as it likes.
-    pub fn oldest_us(self) -> Option<i64> {
+    /// `in_store`: it happened in a shop.
+    ///
+    /// Google counts from the last click, which is older still: 63 days where persons are found by address or number, 90 days
+    /// where clicks are (Google Ads Help, Guidelines for importing offline conversions). The lesser holds for both.
+    pub fn oldest_us(self, in_store: bool) -> Option<i64> {
         match self {
             Target::Google => Some(63 * DAY_US),
+            _ => self.most_us(in_store),
+        }
+    }
+
+    /// How old a conversion may be at all, microseconds. Meta takes 7 days, and 62 days of what happened in a shop, and refuses a
+    /// whole request for one event that is older (Conversions API, Using the API: upload time and event time). The standard
+    /// sets no limit.
+    pub fn most_us(self, in_store: bool) -> Option<i64> {
+        match self {
+            Target::Google => Some(90 * DAY_US),
+            Target::Meta if in_store => Some(62 * DAY_US),
             Target::Meta => Some(7 * DAY_US),
             Target::Ecapi | Target::Csv => None,
         }
     }
 
-    /// How old a conversion may be at all, microseconds: Meta takes 62 days of what happened in a store, Google 90 days after
-    /// the click.
-    pub fn most_us(self) -> Option<i64> {
-        match self {
-            Target::Google => Some(90 * DAY_US),
-            Target::Meta => Some(62 * DAY_US),
-            Target::Ecapi | Target::Csv => None,
-        }
+    /// How long a body may be on its way, microseconds, where one event that grows too old meanwhile spoils all others.
+    pub fn on_its_way_us(self) -> i64 {
+        if self == Target::Meta { HOUR_US } else { 0 }
     }
 
     /// What it was told can be changed and taken back.

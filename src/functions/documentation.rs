@@ -13,6 +13,7 @@ pub fn documentation() -> Vec<FunctionDoc> {
         super::bound_value::DOCUMENTATION,
         super::list_values::DOCUMENTATION,
         super::param::DOCUMENTATION,
+        super::json::DOCUMENTATION,
         super::parse_number::DOCUMENTATION,
         super::to_char::DOCUMENTATION,
         super::local_time::DOCUMENTATION,
@@ -37,7 +38,7 @@ const TABLE_FUNCTIONS: &[FunctionDoc] = &[
 container (visit, visitor, or person: rejoin help persons), at or before the conversion, and within the lookback. Rows: item (NULL = none), credit. since \
 (inclusive) and until (exclusive) select conversions, in the suite's zone. basis 'snapshot' puts a matched transaction \
 row at its online hit. inherited => true takes what an offline row has from its snapshot for a touch, too; without it only \
-what the record itself brought is one. Arguments after the second may be written name => value; conversions, visitors, visits, touches, last_resort, repeats, last_touches and by come by name only (rejoin help questions).",
+what the record itself brought is one. Arguments after the second may be written name => value; conversions, visitors, visits, touches, last_resort, repeats, last_touches, by and counted (true: each conversion counts one, whatever its value) come by name only (rejoin help questions).",
         example: "SELECT item, credit FROM participation('orders', 'tracking_code', 'visitor', '30 days') ORDER BY credit DESC",
     },
     FunctionDoc {
@@ -75,7 +76,7 @@ many are in reach), first_item, first_time, last_item, last_time. Arguments that
         name: "credits",
         kind: "table",
         signature: "credits(metric, dimension [, model = 'last_touch' [, container = 'visitor' [, lookback = '30 days' [, since [, until [, basis = 'event' [, inherited = false]]]]]]], name => value, ...)",
-        description: "One row per conversion and item that has a part of it, with the arguments of attribution: event_id, time, row_kind, value, item (NULL = none), touches (of the item in reach), first_touch_id, first_touch_time, last_touch_id, last_touch_time, share, credit; with models => '...' of several models share_MODEL and credit_MODEL for each. Summed by item it is attribution; an item to which no model gives anything is not listed. algorithmic and markov are not shown.",
+        description: "One row per conversion and item that has a part of it, with the arguments of attribution: event_id, time, row_kind, value, item (NULL = none), touches (of the item in reach), first_touch_id, first_touch_time, last_touch_id, last_touch_time, share, credit; with models => '...' of several models share_MODEL and credit_MODEL for each. Summed by item it is attribution; an item to which no model gives anything is not listed. markov gives to items that a conversion did not touch, too: rows with touches 0. algorithmic is not shown.",
         example: "SELECT event_id, item, credit FROM credits('revenue', 'tracking_code', 'linear', conversions => 'revenue < 0')",
     },
     FunctionDoc {

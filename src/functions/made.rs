@@ -1,5 +1,5 @@
 //! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`, `in_segment`,
-//! `person_id`, `person_status`, `shares_person`), or told
+//! `person_id`, `person_status`, `shares_person`, `is_looked_at`), or told
 //! something by the session (`local_time` without a zone). What they are made of can be written down and made into the same
 //! function elsewhere.
 
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
 use super::members::Members;
-use super::person_spans::{Persons, VisitorKeys};
+use super::person_spans::Persons;
 use super::rows::{Rows, evaluate};
+use super::visitor_keys::VisitorKeys;
 
 /// What `bound_lines` is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub enum Made {
     PersonStatus(Persons),
     /// See [`super::shares_person()`].
     SharesPerson(VisitorKeys),
+    /// See [`super::is_looked_at()`].
+    IsLookedAt(VisitorKeys),
     /// `local_time` where the suite has this zone.
     LocalTime { suite_zone: String },
 }

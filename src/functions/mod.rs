@@ -4,6 +4,7 @@
 //! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as are `in_segment` once its members are known and what is said of persons; `made` says of what,
 //! and `remade` makes them again elsewhere.
 
+mod among_visitors;
 mod bound_lines;
 mod bound_value;
 mod classes;
@@ -17,6 +18,7 @@ mod function_doc;
 mod held_value;
 mod in_segment;
 mod is_placeholder;
+mod json;
 mod list_values;
 mod local_time;
 mod made;
@@ -36,8 +38,10 @@ mod to_char;
 mod touch;
 mod transaction_ids;
 mod visitor_key;
+mod visitor_keys;
 pub mod windows;
 
+pub use among_visitors::{is_looked_at, shares_person};
 pub use bound_lines::bound_lines;
 pub use classes::Classes;
 pub use classified::classified;
@@ -47,10 +51,11 @@ pub use in_segment::{InSegment, in_segment};
 pub use list_values::udf as list_values;
 pub use made::{BoundLines, Made};
 pub use members::Members;
-pub use person_spans::{Persons, PersonsOfSuite, VisitorKeys};
-pub use persons::{PERSON_ID_OF, PERSON_STATUS_OF, person_id, person_status, shares_person};
+pub use person_spans::{Persons, PersonsOfSuite};
+pub use persons::{PERSON_ID_OF, PERSON_STATUS_OF, person_id, person_status};
 pub use product_lines::product_lines;
 pub use register::register_all;
 pub use snapshot_holds::snapshot_can_hold;
 pub use touch::Touch;
 pub use visitor_key::udf as visitor_key;
+pub use visitor_keys::VisitorKeys;

@@ -1,10 +1,11 @@
 //! Whose rows are whose: what functions of persons are made of, from the tables of a rebuild.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::visitor_keys::VisitorKeys;
 use crate::columns;
 use crate::persons::Moment;
 
@@ -66,7 +67,7 @@ impl PersonsOfSuite {
     pub fn memory_bytes(&self) -> usize {
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.0.len() * 16
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 16
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -117,32 +118,5 @@ impl Serialize for Persons {
 impl<'de> Deserialize<'de> for Persons {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(Arc::new(BTreeMap::deserialize(deserializer)?)))
-    }
-}
-
-/// Keys of visitors.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VisitorKeys(Arc<HashSet<i64>>);
-
-impl VisitorKeys {
-    /// True for one of them.
-    pub(super) fn contains(&self, key: i64) -> bool {
-        self.0.contains(&key)
-    }
-
-    fn add(&mut self, key: i64) {
-        Arc::make_mut(&mut self.0).insert(key);
-    }
-}
-
-impl Serialize for VisitorKeys {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.as_ref().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for VisitorKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::new(HashSet::deserialize(deserializer)?)))
     }
 }

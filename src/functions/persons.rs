@@ -1,16 +1,15 @@
-//! Whose person a row of `events` is: what the columns `person_id` and `person_status` are made of, and which visitors share
-//! a person or have several: the functions of a plan.
+//! Whose person a row of `events` is: what the columns `person_id` and `person_status` are made of, the functions of a plan.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type};
 use datafusion::error::Result;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::made::{Made, plan_function};
-use super::person_spans::{Persons, VisitorKeys};
+use super::person_spans::Persons;
 use super::rows::Rows;
 use crate::columns::{self, sequence, timestamp};
 use crate::persons::Subject;
@@ -101,16 +100,5 @@ pub fn person_status(persons: &Persons) -> ScalarUDF {
             Some(if counts && status == "ambiguous" { "matched" } else { status })
         };
         Ok(Arc::new((0..rows.len).map(status).collect::<StringArray>()))
-    })
-}
-
-/// True for the visitors with these keys.
-pub fn shares_person(keys: &VisitorKeys) -> ScalarUDF {
-    let (made, keys) = (Made::SharesPerson(keys.clone()), keys.clone());
-    plan_function("shares_person", vec![DataType::Int64], DataType::Boolean, made, move |rows| {
-        let own = cast(rows.array(0), &DataType::Int64)?;
-        let own = own.as_primitive::<Int64Type>();
-        let shares = (0..rows.len).map(|row| Some(own.is_valid(row) && keys.contains(own.value(row))));
-        Ok(Arc::new(shares.collect::<BooleanArray>()))
     })
 }

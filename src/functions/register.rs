@@ -1,5 +1,8 @@
 //! Puts the functions into a session.
 
+use std::sync::Arc;
+
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::WindowUDF;
 use datafusion::prelude::SessionContext;
 
@@ -30,6 +33,9 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     ] {
         context.register_udf(udf);
     }
+    super::json::udfs().into_iter().for_each(|udf| context.register_udf(udf));
+    let operators = context.state_ref().write().register_expr_planner(Arc::new(super::json::Operators));
+    operators.expect("a session takes planners of expressions");
     for container in [Container::Visit, Container::Visitor] {
         for takes_model in [false, true] {
             context.register_udwf(WindowUDF::new_from_impl(JourneyFunction::new(container, takes_model)));

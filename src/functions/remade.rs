@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::made::{Made, PlanFunction};
-use super::{bound_lines, classified, in_segment, local_time, persons, product_lines};
+use super::{among_visitors, bound_lines, classified, in_segment, local_time, persons, product_lines};
 
 impl Made {
     /// What a function is made of, if its name alone does not say it.
@@ -30,7 +30,8 @@ impl Made {
             Self::InSegment(members) => Some(in_segment::in_segment(&members)),
             Self::PersonId(of) => Some(persons::person_id(&of)),
             Self::PersonStatus(of) => Some(persons::person_status(&of)),
-            Self::SharesPerson(keys) => Some(persons::shares_person(&keys)),
+            Self::SharesPerson(keys) => Some(among_visitors::shares_person(&keys)),
+            Self::IsLookedAt(keys) => Some(among_visitors::is_looked_at(&keys)),
             Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
         }
     }
@@ -61,7 +62,8 @@ mod tests {
         let functions = [
             persons::person_id(&of),
             persons::person_status(&of),
-            persons::shares_person(&shared),
+            among_visitors::shares_person(&shared),
+            among_visitors::is_looked_at(&shared),
             classified::classified("campaigns.channel", classes.clone(), true),
             product_lines::product_lines("event7", "category", Some(classes)).unwrap(),
             bound_lines::bound_lines(BoundLines {

@@ -1,15 +1,19 @@
-//! Rows are forgotten: those of one visitor, or those before a month. Erasure and retention, by one way.
+//! Rows are forgotten: those of visitors, of a person (`person`), or those before a month. Erasure and retention, by one way.
 //!
-//! In: visitor ids, or a month. Out: how many rows left which table. A visitor's rows are the hits, the offline records that
-//! were integrated for the visitor or bear a transaction ID of the visitor's, what came of both (`integrated`,
-//! `snapshots`), and rejected rows whose text names the id. The next rebuild restates what hung on them.
+//! In: visitor ids, a person, or a month. Out: how many rows left which table. A visitor's rows are the hits, the offline records
+//! that were integrated for the visitor or bear a transaction ID of the visitor's, what came of both (`integrated`,
+//! `snapshots`), rejected rows whose text names the id, and rules of persons that name it. A person's are these of the hits that
+//! bear an ID of the person; of one who has no ID, of all of the person's hits. The next rebuild restates what hung on them.
 //!
 //! One commit a table, in an order in which an interrupted run can be run again: first the file log is told how many rows
 //! of each load stay, so that `ingest` of the same file finds it unchanged and does not bring the rows back; then go the
-//! offline records and the hits; last the tables by which offline records are found. Rows that another writer brings
-//! meanwhile are looked for until there are none. Former versions hold the rows until `vacuum` deletes their files.
+//! offline records and the hits; then the tables by which offline records are found; last the rules, by which a person is found.
+//! Rows that another writer brings meanwhile are looked for until there are none. Former versions hold the rows until `vacuum`
+//! deletes their files.
 
-use std::collections::BTreeMap;
+mod person;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
@@ -19,17 +23,19 @@ use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::scalar::ScalarValue;
 use serde::Serialize;
 
+use self::person::Person;
 use super::key::FEED_SOURCE;
 use super::key::Key;
 use crate::columns::{FILE, HIT_TIME, SUITE, VISITOR_ID};
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::expunge::{Doomed, expunge, find};
 use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
-use crate::lake::records::{FileEntry, Suite};
+use crate::lake::records::{FileEntry, PersonRule, Suite};
 use crate::lake::rewrite::Limits;
 use crate::lake::suites::{find as find_suite, suites};
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, REJECTS, SNAPSHOTS};
-use crate::lake::{Lake, Registry, Snapshot};
+use crate::lake::{Lake, Record, Registry, Snapshot, person_rules};
+use crate::persons::Subject;
 use crate::quote::literals;
 use crate::time::from_local;
 use crate::{Error, Result};
@@ -45,6 +51,8 @@ const ROUNDS: u32 = 5;
 pub enum Whose {
     /// Those of visitors, by id.
     Visitors(Vec<String>),
+    /// Those of a person, by a customer ID or by the visitor who is one.
+    Person(Subject),
     /// Those before the first instant of this day, in the suite's zone.
     Before(NaiveDate),
 }
@@ -114,36 +122,54 @@ pub async fn retain(lake: &Lake, months: u32, options: &ForgetOptions) -> Result
 }
 
 /// Forgets rows. Running it again finds nothing.
+///
+/// # Errors
+/// A person of whom there is nothing: a mistyped one is not taken for one who is forgotten.
 pub async fn forget(lake: &Lake, whose: &Whose, options: &ForgetOptions) -> Result<Forgotten> {
     let suites = chosen(lake, options).await?;
+    let persons = match whose {
+        Whose::Person(whom) => person::find(lake, whom, &suites).await?,
+        Whose::Visitors(_) | Whose::Before(_) => vec![],
+    };
+    let named = named_by_rules(whose, &suites, &persons);
     let mut total = Forgotten::none(options.dry_run);
-    for _ in 0..ROUNDS {
-        let rows = Rows::of(lake, whose, &suites).await?;
+    for round in 0..ROUNDS {
+        let rows = Rows::of(lake, whose, &suites, &persons).await?;
         let mut doomed = BTreeMap::new();
         for table in TABLES {
             let snapshot = Snapshot::open(lake, table, None).await?;
             doomed.insert(table, find(lake, &snapshot, rows.of_table(table)).await?);
         }
+        if let (Whose::Person(whom), 0) = (whose, round)
+            && doomed.values().all(Vec::is_empty)
+            && person_rules::count_naming(lake, &named).await? == 0
+        {
+            return Err(person::unknown(whom, &persons));
+        }
         if options.dry_run {
-            for table in &mut total.tables {
-                let found = &doomed[table.table.as_str()];
-                (table.rows, table.files) = (found.iter().map(Doomed::rows).sum(), found.len() as u64);
+            for (table, found) in doomed {
+                total.add_rows(table, found.iter().map(Doomed::rows).sum(), found.len() as u64);
             }
+            total.add_rules(person_rules::count_naming(lake, &named).await?);
             return Ok(total);
+        }
+        if round == 0 {
+            // before the rows go by which they were found
+            for person in &persons {
+                person_rules::add_forgotten(lake, &person.suite, &person.had).await?;
+            }
         }
         let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &doomed[table])).await?;
         total.incomplete.extend(incomplete);
         if doomed.values().all(Vec::is_empty) {
+            total.add_rules(person_rules::remove_naming(lake, &named).await?);
             total.incomplete.sort();
             total.incomplete.dedup();
             return Ok(total);
         }
         for table in TABLES {
             let done = expunge(lake, table, rows.of_table(table), &options.limits).await?;
-            total.add(Forgotten {
-                tables: vec![ForgottenTable { table: table.into(), rows: done.rows, files: done.files }],
-                ..Forgotten::none(false)
-            });
+            total.add_rows(table, done.rows, done.files);
         }
     }
     Err(Error::conflict("somebody keeps loading such rows; run the command again when that has ended"))
@@ -151,16 +177,26 @@ pub async fn forget(lake: &Lake, whose: &Whose, options: &ForgetOptions) -> Resu
 
 impl Forgotten {
     fn none(dry_run: bool) -> Self {
-        let tables = TABLES.iter().map(|table| ForgottenTable { table: table.to_string(), rows: 0, files: 0 });
+        let tables = TABLES.into_iter().chain([PersonRule::TABLE]);
+        let tables = tables.map(|table| ForgottenTable { table: table.to_string(), rows: 0, files: 0 });
         Self { dry_run, tables: tables.collect(), incomplete: vec![] }
+    }
+
+    fn add_rows(&mut self, table: &str, rows: u64, files: u64) {
+        for own in self.tables.iter_mut().filter(|own| own.table == table) {
+            own.rows += rows;
+            own.files += files;
+        }
+    }
+
+    /// The table of rules is one file, written whole.
+    fn add_rules(&mut self, rules: u64) {
+        self.add_rows(PersonRule::TABLE, rules, u64::from(rules > 0));
     }
 
     fn add(&mut self, more: Self) {
         for table in more.tables {
-            if let Some(own) = self.tables.iter_mut().find(|t| t.table == table.table) {
-                own.rows += table.rows;
-                own.files += table.files;
-            }
+            self.add_rows(&table.table, table.rows, table.files);
         }
         self.incomplete.extend(more.incomplete);
     }
@@ -174,17 +210,41 @@ async fn chosen(lake: &Lake, options: &ForgetOptions) -> Result<Vec<Suite>> {
     }
 }
 
+/// Whom rules may name of whom nothing is left then: suite, and a customer ID or a visitor.
+fn named_by_rules(whose: &Whose, suites: &[Suite], persons: &[Person]) -> BTreeSet<(String, String)> {
+    let visitor = |id: &String| Subject::Visitor(id.clone()).to_string();
+    match whose {
+        Whose::Before(_) => BTreeSet::new(),
+        Whose::Visitors(ids) => {
+            suites.iter().flat_map(|s| ids.iter().map(move |id| (s.suite.clone(), visitor(id)))).collect()
+        }
+        Whose::Person(_) => {
+            let subjects = |person: &Person| {
+                let ids = person.ids.iter().map(|id| Subject::Id(id.clone()).to_string());
+                let subjects = ids.chain(person.wholly.iter().map(visitor));
+                subjects.map(|subject| (person.suite.clone(), subject)).collect::<Vec<_>>()
+            };
+            persons.iter().flat_map(subjects).collect()
+        }
+    }
+}
+
 /// Which rows go, as alternatives by table.
 #[derive(Default)]
 struct Rows(BTreeMap<&'static str, Vec<Expr>>);
 
 impl Rows {
-    async fn of(lake: &Lake, whose: &Whose, suites: &[Suite]) -> Result<Self> {
+    async fn of(lake: &Lake, whose: &Whose, suites: &[Suite], persons: &[Person]) -> Result<Self> {
         let mut rows = Self::default();
         match whose {
             Whose::Visitors(ids) => {
                 let names: Vec<&str> = suites.iter().map(|s| s.suite.as_str()).collect();
                 rows.of_visitors(ids, &names, records_of(lake, ids, &names).await?);
+            }
+            Whose::Person(_) => {
+                for person in persons {
+                    rows.of_person(person, person.records(lake).await?);
+                }
             }
             Whose::Before(day) => {
                 let log = Registry::<FileEntry>::read(lake).await?.rows;
@@ -211,15 +271,44 @@ impl Rows {
             for table in [HITS, OFFLINE, INTEGRATED, SNAPSHOTS] {
                 self.add(table, own.clone().and(ident(VISITOR_ID).in_list(texts(ids), false)));
             }
-            for words in ids.iter().map(|id| words_of(id)) {
-                let named = |column: &str| {
-                    let all = words.iter().map(|word| regexp_like(ident(column), lit(as_a_word(word)), None));
-                    all.reduce(Expr::and).map(|named| named.is_true())
-                };
-                let rows = named("text").into_iter().chain(named("reason")).reduce(Expr::or);
-                rows.into_iter().for_each(|named| self.add(REJECTS, own.clone().and(named)));
+            self.naming(&own, ids);
+        }
+        self.of_records(records);
+    }
+
+    fn of_person(&mut self, person: &Person, found: person::Found) {
+        let alternatives: [(&[&'static str], Option<Expr>); 5] = [
+            (&[HITS, SNAPSHOTS], person.has_hit()),
+            (&[INTEGRATED], person.has_record()),
+            (&[HITS, OFFLINE, INTEGRATED], person.bears_id()),
+            (&[OFFLINE], person.of_wholly()),
+            (&[OFFLINE], person.of_feeds(&found.of_feeds)),
+        ];
+        for (tables, rows) in alternatives {
+            let Some(rows) = rows else { continue };
+            for &table in tables {
+                self.add(table, rows.clone());
             }
         }
+        self.of_records(found.records);
+        self.naming(&person.of_suite(), &person.ids);
+        self.naming(&person.of_suite(), &person.wholly);
+    }
+
+    /// Rejected rows of a suite whose text names one of the ids.
+    fn naming(&mut self, own: &Expr, ids: &[String]) {
+        for words in ids.iter().map(|id| words_of(id)) {
+            let named = |column: &str| {
+                let all = words.iter().map(|word| regexp_like(ident(column), lit(as_a_word(word)), None));
+                all.reduce(Expr::and).map(|named| named.is_true())
+            };
+            let rows = named("text").into_iter().chain(named("reason")).reduce(Expr::or);
+            rows.into_iter().for_each(|named| self.add(REJECTS, own.clone().and(named)));
+        }
+    }
+
+    /// Offline records, and what came of them.
+    fn of_records(&mut self, records: Records) {
         for ((suite, source, file), numbers) in records {
             let number = ident("row").in_list(numbers.into_iter().map(lit).collect(), false);
             let load = ident(SUITE).eq(lit(suite)).and(ident("source").eq(lit(source))).and(ident(FILE).eq(lit(file)));
@@ -274,7 +363,8 @@ fn words_of(id: &str) -> Vec<&str> {
 fn as_a_word(word: &str) -> String {
     let mut pattern = String::from("(^|[^0-9A-Za-z])");
     for c in word.chars() {
-        if c.is_ascii_punctuation() && c != '_' {
+        // of these a backslash would make something else
+        if c.is_ascii_punctuation() && !"_<>".contains(c) {
             pattern.push('\\');
         }
         pattern.push(c);
@@ -371,5 +461,6 @@ mod tests {
             assert_eq!(words_of(whole), [whole]);
         }
         assert_eq!(as_a_word("a.b_c"), r"(^|[^0-9A-Za-z])a\.b_c($|[^0-9A-Za-z])");
+        assert_eq!(as_a_word("<a"), "(^|[^0-9A-Za-z])<a($|[^0-9A-Za-z])");
     }
 }

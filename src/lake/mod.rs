@@ -19,5 +19,7 @@ mod upkeep;
 
 pub use files::{layout, loads, merge, prune, repeats, rewrite, scan, write};
 pub use log::{Change, DataFile, Lake, NewFile, Snapshot, commits, guard, keys, retry, s3, stats, store};
-pub use records::{Record, Registry, bindings, location, person_rules, registry, segments, sources, suites};
+pub use records::{
+    Record, Registry, bindings, location, person_rules, registry, saved_reports, segments, sources, suites,
+};
 pub use upkeep::{compact, expunge, history, vacuum};

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::Record;
 use super::records::{
     ExportDefinition, ExportEvent, ExportRun, FileEntry, JoinReport, OwnTable, PersonAudit, PersonRule, PersonSpan,
-    Rebuild, Run, Source, Suite, Vacuum,
+    Rebuild, Run, SavedReport, Source, Suite, Vacuum,
 };
 use crate::columns::{self, key_field};
 
@@ -83,6 +83,7 @@ pub static TABLES: &[Table] = &[
     Table { name: REJECTS, kind: TableKind::Plain, listed: true, fields: rejects },
     Table { name: REPORTED_HITS, kind: TableKind::View(&[HITS]), listed: false, fields: Vec::new },
     small::<Run>(TableKind::WorkLog),
+    small::<SavedReport>(TableKind::Small),
     Table { name: SNAPSHOTS, kind: TableKind::Integrated, listed: true, fields: snapshots },
     small::<Source>(TableKind::Small),
     small::<Suite>(TableKind::Small),

@@ -67,7 +67,7 @@ const TOPICS: &[Topic] = &[
     topic!("bindings", "Values that belong to a product: merchandising"),
     topic!("reports", "Reports by name", of_reports),
     topic!("schedule", "Loading and rebuilding by the clock"),
-    topic!("serve", "BI tools, notebooks and browsers: users, limits, Postgres, Flight SQL, web page"),
+    topic!("serve", "BI tools, notebooks, browsers, assistants: users, limits, Postgres, Flight SQL, web page, MCP"),
     topic!("cluster", "Many machines for one lake: scheduler, executors, certificates"),
     topic!("storage", "The lake on a folder or on S3"),
     topic!("time", "As-of, history, vacuum, forgetting"),

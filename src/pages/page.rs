@@ -13,7 +13,7 @@ pub(crate) const SCRIPT: &str = include_str!("assets/page.js");
 pub(crate) const ECHARTS: &str = include_str!("assets/echarts.min.js");
 
 /// A whole page. `facts` are what was asked for: name, value.
-pub(super) fn document(title: &str, lead: &str, facts: &[(&str, String)], body: &Markup) -> String {
+pub(crate) fn document(title: &str, lead: &str, facts: &[(&str, String)], body: &Markup) -> String {
     // only the scripts of this file run, whatever the data holds
     let nonce = Uuid::new_v4().simple().to_string();
     let policy = format!(

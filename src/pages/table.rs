@@ -40,6 +40,32 @@ impl Cell {
     }
 }
 
+/// Where a row's cell leads.
+type Link<'a> = &'a dyn Fn(&[Cell]) -> String;
+
+/// Where a table's cells and heads lead.
+#[derive(Default)]
+pub(crate) struct Links<'a> {
+    /// Of the columns that rows can be sorted by, from the first.
+    pub heads: Vec<Head>,
+    /// The column whose cells lead somewhere, and where a row's does.
+    pub cells: Option<(usize, Link<'a>)>,
+}
+
+/// The head of a column that rows can be sorted by.
+pub(crate) struct Head {
+    /// The address that sorts by it.
+    pub href: String,
+    /// `ascending` or `descending`, where it is what they are sorted by.
+    pub sorted: Option<&'static str>,
+}
+
+impl Links<'_> {
+    fn of(&self, column: usize, row: &[Cell]) -> Option<String> {
+        self.cells.as_ref().filter(|(linked, _)| *linked == column).map(|(_, href)| href(row))
+    }
+}
+
 /// The first rows of a result.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -97,21 +123,36 @@ impl Table {
         self.count > self.rows.len()
     }
 
+    /// True for a column of numbers.
+    pub fn is_number(&self, column: usize) -> bool {
+        self.numeric.get(column).copied().unwrap_or_default()
+    }
+
     /// The table, in a frame of its own that scrolls.
     pub fn html(&self, title: &str) -> Markup {
+        self.linked(title, &Links::default())
+    }
+
+    /// The same with links in it.
+    pub fn linked(&self, title: &str, links: &Links<'_>) -> Markup {
         html! {
             @if self.rows.is_empty() { p.note { "No rows." } } @else {
                 div.scroll tabindex="0" role="region" aria-label={ "Table: " (title) } {
                     table.wide[self.columns.len() > 7] {
                         caption.unseen { (title) }
                         thead { tr {
-                            @for (name, numeric) in self.columns.iter().zip(&self.numeric) {
-                                th scope="col" class=[numeric.then_some("n")] { (name) }
+                            @for (i, (name, numeric)) in self.columns.iter().zip(&self.numeric).enumerate() {
+                                @match links.heads.get(i) {
+                                    None => th scope="col" class=[numeric.then_some("n")] { (name) },
+                                    Some(head) => th scope="col" class=[numeric.then_some("n")] aria-sort=[head.sorted] {
+                                        a href=(head.href) { (name) }
+                                    },
+                                }
                             }
                         } }
                         tbody { @for row in &self.rows { tr {
                             @for (i, cell) in row.iter().enumerate() {
-                                @if self.exact { (exact_td(self.numeric[i], cell)) } @else { (td(i, cell)) }
+                                @if self.exact { (exact_td(self.numeric[i], cell)) } @else { (td(i, cell, links.of(i, row))) }
                             }
                         } } }
                     }
@@ -126,16 +167,17 @@ impl Table {
     }
 }
 
-fn td(column: usize, cell: &Cell) -> Markup {
+fn td(column: usize, cell: &Cell, href: Option<String>) -> Markup {
     let class = matches!(cell, Cell::Number(_)).then_some("n");
-    html! {
+    let text = html! {
         @match (column, cell) {
-            (0, Cell::Missing) => th scope="row" { i { "(none)" } },
-            (0, cell) => th scope="row" class=[class] { (cell.label()) },
-            (_, Cell::Missing) => td {},
-            (_, cell) => td class=[class] { (cell.label()) },
+            (0, Cell::Missing) => i { "(none)" },
+            (_, Cell::Missing) => { @if href.is_some() { i { "(none)" } } },
+            (_, cell) => (cell.label()),
         }
-    }
+    };
+    let text = html! { @if let Some(href) = &href { a href=(href) { (text) } } @else { (text) } };
+    html! { @if column == 0 { th scope="row" class=[class] { (text) } } @else { td class=[class] { (text) } } }
 }
 
 fn exact_td(numeric: bool, cell: &Cell) -> Markup {
@@ -210,7 +252,31 @@ pub(crate) fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{Cell, Head, Links, Table, number};
+
+    #[test]
+    fn links_hold_names_as_text() {
+        let table = Table {
+            columns: vec!["item".into(), "credit".into()],
+            rows: vec![vec![Cell::Text("<b>".into()), Cell::Number(-1.0)], vec![Cell::Missing, Cell::Missing]],
+            count: 2,
+            numeric: vec![false, true],
+            exact: false,
+        };
+        let href = |row: &[Cell]| format!("/x?item={}", row[0].label());
+        let heads = vec![Head { href: "/x?sort=1".into(), sorted: Some("ascending") }];
+        let cells = Some((0, &href as &dyn Fn(&[Cell]) -> String));
+        let shown = table.linked("items", &Links { heads, cells }).into_string();
+        for part in [
+            "aria-sort=\"ascending\"><a href=\"/x?sort=1\">item</a>",
+            "<a href=\"/x?item=&lt;b&gt;\">&lt;b&gt;</a>",
+            "<a href=\"/x?item=(none)\"><i>(none)</i></a>",
+            "<td class=\"n\">-1</td>",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(!table.html("items").into_string().contains("<a"));
+    }
 
     #[test]
     fn numbers_are_for_people() {

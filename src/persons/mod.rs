@@ -1,13 +1,15 @@
 //! Persons: the devices of one customer are one journey. The IDs on rows and a user's rules in, spans of time out; no I/O.
 //!
 //! * `subject`: what rules are about, `id:...` and `visitor:...`, and what a person is called.
-//! * `rules`: what all rules of a suite amount to.
+//! * `rules`: what all rules of a suite amount to. `forgotten`: rows that a forgotten person had.
 //! * `spans`: whose a visitor's rows are, from when to when, and what a limit refused.
 
+mod forgotten;
 mod rules;
 mod spans;
 mod subject;
 
+pub use forgotten::Between;
 pub use rules::{Rule, Rules, Verb};
 pub use spans::{Audit, Borne, Found, Method, Moment, Span, persons};
 pub use subject::Subject;

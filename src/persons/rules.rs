@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::str::FromStr;
 
+use super::forgotten::Between;
 use super::subject::Subject;
 
 /// What a rule does.
@@ -84,6 +85,8 @@ pub struct Rules {
     /// Visitor and ID, with the place of the rule among all.
     linked: BTreeMap<(String, String), usize>,
     unlinked: BTreeSet<(String, String)>,
+    /// Of visitors the rows without ID that are nobody's but theirs.
+    forgotten: BTreeMap<String, Vec<Between>>,
 }
 
 impl Rules {
@@ -121,9 +124,48 @@ impl Rules {
         }
     }
 
+    /// The same, and rows of visitors whose person was forgotten.
+    pub fn forgetting(mut self, forgotten: Vec<(String, Between)>) -> Self {
+        for (visitor, between) in forgotten {
+            self.forgotten.entry(visitor).or_default().push(between);
+        }
+        self
+    }
+
+    /// The rows of a visitor that are nobody else's where they have no ID.
+    pub fn forgotten(&self, visitor: &str) -> &[Between] {
+        self.forgotten.get(visitor).map_or(&[], Vec::as_slice)
+    }
+
     /// True where an ID on this visitor counts as none.
     pub fn is_unlinked(&self, visitor: &str, id: &str) -> bool {
         !self.unlinked.is_empty() && self.unlinked.contains(&(visitor.to_string(), id.to_string()))
+    }
+
+    /// Rules that take a visitor out of the person with these customer IDs, where the visitor's rows bear `borne`; no rule where
+    /// nothing ties the two.
+    ///
+    /// # Errors
+    /// An ID that no rule can name.
+    pub fn unlinking(
+        &self,
+        visitor: &str,
+        ids: &BTreeSet<String>,
+        borne: &BTreeSet<String>,
+    ) -> Result<Vec<Rule>, String> {
+        let links = |id: &&String| {
+            let bears = borne.contains(*id) && !self.is_unlinked(visitor, id);
+            bears || self.linked.contains_key(&(visitor.to_string(), id.to_string()))
+        };
+        let linked_to = |(a, b): &(String, String)| match (a == visitor, b == visitor) {
+            (true, _) => Some(format!("visitor:{b}")),
+            (_, true) => Some(format!("visitor:{a}")),
+            _ => None,
+        };
+        let others = ids.iter().filter(links).map(|id| format!("id:{id}"));
+        let others = others.chain(self.visitor_links.iter().filter_map(linked_to));
+        let first: Subject = format!("visitor:{visitor}").parse()?;
+        others.map(|other| Rule::new(Verb::Unlink, first.clone(), Some(other.parse()?))).collect()
     }
 
     /// Visitors with the IDs that they are linked to, the latest rule last.
@@ -133,10 +175,11 @@ impl Rules {
         all.into_iter().map(|(_, visitor, id)| (visitor.as_str(), id.as_str())).collect()
     }
 
-    /// Visitors that some rule links, to an ID or to another visitor.
-    pub fn linked_visitors(&self) -> BTreeSet<&str> {
+    /// Visitors that some rule names: one that links them, to an ID or to another visitor, or a person's who was forgotten.
+    pub fn named_visitors(&self) -> BTreeSet<&str> {
         let pairs = self.visitor_links.iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]);
-        pairs.chain(self.linked.keys().map(|(visitor, _)| visitor.as_str())).collect()
+        let linked = self.linked.keys().map(|(visitor, _)| visitor.as_str());
+        pairs.chain(linked).chain(self.forgotten.keys().map(String::as_str)).collect()
     }
 
     /// What each linked ID is called, the first of its IDs in the order of bytes; a blocked one links nobody.
@@ -218,6 +261,21 @@ mod tests {
     fn a_blocked_id_links_nobody() {
         let all = rules(&["link id:a id:b", "link id:b id:c", "block id:b"]);
         assert_eq!(all.names_of_ids(), HashMap::new());
+    }
+
+    #[test]
+    fn a_visitor_is_taken_out_of_a_person() {
+        let all =
+            rules(&["link visitor:v id:a", "unlink visitor:v id:b", "link visitor:u visitor:v", "link visitor:v id:z"]);
+        let set = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<BTreeSet<_>>();
+        let out = |visitor: &str, ids: &[&str], borne: &[&str]| all.unlinking(visitor, &set(ids), &set(borne)).unwrap();
+        let text = |rule: &Rule| format!("{} {} {}", rule.verb, rule.first, rule.second.as_ref().unwrap());
+        // b counts as none there already, c is on its rows, d is not, z is another person
+        let found: Vec<String> = out("v", &["a", "b", "c", "d"], &["b", "c"]).iter().map(text).collect();
+        assert_eq!(found, ["unlink visitor:v id:a", "unlink visitor:v id:c", "unlink visitor:v visitor:u"]);
+        assert!(out("w", &["a"], &["z"]).is_empty());
+        let long = "x".repeat(5000);
+        assert!(all.unlinking("w", &set(&[long.as_str()]), &set(&[long.as_str()])).is_err());
     }
 
     #[test]

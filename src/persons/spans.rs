@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::forgotten::Between;
 use super::rules::Rules;
 use super::subject::Subject;
 
@@ -20,7 +21,7 @@ pub type Moment = (i64, i128);
 pub struct Borne {
     /// The visitor.
     pub visitor: Arc<str>,
-    /// Where the ID becomes another one, in order; of visitors that rules link, every row with an ID.
+    /// Where the ID becomes another one, in order; of visitors that rules name, every row with an ID.
     pub ids: Vec<(Moment, Arc<str>)>,
 }
 
@@ -86,14 +87,14 @@ pub struct Audit {
 /// The persons of a suite.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Spans of the visitors that bear an ID or that a rule links, visitor by visitor, in order of time.
+    /// Spans of the visitors that bear an ID or that a rule names, visitor by visitor, in order of time.
     pub spans: Vec<Span>,
     /// What became of some IDs, in their order.
     pub audit: Vec<Audit>,
 }
 
 /// The persons of a suite. An ID on more than `limit` visitors counts as none. `borne` are the visitors that bear IDs, and
-/// those with rows that rules link.
+/// those with rows that rules name.
 pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[Borne]) -> Found {
     let ids = Ids::new(limit, rules, borne);
     let mut spans = vec![];
@@ -207,6 +208,7 @@ fn units<'a>(rules: &Rules, borne: &'a [Borne]) -> Vec<Vec<&'a Borne>> {
 
 /// Visitors with one time line.
 struct Unit<'a> {
+    rules: &'a Rules,
     members: &'a [&'a Borne],
     /// Places where a row bears an ID: place, number of the member, name of the ID.
     line: Vec<(Moment, usize, &'a str)>,
@@ -224,7 +226,7 @@ impl<'a> Unit<'a> {
         line.sort();
         let linked = members.iter().filter_map(|member| ids.linked.get(&*member.visitor)).flatten();
         let linked = linked.filter_map(|(place, id)| Some((*place, ids.of(id)?))).max();
-        Self { members, line, linked: linked.map(|(_, name)| name) }
+        Self { rules, members, line, linked: linked.map(|(_, name)| name) }
     }
 
     fn add_spans(&self, method: Method, spans: &mut Vec<Span>) {
@@ -251,13 +253,52 @@ impl<'a> Unit<'a> {
                 }
                 (Method::Last, Some(linked), []) => own.add(None, person_of_id(linked), "linked id"),
                 (_, None, []) => {
-                    let first = &self.members[0].visitor;
-                    let why = if number == 0 { "no id" } else { "linked visitor" };
-                    own.add(None, Subject::Visitor(first.to_string()).to_string().into(), why);
+                    let (person, why) = self.without_id(number);
+                    own.add(None, person, why);
                 }
+            }
+            let forgotten = self.rules.forgotten(&member.visitor);
+            if !forgotten.is_empty() {
+                own = self.without_forgotten(own, number, forgotten);
             }
             own.into_spans(&member.visitor, spans);
         }
+    }
+
+    /// Who a member is, of whom no ID says it.
+    fn without_id(&self, number: usize) -> (Arc<str>, &'static str) {
+        let first = Subject::Visitor(self.members[0].visitor.to_string());
+        (first.to_string().into(), if number == 0 { "no id" } else { "linked visitor" })
+    }
+
+    /// The same, but rows without an ID that a forgotten person had are the visitor's.
+    fn without_forgotten(&self, all: Changes, number: usize, forgotten: &[Between]) -> Changes {
+        let borne: BTreeSet<Moment> =
+            self.line.iter().filter(|(_, of, _)| *of == number).map(|(moment, ..)| *moment).collect();
+        let after = borne.iter().map(|(time, sequence)| (*time, sequence.saturating_add(1)));
+        let bounds = forgotten.iter().flat_map(|between| [between.from, between.until]).flatten();
+        let places: BTreeSet<Option<Moment>> = borne
+            .iter()
+            .copied()
+            .chain(after)
+            .chain(bounds)
+            .map(Some)
+            .chain(all.0.iter().map(|(from, ..)| *from))
+            .chain([None])
+            .collect();
+        let mut own = Changes(vec![]);
+        for place in places {
+            let at = place.unwrap_or((i64::MIN, i128::MIN));
+            let known = all.0.partition_point(|(from, ..)| *from <= place);
+            let Some((_, person, why)) = known.checked_sub(1).map(|known| &all.0[known]) else { continue };
+            if !borne.contains(&at) && forgotten.iter().any(|between| between.holds(at)) {
+                let (person, why) = self.without_id(number);
+                own.add(place, person, why);
+            } else {
+                own.add(place, person.clone(), why);
+            }
+        }
+        own
     }
 }
 
@@ -400,6 +441,38 @@ mod tests {
         assert_eq!(of(&["link visitor:a visitor:c"], "c", 1), "x");
         assert_eq!(of(&["link visitor:c visitor:nobody"], "c", 1), "visitor:c");
         assert_eq!(of(&["block id:x", "unblock id:x"], "a", 5), "x x x y y");
+    }
+
+    #[test]
+    fn what_a_forgotten_person_had_is_the_visitors() {
+        let between = |from: Option<i64>, until: Option<i64>| Between {
+            from: from.map(|time| (time, 0)),
+            until: until.map(|time| (time, 0)),
+        };
+        let of = |method, rows: &str, forgotten: &[Between], count| {
+            let forgotten = forgotten.iter().map(|between| ("d".to_string(), *between)).collect();
+            let rules = Rules::default().forgetting(forgotten);
+            persons_of(&persons(method, 20, &rules, &borne(&[("d", rows)])), "d", count)
+        };
+        // ryan was forgotten: what stood before and after his row is no one else's, but what bears an ID
+        assert_eq!(
+            of(Method::DeviceSplit, "- - - - cassidy -", &[between(None, Some(4))], 6),
+            "visitor:d visitor:d visitor:d visitor:d cassidy cassidy"
+        );
+        assert_eq!(
+            of(Method::DeviceSplit, "- - eve - cassidy -", &[between(None, Some(4))], 6),
+            "visitor:d visitor:d eve visitor:d cassidy cassidy"
+        );
+        // cassidy was
+        assert_eq!(
+            of(Method::DeviceSplit, "- - ryan - - -", &[between(Some(4), None)], 6),
+            "ryan ryan ryan ryan visitor:d visitor:d"
+        );
+        assert_eq!(
+            of(Method::Last, "- - ryan - - -", &[between(None, None)], 6),
+            "visitor:d visitor:d ryan visitor:d visitor:d visitor:d"
+        );
+        assert_eq!(of(Method::DeviceSplit, "- -", &[between(None, None)], 2), "visitor:d visitor:d");
     }
 
     #[test]

@@ -76,22 +76,18 @@ impl Scope {
             }
         }
         let suites = changed_suites(lake, version(Suite::TABLE), inputs).await?;
-        let hits = TableChanges::find(lake, HITS, version(HITS), inputs, &suites).await?;
-        let offline = TableChanges::find(lake, OFFLINE, version(OFFLINE), inputs, &suites).await?;
+        let now = |table: &str| inputs.versions.get(table).copied();
+        let hits = TableChanges::find(lake, HITS, version(HITS), now(HITS), &suites).await?;
+        let offline = TableChanges::find(lake, OFFLINE, version(OFFLINE), now(OFFLINE), &suites).await?;
         let (Some(hits), Some(offline)) = (hits, offline) else {
             return Ok(Self::All(Some("files of other writers are in the lake")));
         };
         if hits.nothing_stays() && offline.nothing_stays() {
             return Ok(Self::All(Some("nothing stays as it was")));
         }
-        for file in hits.files_gone().chain(offline.files_gone()) {
-            match lake.store().head(&file.path).await {
-                Ok(_) => {}
-                Err(object_store::Error::NotFound { .. }) => {
-                    return Ok(Self::All(Some("rows that went are no longer in storage")));
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let gone: Vec<&DataFile> = hits.files_gone().chain(offline.files_gone()).collect();
+        if !are_stored(lake, &gone).await? {
+            return Ok(Self::All(Some(NOT_STORED)));
         }
         let snapshots = open(lake, SNAPSHOTS, version(SNAPSHOTS)).await?;
         let integrated = open(lake, INTEGRATED, version(INTEGRATED)).await?;
@@ -100,15 +96,16 @@ impl Scope {
 }
 
 impl TableChanges {
-    /// None when rows of other writers are among them, which no load names.
-    async fn find(
+    /// What happened from one version to another, all loads of `suites` having changed. None when rows of other writers are among
+    /// them, which no load names.
+    pub async fn find(
         lake: &Lake,
         table: &str,
         then: Option<u64>,
-        inputs: &Inputs,
+        now: Option<u64>,
         suites: &BTreeSet<String>,
     ) -> Result<Option<Self>> {
-        let now = open(lake, table, inputs.versions.get(table).copied()).await?;
+        let now = open(lake, table, now).await?;
         let former = if now.version == then { now.clone() } else { open(lake, table, then).await? };
         let (Some(before), Some(after)) = (loads_of(&former)?, loads_of(&now)?) else { return Ok(None) };
         let other = |a: &Loads, b: &Loads| -> BTreeSet<Load> {
@@ -119,7 +116,7 @@ impl TableChanges {
     }
 
     /// The files of before that hold rows that went.
-    fn files_gone(&self) -> impl Iterator<Item = &DataFile> {
+    pub fn files_gone(&self) -> impl Iterator<Item = &DataFile> {
         self.former.files.iter().filter(|file| !loads_in(file, &self.gone).is_empty())
     }
 
@@ -131,6 +128,21 @@ impl TableChanges {
     pub fn is_empty(&self) -> bool {
         self.came.is_empty() && self.gone.is_empty()
     }
+}
+
+/// Why what went cannot be looked at.
+pub const NOT_STORED: &str = "rows that went are no longer in storage";
+
+/// True when all of these files are still in storage.
+pub async fn are_stored(lake: &Lake, files: &[&DataFile]) -> Result<bool> {
+    for file in files {
+        match lake.store().head(&file.path).await {
+            Ok(_) => {}
+            Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
 }
 
 /// Content and number of rows of each load.
@@ -192,7 +204,8 @@ async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Resu
     Ok(after.iter().filter(changed).map(|suite| suite.suite.clone()).collect())
 }
 
-async fn open(lake: &Lake, table: &str, version: Option<u64>) -> Result<Snapshot> {
+/// A table at a version; None stands for the time before it was made.
+pub async fn open(lake: &Lake, table: &str, version: Option<u64>) -> Result<Snapshot> {
     match version {
         Some(_) => Snapshot::open(lake, table, version).await,
         None => Snapshot::missing(lake, table),

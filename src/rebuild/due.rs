@@ -283,7 +283,7 @@ struct Group {
 }
 
 /// The rows of some loads, wherever they lie, as `table` has them.
-fn rows_of<T: TableProvider + 'static>(
+pub fn rows_of<T: TableProvider + 'static>(
     engine: &Engine,
     snapshot: &Snapshot,
     schema: &SchemaRef,
@@ -323,7 +323,8 @@ fn rows_of<T: TableProvider + 'static>(
     Ok(rows.build()?)
 }
 
-fn scan<T: TableProvider + 'static>(
+/// The rows of some files, as `table` has them.
+pub fn scan<T: TableProvider + 'static>(
     engine: &Engine,
     snapshot: &Snapshot,
     schema: &SchemaRef,

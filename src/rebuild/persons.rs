@@ -48,7 +48,8 @@ pub async fn find_persons(
     let memory = MemoryConsumer::new("Persons").register(&engine.context().runtime_env().memory_pool);
     for suite in with_persons {
         progress("persons");
-        let rules = Rules::new(&person_rules::of_suite(rules, &suite.suite)?);
+        let forgotten = person_rules::forgotten(rules, &suite.suite)?;
+        let rules = Rules::new(&person_rules::of_suite(rules, &suite.suite)?).forgetting(forgotten);
         let borne = borne(engine, suite, &rules, &memory).await?;
         let method = suite.persons.parse().map_err(Error::configuration)?;
         let found = persons(method, usize::try_from(suite.person_limit).unwrap_or(usize::MAX), &rules, &borne);
@@ -72,9 +73,9 @@ fn grow(memory: &MemoryReservation, bytes: usize, suite: &str) -> Result<()> {
     })
 }
 
-/// The visitors that bear IDs, and those with hits that rules link.
+/// The visitors that bear IDs, and those with hits that rules name.
 async fn borne(engine: &Engine, suite: &Suite, rules: &Rules, memory: &MemoryReservation) -> Result<Vec<Borne>> {
-    let linked = rules.linked_visitors();
+    let named = rules.named_visitors();
     let sql =
         BORNE_SQL.replace("$suite", &literal(&suite.suite)).replace("$placeholders", &literal(&suite.placeholders));
     let mut rows = engine.run(&sql).await?.rows;
@@ -95,7 +96,7 @@ async fn borne(engine: &Engine, suite: &Suite, rules: &Rules, memory: &MemoryRes
                 bytes += visitor.len() + VISITOR_BYTES;
             }
             let Some(own) = all.last_mut() else { continue };
-            if own.ids.last().is_some_and(|(_, last)| &**last == id) && !linked.contains(visitor) {
+            if own.ids.last().is_some_and(|(_, last)| &**last == id) && !named.contains(visitor) {
                 continue;
             }
             let id = match ids.get(id) {
@@ -110,11 +111,11 @@ async fn borne(engine: &Engine, suite: &Suite, rules: &Rules, memory: &MemoryRes
         }
         grow(memory, bytes, &suite.suite)?;
     }
-    let known: BTreeSet<Arc<str>> = match linked.is_empty() {
+    let known: BTreeSet<Arc<str>> = match named.is_empty() {
         true => BTreeSet::new(),
         false => all.iter().map(|one| one.visitor.clone()).collect(),
     };
-    let without: Vec<&str> = linked.into_iter().filter(|visitor| !known.contains(*visitor)).collect();
+    let without: Vec<&str> = named.into_iter().filter(|visitor| !known.contains(*visitor)).collect();
     for some in without.chunks(1000) {
         let list = some.iter().map(|visitor| literal(visitor)).collect::<Vec<_>>().join(", ");
         let suite = literal(&suite.suite);

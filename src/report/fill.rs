@@ -16,13 +16,22 @@ pub(super) fn fill(sql: &str, changes: &[(&str, &str)]) -> Result<String> {
         match &token {
             Token::Word(word) => match value(&word.value) {
                 Some(value) => out.push_str(&quoted(value)),
-                None => out.push_str(&token.to_string()),
+                None => out.push_str(&written(&token)),
             },
             Token::SingleQuotedString(text) => out.push_str(&literal(value(text).unwrap_or(text))),
-            _ => out.push_str(&token.to_string()),
+            _ => out.push_str(&written(&token)),
         }
     }
     Ok(out)
+}
+
+/// A token as it is read: the tokenizer takes the second of two quotes away.
+fn written(token: &Token) -> String {
+    match token {
+        Token::SingleQuotedString(text) => literal(text),
+        Token::Word(word) if word.quote_style == Some('"') => quoted(&word.value),
+        _ => token.to_string(),
+    }
 }
 
 /// The statement with further arguments (name, value as SQL) at the end of each call of a table function that knows them.
@@ -52,7 +61,7 @@ pub(super) fn with_arguments(
             Token::Whitespace(_) => {}
             _ => name.clear(),
         }
-        out.push_str(&token.to_string());
+        out.push_str(&written(&token));
     }
     Ok(told.iter().all(|told| *told).then_some(out))
 }
@@ -66,8 +75,8 @@ mod tests {
     fn calls_get_the_arguments_that_they_know() {
         let knows = |function: &str, argument: &str| function == "f" && argument != "b";
         let with = |sql, name| with_arguments(sql, &[(name, "'1'".to_string())], knows).unwrap();
-        let sql = "SELECT sum(x), 'f(' FROM f('a', g(1)) JOIN f (2) -- f(3)";
-        let wanted = "SELECT sum(x), 'f(' FROM f('a', g(1), a => '1') JOIN f (2, a => '1') -- f(3)";
+        let sql = "SELECT sum(\"x\"\"y\"), 'it''s f(' FROM f('a', g(1)) JOIN f (2) -- f(3)";
+        let wanted = "SELECT sum(\"x\"\"y\"), 'it''s f(' FROM f('a', g(1), a => '1') JOIN f (2, a => '1') -- f(3)";
         assert_eq!((with(sql, "a").as_deref(), with(sql, "b")), (Some(wanted), None));
     }
 

@@ -25,6 +25,10 @@ use crate::{Error, ErrorKind, Result};
 /// Refusals that are told in a run's message.
 const MAX_REASONS: usize = 3;
 
+/// How long an export is tried again at most: what it did not come to is done in the next run, which is not to wait for a target
+/// that is away.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a runner does in every run.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -108,7 +112,7 @@ impl Job {
     /// Runs an export. One that does not come to an end keeps no other from its own.
     async fn export(&self, name: &str, post: Option<Post>) -> Result<exported::Ran> {
         let options = RunOptions { post, engine: self.engine.clone(), ..RunOptions::default() };
-        let mut trials = Trials::new(self.patience);
+        let mut trials = Trials::new(self.patience.min(EXPORT_PATIENCE));
         loop {
             match exported::run(&self.lake, name, &options).await {
                 Err(error) if trials.again(error.kind()).await => {

@@ -5,7 +5,7 @@
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
 //!   `parameters`: types of `$1`, ... `any`: `= ANY (array)`.
 //! * `failure`: what went wrong, in the words of each door.
-//! * `postgres`, `flight`, `web`: the doors.
+//! * `postgres`, `flight`, `web`, `mcp`: the doors.
 //!
 //! Invariants: nothing listens unless asked for; nobody enters without a password or a token; a statement of a door never
 //! writes, whoever sends it. What writes are the forms of `web`, for managers.
@@ -14,6 +14,7 @@ mod any;
 mod failure;
 pub mod flight;
 mod guard;
+pub mod mcp;
 mod parameters;
 mod passes;
 pub mod postgres;

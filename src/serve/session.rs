@@ -17,9 +17,10 @@ use tokio::time::{Instant, sleep_until};
 use super::failure::{Failure, Reason};
 use super::guard;
 use super::parameters;
-use super::server::{Admission, RunningStatement};
+use super::server::{Admission, RunningStatement, Server};
 use super::users::Guest;
 use crate::engine::{Engine, PlannedStatement, Statement};
+use crate::quote::literal;
 
 /// A guest's session: settings of its own, and at most a few statements at once.
 pub struct Session {
@@ -143,6 +144,19 @@ impl Session {
     pub fn new(admission: Admission) -> Result<Self, Failure> {
         let engine = Arc::new(admission.engine()?);
         Ok(Self::with(admission, Opened { engine, last: None }))
+    }
+
+    /// A session of a guest who enters for one request, in a suite where one is named.
+    pub async fn enter(server: &Arc<Server>, guest: &Guest, suite: &str) -> Result<Self, Failure> {
+        let session = Self::new(server.enter(guest.clone())?)?;
+        if !suite.is_empty() {
+            let named = format!("SET rejoin.suite = {}", literal(suite));
+            let mut done = session.run(&named, vec![]).await?;
+            while let Some(batch) = done.next().await {
+                batch?;
+            }
+        }
+        Ok(session)
     }
 
     /// A session in an admission, with what another session of the same guest has opened.

@@ -5,10 +5,13 @@ In: a number of visitors and a folder. Out, the same rows for the same number (a
 
 hits/day=NNN.parquet      visitor_id, hit_time (UTC), visit_num, visit_page_num, hit_source, page_name (dense, 2,000
                           items), tracking_code (on every sixth hit, 500 items), orders, revenue, transaction_id (on
-                          3 %). In order of time, as a collector writes; below 100,000 visitors 30 days a file.
+                          3 %), customer_id (on a third of the hits of every tenth visitor; two visitors have one).
+                          In order of time, as a collector writes; below 100,000 visitors 30 days a file.
 offline/offline.parquet   event_time, transaction_id, returns, calls, refund: for 35 % of the transaction IDs one
                           record, 1 hour to 40 days after the online hit.
 offline/more.parquet      1 % more of them, of other transactions.
+logins/more.parquet       1 % more hits with a customer ID, on the day after: half of visitors who have one, with theirs,
+                          half of visitors who have none, with the one of somebody.
 """
 
 import pathlib
@@ -31,7 +34,9 @@ def generate(visitors, folder):
     """Writes the files, in the place of former ones."""
     random = np.random.default_rng(7)
     hits = make_hits(random, visitors)
-    for name in ("hits", "offline"):
+    # of its own, so that it changes no other column
+    hits["customer"] = make_customers(np.random.default_rng(8), hits)
+    for name in ("hits", "offline", "logins"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
     write_hits(hits, folder / "hits", 1 if visitors >= 100_000 else 30)
@@ -41,6 +46,7 @@ def generate(visitors, folder):
     write_offline(random, hits, offline, folder / "offline/offline.parquet")
     more = np.sort(random.choice(others, max(1, len(offline) // 100), replace=False))
     write_offline(random, hits, more, folder / "offline/more.parquet")
+    write_logins(np.random.default_rng(9), hits, folder / "logins/more.parquet")
 
 
 def make_hits(random, visitors):
@@ -86,6 +92,41 @@ def make_hits(random, visitors):
     }
 
 
+def make_customers(random, hits):
+    """A customer's number for each hit, -1 for none."""
+    visitors = len(hits["visitor_ids"])
+    chosen = random.permutation(visitors)[: visitors // 10]
+    customer_of = np.full(visitors, -1)
+    customer_of[chosen] = np.arange(len(chosen)) // 2
+    logged_in = random.random(len(hits["visitor"])) < 1 / 3
+    return np.where(logged_in, customer_of[hits["visitor"]], -1)
+
+
+def write_logins(random, hits, path):
+    logged_in = np.flatnonzero(hits["customer"] >= 0)
+    count = max(2, len(logged_in) // 100)
+    again = random.choice(logged_in, count // 2)
+    strangers = np.setdiff1d(np.arange(len(hits["visitor_ids"])), hits["visitor"][logged_in])
+    new = random.choice(strangers, count - count // 2)
+    customers = np.concatenate([hits["customer"][again], random.choice(hits["customer"][logged_in], len(new))])
+    visitors = np.concatenate([hits["visitor"][again], new])
+    second = FIRST_SECOND + DAYS * DAY_SECONDS + np.sort(random.integers(0, DAY_SECONDS, count))
+    table = pa.table({
+        "visitor_id": pa.array(hits["visitor_ids"][visitors]),
+        "hit_time": pa.array(second * 1_000_000 + np.arange(count), pa.timestamp("us")),
+        "visit_num": pa.array(np.full(count, 100, np.int32)),
+        "visit_page_num": pa.array(np.ones(count, np.int32)),
+        "hit_source": pa.array(np.ones(count, np.uint8)),
+        "page_name": pa.array(np.full(count, PAGES[0])),
+        "tracking_code": pa.nulls(count, pa.string()),
+        "orders": pa.array(np.zeros(count, np.int32)),
+        "revenue": pa.array(np.zeros(count)),
+        "transaction_id": pa.nulls(count, pa.string()),
+        "customer_id": pa.array(ids("C", customers)),
+    })
+    parquet.write_table(table, path, compression="zstd")
+
+
 def write_hits(hits, folder, days_a_file):
     file = (hits["second"] - FIRST_SECOND) // (days_a_file * DAY_SECONDS)
     by_time = np.lexsort((hits["second"], file))
@@ -93,7 +134,7 @@ def write_hits(hits, folder, days_a_file):
     campaigns = np.array(CAMPAIGNS)
     for number in range(file.max() + 1):
         rows = by_time[ends[number] : ends[number + 1]]
-        campaign, transaction = hits["campaign"][rows], hits["transaction"][rows]
+        campaign, transaction, customer = (hits[name][rows] for name in ("campaign", "transaction", "customer"))
         table = pa.table({
             "visitor_id": pa.array(hits["visitor_ids"][hits["visitor"][rows]]),
             "hit_time": pa.array(hits["micros"][rows], pa.timestamp("us")),
@@ -104,7 +145,8 @@ def write_hits(hits, folder, days_a_file):
             "tracking_code": pa.array(campaigns[campaign], mask=campaign < 0),
             "orders": pa.array(hits["order"][rows].astype(np.int32)),
             "revenue": pa.array(hits["revenue"][rows]),
-            "transaction_id": pa.array(transaction_ids(transaction), mask=transaction < 0),
+            "transaction_id": pa.array(ids("T", transaction), mask=transaction < 0),
+            "customer_id": pa.array(ids("C", customer), mask=customer < 0),
         })
         path = folder / f"day={number * days_a_file:03d}.parquet"
         parquet.write_table(table, path, compression="zstd", row_group_size=1 << 20)
@@ -115,7 +157,7 @@ def write_offline(random, hits, rows, path):
     returned = random.random(len(rows)) < 0.5
     table = pa.table({
         "event_time": pa.array(second * 1_000_000, pa.timestamp("us")),
-        "transaction_id": pa.array(transaction_ids(hits["transaction"][rows])),
+        "transaction_id": pa.array(ids("T", hits["transaction"][rows])),
         "returns": pa.array(returned.astype(np.int32)),
         "calls": pa.array((~returned).astype(np.int32)),
         "refund": pa.array(np.where(returned, hits["revenue"][rows], 0.0)),
@@ -123,8 +165,8 @@ def write_offline(random, hits, rows, path):
     parquet.write_table(table, path, compression="zstd")
 
 
-def transaction_ids(numbers):
-    return np.char.add("T", numbers.astype(str))
+def ids(letter, numbers):
+    return np.char.add(letter, numbers.astype(str))
 
 
 def zipf(items, exponent):

@@ -21,6 +21,7 @@ tracking_code = "tracking_code"
 orders = "orders"
 revenue = "revenue"
 """
+CUSTOMER = 'customer_id = "customer_id"\n'
 OFFLINE = """kind = "offline"
 suite = "bench"
 source = "returns"
@@ -42,11 +43,12 @@ class Rejoin:
         command = [self.binary, "--lake", self.lake, "--threads", str(self.threads), *arguments]
         return child.run(command, text)
 
-    def create(self):
-        """An empty lake with the suite, the source and the mappings; a bucket must be empty."""
+    def create(self, customers=False):
+        """An empty lake with the suite, the source and the mappings, with the customer IDs or without; a bucket must be
+        empty."""
         shutil.rmtree(self.folder / "lake", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "hits.toml").write_text(HITS)
+        (self.folder / "hits.toml").write_text(CUSTOMER + HITS if customers else HITS)
         (self.folder / "offline.toml").write_text(OFFLINE)
         self.run("suite", "create", "bench")
         self.run("source", "create", "bench", "returns", "--kind", "transaction")
@@ -110,11 +112,13 @@ class Rejoin:
         return sizes
 
 
-def sql(workload):
-    """The item NULL, conversions without a touch, is left out: the peers' queries do not list it."""
+def sql(workload, container=None):
+    """The item NULL, conversions without a touch, is left out: the peers' queries do not list it. Of another container than
+    the workload's, where one is given."""
     metric, dimension = workload.metric, workload.dimension
     if workload.model == "scan":
         return f"SELECT max({dimension}), sum({metric}), max(visitor_id), max(hit_time) FROM hits"
+    container = container or workload.container
     lookback = f"{workload.lookback_days} days" if workload.lookback_days else "all"
     if workload.model == "funnel":
         # offline rows have the page of their hit
@@ -126,9 +130,9 @@ def sql(workload):
     more = {"by": workload.by, "conversions": workload.conversions, "visitors": workload.visitors}
     more = "".join(f", {name} => {literal(value)}" for name, value in more.items() if value)
     if workload.model == "participation":
-        table = f"participation('{metric}', '{dimension}', '{workload.container}', '{lookback}'{more})"
+        table = f"participation('{metric}', '{dimension}', '{container}', '{lookback}'{more})"
     else:
-        table = f"attribution('{metric}', '{dimension}', '{workload.model}', '{workload.container}', '{lookback}'{more})"
+        table = f"attribution('{metric}', '{dimension}', '{workload.model}', '{container}', '{lookback}'{more})"
     item = f"concat({workload.by}, ' ', item)" if workload.by else "item"
     return f"SELECT {item} AS item, credit FROM {table} WHERE item IS NOT NULL ORDER BY credit DESC, 1"
 

@@ -21,6 +21,8 @@ IN_A_BUCKET = {
     "visitor_page_orders": (["hits", "integrated"], ["visitor_key"]),
     "linear_30d_page_orders": (["hits", "integrated"], ["visitor_key", "hit_time"]),
 }
+# the questions that are asked by person, too
+BY_PERSON = ["visitor_page_orders", "visitor_campaign_orders", "visitor_page_returns", "linear_30d_page_orders"]
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -160,6 +162,36 @@ def rebuild(bench):
     ]
 
 
+def persons(bench):
+    """The same rows with customer IDs: questions by person beside those by visitor, rebuilds with persons beside those without,
+    and one after 1 % more logins."""
+    lake = Rejoin(bench.rejoin.binary, bench.work / "persons", bench.threads)
+    lake.create(customers=True)
+    lake.ingest_hits(bench.data / "hits")
+    lake.ingest_offline(bench.data / "offline/offline.parquet")
+    lake.run("rebuild")
+    lake.run("compact")
+    off = lake.run("rebuild", "--full").seconds
+    lake.run("suite", "set", "bench", "--persons", "device_split")
+    on = lake.run("rebuild", "--full").seconds
+    rows = [
+        step("rebuild of everything with persons", f"{in_seconds(on)}; without {in_seconds(off)}, {on / off:.2f}x", "at most 1.3x",
+             on <= 1.3 * off, seconds=on, without_seconds=off),
+    ]
+    for name in BY_PERSON:
+        workload = BY_NAME[name]
+        turns = [lake.time([sql(workload), sql(workload, "person")], 1) for _ in range(bench.runs)]
+        visitor, person = (min(turn[which][0][0] for turn in turns) for which in (0, 1))
+        value = f"{in_seconds(person)}; by visitor {in_seconds(visitor)}, {person / visitor:.2f}x"
+        rows.append(step(f"{name} by person", value, "at most 1.5x", person <= 1.5 * visitor, seconds=person,
+                         visitor_seconds=visitor))
+    lake.ingest_hits(bench.data / "logins/more.parquet")
+    more = lake.run("rebuild").seconds
+    value = f"{in_seconds(more)}, {100 * more / on:.0f} % of all"
+    rows.append(step("rebuild after 1 % more logins", value, "at most 15 %", more <= 0.15 * on, seconds=more))
+    return rows
+
+
 def changed(before, after):
     return len(before.items() ^ after.items())
 
@@ -172,5 +204,6 @@ STEPS = {
     "start": start,
     "feed": feed,
     "s3": s3,
+    "persons": persons,
     "rebuild": rebuild,
 }

@@ -126,6 +126,14 @@ fn every_door_gives_the_same_rows() {
 }
 
 #[test]
+fn assistants_ask() {
+    let server = Server::start("");
+    let token = LAKE.sh("rejoin user token ann --users users.json").stdout;
+    let told = server.python("assistant.py", &[&server.http, token.trim()]);
+    assert!(told.contains("both ways in answer alike"), "{told}");
+}
+
+#[test]
 fn psql_looks_around() {
     let server = Server::start("");
     for (command, wanted) in [

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
@@ -23,8 +25,11 @@ use serde_json::{Value, json};
 
 use crate::faults::{copy, lake_with};
 use crate::faulty::Fault;
-use crate::place::{Place, deep};
+use crate::place::{Done, Place, deep};
 use crate::table;
+
+/// Nothing here takes so long on a busy machine.
+const LONG: Duration = Duration::from_secs(120);
 
 /// What a target has: by id, when and how much.
 type Has = BTreeMap<String, (String, String)>;
@@ -48,6 +53,8 @@ fn apply(has: &mut Has, body: &Value) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Status(u16),
+    /// It sends whoever asks elsewhere.
+    Moved,
     /// It takes the body, and the connection ends without an answer.
     Lost,
 }
@@ -77,10 +84,13 @@ impl Server {
                     seen.push(request);
                     seen.len() - 1
                 };
-                if let Answer::Status(status) = answer(number) {
-                    let text = format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
-                    let _ = stream.write_all(text.as_bytes());
-                }
+                let (status, more) = match answer(number) {
+                    Answer::Status(status) => (status, ""),
+                    Answer::Moved => (302, "Location: /elsewhere\r\n"),
+                    Answer::Lost => continue,
+                };
+                let text = format!("HTTP/1.1 {status} x\r\n{more}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+                let _ = stream.write_all(text.as_bytes());
             }
         });
         Self { address, requests }
@@ -141,8 +151,8 @@ v2       2026-09-02 10:00  lead       G-2    bob@gmail.com    yes      L2       
 v3       2026-09-03 10:00  lead       .      cy@example.com   no       L3              1
 END
 rejoin rebuild
-rejoin export create leads --to google --metric event1 --set account=123 --set conversion_action=77 --field gclid=gclid \
-  --field email=mail --consent "consent = 'yes'"
+rejoin export create leads --to google --metric event1 --set account=123 --set conversion_action=77 --set event_source=WEB \
+  --field gclid=gclid --field email=mail --consent "consent = 'yes'"
 "#;
 
 const CLOSED: &str = r#"
@@ -297,8 +307,11 @@ END");
     place.rejoin("export drop leads").ok();
     place.rejoin("export run leads").fails(3, &["no export leads"]);
     place.rejoin("export create leads --to csv --metric event1").fails(5, &["google", "another name"]);
-    place.sh("rejoin export create leads --to google --metric event1 --set account=123 --set conversion_action=77 \
-        --field gclid=gclid --conversions \"gclid <> 'G-9'\"");
+    // of another suite it would not see what the target has
+    place.rejoin("suite create other").ok();
+    place.rejoin("export create leads --to csv --metric event1 --suite other").fails(5, &["suite web", "another name"]);
+    place.sh("rejoin export create leads --suite web --to google --metric event1 --set account=123 \
+        --set conversion_action=77 --set event_source=WEB --field gclid=gclid --conversions \"gclid <> 'G-9'\"");
     let third = run("");
     assert_eq!((&third["new"], &third["retracted"]), (&json!(0), &json!(1)));
 }
@@ -321,8 +334,13 @@ fn what_is_wrong_with_an_export_is_said() {
     create("a", &["--to", "csv", "--field", "who=customer_id"]).fails(3, &["--hash who", "--plain who"]);
     create("a", &["--to", "csv", "--touches", "true"]).fails(2, &["--credit"]);
     create("a", &["--to", "meta", "--set", "action_source=shop", "--field", "fbc=gclid"]).fails(3, &["physical_store"]);
-    create("a", &["--to", "meta", "--set", "action_source=website", "--field", "fbc=gclid", "--max-age", "90 days"])
-        .fails(3, &["62 days"]);
+    create("a", &["--to", "meta", "--set", "action_source=website", "--field", "fbc=gclid", "--max-age", "8 days"])
+        .fails(3, &["older than 7 days"]);
+    let of_a_shop = ["--to", "meta", "--set", "action_source=physical_store", "--field", "fbc=gclid", "--max-age"];
+    create("a", &[&of_a_shop[..], &["90 days"]].concat()).fails(3, &["62 days"]);
+    create("a", &[&of_a_shop[..], &["62 days"]].concat()).ok();
+    create("b", &["--to", "google", "--set", "account=1", "--set", "conversion_action=2", "--field", "gclid=gclid"])
+        .fails(3, &["event_source"]);
     create("a", &["--to", "google", "--set", "account=1", "--set", "conversion_action=2", "--field", "gclidd=gclid"])
         .fails(3, &["did you mean gclid"]);
     place.rejoin("export run leds").fails(3, &["did you mean leads"]);
@@ -818,10 +836,17 @@ rejoin ingest deals_1.txt --suite web --source deals; rejoin rebuild");
     place.sh("rejoin remove deals_1.txt; rejoin rebuild");
     let refusing = Server::start(|_| Answer::Status(401));
     let told = post(&refusing);
-    assert!(told.stdout.contains("code 6"), "{}", told.stdout);
+    assert!(told.stdout.contains("code 3"), "{}", told.stdout);
     let log = std::fs::read_to_string(place.path().join("log")).unwrap();
     assert!(log.contains("401") && log.contains("REJOIN_EXPORT_TOKEN"), "{log}");
     assert_eq!(refusing.requests().len(), 1);
+    // sent elsewhere: whoever answers there has not taken the body
+    let moved = Server::start(|_| Answer::Moved);
+    let told = post(&moved);
+    assert!(told.stdout.contains("code 3"), "{}", told.stdout);
+    let log = std::fs::read_to_string(place.path().join("log")).unwrap();
+    assert!(log.contains("302") && log.contains("not followed"), "{log}");
+    assert_eq!(moved.requests().len(), 1);
     let ran: Value = serde_json::from_str(&post(&server).stdout).unwrap();
     assert_eq!((&ran["again"], &ran["retracted"]), (&json!(true), &json!(2)));
     assert!(server.has().is_empty());
@@ -889,6 +914,236 @@ fn faults_double_nothing_and_lose_nothing() {
             eprintln!("{requests} requests, {writes} of them writes");
         });
     });
+}
+
+/// A lake whose export was acknowledged once, and whose conversions changed since: so many that they fill three bodies.
+struct Changed {
+    place: Place,
+    /// What the target was sent before.
+    told: Vec<Request>,
+    /// What it must have in the end.
+    expected: Vec<(String, String)>,
+}
+
+/// Bodies of what changed.
+const CHANGED_BODIES: usize = 3;
+
+/// Moments at which a command is killed, spread over the time that it takes.
+const MOMENTS: u32 = 6;
+
+impl Changed {
+    fn new() -> Self {
+        let place = Place::new();
+        place.write(
+            "hits.toml",
+            "kind = \"online\"\nsuite = \"web\"\nvisitor_id = \"visitor\"\ntime = \"time\"\n\
+             [dimensions]\ngclid = \"gclid\"\n[metrics]\nevent10 = \"event10\"\n",
+        );
+        let conversions = |rows: &mut dyn Iterator<Item = (u32, u32)>| {
+            let mut text = String::from("visitor,time,gclid,event10\n");
+            for (n, value) in rows {
+                let (day, minute, second) = (1 + n / 3600, n / 60 % 60, n % 60);
+                text.push_str(&format!("v{n},2026-09-{day:02}T10:{minute:02}:{second:02},G-{n},{value}\n"));
+            }
+            place.write("hits.csv", text);
+        };
+        place.sh("rejoin suite create web --currency EUR");
+        conversions(&mut (0..4000).map(|n| (n, 5)));
+        place.sh("rejoin ingest hits.csv --mapping hits.toml; rejoin rebuild");
+        place.sh(CLOSED);
+        let server = Server::start(|_| Answer::Status(200));
+        place.rejoin(&format!("export run closed --post {}", server.address)).ok();
+        // a fifth of them goes, a third has another value, some are new
+        let stays = |n: &u32| n % 5 != 0 || *n >= 4000;
+        conversions(&mut (0..4600).filter(stays).map(|n| (n, if n % 3 == 0 { 7 } else { 5 })));
+        place.sh("rejoin ingest hits.csv --mapping hits.toml --replace; rejoin rebuild");
+        let expected = deep(|runtime| runtime.block_on(async { in_lake(&place.open_lake()).await }));
+        Self { place, told: server.requests(), expected }
+    }
+
+    /// The same lake, in a folder of its own.
+    fn again(&self) -> Place {
+        let place = Place::new();
+        copy(&self.place.lake(), &place.lake());
+        place
+    }
+
+    /// The target has what it must have after these bodies, each with its key, and the export has nothing more to tell.
+    #[track_caller]
+    fn is_told(&self, place: &Place, bodies: Vec<(String, Value)>, killed: &str) {
+        let (mut has, mut keys) = (Has::new(), BTreeSet::new());
+        for (key, body) in self.told.iter().map(|(key, _, body)| (key.clone(), body.clone())).chain(bodies) {
+            if keys.insert(key) {
+                apply(&mut has, &body);
+            }
+        }
+        let before: BTreeSet<&String> = self.told.iter().map(|(key, ..)| key).collect();
+        assert_eq!(keys.len(), before.len() + CHANGED_BODIES, "{killed}");
+        assert_eq!(sorted(&has), self.expected, "{killed}");
+        assert_eq!(ran(place)["status"], "nothing new", "{killed}");
+        let runs = place.query("SELECT run, status FROM export_runs ORDER BY run");
+        let expected = [1, 2].map(|run| json!({"run": run, "status": "acknowledged"}));
+        assert_eq!(runs, json!(expected), "{killed}");
+        // neither a body of the run nor one of a try that came to nothing
+        assert_eq!(walk(&place.lake().join("exports/closed")), Vec::<String>::new(), "{killed}");
+    }
+}
+
+/// Runs the export, and gives what it says.
+fn ran(place: &Place) -> Value {
+    serde_json::from_str(&place.rejoin("export run closed --json").ok().stdout).unwrap()
+}
+
+/// How long something takes.
+fn timed(work: impl FnOnce() -> Done) -> Duration {
+    let begun = Instant::now();
+    work().ok();
+    begun.elapsed()
+}
+
+/// Starts a command of which nobody reads what it says.
+fn start(place: &Place, arguments: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+    place.settle(command.args(arguments.split_whitespace()));
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Starts a command and kills it after a while; true where it was still at work.
+fn killed(place: &Place, arguments: &str, after: Duration) -> bool {
+    let mut running = start(place, arguments);
+    thread::sleep(after);
+    let at_work = running.try_wait().unwrap().is_none();
+    let _ = running.kill();
+    running.wait().unwrap();
+    at_work
+}
+
+/// Runs and acknowledgements that are killed at any moment: the next ones finish what those began.
+#[test]
+fn a_killed_run_and_a_killed_acknowledgement() {
+    let shop = Changed::new();
+    let whole = shop.again();
+    let run_takes = timed(|| whole.rejoin("export run closed"));
+    let ack_takes = timed(|| whole.rejoin("export ack closed 2"));
+    let (mut runs, mut acknowledgements) = (0, 0);
+    for moment in 1..=MOMENTS {
+        let at = format!("killed after {moment}/{}", MOMENTS + 1);
+        let place = shop.again();
+        runs += usize::from(killed(&place, "export run closed", run_takes * moment / (MOMENTS + 1)));
+        let ran = ran(&place);
+        assert_eq!((&ran["run"], &ran["status"]), (&json!(2), &json!("waiting")), "{at}");
+        let files = ran["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap());
+        let bodies = files.map(|file| (file.to_string(), body(&place, file))).collect();
+        acknowledgements += usize::from(killed(&place, "export ack closed 2", ack_takes * moment / (MOMENTS + 1)));
+        // if that came to its end, this one changes nothing
+        place.rejoin("export ack closed 2").ok();
+        shop.is_told(&place, bodies, &at);
+    }
+    assert!(runs > 0 && acknowledgements > 0, "{runs} runs and {acknowledgements} acknowledgements were killed");
+}
+
+/// A sending that is killed, at any moment and while the target has a body that it did not answer for: the next one sends what is
+/// left, each body under the key that it had.
+#[test]
+fn a_killed_sending() {
+    let shop = Changed::new();
+    let sent = |server: &Server| server.requests().into_iter().map(|(key, _, body)| (key, body)).collect::<Vec<_>>();
+    let command = |server: &Server| format!("export run closed --post {}", server.address);
+    let server = Server::start(|_| Answer::Status(200));
+    let whole = shop.again();
+    let takes = timed(|| whole.rejoin(&command(&server)));
+    let mut interrupted = 0;
+    for moment in 1..=MOMENTS {
+        let (place, server) = (shop.again(), Server::start(|_| Answer::Status(200)));
+        interrupted += usize::from(killed(&place, &command(&server), takes * moment / (MOMENTS + 1)));
+        place.rejoin(&command(&server)).ok();
+        shop.is_told(&place, sent(&server), &format!("killed after {moment}/{}", MOMENTS + 1));
+    }
+    assert!(interrupted > 0, "nothing was killed");
+    for unanswered in 0..CHANGED_BODIES {
+        let (arrived, arrival) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let server = Server::start(move |request| {
+            if request != unanswered {
+                return Answer::Status(200);
+            }
+            arrived.send(()).unwrap();
+            // until nobody can release it any more
+            let _ = released.recv();
+            Answer::Lost
+        });
+        let place = shop.again();
+        let mut running = start(&place, &command(&server));
+        arrival.recv_timeout(LONG).unwrap();
+        running.kill().unwrap();
+        running.wait().unwrap();
+        drop(release);
+        if unanswered > 0 {
+            // the target has something of it
+            place.rejoin("export ack closed 2 --discard").fails(5, &["in part"]);
+        }
+        place.rejoin(&command(&server)).ok();
+        shop.is_told(&place, sent(&server), &format!("killed while body {unanswered} was not answered"));
+    }
+}
+
+/// A round of the schedule loads, rebuilds and tells. An export that cannot be told is said, and keeps neither the others nor the
+/// next round.
+#[test]
+fn the_schedule_runs_exports() {
+    let place = Place::new();
+    place.sh(SHOP);
+    place.sh("mkdir in");
+    let deals = |name: &str, rows: &[&str]| {
+        let rows: String = rows.iter().map(|row| row.replace(' ', "\t") + "\n").collect();
+        place.write(&format!("in/{name}.txt"), format!("Date\ttransactionID\tEvent 10\n{rows}"));
+        place.write(&format!("in/{name}.fin"), "");
+    };
+    // the document of a round, and its exit code
+    let round = |exports: &str| -> (Value, String) {
+        let done = place.sh(&format!(
+            "REJOIN_EXPORT_TOKEN=hushhush rejoin schedule --once --watch in --json {exports} 2>>log && echo 0 || echo $?"
+        ));
+        let (document, code) = done.stdout.trim().rsplit_once('\n').unwrap();
+        (serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {document}")), code.to_string())
+    };
+    deals("deals_1", &["09/10/2026 L1 500", "09/11/2026 L2 300"]);
+    let (run, code) = round("");
+    assert_eq!((&run["status"], &run["exports"], code.as_str()), (&json!("ok"), &json!([]), "0"));
+    place.sh(CLOSED);
+
+    deals("deals_2", &["09/12/2026 L1 70"]);
+    let server = Server::start(|_| Answer::Status(200));
+    let (run, code) = round(&format!("--export closed={} --export leads", server.address));
+    assert_eq!((&run["status"], &run["loaded"], code.as_str()), (&json!("ok"), &json!(1), "0"), "{run}");
+    let told = |run: &Value| -> Vec<(Value, Value, Value)> {
+        let exports = run["exports"].as_array().unwrap().iter();
+        exports.map(|ran| (ran["export"].clone(), ran["status"].clone(), ran["new"].clone())).collect()
+    };
+    let closed = |new: i64| (json!("closed"), json!("acknowledged"), json!(new));
+    let leads = || (json!("leads"), json!("waiting"), json!(2));
+    assert_eq!(told(&run), [closed(3), leads()]);
+    assert_eq!(server.has().len(), 3);
+    assert!(server.requests().iter().all(|(_, token, _)| token.as_deref() == Some("Bearer hushhush")));
+
+    // one that there is not, one that is refused, and one that goes on all the same
+    deals("deals_3", &["09/13/2026 L2 9"]);
+    let refusing = Server::start(|_| Answer::Status(401));
+    let (run, code) = round(&format!("--export nothing --export closed={} --export leads", refusing.address));
+    assert_eq!((&run["status"], &run["loaded"], code.as_str()), (&json!("partly"), &json!(1), "3"), "{run}");
+    assert_eq!(told(&run), [leads()]);
+    let message = place.cell("SELECT message FROM runs ORDER BY run DESC LIMIT 1");
+    for text in ["no export nothing", "401", "REJOIN_EXPORT_TOKEN"] {
+        assert!(message.as_str().unwrap().contains(text), "{message}");
+    }
+    // of an address the host is said, the path may be a secret
+    assert!(!message.as_str().unwrap().contains("/events"), "{message}");
+
+    // the next round finishes it; a runner by the clock says so in a line
+    let line = place.sh(&format!("rejoin schedule --once --watch in --export closed={}", server.address)).stdout;
+    assert!(line.contains("export closed: 1 new, 0 restated"), "{line}");
+    assert_eq!(server.has().len(), 4);
+    assert_eq!(place.sh("grep -rl hushhush . || true").stdout, "");
 }
 
 /// Of two runs at once one wins, and the other changes nothing.

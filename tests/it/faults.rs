@@ -18,8 +18,11 @@ use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::Lake;
 use rejoin::lake::compact::{CompactionOptions, compact};
 use rejoin::lake::guard::Writers;
+use rejoin::lake::records::PersonRule;
 use rejoin::lake::rewrite::Limits;
 use rejoin::lake::vacuum::{VacuumOptions, vacuum};
+use rejoin::lake::{Registry, person_rules};
+use rejoin::persons::{Rule, Verb};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 use url::Url;
 
@@ -45,6 +48,10 @@ static BASES: LazyLock<Bases> = LazyLock::new(|| {
     copy(&place.lake(), &place.path().join("stale"));
     place.sh("rejoin ingest --mapping other/a.toml other/a.csv --replace; rejoin rebuild; rejoin compact");
     copy(&place.lake(), &place.path().join("merged"));
+    place.sh("rejoin ingest --mapping c.toml c.csv; rejoin rebuild; rejoin suite set web --persons device_split");
+    copy(&place.lake(), &place.path().join("persons_set"));
+    place.sh("rejoin rebuild; rejoin person link id:ann id:bob");
+    copy(&place.lake(), &place.path().join("persons_linked"));
     Bases { place }
 });
 
@@ -72,6 +79,14 @@ online b --only-write <<END
 visitor  time              page_name  evar7  orders
 v1       2026-09-03 10:00  product    plan   4
 v3       2026-09-03 10:10  cart       plan   8
+END
+online c --only-write <<END
+visitor  time              customer_id  page_name  orders
+v1       2026-09-05 10:00  ann          home       1
+v2       2026-09-05 10:00  ann          home       1
+v3       2026-09-05 10:00  bob          home       1
+v4       2026-09-05 10:00  ann          home       1
+v4       2026-09-05 10:01  bob          home       1
 END
 offline leads_1 <<END
 Date        transactionID  Event 1
@@ -117,7 +132,7 @@ fn settings() -> EngineSettings {
     EngineSettings { threads: Some(1), suite: Some("web".into()), ..EngineSettings::default() }
 }
 
-const QUESTIONS: [&str; 7] = [
+const QUESTIONS: [&str; 9] = [
     "SELECT file, count(*), count(DISTINCT hit_time), sum(orders) FROM hits GROUP BY 1 ORDER BY 1",
     "SELECT file, count(*), sum(event1) FROM offline GROUP BY 1 ORDER BY 1",
     "SELECT file, count(*) FROM rejects GROUP BY 1 ORDER BY 1",
@@ -125,6 +140,8 @@ const QUESTIONS: [&str; 7] = [
     "SELECT * FROM join_report ORDER BY file",
     "SELECT item, credit FROM participation('event1', 'tracking_code') ORDER BY 1",
     "SELECT count(*), max(rebuild) FROM rebuilds",
+    "SELECT visitor_id, valid_from, person_id, why FROM persons ORDER BY 1, 2",
+    "SELECT place, rule, first, second FROM person_rules ORDER BY made, place",
 ];
 
 type Answers = Vec<(&'static str, Vec<Vec<String>>)>;
@@ -288,6 +305,33 @@ fn a_first_rebuild() {
 #[test]
 fn a_further_rebuild() {
     survives("stale", |lake, _| Box::pin(integrate(lake)));
+}
+
+/// A rebuild that only finds persons, and one after a rule about them.
+#[test]
+fn persons() {
+    for base in ["persons_set", "persons_linked"] {
+        survives(base, |lake, _| Box::pin(integrate(lake)));
+    }
+}
+
+/// A rule is kept once, or not at all.
+#[test]
+fn a_rule_about_persons() {
+    survives("persons_linked", |lake, _| {
+        Box::pin(async move {
+            let known = Registry::<PersonRule>::read(lake).await?.rows;
+            let block = Rule {
+                verb: Verb::Block,
+                first: "id:ann".parse().map_err(rejoin::Error::configuration)?,
+                second: None,
+            };
+            match person_rules::of_suite(&known, "web")?.contains(&block) {
+                true => Ok(()),
+                false => person_rules::add(lake, "web", &[block]).await,
+            }
+        })
+    });
 }
 
 /// Its rows are those of before, so what must not change is what it merges.

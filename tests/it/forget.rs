@@ -369,3 +369,246 @@ fn own_tables_that_stay_behind_are_named() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(place.cell("SELECT count(*) AS n FROM touched WHERE visitor_id = 'bob-88'"), 0);
 }
+
+/// Ann on a phone, a desk under another ID, a visitor that a rule gives her, and a device that she shares with Bob; Cem and Dora
+/// are one by a rule; a kiosk's ID stands for nobody.
+fn persons() -> Place {
+    let place = Place::new();
+    place.sh("rejoin suite create web --expiry 10d --persons device_split
+rejoin source create web leads --kind transaction --metrics event1 --dimensions evar1
+rejoin source create web calls --kind customer --metrics event2 --dimensions evar1
+online one <<END
+visitor   time              visit  customer_id  transaction_id  page_name  orders
+phone-1   2026-09-01 10:00  1      ann-id       .               home       .
+phone-1   2026-09-01 10:05  1      .            .               form       .
+desk-2    2026-09-02 10:00  1      .            .               home       .
+desk-2    2026-09-02 10:01  1      ann-two      T-ANN           form       1
+shared-3  2026-09-01 09:00  1      .            .               home       .
+shared-3  2026-09-01 10:00  1      ann-id       T-SHARED        form       1
+shared-3  2026-09-03 10:00  2      bob-id       T-BOB           form       1
+shared-3  2026-09-04 10:00  3      .            .               home       .
+cem-4     2026-09-01 10:00  1      .            T-CEM           form       1
+linked-5  2026-09-01 11:00  1      .            .               home       .
+dora-6    2026-09-01 12:00  1      .            .               home       .
+kiosk-7   2026-09-01 13:00  1      kiosk-id     .               home       .
+END
+offline leads <<END
+Date        transactionID  Evar 1  Event 1
+09/05/2026  T-ANN          gold    1
+09/05/2026  T-SHARED       silver  2
+09/05/2026  T-BOB          tin     4
+09/05/2026  T-CEM          lead    8
+09/20/2026  T-ANN          late    16
+END
+offline calls <<END
+Date        VisitorID  Evar 1  Event 2
+09/06/2026  ann-id     angry   1
+09/06/2026  ann-two    sad     2
+09/06/2026  bob-id     happy   4
+09/06/2026  never-id   new     8
+END
+rejoin ingest leads.txt --suite web --source leads
+rejoin ingest calls.txt --suite web --source calls
+rejoin person link id:ann-two id:ann-id
+rejoin person link visitor:linked-5 id:ann-id
+rejoin person link visitor:cem-4 visitor:dora-6
+rejoin person block id:kiosk-id
+rejoin rebuild");
+    place
+}
+
+/// Rows of a table that went, as the command tells.
+fn went(done: &Value, table: &str) -> i64 {
+    let tables = done["tables"].as_array().unwrap();
+    tables.iter().find(|t| t["table"] == table).unwrap()["rows"].as_i64().unwrap()
+}
+
+#[test]
+fn a_person_is_forgotten_everywhere_and_for_good() {
+    let place = persons();
+    let lake = place.lake();
+    let others = [
+        "SELECT * FROM hits WHERE visitor_id IN ('cem-4', 'dora-6', 'kiosk-7') OR visitor_id = 'shared-3' AND hit_time > '2026-09-02' \
+         ORDER BY visitor_id, hit_time",
+        "SELECT * FROM events WHERE person_id IN ('id:bob-id', 'visitor:cem-4', 'visitor:kiosk-7') OR person_id IS NULL \
+         AND match_status <> 'expired' ORDER BY event_id",
+        "SELECT * FROM offline WHERE evar1 IN ('tin', 'lead', 'happy', 'new') ORDER BY source, hit_seq",
+        "SELECT * FROM snapshots WHERE transaction_id IN ('T-BOB', 'T-CEM') ORDER BY 1, 2",
+        "SELECT rule, \"first\", \"second\" FROM person_rules WHERE \"first\" LIKE '%cem-4' OR rule = 'block' ORDER BY 1",
+    ];
+    let answers = || others.map(|sql| place.query(sql));
+    let (before, untouched) = (answers(), files(&lake));
+    let counts: Vec<usize> = before.iter().map(|rows| rows.as_array().unwrap().len()).collect();
+    assert_eq!(counts, [5, 9, 4, 2, 2]);
+    let hers = "SELECT count(*) AS n FROM events WHERE person_id = 'id:ann-id'";
+    // seven hits, two leads, two calls
+    assert_eq!(place.cell(hers), 11);
+
+    // by either of her IDs
+    let dry = json_at(&place, "2026-10-02T00:00:00Z", "forget --person id:ann-two --dry-run");
+    assert_eq!(files(&lake), untouched, "a dry run changed something");
+    let done = json_at(&place, "2026-10-02T00:00:00Z", "forget --person ann-id --yes");
+    assert_eq!(dry["tables"], done["tables"]);
+    // the lead that came too late went, too, and two rules
+    let tables = ["hits", "offline", "integrated", "snapshots", "rejects", "person_rules"];
+    assert_eq!(tables.map(|table| went(&done, table)), [3, 5, 5, 2, 0, 2]);
+    assert_eq!((&done["rebuild"], &done["incomplete"]), (&json!(2), &json!([])));
+    let gone = || {
+        assert_eq!(answers(), before);
+        assert_eq!(place.cell(hers), 0);
+        let rest = "SELECT (SELECT count(*) FROM hits) + (SELECT count(*) FROM offline) + (SELECT count(*) FROM persons \
+                    WHERE person_id = 'id:ann-id') + (SELECT count(*) FROM person_audit WHERE customer_id LIKE 'ann%') AS n";
+        assert_eq!(place.cell(rest), 13);
+        // rows without an ID fall back to their visitor: on the shared device not to Bob
+        let online = "SELECT visitor_id, person_id FROM events WHERE row_kind = 'online' \
+                      AND visitor_id IN ('phone-1', 'desk-2', 'linked-5', 'shared-3') ORDER BY visitor_id, hit_time";
+        let row = |visitor: &str, person: &str| json!({"visitor_id": visitor, "person_id": person});
+        let expected = [
+            row("desk-2", "visitor:desk-2"),
+            row("linked-5", "visitor:linked-5"),
+            row("phone-1", "visitor:phone-1"),
+            row("shared-3", "visitor:shared-3"),
+            row("shared-3", "id:bob-id"),
+            row("shared-3", "id:bob-id"),
+        ];
+        assert_eq!(place.query(online), json!(expected));
+    };
+    gone();
+
+    // nothing brings the rows back
+    place.rejoin("forget --person id:ann-id --yes").fails(2, &["id:ann-id is no person of web", "explain-person"]);
+    let loaded = place.sh("rejoin ingest one.csv --mapping one.toml 2>&1
+rejoin ingest leads.txt --suite web --source leads 2>&1
+rejoin ingest calls.txt --suite web --source calls 2>&1");
+    assert_eq!(loaded.stdout.matches("unchanged").count(), 3, "{}", loaded.stdout);
+    place.sh("rejoin rebuild --full; rejoin compact; rejoin rebuild");
+    gone();
+
+    // the rows are in former versions still, and gone with them
+    assert!(everything(&lake).contains("ann-id\n"));
+    at(&place, "2026-10-02T01:00:00Z", "rejoin vacuum --keep 0 --force");
+    let text = everything(&lake);
+    assert!(text.contains("shared-3\n") && text.contains("bob-id\n"));
+    for trace in ["ann-id", "ann-two", "T-ANN", "T-SHARED", "gold", "silver", "angry"] {
+        assert!(!text.contains(trace), "{trace} is still there");
+    }
+    gone();
+}
+
+#[test]
+fn what_came_since_the_last_rebuild_is_the_persons_too() {
+    let place = persons();
+    place.sh("online two <<END
+visitor   time              visit  customer_id  page_name
+tablet-8  2026-09-07 10:00  1      ann-id       home
+tablet-8  2026-09-07 10:01  1      .            form
+tablet-9  2026-09-07 10:00  1      bob-id       home
+END");
+    place.rejoin("forget --person id:ann-id --yes").ok();
+    let left = "SELECT visitor_id, page_name FROM hits WHERE visitor_id LIKE 'tablet%' ORDER BY 1";
+    let row = |visitor: &str, page: &str| json!({"visitor_id": visitor, "page_name": page});
+    assert_eq!(place.query(left), json!([row("tablet-8", "form"), row("tablet-9", "home")]));
+}
+
+#[test]
+fn persons_without_an_id_and_records_without_a_visitor_are_forgotten() {
+    let place = persons();
+    let forget = |person: &str| json_at(&place, "2026-10-02T00:00:00Z", &format!("forget --yes --person {person}"));
+    // whoever was linked to the visitor is the person as well, and the rule names nobody any more
+    let done = forget("visitor:cem-4");
+    assert_eq!(["hits", "offline", "snapshots", "person_rules"].map(|table| went(&done, table)), [2, 1, 1, 1]);
+    let done = forget("id:never-id");
+    assert_eq!(["hits", "offline", "integrated"].map(|table| went(&done, table)), [0, 1, 1]);
+    assert_eq!(place.cell("SELECT count(*) AS n FROM hits"), 10);
+}
+
+/// A visitor's rule goes with the visitor, one way or the other.
+#[test]
+fn rules_that_name_a_forgotten_visitor_go() {
+    let place = persons();
+    let done = json_at(&place, "2026-10-02T00:00:00Z", "forget --yes --visitor linked-5");
+    assert_eq!(["hits", "person_rules"].map(|table| went(&done, table)), [1, 1]);
+    assert_eq!(place.cell("SELECT count(*) AS n FROM person_rules"), 3);
+}
+
+#[test]
+fn a_shared_device_keeps_the_rows_of_others() {
+    let place = Place::new();
+    // the first of the two orders that came by the data feed is of Ryan's hit, whoever had the device then
+    place.sh("rejoin suite create web --persons device_split
+feed web 2026-09-02 <<END
+visitor            time              visit  hit_source  post_cust_visid  post_transactionid  post_pagename  post_event_list
+77123456_88123456  2026-09-02 09:00  1      1           .                .                   early          .
+77123456_88123456  2026-09-02 10:00  1      1           ryan             T-RYAN              home           1
+77123456_88123456  2026-09-02 11:00  1      1           cassidy          .                   home           1
+77123456_88123456  2026-09-02 12:00  1      7           .                T-RYAN              .              200
+77123456_88123456  2026-09-02 12:10  1      7           .                .                   .              201
+77123456_88123456  2026-09-02 13:00  1      1           .                .                   late           .
+END
+rejoin ingest feed
+rejoin rebuild");
+    let rows = "SELECT row_kind, hit_time, person_id FROM events ORDER BY hit_time";
+    let row = |kind: &str, time: &str, person: &str| json!({"row_kind": kind, "hit_time": format!("2026-09-02T{time}:00Z"), "person_id": person});
+    // what nobody had logged in for falls back to the visitor, not to Cassidy
+    let cassidys = [
+        row("online", "09:00", "visitor:77123456_88123456"),
+        row("online", "11:00", "id:cassidy"),
+        row("transaction", "12:10", "id:cassidy"),
+        row("online", "13:00", "id:cassidy"),
+    ];
+    assert_eq!(place.query(rows)[3], row("transaction", "12:00", "id:ryan"));
+    let done = json_at(&place, "2026-10-02T00:00:00Z", "forget --person ryan --yes");
+    assert_eq!(["hits", "offline", "integrated", "snapshots"].map(|table| went(&done, table)), [1, 1, 1, 1]);
+    assert_eq!(place.query(rows), json!(cassidys));
+    place.rejoin("rebuild --full").ok();
+    assert_eq!(place.query(rows), json!(cassidys));
+}
+
+/// Under `last` a hit may bear one ID and be of another's person: it goes with either.
+#[test]
+fn a_row_that_bears_the_id_goes_whoever_has_it() {
+    let place = Place::new();
+    place.sh("rejoin suite create web --persons last
+online one <<END
+visitor  time              customer_id  page_name
+d        2026-09-01 10:00  .            a
+d        2026-09-01 10:01  ryan         b
+d        2026-09-01 10:02  cassidy      c
+END");
+    place.rejoin("forget --person ryan --yes").ok();
+    assert_eq!(place.query("SELECT page_name FROM hits ORDER BY 1"), json!([{"page_name": "a"}, {"page_name": "c"}]));
+    place.rejoin("forget --person cassidy --yes").ok();
+    let left = "SELECT page_name, person_id FROM events";
+    assert_eq!(place.query(left), json!([{"page_name": "a", "person_id": "visitor:d"}]));
+}
+
+#[test]
+fn nobody_is_forgotten_by_mistake() {
+    let place = persons();
+    let untouched = files(&place.lake());
+    let long = format!("id:{}", "x".repeat(5000));
+    let hostile = "id:o'brien \"x\"; DROP TABLE hits --";
+    for (person, code, texts) in [
+        ("id:zzz", 2, ["id:zzz is no person of web", "rejoin explain-person"]),
+        ("zzz", 2, ["--person", "no hit has this customer ID or visitor"]),
+        ("id:ANN-ID", 2, ["is no person", "explain-person"]),
+        ("id:kiosk-id", 2, ["stands for nobody", "rejoin forget --visitor"]),
+        // of two persons, neither of whom it is
+        ("visitor:shared-3", 2, ["is no person", "explain-person"]),
+        ("visitor:no-such", 2, ["is no person", "explain-person"]),
+        (hostile, 2, ["o'brien", "is no person"]),
+        ("id: ", 2, ["--person", "the ID is empty"]),
+        ("", 2, ["--person", "the ID is empty"]),
+        (long.as_str(), 2, ["--person", "at most 1024 bytes"]),
+    ] {
+        for more in [&["--yes"] as &[&str], &["--dry-run"]] {
+            place.rejoin_with(&[&["forget", "--person", person] as &[&str], more].concat()).fails(code, &texts);
+        }
+    }
+    place.rejoin("forget --person id:ann-id --visitor phone-1").fails(2, &["cannot be used with"]);
+    place.rejoin("forget --person id:ann-id --before 2026-09").fails(2, &["cannot be used with"]);
+    place.rejoin("forget --person id:ann-id --suite wbe").fails(3, &["there is no suite wbe"]);
+    assert_eq!(files(&place.lake()), untouched);
+    let off = shop();
+    off.rejoin("forget --person id:CANN --yes").fails(3, &["persons are off", "--persons device_split", "--visitor"]);
+}

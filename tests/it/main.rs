@@ -22,7 +22,7 @@
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
 //! * `exports`: targets are told what the lake has, over five rebuilds, random histories and faults, by documented bodies.
-//! * `questions`: filters, breakdowns and credits of single conversions.
+//! * `questions`: filters, breakdowns and credits of single conversions. `sequences`: funnels and flows.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
 //! * `layers`: imports go one way.
 
@@ -57,6 +57,7 @@ mod plans;
 mod questions;
 mod requests;
 mod schedule;
+mod sequences;
 mod slt;
 mod stores;
 mod table;

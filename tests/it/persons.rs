@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use rejoin::engine::{Engine, EngineSettings};
+use serde_json::Value;
 
 use crate::place::{Place, deep};
 use crate::questions::Dice;
@@ -369,17 +370,56 @@ fn persons_are_as_their_rules_say_and_answer_like_visitors() {
                 }
             });
         });
+        others_stay_when_one_is_forgotten(&place, &world, &mut dice);
     }
+}
+
+/// A person is forgotten: of one with an ID the rows that bear it go, of another all; rows without an ID are nobody else's
+/// then, other rows stay whose they are, and the person does not come back.
+fn others_stay_when_one_is_forgotten(place: &Place, world: &World, dice: &mut Dice) {
+    let whose = |hit: &Hit| world.person(hit.visitor, hit.minute, hit.id);
+    let person = whose(&world.hits[dice.below(world.hits.len())]);
+    let bears = |hit: &Hit| hit.id.and_then(|id| world.person_of_id(id)).is_some_and(|of| of == person);
+    let goes = |hit: &Hit| bears(hit) || whose(hit) == person && !person.starts_with("id:");
+    let left: Vec<&Hit> = world.hits.iter().filter(|hit| !goes(hit)).collect();
+    let refuses = world.hits.iter().filter_map(|hit| hit.id).any(|id| world.person_of_id(id).is_none());
+    // whose rows without an ID stay is a visitor
+    let then = |hit: &Hit| if whose(hit) == person { "visitor:".to_string() } else { whose(hit) };
+    let left: BTreeMap<String, String> = left.into_iter().map(|hit| (time_of(hit.minute), then(hit))).collect();
+    place.rejoin(&format!("forget --person {person} --yes")).ok();
+    for command in ["rebuild", "rebuild --full"] {
+        place.rejoin(command).ok();
+        let sql = "SELECT CAST(hit_time AS VARCHAR) AS seen, person_id FROM events WHERE row_kind = 'online'";
+        let rows = place.query(sql);
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_string();
+        let mut seen: BTreeMap<String, String> =
+            rows.as_array().unwrap().iter().map(|row| (text(row, "seen"), text(row, "person_id"))).collect();
+        for (time, whose) in &mut seen {
+            if left.get(time).is_some_and(|known| known == "visitor:") && whose.starts_with("visitor:") {
+                *whose = "visitor:".into();
+            }
+        }
+        if refuses {
+            // an ID that is on fewer visitors now may stand for somebody again
+            assert!(seen.keys().eq(left.keys()), "{person}, {command}\n{world:?}");
+        } else {
+            assert_eq!(seen, left, "{person}, {command}\n{world:?}");
+        }
+        let back = format!("SELECT count(*) AS n FROM events WHERE person_id = '{person}'");
+        assert_eq!(place.cell(&back), 0, "{person}, {command}\n{world:?}");
+    }
+}
+
+/// As the lake writes the time of a row.
+fn time_of(minute: usize) -> String {
+    let (day, hour, minute) = instant(minute);
+    format!("2026-09-{day:02}T{hour:02}:{minute:02}:00Z")
 }
 
 /// Each row's person, from the rules.
 async fn rows_are_whose_they_should_be(engine: &Engine, world: &World) {
     let sql = "SELECT row_kind, CAST(hit_time AS VARCHAR), person_id FROM events";
     let found: BTreeSet<String> = answer(engine, sql).await.into_iter().collect();
-    let at = |minute: usize| {
-        let (day, hour, minute) = instant(minute);
-        format!("2026-09-{day:02}T{hour:02}:{minute:02}:00Z")
-    };
     let hits = world.hits.iter().map(|hit| ("online", hit.minute, Some(world.person(hit.visitor, hit.minute, hit.id))));
     let records = world.records.iter().map(|(minute, id)| ("customer", *minute, world.person_of_record(*minute, *id)));
     let returns = world.returns.iter().map(|(minute, hit)| {
@@ -389,7 +429,7 @@ async fn rows_are_whose_they_should_be(engine: &Engine, world: &World) {
     let expected: BTreeSet<String> = hits
         .chain(records)
         .chain(returns)
-        .map(|(kind, minute, person)| format!("{kind} {} {}", at(minute), person.unwrap_or_else(|| "NULL".into())))
+        .map(|(kind, minute, person)| format!("{kind} {} {}", time_of(minute), person.unwrap_or_else(|| "NULL".into())))
         .collect();
     assert_eq!(found, expected, "{world:?}");
 }

@@ -15,7 +15,7 @@ use crate::place::deep;
 use crate::table;
 
 /// Conditions over columns that every one of these lakes has.
-const PREDICATES: [&str; 12] = [
+pub const PREDICATES: [&str; 12] = [
     "tracking_code = 'c1'",
     "tracking_code IS NULL OR tracking_code <> 'c2'",
     "orders > 0",
@@ -491,6 +491,55 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The lines of conversions sum to these, whatever else is asked, and each has the part that plain SQL gives it.
+#[test]
+fn lines_sum_to_their_conversions() {
+    deep(|runtime| {
+        let turn = AtomicUsize::new(0);
+        let outcome = runner(4, 100)
+            .run(&journeys(), |journeys| runtime.block_on(lines(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
+        outcome.unwrap_or_else(|e| panic!("{e}"));
+    });
+}
+
+async fn lines(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
+    let loaded = journeys.clone().with_all_columns().load(false).await;
+    let mut dice = Dice(500 + turn as u64);
+    for (batch_size, threads) in [(8192, 2), (3, 2)] {
+        let engine = loaded.engine(batch_size, threads).await;
+        let sql = "SELECT event_id, p['product'], sum(p['price'])
+            FROM (SELECT event_id, unnest(products(product_list)) AS p FROM events) GROUP BY 1, 2";
+        let lines = answer(&engine, sql).await;
+        for _ in 0..12 {
+            let mut question = Question { products: false, by: None, ..dice.question() };
+            question.model = dice.of(&SHARING);
+            let whole = question.sql().replace("'orders'", "'revenue'");
+            let broken_down = whole.replace("SELECT item", "SELECT product, item");
+            let broken_down = format!("{}, by => 'product')", broken_down.strip_suffix(')').unwrap());
+            let real = |credit: Credit| credit.into_iter().filter(|(_, c)| c.abs() > 1e-9).collect::<Credit>();
+            let groups = real(answer(&engine, &broken_down).await);
+            let mut sums = Credit::new();
+            groups.iter().for_each(|(key, credit)| *sums.entry(key[1..].to_vec()).or_default() += credit);
+            compare(&real(answer(&engine, &whole).await), &real(sums), &broken_down)?;
+            let credits = whole.replace("item, credit FROM attribution(", "event_id, item, credit FROM credits(");
+            let mut by_hand = Credit::new();
+            for (key, credit) in answer(&engine, &credits).await {
+                let own: Vec<_> = lines.iter().filter(|(line, _)| line[0] == key[0]).collect();
+                let total: f64 = own.iter().map(|(_, amount)| *amount).sum();
+                let mut give = |product: &str, amount: f64| {
+                    *by_hand.entry(vec![product.into(), key[1].clone()]).or_default() += amount;
+                };
+                match total == 0.0 {
+                    true => give("NULL", credit),
+                    false => own.iter().for_each(|(line, amount)| give(&line[1], credit * *amount / total)),
+                }
+            }
+            compare(&real(by_hand), &groups, &broken_down)?;
+        }
+    }
+    Ok(())
+}
+
 /// `credits(...)`, summed by group and item, is `attribution(...)`: an item to which a model gives nothing is not listed there.
 #[test]
 fn credits_sum_to_attribution() {
@@ -509,7 +558,9 @@ async fn sums(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
         let engine = loaded.engine(batch_size, threads).await;
         for _ in 0..12 {
             let mut question = dice.question();
-            question.model = dice.of(&SHARING);
+            let models: Vec<&'static str> = SHARING.into_iter().chain(MARKOV).collect();
+            question.model = dice.of(&models);
+            question.products &= !MARKOV.contains(&question.model);
             let mut sql = question.sql();
             // what products have of their own is divided by line
             if question.products && question.repeats != "first" && question.last_resort.is_none() {

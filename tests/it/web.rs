@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use rejoin::lake::Registry;
+use rejoin::lake::records::{ExportDefinition, ExportEvent, ExportRun};
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::place::{Place, deep};
 
 /// Nothing here takes so long on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
@@ -151,6 +153,7 @@ impl Answer {
 #[test]
 fn a_day_of_a_manager_in_chromium() {
     let place = place();
+    log_in_visitors(&place);
     let server = Server::start(&place, "");
     place.write("leads_1.txt", LEADS);
     place.write("large.txt", "x".repeat(3_000_000));
@@ -331,6 +334,217 @@ impl Answer {
     }
 }
 
+/// An item with a long name that would be an element.
+fn item(number: usize) -> String {
+    let name = format!("{HOSTILE} item {number:03}");
+    format!("{name:<119}.")
+}
+
+/// Two hundred visitors, each of whom comes by an item of his own and is worth `number - 100.5` a day later.
+fn analysts_place() -> Place {
+    let place = Place::new();
+    let mut clicks = String::from("visitor,time,code,revenue\n");
+    for number in 0..200 {
+        let (code, worth) = (item(number), number as f64 - 100.5);
+        clicks += &format!("v{number},2026-09-10T08:00:00,{code},0\nv{number},2026-09-11T08:00:00,,{worth}\n");
+    }
+    place.write("clicks.csv", clicks);
+    place.write(
+        "clicks.toml",
+        "kind = \"online\"\nsuite = \"web\"\nvisitor_id = \"visitor\"\ntime = \"time\"\n\
+         [dimensions]\ntracking_code = \"code\"\n[metrics]\nrevenue = \"revenue\"\n",
+    );
+    place.sh("rejoin suite create web
+rejoin ingest clicks.csv --mapping clicks.toml
+rejoin rebuild
+echo manager-pass | rejoin user add mia --manager --users users.json
+echo reader-pass | rejoin user add rob --users users.json");
+    place
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[test]
+fn an_analyst_goes_from_credit_to_a_path() {
+    let place = analysts_place();
+    let server = Server::start(&place, "");
+    let rob = server.login("rob", "reader-pass");
+    let credit = "/reports?metric=revenue&dimension=tracking_code";
+    let all = server.get(&format!("{credit}&limit=200&sort=2"), &rob);
+    let all =
+        all.is(200, &["<dt>conversions</dt><dd>200</dd>", "<dd>-200 USD</dd>", "aria-sort=\"ascending\"", ">-100.5<"]);
+    assert!(!all.body.contains("<img"));
+    assert_eq!(all.body.matches("href=\"/reports/conversions?").count(), 200);
+    assert!(all.body.find("item 000") < all.body.find("item 199"));
+    // a part of a name, as a page and as files
+    let one = server.get(&format!("{credit}&find=ITEM+007"), &rob).is(200, &["item 007", ">-93.5<"]);
+    assert!(!one.body.contains("item 008"));
+    let csv = server.get(&format!("{credit}&find=item+007&to=csv"), &rob).is(200, &[]);
+    assert_eq!(csv.chunks(), format!("tracking_code,revenue\n{},-93.5\n", item(7)));
+    let html = server.get(&format!("{credit}&find=item+007&to=html"), &rob).is(200, &["<!DOCTYPE html>", "item 007"]);
+    assert!(html.header("content-disposition").starts_with("attachment"), "{}", html.head);
+    assert!(!html.body.contains("href=\"/"));
+    // an item, its conversion, the path of it
+    let link = format!("/reports/conversions?metric=revenue&dimension=tracking_code&item={}", encoded(&item(7)));
+    let conversions = server.get(&link, &rob).is(200, &["Conversions of an item", ">-93.5<"]);
+    let path = conversions.body.split("href=\"/reports/path?").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let path = server.get(&format!("/reports/path?{}", path.replace("&amp;", "&")), &rob);
+    path.is(200, &["Path of a conversion", "item 007", "u shaped", "<dt>value</dt><dd>-93.5</dd>"]);
+    // days, the period before, filters
+    let week = format!("{credit}&since=2026-09-08&last=2026-09-11&compare=before");
+    server
+        .get(&week, &rob)
+        .is(200, &["revenue before", "<dd>2026-09-04 to 2026-09-07</dd>", "<dt>conversions before</dt><dd>0</dd>"]);
+    server.get(&format!("{credit}&last=2026-09-10"), &rob).is(200, &["No rows.", "<dt>conversions</dt><dd>0</dd>"]);
+    let filter = "&of1=visitors&column1=tracking_code&test1=contains&value1=item+007";
+    server.get(&format!("{credit}{filter}"), &rob).is(200, &["<dt>conversions</dt><dd>1</dd>", "item 007"]);
+    server.get(&format!("{credit}{filter}&list=values"), &rob).is(200, &["<datalist", "200 most frequent"]);
+    let models = server.get(&format!("{credit}&model=linear&beside=first_touch&by=month&find=item+007"), &rob);
+    models.is(200, &["first touch", "All items by month", "2026-09-01"]);
+    // what cannot be asked is said, with the form
+    for (wrong, why) in [
+        ("&period=nothing", "last_month"),
+        ("&last=2026-02-30", "2026-02-30"),
+        ("&column1=no_such&value1=x", "no_such"),
+        ("&column1=revenue&test1=more&value1=x", "number"),
+        ("&touches=count(*)+%3E+1", "touches"),
+    ] {
+        server.get(&format!("{credit}{wrong}"), &rob).is(400, &[why, "Show report"]);
+    }
+    server.get(&format!("{credit}&suite=nothing"), &rob).is(404, &["there is no suite"]);
+}
+
+#[test]
+fn funnels_flows_and_paths() {
+    let place = analysts_place();
+    let server = Server::start(&place, "");
+    let rob = server.login("rob", "reader-pass");
+    let steps = "steps=tracking_code+IS+NOT+NULL%0D%0Arevenue+%3C+0";
+    let numbers = ["<td class=\"n\">200</td>", "<td class=\"n\">101</td>", "<td class=\"n\">50.5</td>"];
+    let funnel = server.get(&format!("/reports/funnel?{steps}"), &rob).is(200, &numbers);
+    assert!(
+        funnel.body.contains("funnel(steps =&gt; ['tracking_code IS NOT NULL', 'revenue &lt; 0']"),
+        "{}",
+        funnel.body
+    );
+    server.get(&format!("/reports/funnel?{steps}&within=1+hour"), &rob).is(200, &["<td class=\"n\">0</td>"]);
+    server.get("/reports/funnel", &rob).is(200, &["occurrences &gt; 0", "Show funnel"]);
+    let many = format!("/reports/funnel?steps={}", "revenue+%3C+0%0D%0A".repeat(40));
+    server.get(&many, &rob).is(200, &["revenue &lt; 0"]);
+    server.get("/reports/funnel?steps=no_such+%3E+0", &rob).is(400, &["no_such", "Show funnel"]);
+    server.get(&format!("/reports/funnel?{steps}&within=-1+day"), &rob).is(400, &["within"]);
+    let flow = "/reports/flow?dimension=tracking_code&from=1+%3D+1&ways=50";
+    let drawn = server.get(flow, &rob).is(200, &["<svg", "<path d=\"M", "(end)", "&lt;img"]);
+    assert!(!drawn.body.contains("<img") && !drawn.body.contains("NaN"));
+    assert_eq!(drawn.body.matches("<path d=").count(), 50);
+    server.get(&format!("{flow}&direction=before"), &rob).is(200, &["(beginning)"]);
+    server.get(&format!("{flow}&since=2030-01-01&last=2030-01-02"), &rob).is(200, &["No rows."]);
+    server.get("/reports/flow?dimension=tracking_code&from=nothing+at+all", &rob).is(400, &["after", "Show flow"]);
+    let paths = "/reports/paths?metric=revenue&dimension=tracking_code";
+    let found = server.get(&format!("{paths}&find=item+007"), &rob).is(200, &["item 007", ">-93.5<"]);
+    assert!(!found.body.contains("<img") && !found.body.contains("item 008"));
+    let csv = server.get(&format!("{paths}&find=item+007&to=csv"), &rob).is(200, &[]);
+    assert_eq!(csv.chunks(), format!("path,conversions,revenue,journeys\n{},1,-93.5,1\n", item(7)));
+}
+
+#[test]
+fn reports_are_saved_by_managers_and_opened_by_all() {
+    let place = analysts_place();
+    let server = Server::start(&place, "");
+    let (mia, rob) = (server.login("mia", "manager-pass"), server.login("rob", "reader-pass"));
+    let name = "<b>\"Returns\"</b> 'of' May";
+    let of = |name: &str, page: &str, question: &str| {
+        format!("suite=web&report={}&page={page}&question={}", encoded(name), encoded(question))
+    };
+    let question = "metric=revenue&dimension=tracking_code&touches=tracking_code <> '<i>'&to=csv";
+    server.form("/reports/saved", &[&rob], &of(name, "credit", question)).is(403, &["rob may read only"]);
+    let saved = server.form("/reports/saved", &[&mia], &of(name, "credit", question)).is(303, &[]);
+    let address = saved.header("location").to_string();
+    assert!(address.starts_with("/reports?metric=revenue&") && !address.contains("to=csv"), "{address}");
+    server.get(&address, &rob).is(200, &["<dt>conversions</dt><dd>200</dd>"]);
+    // one name, one report; and none that is no name, or of no page
+    server.form("/reports/saved", &[&mia], &of(name, "funnel", "steps=x")).is(409, &["already"]);
+    server.form("/reports/saved", &[&mia], &of(&"n".repeat(10_000), "credit", question)).is(422, &["at most 100"]);
+    server.form("/reports/saved", &[&mia], &of("  ", "credit", question)).is(422, &["some text"]);
+    server
+        .form("/reports/saved", &[&mia], &of("long", "credit", &format!("q={}", "q".repeat(20_000))))
+        .is(422, &["at most 16000"]);
+    server.form("/reports/saved", &[&mia], &of("odd", "//evil.example", question)).is(400, &["credit, funnel"]);
+    let list =
+        server.get("/reports/saved", &rob).is(200, &["&lt;b&gt;&quot;Returns&quot;&lt;/b&gt; 'of' May", ">mia<"]);
+    assert!(!list.body.contains("<b>") && !list.body.contains("/reports/saved/drop"));
+    let link = list.body.split("scope=\"row\"><a href=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(link.replace("&amp;", "&"), address);
+    // a saved question changes no result
+    let start = server.get("/", &mia).is(200, &["Transaction ID"]);
+    assert!(!start.body.contains("Something changed"), "{}", start.body);
+    let rows = place.query("SELECT suite, report, page, saved_by FROM saved_reports");
+    assert_eq!(rows, json!([{"suite": "web", "report": name, "page": "credit", "saved_by": "mia"}]));
+    let drop = format!("suite=web&report={}", encoded(name));
+    server.form("/reports/saved/drop", &[&rob], &drop).is(403, &[]);
+    server.form("/reports/saved/drop", &[&mia], &drop).is(303, &[]);
+    server.form("/reports/saved/drop", &[&mia], &drop).is(422, &["no saved report"]);
+    server.get("/reports/saved", &rob).is(200, &["None yet."]);
+}
+
+/// The tab *Exports*: runs, counts by reason, the last acknowledgement; for readers, too, and not for strangers.
+#[test]
+fn exports_and_their_runs() {
+    let place = place();
+    let consent = "tracking_code <> 'mail'";
+    let create = ["export", "create", "sales", "--to", "ecapi", "--metric", "revenue", "--set", "data_set_id=shop"];
+    let more = ["--set", "currency=EUR", "--field", "click_id=tracking_code", "--consent", consent];
+    place.rejoin_with(&[&create[..], &more[..]].concat()).ok();
+    let server = Server::start(&place, "");
+    let stranger = server.get("/exports", "X: y").is(303, &[]);
+    assert!(stranger.header("location").starts_with("/login"), "{}", stranger.head);
+    let (mia, rob) = (server.login("mia", "manager-pass"), server.login("rob", "reader-pass"));
+    server.get("/exports", &rob).is(200, &[">sales</h2>", "Nothing was acknowledged yet.", "None yet."]);
+
+    place.rejoin("export run sales").ok();
+    let waits = "Run 1 waits for its acknowledgement.";
+    let of_counts = [
+        r#"<th scope="row">ineligible</th><td>no consent</td><td class="n">1</td>"#,
+        r#"<th scope="row">new</th><td></td><td class="n">1</td>"#,
+    ];
+    server.get("/exports", &rob).is(200, &["Nothing was acknowledged yet.", waits]).is(200, &of_counts);
+    place.rejoin("export ack sales 1").ok();
+    let page = server.get("/exports", &mia).is(200, &["Last acknowledged: run 1, ", "acknowledged</span>"]);
+    assert!(!page.body.contains(waits), "{}", page.body);
+
+    // rows that the command did not write
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (lake, text, web) = (place.open_lake(), || HOSTILE.to_string(), || "web".to_string());
+            let definition = ExportDefinition {
+                export: text(),
+                suite: web(),
+                target: "csv".into(),
+                metric: text(),
+                settings: "{}".into(),
+                ..ExportDefinition::default()
+            };
+            Registry::<ExportDefinition>::append(&lake, &[definition]).await.unwrap();
+            let event = ExportEvent {
+                suite: web(),
+                export: text(),
+                event: text(),
+                run: 1,
+                action: text(),
+                reason: Some(text()),
+                ..ExportEvent::default()
+            };
+            Registry::<ExportEvent>::append(&lake, &[event]).await.unwrap();
+            let run = ExportRun { export: text(), run: 1, suite: web(), status: text(), ..ExportRun::default() };
+            Registry::<ExportRun>::append(&lake, &[run]).await.unwrap();
+        });
+    });
+    let page = server.get("/exports", &rob).is(200, &[">sales</h2>", "&lt;img src=x onerror=window.hacked=1&gt;"]);
+    assert!(!page.body.contains("<img"), "{}", page.body);
+}
+
 #[test]
 fn with_a_certificate_it_speaks_https() {
     let place = place();
@@ -359,4 +573,113 @@ print(trust.wrap_socket(socket.create_connection((host, int(port))), server_host
         "{}",
         String::from_utf8_lossy(&done.stderr)
     );
+}
+
+/// An ID that would leave an attribute, a text in SQL, or be an element.
+const HOSTILE_ID: &str = "o'brien\" <img src=x onerror=window.hacked=1>";
+
+/// Persons: Bob with a phone and a desk, one with a hostile ID, and one with an ID of 5,000 bytes.
+fn log_in_visitors(place: &Place) {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let mut logins = String::from("visitor,time,id\n");
+    for (visitor, time, id) in [
+        ("phone", "2026-09-10T08:00:00", "bob"),
+        ("desk", "2026-09-11T08:00:00", "bob"),
+        ("desk", "2026-09-12T08:00:00", ""),
+        (HOSTILE, "2026-09-12T08:00:00", HOSTILE_ID),
+        ("long", "2026-09-12T08:00:00", "x".repeat(5000).as_str()),
+    ] {
+        logins += &format!("{},{time},{}\n", quoted(visitor), if id.is_empty() { String::new() } else { quoted(id) });
+    }
+    place.write("logins.csv", logins);
+    place.write(
+        "logins.toml",
+        "kind = \"online\"\nsuite = \"web\"\nvisitor_id = \"visitor\"\ntime = \"time\"\ncustomer_id = \"id\"\n",
+    );
+    place.sh("rejoin suite set web --persons device_split
+rejoin ingest logins.csv --mapping logins.toml");
+}
+
+/// Fields of a form or an address.
+fn fields(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+#[test]
+fn managers_unlink_a_visitor_from_a_person() {
+    let place = place();
+    let server = Server::start(&place, "");
+    let (mia, rob) = (server.login("mia", "manager-pass"), server.login("rob", "reader-pass"));
+    server.get("/persons", &rob).is(200, &["Persons are off in every report suite"]);
+    log_in_visitors(&place);
+    server.get("/persons", &rob).is(200, &["No rebuild has found the persons yet"]);
+    place.rejoin("rebuild").ok();
+    let page_of = |person: &str| format!("/persons?{}", fields(&[("suite", "web"), ("person", person)]));
+    let unlink = |person: &str, visitor: &str| fields(&[("suite", "web"), ("person", person), ("visitor", visitor)]);
+    let rules = || place.query("SELECT rule, \"first\", \"second\" FROM person_rules");
+
+    // strangers and other sites
+    let asked = server.get("/persons", "X: y").is(303, &[]);
+    assert_eq!(asked.header("location"), "/login?next=%2Fpersons");
+    server.form("/persons/unlink", &["Cookie: rejoin=guessed"], &unlink("id:bob", "desk")).is(401, &["log in"]);
+    for foreign in ["Sec-Fetch-Site: cross-site", "Origin: null", "Origin: https://evil.example"] {
+        server.form("/persons/unlink", &[&mia, foreign], &unlink("id:bob", "desk")).is(403, &["another site"]);
+    }
+    // a reader sees whose rows are whose, and no button
+    let listed = server.get("/persons", &rob);
+    let listed =
+        listed.is(200, &["href=\"/persons?suite=web&amp;person=id%3Abob\">id:bob</a></th><td class=\"n\">2</td>"]);
+    assert!(!listed.body.contains("<img"), "{}", listed.body);
+    let desk = "<th scope=\"row\">desk</th><td>ever</td><td>ever</td><td>a customer ID on the visitor's rows</td>";
+    for person in ["id:bob", "bob", "visitor:desk", "phone"] {
+        let page = server.get(&page_of(person), &rob);
+        let page =
+            page.is(200, &["id:bob</h2>", "<dt>online rows</dt><dd>3</dd>", "<dt>visitors</dt><dd>2</dd>", desk]);
+        assert!(!page.body.contains("Unlink"), "{}", page.body);
+    }
+    server.form("/persons/unlink", &[&rob], &unlink("id:bob", "desk")).is(403, &["rob may read only"]);
+    assert_eq!(rules(), json!([]));
+    // whom nothing links, nothing unlinks
+    for (person, visitor) in [("id:bob", "nobody"), ("id:bob", "v1"), ("id:zzz", "desk"), ("", ""), ("bob", "desk")] {
+        server
+            .form("/persons/unlink", &[&mia], &unlink(person, visitor))
+            .is(if visitor.is_empty() { 400 } else { 422 }, &[]);
+    }
+    server
+        .form("/persons/unlink", &[&mia], "suite=nothing&person=id%3Abob&visitor=desk")
+        .is(404, &["no suite nothing"]);
+    server.form("/persons/unlink", &[&mia], "suite=web").is(422, &[]);
+    assert_eq!(rules(), json!([]));
+
+    // a manager unlinks; rows follow at the next rebuild
+    server.get(&page_of("id:bob"), &mia).is(200, &["aria-label=\"Unlink desk from id:bob\""]);
+    let done = server.form("/persons/unlink", &[&mia], &unlink("id:bob", "desk")).is(303, &[]);
+    assert_eq!(done.header("location"), page_of("id:bob"));
+    let told = [
+        "taken out of the person",
+        "Something changed since the last rebuild",
+        "<td>visitor:desk</td><td>id:bob</td>",
+        desk,
+    ];
+    server.get(&page_of("id:bob"), &mia).is(200, &told);
+    let rule = json!([{"rule": "unlink", "first": "visitor:desk", "second": "id:bob"}]);
+    assert_eq!(rules(), rule);
+    server.form("/persons/unlink", &[&mia], &unlink("id:bob", "desk")).is(422, &["nothing links"]);
+    place.rejoin("rebuild").ok();
+    let page = server.get(&page_of("id:bob"), &mia).is(200, &["<th scope=\"row\">phone</th>", "<dd>1</dd>"]);
+    assert!(!page.body.contains("<th scope=\"row\">desk</th>"), "{}", page.body);
+
+    // names that could break something
+    let page = server.get(&page_of(&format!("id:{HOSTILE_ID}")), &mia);
+    let page = page.is(200, &["id:o'brien&quot; &lt;img", "name=\"visitor\" value=\"&lt;img src=x"]);
+    assert!(!page.body.contains("<img"), "{}", page.body);
+    let long = format!("id:{}", "x".repeat(5000));
+    server.get(&page_of(&long), &mia).is(200, &[&format!("{long}</h2>"), "<th scope=\"row\">long</th>"]);
+    server.form("/persons/unlink", &[&mia], &unlink(&long, "long")).is(400, &["at most 1024 bytes"]);
+    let more = "9".repeat(5000);
+    for unknown in ["id:zzz", "zzz", "visitor:zzz", "id:x' OR '1'='1", "id:", "\0", more.as_str()] {
+        server.get(&page_of(unknown), &mia).is(404, &["No row and no rule of web is of such a person"]);
+    }
+    server.get("/persons?suite=nothing", &mia).is(404, &["no suite nothing"]);
+    assert_eq!(rules(), rule);
 }

@@ -117,15 +117,58 @@ const box = await page.locator(".chart").boundingBox();
 await page.mouse.move(box.x + box.width * 0.5, box.y + 20);
 await page.locator(".tip").first().waitFor();
 demand((await page.locator(".tip img").count()) === 0, "an item became an element in a tooltip");
-await walk(page, { selector: "summary" });
+await walk(page, { selector: "summary", text: "SQL" });
 await page.keyboard.press("Enter");
 await press(page, "a", "Open as SQL");
 const asSql = await page.$$eval("main section tbody tr", (all) => all.map((r) => r.children[0].textContent));
 demand(JSON.stringify(asSql.map((t) => (t === "NULL" ? "(none)" : t))) === JSON.stringify(rows.map((r) => r[0])), `as SQL: ${asSql}`);
 
+// from an item to its conversions, and to the path of one
+await page.goto(link);
+await press(page, "main tbody a", "search");
+demand((await text(page)).includes("Conversions of an item"), `of an item: ${await text(page)}`);
+const conversions = page.url();
+await walk(page, { selector: "main tbody a" });
+await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+demand((await text(page)).includes("What each model gives"), `of a conversion: ${await text(page)}`);
+const path = page.url();
+
+// a funnel, saved under a name that would be an element, and opened from the list
+await page.goto(base + "/reports/funnel");
+await walk(page, { selector: "#steps" });
+await page.keyboard.press("Control+A");
+await page.keyboard.type("revenue >= 0\nrevenue > 60");
+await press(page, "button", "Show funnel");
+await page.waitForSelector("figure svg path", { state: "attached" });
+const funnel = page.url();
+await walk(page, { selector: "summary", text: "Save this report" });
+await page.keyboard.press("Enter");
+await type(page, "#report", "<b onclick=window.hacked=1>buyers</b>");
+await press(page, "button", "Save report");
+demand(new URL(page.url()).pathname === "/reports/funnel", `saving leads to ${page.url()}`);
+await press(page, "nav a", "Saved reports");
+await press(page, "main tbody a", "<b onclick=window.hacked=1>buyers</b>");
+demand((await page.locator("#steps").inputValue()) === "revenue >= 0\nrevenue > 60", "the saved funnel has other steps");
+
+// a flow is drawn without script, and its names are text
+const flow = "/reports/flow?suite=web&dimension=tracking_code&direction=after&from=1+%3D+1";
+await page.goto(base + flow);
+demand((await page.locator(".ways svg path").count()) > 0, "no flow is drawn");
+demand((await page.locator(".ways img").count()) === 0, "an item became an element in a flow");
+
+await press(page, "nav a", "Persons");
+await press(page, "a", "id:bob");
+demand((await text(page)).includes("a customer ID on the visitor's rows"), `a person: ${await text(page)}`);
+await press(page, "button", "Unlink");
+demand((await text(page)).includes("taken out of the person"), `after the unlink: ${await text(page)}`);
+
 // every page in every look
-const paths = ["/", "/suites/web", "/suites/web/sources/leads", "/log", "/rebuilds", link.slice(base.length), "/sql?q=SHOW+TABLES",
-  "/sql?q=SELECT+*+FROM+events", "/sql?q=SELECT+*%0AFROM+x+WHRE+y+z", "/nothing",
+const paths = [flow, ...[conversions, path, funnel].map((address) => address.slice(base.length)), "/reports/saved", "/reports/funnel",
+  "/reports/flow", "/reports/paths", "/reports/paths?metric=revenue&dimension=tracking_code",
+  "/reports?metric=revenue&dimension=tracking_code&since=2026-09-01&last=2026-09-30&compare=before",
+  `${link.slice(base.length)}&beside=linear&by=month`, `${link.slice(base.length)}&column1=tracking_code&list=values`,
+  "/", "/suites/web", "/suites/web/sources/leads", "/log", "/rebuilds", link.slice(base.length), "/sql?q=SHOW+TABLES",
+  "/sql?q=SELECT+*+FROM+events", "/sql?q=SELECT+*%0AFROM+x+WHRE+y+z", "/nothing", "/persons", "/persons?suite=web&person=id%3Abob", `/persons?person=id%3A${"x".repeat(5000)}`,
   "/log/file?suite=web&source=leads&file=leads_1.txt"];
 const looks = { desk: {}, dark: { colorScheme: "dark" }, phone: { viewport: { width: 360, height: 740 } },
   scriptless: { javaScriptEnabled: false } };

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringBuilder, UInt32Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Field, Float64Type, TimeUnit};
 use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
@@ -27,13 +27,15 @@ pub enum GroupType {
     Day,
     /// The beginning of an hour, as a clock shows it.
     Hour,
+    /// The product or category of a line of what was bought: each line converts with its part of the row's value.
+    Line,
 }
 
 impl GroupType {
     /// Of the column.
     pub fn data_type(self) -> DataType {
         match self {
-            Self::Text => DataType::Utf8,
+            Self::Text | Self::Line => DataType::Utf8,
             Self::Day => DataType::Date32,
             Self::Hour => DataType::Timestamp(TimeUnit::Microsecond, None),
         }
@@ -75,6 +77,59 @@ impl GroupRows {
             None => row,
         };
         self.groups.row(place)
+    }
+}
+
+/// The groups of the lines of rows of a batch.
+#[derive(Debug)]
+pub(super) struct LineGroups {
+    /// Of each row, where its lines begin; one more than there are rows.
+    begins: Vec<usize>,
+    /// Of each line, its part of the row's value.
+    shares: Vec<f64>,
+    /// Of each line.
+    pub groups: GroupRows,
+}
+
+impl LineGroups {
+    /// Of columns that read as the types of `by`, but for that of the lines, and of the lines of each row: a list of items with
+    /// their amounts. A row whose amounts sum to 0, or that has none, is one line without an item.
+    pub fn new(by: &By, columns: &[ArrayRef], lines: &ListArray) -> Result<Self> {
+        let (mut begins, mut shares, mut rows) = (vec![0], vec![], vec![]);
+        let mut items = StringBuilder::new();
+        let all = lines.values().as_struct();
+        let (names, amounts) = (all.column(0).as_string::<i32>(), all.column(1).as_primitive::<Float64Type>());
+        for row in 0..lines.len() {
+            let own = match lines.is_valid(row) {
+                true => lines.value_offsets()[row] as usize..lines.value_offsets()[row + 1] as usize,
+                false => 0..0,
+            };
+            let total: f64 = own.clone().map(|line| amounts.value(line)).sum();
+            if total.is_finite() && total != 0.0 {
+                for line in own.filter(|line| amounts.value(*line) != 0.0) {
+                    items.append_option(names.is_valid(line).then(|| names.value(line)));
+                    shares.push(amounts.value(line) / total);
+                    rows.push(row as u32);
+                }
+            } else {
+                items.append_null();
+                shares.push(1.0);
+                rows.push(row as u32);
+            }
+            begins.push(shares.len());
+        }
+        let (rows, items) = (UInt32Array::from(rows), Arc::new(items.finish()) as ArrayRef);
+        let columns = columns.iter().zip(by).map(|(column, (_, kind))| match kind {
+            GroupType::Line => Ok(items.clone()),
+            _ => take(column, &rows, None),
+        });
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Self { begins, shares, groups: GroupRows::new(by, &columns)? })
+    }
+
+    /// The lines of a row: each its number, and its part of the row's value.
+    pub fn of(&self, row: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        (self.begins[row]..self.begins[row + 1]).map(|line| (line, self.shares[line]))
     }
 }
 
@@ -170,7 +225,7 @@ impl CreditSink for GroupSink<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use arrow::array::{Array, Date32Array, StringArray};
+    use arrow::array::{Date32Array, StringArray};
 
     use super::*;
 

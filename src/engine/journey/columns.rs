@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, Timesta
 use datafusion::error::{DataFusionError, Result};
 
 use super::bound_lines::BoundLines;
-use super::breakdown::{GROUP_COLUMNS, GroupRows};
+use super::breakdown::{GROUP_COLUMNS, GroupRows, LineGroups};
 use super::items::Text;
 use super::stored_rows::{Metric, StoredRows};
 use super::terms::{EvaluatedTerms, holds};
@@ -60,6 +60,8 @@ pub(super) struct Columns {
     marks: [Option<BooleanArray>; 2],
     /// What the credit of a row's conversion is broken down by.
     pub groups: Option<GroupRows>,
+    /// The same of its lines, where each converts for itself.
+    pub line_groups: Option<LineGroups>,
 }
 
 /// The metric of a row.
@@ -158,6 +160,7 @@ impl Columns {
             ends: spec.ends_bindings().then(|| found.booleans("ends")).transpose()?,
             marks: found.marks(&spec.selection)?,
             groups: found.groups(&spec.selection)?,
+            line_groups: found.line_groups(&spec.selection)?,
         })
     }
 
@@ -252,6 +255,7 @@ impl Columns {
             ends: None,
             marks: [mark(&terms.visitors)?, mark(&terms.visits)?],
             groups: None,
+            line_groups: None,
         };
         if terms.conversions.is_some() || !terms.by.is_empty() {
             stored.look_at_conversions(batch, spec, terms)?;
@@ -480,11 +484,22 @@ impl Finder<'_> {
     }
 
     fn groups(&self, selection: &Selection) -> Result<Option<GroupRows>> {
-        if selection.by.is_empty() {
+        match selection.by.is_empty() || selection.takes_lines() {
+            true => Ok(None),
+            false => GroupRows::new(&selection.by, &self.group_columns(selection)?).map(Some),
+        }
+    }
+
+    fn line_groups(&self, selection: &Selection) -> Result<Option<LineGroups>> {
+        if !selection.takes_lines() {
             return Ok(None);
         }
-        let columns = GROUP_COLUMNS.iter().take(selection.by.len()).map(|name| self.column(name).cloned());
-        GroupRows::new(&selection.by, &columns.collect::<Result<Vec<_>>>()?).map(Some)
+        let lines = self.column("lines")?.as_list::<i32>();
+        LineGroups::new(&selection.by, &self.group_columns(selection)?, lines).map(Some)
+    }
+
+    fn group_columns(&self, selection: &Selection) -> Result<Vec<ArrayRef>> {
+        GROUP_COLUMNS.iter().take(selection.by.len()).map(|name| self.column(name).cloned()).collect()
     }
 
     fn sequences(&self, name: &str) -> Result<Decimal128Array> {

@@ -53,7 +53,7 @@ impl JourneySpec {
         if self.anchored {
             columns.extend(["anchor_time", "anchor_seq", "anchor_rest", HIT_ID_REST]);
         }
-        if self.in_lines || self.bound.is_some() {
+        if self.in_lines || self.bound.is_some() || self.selection.takes_lines() {
             columns.push("lines");
         }
         if self.ends_bindings() {

@@ -66,6 +66,12 @@ impl Selected {
         columns.groups.as_ref().map_or(0, |groups| self.groups.number(groups, row))
     }
 
+    /// The lines of a row, where each converts for itself: parts of its value, with their groups.
+    pub fn line_groups(&mut self, columns: &Columns, row: usize) -> Option<Vec<(f64, u32)>> {
+        let lines = columns.line_groups.as_ref()?;
+        Some(lines.of(row).map(|(line, share)| (share, self.groups.number(&lines.groups, line))).collect())
+    }
+
     /// Notes the group of the journey's newest conversion.
     pub fn converted(&mut self, group: u32) {
         self.group_of.push(group);

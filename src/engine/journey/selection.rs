@@ -31,6 +31,11 @@ impl Selection {
         !self.last_resort.is_empty() || self.repeats != Repeats::Keep || self.last_touches.is_some()
     }
 
+    /// True where each line of what was bought converts for itself.
+    pub fn takes_lines(&self) -> bool {
+        self.by.iter().any(|(_, kind)| *kind == GroupType::Line)
+    }
+
     /// The columns of the input that it needs.
     pub(super) fn input_columns(&self) -> impl Iterator<Item = &'static str> {
         let marks = [(self.visitors, "marks_visitor"), (self.visits, "marks_visit")];

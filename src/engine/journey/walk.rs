@@ -308,15 +308,21 @@ impl Walk {
                 continue;
             }
             let (value, mut group) = (columns.value(row), 0);
+            let mut lines = None;
             if let Some(selected) = &mut self.selected {
                 selected.mark(columns, row, visit);
                 if value != 0.0 {
                     group = selected.group(columns, row);
+                    lines = selected.line_groups(columns, row);
                 }
             }
             if let Some(place) = columns.anchor(row) {
-                if value != 0.0 {
-                    self.anchored.push((place, value, group));
+                match lines {
+                    _ if value == 0.0 => {}
+                    Some(lines) => {
+                        self.anchored.extend(lines.iter().map(|(share, group)| (place, value * share, *group)))
+                    }
+                    None => self.anchored.push((place, value, group)),
                 }
                 continue;
             }
@@ -343,11 +349,24 @@ impl Walk {
             {
                 self.divide(&lines);
             }
-            if value != 0.0 && self.journey.convert(Conversion { row: position, position, time, visit, value }) {
-                self.counts.conversions.add(1);
-                if let Some(selected) = &mut self.selected {
-                    selected.converted(group);
-                }
+            let conversion = Conversion { row: position, position, time, visit, value };
+            match lines {
+                _ if value == 0.0 => {}
+                Some(lines) => lines.into_iter().for_each(|(share, group)| {
+                    self.convert(Conversion { value: value * share, ..conversion }, group);
+                }),
+                None => self.convert(conversion, group),
+            }
+        }
+    }
+
+    /// Puts a conversion of a group on the time line.
+    #[inline]
+    fn convert(&mut self, conversion: Conversion, group: u32) {
+        if self.journey.convert(conversion) {
+            self.counts.conversions.add(1);
+            if let Some(selected) = &mut self.selected {
+                selected.converted(group);
             }
         }
     }
@@ -367,19 +386,13 @@ impl Walk {
 
     /// Places the anchored conversions, once all rows of the visitor are there, and finds what each can reach.
     pub fn settle(&mut self) {
-        for (place, value, group) in self.anchored.drain(..) {
+        for (place, value, group) in std::mem::take(&mut self.anchored) {
             // the hit itself when it is there, else the gap where it would stand
             let (position, visit) = match find_place(self.places.len(), |row| self.places[row].0, place) {
                 Ok(row) => (row_position(row), self.places[row].1),
                 Err(after) => (row_position(after) - 1, NO_VISIT),
             };
-            let time = place.0;
-            if self.journey.convert(Conversion { row: position, position, time, visit, value }) {
-                self.counts.conversions.add(1);
-                if let Some(selected) = &mut self.selected {
-                    selected.converted(group);
-                }
-            }
+            self.convert(Conversion { row: position, position, time: place.0, visit, value }, group);
         }
         if let Some(selected) = &mut self.selected {
             selected.settle(&mut self.journey);

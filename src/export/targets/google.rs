@@ -1,8 +1,9 @@
 //! Google: Data Manager API, method events.ingest (IngestEventsRequest).
 //!
 //! Within a conversion action, an event of a known `transactionId` is an adjustment: its value and currency take the place of
-//! the former ones. What is taken back is adjusted to 0. Every event, an adjustment, too, needs an identifier, so the ledger
-//! keeps those of what Google has.
+//! the former ones (Conversion adjustments). What is taken back is adjusted to 0. Every event, an adjustment, too, needs an
+//! identifier, so the ledger keeps those of what Google has. A field that is wrong refuses the whole request (Upgrade from the
+//! Google Ads API, Field mappings), so what Google would refuse is not told.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,8 @@ fn identifiers(told: &Told) -> Map<String, Value> {
     let mut users = vec![];
     users.extend(told.get("email").map(|email| json!({"emailAddress": email})));
     users.extend(told.get("phone").map(|phone| json!({"phoneNumber": phone})));
-    let address = ADDRESS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), Value::from(told.get(ours)?))));
+    let address =
+        ADDRESS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), Value::from(of_address(told, ours)?))));
     let address: Map<String, Value> = address.collect();
     if address.len() == ADDRESS.len() {
         users.push(json!({"address": address}));
@@ -76,7 +78,45 @@ fn identifiers(told: &Told) -> Map<String, Value> {
     found
 }
 
+/// A part of an address. A country is two letters of ISO 3166: for another text Google refuses the whole request (REST reference,
+/// ErrorReason).
+fn of_address(told: &Told, name: &str) -> Option<String> {
+    let text = told.get(name)?.trim();
+    match name {
+        "country_code" => {
+            let is_code = text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
+            is_code.then(|| text.to_ascii_uppercase())
+        }
+        _ => Some(text.to_string()),
+    }
+}
+
 /// The identifiers.
 pub fn again(told: &Told) -> Option<String> {
     Some(Value::from(identifiers(told)).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_country_that_is_one() {
+        let of = |country: &str| {
+            let parts = [("first_name", "f"), ("last_name", "l"), ("postal_code", "10115"), ("country_code", country)];
+            let told = Told {
+                id: "a".into(),
+                action: "new",
+                time_us: 0,
+                value: 1.0,
+                currency: "EUR".into(),
+                fields: parts.map(|(name, text)| (name.to_string(), text.to_string())).to_vec(),
+                identifiers: None,
+            };
+            event(&told)["userData"]["userIdentifiers"][0]["address"]["regionCode"].clone()
+        };
+        assert_eq!(of(" de"), "DE");
+        assert_eq!(of("Germany"), Value::Null);
+        assert_eq!(of("D1"), Value::Null);
+    }
 }

@@ -1,7 +1,8 @@
 //! Meta: Conversions API, the body of a request to `/events`.
 //!
-//! It takes an event once: within 48 hours a second one of the same `event_id` is dropped, after that it is another event. So
-//! nothing is told again. A request is refused as a whole when one event is too old, which is looked at before (`decide`).
+//! It takes an event once: within 48 hours a second one of the same `event_name` and `event_id` is dropped, after that it is another
+//! event (Server event parameters). So nothing is told again. A request is refused as a whole when one event is too old, which is
+//! looked at before (`decide`).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The rows of the small tables: suites, sources, files, rebuilds, scheduled runs, exports, and the join report.
+//! The rows of the small tables: suites, sources, files, rebuilds, scheduled runs, exports, saved reports, and the join report.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct TableDoc {
 }
 
 /// All small tables.
-pub fn documentation() -> [TableDoc; 14] {
+pub fn documentation() -> [TableDoc; 15] {
     [
         Suite::DOCUMENTATION,
         Source::DOCUMENTATION,
@@ -37,6 +37,7 @@ pub fn documentation() -> [TableDoc; 14] {
         ExportDefinition::DOCUMENTATION,
         ExportRun::DOCUMENTATION,
         ExportEvent::DOCUMENTATION,
+        SavedReport::DOCUMENTATION,
     ]
 }
 
@@ -413,11 +414,11 @@ record! {
         made: Option<DateTime<Utc>> = timestamp(),
         /// Its place among the rules of one instant.
         place: i64 = INTEGER,
-        /// `link`, `unlink`, `block` or `unblock`.
+        /// `link`, `unlink`, `block` or `unblock`; `forgotten`: rows of the visitor that a forgotten person had.
         rule: String = TEXT,
         /// Whom it is about: `id:` and a customer ID, or `visitor:` and a visitor.
         first: String = TEXT,
-        /// The other, where it is about two.
+        /// The other, where it is about two; from when to when, where rows are forgotten.
         second: Option<String> = TEXT,
     }
 }
@@ -459,6 +460,24 @@ record! {
         person_id: Option<String> = TEXT,
         /// Visitors that it, or an ID that it is linked to, is on.
         visitors: i64 = INTEGER,
+    }
+}
+
+record! {
+    /// A question of the web page under a name.
+    SavedReport in "saved_reports" {
+        /// Suite that it asks.
+        suite: String = TEXT,
+        /// Its name, one of a kind in its suite.
+        report: String = TEXT,
+        /// The page that answers it: `credit`, `funnel`, `flow` or `paths`.
+        page: String = TEXT,
+        /// The question, as in the page's address.
+        question: String = TEXT,
+        /// The user who saved it.
+        saved_by: String = TEXT,
+        /// When it was saved.
+        saved: Option<DateTime<Utc>> = timestamp(),
     }
 }
 

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::Serialize;
 
+use super::by_key::{ByKey, Renewed};
+use super::columns::stored_schema;
 use super::definition::{Definition, Query, query_of};
 use super::order::order;
-use super::states::{Now, States};
+use super::states::{Now, State, States};
 use crate::clock;
 use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
-use crate::lake::layout::ORDER;
 use crate::lake::records::OwnTable;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Lake, Registry, Snapshot};
@@ -29,9 +29,11 @@ pub struct OwnBuilt {
     pub status: &'static str,
     /// Rows that it has now.
     pub rows: i64,
+    /// How many of its keys were renewed; None where it was built whole.
+    pub keys: Option<usize>,
     /// How long it took.
     pub seconds: f64,
-    /// What went wrong.
+    /// What went wrong, or why a table with a key was built whole.
     pub message: String,
 }
 
@@ -52,11 +54,14 @@ pub async fn any_stale(lake: &Lake, definitions: &[Definition], versions: &Versi
 
 async fn is_stale(definition: &Definition, book: &[OwnTable], now: &mut Now<'_>) -> Result<bool> {
     let Some(entry) = book.iter().find(|entry| entry.table == definition.name) else { return Ok(true) };
-    let (Ok(query), true) = (&definition.query, entry.status == "built" && entry.sql == definition.text) else {
-        return Ok(true);
-    };
+    let (Ok(query), true) = (&definition.query, is_built(entry, definition)) else { return Ok(true) };
     let then: States = serde_json::from_str(&entry.inputs).unwrap_or_default();
     Ok(!now.is_still(query, &then).await?)
+}
+
+/// True where the last build of a table was one of this very text, and did not fail.
+fn is_built(entry: &OwnTable, definition: &Definition) -> bool {
+    entry.status == "built" && entry.sql == definition.text
 }
 
 /// Tables that hold rows of what was and is no more, as what they read, also by way of each other, has changed since they were
@@ -114,18 +119,10 @@ pub async fn build_stale(
         }
         progress(&format!("table {name}"));
         let start = Instant::now();
-        let built = match &definition.query {
-            Ok(query) => build(lake, settings, definition, query, versions, &mut now, progress).await,
-            Err(reason) => Err(Error::query(reason.clone())),
-        };
-        match built {
-            Ok(rows) => done.push(OwnBuilt {
-                table: name,
-                status: "built",
-                rows,
-                seconds: start.elapsed().as_secs_f64(),
-                message: String::new(),
-            }),
+        let then = book.iter().find(|entry| entry.table == name).filter(|entry| is_built(entry, definition));
+        let then = then.filter(|_| !full).and_then(|entry| serde_json::from_str(&entry.inputs).ok());
+        match build(lake, settings, definition, then, versions, &mut now, progress).await {
+            Ok(built) => done.push(OwnBuilt { seconds: start.elapsed().as_secs_f64(), ..built }),
             Err(error) if matches!(error.kind(), crate::ErrorKind::Unavailable | crate::ErrorKind::Conflict) => {
                 return Err(error.at(format!("own table {name}")));
             }
@@ -138,51 +135,81 @@ pub async fn build_stale(
     Ok(done)
 }
 
-/// Builds one table and gives its rows.
+/// Builds one table: the rows of the keys that changed since it was built from `then`, where that can be done; else all.
 async fn build(
     lake: &Lake,
     settings: &EngineSettings,
     definition: &Definition,
-    query: &Query,
+    then: Option<States>,
     versions: &Versions,
     now: &mut Now<'_>,
     progress: &(dyn Fn(&str) + Send + Sync),
-) -> Result<i64> {
+) -> Result<OwnBuilt> {
     let name = &definition.name;
+    let query = definition.query.as_ref().map_err(|reason| Error::query(reason.clone()))?;
     let former = Snapshot::open(lake, name, None).await?;
     let book = Registry::<OwnTable>::read(lake).await?.rows;
     if former.version.is_some() && !book.iter().any(|entry| entry.table == *name && entry.built.is_some()) {
         return Err(Error::query(format!("the lake has a table {name} that is no own table; rename the file")));
     }
-    let states = now.states(query).await?;
+    let mut states = now.states(query).await?;
     // the session is its own: what one file SETs holds for that file
     let pins = Pins { versions: versions.clone().into_iter().collect(), others_newest: true };
     let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
     for setting in &query.settings {
         engine.collect(setting).await?;
     }
-    let mut sink = Sink::new(&engine, name, settings.memory_bytes / 2, stored_schema);
-    sink.take(&query.sql).await?;
-    let columns = sink.schema().ok_or_else(|| Error::bug(format!("own table {name} without columns")))?;
-    let columns = columns.fields().iter().map(|f| f.as_ref().clone()).collect();
-    let Sunk { written, .. } = sink.finish(&|told| progress(&format!("table {name}: {told}"))).await?;
-    let committed = former.commit_whole(lake, written.files.clone(), columns).await;
-    let snapshot = match committed {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            discard_uncommitted(lake, name, &written.files.iter().collect::<Vec<_>>()).await;
-            return Err(error);
+    let renewed = match &query.key {
+        None => Err(None),
+        Some(key) => {
+            let memory_bytes = settings.memory_bytes / 2;
+            ByKey { engine: &engine, query, key, former: &former, memory_bytes }.renew(then.as_ref(), now).await?
+        }
+    };
+    let (snapshot, keys, message) = match renewed {
+        Ok(Renewed { snapshot, keys }) => (snapshot, Some(keys), String::new()),
+        Err(why) => {
+            let message = why.map(|why| format!("built whole: {why}")).unwrap_or_default();
+            if !message.is_empty() {
+                progress(&format!("table {name}: {message}"));
+            }
+            (build_whole(&engine, settings, &former, query, progress).await?, None, message)
         }
     };
     now.moved_on(name, snapshot.version);
-    let rows = i64::try_from(written.rows).unwrap_or(i64::MAX);
+    let rows = snapshot.files.iter().filter_map(|file| file.rows).sum::<u64>();
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    states.extend(snapshot.version.map(|version| (name.clone(), State::built(version))));
     let inputs = serde_json::to_string(&states).map_err(|e| Error::bug(e.to_string()))?;
     write_down(lake, definition, |entry| {
         (entry.status, entry.rows, entry.message) = ("built".into(), rows, String::new());
         (entry.inputs, entry.built) = (inputs.clone(), Some(clock::now()));
     })
     .await?;
-    Ok(rows)
+    Ok(OwnBuilt { table: name.clone(), status: "built", rows, keys, seconds: 0.0, message })
+}
+
+/// Writes all rows of a table anew.
+async fn build_whole(
+    engine: &Engine,
+    settings: &EngineSettings,
+    former: &Snapshot,
+    query: &Query,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Snapshot> {
+    let name = &former.name;
+    let mut sink = Sink::new(engine, name, settings.memory_bytes / 2, stored_schema);
+    sink.take(&query.sql).await?;
+    let columns = sink.schema().ok_or_else(|| Error::bug(format!("own table {name} without columns")))?;
+    let columns = columns.fields().iter().map(|f| f.as_ref().clone()).collect();
+    let Sunk { written, .. } = sink.finish(&|told| progress(&format!("table {name}: {told}"))).await?;
+    match former.commit_whole(engine.lake(), written.files.clone(), columns).await {
+        Ok(snapshot) => Ok(snapshot),
+        Err(error) => {
+            discard_uncommitted(engine.lake(), name, &written.files.iter().collect::<Vec<_>>()).await;
+            Err(error)
+        }
+    }
 }
 
 /// Notes why a table was not built; it keeps its former rows.
@@ -195,7 +222,7 @@ async fn failed(lake: &Lake, definition: &Definition, status: &'static str, mess
         })
         .await?;
     }
-    Ok(OwnBuilt { table: definition.name.clone(), status, rows, seconds: 0.0, message })
+    Ok(OwnBuilt { table: definition.name.clone(), status, rows, keys: None, seconds: 0.0, message })
 }
 
 async fn write_down(lake: &Lake, definition: &Definition, change: impl Fn(&mut OwnTable)) -> Result<()> {
@@ -209,42 +236,4 @@ async fn write_down(lake: &Lake, definition: &Definition, change: impl Fn(&mut O
         Ok(())
     })
     .await
-}
-
-/// The columns as the lake keeps them; one of a type that it has not, or two of one name, are an error.
-fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
-    let mut fields: Vec<Field> = vec![];
-    for field in schema.fields() {
-        let name = field.name();
-        if fields.iter().any(|f| f.name().eq_ignore_ascii_case(name)) {
-            return Err(Error::query(format!("two columns are called {name}; give one of them another name with AS")));
-        }
-        let kept = stored_type(field.data_type()).ok_or_else(|| {
-            Error::query(format!("column {name} is {}, which a table cannot hold; CAST it", field.data_type()))
-        })?;
-        let is_sorted_by = ORDER.contains(&name.as_str());
-        fields.push(Field::new(name, kept, !is_sorted_by || field.is_nullable()));
-    }
-    Ok(Schema::new(fields).into())
-}
-
-fn stored_type(of: &DataType) -> Option<DataType> {
-    use DataType as D;
-    Some(match of {
-        D::Utf8 | D::LargeUtf8 | D::Utf8View | D::Null => D::Utf8,
-        D::Dictionary(_, value) => stored_type(value)?,
-        D::Boolean | D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::Float32 | D::Float64 | D::Date32 | D::Binary => {
-            of.clone()
-        }
-        D::UInt8 => D::Int16,
-        D::UInt16 => D::Int32,
-        D::UInt32 | D::UInt64 => D::Int64,
-        D::Decimal128(..) => of.clone(),
-        D::LargeBinary | D::BinaryView => D::Binary,
-        D::Date64 => D::Date32,
-        D::Timestamp(_, None) => D::Timestamp(TimeUnit::Microsecond, None),
-        D::Timestamp(_, Some(_)) => D::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        D::List(item) => D::List(Field::new_list_field(stored_type(item.data_type())?, true).into()),
-        _ => return None,
-    })
 }

@@ -36,6 +36,8 @@ pub struct Query {
     pub sql: String,
     /// The tables that decide its rows, as the query names them.
     pub reads: BTreeSet<String>,
+    /// The column by whose values its rows are renewed.
+    pub key: Option<String>,
 }
 
 /// Reads the definitions of a folder, or of the lake.
@@ -117,7 +119,20 @@ pub(super) fn query_of(name: &str, text: &str) -> Result<Query, String> {
         reads.insert(EVENTS.to_string());
         reads.extend(names.lookups().into_iter().map(str::to_string));
     }
-    Ok(Query { settings, sql, reads })
+    Ok(Query { settings, sql, reads, key: key_of(text)? })
+}
+
+/// The column that a comment names, a line of its own: `-- key: visitor_id`.
+fn key_of(text: &str) -> Result<Option<String>, String> {
+    let comments = text.lines().filter_map(|line| line.trim().strip_prefix("--"));
+    let mut keys = comments.filter_map(|comment| comment.trim().strip_prefix("key:")).map(str::trim);
+    match (keys.next(), keys.next()) {
+        (Some(first), Some(second)) => {
+            Err(format!("a table has one key, here are {first} and {second}; leave one line -- key: ..."))
+        }
+        (Some(""), None) => Err("the key is missing; name a column of the query: -- key: visitor_id".into()),
+        (key, _) => Ok(key.map(str::to_string)),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -156,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_names_the_key() {
+        let key = |sql: &str| query_of("mine", sql).unwrap().key;
+        assert_eq!(key("-- what it is\n  --key: visitor_id \nSELECT 1 -- key: other"), Some("visitor_id".into()));
+        assert_eq!(key("-- the key: none\nSELECT 1"), None);
+    }
+
+    #[test]
     fn files_that_mean_no_table_say_why() {
         for (name, text, why) in [
             ("Daily", "SELECT 1", "lower-case"),
@@ -164,6 +186,8 @@ mod tests {
             ("mine", "SELEC 1", "SELEC"),
             ("mine", "DROP TABLE hits", "ends in a query"),
             ("mine", "CREATE TABLE x AS SELECT 1; SELECT 1", "may SET"),
+            ("mine", "-- key: a\n--key: b\nSELECT 1 AS a", "one key, here are a and b"),
+            ("mine", "-- key:\nSELECT 1 AS a", "the key is missing"),
         ] {
             let error = query_of(name, text).unwrap_err();
             assert!(error.contains(why), "{name}: {text}: {error}");

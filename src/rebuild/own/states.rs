@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::definition::Query;
 use crate::Result;
 use crate::lake::log::latest_version;
-use crate::lake::records::Suite;
-use crate::lake::tables::{self, TableKind};
+use crate::lake::records::{PersonAudit, PersonSpan, Suite};
+use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, TableKind};
 use crate::lake::{Lake, Record, Snapshot};
 use crate::rebuild::inputs::Versions;
 
@@ -19,6 +19,20 @@ pub struct State {
     /// What it holds, where compaction makes versions with the same rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contents: Option<u64>,
+}
+
+impl State {
+    /// That of an own table which a build of this version of the program has left.
+    pub fn built(version: u64) -> Self {
+        // a JSON number must stay exact in every reader
+        let program = xxhash_rust::xxh3::xxh3_64(env!("CARGO_PKG_VERSION").as_bytes()) >> 12;
+        Self { version, contents: Some(program) }
+    }
+
+    /// The table's version.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 /// States by table; one that does not exist has none.
@@ -57,6 +71,12 @@ impl<'a> Now<'a> {
 
     /// True when all that a query reads is as it was.
     pub async fn is_still(&mut self, query: &Query, then: &States) -> Result<bool> {
+        Ok(self.changed(query, then).await?.is_empty())
+    }
+
+    /// The tables that a query reads and that are not as they were.
+    pub async fn changed<'q>(&mut self, query: &'q Query, then: &States) -> Result<Vec<&'q str>> {
+        let mut changed = vec![];
         for table in inputs(query) {
             let same = match (self.version(table).await?, then.get(table)) {
                 (None, None) => true,
@@ -67,13 +87,14 @@ impl<'a> Now<'a> {
                 _ => false,
             };
             if !same {
-                return Ok(false);
+                changed.push(table);
             }
         }
-        Ok(true)
+        Ok(changed)
     }
 
-    async fn version(&mut self, table: &str) -> Result<Option<u64>> {
+    /// The version of a table.
+    pub async fn version(&mut self, table: &str) -> Result<Option<u64>> {
         if let Some(version) = self.versions.get(table) {
             return Ok(*version);
         }
@@ -88,11 +109,16 @@ impl<'a> Now<'a> {
     }
 }
 
+/// The tables that say whose person a row of `events` is.
+pub const PERSONS: [&str; 2] = [PersonAudit::TABLE, PersonSpan::TABLE];
+
 /// The stored tables behind the names in a query. Settings of suites (zones, visits, names) matter to all.
 fn inputs(query: &Query) -> BTreeSet<&str> {
     let stored = query.reads.iter().flat_map(|name| match tables::find(name).map(|table| table.kind) {
         Some(TableKind::View(over)) => over.to_vec(),
         _ => vec![name.as_str()],
     });
-    stored.chain([Suite::TABLE]).collect()
+    let reads_events = query.reads.iter().any(|name| name == EVENTS || name == EVENTS_BRIEF);
+    let persons = PERSONS.into_iter().filter(|_| reads_events);
+    stored.chain(persons).chain([Suite::TABLE]).collect()
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::layout::{Problem, dressed, link};
 use super::{Web, login};
+use crate::serve::passes::guessed;
 use crate::serve::users::Role;
 
 /// No script and no style but ours, no frames, and forms go nowhere else. Charts place their parts by style attributes.
@@ -80,6 +81,37 @@ pub(super) async fn members(State(web): State<Arc<Web>>, mut request: Request, n
     }
     request.extensions_mut().insert(visitor.clone());
     dressed(next.run(request).await, Some(&visitor))
+}
+
+/// Lets in whose token a request bears, and says who it is.
+pub(super) async fn with_token(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+    let guest = match bearer(request.headers()) {
+        Some(token) => web.server.users.by_token(token),
+        None => Ok(None),
+    };
+    match guest {
+        Ok(Some(guest)) => {
+            request.extensions_mut().insert(guest);
+            next.run(request).await
+        }
+        Ok(None) => token_needed().await,
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// The token that a request bears.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (kind, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The answer to whoever is not known, after a while.
+pub(super) async fn token_needed() -> Response {
+    guessed().await;
+    let message = "a user's token is needed: rejoin user token NAME, sent as Authorization: Bearer TOKEN";
+    let mut refused = Problem::new(StatusCode::UNAUTHORIZED, message).into_response();
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
 }
 
 fn reads(method: &Method) -> bool {

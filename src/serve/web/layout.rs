@@ -17,12 +17,13 @@ use crate::serve::failure::Failure;
 use crate::serve::users::Role;
 
 /// The tabs: address and name.
-const TABS: [(&str, &str); 6] = [
+const TABS: [(&str, &str); 7] = [
     ("/", "Manage"),
     ("/log", "File log"),
     ("/rebuilds", "Rebuilds"),
     ("/exports", "Exports"),
     ("/reports", "Report"),
+    ("/persons", "Persons"),
     ("/sql", "SQL"),
 ];
 

@@ -5,29 +5,22 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::layout::Problem;
-use super::{Web, login};
+use super::{Web, gate, login};
 use crate::format::prometheus::{CONTENT_TYPE, Page};
-use crate::serve::passes::guessed;
 use crate::serve::server::Load;
 
 /// What the server has to do at the moment, and has done.
 pub(super) async fn show(State(web): State<Arc<Web>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-    let known = match token {
-        Some((_, token)) => web.server.users.by_token(token.trim())?.is_some(),
+    let known = match gate::bearer(&headers) {
+        Some(token) => web.server.users.by_token(token)?.is_some(),
         None => login::visitor(&web, &headers)?.is_some(),
     };
     if !known {
-        guessed().await;
-        let message = "a user's token is needed: rejoin user token NAME, sent as Authorization: Bearer TOKEN";
-        let mut refused = Problem::new(StatusCode::UNAUTHORIZED, message).into_response();
-        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return Ok(refused);
+        return Ok(gate::token_needed().await);
     }
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(&web.server.load(), resident())).into_response())
 }

@@ -4,7 +4,8 @@
 //!   browsers. `login`: users come in and leave; `visitor`: one who is in. `layout`: what all pages have.
 //! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in. `files`: the file log.
 //!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
-//! * `reports`: one question with its picture. `sql`: any question. `metrics`: what the server has to do, for collectors.
+//! * `reports`: questions of journeys with their pictures. `persons`: whose rows are whose, and why. `sql`: any question.
+//!   `metrics`: what the server has to do, for collectors.
 //!
 //! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
 //! script runs but the files of this door; whatever is no GET comes from a page of this door; a reader changes nothing.
@@ -17,6 +18,7 @@ mod listen;
 mod login;
 mod manage;
 mod metrics;
+mod persons;
 mod rebuilds;
 mod reports;
 mod sources;
@@ -43,7 +45,7 @@ use super::server::Server;
 use super::session::Session;
 use super::tls::Tls;
 use super::users::Guest;
-use crate::quote::literal;
+use crate::serve::mcp;
 use crate::{Error, Result, pages};
 use layout::Problem;
 use listen::Doorway;
@@ -84,15 +86,7 @@ struct Web {
 impl Web {
     /// A session for one request; with the suite where one is chosen.
     async fn session(&self, guest: &Guest, suite: &str) -> Result<Session, Problem> {
-        let session = Session::new(self.server.enter(guest.clone())?)?;
-        if !suite.is_empty() {
-            let named = format!("SET rejoin.suite = {}", literal(suite));
-            let mut done = session.run(&named, vec![]).await?;
-            while let Some(batch) = done.next().await {
-                batch?;
-            }
-        }
-        Ok(session)
+        Ok(Session::enter(&self.server, guest, suite).await?)
     }
 }
 
@@ -148,11 +142,16 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/log/file", get(files::file))
         .route("/rebuilds", get(rebuilds::show).post(rebuilds::start))
         .route("/exports", get(exports::show))
-        .route("/reports", get(reports::show))
+        .merge(reports::routes())
+        .route("/persons", get(persons::show))
+        .route("/persons/unlink", post(persons::unlink))
         .route("/sql", get(sql::show).post(sql::run).layer(DefaultBodyLimit::max(sql_bytes)))
         .route("/logout", post(login::leave))
         .fallback(|| async { Problem::missing("there is no such page") })
         .layer(from_fn_with_state(web.clone(), gate::members));
+    let assistants = Router::new()
+        .route_service("/mcp", mcp::over_http(web.server.clone()))
+        .layer(from_fn_with_state(web.clone(), gate::with_token));
     Router::new()
         .route("/login", get(login::show).post(login::enter))
         .merge(inside)
@@ -160,6 +159,7 @@ fn routes(web: Arc<Web>) -> Router {
         .layer(from_fn_with_state(web.clone(), gate::own_pages))
         .route("/assets/{name}", get(asset))
         .route("/metrics", get(metrics::show))
+        .merge(assistants)
         .layer(from_fn_with_state(web.clone(), gate::own_host))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(from_fn(gate::policy))

@@ -156,7 +156,7 @@ fn place<'a>(message: &str, sql: &'a str) -> Option<(usize, &'a str, usize)> {
 }
 
 /// All rows, as a file. What fails after its beginning breaks it off, so that nobody takes it for whole.
-async fn csv(session: Session, sql: &str) -> Result<Response, Failure> {
+pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure> {
     let mut rows = session.run(sql, vec![]).await?;
     // an error before the first rows is told as a page
     let first = rows.next().await.transpose()?;

@@ -12,9 +12,6 @@ use crate::engine::journey::breakdown;
 use crate::engine::journey::logical::{Specification, SpecifiedNode};
 use crate::engine::journey::node::describe;
 
-/// Columns beside those of a journey.
-const MORE: [&str; 4] = ["event_id", "row_kind", "place", "device"];
-
 /// What is shown of which journeys.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct PathSpec {
@@ -46,9 +43,15 @@ pub enum Wanted {
 }
 
 impl PathSpec {
-    /// Columns of the input, by name.
+    /// Columns of the input, by name: those of the journey, and what is shown of its rows.
     pub fn input_columns(&self) -> Vec<&'static str> {
-        self.journey.input_columns().into_iter().chain(MORE).collect()
+        let shown: &[&str] = match self.wanted {
+            Wanted::Path { .. } => &["event_id", "row_kind", "place"],
+            Wanted::Conversions => &["event_id", "row_kind", "device"],
+            Wanted::Credits => &["event_id", "row_kind"],
+            Wanted::Paths { .. } => &[],
+        };
+        self.journey.input_columns().into_iter().chain(shown.iter().copied()).collect()
     }
 
     /// Columns of the result.

@@ -1,0 +1,146 @@
+//! Funnels: how many journeys come how far through steps, each a condition.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::answer::{About, Shown, nothing_to_ask, rows};
+use super::arguments::arguments;
+use super::form::{self, FUNNEL};
+use super::ground::Ground;
+use super::period::Period;
+use super::question::Question;
+use crate::Result;
+use crate::pages::{Chart, Kind};
+use crate::quote::{literals, quoted};
+use crate::serve::web::Web;
+use crate::serve::web::layout::{Problem, choice, field};
+use crate::serve::web::sql::csv;
+use crate::serve::web::visitor::Visitor;
+
+/// How a step's row follows that of the step before, in words.
+const NEXT: [(&str, &str); 2] = [("eventually", "at any later row"), ("at_once", "at the very next row")];
+
+/// What a first funnel is made of, of the metrics that there are.
+const USUAL: [&str; 4] = ["page_views", "product_views", "cart_adds", "orders"];
+
+/// The conditions, one a line.
+fn steps(question: &Question) -> Vec<&str> {
+    question.exact("steps").lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}
+
+fn sql(question: &Question, period: &Period) -> Result<String> {
+    let names = ["container", "within", "next", "since", "until", "by", "segment"];
+    let given = arguments(question, period, &names)?;
+    let (group, order) = match question.get("by") {
+        "" => (String::new(), ""),
+        by => (format!("{}, ", quoted(by)), "1, "),
+    };
+    Ok(format!(
+        "SELECT {group}name AS \"condition\", journeys, 100 * share_of_first AS \"% of first\", \
+         100 * share_of_previous AS \"% of previous\", median_seconds\n\
+         FROM funnel(steps => [{}]{given})\nORDER BY {order}step",
+        literals(steps(question))
+    ))
+}
+
+/// The form, and the answer where something is asked.
+pub(super) async fn show(
+    State(web): State<Arc<Web>>,
+    Extension(visitor): Extension<Visitor>,
+    Query(mut question): Query<Question>,
+) -> Result<Response, Problem> {
+    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
+    let is_asked = !steps(&question).is_empty();
+    if !is_asked {
+        question.set("steps", &usual_steps(&ground));
+    }
+    question.or("container", "visitor");
+    let (mut answer, mut found) = (None, None);
+    if is_asked {
+        let sql = ground.period(&question).and_then(|period| Ok((sql(&question, &period)?, period)));
+        if let ("csv", Ok((sql, _))) = (question.get("to"), &sql) {
+            return Ok(csv(ground.session, sql).await?);
+        }
+        answer = Some(match sql {
+            Err(error) => Err(error.into()),
+            Ok((sql, period)) => match rows(&ground.session, &sql).await {
+                Err(failure) => Err(failure),
+                Ok(table) => {
+                    found = Some(table);
+                    let facts = vec![
+                        ("suite", ground.suite.suite.clone()),
+                        ("container", question.get("container").to_string()),
+                        ("first step", format!("{} ({})", period.words(), ground.suite.time_zone)),
+                        (
+                            "whole way within",
+                            Some(question.get("within")).filter(|w| !w.is_empty()).unwrap_or("all history").into(),
+                        ),
+                    ];
+                    Ok(About { title: "Funnel".into(), facts, sql })
+                }
+            },
+        });
+    }
+    let form = fields(&ground, &question);
+    let shown =
+        Shown { page: FUNNEL, saved_as: Some("funnel"), ground: &ground, visitor: &visitor, question: &question, form };
+    Ok(shown.respond(answer, |_| {
+        html! {
+            @if let Some(table) = &found {
+                @if !question.has("by") { (Chart::new(Kind::Bars, [1]).html("chart", "Journeys by step", table)) }
+                (table.html("Journeys by step"))
+            }
+        }
+    }))
+}
+
+fn usual_steps(ground: &Ground) -> String {
+    let has = |name: &&str| ground.metrics.iter().any(|(metric, _)| metric == name);
+    let steps: Vec<String> = USUAL.iter().copied().filter(has).map(|metric| format!("{metric} > 0")).collect();
+    if steps.is_empty() { "occurrences > 0".into() } else { steps.join("\n") }
+}
+
+fn fields(ground: &Ground, question: &Question) -> Markup {
+    html! {
+        form.question method="get" action=(FUNNEL) {
+            div.field {
+                label for="steps" { "Steps" }
+                textarea.code id="steps" name="steps" rows="5" spellcheck="false" autocapitalize="none" required
+                    aria-describedby="steps-hint" { (question.exact("steps")) }
+                small id="steps-hint" { "One condition a line, SQL over a row of events: cart_adds > 0, page_name = 'home', row_kind = 'transaction'" }
+            }
+            div.grid {
+                (form::suite(ground))
+                (form::container(question))
+                (field("within", "Whole way within", question.get("within"), "7 days, 2 hours; empty for all history"))
+                (choice("next", "Each step", question.get("next"), &NEXT))
+                (form::days(question))
+                (form::breakdown(ground, question))
+                (form::segment(ground, question))
+                div.field { button { "Show funnel" } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn steps_stay_values() {
+        let question = Question::parse("steps=page_name = 'home'%0D%0A%0D%0A orders > 0&within=7 days&by=mon\"th");
+        assert_eq!(
+            sql(&question, &Period::default()).unwrap(),
+            "SELECT \"mon\"\"th\", name AS \"condition\", journeys, 100 * share_of_first AS \"% of first\", \
+             100 * share_of_previous AS \"% of previous\", median_seconds\n\
+             FROM funnel(steps => ['page_name = ''home''', 'orders > 0'], within => '7 days', by => 'mon\"th')\n\
+             ORDER BY 1, step"
+        );
+    }
+}

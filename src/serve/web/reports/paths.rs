@@ -1,0 +1,160 @@
+//! Paths: the items that conversions see, in order, the most frequent ones first.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::answer::{About, Shown, heads, nothing_to_ask, rows};
+use super::arguments::{arguments, found_in, limit, order};
+use super::form::{self, PATHS};
+use super::ground::Ground;
+use super::period::Period;
+use super::question::Question;
+use super::values::values;
+use crate::Result;
+use crate::pages::{Chart, Kind, Links, Table};
+use crate::quote::{literal, quoted};
+use crate::serve::web::Web;
+use crate::serve::web::layout::{Problem, choice};
+use crate::serve::web::sql::csv;
+use crate::serve::web::visitor::Visitor;
+
+/// What becomes of touches of one item, in words.
+const REPEATS: [(&str, &str); 3] = [
+    ("collapse", "one item in a row is one touch"),
+    ("first", "the first touch of each item"),
+    ("keep", "every touch"),
+];
+
+/// Columns of the answer.
+const COLUMNS: usize = 4;
+
+/// A path as a text.
+const PATH: &str = "array_to_string(path, ' › ', '(none)')";
+
+fn sql(question: &Question, period: &Period) -> Result<String> {
+    let names = [
+        "container",
+        "lookback",
+        "since",
+        "until",
+        "segment",
+        "conversions",
+        "touches",
+        "visitors",
+        "visits",
+        "last_resort",
+        "repeats",
+    ];
+    let unconverted = if question.has("unconverted") { ", unconverted => true" } else { "" };
+    Ok(format!(
+        "SELECT nullif({PATH}, '') AS path, conversions, value AS {}, journeys\n\
+         FROM paths({}, {}{}{unconverted}){}\nORDER BY {}\nLIMIT {}",
+        quoted(question.get("metric")),
+        literal(question.get("metric")),
+        literal(question.get("dimension")),
+        arguments(question, period, &names)?,
+        found_in(PATH, question),
+        order(question, COLUMNS, "2 DESC NULLS LAST, 4 DESC NULLS LAST, 1"),
+        limit(question),
+    ))
+}
+
+/// The form, and the answer where something is asked.
+pub(super) async fn show(
+    State(web): State<Arc<Web>>,
+    Extension(visitor): Extension<Visitor>,
+    Query(mut question): Query<Question>,
+) -> Result<Response, Problem> {
+    let is_asked = question.has("metric") && !question.has("list");
+    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
+    ground.defaults(&mut question, "orders");
+    for (name, usual) in [("container", "visitor"), ("lookback", "30 days"), ("repeats", "collapse")] {
+        question.or(name, usual);
+    }
+    let (mut answer, mut found) = (None, None);
+    if is_asked {
+        let sql = ground.period(&question).and_then(|period| Ok((sql(&question, &period)?, period)));
+        if let ("csv", Ok((sql, _))) = (question.get("to"), &sql) {
+            return Ok(csv(ground.session, sql).await?);
+        }
+        answer = Some(match sql {
+            Err(error) => Err(error.into()),
+            Ok((sql, period)) => match rows(&ground.session, &sql).await {
+                Err(failure) => Err(failure),
+                Ok(table) => {
+                    found = Some(table);
+                    let facts = vec![
+                        ("suite", ground.suite.suite.clone()),
+                        ("currency", ground.suite.currency.clone()),
+                        ("period", format!("{} ({})", period.words(), ground.suite.time_zone)),
+                    ];
+                    let words = |name: &str| question.get(name).replace('_', " ");
+                    let title = format!("Paths of {} to {}", words("dimension"), words("metric"));
+                    Ok(About { title, facts, sql })
+                }
+            },
+        });
+    }
+    let form = fields(&ground, &question, &values(&ground, &question).await);
+    let shown =
+        Shown { page: PATHS, saved_as: Some("paths"), ground: &ground, visitor: &visitor, question: &question, form };
+    Ok(shown.respond(answer, |linked| html! { @if let Some(table) = &found { (list(&question, table, linked)) } }))
+}
+
+fn list(question: &Question, table: &Table, linked: bool) -> Markup {
+    let links = match linked {
+        true => Links { heads: heads(PATHS, question, table), cells: None },
+        false => Links::default(),
+    };
+    html! {
+        (Chart::new(Kind::Bars, [1]).html("chart", "Conversions by path", table))
+        (table.linked("Conversions by path", &links))
+    }
+}
+
+fn fields(ground: &Ground, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
+    html! {
+        form.question method="get" action=(PATHS) {
+            div.grid {
+                (form::suite(ground))
+                (form::metric(ground, question))
+                (form::dimension(ground, question))
+                (choice("repeats", "Repeats", question.get("repeats"), &REPEATS))
+                (form::container(question))
+                (form::lookback(question))
+                (form::days(question))
+                (form::segment(ground, question))
+                (form::rows(question, "Paths with"))
+                div.field { button { "Show paths" } }
+            }
+            div.field.check {
+                input id="unconverted" name="unconverted" type="checkbox" value="true" checked[question.has("unconverted")];
+                label for="unconverted" { "count journeys without a conversion, too" }
+            }
+            (form::filters(ground, question, values))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_typed_stays_a_value() {
+        let question =
+            Question::parse("metric=o'r%22d&dimension=evar1&repeats=collapse&unconverted=1&find=a'b&sort=-3");
+        assert_eq!(
+            sql(&question, &Period::default()).unwrap(),
+            "SELECT nullif(array_to_string(path, ' › ', '(none)'), '') AS path, conversions, value AS \"o'r\"\"d\", journeys\n\
+             FROM paths('o''r\"d', 'evar1', repeats => 'collapse', unconverted => true)\n\
+             WHERE strpos(lower(array_to_string(path, ' › ', '(none)')), lower('a''b')) > 0\n\
+             ORDER BY 3 DESC NULLS LAST, 2 DESC NULLS LAST, 4 DESC NULLS LAST, 1\nLIMIT 50"
+        );
+    }
+}
