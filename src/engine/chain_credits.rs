@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{Statement as Sql, TableFactor};
 use super::arguments::Arguments;
 use super::dialect::EngineDialect;
 use super::groupings::listed;
-use super::report::split_outside_parentheses;
+use super::model_list::split_outside_parentheses;
 use crate::attribution::Model;
 use crate::quote::{literal, quoted};
 use crate::{Error, Result};

@@ -26,6 +26,7 @@
 //! * `window`: gives the window functions what they need of their window. `zone`: the zone of a session, in which its statements
 //!   see instants.
 //! * `parameters`: `$1` in the arguments of table functions. `chain_credits`: `credits` of models that look at all journeys.
+//!   `model_list`: the models of a call.
 
 mod arguments;
 pub mod beside;
@@ -44,6 +45,7 @@ mod known_persons;
 mod looked_at;
 pub mod lookup;
 mod members;
+mod model_list;
 mod names;
 pub mod options;
 mod parameters;

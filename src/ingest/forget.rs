@@ -23,7 +23,7 @@ use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::scalar::ScalarValue;
 use serde::Serialize;
 
-use self::person::Person;
+use self::person::{Person, Records};
 use super::key::FEED_SOURCE;
 use super::key::Key;
 use crate::columns::{FILE, HIT_TIME, SUITE, VISITOR_ID};
@@ -371,9 +371,6 @@ fn as_a_word(word: &str) -> String {
     }
     pattern + "($|[^0-9A-Za-z])"
 }
-
-/// Rows of offline files: suite, source, file; numbers of the rows.
-type Records = BTreeMap<(String, String, String), Vec<i64>>;
 
 /// The records that were integrated for the visitors, and those that bear a transaction ID of theirs, matched or not.
 async fn records_of(lake: &Lake, ids: &[String], suites: &[&str]) -> Result<Records> {

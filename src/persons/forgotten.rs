@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::spans::Moment;
+use super::moment::Moment;
 
 /// What stands for a bound that is none.
 const EVER: &str = "ever";

@@ -2,14 +2,16 @@
 //!
 //! * `subject`: what rules are about, `id:...` and `visitor:...`, and what a person is called.
 //! * `rules`: what all rules of a suite amount to. `forgotten`: rows that a forgotten person had.
-//! * `spans`: whose a visitor's rows are, from when to when, and what a limit refused.
+//! * `moment`: where a row stands. `spans`: whose a visitor's rows are, from when to when, and what a limit refused.
 
 mod forgotten;
+mod moment;
 mod rules;
 mod spans;
 mod subject;
 
 pub use forgotten::Between;
+pub use moment::Moment;
 pub use rules::{Rule, Rules, Verb};
-pub use spans::{Audit, Borne, Found, Method, Moment, Span, persons};
+pub use spans::{Audit, Borne, Found, Method, Span, persons};
 pub use subject::Subject;

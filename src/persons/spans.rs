@@ -10,11 +10,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::forgotten::Between;
+use super::moment::Moment;
 use super::rules::Rules;
 use super::subject::Subject;
-
-/// A place on a visitor's time line: time in microseconds, and the sequence among rows of one instant.
-pub type Moment = (i64, i128);
 
 /// The customer IDs that a visitor's rows bear.
 #[derive(Clone, Debug)]

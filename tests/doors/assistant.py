@@ -83,7 +83,8 @@ async def asked(session):
 
     await fails("did you mean", "query", sql="SELECT trackin_code FROM events")
     await fails("there is no tool", "drop_lake")
-    await fails("read", "query", sql="INSERT INTO lookup VALUES (1)")
+    for writes in "INSERT INTO events SELECT * FROM events", "DROP TABLE events", "CREATE TABLE t AS SELECT 1", "COPY events TO 'x.csv'":
+        await fails("", "query", sql=writes)
     await fails("has no other_metric", "report", name="model_comparison", parameters={"other_metric": "x"})
     await fails("no topic", "manual", topic="<b>")
     # each request is for itself, and a question does not wait for another

@@ -121,7 +121,7 @@ const OWN: [(&str, &str); 5] = [
     ),
     (
         "own_credits",
-        "-- key: visitor_id\nSET rejoin.suite = 'web'; SELECT * FROM credits('revenue', 'evar1', models => 'linear,last_touch', by => 'visitor_id')",
+        "-- key: visitor_id\nSET rejoin.suite = 'web'; SELECT * FROM credits('revenue', 'tracking_code', models => 'linear,last_touch', by => 'visitor_id')",
     ),
 ];
 
@@ -149,6 +149,18 @@ impl World {
         let world = Self { place, lake };
         // so that every column exists
         world.load(8, &Content::Feed(every_column())).await;
+        let hit = Hit {
+            visitor: 9,
+            time: 0,
+            visit: 0,
+            ids: vec![],
+            customer: None,
+            campaign: Some(0),
+            products: vec![0],
+            prices: vec![5],
+            orders: Some(1),
+        };
+        world.load(9, &Content::Hits { hits: vec![hit], visit: true }).await;
         world
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// The layers from the user down to the ground; modules of one layer do not name each other.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
-    &["manual"],
     &["serve"],
+    &["manual"],
     &["shell", "pages", "schedule"],
     &["report"],
     &["rebuild", "ingest", "sample", "export"],

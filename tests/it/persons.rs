@@ -383,8 +383,12 @@ fn others_stay_when_one_is_forgotten(place: &Place, world: &World, dice: &mut Di
     let goes = |hit: &Hit| bears(hit) || whose(hit) == person && !person.starts_with("id:");
     let left: Vec<&Hit> = world.hits.iter().filter(|hit| !goes(hit)).collect();
     let refuses = world.hits.iter().filter_map(|hit| hit.id).any(|id| world.person_of_id(id).is_none());
-    // whose rows without an ID stay is a visitor
-    let then = |hit: &Hit| if whose(hit) == person { "visitor:".to_string() } else { whose(hit) };
+    // whose rows without an ID stay is a visitor; a row with another ID, which `last` gave to the person, may be anybody else's
+    let then = |hit: &Hit| match hit.id {
+        _ if whose(hit) != person => whose(hit),
+        Some(_) => "somebody".to_string(),
+        None => "visitor:".to_string(),
+    };
     let left: BTreeMap<String, String> = left.into_iter().map(|hit| (time_of(hit.minute), then(hit))).collect();
     place.rejoin(&format!("forget --person {person} --yes")).ok();
     for command in ["rebuild", "rebuild --full"] {
@@ -395,8 +399,10 @@ fn others_stay_when_one_is_forgotten(place: &Place, world: &World, dice: &mut Di
         let mut seen: BTreeMap<String, String> =
             rows.as_array().unwrap().iter().map(|row| (text(row, "seen"), text(row, "person_id"))).collect();
         for (time, whose) in &mut seen {
-            if left.get(time).is_some_and(|known| known == "visitor:") && whose.starts_with("visitor:") {
-                *whose = "visitor:".into();
+            match left.get(time).map(String::as_str) {
+                Some("visitor:") if whose.starts_with("visitor:") => *whose = "visitor:".into(),
+                Some("somebody") if *whose != person => *whose = "somebody".into(),
+                _ => {}
             }
         }
         if refuses {

@@ -430,7 +430,7 @@ fn funnels_flows_and_paths() {
         funnel.body
     );
     server.get(&format!("/reports/funnel?{steps}&within=1+hour"), &rob).is(200, &["<td class=\"n\">0</td>"]);
-    server.get("/reports/funnel", &rob).is(200, &["occurrences &gt; 0", "Show funnel"]);
+    server.get("/reports/funnel", &rob).is(200, &["page_views &gt; 0", "Show funnel"]);
     let many = format!("/reports/funnel?steps={}", "revenue+%3C+0%0D%0A".repeat(40));
     server.get(&many, &rob).is(200, &["revenue &lt; 0"]);
     server.get("/reports/funnel?steps=no_such+%3E+0", &rob).is(400, &["no_such", "Show funnel"]);

@@ -130,7 +130,7 @@ demand((await text(page)).includes("Conversions of an item"), `of an item: ${awa
 const conversions = page.url();
 await walk(page, { selector: "main tbody a" });
 await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
-demand((await text(page)).includes("What each model gives"), `of a conversion: ${await text(page)}`);
+demand((await text(page)).includes("Each model's share"), `of a conversion: ${await text(page)}`);
 const path = page.url();
 
 // a funnel, saved under a name that would be an element, and opened from the list

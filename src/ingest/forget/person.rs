@@ -13,7 +13,6 @@ use datafusion::functions::string::expr_fn::trim;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident, lit};
 use datafusion::scalar::ScalarValue;
 
-use super::Records;
 use crate::columns::{CUSTOMER_ID, HIT_SEQ, HIT_TIME, SUITE, VISITOR_ID};
 use crate::engine::{Engine, EngineSettings};
 use crate::functions::{PERSON_ID_OF, Persons, PersonsOfSuite, person_id};
@@ -23,6 +22,9 @@ use crate::lake::records::Suite;
 use crate::persons::{Between, Moment, Subject};
 use crate::quote::{literal, literals};
 use crate::{Error, Result};
+
+/// Rows of offline files: suite, source, file; numbers of the rows.
+pub(super) type Records = BTreeMap<(String, String, String), Vec<i64>>;
 
 /// Characters of an ID in a message.
 const SHOWN: usize = 60;

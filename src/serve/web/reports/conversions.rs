@@ -24,7 +24,7 @@ use crate::serve::web::visitor::Visitor;
 const CONVERSIONS: &str = "/reports/conversions";
 const PATH: &str = "/reports/path";
 
-/// Columns of the list of conversions.
+/// Columns of the list of conversions; the last is the conversion's id.
 const COLUMNS: usize = 9;
 
 /// Models whose shares hang on all journeys; a path shows those of the others.
@@ -69,12 +69,12 @@ fn conversions_sql(ground: &Ground, question: &Question) -> Result<String> {
     let wanted: Vec<String> = is("item", "item").into_iter().chain(group).collect();
     let wanted = if wanted.is_empty() { String::new() } else { format!("\nWHERE {}", wanted.join(" AND ")) };
     Ok(format!(
-        "SELECT event_id, {time} AS \"time\", row_kind, value, touches, {first} AS first_touch, {last} AS last_touch, share, credit\n\
+        "SELECT {time} AS \"time\", row_kind, value, touches, {first} AS first_touch, {last} AS last_touch, share, credit, event_id\n\
          FROM credits({metric}, {dimension}{given}){wanted}\nORDER BY {order}\nLIMIT {limit}",
         time = local("\"time\""),
         first = local("first_touch_time"),
         last = local("last_touch_time"),
-        order = order(question, COLUMNS, "9 DESC NULLS LAST, 2, 1"),
+        order = order(question, COLUMNS, "8 DESC NULLS LAST, 1, 9"),
         limit = limit(question),
     ))
 }
@@ -124,7 +124,7 @@ pub(super) async fn of_item(
 }
 
 fn list(question: &Question, table: &Table, linked: bool) -> Markup {
-    let path = |row: &[Cell]| question.with(&[("event", &row[0].label()), ("sort", "")]).link(PATH);
+    let path = |row: &[Cell]| question.with(&[("event", &row[COLUMNS - 1].label()), ("sort", "")]).link(PATH);
     let links = match linked {
         true => {
             Links { heads: heads(CONVERSIONS, question, table), cells: Some((0, &path as &dyn Fn(&[Cell]) -> String)) }
@@ -210,7 +210,7 @@ pub(super) async fn path(
         html! {
             @if let Some(table) = &table {
                 (table.html("Touches of the conversion"))
-                p.note { "What each model gives to each touch. Algorithmic and Markov credit hang on all journeys, not on this one alone." }
+                p.note { "Each model's share of the conversion. Algorithmic and Markov shares hang on all journeys, not on this one alone." }
             }
         }
     }))
