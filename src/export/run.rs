@@ -38,8 +38,12 @@ use crate::lake::write::discard_uncommitted;
 use crate::lake::{Lake, Record, suites};
 use crate::{Error, Result, clock};
 
-/// Memory of a run's queries at most, bytes; what does not fit spills.
-const MEMORY_BYTES: usize = 192 << 20;
+/// Memory of a run's queries at most, bytes, where the value is no credit; what does not fit spills.
+const MEMORY_BYTES: usize = 128 << 20;
+
+/// The same where conversions are joined with their credit. With more of it the parts that are sorted grow until there is none
+/// left to merge them in.
+const MEMORY_WITH_CREDIT: usize = 384 << 20;
 
 /// Rows of a batch in a run's queries. Where sorts spill, one batch of each of their files is in memory.
 const BATCH_ROWS: usize = 1024;
@@ -269,14 +273,25 @@ async fn compared(
         others_newest: true,
     };
     let settings = for_suite(&options.engine, export);
-    let settings = EngineSettings {
-        memory_bytes: settings.memory_bytes.min(MEMORY_BYTES),
-        // both sides are sorted at once: parts of them would want memory each, and be merged in memory that does not spill
-        threads: Some(1),
-        batch_size: Some(BATCH_ROWS),
-        ..settings
+    let settings = match export.settings.credit {
+        // conversions are joined with their credit, in parts: one alone would be hashed, which does not spill
+        Some(_) => EngineSettings {
+            memory_bytes: settings.memory_bytes.min(MEMORY_WITH_CREDIT),
+            threads: Some(2),
+            batch_size: Some(BATCH_ROWS),
+            ..settings
+        },
+        None => EngineSettings {
+            memory_bytes: settings.memory_bytes.min(MEMORY_BYTES),
+            // both sides are sorted at once: parts of them would want memory each, and be merged in memory that does not spill
+            threads: Some(1),
+            batch_size: Some(BATCH_ROWS),
+            ..settings
+        },
     };
     let engine = Engine::open_at(lake.clone(), settings, Some(pins))?;
+    // sorted, what is joined spills
+    engine.collect("SET datafusion.optimizer.prefer_hash_join = false").await?;
     let now = engine.run(&query.sql).await.map_err(|e| e.at(format!("export {}", export.name)))?;
     let held = engine.run(&ledger.query()).await?;
     let now = Grouped::new(now.rows, conversions, |conversion: &Conversion| conversion.id.as_str());
