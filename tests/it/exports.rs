@@ -958,7 +958,7 @@ impl Changed {
         let server = Server::start(|_| Answer::Status(200));
         place.rejoin(&format!("export run closed --post {}", server.address)).ok();
         // a fifth of them goes, a third has another value, some are new
-        let stays = |n: &u32| n % 5 != 0 || *n >= 4000;
+        let stays = |n: &u32| !n.is_multiple_of(5) || *n >= 4000;
         conversions(&mut (0..4600).filter(stays).map(|n| (n, if n % 3 == 0 { 7 } else { 5 })));
         place.sh("rejoin ingest hits.csv --mapping hits.toml --replace; rejoin rebuild");
         let expected = deep(|runtime| runtime.block_on(async { in_lake(&place.open_lake()).await }));
