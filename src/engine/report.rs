@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
@@ -38,7 +39,7 @@ use super::zone::closed;
 use crate::attribution::{Container, Model, Repeats, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{BoundLines, Classes, product_lines};
+use crate::functions::{BoundLines, Classes, LOCAL_TIME, product_lines};
 use crate::lake::bindings::{Binding, Bound};
 use crate::lake::segments::Segment;
 use crate::{Error, Result};
@@ -247,9 +248,10 @@ impl<'a> Asked<'a> {
             });
         }
         let events = view.events()?;
+        let zone = &view.one_suite()?.time_zone;
         let terms = stored.terms(&terms, |side, term| {
             let term = with_touches(with_segments(term.clone(), events.schema(), view)?, events.schema())?;
-            on_side(events, side, term)
+            on_side(events, side, with_zone(term, zone)?)
         })?;
         let Some(terms) = terms else { return Ok(None) };
         let question = Question {
@@ -401,6 +403,18 @@ fn summed_paths(paths: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
     let named = summed.schema().columns().into_iter().zip(groups.into_iter().chain(sums));
     let named: Vec<Expr> = named.map(|(column, name)| Expr::Column(column).alias(name)).collect();
     Ok(summed.project(named)?.build()?)
+}
+
+/// A term in which `local_time` names the suite's zone, so that it hangs on nothing but its row.
+fn with_zone(term: Expr, zone: &str) -> Result<Expr> {
+    let named = term.transform(|part| match part {
+        Expr::ScalarFunction(mut call) if call.name() == LOCAL_TIME && call.args.len() == 1 => {
+            call.args.push(lit(zone));
+            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+        }
+        part => Ok(Transformed::no(part)),
+    });
+    Ok(named?.data)
 }
 
 /// What marks rows, where something does.

@@ -15,9 +15,12 @@ use super::rows::evaluate;
 use crate::columns::timestamp;
 use crate::time::{Zones, to_local};
 
+/// Its name in SQL.
+pub const LOCAL_TIME: &str = "local_time";
+
 /// What `rejoin functions` says of it.
 pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
-    name: "local_time",
+    name: LOCAL_TIME,
     kind: "scalar",
     signature: "local_time(time [, zone])",
     description: "What a clock in the suite's time zone, or in zone, shows at an instant.",
@@ -47,7 +50,7 @@ struct LocalTime {
 
 impl ScalarUDFImpl for LocalTime {
     fn name(&self) -> &str {
-        "local_time"
+        LOCAL_TIME
     }
 
     fn signature(&self) -> &Signature {

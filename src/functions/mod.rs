@@ -49,6 +49,7 @@ pub use documentation::documentation;
 pub use function_doc::FunctionDoc;
 pub use in_segment::{InSegment, in_segment};
 pub use list_values::udf as list_values;
+pub use local_time::LOCAL_TIME;
 pub use made::{BoundLines, Made};
 pub use members::Members;
 pub use person_spans::{Persons, PersonsOfSuite};

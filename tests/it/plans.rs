@@ -50,6 +50,10 @@ const QUERIES: &[(&str, &str)] = &[
         "models",
         "SELECT * FROM attribution('orders', 'product', container => 'visitor', lookback => '30 days', since => '2025-03-02', models => 'linear,u_shaped')",
     ),
+    (
+        "by_month",
+        "SELECT * FROM attribution('orders', 'tracking_code', 'linear', by => 'month', conversions => 'extract(hour FROM local_time(hit_time)) < 12')",
+    ),
     ("snapshot_basis", "SELECT item, credit FROM participation('orders', 'tracking_code', basis => 'snapshot')"),
     ("algorithmic", "SELECT item, credit FROM attribution('orders', 'tracking_code', 'algorithmic')"),
     ("window_visitor", WINDOW),

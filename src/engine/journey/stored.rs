@@ -28,6 +28,7 @@ use super::{EVER, JourneyExec, JourneySpec};
 use crate::attribution::Container;
 use crate::columns;
 use crate::engine::visits::VisitRules;
+use crate::functions::LOCAL_TIME;
 use crate::lake::DataFile;
 use crate::lake::records::Suite;
 use crate::lake::repeats::{may_repeat, may_repeat_by_key};
@@ -234,9 +235,11 @@ fn evaluated(term: &Expr, schema: &DFSchemaRef, state: &dyn Session) -> Result<A
     state.create_physical_expr(simple, schema)
 }
 
-/// True for a function that answers otherwise at another time.
+/// True for a function that answers otherwise at another time, or in another session.
 fn changes_in_time(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable)
+    let Expr::ScalarFunction(call) = expr else { return false };
+    let names_zone = call.name() == LOCAL_TIME && call.args.len() == 2;
+    !names_zone && call.func.signature().volatility != Volatility::Immutable
 }
 
 /// The logical node: credit per item over stored events; partial sums, one set a partition.
