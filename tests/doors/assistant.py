@@ -13,6 +13,9 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+# how long an answer may take: a busy machine is no fault
+PATIENCE = 300
+
 
 def main():
     port, token = sys.argv[1:]
@@ -30,10 +33,10 @@ async def over_stdio():
 
 async def over_http(address, token):
     for wrong in None, "Bearer rejoin_made_up", f"Basic {token}":
-        async with httpx2.AsyncClient(headers={"Authorization": wrong} if wrong else {}) as http:
+        async with httpx2.AsyncClient(headers={"Authorization": wrong} if wrong else {}, timeout=PATIENCE) as http:
             answer = await http.post(address, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
             assert answer.status_code == 401 and "token" in answer.text, answer.text
-    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http:
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE) as http:
         async with streamable_http_client(address, http_client=http) as streams:
             async with ClientSession(*streams[:2]) as session:
                 await asked(session)
