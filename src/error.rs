@@ -169,24 +169,45 @@ impl Error {
         }
         let store = causes(error).find_map(|e| e.downcast_ref::<object_store::Error>())?;
         let text = store.to_string();
-        let denied = |text: &str| text.contains("403 Forbidden") || text.contains("401 Unauthorized");
-        let next = match store {
-            // listings say it in words only
-            _ if denied(&text) => "; check the credentials (AWS_ACCESS_KEY_ID and others) and what they allow",
-            _ if text.contains("169.254.") => {
-                "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
-            }
-            _ if text.contains("NoSuchBucket") => "; create the bucket first",
-            _ if text.contains("HTTP error") => "; check AWS_ENDPOINT_URL and the network, then run `rejoin doctor`",
-            _ => "",
-        };
-        Some(Error::unavailable(format!("{text}{next}")))
+        Some(Error::unavailable(format!("{text}{}", next_step(&text))))
     }
 
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
+}
+
+/// What to do about an error of a store, which says in words only what it is: the code of its answer, or that none came.
+fn next_step(text: &str) -> String {
+    let says = |word: &str| text.contains(word);
+    let step = match text {
+        _ if says("RequestTimeTooSkewed") => {
+            "; the clock of this machine is wrong, and requests are signed with their time: set the clock"
+        }
+        _ if says("AuthorizationHeaderMalformed") && says("region")
+            || says("PermanentRedirect")
+            || says("IllegalLocationConstraint")
+            || says("incorrectly configured region") =>
+        {
+            let region = text.split_once("<Region>").and_then(|(_, rest)| rest.split_once("</Region>"));
+            return match region {
+                Some((region, _)) => format!("; the bucket is in another region: set AWS_REGION={region}"),
+                None => "; the bucket is in another region: set AWS_REGION to it".to_string(),
+            };
+        }
+        _ if says("ExpiredToken") => "; the credentials are over: get new ones, with their AWS_SESSION_TOKEN",
+        _ if says("403 Forbidden") || says("401 Unauthorized") => {
+            "; check the credentials (AWS_ACCESS_KEY_ID and others) and what they allow"
+        }
+        _ if says("169.254.") => {
+            "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
+        }
+        _ if says("NoSuchBucket") => "; create the bucket first",
+        _ if says("HTTP error") => "; check AWS_ENDPOINT_URL and the network, then run `rejoin doctor`",
+        _ => "",
+    };
+    step.to_string()
 }
 
 /// An error and what led to it.
@@ -318,4 +339,38 @@ pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -
         .min()
         .map(|(_, k)| format!("; did you mean {k}?"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_store_says_what_to_do_next() {
+        let said = |answer: &str| {
+            let error = object_store::Error::Generic { store: "S3", source: answer.to_string().into() };
+            Error::of_store(&error).unwrap().to_string()
+        };
+        for (answer, next) in [
+            ("403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code></Error>", "set the clock"),
+            (
+                "400 Bad Request: <Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'us-east-1' is wrong\
+                 </Message><Region>eu-central-1</Region></Error>",
+                "set AWS_REGION=eu-central-1",
+            ),
+            (
+                "Received redirect without LOCATION, this normally indicates an incorrectly configured region",
+                "AWS_REGION",
+            ),
+            ("400 Bad Request: <Error><Code>ExpiredToken</Code></Error>", "AWS_SESSION_TOKEN"),
+            ("403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code></Error>", "check the credentials"),
+            ("404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", "create the bucket"),
+            ("HTTP error: connection refused", "AWS_ENDPOINT_URL"),
+        ] {
+            let said = said(answer);
+            assert!(said.rsplit_once("; ").is_some_and(|(_, step)| step.contains(next)), "{said}");
+        }
+    }
 }

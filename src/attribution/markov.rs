@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::absorbing::{Absorbing, MOST_STEPS, TooLarge};
-use super::journey::{Conversion, Journey};
+use super::journey::{Conversion, Journey, NO_VISIT};
 use super::model::Container;
 use super::reach::Reach;
 
@@ -50,13 +50,11 @@ impl Unconverted {
         let mut last: Vec<usize> = match reach.container() {
             Container::Visitor => journey.touches().checked_sub(1).filter(|_| reach.len() == 0).into_iter().collect(),
             Container::Visit => {
-                let mut of_visit: HashMap<u32, usize> = HashMap::new();
-                for touch in (0..reach.touches()).map(|k| reach.touch(k)) {
-                    let last = of_visit.entry(journey.visit(touch)).or_insert(touch);
-                    *last = touch.max(*last);
-                }
-                for c in 0..reach.len() {
-                    of_visit.remove(&reach.conversion(journey, c).visit);
+                // a visitor who does not convert at all has nothing in reach
+                let in_visits = (0..journey.touches()).filter(|touch| journey.visit(*touch) != NO_VISIT);
+                let mut of_visit: HashMap<u32, usize> = in_visits.map(|touch| (journey.visit(touch), touch)).collect();
+                for conversion in journey.conversions() {
+                    of_visit.remove(&conversion.visit);
                 }
                 of_visit.into_values().collect()
             }
@@ -211,7 +209,6 @@ impl Chain {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::attribution::NO_VISIT;
 
     /// Paths of items, a journey each; a number of conversions, or none.
     fn chain(order: u8, paths: &[(&[u32], u64)]) -> Chain {
@@ -252,6 +249,29 @@ mod tests {
         near(&chain(1, paths).weights().unwrap(), &[(g, 0.6), (m, 0.4)]);
         // by the last two items M after G is another state than M alone: without M 0.4 are left, as before
         near(&chain(2, paths).weights().unwrap(), &[(g, 0.6), (m, 0.4)]);
+    }
+
+    #[test]
+    fn visits_without_a_conversion_are_paths() {
+        // three visits, of which the second one converts, or none does; rows without a visit are no path
+        for converts in [true, false] {
+            let mut journey = Journey::new();
+            for (at, visit) in [(1, 0), (2, 1), (3, 0), (4, NO_VISIT), (5, 2)] {
+                journey.touch(at, at.into(), visit, at);
+            }
+            if converts {
+                journey.convert(Conversion { row: 6, position: 6, time: 6, visit: 1, value: 1.0 });
+            }
+            let mut reach = Reach::new(Container::Visit, None);
+            reach.find(&journey);
+            let mut unconverted = Unconverted::new(Container::Visit, None);
+            assert!(unconverted.find(&journey, &reach));
+            let paths: Vec<Vec<u32>> = (0..unconverted.reach.conversions())
+                .map(|listed| unconverted.reach.seen(&unconverted.journey, listed).collect())
+                .collect();
+            let wanted: &[&[u32]] = if converts { &[&[1, 3], &[5]] } else { &[&[1, 3], &[2], &[5]] };
+            assert_eq!(paths, wanted);
+        }
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Reach {
         !self.range(c).is_empty()
     }
 
+    /// The items that the conversion listed at `c` sees, in order.
+    pub fn seen<'r>(&'r self, journey: &'r Journey, c: usize) -> impl Iterator<Item = u32> + 'r {
+        self.range(c).flat_map(move |k| journey.items(self.touch(k)).iter().copied())
+    }
+
     /// [`Self::conversions`].
     pub(super) fn len(&self) -> usize {
         self.conversions.len()

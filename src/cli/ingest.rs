@@ -21,7 +21,8 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What each path is, is detected. A data source file NAME.txt loads when NAME.fin is there, a data feed when its
-manifest and all its files are; until then they wait. Loading a file again changes nothing.
+manifest and all its files are; until then they wait. NAME.txt may be packed: NAME.txt.gz, or in NAME.zip. Loading a file
+again changes nothing.
 
 Examples:
   rejoin ingest feeds/
@@ -129,6 +130,7 @@ pub async fn with_progress(
                 let (files, are) = if count == 1 { ("file", "is") } else { ("files", "are") };
                 note(format!("{count} {files} of the searched folders {are} no input"));
             }
+            Progress::Idle(told) => note(crate::format::printable(&told)),
             Progress::Start { file, bytes } => *bar = Some(progress::bar(&file, bytes, "bytes")),
             Progress::Bytes(done) => bar.iter().for_each(|b| b.set_position(done)),
             Progress::Committing | Progress::Committed => {}
@@ -220,8 +222,10 @@ pub fn report(outcome: &Outcome) -> Value {
 /// What a person should know beyond the table, on stderr.
 pub fn explain(outcome: &Outcome) {
     let entry = &outcome.entry;
+    // whoever packed an archive named what is in it
+    let file = crate::format::printable(&entry.file);
     match &outcome.status {
-        Status::Waiting(reason) => note(format!("{}: waits: {reason}", entry.file)),
+        Status::Waiting(reason) => note(crate::format::printable(&format!("{}: waits: {reason}", entry.file))),
         Status::Refused(error) => {
             let text = error.to_string();
             let known = text.starts_with(&entry.file);
@@ -232,18 +236,18 @@ pub fn explain(outcome: &Outcome) {
     let new = matches!(outcome.status, Status::Loaded | Status::Replaced | Status::Validated);
     if new && entry.warnings > 0 {
         let warnings = if entry.warnings == 1 { "warning" } else { "warnings" };
-        note(format!("{}: {} {warnings}", entry.file, HumanCount(entry.warnings.unsigned_abs())));
+        note(format!("{file}: {} {warnings}", HumanCount(entry.warnings.unsigned_abs())));
         outcome.warnings.iter().for_each(note_issue);
     }
     if !new || entry.rejected == 0 {
         return;
     }
     let rows = if entry.rejected == 1 { "row" } else { "rows" };
-    note(format!("{}: {} {rows} rejected", entry.file, HumanCount(entry.rejected.unsigned_abs())));
+    note(format!("{file}: {} {rows} rejected", HumanCount(entry.rejected.unsigned_abs())));
     outcome.rejects.iter().for_each(note_issue);
     let more = entry.rejected.unsigned_abs() > outcome.rejects.len() as u64;
     if more && !matches!(outcome.status, Status::Validated) {
-        note(format!("  all of them: rejoin log --errors {}", entry.file));
+        note(format!("  all of them: rejoin log --errors {file}"));
     }
 }
 

@@ -217,6 +217,7 @@ fn print(ran: &Ran, is_json: bool, zone: Tz) -> Result<()> {
     output.line(line(ran, zone))?;
     output.close()?;
     ran.steps.outcomes.iter().for_each(explain);
+    ran.steps.warnings.iter().for_each(|warning| note(crate::format::printable(warning)));
     for error in ran.steps.exports.iter().filter_map(|(_, ran)| ran.as_ref().err()) {
         note(format!("rejoin: {error}"));
     }
@@ -264,6 +265,7 @@ fn document(ran: &Ran) -> Value {
     let files: Vec<Value> = ran.steps.outcomes.iter().map(super::ingest::report).collect();
     let mut document = json!(ran.run);
     document["files"] = json!(files);
+    document["warnings"] = json!(ran.steps.warnings);
     let exports = ran.steps.exports.iter().filter_map(|(_, ran)| ran.as_ref().ok());
     document["exports"] = json!(exports.collect::<Vec<_>>());
     document

@@ -26,8 +26,8 @@ use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::beside::BesideExec;
 use crate::engine::journey::{
-    Call, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PhysicalWindow, RowTerms, SequenceExec,
-    SequenceSpec, StoredRows, WindowExec,
+    Answer, Call, Input, InputColumns, JourneyExec, PathExec, PathSpec, PersonRows, PhysicalWindow, RowTerms,
+    StoredRows, WindowExec,
 };
 use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
@@ -52,11 +52,11 @@ enum Node {
     Beside,
     /// Inputs with stored columns are Some.
     Journey {
-        spec: JourneySpec,
+        answer: Answer,
         inputs: Vec<Option<(StoredRows, RowTerms<Encoded>)>>,
+        persons: Option<PersonRows>,
     },
     Path(PathSpec),
-    Sequence(SequenceSpec),
     Visits(HashMap<String, VisitRules>),
     Repeats,
     Persistence(Persisting),
@@ -110,11 +110,10 @@ impl Codec {
                 };
                 Ok(Some((rows, terms.map(encoded)?)))
             });
-            Some(Node::Journey { spec: journey.spec().clone(), inputs: inputs.collect::<Result<_>>()? })
+            let (answer, persons) = (journey.answer().clone(), journey.persons().cloned());
+            Some(Node::Journey { answer, inputs: inputs.collect::<Result<_>>()?, persons })
         } else if let Some(path) = plan.downcast_ref::<PathExec>() {
             Some(Node::Path(path.spec().clone()))
-        } else if let Some(sequence) = plan.downcast_ref::<SequenceExec>() {
-            Some(Node::Sequence(sequence.spec().clone()))
         } else if let Some(visits) = plan.downcast_ref::<VisitsExec>() {
             Some(Node::Visits(visits.rules().clone()))
         } else if plan.is::<RepeatsExec>() {
@@ -186,7 +185,7 @@ impl PhysicalExtensionCodec for Codec {
                 [first, second] => Arc::new(BesideExec::new(first.clone(), second.clone())),
                 _ => return Err(malformed("columns beside each other of another number of inputs")),
             },
-            Node::Journey { spec, inputs: columns } => {
+            Node::Journey { answer, inputs: columns, persons } => {
                 if columns.len() != inputs.len() {
                     return Err(malformed("a journey with another number of inputs"));
                 }
@@ -200,9 +199,8 @@ impl PhysicalExtensionCodec for Codec {
                     };
                     Ok(Input { columns, plan: plan.clone() })
                 });
-                Arc::new(JourneyExec::new(spec, inputs.collect::<Result<_>>()?, usize::MAX))
+                Arc::new(JourneyExec::new(answer, inputs.collect::<Result<_>>()?, usize::MAX).by_person(persons))
             }
-            Node::Sequence(spec) => Arc::new(SequenceExec::new(spec, first()?)),
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
             Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
             Node::Repeats => Arc::new(RepeatsExec::new(first()?)),

@@ -182,14 +182,16 @@ fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transf
         });
     }
     if let Some(journey) = node.downcast_ref::<JourneyExec>() {
-        let spec = journey.spec().clone();
-        // each bucket for itself; where all visitors make one game, one task sees them all
+        let answer = journey.answer().clone();
+        // each bucket for itself; where visitors hang together, one task sees them all
         let inputs = journey.input_columns().into_iter().zip(node.children()).map(|(columns, plan)| {
             let plan = plan.clone();
-            Input { columns, plan: if spec.needs_all_visitors() { KeepExec::gather(plan) } else { plan } }
+            Input { columns, plan: if answer.is_in_one_part() { KeepExec::gather(plan) } else { plan } }
         });
         let inputs = inputs.collect();
-        return Ok(Transformed::yes(Arc::new(JourneyExec::new(spec, inputs, usize::MAX))));
+        return Ok(Transformed::yes(Arc::new(
+            JourneyExec::new(answer, inputs, usize::MAX).by_person(journey.persons().cloned()),
+        )));
     }
     if node.is::<UnionExec>() {
         return Ok(Transformed::yes(with_sorts_above(&node)?));

@@ -14,8 +14,8 @@
 //! * `union`: online and offline rows of a bucket become one time line without a sort.
 //! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
-//!   what arguments say in columns of `events`. `segments`, `members`: who
-//!   belongs to the segments that a statement names.
+//!   what arguments say in columns of `events`; `stored_terms`: the same over what is stored. `segments`, `members`: who belongs to
+//!   the segments that a statement names.
 //! * `known_persons`: whose person a row is. `person_journeys`: the container of persons.
 //! * `looked_at`: some visitors, at whose rows alone a session looks.
 //! * `bound`: rows as product lines that bind values.
@@ -64,6 +64,7 @@ pub mod session;
 mod similar;
 mod spellings;
 mod statement;
+mod stored_terms;
 pub mod template;
 mod touches;
 mod union;

@@ -1,9 +1,9 @@
 //! Journeys of persons in place of visitors.
 //!
 //! Most visitors are persons of their own: their journeys are those of visitors, and are read as these are. Of the others, those
-//! that share a person or have several (a rebuild marks them), the rows are brought together by person and sorted. A question in the
-//! container `person` is both parts, added up; which visitors belong to which part is said by their keys, so that each is in
-//! exactly one.
+//! that share a person or have several (a rebuild marks them), the rows are brought together by person: by the walk over the
+//! lake's files itself, which sets them aside on its way; or, where a question is not read so, by a sort, and then the answer
+//! is both parts, added up. Which visitors belong to which part is said by their keys, so that each is in exactly one.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use datafusion::logical_expr::expr_fn::{in_subquery, when};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 
 use super::arguments::Arguments;
+use super::journey::PersonRows;
 use super::view::LakeView;
 use crate::attribution::Container;
 use crate::columns::{PERSON_ID, VISIT_NUM, VISITOR_ID, VISITOR_KEY};
@@ -53,6 +54,8 @@ impl Whole {
 /// The visitors of a suite by whether they are persons of their own.
 pub(super) struct PersonJourneys {
     shared: VisitorKeys,
+    /// Whose rows are whose.
+    pub rows: PersonRows,
 }
 
 impl PersonJourneys {
@@ -68,8 +71,10 @@ impl PersonJourneys {
                 "the container person: persons are off in suite {name}; switch them on: rejoin suite set {name} --persons device_split"
             )));
         }
-        match view.persons().and_then(|persons| persons.of(name)) {
-            Some(own) => Ok(Self { shared: own.shared().clone() }),
+        match view.persons().and_then(|persons| Some((persons, persons.of(name)?))) {
+            Some((persons, own)) => {
+                Ok(Self { shared: own.shared().clone(), rows: PersonRows::new(persons.clone(), name) })
+            }
             None => Err(Error::query(format!(
                 "the container person: no rebuild has found the persons of suite {name} yet; run rejoin rebuild"
             ))),

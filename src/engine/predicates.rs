@@ -52,7 +52,7 @@ impl Predicates {
     pub fn terms(&self, groupings: &[Grouping]) -> RowTerms<Expr> {
         let Self { touches, conversions, visitors, visits } = self.clone();
         let by = groupings.iter().map(|grouping| grouping.value.clone()).collect();
-        RowTerms { touches, conversions, visitors, visits, by }
+        RowTerms { touches, conversions, visitors, visits, by, ..RowTerms::default() }
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
@@ -20,10 +19,10 @@ use super::arguments::Arguments;
 use super::bound::BoundRows;
 use super::catalog::LakeSchema;
 use super::chain_credits;
-use super::events::on_side;
 use super::groupings::{Grouping, groupings, line_grouping, listed};
 use super::journey::{
-    EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, Selection, StoredJourneyNode, Wanted,
+    Answer, EVER, GROUP_COLUMNS, Gives, JourneyNode, JourneySpec, PathNode, PathSpec, Question, RowTerms, Selection,
+    StoredJourneyNode, Wanted,
 };
 use super::model_list::models;
 use super::names::Names;
@@ -31,15 +30,16 @@ use super::parameters;
 use super::person_journeys::{PersonJourneys, Whole};
 use super::predicates::{PredicateTexts, Predicates};
 use super::reporting_window::{lies_in, window};
-use super::segments::{self, with_segments};
+use super::segments;
 use super::sequences;
-use super::touches::{item_of, with_touches};
+use super::stored_terms::stored_terms;
+use super::touches::item_of;
 use super::view::LakeView;
 use super::zone::closed;
 use crate::attribution::{Container, Model, Repeats, parse_lookback};
 use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
 use crate::error::did_you_mean;
-use crate::functions::{BoundLines, Classes, LOCAL_TIME, product_lines};
+use crate::functions::{BoundLines, Classes, product_lines};
 use crate::lake::bindings::{Binding, Bound};
 use crate::lake::segments::Segment;
 use crate::{Error, Result};
@@ -119,10 +119,12 @@ impl ReportPlanner {
             false => asked.journeys(&Part::Visitors)?,
             true => {
                 let persons = PersonJourneys::of(&view)?;
+                let together = asked.stored(&Part::Together(&persons))?;
                 let in_parts = !asked.spec.needs_all_visitors() && !matches!(report.shape, Shape::Path { .. });
-                match in_parts {
-                    false => asked.journeys(&Part::Persons)?,
-                    true => {
+                match (together, in_parts) {
+                    (Some(together), _) => together,
+                    (None, false) => asked.journeys(&Part::Persons)?,
+                    (None, true) => {
                         let shared = asked.journeys(&Part::Shared(&persons))?;
                         LogicalPlanBuilder::from(asked.journeys(&Part::Alone(&persons))?).union(shared)?.build()?
                     }
@@ -131,7 +133,7 @@ impl ReportPlanner {
         };
         match report.shape {
             Shape::Items => summed(journeys, &asked.spec),
-            Shape::Paths { .. } => summed_paths(journeys, &asked.spec),
+            Shape::Paths => summed_paths(journeys, &asked.spec),
             _ => Ok(journeys),
         }
     }
@@ -147,6 +149,8 @@ enum Part<'p> {
     Shared(&'p PersonJourneys),
     /// Those of all persons.
     Persons,
+    /// The same, brought together on the way over the lake's files.
+    Together(&'p PersonJourneys),
 }
 
 impl Part<'_> {
@@ -233,13 +237,21 @@ impl<'a> Asked<'a> {
     fn stored(&self, part: &Part<'_>) -> Result<Option<LogicalPlan>> {
         let Self { report, view, spec, dimension, .. } = self;
         let plainly = self.classes.is_some() || self.lines.is_some() || report.counted;
-        let at_once = matches!(report.shape, Shape::Items) && !plainly;
+        let at_once = matches!(report.shape, Shape::Items | Shape::Paths) && !plainly;
         let Some(stored) = view.stored_events().filter(|_| at_once && self.binding.is_none() && !part.by_person())
         else {
             return Ok(None);
         };
+        let persons = match part {
+            Part::Together(_) if spec.multi_valued || spec.anchored => return Ok(None),
+            Part::Together(persons) => Some(persons.rows.clone()),
+            _ => None,
+        };
         let mut terms = self.predicates.terms(&self.groupings);
         if let Part::Alone(persons) = part {
+            if spec.all_visitors_matter() {
+                return Ok(None);
+            }
             // whoever does not convert gives nothing
             let alone = persons.alone();
             terms.conversions = Some(match terms.conversions {
@@ -247,22 +259,24 @@ impl<'a> Asked<'a> {
                 None => alone,
             });
         }
-        let events = view.events()?;
-        let zone = &view.one_suite()?.time_zone;
-        let terms = stored.terms(&terms, |side, term| {
-            let term = with_touches(with_segments(term.clone(), events.schema(), view)?, events.schema())?;
-            on_side(events, side, with_zone(term, zone)?)
-        })?;
-        let Some(terms) = terms else { return Ok(None) };
+        let Some(mut terms) = stored_terms(stored, &terms, view)? else { return Ok(None) };
+        if persons.is_some() {
+            // a hit's place says it, a record may have an ID of its own
+            let person = RowTerms { person: Some(ident(columns::PERSON_ID)), ..RowTerms::default() };
+            let Some([_, of_records]) = stored_terms(stored, &person, view)? else { return Ok(None) };
+            terms[1].person = of_records.person;
+        }
         let question = Question {
             metric: self.metric.name().clone(),
-            dimension: dimension.name().clone(),
+            dimension: Some(dimension.name().clone()),
             set: Some(columns::set_column(dimension.name())).filter(|set| self.names.exists(set)),
             inherited: report.inherited,
             window: self.window,
+            times: false,
             terms,
         };
-        let node = StoredJourneyNode::try_new(spec.clone(), question, stored.clone())?;
+        let answer = Answer::Credit(JourneySpec { by_person: persons.is_some(), ..spec.clone() });
+        let node = StoredJourneyNode::try_new(answer, question, stored.clone())?.by_person(persons);
         Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
     }
 
@@ -276,7 +290,7 @@ impl<'a> Asked<'a> {
         match part {
             Part::Alone(persons) => rows = rows.and(persons.alone()),
             Part::Shared(persons) => rows = rows.and(persons.shared()),
-            Part::Visitors | Part::Persons => {}
+            Part::Visitors | Part::Persons | Part::Together(_) => {}
         }
         let online = ident("row_kind").eq(lit("online"));
         let marks_visitor = predicates.visitors.clone().map(Expr::is_true);
@@ -405,18 +419,6 @@ fn summed_paths(paths: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
     Ok(summed.project(named)?.build()?)
 }
 
-/// A term in which `local_time` names the suite's zone, so that it hangs on nothing but its row.
-fn with_zone(term: Expr, zone: &str) -> Result<Expr> {
-    let named = term.transform(|part| match part {
-        Expr::ScalarFunction(mut call) if call.name() == LOCAL_TIME && call.args.len() == 1 => {
-            call.args.push(lit(zone));
-            Ok(Transformed::yes(Expr::ScalarFunction(call)))
-        }
-        part => Ok(Transformed::no(part)),
-    });
-    Ok(named?.data)
-}
-
 /// What marks rows, where something does.
 fn marked(marks: &Option<Expr>) -> Result<Expr> {
     marks.clone().ok_or_else(|| Error::bug("nothing marks rows"))
@@ -458,8 +460,8 @@ enum Shape {
     Conversions,
     /// What a conversion gives to an item.
     Credits,
-    /// The items that conversions see, in order; those of journeys without a conversion, too.
-    Paths { unconverted: bool },
+    /// The items that conversions see, in order.
+    Paths,
 }
 
 impl Report {
@@ -522,12 +524,17 @@ impl Report {
             bound: None,
             anchored,
             selection,
+            gives: match function {
+                "paths" => Gives::Paths { unconverted: arguments.flag("unconverted")?.unwrap_or(false) },
+                _ => Gives::Credit,
+            },
+            by_person: false,
         };
         let shape = match function {
             "credit_path" => Shape::Path { event_id: required("event_id")? },
             "conversions" => Shape::Conversions,
             "credits" => Shape::Credits,
-            "paths" => Shape::Paths { unconverted: arguments.flag("unconverted")?.unwrap_or(false) },
+            "paths" => Shape::Paths,
             _ => Shape::Items,
         };
         let (since, until) = (arguments.text("since")?, arguments.text("until")?);
@@ -546,13 +553,12 @@ impl Report {
         }
     }
 
-    /// What is shown of journeys; None: credit per item.
+    /// What is shown of journeys; None: credit per item, or paths.
     fn wanted(&self) -> Option<Wanted> {
         match &self.shape {
-            Shape::Items => None,
+            Shape::Items | Shape::Paths => None,
             Shape::Conversions => Some(Wanted::Conversions),
             Shape::Credits => Some(Wanted::Credits),
-            Shape::Paths { unconverted } => Some(Wanted::Paths { unconverted: *unconverted }),
             Shape::Path { event_id } => Some(Wanted::Path { event_id: event_id.clone(), metric: self.metric.clone() }),
         }
     }
@@ -623,7 +629,7 @@ impl Report {
             let why = format!("{} is divided by product line, and a line's own row is its touch", self.metric);
             return refused(name, &self.dimension, &why);
         }
-        if let Shape::Paths { unconverted } = self.shape {
+        if let Gives::Paths { unconverted } = spec.gives {
             if spec.multi_valued || spec.bound.is_some() {
                 let message = format!("paths: {} has several values a row, of which none is the next", self.dimension);
                 return Err(Error::query(message));

@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::functions_aggregate::expr_fn::{count, median, sum};
+use datafusion::functions_aggregate::expr_fn::{median, sum};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 
 use super::arguments::Arguments;
 use super::groupings::{Grouping, groupings, line_grouping};
-use super::journey::{Follows, GROUP_COLUMNS, Sequence, SequenceNode, SequenceSpec};
+use super::journey::{
+    Answer, EVER, Follows, GROUP_COLUMNS, Question, RowTerms, Sequence, SequenceNode, SequenceSpec, StoredJourneyNode,
+};
 use super::names::Names;
 use super::person_journeys::{PersonJourneys, Whole};
 use super::predicates::predicate;
 use super::reporting_window::{lies_in, window};
 use super::segments;
+use super::stored_terms::stored_terms;
 use super::touches::item_of;
 use super::view::LakeView;
 use crate::attribution::Container;
-use crate::columns::is_multi_valued;
+use crate::columns::{self, OCCURRENCES, is_multi_valued};
 use crate::error::did_you_mean;
 use crate::lake::segments::SegmentStep;
 use crate::time::parse_duration;
@@ -115,10 +118,8 @@ impl Call<'_> {
             return Err(Error::query(format!("by: the answer has a column {name} already")));
         }
         let sequence = Sequence::Funnel { steps: steps.len(), within_us: within_us.transpose()?, at_once, by };
-        let any = steps.iter().cloned().reduce(Expr::or).unwrap_or_else(|| lit(true));
-        let rows = if at_once { lit(true) } else { any };
-        let bits = bits(steps)?;
-        let journeys = self.sequence(sequence, rows, &groupings, &|name| (name == "steps").then(|| bits.clone()))?;
+        let asked = SequenceRows { steps, all: at_once, groupings: &groupings, items: None, times: true };
+        let journeys = self.sequence(sequence, &asked)?;
         counted(journeys, &groupings, &texts)
     }
 
@@ -140,16 +141,17 @@ impl Call<'_> {
         let anchors = predicate(argument, &text, self.events.schema(), context)?.and(self.reporting_window()?);
         let depth = self.arguments.count("depth")?.unwrap_or(3);
         let inherited = self.arguments.flag("inherited")?.unwrap_or(false);
-        let item = item_of(&name, &dimension, classes, inherited, &|name| names.exists(name));
-        let rows = item.clone().is_not_null().or(anchors.clone());
-        let value = |name: &str| match name {
-            "item" => Some(item.clone()),
-            "anchors" => Some(anchors.clone()),
-            _ => None,
+        let exists = |name: &str| names.exists(name);
+        let items = Items {
+            stored: classes.is_none().then(|| dimension.name().clone()),
+            set: Some(columns::set_column(dimension.name())).filter(|set| exists(set)),
+            inherited,
+            item: item_of(&name, &dimension, classes, inherited, &exists),
         };
-        let journeys = self.sequence(Sequence::Flow { depth, before }, rows, &[], &value)?;
+        let asked = SequenceRows { steps: vec![anchors], all: false, groupings: &[], items: Some(items), times: false };
+        let journeys = self.sequence(Sequence::Flow { depth, before }, &asked)?;
         let groups = ["step", "item", "next_item"].map(ident);
-        let counted = LogicalPlanBuilder::from(journeys).aggregate(groups, vec![count(lit(1_i64))])?;
+        let counted = LogicalPlanBuilder::from(journeys).aggregate(groups, vec![sum(ident("journeys"))])?;
         let columns = counted.schema().columns();
         let next = if before { "previous_item" } else { "next_item" };
         let named = columns.into_iter().zip(["step", "item", next, "journeys"]);
@@ -157,45 +159,92 @@ impl Call<'_> {
         Ok(counted.project(named)?.build()?)
     }
 
-    /// The rows of journeys for which `rows` holds, in order, with what is looked for among them.
-    fn sequence(
-        &self,
-        sequence: Sequence,
-        rows: Expr,
-        groupings: &[Grouping],
-        value: &dyn Fn(&str) -> Option<Expr>,
-    ) -> Result<LogicalPlan> {
-        let suite = self.view.one_suite()?;
-        let mut own = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
-        if self.in_visits {
-            own = own.and(ident("row_kind").eq(lit("online"))).and(ident("visit_num").is_not_null());
-        }
+    /// What is looked for among the rows of journeys.
+    fn sequence(&self, sequence: Sequence, asked: &SequenceRows<'_>) -> Result<LogicalPlan> {
         let spec = SequenceSpec { in_visits: self.in_visits, sequence };
-        let part = |rows: Expr, by_person: bool| {
-            let columns = spec.input_columns().into_iter().map(|name| {
-                let group = GROUP_COLUMNS.iter().zip(groupings).find(|(column, _)| **column == name);
-                let of_person = if by_person { PersonJourneys::column(name)? } else { None };
-                Ok(match value(name).or(group.map(|(_, grouping)| grouping.value.clone())).or(of_person) {
-                    Some(value) => value.alias(name),
-                    None => ident(name),
-                })
-            });
-            let columns = columns.collect::<Result<Vec<_>>>()?;
-            let input = LogicalPlanBuilder::from(self.events.clone()).filter(rows)?.project(columns)?.build()?;
-            Ok::<_, Error>(LogicalPlan::Extension(Extension {
-                node: Arc::new(SequenceNode::try_new(spec.clone(), input)?),
-            }))
-        };
-        match &self.persons {
-            None => part(self.of_segment(own, None)?.and(rows), false),
-            Some(persons) => {
-                let alone = self.of_segment(own.clone(), None)?.and(rows.clone());
-                let shared = self.of_segment(own, Some(persons))?.and(rows);
-                let alone = part(alone.and(persons.alone()), false)?;
-                let shared = part(shared.and(persons.shared()), true)?;
-                Ok(LogicalPlanBuilder::from(alone).union(shared)?.build()?)
-            }
+        let Some(persons) = &self.persons else { return self.of_visitors(&spec, asked, None) };
+        let alone = self.of_visitors(&spec, asked, Some(persons))?;
+        let shared = self.of_segment(self.own_rows()?, Some(persons))?.and(persons.shared());
+        let shared = self.plain(&spec, asked, shared, true)?;
+        Ok(LogicalPlanBuilder::from(alone).union(shared)?.build()?)
+    }
+
+    /// Of all visitors, or of those that are persons of their own: straight over the lake's files, where they can be read so.
+    fn of_visitors(
+        &self,
+        spec: &SequenceSpec,
+        asked: &SequenceRows<'_>,
+        alone: Option<&PersonJourneys>,
+    ) -> Result<LogicalPlan> {
+        if let Some(stored) = self.stored(spec, asked, alone)? {
+            return Ok(stored);
         }
+        let rows = self.of_segment(self.own_rows()?, None)?;
+        self.plain(spec, asked, alone.iter().fold(rows, |rows, persons| rows.and(persons.alone())), false)
+    }
+
+    fn stored(
+        &self,
+        spec: &SequenceSpec,
+        asked: &SequenceRows<'_>,
+        alone: Option<&PersonJourneys>,
+    ) -> Result<Option<LogicalPlan>> {
+        let dimension = match &asked.items {
+            None => None,
+            Some(Items { stored: Some(name), .. }) => Some(name.clone()),
+            Some(Items { stored: None, .. }) => return Ok(None),
+        };
+        // who belongs to something is told by name, which these do not read
+        let by_name = matches!(spec.sequence, Sequence::Members { .. });
+        let Some(stored) = self.view.stored_events().filter(|_| !by_name) else { return Ok(None) };
+        let mut terms = RowTerms { steps: asked.bits(), ..RowTerms::default() };
+        terms.by = asked.groupings.iter().map(|grouping| grouping.value.clone()).collect();
+        if let Some((segment, _)) = &self.segment {
+            // rows of others are not there
+            terms.steps.iter_mut().for_each(|step| *step = segment.clone().and(step.clone()));
+            terms.touches = asked.items.is_some().then(|| segment.clone());
+        }
+        if let (Some(persons), Some(first)) = (alone, terms.steps.first_mut()) {
+            // a journey without its first row gives nothing
+            *first = first.clone().and(persons.alone());
+        }
+        let Some(terms) = stored_terms(stored, &terms, self.view)? else { return Ok(None) };
+        let question = Question {
+            metric: OCCURRENCES.into(),
+            dimension,
+            set: asked.items.as_ref().and_then(|items| items.set.clone()),
+            inherited: asked.items.as_ref().is_some_and(|items| items.inherited),
+            window: EVER,
+            times: asked.times,
+            terms,
+        };
+        let node = StoredJourneyNode::try_new(Answer::Order(spec.clone()), question, stored.clone())?;
+        Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+    }
+
+    /// The journeys of these rows over the SQL of `events`.
+    fn plain(&self, spec: &SequenceSpec, asked: &SequenceRows<'_>, rows: Expr, by_person: bool) -> Result<LogicalPlan> {
+        let columns = spec.input_columns().into_iter().map(|name| {
+            let group = GROUP_COLUMNS.iter().zip(asked.groupings).find(|(column, _)| **column == name);
+            let of_person = if by_person { PersonJourneys::column(name)? } else { None };
+            let value = asked.column(name)?.or(group.map(|(_, grouping)| grouping.value.clone())).or(of_person);
+            Ok(value.map_or_else(|| ident(name), |value| value.alias(name)))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let rows = rows.and(asked.some());
+        let input = LogicalPlanBuilder::from(self.events.clone()).filter(rows)?.project(columns)?.build()?;
+        let node = SequenceNode::try_new(spec.clone(), input)?;
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    }
+
+    /// True on the rows that journeys are made of.
+    fn own_rows(&self) -> Result<Expr> {
+        let suite = self.view.one_suite()?;
+        let own = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
+        Ok(match self.in_visits {
+            true => own.and(ident("row_kind").eq(lit("online"))).and(ident("visit_num").is_not_null()),
+            false => own,
+        })
     }
 
     /// Those of `rows` that the question is about. With `persons`, where it is about visitors: all rows of the persons who are
@@ -239,10 +288,56 @@ fn members(
     let sequence = Sequence::Members { steps: segment.steps.iter().map(follows).collect::<Result<_>>()? };
     let in_visits = segment.container == Container::Visit;
     let call = Call { arguments, view, events: events.clone(), in_visits, persons: None, segment: None };
-    let any = steps.iter().cloned().reduce(Expr::or).unwrap_or_else(|| lit(true));
-    let rows = if segment.steps.iter().any(|step| step.next) { lit(true) } else { any };
-    let bits = bits(steps)?;
-    call.sequence(sequence, rows, &[], &|name| (name == "steps").then(|| bits.clone()))
+    let all = segment.steps.iter().any(|step| step.next);
+    call.sequence(sequence, &SequenceRows { steps, all, groupings: &[], items: None, times: true })
+}
+
+/// What of rows counts.
+struct SequenceRows<'a> {
+    /// What the rows of steps satisfy, or that from which a flow starts.
+    steps: Vec<Expr>,
+    /// Rows that satisfy no step stand between others, too.
+    all: bool,
+    groupings: &'a [Grouping],
+    /// Where it is about items.
+    items: Option<Items>,
+    /// How long something took counts.
+    times: bool,
+}
+
+/// The items of rows.
+struct Items {
+    /// The dimension, where its values are the items as they are stored.
+    stored: Option<String>,
+    /// The column that says where it was set.
+    set: Option<String>,
+    /// Values that an offline row took from its snapshot are touches, too.
+    inherited: bool,
+    item: Expr,
+}
+
+impl SequenceRows<'_> {
+    /// The steps, and that a row is there, where that counts.
+    fn bits(&self) -> Vec<Expr> {
+        self.steps.iter().cloned().chain(self.all.then(|| lit(true))).collect()
+    }
+
+    /// True on the rows that count.
+    fn some(&self) -> Expr {
+        let item = self.items.iter().map(|items| items.item.clone().is_not_null());
+        let any = item.chain(self.steps.iter().cloned()).reduce(Expr::or).filter(|_| !self.all);
+        any.unwrap_or_else(|| lit(true))
+    }
+
+    /// What stands for a column of the operator's input; None for one of `events`.
+    fn column(&self, name: &str) -> Result<Option<Expr>> {
+        Ok(match name {
+            "steps" => Some(bits(self.bits())?),
+            "anchors" => self.steps.first().cloned(),
+            "item" => self.items.as_ref().map(|items| items.item.clone()),
+            _ => None,
+        })
+    }
 }
 
 /// Which steps a row satisfies, the first in the lowest bit.

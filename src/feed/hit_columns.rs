@@ -218,7 +218,9 @@ fn check_headers(headers: &[&str], file: &str) -> Result<Vec<String>, FeedError>
     }
     if !doubled.is_empty() {
         doubled.dedup();
-        let message = format!("columns that occur twice: {}; take them out of the data feed once", doubled.join(", "));
+        let doubled = doubled.join(", ");
+        let doubled = row_issue::clip(&doubled, MAX_HEADER_BYTES);
+        let message = format!("columns that occur twice: {doubled}; take them out of the data feed once");
         return Err(FeedError::new(file, message));
     }
     Ok(names)

@@ -189,6 +189,11 @@ impl Head {
     }
 }
 
+/// What is wrong, without the value, which may be long and personal.
+fn no_json(at: usize, error: &serde_json::Error) -> String {
+    format!("is no such JSON, after byte {at}: {}", row_issue::clip(&error.to_string(), 80))
+}
+
 /// Goes through JSON one value at a time.
 struct Cursor<'a> {
     body: &'a [u8],
@@ -231,7 +236,7 @@ impl Cursor<'_> {
                 self.at += values.byte_offset();
                 Ok(value)
             }
-            Some(Err(e)) => Err(format!("is no such JSON, after byte {}: {e}", self.at)),
+            Some(Err(e)) => Err(no_json(self.at, &e)),
             None => Err("is no such JSON: it ends too early".to_owned()),
         }
     }
@@ -245,7 +250,7 @@ impl Cursor<'_> {
         if text.len() > MAX_HEAD_BYTES {
             return Err(format!("is no such JSON: {} bytes at byte {start}, where few are expected", text.len()));
         }
-        serde_json::from_slice(text).map_err(|e| format!("is no such JSON, after byte {start}: {e}"))
+        serde_json::from_slice(text).map_err(|e| no_json(start, &e))
     }
 
     fn text(&mut self) -> Result<String, String> {

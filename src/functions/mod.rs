@@ -52,7 +52,7 @@ pub use list_values::udf as list_values;
 pub use local_time::LOCAL_TIME;
 pub use made::{BoundLines, Made};
 pub use members::Members;
-pub use person_spans::{Persons, PersonsOfSuite};
+pub use person_spans::{Persons, PersonsOfSuite, Spans};
 pub use persons::{PERSON_ID_OF, PERSON_STATUS_OF, person_id, person_status};
 pub use product_lines::product_lines;
 pub use register::register_all;

@@ -1,7 +1,8 @@
 //! Whose rows are whose: what functions of persons are made of, from the tables of a rebuild.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -26,7 +27,15 @@ pub struct PersonsOfSuite {
     shared: VisitorKeys,
     #[serde(skip)]
     numbers: HashMap<String, u32>,
+    #[serde(skip)]
+    by_key: OnceLock<SpansByKey>,
 }
+
+/// Where each person of a visitor's rows begins, and the person's number.
+pub type Spans = [(Moment, u32)];
+
+/// Spans of visitors by their keys; None where several visitors have one.
+type SpansByKey = HashMap<i64, Option<Box<Spans>>>;
 
 /// Before all rows.
 const EVER: Moment = (i64::MIN, i128::MIN);
@@ -67,7 +76,8 @@ impl PersonsOfSuite {
     pub fn memory_bytes(&self) -> usize {
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 16
+        // keys, and the spans once more by key
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 112
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -78,6 +88,42 @@ impl PersonsOfSuite {
     /// Keys of the visitors whose rows are not exactly those of one person.
     pub fn shared(&self) -> &VisitorKeys {
         &self.shared
+    }
+
+    /// The persons of a visitor's rows in order, by its id, or by its key where it is one of [`Self::shared`] and keys tell
+    /// visitors apart; none where the tables say nothing of the visitor.
+    pub fn spans_of(&self, key: i64, id: Option<&str>) -> &Spans {
+        match id {
+            Some(id) => self.visitors.get(id).map_or(&[], Vec::as_slice),
+            None => self.by_key().get(&key).and_then(Option::as_deref).unwrap_or_default(),
+        }
+    }
+
+    /// False where two of the visitors whose rows are shared have one key.
+    pub fn keys_tell_visitors(&self) -> bool {
+        self.by_key().values().all(Option::is_some)
+    }
+
+    /// The person of a number.
+    pub fn person(&self, number: u32) -> &str {
+        self.persons.get(number as usize).map_or("", String::as_str)
+    }
+
+    fn by_key(&self) -> &SpansByKey {
+        self.by_key.get_or_init(|| {
+            let mut all = SpansByKey::with_capacity(self.shared.len());
+            for (visitor, spans) in &self.visitors {
+                let key = columns::visitor_key(visitor);
+                if !self.shared.contains(key) {
+                    continue;
+                }
+                match all.entry(key) {
+                    Entry::Vacant(place) => _ = place.insert(Some(spans.as_slice().into())),
+                    Entry::Occupied(mut known) => _ = known.insert(None),
+                }
+            }
+            all
+        })
     }
 
     /// The person of a visitor's row; None where the tables say nothing of the visitor.

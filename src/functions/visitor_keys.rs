@@ -21,7 +21,7 @@ impl VisitorKeys {
     }
 
     /// True for one of them.
-    pub(super) fn contains(&self, key: i64) -> bool {
+    pub fn contains(&self, key: i64) -> bool {
         self.0.contains(&key)
     }
 

@@ -17,6 +17,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::feed::row_issue::clip;
 use crate::feed::{RowIssue, caret, number};
 use crate::time::{self, Written};
 use crate::{Error, Result};
@@ -80,6 +81,9 @@ pub enum Instant {
     Day(NaiveDate),
 }
 
+/// So much of a type is told.
+const MAX_TYPE_BYTES: usize = 80;
+
 /// The years that times may lie in, as microseconds: 1 to 9999.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
@@ -139,7 +143,7 @@ pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> 
         return Ok(texts.iter().enumerate().map(parse).collect());
     }
     if !(values.data_type().is_numeric() || matches!(values.data_type(), DataType::Boolean | DataType::Null)) {
-        return Err(Error::refused(format!("{column} is a {}; a metric is a number", values.data_type())));
+        return Err(Error::refused(format!("{column} is a {}; a metric is a number", type_of(values))));
     }
     let floats = cast(values, &DataType::Float64)?;
     let floats = floats.as_primitive::<Float64Type>();
@@ -199,7 +203,8 @@ pub fn instants(
         }
         DataType::Null => vec![Instant::Missing; values.len()],
         other => {
-            return Err(Error::refused(format!("{column} is a {other}; a time is a timestamp, a number or a text")));
+            let what = clip(&other.to_string(), MAX_TYPE_BYTES).to_string();
+            return Err(Error::refused(format!("{column} is a {what}; a time is a timestamp, a number or a text")));
         }
     };
     for (row, instant) in found.iter().enumerate() {
@@ -295,6 +300,11 @@ fn uuids(values: &FixedSizeBinaryArray) -> StringArray {
     values.iter().map(text).collect()
 }
 
+/// The type of a column, for messages; that of a record says all its parts.
+fn type_of(values: &ArrayRef) -> String {
+    clip(&values.data_type().to_string(), MAX_TYPE_BYTES).to_string()
+}
+
 fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {
     if let Some(binary) = values.as_fixed_size_binary_opt().filter(|binary| binary.value_length() == 16) {
         return Ok(uuids(binary));
@@ -302,7 +312,7 @@ fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {
     let options = CastOptions { safe: true, format_options: FormatOptions::default() };
     let texts = cast_with_options(values, &DataType::Utf8, &options).map_err(|_| {
         let advice = "name a part of it, as in user['id']";
-        Error::refused(format!("{column} is a {}, which is no text; {advice}", values.data_type()))
+        Error::refused(format!("{column} is a {}, which is no text; {advice}", type_of(values)))
     })?;
     Ok(texts.as_string::<i32>().clone())
 }

@@ -10,14 +10,14 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::hashed::Hashed;
 use super::input_file::InputFile;
-use super::unpack::{HIT_DATA, Member, gunzip};
+use super::unpack::{HIT_DATA, Member, gunzip, unpacked};
 use crate::feed::text::Encoding;
 use crate::{Error, Result};
 
 /// What an input is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// Number of its bytes, as they are stored.
+    /// Number of its bytes, as they are stored; of a text in an archive, unpacked.
     pub bytes: u64,
     /// What it is known by: of a file, what it holds unpacked; of a delivery, its packed bytes.
     pub identity: Identity,
@@ -44,6 +44,13 @@ pub fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<(Conte
         hash.update(meaning.as_bytes());
         Identity { data, hash: hex(&hash) }
     };
+    if file.member().is_some() {
+        // of the archive nothing counts but this text
+        let mut text = Hashed::new(unpacked(file)?);
+        let encoding = Encoding::detect(&mut text).map_err(unreadable)?;
+        let (hash, bytes) = text.finish().map_err(unreadable)?;
+        return Ok((Content { bytes, identity: known_as(hash), packed: None }, Some(encoding)));
+    }
     let mut stored = Hashed::new(file.stream()?);
     if !file.is_gzipped() {
         let encoding = Encoding::detect(&mut stored).map_err(unreadable)?;
@@ -96,6 +103,23 @@ mod tests {
 
     fn content(path: &Path) -> Content {
         content_of(&InputFile::alone(path), "dt=1/", "a mapping").unwrap().0
+    }
+
+    #[test]
+    fn a_text_in_an_archive_is_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let [plain, archive] = ["leads.txt", "drop.zip"].map(|name| folder.path().join(name));
+        let text = "Date\tEvar 1\tEvent 1\n1/2/2026\tK\u{e4}se\t1\n";
+        std::fs::write(&plain, text).unwrap();
+        for member in ["leads.txt", "other/place.txt"] {
+            let mut writer = zip::ZipWriter::new(std::fs::File::create(&archive).unwrap());
+            writer.start_file(member, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+            writer.finish().unwrap();
+            let (of_member, encoding) =
+                content_of(&InputFile::alone(&archive).text(member), "dt=1/", "a mapping").unwrap();
+            assert_eq!((of_member, encoding), (content(&plain), Some(Encoding::Utf8)));
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct DelimitedFile {
 
 /// The rows of a delimited text, one at a time.
 struct Records<R> {
+    /// The sign around fields, where there is one.
+    quote: Option<u8>,
     reader: Reader<Bounded<Tailed<R>>>,
     limit: Limit,
     tail: Tail,
@@ -66,6 +68,12 @@ impl<R: Read> Records<R> {
             return Ok(Next::End);
         }
         let line = self.first_line(&record);
+        if self.is_left_open(&record) {
+            return Err(Error::refused(format!(
+                "line {line}: a quote is left open, so that all that follows is one cell; close it, or quote = \"\" in the \
+                 mapping says that there are none"
+            )));
+        }
         match StringRecord::from_byte_record(record) {
             Ok(record) => {
                 self.record = record;
@@ -85,6 +93,26 @@ impl<R: Read> Records<R> {
     }
 }
 
+impl<R: Read> Records<R> {
+    /// True where the last cell of the row that was read runs over lines and no quote ends it: it ends with the file.
+    fn is_left_open(&self, record: &ByteRecord) -> bool {
+        let Some(quote) = self.quote else { return false };
+        let last = record.iter().next_back().unwrap_or_default();
+        if memchr::memchr(b'\n', last).is_none() {
+            return false;
+        }
+        // the row's own line end, and what some leave before it
+        let mut end = self.reader.position().byte();
+        let before = loop {
+            match self.tail.byte_before(end) {
+                Some(b'\n' | b'\r' | b' ' | b'\t') => end -= 1,
+                other => break other,
+            }
+        };
+        before.is_some_and(|byte| byte != quote)
+    }
+}
+
 impl DelimitedFile {
     /// Reads the header line, where there is one.
     pub fn look(input: impl Read, delimited: Delimited, default_delimiter: u8) -> Result<Self> {
@@ -93,6 +121,11 @@ impl DelimitedFile {
         let first = records.next()?;
         let used = file.delimited.delimiter.unwrap_or(default_delimiter);
         let shown = records.record.iter().collect::<Vec<_>>().join(std::str::from_utf8(&[used]).unwrap_or(" "));
+        if file.delimited.columns.is_none() && shown.contains('\0') {
+            return Err(Error::refused(
+                "line 1: NUL bytes; a UTF-16 file without a byte order mark needs encoding = \"utf-16le\" in the mapping",
+            ));
+        }
         file.likely_delimiter = likely_delimiter(&shown, used);
         file.names = match (&file.delimited.columns, first) {
             (Some(columns), _) => columns.clone(),
@@ -190,7 +223,8 @@ impl DelimitedFile {
         let (input, tail) = Tailed::new(input);
         let (input, limit) = Bounded::new(input, MAX_ROW_BYTES);
         let reader = self.delimited.reader(self.default_delimiter).buffer_capacity(256 << 10).from_reader(input);
-        Records { reader, limit, tail, record: StringRecord::new() }
+        let quote = self.delimited.quote.unwrap_or(Some(b'"'));
+        Records { quote, reader, limit, tail, record: StringRecord::new() }
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -24,14 +25,19 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr as SqlExpr, ExprWithAlias, Subscript, Value as SqlValue, Visit, Visitor,
 };
 
+use super::cells::Complaints;
 use super::json_shape::Wanted;
 use super::mapped_file::MappedFile;
 use super::mapping::Mapping;
 use super::products::{Lines, Products};
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID, VISITOR_ID};
 use crate::engine::dialect::EngineDialect;
+use crate::feed::row_issue::clip;
 use crate::functions::register_all;
 use crate::{Error, Result};
+
+/// So much of an error of SQL is told, which may hold a cell.
+const MAX_SHOWN_BYTES: usize = 160;
 
 /// What a mapped value is in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +100,7 @@ impl Expressions {
         let mut absent = vec![];
         let mut logical = vec![];
         for (place, key, text) in values(mapping) {
-            let at = |e: Error| e.at(format!("mapping {key} = {text:?}"));
+            let at = |e: Error| e.at(shown(&key, text));
             let (lacking, all_lack) = if file.may_lack_columns() { lacking(text, file) } else { (None, false) };
             if let Some((path, name)) = lacking {
                 let reason = format!("no row of the file has {path}{}", file.lacks(&name));
@@ -131,8 +137,7 @@ impl Expressions {
                 (Err(_), Some(Ok(planned))) => Ok(planned),
                 (first, _) => first,
             };
-            let (expression, data_type) =
-                planned.map_err(|e| unknown(&e, file).at(format!("mapping {key} = {text:?}")))?;
+            let (expression, data_type) = planned.map_err(|e| unknown(&e, file).at(shown(&key, text)))?;
             compiled.push(Compiled { place, key, expression, data_type });
         }
         Ok(Self { columns, absent, compiled })
@@ -143,19 +148,41 @@ impl Expressions {
         self.compiled.iter().find(|c| c.place == *place).map(|c| &c.data_type)
     }
 
-    /// Evaluates everything over some rows.
-    pub fn evaluate(&self, batch: &RecordBatch) -> Result<Vec<Evaluated<'_>>> {
-        let one = |compiled: &'_ Compiled| -> Result<ArrayRef, DataFusionError> {
-            compiled.expression.evaluate(batch)?.into_array(batch.num_rows())
-        };
-        let evaluate = |compiled| {
+    /// Evaluates everything over some rows. A row for which a value cannot be computed is bad, and not its file.
+    pub fn evaluate(&self, batch: &RecordBatch, complaints: &mut Complaints) -> Result<Vec<Evaluated<'_>>> {
+        let mut evaluate = |compiled| {
             let Compiled { place, key, .. }: &Compiled = compiled;
-            let values = one(compiled).map_err(|e| {
-                Error::refused(format!("mapping {key}: {}; try_cast gives NULL for what does not fit", root(&e)))
-            })?;
+            let values = match compiled.evaluate(batch) {
+                Ok(values) => values,
+                Err(_) => compiled.row_by_row(batch, complaints)?,
+            };
             Ok(Evaluated { place, key, values })
         };
-        self.compiled.iter().map(evaluate).collect()
+        self.compiled.iter().map(&mut evaluate).collect()
+    }
+}
+
+impl Compiled {
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+        self.expression.evaluate(batch)?.into_array(batch.num_rows())
+    }
+
+    /// NULL for the rows that have no value, of which is said why.
+    fn row_by_row(&self, batch: &RecordBatch, complaints: &mut Complaints) -> Result<ArrayRef> {
+        let mut value = |row: usize| {
+            self.evaluate(&batch.slice(row, 1)).unwrap_or_else(|error| {
+                let why = root(&error);
+                let why = clip(&why, MAX_SHOWN_BYTES);
+                complaints.add(row, &self.key, format!("{why}; try_cast gives NULL for what does not fit"), "");
+                new_null_array(&self.data_type, 1)
+            })
+        };
+        let values: Vec<ArrayRef> = (0..batch.num_rows()).map(&mut value).collect();
+        if values.is_empty() {
+            return Ok(new_null_array(&self.data_type, 0));
+        }
+        let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+        Ok(concat(&values)?)
     }
 }
 
@@ -265,7 +292,8 @@ fn lacking(text: &str, file: &MappedFile) -> (Option<(String, String)>, bool) {
     let mut lacking = paths.iter().filter(|path| !file.has(path));
     let Some(path) = lacking.next() else { return (None, false) };
     let inner = path[1..].iter().map(|part| format!("['{part}']"));
-    let shown = (format!("{}{}", path[0], inner.collect::<String>()), path[0].clone());
+    let whole = format!("{}{}", path[0], inner.collect::<String>());
+    let shown = (clip(&whole, MAX_SHOWN_BYTES).to_string(), path[0].clone());
     (Some(shown), lacking.count() + 1 == paths.len())
 }
 
@@ -347,9 +375,15 @@ fn unknown(error: &DataFusionError, file: &MappedFile) -> Error {
     if let DataFusionError::SchemaError(e, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, .. } = e.as_ref()
     {
-        return Error::refused(format!("the file has no column {}{}", field.name, file.lacks(&field.name)));
+        let name = clip(&field.name, MAX_SHOWN_BYTES);
+        return Error::refused(format!("the file has no column {name}{}", file.lacks(name)));
     }
-    Error::refused(root(error))
+    Error::refused(clip(&root(error), 2 * MAX_SHOWN_BYTES))
+}
+
+/// A value of the mapping, for messages.
+fn shown(key: &str, text: &str) -> String {
+    format!("mapping {key} = {:?}", clip(text, 2 * MAX_SHOWN_BYTES))
 }
 
 fn root(error: &DataFusionError) -> String {

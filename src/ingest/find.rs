@@ -3,7 +3,7 @@
 //!
 //! In: files and folders. Out: [`Found`], in alphanumeric order of the names, each input once. What a file is follows from
 //! its name and its neighbours; only a `.txt` is looked into, because a feed's manifest and a data source file share the
-//! ending. Nothing that was named is ignored; what a folder holds beside is counted.
+//! ending, and the list of a `.zip`. Nothing that was named is ignored; what a folder holds beside is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -11,12 +11,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::archive::{holds_texts, texts_in};
 use super::delivery::Delivery;
+use super::input_file::InputFile;
 use super::mapped_file::Format;
 use super::mapping::Mapping;
 use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
 use super::pattern::name_of;
-use super::source_load::SourceFormat;
+use super::source_load::{SourceFile, SourceFormat};
+use super::unpack::zip_members;
 use crate::feed::delivery_name::{DeliveryName, Role};
 use crate::feed::manifest::Manifest;
 use crate::lake::location::is_lake;
@@ -39,7 +42,7 @@ pub struct Found {
 pub struct Input {
     /// Name in the file log: a delivery's, or a file's path below what was given (see [`super::pattern`]).
     pub name: String,
-    /// The file that stands for it.
+    /// The file that stands for it; a text in an archive as if that were a folder.
     pub path: PathBuf,
     /// What it is.
     pub what: What,
@@ -51,7 +54,7 @@ pub enum What {
     /// A delivery of a data feed, all files there.
     Delivery(Delivery),
     /// A data source file with its `.fin`, or the Data Sources API's JSON.
-    Source(SourceFormat),
+    Source(SourceFile),
     /// A file that this mapping describes.
     Mapped(Format, Arc<Mapping>),
     /// It is not complete; the text says what is missing.
@@ -205,22 +208,27 @@ impl Finder<'_> {
             Err(error) => return self.add(&known_as, path, What::Refused(error)),
         }
         let lower = name.to_ascii_lowercase();
-        if let Some(stem) = name.strip_suffix(".txt") {
-            if is_manifest(path) {
+        if let Some(ending) = [".txt", ".txt.gz"].into_iter().find(|ending| lower.ends_with(ending)) {
+            let stem = &name[..name.len() - ending.len()];
+            if !name.ends_with(ending) {
+                let advice = format!("{name}: endings are lower case; rename it to {stem}{ending}");
+                return self.add(&known_as, path, What::Waiting(advice));
+            }
+            if ending == ".txt" && is_manifest(path) {
                 return self.delivery(path, stem, Delivery::of_manifest(path));
             }
             let what = self.source_text(path, stem);
             return self.add(&known_as, path, what);
         }
-        if lower.ends_with(".txt") {
-            let advice = format!("{name}: endings are lower case; rename it to {}.txt", &name[..name.len() - 4]);
-            return self.add(&known_as, path, What::Waiting(advice));
+        if lower.ends_with(".zip") && self.archive(path, root, &known_as) {
+            return;
         }
         if lower.ends_with(".fin") {
             return self.fin(path, &name[..name.len() - 4], root, below);
         }
         if lower.ends_with(".json") {
-            return self.add(&known_as, path, What::Source(SourceFormat::Json));
+            let found = SourceFile { file: InputFile::alone(path), format: SourceFormat::Json, fin: None };
+            return self.add(&known_as, path, What::Source(found));
         }
         if let Some(delivery) = DeliveryName::parse(&name).filter(is_data) {
             return self.data_file(path, &delivery, root, below);
@@ -228,7 +236,7 @@ impl Finder<'_> {
         if root.is_some() {
             self.ignored += 1;
         } else {
-            self.refuse(path, not_an_input(&name, &lower));
+            self.refuse(path, not_an_input(&name, &lower, self.mappings));
         }
     }
 
@@ -243,6 +251,12 @@ impl Finder<'_> {
         });
         let claims: Vec<_> = claims.collect();
         match claims.as_slice() {
+            [(_, mapping)] if lower.ends_with(".zip") => {
+                return Err(Error::refused(format!(
+                    "{name}: the files of {} hold an archive; unpack it, or pack each file by itself with gzip",
+                    mapping.label()
+                )));
+            }
             // what is no other format is a delimited text
             [(end, mapping)] => {
                 let format = Format::of(&lower).unwrap_or(Format::Csv);
@@ -270,26 +284,83 @@ impl Finder<'_> {
         }
     }
 
+    /// A data source file, gzipped or not; `stem` is its name without endings.
     fn source_text(&mut self, path: &Path, stem: &str) -> What {
-        if self.neighbour(path, &format!("{stem}.fin")) {
-            return What::Source(SourceFormat::Text);
+        if let Some(fin) = self.fin_of(path, stem) {
+            let (file, format) = (InputFile::alone(path), SourceFormat::Text);
+            return What::Source(SourceFile { file, format, fin: Some(fin) });
         }
         let wrong = format!("{stem}.fin").to_lowercase();
         match self.names_beside(path).iter().find(|n| n.to_lowercase() == wrong) {
             Some(fin) => What::Waiting(format!("{fin}: endings are lower case; rename it to {stem}.fin")),
             None => What::Waiting(format!(
-                "{stem}.fin is missing; an empty file of that name says that {stem}.txt is whole"
+                "{stem}.fin is missing; an empty file of that name says that {} is whole",
+                file_name(path)
             )),
         }
     }
 
+    fn fin_of(&mut self, path: &Path, stem: &str) -> Option<PathBuf> {
+        let fin = format!("{stem}.fin");
+        self.neighbour(path, &fin).then(|| path.with_file_name(fin))
+    }
+
+    /// The data source files of a zip archive. False where it has none: then its name says what it is.
+    fn archive(&mut self, path: &Path, root: Option<&Root<'_>>, known_as: &str) -> bool {
+        let name = file_name(path);
+        let stem = &name[..name.len() - ".zip".len()];
+        let fin = self.fin_of(path, stem);
+        let members = match zip_members(&InputFile::one_of(path, &Arc::default())) {
+            Ok(members) => members,
+            // its manifest says whether a delivery is whole
+            Err(_) if DeliveryName::parse(&name).is_some() => return false,
+            Err(error) => {
+                // its list is the last that is written of it
+                let what = match root.is_none() || fin.is_some() {
+                    true => What::Refused(error),
+                    false => What::Waiting(error.to_string()),
+                };
+                self.add(known_as, path, what);
+                return true;
+            }
+        };
+        let texts = match texts_in(&members, &name, fin.is_some()) {
+            Ok(texts) => texts,
+            Err(error) => {
+                self.add(known_as, path, What::Refused(error));
+                return true;
+            }
+        };
+        let archive = InputFile::alone(path);
+        for text in &texts {
+            let what = match text.is_whole {
+                true => {
+                    let (file, format) = (archive.text(&text.path), SourceFormat::Text);
+                    What::Source(SourceFile { file, format, fin: fin.clone() })
+                }
+                false => What::Waiting(format!(
+                    "a .fin is missing; {stem}.fin beside {name}, or one in it beside {}, says that the file is whole",
+                    text.path
+                )),
+            };
+            self.add(&format!("{known_as}/{}", text.path), &path.join(&text.path), what);
+        }
+        !texts.is_empty()
+    }
+
     fn fin(&mut self, path: &Path, stem: &str, root: Option<&Root<'_>>, below: &Path) {
         let name = file_name(path);
-        let text = path.with_file_name(format!("{stem}.txt"));
-        if self.neighbour(path, &format!("{stem}.txt")) {
-            // in a searched folder the .txt comes by itself
-            if root.is_none() {
-                self.take(&text, root, &below.with_extension("txt"));
+        let mut of_source = vec![];
+        for ending in ["txt", "txt.gz", "zip"] {
+            let named = format!("{stem}.{ending}");
+            if self.neighbour(path, &named) && (ending != "zip" || is_of_source(&path.with_file_name(&named))) {
+                of_source.push(named);
+            }
+        }
+        if !of_source.is_empty() {
+            // in a searched folder the files come by themselves
+            for named in of_source.iter().filter(|_| root.is_none()) {
+                self.take(&path.with_file_name(named), root, &below.with_file_name(named));
             }
             return;
         }
@@ -347,9 +418,13 @@ impl Finder<'_> {
     }
 
     fn add(&mut self, name: &str, path: &Path, what: What) {
-        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        // a text in an archive has the path of that, and its own below
+        let real = path.ancestors().find_map(|above| {
+            let below = path.strip_prefix(above).ok()?;
+            Some(above.canonicalize().ok()?.join(below))
+        });
         let input = Input { name: name.to_string(), path: path.to_path_buf(), what };
-        self.inputs.entry(canonical).or_insert(input);
+        self.inputs.entry(real.unwrap_or_else(|| path.to_path_buf())).or_insert(input);
     }
 
     fn neighbour(&mut self, path: &Path, name: &str) -> bool {
@@ -375,14 +450,32 @@ fn is_data(name: &DeliveryName) -> bool {
     !matches!(name.role, Role::Manifest | Role::Finished)
 }
 
-fn not_an_input(name: &str, lower: &str) -> Error {
+/// True for a zip archive that is no delivery of a data feed, as its name or its list says.
+fn is_of_source(path: &Path) -> bool {
+    DeliveryName::parse(&file_name(path)).is_none()
+        || zip_members(&InputFile::one_of(path, &Arc::default())).is_ok_and(|members| holds_texts(&members))
+}
+
+fn not_an_input(name: &str, lower: &str, mappings: &[Arc<Mapping>]) -> Error {
     if Format::of(lower).is_some() {
-        return Error::usage(format!("{name}: give --mapping FILE, which says what its columns mean"));
+        let of = |mapping: &Arc<Mapping>| {
+            let patterns: Vec<String> =
+                mapping.files.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
+            format!("{} (files = {})", mapping.label(), patterns.join(", "))
+        };
+        return Error::usage(match mappings {
+            [] => format!("{name}: give --mapping FILE, which says what its columns mean"),
+            mappings => format!(
+                "{name}: the files of no mapping hold it: {}; correct the pattern, which is held against the end of the file's path",
+                mappings.iter().map(of).collect::<Vec<_>>().join(", ")
+            ),
+        });
     }
     let feed = [".tar.gz", ".tsv.gz", ".tgz", ".zip", ".tsv"].iter().any(|ending| lower.ends_with(ending));
     if feed {
+        let source = if lower.ends_with(".zip") { "no data source file (.txt) is in it, and it has " } else { "" };
         return Error::refused(format!(
-            "{name}: not the name of a delivery; a data feed's files are called rsid_YYYY-mm-dd (or rsid_YYYYmmdd-HHMMSS)"
+            "{name}: {source}not the name of a delivery; a data feed's files are called rsid_YYYY-mm-dd (or rsid_YYYYmmdd-HHMMSS)"
         ));
     }
     Error::refused(format!(
@@ -403,8 +496,8 @@ mod tests {
         let found = find(&paths, &mappings);
         let what = |input: &Input| match &input.what {
             What::Delivery(_) => "delivery".to_string(),
-            What::Source(SourceFormat::Text) => "text".into(),
-            What::Source(SourceFormat::Json) => "json".into(),
+            What::Source(SourceFile { format: SourceFormat::Text, .. }) => "text".into(),
+            What::Source(SourceFile { format: SourceFormat::Json, .. }) => "json".into(),
             What::Mapped(format, _) => format.name().into(),
             What::Waiting(reason) => format!("waits: {reason}"),
             What::Refused(error) => format!("{:?}: {error}", error.kind()),

@@ -7,7 +7,8 @@
 //!
 //! One commit a table, in an order in which an interrupted run can be run again: first the file log is told how many rows
 //! of each load stay, so that `ingest` of the same file finds it unchanged and does not bring the rows back; then go the
-//! offline records and the hits; then the tables by which offline records are found; last the rules, by which a person is found.
+//! offline records and the hits; then the tables by which offline records are found; last the rules, by which a person is found. What
+//! rebuilds keep of customer IDs goes when no such hit is left.
 //! Rows that another writer brings meanwhile are looked for until there are none. Former versions hold the rows until `vacuum`
 //! deletes their files.
 
@@ -33,7 +34,7 @@ use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
 use crate::lake::records::{FileEntry, PersonRule, Suite};
 use crate::lake::rewrite::Limits;
 use crate::lake::suites::{find as find_suite, suites};
-use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, REJECTS, SNAPSHOTS};
+use crate::lake::tables::{BORNE_IDS, HITS, INTEGRATED, OFFLINE, REJECTS, SNAPSHOTS};
 use crate::lake::{Lake, Record, Registry, Snapshot, person_rules};
 use crate::persons::Subject;
 use crate::quote::literals;
@@ -162,6 +163,8 @@ pub async fn forget(lake: &Lake, whose: &Whose, options: &ForgetOptions) -> Resu
         let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &doomed[table])).await?;
         total.incomplete.extend(incomplete);
         if doomed.values().all(Vec::is_empty) {
+            // no table that anybody asks for: loads that have other rows now are read again by the next rebuild
+            expunge(lake, BORNE_IDS, rows.of_table(HITS), &options.limits).await?;
             total.add_rules(person_rules::remove_naming(lake, &named).await?);
             total.incomplete.sort();
             total.incomplete.dedup();

@@ -10,7 +10,6 @@ use super::find::{GivenPath, Input, What, find};
 use super::known::{Known, Marks};
 use super::mapping::Mapping;
 use super::remote::{PathOrBucket, Remote};
-use super::source_load::SourceFormat;
 use crate::{Error, Result};
 
 /// A watched file that nothing says is whole (no `.fin`, no manifest) must not change for so long.
@@ -23,6 +22,8 @@ pub struct Gathered {
     pub offers: Vec<Offer>,
     /// Files of searched folders that are no input.
     pub ignored: usize,
+    /// Mappings that have patterns of their files, and no file.
+    pub idle: Vec<Arc<Mapping>>,
 }
 
 /// An input, and where it comes from.
@@ -65,9 +66,9 @@ pub async fn gather(
         }
     }
     given.extend(remotes.iter().filter_map(|remote| remote.searched()));
-    let mappings = mappings.to_vec();
-    let found = blocking(move || Ok(find(&given, &mappings))).await?;
-    let mut gathered = Gathered { ignored: found.ignored, offers: vec![] };
+    let searching = mappings.to_vec();
+    let found = blocking(move || Ok(find(&given, &searching))).await?;
+    let mut gathered = Gathered { ignored: found.ignored, ..Gathered::default() };
     for input in found.inputs {
         let remote = remotes.iter().find(|remote| remote.holds(&input.path)).cloned();
         let (id, marks) = match &remote {
@@ -79,6 +80,10 @@ pub async fn gather(
             gathered.offers.push(Offer { input, id, marks, remote });
         }
     }
+    // patterns are held against whole paths
+    let whole = |id: &String| std::path::absolute(id).ok().filter(|_| !id.contains("://")).unwrap_or_else(|| id.into());
+    let has_file = |mapping: &Arc<Mapping>| seen.iter().any(|id| mapping.is_for(&whole(id)));
+    gathered.idle = mappings.iter().filter(|m| !m.files.is_empty() && !has_file(m)).cloned().collect();
     gathered.offers.sort_by(|a, b| (&a.input.name, &a.id).cmp(&(&b.input.name, &b.id)));
     if let Some(known) = known {
         roots.iter().for_each(|root| known.keep(settings, root, &seen));
@@ -105,6 +110,11 @@ impl Gathered {
 
 impl Offer {
     fn may_grow(&self) -> bool {
-        self.remote.is_none() && matches!(self.input.what, What::Mapped(..) | What::Source(SourceFormat::Json))
+        let unmarked = match &self.input.what {
+            What::Mapped(..) => true,
+            What::Source(found) => found.fin.is_none(),
+            _ => false,
+        };
+        self.remote.is_none() && unmarked
     }
 }

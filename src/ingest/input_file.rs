@@ -1,6 +1,7 @@
 //! The door to the bytes of an input's file: a small file is read once and kept, a large one is streamed.
 //!
-//! In: a path. Out: streams and ranges of the file. Every byte that is read is counted, so that tests can hold how often an
+//! In: a path, and of an archive the text in it that is meant. Out: streams and ranges of the file (what is packed in it gives
+//! [`super::unpack::unpacked`]). Every byte that is read is counted, so that tests can hold how often an
 //! input is read. Nothing else in this folder opens an input's file.
 
 use std::fs::File;
@@ -23,6 +24,8 @@ const KEPT_BYTES: u64 = 32 << 20;
 #[derive(Clone, Debug)]
 pub struct InputFile {
     path: PathBuf,
+    /// The path within the archive; None where the file itself is meant.
+    member: Option<Arc<str>>,
     /// None where the file is one of many, which are not kept.
     kept: Option<Arc<OnceLock<Bytes>>>,
     counter: Arc<AtomicU64>,
@@ -31,22 +34,37 @@ pub struct InputFile {
 impl InputFile {
     /// A file that is an input by itself; kept if it is small.
     pub fn alone(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), kept: Some(Arc::default()), counter: Arc::default() }
+        Self { path: path.to_path_buf(), member: None, kept: Some(Arc::default()), counter: Arc::default() }
     }
 
     /// One of many files of an input, whose bytes are counted together; always streamed.
     pub fn one_of(path: &Path, counter: &Arc<AtomicU64>) -> Self {
-        Self { path: path.to_path_buf(), kept: None, counter: counter.clone() }
+        Self { path: path.to_path_buf(), member: None, kept: None, counter: counter.clone() }
+    }
+
+    /// A text in this archive, by its path there. What is kept of the archive is kept for all of its texts.
+    pub fn text(&self, member: &str) -> Self {
+        Self { member: Some(member.into()), counter: Arc::default(), ..self.clone() }
     }
 
     /// The last part of its path.
     pub fn name(&self) -> String {
-        file_name(&self.path)
+        file_name(&self.place())
     }
 
-    /// Where it is.
+    /// The file on disk.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The path within the archive, where it is a text in one.
+    pub fn member(&self) -> Option<&str> {
+        self.member.as_deref()
+    }
+
+    /// Where it is; a text in an archive as if that were a folder.
+    pub fn place(&self) -> PathBuf {
+        self.member().map_or_else(|| self.path.clone(), |member| self.path.join(member))
     }
 
     /// True where its name says that it is a gzip file.
@@ -59,9 +77,9 @@ impl InputFile {
         &self.counter
     }
 
-    /// Its bytes from the first to the last.
+    /// The file's bytes from the first to the last, as they are stored.
     pub fn stream(&self) -> Result<Stream> {
-        self.open().map_err(|e| Error::refused(format!("{}: {e}", self.name())))
+        self.open().map_err(|e| Error::refused(format!("{}: {e}", file_name(&self.path))))
     }
 
     fn open(&self) -> io::Result<Stream> {
@@ -190,6 +208,9 @@ mod tests {
         assert_eq!(file.get_bytes(2, 3).unwrap().as_ref(), b"234");
         assert!(file.get_bytes(8, 3).is_err());
         assert_eq!((file.len(), file.counter().load(Ordering::Relaxed)), (10, 10));
+        let text = file.text("d/b.txt");
+        assert_eq!((text.name(), text.place(), text.path()), ("b.txt".into(), path.join("d/b.txt"), path.as_path()));
+        assert_eq!(text.counter().load(Ordering::Relaxed), 0);
         let counter = Arc::default();
         let streamed = InputFile::one_of(&path, &counter);
         assert_eq!(streamed.get_bytes(2, 3).unwrap().as_ref(), b"234");

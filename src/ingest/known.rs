@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::find::{Input, What};
 use super::outcome::Status;
-use super::source_load::SourceFormat;
 use crate::ErrorKind;
 
 /// The files of an input, each with what tells whether it is another one now (size, time or tag).
@@ -63,13 +62,19 @@ impl Known {
 impl Input {
     /// The files that it consists of.
     pub fn files(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.path.clone()];
         match &self.what {
-            What::Delivery(delivery) => files.extend(delivery.files.iter().map(|f| f.input.path().to_path_buf())),
-            What::Source(SourceFormat::Text) => files.push(self.path.with_extension("fin")),
-            _ => {}
+            What::Delivery(delivery) => {
+                let files = delivery.files.iter().map(|f| f.input.path().to_path_buf());
+                [self.path.clone()].into_iter().chain(files).collect()
+            }
+            What::Source(found) => found.files(),
+            _ => vec![self.path.clone()],
         }
-        files
+    }
+
+    /// True for a text in an archive, which other inputs may lie in as well.
+    pub fn is_in_archive(&self) -> bool {
+        matches!(&self.what, What::Source(found) if found.file.member().is_some())
     }
 
     /// The marks of its local files; none where one of them cannot be looked at.

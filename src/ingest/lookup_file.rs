@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::input_file::InputFile;
 use super::lookups::can_be_table;
 use super::mapped_file::{Format, MappedFile, Reading};
+use crate::feed::row_issue::clip;
 use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Change, Lake, Snapshot};
 use crate::{Error, Result};
@@ -69,7 +70,7 @@ pub async fn load_lookup(lake: &Lake, name: &str, path: &Path) -> Result<LoadedL
         return Err(Error::conflict(format!(
             "the lookup table {name} has the key {}, not {}; load this file under another name",
             key.name(),
-            columns[0].name()
+            clip(columns[0].name(), 60)
         )));
     }
     let file = write_plain(lake, name, &batches, HashMap::new()).await?;
@@ -94,6 +95,7 @@ fn read(path: &Path, format: Format) -> Result<Vec<RecordBatch>> {
     }
     let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     if let Some(name) = names.iter().find(|name| !plain(name)) {
+        let name = clip(name, 60);
         return Err(Error::refused(format!("the column {name:?} cannot be named in SQL; use letters, digits and _")));
     }
     let schema = Arc::new(Schema::new(names.iter().map(|n| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>()));
@@ -109,10 +111,11 @@ fn read(path: &Path, format: Format) -> Result<Vec<RecordBatch>> {
         for i in 0..keys.len() {
             row += 1;
             if keys.is_null(i) || keys.value(i).is_empty() {
-                return Err(Error::refused(format!("row {row}: {} is empty", names[0])));
+                return Err(Error::refused(format!("row {row}: {} is empty", clip(names[0], 60))));
             }
             if !seen.insert(keys.value(i).to_string()) {
-                return Err(Error::refused(format!("row {row}: {} {} is there twice", names[0], keys.value(i))));
+                let (name, key) = (clip(names[0], 60), clip(keys.value(i), 60));
+                return Err(Error::refused(format!("row {row}: {name} {key} is there twice")));
             }
         }
         batches.push(batch);

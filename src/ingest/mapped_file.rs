@@ -4,7 +4,7 @@
 //! that are none. What the columns of a text hold is found by reading the whole file, so that no later row can fail to
 //! fit it. Folders whose names say values (`dt=2026-09-01`) are columns, too; a list can be taken apart into rows.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +23,9 @@ use super::input_file::{Counted, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
 use super::pattern::{FolderValue, folder_values};
-use super::unpack::gunzip;
+use super::unpack::unpacked;
 use crate::error::did_you_mean;
+use crate::feed::row_issue::clip;
 use crate::feed::text::{Encoding, Utf8Reader};
 use crate::{Error, Result};
 
@@ -116,7 +117,7 @@ impl MappedFile {
         let encoding = match (format, delimited.encoding.or(encoding)) {
             (Format::Parquet, _) => Encoding::Utf8,
             (_, Some(known)) => known,
-            (_, None) => Encoding::detect(plain(&file)?).map_err(|e| unreadable(&e))?,
+            (_, None) => Encoding::detect(unpacked(&file)?).map_err(|e| unreadable(&e))?,
         };
         let mut folders = folder_values(file.path());
         let open = || text(&file, encoding);
@@ -140,6 +141,7 @@ impl MappedFile {
             }
         };
         if let Some(twice) = doubled(&stored) {
+            let twice = clip(twice, 60);
             return Err(Error::refused(format!("two columns are called {twice}; which one is meant cannot be known")));
         }
         let unnest = unnest.map(|name| list_column(&stored, &name)).transpose()?;
@@ -190,8 +192,12 @@ impl MappedFile {
         if let Some(likely) = self.likely_delimiter() {
             return format!("; its first line looks like one with delimiter = \"{likely}\"");
         }
-        let some = names.iter().take(30).copied().collect::<Vec<_>>().join(", ");
-        format!("{} (it has {some})", did_you_mean(name, names.iter().copied()))
+        if names.is_empty() {
+            return "; it has no row".into();
+        }
+        // without a line of names these are cells, which may be long and personal
+        let some = names.iter().take(30).map(|name| clip(name, 40)).collect::<Vec<_>>().join(", ");
+        format!("{} (it has {})", did_you_mean(name, names.iter().copied()), clip(&some, 400))
     }
 
     /// Shows the rows, with those columns only (indices of the schema, rising). `read` counts bytes of the file, for
@@ -226,7 +232,7 @@ impl MappedFile {
     fn read_stored(&self, columns: &[usize], read: Arc<AtomicU64>, visit: Visit<'_>) -> Result<()> {
         let schema = Arc::new(self.stored.project(columns)?);
         let input = || -> Result<Utf8Reader<_>> {
-            let counted = Counted { input: plain(&self.file)?, counter: read.clone() };
+            let counted = Counted { input: unpacked(&self.file)?, counter: read.clone() };
             Ok(Utf8Reader::new(counted, self.encoding))
         };
         match &self.content {
@@ -275,7 +281,7 @@ fn list_column(schema: &Schema, name: &str) -> Result<usize> {
         Some(_) => Ok(index),
         None => Err(Error::refused(format!(
             "mapping unnest = {name:?}: the column is a {}, and only a list has elements",
-            schema.field(index).data_type()
+            clip(&schema.field(index).data_type().to_string(), 80)
         ))),
     }
 }
@@ -316,13 +322,8 @@ fn parquet(file: &InputFile) -> Result<ParquetRecordBatchReaderBuilder<InputFile
     ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| damaged(&e))
 }
 
-fn plain(file: &InputFile) -> Result<Box<dyn Read + Send>> {
-    let input = file.stream()?;
-    Ok(if file.is_gzipped() { Box::new(gunzip(input)) } else { Box::new(BufReader::with_capacity(256 * 1024, input)) })
-}
-
 fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {
-    Ok(Box::new(Utf8Reader::new(plain(file)?, encoding)))
+    Ok(Box::new(Utf8Reader::new(unpacked(file)?, encoding)))
 }
 
 fn doubled(schema: &Schema) -> Option<&str> {

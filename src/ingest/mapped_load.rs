@@ -185,7 +185,8 @@ impl Decoder {
     fn piece(&self, origin: &Origin, rows: FileRows) -> Result<Piece> {
         let FileRows { batch, lines, mut issues } = rows;
         let mut complaints = Complaints::new(lines);
-        let mut row = self.row_values(self.expressions.evaluate(&batch)?, &mut complaints)?;
+        let evaluated = self.expressions.evaluate(&batch, &mut complaints)?;
+        let mut row = self.row_values(evaluated, &mut complaints)?;
         let warnings = std::mem::take(&mut row.warnings);
         let decoded = match self.mapping.kind {
             MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut complaints)?,

@@ -18,6 +18,7 @@ use crate::attribution::{Expiry, Persistence};
 use crate::columns::{self, KEYS};
 use crate::error::did_you_mean;
 use crate::feed::event_list::is_metric_name;
+use crate::feed::row_issue::clip;
 use crate::lake::bindings::{Binding, Bindings, check_dimension};
 use crate::lake::suites::can_persist;
 use crate::{Error, Result};
@@ -91,6 +92,9 @@ pub struct Mapping {
     pub bindings: Bindings,
 }
 
+/// Longest message of what is wrong with a mapping.
+const MAX_MESSAGE_BYTES: usize = 800;
+
 /// Keys of the file, in the order of the manual.
 const MAPPING_KEYS: [&str; 27] = [
     "kind",
@@ -136,8 +140,18 @@ impl Mapping {
         self.path.as_ref().map_or_else(|| "the mapping".into(), |path| path.display().to_string())
     }
 
+    /// True where one of its patterns fits the end of a path, which may be a URL.
+    pub fn is_for(&self, path: &Path) -> bool {
+        self.files.iter().any(|pattern| pattern.end_of(path).is_some())
+    }
+
     /// Parses and checks the text of a mapping file.
     pub fn parse(text: &str) -> Result<Self> {
+        // a mistake may be as long as the file
+        Self::checked(text).map_err(|e| Error::new(e.kind(), clip(&e.to_string(), MAX_MESSAGE_BYTES)))
+    }
+
+    fn checked(text: &str) -> Result<Self> {
         let mut table: Table = toml::from_str(text).map_err(|e| wrong(e.message().to_string() + &line_of(text, &e)))?;
         if let Some(unknown) = table.keys().find(|k| !MAPPING_KEYS.contains(&k.as_str())) {
             let hint = did_you_mean(unknown, MAPPING_KEYS);

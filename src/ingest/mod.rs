@@ -6,8 +6,8 @@
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
-//! * Data sources: `source_load`. Any other file: `mapping`, `mapped_file`, `expressions`, `cells`, `products`, `exchange`
-//!   (amounts in several currencies), `mapped_load`.
+//! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`,
+//!   `expressions`, `cells`, `products`, `exchange` (amounts in several currencies), `mapped_load`.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
 //! * Out of it for good: `forget`.
@@ -15,6 +15,7 @@
 //! Invariants: an input is loaded whole or not at all; loading it again changes nothing; every row is in a table or in
 //! `rejects`; memory does not grow with the input.
 
+pub mod archive;
 pub mod blocking;
 pub mod bounded;
 pub mod cells;
@@ -58,6 +59,7 @@ pub mod remote;
 pub mod remove;
 pub mod run;
 pub mod source_load;
+pub mod stored_mappings;
 pub mod suites_and_sources;
 mod tail;
 pub mod unpack;

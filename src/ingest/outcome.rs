@@ -12,6 +12,8 @@ use crate::lake::records::FileEntry;
 pub enum Progress {
     /// So many files of searched folders are no input.
     Ignored(usize),
+    /// A mapping says which files are its own, and none of what was given is: which one, and what to do.
+    Idle(String),
     /// An input begins, of so many bytes to read in all passes.
     Start {
         /// Its name in the file log.

@@ -3,6 +3,7 @@
 //! In: `web/*.parquet`, held against the end of a path. Out: whether it fits, and the part of the path that it describes,
 //! which is then the file's name in the file log wherever it was found.
 
+use std::fmt;
 use std::path::{Component, Path};
 
 use crate::{Error, Result};
@@ -30,6 +31,13 @@ impl Pattern {
             let end = &parts[parts.len() - count..];
             fits(&self.0, end).then(|| end.join("/"))
         })
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("/"))
     }
 }
 
@@ -98,9 +106,9 @@ fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut decoded, mut at) = (vec![], 0);
     while at < bytes.len() {
-        let code =
-            (bytes[at] == b'%').then(|| text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()));
-        match code.flatten() {
+        let hex =
+            text.get(at + 1..at + 3).filter(|hex| bytes[at] == b'%' && hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 decoded.push(byte);
                 at += 3;
@@ -158,6 +166,8 @@ mod tests {
             folder_values(Path::new("/data/x=0/web/dt=2026-09-01/land=K%C3%B6ln/part-0.csv")),
             [("dt".to_string(), "2026-09-01".to_string()), ("land".to_string(), "Köln".to_string())]
         );
+        let values = folder_values(Path::new("/data/a=1%2F2%20%3D/b=%+5%zz%/c=50%/x.csv"));
+        assert_eq!(values.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["1/2 =", "%+5%zz%", "50%"]);
         assert_eq!(folder_values(Path::new("/data/dt=__HIVE_DEFAULT_PARTITION__/a")), [("dt".into(), String::new())]);
         assert_eq!(folder_values(Path::new("/data/a=b")), []);
     }

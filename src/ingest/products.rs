@@ -27,8 +27,12 @@ use crate::columns::{self, PRODUCT_LIST, numbered};
 use crate::error::did_you_mean;
 use crate::feed::caret::{escape, join_list};
 use crate::feed::product_list::parse;
+use crate::feed::row_issue::clip;
 use crate::lake::bindings::check_dimension;
 use crate::{Error, Result};
+
+/// So much of an error of SQL is told.
+const MAX_SHOWN_BYTES: usize = 160;
 
 /// What a mapping says of product lines. Every value is a column or a SQL expression.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -310,8 +314,11 @@ fn of_structs(
     let mut columns = vec![];
     for (part, expression) in parts {
         let values = expression.evaluate(&lines).and_then(|values| values.into_array(lines.num_rows()));
-        let values = values
-            .map_err(|e| Error::refused(format!("mapping {}: {}", part.key(), e.find_root().strip_backtrace())))?;
+        let values = values.map_err(|e| {
+            // it may hold a cell
+            let why = e.find_root().strip_backtrace();
+            Error::refused(format!("mapping {}: {}", part.key(), clip(&why, MAX_SHOWN_BYTES)))
+        })?;
         let (offsets, values) = of_rows(lists, &values)?;
         columns.push(Column::flat(part.clone(), &part.key(), offsets, &values, complaints)?);
     }

@@ -1,19 +1,21 @@
 //! Inputs in a bucket: listed as they are, and fetched to a temporary folder one input at a time.
 //!
 //! In: `s3://bucket/prefix/` or `s3://bucket/key`. Out: a folder of empty stand-ins that have the names and sizes of the
-//! objects (and the contents of manifests), in which inputs are found as in any folder. An input's files get their
-//! contents just before it is loaded, and go right after it.
+//! objects (and the contents of manifests, and the lists of zip archives), in which inputs are found as in any folder. An
+//! input's files get their contents just before it is loaded, and go right after it; an archive in which several inputs lie
+//! stays until all are loaded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Key;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use url::Url;
 
 use super::find::{GivenPath, Input};
@@ -26,6 +28,9 @@ use crate::{Error, Result};
 /// So much of a `.txt` tells whether it is a manifest.
 const START_BYTES: u64 = 4096;
 
+/// So much of a `.zip` has its list, at its end.
+const LIST_BYTES: u64 = 1 << 20;
+
 /// Requests at once while manifests are looked for.
 const PARALLEL: usize = 16;
 
@@ -36,6 +41,8 @@ pub struct Remote {
     folder: TempDir,
     /// By the path of the stand-in.
     objects: BTreeMap<PathBuf, ObjectMeta>,
+    /// Stand-ins that have their contents.
+    fetched: Mutex<HashSet<PathBuf>>,
     searched: PathBuf,
     is_empty: bool,
 }
@@ -80,7 +87,11 @@ impl Remote {
         let mut old = HashSet::new();
         for (input, files) in known.unchanged(settings, |file| marks.get(file).map(String::as_str)) {
             seen.insert(input.clone());
-            old.extend(files.keys().map(String::as_str));
+            // an archive may hold others that are new
+            if !files.keys().any(|file| input.strip_prefix(file.as_str()).is_some_and(|within| within.starts_with('/')))
+            {
+                old.extend(files.keys().map(String::as_str));
+            }
         }
         let is_out = |part: &str| part == FILES_WITH_ERRORS || part.starts_with('.');
         let is_new = |o: &ObjectMeta| {
@@ -93,9 +104,10 @@ impl Remote {
         if !one {
             fs::create_dir_all(&searched).map_err(no_room)?;
         }
-        let mut remote = Self { store, bucket, folder, objects: BTreeMap::new(), searched, is_empty };
+        let (objects, fetched) = (BTreeMap::new(), Mutex::default());
+        let mut remote = Self { store, bucket, folder, objects, fetched, searched, is_empty };
         remote.stand_in(new)?;
-        remote.fetch_manifests().await.map_err(at)?;
+        remote.fetch_lists().await.map_err(at)?;
         Ok(remote)
     }
 
@@ -131,26 +143,35 @@ impl Remote {
     /// Gives the files of an input their contents.
     pub async fn fetch(&self, files: &[PathBuf]) -> Result<()> {
         for (path, object) in files.iter().filter_map(|path| Some((path, self.objects.get(path)?))) {
-            self.fetch_one(path, object).await?;
+            if !self.fetched().contains(path) {
+                self.fetch_one(path, object).await?;
+                self.fetched().insert(path.clone());
+            }
         }
         Ok(())
+    }
+
+    fn fetched(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the files of an input away again.
     pub fn release(&self, files: &[PathBuf]) {
         for path in files {
+            self.fetched().remove(path);
             // the folder goes in the end in any case
             let _ = fs::remove_file(path);
         }
     }
 
-    /// Moves a file that stopped its source, and its `.fin`, out of the way. Says where it is now.
-    pub async fn set_aside(&self, path: &Path) -> Result<String> {
+    /// Moves the files of an input that stopped its source out of the way. Says where they are now.
+    pub async fn set_aside(&self, files: &[PathBuf]) -> Result<String> {
         let mut place = String::new();
-        for path in [path.with_extension("fin"), path.to_path_buf()] {
-            let Some(object) = self.objects.get(&path) else { continue };
+        // what says that the file is whole goes first
+        for path in files.iter().rev() {
+            let Some(object) = self.objects.get(path) else { continue };
             let folder = path.parent().unwrap_or(self.folder.path()).join(FILES_WITH_ERRORS);
-            let to = self.key_of(&folder.join(file_name(&path)))?;
+            let to = self.key_of(&folder.join(file_name(path)))?;
             place = self.url_of(&folder);
             self.store.copy(&object.location, &to).await?;
             self.store.delete(&object.location).await?;
@@ -179,12 +200,34 @@ impl Remote {
         Ok(())
     }
 
-    /// What a `.txt` is, is seen by its start; a manifest says which files belong together.
-    async fn fetch_manifests(&self) -> Result<()> {
-        let texts = self.objects.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "txt"));
+    /// What a `.txt` is, is seen by its start; a manifest says which files belong together, and the end of an archive what is
+    /// in it.
+    async fn fetch_lists(&self) -> Result<()> {
+        let of = |is_it: fn(&OsStr) -> bool| {
+            self.objects.iter().filter(move |(path, _)| path.extension().is_some_and(is_it))
+        };
         // made beforehand: a stream that makes them would keep callers from moving between threads
-        let fetches: Vec<_> = texts.map(|(path, object)| self.fetch_manifest(path, object)).collect();
-        stream::iter(fetches).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await.map(drop)
+        let texts = of(|ending| ending == "txt");
+        let manifests: Vec<_> = texts.map(|(path, object)| self.fetch_manifest(path, object)).collect();
+        let archives = of(|ending| ending.eq_ignore_ascii_case("zip"));
+        let ends: Vec<_> = archives.map(|(path, object)| self.fetch_end(path, object)).collect();
+        stream::iter(manifests).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
+        stream::iter(ends).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await.map(drop)
+    }
+
+    /// Gives a stand-in the last bytes of its object, at their place.
+    async fn fetch_end(&self, path: &Path, object: &ObjectMeta) -> Result<()> {
+        let start = object.size.saturating_sub(LIST_BYTES);
+        if start == object.size {
+            return Ok(());
+        }
+        let end = self.store.get_range(&object.location, start..object.size).await?;
+        let name = file_name(path);
+        let full = |e: std::io::Error| no_room(e).at(&name);
+        let mut file = tokio::fs::OpenOptions::new().write(true).open(path).await.map_err(full)?;
+        file.seek(std::io::SeekFrom::Start(start)).await.map_err(full)?;
+        file.write_all(&end).await.map_err(full)?;
+        file.flush().await.map_err(full)
     }
 
     async fn fetch_manifest(&self, path: &Path, object: &ObjectMeta) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Inputs are taken one after another, in the order of [`super::find`]; each is loaded whole or not at all, and what
 //! happens to one does not touch the others.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +37,9 @@ use crate::lake::records::{FileEntry, Source, Suite};
 use crate::lake::suites::{adopt_persistence, find};
 use crate::lake::{Lake, Registry};
 use crate::{Error, ErrorKind, Result};
+
+/// Paths that a message names.
+const SHOWN_PATHS: usize = 3;
 
 /// Loads what lies under `paths`, files, folders and `s3://bucket/prefix/`. An error only where nothing could be tried: no
 /// paths, a bad mapping, no store.
@@ -77,6 +80,9 @@ async fn ingest_offers(
     let gathered = gather(paths, &mappings, &settings, known.as_deref_mut()).await?;
     if gathered.ignored > 0 {
         progress(Progress::Ignored(gathered.ignored));
+    }
+    for mapping in &gathered.idle {
+        progress(Progress::Idle(no_file_of(mapping, paths)));
     }
     let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
     let counter = Arc::default();
@@ -239,14 +245,14 @@ impl Run<'_> {
         findings: &mut Findings,
     ) -> Result<Step> {
         self.remote = remote.clone();
-        let files = input.files();
+        let (files, in_archive) = (input.files(), input.is_in_archive());
         if let Some(remote) = remote.as_ref().filter(|_| !matches!(input.what, What::Waiting(_) | What::Refused(_))) {
             remote.fetch(&files).await?;
         }
         self.counter = Arc::default();
         let step = self.take(input, entry, findings).await;
         (self.progress)(Progress::Read);
-        if let Some(remote) = remote {
+        if let Some(remote) = remote.filter(|_| !in_archive) {
             remote.release(&files);
         }
         step
@@ -265,6 +271,8 @@ impl Run<'_> {
 
     /// All steps up to the decoded rows, the same for each kind of input.
     async fn take(&mut self, input: Input, entry: &mut FileEntry, findings: &mut Findings) -> Result<Step> {
+        // an archive holds more than the file that stops its source
+        let aside = if input.is_in_archive() { vec![] } else { input.files() };
         let Input { path, what, .. } = input;
         let kind: Box<dyn InputKind> = match what {
             What::Waiting(reason) => return Ok(Step::Over(Status::Waiting(reason))),
@@ -278,7 +286,7 @@ impl Run<'_> {
                 return Err(error);
             }
             What::Delivery(delivery) => Box::new(delivery),
-            What::Source(format) => Box::new(SourceInput::new(&path, format)),
+            What::Source(found) => Box::new(SourceInput::new(found)),
             What::Mapped(format, mapping) => Box::new(MappedInput::new(&path, format, mapping)),
         };
         self.counter = kind.counter();
@@ -326,7 +334,7 @@ impl Run<'_> {
                 .await?;
                 if let Some(issue) = issue {
                     findings.rejects.push(issue.clone());
-                    return Err(self.stop(source, &path, &issue).await?);
+                    return Err(self.stop(source, aside, &issue).await?);
                 }
                 prepared
             }
@@ -421,8 +429,8 @@ impl Run<'_> {
         Status::Refused(error)
     }
 
-    /// Halts a source and sets the file aside; gives the refusal.
-    async fn stop(&mut self, source: &Source, path: &Path, issue: &RowIssue) -> Result<Error> {
+    /// Halts a source and sets the input's files aside, where there are such; gives the refusal.
+    async fn stop(&mut self, source: &Source, files: Vec<PathBuf>, issue: &RowIssue) -> Result<Error> {
         let (suite, name) = (&source.suite, &source.source);
         let reason = describe_issue(issue);
         if self.options.validate {
@@ -436,15 +444,14 @@ impl Run<'_> {
         })
         .await?;
         self.lake_has = Arc::new(SuitesAndSources::read(self.lake).await?);
-        if self.options.copies {
+        if self.options.copies || files.is_empty() {
             return Ok(Error::refused(format!(
                 "{reason}; source {name} is stopped: correct the file, restart the source, and send it again"
             )));
         }
-        let local = path.to_path_buf();
         let moved = match &self.remote {
-            Some(remote) => remote.set_aside(path).await,
-            None => blocking(move || set_aside(&local)).await,
+            Some(remote) => remote.set_aside(&files).await,
+            None => blocking(move || set_aside(&files)).await,
         };
         let place = moved.unwrap_or_else(|error| error.to_string());
         Ok(Error::refused(format!(
@@ -487,6 +494,22 @@ fn why_closed(source: &Source) -> Option<String> {
         _ => return None,
     };
     Some(format!("source {name} {why}; run `rejoin source restart {suite} {name}`"))
+}
+
+/// What to say of a mapping that no file is for.
+fn no_file_of(mapping: &Mapping, paths: &[PathBuf]) -> String {
+    let patterns: Vec<String> = mapping.files.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
+    let mut given: Vec<String> = paths.iter().take(SHOWN_PATHS).map(|path| path.display().to_string()).collect();
+    if paths.len() > SHOWN_PATHS {
+        given.push(format!("{} more", paths.len() - SHOWN_PATHS));
+    }
+    format!(
+        "{}: files = {} fits no file of what was given ({}); correct the pattern, which is held against the end of each path, \
+         or leave it out where the mapping is for all files",
+        mapping.label(),
+        patterns.join(", "),
+        given.join(", ")
+    )
 }
 
 fn blank_entry(file: &str) -> FileEntry {

@@ -1,11 +1,12 @@
-//! Data source files (`.txt`, or the Data Sources API's JSON) become offline records.
+//! Data source files (`.txt`, however it is packed, or the Data Sources API's JSON) become offline records.
 //!
 //! In: a file; which source it belongs to, its folder, its name or its body says. Out: batches for `offline`, whose times are those of the suite's clock
 //! (a rebuild converts them, so that a change of the suite's zone holds for all rows), and the rows that break a rule.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -15,13 +16,14 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::content::{Content, content_of};
 use super::decoding::{Piece, PieceSender};
-use super::input_file::{InputFile, Stream};
+use super::input_file::InputFile;
 use super::kind::{Context, InputKind, Owner, Prepared, Rows};
 use super::offline_rows::{Origin, Records, offline_batch};
 use super::options::IngestOptions;
 use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
 use super::refusal::refused;
 use super::suites_and_sources::SuitesAndSources;
+use super::unpack::unpacked;
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID};
 use crate::feed::source_columns::{SourceColumn, SourceKind};
 use crate::feed::source_file::{SourceOptions, SourceReader};
@@ -35,10 +37,28 @@ use crate::{Error, Result};
 /// How a data source file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceFormat {
-    /// `.txt`
+    /// `.txt`, `.txt.gz`, or a `.txt` in a `.zip`.
     Text,
     /// `.json`
     Json,
+}
+
+/// A data source file that is there in full.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Its bytes.
+    pub file: InputFile,
+    /// How it is written.
+    pub format: SourceFormat,
+    /// The `.fin` beside it, or beside its archive, where that says that it is whole.
+    pub fin: Option<PathBuf>,
+}
+
+impl SourceFile {
+    /// The files on disk that it consists of.
+    pub fn files(&self) -> Vec<PathBuf> {
+        [self.file.path().to_path_buf()].into_iter().chain(self.fin.clone()).collect()
+    }
 }
 
 /// A data source file as it was found.
@@ -51,8 +71,8 @@ pub struct SourceInput {
 
 impl SourceInput {
     /// Nothing of it is read yet.
-    pub fn new(path: &Path, format: SourceFormat) -> Self {
-        Self { file: InputFile::alone(path), format, encoding: None }
+    pub fn new(found: SourceFile) -> Self {
+        Self { file: found.file, format: found.format, encoding: None }
     }
 }
 
@@ -71,7 +91,7 @@ impl InputKind for SourceInput {
         // the id is one of Adobe's, and whoever loads the file knows better which source of ours it is
         let source = match (options.source.as_deref(), said_source) {
             (None, Some(said)) => lake_has.source_of(suite, None, Some(&said), "the file")?,
-            (asked, _) => lake_has.source_of_file(suite, self.file.path(), asked)?,
+            (asked, _) => lake_has.source_of_file(suite, &self.file.place(), asked)?,
         };
         let format = match self.format {
             SourceFormat::Text => "source_text",
@@ -105,7 +125,7 @@ impl InputKind for SourceInput {
             (SourceFormat::Json, _) => Encoding::Utf8,
             (SourceFormat::Text, Some(known)) => known,
             (SourceFormat::Text, None) => {
-                let detected = Encoding::detect(self.file.stream()?);
+                let detected = Encoding::detect(unpacked(&self.file)?);
                 detected.map_err(|e| Error::refused(format!("{}: {e}", self.file.name())))?
             }
         };
@@ -133,7 +153,7 @@ struct SourceRows {
 impl SourceRows {
     fn open(&self) -> Result<Reader> {
         let SourceInput { file, format, .. } = &self.input;
-        let (stream, name) = (file.stream()?, file.name());
+        let (stream, name) = (unpacked(file)?, file.name());
         Ok(match format {
             SourceFormat::Text => {
                 Reader::Text(Box::new(SourceReader::new(stream, &name, self.options).map_err(refused)?))
@@ -168,7 +188,7 @@ impl Rows for SourceRows {
 
 /// A data source file, read up to its headers.
 enum Reader {
-    Text(Box<SourceReader<Stream>>),
+    Text(Box<SourceReader<Box<dyn Read + Send>>>),
     Json(Box<SourceJson>),
 }
 
@@ -208,15 +228,12 @@ pub fn check_kind(source: &Source, transaction: bool, customer: bool, names: [&s
     }
 }
 
-/// Moves a file that stopped its source, and its `.fin`, out of the way. Says where it is now.
-pub fn set_aside(path: &Path) -> Result<String> {
-    let folder = folder_of(path).join(FILES_WITH_ERRORS);
+/// Moves the files of an input that stopped its source out of the way. Says where they are now.
+pub fn set_aside(files: &[PathBuf]) -> Result<String> {
+    let folder = files.first().map(|file| folder_of(file)).unwrap_or_default().join(FILES_WITH_ERRORS);
     let moved = fs::create_dir_all(&folder).and_then(|()| {
-        let fin = path.with_extension("fin");
-        if fin.exists() {
-            fs::rename(&fin, folder.join(file_name(&fin)))?;
-        }
-        fs::rename(path, folder.join(file_name(path)))
+        // what says that the file is whole goes first
+        files.iter().rev().try_for_each(|file| fs::rename(file, folder.join(file_name(file))))
     });
     match moved {
         Ok(()) => Ok(format!("the file is in {}", folder.display())),

@@ -52,18 +52,24 @@ impl SuitesAndSources {
             return self.source(suite, asked);
         }
         let sources = || self.sources.iter().filter(|s| s.suite == suite.suite);
-        let folder = file_name(&folder_of(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())));
-        let of_folder = sources().find(|s| s.source.eq_ignore_ascii_case(&folder));
-        let name = file_name(path).to_lowercase();
-        let of_name = || {
-            let named = sources().filter(|s| {
-                let rest = name.strip_prefix(&s.source.to_lowercase());
-                rest.is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
-            });
-            named.max_by_key(|s| s.source.len())
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let says = |path: &Path| {
+            let (folder, name) = (file_name(&folder_of(path)), file_name(path).to_lowercase());
+            let of_folder = sources().find(|s| s.source.eq_ignore_ascii_case(&folder));
+            let of_name = || {
+                let named = sources().filter(|s| {
+                    let rest = name.strip_prefix(&s.source.to_lowercase());
+                    rest.is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
+                });
+                named.max_by_key(|s| s.source.len())
+            };
+            of_folder.or_else(of_name)
         };
-        of_folder.or_else(of_name).ok_or_else(|| {
-            let stem = name.trim_end_matches(".txt").trim_end_matches(".json");
+        // what an archive is called, and where it lies, says it of its files
+        let archive = || whole.ancestors().skip(1).find(|above| is_archive(above));
+        says(&whole).or_else(|| archive().and_then(says)).ok_or_else(|| {
+            let name = file_name(path).to_lowercase();
+            let stem = name.trim_end_matches(".gz").trim_end_matches(".txt").trim_end_matches(".json");
             let hint = did_you_mean(stem, sources().map(|s| s.source.as_str()));
             Error::configuration(format!(
                 "neither its name nor its folder says which data source{hint}{}",
@@ -120,6 +126,10 @@ impl SuitesAndSources {
         }
         format!("; give --source with one of {}", list(names.into_iter()))
     }
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
 }
 
 /// The one thing that is said, or that both say.
@@ -184,6 +194,13 @@ mod tests {
         assert_eq!(of("/in/leads_eu_2026-10.txt").unwrap(), "leads_eu");
         assert_eq!(of("/in/Leads2026.txt").unwrap(), "leads");
         assert_eq!(of("/in/returns/leads.txt").unwrap(), "returns");
+        // packed, and in an archive that is called as the source, or lies in its folder
+        assert_eq!(of("/in/leads_1.txt.gz").unwrap(), "leads");
+        assert_eq!(of("/in/drop.zip/leads_1.txt").unwrap(), "leads");
+        assert_eq!(of("/in/drop.zip/returns/x.txt").unwrap(), "returns");
+        assert_eq!(of("/in/leads_eu.zip/a/x.txt").unwrap(), "leads_eu");
+        assert_eq!(of("/returns/drop.zip/x.txt").unwrap(), "returns");
+        assert!(of("/in/return.txt.gz").unwrap_err().to_string().contains("did you mean returns?"));
         let error = of("/in/return.txt").unwrap_err().to_string();
         assert!(error.contains("did you mean returns?") && error.contains("lead, leads, leads_eu, returns"), "{error}");
         assert!(lake_has.source_of_file(suite, Path::new("x.txt"), Some("lead5")).is_err());

@@ -1,25 +1,45 @@
-//! The members of a delivered file as streams: `.tsv.gz`, `.tar.gz`, `.zip`, plain `.tsv`. Nothing is written to disk.
+//! What packed files hold, as streams: the members of a delivered file (`.tsv.gz`, `.tar.gz`, `.zip`, plain `.tsv`), and the
+//! text of a file that is an input by itself, gzipped or in a zip archive. Nothing is written to disk.
 //!
-//! In: a path. Out: each member's name and bytes, and what the file was, packed and unpacked. Invariants: an archive that
-//! tries to leave its folder (absolute paths, `..`, links, devices) is refused as a whole; memory is constant.
+//! In: a file. Out: each member's name and bytes, and what the file was, packed and unpacked; or the bytes of one text.
+//! Invariants: an archive that tries to leave its folder (absolute paths, `..`, links, devices) is refused as a whole, and so
+//! is one whose members share bytes or a name; memory is constant.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flate2::CrcReader;
+use flate2::bufread::DeflateDecoder;
 use flate2::read::MultiGzDecoder;
 use md5::{Digest as _, Md5};
+use memchr::memmem;
 use tar::EntryType;
+use zip::CompressionMethod;
+use zip::result::ZipError;
 
 use super::hashed::Hashed;
 use super::input_file::{InputFile, Stream};
+use super::paths::file_name;
 use crate::{Error, Result};
 
 /// The name of the hits in a delivery; a file that is no archive is called so, too.
 pub const HIT_DATA: &str = "hit_data.tsv";
 
 /// An archive with more members is refused: a real one has about twenty.
-const MAX_MEMBERS: usize = 1000;
+pub const MAX_MEMBERS: usize = 1000;
+
+/// A zip archive with more members is not listed, which would take memory.
+const MAX_LISTED: u64 = 100_000;
+
+/// A text of more bytes, unpacked, is refused: a small file may promise any number of them.
+const MAX_TEXT_BYTES: u64 = 256 << 30;
+
+/// Nothing that is deflated gets smaller than that.
+const MAX_RATIO: u128 = 1032;
+
+/// The end of a zip archive: its last record with the longest comment, and the two records of a large one before it.
+const END_BYTES: u64 = 22 + 0xFFFF + 20 + 56;
 
 /// A tar member's extension header of more bytes is refused.
 const MAX_EXTENSION_BYTES: u64 = 64 << 10;
@@ -97,15 +117,15 @@ pub fn read_members(
     let mut raw = Hashing { input: file.stream()?, md5: Md5::new(), bytes: 0, read };
     match packing {
         Packing::Plain => {
-            let mut input = Named { input: BufReader::with_capacity(BUFFER_BYTES, &mut raw), file: &name };
+            let mut input = Named { input: BufReader::with_capacity(BUFFER_BYTES, &mut raw), file: name.clone() };
             visit(HIT_DATA, &mut input)?;
         }
         Packing::Gzip => {
-            let mut input = Named { input: gunzip(&mut raw), file: &name };
+            let mut input = Named { input: gunzip(&mut raw), file: name.clone() };
             visit(HIT_DATA, &mut input)?;
         }
         Packing::TarGz => {
-            let mut input = Named { input: gunzip(&mut raw), file: &name };
+            let mut input = Named { input: gunzip(&mut raw), file: name.clone() };
             read_tar(&mut input, &name, &mut visit)?;
             drain(&mut input, &name)?;
         }
@@ -119,6 +139,61 @@ pub fn read_members(
 /// The bytes that are packed in a gzip file.
 pub fn gunzip<R: Read>(input: R) -> MultiGzDecoder<BufReader<R>> {
     MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, input))
+}
+
+/// The text that a file is, however it is packed: gzipped, in a zip archive, or not at all.
+pub fn unpacked(file: &InputFile) -> Result<Box<dyn Read + Send>> {
+    let name = file_name(file.path());
+    let input: Box<dyn Read + Send> = match file.member() {
+        None if !file.is_gzipped() => return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file.stream()?))),
+        None => Box::new(gunzip(file.stream()?)),
+        Some(member) => unzipped(file.stream()?, &name, member)?,
+    };
+    Ok(Box::new(Named { input: AtMost { input, left: MAX_TEXT_BYTES, file: name.clone() }, file: name }))
+}
+
+/// The paths of the members of a zip archive as they stand in it, without folders.
+pub fn zip_members(file: &InputFile) -> Result<Vec<String>> {
+    let archive = zip_archive(file.stream()?, &file_name(file.path()))?;
+    Ok(archive.file_names().filter(|name| !name.ends_with(['/', '\\'])).map(str::to_string).collect())
+}
+
+/// The path of a member within its archive, `/` between its parts.
+pub fn path_within(member: &str, file: &str) -> Result<String> {
+    // a backslash is a separator where the archive comes from Windows
+    Ok(parts_within(Path::new(&member.replace('\\', "/")), file)?.join("/"))
+}
+
+/// One text of a zip archive.
+fn unzipped(mut input: Stream, file: &str, member: &str) -> Result<Box<dyn Read + Send>> {
+    let bytes = input.seek(SeekFrom::End(0)).map_err(|e| damaged(file, &e))?;
+    let mut archive = zip_archive(input, file)?;
+    let broken = |e: ZipError| not_unpacked(file, &e);
+    // looked for only where there is more than so few bytes can hold, or nobody says how much
+    let is_odd = archive.decompressed_size().is_none_or(|promised| promised > u128::from(bytes) * MAX_RATIO);
+    if is_odd && archive.has_overlapping_files().map_err(broken)? {
+        return Err(Error::refused(format!("{file}: its members share bytes; the archive is not to be trusted")));
+    }
+    let is_it = |index: &usize| {
+        let path = archive.name_for_index(*index).and_then(|name| path_within(name, file).ok());
+        path.as_deref() == Some(member)
+    };
+    let index = (0..archive.len()).find(is_it);
+    let index = index.ok_or_else(|| Error::refused(format!("{file}: {member} is not in it any more")))?;
+    let entry = archive.by_index(index).map_err(broken)?;
+    refuse_special(&entry, file)?;
+    let (start, packed, method) = (entry.data_start(), entry.compressed_size(), entry.compression());
+    let (size, crc) = (entry.size(), entry.crc32());
+    drop(entry);
+    let mut input = archive.into_inner();
+    input.seek(SeekFrom::Start(start)).map_err(|e| damaged(file, &e))?;
+    let packed = input.take(packed);
+    let text: Box<dyn Read + Send> = match method {
+        CompressionMethod::Stored => Box::new(packed),
+        CompressionMethod::Deflated => Box::new(DeflateDecoder::new(packed)),
+        _ => return Err(not_unpacked(file, &ZipError::UnsupportedArchive("another method than deflate"))),
+    };
+    Ok(Box::new(Checked { input: CrcReader::new(text), size, crc, passed: 0 }))
 }
 
 fn drain(input: &mut dyn Read, file: &str) -> Result<()> {
@@ -198,34 +273,96 @@ fn pax_path(bytes: &[u8], file: &str) -> Result<Option<Vec<u8>>> {
 }
 
 fn read_zip(input: Stream, file: &str, visit: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
-    let broken = |e: zip::result::ZipError| cut_short(file, &e);
-    let mut archive = zip::ZipArchive::new(BufReader::with_capacity(BUFFER_BYTES, input)).map_err(broken)?;
+    let mut archive = zip_archive(input, file)?;
     let mut seen = vec![];
     for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(broken)?;
-        let path = entry.name().to_string();
-        let regular = entry.unix_mode().is_none_or(|mode| matches!(mode & 0o170_000, 0 | 0o100_000 | 0o040_000));
-        if !regular || entry.is_symlink() {
-            return Err(Error::refused(format!(
-                "{file}: {path} is a link or a device; the archive is not to be trusted"
-            )));
-        }
+        let entry = archive.by_index(index).map_err(|e| not_unpacked(file, &e))?;
+        refuse_special(&entry, file)?;
         // a backslash is a separator where the archive comes from Windows
-        let name = plain_name(Path::new(&path.replace('\\', "/")), file)?;
+        let name = plain_name(Path::new(&entry.name().replace('\\', "/")), file)?;
         let Some(name) = name.filter(|_| !entry.is_dir()) else { continue };
         note_member(&mut seen, &name, file)?;
-        visit(&name, &mut Named { input: entry, file })?;
+        visit(&name, &mut Named { input: entry, file: file.to_string() })?;
     }
     Ok(())
 }
 
+/// Reads the list of a zip archive's members.
+fn zip_archive(mut input: Stream, file: &str) -> Result<zip::ZipArchive<BufReader<Stream>>> {
+    let announced = announced_members(&mut input).map_err(|e| damaged(file, &e))?;
+    // the library makes room for as many as are announced
+    if let Some(count) = announced.filter(|count| *count > MAX_LISTED) {
+        return Err(Error::refused(format!(
+            "{file}: {count} members, more than {MAX_LISTED}; send fewer in one archive"
+        )));
+    }
+    let archive = zip::ZipArchive::new(BufReader::with_capacity(BUFFER_BYTES, input));
+    let archive = archive.map_err(|e| not_unpacked(file, &e))?;
+    // and keeps the last of those that have one name
+    if announced != Some(archive.len() as u64) {
+        let (count, listed) = (announced.unwrap_or_default(), archive.len());
+        return Err(Error::refused(format!(
+            "{file}: {count} members under {listed} names; which one is meant cannot be known"
+        )));
+    }
+    Ok(archive)
+}
+
+/// How many members the end of a zip archive says that it has.
+fn announced_members(input: &mut Stream) -> io::Result<Option<u64>> {
+    let bytes = input.seek(SeekFrom::End(0))?;
+    input.seek(SeekFrom::Start(bytes.saturating_sub(END_BYTES)))?;
+    let mut end = vec![];
+    input.by_ref().take(END_BYTES).read_to_end(&mut end)?;
+    input.seek(SeekFrom::Start(0))?;
+    let number = |at: usize, bytes: usize| {
+        let digits = end.get(at..at + bytes)?.iter().rev();
+        Some(digits.fold(0, |number: u64, digit| (number << 8) | u64::from(*digit)))
+    };
+    let Some(last) = memmem::rfind(&end, b"PK\x05\x06") else { return Ok(None) };
+    let is_large = last.checked_sub(20).is_some_and(|at| end[at..].starts_with(b"PK\x06\x07"));
+    let large = is_large.then(|| memmem::rfind(&end[..last], b"PK\x06\x06")).flatten();
+    Ok(match large {
+        Some(at) => number(at + 32, 8),
+        None => number(last + 10, 2),
+    })
+}
+
+/// Why a zip archive cannot be unpacked.
+fn not_unpacked(file: &str, error: &ZipError) -> Error {
+    match error {
+        ZipError::UnsupportedArchive(what) => {
+            Error::refused(format!("{file} cannot be unpacked ({what}); pack it anew, deflated and without a password"))
+        }
+        other => cut_short(file, other),
+    }
+}
+
+fn refuse_special<R: Read>(entry: &zip::read::ZipFile<'_, R>, file: &str) -> Result<()> {
+    let regular = entry.unix_mode().is_none_or(|mode| matches!(mode & 0o170_000, 0 | 0o100_000 | 0o040_000));
+    if regular && !entry.is_symlink() {
+        return Ok(());
+    }
+    let path = entry.name();
+    Err(Error::refused(format!("{file}: {path} is a link or a device; the archive is not to be trusted")))
+}
+
 /// The file name of a member that lies in the archive's root or one folder below.
 fn plain_name(path: &Path, file: &str) -> Result<Option<String>> {
+    let mut parts = parts_within(path, file)?;
+    if parts.len() > 2 {
+        return Ok(None);
+    }
+    Ok(parts.pop())
+}
+
+/// The parts of a member's path, none of which leads out of the archive.
+fn parts_within(path: &Path, file: &str) -> Result<Vec<String>> {
     let mut parts = vec![];
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            Component::Normal(part) => parts.push(part),
+            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
             _ => {
                 return Err(Error::refused(format!(
                     "{file}: member {:?} points outside of the archive; it is not to be trusted",
@@ -234,10 +371,7 @@ fn plain_name(path: &Path, file: &str) -> Result<Option<String>> {
             }
         }
     }
-    if parts.len() > 2 {
-        return Ok(None);
-    }
-    Ok(parts.last().and_then(|name| name.to_str()).map(str::to_string))
+    Ok(parts)
 }
 
 fn note_member(seen: &mut Vec<String>, name: &str, file: &str) -> Result<()> {
@@ -245,10 +379,15 @@ fn note_member(seen: &mut Vec<String>, name: &str, file: &str) -> Result<()> {
         return Err(Error::refused(format!("{file}: {name} is there twice; which one is meant cannot be known")));
     }
     if seen.len() >= MAX_MEMBERS {
-        return Err(Error::refused(format!("{file}: more than {MAX_MEMBERS} members; this is no delivery of Adobe's")));
+        return Err(too_many(file));
     }
     seen.push(name.to_string());
     Ok(())
+}
+
+/// The refusal of an archive with more than [`MAX_MEMBERS`].
+pub fn too_many(file: &str) -> Error {
+    Error::refused(format!("{file}: more than {MAX_MEMBERS} members; this is no delivery of Adobe's"))
 }
 
 /// Counts and hashes what passes.
@@ -270,17 +409,57 @@ impl Read for Hashing<'_> {
 }
 
 /// Errors of unpacking name the packed file and say what to do, however deep the reader is that meets them.
-struct Named<'a, R> {
+struct Named<R> {
     input: R,
-    file: &'a str,
+    file: String,
 }
 
-impl<R: Read> Read for Named<'_, R> {
+impl<R: Read> Read for Named<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.input.read(buffer).map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
-            kind => io::Error::new(kind, damaged(self.file, &e)),
+            kind => io::Error::new(kind, damaged(&self.file, &e)),
         })
+    }
+}
+
+/// Ends with an error where more comes than may.
+struct AtMost<R> {
+    input: R,
+    left: u64,
+    file: String,
+}
+
+impl<R: Read> Read for AtMost<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        let left = self.left.checked_sub(count as u64);
+        self.left = left.ok_or_else(|| {
+            let (file, limit) = (&self.file, MAX_TEXT_BYTES >> 30);
+            io::Error::other(Error::refused(format!("{file} unpacks to more than {limit} GiB; send it in parts")))
+        })?;
+        Ok(count)
+    }
+}
+
+/// A text of a zip archive, which must have the length and the checksum that the archive says.
+struct Checked<R> {
+    input: CrcReader<R>,
+    size: u64,
+    crc: u32,
+    passed: u64,
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.passed += count as u64;
+        let is_over = count == 0 && !buffer.is_empty();
+        let is_wrong = || self.passed != self.size || self.input.crc().sum() != self.crc;
+        if self.passed > self.size || is_over && is_wrong() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not the bytes of which the checksum was taken"));
+        }
+        Ok(count)
     }
 }
 
@@ -363,6 +542,86 @@ mod tests {
         writer.write_all(b"x").unwrap();
         writer.finish().unwrap();
         assert!(members(&path).unwrap_err().to_string().contains("not to be trusted"));
+    }
+
+    fn zipped(folder: &Path, members: &[(&str, &str)]) -> std::path::PathBuf {
+        let path = folder.join("c.zip");
+        let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
+        for (n, (name, text)) in members.iter().enumerate() {
+            let method = if n % 2 == 0 { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+            let options = zip::write::SimpleFileOptions::default().compression_method(method);
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+        }
+        writer.add_directory("e", zip::write::SimpleFileOptions::default()).unwrap();
+        writer.finish().unwrap();
+        path
+    }
+
+    fn text(path: &Path, member: &str) -> Result<String> {
+        let mut text = String::new();
+        unpacked(&InputFile::alone(path).text(member))?.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    #[test]
+    fn texts_of_a_zip_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "1/2/2026\tx\t1\n".repeat(100_000);
+        let path = zipped(folder.path(), &[("a.txt", &long), ("d\\b c.txt", "b"), ("./d/é.txt", "")]);
+        let members = zip_members(&InputFile::alone(&path)).unwrap();
+        assert_eq!(members, ["a.txt", "d\\b c.txt", "./d/é.txt"]);
+        assert_eq!(text(&path, "a.txt").unwrap(), long);
+        assert_eq!(text(&path, "d/b c.txt").unwrap(), "b");
+        assert_eq!(text(&path, "d/é.txt").unwrap(), "");
+        assert!(text(&path, "c.txt").unwrap_err().to_string().contains("c.txt is not in it any more"));
+        for (within, expected) in
+            [("a/./b.txt", Some("a/b.txt")), ("../a.txt", None), ("C:\\a\\..\\b.txt", None), ("/a", None)]
+        {
+            assert_eq!(path_within(within, "x.zip").ok().as_deref(), expected, "{within}");
+        }
+    }
+
+    /// Each byte of an archive that is not what it was is noticed, or changes nothing that is read.
+    #[test]
+    fn damaged_zip_archives_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = zipped(folder.path(), &[("a.txt", "Date\tEvar 1\tEvent 1\n1/2/2026\tx\t1\n"), ("b.txt", "stored")]);
+        let bytes = std::fs::read(&path).unwrap();
+        let whole = [text(&path, "a.txt").unwrap(), text(&path, "b.txt").unwrap()];
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            for (member, whole) in ["a.txt", "b.txt"].iter().zip(&whole) {
+                if let Ok(read) = text(&path, member) {
+                    assert_eq!(read, *whole, "byte {at}");
+                }
+            }
+            std::fs::write(&path, &bytes[..at]).unwrap();
+            assert!(text(&path, "a.txt").is_err(), "{at} bytes");
+        }
+    }
+
+    /// Two members of one name: the last one would silently stand for both.
+    #[test]
+    fn a_name_that_is_there_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = zipped(folder.path(), &[("a.txt", "1"), ("b.txt", "2")]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let places: Vec<usize> = memmem::find_iter(&bytes, b"b.txt").collect();
+        places.iter().for_each(|at| bytes[*at] = b'a');
+        std::fs::write(&path, &bytes).unwrap();
+        let error = zip_members(&InputFile::alone(&path)).unwrap_err().to_string();
+        assert!(error.contains("c.zip: 3 members under 2 names"), "{error}");
+        // more than there is room for
+        let end = memmem::rfind(&bytes, b"PK\x05\x06").unwrap();
+        bytes.splice(end..end, [b"PK\x06\x07".as_slice(), &[0; 16]].concat());
+        let large = [b"PK\x06\x06".as_slice(), &[0; 28], &(1_u64 << 40).to_le_bytes(), &[0; 16]].concat();
+        bytes.splice(end..end, large);
+        std::fs::write(&path, &bytes).unwrap();
+        let error = zip_members(&InputFile::alone(&path)).unwrap_err().to_string();
+        assert!(error.contains("more than 100000"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::records::{
 };
 use crate::columns::{self, key_field};
 
+/// Customer IDs that hits bear, as rebuilds keep them so as not to read the hits again.
+pub const BORNE_IDS: &str = "borne_ids";
 /// Online and integrated rows: the main table.
 pub const EVENTS: &str = "events";
 /// `events` with its main columns.
@@ -65,6 +67,7 @@ pub struct Table {
 
 /// All of them, by name.
 pub static TABLES: &[Table] = &[
+    Table { name: BORNE_IDS, kind: TableKind::Integrated, listed: false, fields: borne_ids },
     view(EVENTS, &[HITS, INTEGRATED]),
     view(EVENTS_BRIEF, &[HITS, INTEGRATED]),
     small::<ExportDefinition>(TableKind::Small),
@@ -146,6 +149,15 @@ fn record_fields<T: Record>() -> Vec<Field> {
 
 fn keys(names: &[&str]) -> Vec<Field> {
     names.iter().filter_map(|name| key_field(name)).collect()
+}
+
+/// Rows of a visitor from one place to another, all that bear an ID bearing this one.
+fn borne_ids() -> Vec<Field> {
+    let mut fields = keys(&["suite", "visitor_key", "visitor_id", "hit_time", "hit_seq"]);
+    fields.push(Field::new("last_time", columns::timestamp(), true));
+    fields.push(Field::new("last_seq", columns::sequence(), true));
+    fields.extend(keys(&["customer_id", "file"]));
+    fields
 }
 
 fn hits() -> Vec<Field> {

@@ -95,11 +95,11 @@ pub struct Found {
 /// those with rows that rules name.
 pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[Borne]) -> Found {
     let ids = Ids::new(limit, rules, borne);
-    let mut spans = vec![];
-    for unit in units(rules, borne) {
-        Unit::new(&unit, rules, &ids).add_spans(method, &mut spans);
+    let (units, mut spans) = (units(rules, borne), vec![]);
+    for unit in &units {
+        Unit::new(unit, rules, &ids).add_spans(method, &ids, &mut spans);
     }
-    mark_shared(&mut spans, borne, &ids);
+    mark_shared(&mut spans, units.iter().flatten().copied(), &ids);
     Found { spans, audit: ids.audit(borne) }
 }
 
@@ -110,6 +110,8 @@ struct Ids<'a> {
     names: HashMap<&'a str, &'a str>,
     /// Visitors of each ID, by its name.
     visitors: HashMap<&'a str, usize>,
+    /// What the person of each is called, written once.
+    persons: HashMap<&'a str, Arc<str>>,
     /// IDs to which rules link a visitor, each with its rule's place among all.
     linked: HashMap<&'a str, Vec<(usize, &'a str)>>,
     limit: usize,
@@ -121,7 +123,8 @@ impl<'a> Ids<'a> {
         for (place, (visitor, id)) in rules.linked().into_iter().enumerate() {
             linked.entry(visitor).or_default().push((place, id));
         }
-        let mut ids = Self { rules, names: rules.names_of_ids(), visitors: HashMap::new(), linked, limit };
+        let (names, visitors, persons) = (rules.names_of_ids(), HashMap::new(), HashMap::new());
+        let mut ids = Self { rules, names, visitors, persons, linked, limit };
         for Borne { visitor, ids: own } in borne {
             let of_rules = ids.linked.get(&**visitor).into_iter().flatten().map(|(_, id)| *id);
             let own = own.iter().map(|(_, id)| &**id).filter(|id| !rules.is_unlinked(visitor, id));
@@ -131,7 +134,13 @@ impl<'a> Ids<'a> {
                 *ids.visitors.entry(name).or_default() += 1;
             }
         }
+        ids.persons = ids.visitors.keys().map(|name| (*name, person_of_id(name))).collect();
         ids
+    }
+
+    /// What the person of an ID of this name is called.
+    fn person(&self, name: &str) -> Arc<str> {
+        self.persons.get(name).cloned().unwrap_or_else(|| person_of_id(name))
     }
 
     fn name(&self, id: &'a str) -> &'a str {
@@ -200,8 +209,18 @@ fn units<'a>(rules: &Rules, borne: &'a [Borne]) -> Vec<Vec<&'a Borne>> {
     for unit in &mut units {
         unit.sort_by(|a, b| a.visitor.cmp(&b.visitor));
     }
-    units.sort_by(|a, b| a[0].visitor.cmp(&b[0].visitor));
-    units
+    // most differ in their first bytes, which need no look at the text
+    let mut ordered: Vec<_> = units.into_iter().map(|unit| (beginning(&unit[0].visitor), unit)).collect();
+    ordered.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one[0].visitor.cmp(&other[0].visitor)));
+    ordered.into_iter().map(|(_, unit)| unit).collect()
+}
+
+/// The first bytes of a text as a number, in the order of texts.
+fn beginning(text: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u64::from_be_bytes(bytes)
 }
 
 /// Visitors with one time line.
@@ -227,29 +246,29 @@ impl<'a> Unit<'a> {
         Self { rules, members, line, linked: linked.map(|(_, name)| name) }
     }
 
-    fn add_spans(&self, method: Method, spans: &mut Vec<Span>) {
+    fn add_spans(&self, method: Method, ids: &Ids<'_>, spans: &mut Vec<Span>) {
         for (number, member) in self.members.iter().enumerate() {
             let mut own = Changes(vec![]);
             match (method, self.linked, self.line.as_slice()) {
-                (Method::Last, _, [.., (_, of, name)]) => own.add(None, person_of_id(name), why(*of, number)),
+                (Method::Last, _, [.., (_, of, name)]) => own.add(None, ids.person(name), why(*of, number)),
                 (Method::DeviceSplit, Some(linked), line) => {
-                    let linked = person_of_id(linked);
+                    let linked = ids.person(linked);
                     own.add(None, linked.clone(), "linked id");
                     for (moment, _, name) in line.iter().filter(|(_, of, _)| *of == number) {
-                        own.add(Some(*moment), person_of_id(name), "id");
+                        own.add(Some(*moment), ids.person(name), "id");
                         own.add(Some((moment.0, moment.1 + 1)), linked.clone(), "linked id");
                     }
                 }
                 (Method::DeviceSplit, None, [(_, of, name), ..]) => {
-                    own.add(None, person_of_id(name), why(*of, number));
+                    own.add(None, ids.person(name), why(*of, number));
                     let mut line: Vec<_> = self.line.iter().collect();
                     // at one place the row's own ID holds
                     line.sort_by_key(|(moment, of, _)| (*moment, *of == number));
                     for (moment, of, name) in line {
-                        own.add(Some(*moment), person_of_id(name), why(*of, number));
+                        own.add(Some(*moment), ids.person(name), why(*of, number));
                     }
                 }
-                (Method::Last, Some(linked), []) => own.add(None, person_of_id(linked), "linked id"),
+                (Method::Last, Some(linked), []) => own.add(None, ids.person(linked), "linked id"),
                 (_, None, []) => {
                     let (person, why) = self.without_id(number);
                     own.add(None, person, why);
@@ -326,28 +345,36 @@ impl Changes {
     }
 }
 
-/// Marks the visitors whose rows are not exactly those of one person, records of customers included.
-fn mark_shared(spans: &mut [Span], borne: &[Borne], ids: &Ids<'_>) {
-    let mut persons_of: HashMap<Arc<str>, HashSet<Arc<str>>> = HashMap::new();
-    for span in spans.iter() {
-        persons_of.entry(span.visitor.clone()).or_default().insert(span.person.clone());
+/// Marks the visitors whose rows are not exactly those of one person, records of customers included. `borne` are the visitors in
+/// the order of their spans.
+fn mark_shared<'a>(spans: &mut [Span], borne: impl Iterator<Item = &'a Borne>, ids: &Ids<'a>) {
+    // persons by number, and of each how many visitors have it
+    let (mut numbers, mut visitors): (HashMap<Arc<str>, usize>, Vec<usize>) = (HashMap::new(), vec![]);
+    // of each visitor, where its persons end, and where its spans do
+    let (mut persons, mut ends): (Vec<usize>, Vec<(usize, usize)>) = (vec![], vec![]);
+    let (mut own, mut last) = (vec![], 0);
+    for Borne { visitor, ids: borne } in borne {
+        let first = last;
+        last += spans[first..].iter().take_while(|span| Arc::ptr_eq(&span.visitor, visitor)).count();
+        // a record with an ID may stand on each visitor that bears it, also where the ID counts for none of the visitor's rows
+        let borne = borne.iter().filter_map(|(_, id)| Some(ids.person(ids.of(id)?)));
+        for person in spans[first..last].iter().map(|span| span.person.clone()).chain(borne) {
+            let next = numbers.len();
+            own.push(*numbers.entry(person).or_insert(next));
+        }
+        own.sort_unstable();
+        own.dedup();
+        visitors.resize(numbers.len(), 0);
+        own.iter().for_each(|person| visitors[*person] += 1);
+        persons.append(&mut own);
+        ends.push((persons.len(), last));
     }
-    // a record with an ID may stand on each visitor that bears it, also where the ID counts for none of the visitor's rows
-    for Borne { visitor, ids: own } in borne {
-        let persons = own.iter().filter_map(|(_, id)| ids.of(id)).map(person_of_id);
-        persons_of.entry(visitor.clone()).or_default().extend(persons);
-    }
-    let mut visitors: HashMap<&Arc<str>, usize> = HashMap::new();
-    for person in persons_of.values().flatten() {
-        *visitors.entry(person).or_default() += 1;
-    }
-    let shared: HashSet<&Arc<str>> = persons_of
-        .iter()
-        .filter(|(_, persons)| persons.len() > 1 || persons.iter().any(|person| visitors[person] > 1))
-        .map(|(visitor, _)| visitor)
-        .collect();
-    for span in spans {
-        span.shared = shared.contains(&span.visitor);
+    let mut from = (0, 0);
+    for (persons_end, spans_end) in ends {
+        let own = &persons[from.0..persons_end];
+        let shared = own.len() > 1 || own.iter().any(|person| visitors[*person] > 1);
+        spans[from.1..spans_end].iter_mut().for_each(|span| span.shared = shared);
+        from = (persons_end, spans_end);
     }
 }
 

@@ -146,10 +146,10 @@ pub async fn are_stored(lake: &Lake, files: &[&DataFile]) -> Result<bool> {
 }
 
 /// Content and number of rows of each load.
-type Loads = BTreeMap<Load, (String, u64)>;
+pub type Loads = BTreeMap<Load, (String, u64)>;
 
 /// The loads whose rows a table holds; None when it has files that do not say.
-fn loads_of(snapshot: &Snapshot) -> Result<Option<Loads>> {
+pub fn loads_of(snapshot: &Snapshot) -> Result<Option<Loads>> {
     let mut loads = Loads::new();
     for file in &snapshot.files {
         if !file.tags.contains_key(TAG_LOADS) {

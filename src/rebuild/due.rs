@@ -38,6 +38,7 @@ const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
 const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
 const HITS_OF_ORPHANS_SQL: &str = include_str!("../../queries/due/hits_of_orphans.sql");
 const TOUCHED_SQL: &str = include_str!("../../queries/due/touched.sql");
+const HANGING_SQL: &str = include_str!("../../queries/due/hanging.sql");
 const AGAIN_SQL: &str = include_str!("../../queries/due/again.sql");
 const CHANGED_AGAIN_SQL: &str = include_str!("../../queries/due/changed_again.sql");
 const STANDING_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/standing_snapshots.sql");
@@ -181,7 +182,7 @@ async fn due_hits(
     // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
     let hang_together = persist || computes_visits(&changes.hits);
     let visitors = match hang_together {
-        true => visitors_of(engine, "SELECT DISTINCT visitor_key FROM changed_hits").await?,
+        true => visitors_of(engine, HANGING_SQL).await?,
         false => again.to_vec(),
     };
     if visitors.len() > MOST_VISITORS {

@@ -6,7 +6,7 @@
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
 //! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
 //! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
-//! * `persons`: whose rows are whose, in suites that have persons.
+//! * `persons`: whose rows are whose, in suites that have persons; the hits of loads that came are read, of others what was kept.
 //! * `own`: tables of the user's own, each a query of theirs.
 //! * `status`: each source and data feed at a glance.
 //! * `upkeep`: a rebuild, and the compaction that follows it.

@@ -9,13 +9,13 @@ use super::due::{Found, name_due};
 use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
 use super::integrate::{Tables, integrate, sorted};
 use super::own::{OwnBuilt, any_stale, build_stale, definitions};
-use super::persons::find_persons;
+use super::persons::{Sources, find_persons};
 use crate::clock;
 use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
 use crate::lake::log::latest_version;
 use crate::lake::records::{JoinReport, PersonRule, Rebuild, Suite};
-use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
+use crate::lake::tables::{BORNE_IDS, HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
 use crate::lake::{Lake, Record, Registry, Snapshot};
 use crate::{Error, Result};
 
@@ -131,6 +131,7 @@ async fn integrated(
     let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
     let ids_bytes = settings.memory_bytes / PART_FOR_IDS;
     let suites = rows_of::<Suite>(lake, inputs).await?;
+    let anew = matches!(scope, Scope::All(None));
     let (tables, due) = loop {
         let tables = tables(lake, &scope, inputs).await?;
         match name_due(&engine, &scope, &tables.hits, &tables.offline, &suites, ids_bytes).await? {
@@ -138,9 +139,11 @@ async fn integrated(
             Found::All(reason) => scope = Scope::All(Some(reason)),
         }
     };
-    let done = integrate(&engine, &due, tables, settings.memory_bytes / 2, progress).await?;
+    let (hits, memory_bytes) = (tables.hits.clone(), settings.memory_bytes / 2);
+    let done = integrate(&engine, &due, tables, memory_bytes, progress).await?;
     let rules = rows_of::<PersonRule>(lake, inputs).await?;
-    let persons = find_persons(&engine, &suites, &rules, progress).await?;
+    let sources = Sources { hits: &hits, suites: &suites, rules: &rules, anew };
+    let persons = find_persons(&engine, &sources, memory_bytes, progress).await?;
     let mut versions = inputs.versions.clone();
     versions.extend(persons);
     let written = [
@@ -196,11 +199,13 @@ async fn tables(lake: &Lake, scope: &Scope, inputs: &Inputs) -> Result<Tables> {
     })
 }
 
-/// Adds the tables that the integration does not know (sources, rejects, lookups) as they are now.
+/// Adds the tables that the integration does not know (sources, rejects, lookups) as they are now. Nobody asks for customer IDs as
+/// they were once kept.
 async fn add_other_tables(lake: &Lake, versions: &mut Versions) -> Result<()> {
     let mut others = BTreeMap::new();
     for name in lake.table_names().await? {
-        let known = versions.contains_key(&name) || TABLES.contains(&name.as_str()) || name == Rebuild::TABLE;
+        let is_own = TABLES.contains(&name.as_str()) || [Rebuild::TABLE, BORNE_IDS].contains(&name.as_str());
+        let known = versions.contains_key(&name) || is_own;
         if !known && let Some(version) = latest_version(lake, &name, None).await? {
             others.insert(name, version);
         }

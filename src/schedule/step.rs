@@ -4,9 +4,10 @@
 //! A step that the store or another writer kept from being done is tried again, with growing pauses. What a step has
 //! committed stays; dropping the future leaves the lake as any broken-off `ingest` or `rebuild` does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::agenda::pause;
@@ -57,6 +58,8 @@ pub struct Job {
 pub struct RunSteps {
     /// What became of each input, in alphanumeric order.
     pub outcomes: Vec<Outcome>,
+    /// What is to be known beside: mappings that no file is for.
+    pub warnings: Vec<String>,
     /// Rows that were too old.
     pub forgotten: u64,
     /// The rebuild.
@@ -81,8 +84,9 @@ impl Job {
         let mut done = RunSteps::default();
         if !self.watch.is_empty() {
             let before = known.clone();
-            let (outcomes, error) = self.ingest(known, committing).await;
-            (done.outcomes, done.error) = (outcomes, error);
+            let warned = Mutex::default();
+            (done.outcomes, done.error) = self.ingest(known, committing, &warned).await;
+            done.warnings = warned.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
             if *known != before
                 && let Err(error) = memory::keep_known(&self.lake, known).await
             {
@@ -123,11 +127,19 @@ impl Job {
         }
     }
 
-    /// Loads what is new; what could not be loaded for a passing reason is tried again.
-    async fn ingest(&self, known: &mut Known, committing: &AtomicBool) -> (Vec<Outcome>, Option<Error>) {
+    /// Loads what is new; what could not be loaded for a passing reason is tried again. What is said twice stands once in `warned`.
+    async fn ingest(
+        &self,
+        known: &mut Known,
+        committing: &AtomicBool,
+        warned: &Mutex<BTreeSet<String>>,
+    ) -> (Vec<Outcome>, Option<Error>) {
         let progress = |step: Progress| match step {
             Progress::Committing => committing.store(true, Ordering::Relaxed),
             Progress::Committed => committing.store(false, Ordering::Relaxed),
+            Progress::Idle(told) => {
+                warned.lock().unwrap_or_else(PoisonError::into_inner).insert(told);
+            }
             Progress::Ignored(_) | Progress::Start { .. } | Progress::Bytes(_) | Progress::Read => {}
         };
         let mut outcomes = BTreeMap::new();
@@ -240,6 +252,7 @@ impl RunSteps {
         reasons.extend(unbuilt);
         reasons.extend(unsent);
         reasons.extend(uncompacted.map(|e| format!("not compacted: {e}")));
+        reasons.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         let rebuilt = self.upkeep.as_ref().map(|u| &u.rebuilt).filter(|r| !r.up_to_date);
         Run {
             status: status.into(),
@@ -288,6 +301,8 @@ mod tests {
         assert_eq!((partly.status.as_str(), partly.refused, partly.rows), ("partly", 5, 0));
         assert_eq!(partly.message, "x0: bad; x1: bad; x2: bad; and 2 more, see: rejoin log");
         assert_eq!(of(refused(), Some(Error::unavailable("down"))).status, "failed");
+        let warned = RunSteps { warnings: vec!["web.toml fits nothing".into()], ..RunSteps::default() }.summary();
+        assert_eq!((warned.status.as_str(), warned.message.as_str()), ("ok", "warning: web.toml fits nothing"));
         let down = of(vec![outcome("x", 0, Status::Refused(Error::unavailable("down")))], None);
         assert_eq!((down.status.as_str(), down.message.as_str()), ("failed", "down"));
     }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use tonic::Code;
 
-use crate::error::Flaw;
+use crate::error::{Flaw, Spot};
 use crate::{Error, ErrorKind};
 
 /// Why a door did not give what it was asked for.
@@ -66,6 +66,8 @@ pub struct Failure {
     pub reason: Reason,
     /// What, where and the next step.
     pub message: String,
+    /// What in the statement it is about, where that is known.
+    pub spot: Option<Spot>,
     /// Five characters that tell more than the reason does.
     state: Option<&'static str>,
 }
@@ -73,7 +75,7 @@ pub struct Failure {
 impl Failure {
     /// A failure.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), state: None }
+        Self { reason, message: message.into(), spot: None, state: None }
     }
 
     /// The same with an SQLSTATE that tells more than its reason.
@@ -107,7 +109,7 @@ impl From<Error> for Failure {
             Flaw::Column => "42703",
             Flaw::Function => "42883",
         });
-        Self { reason, message: error.to_string(), state }
+        Self { reason, message: error.to_string(), spot: error.spot().cloned(), state }
     }
 }
 

@@ -26,3 +26,4 @@ pub use interactive::interactive;
 pub use printer::Printer;
 pub use script::script;
 pub use session::Session;
+pub use spot::place;

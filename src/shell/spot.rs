@@ -18,7 +18,7 @@ pub fn marked(sql: &str, error: Error) -> Error {
 }
 
 /// Where in `sql` that is, in bytes.
-fn place(sql: &str, about: &Spot) -> Option<usize> {
+pub fn place(sql: &str, about: &Spot) -> Option<usize> {
     let name = match about {
         Spot::LineAndColumn(line, column) => {
             let start = match line {

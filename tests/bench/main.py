@@ -3,6 +3,9 @@
 Answers are compared before anything is reported: the same items with the same credit (to 1e-6). Times are the best of
 several runs after one that warms up; each engine times its own queries in a process of its own, so that nobody's
 start-up counts. Every engine gets the same number of threads.
+
+The step `doors` also asks PostgreSQL, where Debian's package of its server is installed, and measures its clients with the
+Python environment of tests/doors.
 """
 
 import argparse
@@ -73,7 +76,7 @@ def options():
     add("--dir", type=pathlib.Path, default=cache, help="keeps the data for the next run [default: %(default)s]")
     add("--runs", type=int, default=3, help="timed runs, of which the best counts [default: 3]")
     add("--only", nargs="+", metavar="NAME", choices=[*BY_NAME, *STEPS], help="measure only: %(choices)s")
-    add("--skip-peers", action="store_true", help="measure only Rejoin, compare nothing")
+    add("--skip-peers", action="store_true", help="leave out DuckDB and Polars, compare no answers")
     add("--agree", action="store_true", help="check only that all engines give the same answers; no times")
     add("--sizes", type=int, nargs=2, metavar="VISITORS", help="measure only how Rejoin grows from one size to another")
     add("--json", type=pathlib.Path, metavar="FILE", help="write all figures to a file")

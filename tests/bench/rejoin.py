@@ -39,9 +39,11 @@ class Rejoin:
         self.binary, self.folder, self.threads = binary, folder, threads
         self.lake = bucket or folder / "lake"
 
+    def command(self, *arguments):
+        return [self.binary, "--lake", self.lake, "--threads", str(self.threads), *arguments]
+
     def run(self, *arguments, text=""):
-        command = [self.binary, "--lake", self.lake, "--threads", str(self.threads), *arguments]
-        return child.run(command, text)
+        return child.run(self.command(*arguments), text)
 
     def create(self, customers=False):
         """An empty lake with the suite, the source and the mappings, with the customer IDs or without; a bucket must be

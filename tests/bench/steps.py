@@ -1,16 +1,21 @@
-"""What is measured beside the questions: loading, rebuilding, memory, one visitor, start-up.
+"""What is measured beside the questions: loading, rebuilding, memory, one visitor, start-up, the doors of a server.
 
 Each function gives rows of the second table: what, how much, the target, and whether it is met.
 """
 
+import contextlib
 import json
+import pathlib
 import re
+import statistics
+import subprocess
 import sys
 
 import child
 from peers import MAPPED
 from rejoin import Rejoin, sql
 from report import in_megabytes, in_seconds
+from servers import PASSWORD, postgres, postgres_programs, serving
 from store import store
 from workloads import BY_NAME
 
@@ -23,6 +28,21 @@ IN_A_BUCKET = {
 }
 # the questions that are asked by person, too
 BY_PERSON = ["visitor_page_orders", "visitor_campaign_orders", "visitor_page_returns", "linear_30d_page_orders"]
+# what is asked through the doors of a server
+COLUMNS = ["visitor_id", "hit_time", "visit_num", "page_name", "tracking_code", "transaction_id", "orders", "revenue", "row_kind",
+           "match_status"]
+MOST_ROWS = 1_000_000
+# by Postgres' protocol
+BY_WIRE = {
+    "text": "in text",
+    "binary": "in binary",
+    "objects": "in text, as Python's values",
+    "copy": "by COPY, text",
+    "copy_binary": "by COPY, binary",
+}
+USERS = [f"user{number}" for number in range(8)]
+# of each user
+ANSWERS = 10
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -192,6 +212,76 @@ def persons(bench):
     return rows
 
 
+def doors(bench):
+    """A million rows by each door of `rejoin serve`, beside a file, and beside PostgreSQL where the programs of its server are
+    installed, which then has the same rows; and eight users who ask all the time."""
+    sql = f"SELECT {', '.join(COLUMNS)} FROM events LIMIT {MOST_ROWS}"
+    file = bench.work / "rows.arrow"
+    taken = min(bench.rejoin.run("query", sql, "-o", file).seconds for _ in range(bench.runs + 1))
+    file.unlink()
+    with contextlib.ExitStack() as servers:
+        ports = servers.enter_context(serving(bench.rejoin, bench.work / "serve", USERS))
+        wire = {"port": ports["postgres"], "user": USERS[0], "password": PASSWORD, "dbname": "rejoin"}
+        peer, programs = None, postgres_programs()
+        if programs:
+            peer = servers.enter_context(postgres(programs))
+            as_client("load", wire, peer, sql)
+        mine = {way: as_client("rows", way, wire, bench.runs, sql) for way in BY_WIRE}
+        for way, door in (("flight", "flight"), ("csv", "http"), ("arrow", "http")):
+            server = {"port": ports[door], "user": USERS[0], "password": PASSWORD}
+            mine[way] = as_client("rows", way, server, bench.runs, sql)
+        theirs = {way: as_client("rows", way, peer, bench.runs, "SELECT * FROM events") for way in BY_WIRE if peer}
+        answers = as_client("users", [wire | {"user": user} for user in USERS], ANSWERS, PARTICIPATION)
+    counts = {answer["rows"] for answer in [*mine.values(), *theirs.values()]}
+    if len(counts) > 1:
+        sys.exit(f"the doors: {mine}\nPostgreSQL: {theirs}")
+    [count] = counts
+    rows = [sent(f"{count:,} rows of {len(COLUMNS)} columns by rejoin query -o, Arrow", taken, count)]
+    for way, words in BY_WIRE.items():
+        what, seconds = f"by Postgres' protocol {words}", mine[way]["seconds"]
+        if peer:
+            rows.append(sent(what, seconds, count, theirs[way]["seconds"], f"PostgreSQL {programs.parent.name}", 1))
+        else:
+            rows.append(sent(what, seconds, count))
+    fastest = min(mine[way]["seconds"] for way in ("text", "binary"))
+    rows.append(sent("by Flight SQL", mine["flight"]["seconds"], count, fastest, "Postgres' protocol", 3))
+    rows += [sent(f"by HTTP, {way}", mine[way]["seconds"], count) for way in ("csv", "arrow")]
+    return rows + fairness(**answers)
+
+
+def sent(what, seconds, count, other=None, whose="", least=0):
+    """How fast so many rows came, and how many times as fast as by another way."""
+    value = f"{in_seconds(seconds)}, {count / seconds / 1e6:.2f} million a second"
+    if other is None:
+        return step(what, value, seconds=seconds)
+    ratio = other / seconds
+    value += f"; {whose} {in_seconds(other)}, {ratio:.2f}x"
+    return step(what, value, f"at least {least}x", ratio >= least, seconds=seconds, other_seconds=other)
+
+
+def fairness(alone, each):
+    """Seconds of one user's answers, and of each user's where all ask at once."""
+    one, everyone = statistics.median(alone), sorted(seconds for user in each for seconds in user)
+    middle, late = statistics.median(everyone), everyone[int(0.95 * (len(everyone) - 1))]
+    least, most = min(map(len, each)), max(map(len, each))
+    value = f"p50 {in_seconds(middle)}, p95 {in_seconds(late)}; one user {in_seconds(one)}, {late / one:.1f}x"
+    return [
+        step(f"{len(each)} users who ask visitor_page_orders all the time", value, "p95 at most 8x", late <= 8 * one, alone=one,
+             p50=middle, p95=late),
+        step("answers of each of them", f"{least} to {most}", "half the most", 2 * least >= most, least=least, most=most),
+    ]
+
+
+def as_client(task, *arguments):
+    """What clients.py says, in the environment of the tests of the doors."""
+    tests = pathlib.Path(__file__).parent.parent
+    made = subprocess.run([tests / "venv", "doors", tests / "doors/requirements.txt"], capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(made.stderr)
+    given = [argument if isinstance(argument, str) else json.dumps(argument) for argument in arguments]
+    return json.loads(child.run([made.stdout.strip(), tests / "bench/clients.py", task, *given]).output)
+
+
 def changed(before, after):
     return len(before.items() ^ after.items())
 
@@ -205,5 +295,6 @@ STEPS = {
     "feed": feed,
     "s3": s3,
     "persons": persons,
+    "doors": doors,
     "rebuild": rebuild,
 }

@@ -69,6 +69,11 @@ public class Metadata {
         ask("types", null, about::getTypeInfo);
         ask("procedures", 0, () -> about.getProcedures(null, "public", "%"));
         ask("functions", null, () -> about.getFunctions(null, null, "up%"));
+        // what it gives, and each parameter
+        ask("parameters of procedures", 3, () -> about.getProcedureColumns(null, "pg_catalog", "starts_with", null));
+        ask("parameters of a function", 3, () -> about.getFunctionColumns(null, "pg_catalog", "starts_with", null));
+        ask("columns that a function gives", 5, () -> about.getFunctionColumns(null, "pg_catalog", "pg_get_keywords", null));
+        ask("parameters of all functions", null, () -> about.getFunctionColumns(null, null, null, null));
         ask("privileges on columns", 0, () -> about.getColumnPrivileges(null, "public", "suites", "nosuch"));
         ask("privileges on tables", null, () -> about.getTablePrivileges(null, "public", "suites"));
         ask("keywords", true, () -> about.getSQLKeywords().contains("analyze"));

@@ -659,6 +659,14 @@ def clients(port, user, password):
                 raise AssertionError(f"{error}: {sql}") from None
             assert found == count or count is None and found > 0, (sql, found, count)
     assert one(guest, "SELECT (information_schema._pg_expandarray(ARRAY['a', 'b'])).x") == "a"
+    # lists of a catalog have Postgres' types: an oidvector is written 25 25
+    functions = guest.execute("SELECT p.proargtypes, p.proallargtypes, p.proargmodes FROM pg_proc p JOIN pg_type t ON p.prorettype = t.oid"
+                              " WHERE p.proname IN ('starts_with', 'pg_get_keywords') ORDER BY p.proname, p.oid::text")
+    assert [column.type_code for column in functions.description] == [30, 1028, 1002], functions.description
+    assert functions.fetchall() == [("", [25, 18, 16, 25, 25], ["o"] * 5), ("25 25", None, None)]
+    lists = guest.execute("SELECT a.attname, t.typname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid"
+                          " WHERE c.relname = 'pg_index' AND a.attname IN ('indkey', 'indclass') ORDER BY 1")
+    assert lists.fetchall() == [("indclass", "oidvector"), ("indkey", "int2vector")]
     types = {row[2]: row for row in guest.execute(NPGSQL)}
     assert types["int4"][:4] == ("pg_catalog", 23, "int4", "b") and types["_int4"][3:] == ("a", False, 23), types["_int4"]
 

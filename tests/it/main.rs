@@ -4,7 +4,7 @@
 //! * `oracle`, `laws`: participation and attribution by brute force on random journeys, and their laws.
 //! * `bindings`: values bound to products by brute force on random worlds.
 //! * `persistence`: dimensions that persist, by brute force on random histories.
-//! * `bad_input`: hostile and broken files through the binary.
+//! * `bad_input`: hostile and broken files through the binary. `fuzz`: inputs that were damaged at random.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
 //! * `faults`: a store that fails at any request, and what readers and second tries then see. `faulty`: that store.
@@ -12,6 +12,7 @@
 //! * `twins`: two visitors with one key, ids that need not be read, and a visitor with very many hits.
 //! * `feeds`: histories of data feeds by brute force: instances, background hits, repeats.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `kept_ids`: what rebuilds keep of customer IDs changes no person.
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
 //! * `bucket`: inputs in a bucket of that store.
@@ -21,6 +22,7 @@
 //! * `requests`: what a store is asked, and how often inputs are read. `inputs`: inputs as a new user has them.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
+//!   `web_server`: its server for tests.
 //! * `exports`: targets are told what the lake has, over five rebuilds, random histories and faults, by documented bodies.
 //! * `questions`: filters, breakdowns and credits of single conversions. `sequences`: funnels and flows.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
@@ -40,9 +42,11 @@ mod faults;
 mod faulty;
 mod feeds;
 mod forget;
+mod fuzz;
 mod histories;
 mod inputs;
 mod journeys;
+mod kept_ids;
 mod laws;
 mod layers;
 mod manual;
@@ -65,3 +69,4 @@ mod terminal;
 mod time;
 mod twins;
 mod web;
+mod web_server;

@@ -237,6 +237,51 @@ fn a_wrong_endpoint_is_told_soon() {
     assert!(text.contains("127.0.0.1:1") && text.contains("check AWS_ENDPOINT_URL"), "{text}");
 }
 
+/// Which credentials are missing is told at once, and a profile is read or named.
+#[test]
+fn missing_credentials_are_named_at_once() {
+    let place = place_with(0..0);
+    let nothing: &[(&str, &str)] = &[];
+    place.write(
+        "credentials",
+        format!(
+            "[tests]\naws_access_key_id = {}\naws_secret_access_key = {}\n[half]\naws_access_key_id = x\n",
+            stores::KEY_ID,
+            stores::SECRET
+        ),
+    );
+    place.write("config", "[profile tests]\nregion = us-east-1\n[profile staff]\nsso_session = corp\n");
+    let run = |more: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+        place.settle(command.arg("status"));
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_PROFILE"] {
+            command.env_remove(name);
+        }
+        for (variable, file) in [("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")] {
+            command.env(variable, place.path().join(file));
+        }
+        let begun = Instant::now();
+        let output = command.envs(more.iter().copied()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: {text}", begun.elapsed());
+        assert!(!text.contains(stores::SECRET), "{text}");
+        (output.status.code(), text)
+    };
+    for (more, names) in [
+        (nothing, &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"][..]),
+        (&[("AWS_ACCESS_KEY_ID", "x")], &["AWS_SECRET_ACCESS_KEY is not"]),
+        (&[("AWS_PROFILE", "nobody")], &["AWS_PROFILE nobody"]),
+        (&[("AWS_PROFILE", "half")], &["half has no aws_secret_access_key"]),
+        (&[("AWS_PROFILE", "staff")], &["sso_session, which is not read", "export-credentials --profile staff"]),
+    ] {
+        let (code, text) = run(more);
+        assert_eq!(code, Some(3), "{more:?}: {text}");
+        names.iter().for_each(|name| assert!(text.contains(name), "{name}: {text}"));
+    }
+    let (code, text) = run(&[("AWS_PROFILE", "tests")]);
+    assert_eq!(code, Some(0), "{text}");
+}
+
 /// A store that does not answer for some seconds is waited for.
 #[test]
 fn a_store_that_restarts_is_waited_for() {

@@ -66,7 +66,8 @@ const QUERIES: &[(&str, &str)] = &[
     ("visitors", "SELECT visitor_id, hits FROM visitors"),
 ];
 
-/// The same where visitors share persons: those that are alone are read as ever, and only the rows of the others are sorted.
+/// The same where visitors share persons: brought together on the way over the files, or, for the order of rows, those that are
+/// alone are read as ever, and only the rows of the others are sorted.
 const BY_PERSON: &[(&str, &str)] = &[
     ("participation_person", "SELECT item, credit FROM participation('orders', 'tracking_code', 'person')"),
     ("funnel_person", "SELECT * FROM funnel(steps => ['orders > 0'], container => 'person')"),

@@ -4,12 +4,12 @@
 //! Nothing here is shared with the product; the shares of models are the oracle's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::TestCaseError;
 use rejoin::engine::Engine;
 
-use crate::journeys::{DAY, Journeys, instant, journeys};
+use crate::journeys::{DAY, instant, journeys};
 use crate::oracle::{Path, SHARING, Touch, runner, shares};
 use crate::place::deep;
 use crate::table;
@@ -105,6 +105,36 @@ impl Dice {
             by: if self.one_in(3) { Some(self.of(&BREAKDOWNS)) } else { None },
         }
     }
+}
+
+/// Asks in random worlds. Each is loaded once, has dice of its own, and is asked by an engine of each of these batch sizes and
+/// numbers of threads.
+pub fn in_worlds(
+    worlds: u32,
+    seed: u64,
+    settings: &[(usize, usize)],
+    ask: impl AsyncFn(&Engine, &mut Dice) -> Result<(), TestCaseError> + Sync,
+) {
+    deep(|runtime| {
+        let seed = AtomicU64::new(seed);
+        let outcome = runner(worlds, 100).run(&journeys(), |journeys| {
+            let mut dice = Dice(seed.fetch_add(1, Ordering::Relaxed));
+            runtime.block_on(async {
+                let loaded = journeys.with_all_columns().load(false).await;
+                for (batch_size, threads) in settings {
+                    let engine = loaded.engine(*batch_size, *threads).await;
+                    ask(&engine, &mut dice).await.map_err(|error| match error {
+                        TestCaseError::Fail(why) => {
+                            TestCaseError::fail(format!("{why}\nat batch size {batch_size}, {threads} threads"))
+                        }
+                        rejected => rejected,
+                    })?;
+                }
+                Ok::<_, TestCaseError>(())
+            })
+        });
+        outcome.unwrap_or_else(|e| panic!("{e}"));
+    });
 }
 
 impl Question {
@@ -457,26 +487,13 @@ fn compare(expected: &Credit, actual: &Credit, place: &str) -> Result<(), TestCa
 
 #[test]
 fn the_engine_agrees_with_the_rules() {
-    let turn = AtomicUsize::new(0);
-    deep(|runtime| {
-        let outcome = runner(8, 100)
-            .run(&journeys(), |journeys| runtime.block_on(agrees(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
-        outcome.unwrap_or_else(|e| panic!("{e}"));
-    });
-}
-
-async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
-    let loaded = journeys.clone().with_all_columns().load(false).await;
-    let mut dice = Dice(turn as u64 + 1);
     // both ways to read journeys, and batches that end within a visitor
-    for (batch_size, threads) in [(8192, 1), (7, 2), (1, 4), (8192, 2)] {
-        let engine = loaded.engine(batch_size, threads).await;
+    in_worlds(8, 1, &[(8192, 1), (7, 2), (1, 4), (8192, 2)], async |engine, dice| {
         for _ in 0..12 {
             let question = dice.question();
             let sql = question.sql();
-            let place = format!("{sql}\nat batch size {batch_size}, {threads} threads");
-            let (expected, actual) = (credit(&rows(&engine, &question).await, &question), answer(&engine, &sql).await);
-            compare(&expected, &actual, &place)?;
+            let (expected, actual) = (credit(&rows(engine, &question).await, &question), answer(engine, &sql).await);
+            compare(&expected, &actual, &sql)?;
             if let Some((by, _)) = question.by {
                 // the groups of an item sum to its credit without them
                 let mut sums = Credit::new();
@@ -484,46 +501,38 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
                 actual
                     .into_iter()
                     .for_each(|(key, credit)| *sums.entry(key[columns..].to_vec()).or_default() += credit);
-                compare(&sums, &answer(&engine, &Question { by: None, ..question }.sql()).await, &place)?;
+                compare(&sums, &answer(engine, &Question { by: None, ..question }.sql()).await, &sql)?;
             }
         }
-    }
-    Ok(())
+        Ok(())
+    });
+}
+
+/// Without items to which a model gives nothing.
+fn real(credit: Credit) -> Credit {
+    credit.into_iter().filter(|(_, credit)| credit.abs() > 1e-9).collect()
 }
 
 /// The lines of conversions sum to these, whatever else is asked, and each has the part that plain SQL gives it.
 #[test]
 fn lines_sum_to_their_conversions() {
-    deep(|runtime| {
-        let turn = AtomicUsize::new(0);
-        let outcome = runner(4, 100)
-            .run(&journeys(), |journeys| runtime.block_on(lines(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
-        outcome.unwrap_or_else(|e| panic!("{e}"));
-    });
-}
-
-async fn lines(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
-    let loaded = journeys.clone().with_all_columns().load(false).await;
-    let mut dice = Dice(500 + turn as u64);
-    for (batch_size, threads) in [(8192, 2), (3, 2)] {
-        let engine = loaded.engine(batch_size, threads).await;
+    in_worlds(4, 500, &[(8192, 2), (3, 2)], async |engine, dice| {
         let sql = "SELECT event_id, p['product'], sum(p['price'])
             FROM (SELECT event_id, unnest(products(product_list)) AS p FROM events) GROUP BY 1, 2";
-        let lines = answer(&engine, sql).await;
+        let lines = answer(engine, sql).await;
         for _ in 0..12 {
             let mut question = Question { products: false, by: None, ..dice.question() };
             question.model = dice.of(&SHARING);
             let whole = question.sql().replace("'orders'", "'revenue'");
             let broken_down = whole.replace("SELECT item", "SELECT product, item");
             let broken_down = format!("{}, by => 'product')", broken_down.strip_suffix(')').unwrap());
-            let real = |credit: Credit| credit.into_iter().filter(|(_, c)| c.abs() > 1e-9).collect::<Credit>();
-            let groups = real(answer(&engine, &broken_down).await);
+            let groups = real(answer(engine, &broken_down).await);
             let mut sums = Credit::new();
             groups.iter().for_each(|(key, credit)| *sums.entry(key[1..].to_vec()).or_default() += credit);
-            compare(&real(answer(&engine, &whole).await), &real(sums), &broken_down)?;
+            compare(&real(answer(engine, &whole).await), &real(sums), &broken_down)?;
             let credits = whole.replace("item, credit FROM attribution(", "event_id, item, credit FROM credits(");
             let mut by_hand = Credit::new();
-            for (key, credit) in answer(&engine, &credits).await {
+            for (key, credit) in answer(engine, &credits).await {
                 let own: Vec<_> = lines.iter().filter(|(line, _)| line[0] == key[0]).collect();
                 let total: f64 = own.iter().map(|(_, amount)| *amount).sum();
                 let mut give = |product: &str, amount: f64| {
@@ -536,26 +545,14 @@ async fn lines(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
             }
             compare(&real(by_hand), &groups, &broken_down)?;
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// `credits(...)`, summed by group and item, is `attribution(...)`: an item to which a model gives nothing is not listed there.
 #[test]
 fn credits_sum_to_attribution() {
-    deep(|runtime| {
-        let turn = AtomicUsize::new(0);
-        let outcome = runner(4, 100)
-            .run(&journeys(), |journeys| runtime.block_on(sums(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
-        outcome.unwrap_or_else(|e| panic!("{e}"));
-    });
-}
-
-async fn sums(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
-    let loaded = journeys.clone().with_all_columns().load(false).await;
-    let mut dice = Dice(1000 + turn as u64);
-    for (batch_size, threads) in [(8192, 1), (3, 2)] {
-        let engine = loaded.engine(batch_size, threads).await;
+    in_worlds(4, 1000, &[(8192, 1), (3, 2)], async |engine, dice| {
         for _ in 0..12 {
             let mut question = dice.question();
             let models: Vec<&'static str> = SHARING.into_iter().chain(MARKOV).collect();
@@ -572,9 +569,8 @@ async fn sums(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
                 "SELECT {groups}item, sum(credit) FROM ({}) GROUP BY {groups}item",
                 credits.replace("SELECT ", "SELECT event_id, ")
             );
-            let real = |credit: Credit| credit.into_iter().filter(|(_, c)| c.abs() > 1e-9).collect::<Credit>();
-            compare(&real(answer(&engine, &sql).await), &real(answer(&engine, &credits).await), &sql)?;
+            compare(&real(answer(engine, &sql).await), &real(answer(engine, &credits).await), &sql)?;
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }

@@ -77,6 +77,52 @@ rejoin ingest two.txt --suite web --source leads");
     });
 }
 
+/// Requests for files of hits that were there before, of a rebuild after one more load, and then of a full one.
+fn of_old_hits(persons: &str) -> [usize; 2] {
+    let place = Place::new();
+    place.sh(&format!(
+        "rejoin suite create web --persons {persons}
+online a <<END
+visitor  time              page_name  customer_id
+v1       2026-09-01 10:00  home       ann
+v2       2026-09-01 10:10  cart       bob
+v3       2026-09-01 10:10  cart       ann
+v4       2026-09-01 10:10  cart       .
+END
+rejoin rebuild --no-compact"
+    ));
+    let old: Vec<String> = std::fs::read_dir(place.lake().join("hits"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".parquet"))
+        .collect();
+    place.sh("online b <<END
+visitor  time              page_name  customer_id
+v1       2026-09-02 10:00  home       bob
+v5       2026-09-02 10:00  home       ann
+END");
+    [false, true].map(|full| {
+        deep(|runtime| {
+            let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
+            let url = Url::from_directory_path(place.lake()).unwrap();
+            let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
+            let options = RebuildOptions { full, ..RebuildOptions::default() };
+            let done = runtime.block_on(rebuild(&lake, &EngineSettings::default(), &options, &|_| {})).unwrap();
+            assert_eq!(done.entry.scope, if full { "full" } else { "changed" });
+            let of_old = |request: &&String| old.iter().any(|name| request.contains(name.as_str()));
+            store.requests().iter().filter(of_old).count()
+        })
+    })
+}
+
+/// Persons are found anew by each rebuild; the hits that were read for that before are not read again.
+#[test]
+fn persons_ask_no_more_of_old_hits() {
+    let ([without, full_without], [with, full_with]) = (of_old_hits("off"), of_old_hits("device_split"));
+    assert_eq!(with, without);
+    assert!(full_with > full_without, "{full_with} requests with persons, {full_without} without");
+}
+
 /// A plan tells nothing that only the files know. Each file is then asked once for its footer and once for rows.
 #[test]
 fn a_question_is_planned_without_a_look_at_files() {

@@ -2,15 +2,12 @@
 //! here. Nothing is shared with the product.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::TestCaseError;
 use rejoin::engine::Engine;
 
-use crate::journeys::{DAY, Journeys, instant, journeys};
-use crate::oracle::runner;
-use crate::place::deep;
-use crate::questions::{Dice, PREDICATES};
+use crate::journeys::{DAY, instant};
+use crate::questions::{PREDICATES, in_worlds};
 use crate::table;
 
 const GROUPS: [(&str, &str); 3] = [
@@ -137,26 +134,14 @@ fn flow(rows: &[Row], before: bool, depth: usize) -> BTreeMap<Vec<String>, usize
 
 #[test]
 fn funnels_and_flows_agree_with_the_rules() {
-    let turn = AtomicUsize::new(0);
-    deep(|runtime| {
-        let outcome = runner(8, 100)
-            .run(&journeys(), |journeys| runtime.block_on(agrees(&journeys, turn.fetch_add(1, Ordering::Relaxed))));
-        outcome.unwrap_or_else(|e| panic!("{e}"));
-    });
-}
-
-async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
-    let loaded = journeys.clone().with_all_columns().load(false).await;
-    let mut dice = Dice(77 + turn as u64);
-    for (batch_size, threads) in [(8192, 1), (5, 2), (1, 4)] {
-        let engine = loaded.engine(batch_size, threads).await;
+    in_worlds(8, 77, &[(8192, 1), (5, 2), (1, 4)], async |engine, dice| {
         for _ in 0..8 {
             let visit = dice.one_in(3);
             let window = dice.one_in(3).then(|| (DAY, [4 * DAY, 31 * DAY][dice.below(2)]));
             let conditions: Vec<&str> =
                 (0..1 + dice.below(4)).map(|_| PREDICATES[dice.below(PREDICATES.len())]).collect();
             let (name, group) = GROUPS[dice.below(3)];
-            let rows = rows(&engine, visit, window, group, &conditions).await;
+            let rows = rows(engine, visit, window, group, &conditions).await;
             let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
             let mut shared = format!(", container => '{}'", if visit { "visit" } else { "visitor" });
             if let Some((since, until)) = window {
@@ -177,14 +162,13 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
             let sql = format!(
                 "SELECT {of_group} AS of_group, step, journeys, median_seconds, share_of_first, share_of_previous FROM {sql}"
             );
-            let (_, answer) = table::rows(&engine, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            let (_, answer) = table::rows(engine, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
             let mut ungrouped: Vec<Row> = rows;
             if !broken_down {
                 ungrouped.iter_mut().for_each(|row| row.group = "all".into());
             }
             let rows = ungrouped;
             let expected = funnel(&rows, within.map(|seconds| seconds * 1_000_000), at_once);
-            let place = format!("{sql}\nat batch size {batch_size}, {threads} threads");
             let mut found = Counts::new();
             for cells in answer {
                 let (step, journeys) = (cells[1].parse().unwrap(), cells[2].parse().unwrap());
@@ -195,22 +179,20 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
                 };
                 let previous = if step == 1 { "NULL".into() } else { share(journeys_of(step - 1)) };
                 if cells[4] != share(journeys_of(1)) || cells[5] != previous {
-                    return Err(TestCaseError::fail(format!(
-                        "{place}\nthe shares of {cells:?}, expected {expected:?}"
-                    )));
+                    return Err(TestCaseError::fail(format!("{sql}\nthe shares of {cells:?}, expected {expected:?}")));
                 }
                 if journeys > 0 {
                     found.insert((cells[0].clone(), step), (journeys, cells[3].parse().ok()));
                 }
             }
             if found != expected {
-                return Err(TestCaseError::fail(format!("{place}\nexpected {expected:?}\nactual   {found:?}")));
+                return Err(TestCaseError::fail(format!("{sql}\nexpected {expected:?}\nactual   {found:?}")));
             }
             // what reaches a step has reached those before it
             let grows = found.iter().any(|((of_group, step), (journeys, _))| {
                 *step > 1 && found.get(&(of_group.clone(), step - 1)).is_none_or(|(before, _)| before < journeys)
             });
-            assert!(!grows, "{place}\n{found:?}");
+            assert!(!grows, "{sql}\n{found:?}");
 
             let (before, depth) = (dice.one_in(2), 1 + dice.below(4));
             let (argument, next) = if before { ("before", "previous_item") } else { ("after", "next_item") };
@@ -218,7 +200,7 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
                 "SELECT step, item, {next}, journeys FROM flow('tracking_code', {argument} => {}, depth => {depth}{shared})",
                 quoted(conditions[0])
             );
-            let (_, answer) = table::rows(&engine, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            let (_, answer) = table::rows(engine, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
             let answer: BTreeMap<Vec<String>, usize> = answer
                 .into_iter()
                 .map(|mut cells| (cells.split_off(3)[0].parse().unwrap(), cells))
@@ -229,6 +211,6 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
                 return Err(TestCaseError::fail(format!("{sql}\nexpected {expected:?}\nactual   {answer:?}")));
             }
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }

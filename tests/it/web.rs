@@ -1,20 +1,17 @@
 //! The web page: a manager's day in a real browser, and what strangers, other sites and readers may not do.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Cursor, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::process::Command;
 
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rejoin::lake::Registry;
 use rejoin::lake::records::{ExportDefinition, ExportEvent, ExportRun};
 use serde_json::{Value, json};
 
 use crate::place::{Place, deep};
-
-/// Nothing here takes so long on a busy machine.
-const LONG: Duration = Duration::from_secs(120);
+use crate::web_server::Server;
 
 /// An item that would be an element, and run.
 const HOSTILE: &str = "<img src=x onerror=window.hacked=1>";
@@ -45,110 +42,6 @@ echo reader-pass | rejoin user add rob --users users.json");
 /// Returns and a row with HTML and a semicolon, which is rejected.
 const LEADS: &str = "Date\ttransactionID\tTracking Code\tEvent 10\tPrice\n\
     09/13/2026\tt1\t\t1\t-20\n09/14/2026\tt2\t<b>bad</b>;x\t1\t5\n09/15/2026\tt2\t\t1\t7.25\n";
-
-/// `rejoin serve --http`; killed with the value.
-struct Server {
-    child: Child,
-    lines: Receiver<String>,
-    address: String,
-}
-
-impl Server {
-    fn start(place: &Place, arguments: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
-        place.settle(command.args("serve --http 0 --users users.json --max-upload 1MB".split(' ')));
-        command.args(arguments.split_whitespace()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let line = lines.recv_timeout(LONG).unwrap();
-        let address = line.split("://").nth(1).unwrap_or_else(|| panic!("{line}")).trim_end_matches('/').to_string();
-        Self { child, lines, address }
-    }
-
-    fn send(&self, request: &str, headers: &[&str], body: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let mut head = format!("{request} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|h| h.starts_with("Host:")) {
-            head += &format!("Host: {}\r\n", self.address);
-        }
-        if !headers.iter().any(|h| h.starts_with("Content-Length:")) {
-            head += &format!("Content-Length: {}\r\n", body.len());
-        }
-        headers.iter().for_each(|header| head += &format!("{header}\r\n"));
-        stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
-        // whoever is refused may find the door shut
-        let _ = stream.write_all(body);
-        let mut answer = vec![];
-        let _ = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{request}: {answer:?}"));
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: body.to_string(), raw: head.to_string() }
-    }
-
-    fn get(&self, path: &str, cookie: &str) -> Answer {
-        self.send(&format!("GET {path}"), &[cookie], b"")
-    }
-
-    fn form(&self, path: &str, headers: &[&str], fields: &str) -> Answer {
-        let headers = [headers, &["Content-Type: application/x-www-form-urlencoded"]].concat();
-        self.send(&format!("POST {path}"), &headers, fields.as_bytes())
-    }
-
-    fn upload(&self, source: &str, cookie: &str, name: &str, content: &str) -> Answer {
-        let body = format!(
-            "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--x--\r\n"
-        );
-        let headers = [cookie, "Content-Type: multipart/form-data; boundary=x"];
-        self.send(&format!("POST /suites/web/sources/{source}/upload"), &headers, body.as_bytes())
-    }
-
-    /// Logs in; the header that says so from then on.
-    fn login(&self, user: &str, password: &str) -> String {
-        let answer = self.form("/login", &[], &format!("user={user}&password={password}"));
-        assert_eq!((answer.status, answer.header("location")), (303, "/"), "{}", answer.body);
-        let set = answer.raw.lines().find_map(|l| l.strip_prefix("set-cookie: ")).unwrap();
-        assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
-        format!("Cookie: {}", set.split(';').next().unwrap())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // shown where the test fails
-        eprintln!("the server said {:?}", self.lines.try_iter().collect::<Vec<_>>());
-    }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    raw: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.raw.lines().find_map(|l| l.split_once(": ").filter(|(n, _)| *n == name)).map_or("", |(_, value)| value)
-    }
-
-    #[track_caller]
-    fn is(self, status: u16, texts: &[&str]) -> Self {
-        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
-        for text in texts {
-            assert!(self.body.contains(text), "{text:?} is missing in {}", self.body);
-        }
-        self
-    }
-}
 
 #[test]
 fn a_day_of_a_manager_in_chromium() {
@@ -230,6 +123,7 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     assert!(!server.get("/", &rob).is(200, &["rob (reader)"]).body.contains(control));
     assert!(!server.get("/suites/web/sources/leads", &rob).is(200, &["Download template"]).body.contains("Upload"));
     server.form(off, &[&rob], "to=off").is(403, &["rob may read only"]);
+    assert!(!server.get(off, &rob).is(200, &["disabled"]).body.contains("Switch recording off"));
     server.form("/rebuilds", &[&rob], "").is(403, &["rob may read only"]);
     server.upload("leads", &rob, "leads_1.txt", LEADS).is(403, &["rob may read only"]);
     server.get(question, &rob).is(200, &["&lt;img src=x onerror", "2 rows"]);
@@ -256,6 +150,27 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         ])
         .ok();
     assert_eq!(csv.is(200, &[]).chunks(), told.stdout);
+    // and as files of columns
+    let all = "q=SELECT+tracking_code%2C+revenue+FROM+events";
+    let parquet = server.form("/sql", &[&rob], &format!("{all}&to=parquet")).is(200, &[]);
+    assert_eq!(parquet.header("content-disposition"), "attachment; filename=\"result.parquet\"");
+    let read = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet.file())).unwrap().build().unwrap();
+    assert_eq!(read.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
+    let arrow = server.form("/sql", &[&rob], &format!("{all}&to=arrow")).is(200, &[]);
+    let read = arrow::ipc::reader::FileReader::try_new(Cursor::new(arrow.file()), None).unwrap();
+    assert_eq!(read.map(|batch| batch.unwrap().num_columns()).max(), Some(2));
+    server
+        .form("/sql", &[&rob], "q=SELECT+nme+FROM+events&to=arrow")
+        .is(400, &["1 | SELECT nme FROM events\n           ^"]);
+    // what can be asked stands beside it
+    let beside = [
+        "<summary>events</summary>",
+        "<code>tracking_code</code>",
+        "Examples",
+        "Download Parquet",
+        "src=\"/assets/sql.js",
+    ];
+    server.get("/sql", &rob).is(200, &beside);
     server.get("/reports?metric=no_such", &mia).is(400, &["no metric no_such"]);
     for path in ["/nothing", "/suites/nothing", "/suites/web/sources/nothing", "/log/file?file=nothing"] {
         server.get(path, &mia).is(404, &["Not found"]);
@@ -290,6 +205,11 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         visit_timeout_minutes=20&visit_hours=12&visit_hits=2500&placeholders=0000%0An%2Fa&names=evar5%3DPlan",
         )
         .is(303, &[]);
+    // it asks before, and says what it does
+    let asks = ["recording of web?", "tied to no visitor", "Nothing is lost", "Switch recording off", "Leave it on"];
+    server.get(&format!("{off}?to=off"), &mia).is(200, &asks);
+    assert_eq!(place.query("SELECT transaction_id FROM suites"), json!([{"transaction_id": true}]));
+    server.get("/suites/nothing/transaction-id", &mia).is(404, &["Not found"]);
     server.form(off, &[&mia], "to=off").is(303, &[]);
     let set = "SELECT transaction_id, expiry_days, time_zone, placeholders, names FROM suites";
     assert_eq!(
@@ -321,17 +241,107 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
-impl Answer {
-    /// A body that came in chunks.
-    fn chunks(&self) -> String {
-        let (mut rest, mut out) = (self.body.as_str(), String::new());
-        while let Some((size, after)) = rest.split_once("\r\n") {
-            let size = usize::from_str_radix(size, 16).unwrap();
-            out += &after[..size];
-            rest = after[size..].strip_prefix("\r\n").unwrap();
+/// A lake without suites says what to do, and what a reader waits for.
+/// Packed files are taken as those that are not; of an archive each file is told.
+#[test]
+fn packed_files_are_uploaded() {
+    let place = place();
+    place.sh("rejoin source create web leads --kind transaction --metrics event10,revenue");
+    let server = Server::start(&place, "");
+    let mia = server.login("mia", "manager-pass");
+    let zip = |files: &[(&str, &str)]| {
+        let mut writer = zip::ZipWriter::new(Cursor::new(vec![]));
+        for (name, text) in files {
+            writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
         }
-        out
+        writer.finish().unwrap().into_inner()
+    };
+    let [one, two, three] = ["7.25", "8.5", "9.75"].map(|price| LEADS.replace("7.25", price));
+    let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    gzip.write_all(one.as_bytes()).unwrap();
+    assert_eq!(
+        server.upload("leads", &mia, "one.TXT.gz", gzip.finish().unwrap()).is(303, &[]).header("location"),
+        "/log/file?suite=web&source=leads&file=one.txt.gz"
+    );
+    let both = zip(&[("two.txt", two.as_str()), ("sub/three.txt", three.as_str())]);
+    let page = "/suites/web/sources/leads";
+    assert_eq!(server.upload("leads", &mia, "both.zip", &both).is(303, &[]).header("location"), page);
+    server.get(page, &mia).is(200, &["both.zip is loaded: 2 files, 4 rows, 2 rejected", "both.zip/sub/three.txt"]);
+    server.upload("leads", &mia, "both.zip", &both).is(303, &[]);
+    server.get(page, &mia).is(200, &["both.zip was loaded before"]);
+    let changed = zip(&[("two.txt", one.as_str()), ("sub/three.txt", three.as_str())]);
+    server.upload("leads", &mia, "both.zip", changed).is(422, &["1 of 2 files of both.zip", "both.zip/two.txt"]);
+    // what is none: a delivery of a feed, an archive that climbs, a broken one
+    server.upload("leads", &mia, "web_2026-09-30.zip", zip(&[("hit_data.tsv", "")])).is(415, &["no data source file"]);
+    server.upload("leads", &mia, "x.zip", zip(&[("../x.txt", one.as_str())])).is(422, &["points outside"]);
+    server.upload("leads", &mia, "y.zip", &both[..100]).is(422, &["y.zip is cut short or damaged"]);
+    assert_eq!(place.cell("SELECT count(*) AS n FROM files WHERE status = 'loaded' AND source = 'leads'"), 3);
+}
+
+#[test]
+fn an_empty_lake_says_what_to_do_next() {
+    let place = Place::new();
+    place.sh("echo manager-pass | rejoin user add mia --manager --users users.json
+echo reader-pass | rejoin user add rob --users users.json");
+    let server = Server::start(&place, "");
+    let (mia, rob) = (server.login("mia", "manager-pass"), server.login("rob", "reader-pass"));
+    for page in ["/", "/reports", "/reports/funnel"] {
+        let shown = server.get(page, &mia).is(200, &["First steps", "rejoin suite create web", "rejoin ingest"]);
+        assert!(!shown.body.contains("A manager takes"), "{page}");
+        server.get(page, &rob).is(200, &["First steps", "A manager takes these steps"]);
     }
+    // with a suite the next step is to load
+    server.form("/suites", &[&mia], "suite=shop&time_zone=UTC&currency=EUR").is(303, &[]);
+    let shown = server.get("/", &mia).is(200, &["Nothing is loaded yet", "--suite shop"]);
+    assert!(!shown.body.contains("rejoin suite create"), "{}", shown.body);
+    server.get("/sql", &rob).is(200, &["<summary>suites</summary>"]);
+}
+
+/// A file of another make is loaded by a mapping that the lake keeps.
+#[test]
+fn mapped_files_are_uploaded() {
+    let place = place();
+    let server = Server::start(&place, "");
+    let (mia, rob) = (server.login("mia", "manager-pass"), server.login("rob", "reader-pass"));
+    let store = |cookie: &str, name: &str, text: &str| {
+        let fields = format!("name-of-mapping={}&text={}", encoded(name), encoded(text));
+        server.form("/suites/web/mappings", &[cookie], &fields)
+    };
+    let upload = |cookie: &str, mapping: &str, name: &str, rows: &str| {
+        let body = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"mapping\"\r\n\r\n{mapping}\r\n--x\r\n\
+             Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{rows}\r\n--x--\r\n"
+        );
+        let kind = "Content-Type: multipart/form-data; boundary=x";
+        server.send("POST /suites/web/upload", &[cookie, kind], body.as_bytes())
+    };
+    let clicks = "kind = \"online\"\r\nvisitor_id = \"user\"\r\ntime = \"ts\"\r\n";
+    let rows = "user,ts\nu1,2026-09-20T08:00:00\nu2,2026-09-21T08:00:00\n";
+    // only mappings, only by managers
+    server.get("/suites/web", &mia).is(200, &["Files by a mapping", "Store a mapping"]);
+    store(&rob, "clicks", clicks).is(403, &["rob may read only"]);
+    store(&mia, "../clicks", clicks).is(422, &["letters, digits"]);
+    store(&mia, "clicks", "kind = \"online\"\nvisitor = \"x\"").is(422, &["mapping clicks", "unknown key visitor"]);
+    upload(&mia, "clicks", "a.csv", rows).is(422, &["no mapping clicks"]);
+    store(&mia, "clicks", clicks).is(303, &[]);
+    let page = server.get("/suites/web", &mia).is(200, &["Mapping clicks is stored", "<option value=\"clicks\">"]);
+    assert!(page.body.contains("aria-label=\"Drop mapping clicks\""), "{}", page.body);
+    assert!(!server.get("/suites/web", &rob).is(200, &[]).body.contains("Files by a mapping"));
+    // files
+    upload(&rob, "clicks", "a.csv", rows).is(403, &["rob may read only"]);
+    upload(&mia, "clicks", "a.txt", rows).is(415, &[".csv"]);
+    let hits = || place.cell("SELECT count(*) AS n FROM hits WHERE visitor_id IN ('u1', 'u2')");
+    assert_eq!(hits(), 0);
+    let loaded = upload(&mia, "clicks", "../a.CSV", rows).is(303, &[]);
+    assert_eq!(loaded.header("location"), "/log/file?suite=web&file=a.csv");
+    server.get(loaded.header("location"), &mia).is(200, &["a.csv is loaded: 2 rows, 0 rejected"]);
+    assert_eq!(hits(), 2);
+    upload(&mia, "clicks", "a.csv", &rows.replace("u2", "u3")).is(409, &["tick"]);
+    // dropped, it loads nothing more
+    server.form("/suites/web/mappings/drop", &[&mia], "mapping=clicks").is(303, &[]);
+    upload(&mia, "clicks", "b.csv", rows).is(422, &["no mapping clicks"]);
+    assert_eq!(hits(), 2);
 }
 
 /// An item with a long name that would be an element.

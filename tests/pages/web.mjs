@@ -123,6 +123,28 @@ await press(page, "a", "Open as SQL");
 const asSql = await page.$$eval("main section tbody tr", (all) => all.map((r) => r.children[0].textContent));
 demand(JSON.stringify(asSql.map((t) => (t === "NULL" ? "(none)" : t))) === JSON.stringify(rows.map((r) => r[0])), `as SQL: ${asSql}`);
 
+// the keyboard runs a statement, an error has its caret, an example is a link
+await page.fill("#q", "SELECT 1 AS one,\n  nme FROM events");
+await page.focus("#q");
+await Promise.all([page.waitForNavigation(), page.keyboard.press("Control+Enter")]);
+demand((await page.locator("#sql-error pre").innerText()) === "2 |   nme FROM events\n      ^", `the caret: ${await text(page)}`);
+await page.fill("#q", "SELECT 41 + 1 AS answer");
+await page.focus("#q");
+await Promise.all([page.waitForNavigation(), page.keyboard.press("Control+Enter")]);
+demand((await page.locator("main section tbody").innerText()).includes("42"), `by Ctrl+Enter: ${await text(page)}`);
+await walk(page, { selector: "aside summary", text: "suites" });
+await page.keyboard.press("Enter");
+demand(await page.locator("aside details[open] code", { hasText: /^time_zone$/ }).first().isVisible(), "a table does not open its columns");
+await press(page, "aside a", "All tables");
+demand((await text(page)).includes("events"), `an example: ${await text(page)}`);
+
+// switching off asks first
+await press(page, "nav a", "Manage");
+await press(page, "button", "Switch off");
+demand((await text(page)).includes("Nothing is lost"), `switching off: ${await text(page)}`);
+await press(page, "a", "Leave it on");
+demand((await text(page)).includes("Transaction ID on"), `left on: ${await text(page)}`);
+
 // from an item to its conversions, and to the path of one
 await page.goto(link);
 await press(page, "main tbody a", "search");
@@ -167,7 +189,7 @@ const paths = [flow, ...[conversions, path, funnel].map((address) => address.sli
   "/reports/flow", "/reports/paths", "/reports/paths?metric=revenue&dimension=tracking_code",
   "/reports?metric=revenue&dimension=tracking_code&since=2026-09-01&last=2026-09-30&compare=before",
   `${link.slice(base.length)}&beside=linear&by=month`, `${link.slice(base.length)}&column1=tracking_code&list=values`,
-  "/", "/suites/web", "/suites/web/sources/leads", "/log", "/rebuilds", link.slice(base.length), "/sql?q=SHOW+TABLES",
+  "/", "/suites/web", "/suites/web/transaction-id", "/sql", "/suites/web/sources/leads", "/log", "/rebuilds", link.slice(base.length), "/sql?q=SHOW+TABLES",
   "/sql?q=SELECT+*+FROM+events", "/sql?q=SELECT+*%0AFROM+x+WHRE+y+z", "/nothing", "/persons", "/persons?suite=web&person=id%3Abob", `/persons?person=id%3A${"x".repeat(5000)}`,
   "/log/file?suite=web&source=leads&file=leads_1.txt"];
 const looks = { desk: {}, dark: { colorScheme: "dark" }, phone: { viewport: { width: 360, height: 740 } },

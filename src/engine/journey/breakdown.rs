@@ -153,7 +153,13 @@ impl Groups {
         self.number_of(rows.of(row).as_ref())
     }
 
-    fn number_of(&mut self, key: &[u8]) -> u32 {
+    /// What tells each group, by number.
+    pub fn keys(&self) -> &[Arc<[u8]>] {
+        &self.keys
+    }
+
+    /// The number of the group that this tells.
+    pub fn number_of(&mut self, key: &[u8]) -> u32 {
         if let Some(number) = self.numbers.get(key) {
             return *number;
         }

@@ -1,21 +1,24 @@
 //! One batch of rows as typed columns: what the walk needs to know of a row, from the lake's files as they are stored or
 //! from a plan that has filtered and evaluated.
 
+use std::sync::Arc;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch,
-    TimestampMicrosecondArray, UInt32Array,
+    StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, filter_record_batch, not, nullif, take_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_plan::PhysicalExpr;
 
 use super::bound_lines::BoundLines;
 use super::breakdown::{GROUP_COLUMNS, GroupRows, LineGroups};
-use super::items::Text;
+use super::items::{Codes, Text};
 use super::stored_rows::{Metric, StoredRows};
-use super::terms::{EvaluatedTerms, holds};
-use super::{EVER, JourneySpec, Selection};
+use super::terms::{EvaluatedTerms, Known, holds};
+use super::{EVER, JourneySpec, Selection, Sequence, SequenceSpec};
 use crate::attribution::Place;
 use crate::columns::{self, sequence, timestamp};
 use crate::engine::visits::VisitRules;
@@ -62,6 +65,12 @@ pub(super) struct Columns {
     pub groups: Option<GroupRows>,
     /// The same of its lines, where each converts for itself.
     pub line_groups: Option<LineGroups>,
+    /// True for rows of records.
+    pub offline: bool,
+    /// Some rows, which rise, and whose person each is.
+    persons: Option<(Vec<u32>, StringArray)>,
+    /// Where the order of rows is asked for: the steps that a row satisfies, the first in the lowest bit.
+    steps: Option<Vec<u64>>,
 }
 
 /// The metric of a row.
@@ -161,11 +170,72 @@ impl Columns {
             marks: found.marks(&spec.selection)?,
             groups: found.groups(&spec.selection)?,
             line_groups: found.line_groups(&spec.selection)?,
+            offline: true,
+            persons: None,
+            steps: None,
         })
     }
 
+    /// Of the columns that [`SequenceSpec::input_columns`] names, already filtered.
+    pub fn in_sequence(batch: &RecordBatch, spec: &SequenceSpec) -> Result<Self> {
+        let found = Finder(batch);
+        let (items, steps) = match &spec.sequence {
+            Sequence::Funnel { .. } | Sequence::Members { .. } => {
+                let steps = found.integers("steps")?.values().iter().map(|steps| *steps as u64).collect();
+                (Text::nothing(batch.num_rows()), steps)
+            }
+            Sequence::Flow { .. } => {
+                let anchors = found.booleans("anchors")?;
+                (found.text("item")?, anchors.iter().map(|anchors| u64::from(anchors == Some(true))).collect())
+            }
+        };
+        let mut columns = Self {
+            rows: batch.num_rows(),
+            keys: found.integers("visitor_key")?.values().clone(),
+            ids: Some(found.text("visitor_id")?),
+            times: Some(found.times("hit_time")?.values().clone()),
+            seqs: Some(found.sequences("hit_seq")?),
+            rests: None,
+            hits: None,
+            items,
+            set: None,
+            values: Values::None,
+            window: EVER,
+            taken: Taken { all: true, excluded: None, background: None, suite: None },
+            visits: match spec.in_visits {
+                false => Visits::Untold,
+                true => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
+            },
+            anchors: None,
+            lines: None,
+            at_hits: None,
+            bound: None,
+            ends: None,
+            marks: [None, None],
+            groups: None,
+            line_groups: None,
+            offline: true,
+            persons: None,
+            steps: None,
+        };
+        columns.satisfy(steps);
+        if let Sequence::Funnel { by, .. } = &spec.sequence
+            && !by.is_empty()
+        {
+            let groups = GROUP_COLUMNS.iter().take(by.len()).map(|name| found.column(name).cloned());
+            columns.groups = Some(GroupRows::new(by, &groups.collect::<Result<Vec<_>>>()?)?);
+        }
+        Ok(columns)
+    }
+
     /// Of the columns of a table of the lake.
-    pub fn stored(batch: &RecordBatch, spec: &JourneySpec, rows: &StoredRows, terms: &EvaluatedTerms) -> Result<Self> {
+    pub fn stored(
+        batch: &RecordBatch,
+        spec: &JourneySpec,
+        rows: &StoredRows,
+        terms: &EvaluatedTerms,
+        known: &mut Known,
+    ) -> Result<Self> {
         let found = Finder(batch);
         let some = |name: &str| batch.column_by_name(name).is_some();
         let ids = some(columns::VISITOR_ID).then(|| found.text(columns::VISITOR_ID)).transpose()?;
@@ -174,12 +244,13 @@ impl Columns {
         let background = some(columns::BACKGROUND_HIT).then(|| found.booleans(columns::BACKGROUND_HIT)).transpose()?;
         let background = background.filter(|background| background.has_true());
         let excludes = excluded.as_ref().is_some_and(|e| e.values().iter().fold(0, |any, value| any | value) != 0);
-        let touches = terms.touches.as_ref().map(|term| holds(term, batch)).transpose()?;
+        let touches = terms.touches.as_ref().map(|term| known.holds(term, batch)).transpose()?;
         let item = |name: &str| match &touches {
             Some(touches) => Text::of(&nullif(found.column(name)?, &not(touches)?)?),
             None => found.text(name),
         };
-        let mark = |term: &Option<_>| term.as_ref().map(|term| holds(term, batch)).transpose();
+        let mut mark = |term: &Option<_>| term.as_ref().map(|term| known.holds(term, batch)).transpose();
+        let marks = [mark(&terms.visitors)?, mark(&terms.visits)?];
         let mut stored = Self {
             rows: batch.num_rows(),
             keys: found.integers(columns::VISITOR_KEY)?.values().clone(),
@@ -253,14 +324,26 @@ impl Columns {
             },
             bound: None,
             ends: None,
-            marks: [mark(&terms.visitors)?, mark(&terms.visits)?],
+            marks,
             groups: None,
             line_groups: None,
+            offline: !rows.online,
+            persons: None,
+            steps: None,
         };
+        if let Some(steps) = terms.steps(batch, known)? {
+            stored.satisfy(steps);
+        }
         if terms.conversions.is_some() || !terms.by.is_empty() {
             stored.look_at_conversions(batch, spec, terms)?;
         }
         Ok(stored)
+    }
+
+    /// The steps of each row: one that can be the first converts.
+    fn satisfy(&mut self, steps: Vec<u64>) {
+        self.values = Values::Column(steps.iter().map(|steps| Some((steps & 1) as f64)).collect());
+        self.steps = Some(steps);
     }
 
     /// Finds which of the rows with a value convert, and the groups of those that do.
@@ -284,6 +367,42 @@ impl Columns {
             self.groups = Some(groups.of_rows(rows));
         }
         Ok(())
+    }
+
+    /// Finds whose person the rows are that `takes` names by their keys.
+    pub fn look_at_persons(
+        &mut self,
+        batch: &RecordBatch,
+        person: &Arc<dyn PhysicalExpr>,
+        takes: impl Fn(i64) -> bool,
+    ) -> Result<()> {
+        let rows: Vec<u32> = (0..self.rows as u32).filter(|row| takes(self.keys[*row as usize])).collect();
+        let own = take_record_batch(batch, &UInt32Array::from(rows.clone()))?;
+        let persons = cast(&person.evaluate(&own)?.into_array(own.num_rows())?, &DataType::Utf8)?;
+        self.persons = Some((rows, persons.as_string::<i32>().clone()));
+        Ok(())
+    }
+
+    /// The person of a row, where its place does not say it.
+    pub fn person(&self, row: usize) -> Option<&str> {
+        let (rows, persons) = self.persons.as_ref()?;
+        let place = rows.binary_search(&(row as u32)).ok().filter(|place| persons.is_valid(*place))?;
+        Some(persons.value(place))
+    }
+
+    /// The steps that a row satisfies, the first in the lowest bit.
+    #[inline]
+    pub fn steps(&self, row: usize) -> u64 {
+        self.steps.as_ref().map_or(0, |steps| steps[row])
+    }
+
+    /// Where the items of a row are, which is where the dimension was set if its value persists, and their numbers.
+    #[inline]
+    pub fn item_of<'c>(&'c self, row: usize, codes: &'c mut (Codes, Codes)) -> (&'c Text, &'c mut Codes) {
+        match &self.set {
+            Some((persisted, set)) if persisted.is_valid(row) && persisted.value(row) => (set, &mut codes.1),
+            _ => (&self.items, &mut codes.0),
+        }
     }
 
     /// The time of a row; 0 where times were not asked for.
@@ -441,7 +560,7 @@ impl Columns {
 impl Text {
     /// A column in which no row has a value.
     fn nothing(rows: usize) -> Self {
-        Self::Plain(arrow::array::StringArray::new_null(rows))
+        Self::Plain(StringArray::new_null(rows))
     }
 }
 

@@ -1,66 +1,73 @@
-//! The operator: walks over rows sorted by visitor and time, one visitor at a time, and adds up credit per item.
+//! The operator: goes over rows sorted by visitor and time, one visitor at a time, and adds up credit per item, paths, or in
+//! which order rows come.
 //!
-//! In: one or several inputs, cut into the same buckets, each sorted by visitor and time. Out: one batch of partial sums
-//! per partition; a partition works through its share of the buckets one after the other. Memory: a batch of each input
-//! of a bucket, one visitor's touches and conversions, and the items; all accounted in the memory pool.
+//! In: one or several inputs, cut into the same buckets, each sorted by visitor and time. Out: batches of partial sums; a
+//! partition works through its share of the buckets one after the other. Memory: a batch of each input of a bucket, one
+//! visitor's rows, the items, and what was found; all accounted in the memory pool.
 
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
     Partitioning, PlanProperties,
 };
-use futures::{FutureExt, StreamExt};
+use futures::stream::once;
+use futures::{StreamExt, TryStreamExt};
 
-use super::JourneySpec;
+use super::answer::Answer;
+use super::by_person::{ByPerson, PersonRows};
 use super::input::{Input, InputColumns};
 use super::metrics::JourneyMetrics;
-use super::node::describe;
+use super::sequence::SequenceWalk;
 use super::stream::{Share, all_walked};
+use super::traversal::Traversal;
+use super::visitors::Visitors;
 use super::walk::Walk;
 use crate::columns::VISITOR_KEY;
 use crate::lake::keys::KnownKeys;
 use crate::lake::layout;
 
-/// Credit per item of all visitors of a partition.
+/// What is found out about all visitors of a partition.
 #[derive(Debug)]
 pub struct JourneyExec {
-    spec: JourneySpec,
+    answer: Answer,
     inputs: Vec<Input>,
     /// Buckets worked on at once.
     threads: usize,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// Whose rows are whose, where they are brought together by person.
+    persons: Option<PersonRows>,
     /// Where what the walk finds out about visitor keys is told.
     keys: Option<KnownKeys>,
 }
 
 impl JourneyExec {
     /// Over inputs with the same number of partitions: a visitor's rows are in one of them, the same in each input.
-    pub fn new(spec: JourneySpec, inputs: Vec<Input>, threads: usize) -> Self {
+    pub fn new(answer: Answer, inputs: Vec<Input>, threads: usize) -> Self {
         let buckets = inputs.first().map_or(1, |input| input.plan.output_partitioning().partition_count());
-        let partitions = match spec.needs_all_visitors() {
+        let partitions = match answer.is_in_one_part() {
             true => 1,
             false => threads.clamp(1, buckets.max(1)),
         };
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(spec.output()),
+            EquivalenceProperties::new(answer.output()),
             Partitioning::UnknownPartitioning(partitions),
-            EmissionType::Final,
+            EmissionType::Incremental,
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { spec, inputs, threads, properties: Arc::new(properties), metrics, keys: None }
+        Self { answer, inputs, threads, properties: Arc::new(properties), metrics, persons: None, keys: None }
     }
 
     /// Tells `keys` of the files whose visitor keys each are one visitor's.
@@ -68,9 +75,19 @@ impl JourneyExec {
         Self { keys: Some(keys), ..self }
     }
 
-    /// What is computed.
-    pub fn spec(&self) -> &JourneySpec {
-        &self.spec
+    /// Brings rows together by person, where the answer asks for it.
+    pub fn by_person(self, persons: Option<PersonRows>) -> Self {
+        Self { persons, ..self }
+    }
+
+    /// Whose rows are whose, where they are brought together by person.
+    pub fn persons(&self) -> Option<&PersonRows> {
+        self.persons.as_ref()
+    }
+
+    /// What is found out.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
     }
 
     /// What the columns of each input mean.
@@ -85,15 +102,22 @@ impl JourneyExec {
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
         let columns = self.inputs.iter().map(|input| input.columns.clone());
         let inputs = columns.zip(children).map(|(columns, plan)| Input { columns, plan }).collect();
-        Arc::new(Self { keys: self.keys.clone(), ..Self::new(self.spec.clone(), inputs, self.threads) })
+        let (persons, keys) = (self.persons.clone(), self.keys.clone());
+        Arc::new(Self { persons, keys, ..Self::new(self.answer.clone(), inputs, self.threads) })
     }
 
-    /// The walk over every `step`-th bucket from `first`, counted as `partition`.
-    fn share(&self, first: usize, step: usize, partition: usize, context: &Arc<TaskContext>) -> Share {
+    /// Every `step`-th bucket from `first`, counted with `metrics`.
+    fn share<V: Visitors>(
+        &self,
+        visitors: V,
+        (first, step): (usize, usize),
+        metrics: JourneyMetrics,
+        context: &Arc<TaskContext>,
+    ) -> Share<V> {
         let reservation = MemoryConsumer::new(format!("Journey[{first}]")).register(context.memory_pool());
-        let metrics = JourneyMetrics::new(&self.metrics, partition);
         Share {
-            walk: Walk::new(self.spec.clone(), Some(reservation), metrics.counts),
+            visitors,
+            traversal: Traversal::new(reservation, metrics.counts),
             inputs: self.inputs.clone(),
             buckets: (first..self.buckets()).step_by(step).collect(),
             context: context.clone(),
@@ -107,7 +131,7 @@ impl DisplayAs for JourneyExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stored = self.inputs.iter().any(|input| matches!(input.columns, InputColumns::Stored(..)));
         let inputs = if stored { format!(", inputs={}", self.inputs.len()) } else { String::new() };
-        write!(f, "JourneyExec: {}{inputs}", describe(&self.spec))
+        write!(f, "JourneyExec: {}{inputs}", self.answer)
     }
 }
 
@@ -168,16 +192,34 @@ impl ExecutionPlan for JourneyExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let partitions = self.properties.output_partitioning().partition_count();
-        let result = if self.spec.needs_all_visitors() {
-            // the shares of all threads make one game
-            let threads = self.threads.clamp(1, self.buckets().max(1));
-            let shares = (0..threads).map(|first| self.share(first, threads, partition, &context)).collect();
-            async move { Ok(all_walked(shares).await?.finish()?.record_output(&baseline)) }.boxed()
-        } else {
-            let share = self.share(partition, partitions, partition, &context);
-            async move { Ok(share.walked().await?.finish()?.record_output(&baseline)) }.boxed()
+        let metrics = || JourneyMetrics::new(&self.metrics, partition);
+        let own = (partition, partitions);
+        let found = match &self.answer {
+            Answer::Credit(spec) if spec.is_in_one_part() => {
+                // the shares of all threads make one game, and a person's rows may be in any
+                let threads = self.threads.clamp(1, self.buckets().max(1));
+                let seed = ByPerson::seed();
+                let share = |first: usize| {
+                    let metrics = metrics();
+                    let walk = Walk::new(spec.clone(), metrics.counts.clone());
+                    let disk = || context.runtime_env().disk_manager.clone();
+                    let by_person = self.persons.clone().map(|persons| ByPerson::new(persons, seed, disk()));
+                    self.share(walk.by_person(by_person), (first, threads), metrics, &context)
+                };
+                let shares = (0..threads).map(share).collect();
+                once(async move { Ok::<_, DataFusionError>(all_walked(shares).await?.found()) }).try_flatten().boxed()
+            }
+            Answer::Credit(spec) => {
+                let metrics = metrics();
+                let walk = Walk::new(spec.clone(), metrics.counts.clone());
+                self.share(walk, own, metrics, &context).found().boxed()
+            }
+            Answer::Order(spec) => {
+                self.share(SequenceWalk::new(spec.clone()), own, metrics(), &context).found().boxed()
+            }
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(result).boxed())))
+        let counted = found.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::JourneySpec;
-use super::columns::Columns;
 use super::stored_rows::StoredRows;
 use super::terms::EvaluatedTerms;
 
@@ -23,21 +19,13 @@ pub struct Input {
 /// What the columns of an input mean.
 #[derive(Debug, Clone)]
 pub enum InputColumns {
-    /// Those of [`JourneySpec::input_columns`]: filtered and evaluated below.
+    /// Those that the answer names, its `input_columns`: filtered and evaluated below.
     Evaluated,
     /// Columns of a table, as stored, and what is said of its rows.
     Stored(StoredRows, Arc<EvaluatedTerms>),
 }
 
 impl InputColumns {
-    /// The typed columns of a batch.
-    pub(super) fn columns(&self, batch: &RecordBatch, spec: &JourneySpec) -> Result<Columns> {
-        match self {
-            Self::Evaluated => Columns::evaluated(batch, spec),
-            Self::Stored(rows, terms) => Columns::stored(batch, spec, rows, terms),
-        }
-    }
-
     /// True for rows that come straight from the lake's files.
     pub(super) fn is_stored(&self) -> bool {
         matches!(self, Self::Stored(..))

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Int32Type};
 use datafusion::error::Result;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::terms::same_values;
 use crate::feed::caret::list_values;
 
 /// A text column, as a dictionary where the file has one.
@@ -245,14 +246,6 @@ impl Codes {
             self.listed.push(items.number(text));
         }
     }
-}
-
-/// True for one dictionary: the batches of a row group share its buffers, though not the array around them.
-fn same_values(a: &ArrayRef, b: &ArrayRef) -> bool {
-    let (a, b) = (a.as_string::<i32>(), b.as_string::<i32>());
-    a.len() == b.len()
-        && std::ptr::eq(a.value_offsets(), b.value_offsets())
-        && std::ptr::eq(a.value_data(), b.value_data())
 }
 
 #[cfg(test)]

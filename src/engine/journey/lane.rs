@@ -1,4 +1,4 @@
-//! One sorted input of the walk: the batch at hand and the row that comes next.
+//! One sorted input of a traversal: the batch at hand and the row that comes next.
 
 use std::cmp::Reverse;
 
@@ -7,10 +7,11 @@ use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
-use super::JourneySpec;
 use super::columns::Columns;
 use super::input::InputColumns;
 use super::items::Codes;
+use super::terms::Known;
+use super::visitors::Visitors;
 
 /// A row's place among the rows of its visitor: time, what stands at a hit before other offline rows, sequence, online before
 /// offline, what is left of the hit id.
@@ -20,10 +21,11 @@ pub(super) type Place = (i64, bool, i128, bool, Option<i64>);
 pub(super) struct Lane {
     stream: Option<SendableRecordBatchStream>,
     kind: InputColumns,
+    known: Known,
     pub columns: Columns,
     pub row: usize,
     pub codes: (Codes, Codes),
-    /// Rows of the batch on which the metric is not zero; those before `next_converting` have been passed.
+    /// Rows of the batch on which the metric is not zero, or that matter otherwise; those before `next_converting` have been passed.
     converting: Vec<u32>,
     next_converting: usize,
     batch_bytes: usize,
@@ -31,17 +33,19 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// At the first row of a stream; None if it has no rows. `rows` counts what is read.
-    pub async fn open(
-        mut stream: SendableRecordBatchStream,
+    /// At the first row of a stream, whose first batch has rows.
+    pub fn new<V: Visitors>(
+        stream: SendableRecordBatchStream,
         kind: InputColumns,
-        spec: &JourneySpec,
-    ) -> Result<Option<Self>> {
-        let Some(batch) = next_rows(&mut stream).await? else { return Ok(None) };
-        let columns = kind.columns(&batch, spec)?;
+        batch: &RecordBatch,
+        visitors: &V,
+    ) -> Result<Self> {
+        let mut known = Known::default();
+        let columns = visitors.columns(&kind, batch, &mut known)?;
         let mut lane = Self {
             stream: Some(stream),
             kind,
+            known,
             columns,
             row: 0,
             codes: Default::default(),
@@ -50,34 +54,37 @@ impl Lane {
             batch_bytes: batch.get_array_memory_size(),
             lacks_visitors: false,
         };
-        lane.turn_to_batch();
-        Ok(Some(lane))
+        lane.look_at_batch(visitors);
+        Ok(lane)
     }
 
-    /// Reads the next batch when the one at hand has been passed; false at the end.
-    pub async fn refill(&mut self, spec: &JourneySpec) -> Result<bool> {
-        if self.row < self.columns.rows {
-            return Ok(true);
-        }
-        let Some(stream) = &mut self.stream else { return Ok(false) };
-        let Some(batch) = next_rows(stream).await? else {
+    /// The next batch of the stream; None at its end.
+    pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(stream) = &mut self.stream else { return Ok(None) };
+        let batch = next_batch(stream).await?;
+        if batch.is_none() {
             self.stream = None;
-            return Ok(false);
-        };
-        self.columns = self.kind.columns(&batch, spec)?;
+        }
+        Ok(batch)
+    }
+
+    /// Turns to the next batch.
+    pub fn turn_to<V: Visitors>(&mut self, batch: &RecordBatch, visitors: &V) -> Result<()> {
+        self.columns = visitors.columns(&self.kind, batch, &mut self.known)?;
         self.batch_bytes = batch.get_array_memory_size();
         self.row = 0;
-        self.turn_to_batch();
-        Ok(true)
+        self.look_at_batch(visitors);
+        Ok(())
     }
 
-    fn turn_to_batch(&mut self) {
+    fn look_at_batch<V: Visitors>(&mut self, visitors: &V) {
         self.codes.0.turn_to(&self.columns.items);
         if let Some((_, set)) = &self.columns.set {
             self.codes.1.turn_to(set);
         }
         self.lacks_visitors |= self.columns.ids.as_ref().is_some_and(|ids| !ids.all_valid());
         self.columns.converting(&mut self.converting);
+        visitors.mind(&self.columns, &mut self.converting);
         self.next_converting = 0;
     }
 
@@ -155,7 +162,8 @@ impl Lane {
 
     /// Bytes of the batch at hand and of what is remembered of its dictionary.
     pub fn memory_bytes(&self) -> usize {
-        self.batch_bytes + self.codes.0.memory_bytes() + self.codes.1.memory_bytes() + self.converting.capacity() * 4
+        let codes = self.codes.0.memory_bytes() + self.codes.1.memory_bytes();
+        self.batch_bytes + codes + self.known.memory_bytes() + self.converting.capacity() * 4
     }
 }
 
@@ -188,7 +196,8 @@ fn visitors_before_last(keys: &[i64]) -> usize {
     visitors
 }
 
-async fn next_rows(stream: &mut SendableRecordBatchStream) -> Result<Option<RecordBatch>> {
+/// The next batch of a stream that has rows; None at its end.
+pub(super) async fn next_batch(stream: &mut SendableRecordBatchStream) -> Result<Option<RecordBatch>> {
     while let Some(batch) = stream.try_next().await? {
         if batch.num_rows() > 0 {
             return Ok(Some(batch));

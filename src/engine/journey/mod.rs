@@ -1,27 +1,35 @@
 //! The journey operator: participation and every attribution model in one pass over a visitor's rows in time order.
 //!
-//! * `node`: what a journey computes, [`JourneySpec`]; `logical`: what is asked as a logical node over any plan.
+//! * `node`: what a journey computes, [`JourneySpec`]; `logical`: what is asked as a logical node over any plan; `answer`: all
+//!   that is found out about journeys.
 //! * `stored`: the logical node straight over the lake's files: the usual, fast way; `stored_rows`: what rows are there.
 //! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted.
-//! * `walk`: visitor after visitor over the sorted inputs of a bucket; `lane` is one input, `columns` one batch of it,
-//!   `items` numbers its dictionary; `bound` and `bound_lines` are for values that product lines bind.
+//! * `traversal`: visitor after visitor over the sorted inputs of a bucket; `visitors`: to whom it hands their rows; `lane` is
+//!   one input, `columns` one batch of it, `items` numbers its dictionary.
+//! * `walk`: what happened to a visitor in, credit out; `counted`: which rows count; `path_sums`: the paths of conversions;
+//!   `bound` and `bound_lines` are for values that product lines bind.
+//! * `by_person`: rows of visitors that share a person, brought together.
 //! * `terms`: what a question says of single rows, its predicates and what it is broken down by.
 //! * `selection`: whose journeys, which visits, and what is left of a path; `selected` is one at work; `breakdown`: credit by
 //!   columns of the conversion; `chained`: the model of all paths.
-//! * `path`: one conversion explained, or each conversion in one row, by the same walk.
-//! * `sequence`: funnels and flows, the order of rows within journeys.
+//! * `path`: one conversion explained, or each conversion in one row, by the same walk over any plan.
+//! * `sequence`: funnels and flows, the order of rows within journeys, by the same traversal.
 //! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
 //!
-//! Memory: one visitor at a time, a batch of each input and the items, accounted in the memory pool. Order: rows come sorted
-//! by visitor and time, credit leaves in none. Nothing is spilled. No pairs of touches and conversions,
-//! but for rows of several products in a bound dimension, and for questions that leave out a part of paths.
+//! Memory: one visitor at a time, a batch of each input, the items and what was found, accounted in the memory pool. Order: rows
+//! come sorted by visitor and time, what was found leaves in none. Only rows that wait to be brought together by person are spilled.
+//! No pairs of touches and conversions, but for rows of several products in a bound dimension, and for questions that leave out a
+//! part of paths.
 
+mod answer;
 mod bound;
 mod bound_lines;
 mod breakdown;
+mod by_person;
 mod chained;
 mod columns;
+mod counted;
 mod exec;
 mod input;
 mod items;
@@ -30,6 +38,7 @@ mod logical;
 mod metrics;
 mod node;
 mod path;
+mod path_sums;
 mod planner;
 mod selected;
 mod selection;
@@ -38,17 +47,21 @@ mod stored;
 mod stored_rows;
 mod stream;
 mod terms;
+mod traversal;
+mod visitors;
 mod walk;
 mod window;
 
+pub use answer::Answer;
 pub use breakdown::{GROUP_COLUMNS, GroupType};
+pub use by_person::PersonRows;
 pub use exec::JourneyExec;
 pub use input::{Input, InputColumns};
-pub use node::{JourneyNode, JourneySpec};
+pub use node::{Gives, JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use selection::Selection;
-pub use sequence::{Follows, Sequence, SequenceExec, SequenceNode, SequenceSpec};
+pub use sequence::{Follows, Sequence, SequenceNode, SequenceSpec};
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
 pub use stored_rows::StoredRows;
 pub use terms::RowTerms;

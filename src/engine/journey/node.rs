@@ -33,12 +33,34 @@ pub struct JourneySpec {
     pub anchored: bool,
     /// What of the journeys counts, and by what it is broken down.
     pub selection: Selection,
+    /// What a row of the answer is.
+    pub gives: Gives,
+    /// Rows of visitors that share a person are brought together by person.
+    pub by_person: bool,
+}
+
+/// What a row of the answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub enum Gives {
+    /// An item, with its credit in each model.
+    Credit,
+    /// The items that conversions see, in order, and how many do.
+    Paths {
+        /// Those of journeys without a conversion, too.
+        unconverted: bool,
+    },
 }
 
 impl JourneySpec {
-    /// Columns of the result: those of the breakdown, `item`, then one credit a model.
+    /// Columns of the result: those of the breakdown, then `item` and one credit a model, or a path and what is counted of it.
     pub fn output(&self) -> SchemaRef {
         let mut fields = breakdown::fields(&self.selection.by);
+        if let Gives::Paths { .. } = self.gives {
+            fields.push(Field::new_list("path", Field::new_list_field(DataType::Utf8, true), false));
+            let count = |name| Field::new(name, DataType::Int64, true);
+            fields.extend([count("conversions"), Field::new("value", DataType::Float64, true), count("journeys")]);
+            return Arc::new(Schema::new(fields));
+        }
         fields.push(Field::new("item", DataType::Utf8, true));
         fields.extend(self.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
         Arc::new(Schema::new(fields))
@@ -78,7 +100,17 @@ impl JourneySpec {
     pub fn needs_times(&self) -> bool {
         let ages = self.models.iter().any(|(_, model)| model.needs_times());
         let looks_back = self.container == Container::Visitor && self.lookback_us.is_some();
-        ages || looks_back || self.anchored || self.needs_all_visitors()
+        ages || looks_back || self.anchored || self.all_visitors_matter()
+    }
+
+    /// True where one partition goes over all visitors.
+    pub fn is_in_one_part(&self) -> bool {
+        self.needs_all_visitors() || self.by_person
+    }
+
+    /// True where visitors without a conversion count, too.
+    pub fn all_visitors_matter(&self) -> bool {
+        self.needs_all_visitors() || self.gives == Gives::Paths { unconverted: true }
     }
 
     /// True when the result of a part of the visitors cannot be added to that of another part.
@@ -113,5 +145,10 @@ pub(super) fn describe(spec: &JourneySpec) -> String {
         spec.bound.as_ref().map_or(String::new(), |rules| format!(", bound={}/{}", rules.allocation, rules.expiry));
     let selection = spec.selection.describe();
     let container = spec.container;
-    format!("credit=[{}], container={container:?}, lookback={lookback}{anchored}{bound}{selection}", models.join(", "))
+    let gives = match spec.gives {
+        Gives::Credit => format!("credit=[{}]", models.join(", ")),
+        Gives::Paths { unconverted } => format!("paths, unconverted={unconverted}"),
+    };
+    let by_person = if spec.by_person { ", by person" } else { "" };
+    format!("{gives}, container={container:?}, lookback={lookback}{anchored}{bound}{selection}{by_person}")
 }

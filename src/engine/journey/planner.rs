@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::input::{Input, InputColumns};
-use super::{JourneyExec, JourneyNode, PathExec, PathNode, SequenceExec, SequenceNode, StoredJourneyNode, WindowNode};
+use super::{Answer, JourneyExec, JourneyNode, PathExec, PathNode, SequenceNode, StoredJourneyNode, WindowNode};
 
 /// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`], [`SequenceNode`] and [`WindowNode`].
 #[derive(Debug, Default)]
@@ -34,19 +34,22 @@ impl ExtensionPlanner for JourneyPlanner {
         if let Some(path) = node.as_any().downcast_ref::<PathNode>() {
             return Ok(Some(Arc::new(PathExec::new(path.spec.clone(), inputs[0].clone()))));
         }
-        if let Some(sequence) = node.as_any().downcast_ref::<SequenceNode>() {
-            return Ok(Some(Arc::new(SequenceExec::new(sequence.spec.clone(), inputs[0].clone()))));
-        }
         if let Some(stored) = node.as_any().downcast_ref::<StoredJourneyNode>() {
             return Ok(Some(stored.plan(session)?));
         }
         if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
             return Ok(Some(Arc::new(window.plan(inputs[0].clone(), session)?)));
         }
-        let Some(node) = node.as_any().downcast_ref::<JourneyNode>() else { return Ok(None) };
+        let answer = if let Some(node) = node.as_any().downcast_ref::<JourneyNode>() {
+            Answer::Credit(node.spec.clone())
+        } else if let Some(node) = node.as_any().downcast_ref::<SequenceNode>() {
+            Answer::Order(node.spec.clone())
+        } else {
+            return Ok(None);
+        };
         let input = Input { columns: InputColumns::Evaluated, plan: inputs[0].clone() };
         // whatever shuffles below waits until all of its partitions are asked for
-        Ok(Some(Arc::new(JourneyExec::new(node.spec.clone(), vec![input], usize::MAX))))
+        Ok(Some(Arc::new(JourneyExec::new(answer, vec![input], usize::MAX))))
     }
 }
 

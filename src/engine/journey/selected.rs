@@ -51,8 +51,13 @@ impl Selected {
 
     /// Notes what a row of the visitor, and of a visit, is marked with.
     pub fn mark(&mut self, columns: &Columns, row: usize, visit: u32) {
-        self.marks_visitor |= columns.marks_visitor(row);
-        if visit != NO_VISIT && columns.marks_visit(row) {
+        self.note(columns.marks_visitor(row), (visit != NO_VISIT && columns.marks_visit(row)).then_some(visit));
+    }
+
+    /// Notes that a row marks its visitor, and its visit.
+    pub fn note(&mut self, marks_visitor: bool, marked_visit: Option<u32>) {
+        self.marks_visitor |= marks_visitor;
+        if let Some(visit) = marked_visit {
             let visit = visit as usize;
             if self.marked_visits.len() <= visit {
                 self.marked_visits.resize(visit + 1, false);

@@ -20,11 +20,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore, Vo
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
+use super::by_person::PersonRows;
 use super::input::{Input, InputColumns};
-use super::node::describe;
 use super::stored_rows::{Metric, StoredRows};
 use super::terms::RowTerms;
-use super::{EVER, JourneyExec, JourneySpec};
+use super::{Answer, EVER, JourneyExec, JourneySpec};
 use crate::attribution::Container;
 use crate::columns;
 use crate::engine::visits::VisitRules;
@@ -51,14 +51,16 @@ pub struct StoredEvents {
 pub struct Question {
     /// A column of `events`.
     pub metric: String,
-    /// A column of `events`.
-    pub dimension: String,
+    /// A column of `events`, where it is about items.
+    pub dimension: Option<String>,
     /// Where the dimension was set, if `events` has such a column.
     pub set: Option<String>,
     /// Values that an offline row took from its snapshot are touches, too.
     pub inherited: bool,
     /// Conversions from the first time (inclusive) to the second (exclusive) count, microseconds.
     pub window: (i64, i64),
+    /// True where it says how long something took.
+    pub times: bool,
     /// What it says of rows, over the columns of hits and of integrated rows.
     pub terms: [RowTerms<Expr>; 2],
 }
@@ -120,7 +122,14 @@ impl StoredEvents {
     }
 
     /// The operator over the files that a question needs.
-    fn plan(&self, spec: &JourneySpec, question: &Question, state: &dyn Session) -> Result<JourneyExec> {
+    fn plan(
+        &self,
+        answer: &Answer,
+        question: &Question,
+        persons: Option<&PersonRows>,
+        state: &dyn Session,
+    ) -> Result<JourneyExec> {
+        let spec = &answer.reads();
         // an offline row belongs to no visit, but may say whom a question is about
         let offline_counts = spec.container == Container::Visitor;
         let tables: &[(&LakeTable, bool)] = match offline_counts || spec.selection.visitors {
@@ -146,7 +155,7 @@ impl StoredEvents {
                     name if table.stores_column(name) => Metric::Column(name.into()),
                     _ => Metric::None,
                 },
-                dimension: Some(question.dimension.clone()).filter(|name| counts && table.stores_column(name)),
+                dimension: question.dimension.clone().filter(|name| counts && table.stores_column(name)),
                 // of integrated rows that say so, what they brought; where none brought anything, nothing is stored
                 set: question.set.clone().filter(|set| match online {
                     true => table.stores_column(set),
@@ -162,7 +171,7 @@ impl StoredEvents {
             };
             let terms = &question.terms[usize::from(!online)];
             let marks = terms.visitors.is_some() || terms.visits.is_some();
-            if !files.is_empty() && (rows.say_something() || marks || spec.needs_all_visitors()) {
+            if !files.is_empty() && (rows.say_something() || marks || spec.all_visitors_matter()) {
                 wanted.push((table, rows, files));
             }
         }
@@ -171,7 +180,7 @@ impl StoredEvents {
         let in_order = match wanted.as_slice() {
             [(table, rows, files)] => {
                 let visits_told = !spec.needs_visits() || table.gives_visits(files);
-                let times_told = !question.needs_times() && !spec.needs_times() && !rows.repeats;
+                let times_told = !question.needs_times() && !spec.needs_times() && !rows.repeats && !spec.by_person;
                 table.is_one_generation(files) && visits_told && times_told
             }
             _ => false,
@@ -179,8 +188,9 @@ impl StoredEvents {
         let mut inputs = vec![];
         for (table, rows, files) in wanted {
             // an offline row may have no visitor, and there are few of them
-            let ids = !(keys_suffice && rows.online);
-            let sequences = spec.anchored || at_hits || rows.repeats || table.may_share_instants(&files);
+            let ids = !(keys_suffice && rows.online && persons.is_none_or(PersonRows::keys_tell_visitors));
+            let sequences =
+                spec.anchored || spec.by_person || at_hits || rows.repeats || table.may_share_instants(&files);
             let rests = spec.anchored && rows.online && table.stores_column(columns::HIT_ID_REST);
             let mut fields = rows.fields(table, ids, !in_order, sequences && !in_order, rests);
             let terms = &question.terms[usize::from(!rows.online)];
@@ -197,7 +207,8 @@ impl StoredEvents {
                 inputs.push(Input { columns: InputColumns::Stored(rows.clone(), terms.clone()), plan });
             }
         }
-        let journey = JourneyExec::new(spec.clone(), inputs, state.config().target_partitions());
+        let journey = JourneyExec::new(answer.clone(), inputs, state.config().target_partitions());
+        let journey = journey.by_person(persons.cloned());
         Ok(if keys_suffice { journey } else { journey.telling(self.hits.keys().clone()) })
     }
 }
@@ -207,7 +218,8 @@ fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable,
     let computed_visits = spec.needs_visits() && !table.gives_visits(files);
     let marks = spec.selection.visitors || spec.selection.visits;
     // an anchored row's place and its own time are far apart, and so are a mark and what it marks
-    if spec.anchored || spec.needs_all_visitors() || computed_visits || marks {
+    let in_order = question.terms.iter().any(|terms| !terms.steps.is_empty());
+    if spec.anchored || spec.all_visitors_matter() || computed_visits || marks || in_order {
         return EVER;
     }
     let (since, until) = question.window;
@@ -219,9 +231,9 @@ fn times_that_matter(spec: &JourneySpec, question: &Question, table: &LakeTable,
 }
 
 impl Question {
-    /// True where conversions of some times do not count.
+    /// True where more than the order of rows counts.
     fn needs_times(&self) -> bool {
-        self.window != EVER
+        self.window != EVER || self.times
     }
 }
 
@@ -242,31 +254,41 @@ fn changes_in_time(expr: &Expr) -> bool {
     !names_zone && call.func.signature().volatility != Volatility::Immutable
 }
 
-/// The logical node: credit per item over stored events; partial sums, one set a partition.
+/// The logical node: what is found out over stored events; partial sums, one set a partition.
 #[derive(Debug, Clone)]
 pub struct StoredJourneyNode {
-    spec: JourneySpec,
+    answer: Answer,
     question: Question,
+    /// Where rows are brought together by person.
+    persons: Option<PersonRows>,
     events: Arc<StoredEvents>,
     schema: DFSchemaRef,
 }
 
 impl StoredJourneyNode {
     /// Over `events`.
-    pub fn try_new(spec: JourneySpec, question: Question, events: Arc<StoredEvents>) -> Result<Self> {
-        let schema = Arc::new(DFSchema::try_from(spec.output().as_ref().clone())?);
-        Ok(Self { spec, question, events, schema })
+    pub fn try_new(answer: Answer, question: Question, events: Arc<StoredEvents>) -> Result<Self> {
+        let schema = Arc::new(DFSchema::try_from(answer.output().as_ref().clone())?);
+        Ok(Self { answer, question, persons: None, events, schema })
+    }
+
+    /// Brings rows together by person.
+    pub fn by_person(self, persons: Option<PersonRows>) -> Self {
+        Self { persons, ..self }
     }
 
     /// The operator.
     pub fn plan(&self, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(self.events.plan(&self.spec, &self.question, state)?))
+        Ok(Arc::new(self.events.plan(&self.answer, &self.question, self.persons.as_ref(), state)?))
     }
 }
 
 impl PartialEq for StoredJourneyNode {
     fn eq(&self, other: &Self) -> bool {
-        self.spec == other.spec && self.question == other.question && Arc::ptr_eq(&self.events, &other.events)
+        self.answer == other.answer
+            && self.question == other.question
+            && self.persons == other.persons
+            && Arc::ptr_eq(&self.events, &other.events)
     }
 }
 
@@ -274,7 +296,7 @@ impl Eq for StoredJourneyNode {}
 
 impl Hash for StoredJourneyNode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.spec.hash(state);
+        self.answer.hash(state);
         self.question.hash(state);
         Arc::as_ptr(&self.events).hash(state);
     }
@@ -282,7 +304,7 @@ impl Hash for StoredJourneyNode {
 
 impl PartialOrd for StoredJourneyNode {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        let order = (&self.spec, &self.question).partial_cmp(&(&other.spec, &other.question));
+        let order = (&self.answer, &self.question).partial_cmp(&(&other.answer, &other.question));
         order.filter(|o| o.is_ne() || self == other)
     }
 }
@@ -306,7 +328,8 @@ impl UserDefinedLogicalNodeCore for StoredJourneyNode {
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Question { metric, dimension, terms: [terms, _], .. } = &self.question;
-        write!(f, "StoredJourney: metric={metric}, dimension={dimension}, {}", describe(&self.spec))?;
+        let dimension = dimension.as_deref().unwrap_or("none");
+        write!(f, "StoredJourney: metric={metric}, dimension={dimension}, {}", self.answer)?;
         let predicates = [("touches", &terms.touches), ("conversions", &terms.conversions)];
         predicates.iter().try_for_each(|(name, term)| match term {
             Some(term) => write!(f, ", {name}={term}"),

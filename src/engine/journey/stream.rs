@@ -1,19 +1,24 @@
-//! The work on a partition: one walk over its share of the buckets, one after the other, or all walks made one.
+//! The work on a partition: its share of the buckets, one after the other, or all walks made one.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::datasource::physical_plan::ParquetSource;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::Time;
-use futures::FutureExt;
+use futures::{FutureExt, Stream};
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
+use super::by_person::{Aside, TAKEN_BACK_BYTES, is_on_disk};
 use super::input::{Input, InputColumns};
+use super::traversal::Traversal;
+use super::visitors::Visitors;
 use super::walk::Walk;
 use crate::lake::keys::KnownKeys;
 use crate::lake::scan::read_sorted;
@@ -26,45 +31,65 @@ static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
     Semaphore::new((2 * cores).max(8))
 });
 
-/// The buckets of one walk.
-pub(super) struct Share {
-    pub walk: Walk,
+/// The buckets of one traversal.
+pub(super) struct Share<V> {
+    pub visitors: V,
+    pub traversal: Traversal,
     pub inputs: Vec<Input>,
-    pub buckets: Vec<usize>,
+    pub buckets: VecDeque<usize>,
     pub context: Arc<TaskContext>,
     pub keys: Option<KnownKeys>,
     pub work: Time,
 }
 
-impl Share {
-    /// The walk over all of its buckets. Memory is that of one bucket at a time.
-    pub async fn walked(mut self) -> Result<Walk> {
-        for bucket in self.buckets {
-            let _place = match self.inputs.iter().all(|input| input.columns.is_stored()) {
-                true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
-                false => None,
-            };
-            let open = |input: &Input| {
-                let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
-                async move {
-                    let stream = match &columns {
-                        InputColumns::Stored(..) => read_sorted(&plan, bucket, context).await?,
-                        InputColumns::Evaluated => plan.execute(bucket, context)?,
-                    };
-                    Ok((stream, columns))
-                }
-                .boxed()
-            };
-            let streams = self.inputs.iter().map(open).collect();
-            let _timer = self.work.timer();
-            if self.walk.bucket(streams).await?
-                && let Some(keys) = &self.keys
-                && let Some(files) = files_of(&self.inputs, bucket)
-            {
-                keys.tell_visitors(&files);
-            }
+impl<V: Visitors> Share<V> {
+    /// Goes over all of its buckets. Memory is that of one bucket at a time.
+    pub async fn walked(mut self) -> Result<Self> {
+        while let Some(bucket) = self.buckets.pop_front() {
+            self.bucket(bucket).await?;
         }
-        Ok(self.walk)
+        Ok(self)
+    }
+
+    /// What is found, bucket after bucket.
+    pub fn found(self) -> impl Stream<Item = Result<RecordBatch>> {
+        futures::stream::try_unfold(self, |mut share| async move {
+            loop {
+                // between two buckets, where nothing waits for this
+                if let Some(batch) = share.visitors.found(share.buckets.is_empty())? {
+                    return Ok(Some((batch, share)));
+                }
+                let Some(bucket) = share.buckets.pop_front() else { return Ok(None) };
+                share.bucket(bucket).await?;
+            }
+        })
+    }
+
+    async fn bucket(&mut self, bucket: usize) -> Result<()> {
+        let _place = match self.inputs.iter().all(|input| input.columns.is_stored()) {
+            true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
+            false => None,
+        };
+        let open = |input: &Input| {
+            let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
+            async move {
+                let stream = match &columns {
+                    InputColumns::Stored(..) => read_sorted(&plan, bucket, context).await?,
+                    InputColumns::Evaluated => plan.execute(bucket, context)?,
+                };
+                Ok((stream, columns))
+            }
+            .boxed()
+        };
+        let streams = self.inputs.iter().map(open).collect();
+        let _timer = self.work.timer();
+        if self.traversal.bucket(&mut self.visitors, streams).await?
+            && let Some(keys) = &self.keys
+            && let Some(files) = files_of(&self.inputs, bucket)
+        {
+            keys.tell_visitors(&files);
+        }
+        Ok(())
     }
 }
 
@@ -82,15 +107,46 @@ fn files_of(inputs: &[Input], bucket: usize) -> Option<Vec<Path>> {
 }
 
 /// The walks of all shares, side by side, made one; there is at least one.
-pub(super) async fn all_walked(shares: Vec<Share>) -> Result<Walk> {
-    let tasks: Vec<_> = shares.into_iter().map(|share| SpawnedTask::spawn(share.walked())).collect();
-    let mut all: Option<Walk> = None;
-    for task in tasks {
-        let walk = task.join().await.map_err(|e| DataFusionError::External(Box::new(e)))??;
-        match &mut all {
-            Some(all) => all.merge(&walk),
-            None => all = Some(walk),
-        }
+pub(super) async fn all_walked(shares: Vec<Share<Walk>>) -> Result<Share<Walk>> {
+    let mut shares = side_by_side(shares, Share::walked).await?;
+    if shares.iter().any(|share| share.visitors.is_on_disk()) {
+        // makes room for what is taken back
+        shares.iter_mut().try_for_each(|share| share.traversal.spill(&mut share.visitors))?;
     }
-    all.ok_or_else(|| DataFusionError::Internal("a journey without a thread".into()))
+    let asides: Vec<Aside> = shares.iter_mut().filter_map(|share| share.visitors.take_aside()).collect();
+    if !asides.is_empty() {
+        let (asides, parts) = (Arc::new(asides), shares.len());
+        let numbered = shares.into_iter().enumerate();
+        let bring = |(part, mut share): (usize, Share<Walk>)| {
+            let asides = asides.clone();
+            async move {
+                if is_on_disk(&asides) {
+                    share.traversal.grow(TAKEN_BACK_BYTES)?;
+                }
+                share.visitors.bring_together(&asides, (part, parts))?;
+                Ok::<_, DataFusionError>(share)
+            }
+        };
+        shares = side_by_side(numbered, bring).await?;
+    }
+    let mut shares = shares.into_iter();
+    let first = shares.next().ok_or_else(|| DataFusionError::Internal("a journey without a thread".into()))?;
+    Ok(shares.fold(first, |mut all, share| {
+        all.visitors.merge(&share.visitors);
+        all
+    }))
+}
+
+/// The same work on each of some, at once; results in their order.
+async fn side_by_side<T, R, F>(all: impl IntoIterator<Item = T>, work: impl Fn(T) -> F) -> Result<Vec<R>>
+where
+    R: Send + 'static,
+    F: Future<Output = Result<R>> + Send + 'static,
+{
+    let tasks: Vec<_> = all.into_iter().map(|one| SpawnedTask::spawn(work(one))).collect();
+    let mut results = vec![];
+    for task in tasks {
+        results.push(task.join().await.map_err(|e| DataFusionError::External(Box::new(e)))??);
+    }
+    Ok(results)
 }

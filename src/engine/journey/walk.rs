@@ -1,42 +1,32 @@
-//! The walk over the sorted inputs of a bucket: visitor after visitor, credit per item in the end.
-//!
-//! A visitor's rows are usually all in one batch of one input. A visitor of several inputs (generations of a bucket,
-//! online and offline rows) is joined by time while its rows are taken, so that no more than a batch of each input is in
-//! memory. Visitors without a conversion are passed over.
+//! The walk: what happened to one visitor after another in, credit per item out, or the paths of conversions.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::MemoryReservation;
-use futures::future::{BoxFuture, try_join_all};
 
-use super::JourneySpec;
 use super::bound::BoundState;
+use super::by_person::{Aside, AsideRow, ByPerson, Told, each_person};
 use super::chained::Chained;
 use super::columns::{Columns, Visits};
+use super::counted::Counted;
 use super::input::InputColumns;
 use super::items::{Codes, Items};
-use super::lane::Lane;
 use super::metrics::Counts;
+use super::path_sums::PathSums;
 use super::selected::Selected;
+use super::terms::Known;
+use super::visitors::Visitors;
+use super::{Gives, JourneySpec};
 use crate::attribution::{
     Attributor, Bindings, Conversion, CreditSink, Game, ItemCredits, Journey, Line, Model, NO_VISIT, NONE, PathCounts,
     Place, Reach, find_place,
 };
-use crate::columns::is_keyed;
-use crate::engine::visits::{Rising, VisitCounter};
 
 /// What leaves less than the reach of conversions, with the items' names.
 pub(super) type Leaving<'w> = Option<(&'w mut Selected, &'w [Arc<str>])>;
-
-/// A sorted input that is being opened.
-pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, InputColumns)>>;
 
 /// The state of a walk: one visitor, and the credit of those before it.
 pub(super) struct Walk {
@@ -55,258 +45,123 @@ pub(super) struct Walk {
     /// rows are known; and the places of its rows, with their visits.
     anchored: Vec<(Place, f64, u32)>,
     places: Vec<(Place, u32)>,
-    /// Time, sequence and rest of the visitor's hit that was taken last, where hits may be there twice.
-    last_hit: Option<(i64, i128, i64)>,
-    /// The keys of the visitor's hits so far, where hits may be there twice.
-    keys: HashSet<(i128, i64)>,
+    counted: Counted,
+    /// Where rows of some visitors are brought together by person.
+    by_person: Option<ByPerson>,
     pub(super) rows: u32,
-    pub(super) visits: VisitOrdinals,
     pub(super) items: Items,
+    /// Where paths are asked for.
+    path_sums: Option<PathSums>,
     /// True if visitors without a conversion matter, too.
     pub(super) all_visitors: bool,
     /// True if the sets of items on all paths matter.
     shares_sets: bool,
-    /// Lanes that have the visitor at hand, and where its rows end in their batches; empty between visitors.
-    ends: Vec<(usize, usize)>,
-    /// The key of the visitor at hand or the one before, and whether two visitors of this bucket had one.
-    last_key: Option<i64>,
-    shared_key: bool,
-    /// Of the batches at hand.
-    lane_bytes: usize,
-    reservation: Option<MemoryReservation>,
+    /// The credit has been handed out.
+    told: bool,
     pub(super) counts: Counts,
 }
 
-/// The visits of one visitor by number.
-#[derive(Default)]
-pub(super) struct VisitOrdinals {
-    counter: VisitCounter,
-    ordinals: Rising<(i64, i64), u32>,
-    /// A visit that is told by its number alone, for the rows after it.
-    numbered: Option<(i64, u32)>,
-}
-
 impl Walk {
-    /// A walk that accounts for its memory in `reservation`; without one, the caller does.
-    pub fn new(spec: JourneySpec, reservation: Option<MemoryReservation>, counts: Counts) -> Self {
+    /// A walk that has seen nobody.
+    pub fn new(spec: JourneySpec, counts: Counts) -> Self {
         let models = spec.models.iter().map(|(_, model)| (Attributor::new(*model), ItemCredits::new())).collect();
         Self {
-            all_visitors: spec.needs_all_visitors(),
+            all_visitors: spec.all_visitors_matter(),
             shares_sets: spec.models.iter().any(|(_, model)| *model == Model::Algorithmic),
             reach: Reach::new(spec.container, spec.lookback_us),
             chains: Chained::of(&spec),
             bound: BoundState::new(&spec),
             selected: Selected::new(&spec.selection, spec.container, spec.lookback_us),
+            path_sums: match spec.gives {
+                Gives::Credit => None,
+                Gives::Paths { unconverted } => Some(PathSums::new(&spec, unconverted)),
+            },
             spec,
             models,
             paths: PathCounts::new(),
             journey: Journey::new(),
             anchored: vec![],
             places: vec![],
-            last_hit: None,
-            keys: HashSet::new(),
+            counted: Counted::default(),
+            by_person: None,
             rows: 0,
-            visits: VisitOrdinals::default(),
             items: Items::default(),
-            ends: vec![],
-            last_key: None,
-            shared_key: false,
-            lane_bytes: 0,
-            reservation,
+            told: false,
             counts,
         }
     }
 
-    /// Walks over all visitors of one bucket: `streams` are sorted by visitor and time, and opened side by side. True when
-    /// no two of them share a key and all hits have a visitor.
-    pub async fn bucket(&mut self, streams: Vec<Opening>) -> Result<bool> {
-        (self.last_key, self.shared_key) = (None, false);
-        let spec = &self.spec;
-        let open = |stream: Opening| async move {
-            let (stream, kind) = stream.await?;
-            Lane::open(stream, kind, spec).await
+    /// Brings rows of some visitors together by person.
+    pub fn by_person(self, by_person: Option<ByPerson>) -> Self {
+        Self { by_person, ..self }
+    }
+
+    /// True where rows that were set aside for that went to disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.by_person.as_ref().is_some_and(ByPerson::is_on_disk)
+    }
+
+    /// What was set aside for that, once all visitors were there.
+    pub fn take_aside(&mut self) -> Option<Aside> {
+        let rows = self.by_person.take()?;
+        let groups = self.selected.as_ref().map_or(vec![], |selected| selected.groups.keys().to_vec());
+        Some(Aside { rows, items: self.items.names().to_vec(), groups })
+    }
+
+    /// Sets rows of the current visitor aside.
+    fn set_aside(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
+        let Self { by_person: Some(by_person), counted, items, selected, .. } = self else { return };
+        let id = columns.ids.as_ref().filter(|ids| ids.is_valid(range.start)).map(|ids| ids.value(range.start));
+        let told = range.filter_map(|row| {
+            let visit = counted.visit_of(columns, row)?;
+            let value = columns.value(row);
+            let group = match selected.as_mut() {
+                Some(selected) if value != 0.0 => selected.group(columns, row),
+                _ => 0,
+            };
+            let (text, codes) = columns.item_of(row, codes);
+            let item = codes.items_of(text, row, items, false).first().copied().unwrap_or(NONE);
+            Some((row, Told { visit, item, value, group }))
+        });
+        by_person.push(columns, id, told);
+    }
+
+    /// Walks over the persons of a part, of so many, of those whose rows were set aside.
+    pub fn bring_together(&mut self, asides: &[Aside], part: (usize, usize)) -> Result<()> {
+        let numbers = |aside: &Aside| -> Vec<u32> { aside.items.iter().map(|name| self.items.number(name)).collect() };
+        let items: Vec<Vec<u32>> = asides.iter().map(numbers).collect();
+        let groups = |aside: &Aside| match &mut self.selected {
+            Some(selected) => aside.groups.iter().map(|key| selected.groups.number_of(key)).collect(),
+            None => vec![],
         };
-        let opened = try_join_all(streams.into_iter().map(open)).await?;
-        let mut lanes: Vec<Lane> = opened.into_iter().flatten().collect();
-        self.counts.rows.add(lanes.iter().map(|lane| lane.columns.rows).sum());
-        self.lane_bytes = lanes.iter().map(Lane::memory_bytes).sum();
-        self.account()?;
-        let mut heads: BinaryHeap<Reverse<(i64, usize)>> =
-            lanes.iter().enumerate().map(|(number, lane)| Reverse((lane.key(), number))).collect();
-        let mut together: Vec<usize> = vec![];
-        while let Some(Reverse((key, first))) = heads.pop() {
-            together.clear();
-            together.push(first);
-            while let Some(Reverse((_, other))) = heads.peek().copied().filter(|Reverse((other, _))| *other == key) {
-                heads.pop();
-                together.push(other);
-            }
-            if together.len() == 1 {
-                let until = heads.peek().map(|Reverse((key, _))| *key);
-                self.alone(&mut lanes[first], until).await?;
-            } else {
-                self.joined(&mut lanes, &together).await?;
-            }
-            for &number in &together {
-                if self.refill(&mut lanes[number]).await? {
-                    heads.push(Reverse((lanes[number].key(), number)));
+        let groups: Vec<Vec<u32>> = asides.iter().map(groups).collect();
+        each_person(asides, part, |rows| {
+            for (of, row, visit) in rows {
+                let AsideRow { time, value, .. } = *row;
+                if let Some(selected) = &mut self.selected {
+                    selected.note(row.marks_visitor, row.in_marked_visit.then_some(visit));
+                }
+                let position = row_position(self.rows as usize);
+                self.rows += 1;
+                let item = items[of].get(row.item as usize).copied().unwrap_or(NONE);
+                self.journey.touch(position, time, visit, item);
+                if value != 0.0 {
+                    let group = groups[of].get(row.group as usize).copied().unwrap_or_default();
+                    self.convert(Conversion { row: position, position, time, visit, value }, group);
                 }
             }
-        }
-        self.lane_bytes = 0;
-        self.account()?;
-        Ok(!self.shared_key && !lanes.iter().any(Lane::lacks_visitors))
-    }
-
-    /// Turns to the next visitor.
-    fn turn_to(&mut self, key: i64) {
-        self.shared_key |= self.last_key.replace(key) == Some(key);
-    }
-
-    /// The visitors of one lane that no other lane has: those before the key `until`.
-    async fn alone(&mut self, lane: &mut Lane, until: Option<i64>) -> Result<()> {
-        loop {
-            if !self.all_visitors && !lane.reads_ids() && lane.row < lane.columns.rows {
-                self.counts.visitors.add(lane.pass(until));
-            }
-            if lane.row == lane.columns.rows || until.is_some_and(|key| lane.key() >= key) {
-                return Ok(());
-            }
-            let end = lane.columns.end_of_visitor(lane.row);
-            self.turn_to(lane.key());
-            self.counts.visitors.add(usize::from(lane.columns.has_visitor(lane.row)));
-            if end < lane.columns.rows {
-                if self.all_visitors || lane.converts_before(end) {
-                    self.take(lane, end);
-                    self.close_visitor();
-                } else {
-                    lane.row = end;
-                }
-                continue;
-            }
-            // it may go on in the next batch
-            let (key, id) = (lane.key(), lane.id().map(str::to_string));
-            self.take(lane, end);
-            while self.refill(lane).await? && lane.is_at(key, id.as_deref()) {
-                let end = lane.columns.end_of_visitor(lane.row);
-                self.take(lane, end);
-            }
-            self.close_visitor();
-        }
-    }
-
-    /// One visitor of several lanes, whose rows at hand have one key. Of two visitors with that key, the first.
-    async fn joined(&mut self, lanes: &mut [Lane], together: &[usize]) -> Result<()> {
-        let (mut first, others) =
-            together.split_first().map(|(first, others)| (*first, others)).expect("there are lanes");
-        // two visitors with one key are so rare that ids are compared only to see that they are none
-        let one = others.iter().all(|&n| lanes[n].same_visitor(&lanes[first]));
-        if !one {
-            first = together.iter().copied().min_by_key(|&n| lanes[n].id()).expect("there are lanes");
-        }
-        let key = lanes[first].key();
-        self.turn_to(key);
-        let mut ends = std::mem::take(&mut self.ends);
-        let (mut whole, mut converts) = (true, self.all_visitors);
-        for &number in together.iter().filter(|&&n| one || lanes[n].same_visitor(&lanes[first])) {
-            ends.push((number, lanes[number].columns.end_of_visitor(lanes[number].row)));
-        }
-        for &(number, end) in &ends {
-            whole &= end < lanes[number].columns.rows;
-            converts |= lanes[number].converts_before(end);
-        }
-        self.counts.visitors.add(usize::from(lanes[first].columns.has_visitor(lanes[first].row)));
-        if whole && !converts {
-            ends.drain(..).for_each(|(number, end)| lanes[number].row = end);
-            self.ends = ends;
-            return Ok(());
-        }
-        // of those that read it, all have the same
-        let telling = ends.iter().map(|(number, _)| &lanes[*number]).find(|lane| !whole && lane.reads_ids());
-        let id = telling.and_then(Lane::id).map(str::to_string);
-        while !ends.is_empty() {
-            let (at, stop) = next_rows(lanes, &ends);
-            let (number, end) = ends[at];
-            let lane = &mut lanes[number];
-            self.take(lane, stop);
-            if stop < end {
-                continue;
-            }
-            let goes_on = stop == lane.columns.rows && self.refill(lane).await? && lane.is_at(key, id.as_deref());
-            if goes_on {
-                ends[at].1 = lane.columns.end_of_visitor(lane.row);
-            } else {
-                ends.swap_remove(at);
-            }
-        }
-        self.ends = ends;
-        self.close_visitor();
-        Ok(())
-    }
-
-    /// The lane's next batch, when the one at hand has been passed; false at the end.
-    async fn refill(&mut self, lane: &mut Lane) -> Result<bool> {
-        if lane.row < lane.columns.rows {
-            return Ok(true);
-        }
-        self.lane_bytes = self.lane_bytes.saturating_sub(lane.memory_bytes());
-        let some = lane.refill(&self.spec).await?;
-        if some {
-            self.counts.rows.add(lane.columns.rows);
-            self.lane_bytes += lane.memory_bytes();
-        }
-        self.account()?;
-        Ok(some)
-    }
-
-    /// Takes the rows of the current visitor from the one at hand to before `end`.
-    fn take(&mut self, lane: &mut Lane, end: usize) {
-        self.rows(&lane.columns, &mut lane.codes, lane.row..end);
-        lane.row = end;
-    }
-
-    /// Tells the memory pool what is held; about once a batch.
-    fn account(&mut self) -> Result<()> {
-        let Some(reservation) = &self.reservation else { return Ok(()) };
-        let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
-        let scratch: usize = self.models.iter().flat_map(|(model, _)| model).map(Attributor::memory_bytes).sum();
-        let rows = self.places.capacity() * size_of::<(Place, u32)>() + self.keys.capacity() * 32;
-        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + rows;
-        let visitor = visitor + self.selected.as_ref().map_or(0, Selected::memory_bytes);
-        let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
-        let chains: usize = self.chains.iter().map(Chained::memory_bytes).sum();
-        let kept = self.items.memory_bytes() + self.paths.memory_bytes() + bound + chains;
-        reservation.try_resize(self.lane_bytes + credits + scratch + visitor + kept)
+            self.close();
+        })
     }
 
     /// Takes rows of the current visitor.
-    pub fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
+    pub fn take(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         if self.bound.is_some() {
             return self.bound_rows(columns, range);
         }
-        let all_take_part = columns.all_take_part();
-        let in_visits = !matches!(columns.visits, Visits::Untold);
-        let may_repeat = columns.may_repeat();
         for row in range {
-            if !all_take_part && !columns.is_of_suite(row) {
-                continue;
-            }
+            let Some(visit) = self.counted.visit_of(columns, row) else { continue };
             let time = columns.time(row);
-            if may_repeat && let Some(rest) = columns.hit_rest(row) {
-                let hit = (time, columns.sequence(row), rest);
-                let repeats = match is_keyed(rest) {
-                    true => !self.keys.insert((columns.sequence(row), rest)),
-                    false => self.last_hit.replace(hit) == Some(hit),
-                };
-                if repeats {
-                    continue;
-                }
-            }
-            // a visit is made of all hits, reported or not
-            let visit = if in_visits { self.visits.of(&columns.visits, time, row) } else { 0 };
-            if !all_take_part && !columns.is_reported(row) {
-                continue;
-            }
             let (value, mut group) = (columns.value(row), 0);
             let mut lines = None;
             if let Some(selected) = &mut self.selected {
@@ -331,10 +186,7 @@ impl Walk {
             }
             let position = row_position(self.rows as usize);
             self.rows += 1;
-            let (text, codes) = match &columns.set {
-                Some((persisted, set)) if persisted.is_valid(row) && persisted.value(row) => (set, &mut codes.1),
-                _ => (&columns.items, &mut codes.0),
-            };
+            let (text, codes) = columns.item_of(row, codes);
             let touched = codes.items_of(text, row, &mut self.items, self.spec.multi_valued);
             let touched = match touched {
                 [] => false,
@@ -417,13 +269,17 @@ impl Walk {
     }
 
     /// Hands out the credit of the visitor whose rows are complete, and forgets them.
-    fn close_visitor(&mut self) {
+    fn close(&mut self) {
         if self.bound.is_some() {
             return self.close_bound();
         }
+        if self.by_person.as_mut().is_some_and(ByPerson::close_visitor) {
+            return self.counted.clear();
+        }
         self.settle();
-        match &mut self.selected {
-            Some(selected) if selected.divides() => {
+        match (&mut self.path_sums, &mut self.selected) {
+            (Some(paths), selected) => paths.add(&self.journey, &self.reach, selected, self.items.names()),
+            (None, Some(selected)) if selected.divides() => {
                 selected.credit(&self.journey, &self.reach, self.items.names(), &mut self.models);
             }
             _ => {
@@ -442,10 +298,8 @@ impl Walk {
         }
         self.journey.clear();
         self.places.clear();
-        self.last_hit = None;
-        self.keys.clear();
+        self.counted.clear();
         self.rows = 0;
-        self.visits.clear();
         self.selected.iter_mut().for_each(Selected::clear);
     }
 
@@ -462,6 +316,9 @@ impl Walk {
             ours.merge(theirs, |number| if broken_down { pairs[number as usize] } else { item(number) });
         }
         self.paths.merge(&other.paths, item);
+        if let (Some(ours), Some(theirs)) = (&mut self.path_sums, &other.path_sums) {
+            ours.merge(theirs, item, |group| if broken_down { groups[group as usize] } else { group });
+        }
         let group = |group: u32| if broken_down { groups[group as usize] } else { group };
         for (ours, theirs) in self.chains.iter_mut().zip(&other.chains) {
             ours.merge(theirs, item, group);
@@ -469,7 +326,7 @@ impl Walk {
     }
 
     /// The credit of all visitors, an item a row.
-    pub fn finish(mut self) -> Result<RecordBatch> {
+    pub fn finish(&mut self) -> Result<RecordBatch> {
         let count = self.items.names().len();
         if self.spec.needs_all_visitors() {
             self.credit_of_all()?;
@@ -493,6 +350,68 @@ impl Walk {
             columns.push(Arc::new(listed.iter().map(|&slot| column[slot]).collect::<Float64Array>()));
         }
         Ok(RecordBatch::try_new(self.spec.output(), columns)?)
+    }
+}
+
+impl Visitors for Walk {
+    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns> {
+        let InputColumns::Stored(rows, terms) = kind else { return Columns::evaluated(batch, &self.spec) };
+        let mut columns = Columns::stored(batch, &self.spec, rows, terms, known)?;
+        if let (Some(person), Some(by_person)) = (&terms.person, &self.by_person) {
+            columns.look_at_persons(batch, person, |key| by_person.takes(key))?;
+        }
+        Ok(columns)
+    }
+
+    fn mind(&self, columns: &Columns, rows: &mut Vec<u32>) {
+        if let Some(by_person) = &self.by_person {
+            by_person.mind(columns, rows);
+        }
+    }
+
+    fn all_matter(&self) -> bool {
+        self.all_visitors
+    }
+
+    fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
+        let by_person = self.by_person.as_ref();
+        match by_person.is_some_and(|by_person| by_person.takes(columns.keys[range.start])) {
+            true => self.set_aside(columns, codes, range),
+            false => self.take(columns, codes, range),
+        }
+    }
+
+    fn close_visitor(&mut self) {
+        self.close();
+    }
+
+    fn found(&mut self, at_end: bool) -> Result<Option<RecordBatch>> {
+        if let Some(paths) = &mut self.path_sums {
+            let groups = self.selected.as_ref().map(|selected| &selected.groups);
+            return paths.found(at_end, &self.spec, groups, self.items.names());
+        }
+        if !at_end || self.told {
+            return Ok(None);
+        }
+        self.told = true;
+        self.finish().map(Some)
+    }
+
+    fn spill(&mut self) -> Result<bool> {
+        self.by_person.as_mut().map_or(Ok(false), ByPerson::spill)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let credits: usize = self.models.iter().map(|(_, credits)| credits.memory_bytes()).sum();
+        let scratch: usize = self.models.iter().flat_map(|(model, _)| model).map(Attributor::memory_bytes).sum();
+        let rows = self.places.capacity() * size_of::<(Place, u32)>() + self.counted.memory_bytes();
+        let visitor = self.journey.memory_bytes() + self.reach.memory_bytes() + rows;
+        let visitor = visitor + self.selected.as_ref().map_or(0, Selected::memory_bytes);
+        let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
+        let chains: usize = self.chains.iter().map(Chained::memory_bytes).sum();
+        let paths = self.paths.memory_bytes() + self.path_sums.as_ref().map_or(0, PathSums::memory_bytes);
+        let aside = self.by_person.as_ref().map_or(0, ByPerson::memory_bytes);
+        credits + scratch + visitor + self.items.memory_bytes() + paths + bound + chains + aside
     }
 }
 
@@ -544,69 +463,6 @@ impl Walk {
     }
 }
 
-/// Of the lanes in `ends` (number, end of the visitor's rows), the one whose row comes first, and where its rows stop
-/// being the first.
-fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
-    let place_of = |number: usize, row: usize| (lanes[number].place(row), lanes[number].turn(row), number);
-    let place = |(number, _): &(usize, usize)| place_of(*number, lanes[*number].row);
-    let (at, &(number, end)) = ends.iter().enumerate().min_by_key(|(_, end)| place(end)).expect("some lane is left");
-    let bound = ends.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, end)| place(end)).min();
-    let lane = &lanes[number];
-    let is_first = |row: usize| bound.is_none_or(|bound| place_of(number, row) < bound);
-    // generations are mostly of different times
-    if is_first(end - 1) {
-        return (at, end);
-    }
-    let mut stop = lane.row + 1;
-    while is_first(stop) {
-        stop += 1;
-    }
-    (at, stop)
-}
-
-impl VisitOrdinals {
-    /// The ordinal of the visit of a row.
-    pub(super) fn of(&mut self, visits: &Visits, time: i64, row: usize) -> u32 {
-        let visit = match visits {
-            Visits::Untold => return 0,
-            Visits::Never => return NO_VISIT,
-            Visits::Given(number, start) => number.is_valid(row).then(|| (number.value(row), start.value(row))),
-            Visits::Stored { number, start, name, rules } => {
-                let number = number.as_ref().filter(|n| n.is_valid(row)).map(|n| n.value(row));
-                let start = start.as_ref().filter(|s| s.is_valid(row)).map(|s| s.value(row));
-                let name = name.as_ref().filter(|n| n.is_valid(row)).map(|n| n.value(row));
-                match (start, number, name) {
-                    (Some(start), number, _) => number.map(|number| (number, start)),
-                    (None, Some(number), _) => {
-                        if let Some((known, ordinal)) = self.numbered
-                            && known == number
-                        {
-                            return ordinal;
-                        }
-                        let visit = self.counter.numbered(number, time);
-                        let ordinal = self.ordinal(visit);
-                        self.numbered = Some((number, ordinal));
-                        return ordinal;
-                    }
-                    (None, None, Some(name)) => Some(self.counter.named(name, time)),
-                    (None, None, None) => Some(self.counter.next(time, rules)),
-                }
-            }
-        };
-        visit.map_or(NO_VISIT, |visit| self.ordinal(visit))
-    }
-
-    fn ordinal(&mut self, visit: (i64, i64)) -> u32 {
-        self.ordinals.get_or_insert(visit, |before| before as u32)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.numbered = None;
-        self.ordinals.clear();
-        self.counter.clear();
-    }
-}
-
 /// Rows stand at 1, 3, 5, ...; a gap before a row is one less.
 fn row_position(row: usize) -> u32 {
     2 * row as u32 + 1
@@ -628,7 +484,7 @@ impl Walk {
                 self.counts.conversions.add(usize::from(state.bindings.anchor(number, place, value)));
                 continue;
             }
-            let visit = if in_visits { self.visits.of(&columns.visits, time, row) } else { 0 };
+            let visit = if in_visits { self.counted.visits.of(&columns.visits, time, row) } else { 0 };
             let own = lines.of(row).map(|n| {
                 let known = |texts: &StringArray, items: &mut Items| match texts.is_valid(n) {
                     true => items.number(texts.value(n)),
@@ -658,7 +514,7 @@ impl Walk {
         }
         bindings.clear();
         self.rows = 0;
-        self.visits.clear();
+        self.counted.clear();
         self.selected.iter_mut().for_each(Selected::clear);
     }
 }

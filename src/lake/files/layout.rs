@@ -32,6 +32,12 @@ pub const TAG_SOURCE: &str = "rejoin.source";
 pub const TAG_SUITE: &str = "rejoin.suite";
 /// Tag with a hash of all rows of a table that is written whole.
 pub const TAG_CONTENT: &str = "rejoin.content";
+/// Tag of a file of kept customer IDs with the commit that it came with, which all files of that commit have.
+pub const TAG_GENERATION: &str = "rejoin.generation";
+/// Tag of such a file that says in which way hits were read.
+pub const TAG_READING: &str = "rejoin.reading";
+/// Tag of one file of such a commit with the loads of hits that its files tell of.
+pub const TAG_TELLS_OF: &str = "rejoin.tells_of";
 /// Tag of a file with hit ids: how many of its rows are the hit that the row before them is, see `repeats`.
 pub const TAG_REPEATS: &str = "rejoin.repeats";
 /// Tag of a file some of whose rows have a key of the user's own.

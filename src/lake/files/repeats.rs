@@ -8,7 +8,7 @@
 //! Rows with a key of the user's own are one hit whatever their times: the first of the visitor's counts. They need not be
 //! neighbours, and any two files that have some may repeat each other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
@@ -78,6 +78,39 @@ impl RepeatCount {
 pub fn may_repeat(files: &[&DataFile]) -> bool {
     let tagged: Vec<&DataFile> = files.iter().filter(|file| file.tags.contains_key(TAG_REPEATS)).copied().collect();
     tagged.iter().any(|file| repeats(file)) || overlap(&tagged) || share_keys(&tagged)
+}
+
+/// The files of which a row may be the hit that another row is, of the same file or of another one of `files`.
+pub fn repeating<'f>(files: &[&'f DataFile]) -> HashSet<&'f str> {
+    let tagged = || files.iter().copied().filter(|file| file.tags.contains_key(TAG_REPEATS));
+    let path = |file: &'f DataFile| file.relative.as_str();
+    let place = |file: &'f DataFile| [TAG_BUCKET, TAG_SUITE].map(|tag| file.tags.get(tag));
+    let mut found: HashSet<&str> = tagged().filter(|file| repeats(file)).map(path).collect();
+    let mut keyed: HashMap<_, Vec<&str>> = HashMap::new();
+    for file in tagged().filter(|file| is_keyed_file(file)) {
+        keyed.entry(place(file)).or_default().push(path(file));
+    }
+    found.extend(keyed.into_values().filter(|paths| paths.len() > 1).flatten());
+    // a file that does not say when its rows are may hold any
+    let span = |file: &DataFile| file.hit_time.unwrap_or((i64::MIN, i64::MAX));
+    let mut spans: Vec<_> = tagged().map(|file| (place(file), span(file), path(file))).collect();
+    spans.sort_unstable();
+    // of those before, the one that reaches farthest; the others that reach as far have met one already
+    let mut farthest: Option<([Option<&String>; 2], i64, &str)> = None;
+    for (place, (first, last), path) in spans {
+        match &mut farthest {
+            Some((here, reach, other)) if *here == place => {
+                if first <= *reach {
+                    found.extend([*other, path]);
+                }
+                if last > *reach {
+                    (*reach, *other) = (last, path);
+                }
+            }
+            _ => farthest = Some((place, last, path)),
+        }
+    }
+    found
 }
 
 /// True where two rows of `files` that have a key may be one hit, of whatever times.
@@ -186,6 +219,44 @@ mod tests {
             rows.chunks(cut).for_each(|rows| count.take(&batch(rows)));
             let tags = [(TAG_REPEATS.to_string(), "1".to_string()), (TAG_KEYED.into(), "true".into())];
             assert_eq!(count.tags().collect::<Vec<_>>(), tags, "batches of {cut}");
+        }
+    }
+
+    #[test]
+    fn files_that_repeat_are_named() {
+        let file = |name: &str, bucket: &str, span, repeats: Option<&str>, keyed: bool| {
+            let tags = [(TAG_BUCKET, Some(bucket)), (TAG_REPEATS, repeats), (TAG_KEYED, keyed.then_some("true"))];
+            let tags = tags.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?.to_string())));
+            DataFile {
+                relative: name.into(),
+                path: name.into(),
+                size: 1,
+                rows: Some(1),
+                hit_time: Some(span),
+                tags: tags.collect(),
+            }
+        };
+        let none = Some("0");
+        let files = [
+            file("long", "0", (0, 99), none, false),
+            file("within", "0", (1, 2), none, false),
+            file("late", "0", (99, 120), none, false),
+            file("later", "0", (121, 130), none, false),
+            file("without ids", "0", (0, 130), None, false),
+            file("elsewhere", "1", (0, 50), none, false),
+            file("after", "1", (51, 60), none, false),
+            file("twice", "1", (61, 70), Some("2"), false),
+            file("key", "2", (0, 1), none, true),
+            file("keys", "2", (5, 6), none, true),
+            file("no key", "2", (8, 9), none, false),
+            file("one key", "3", (8, 9), none, true),
+        ];
+        let files: Vec<&DataFile> = files.iter().collect();
+        let mut found: Vec<&str> = repeating(&files).into_iter().collect();
+        found.sort_unstable();
+        assert_eq!(found, ["key", "keys", "late", "long", "twice", "within"]);
+        for some in files.windows(2).chain(files.windows(3)) {
+            assert_eq!(repeating(some).is_empty(), !may_repeat(some), "{some:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where the lake lies, and the logs of its tables.
 //!
-//! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached. `guard`:
-//!   a store is asked for conditional writes before the first write.
+//! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached, `aws_profile`:
+//!   with whose keys. `guard`: a store is asked for conditional writes before the first write.
 //! * `snapshot`: one table at one version, as a value. `table`: it is read from the log. `commit`: the next version is
 //!   written on top of it. `retry`: what another writer came before is decided again. `delta_error`: the library's errors.
 //! * `versions`: what a log says without loading the table. `lines`: the one reading of a commit. `commits`: what was done
@@ -9,6 +9,7 @@
 //! * `known`: what this process has read of logs. `reads`: a store as logs are read through it. `keys`: what this process
 //!   has found out about visitor keys.
 
+mod aws_profile;
 mod commit;
 pub mod commits;
 mod delta_error;

@@ -1,6 +1,6 @@
-//! How an S3-compatible store is reached: the usual `AWS_*` variables, checked, and how patient we are with it.
+//! How an S3-compatible store is reached: the usual `AWS_*` variables or a profile, checked, and how patient we are with it.
 //!
-//! In: `s3://bucket/prefix` and the environment. Out: a store, not yet talked to. Paths are `endpoint/bucket/key`, or
+//! In: `s3://bucket/prefix`, the environment, `~/.aws`. Out: a store, not yet talked to. Paths are `endpoint/bucket/key`, or
 //! `bucket.host/key` with `AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true`.
 
 use std::time::Duration;
@@ -9,6 +9,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 use url::Url;
 
+use super::aws_profile::Profile;
 use crate::{Error, Result};
 
 /// Longer than a server needs to restart, shorter than a person waits who has mistyped an address.
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The store of an `s3://` URL. An error of kind configuration says which variable is wrong.
 pub fn store(location: &Url) -> Result<AmazonS3> {
-    let mut builder = AmazonS3Builder::from_env().with_url(location.as_str()).with_retry(retries());
+    let builder = AmazonS3Builder::from_env().with_url(location.as_str()).with_retry(retries());
+    let mut builder = with_credentials(builder).map_err(|error| error.at(location))?;
     // the more exact variable wins, as everywhere
     for key in [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint] {
         let Some(endpoint) = builder.get_config_value(&key) else { continue };
@@ -29,6 +31,66 @@ pub fn store(location: &Url) -> Result<AmazonS3> {
     }
     builder.build().map_err(|e| Error::configuration(format!("{location}: {e}")))
 }
+
+/// With the credentials of the environment, else of a profile, else of the machine. An error says at once which are missing:
+/// asking a machine that has none takes as long as a store that is away.
+fn with_credentials(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
+    use AmazonS3ConfigKey as Key;
+    let has = |key: Key| builder.get_config_value(&key).is_some_and(|value| !value.is_empty());
+    match (has(Key::AccessKeyId), has(Key::SecretAccessKey)) {
+        (true, true) => return Ok(builder),
+        (true, false) => return Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+        (false, true) => return Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
+        (false, false) if is_on(&builder, Key::SkipSignature) => return Ok(builder),
+        (false, false) => {}
+    }
+    let by_service = has(Key::WebIdentityTokenFile) && has(Key::RoleArn)
+        || has(Key::ContainerCredentialsRelativeUri)
+        || has(Key::ContainerCredentialsFullUri) && has(Key::ContainerAuthorizationTokenFile);
+    let named = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+    if by_service && named.is_none() {
+        return Ok(builder);
+    }
+    if let Some(profile) = Profile::find(named.as_deref())? {
+        for (key, setting, wins) in [
+            (Key::AccessKeyId, "aws_access_key_id", true),
+            (Key::SecretAccessKey, "aws_secret_access_key", true),
+            (Key::Token, "aws_session_token", true),
+            (Key::Region, "region", false),
+            (Key::Endpoint, "endpoint_url", false),
+        ] {
+            if let Some(value) = profile.get(setting)
+                && (wins || builder.get_config_value(&key).is_none())
+            {
+                builder = builder.with_config(key, value);
+            }
+        }
+        return Ok(builder);
+    }
+    if by_service || may_have_role(&builder) {
+        return Ok(builder);
+    }
+    Err(Error::configuration(
+        "there are no credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and ~/.aws/credentials has no profile; \
+         set both, or AWS_PROFILE, or AWS_SKIP_SIGNATURE=true for a bucket that is open to everybody",
+    ))
+}
+
+fn half(given: &str, missing: &str) -> Error {
+    Error::configuration(format!("{given} is set, and {missing} is not; set both"))
+}
+
+/// Whether the machine may have a role with credentials: a machine of EC2, for stores of AWS, or where somebody says so.
+fn may_have_role(builder: &AmazonS3Builder) -> bool {
+    let value = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
+    let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or_else(|| value(AmazonS3ConfigKey::Endpoint));
+    let is_of_aws = endpoint.is_none_or(|endpoint| endpoint.contains(".amazonaws.com"));
+    let is_of_ec2 = || std::fs::read_to_string(VENDOR).is_ok_and(|vendor| vendor.trim() == "Amazon EC2");
+    value(AmazonS3ConfigKey::MetadataEndpoint).is_some() || is_of_aws && is_of_ec2()
+}
+
+/// Where Linux says whose machine it is.
+const VENDOR: &str = "/sys/devices/virtual/dmi/id/sys_vendor";
 
 /// Every request is tried again until the patience ends; how often does not matter.
 fn retries() -> RetryConfig {

@@ -37,7 +37,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let failed = |e: tonic::transport::Error| Error::unavailable(format!("--flight: {e}"));
-    let mut transport = tonic::transport::Server::builder().max_concurrent_streams(STREAMS).tcp_nodelay(true);
+    let mut transport = tonic::transport::Server::builder().max_concurrent_streams(STREAMS);
     if let Some(tls) = tls {
         let identity = Identity::from_pem(&tls.certificates, &tls.key);
         transport = transport.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
@@ -48,9 +48,7 @@ pub async fn serve(
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    transport
-        .add_service(service)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stopped)
-        .await
-        .map_err(failed)
+    // the end of a message does not wait until its beginning is acknowledged
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    transport.add_service(service).serve_with_incoming_shutdown(incoming, stopped).await.map_err(failed)
 }

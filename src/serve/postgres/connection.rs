@@ -27,6 +27,9 @@ const FIRST: Duration = Duration::from_secs(60);
 /// What a stranger may send at once, bytes.
 const FIRST_BYTES: usize = 32 << 10;
 
+/// What is gathered of an answer before it is written, bytes: a write costs as much as many rows.
+const WRITTEN_BYTES: usize = 64 << 10;
+
 /// Parameters and what else comes with a statement, bytes.
 const BESIDE_STATEMENT: usize = 16 << 20;
 
@@ -42,6 +45,7 @@ pub async fn serve(
     let Some(mut socket) = timeout_at(deadline, negotiate_tls::<Prepared>(socket, acceptor)).await?? else {
         return Ok(());
     };
+    socket.set_backpressure_boundary(WRITTEN_BYTES);
     let copies = Arc::new(NoopHandler);
     loop {
         let stranger = matches!(

@@ -11,6 +11,9 @@ use pgwire::messages::data::DataRow;
 use crate::ErrorKind;
 use crate::serve::failure::{Failure, Reason};
 
+/// Rows that are written one after another before they are sent, bytes.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// How rows are written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
@@ -120,7 +123,7 @@ impl Copy {
 
     /// What comes before the first row: columns' names, or the mark of the binary format.
     pub fn before<'a>(&self, names: impl Iterator<Item = &'a str>) -> BytesMut {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(BUFFER_BYTES);
         if self.binary {
             out.put_slice(b"PGCOPY\n\xff\r\n\0");
             // no flags, nothing in addition
@@ -188,23 +191,23 @@ impl Copy {
     }
 
     fn text_field(&self, field: &[u8], out: &mut BytesMut) {
-        for &byte in field {
-            let letter = match byte {
-                b'\\' => b'\\',
-                8 => b'b',
-                9 => b't',
-                10 => b'n',
-                11 => b'v',
-                12 => b'f',
-                13 => b'r',
-                byte if byte == self.delimiter => byte,
-                byte => {
-                    out.put_u8(byte);
-                    continue;
-                }
-            };
+        let letter = |byte: u8| match byte {
+            b'\\' => Some(b'\\'),
+            8 => Some(b'b'),
+            9 => Some(b't'),
+            10 => Some(b'n'),
+            11 => Some(b'v'),
+            12 => Some(b'f'),
+            13 => Some(b'r'),
+            byte => (byte == self.delimiter).then_some(byte),
+        };
+        let mut rest = field;
+        while let Some((at, letter)) = rest.iter().enumerate().find_map(|(at, &byte)| Some((at, letter(byte)?))) {
+            out.put_slice(&rest[..at]);
             out.put_slice(&[b'\\', letter]);
+            rest = &rest[at + 1..];
         }
+        out.put_slice(rest);
     }
 }
 

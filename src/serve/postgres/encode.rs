@@ -1,6 +1,7 @@
 //! Arrow columns as Postgres values, in text and in binary (`src/backend/utils/adt` of PostgreSQL has both formats).
 //!
-//! A column is brought to one of few Arrow types once a batch; then each value is written straight into the row's bytes.
+//! A column is brought to one of few Arrow types once a batch; then each value is written straight into the row's bytes, and rows
+//! are cut from one buffer. Texts of which each is stored once stay so.
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal256Array, Float32Array, Float64Array, Int16Array,
@@ -8,12 +9,11 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal256Type, DurationNanosecondType, Field, IntervalMonthDayNano,
+    DataType, Date32Type, Decimal256Type, DurationNanosecondType, Field, Int32Type, IntervalMonthDayNano,
     IntervalMonthDayNanoType, IntervalUnit, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
-use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
@@ -21,9 +21,9 @@ use pgwire::api::results::FieldInfo;
 use pgwire::messages::data::DataRow;
 
 use super::catalog::{function_name, shown_name};
-use super::types::{length_of, object_kind, pg_type, pg_type_of};
+use super::digits::{clock, date, float4, float8, fraction, hex, instant, integer, put, time};
+use super::types::{is_vector, length_of, listed_type, object_kind, pg_type, pg_type_of};
 use crate::Result;
-use crate::time::{offset, to_local, written_offset};
 
 /// Microseconds from 1970 to 2000, where Postgres begins to count.
 pub const MICROS_TO_2000: i64 = 946_684_800_000_000;
@@ -35,6 +35,9 @@ const DAY_NANOS: i64 = 86_400_000_000_000;
 
 /// Decimal digits of a numeric's digit.
 const DIGITS: usize = 4;
+
+/// Rows that are written one after another before they are sent, bytes.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// The columns of a result as a client is told of them.
 pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
@@ -51,6 +54,8 @@ pub struct Rows {
     columns: Vec<(Column, bool)>,
     next: usize,
     count: usize,
+    /// Rows are cut from its front. Once those are gone that were cut, their room is written to again.
+    buffer: BytesMut,
 }
 
 impl Rows {
@@ -60,12 +65,13 @@ impl Rows {
         let column = |(i, array): (usize, &ArrayRef)| {
             let column = match object_kind(schema.field(i)) {
                 Some("regproc") => Column::Function(cast(array, &DataType::Int32)?.as_primitive().clone()),
-                _ => Column::new(array, zone)?,
+                _ => Column::new(array, zone)?.listed_as(&pg_type_of(schema.field(i))),
             };
             Ok((column, format.is_binary(i)))
         };
-        let columns = batch.columns().iter().enumerate().map(column).collect::<Result<_>>()?;
-        Ok(Self { columns, next: 0, count: batch.num_rows() })
+        let columns = batch.columns().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
+        let buffer = BytesMut::with_capacity((batch.num_rows() * columns.len() * 16).min(BUFFER_BYTES));
+        Ok(Self { columns, next: 0, count: batch.num_rows(), buffer })
     }
 }
 
@@ -78,11 +84,10 @@ impl Iterator for Rows {
             return None;
         }
         self.next += 1;
-        let mut data = BytesMut::with_capacity(self.columns.len() * 16);
         for (column, binary) in &self.columns {
-            column.field(row, *binary, &mut data);
+            column.field(row, *binary, &mut self.buffer);
         }
-        Some(DataRow::new(data, self.columns.len() as i16))
+        Some(DataRow::new(self.buffer.split(), self.columns.len() as i16))
     }
 }
 
@@ -96,6 +101,8 @@ enum Column {
     Float8(Float64Array),
     Numeric(Decimal256Array),
     Text(StringArray),
+    /// Texts of which each is stored once: which of them a row has.
+    Entry(Int32Array, StringArray),
     /// A function of the catalog, by its number.
     Function(Int32Array),
     Interval(PrimitiveArray<IntervalMonthDayNanoType>),
@@ -106,7 +113,14 @@ enum Column {
     /// Instants, and whose clock shows them.
     Instant(PrimitiveArray<TimestampMicrosecondType>, Tz),
     /// The rows' ranges, and all items.
-    List(ListArray, Box<Column>, Type),
+    List(ListArray, Box<Column>, Listed),
+}
+
+/// What a list is of.
+struct Listed {
+    item: Type,
+    /// It is written without braces, and counted from 0.
+    vector: bool,
 }
 
 impl Column {
@@ -134,7 +148,12 @@ impl Column {
             }
             Type::INTERVAL => Column::Interval(interval(array)?),
             Type::BYTEA => Column::Bytes(to(DataType::Binary)?.as_binary().clone()),
-            Type::TEXT => Column::Text(text(array)?),
+            Type::TEXT => match array.as_dictionary_opt::<Int32Type>() {
+                Some(entries) if entries.values().data_type() == &DataType::Utf8 => {
+                    Column::Entry(entries.keys().clone(), entries.values().as_string().clone())
+                }
+                _ => Column::Text(text(array)?),
+            },
             // all others are arrays
             _ => {
                 let list = match array.data_type() {
@@ -146,9 +165,19 @@ impl Column {
                 let list = list.as_list::<i32>().clone();
                 let items = Column::new(list.values(), zone)?;
                 let item = pg_type(list.values().data_type());
-                Column::List(list, Box::new(items), item)
+                Column::List(list, Box::new(items), Listed { item, vector: false })
             }
         })
+    }
+
+    /// The same, where it is of lists and a catalog says which.
+    fn listed_as(self, list: &Type) -> Self {
+        match (self, listed_type(list)) {
+            (Column::List(lists, items, _), Some(item)) => {
+                Column::List(lists, items, Listed { item: item.clone(), vector: is_vector(list) })
+            }
+            (column, _) => column,
+        }
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -161,6 +190,7 @@ impl Column {
             Column::Float8(a) => a.is_null(row),
             Column::Numeric(a) => a.is_null(row),
             Column::Text(a) => a.is_null(row),
+            Column::Entry(a, texts) => a.is_null(row) || texts.is_null(a.value(row) as usize),
             Column::Function(a) => a.is_null(row),
             Column::Interval(a) => a.is_null(row),
             Column::Bytes(a) => a.is_null(row),
@@ -191,57 +221,37 @@ impl Column {
     fn text(&self, row: usize, out: &mut BytesMut) {
         match self {
             Column::Bool(a) => out.put_u8(if a.value(row) { b't' } else { b'f' }),
-            Column::Int2(a) => put(out, format_args!("{}", a.value(row))),
-            Column::Int4(a) => put(out, format_args!("{}", a.value(row))),
-            Column::Int8(a) => put(out, format_args!("{}", a.value(row))),
-            Column::Float4(a) => float(a.value(row).into(), format_args!("{}", a.value(row)), out),
-            Column::Float8(a) => float(a.value(row), format_args!("{}", a.value(row)), out),
+            Column::Int2(a) => integer(a.value(row).into(), out),
+            Column::Int4(a) => integer(a.value(row).into(), out),
+            Column::Int8(a) => integer(a.value(row), out),
+            Column::Float4(a) => float4(a.value(row), out),
+            Column::Float8(a) => float8(a.value(row), out),
             Column::Numeric(a) => out.put_slice(a.value_as_string(row).as_bytes()),
             Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Column::Entry(a, texts) => out.put_slice(texts.value(a.value(row) as usize).as_bytes()),
             Column::Function(a) => match (a.value(row), function_name(a.value(row))) {
                 (0, _) => out.put_u8(b'-'),
                 (_, Some(name)) => out.put_slice(name.as_bytes()),
-                (oid, None) => put(out, format_args!("{oid}")),
+                (oid, None) => integer(oid.into(), out),
             },
             Column::Interval(a) => interval_text(a.value(row), out),
-            Column::Bytes(a) => {
-                out.put_slice(b"\\x");
-                for byte in a.value(row) {
-                    put(out, format_args!("{byte:02x}"));
-                }
-            }
-            Column::Date(a) => match NaiveDate::from_epoch_days(a.value(row)) {
-                Some(day) => put(out, format_args!("{day}")),
-                None => put(out, format_args!("{}", if a.value(row) < 0 { "-infinity" } else { "infinity" })),
-            },
-            Column::Time(a) => {
-                let micros = a.value(row);
-                let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-                let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-                put(out, format_args!("{hours:02}:{minutes:02}:{seconds:02}"));
-                fraction(micros, out);
-            }
-            Column::Timestamp(a) => time_text(a.value(row), out),
-            Column::Instant(a, zone) => {
-                let micros = a.value(row);
-                match (to_local(micros, *zone), offset(micros, *zone)) {
-                    (Some(clock), Some((seconds, _))) if DateTime::from_timestamp_micros(clock).is_some() => {
-                        time_text(clock, out);
-                        out.put_slice(written_offset(seconds).as_bytes());
-                    }
-                    _ => time_text(micros, out),
-                }
-            }
-            Column::List(a, items, _) => {
+            Column::Bytes(a) => hex(a.value(row), out),
+            Column::Date(a) => date(a.value(row), out),
+            Column::Time(a) => time(a.value(row), out),
+            Column::Timestamp(a) => clock(a.value(row), out),
+            Column::Instant(a, zone) => instant(a.value(row), *zone, out),
+            Column::List(a, items, Listed { vector, .. }) => {
                 let offsets = a.value_offsets();
-                out.put_u8(b'{');
+                let (open, comma, close): (&[u8], u8, &[u8]) =
+                    if *vector { (b"", b' ', b"") } else { (b"{", b',', b"}") };
+                out.put_slice(open);
                 for i in offsets[row]..offsets[row + 1] {
                     if i > offsets[row] {
-                        out.put_u8(b',');
+                        out.put_u8(comma);
                     }
                     items.item(i as usize, out);
                 }
-                out.put_u8(b'}');
+                out.put_slice(close);
             }
         }
     }
@@ -254,7 +264,12 @@ impl Column {
         }
         let quoted = matches!(
             self,
-            Column::Text(_) | Column::Bytes(_) | Column::Timestamp(_) | Column::Instant(..) | Column::Interval(_)
+            Column::Text(_)
+                | Column::Entry(..)
+                | Column::Bytes(_)
+                | Column::Timestamp(_)
+                | Column::Instant(..)
+                | Column::Interval(_)
         );
         if !quoted {
             self.text(row, out);
@@ -282,6 +297,7 @@ impl Column {
             Column::Float8(a) => out.put_f64(a.value(row)),
             Column::Numeric(a) => numeric(&a.value_as_string(row), out),
             Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Column::Entry(a, texts) => out.put_slice(texts.value(a.value(row) as usize).as_bytes()),
             Column::Function(a) => out.put_i32(a.value(row)),
             Column::Interval(a) => {
                 let interval = a.value(row);
@@ -293,16 +309,17 @@ impl Column {
             Column::Date(a) => out.put_i32(a.value(row).saturating_sub(DAYS_TO_2000)),
             Column::Time(a) => out.put_i64(a.value(row)),
             Column::Timestamp(a) | Column::Instant(a, _) => out.put_i64(a.value(row).saturating_sub(MICROS_TO_2000)),
-            Column::List(a, items, item) => {
+            Column::List(a, items, Listed { item, vector }) => {
                 let offsets = a.value_offsets();
                 let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
-                // dimensions, whether there are NULLs, type, length, first index
-                out.put_i32(i32::from(end > start));
+                // dimensions, of which a vector has always one, whether there are NULLs, type, length, first index
+                let dimensional = *vector || end > start;
+                out.put_i32(i32::from(dimensional));
                 out.put_i32((start..end).any(|i| items.is_null(i)).into());
                 out.put_u32(item.oid());
-                if end > start {
+                if dimensional {
                     out.put_i32((end - start) as i32);
-                    out.put_i32(1);
+                    out.put_i32(i32::from(!*vector));
                 }
                 for i in start..end {
                     items.field(i, true, out);
@@ -343,18 +360,7 @@ fn interval_text(interval: IntervalMonthDayNano, out: &mut BytesMut) {
         let (sign, seconds) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs() / 1_000_000);
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         put(out, format_args!("{blank}{sign}{hours:02}:{minutes:02}:{seconds:02}"));
-        fraction((micros.unsigned_abs() % 1_000_000) as i64, out);
-    }
-}
-
-/// What a clock shows that is so many microseconds from 1970.
-fn time_text(micros: i64, out: &mut BytesMut) {
-    match DateTime::from_timestamp_micros(micros) {
-        Some(time) => {
-            put(out, format_args!("{}", time.format("%Y-%m-%d %H:%M:%S")));
-            fraction(micros.rem_euclid(1_000_000), out);
-        }
-        None => put(out, format_args!("{}", if micros < 0 { "-infinity" } else { "infinity" })),
+        fraction(micros.unsigned_abs() % 1_000_000, out);
     }
 }
 
@@ -379,28 +385,6 @@ fn scale(data_type: &DataType) -> i8 {
         | DataType::Decimal256(_, s) => *s,
         DataType::Dictionary(_, values) => scale(values),
         _ => 0,
-    }
-}
-
-fn put(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
-    // memory does not fail to be written to
-    let _ = std::fmt::Write::write_fmt(out, text);
-}
-
-fn float(value: f64, digits: std::fmt::Arguments<'_>, out: &mut BytesMut) {
-    match value {
-        _ if value.is_nan() => out.put_slice(b"NaN"),
-        f64::INFINITY => out.put_slice(b"Infinity"),
-        f64::NEG_INFINITY => out.put_slice(b"-Infinity"),
-        _ => put(out, digits),
-    }
-}
-
-/// `.25` of 250,000 microseconds, nothing of none.
-fn fraction(micros: i64, out: &mut BytesMut) {
-    if micros != 0 {
-        let digits = format!("{micros:06}");
-        put(out, format_args!(".{}", digits.trim_end_matches('0')));
     }
 }
 
@@ -439,9 +423,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{Decimal128Array, DictionaryArray, UInt64Array};
-    use arrow::datatypes::{Int32Type, Int64Type};
+    use arrow::datatypes::Int64Type;
 
     use super::*;
+    use crate::serve::postgres::types::list_field;
 
     fn texts(array: ArrayRef) -> Vec<Option<String>> {
         texts_in(Tz::UTC, array)
@@ -488,6 +473,13 @@ mod tests {
         assert_eq!(texts(Arc::new(Float64Array::from(vec![f64::NAN, 0.1]))), some(&["NaN", "0.1"]));
         let dictionary: DictionaryArray<Int32Type> = vec!["a", "b", "a"].into_iter().collect();
         assert_eq!(texts(Arc::new(dictionary)), some(&["a", "b", "a"]));
+        // an entry that is not there, one that is NULL, one by other numbers
+        let entries = || Arc::new(StringArray::from(vec![Some("a"), None, Some("c")]));
+        let keys = Int32Array::from(vec![Some(2), None, Some(1), Some(0)]);
+        let expected = [Some("c".to_string()), None, None, Some("a".into())];
+        assert_eq!(texts(Arc::new(DictionaryArray::new(keys, entries()))), expected);
+        let keys = Int16Array::from(vec![Some(2), None]);
+        assert_eq!(texts(Arc::new(DictionaryArray::new(keys, entries()))), expected[..2]);
         let times = PrimitiveArray::<TimestampMicrosecondType>::from(vec![0, -1, 1_250_000]);
         let expected = ["1970-01-01 00:00:00", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:01.25"];
         assert_eq!(texts(Arc::new(times.clone())), some(&expected));
@@ -509,5 +501,60 @@ mod tests {
         assert_eq!(texts(Arc::new(intervals)), some(&expected));
         let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
         assert_eq!(texts(Arc::new(list)), [Some("{1,NULL}".to_string()), Some("{}".into()), None]);
+    }
+
+    #[test]
+    fn rows_that_are_cut_from_one_buffer() {
+        let count = 3 * BUFFER_BYTES as i64 / 16;
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(|n| "x".repeat(n as usize % 90))));
+        let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
+        let expected = |n: i64| {
+            let mut out = BytesMut::new();
+            for text in [n.to_string(), "x".repeat(n as usize % 90)] {
+                out.put_i32(text.len() as i32);
+                out.put_slice(text.as_bytes());
+            }
+            out
+        };
+        // each gone before the next one comes, and all of them kept
+        let rows = || Rows::new(&batch, &Format::UnifiedText, Tz::UTC).unwrap();
+        for (n, row) in (0..).zip(rows()) {
+            assert_eq!((row.field_count, row.data), (2, expected(n)));
+        }
+        let kept: Vec<_> = rows().collect();
+        assert_eq!(kept.len() as i64, count);
+        assert!((0..).zip(&kept).all(|(n, row)| row.data == expected(n)));
+    }
+
+    #[test]
+    fn lists_of_a_catalog_as_its_clients_read_them() {
+        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(25), Some(23)]), Some(vec![])]);
+        let array: ArrayRef = Arc::new(list);
+        let sent = |list: Type, row: usize, binary: bool| {
+            let field = list_field("l", &list);
+            assert_eq!((pg_type_of(&field), field.data_type()), (list.clone(), array.data_type()));
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array.clone()]).unwrap();
+            let (column, _) = Rows::new(&batch, &Format::UnifiedText, Tz::UTC).unwrap().columns.remove(0);
+            let mut out = BytesMut::new();
+            if binary {
+                column.binary(row, &mut out)
+            } else {
+                column.text(row, &mut out)
+            }
+            out.to_vec()
+        };
+        // SELECT proargtypes, proallargtypes FROM pg_proc of PostgreSQL 15, in text
+        assert_eq!(sent(Type::OID_VECTOR, 0, false), b"25 23");
+        assert_eq!(sent(Type::OID_VECTOR, 1, false), b"");
+        assert_eq!(sent(Type::OID_ARRAY, 0, false), b"{25,23}");
+        // oidvectorsend and array_send: a vector begins at 0
+        let numbers = |bytes: Vec<u8>| -> Vec<i32> {
+            bytes.chunks(4).map(|four| i32::from_be_bytes(four.try_into().unwrap())).collect()
+        };
+        assert_eq!(numbers(sent(Type::OID_VECTOR, 0, true)), [1, 0, 26, 2, 0, 4, 25, 4, 23]);
+        assert_eq!(numbers(sent(Type::OID_VECTOR, 1, true)), [1, 0, 26, 0, 0]);
+        assert_eq!(numbers(sent(Type::OID_ARRAY, 0, true)), [1, 0, 26, 2, 1, 4, 25, 4, 23]);
+        assert_eq!(numbers(sent(Type::OID_ARRAY, 1, true)), [0, 0, 26]);
     }
 }

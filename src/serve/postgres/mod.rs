@@ -4,7 +4,8 @@
 //!   a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `visit`: a connection with its `settings`, and
 //!   how both come back to what they were. `catalog`: `pg_catalog`, `information_schema`, and other words for statements.
 //!   `cursors`: what a connection names (`DECLARE`, `PREPARE`). `copy`: the formats of `COPY`.
-//! * `types`, `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars.
+//! * `types`, `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars. `digits`: numbers and times
+//!   as texts.
 //!
 //! Messages are pgwire's, what `pg_catalog` has of Postgres itself and some rewording datafusion-postgres'.
 
@@ -12,6 +13,7 @@ mod catalog;
 mod connection;
 mod copy;
 mod cursors;
+mod digits;
 mod door;
 mod encode;
 mod settings;

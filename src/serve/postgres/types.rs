@@ -35,13 +35,44 @@ pub fn pg_type(data_type: &DataType) -> Type {
     }
 }
 
-/// The Postgres type of a column: numbers of a catalog's objects are `oid`.
+/// The Postgres type of a column: numbers of a catalog's objects are `oid`, and its lists are what [`list_field`] made them.
 pub fn pg_type_of(field: &Field) -> Type {
-    match object_kind(field) {
-        Some("regproc") => Type::REGPROC,
-        Some(_) if *field.data_type() == DataType::Int32 => Type::OID,
+    match (object_kind(field), field.data_type()) {
+        (Some("regproc"), _) => Type::REGPROC,
+        (Some(_), DataType::Int32) => Type::OID,
+        (Some(kind), DataType::List(_)) => match LISTS.iter().find(|(list, _)| list.name() == kind) {
+            Some((list, _)) => list.clone(),
+            None => pg_type(field.data_type()),
+        },
         _ => pg_type(field.data_type()),
     }
+}
+
+/// Lists of a catalog that Arrow does not tell from others, with the type of their items.
+const LISTS: &[(Type, Type)] = &[
+    (Type::OID_VECTOR, Type::OID),
+    (Type::INT2_VECTOR, Type::INT2),
+    (Type::OID_ARRAY, Type::OID),
+    (Type::CHAR_ARRAY, Type::CHAR),
+];
+
+/// A column of a catalog that holds lists of this type.
+pub fn list_field(name: &str, list: &Type) -> Field {
+    let item = match *list {
+        Type::OID_VECTOR | Type::OID_ARRAY => DataType::Int32,
+        Type::INT2_VECTOR | Type::INT2_ARRAY => DataType::Int16,
+        _ => DataType::Utf8,
+    };
+    let field = Field::new(name, DataType::List(Arc::new(Field::new_list_field(item, true))), true);
+    match LISTS.iter().any(|(known, _)| known == list) {
+        true => field.with_metadata([(OID_ALIAS_KEY.to_string(), list.name().to_string())].into()),
+        false => field,
+    }
+}
+
+/// True for the lists that are written without braces and counted from 0: `1 2`.
+pub fn is_vector(list: &Type) -> bool {
+    matches!(*list, Type::OID_VECTOR | Type::INT2_VECTOR)
 }
 
 /// Bytes of a value of a type, as a column's description says it; -1 where they differ.
@@ -88,6 +119,11 @@ pub fn arrow_type_or_list(pg: &Type) -> DataType {
         Some(item) => DataType::List(Arc::new(Field::new_list_field(arrow_type(item), true))),
         None => arrow_type(pg),
     }
+}
+
+/// The type of a list's items, of a catalog's or any other; None where it is no list of ours.
+pub fn listed_type(list: &Type) -> Option<&'static Type> {
+    LISTS.iter().find(|(known, _)| known == list).map(|(_, item)| item).or_else(|| item_type(list))
 }
 
 /// The type of an array's items; None where it is no array of ours.

@@ -29,7 +29,7 @@ const TABS: [(&str, &str); 7] = [
 
 /// Changes with the files, so that browsers keep none too long.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let all = [pages::STYLE, super::STYLE, pages::SCRIPT, pages::ECHARTS, super::ICON].concat();
+    let all = [pages::STYLE, super::STYLE, pages::SCRIPT, super::SQL_SCRIPT, pages::ECHARTS, super::ICON].concat();
     format!("{:016x}", xxh3_64(all.as_bytes()))
 });
 
@@ -43,12 +43,14 @@ pub(super) struct Page<'a> {
     pub renewed: bool,
     /// The page has charts.
     pub charts: bool,
+    /// A script of its own, without which it works as well.
+    pub script: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
     /// A page of a tab.
     pub fn new(title: &'a str, tab: &'a str) -> Self {
-        Self { title, tab, renewed: false, charts: false }
+        Self { title, tab, renewed: false, charts: false, script: None }
     }
 
     /// The document for a visitor.
@@ -69,6 +71,7 @@ impl<'a> Page<'a> {
                         script src=(asset("echarts.js")) defer {}
                         script src=(asset("page.js")) defer {}
                     }
+                    @if let Some(script) = self.script { script src=(asset(script)) defer {} }
                 }
                 body {
                     a.skip href="#main" { "To the content" }

@@ -13,6 +13,7 @@ use super::Web;
 use super::layout::{Page, Problem};
 use super::visitor::Visitor;
 use crate::serve::failure::Failure;
+use crate::serve::users::Role;
 
 /// Who sends a request, when logged in.
 pub(super) fn visitor(web: &Web, headers: &HeaderMap) -> Result<Option<Visitor>, Failure> {
@@ -57,8 +58,8 @@ pub(super) async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Problem> {
     let next = local(&wanted.next);
-    if visitor(&web, &headers)?.is_some() {
-        return Ok(Redirect::to(next).into_response());
+    if let Some(visitor) = visitor(&web, &headers)? {
+        return Ok(Redirect::to(start(next, visitor.guest.role)).into_response());
     }
     // the cookie does not come along from another site; asked for again by a page of ours, it does
     let from_afar = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
@@ -77,7 +78,7 @@ pub(super) async fn enter(
     Form(Credentials { user, password, next }): Form<Credentials>,
 ) -> Result<Response, Problem> {
     let next = local(&next);
-    let Some((_, key)) = web.passes.prove(&user, &password).await? else {
+    let Some((guest, key)) = web.passes.prove(&user, &password).await? else {
         let page = form(&user, next, "no such user, or a wrong password");
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
@@ -85,7 +86,7 @@ pub(super) async fn enter(
         web.passes.end(former);
     }
     let cookie = AppendHeaders([(header::SET_COOKIE, set_cookie(&web, &key, ""))]);
-    Ok((cookie, Redirect::to(next)).into_response())
+    Ok((cookie, Redirect::to(start(next, guest.role))).into_response())
 }
 
 /// Logs out.
@@ -122,6 +123,11 @@ fn form(user: &str, next: &str, error: &str) -> Html<String> {
     Page::new("Log in", "").show(None, body)
 }
 
+/// Where a login leads: readers begin with reports, unless they were on their way to another page.
+fn start(next: &str, role: Role) -> &str {
+    if next == "/" && role == Role::Reader { "/reports" } else { next }
+}
+
 /// A path of this door; anything else is the start.
 fn local(next: &str) -> &str {
     let safe = next.starts_with('/')
@@ -133,7 +139,14 @@ fn local(next: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::local;
+    use super::{local, start};
+    use crate::serve::users::Role;
+
+    #[test]
+    fn readers_begin_with_reports() {
+        assert_eq!(["/", "/log"].map(|next| start(next, Role::Reader)), ["/reports", "/log"]);
+        assert_eq!(start("/", Role::Manager), "/");
+    }
 
     #[test]
     fn a_login_leads_nowhere_else() {

@@ -29,7 +29,7 @@ pub(super) async fn show(
             p.hint { "Something changed since the last rebuild. Reports follow after the " a href="/rebuilds" { "next rebuild" } "." }
         }
         @for suite in &suites { (section(suite, &sources, manager)) }
-        @if suites.is_empty() { p { "There is no report suite yet." } }
+        @if sources.iter().all(|source| source.rows == 0) { (first_steps(&suites, manager)) }
         @if manager {
             section aria-labelledby="new-suite" {
                 h2 id="new-suite" { "New report suite" }
@@ -43,6 +43,31 @@ pub(super) async fn show(
         }
     };
     Ok(Page::new("Manage", "/").show(Some(&visitor), body))
+}
+
+/// What to do in a lake without rows.
+pub(super) fn first_steps(suites: &[Suite], manager: bool) -> Markup {
+    let name = suites.first().map_or("web", |suite| suite.suite.as_str());
+    html! {
+        section aria-labelledby="first-steps" {
+            h2 id="first-steps" { "First steps" }
+            p {
+                @if suites.is_empty() { "There is no report suite yet. " } @else { "Nothing is loaded yet. " }
+                @if !manager { "A manager takes these steps; then there are reports here." }
+            }
+            ol.steps {
+                @if suites.is_empty() {
+                    li { "Create a report suite: on this page, or by " code { "rejoin suite create " (name) " --time-zone Europe/Berlin" } "." }
+                }
+                li { "Load online hits: " code { "rejoin ingest feed/ --suite " (name) } " for data feeds, "
+                    code { "rejoin ingest clicks.csv --mapping web.toml" } " for other files ("
+                    code { "rejoin mapping guess clicks.csv" } " writes a first mapping)." }
+                li { "Create a data source for offline records on the suite's page, and upload its files there." }
+                li { "Start a " a href="/rebuilds" { "rebuild" } ". Then ask a " a href="/reports" { "report" } "." }
+            }
+            p.note { "To look around first: " code { "rejoin demo" } " makes a lake of a made-up shop." }
+        }
+    }
 }
 
 fn section(suite: &Suite, sources: &[SourceStatus], manager: bool) -> Markup {
@@ -64,11 +89,12 @@ fn section(suite: &Suite, sources: &[SourceStatus], manager: bool) -> Markup {
     }
 }
 
-/// Transaction ID recording, with the button that switches it.
+/// Transaction ID recording, with the button that switches it on, or leads to the question whether it is to be off.
 pub(super) fn switch(suite: &Suite, manager: bool) -> Markup {
     let (now, other) = if suite.transaction_id { ("on", "off") } else { ("off", "on") };
+    let method = if suite.transaction_id { "get" } else { "post" };
     html! {
-        form.switch method="post" action={ (suite_link(&suite.suite)) "/transaction-id" } {
+        form.switch method=(method) action={ (suite_link(&suite.suite)) "/transaction-id" } {
             span { "Transaction ID " (status(now)) }
             @if manager {
                 button.plain name="to" value=(other) aria-label={ "Switch " (other) " transaction ID recording of " (suite.suite) } {

@@ -2,9 +2,11 @@
 //!
 //! * `listen`: connections, with TLS where there is a certificate. `gate`: what each request must be, and what each answer says to
 //!   browsers. `login`: users come in and leave; `visitor`: one who is in. `layout`: what all pages have.
-//! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in. `files`: the file log.
+//! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in.
+//!   `mappings`: by which files of other makes are read. `files`: the file log.
 //!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
-//! * `reports`: questions of journeys with their pictures. `persons`: whose rows are whose, and why. `sql`: any question.
+//! * `reports`: questions of journeys with their pictures. `persons`: whose rows are whose, and why. `sql`: any question, with
+//!   `sql_beside`: tables and examples.
 //!   `metrics`: what the server has to do, for collectors.
 //!
 //! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
@@ -17,12 +19,14 @@ mod layout;
 mod listen;
 mod login;
 mod manage;
+mod mappings;
 mod metrics;
 mod persons;
 mod rebuilds;
 mod reports;
 mod sources;
 mod sql;
+mod sql_beside;
 mod suite_sources;
 mod suites;
 mod upload;
@@ -61,6 +65,8 @@ const LONGEST_LOAD: Duration = Duration::from_secs(600);
 /// What this door adds to pages' style.
 const STYLE: &str = include_str!("web.css");
 const ICON: &str = include_str!("icon.svg");
+/// What the keyboard does in a statement.
+const SQL_SCRIPT: &str = include_str!("sql.js");
 
 /// How the web door runs.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +138,10 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/", get(manage::show))
         .route("/suites", post(suites::create))
         .route("/suites/{suite}", get(suites::show).post(suites::set))
-        .route("/suites/{suite}/transaction-id", post(suites::switch))
+        .route("/suites/{suite}/transaction-id", get(suites::ask_switch).post(suites::switch))
+        .route("/suites/{suite}/mappings", post(mappings::store))
+        .route("/suites/{suite}/mappings/drop", post(mappings::remove))
+        .route("/suites/{suite}/upload", post(upload::take_mapped).layer(DefaultBodyLimit::max(upload_bytes)))
         .route("/suites/{suite}/sources", post(sources::create))
         .route("/suites/{suite}/sources/{source}", get(sources::show))
         .route("/suites/{suite}/sources/{source}/template", get(sources::template))
@@ -171,6 +180,7 @@ async fn asset(Path(name): Path<String>) -> Response {
     let (kind, content) = match name.as_str() {
         "style.css" => ("text/css; charset=utf-8", [pages::STYLE, STYLE].concat()),
         "page.js" => ("text/javascript; charset=utf-8", pages::SCRIPT.to_string()),
+        "sql.js" => ("text/javascript; charset=utf-8", SQL_SCRIPT.to_string()),
         "echarts.js" => ("text/javascript; charset=utf-8", pages::ECHARTS.to_string()),
         "icon.svg" => ("image/svg+xml", ICON.to_string()),
         _ => return StatusCode::NOT_FOUND.into_response(),

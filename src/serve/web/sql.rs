@@ -1,5 +1,6 @@
-//! Any question: a statement, its first rows or its error with the place, and all rows as CSV.
+//! Any question: a statement, its first rows or its error with the place, and all rows as a file.
 
+use std::io::{BufWriter, Seek};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,18 @@ use axum::{Extension, Form};
 use futures::{TryStreamExt, stream};
 use maud::{Markup, html};
 use serde::Deserialize;
+use tokio::io::AsyncReadExt;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, link};
+use super::sql_beside::{Columns, beside, tables};
 use super::visitor::Visitor;
+use crate::format::{Format, Look};
 use crate::lake::suites::suites;
 use crate::pages::{Table, texts};
 use crate::serve::failure::Failure;
 use crate::serve::session::{Rows, Session};
+use crate::shell;
 
 /// Longer addresses are not passed on by everybody.
 const LINK_BYTES: usize = 4000;
@@ -31,7 +36,7 @@ pub(super) struct Question {
     q: String,
     #[serde(default)]
     suite: String,
-    /// `csv` for a download.
+    /// `csv`, `parquet` or `arrow` for a download.
     #[serde(default)]
     to: String,
 }
@@ -52,22 +57,26 @@ pub(super) async fn run(
     Form(question): Form<Question>,
 ) -> Result<Response, Problem> {
     let sql = question.q.trim();
-    if sql.is_empty() {
-        return Ok(page(&web, &visitor, &question, None).await?.into_response());
-    }
     let session = web.session(&visitor.guest, &question.suite).await?;
-    if question.to == "csv" {
-        return match csv(session, sql).await {
-            Ok(download) => Ok(download),
-            Err(failure) => {
-                let status = failure.http();
-                Ok((status, page(&web, &visitor, &question, Some(Err(failure))).await?).into_response())
-            }
-        };
+    let tables = tables(&session).await;
+    let file = match question.to.as_str() {
+        _ if sql.is_empty() => return Ok(page(&web, &visitor, &question, None, &tables).await?.into_response()),
+        "csv" => csv(session, sql).await,
+        "parquet" => columnar(session, sql, Format::Parquet).await,
+        "arrow" => columnar(session, sql, Format::Arrow).await,
+        _ => {
+            let answer = first_rows(&session, sql).await;
+            let status = answer.as_ref().err().map_or(StatusCode::OK, Failure::http);
+            return Ok((status, page(&web, &visitor, &question, Some(answer), &tables).await?).into_response());
+        }
+    };
+    match file {
+        Ok(file) => Ok(file),
+        Err(failure) => {
+            let status = failure.http();
+            Ok((status, page(&web, &visitor, &question, Some(Err(failure)), &tables).await?).into_response())
+        }
     }
-    let answer = first_rows(&session, sql).await;
-    let status = answer.as_ref().err().map_or(StatusCode::OK, Failure::http);
-    Ok((status, page(&web, &visitor, &question, Some(answer)).await?).into_response())
 }
 
 type Answer = Result<(Table, Duration), Failure>;
@@ -90,11 +99,13 @@ async fn page(
     visitor: &Visitor,
     question: &Question,
     answer: Option<Answer>,
+    tables: &[Columns],
 ) -> Result<Html<String>, Problem> {
     let mut all = vec![(String::new(), "all suites".to_string())];
     all.extend(suites(&web.server.lake).await?.into_iter().map(|s| (s.suite.clone(), s.suite)));
     let failed = matches!(answer, Some(Err(_)));
     let body = html! {
+        div.sides { div {
         form method="post" action="/sql" {
             div.field {
                 label for="q" { "Statement" }
@@ -104,9 +115,12 @@ async fn page(
             div.line {
                 @if all.len() > 2 { (choice("suite", "Suite", &question.suite, &all)) }
                 @else { input type="hidden" name="suite" value=(question.suite); }
-                button { "Run" }
+                button id="run" aria-keyshortcuts="Control+Enter" { "Run" }
                 button.plain name="to" value="csv" { "Download CSV" }
+                button.plain name="to" value="parquet" { "Download Parquet" }
+                button.plain name="to" value="arrow" { "Download Arrow" }
             }
+            small id="run-hint" hidden { "Ctrl+Enter runs it." }
         }
         @match &answer {
             None => p.note { "Questions only; nothing is written. Tables: " a href="/sql?q=SHOW+TABLES" { "SHOW TABLES" } "." },
@@ -121,8 +135,11 @@ async fn page(
                 (table.html("Result"))
             },
         }
+        }
+        (beside(tables, &question.suite))
+        }
     };
-    Ok(Page::new("SQL", "/sql").show(Some(visitor), body))
+    Ok(Page { script: Some("sql.js"), ..Page::new("SQL", "/sql") }.show(Some(visitor), body))
 }
 
 fn address(question: &Question) -> Option<String> {
@@ -135,24 +152,48 @@ fn error(failure: &Failure, sql: &str) -> Markup {
     html! {
         div.error id="sql-error" role="alert" {
             p { (failure.message) }
-            @if let Some((number, line, column)) = place(&failure.message, sql) {
+            @if let Some((number, line, column)) = place(failure, sql) {
                 pre { code { (number) " | " (line) "\n" (" ".repeat(number.to_string().len() + 2 + column)) "^" } }
             }
         }
     }
 }
 
-/// `Line: 2, Column: 7` as the number of the line, the line, and the column.
-fn place<'a>(message: &str, sql: &'a str) -> Option<(usize, &'a str, usize)> {
-    let number = |rest: &str| {
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<usize>().ok()
-    };
-    let (_, rest) = message.rsplit_once("Line: ")?;
-    let line = number(rest)?;
-    let column = number(rest.split_once("Column: ")?.1)?;
-    let text = sql.lines().nth(line.checked_sub(1)?)?;
-    (1..=text.chars().count() + 1).contains(&column).then_some((line, text, column))
+/// The number of the line that a failure is about, the line, and the column.
+fn place<'a>(failure: &Failure, sql: &'a str) -> Option<(usize, &'a str, usize)> {
+    let at = shell::place(sql, failure.spot.as_ref()?)?;
+    let start = sql[..at].rfind('\n').map_or(0, |before| before + 1);
+    let line = sql[start..].lines().next().unwrap_or_default();
+    Some((sql[..start].matches('\n').count() + 1, line, sql[start..at].chars().count() + 1))
+}
+
+/// Bytes of a file that are sent at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// All rows, as a Parquet or an Arrow file. It is written whole before it is sent: what fails is told as a page.
+async fn columnar(session: Session, sql: &str, format: Format) -> Result<Response, Failure> {
+    let mut rows = session.run(sql, vec![]).await?;
+    let mut file = BufWriter::new(tempfile::tempfile().map_err(crate::Error::from)?);
+    let mut encoder = format.encoder(&rows.schema, Look::default(), &mut file)?;
+    while let Some(batch) = rows.next().await {
+        encoder.rows(&batch?)?;
+    }
+    encoder.finish()?;
+    let mut file = file.into_inner().map_err(|error| crate::Error::from(error.into_error()))?;
+    file.rewind().map_err(crate::Error::from)?;
+    let body = stream::try_unfold(tokio::fs::File::from_std(file), async |mut file: tokio::fs::File| {
+        let mut piece = vec![0; PIECE_BYTES];
+        let length = file.read(&mut piece).await?;
+        piece.truncate(length);
+        Ok::<_, std::io::Error>((length > 0).then_some((piece, file)))
+    });
+    let kind =
+        if format == Format::Parquet { "application/vnd.apache.parquet" } else { "application/vnd.apache.arrow.file" };
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"result.{format}\"")),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
 }
 
 /// All rows, as a file. What fails after its beginning breaks it off, so that nobody takes it for whole.
@@ -213,15 +254,18 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{place, quoted};
+    use crate::Error;
+    use crate::error::Spot;
 
     #[test]
     fn an_error_has_its_place() {
-        let sql = "SELECT 1\nFROM x WHRE y";
-        let message = "Expected: end of statement, found: y at Line: 2, Column: 13";
-        assert_eq!(place(message, sql), Some((2, "FROM x WHRE y", 13)));
-        for other in ["there is no table x", "Line: 9, Column: 1", "Line: 1, Column: 99", "Line: x"] {
-            assert_eq!(place(other, sql), None, "{other}");
-        }
+        let sql = "SELECT nme\r\nFROM x WHRE y";
+        let of = |spot: Spot| place(&Error::query("no").at_spot(spot).into(), sql);
+        assert_eq!(of(Spot::LineAndColumn(2, 13)), Some((2, "FROM x WHRE y", 13)));
+        assert_eq!(of(Spot::Name("x.nme".into())), Some((1, "SELECT nme", 8)));
+        assert_eq!(of(Spot::Name("nobody".into())), None);
+        assert_eq!(of(Spot::LineAndColumn(9, 1)), None);
+        assert_eq!(place(&Error::query("too hot").into(), sql), None);
     }
 
     #[test]

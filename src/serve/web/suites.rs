@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::Web;
 use super::layout::{Page, Problem, choice, field, suite_link};
 use super::manage;
+use super::mappings;
 use super::suite_sources::{self, Typed, new_source};
 use super::visitor::Visitor;
 use crate::Result;
@@ -44,6 +45,37 @@ pub(super) struct Settings {
 #[derive(Deserialize)]
 pub(super) struct Switch {
     to: String,
+}
+
+/// Asks before transaction ID recording is switched off, and says what that does.
+pub(super) async fn ask_switch(
+    State(web): State<Arc<Web>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Result<Html<String>, Problem> {
+    let suite = suite(&web.server.lake, &name).await.map_err(Problem::not_found)?;
+    let address = suite_link(&suite.suite);
+    let body = html! {
+        section aria-labelledby="off" {
+            h2 id="off" { "Switch off transaction ID recording of " (suite.suite) "?" }
+            p { "From the next rebuild on, for old rows as for new ones:" }
+            ul {
+                li { "No snapshots are taken of online hits with a transaction ID." }
+                li { "Transaction records are kept, but tied to no visitor: they count like summary rows, and no touch gets credit for them. Their status is " code { "disabled" } "." }
+                li { "Records of customer and summary sources stay as they are." }
+            }
+            p { "Nothing is lost: switched on again, the next rebuild brings all of it back." }
+            @if visitor.guest.role == Role::Manager {
+                div.actions {
+                    form method="post" action={ (address) "/transaction-id" } {
+                        button name="to" value="off" { "Switch recording off" }
+                    }
+                    a href=(address) { "Leave it on" }
+                }
+            }
+        }
+    };
+    Ok(Page::new("Transaction ID recording", "/").show(Some(&visitor), body))
 }
 
 /// Creates a suite.
@@ -82,7 +114,10 @@ pub(super) async fn page(
     let body = html! {
         div.actions { (manage::switch(&suite, manager)) }
         (suite_sources::of_suite(web, name).await?)
-        @if manager { (new_source(name, typed, error)) }
+        @if manager {
+            (new_source(name, typed, error))
+            (mappings::of_suite(web, name).await?)
+        }
         section aria-labelledby="settings" {
             h2 id="settings" { "Settings" }
             @if manager {

@@ -35,9 +35,7 @@ impl PathExec {
     pub fn new(spec: PathSpec, input: Arc<dyn ExecutionPlan>) -> Self {
         let partitions = match spec.wanted {
             Wanted::Path { .. } => 1,
-            Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. } => {
-                input.output_partitioning().partition_count()
-            }
+            Wanted::Conversions | Wanted::Credits => input.output_partitioning().partition_count(),
         };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(spec.output()),
@@ -72,7 +70,7 @@ impl ExecutionPlan for PathExec {
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         match &self.spec.wanted {
             Wanted::Path { .. } => InputDistributionRequirements::new(vec![Distribution::SinglePartition]),
-            Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. } => by_visitor::distribution(&self.input),
+            Wanted::Conversions | Wanted::Credits => by_visitor::distribution(&self.input),
         }
     }
 

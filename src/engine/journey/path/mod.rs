@@ -1,12 +1,10 @@
-//! `credit_path`, `conversions`, `credits` and `paths`: one conversion explained, the touches in its reach with each model's share;
-//! every conversion in one row, with the ends of its path; a row for every item that has a part of it; or the sequence of
-//! items that it sees.
+//! `credit_path`, `conversions` and `credits`: one conversion explained, the touches in its reach with each model's share; every
+//! conversion in one row, with the ends of its path; or a row for every item that has a part of it.
 //!
 //! * `node`: what is shown of which journeys, and the logical node.
 //! * `exec`: the operator. In: rows sorted by visitor and time. Out: one row per touch and item in order of time, or one
 //!   per conversion, or per conversion and item.
 //! * `stream`: the rows of one visitor after another, and what is shown of them.
-//! * `paths`: the sequences of items that one visitor's conversions see.
 //! * `shown`: one visitor's rows in, what is shown out; `walked` finds the way back from touches to rows.
 //! * `metrics`: what is counted.
 //!
@@ -16,7 +14,6 @@
 mod exec;
 mod metrics;
 mod node;
-mod paths;
 mod shown;
 mod stream;
 mod walked;

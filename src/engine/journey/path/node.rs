@@ -35,11 +35,6 @@ pub enum Wanted {
     Conversions,
     /// The conversions, each with every item that has a part of it.
     Credits,
-    /// The paths of conversions: a row each, to be summed.
-    Paths {
-        /// Those of journeys without a conversion, too.
-        unconverted: bool,
-    },
 }
 
 impl PathSpec {
@@ -49,7 +44,6 @@ impl PathSpec {
             Wanted::Path { .. } => &["event_id", "row_kind", "place"],
             Wanted::Conversions => &["event_id", "row_kind", "device"],
             Wanted::Credits => &["event_id", "row_kind"],
-            Wanted::Paths { .. } => &[],
         };
         self.journey.input_columns().into_iter().chain(shown.iter().copied()).collect()
     }
@@ -86,12 +80,6 @@ impl PathSpec {
                     time("last_time"),
                 ]);
                 fields
-            }
-            Wanted::Paths { .. } => {
-                let mut fields = breakdown::fields(&self.journey.selection.by);
-                let items = Field::new_list("path", Field::new_list_field(DataType::Utf8, true), false);
-                fields.extend([items, count("conversions"), number("value"), count("journeys")]);
-                return Arc::new(Schema::new(fields));
             }
             Wanted::Credits => {
                 let mut fields = breakdown::fields(&self.journey.selection.by);
@@ -130,9 +118,6 @@ impl fmt::Display for PathSpec {
             }
             Wanted::Conversions => write!(f, "Path: conversions, {}", describe(&self.journey)),
             Wanted::Credits => write!(f, "Path: credits, {}", describe(&self.journey)),
-            Wanted::Paths { unconverted } => {
-                write!(f, "Path: paths, unconverted={unconverted}, {}", describe(&self.journey))
-            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn column(rows: &RecordBatch, name: &str) -> Result<StringArray> {
 pub(super) fn unknown_event(spec: &PathSpec) -> DataFusionError {
     let event = match &spec.wanted {
         Wanted::Path { event_id, .. } => event_id.as_str(),
-        Wanted::Conversions | Wanted::Credits | Wanted::Paths { .. } => "",
+        Wanted::Conversions | Wanted::Credits => "",
     };
     DataFusionError::Execution(format!(
         "credit_path: no visitor has the event {event}; its event_id stands in the table events, and a row without a visitor has no path"
@@ -79,7 +79,7 @@ pub(super) fn conversions(spec: &PathSpec, rows: &RecordBatch) -> Result<RecordB
 }
 
 /// The columns of the breakdown, of some rows.
-pub(super) fn groups(spec: &PathSpec, rows: &RecordBatch, own: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
+fn groups(spec: &PathSpec, rows: &RecordBatch, own: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
     let own: UInt32Array = own.map(|row| Some(row as u32)).collect();
     let group = |(name, (_, kind)): (&&str, &(String, GroupType))| {
         let column = rows.column_by_name(name).ok_or_else(|| DataFusionError::Internal(format!("no column {name}")))?;

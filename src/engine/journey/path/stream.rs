@@ -13,7 +13,6 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::metrics::PathMetrics;
 use super::node::{PathSpec, Wanted};
-use super::paths::Paths;
 use super::shown::{Credits, ROWS_PER_BATCH, column, conversions, path, unknown_event};
 
 /// All that is shown of the visitors of an input; `schema` is that of the result.
@@ -35,10 +34,6 @@ pub(super) fn rows(
             let credits = visitors.and_then(move |rows| ready(Credits::new(spec.clone(), rows)));
             gathered(credits.map_ok(iter).try_flatten(), schema).boxed()
         }
-        Wanted::Paths { unconverted } => {
-            let paths = visitors.and_then(move |rows| ready(Paths::new(spec.clone(), rows, unconverted)));
-            gathered(paths.map_ok(iter).try_flatten(), schema).boxed()
-        }
         Wanted::Path { .. } => {
             // the event is one visitor's: the input holds that visitor or nobody
             let result = async move {
@@ -53,11 +48,7 @@ pub(super) fn rows(
 
 /// Tells the visitors who may convert, where only these are shown.
 fn matters(spec: &PathSpec) -> impl Fn(&RecordBatch) -> bool + Clone + Send + use<> {
-    let all = match spec.wanted {
-        Wanted::Path { .. } => true,
-        Wanted::Paths { unconverted } => unconverted,
-        Wanted::Conversions | Wanted::Credits => false,
-    };
+    let all = matches!(spec.wanted, Wanted::Path { .. });
     // at its hit a record may convert in lines that add up to nothing
     let all = all || (spec.journey.anchored && spec.journey.in_lines);
     move |rows: &RecordBatch| {

@@ -1,14 +1,11 @@
 //! One visitor on the time line, with the way back from touches and conversions to its rows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
 
-use crate::attribution::{
-    self, BoundStep, Container, Conversion, Ends, Journey, Model, NO_VISIT, NONE, PathFilter, Reach, explain_listed,
-};
+use crate::attribution::{self, BoundStep, Ends, Model, NONE, explain_listed};
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::items::Codes;
@@ -83,21 +80,19 @@ pub(super) struct Walked {
     row_at: Vec<usize>,
     /// Row of each conversion, in the journey's order.
     converted: Vec<usize>,
-    in_visits: bool,
-    lookback_us: Option<i64>,
 }
 
 impl Walked {
     /// Walks the rows of one visitor.
     pub fn new(journey: &JourneySpec, rows: &RecordBatch) -> Result<Self> {
-        let mut walk = Walk::new(journey.clone(), None, Counts::default());
+        let mut walk = Walk::new(journey.clone(), Counts::default());
         let columns = Columns::evaluated(rows, journey)?;
         let mut codes = (Codes::default(), Codes::default());
         codes.0.turn_to(&columns.items);
         let (mut row_at, mut converted, mut anchored) = (vec![], vec![], vec![]);
         for row in 0..rows.num_rows() {
             let before = walk.conversions();
-            walk.rows(&columns, &mut codes, row..row + 1);
+            walk.take(&columns, &mut codes, row..row + 1);
             if columns.anchor(row).is_some() {
                 // converts when all rows of the visitor are known, in the order of the rows
                 anchored.extend((columns.value(row) != 0.0 && columns.value(row).is_finite()).then_some(row));
@@ -121,8 +116,7 @@ impl Walked {
                 converted.clear();
             }
         }
-        let in_visits = journey.container == Container::Visit;
-        Ok(Self { walk, row_at, converted, in_visits, lookback_us: journey.lookback_us })
+        Ok(Self { walk, row_at, converted })
     }
 
     /// The items by number.
@@ -211,43 +205,6 @@ impl Walked {
         found
     }
 
-    /// The items that a conversion sees, in order; its group, and its visit where journeys are visits.
-    pub fn path(&mut self, conversion: &Numbered) -> (Vec<u32>, u32, u32) {
-        let group = self.walk.selected.as_ref().map_or(0, |selected| selected.group_of(conversion.number));
-        let in_visits = self.in_visits;
-        let (journey, reach, selected) = self.walk.journey();
-        let visit = if in_visits { journey.conversions()[conversion.number].visit } else { 0 };
-        (seen(journey, reach, conversion.listed, selected), group, visit)
-    }
-
-    /// What each journey without a conversion sees, as of its last touch.
-    pub fn unconverted(&mut self) -> Vec<Vec<u32>> {
-        let (in_visits, lookback_us) = (self.in_visits, self.lookback_us);
-        let (journey, _, mut selected) = self.walk.journey();
-        let of = |visit: u32| if in_visits { visit } else { 0 };
-        let converted: HashSet<u32> = journey.conversions().iter().map(|conversion| of(conversion.visit)).collect();
-        let mut last: BTreeMap<u32, usize> = BTreeMap::new();
-        for touch in (0..journey.touches()).filter(|touch| !in_visits || journey.visit(*touch) != NO_VISIT) {
-            last.insert(of(journey.visit(touch)), touch);
-        }
-        last.retain(|visit, _| !converted.contains(visit));
-        let ends = last.into_values().map(|touch| {
-            let (position, time, visit) = (journey.position(touch), journey.time(touch), journey.visit(touch));
-            Conversion { row: position, position, time, visit, value: 1.0 }
-        });
-        let mut part = Journey::new();
-        part.become_part(journey, ends);
-        let container = if in_visits { Container::Visit } else { Container::Visitor };
-        let mut reach = Reach::new(container, lookback_us);
-        reach.find(&part);
-        let mut paths = vec![];
-        for listed in 0..reach.conversions() {
-            let selected = selected.as_mut().map(|(selected, names)| (&mut **selected, *names));
-            paths.push(seen(&part, &reach, listed, selected));
-        }
-        paths
-    }
-
     /// The items of the touches in reach of a conversion, with their shares in a model.
     fn explained(&mut self, number: usize, listed: usize, model: Model) -> Vec<Explained> {
         if let Some(bindings) = self.walk.bindings() {
@@ -306,19 +263,6 @@ impl Walked {
         };
         steps.sort_by_key(|step| (step.place, step.item));
         Some((steps, time))
-    }
-}
-
-/// The items of what is left of the path of the conversion listed at `listed`, in order.
-fn seen(journey: &Journey, reach: &Reach, listed: usize, selected: Option<(&mut Selected, &[Arc<str>])>) -> Vec<u32> {
-    let items = |path: &Journey| (0..path.touches()).flat_map(|touch| path.items(touch).iter().copied()).collect();
-    match selected {
-        Some((selected, names)) => items(selected.path(journey, reach, listed, names, false).0),
-        None => {
-            let mut path = Journey::new();
-            PathFilter::default().apply(journey, reach, listed, |_| false, &mut path);
-            items(&path)
-        }
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) struct FlowRow {
 }
 
 /// From one item to the next; [`NONE`] where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Transition {
     /// From 1.
     pub step: i64,

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+use crate::attribution::Container;
 use crate::columns::timestamp;
 use crate::engine::journey::breakdown::{self, GROUP_COLUMNS, GroupType};
 use crate::engine::journey::logical::{Specification, SpecifiedNode};
+use crate::engine::journey::node::{Gives, JourneySpec};
+use crate::engine::journey::selection::Selection;
 
 /// What is asked of the order of rows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
@@ -22,7 +25,7 @@ pub struct SequenceSpec {
 /// What is looked for in a journey.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub enum Sequence {
-    /// The steps that it reaches one after another: a row a journey and step.
+    /// The steps that it reaches one after another: how many journeys do, and a row for the time that each took to a step.
     Funnel {
         /// How many there are, at most 62.
         steps: usize,
@@ -38,7 +41,7 @@ pub enum Sequence {
         /// How the row of each condition follows the one before.
         steps: Vec<Follows>,
     },
-    /// The items that it touches after its first row that is an anchor: a row a transition.
+    /// The items that it touches after its first row that is an anchor: a row a transition, with how many journeys have it.
     Flow {
         /// How many transitions.
         depth: usize,
@@ -57,6 +60,26 @@ pub struct Follows {
 }
 
 impl SequenceSpec {
+    /// What is read of stored rows.
+    pub(in crate::engine::journey) fn reads(&self) -> JourneySpec {
+        let by = match &self.sequence {
+            Sequence::Funnel { by, .. } => by.clone(),
+            Sequence::Members { .. } | Sequence::Flow { .. } => vec![],
+        };
+        JourneySpec {
+            models: vec![],
+            container: if self.in_visits { Container::Visit } else { Container::Visitor },
+            lookback_us: None,
+            multi_valued: false,
+            in_lines: false,
+            bound: None,
+            anchored: false,
+            selection: Selection { by, ..Selection::default() },
+            gives: Gives::Credit,
+            by_person: false,
+        }
+    }
+
     /// Columns of the input, by name; the columns of the layout's order come first.
     pub fn input_columns(&self) -> Vec<&'static str> {
         let mut columns = vec!["visitor_key", "visitor_id", "hit_time", "hit_seq"];
@@ -90,7 +113,7 @@ impl SequenceSpec {
                 vec![text("visitor_id"), count("visit_num"), Field::new("visit_start", timestamp(), false)]
             }
             Sequence::Members { .. } => vec![text("visitor_id")],
-            Sequence::Flow { .. } => vec![count("step"), text("item"), text("next_item")],
+            Sequence::Flow { .. } => vec![count("step"), text("item"), text("next_item"), count("journeys")],
         };
         Arc::new(Schema::new(fields))
     }
@@ -98,22 +121,24 @@ impl SequenceSpec {
 
 impl fmt::Display for SequenceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sequence: {}", self.describe())
+    }
+}
+
+impl SequenceSpec {
+    /// One line about it, for plans.
+    pub(in crate::engine::journey) fn describe(&self) -> String {
         let container = if self.in_visits { "Visit" } else { "Visitor" };
         match &self.sequence {
             Sequence::Funnel { steps, within_us, at_once, by } => {
                 let within = within_us.map_or("all".to_string(), |us| format!("{us}us"));
                 let names: Vec<&str> = by.iter().map(|(name, _)| name.as_str()).collect();
                 let by = names.join(", ");
-                write!(
-                    f,
-                    "Sequence: funnel of {steps}, container={container}, within={within}, at_once={at_once}, by=[{by}]"
-                )
+                format!("funnel of {steps}, container={container}, within={within}, at_once={at_once}, by=[{by}]")
             }
-            Sequence::Members { steps } => {
-                write!(f, "Sequence: members by {} conditions, container={container}", steps.len())
-            }
+            Sequence::Members { steps } => format!("members by {} conditions, container={container}", steps.len()),
             Sequence::Flow { depth, before } => {
-                write!(f, "Sequence: flow, container={container}, depth={depth}, before={before}")
+                format!("flow, container={container}, depth={depth}, before={before}")
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
 };
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use datafusion::catalog::{CatalogProviderList, MemTable, MemoryCatalogProviderList, TableProvider};
 use datafusion::error::Result;
@@ -13,8 +14,9 @@ use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::{
     ArrowTable, PG_CATALOG_TABLES, PgCatalogSchemaProvider, PgCatalogStaticTables, PgCatalogTable,
 };
+use pgwire::api::Type;
 
-use crate::serve::postgres::types::object_kind;
+use crate::serve::postgres::types::{list_field, object_kind};
 
 /// The tables, and what functions look up in them.
 pub struct Fixed {
@@ -39,36 +41,36 @@ pub fn function_name(oid: i32) -> Option<&'static str> {
     fixed().ok()?.function(oid)
 }
 
-/// Lists that come as text, by table and column; their items are numbers, or texts.
-const LISTS: &[(&str, &str, bool)] = &[
-    ("pg_proc", "proargtypes", true),
-    ("pg_proc", "proallargtypes", true),
-    ("pg_proc", "proargmodes", false),
-    ("pg_proc", "proargnames", false),
-    ("pg_proc", "protrftypes", true),
-    ("pg_proc", "proconfig", false),
-    ("pg_proc", "proacl", false),
-    ("pg_default_acl", "defaclacl", false),
-    ("pg_event_trigger", "evttags", false),
-    ("pg_foreign_data_wrapper", "fdwacl", false),
-    ("pg_foreign_data_wrapper", "fdwoptions", false),
-    ("pg_foreign_server", "srvacl", false),
-    ("pg_foreign_server", "srvoptions", false),
-    ("pg_foreign_table", "ftoptions", false),
-    ("pg_init_privs", "initprivs", false),
-    ("pg_language", "lanacl", false),
-    ("pg_largeobject_metadata", "lomacl", false),
-    ("pg_partitioned_table", "partattrs", true),
-    ("pg_partitioned_table", "partclass", true),
-    ("pg_partitioned_table", "partcollation", true),
-    ("pg_publication_rel", "prattrs", true),
-    ("pg_statistic_ext", "stxkeys", true),
-    ("pg_statistic_ext", "stxkind", false),
-    ("pg_subscription", "subpublications", false),
-    ("pg_tablespace", "spcacl", false),
-    ("pg_tablespace", "spcoptions", false),
-    ("pg_type", "typacl", false),
-    ("pg_user_mapping", "umoptions", false),
+/// Lists that come as text, by table and column, with what they are.
+const LISTS: &[(&str, &str, Type)] = &[
+    ("pg_proc", "proargtypes", Type::OID_VECTOR),
+    ("pg_proc", "proallargtypes", Type::OID_ARRAY),
+    ("pg_proc", "proargmodes", Type::CHAR_ARRAY),
+    ("pg_proc", "proargnames", Type::TEXT_ARRAY),
+    ("pg_proc", "protrftypes", Type::OID_ARRAY),
+    ("pg_proc", "proconfig", Type::TEXT_ARRAY),
+    ("pg_proc", "proacl", Type::TEXT_ARRAY),
+    ("pg_default_acl", "defaclacl", Type::TEXT_ARRAY),
+    ("pg_event_trigger", "evttags", Type::TEXT_ARRAY),
+    ("pg_foreign_data_wrapper", "fdwacl", Type::TEXT_ARRAY),
+    ("pg_foreign_data_wrapper", "fdwoptions", Type::TEXT_ARRAY),
+    ("pg_foreign_server", "srvacl", Type::TEXT_ARRAY),
+    ("pg_foreign_server", "srvoptions", Type::TEXT_ARRAY),
+    ("pg_foreign_table", "ftoptions", Type::TEXT_ARRAY),
+    ("pg_init_privs", "initprivs", Type::TEXT_ARRAY),
+    ("pg_language", "lanacl", Type::TEXT_ARRAY),
+    ("pg_largeobject_metadata", "lomacl", Type::TEXT_ARRAY),
+    ("pg_partitioned_table", "partattrs", Type::INT2_VECTOR),
+    ("pg_partitioned_table", "partclass", Type::OID_VECTOR),
+    ("pg_partitioned_table", "partcollation", Type::OID_VECTOR),
+    ("pg_publication_rel", "prattrs", Type::INT2_VECTOR),
+    ("pg_statistic_ext", "stxkeys", Type::INT2_VECTOR),
+    ("pg_statistic_ext", "stxkind", Type::CHAR_ARRAY),
+    ("pg_subscription", "subpublications", Type::TEXT_ARRAY),
+    ("pg_tablespace", "spcacl", Type::TEXT_ARRAY),
+    ("pg_tablespace", "spcoptions", Type::TEXT_ARRAY),
+    ("pg_type", "typacl", Type::TEXT_ARRAY),
+    ("pg_user_mapping", "umoptions", Type::TEXT_ARRAY),
 ];
 
 /// Columns that have another name in PostgreSQL 16.
@@ -179,16 +181,17 @@ fn typed(table: &str, batch: &RecordBatch, functions: &HashMap<String, i32>) -> 
         let text = column.as_string_opt::<i32>();
         let list = LISTS.iter().find(|(of, name, _)| *of == table && name == field.name());
         let column: ArrayRef = match (text, list) {
-            (Some(text), Some((_, _, numbers))) => lists(text, *numbers),
+            (Some(text), Some((_, _, pg))) => lists(text, pg)?,
             (Some(text), None) if object_kind(field) == Some("regproc") => {
                 Arc::new(text.iter().map(|name| name.map(|n| *functions.get(n).unwrap_or(&0))).collect::<Int32Array>())
             }
             _ => column.clone(),
         };
         let renamed = RENAMED.iter().find(|(of, name, _)| *of == table && name == field.name());
-        let field = match renamed {
-            Some((_, _, name)) => field.as_ref().clone().with_name(*name),
-            None => field.as_ref().clone(),
+        let field = match (renamed, list) {
+            (Some((_, _, name)), _) => field.as_ref().clone().with_name(*name),
+            (None, Some((_, _, pg))) => list_field(field.name(), pg),
+            (None, None) => field.as_ref().clone(),
         };
         fields.push(field.with_data_type(column.data_type().clone()).with_nullable(true));
         columns.push(column);
@@ -196,25 +199,26 @@ fn typed(table: &str, batch: &RecordBatch, functions: &HashMap<String, i32>) -> 
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// `{1,2}` and `1 2` as lists.
-fn lists(texts: &StringArray, numbers: bool) -> ArrayRef {
+/// `{1,2}` and `1 2` as lists of a type.
+fn lists(texts: &StringArray, pg: &Type) -> Result<ArrayRef> {
     let items = |text: &str| {
         let text = text.trim_start_matches('{').trim_end_matches('}').to_string();
         let items: Vec<String> = text.split([',', ' ']).filter(|i| !i.is_empty()).map(str::to_string).collect();
         items
     };
-    if numbers {
+    let as_said = list_field("", pg).data_type().clone();
+    if as_said != list_of(DataType::Utf8) {
         let mut builder = ListBuilder::new(Int32Builder::new());
         for text in texts {
             builder.append_option(text.map(|text| items(text).into_iter().map(|i| i.parse::<i32>().ok())));
         }
-        return Arc::new(builder.finish());
+        return Ok(cast(&builder.finish(), &as_said)?);
     }
     let mut builder = ListBuilder::new(StringBuilder::new());
     for text in texts {
         builder.append_option(text.map(|text| items(text).into_iter().map(|i| Some(i.trim_matches('"').to_string()))));
     }
-    Arc::new(builder.finish())
+    Ok(Arc::new(builder.finish()))
 }
 
 /// The type of a list's items, for whoever builds one.

@@ -10,8 +10,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::error::Result;
 use datafusion_pg_catalog::pg_catalog::oid_field::oid_field;
+use pgwire::api::Type;
 
 use crate::columns::timestamp;
+use crate::serve::postgres::types::list_field;
 
 /// Types of a catalog's columns.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +30,9 @@ pub enum Kind {
     Text,
     Time,
     Oids,
+    OidVector,
     Int2s,
+    Int2Vector,
     Texts,
 }
 
@@ -94,7 +98,6 @@ pub(super) use row;
 
 /// The columns as Arrow has them.
 pub fn schema(layout: Layout) -> SchemaRef {
-    let list = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
     let field = |(name, kind): &(&str, Kind)| match kind {
         Kind::Oid => oid_field(*name, "oid", true),
         Kind::Regproc => oid_field(*name, "regproc", true),
@@ -105,9 +108,11 @@ pub fn schema(layout: Layout) -> SchemaRef {
         Kind::Float4 => Field::new(*name, DataType::Float32, true),
         Kind::Text => Field::new(*name, DataType::Utf8, true),
         Kind::Time => Field::new(*name, timestamp(), true),
-        Kind::Oids => Field::new(*name, list(DataType::Int32), true),
-        Kind::Int2s => Field::new(*name, list(DataType::Int16), true),
-        Kind::Texts => Field::new(*name, list(DataType::Utf8), true),
+        Kind::Oids => list_field(name, &Type::OID_ARRAY),
+        Kind::OidVector => list_field(name, &Type::OID_VECTOR),
+        Kind::Int2s => list_field(name, &Type::INT2_ARRAY),
+        Kind::Int2Vector => list_field(name, &Type::INT2_VECTOR),
+        Kind::Texts => list_field(name, &Type::TEXT_ARRAY),
     };
     Arc::new(Schema::new(layout.iter().map(field).collect::<Vec<_>>()))
 }
@@ -143,8 +148,8 @@ pub fn table(layout: Layout, rows: Vec<Vec<Cell>>) -> Result<Arc<dyn TableProvid
                 ints().for_each(|value| builder.append_option(value));
                 Arc::new(builder.finish())
             }
-            Kind::Oids => nulls(ListBuilder::new(Int32Builder::new()), rows.len()),
-            Kind::Int2s => nulls(ListBuilder::new(Int16Builder::new()), rows.len()),
+            Kind::Oids | Kind::OidVector => nulls(ListBuilder::new(Int32Builder::new()), rows.len()),
+            Kind::Int2s | Kind::Int2Vector => nulls(ListBuilder::new(Int16Builder::new()), rows.len()),
             Kind::Texts => nulls(ListBuilder::new(StringBuilder::new()), rows.len()),
         }
     };

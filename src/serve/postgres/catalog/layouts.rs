@@ -1,6 +1,8 @@
 //! Columns of the tables that are made of the lake, as PostgreSQL 16 has them. A table of which no rows are made is empty.
 
-use super::grid::Kind::{Bool, Float4, Int2, Int2s, Int4, Int8, Oid, Oids, Regproc, Text, Texts, Time};
+use super::grid::Kind::{
+    Bool, Float4, Int2, Int2Vector, Int2s, Int4, Int8, Oid, OidVector, Oids, Regproc, Text, Texts, Time,
+};
 use super::grid::Layout;
 
 /// The columns of a table of `pg_catalog`.
@@ -10,8 +12,8 @@ pub fn of_pg_catalog(name: &str) -> Option<Layout> {
 
 /// True for a column of `pg_catalog` that holds nothing here, of any row: options, privileges, keys.
 pub fn is_never_set(column: &str) -> bool {
-    let unset =
-        |layout: &Layout| layout.iter().any(|(name, kind)| *name == column && matches!(kind, Oids | Int2s | Texts));
+    let is_list = |kind| matches!(kind, Oids | OidVector | Int2s | Int2Vector | Texts);
+    let unset = |layout: &Layout| layout.iter().any(|(name, kind)| *name == column && is_list(*kind));
     PG_CATALOG.iter().any(|(_, layout)| unset(layout))
 }
 
@@ -36,12 +38,12 @@ pub const PG_CATALOG: &[(&str, Layout)] = &[
     ("pg_tables", &[("schemaname", Text), ("tablename", Text), ("tableowner", Text), ("tablespace", Text), ("hasindexes", Bool), ("hasrules", Bool), ("hastriggers", Bool), ("rowsecurity", Bool)]),
     ("pg_views", &[("schemaname", Text), ("viewname", Text), ("viewowner", Text), ("definition", Text)]),
     ("pg_indexes", &[("schemaname", Text), ("tablename", Text), ("indexname", Text), ("tablespace", Text), ("indexdef", Text)]),
-    ("pg_index", &[("indexrelid", Oid), ("indrelid", Oid), ("indnatts", Int2), ("indnkeyatts", Int2), ("indisunique", Bool), ("indnullsnotdistinct", Bool), ("indisprimary", Bool), ("indisexclusion", Bool), ("indimmediate", Bool), ("indisclustered", Bool), ("indisvalid", Bool), ("indcheckxmin", Bool), ("indisready", Bool), ("indislive", Bool), ("indisreplident", Bool), ("indkey", Int2s), ("indcollation", Oids), ("indclass", Oids), ("indoption", Int2s), ("indexprs", Text), ("indpred", Text)]),
+    ("pg_index", &[("indexrelid", Oid), ("indrelid", Oid), ("indnatts", Int2), ("indnkeyatts", Int2), ("indisunique", Bool), ("indnullsnotdistinct", Bool), ("indisprimary", Bool), ("indisexclusion", Bool), ("indimmediate", Bool), ("indisclustered", Bool), ("indisvalid", Bool), ("indcheckxmin", Bool), ("indisready", Bool), ("indislive", Bool), ("indisreplident", Bool), ("indkey", Int2Vector), ("indcollation", OidVector), ("indclass", OidVector), ("indoption", Int2Vector), ("indexprs", Text), ("indpred", Text)]),
     ("pg_constraint", &[("oid", Oid), ("conname", Text), ("connamespace", Oid), ("contype", Text), ("condeferrable", Bool), ("condeferred", Bool), ("convalidated", Bool), ("conrelid", Oid), ("contypid", Oid), ("conindid", Oid), ("conparentid", Oid), ("confrelid", Oid), ("confupdtype", Text), ("confdeltype", Text), ("confmatchtype", Text), ("conislocal", Bool), ("coninhcount", Int2), ("connoinherit", Bool), ("conkey", Int2s), ("confkey", Int2s), ("conpfeqop", Oids), ("conppeqop", Oids), ("conffeqop", Oids), ("confdelsetcols", Int2s), ("conexclop", Oids), ("conbin", Text)]),
     ("pg_policy", &[("oid", Oid), ("polname", Text), ("polrelid", Oid), ("polcmd", Text), ("polpermissive", Bool), ("polroles", Oids), ("polqual", Text), ("polwithcheck", Text)]),
     ("pg_policies", &[("schemaname", Text), ("tablename", Text), ("policyname", Text), ("permissive", Text), ("roles", Texts), ("cmd", Text), ("qual", Text), ("with_check", Text)]),
     ("pg_rules", &[("schemaname", Text), ("tablename", Text), ("rulename", Text), ("definition", Text)]),
-    ("pg_trigger", &[("oid", Oid), ("tgrelid", Oid), ("tgparentid", Oid), ("tgname", Text), ("tgfoid", Regproc), ("tgtype", Int2), ("tgenabled", Text), ("tgisinternal", Bool), ("tgconstrrelid", Oid), ("tgconstrindid", Oid), ("tgconstraint", Oid), ("tgdeferrable", Bool), ("tginitdeferred", Bool), ("tgnargs", Int2), ("tgattr", Int2s), ("tgargs", Text), ("tgqual", Text), ("tgoldtable", Text), ("tgnewtable", Text)]),
+    ("pg_trigger", &[("oid", Oid), ("tgrelid", Oid), ("tgparentid", Oid), ("tgname", Text), ("tgfoid", Regproc), ("tgtype", Int2), ("tgenabled", Text), ("tgisinternal", Bool), ("tgconstrrelid", Oid), ("tgconstrindid", Oid), ("tgconstraint", Oid), ("tgdeferrable", Bool), ("tginitdeferred", Bool), ("tgnargs", Int2), ("tgattr", Int2Vector), ("tgargs", Text), ("tgqual", Text), ("tgoldtable", Text), ("tgnewtable", Text)]),
     ("pg_sequences", &[("schemaname", Text), ("sequencename", Text), ("sequenceowner", Text), ("data_type", Text), ("start_value", Int8), ("min_value", Int8), ("max_value", Int8), ("increment_by", Int8), ("cycle", Bool), ("cache_size", Int8), ("last_value", Int8)]),
     ("pg_matviews", &[("schemaname", Text), ("matviewname", Text), ("matviewowner", Text), ("tablespace", Text), ("hasindexes", Bool), ("ispopulated", Bool), ("definition", Text)]),
     ("pg_locks", &[("locktype", Text), ("database", Oid), ("relation", Oid), ("page", Int4), ("tuple", Int2), ("virtualxid", Text), ("transactionid", Int4), ("classid", Oid), ("objid", Oid), ("objsubid", Int2), ("virtualtransaction", Text), ("pid", Int4), ("mode", Text), ("granted", Bool), ("fastpath", Bool), ("waitstart", Time)]),

@@ -17,7 +17,7 @@ use crate::engine::catalog::LakeSchema;
 use crate::engine::session::CATALOG;
 use crate::serve::postgres::cursors::{Cursors, Declared, Open};
 use crate::serve::postgres::settings::SharedSettings;
-use crate::serve::postgres::types::{length_of, pg_type_of};
+use crate::serve::postgres::types::{is_vector, length_of, pg_type_of};
 use crate::time::{is_summer_time, offset};
 
 /// What both schemas are made of.
@@ -126,7 +126,7 @@ impl<'a> Column<'a> {
     }
 
     fn is_list(&self) -> bool {
-        self.pg.name().starts_with('_')
+        self.pg.name().starts_with('_') || is_vector(&self.pg)
     }
 
     /// What SQL calls the type.

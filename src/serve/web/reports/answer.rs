@@ -9,11 +9,14 @@ use super::arguments::sorted_by;
 use super::form::{SAVED, pages};
 use super::ground::Ground;
 use super::question::Question;
+use crate::Result;
 use crate::pages::{Head, Table, document};
 use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 use crate::serve::users::Role;
-use crate::serve::web::layout::{Page, link};
+use crate::serve::web::layout::{Page, Problem, link};
+use crate::serve::web::manage::first_steps;
+use crate::serve::web::sql::csv;
 use crate::serve::web::visitor::Visitor;
 
 /// What was found, or why nothing was. None where nothing was asked.
@@ -24,7 +27,7 @@ pub(super) struct Shown<'a> {
     pub page: &'a str,
     /// What a saved report calls the page; None where none can be saved.
     pub saved_as: Option<&'a str>,
-    pub ground: &'a Ground,
+    pub ground: Ground,
     pub visitor: &'a Visitor,
     pub question: &'a Question,
     pub form: Markup,
@@ -50,6 +53,28 @@ pub(super) async fn rows(session: &Session, sql: &str) -> Result<Table, Failure>
 }
 
 impl Shown<'_> {
+    /// Asks a statement, if any, and shows its rows or why there are none; all rows at once where CSV is asked for. `drawn` makes
+    /// pictures and tables of the rows, with links or without.
+    pub async fn ask(
+        self,
+        asked: Option<Result<About>>,
+        drawn: impl Fn(&Table, bool) -> Markup,
+    ) -> Result<Response, Problem> {
+        let nothing = |_| html! {};
+        let about = match asked {
+            None => return Ok(self.respond(None, nothing)),
+            Some(Err(error)) => return Ok(self.respond(Some(Err(error.into())), nothing)),
+            Some(Ok(about)) => about,
+        };
+        if self.question.get("to") == "csv" {
+            return Ok(csv(self.ground.session, &about.sql).await?);
+        }
+        Ok(match rows(&self.ground.session, &about.sql).await {
+            Ok(table) => self.respond(Some(Ok(about)), |linked| drawn(&table, linked)),
+            Err(failure) => self.respond(Some(Err(failure)), nothing),
+        })
+    }
+
     /// The page with an answer, or the answer as a file. `drawn` makes pictures and tables of it, with links or without.
     pub fn respond(self, answer: Answer, drawn: impl Fn(bool) -> Markup) -> Response {
         if let (Some(Ok(about)), "html") = (&answer, self.question.get("to")) {
@@ -118,7 +143,7 @@ impl Shown<'_> {
 
 /// What it says where there is no suite.
 pub(super) fn nothing_to_ask(visitor: &Visitor) -> Response {
-    let body = html! { p { "There is no report suite yet, so there is nothing to report on." } };
+    let body = first_steps(&[], visitor.guest.role == Role::Manager);
     Page::new("Report", "/reports").show(Some(visitor), body).into_response()
 }
 

@@ -6,6 +6,16 @@ use super::question::Question;
 use crate::Result;
 use crate::quote::literal;
 
+/// What conversions and their sums depend on.
+pub(super) const OF_CONVERSIONS: [&str; 8] =
+    ["since", "until", "segment", "conversions", "touches", "visitors", "visits", "last_resort"];
+
+/// What a list of credits, the path of one conversion, and a list of paths depend on.
+pub(super) const OF_CREDITS: [&[&str]; 2] = [&["container", "model", "lookback", "by"], &OF_CONVERSIONS];
+pub(super) const OF_ONE_PATH: [&str; 7] =
+    ["container", "lookback", "segment", "touches", "visitors", "visits", "last_resort"];
+pub(super) const OF_PATHS: [&[&str]; 3] = [&["container", "lookback"], &OF_CONVERSIONS, &["repeats"]];
+
 /// `, name => 'value'` for each of these arguments that the question has a value for.
 pub(super) fn arguments(question: &Question, period: &Period, names: &[&str]) -> Result<String> {
     let mut written = String::new();

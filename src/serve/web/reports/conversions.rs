@@ -8,7 +8,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::answer::{About, Shown, heads, nothing_to_ask, rows};
-use super::arguments::{arguments, limit, order};
+use super::arguments::{OF_CREDITS, OF_ONE_PATH, arguments, limit, order};
 use super::form::{CREDIT, MODELS};
 use super::ground::Ground;
 use super::question::Question;
@@ -35,29 +35,18 @@ fn local(column: &str) -> String {
     format!("to_char(local_time({column}), '%Y-%m-%d %H:%M:%S')")
 }
 
-fn with_defaults(question: &mut Question) {
+/// What a question stands on, which gets what it leaves open. None where there is no suite.
+async fn begin(web: &Web, visitor: &Visitor, question: &mut Question) -> Result<Option<Ground>, Problem> {
+    let ground = Ground::of(web, visitor, question).await?;
     for (name, usual) in [("container", "visitor"), ("model", "participation"), ("lookback", "30 days")] {
         question.or(name, usual);
     }
+    Ok(ground)
 }
 
 /// The conversions of an item, of a group where there is a breakdown; all conversions where none is named.
 fn conversions_sql(ground: &Ground, question: &Question) -> Result<String> {
-    let names = [
-        "container",
-        "model",
-        "lookback",
-        "by",
-        "since",
-        "until",
-        "segment",
-        "conversions",
-        "touches",
-        "visitors",
-        "visits",
-        "last_resort",
-    ];
-    let given = arguments(question, &ground.period(question)?, &names)?;
+    let given = arguments(question, &ground.period(question)?, &OF_CREDITS.concat())?;
     let (metric, dimension) = (literal(question.get("metric")), literal(question.get("dimension")));
     let by = quoted(question.get("by"));
     let is = |column: &str, name: &str| match (question.has(&format!("no_{name}")), question.exact(name)) {
@@ -84,43 +73,32 @@ fn name_of<'q>(question: &'q Question, name: &str) -> &'q str {
     if question.has(&format!("no_{name}")) { "(none)" } else { question.exact(name) }
 }
 
+/// The statement, with what is asked.
+fn about_item(ground: &Ground, question: &Question) -> Result<About> {
+    let mut facts = vec![
+        ("suite", ground.suite.suite.clone()),
+        ("metric", question.get("metric").to_string()),
+        ("item", name_of(question, "item").to_string()),
+        ("group", name_of(question, "group").to_string()),
+        ("model", question.get("model").to_string()),
+        ("time zone", ground.suite.time_zone.clone()),
+    ];
+    facts.retain(|(_, value)| !value.is_empty());
+    Ok(About { title: "Conversions of an item".into(), facts, sql: conversions_sql(ground, question)? })
+}
+
 /// The conversions of an item.
 pub(super) async fn of_item(
     State(web): State<Arc<Web>>,
     Extension(visitor): Extension<Visitor>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
-    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    with_defaults(&mut question);
-    let sql = conversions_sql(&ground, &question);
-    if let ("csv", Ok(sql)) = (question.get("to"), &sql) {
-        return Ok(csv(ground.session, sql).await?);
-    }
-    let found = match &sql {
-        Ok(sql) => rows(&ground.session, sql).await,
-        Err(error) => Err(error.clone().into()),
-    };
-    let (answer, table) = match (found, sql) {
-        (Ok(table), Ok(sql)) => {
-            let mut facts = vec![
-                ("suite", ground.suite.suite.clone()),
-                ("metric", question.get("metric").to_string()),
-                ("item", name_of(&question, "item").to_string()),
-                ("group", name_of(&question, "group").to_string()),
-                ("model", question.get("model").to_string()),
-                ("time zone", ground.suite.time_zone.clone()),
-            ];
-            facts.retain(|(_, value)| !value.is_empty());
-            (Some(Ok(About { title: "Conversions of an item".into(), facts, sql })), Some(table))
-        }
-        (Err(failure), _) => (Some(Err(failure)), None),
-        (Ok(_), Err(error)) => (Some(Err(error.into())), None),
-    };
+    let Some(ground) = begin(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
+    let asked = about_item(&ground, &question);
     let back = question.with(&["item", "no_item", "group", "no_group", "sort", "limit"].map(|name| (name, "")));
     let form = html! { p { a href=(back.link(CREDIT)) { "Back to all items" } } };
-    let shown =
-        Shown { page: CONVERSIONS, saved_as: None, ground: &ground, visitor: &visitor, question: &question, form };
-    Ok(shown.respond(answer, |linked| html! { @if let Some(table) = &table { (list(&question, table, linked)) } }))
+    let shown = Shown { page: CONVERSIONS, saved_as: None, ground, visitor: &visitor, question: &question, form };
+    shown.ask(Some(asked), |table, linked| list(&question, table, linked)).await
 }
 
 fn list(question: &Question, table: &Table, linked: bool) -> Markup {
@@ -150,8 +128,7 @@ fn models(question: &Question) -> Vec<&str> {
 }
 
 fn path_sql(ground: &Ground, question: &Question) -> Result<String> {
-    let names = ["container", "lookback", "segment", "touches", "visitors", "visits", "last_resort"];
-    let given = arguments(question, &ground.period(question)?, &names)?;
+    let given = arguments(question, &ground.period(question)?, &OF_ONE_PATH)?;
     let [metric, dimension, event] =
         [question.get("metric"), question.get("dimension"), question.exact("event")].map(literal);
     let models = models(question);
@@ -181,8 +158,7 @@ pub(super) async fn path(
     Extension(visitor): Extension<Visitor>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
-    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    with_defaults(&mut question);
+    let Some(ground) = begin(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
     let sql = path_sql(&ground, &question)?;
     if question.get("to") == "csv" {
         return Ok(csv(ground.session, &sql).await?);
@@ -205,7 +181,7 @@ pub(super) async fn path(
     };
     let back = question.with(&[("event", "")]);
     let form = html! { p { a href=(back.link(CONVERSIONS)) { "Back to the conversions" } } };
-    let shown = Shown { page: PATH, saved_as: None, ground: &ground, visitor: &visitor, question: &question, form };
+    let shown = Shown { page: PATH, saved_as: None, ground, visitor: &visitor, question: &question, form };
     Ok(shown.respond(answer, |_| {
         html! {
             @if let Some(table) = &table {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::answer::{About, Shown, heads, nothing_to_ask, rows};
-use super::arguments::{arguments, found_in, limit, order};
+use super::arguments::{OF_CONVERSIONS, arguments, found_in, limit, order};
 use super::form::{self, CREDIT, MODELS, SPANS};
 use super::ground::Ground;
 use super::period::Period;
@@ -22,10 +22,6 @@ use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice};
 use crate::serve::web::sql::csv;
 use crate::serve::web::visitor::Visitor;
-
-/// What conversions and their sums depend on.
-const OF_CONVERSIONS: [&str; 8] =
-    ["since", "until", "segment", "conversions", "touches", "visitors", "visits", "last_resort"];
 
 /// Models whose shares hang on all journeys, so that no conversion shows its own.
 const OF_ALL_JOURNEYS: &str = "algorithmic";
@@ -174,8 +170,7 @@ pub(super) async fn show(
         Some(Err(failure)) => (Some(Err(failure)), None),
         Some(Ok((about, found))) => (Some(Ok(about)), Some(found)),
     };
-    let shown =
-        Shown { page: CREDIT, saved_as: Some("credit"), ground: &ground, visitor: &visitor, question: &question, form };
+    let shown = Shown { page: CREDIT, saved_as: Some("credit"), ground, visitor: &visitor, question: &question, form };
     Ok(shown.respond(about, |linked| html! { @if let Some(found) = &drawn { (found.html(&question, linked)) } }))
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::answer::{About, Shown, nothing_to_ask, rows};
+use super::answer::{About, Shown, nothing_to_ask};
 use super::arguments::arguments;
 use super::form::{self, FLOW};
 use super::ground::Ground;
@@ -19,7 +19,6 @@ use crate::pages::{Cell, Table};
 use crate::quote::literal;
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice, field};
-use crate::serve::web::sql::csv;
 use crate::serve::web::visitor::Visitor;
 
 /// Steps that a picture has room for, and ways of each.
@@ -61,6 +60,18 @@ fn sql(question: &Question, period: &Period) -> Result<String> {
     ))
 }
 
+/// The statement, with what is asked.
+fn about(ground: &Ground, question: &Question) -> Result<About> {
+    let period = ground.period(question)?;
+    let facts = vec![
+        ("suite", ground.suite.suite.clone()),
+        ("container", question.get("container").to_string()),
+        ("first row", format!("{} ({})", period.words(), ground.suite.time_zone)),
+    ];
+    let title = format!("Flow of {}", question.get("dimension").replace('_', " "));
+    Ok(About { title, facts, sql: sql(question, &period)? })
+}
+
 /// The form, and the answer where something is asked.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
@@ -77,33 +88,10 @@ pub(super) async fn show(
     for (name, usual) in [("container", "visitor"), ("direction", "after"), ("from", "1 = 1")] {
         question.or(name, usual);
     }
-    let (mut answer, mut found) = (None, None);
-    if is_asked {
-        let sql = ground.period(&question).and_then(|period| Ok((sql(&question, &period)?, period)));
-        if let ("csv", Ok((sql, _))) = (question.get("to"), &sql) {
-            return Ok(csv(ground.session, sql).await?);
-        }
-        answer = Some(match sql {
-            Err(error) => Err(error.into()),
-            Ok((sql, period)) => match rows(&ground.session, &sql).await {
-                Err(failure) => Err(failure),
-                Ok(table) => {
-                    found = Some(table);
-                    let facts = vec![
-                        ("suite", ground.suite.suite.clone()),
-                        ("container", question.get("container").to_string()),
-                        ("first row", format!("{} ({})", period.words(), ground.suite.time_zone)),
-                    ];
-                    let dimension = question.get("dimension").replace('_', " ");
-                    Ok(About { title: format!("Flow of {dimension}"), facts, sql })
-                }
-            },
-        });
-    }
+    let asked = is_asked.then(|| about(&ground, &question));
     let form = fields(&ground, &question);
-    let shown =
-        Shown { page: FLOW, saved_as: Some("flow"), ground: &ground, visitor: &visitor, question: &question, form };
-    Ok(shown.respond(answer, |_| html! { @if let Some(table) = &found { (drawn(&question, table)) } }))
+    let shown = Shown { page: FLOW, saved_as: Some("flow"), ground, visitor: &visitor, question: &question, form };
+    shown.ask(asked, |table, _| drawn(&question, table)).await
 }
 
 fn drawn(question: &Question, table: &Table) -> Markup {

@@ -7,18 +7,17 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::answer::{About, Shown, nothing_to_ask, rows};
+use super::answer::{About, Shown, nothing_to_ask};
 use super::arguments::arguments;
 use super::form::{self, FUNNEL};
 use super::ground::Ground;
 use super::period::Period;
 use super::question::Question;
 use crate::Result;
-use crate::pages::{Chart, Kind};
+use crate::pages::{Chart, Kind, Table};
 use crate::quote::{literals, quoted};
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice, field};
-use crate::serve::web::sql::csv;
 use crate::serve::web::visitor::Visitor;
 
 /// How a step's row follows that of the step before, in words.
@@ -47,6 +46,19 @@ fn sql(question: &Question, period: &Period) -> Result<String> {
     ))
 }
 
+/// The statement, with what is asked.
+fn about(ground: &Ground, question: &Question) -> Result<About> {
+    let period = ground.period(question)?;
+    let within = if question.has("within") { question.get("within") } else { "all history" };
+    let facts = vec![
+        ("suite", ground.suite.suite.clone()),
+        ("container", question.get("container").to_string()),
+        ("first step", format!("{} ({})", period.words(), ground.suite.time_zone)),
+        ("whole way within", within.to_string()),
+    ];
+    Ok(About { title: "Funnel".into(), facts, sql: sql(question, &period)? })
+}
+
 /// The form, and the answer where something is asked.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
@@ -59,43 +71,16 @@ pub(super) async fn show(
         question.set("steps", &usual_steps(&ground));
     }
     question.or("container", "visitor");
-    let (mut answer, mut found) = (None, None);
-    if is_asked {
-        let sql = ground.period(&question).and_then(|period| Ok((sql(&question, &period)?, period)));
-        if let ("csv", Ok((sql, _))) = (question.get("to"), &sql) {
-            return Ok(csv(ground.session, sql).await?);
-        }
-        answer = Some(match sql {
-            Err(error) => Err(error.into()),
-            Ok((sql, period)) => match rows(&ground.session, &sql).await {
-                Err(failure) => Err(failure),
-                Ok(table) => {
-                    found = Some(table);
-                    let facts = vec![
-                        ("suite", ground.suite.suite.clone()),
-                        ("container", question.get("container").to_string()),
-                        ("first step", format!("{} ({})", period.words(), ground.suite.time_zone)),
-                        (
-                            "whole way within",
-                            Some(question.get("within")).filter(|w| !w.is_empty()).unwrap_or("all history").into(),
-                        ),
-                    ];
-                    Ok(About { title: "Funnel".into(), facts, sql })
-                }
-            },
-        });
-    }
+    let asked = is_asked.then(|| about(&ground, &question));
     let form = fields(&ground, &question);
-    let shown =
-        Shown { page: FUNNEL, saved_as: Some("funnel"), ground: &ground, visitor: &visitor, question: &question, form };
-    Ok(shown.respond(answer, |_| {
+    let shown = Shown { page: FUNNEL, saved_as: Some("funnel"), ground, visitor: &visitor, question: &question, form };
+    let drawn = |table: &Table, _| {
         html! {
-            @if let Some(table) = &found {
-                @if !question.has("by") { (Chart::new(Kind::Bars, [1]).html("chart", "Journeys by step", table)) }
-                (table.html("Journeys by step"))
-            }
+            @if !question.has("by") { (Chart::new(Kind::Bars, [1]).html("chart", "Journeys by step", table)) }
+            (table.html("Journeys by step"))
         }
-    }))
+    };
+    shown.ask(asked, drawn).await
 }
 
 fn usual_steps(ground: &Ground) -> String {

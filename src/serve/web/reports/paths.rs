@@ -7,8 +7,8 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::answer::{About, Shown, heads, nothing_to_ask, rows};
-use super::arguments::{arguments, found_in, limit, order};
+use super::answer::{About, Shown, heads, nothing_to_ask};
+use super::arguments::{OF_PATHS, arguments, found_in, limit, order};
 use super::form::{self, PATHS};
 use super::ground::Ground;
 use super::period::Period;
@@ -19,7 +19,6 @@ use crate::pages::{Chart, Kind, Links, Table};
 use crate::quote::{literal, quoted};
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice};
-use crate::serve::web::sql::csv;
 use crate::serve::web::visitor::Visitor;
 
 /// What becomes of touches of one item, in words.
@@ -36,19 +35,6 @@ const COLUMNS: usize = 4;
 const PATH: &str = "array_to_string(path, ' › ', '(none)')";
 
 fn sql(question: &Question, period: &Period) -> Result<String> {
-    let names = [
-        "container",
-        "lookback",
-        "since",
-        "until",
-        "segment",
-        "conversions",
-        "touches",
-        "visitors",
-        "visits",
-        "last_resort",
-        "repeats",
-    ];
     let unconverted = if question.has("unconverted") { ", unconverted => true" } else { "" };
     Ok(format!(
         "SELECT nullif({PATH}, '') AS path, conversions, value AS {}, journeys\n\
@@ -56,11 +42,24 @@ fn sql(question: &Question, period: &Period) -> Result<String> {
         quoted(question.get("metric")),
         literal(question.get("metric")),
         literal(question.get("dimension")),
-        arguments(question, period, &names)?,
+        arguments(question, period, &OF_PATHS.concat())?,
         found_in(PATH, question),
         order(question, COLUMNS, "2 DESC NULLS LAST, 4 DESC NULLS LAST, 1"),
         limit(question),
     ))
+}
+
+/// The statement, with what is asked.
+fn about(ground: &Ground, question: &Question) -> Result<About> {
+    let period = ground.period(question)?;
+    let facts = vec![
+        ("suite", ground.suite.suite.clone()),
+        ("currency", ground.suite.currency.clone()),
+        ("period", format!("{} ({})", period.words(), ground.suite.time_zone)),
+    ];
+    let words = |name: &str| question.get(name).replace('_', " ");
+    let title = format!("Paths of {} to {}", words("dimension"), words("metric"));
+    Ok(About { title, facts, sql: sql(question, &period)? })
 }
 
 /// The form, and the answer where something is asked.
@@ -75,34 +74,10 @@ pub(super) async fn show(
     for (name, usual) in [("container", "visitor"), ("lookback", "30 days"), ("repeats", "collapse")] {
         question.or(name, usual);
     }
-    let (mut answer, mut found) = (None, None);
-    if is_asked {
-        let sql = ground.period(&question).and_then(|period| Ok((sql(&question, &period)?, period)));
-        if let ("csv", Ok((sql, _))) = (question.get("to"), &sql) {
-            return Ok(csv(ground.session, sql).await?);
-        }
-        answer = Some(match sql {
-            Err(error) => Err(error.into()),
-            Ok((sql, period)) => match rows(&ground.session, &sql).await {
-                Err(failure) => Err(failure),
-                Ok(table) => {
-                    found = Some(table);
-                    let facts = vec![
-                        ("suite", ground.suite.suite.clone()),
-                        ("currency", ground.suite.currency.clone()),
-                        ("period", format!("{} ({})", period.words(), ground.suite.time_zone)),
-                    ];
-                    let words = |name: &str| question.get(name).replace('_', " ");
-                    let title = format!("Paths of {} to {}", words("dimension"), words("metric"));
-                    Ok(About { title, facts, sql })
-                }
-            },
-        });
-    }
+    let asked = is_asked.then(|| about(&ground, &question));
     let form = fields(&ground, &question, &values(&ground, &question).await);
-    let shown =
-        Shown { page: PATHS, saved_as: Some("paths"), ground: &ground, visitor: &visitor, question: &question, form };
-    Ok(shown.respond(answer, |linked| html! { @if let Some(table) = &found { (list(&question, table, linked)) } }))
+    let shown = Shown { page: PATHS, saved_as: Some("paths"), ground, visitor: &visitor, question: &question, form };
+    shown.ask(asked, |table, linked| list(&question, table, linked)).await
 }
 
 fn list(question: &Question, table: &Table, linked: bool) -> Markup {

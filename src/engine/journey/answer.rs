@@ -1,0 +1,53 @@
+//! What is found out about journeys: credit or paths by a walk, or the order of rows.
+
+use std::fmt;
+
+use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use super::node::{JourneySpec, describe};
+use super::sequence::SequenceSpec;
+
+/// What is found out about journeys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub enum Answer {
+    /// Credit per item, or paths.
+    Credit(JourneySpec),
+    /// In which order rows come.
+    Order(SequenceSpec),
+}
+
+impl Answer {
+    /// Columns of the result.
+    pub fn output(&self) -> SchemaRef {
+        match self {
+            Self::Credit(spec) => spec.output(),
+            Self::Order(spec) => spec.output(),
+        }
+    }
+
+    /// True where one partition goes over all visitors.
+    pub fn is_in_one_part(&self) -> bool {
+        match self {
+            Self::Credit(spec) => spec.is_in_one_part(),
+            Self::Order(_) => false,
+        }
+    }
+
+    /// What is read of stored rows for it.
+    pub(super) fn reads(&self) -> JourneySpec {
+        match self {
+            Self::Credit(spec) => spec.clone(),
+            Self::Order(spec) => spec.reads(),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Credit(spec) => f.write_str(&describe(spec)),
+            Self::Order(spec) => f.write_str(&spec.describe()),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a traversal hands its rows to: the rows of one visitor after another.
+
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use datafusion::error::Result;
+
+use super::columns::Columns;
+use super::input::InputColumns;
+use super::items::Codes;
+use super::terms::Known;
+
+/// What is done with the rows of one visitor after another.
+pub(super) trait Visitors: Send {
+    /// The typed columns of a batch of an input; what predicates say of its dictionaries is `known` from batch to batch.
+    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns>;
+
+    /// True where visitors without a row that converts matter, too.
+    fn all_matter(&self) -> bool;
+
+    /// Adds rows that matter though they do not convert to those that do; both in order.
+    fn mind(&self, _columns: &Columns, _rows: &mut Vec<u32>) {}
+
+    /// Takes rows of the visitor at hand, in order.
+    fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>);
+
+    /// Turns to the next visitor: all rows of the one at hand are there.
+    fn close_visitor(&mut self);
+
+    /// What was found, a batch at a time, between two buckets or at the end; None where nothing is left, or not enough yet.
+    fn found(&mut self, at_end: bool) -> Result<Option<RecordBatch>>;
+
+    /// Writes what can wait to disk; false where nothing can.
+    fn spill(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Bytes that are allocated, about.
+    fn memory_bytes(&self) -> usize;
+}

@@ -1,0 +1,173 @@
+"""The clients' side of the doors, run by the Python of tests/doors.
+
+    clients.py rows WAY SERVER RUNS SQL   asks once to warm up, then RUNS times: best seconds, and how many rows came
+    clients.py load FROM TO SQL           makes the rows of a statement the table `events` of another server
+    clients.py users SERVERS ANSWERS SQL  seconds of ANSWERS answers of the first user alone, then of all users who ask at once,
+                                          each one answer after another, for as long as each can expect ANSWERS of them
+
+A server is JSON: port, user and password, and a database where it speaks Postgres' protocol. What comes out is JSON, too.
+`text`, `binary`: psycopg, the rows in the memory of libpq; `objects`: as Python's values. `copy`, `copy_binary`: COPY TO STDOUT.
+`flight`: ADBC, a table of Arrow. `csv`, `arrow`: downloads of the SQL page.
+"""
+
+import contextlib
+import json
+import statistics
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import psycopg
+import psycopg.postgres
+
+
+def main():
+    task, *arguments = sys.argv[1:]
+    print(json.dumps({"rows": rows, "load": load, "users": users}[task](*arguments)))
+
+
+def rows(way, server, runs, sql):
+    seconds = []
+    with WAYS[way](json.loads(server)) as ask:
+        for _ in range(int(runs) + 1):
+            begun = time.perf_counter()
+            count = ask(sql)
+            seconds.append(time.perf_counter() - begun)
+    return {"seconds": min(seconds[1:] or seconds), "rows": count}
+
+
+def load(source, target, sql):
+    """In COPY's binary format, so that PostgreSQL reads what Rejoin writes."""
+    with connected(json.loads(source)) as here, connected(json.loads(target)) as there:
+        columns = here.execute(f"SELECT * FROM ({sql}) AS asked LIMIT 0").description
+        columns = [f'"{column.name}" {psycopg.postgres.types[column.type_code].name}' for column in columns]
+        there.execute(f"CREATE TABLE events ({', '.join(columns)})")
+        with here.cursor() as reader, there.cursor() as writer:
+            with reader.copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)") as out:
+                with writer.copy("COPY events FROM STDIN (FORMAT binary)") as into:
+                    for data in out:
+                        into.write(data)
+            count = writer.rowcount
+        there.execute("VACUUM ANALYZE events")
+    return {"rows": count}
+
+
+def users(servers, answers, sql):
+    servers, answers = json.loads(servers), int(answers)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connected(server)) for server in servers]
+        for connection in connections:
+            ask_once(connection, sql)
+        alone = [ask_once(connections[0], sql) for _ in range(answers)]
+        until = time.monotonic() + statistics.median(alone) * answers * len(connections)
+        each = [[] for _ in connections]
+
+        def ask(connection, seconds):
+            while time.monotonic() < until:
+                seconds.append(ask_once(connection, sql))
+
+        threads = [threading.Thread(target=ask, args=pair) for pair in zip(connections, each)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return {"alone": alone, "each": each}
+
+
+def ask_once(connection, sql):
+    begun = time.perf_counter()
+    connection.execute(sql).fetchall()
+    return time.perf_counter() - begun
+
+
+def connected(server):
+    return psycopg.connect(host="127.0.0.1", autocommit=True, **server)
+
+
+def queried(binary, objects=False):
+    @contextlib.contextmanager
+    def way(server):
+        def ask(sql):
+            with connection.cursor(binary=binary) as cursor:
+                cursor.execute(sql, prepare=False)
+                return len(cursor.fetchall()) if objects else cursor.rowcount
+
+        with connected(server) as connection:
+            yield ask
+
+    return way
+
+
+def copied(options):
+    @contextlib.contextmanager
+    def way(server):
+        def ask(sql):
+            with connection.cursor() as cursor:
+                with cursor.copy(f"COPY ({sql}) TO STDOUT {options}") as out:
+                    for _ in out:
+                        pass
+                return cursor.rowcount
+
+        with connected(server) as connection:
+            yield ask
+
+    return way
+
+
+@contextlib.contextmanager
+def flown(server):
+    import adbc_driver_flightsql.dbapi as flight
+
+    def ask(sql):
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table().num_rows
+
+    who = {"username": server["user"], "password": server["password"]}
+    with flight.connect(f"grpc://127.0.0.1:{server['port']}", db_kwargs=who, autocommit=True) as connection:
+        yield ask
+
+
+def downloaded(kind):
+    @contextlib.contextmanager
+    def way(server):
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+        def post(path, **form):
+            address = f"http://127.0.0.1:{server['port']}{path}"
+            with opener.open(address, urllib.parse.urlencode(form).encode()) as answer:
+                return answer.read()
+
+        def ask(sql):
+            return COUNTS[kind](post("/sql", q=sql, to=kind))
+
+        post("/login", user=server["user"], password=server["password"])
+        yield ask
+
+    return way
+
+
+def count_of_arrow(data):
+    import pyarrow
+
+    return pyarrow.ipc.open_file(data).read_all().num_rows
+
+
+# the benchmark's texts have no line breaks
+COUNTS = {"csv": lambda data: data.count(b"\n") - 1, "arrow": count_of_arrow}
+
+WAYS = {
+    "text": queried(binary=False),
+    "binary": queried(binary=True),
+    "objects": queried(binary=False, objects=True),
+    "copy": copied(""),
+    "copy_binary": copied("(FORMAT binary)"),
+    "flight": flown,
+    "csv": downloaded("csv"),
+    "arrow": downloaded("arrow"),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,513 @@
+//! Inputs that were damaged at random, through the doors that users have: whatever came, it is read or refused.
+//!
+//! Each case takes one of the small real inputs of `data/` (or one made of them), changes it at random and loads it: a data feed's
+//! hits, lookups, manifest and archives, data source files, packed or not, the API's JSON, JSON lines and arrays, delimited
+//! texts, mappings, lookup tables. Nothing panics or hangs; rows and rejects are all rows that there are; a message quotes no
+//! more than a short piece of the input.
+//!
+//! A case is decided by its number, so that it can be seen again. `tests/run` does a few; for hours, alone, with the
+//! memory looked at as well:
+//!
+//! ```sh
+//! REJOIN_FUZZ_CASES=500000 cargo test --release --config tests/profile.toml fuzz::
+//! REJOIN_FUZZ_FIRST=1234 REJOIN_FUZZ_CASES=1 cargo test --release --config tests/profile.toml fuzz::    # one again
+//! ```
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rejoin::ingest::input_file::InputFile;
+use rejoin::ingest::unpack::{HIT_DATA, read_members};
+use rejoin::ingest::{IngestOptions, Outcome, Status, ingest, load_lookup};
+use rejoin::lake::Lake;
+use rejoin::{Error, ErrorKind};
+
+use crate::place::{Place, deep};
+use crate::questions::Dice;
+
+/// Cases of a usual run.
+const CASES: u64 = 200;
+
+/// Cases that share a lake.
+const OF_A_LAKE: u64 = 400;
+
+/// Memory of a load.
+const MEMORY_BYTES: usize = 64 << 20;
+
+/// What the process may take beyond it: the engine, caches, the allocator.
+const BESIDE_BYTES: u64 = 512 << 20;
+
+/// No case takes so long on a busy machine.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Longest message, and longest piece of an input in it.
+const MESSAGE_BYTES: usize = 2500;
+const PIECE_BYTES: usize = 420;
+
+/// Signs that mean something to some reader.
+const SIGNS: &[u8] = b"\"'{}[]()<>,;|\t\n\r\\/:=#^.-+0eE \0\x1a\x7f\x80\xc3\xe2\xef\xfe\xff";
+
+/// Words that are the edge of something; long ones are made of them.
+const WORDS: [&str; 22] = [
+    "18446744073709551616",
+    "-9223372036854775809",
+    "1e400",
+    "NaN",
+    "9999-12-31T23:59:60Z",
+    "12/31/9999/23/59/59",
+    "02/30/2026",
+    "0000-00-00",
+    "null",
+    "\"\"",
+    "../../etc/passwd",
+    "\u{feff}",
+    "\r\n",
+    "\r",
+    "--**--",
+    "event1",
+    "Evar 1",
+    "{\"a\":{\"a\":",
+    "[[[[[[[[",
+    "((((((((",
+    "💶",
+    "hit_data.tsv",
+];
+
+/// What is loaded in a case.
+#[derive(Default)]
+struct Case {
+    name: &'static str,
+    paths: Vec<PathBuf>,
+    mapping: Option<PathBuf>,
+    /// The table of a lookup file.
+    lookup: bool,
+    /// What was damaged, unpacked.
+    damaged: Vec<u8>,
+    /// Rows that there are, where that is known of this text if it is loaded at all.
+    rows: Option<u64>,
+}
+
+/// The inputs that are damaged.
+struct Seeds {
+    data: PathBuf,
+    hits: Vec<u8>,
+    lookups: Vec<(String, Vec<u8>)>,
+}
+
+const API: &str = r#"{"columns": ["Date", "VisitorID", "Evar 3", "Event 5"], "reportSuiteID": "web", "dataSourceID": "calls",
+ "rows": [["09/05/2026", "c-7", "Boots leak", 1], ["09/06/2026/10/00/00", "c-8", null, "2"]], "finished": true}"#;
+
+const LOOKUP: &str = "tracking_code,channel,owner\nautumn,email,\"Zoë, K.\"\nnewsletter,email,\nretarget,display,Max\n";
+
+/// Files with their mappings; true where a line is a row.
+const MAPPED: [(&str, bool); 7] = [
+    ("ga4/events.ndjson", true),
+    ("segment/events.ndjson", true),
+    ("matomo/visits.json", false),
+    ("crm/deals.csv", false),
+    ("snowplow/enriched.tsv", false),
+    ("till/dt=2026-09-08/receipts.psv", false),
+    ("till/dt=2026-09-09/receipts.psv", false),
+];
+
+impl Seeds {
+    fn read() -> Self {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        let members = |name: &str| {
+            let mut members = vec![];
+            let file = InputFile::alone(&data.join("adobe").join(name));
+            read_members(&file, &AtomicU64::new(0), |member, input| {
+                let mut bytes = vec![];
+                input.read_to_end(&mut bytes)?;
+                members.push((member.to_string(), bytes));
+                Ok(())
+            })
+            .unwrap();
+            members
+        };
+        let hits = members("01-web_2026-09-01.tsv.gz").remove(0).1;
+        let lookups = members("web_2026-09-01-lookup_data.tar.gz");
+        Self { data, hits, lookups }
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.data.join(name)).unwrap()
+    }
+
+    /// Some bytes of another input, to be put among those of one.
+    fn other(&self, dice: &mut Dice) -> Vec<u8> {
+        match dice.below(10) {
+            at @ 0..7 => self.bytes(MAPPED[at].0),
+            7 => self.hits.clone(),
+            8 => self.bytes("adobe/calls_2026-09.txt"),
+            _ => self.bytes("adobe/web_2026-09-01-lookup_data.tar.gz"),
+        }
+    }
+
+    /// Makes the files of a case in this folder.
+    fn case(&self, folder: &Path, dice: &mut Dice) -> Case {
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let other = self.other(dice);
+        match dice.below(12) {
+            0..3 => {
+                let (name, is_lines) = MAPPED[dice.below(MAPPED.len())];
+                let damaged = damage(self.bytes(name), &other, dice);
+                let rows = is_lines.then(|| json_rows(&damaged)).flatten();
+                let mapping = self.data.join(name.split('/').next().unwrap()).join("mapping.toml");
+                // each mapping knows its file by the folder as well
+                let packed = dice.one_in(4);
+                let path = match packed {
+                    true => put(&format!("{name}.gz"), &gzipped(&damaged)),
+                    false => put(name, &damaged),
+                };
+                // the patterns of some mappings are for the plain name only
+                let mapping = put("mapping.toml", &without_files(&std::fs::read(mapping).unwrap()));
+                Case { name, paths: vec![path], mapping: Some(mapping), damaged, rows, ..Case::default() }
+            }
+            3 => {
+                let (name, _) = MAPPED[dice.below(MAPPED.len())];
+                let system = name.split('/').next().unwrap();
+                let damaged = damage(self.bytes(&format!("{system}/mapping.toml")), &other, dice);
+                let mapping = put("mapping.toml", &damaged);
+                let paths = vec![self.data.join(name)];
+                Case { name: "a mapping", paths, mapping: Some(mapping), damaged, ..Case::default() }
+            }
+            4 | 5 => {
+                let damaged = damage(self.bytes("adobe/calls_2026-09.txt"), &other, dice);
+                let rows = source_rows(&damaged);
+                put("calls_1.fin", b"");
+                let path = match dice.below(3) {
+                    0 => put("calls_1.txt.gz", &gzipped(&damaged)),
+                    1 => put("calls_1.zip", &zipped(&[("calls_1.txt".to_string(), damaged.clone())])),
+                    _ => put("calls_1.txt", &damaged),
+                };
+                Case { name: "a data source file", paths: vec![path], damaged, rows, ..Case::default() }
+            }
+            6 => {
+                let text = self.bytes("adobe/calls_2026-09.txt");
+                let members = ["calls_1.txt", "sub/calls_2.txt"].map(|name| (name.to_string(), text.clone()));
+                put("calls_1.fin", b"");
+                let (name, packed) = match dice.one_in(2) {
+                    true => ("calls_1.txt.gz", gzipped(&text)),
+                    false => ("calls_1.zip", zipped(&members)),
+                };
+                let path = put(name, &damage(packed, &other, dice));
+                Case { name: "a packed data source file", paths: vec![path], damaged: text, ..Case::default() }
+            }
+            7 => {
+                let damaged = damage(API.as_bytes().to_vec(), &other, dice);
+                let paths = vec![put("calls_1.json", &damaged)];
+                Case { name: "the API's JSON", paths, damaged, ..Case::default() }
+            }
+            8 => {
+                let damaged = damage(self.bytes("adobe/web_2026-09-01.txt"), &other, dice);
+                for name in ["01-web_2026-09-01.tsv.gz", "web_2026-09-01-lookup_data.tar.gz"] {
+                    put(name, &self.bytes(&format!("adobe/{name}")));
+                }
+                let paths = vec![put("web_2026-09-01.txt", &damaged)];
+                Case { name: "a manifest", paths, damaged, ..Case::default() }
+            }
+            9 | 10 => {
+                let mut lookups = self.lookups.clone();
+                let mut hits = self.hits.clone();
+                let damaged = match dice.one_in(3) {
+                    true => {
+                        let at = dice.below(lookups.len());
+                        lookups[at].1 = damage(lookups[at].1.clone(), &other, dice);
+                        lookups[at].1.clone()
+                    }
+                    false => {
+                        hits = damage(hits, &other, dice);
+                        hits.clone()
+                    }
+                };
+                Case {
+                    name: "hits and lookups",
+                    paths: delivery(&put, hits, lookups, dice, None),
+                    damaged,
+                    ..Case::default()
+                }
+            }
+            _ if dice.one_in(2) => {
+                let (hits, lookups) = (self.hits.clone(), self.lookups.clone());
+                let paths = delivery(&put, hits, lookups, dice, Some(&other));
+                Case { name: "archives of a feed", paths, damaged: self.hits.clone(), ..Case::default() }
+            }
+            _ => {
+                let damaged = damage(LOOKUP.as_bytes().to_vec(), &other, dice);
+                let path = put("plans.csv", &damaged);
+                Case { name: "a lookup table", paths: vec![path], lookup: true, damaged, ..Case::default() }
+            }
+        }
+    }
+}
+
+/// A delivery with a `.fin`, so that no sum says what was changed; with `other` its archives are damaged as they are packed.
+fn delivery(
+    put: &dyn Fn(&str, &[u8]) -> PathBuf,
+    hits: Vec<u8>,
+    lookups: Vec<(String, Vec<u8>)>,
+    dice: &mut Dice,
+    other: Option<&[u8]>,
+) -> Vec<PathBuf> {
+    let mut all = vec![(HIT_DATA.to_string(), hits.clone())];
+    all.extend(lookups.clone());
+    let files = match dice.below(3) {
+        0 => {
+            vec![("01-web_2026-09-01.tsv.gz", gzipped(&hits)), ("web_2026-09-01-lookup_data.tar.gz", tarred(&lookups))]
+        }
+        1 => vec![("web_2026-09-01.tar.gz", tarred(&all))],
+        _ => vec![("web_2026-09-01.zip", zipped(&all))],
+    };
+    for (name, bytes) in files {
+        put(name, &other.map_or_else(|| bytes.clone(), |other| damage(bytes.clone(), other, dice)));
+    }
+    vec![put("web_2026-09-01.fin", b"")]
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(vec![], Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn tarred(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(vec![], Compression::fast()));
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn zipped(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+    for (name, bytes) in members {
+        zip.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// A mapping that is for all files.
+fn without_files(mapping: &[u8]) -> Vec<u8> {
+    let lines = mapping.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"files"));
+    lines.collect::<Vec<_>>().concat()
+}
+
+/// Some changes: bits, signs, words, pieces of itself and of others, long runs; at last it may be cut off.
+fn damage(mut bytes: Vec<u8>, other: &[u8], dice: &mut Dice) -> Vec<u8> {
+    for _ in 0..1 + dice.below(5) {
+        let at = dice.below(bytes.len() + 1);
+        let end = at + dice.below((bytes.len() - at).min(80) + 1);
+        let sign = SIGNS[dice.below(SIGNS.len())];
+        match dice.below(9) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+            1 if at < bytes.len() => bytes[at] = sign,
+            2 => bytes.insert(at, sign),
+            3 => drop(bytes.drain(at..end)),
+            4 => {
+                let again = bytes[at..end].repeat([1, 2, 50][dice.below(3)]);
+                drop(bytes.splice(at..at, again));
+            }
+            5 => {
+                let from = dice.below(other.len() + 1);
+                let to = from + dice.below((other.len() - from).min(200) + 1);
+                drop(bytes.splice(at..end, other[from..to].to_vec()));
+            }
+            6 | 7 => {
+                let word = WORDS[dice.below(WORDS.len())].repeat([1, 1, 1, 700][dice.below(4)]);
+                drop(bytes.splice(at..end, word.into_bytes()));
+            }
+            _ if dice.one_in(3) => bytes.truncate(at),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    text.split(|byte| *byte == b'\n')
+}
+
+/// True where a byte order mark says that two bytes are a character.
+fn is_wide(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
+/// A row is a line with something on it; None for an array.
+fn json_rows(bytes: &[u8]) -> Option<u64> {
+    let first = lines(bytes).flatten().find(|byte| !byte.is_ascii_whitespace());
+    let count = lines(bytes).filter(|line| !line.iter().all(u8::is_ascii_whitespace)).count() as u64;
+    (!is_wide(bytes) && first != Some(&b'[')).then_some(count)
+}
+
+/// A record is a line after the header that is no comment and has more than tabs.
+fn source_rows(bytes: &[u8]) -> Option<u64> {
+    let plain = |line: &'_ [u8]| line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+    let said = lines(bytes).map(plain).filter(|line| !line.is_empty() && !line.starts_with(b"#")).skip(1);
+    let count = said.filter(|line| !line.iter().all(|byte| matches!(byte, b'\t' | b' '))).count() as u64;
+    (!is_wide(bytes)).then_some(count)
+}
+
+/// What is wrong with a message; nothing where it is short and quotes little.
+fn check_message(text: &str, input: &[u8]) -> Result<(), String> {
+    if text.len() > MESSAGE_BYTES {
+        return Err(format!("a message of {} bytes", text.len()));
+    }
+    let quoted = text.as_bytes().windows(PIECE_BYTES).find(|piece| memchr::memmem::find(input, piece).is_some());
+    match quoted {
+        Some(piece) => Err(format!("a message that quotes {:?}", String::from_utf8_lossy(piece))),
+        None => Ok(()),
+    }
+}
+
+fn check_error(error: &Error, input: &[u8]) -> Result<(), String> {
+    match error.kind() {
+        ErrorKind::Bug | ErrorKind::Unavailable => Err(format!("{:?}: {error}", error.kind())),
+        _ => check_message(&error.to_string(), input),
+    }
+}
+
+fn check(case: &Case, outcome: &Outcome) -> Result<(), String> {
+    let entry = &outcome.entry;
+    for issue in outcome.rejects.iter().chain(&outcome.warnings) {
+        check_message(&issue.reason, &case.damaged)?;
+        if issue.text.len() > 4096 {
+            return Err(format!("line {} with {} bytes of text", issue.line, issue.text.len()));
+        }
+    }
+    match &outcome.status {
+        Status::Refused(error) => check_error(error, &case.damaged),
+        Status::Waiting(reason) => check_message(reason, &case.damaged),
+        Status::Unchanged => Ok(()),
+        Status::Loaded | Status::Replaced | Status::Validated => {
+            let rows = (entry.rows + entry.rejected) as u64;
+            if case.rows.is_some_and(|expected| expected != rows) {
+                return Err(format!("{} rows and {} rejects of {:?}", entry.rows, entry.rejected, case.rows));
+            }
+            // no reader makes a row of nothing
+            if case.rows.is_none() && rows > case.damaged.len() as u64 + 2 {
+                return Err(format!("{rows} rows of {} bytes", case.damaged.len()));
+            }
+            match &outcome.preview {
+                Some(preview) if preview.rows != entry.rows as u64 => Err(format!("{} rows shown", preview.rows)),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+async fn run(lake: &Lake, case: &Case, number: u64) -> Result<(), String> {
+    if case.lookup {
+        return match load_lookup(lake, "plans", &case.paths[0]).await {
+            Ok(table) if table.rows > case.damaged.len() => Err(format!("{} rows", table.rows)),
+            Ok(_) => Ok(()),
+            Err(error) => check_error(&error, &case.damaged),
+        };
+    }
+    let options = IngestOptions {
+        suite: Some("web".into()),
+        mappings: case.mapping.iter().cloned().collect(),
+        // some are written, in the place of others
+        validate: number % 16 != 0,
+        replace: true,
+        again: true,
+        memory_bytes: MEMORY_BYTES,
+        ..IngestOptions::default()
+    };
+    match ingest(lake, &case.paths, &options, &|_| {}).await {
+        Ok(outcomes) => outcomes.iter().try_for_each(|outcome| check(case, outcome)),
+        Err(error) => check_error(&error, &case.damaged),
+    }
+}
+
+/// The most memory that the process has had since it was last asked to forget that, where the system says it.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+/// Ends the process where a case does not end.
+struct Watch(Arc<AtomicU64>);
+
+impl Watch {
+    fn start(first: u64) -> Self {
+        let at = Arc::new(AtomicU64::new(first));
+        let watched = at.clone();
+        std::thread::spawn(move || {
+            let (mut case, mut since) = (u64::MAX, Instant::now());
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                match watched.load(Ordering::Relaxed) {
+                    u64::MAX => return,
+                    now if now != case => (case, since) = (now, Instant::now()),
+                    now if since.elapsed() > LONG => {
+                        eprintln!("case {now} does not end: REJOIN_FUZZ_FIRST={now} REJOIN_FUZZ_CASES=1");
+                        std::process::exit(101);
+                    }
+                    _ => {}
+                }
+            }
+        });
+        Self(at)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+#[test]
+fn damaged_inputs_are_read_or_refused() {
+    let by_hand = number("REJOIN_FUZZ_CASES");
+    let first = number("REJOIN_FUZZ_FIRST").unwrap_or(0);
+    let seeds = Seeds::read();
+    let watch = Watch::start(first);
+    deep(|runtime| {
+        let mut place: Option<Place> = None;
+        for case_number in first..first + by_hand.unwrap_or(CASES) {
+            if place.is_none() || case_number % OF_A_LAKE == 0 {
+                let new = Place::new();
+                new.sh("rejoin suite create web
+rejoin source create web deals --kind transaction
+rejoin source create web till --kind transaction
+rejoin source create web calls --kind customer");
+                place = Some(new);
+                // of this number on, other tests of the process do not count
+                let _ = std::fs::write("/proc/self/clear_refs", "5");
+            }
+            watch.0.store(case_number, Ordering::Relaxed);
+            let lake = place.as_ref().unwrap().open_lake();
+            let folder = tempfile::Builder::new().prefix("rejoin-fuzz-").tempdir().unwrap();
+            let case = seeds.case(folder.path(), &mut Dice(case_number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            if let Err(wrong) = runtime.block_on(run(&lake, &case, case_number)) {
+                let kept = folder.keep();
+                panic!("case {case_number}, {}: {wrong}; it is in {}", case.name, kept.display());
+            }
+            if let Some(peak) = peak_bytes().filter(|_| by_hand.is_some()) {
+                let most = MEMORY_BYTES as u64 + BESIDE_BYTES;
+                assert!(peak <= most, "case {case_number}, {}: {peak} bytes of memory", case.name);
+            }
+        }
+    });
+}
