@@ -67,8 +67,9 @@ impl<R: Read> Records<R> {
         if !is_row {
             return Ok(Next::End);
         }
-        let line = self.first_line(&record);
-        if self.is_left_open(&record) {
+        let is_left_open = self.is_left_open(&record);
+        let line = self.first_line(&record, !is_left_open);
+        if is_left_open {
             return Err(Error::refused(format!(
                 "line {line}: a quote is left open, so that all that follows is one cell; close it, or quote = \"\" in the \
                  mapping says that there are none"
@@ -83,12 +84,13 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// The first line of the row that was read: the reader counts comments and empty lines before a row as its own.
-    fn first_line(&self, record: &ByteRecord) -> u64 {
+    /// The first line of the row that was read: the reader counts comments and empty lines before a row as its own. `ends` is
+    /// false where the row has no end but that of the file.
+    fn first_line(&self, record: &ByteRecord, ends: bool) -> u64 {
         let end = self.reader.position();
         let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
         // the line feed after a carriage return is read with the next row
-        let is_over = self.tail.byte_before(end.byte()) == Some(b'\n');
+        let is_over = ends && self.tail.byte_before(end.byte()) == Some(b'\n');
         end.line().saturating_sub(within + u64::from(is_over))
     }
 }

@@ -52,13 +52,10 @@ pub(super) fn first_steps(suites: &[Suite], manager: bool) -> Markup {
         section aria-labelledby="first-steps" {
             h2 id="first-steps" { "First steps" }
             p {
-                @if suites.is_empty() { "There is no report suite yet. " } @else { "Nothing is loaded yet. " }
+                "Nothing is loaded yet. "
                 @if !manager { "A manager takes these steps; then there are reports here." }
             }
             ol.steps {
-                @if suites.is_empty() {
-                    li { "Create a report suite: on this page, or by " code { "rejoin suite create " (name) " --time-zone Europe/Berlin" } "." }
-                }
                 li { "Load online hits: " code { "rejoin ingest feed/ --suite " (name) } " for data feeds, "
                     code { "rejoin ingest clicks.csv --mapping web.toml" } " for other files ("
                     code { "rejoin mapping guess clicks.csv" } " writes a first mapping)." }

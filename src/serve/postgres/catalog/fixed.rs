@@ -199,12 +199,12 @@ fn typed(table: &str, batch: &RecordBatch, functions: &HashMap<String, i32>) -> 
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// `{1,2}` and `1 2` as lists of a type.
+/// `{1,2}`, `1 2` and `[1, 'x']`, all of which the library's tables have, as lists of a type.
 fn lists(texts: &StringArray, pg: &Type) -> Result<ArrayRef> {
     let items = |text: &str| {
-        let text = text.trim_start_matches('{').trim_end_matches('}').to_string();
-        let items: Vec<String> = text.split([',', ' ']).filter(|i| !i.is_empty()).map(str::to_string).collect();
-        items
+        let text = text.trim_start_matches(['{', '[']).trim_end_matches(['}', ']']);
+        let items = text.split([',', ' ']).filter(|item| !item.is_empty());
+        items.map(|item| item.trim_matches(['"', '\'']).to_string()).collect::<Vec<String>>()
     };
     let as_said = list_field("", pg).data_type().clone();
     if as_said != list_of(DataType::Utf8) {
@@ -216,7 +216,7 @@ fn lists(texts: &StringArray, pg: &Type) -> Result<ArrayRef> {
     }
     let mut builder = ListBuilder::new(StringBuilder::new());
     for text in texts {
-        builder.append_option(text.map(|text| items(text).into_iter().map(|i| Some(i.trim_matches('"').to_string()))));
+        builder.append_option(text.map(|text| items(text).into_iter().map(Some)));
     }
     Ok(Arc::new(builder.finish()))
 }
