@@ -422,7 +422,7 @@ async fn run(lake: &Lake, case: &Case, number: u64) -> Result<(), String> {
         suite: Some("web".into()),
         mappings: case.mapping.iter().cloned().collect(),
         // some are written, in the place of others
-        validate: number % 16 != 0,
+        validate: !number.is_multiple_of(16),
         replace: true,
         again: true,
         memory_bytes: MEMORY_BYTES,

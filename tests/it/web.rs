@@ -177,7 +177,7 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     }
     // files
     server.upload("leads", &mia, "../../leads.exe", LEADS).is(415, &[".txt"]);
-    server.upload("leads", &mia, "large.txt", &"x".repeat(1_200_000)).is(413, &["larger than 1 MB"]);
+    server.upload("leads", &mia, "large.txt", "x".repeat(1_200_000)).is(413, &["larger than 1 MB"]);
     let huge = "Content-Length: 90000000000";
     let kind = "Content-Type: multipart/form-data; boundary=x";
     server
@@ -189,7 +189,7 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         server.upload("leads", &mia, name, LEADS).is(303, &[]).header("location"),
         "/log/file?suite=web&source=leads&file=_i_leads_1.txt"
     );
-    server.upload("leads", &mia, name, &LEADS.replace("7.25", "8")).is(409, &["tick"]);
+    server.upload("leads", &mia, name, LEADS.replace("7.25", "8")).is(409, &["tick"]);
     // the same bytes of another source are told so, and a tick would not help
     server.upload("halts", &mia, "halts.txt", LEADS).is(409, &["loaded already as _i_leads_1.txt (source leads)"]);
     let halts = LEADS.replace("7.25", "9.5");
