@@ -508,24 +508,13 @@ mod tests {
     use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_KEY, visitor_key};
     use crate::engine::journey::stored_rows::{Metric, StoredRows};
     use crate::engine::journey::terms::{Known, RowTerms};
-    use crate::engine::journey::{EVER, Gives, JourneySpec, Selection};
+    use crate::engine::journey::{EVER, JourneySpec};
 
     /// A row: its time and sequence, its visit, and an item that tells it from others.
     type Given = (i64, i64, u32, u32);
 
     fn columns(visitor: &str, online: bool, rows: &[Given]) -> Columns {
-        let spec = JourneySpec {
-            models: vec![],
-            container: Container::Visitor,
-            lookback_us: None,
-            multi_valued: false,
-            in_lines: false,
-            bound: None,
-            anchored: false,
-            selection: Selection::default(),
-            gives: Gives::Credit,
-            by_person: true,
-        };
+        let spec = JourneySpec { by_person: true, ..JourneySpec::without_models(Container::Visitor) };
         let stored = StoredRows {
             online,
             metric: Metric::One,

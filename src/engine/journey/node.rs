@@ -52,6 +52,22 @@ pub enum Gives {
 }
 
 impl JourneySpec {
+    /// Rows of journeys in a container, all of them, for no model.
+    pub fn without_models(container: Container) -> Self {
+        Self {
+            models: vec![],
+            container,
+            lookback_us: None,
+            multi_valued: false,
+            in_lines: false,
+            bound: None,
+            anchored: false,
+            selection: Selection::default(),
+            gives: Gives::Credit,
+            by_person: false,
+        }
+    }
+
     /// Columns of the result: those of the breakdown, then `item` and one credit a model, or a path and what is counted of it.
     pub fn output(&self) -> SchemaRef {
         let mut fields = breakdown::fields(&self.selection.by);

@@ -229,21 +229,10 @@ mod tests {
 
     use super::*;
     use crate::attribution::Conversion;
-    use crate::engine::journey::{Gives, Selection};
+    use crate::engine::journey::Gives;
 
     fn spec(container: Container, unconverted: bool) -> JourneySpec {
-        JourneySpec {
-            models: vec![],
-            container,
-            lookback_us: None,
-            multi_valued: false,
-            in_lines: false,
-            bound: None,
-            anchored: false,
-            selection: Selection::default(),
-            gives: Gives::Paths { unconverted },
-            by_person: false,
-        }
+        JourneySpec { gives: Gives::Paths { unconverted }, ..JourneySpec::without_models(container) }
     }
 
     fn sums(container: Container, unconverted: bool) -> PathSums {

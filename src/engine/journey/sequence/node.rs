@@ -10,7 +10,7 @@ use crate::attribution::Container;
 use crate::columns::timestamp;
 use crate::engine::journey::breakdown::{self, GROUP_COLUMNS, GroupType};
 use crate::engine::journey::logical::{Specification, SpecifiedNode};
-use crate::engine::journey::node::{Gives, JourneySpec};
+use crate::engine::journey::node::JourneySpec;
 use crate::engine::journey::selection::Selection;
 
 /// What is asked of the order of rows.
@@ -66,18 +66,8 @@ impl SequenceSpec {
             Sequence::Funnel { by, .. } => by.clone(),
             Sequence::Members { .. } | Sequence::Flow { .. } => vec![],
         };
-        JourneySpec {
-            models: vec![],
-            container: if self.in_visits { Container::Visit } else { Container::Visitor },
-            lookback_us: None,
-            multi_valued: false,
-            in_lines: false,
-            bound: None,
-            anchored: false,
-            selection: Selection { by, ..Selection::default() },
-            gives: Gives::Credit,
-            by_person: false,
-        }
+        let container = if self.in_visits { Container::Visit } else { Container::Visitor };
+        JourneySpec { selection: Selection { by, ..Selection::default() }, ..JourneySpec::without_models(container) }
     }
 
     /// Columns of the input, by name; the columns of the layout's order come first.

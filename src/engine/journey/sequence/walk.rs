@@ -69,6 +69,7 @@ pub(in crate::engine::journey) struct SequenceWalk {
     membership: Membership,
     /// What was found.
     members: Vec<(String, (i64, i64))>,
+    member_bytes: usize,
     /// Group after group, its steps.
     reached: Vec<Reached>,
     took: Vec<Took>,
@@ -92,6 +93,7 @@ impl SequenceWalk {
             flow_rows: vec![],
             membership: Membership::default(),
             members: vec![],
+            member_bytes: 0,
             reached: vec![],
             took: vec![],
             transitions: HashMap::new(),
@@ -106,6 +108,7 @@ impl SequenceWalk {
                     && let (Some(id), Some(row)) = (&self.visitor, rows.first())
                 {
                     let visit = self.visits.get(row.visit as usize).copied().unwrap_or_default();
+                    self.member_bytes += id.len() + 40;
                     self.members.push((id.clone(), visit));
                 }
             }
@@ -188,6 +191,7 @@ impl SequenceWalk {
     /// Some members, who are forgotten.
     fn some_members(&mut self) -> Result<RecordBatch> {
         let found = self.members.split_off(self.members.len().saturating_sub(ROWS_PER_BATCH));
+        self.member_bytes -= found.iter().map(|(id, _)| id.len() + 40).sum::<usize>();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(found.iter().map(|(id, _)| Some(id)).collect::<StringArray>())];
         if self.spec.in_visits {
             let (numbers, starts): (Vec<i64>, Vec<i64>) = found.iter().map(|(_, visit)| *visit).unzip();
@@ -287,9 +291,8 @@ impl Visitors for SequenceWalk {
     fn memory_bytes(&self) -> usize {
         let rows = self.rows.capacity() * (size_of::<Row>() + size_of::<StepRow>() + size_of::<FlowRow>());
         let visitor = rows + self.counted.memory_bytes() + self.visits.capacity() * 16;
-        let members = self.members.iter().map(|(id, _)| id.len() + 40).sum::<usize>();
         let steps = self.reached.capacity() * size_of::<Reached>() + self.took.capacity() * size_of::<Took>();
         let transitions = self.transitions.capacity() * (size_of::<Transition>() + 9);
-        visitor + members + steps + transitions + self.items.memory_bytes() + self.groups.memory_bytes()
+        visitor + self.member_bytes + steps + transitions + self.items.memory_bytes() + self.groups.memory_bytes()
     }
 }
