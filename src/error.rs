@@ -239,8 +239,10 @@ impl From<DataFusionError> for Error {
             root @ (D::ObjectStore(_) | D::ParquetError(_)) if Error::of_store(root).is_some() => {
                 Error::of_store(root).unwrap_or_else(|| Error::unavailable(root.to_string()))
             }
-            // the reader of footers keeps of a store's error only the words
-            D::ParquetError(e) if e.to_string().contains("Object Store error") => Error::unavailable(e.to_string()),
+            // the reader of footers keeps of a store's error only the words: of a footer, or of what lies beside it
+            D::ParquetError(e) if STORE_FAILED.iter().any(|words| e.to_string().contains(words)) => {
+                Error::unavailable(e.to_string())
+            }
             D::SQL(parser, _) => match parser.as_ref() {
                 ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
                     let spot = line_and_column(message).map(|(line, column)| Spot::LineAndColumn(line, column));
@@ -259,6 +261,9 @@ impl From<DataFusionError> for Error {
         ours.caused_by(error)
     }
 }
+
+/// What the reader of footers says of a store that failed.
+const STORE_FAILED: [&str; 2] = ["Object Store error", "Parquet error: External: "];
 
 /// The parser says where only in words: `Line: 1, Column: 8`, both from 1.
 fn line_and_column(message: &str) -> Option<(usize, usize)> {

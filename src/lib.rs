@@ -17,6 +17,7 @@ mod functions;
 pub mod ingest;
 pub mod lake;
 pub mod manual;
+mod options;
 mod pages;
 pub mod persons;
 mod quote;

@@ -11,6 +11,11 @@ use rejoin::engine::session::STACK_BYTES;
 use rejoin::{Error, ErrorKind, Result, cli, cluster};
 use tracing_subscriber::EnvFilter;
 
+/// What all threads allocate from. Batches come and go between threads, which the system's allocator is slow at, and of which it
+/// gives little back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The process ends after its threads, for a thread that ends while the process does may find what it needs gone. What
 /// never ends, as a read of stdin that nobody waits for, holds it no longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -237,6 +237,11 @@ impl Journey {
         &self.items[self.item_range(touch)]
     }
 
+    /// The items of touches in a row, of which there is at least one.
+    pub(super) fn items_of(&self, touches: Range<usize>) -> &[u32] {
+        &self.items[self.item_range(touches.start).start..self.item_range(touches.end - 1).end]
+    }
+
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
         let touches = self.touches.capacity() * size_of::<Touch>();

@@ -266,9 +266,12 @@ mod tests {
             reach.find(&journey);
             let mut unconverted = Unconverted::new(Container::Visit, None);
             assert!(unconverted.find(&journey, &reach));
-            let paths: Vec<Vec<u32>> = (0..unconverted.reach.conversions())
-                .map(|listed| unconverted.reach.seen(&unconverted.journey, listed).collect())
-                .collect();
+            let seen = |listed: usize| {
+                let mut items = vec![];
+                unconverted.reach.see(&unconverted.journey, listed, &mut items);
+                items
+            };
+            let paths: Vec<Vec<u32>> = (0..unconverted.reach.conversions()).map(seen).collect();
             let wanted: &[&[u32]] = if converts { &[&[1, 3], &[5]] } else { &[&[1, 3], &[2], &[5]] };
             assert_eq!(paths, wanted);
         }

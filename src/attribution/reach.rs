@@ -94,9 +94,16 @@ impl Reach {
         !self.range(c).is_empty()
     }
 
-    /// The items that the conversion listed at `c` sees, in order.
-    pub fn seen<'r>(&'r self, journey: &'r Journey, c: usize) -> impl Iterator<Item = u32> + 'r {
-        self.range(c).flat_map(move |k| journey.items(self.touch(k)).iter().copied())
+    /// Appends the items that the conversion listed at `c` sees, in order.
+    pub fn see(&self, journey: &Journey, c: usize, items: &mut Vec<u32>) {
+        let touches = &self.touches[self.range(c)];
+        let (Some(first), Some(last)) = (touches.first(), touches.last()) else { return };
+        if (last - first) as usize == touches.len() - 1 {
+            // nothing lies between them, as nearly always
+            items.extend_from_slice(journey.items_of(*first as usize..*last as usize + 1));
+        } else {
+            items.extend(touches.iter().flat_map(|touch| journey.items(*touch as usize)));
+        }
     }
 
     /// [`Self::conversions`].
@@ -283,6 +290,9 @@ mod tests {
         assert_eq!(reach.touches, [1, 4, 0, 3]);
         assert_eq!(reach.conversions, [3, 0, 1]);
         assert_eq!(ranges(&reach), [0..1, 2..4, 4..4]);
+        let mut seen = vec![];
+        (0..3).for_each(|c| reach.see(&journey, c, &mut seen));
+        assert_eq!(seen, [1, 0, 3]);
         assert_eq!(reach.reached().collect::<Vec<_>>(), [(0..1, 0..1), (2..4, 1..2)]);
     }
 

@@ -122,7 +122,8 @@ pub enum Command {
     /// Merge the files of many loads into files of whole months
     #[command(after_help = "\
 Rows and answers stay the same, and so does the order in each file; scans have fewer files to merge. Queries and loads
-that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it.")]
+that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it. Where there is much to merge, what is
+done is committed now and then, and stays: if a run ends early, the next one goes on.")]
     Compact,
     Schedule(ScheduleArguments),
     Serve(ServeArguments),

@@ -1,6 +1,8 @@
 //! Which command does what was asked for.
 
 use clap::CommandFactory;
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 
 use super::args::{Arguments, Command};
 use super::output::Output;
@@ -18,7 +20,13 @@ use crate::{Error, Result};
 const INTERRUPTED: u8 = 130;
 
 /// Runs a command; the exit code of one that did not fail. Ctrl-C drops what runs, so that no temporary file stays.
-pub async fn run(settings: &Settings, command: Command) -> Result<u8> {
+///
+/// In a box, so that the compiler makes the work of all commands here, once, and not in the program that waits for it.
+pub fn run(settings: &Settings, command: Command) -> LocalBoxFuture<'_, Result<u8>> {
+    run_command(settings, command).boxed_local()
+}
+
+async fn run_command(settings: &Settings, command: Command) -> Result<u8> {
     if reads_lake(&command) && !exists(&settings.lake).await? {
         return Err(no_lake(&settings.location));
     }

@@ -196,7 +196,10 @@ impl Printer for Output {
     }
 
     fn set_expanded(&mut self, expanded: Option<Expanded>) -> Expanded {
-        let other = if self.look.expanded == Expanded::Off { Expanded::On } else { Expanded::Off };
+        let other = match self.look.expanded {
+            Expanded::Off | Expanded::Needed => Expanded::On,
+            Expanded::On | Expanded::Auto => Expanded::Off,
+        };
         self.look.expanded = expanded.unwrap_or(other);
         self.look.expanded
     }

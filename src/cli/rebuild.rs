@@ -34,7 +34,7 @@ pub struct RebuildArguments {
     /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]
     #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
     pub queries: Option<PathBuf>,
-    /// Do not compact afterwards, however many files the loads have left
+    /// Do not compact, however many files the loads have left
     #[arg(long)]
     pub no_compact: bool,
 }

@@ -4,14 +4,15 @@ use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::format::Look;
+use crate::format::{Expanded, Look};
 
 /// How text on stdout is shown.
 pub fn look() -> Look {
     if !stdout().is_terminal() {
         return Look::default();
     }
-    Look { terminal: Some(columns().unwrap_or(100)), colour: colours(), ..Look::default() }
+    let (terminal, expanded) = (Some(columns().unwrap_or(100)), Expanded::Needed);
+    Look { terminal, expanded, colour: colours(), ..Look::default() }
 }
 
 /// True where colours are welcome, if the output is a terminal.

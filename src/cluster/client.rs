@@ -28,8 +28,9 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::future::{BoxFuture, join_all};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::future::join_all;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
@@ -44,9 +45,9 @@ use super::wire::Wire;
 use super::writes;
 use crate::engine::Running;
 use crate::engine::remote::{Remote, RemoteExec};
-use crate::lake::rewrite::{Job as Rewriting, Rewriter};
+use crate::lake::rewrite::{Job as Rewriting, Rewriter, Rewritten};
 use crate::lake::write::Written;
-use crate::lake::{Lake, NewFile, Snapshot};
+use crate::lake::{Lake, Snapshot};
 use crate::{Error, Result};
 
 /// Parts of a shuffle, at least and at most; there are as many as cores.
@@ -424,48 +425,29 @@ impl Remote for Cluster {
 }
 
 impl Rewriter for Cluster {
-    fn rewrite<'a>(
+    fn rewriting<'a>(
         &'a self,
         lake: &'a Lake,
         snapshot: &'a Snapshot,
         jobs: Vec<Rewriting>,
-        progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>> {
-        async move {
-            if jobs.is_empty() {
-                return Ok(vec![]);
-            }
-            let vcores = self.overview(None).await?.vcores;
+    ) -> BoxStream<'a, Result<Rewritten>> {
+        let started = async move {
+            let vcores = if jobs.is_empty() { 1 } else { self.overview(None).await?.vcores };
             let share = (vcores * JOBS_A_CORE).clamp(1, MOST_JOBS);
             let shares: Vec<(usize, Vec<Rewriting>)> =
                 jobs.chunks(share).enumerate().map(|(i, jobs)| (i * share, jobs.to_vec())).collect();
+            let written = stream::iter(shares).map(move |(first, jobs)| async move {
+                let count = jobs.len();
+                let plan = writes::jobs(lake, snapshot, first, jobs)?;
+                let receipts = collect(self.run(plan, &defaults())?, &|_| {}).await?;
+                let files = writes::rewritten(lake, &snapshot.name, first, count, &receipts)?;
+                let numbered = files.into_iter().enumerate();
+                Ok::<_, Error>(stream::iter(numbered.map(move |(i, file)| Ok::<Rewritten, Error>((first + i, file)))))
+            });
             // the next ones wait at the executors, so that none is idle
-            let mut shares = stream::iter(shares)
-                .map(|(first, jobs)| async move {
-                    let count = jobs.len();
-                    let plan = writes::jobs(lake, snapshot, first, jobs)?;
-                    let receipts = collect(self.run(plan, &defaults())?, &|_| {}).await?;
-                    writes::rewritten(lake, &snapshot.name, first, count, &receipts)
-                })
-                .buffered(SHARES_AT_ONCE);
-            let mut done = vec![];
-            loop {
-                match shares.try_next().await {
-                    Ok(Some(files)) => {
-                        progress(files.iter().flatten().map(|f| f.rows).sum());
-                        done.extend(files);
-                    }
-                    Ok(None) => return Ok(done),
-                    Err(error) => {
-                        for file in done.iter().flatten() {
-                            lake.discard(&file.path).await;
-                        }
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        .boxed()
+            Ok::<_, Error>(written.buffered(SHARES_AT_ONCE).try_flatten())
+        };
+        started.try_flatten_stream().boxed()
     }
 }
 

@@ -34,6 +34,7 @@ use crate::engine::repeats::RepeatsExec;
 use crate::engine::visits::{VisitRules, VisitsExec};
 use crate::functions::Made;
 use crate::lake::merge::SortedMergeExec;
+use crate::lake::ranges::RangeExec;
 use crate::lake::{Lake, layout};
 
 /// First byte of a node of Ballista's own.
@@ -49,6 +50,8 @@ type Encoded = Vec<u8>;
 enum Node {
     Keep(Keep),
     SortedMerge,
+    /// The range of each file comes with the file.
+    Range,
     Beside,
     /// Inputs with stored columns are Some.
     Journey {
@@ -100,6 +103,8 @@ impl Codec {
             Some(Node::Keep(kept.keep))
         } else if plan.is::<SortedMergeExec>() {
             Some(Node::SortedMerge)
+        } else if plan.is::<RangeExec>() {
+            Some(Node::Range)
         } else if plan.is::<BesideExec>() {
             Some(Node::Beside)
         } else if let Some(journey) = plan.downcast_ref::<JourneyExec>() {
@@ -181,6 +186,7 @@ impl PhysicalExtensionCodec for Codec {
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;
                 Arc::new(SortedMergeExec::new(inputs.to_vec(), order))
             }
+            Node::Range => Arc::new(RangeExec::new(first()?)),
             Node::Beside => match inputs {
                 [first, second] => Arc::new(BesideExec::new(first.clone(), second.clone())),
                 _ => return Err(malformed("columns beside each other of another number of inputs")),

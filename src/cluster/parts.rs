@@ -11,8 +11,8 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use crate::engine::options::RejoinOptions;
 use crate::functions;
+use crate::options::RejoinOptions;
 use crate::{Error, ErrorKind, Result};
 
 /// Longest message between the parts, bytes: a plan, a batch of rows.

@@ -33,7 +33,8 @@ use futures::TryStreamExt;
 
 use super::keep::{Keep, KeepExec};
 use crate::Error;
-use crate::engine::journey::{Input, JourneyExec};
+use crate::engine::journey::{Input, JourneyExec, added_up};
+use crate::lake::ranges::in_ranges;
 
 /// Rows that are made here travel in the plan, whose message has a limit, see [`super::client`].
 const MADE_HERE_BYTES: usize = 8 << 20;
@@ -182,16 +183,24 @@ fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transf
         });
     }
     if let Some(journey) = node.downcast_ref::<JourneyExec>() {
-        let answer = journey.answer().clone();
+        let in_parts = journey.answer().in_parts();
+        let answer = in_parts.as_ref().unwrap_or(journey.answer()).clone();
         // each bucket for itself; where visitors hang together, one task sees them all
         let inputs = journey.input_columns().into_iter().zip(node.children()).map(|(columns, plan)| {
-            let plan = plan.clone();
-            Input { columns, plan: if answer.is_in_one_part() { KeepExec::gather(plan) } else { plan } }
+            let plan = match answer.is_in_one_part() {
+                // the journey reads what is gathered, and no longer the scan itself
+                true => KeepExec::gather(in_ranges(plan.clone())),
+                false => plan.clone(),
+            };
+            Input { columns, plan }
         });
         let inputs = inputs.collect();
-        return Ok(Transformed::yes(Arc::new(
-            JourneyExec::new(answer, inputs, usize::MAX).by_person(journey.persons().cloned()),
-        )));
+        let ready: Arc<dyn ExecutionPlan> =
+            Arc::new(JourneyExec::new(answer, inputs, usize::MAX).by_person(journey.persons().cloned()));
+        return Ok(Transformed::yes(match in_parts {
+            Some(_) => KeepExec::gather(added_up(ready, parts)?),
+            None => ready,
+        }));
     }
     if node.is::<UnionExec>() {
         return Ok(Transformed::yes(with_sorts_above(&node)?));

@@ -325,7 +325,7 @@ impl Task {
                     serde_json::from_str(text).map_err(|e| Error::bug(format!("a job for executors: {e}")))?;
                 let inputs = job.inputs.into_iter().map(|file| file.at(lake, table)).collect::<crate::Result<_>>()?;
                 let keep = job.keep.iter().map(|bytes| Expr::from_bytes(bytes)).collect::<Result<_>>()?;
-                let file = limits.rewrite(lake, &snapshot, vec![Job { inputs, keep }], &|_| {}).await?.pop().flatten();
+                let file = limits.rewrite(lake, &snapshot, vec![Job { inputs, keep }]).await?.pop().flatten();
                 let files = file.into_iter().map(|file| TravellingFile::of(file.into())).collect();
                 receipts.push(Receipt { job: Some(job.number), files, ..Receipt::default() });
             }

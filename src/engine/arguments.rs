@@ -91,9 +91,9 @@ impl Arguments {
         match self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v) {
             None => Ok(None),
             Some(v) if v.is_null() => Ok(None),
-            Some(v) => match v.cast_to(&DataType::Utf8)? {
-                ScalarValue::Utf8(text) => Ok(text),
-                other => Err(Error::query(format!("{name}: {other} is no text"))),
+            Some(v) => match v.cast_to(&DataType::Utf8) {
+                Ok(ScalarValue::Utf8(text)) if !v.data_type().is_nested() => Ok(text),
+                _ => Err(Error::query(format!("{name} is one text: {name} => '...'"))),
             },
         }
     }
@@ -151,10 +151,13 @@ fn constant(
         DataFusionError::Plan(format!("{function}: {name} must be a constant; write '{text}' in single quotes?"))
     })?;
     let info = datafusion::logical_expr::simplify::SimplifyContext::default();
-    let simplified = datafusion::optimizer::simplify_expressions::ExprSimplifier::new(info).simplify(planned)?;
-    match simplified {
-        Expr::Literal(value, _) => Ok(value),
-        other => plan_error(format!("{function}: {name} must be a constant, not {other}")),
+    match datafusion::optimizer::simplify_expressions::ExprSimplifier::new(info).simplify(planned) {
+        Ok(Expr::Literal(value, _)) => Ok(value),
+        Ok(other) => plan_error(format!("{function}: {name} must be a constant, not {other}")),
+        Err(error) => {
+            let why = error.find_root().strip_backtrace();
+            plan_error(format!("{function}: {name} cannot be computed: {why}"))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry;
 use datafusion::prelude::SessionContext;
 
-use super::report::is_report;
+use super::report_call::{is_report, report_names};
 use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
@@ -79,12 +79,25 @@ pub(super) async fn planning_error(
     let (state, names) = (context.state(), statement.names());
     let known = |name: &str| state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok();
     let gives_rows = |name: &str| is_report(name) || state.table_functions().contains_key(name);
-    let mut unknown = names.functions.iter().filter(|name| !known(name));
-    let mut unknown_of_rows = names.table_functions.iter().filter(|name| !gives_rows(name));
-    match unknown.next().or_else(|| unknown_of_rows.next()) {
-        Some(function) => Error::from(error).at_spot(Spot::Name(function.clone())).of_flaw(Flaw::Function),
-        None => Error::from(error),
+    let about = |error: Error, function: &str| error.at_spot(Spot::Name(function.into())).of_flaw(Flaw::Function);
+    if let Some(function) = names.functions.iter().find(|name| !known(name)) {
+        if gives_rows(function) {
+            let message = format!("{function} gives rows, not a value: SELECT * FROM {function}(...)");
+            return about(Error::query(message).caused_by(error), function);
+        }
+        return about(Error::from(error), function);
     }
+    if let Some(function) = names.table_functions.iter().find(|name| !gives_rows(name)) {
+        let message = match known(function) {
+            true => format!("{function} gives a value, not rows: SELECT {function}(...)"),
+            false => {
+                let all = state.table_functions().keys().map(String::as_str).chain(report_names());
+                format!("there is no table function {function}{}", did_you_mean(function, all))
+            }
+        };
+        return about(Error::query(message).caused_by(error), function);
+    }
+    Error::from(error)
 }
 
 /// The function and the types that it was given, where the types are none that it takes.

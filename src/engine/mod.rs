@@ -2,17 +2,19 @@
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
 //! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs.
-//! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
+//! * `syntax`: the way through the parts of a statement. `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
+//!   `misplaced`: functions of many rows where a statement looks at one. `output_names`: which column is meant where one of
+//!   the result bears the name of one of the input.
 //! * `hints`: planning errors that name the nearest right name.
-//! * `options`: settings of a session (`SET rejoin.suite = ...`).
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
-//!   versions of the past. `events`: the main view, and the names of its columns.
+//!   versions of the past. `events`: the main view, and the names of its columns; `kept_events`: its plan, as a session keeps it.
 //! * `template`: SQL of `queries/` with the columns that the data has.
 //! * `hits`, `visits`, `repeats`, `persistence`: online hits; visits are computed while reading where the input has none, and
 //!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` joins what is computed of all rows
 //!   with what is read of few. `by_visitor`: what all these ask of their input and promise.
-//! * `union`: online and offline rows of a bucket become one time line without a sort.
-//! * `report`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
+//! * `union`: online and offline rows of a bucket become one time line without a sort. `in_turn`: of many branches and subqueries
+//!   few are computed at once. `first_rows`: a `LIMIT` reads no more than it needs.
+//! * `report`, `report_call`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
 //!   what arguments say in columns of `events`; `stored_terms`: the same over what is stored. `segments`, `members`: who belongs to
 //!   the segments that a statement names.
@@ -37,17 +39,21 @@ mod chain_credits;
 mod depth;
 pub mod dialect;
 mod events;
+mod first_rows;
 mod groupings;
 mod hints;
 pub mod hits;
+mod in_turn;
 pub mod journey;
+mod kept_events;
 mod known_persons;
 mod looked_at;
 pub mod lookup;
 mod members;
+mod misplaced;
 mod model_list;
 mod names;
-pub mod options;
+mod output_names;
 mod parameters;
 pub mod persistence;
 mod person_journeys;
@@ -56,6 +62,7 @@ mod predicates;
 pub mod remote;
 pub mod repeats;
 pub mod report;
+pub mod report_call;
 mod reporting_window;
 mod running;
 mod segments;
@@ -65,6 +72,7 @@ mod similar;
 mod spellings;
 mod statement;
 mod stored_terms;
+pub mod syntax;
 pub mod template;
 mod touches;
 mod union;

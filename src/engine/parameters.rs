@@ -18,12 +18,12 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::sqlparser::ast::{
-    self, Array, FunctionArg, FunctionArgExpr, Statement as Sql, TableFactor, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    self, Array, FunctionArg, FunctionArgExpr, Statement as Sql, TableFactor, Value, Visitor, VisitorMut,
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
+use super::syntax::{change, look};
 use crate::columns::{is_dimension, is_metric, is_multi_valued};
 use crate::{Error, Result};
 
@@ -32,7 +32,7 @@ pub(super) fn of(arguments: &[FunctionArg]) -> BTreeSet<String> {
     let mut found = Found::default();
     for argument in arguments {
         // it never breaks off
-        let _ = Visit::visit(argument, &mut found);
+        let _ = look(argument, &mut found);
     }
     found.0
 }
@@ -54,7 +54,7 @@ impl Visitor for Found {
 /// A statement with values in place of the parameters within arguments of table functions; others stay parameters.
 pub(super) fn with_values(sql: &mut Sql, values: &[ScalarValue]) -> Result<()> {
     let mut put = Put { values, within: 0 };
-    match VisitMut::visit(sql, &mut put) {
+    match change(sql, &mut put) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }

@@ -12,7 +12,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::DFParserBuilder;
-use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visitor};
 
 use super::arguments::Arguments;
 use super::depth;
@@ -20,6 +20,7 @@ use super::dialect::EngineDialect;
 use super::groupings::Grouping;
 use super::journey::RowTerms;
 use super::similar::as_regex;
+use super::syntax::look;
 use super::zone;
 use crate::attribution::Container;
 use crate::error::did_you_mean;
@@ -125,7 +126,7 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
     if let Some(alias) = alias {
         return Err(Error::query(format!("a condition has no name of its own, as {alias} is")));
     }
-    if parsed.visit(&mut NoQueries).is_break() {
+    if look(&parsed, &mut NoQueries).is_break() {
         return Err(Error::query("a query within a condition; it looks at one row of events at a time"));
     }
     let planned = context.sql_to_expr(parsed, events).map_err(|error| unplanned(text, error))?;

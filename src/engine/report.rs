@@ -19,16 +19,16 @@ use super::arguments::Arguments;
 use super::bound::BoundRows;
 use super::catalog::LakeSchema;
 use super::chain_credits;
-use super::groupings::{Grouping, groupings, line_grouping, listed};
+use super::groupings::{Grouping, groupings, line_grouping};
 use super::journey::{
-    Answer, EVER, GROUP_COLUMNS, Gives, JourneyNode, JourneySpec, PathNode, PathSpec, Question, RowTerms, Selection,
+    Answer, EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, RowTerms, Selection,
     StoredJourneyNode, Wanted,
 };
-use super::model_list::models;
 use super::names::Names;
 use super::parameters;
-use super::person_journeys::{PersonJourneys, Whole};
-use super::predicates::{PredicateTexts, Predicates};
+use super::person_journeys::PersonJourneys;
+use super::predicates::Predicates;
+use super::report_call::{REPORTS, Report, Shape};
 use super::reporting_window::{lies_in, window};
 use super::segments;
 use super::sequences;
@@ -36,69 +36,11 @@ use super::stored_terms::stored_terms;
 use super::touches::item_of;
 use super::view::LakeView;
 use super::zone::closed;
-use crate::attribution::{Container, Model, Repeats, parse_lookback};
+use crate::attribution::Container;
 use crate::columns::{self, PRODUCT_LIST, is_metric, is_multi_valued};
-use crate::error::did_you_mean;
 use crate::functions::{BoundLines, Classes, product_lines};
 use crate::lake::bindings::{Binding, Bound};
-use crate::lake::segments::Segment;
 use crate::{Error, Result};
-
-/// The table functions, all of which read `events`, each with its arguments.
-const REPORTS: [(&str, &[&str]); 9] = [
-    ("participation", PARTICIPATION),
-    ("attribution", ATTRIBUTION),
-    ("credit_path", CREDIT_PATH),
-    ("conversions", CONVERSIONS),
-    ("credits", ATTRIBUTION),
-    ("paths", PATHS),
-    ("funnel", sequences::FUNNEL),
-    ("flow", sequences::FLOW),
-    ("segment_members", sequences::MEMBERS),
-];
-
-/// True for a table function that reads `events`.
-pub fn is_report(function: &str) -> bool {
-    REPORTS.iter().any(|(name, _)| *name == function)
-}
-
-/// True where a table function takes an argument of this name.
-pub fn takes(function: &str, argument: &str) -> bool {
-    REPORTS.iter().any(|(name, arguments)| *name == function && arguments.contains(&argument))
-}
-
-/// Arguments in order, those that all of them know, and more.
-macro_rules! arguments {
-    ($($ordered:literal),*; $($more:literal),*) => {
-        &[$($ordered,)* "touches", "visitors", "visits", "segment", "last_resort", "repeats", "last_touches", $($more),*]
-    };
-}
-
-/// Arguments of `participation`, in order.
-const PARTICIPATION: &[&str] = arguments![
-    "metric", "dimension", "container", "lookback", "since", "until", "basis", "deduplicate", "inherited";
-    "conversions", "by", "counted"
-];
-/// Arguments of `attribution` and `credits`, in order.
-const ATTRIBUTION: &[&str] = arguments![
-    "metric", "dimension", "model", "container", "lookback", "since", "until", "basis", "models", "inherited";
-    "conversions", "by", "counted"
-];
-/// Arguments of `credit_path`, in order.
-const CREDIT_PATH: &[&str] =
-    arguments!["metric", "dimension", "event_id", "container", "lookback", "basis", "models", "inherited";];
-/// Arguments of `conversions`, in order.
-const CONVERSIONS: &[&str] = arguments![
-    "metric", "dimension", "container", "lookback", "since", "until", "basis", "inherited";
-    "conversions", "by"
-];
-/// Arguments of `paths`, in order.
-const PATHS: &[&str] = arguments![
-    "metric", "dimension", "container", "lookback", "since", "until", "basis", "inherited";
-    "conversions", "by", "unconverted"
-];
-/// The models that `credit_path` shows: all whose shares hang on the one journey alone.
-const EXPLAINED: &str = "first_touch,last_touch,same_touch,linear,u_shaped,j_shaped,inverse_j,time_decay,participation";
 
 /// Plans the table functions over the events of the current view.
 #[derive(Debug)]
@@ -126,14 +68,18 @@ impl ReportPlanner {
                     (None, false) => asked.journeys(&Part::Persons)?,
                     (None, true) => {
                         let shared = asked.journeys(&Part::Shared(&persons))?;
-                        LogicalPlanBuilder::from(asked.journeys(&Part::Alone(&persons))?).union(shared)?.build()?
+                        let alone = asked.journeys(&Part::Alone(&persons))?;
+                        let both = LogicalPlanBuilder::from(alone).union(shared)?.build()?;
+                        match report.shape {
+                            Shape::Paths => summed_paths(both, &asked.spec)?,
+                            _ => both,
+                        }
                     }
                 }
             }
         };
         match report.shape {
             Shape::Items => summed(journeys, &asked.spec),
-            Shape::Paths => summed_paths(journeys, &asked.spec),
             _ => Ok(journeys),
         }
     }
@@ -236,18 +182,34 @@ impl<'a> Asked<'a> {
     /// The journeys straight over the lake's files, where they can be read so.
     fn stored(&self, part: &Part<'_>) -> Result<Option<LogicalPlan>> {
         let Self { report, view, spec, dimension, .. } = self;
-        let plainly = self.classes.is_some() || self.lines.is_some() || report.counted;
-        let at_once = matches!(report.shape, Shape::Items | Shape::Paths) && !plainly;
+        let wanted = report.wanted();
+        // at its hit a record's lines count without a value of its own
+        let divides = spec.in_lines && !spec.anchored && !spec.selection.takes_lines();
+        let at_once = (self.lines.is_none() || divides)
+            && match &wanted {
+                None => true,
+                // of a row with several values all are shown, as they stand there
+                Some(Wanted::Conversions) => !spec.multi_valued,
+                Some(Wanted::Credits) => true,
+                // a visitor is soon found
+                Some(Wanted::Path { .. }) => false,
+            };
         let Some(stored) = view.stored_events().filter(|_| at_once && self.binding.is_none() && !part.by_person())
         else {
             return Ok(None);
         };
         let persons = match part {
-            Part::Together(_) if spec.multi_valued || spec.anchored => return Ok(None),
+            Part::Together(_) if spec.multi_valued || spec.anchored || wanted.is_some() => return Ok(None),
             Part::Together(persons) => Some(persons.rows.clone()),
             _ => None,
         };
         let mut terms = self.predicates.terms(&self.groupings);
+        terms.lines = self.lines.as_ref().map(|lines| lines.call(vec![ident(PRODUCT_LIST)]));
+        if let Some(wanted) = &wanted {
+            terms.shown = ["event_id", columns::ROW_KIND].map(ident).to_vec();
+            terms.shown.extend(matches!(wanted, Wanted::Conversions).then(|| ident(columns::VISITOR_ID)));
+            terms.shown.append(&mut terms.by);
+        }
         if let Part::Alone(persons) = part {
             if spec.all_visitors_matter() {
                 return Ok(None);
@@ -269,13 +231,18 @@ impl<'a> Asked<'a> {
         let question = Question {
             metric: self.metric.name().clone(),
             dimension: Some(dimension.name().clone()),
+            classes: self.classes.clone(),
+            counted: report.counted,
             set: Some(columns::set_column(dimension.name())).filter(|set| self.names.exists(set)),
             inherited: report.inherited,
             window: self.window,
-            times: false,
+            times: wanted.is_some(),
             terms,
         };
-        let answer = Answer::Credit(JourneySpec { by_person: persons.is_some(), ..spec.clone() });
+        let answer = match wanted {
+            Some(wanted) => Answer::Shown(PathSpec { journey: spec.clone(), wanted }),
+            None => Answer::Credit(JourneySpec { by_person: persons.is_some(), ..spec.clone() }),
+        };
         let node = StoredJourneyNode::try_new(answer, question, stored.clone())?.by_person(persons);
         Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
     }
@@ -324,7 +291,8 @@ impl<'a> Asked<'a> {
         }
         let mut value = ident(metric.name());
         if report.counted {
-            value = when(value.not_eq(lit(0.0)), lit(1.0)).end()?;
+            // -0.0 is another number to arrow
+            value = when(value.in_list(vec![lit(0.0), lit(-0.0)], true), lit(1.0)).end()?;
         }
         if let Some(conversions) = predicates.conversions.clone() {
             value = when(conversions, value).end()?;
@@ -408,7 +376,7 @@ fn summed(journey: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
     Ok(summed.project(renamed)?.build()?)
 }
 
-/// The paths of all journeys, equal ones added up.
+/// The paths of two parts of the journeys, equal ones added up.
 fn summed_paths(paths: LogicalPlan, spec: &JourneySpec) -> Result<LogicalPlan> {
     let groups: Vec<&str> = spec.selection.by.iter().map(|(name, _)| name.as_str()).chain(["path"]).collect();
     let sums = ["conversions", "value", "journeys"];
@@ -428,227 +396,6 @@ fn marked(marks: &Option<Expr>) -> Result<Expr> {
 fn anchor(column: &str) -> Result<Expr> {
     let matched = ident("row_kind").eq(lit("transaction")).and(ident("match_status").eq(lit("matched")));
     Ok(when(matched, ident(column)).end()?)
-}
-
-/// A call, understood.
-#[derive(Debug)]
-struct Report {
-    metric: String,
-    dimension: String,
-    since: Option<String>,
-    until: Option<String>,
-    /// Values that an offline row took from its snapshot are touches, too.
-    inherited: bool,
-    shape: Shape,
-    predicates: PredicateTexts,
-    by: Option<String>,
-    /// Each conversion counts one, whatever its value.
-    counted: bool,
-    /// The journeys are those of persons.
-    by_person: bool,
-    spec: JourneySpec,
-}
-
-/// What one row of a report is.
-#[derive(Debug)]
-enum Shape {
-    /// An item with its credit.
-    Items,
-    /// A touch of one conversion.
-    Path { event_id: String },
-    /// A conversion.
-    Conversions,
-    /// What a conversion gives to an item.
-    Credits,
-    /// The items that conversions see, in order.
-    Paths,
-}
-
-impl Report {
-    fn new(function: &str, arguments: &Arguments) -> Result<Self> {
-        let Whole { container, by_person } = Whole::of(arguments)?;
-        let default_lookback = if function == "participation" { "all" } else { "30 days" };
-        let lookback = arguments.text("lookback")?;
-        let lookback_us = parse_lookback(lookback.as_deref().unwrap_or(default_lookback)).map_err(Error::query)?;
-        let anchored = match arguments.text("basis")?.as_deref() {
-            None | Some("event") => false,
-            Some("snapshot") => container == Container::Visitor,
-            Some(other) => {
-                let hint = did_you_mean(other, ["event", "snapshot"]);
-                return Err(Error::query(format!("there is no basis {other}{hint}; it is event or snapshot")));
-            }
-        };
-        let models = match function {
-            "participation" => {
-                let deduplicate = arguments.flag("deduplicate")?.unwrap_or(true);
-                vec![("credit".to_string(), Model::Participation { deduplicate })]
-            }
-            "conversions" | "paths" => vec![],
-            "credit_path" => models(arguments, Some(EXPLAINED))?,
-            _ => models(arguments, None)?,
-        };
-        let of_all = models.iter().find(|(_, model)| model.needs_all_visitors());
-        if let (Some((_, model)), "credit_path" | "credits") = (of_all, function) {
-            let why = "shares hang on all journeys, not on this one alone";
-            return Err(Error::query(format!(
-                "{function}: {model} {why}; ask attribution(...) for the credit of items"
-            )));
-        }
-        let predicates = PredicateTexts::of(arguments)?;
-        let required = |name: &str| {
-            let text = arguments.text(name)?;
-            text.ok_or_else(|| Error::query(format!("{function}(metric, dimension, ...): the {name} is missing")))
-        };
-        let metric = required("metric")?;
-        let dimension = required("dimension")?;
-        let selection = Selection {
-            visitors: predicates.any_of(&["visitors"]).is_some(),
-            visits: predicates.any_of(&["visits"]).is_some(),
-            last_resort: match arguments.text("last_resort")? {
-                Some(items) => listed(&items).map_err(|e| e.at("last_resort"))?,
-                None => vec![],
-            },
-            repeats: match arguments.text("repeats")? {
-                Some(text) => text.parse().map_err(Error::query)?,
-                None => Repeats::Keep,
-            },
-            last_touches: arguments.count("last_touches")?,
-            by: vec![],
-        };
-        let spec = JourneySpec {
-            models,
-            container,
-            lookback_us,
-            multi_valued: false,
-            in_lines: false,
-            bound: None,
-            anchored,
-            selection,
-            gives: match function {
-                "paths" => Gives::Paths { unconverted: arguments.flag("unconverted")?.unwrap_or(false) },
-                _ => Gives::Credit,
-            },
-            by_person: false,
-        };
-        let shape = match function {
-            "credit_path" => Shape::Path { event_id: required("event_id")? },
-            "conversions" => Shape::Conversions,
-            "credits" => Shape::Credits,
-            "paths" => Shape::Paths,
-            _ => Shape::Items,
-        };
-        let (since, until) = (arguments.text("since")?, arguments.text("until")?);
-        let inherited = arguments.flag("inherited")?.unwrap_or(false);
-        let by = arguments.text("by")?;
-        let counted = arguments.flag("counted")?.unwrap_or(false);
-        Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, counted, by_person, spec })
-    }
-
-    /// Keeps to the visitors or visits of a segment.
-    fn keep_to(&mut self, name: &str, segment: &Segment) {
-        self.predicates.keep_to(segment.container, &segments::condition(name));
-        match segment.container {
-            Container::Visitor => self.spec.selection.visitors = true,
-            Container::Visit => self.spec.selection.visits = true,
-        }
-    }
-
-    /// What is shown of journeys; None: credit per item, or paths.
-    fn wanted(&self) -> Option<Wanted> {
-        match &self.shape {
-            Shape::Items | Shape::Paths => None,
-            Shape::Conversions => Some(Wanted::Conversions),
-            Shape::Credits => Some(Wanted::Credits),
-            Shape::Path { event_id } => Some(Wanted::Path { event_id: event_id.clone(), metric: self.metric.clone() }),
-        }
-    }
-
-    /// The lines by which the answer is broken down.
-    fn lines_by(&self, line: &Grouping, metric: &Field, in_lines: bool, are_listed: bool) -> Result<ScalarUDF> {
-        let (name, metric) = (&line.name, metric.name());
-        let refused = |why: String| Err(Error::query(format!("by: {name} {why}")));
-        if !matches!(self.shape, Shape::Items) {
-            return refused(
-                "divides the lines of a conversion, and here a conversion is one row; ask participation or attribution"
-                    .into(),
-            );
-        }
-        if in_lines {
-            return refused(format!(
-                "does not go with {}: a line's own {} is its touch",
-                self.dimension, self.dimension
-            ));
-        }
-        if let Some((_, model)) = self.spec.models.iter().find(|(_, model)| model.needs_all_visitors()) {
-            return refused(format!("does not go with {model}: it is made of whole conversions"));
-        }
-        if !are_listed {
-            return refused("needs lists of products, and these rows have none".into());
-        }
-        match product_lines(metric, &line.column, None) {
-            Some(lines) => Ok(lines),
-            None => refused(format!(
-                "divides only what lines have: units, revenue and numbered events; {metric} is of the whole row"
-            )),
-        }
-    }
-
-    /// What does not go together, once it is known what the dimension is.
-    fn check(&self, spec: &JourneySpec) -> Result<()> {
-        let selection = &spec.selection;
-        let paths = [
-            ("last_resort", !selection.last_resort.is_empty()),
-            ("repeats", selection.repeats != Repeats::Keep),
-            ("last_touches", selection.last_touches.is_some()),
-            ("by", !selection.by.is_empty()),
-        ];
-        let given = |names: &[&str]| paths.iter().find(|(name, given)| *given && names.contains(name)).map(|(n, _)| *n);
-        let refused =
-            |name: &str, with: &str, why: &str| Err(Error::query(format!("{name} does not go with {with}: {why}")));
-        if spec.models.iter().any(|(_, model)| *model == Model::Algorithmic)
-            && let Some(name) = given(&["last_resort", "last_touches", "by"])
-        {
-            return refused(name, "algorithmic", "its shares hang on the whole paths of all journeys");
-        }
-        let markov = spec.models.iter().find(|(_, model)| matches!(model, Model::Markov { .. }));
-        if let Some((_, model)) = markov
-            && (spec.multi_valued || spec.in_lines || spec.bound.is_some())
-        {
-            let message = format!("{model}: {} has several values a row, of which none is the next", self.dimension);
-            return Err(Error::query(message));
-        }
-        if spec.bound.is_some()
-            && let Some(name) = self.predicates.any_of(&["touches", "visits"]).or(given(&paths.map(|(name, _)| name)))
-        {
-            return refused(name, &self.dimension, "its values are bound to products, each of which has its own path");
-        }
-        if spec.in_lines
-            && let Some(name) =
-                given(&["last_resort"]).or(given(&["repeats"]).filter(|_| selection.repeats == Repeats::First))
-        {
-            let why = format!("{} is divided by product line, and a line's own row is its touch", self.metric);
-            return refused(name, &self.dimension, &why);
-        }
-        if let Gives::Paths { unconverted } = spec.gives {
-            if spec.multi_valued || spec.bound.is_some() {
-                let message = format!("paths: {} has several values a row, of which none is the next", self.dimension);
-                return Err(Error::query(message));
-            }
-            if unconverted && !selection.by.is_empty() {
-                return refused("by", "unconverted", "a journey without a conversion has no row of one");
-            }
-        }
-        let answer = match self.wanted() {
-            Some(wanted) => PathSpec { journey: spec.clone(), wanted }.output(),
-            None => spec.output(),
-        };
-        let twice =
-            selection.by.iter().find(|(name, _)| answer.fields().iter().filter(|f| f.name() == name).count() > 1);
-        match twice {
-            Some((name, _)) => Err(Error::query(format!("by: the answer has a column {name} already"))),
-            None => Ok(()),
-        }
-    }
 }
 
 impl RelationPlanner for ReportPlanner {

@@ -1,4 +1,4 @@
-//! The table functions `funnel` and `flow`: arguments in, a plan over `events` out.
+//! The table functions `funnel`, `flow` and `segment_members`: arguments in, a plan over `events` out.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use super::view::LakeView;
 use crate::attribution::Container;
 use crate::columns::{self, OCCURRENCES, is_multi_valued};
 use crate::error::did_you_mean;
+use crate::functions::Classes;
 use crate::lake::segments::SegmentStep;
 use crate::time::parse_duration;
 use crate::{Error, Result};
@@ -143,7 +144,8 @@ impl Call<'_> {
         let inherited = self.arguments.flag("inherited")?.unwrap_or(false);
         let exists = |name: &str| names.exists(name);
         let items = Items {
-            stored: classes.is_none().then(|| dimension.name().clone()),
+            dimension: dimension.name().clone(),
+            classes: classes.clone(),
             set: Some(columns::set_column(dimension.name())).filter(|set| exists(set)),
             inherited,
             item: item_of(&name, &dimension, classes, inherited, &exists),
@@ -189,14 +191,7 @@ impl Call<'_> {
         asked: &SequenceRows<'_>,
         alone: Option<&PersonJourneys>,
     ) -> Result<Option<LogicalPlan>> {
-        let dimension = match &asked.items {
-            None => None,
-            Some(Items { stored: Some(name), .. }) => Some(name.clone()),
-            Some(Items { stored: None, .. }) => return Ok(None),
-        };
-        // who belongs to something is told by name, which these do not read
-        let by_name = matches!(spec.sequence, Sequence::Members { .. });
-        let Some(stored) = self.view.stored_events().filter(|_| !by_name) else { return Ok(None) };
+        let Some(stored) = self.view.stored_events() else { return Ok(None) };
         let mut terms = RowTerms { steps: asked.bits(), ..RowTerms::default() };
         terms.by = asked.groupings.iter().map(|grouping| grouping.value.clone()).collect();
         if let Some((segment, _)) = &self.segment {
@@ -211,7 +206,9 @@ impl Call<'_> {
         let Some(terms) = stored_terms(stored, &terms, self.view)? else { return Ok(None) };
         let question = Question {
             metric: OCCURRENCES.into(),
-            dimension,
+            dimension: asked.items.as_ref().map(|items| items.dimension.clone()),
+            classes: asked.items.as_ref().and_then(|items| items.classes.clone()),
+            counted: false,
             set: asked.items.as_ref().and_then(|items| items.set.clone()),
             inherited: asked.items.as_ref().is_some_and(|items| items.inherited),
             window: EVER,
@@ -307,8 +304,10 @@ struct SequenceRows<'a> {
 
 /// The items of rows.
 struct Items {
-    /// The dimension, where its values are the items as they are stored.
-    stored: Option<String>,
+    /// Its name as it is stored.
+    dimension: String,
+    /// What becomes of its values, where items are their classes.
+    classes: Option<Classes>,
     /// The column that says where it was set.
     set: Option<String>,
     /// Values that an offline row took from its snapshot are touches, too.

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
-use datafusion::common::config::ConfigOptions;
+use datafusion::common::config::{ConfigOptions, ExtensionOptions};
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::TaskContext;
@@ -18,6 +18,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedSet};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
@@ -25,15 +26,18 @@ use futures::{FutureExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
+use super::first_rows::ReadFirstRows;
 use super::hints::planning_error;
+use super::in_turn::ManyInTurn;
 use super::journey::JourneyQueryPlanner;
+use super::kept_events::KeptEvents;
 use super::known_persons::KeptPersons;
 use super::looked_at::SomeVisitors;
 use super::members::{Collecting, Kept, Known};
-use super::options::{RejoinOptions, SUITE_SETTING};
 use super::pins::Pins;
 use super::remote::Remote;
-use super::report::{ReportPlanner, is_report};
+use super::report::ReportPlanner;
+use super::report_call::is_report;
 use super::running::Running;
 use super::segments::{self, RewriteSegments};
 use super::similar::RewriteSimilar;
@@ -48,6 +52,7 @@ use crate::error::did_you_mean;
 use crate::functions::{self, Persons};
 use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
+use crate::options::{RejoinOptions, SUITE_SETTING};
 use crate::quote::literal;
 use crate::sealed::Sealed;
 use crate::{Error, Result};
@@ -142,6 +147,8 @@ pub struct Engine {
     segments: Mutex<Kept>,
     /// Whose rows are whose, as it was read last.
     persons: KeptPersons,
+    /// The plan of `events`, as it was made last.
+    events: KeptEvents,
     /// The visitors at whose rows it looks; None: at all.
     looked_at: Mutex<Option<SomeVisitors>>,
 }
@@ -177,7 +184,7 @@ impl Engine {
             .set_str("datafusion.sql_parser.dialect", "postgresql")
             // what has no value comes last, in either order
             .set_str("datafusion.sql_parser.default_null_ordering", "nulls_last")
-            // keeps the lake's buckets where more threads than buckets are asked for
+            // keeps the ranges of the lake's scans where more threads than ranges are asked for
             .set_usize("datafusion.optimizer.preserve_file_partitions", 1)
             .with_round_robin_repartition(false);
         if let Some(threads) = settings.threads {
@@ -203,7 +210,7 @@ impl Engine {
             None => state,
         };
         let state = state.build();
-        let state = with_first_physical_rule(state);
+        let state = with_physical_rules(state, settings.remote.is_none());
         let context = SessionContext::new_with_state(state);
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, schema.clone())?;
@@ -226,6 +233,7 @@ impl Engine {
             kept: Mutex::default(),
             segments: Mutex::default(),
             persons: KeptPersons::default(),
+            events: KeptEvents::default(),
             looked_at: Mutex::default(),
         })
     }
@@ -254,6 +262,10 @@ impl Engine {
             match state.statement_to_plan(statement.parsed().clone()).await {
                 Ok(plan) => {
                     known_suite(&plan, &view).await?;
+                    // tables that another view shows by now may be in its plans
+                    if Arc::ptr_eq(&view, &self.schema.view()) {
+                        view.keep_events().await?;
+                    }
                     let zone = zone_of(state.config_options());
                     let plan = match &zone {
                         Some(zone) => in_zone(plan, zone)?,
@@ -294,7 +306,15 @@ impl Engine {
     /// Starts what was planned.
     pub fn start<'a>(&'a self, plan: LogicalPlan) -> BoxFuture<'a, Result<Running>> {
         async move {
-            let (plan, task) = self.physical(plan).await?;
+            let planned = self.physical(plan).await?;
+            self.execute(planned).await
+        }
+        .boxed()
+    }
+
+    /// Starts what was planned down to its operators.
+    pub fn execute<'a>(&'a self, (plan, task): Planned) -> BoxFuture<'a, Result<Running>> {
+        async move {
             if let Some(remote) = &self.remote
                 && let Some(running) = remote.start(plan.clone(), task.clone()).await?
             {
@@ -545,7 +565,8 @@ impl Engine {
         async move {
             let (suite, stored_journeys) = self.choices()?;
             let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone());
-            let view = view.with_stored_journeys(stored_journeys).with_kept_persons(&self.persons);
+            let view = view.with_stored_journeys(stored_journeys);
+            let view = view.with_kept_persons(&self.persons).with_kept_events(&self.events);
             let looked_at = self.looked_at.lock().unwrap_or_else(|e| e.into_inner()).clone();
             let view = Arc::new(match looked_at {
                 Some(visitors) => view.looking_at(visitors),
@@ -579,9 +600,18 @@ impl Engine {
     }
 }
 
-/// Refuses to set a suite that does not exist: every answer after that would be empty.
+/// Refuses to set what is no setting of ours, and a suite that does not exist: every answer after that would be empty.
 async fn known_suite(plan: &LogicalPlan, view: &LakeView) -> Result<()> {
     let LogicalPlan::Statement(PlannedSet::SetVariable(set)) = plan else { return Ok(()) };
+    let name = set.variable.to_lowercase();
+    if name.starts_with("rejoin.") {
+        let settings = RejoinOptions::default().entries();
+        let known: Vec<String> = settings.into_iter().map(|setting| format!("rejoin.{}", setting.key)).collect();
+        if !known.contains(&name) {
+            let hint = did_you_mean(&name, known.iter().map(String::as_str));
+            return Err(Error::query(format!("there is no setting {name}{hint} (there are {})", known.join(", "))));
+        }
+    }
     if !set.variable.eq_ignore_ascii_case(SUITE_SETTING) || set.value.is_empty() {
         return Ok(());
     }
@@ -606,10 +636,16 @@ fn in_utc(mut state: SessionState) -> SessionState {
     state
 }
 
-/// Unions are merged before DataFusion enforces distribution, which would shuffle them.
-fn with_first_physical_rule(state: SessionState) -> SessionState {
-    let mut rules: Vec<Arc<dyn datafusion::physical_optimizer::PhysicalOptimizerRule + Send + Sync>> =
-        vec![Arc::new(MergeUnions)];
+/// Unions are merged before DataFusion enforces distribution, which would shuffle them. What is computed here is computed a few
+/// parts at a time, and no more of them than its first rows need; a cluster has its own tasks.
+fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(MergeUnions)];
+    if here {
+        rules.push(Arc::new(ManyInTurn));
+    }
     rules.extend(state.physical_optimizers().iter().cloned());
+    if here {
+        rules.push(Arc::new(ReadFirstRows));
+    }
     SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
 }

@@ -9,13 +9,16 @@ use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement as Parsed
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Statement as Sql, TableFactor, Value,
-    ValueWithSpan, Visit, Visitor,
+    ValueWithSpan, Visitor,
 };
 
 use super::depth;
 use super::dialect::EngineDialect;
 use super::lookup::table_of;
+use super::misplaced::Clauses;
+use super::output_names::resolve;
 use super::parameters;
+use super::syntax::look;
 use crate::{Error, Result};
 
 /// Schemas whose tables list the tables of the session.
@@ -75,9 +78,14 @@ impl Statement {
     }
 
     /// A statement that somebody else parsed.
-    fn new(parsed: Parsed) -> Result<Self> {
+    fn new(mut parsed: Parsed) -> Result<Self> {
+        if let ControlFlow::Break(error) = visit(&parsed, &mut Clauses) {
+            return Err(*error);
+        }
+        resolve_names(&mut parsed);
         let mut names = Names::default();
-        visit(&parsed, &mut Named { names: &mut names, within: 0 });
+        // it never breaks off
+        let _ = visit(&parsed, &mut Named { names: &mut names, within: 0 });
         let (tables, _) = resolve_table_references(&parsed, true)?;
         for table in tables {
             names.lists_tables |= table.schema().is_some_and(|schema| LISTS.contains(&schema));
@@ -125,6 +133,12 @@ impl Statement {
             Sql::CreateSchema { .. } => Some("CREATE SCHEMA"),
             Sql::CreateFunction(_) => Some("CREATE FUNCTION"),
             Sql::Drop { .. } => Some("DROP"),
+            Sql::AlterTable(_) => Some("ALTER TABLE"),
+            Sql::Insert(_) => Some("INSERT"),
+            Sql::Update(_) => Some("UPDATE"),
+            Sql::Delete(_) => Some("DELETE"),
+            Sql::Merge(_) => Some("MERGE"),
+            Sql::Truncate(_) => Some("TRUNCATE"),
             _ => None,
         }
     }
@@ -156,26 +170,36 @@ fn reworded(parsed: Parsed, reword: impl FnOnce(Sql) -> Sql) -> Parsed {
     }
 }
 
+/// Columns of the input are told from those of the result that bear the same name.
+fn resolve_names(parsed: &mut Parsed) {
+    match parsed {
+        Parsed::Statement(sql) => resolve(sql),
+        Parsed::CopyTo(copy) => {
+            if let CopyToSource::Query(query) = &mut copy.source {
+                resolve(query);
+            }
+        }
+        Parsed::Explain(explain) => resolve_names(&mut explain.statement),
+        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => {}
+    }
+}
+
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parsed.fmt(f)
     }
 }
 
-fn visit(parsed: &Parsed, named: &mut Named<'_>) {
-    // it never breaks off
-    let _ = match parsed {
-        Parsed::Statement(statement) => statement.visit(named),
+fn visit<V: Visitor>(parsed: &Parsed, visitor: &mut V) -> ControlFlow<V::Break> {
+    match parsed {
+        Parsed::Statement(statement) => look(statement, visitor),
         Parsed::CopyTo(copy) => match &copy.source {
-            CopyToSource::Query(query) => query.visit(named),
+            CopyToSource::Query(query) => look(query, visitor),
             CopyToSource::Relation(_) => ControlFlow::Continue(()),
         },
-        Parsed::Explain(explain) => {
-            visit(&explain.statement, named);
-            ControlFlow::Continue(())
-        }
+        Parsed::Explain(explain) => visit(&explain.statement, visitor),
         Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
-    };
+    }
 }
 
 /// Collects names on the way through a statement.

@@ -1,4 +1,4 @@
-//! Online and offline rows of a bucket become one time line without a sort: a union whose branches are bucketed and
+//! Online and offline rows of a range of keys become one time line without a sort: a union whose branches are cut and
 //! sorted alike is merged branch by branch instead of being laid side by side.
 
 use std::sync::Arc;
@@ -24,7 +24,9 @@ impl PhysicalOptimizerRule for MergeUnions {
                 return Ok(Transformed::no(node));
             }
             let Some(order) = layout::ordering(&node.schema()) else { return Ok(Transformed::no(node)) };
-            let alike = layout::partitioning(&node.schema())?;
+            let Some(alike) = node.children().first().map(|first| first.output_partitioning().clone()) else {
+                return Ok(Transformed::no(node));
+            };
             for child in node.children() {
                 // the columns may stand elsewhere in a branch, so each branch is asked in its own terms
                 let in_order = layout::ordering(&child.schema())

@@ -9,13 +9,14 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
-use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
+use futures::{FutureExt, try_join};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
 use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
+use super::kept_events::{Basis, KeptEvents};
 use super::known_persons::{self, KeptPersons, Loaded};
 use super::looked_at::SomeVisitors;
 use super::lookup::Lookup;
@@ -61,6 +62,7 @@ pub struct LakeView {
     /// Whose rows are whose; None where no suite has persons, or no rebuild found them.
     persons: OnceCell<Option<Arc<Loaded>>>,
     kept_persons: KeptPersons,
+    kept_events: KeptEvents,
     /// The visitors whose rows are there; None: those of all.
     looked_at: Option<SomeVisitors>,
 }
@@ -92,6 +94,7 @@ impl LakeView {
             segments: OnceCell::new(),
             persons: OnceCell::new(),
             kept_persons: KeptPersons::default(),
+            kept_events: KeptEvents::default(),
             looked_at: None,
         }
     }
@@ -101,9 +104,14 @@ impl LakeView {
         Self { kept_persons: kept.clone(), ..self }
     }
 
+    /// With what its session keeps of `events`.
+    pub(super) fn with_kept_events(self, kept: &KeptEvents) -> Self {
+        Self { kept_events: kept.clone(), ..self }
+    }
+
     /// With the rows of some visitors alone. Journeys read the SQL of `events` then, for the lake's files have everybody's.
     pub(super) fn looking_at(self, visitors: SomeVisitors) -> Self {
-        Self { looked_at: Some(visitors), stored_journeys: false, ..self }
+        Self { looked_at: Some(visitors), stored_journeys: false, kept_events: KeptEvents::default(), ..self }
     }
 
     /// With `stored` false, journeys read the SQL of `events` instead of the lake's files.
@@ -237,11 +245,16 @@ impl LakeView {
     pub async fn load_events(&self, state: &SessionState) -> Result<&LogicalPlan> {
         self.events
             .get_or_try_init(|| async {
+                // each is a request, on which the others need not wait
+                try_join!(self.suites(), self.snapshot(HITS), self.snapshot(INTEGRATED))?;
+                let persons = self.load_persons(state).await?;
+                if let Some(kept) = self.kept_events.find(&self.basis_of_events().await?) {
+                    return Ok(kept);
+                }
                 let sql = self.integration_columns().await?.expand(EVENTS_SQL)?;
                 let plan = state.create_logical_plan(&sql).await?;
-                self.suites().await?;
                 let plan = with_friendly_names(plan, &self.friendly_names())?;
-                let plan = match self.load_persons(state).await? {
+                let plan = match persons {
                     Some(persons) => known_persons::with_persons(plan, persons)?,
                     None => plan,
                 };
@@ -249,6 +262,21 @@ impl LakeView {
             })
             .await
             .map(|plan| &**plan)
+    }
+
+    /// What the plan of `events` hangs on.
+    async fn basis_of_events(&self) -> Result<Basis> {
+        let tables = [self.snapshot(HITS).await?, self.snapshot(INTEGRATED).await?];
+        let (suites, persons) = (serde_json::json!(self.suites().await?), self.version_of_persons().await?);
+        Ok(Basis { tables, settings: format!("{suites} {:?} {persons}", self.suite) })
+    }
+
+    /// Has the session keep the plan of `events`, where there is one.
+    pub(super) async fn keep_events(&self) -> Result<()> {
+        if let Some(plan) = self.events.get() {
+            self.kept_events.keep(self.basis_of_events().await?, plan);
+        }
+        Ok(())
     }
 
     /// Whose rows are whose, when [`Self::load_events`] has run; None where no suite has persons, or no rebuild found them.
@@ -359,9 +387,9 @@ impl LakeView {
 
     /// A table's snapshot; loads it once.
     pub async fn snapshot(&self, name: &str) -> Result<Arc<Snapshot>> {
-        let mut loaded = self.snapshots.lock().await;
-        if let Some(snapshot) = loaded.get(name) {
-            return Ok(snapshot.clone());
+        let loaded = self.snapshots.lock().await.get(name).cloned();
+        if let Some(snapshot) = loaded {
+            return Ok(snapshot);
         }
         let snapshot = match &self.pinned {
             None => Snapshot::open(&self.lake, name, None).await?,
@@ -372,9 +400,9 @@ impl LakeView {
                 None => Snapshot::missing(&self.lake, name)?,
             },
         };
-        let snapshot = Arc::new(snapshot);
-        loaded.insert(name.to_string(), snapshot.clone());
-        Ok(snapshot)
+        // of two that come at once the first says what the statement sees
+        let mut loaded = self.snapshots.lock().await;
+        Ok(loaded.entry(name.to_string()).or_insert_with(|| Arc::new(snapshot)).clone())
     }
 
     /// The table of this name, or None.

@@ -31,6 +31,7 @@ pub mod source_rows;
 pub mod text;
 pub mod text_builder;
 pub mod touches;
+pub mod written_numbers;
 
 pub use decoded::Decoded;
 pub use feed_error::FeedError;

@@ -14,7 +14,7 @@ use serde_json::{Deserializer, Value};
 use super::source_columns::{SourceColumn, parse_headers};
 use super::source_file::BATCH_ROWS;
 use super::source_rows::{MAX_ROW_BYTES, SourceRows};
-use super::{Decoded, FeedError, row_issue};
+use super::{Decoded, FeedError, row_issue, written_numbers};
 
 /// A larger body is refused.
 pub const MAX_JSON_BYTES: u64 = 256 << 20;
@@ -124,10 +124,14 @@ fn fields(row: &[u8]) -> Result<Vec<Cow<'static, str>>, String> {
     if row.len() > MAX_ROW_JSON_BYTES {
         return Err(too_long());
     }
-    let cells: Vec<Value> = serde_json::from_slice(row).map_err(|_| "is no array of cells".to_owned())?;
+    let cells: Vec<Value> =
+        serde_json::from_slice(&written_numbers::marked(row)).map_err(|_| "is no array of cells".to_owned())?;
     let text = |(place, cell)| match cell {
         Value::Null => Ok(Cow::Borrowed("")),
-        Value::String(text) => Ok(Cow::Owned(text)),
+        Value::String(text) => Ok(Cow::Owned(match written_numbers::number(&text) {
+            Some(number) => number.to_owned(),
+            None => text,
+        })),
         Value::Number(number) => Ok(Cow::Owned(number.to_string())),
         _ => Err(format!("cell {} is neither text nor number nor null", place + 1)),
     };
@@ -304,6 +308,17 @@ mod tests {
             ]
         );
         assert_eq!(issues[0].text, r#"["1/2/2025", null, "2"]"#);
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let body = r#"{"columns": ["Date", "VisitorID", "Evar 1", "Price"],
+            "rows": [["1/2/2025", 123456789012345678901234567890, 1.10, 2.50]]}"#;
+        let Decoded { batch, issues, .. } = open(body).unwrap().next_batch().unwrap().unwrap();
+        assert!(issues.is_empty(), "{issues:?}");
+        let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().value(0).to_string();
+        assert_eq!((text("customer_id").as_str(), text("evar1").as_str()), ("123456789012345678901234567890", "1.10"));
+        assert_eq!(batch.column_by_name("revenue").unwrap().as_primitive::<Float64Type>().values(), &[2.5]);
     }
 
     #[test]

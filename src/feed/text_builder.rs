@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringBuilder};
+use arrow::array::{ArrayRef, StringBuilder};
 
 /// The rows so far.
 #[derive(Default)]
@@ -29,10 +29,7 @@ impl TextBuilder {
     pub fn finish(self, rows: usize) -> ArrayRef {
         let mut builder = self.0.unwrap_or_default();
         fill(&mut builder, rows);
-        let mut array = builder.finish();
-        // many batches wait for their sort: what the builder had in reserve goes
-        array.shrink_to_fit();
-        Arc::new(array)
+        Arc::new(builder.finish())
     }
 }
 

@@ -118,6 +118,17 @@ impl<'a> Column<'a> {
         Ok(())
     }
 
+    /// Appends the value's text as people read it: a floating point number with four digits after the point, or four digits where it
+    /// is smaller than 1; the cell is not NULL.
+    pub fn write_rounded(&self, row: usize, out: &mut String) -> Result<()> {
+        match &self.reader {
+            Reader::Double(array) => write_double(rounded(array.value(row)), out),
+            Reader::Single(array) => write_double(rounded(f64::from(array.value(row))), out),
+            _ => self.write(row, out)?,
+        }
+        Ok(())
+    }
+
     /// True for a number that JSON does not know: NaN and the infinities.
     pub fn is_no_json_number(&self, row: usize) -> bool {
         match &self.reader {
@@ -230,6 +241,12 @@ pub fn write_json_text(text: &str, out: &mut String) {
 /// Names of the columns.
 pub fn names(schema: &SchemaRef) -> Vec<String> {
     schema.fields().iter().map(|f| f.name().clone()).collect()
+}
+
+fn rounded(value: f64) -> f64 {
+    let text = if value.abs() < 1.0 { format!("{value:.3e}") } else { format!("{value:.4}") };
+    // NaN and the infinities are what they are
+    text.parse().unwrap_or(value)
 }
 
 /// The shortest decimal text that reads back as the same double, without `.0`; an exponent only where digits would

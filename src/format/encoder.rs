@@ -33,4 +33,6 @@ pub enum Expanded {
     On,
     /// Where the columns do not fit the terminal.
     Auto,
+    /// Where they do not fit even with their texts cut; what a terminal begins with.
+    Needed,
 }

@@ -1,12 +1,12 @@
 //! Aligned columns for people, as psql shows them: a header, a rule, rows, and their number.
 //!
 //! Widths come from the first rows; later rows that are wider are shown whole and break the alignment, so memory is
-//! bounded. On a terminal the widest columns give way until a row fits.
+//! bounded. On a terminal the widest columns of texts give way until a row fits; numbers and times are never cut.
 
 use std::io::Write;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use super::cell::{Class, Column, names, prepare};
 use super::encoder::{Encoder, Expanded, Look};
@@ -15,7 +15,7 @@ use crate::Result;
 
 /// Rows that decide on the widths.
 const LOOK_AHEAD: usize = 1000;
-/// A column is not cut below this.
+/// A column, or the name of one, is not cut below this.
 const NARROWEST: usize = 8;
 
 /// A cell as shown; None is NULL.
@@ -27,6 +27,8 @@ pub struct Table<'a> {
     look: Look,
     names: Vec<String>,
     classes: Vec<Class>,
+    /// Columns whose cells may be cut.
+    cut: Vec<bool>,
     waiting: Vec<Vec<Cell>>,
     widths: Option<Vec<usize>>,
     rows: u64,
@@ -42,6 +44,7 @@ impl<'a> Table<'a> {
             look,
             names: names(schema).iter().map(|n| printable(n).into_owned()).collect(),
             classes: schema.fields().iter().map(|f| Class::of(f.data_type())).collect(),
+            cut: schema.fields().iter().map(|f| may_be_cut(f.data_type())).collect(),
             waiting: vec![],
             widths: None,
             rows: 0,
@@ -53,18 +56,24 @@ impl<'a> Table<'a> {
         if self.widths.is_some() {
             return Ok(());
         }
-        let mut widths: Vec<usize> = self.names.iter().map(|n| width(n)).collect();
+        let mut cells = vec![0; self.names.len()];
         for row in &self.waiting {
-            for (w, cell) in widths.iter_mut().zip(row) {
-                *w = (*w).max(width(cell.as_deref().unwrap_or(self.null())));
+            for (w, cell) in cells.iter_mut().zip(row) {
+                *w = width(cell.as_deref().unwrap_or(self.null())).max(*w);
             }
         }
+        let mut widths: Vec<usize> = self.names.iter().zip(&cells).map(|(n, w)| width(n).max(*w)).collect();
+        // a name may be cut where the cells below it may not
+        let least = widths.iter().zip(&cells).zip(&self.cut);
+        let least: Vec<usize> =
+            least.map(|((w, cells), cut)| (*w).min(if *cut { NARROWEST } else { NARROWEST.max(*cells) })).collect();
         self.expanded = match (self.look.expanded, self.look.terminal) {
-            (Expanded::Auto, Some(columns)) => widths.iter().sum::<usize>() + 3 * widths.len() > columns + 1,
+            (Expanded::Auto, Some(columns)) => !fits(&widths, columns),
+            (Expanded::Needed, Some(columns)) => !fits(&least, columns),
             (expanded, _) => expanded == Expanded::On,
         };
         if let Some(columns) = self.look.terminal {
-            shrink(&mut widths, columns);
+            shrink(&mut widths, &least, columns);
         }
         let waiting = std::mem::take(&mut self.waiting);
         if !self.expanded {
@@ -106,7 +115,7 @@ impl<'a> Table<'a> {
         let mut line = String::new();
         for (i, (cell, &w)) in row.iter().zip(widths).enumerate() {
             let text = cell.as_deref().unwrap_or(self.null());
-            let text = if self.look.terminal.is_some() { fit(text, w) } else { text.into() };
+            let text = if self.look.terminal.is_some() && self.cut[i] { fit(text, w) } else { text.into() };
             let padding = w.saturating_sub(width(&text));
             let shown = if cell.is_none() { self.paint(DIM, &text) } else { text.into_owned() };
             let right = self.classes[i] == Class::Number;
@@ -153,7 +162,10 @@ impl Encoder for Table<'_> {
                     return Ok(None);
                 }
                 let mut text = String::new();
-                column.write(row, &mut text)?;
+                match self.look.terminal {
+                    Some(_) => column.write_rounded(row, &mut text)?,
+                    None => column.write(row, &mut text)?,
+                }
                 Ok(Some(printable(&text).into_owned()))
             };
             let cells = columns.iter().map(cell).collect::<Result<Vec<_>>>()?;
@@ -177,21 +189,37 @@ impl Encoder for Table<'_> {
     }
 }
 
-/// Takes columns from the widest until a row fits into the terminal, or all are narrow.
-fn shrink(widths: &mut [usize], terminal: usize) {
-    let frame = widths.len() * 3;
-    let mut over = (widths.iter().sum::<usize>() + frame).saturating_sub(terminal.max(20) + 1);
+/// True for texts and what is written as one; a part of a number, a time or a truth is another.
+fn may_be_cut(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => may_be_cut(values),
+        DataType::RunEndEncoded(_, values) => may_be_cut(values.data_type()),
+        other => !(other.is_numeric() || other.is_temporal() || *other == DataType::Boolean),
+    }
+}
+
+/// What a row of such columns takes, with what stands between them.
+fn taken(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + 3 * widths.len()
+}
+
+fn fits(widths: &[usize], terminal: usize) -> bool {
+    taken(widths) <= terminal + 1
+}
+
+/// Takes columns from the widest until a row fits into the terminal, or all have the least that they need.
+fn shrink(widths: &mut [usize], least: &[usize], terminal: usize) {
+    let mut over = taken(widths).saturating_sub(terminal.max(20) + 1);
     while over > 0 {
-        let widest = widths.iter().copied().max().unwrap_or(0);
-        if widest <= NARROWEST {
-            return;
-        }
-        let next = widths.iter().copied().filter(|&w| w < widest).max().unwrap_or(0).max(NARROWEST);
-        let count = widths.iter().filter(|&&w| w == widest).count();
+        let wide = || widths.iter().zip(least).filter(|(w, least)| w > least);
+        let Some(widest) = wide().map(|(w, _)| *w).max() else { return };
+        let next = wide().map(|(w, least)| if *w == widest { *least } else { *w }).max().unwrap_or(0);
+        let count = wide().filter(|(w, _)| **w == widest).count();
         let step = (widest - next).min(over.div_ceil(count));
-        for w in widths.iter_mut().filter(|w| **w == widest) {
-            *w -= step.min(over);
-            over -= step.min(over);
+        for (w, _) in widths.iter_mut().zip(least).filter(|(w, least)| **w == widest && **w > **least) {
+            let less = step.min(over);
+            *w -= less;
+            over -= less;
         }
     }
 }
@@ -243,11 +271,91 @@ mod tests {
     #[test]
     fn the_widest_column_gives_way() {
         let mut widths = [5, 100, 60];
-        shrink(&mut widths, 80);
+        shrink(&mut widths, &[5, 8, 8], 80);
         assert_eq!(widths[0], 5);
-        assert!(widths.iter().sum::<usize>() + 9 <= 81 && widths[1].abs_diff(widths[2]) <= 1, "{widths:?}");
+        assert!(taken(&widths) <= 81 && widths[1].abs_diff(widths[2]) <= 1, "{widths:?}");
         let mut narrow = [8; 40];
-        shrink(&mut narrow, 80);
+        shrink(&mut narrow, &[8; 40], 80);
         assert_eq!(narrow, [8; 40]);
+        // what may not be cut stays, however wide
+        let mut widths = [50, 30, 30];
+        shrink(&mut widths, &[50, 8, 8], 80);
+        assert_eq!((widths[0], taken(&widths)), (50, 81));
+        let mut widths = [100, 30];
+        shrink(&mut widths, &[100, 8], 80);
+        assert_eq!(widths, [100, 8]);
+    }
+
+    /// A row of a text, a number, an instant and a text; the numbers of later rows are wider.
+    fn wide(rows: usize) -> arrow::array::RecordBatch {
+        use std::sync::Arc;
+
+        use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+
+        let texts = || {
+            Arc::new((0..rows).map(|_| Some("a long text 東京 🎉 \x1b[2J\tend".to_string())).collect::<StringArray>())
+        };
+        let number = |row: usize| -> i64 { if row < LOOK_AHEAD { 7 } else { 1_234_567_890_123_456_789 } };
+        let numbers: Int64Array = (0..rows).map(|row| Some(number(row))).collect();
+        let doubles: Float64Array = (0..rows).map(|row| (row != 1).then_some(-1.0 / 3.0)).collect();
+        let times: TimestampMicrosecondArray = (0..rows).map(|_| Some(1_790_000_000_123_456_i64)).collect();
+        RecordBatch::try_from_iter([
+            ("text", texts() as ArrayRef),
+            ("number", Arc::new(numbers) as ArrayRef),
+            ("double", Arc::new(doubles) as ArrayRef),
+            ("time", Arc::new(times) as ArrayRef),
+            ("last", texts() as ArrayRef),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn numbers_and_times_are_whole_on_every_terminal() {
+        for terminal in [80, 110, 200] {
+            for expanded in [Expanded::Needed, Expanded::Off, Expanded::Auto] {
+                let look = Look { terminal: Some(terminal), expanded, ..Look::default() };
+                let text = render(Format::Table, look, &wide(LOOK_AHEAD + 1));
+                assert!(text.contains("1234567890123456789") && text.contains("-0.3333"), "{terminal}");
+                assert!(!text.contains("-0.33333"), "{terminal}");
+                assert!(text.contains("2026-09-21T14:13:20.123456"), "{terminal}");
+                assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{terminal}");
+                if !text.starts_with("-[ row") {
+                    assert!(text.lines().take(LOOK_AHEAD).all(|line| width(line) <= terminal), "{terminal}: {text}");
+                }
+            }
+        }
+        // numbers are at the right, also beside NULL, and the beginning and the end of a text stay
+        let look = Look { terminal: Some(80), expanded: Expanded::Needed, ..Look::default() };
+        let text = render(Format::Table, look, &wide(2));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[2].contains("| -0.3333 |") && lines[3].contains("|    NULL |"), "{text}");
+        assert!(lines[2].starts_with(" a ") && lines[2].contains('…') && lines[2].ends_with("end"), "{text}");
+        // one line a column only where it is needed, or wanted
+        let expanded = |terminal, expanded| {
+            let look = Look { terminal: Some(terminal), expanded, ..Look::default() };
+            render(Format::Table, look, &wide(2)).starts_with("-[ row 1 ]")
+        };
+        assert!(expanded(60, Expanded::Needed) && !expanded(80, Expanded::Needed));
+        assert!(expanded(110, Expanded::Auto) && !expanded(200, Expanded::Auto) && !expanded(60, Expanded::Off));
+        // a file has everything
+        assert!(render(Format::Table, Look::default(), &wide(1)).contains("-0.3333333333333333"));
+    }
+
+    #[test]
+    fn doubles_are_rounded_for_people() {
+        use std::sync::Arc;
+
+        use arrow::array::{ArrayRef, Float32Array, Float64Array};
+
+        let values = [0.1 + 0.2, 100.0 / 3.0, 1e-9 / 3.0, 1234567.891, -0.000123456, 0.99999999, f64::NAN, 1e300, 0.0];
+        let look = Look { terminal: Some(80), ..Look::default() };
+        let shown = |values: ArrayRef| -> Vec<String> {
+            let batch = RecordBatch::try_from_iter([("x", values)]).unwrap();
+            let text = render(Format::Table, look, &batch);
+            text.lines().skip(2).map(|line| line.trim().to_string()).filter(|line| !line.contains("row")).collect()
+        };
+        let expected = ["0.3", "33.3333", "3.333e-10", "1234567.891", "-0.0001235", "1", "NaN", "1e300", "0"];
+        assert_eq!(shown(Arc::new(Float64Array::from(values.to_vec()))), expected);
+        assert_eq!(shown(Arc::new(Float32Array::from(vec![0.1_f32, 2.5]))), ["0.1", "2.5"]);
     }
 }

@@ -28,25 +28,33 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The text cut to `columns`, with an ellipsis where something is missing.
+/// The text cut to `columns`: its beginning and its end, with an ellipsis for what is missing between them.
 pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
+    let room = columns.saturating_sub(1);
+    let begin = bytes_within(text.chars(), room.div_ceil(2));
+    let end = bytes_within(text.chars().rev(), room / 2);
+    // a mark without its letter would stand on the ellipsis
+    let end = text[text.len() - end..].trim_start_matches(|c| char_width(c) == 0);
+    Cow::Owned(format!("{}…{end}", &text[..begin]))
+}
+
+/// Bytes of the first characters that take no more than `columns`.
+fn bytes_within(chars: impl Iterator<Item = char>, columns: usize) -> usize {
     let mut used = 0;
-    let kept: String = text
-        .chars()
-        .take_while(|&c| {
-            used += char_width(c);
-            used < columns
-        })
-        .collect();
-    Cow::Owned(kept + "…")
+    let within = chars.take_while(|c| {
+        used += char_width(*c);
+        used <= columns
+    });
+    within.map(char::len_utf8).sum()
 }
 
 /// Control characters, line and paragraph separators, and marks that turn the direction of text.
 pub fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Ranges of characters that take no column (combining marks, joiners) and two (East Asian wide, emoji), after
@@ -141,9 +149,13 @@ mod tests {
     #[test]
     fn text_is_cut_by_width() {
         assert_eq!(fit("plan", 4), "plan");
-        assert_eq!(fit("plans", 4), "pla…");
-        assert_eq!(fit("東京都", 5), "東京…");
+        assert_eq!(fit("plans", 4), "pl…s");
+        assert_eq!(fit("https://example.com/a/long/path?id=7", 20), "https://ex…path?id=7");
+        assert_eq!(fit("東京都", 5), "東…都");
         assert_eq!(fit("東京都", 4), "東…");
+        assert_eq!(fit("abcde\u{301}f", 4), "ab…f");
+        assert_eq!(fit("ab\u{301}cd\u{301}", 3), "a…d\u{301}");
+        assert_eq!(fit("plans", 1), "…");
     }
 
     #[test]
@@ -152,5 +164,6 @@ mod tests {
         assert_eq!(printable("a\tb\nc\r"), "a\\tb\\nc\\r");
         assert_eq!(printable("\x1b[31mred\u{9b}2J\u{7f}"), "\\x1b[31mred\\u{9b}2J\\x7f");
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(printable("\u{5d0}\u{200f}\u{61c}\u{200e}"), "\u{5d0}\\u{200f}\\u{61c}\\u{200e}");
     }
 }

@@ -2,7 +2,9 @@
 //! spelling in which those that differ only in case are one.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -65,6 +67,20 @@ impl Classes {
 pub fn fold_case(value: &str) -> Cow<'_, str> {
     let is_folded = value.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
     if is_folded { Cow::Borrowed(value) } else { Cow::Owned(value.to_lowercase()) }
+}
+
+// as far as plans need it: equal ones are alike, and no others
+impl PartialOrd for Classes {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl Hash for Classes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.folded.hash(state);
+        self.0.classes.as_ref().map(HashMap::len).hash(state);
+    }
 }
 
 impl Serialize for Classes {

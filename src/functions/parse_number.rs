@@ -38,7 +38,10 @@ pub(super) fn udf() -> ScalarUDF {
     })
 }
 
-/// None for what is no number. Signs between groups of three digits and a currency before or after are passed over.
+/// Signs of currencies, as far as they are no letters.
+const CURRENCIES: [char; 16] = ['$', '€', '£', '¥', '₹', '₽', '₺', '₩', '₪', '₫', '₴', '₦', '₱', '₡', '฿', '¢'];
+
+/// None for what is no number. Signs between groups of digits and a currency before or after are passed over.
 fn parse(text: &str, decimal_sign: char) -> Option<f64> {
     let text = text.trim();
     // accountants' (1.234,56) is a loss
@@ -46,24 +49,53 @@ fn parse(text: &str, decimal_sign: char) -> Option<f64> {
         Some(inner) => (inner, true),
         None => (text, false),
     };
-    let is_currency = |c: char| c.is_alphabetic() || matches!(c, '$' | '€' | '£' | '¥' | '₹') || c.is_whitespace();
-    let text = text.trim_matches(is_currency);
-    let (sign, text) = match text.strip_prefix(['-', '\u{2212}']) {
-        Some(rest) => ("-", rest.trim_start_matches(is_currency)),
+    let text = without_currency(text);
+    let (mut sign, mut text) = match text.strip_prefix(['-', '\u{2212}']) {
+        Some(rest) => ("-", without_currency(rest)),
         None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
+    let before = text.trim_end_matches(['-', '\u{2013}', '\u{2014}', '\u{2212}']);
+    if let Some(whole) = before.strip_suffix(decimal_sign).filter(|_| before.len() < text.len()) {
+        // a price without cents: 12,-
+        text = whole;
+    } else if let Some(number) = text.strip_suffix(['-', '\u{2212}']).filter(|_| sign.is_empty()) {
+        // books have the sign of a loss behind it: 1.234,56-
+        (sign, text) = ("-", without_currency(number));
+    }
     let (whole, fraction) = text.split_once(decimal_sign).unwrap_or((text, ""));
     let mut groups = whole
         .split(|c: char| matches!(c, '.' | ',' | '\'' | '\u{2019}' | ' ' | '\u{a0}' | '\u{202f}') && c != decimal_sign);
     let first = groups.next().unwrap_or_default();
     let rest: Vec<&str> = groups.collect();
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let grouped = rest.is_empty() || (1..=3).contains(&first.len()) && rest.iter().all(|group| group.len() == 3);
+    let of = |length: usize| rest.iter().rev().skip(1).all(|group| group.len() == length);
+    // groups of three, or as in India of two before the last
+    let grouped = match rest.last() {
+        None => true,
+        Some(last) => last.len() == 3 && (1..=3).contains(&first.len()) && (of(3) || of(2) && first.len() < 3),
+    };
     if !grouped || !digits(first) || !rest.iter().all(|group| digits(group)) || !digits(fraction) {
         return None;
     }
     let value = number::parse(&format!("{sign}{first}{}.{fraction}", rest.concat()))?;
     Some(if in_brackets { -value } else { value })
+}
+
+/// The text without what stands before and after the number; a dot behind a letter ends an abbreviation, as in `kr.` and `Rs.`
+fn without_currency(text: &str) -> &str {
+    let is_currency = |c: char| c.is_alphabetic() || CURRENCIES.contains(&c) || c.is_whitespace();
+    let (mut text, mut is_letter) = (text, false);
+    while let Some(first) = text.chars().next().filter(|c| is_currency(*c) || is_letter && *c == '.') {
+        is_letter = first.is_alphabetic();
+        text = &text[first.len_utf8()..];
+    }
+    loop {
+        text = text.trim_end_matches(is_currency);
+        match text.strip_suffix('.').filter(|before| before.ends_with(char::is_alphabetic)) {
+            Some(before) => text = before,
+            None => return text,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +114,21 @@ mod tests {
             ("(1.000,00)", ',', Some(-1000.0)),
             ("1\u{a0}000 €", ',', Some(1000.0)),
             ("7", ',', Some(7.0)),
+            ("1.234,56-", ',', Some(-1234.56)),
+            ("1.234,56- EUR", ',', Some(-1234.56)),
+            ("19,99 €-", ',', Some(-19.99)),
+            ("12,- €", ',', Some(12.0)),
+            ("CHF 12.\u{2013}", '.', Some(12.0)),
+            ("-12,--", ',', Some(-12.0)),
+            ("1.234,50 kr.", ',', Some(1234.5)),
+            ("Rs.1,23,45,678.90", '.', Some(12_345_678.9)),
+            ("Fr. 12.50", '.', Some(12.5)),
+            ("CHF .50", '.', Some(0.5)),
+            ("\u{20bd}1\u{202f}000,5", ',', Some(1000.5)),
+            ("123,45,678", '.', None),
+            ("-1-", ',', None),
+            ("1-2", ',', None),
+            ("12-", ',', Some(-12.0)),
             (",5", ',', Some(0.5)),
             ("1.23", ',', None),
             ("1234.567", ',', None),

@@ -29,6 +29,8 @@ pub struct PersonsOfSuite {
     numbers: HashMap<String, u32>,
     #[serde(skip)]
     by_key: OnceLock<SpansByKey>,
+    #[serde(skip)]
+    shared_in_order: OnceLock<Vec<i64>>,
 }
 
 /// Where each person of a visitor's rows begins, and the person's number.
@@ -76,8 +78,8 @@ impl PersonsOfSuite {
     pub fn memory_bytes(&self) -> usize {
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        // keys, and the spans once more by key
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 112
+        // keys, once more in order, and the spans once more by key
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 120
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -88,6 +90,15 @@ impl PersonsOfSuite {
     /// Keys of the visitors whose rows are not exactly those of one person.
     pub fn shared(&self) -> &VisitorKeys {
         &self.shared
+    }
+
+    /// The same, rising.
+    pub fn shared_in_order(&self) -> &[i64] {
+        self.shared_in_order.get_or_init(|| {
+            let mut keys: Vec<i64> = self.shared.iter().collect();
+            keys.sort_unstable();
+            keys
+        })
     }
 
     /// The persons of a visitor's rows in order, by its id, or by its key where it is one of [`Self::shared`] and keys tell

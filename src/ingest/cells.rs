@@ -4,15 +4,16 @@
 //! each bad value is noted in [`Complaints`], so that no row loses a value silently.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, StringArray, StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringBuilder};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use uuid::Uuid;
@@ -81,10 +82,16 @@ pub enum Instant {
     Day(NaiveDate),
 }
 
+/// Why a value has no text.
+const NO_TEXT: &str = "not a text in UTF-8; map bytes with encode(column, 'hex')";
+
 /// So much of a type is told.
 const MAX_TYPE_BYTES: usize = 80;
 
-/// The years that times may lie in, as microseconds: 1 to 9999.
+/// The years that times may lie in.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
+
+/// The same in microseconds.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// A dimension: the value as text, an empty one is NULL; the values of a list are joined.
@@ -92,6 +99,7 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
     if let DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) = values.data_type() {
         return joined(values, column, complaints);
     }
+    let values = &unwrapped(values)?;
     let cast = to_text(values, column)?;
     if cast.null_count() == values.null_count() && are_plain(&cast) {
         return Ok(cast);
@@ -99,7 +107,7 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
     let mut texts = StringBuilder::with_capacity(cast.len(), cast.value_data().len());
     for row in 0..cast.len() {
         if cast.is_null(row) && values.is_valid(row) && values.data_type() != &DataType::Null {
-            complaints.add(row, column, "not a text in UTF-8", &shown(values, row));
+            complaints.add(row, column, NO_TEXT, &shown(values, row));
         }
         if cast.is_valid(row) && cast.value(row).contains('\0') {
             complaints.add(row, column, "holds a NUL byte", cast.value(row));
@@ -109,8 +117,13 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
     Ok(texts.finish())
 }
 
-/// An id: as a text, but a float must be a whole number without lost digits (`123.0` is 123).
+/// An id: as a text, but `123.0` is 123, and a float must be a whole number without lost digits.
 pub fn ids(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+    let values = &unwrapped(values)?;
+    if values.data_type().is_decimal() {
+        let texts = to_text(values, column)?;
+        return Ok(texts.iter().map(|text| text.map(whole)).collect());
+    }
     if !values.data_type().is_floating() {
         return texts(values, column, complaints);
     }
@@ -128,11 +141,15 @@ pub fn ids(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Resu
     Ok(ids.finish())
 }
 
-/// A metric. An empty text is none; infinities and NaN are no numbers.
+/// A metric; a span of time counts in seconds. An empty text is none; infinities and NaN are no numbers.
 pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<Float64Array> {
+    let values = &unwrapped(values)?;
     if is_text(values.data_type()) {
         let texts = to_text(values, column)?;
         let parse = |(row, text): (usize, Option<&str>)| {
+            if text.is_none() && values.is_valid(row) {
+                complaints.add(row, column, NO_TEXT, &shown(values, row));
+            }
             let text = text.map(str::trim).filter(|t| !t.is_empty())?;
             let parsed = number::parse(text);
             if parsed.is_none() {
@@ -142,8 +159,16 @@ pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> 
         };
         return Ok(texts.iter().enumerate().map(parse).collect());
     }
+    let values = &match values.data_type() {
+        DataType::Duration(unit) => seconds(values, *unit)?,
+        _ => values.clone(),
+    };
     if !(values.data_type().is_numeric() || matches!(values.data_type(), DataType::Boolean | DataType::Null)) {
-        return Err(Error::refused(format!("{column} is a {}; a metric is a number", type_of(values))));
+        let advice = match values.data_type().is_temporal() {
+            true => "; date_part('epoch', column) makes seconds of it",
+            false => "",
+        };
+        return Err(Error::refused(format!("{column} is a {}; a metric is a number{advice}", type_of(values))));
     }
     let floats = cast(values, &DataType::Float64)?;
     let floats = floats.as_primitive::<Float64Type>();
@@ -165,6 +190,7 @@ pub fn instants(
     column: &str,
     complaints: &mut Complaints,
 ) -> Result<Vec<Instant>> {
+    let values = &unwrapped(values)?;
     let found: Vec<Instant> = match values.data_type() {
         DataType::Timestamp(_, named_zone) => {
             let local = named_zone.is_none() && zone != Tz::UTC;
@@ -177,10 +203,10 @@ pub fn instants(
             micros.iter().map(|m| m.map_or(Instant::Missing, instant)).collect()
         }
         DataType::Date32 | DataType::Date64 => {
-            let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-            let micros = micros.as_primitive::<TimestampMicrosecondType>();
-            let day = |m| DateTime::from_timestamp_micros(m).map_or(Instant::Missing, |t| Instant::Day(t.date_naive()));
-            micros.iter().map(|m| m.map_or(Instant::Missing, day)).collect()
+            let millis = cast(values, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
+            let millis = millis.as_primitive::<TimestampMillisecondType>();
+            let day = |m| DateTime::from_timestamp_millis(m).map_or(Instant::Missing, |t| Instant::Day(t.date_naive()));
+            millis.iter().map(|m| m.map_or(Instant::Missing, day)).collect()
         }
         other if is_text(other) => {
             let texts = to_text(values, column)?;
@@ -213,6 +239,9 @@ pub fn instants(
             Instant::Missing => complaints.add(row, column, "no time", &shown(values, row)),
             Instant::At(micros) if !TIMES.contains(micros) => {
                 complaints.add(row, column, "a time out of all bounds; is time_unit right?", &shown(values, row));
+            }
+            Instant::Day(day) if !YEARS.contains(&day.year()) => {
+                complaints.add(row, column, "a day out of all bounds", &shown(values, row));
             }
             _ => {}
         }
@@ -281,8 +310,39 @@ fn fractional_epoch(value: f64, unit: EpochUnit) -> Option<i64> {
 fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, value) => is_text(value),
+        // some write texts as bytes
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         _ => false,
+    }
+}
+
+/// The values themselves, where they stand in a dictionary or in runs.
+fn unwrapped(values: &ArrayRef) -> Result<ArrayRef> {
+    match values.data_type() {
+        DataType::Dictionary(_, inner) => unwrapped(&cast(values, inner)?),
+        DataType::RunEndEncoded(_, inner) => unwrapped(&cast(values, inner.data_type())?),
+        _ => Ok(values.clone()),
+    }
+}
+
+/// Spans of time as numbers.
+fn seconds(values: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
+    let in_a_second = match unit {
+        TimeUnit::Second => 1.0,
+        TimeUnit::Millisecond => 1e3,
+        TimeUnit::Microsecond => 1e6,
+        TimeUnit::Nanosecond => 1e9,
+    };
+    let counts = cast(values, &DataType::Int64)?;
+    let counts = counts.as_primitive::<Int64Type>();
+    Ok(Arc::new(counts.unary::<_, Float64Type>(|count| count as f64 / in_a_second)))
+}
+
+/// A decimal number without a part after the point that is 0.
+fn whole(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, part)) if part.bytes().all(|digit| digit == b'0') => whole,
+        _ => text,
     }
 }
 
@@ -294,10 +354,21 @@ fn are_plain(texts: &StringArray) -> bool {
     memchr::memchr(0, bytes).is_none() && !(0..texts.len()).any(is_empty)
 }
 
-/// 16 bytes are a UUID, which people write with hyphens.
-fn uuids(values: &FixedSizeBinaryArray) -> StringArray {
-    let text = |bytes: Option<&[u8]>| Some(Uuid::from_slice(bytes?).ok()?.hyphenated().to_string());
-    values.iter().map(text).collect()
+/// Bytes as people write them: 16 as a UUID with hyphens, a text as it is; of a fixed number of bytes what is no text is a hash or
+/// a key in hexadecimal digits. NULL for what is none of these.
+fn of_bytes(values: &ArrayRef) -> Result<StringArray> {
+    let is_fixed = matches!(values.data_type(), DataType::FixedSizeBinary(_));
+    let bytes = cast(values, &DataType::LargeBinary)?;
+    let text = |bytes: Option<&[u8]>| {
+        let bytes = bytes?;
+        let text = std::str::from_utf8(bytes).ok();
+        match (Uuid::from_slice(bytes), text) {
+            (Ok(uuid), text) if is_fixed || text.is_none() => Some(uuid.hyphenated().to_string()),
+            (_, Some(text)) if !(is_fixed && text.contains(char::is_control)) => Some(text.to_string()),
+            _ => is_fixed.then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        }
+    };
+    Ok(bytes.as_binary::<i64>().iter().map(text).collect())
 }
 
 /// The type of a column, for messages; that of a record says all its parts.
@@ -306,15 +377,27 @@ fn type_of(values: &ArrayRef) -> String {
 }
 
 fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {
-    if let Some(binary) = values.as_fixed_size_binary_opt().filter(|binary| binary.value_length() == 16) {
-        return Ok(uuids(binary));
+    let values = &unwrapped(values)?;
+    if let DataType::FixedSizeBinary(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView =
+        values.data_type()
+    {
+        return of_bytes(values);
     }
-    let options = CastOptions { safe: true, format_options: FormatOptions::default() };
-    let texts = cast_with_options(values, &DataType::Utf8, &options).map_err(|_| {
-        let advice = "name a part of it, as in user['id']";
-        Error::refused(format!("{column} is a {}, which is no text; {advice}", type_of(values)))
-    })?;
-    Ok(texts.as_string::<i32>().clone())
+    let format_options = FormatOptions::default();
+    let options = CastOptions { safe: true, format_options: format_options.clone() };
+    match cast_with_options(values, &DataType::Utf8, &options) {
+        Ok(texts) => Ok(texts.as_string::<i32>().clone()),
+        // a time that no calendar has is no text, and all others are
+        Err(_) if values.data_type().is_temporal() => {
+            let formatter = ArrayFormatter::try_new(values, &format_options)?;
+            let text = |row: usize| values.is_valid(row).then(|| formatter.value(row).try_to_string().ok()).flatten();
+            Ok((0..values.len()).map(text).collect())
+        }
+        Err(_) => {
+            let advice = "name a part of it, as in user['id']";
+            Err(Error::refused(format!("{column} is a {}, which is no text; {advice}", type_of(values))))
+        }
+    }
 }
 
 fn joined(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
@@ -334,7 +417,7 @@ fn joined(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Resul
             let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
             let bad = range.clone().find(|&i| parts.is_null(i) && lists.values().is_valid(i));
             if bad.is_some() && lists.values().data_type() != &DataType::Null {
-                complaints.add(row, column, "not a text in UTF-8", &shown(values, row));
+                complaints.add(row, column, NO_TEXT, &shown(values, row));
             }
             let valid = range.filter(|&i| parts.is_valid(i) && !parts.value(i).is_empty());
             caret::join_list(valid.map(|i| parts.value(i)), &mut cell);
@@ -361,9 +444,12 @@ pub fn latest_record(now: DateTime<Utc>) -> i64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
-    use arrow::array::{Int64Array, ListArray};
+    use arrow::array::{
+        BinaryArray, BinaryViewArray, Date32Array, Date64Array, Decimal128Array, Decimal256Array,
+        DurationMillisecondArray, FixedSizeBinaryArray, Int64Array, IntervalYearMonthArray, LargeBinaryArray,
+        ListArray, Time32SecondArray,
+    };
+    use arrow::datatypes::{Int8Type, i256};
 
     use super::*;
 
@@ -394,6 +480,93 @@ mod tests {
         assert_eq!((found.value(0), found.is_null(2)), ("123", true));
         let issues: Vec<RowIssue> = complaints.into_issues().collect();
         assert_eq!((issues.len(), issues[0].line), (1, 2));
+    }
+
+    /// Texts of the values, and how many complaints there are.
+    fn texts_of(values: ArrayRef) -> (Vec<Option<String>>, usize) {
+        let mut complaints = Complaints::new((1..=values.len() as u64).collect());
+        let found = texts(&values, "x", &mut complaints).unwrap();
+        (found.iter().map(|text| text.map(str::to_string)).collect(), complaints.into_issues().count())
+    }
+
+    fn some(texts: &[&str]) -> Vec<Option<String>> {
+        texts.iter().map(|text| Some(text.to_string())).collect()
+    }
+
+    #[test]
+    fn bytes_are_what_people_write() {
+        let key: Vec<u8> = (0xf0..=0xff).collect();
+        let uuid = "f0f1f2f3-f4f5-f6f7-f8f9-fafbfcfdfeff";
+        let fixed = |values: &[&[u8]]| -> ArrayRef {
+            Arc::new(FixedSizeBinaryArray::try_from_iter(values.iter().copied()).unwrap())
+        };
+        assert_eq!(texts_of(fixed(&[&key, b"sixteen letters!"])).0[0].as_deref(), Some(uuid));
+        assert_eq!(texts_of(fixed(&[b"EUR", b"\xff\x00\x01", b"\n\r\t"])), (some(&["EUR", "ff0001", "0a0d09"]), 0));
+        let many: [&[u8]; 3] = [b"sixteen letters!", &key, b"line\none"];
+        for values in [
+            Arc::new(BinaryArray::from_iter_values(many)) as ArrayRef,
+            Arc::new(LargeBinaryArray::from_iter_values(many)),
+            Arc::new(BinaryViewArray::from_iter_values(many)),
+        ] {
+            assert_eq!(texts_of(values), (some(&["sixteen letters!", uuid, "line\none"]), 0));
+        }
+        let (found, complaints) = texts_of(Arc::new(BinaryArray::from_iter_values([&b"a"[..], b"\xff"])));
+        assert_eq!((found[1].as_deref(), complaints), (None, 1));
+        // in a dictionary, and in lists
+        let inner = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::FixedSizeBinary(16)));
+        let keys = arrow::array::PrimitiveArray::<Int8Type>::from(vec![0, 0]);
+        let dictionary = arrow::array::DictionaryArray::new(keys, fixed(&[&key]));
+        assert_eq!(dictionary.data_type(), &inner);
+        assert_eq!(texts_of(Arc::new(dictionary)), (some(&[uuid, uuid]), 0));
+        let item = Arc::new(arrow::datatypes::Field::new_list_field(DataType::FixedSizeBinary(16), true));
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths([2]);
+        let lists = ListArray::new(item, offsets, fixed(&[&key, &key]), None);
+        assert_eq!(texts_of(Arc::new(lists)), (some(&[&format!("{uuid}--**--{uuid}")]), 0));
+        // texts that are bytes are numbers and times where they are wanted
+        let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values([&b"1.5"[..], b"\xff"]));
+        let mut complaints = Complaints::new(vec![1, 2]);
+        assert_eq!(numbers(&bytes, "x", &mut complaints).unwrap(), Float64Array::from(vec![Some(1.5), None]));
+        assert_eq!(complaints.good(), vec![true, false].into());
+    }
+
+    #[test]
+    fn decimals_spans_and_clocks() {
+        let decimals: ArrayRef =
+            Arc::new(Decimal128Array::from(vec![1_500, 12_300]).with_precision_and_scale(38, 2).unwrap());
+        let large: ArrayRef = Arc::new(
+            Decimal256Array::from(vec![i256::from_i128(1_500), i256::from_i128(12_300)])
+                .with_precision_and_scale(76, 2)
+                .unwrap(),
+        );
+        for values in [decimals, large] {
+            let mut complaints = Complaints::new(vec![1, 2]);
+            assert_eq!(texts_of(values.clone()).0, some(&["15.00", "123.00"]));
+            assert_eq!(ids(&values, "x", &mut complaints).unwrap(), StringArray::from(vec!["15", "123"]));
+            assert_eq!(numbers(&values, "x", &mut complaints).unwrap(), Float64Array::from(vec![15.0, 123.0]));
+        }
+        let mut complaints = Complaints::new(vec![1]);
+        let spent: ArrayRef = Arc::new(DurationMillisecondArray::from(vec![1_500]));
+        assert_eq!(numbers(&spent, "x", &mut complaints).unwrap(), Float64Array::from(vec![1.5]));
+        let clock: ArrayRef = Arc::new(Time32SecondArray::from(vec![36_000]));
+        assert_eq!(texts_of(clock.clone()), (some(&["10:00:00"]), 0));
+        assert!(numbers(&clock, "x", &mut complaints).unwrap_err().to_string().contains("date_part"));
+        let (months, complaints) = texts_of(Arc::new(IntervalYearMonthArray::from(vec![14])));
+        assert!(months[0].is_some() && complaints == 0, "{months:?}");
+    }
+
+    #[test]
+    fn days_of_no_calendar_are_complaints() {
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![20_000, i32::MAX]));
+        let millis: ArrayRef = Arc::new(Date64Array::from(vec![20_000 * 86_400_000, i64::MAX]));
+        for values in [days, millis] {
+            let mut complaints = Complaints::new(vec![1, 2]);
+            let found = instants(&values, None, Tz::UTC, "x", &mut complaints).unwrap();
+            assert!(matches!(found[0], Instant::Day(_)), "{found:?}");
+            assert_eq!(complaints.good(), vec![true, false].into());
+            let (found, complaints) = texts_of(values);
+            assert!(found[0].as_deref().is_some_and(|text| text.starts_with("2024-10-04")), "{found:?}");
+            assert_eq!((found[1].is_none(), complaints), (true, 1));
+        }
     }
 
     #[test]

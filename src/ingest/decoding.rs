@@ -2,12 +2,13 @@
 //!
 //! In: a function that reads an input and says how each piece of it is decoded. Out: its rows, held, which can then be
 //! written to files that are not committed; and the rows that were not taken, all in the input's order. A few pieces are
-//! in memory at once, as many as there are threads; an error on either side stops the other and leaves no file.
+//! in memory at once, as many as there are threads and memory is for; an error on either side stops the other and leaves no
+//! file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch, RecordBatchOptions};
 use datafusion::execution::TaskContext;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -26,6 +27,9 @@ use crate::{Error, Result};
 
 /// Warnings that are told; the others are counted.
 const FIRST_WARNINGS: usize = 5;
+
+/// What a piece takes on its way: its text, and the rows that come of it, some MiB each.
+const PIECE_BYTES: usize = 16 << 20;
 
 /// Some decoded rows of an input.
 #[derive(Default)]
@@ -56,6 +60,20 @@ pub struct Piece {
     pub start_over: bool,
 }
 
+impl Piece {
+    /// Lets go of what columns have in reserve from their making: many batches wait for their sort.
+    fn without_reserve(self) -> Result<Self> {
+        let shrunk = |batch: RecordBatch| {
+            let (schema, mut columns, rows) = batch.into_parts();
+            columns.iter_mut().for_each(|column| column.shrink_to_fit());
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            RecordBatch::try_new_with_options(schema, columns, &options)
+        };
+        let (hits, offline) = (self.hits.map(shrunk).transpose()?, self.offline.map(shrunk).transpose()?);
+        Ok(Self { hits, offline, ..self })
+    }
+}
+
 /// Where the reader of an input puts its pieces.
 pub struct PieceSender {
     pieces: mpsc::Sender<JoinHandle<Result<Piece>>>,
@@ -69,7 +87,7 @@ impl PieceSender {
         // the place comes before the work, which bounds the pieces that are in memory
         let place = self.runtime.block_on(self.pieces.reserve());
         let place = place.map_err(|_| Error::bug("the writers stopped before their input ended"))?;
-        place.send(self.runtime.spawn_blocking(decode));
+        place.send(self.runtime.spawn_blocking(move || decode()?.without_reserve()));
         Ok(())
     }
 }
@@ -129,7 +147,9 @@ pub async fn decode_input(
 ) -> Result<DecodedInput> {
     let destination = Arc::new(destination);
     let runtime = Handle::current();
-    let (pieces, mut receiver) = mpsc::channel(runtime.metrics().num_workers());
+    // they have as much memory as what is sorted has
+    let at_once = runtime.metrics().num_workers().min(destination.memory_bytes / PIECE_BYTES).max(1);
+    let (pieces, mut receiver) = mpsc::channel(at_once);
     let reader = tokio::task::spawn_blocking(move || read(&PieceSender { pieces, runtime }));
     let mut sink = Sink::new(&destination)?;
     let pushed = async {

@@ -29,6 +29,8 @@ const BATCH_BYTES: usize = 32 << 20;
 pub struct DelimitedFile {
     delimited: Delimited,
     default_delimiter: u8,
+    /// The first line is a spreadsheet's own, which says the delimiter: `sep=;`.
+    says_delimiter: bool,
     names: Vec<String>,
     /// A sign that separates the first line better than the one that is used.
     pub likely_delimiter: Option<&'static str>,
@@ -117,11 +119,18 @@ impl<R: Read> Records<R> {
 
 impl DelimitedFile {
     /// Reads the header line, where there is one.
-    pub fn look(input: impl Read, delimited: Delimited, default_delimiter: u8) -> Result<Self> {
-        let mut file = Self { delimited, default_delimiter, names: vec![], likely_delimiter: None };
-        let mut records = file.records(input);
-        let first = records.next()?;
-        let used = file.delimited.delimiter.unwrap_or(default_delimiter);
+    pub fn look<R: Read>(open: impl Fn() -> Result<R>, delimited: Delimited, default_delimiter: u8) -> Result<Self> {
+        let names = vec![];
+        let mut file = Self { delimited, default_delimiter, says_delimiter: false, names, likely_delimiter: None };
+        let mut records = file.records(open()?);
+        let mut first = records.next()?;
+        if let Some(sign) = said_delimiter(&records.record, file.used()) {
+            (file.says_delimiter, file.default_delimiter) = (true, sign);
+            records = file.records(open()?);
+            records.next()?;
+            first = records.next()?;
+        }
+        let used = file.used();
         let shown = records.record.iter().collect::<Vec<_>>().join(std::str::from_utf8(&[used]).unwrap_or(" "));
         if file.delimited.columns.is_none() && shown.contains('\0') {
             return Err(Error::refused(
@@ -202,7 +211,7 @@ impl DelimitedFile {
             batch.bytes += record.as_slice().len();
             batch.lines.push(line);
         } else {
-            let used = char::from(self.delimited.delimiter.unwrap_or(self.default_delimiter));
+            let used = char::from(self.used());
             let text = record.iter().collect::<Vec<_>>().join(&used.to_string());
             let mut reason = format!("{} fields, expected {}", record.len(), self.names.len());
             if let Some(likely) = likely_delimiter(&text, used as u8).filter(|_| record.len() == 1) {
@@ -215,10 +224,18 @@ impl DelimitedFile {
     /// The rows after the header line.
     fn rows<R: Read>(&self, input: R) -> Result<Records<R>> {
         let mut records = self.records(input);
+        if self.says_delimiter {
+            records.next()?;
+        }
         if self.delimited.columns.is_none() {
             records.next()?;
         }
         Ok(records)
+    }
+
+    /// The sign between fields.
+    fn used(&self) -> u8 {
+        self.delimited.delimiter.unwrap_or(self.default_delimiter)
     }
 
     fn records<R: Read>(&self, input: R) -> Records<R> {
@@ -228,6 +245,18 @@ impl DelimitedFile {
         let quote = self.delimited.quote.unwrap_or(Some(b'"'));
         Records { quote, reader, limit, tail, record: StringRecord::new() }
     }
+}
+
+/// The delimiter that a spreadsheet says in the first line, read with the one that is `used`.
+fn said_delimiter(record: &StringRecord, used: u8) -> Option<u8> {
+    let mut cells = record.iter();
+    let (name, said) = cells.next()?.split_at_checked("sep=".len())?;
+    let said = match (said.as_bytes(), cells.next()) {
+        ([sign], None) if sign.is_ascii() => *sign,
+        ([], Some("")) => used,
+        _ => return None,
+    };
+    (name.eq_ignore_ascii_case("sep=") && cells.next().is_none()).then_some(said)
 }
 
 /// Rows that become a batch.

@@ -8,36 +8,24 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, new_null_array};
-use arrow::compute::concat;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
-use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, cast};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_plan::PhysicalExpr;
-use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::DFParserBuilder;
-use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr as SqlExpr, ExprWithAlias, Subscript, Value as SqlValue, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr as SqlExpr, Subscript, Value as SqlValue, Visitor};
 
 use super::cells::Complaints;
+use super::computed::{Computed, MAX_SHOWN_BYTES, parsed, root, session};
 use super::json_shape::Wanted;
 use super::mapped_file::MappedFile;
 use super::mapping::Mapping;
 use super::products::{Lines, Products};
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID, VISITOR_ID};
-use crate::engine::dialect::EngineDialect;
+use crate::engine::syntax::look;
 use crate::feed::row_issue::clip;
-use crate::functions::register_all;
 use crate::{Error, Result};
-
-/// So much of an error of SQL is told, which may hold a cell.
-const MAX_SHOWN_BYTES: usize = 160;
 
 /// What a mapped value is in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +65,7 @@ struct Compiled {
     place: Meaning,
     /// The key in the mapping, for messages.
     key: String,
-    expression: Arc<dyn PhysicalExpr>,
-    data_type: DataType,
+    value: Computed,
 }
 
 /// One value of all rows of a batch.
@@ -131,58 +118,31 @@ impl Expressions {
         let mut compiled = vec![];
         for (place, key, text, expressions) in logical {
             // where SQL wants text of a column that holds numbers, its cells serve as they are
-            let plan = |e: &Expr| physical(&state, e, &schema, &read);
+            let plan = |e: &Expr| Computed::plan(&state, e, &schema, &read);
             let (first, second) = (plan(&expressions[0]), expressions.get(1).map(plan));
             let planned = match (first, second) {
                 (Err(_), Some(Ok(planned))) => Ok(planned),
                 (first, _) => first,
             };
-            let (expression, data_type) = planned.map_err(|e| unknown(&e, file).at(shown(&key, text)))?;
-            compiled.push(Compiled { place, key, expression, data_type });
+            let value = planned.map_err(|e| unknown(&e, file).at(shown(&key, text)))?;
+            compiled.push(Compiled { place, key, value });
         }
         Ok(Self { columns, absent, compiled })
     }
 
     /// The type of the mapped value in this place.
     pub fn data_type(&self, place: &Meaning) -> Option<&DataType> {
-        self.compiled.iter().find(|c| c.place == *place).map(|c| &c.data_type)
+        self.compiled.iter().find(|c| c.place == *place).map(|c| &c.value.data_type)
     }
 
     /// Evaluates everything over some rows. A row for which a value cannot be computed is bad, and not its file.
     pub fn evaluate(&self, batch: &RecordBatch, complaints: &mut Complaints) -> Result<Vec<Evaluated<'_>>> {
-        let mut evaluate = |compiled| {
-            let Compiled { place, key, .. }: &Compiled = compiled;
-            let values = match compiled.evaluate(batch) {
-                Ok(values) => values,
-                Err(_) => compiled.row_by_row(batch, complaints)?,
-            };
+        let evaluate = |compiled| {
+            let Compiled { place, key, value }: &Compiled = compiled;
+            let values = value.values(batch, &mut |row, why| complaints.add(row, key, why, ""))?;
             Ok(Evaluated { place, key, values })
         };
-        self.compiled.iter().map(&mut evaluate).collect()
-    }
-}
-
-impl Compiled {
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
-        self.expression.evaluate(batch)?.into_array(batch.num_rows())
-    }
-
-    /// NULL for the rows that have no value, of which is said why.
-    fn row_by_row(&self, batch: &RecordBatch, complaints: &mut Complaints) -> Result<ArrayRef> {
-        let mut value = |row: usize| {
-            self.evaluate(&batch.slice(row, 1)).unwrap_or_else(|error| {
-                let why = root(&error);
-                let why = clip(&why, MAX_SHOWN_BYTES);
-                complaints.add(row, &self.key, format!("{why}; try_cast gives NULL for what does not fit"), "");
-                new_null_array(&self.data_type, 1)
-            })
-        };
-        let values: Vec<ArrayRef> = (0..batch.num_rows()).map(&mut value).collect();
-        if values.is_empty() {
-            return Ok(new_null_array(&self.data_type, 0));
-        }
-        let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
-        Ok(concat(&values)?)
+        self.compiled.iter().map(evaluate).collect()
     }
 }
 
@@ -237,35 +197,6 @@ fn parses_text(expression: &Expr) -> bool {
             || call.name().starts_with("to_timestamp"))
 }
 
-fn physical(
-    state: &SessionState,
-    expression: &Expr,
-    schema: &DFSchema,
-    columns: &SchemaRef,
-) -> Result<(Arc<dyn PhysicalExpr>, DataType), DataFusionError> {
-    // as a query is planned: many functions are only words for others, which the simplifier puts in their place
-    let simplifying = SimplifyContext::builder()
-        .with_schema(Arc::new(schema.clone()))
-        .with_config_options(state.config_options().clone())
-        .with_query_execution_start_time(Some(crate::clock::now()))
-        .build();
-    let simplifier = ExprSimplifier::new(simplifying);
-    let coerced = simplifier.coerce(expression.clone(), schema)?;
-    let expression = state.create_physical_expr(simplifier.simplify(coerced)?, schema)?;
-    let data_type = expression.data_type(columns)?;
-    Ok((expression, data_type))
-}
-
-/// A session with our functions, in which names keep their case.
-fn session() -> SessionContext {
-    let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
-    let context = SessionContext::new_with_config(config);
-    let no_suite =
-        || Err(Error::configuration("a mapping belongs to no suite; name the zone, as in local_time(t, 'UTC')"));
-    register_all(&context, Arc::new(no_suite));
-    context
-}
-
 /// The places of a file that the mapping's values name.
 pub fn wanted(mapping: &Mapping) -> Wanted {
     let mut wanted = Wanted::default();
@@ -305,14 +236,9 @@ fn paths(text: &str) -> Vec<Vec<String>> {
     }
     let mut found = Paths::default();
     if let Ok(expression) = parsed(text) {
-        let _ = expression.visit(&mut found);
+        let _ = look(&expression, &mut found);
     }
     found.paths
-}
-
-/// The expression as it is written; `x -> x['price']` is a lambda in it.
-fn parsed(text: &str) -> Result<ExprWithAlias, DataFusionError> {
-    DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: true }).build()?.parse_into_expr()
 }
 
 #[derive(Default)]
@@ -384,8 +310,4 @@ fn unknown(error: &DataFusionError, file: &MappedFile) -> Error {
 /// A value of the mapping, for messages.
 fn shown(key: &str, text: &str) -> String {
     format!("mapping {key} = {:?}", clip(text, 2 * MAX_SHOWN_BYTES))
-}
-
-fn root(error: &DataFusionError) -> String {
-    error.find_root().strip_backtrace()
 }

@@ -3,9 +3,10 @@
 //!
 //! In: files and folders. Out: [`Found`], in alphanumeric order of the names, each input once. What a file is follows from
 //! its name and its neighbours; only a `.txt` is looked into, because a feed's manifest and a data source file share the
-//! ending, and the list of a `.zip`. Nothing that was named is ignored; what a folder holds beside is counted.
+//! ending, and the list of a `.zip`. Nothing that was named is ignored; what a folder holds beside is counted. Links are followed
+//! when all folders were searched: a file is known by its own place before it is by that of a link, and each comes once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -84,18 +85,19 @@ impl GivenPath {
 
 /// Searches what was `given`. With `mappings`, files are taken by their endings and by the mappings' patterns, too.
 pub fn find(given: &[GivenPath], mappings: &[Arc<Mapping>]) -> Found {
-    let mut finder = Finder { mappings, ..Default::default() };
     let (folders, files): (Vec<&GivenPath>, Vec<&GivenPath>) = given.iter().partition(|g| g.path.is_dir());
     let within =
         |inner: &GivenPath, outer: &GivenPath| inner.place != outer.place && inner.place.starts_with(&outer.place);
     let (inner, outer): (Vec<&GivenPath>, Vec<&GivenPath>) =
         folders.iter().partition(|g| folders.iter().any(|other| within(g, other)));
     let labels = labels(&outer.iter().map(|g| g.place.as_path()).collect::<Vec<_>>());
-    for (folder, label) in outer.iter().zip(labels) {
-        finder.search(&Root { folder: &folder.path, label }, &folder.path, 0);
-    }
-    for folder in inner {
-        finder.search(&Root { folder: &folder.path, label: PathBuf::new() }, &folder.path, 0);
+    let outer = outer.iter().zip(labels).map(|(given, label)| Root { folder: &given.path, label });
+    let inner = inner.iter().map(|given| Root { folder: &given.path, label: PathBuf::new() });
+    let roots: Vec<Root<'_>> = outer.chain(inner).collect();
+    let mut finder = Finder { mappings, ..Default::default() };
+    roots.iter().for_each(|root| finder.search(root, root.folder, 0));
+    while let Some(link) = finder.links.pop_front() {
+        finder.follow(&link);
     }
     let above = common_folder(&files);
     for given in files {
@@ -151,9 +153,19 @@ fn common_folder(files: &[&GivenPath]) -> PathBuf {
     })
 }
 
+/// A link in a searched folder.
+struct Link<'a> {
+    root: &'a Root<'a>,
+    path: PathBuf,
+    /// Folders between it and the root.
+    depth: usize,
+}
+
 #[derive(Default)]
 struct Finder<'a> {
     mappings: &'a [Arc<Mapping>],
+    /// Links that were found and not yet followed.
+    links: VecDeque<Link<'a>>,
     /// By canonical path, so that an input that is named twice is loaded once.
     inputs: BTreeMap<PathBuf, Input>,
     searched: BTreeSet<PathBuf>,
@@ -161,8 +173,8 @@ struct Finder<'a> {
     ignored: usize,
 }
 
-impl Finder<'_> {
-    fn search(&mut self, root: &Root<'_>, folder: &Path, depth: usize) {
+impl<'a> Finder<'a> {
+    fn search(&mut self, root: &'a Root<'a>, folder: &Path, depth: usize) {
         // links may lead in circles
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         if depth > MAX_DEPTH || !self.searched.insert(canonical) {
@@ -184,15 +196,43 @@ impl Finder<'_> {
             if name.starts_with('.') || name == FILES_WITH_ERRORS {
                 continue;
             }
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => self.search(root, &path, depth + 1),
-                Ok(metadata) if metadata.is_file() => {
-                    let below = path.strip_prefix(root.folder).unwrap_or(&path);
-                    self.take(&path, Some(root), below);
-                }
-                _ => self.ignored += 1,
+            if path.is_symlink() {
+                self.links.push_back(Link { root, path, depth });
+            } else {
+                self.enter(root, &path, depth);
             }
         }
+    }
+
+    /// Takes what lies in a searched folder.
+    fn enter(&mut self, root: &'a Root<'a>, path: &Path, depth: usize) {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => self.search(root, path, depth + 1),
+            Ok(metadata) if metadata.is_file() => {
+                let below = path.strip_prefix(root.folder).unwrap_or(path);
+                self.take(path, Some(root), below);
+            }
+            _ => self.ignored += 1,
+        }
+    }
+
+    /// Takes what a link leads to; one that leads nowhere waits where it is called as an input is.
+    fn follow(&mut self, link: &Link<'a>) {
+        let (root, path) = (link.root, &link.path);
+        let Err(error) = fs::metadata(path) else { return self.enter(root, path, link.depth) };
+        let name = file_name(path);
+        let lower = name.to_lowercase();
+        let endings = [".txt", ".txt.gz", ".zip", ".fin", ".json"];
+        let may_be = endings.iter().any(|ending| lower.ends_with(ending))
+            || DeliveryName::parse(&name).is_some()
+            || !matches!(self.mapping_of(path, &name), Ok(None));
+        if !may_be {
+            self.ignored += 1;
+            return;
+        }
+        let below = path.strip_prefix(root.folder).unwrap_or(path);
+        let known_as = name_of(path, &root.label, below);
+        self.add(&known_as, path, What::Waiting(format!("{name}: a link that leads nowhere ({error})")));
     }
 
     /// `root` is the searched folder; None for a file that was named itself. `below` is its path below what was given.
@@ -546,6 +586,42 @@ mod tests {
         let (inputs, _) = found(root, &["", "b/y.parquet"], true);
         assert!(inputs.contains(&"x.csv csv".to_string()) && inputs.contains(&"b/y.parquet parquet".to_string()));
         assert_eq!(inputs.iter().filter(|i| i.ends_with("parquet")).count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_once() {
+        use std::os::unix::fs::symlink;
+
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = folder.path();
+        fs::create_dir_all(root.join("days/b")).unwrap();
+        fs::create_dir_all(elsewhere.path().join("more")).unwrap();
+        fs::write(root.join("days/b/x.csv"), "").unwrap();
+        fs::write(elsewhere.path().join("more/y.csv"), "").unwrap();
+        fs::write(elsewhere.path().join("z.csv"), "").unwrap();
+        // to a file and a folder that are found themselves, and come first in the alphabet
+        symlink(root.join("days/b/x.csv"), root.join("days/a.csv")).unwrap();
+        symlink(root.join("days/b"), root.join("another")).unwrap();
+        // to others, the second by the name of the link
+        symlink(elsewhere.path().join("more"), root.join("more")).unwrap();
+        symlink(elsewhere.path().join("z.csv"), root.join("today.csv")).unwrap();
+        // round in circles, and nowhere
+        symlink(root, root.join("days/up")).unwrap();
+        symlink(root.join("self.csv"), root.join("self.csv")).unwrap();
+        symlink(root.join("gone"), root.join("late.csv")).unwrap();
+        symlink(root.join("gone"), root.join("NOTES")).unwrap();
+        let (inputs, ignored) = found(root, &[""], true);
+        let (waiting, there): (Vec<String>, Vec<String>) = inputs.into_iter().partition(|i| i.contains("waits"));
+        assert_eq!(there, ["days/b/x.csv csv", "more/y.csv csv", "today.csv csv"]);
+        assert_eq!(waiting.len(), 2, "{waiting:?}");
+        assert!(waiting[0].starts_with("late.csv waits: late.csv: a link that leads nowhere"), "{waiting:?}");
+        assert!(waiting[1].starts_with("self.csv waits"), "{waiting:?}");
+        assert_eq!(ignored, 1);
+        // what is named is followed whatever it is, and an error where it leads nowhere
+        assert_eq!(found(root, &["another"], true).0, ["x.csv csv"]);
+        assert_eq!(found(root, &["days/a.csv", "days/b/x.csv"], true).0.len(), 1);
+        assert!(found(root, &["late.csv"], true).0[0].contains("Usage"));
     }
 
     #[test]

@@ -11,14 +11,15 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
 use super::bounded::{Bounded, Limit};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::json_shape::{Pruned, Shape, Wanted};
 use super::pattern::FolderValue;
-use crate::feed::RowIssue;
 use crate::feed::lines::Lines;
+use crate::feed::{RowIssue, written_numbers};
 use crate::{Error, Result};
 
 /// A longer line is no row.
@@ -139,7 +140,8 @@ impl JsonFile {
     }
 
     fn object(&self, text: &[u8]) -> Result<Value, String> {
-        let mut deserializer = Deserializer::from_slice(text);
+        let text = written_numbers::marked(text);
+        let mut deserializer = Deserializer::from_slice(&text);
         let value = Pruned(&self.wanted).deserialize(&mut deserializer).and_then(|v| deserializer.end().map(|()| v));
         checked(value.map_err(|e| format!("no JSON object in one line (sign {})", e.column()))?)
     }
@@ -148,7 +150,7 @@ impl JsonFile {
         let mut stopped = None;
         let (input, limit) = Bounded::new(input, MAX_LINE_BYTES as u64);
         let mut deserializer = Deserializer::from_reader(BufReader::new(input));
-        let elements = Elements { wanted: &self.wanted, each, limit, stopped: &mut stopped };
+        let elements = Elements { file: self, each, limit, stopped: &mut stopped };
         let done = deserializer.deserialize_seq(elements).and_then(|()| deserializer.end());
         match (stopped, done) {
             (Some(stopped), _) => stopped,
@@ -168,7 +170,7 @@ fn checked(value: Value) -> Result<Value, String> {
 
 /// The elements of an array, one at a time.
 struct Elements<'a, 'b> {
-    wanted: &'a Wanted,
+    file: &'a JsonFile,
     each: &'a mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>,
     limit: Limit,
     /// Why not all of them were taken.
@@ -184,10 +186,11 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let mut row = 0;
-        while let Some(value) = list.next_element_seed(Pruned(self.wanted))? {
+        while let Some(element) = list.next_element::<Box<RawValue>>()? {
             row += 1;
             self.limit.renew();
-            *self.stopped = match (self.each)((row, &[], checked(value))) {
+            let text = element.get().as_bytes();
+            *self.stopped = match (self.each)((row, text, self.file.object(text))) {
                 Ok(ControlFlow::Continue(())) => continue,
                 Ok(ControlFlow::Break(())) => Some(Ok(())),
                 Err(error) => Some(Err(error)),

@@ -8,9 +8,9 @@ use std::fmt;
 
 use arrow::datatypes::{DataType, Field, Fields};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-use crate::feed::caret;
+use crate::feed::{caret, written_numbers};
 
 /// The places that are wanted of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +145,8 @@ pub enum Shape {
     /// No value was seen.
     #[default]
     Nothing,
+    /// Nothing but empty texts, which some write in the place of a list or an object that is not there.
+    Blank,
     /// True or false.
     Flag,
     /// A whole number of 64 bits.
@@ -164,6 +166,19 @@ impl Shape {
     pub fn take(&mut self, value: &Value) {
         match (&mut *self, value) {
             (_, Value::Null) | (Self::Text, _) => {}
+            // what is empty does not say of what
+            (Self::Blank | Self::List(_) | Self::Object(_), Value::String(text)) if text.is_empty() => {}
+            (Self::Nothing, Value::String(text)) if text.is_empty() => *self = Self::Blank,
+            (Self::List(item), Value::Object(object)) if **item == Self::Nothing && !object.is_empty() => {
+                *self = Self::Object(BTreeMap::new());
+                self.take(value);
+            }
+            (Self::List(_), Value::Object(object)) if object.is_empty() => {}
+            (Self::Object(parts), Value::Array(values)) if parts.is_empty() && !values.is_empty() => {
+                *self = Self::List(Box::default());
+                self.take(value);
+            }
+            (Self::Object(_), Value::Array(values)) if values.is_empty() => {}
             (Self::Object(parts), Value::Object(object)) => {
                 for (name, value) in object {
                     match parts.get_mut(name) {
@@ -177,11 +192,11 @@ impl Shape {
                 }
             }
             (Self::List(item), Value::Array(values)) => values.iter().for_each(|value| item.take(value)),
-            (Self::Nothing, Value::Object(_)) => {
+            (Self::Nothing | Self::Blank, Value::Object(_)) => {
                 *self = Self::Object(BTreeMap::new());
                 self.take(value);
             }
-            (Self::Nothing, Value::Array(_)) => {
+            (Self::Nothing | Self::Blank, Value::Array(_)) => {
                 *self = Self::List(Box::default());
                 self.take(value);
             }
@@ -205,6 +220,10 @@ impl Shape {
             // an integer that no i64 holds would lose digits as a number
             Value::Number(number) if number.is_u64() => Self::Text,
             Value::Number(_) => Self::Number,
+            Value::String(text) => match written_numbers::number(text) {
+                Some(number) if number.contains(['.', 'e', 'E']) && double(number).is_some() => Self::Number,
+                _ => Self::Text,
+            },
             _ => Self::Text,
         }
     }
@@ -244,7 +263,7 @@ impl Shape {
     pub fn data_type(&self) -> DataType {
         match self {
             Self::Nothing => DataType::Null,
-            Self::Text => DataType::Utf8,
+            Self::Text | Self::Blank => DataType::Utf8,
             Self::Flag => DataType::Boolean,
             Self::Whole => DataType::Int64,
             Self::Number => DataType::Float64,
@@ -274,16 +293,27 @@ impl Shape {
             (Self::List(item), Value::Array(values)) => {
                 Value::Array(values.into_iter().map(|value| item.fit(value)).collect())
             }
-            (Self::Text | Self::Nothing | Self::Object(_), value) => text(value),
+            // what is empty is none of these
+            (Self::List(_), _) => Value::Null,
+            (Self::Number, Value::String(number)) => {
+                let number = written_numbers::number(&number).and_then(double).and_then(Number::from_f64);
+                number.map_or(Value::Null, Value::Number)
+            }
+            (Self::Text | Self::Blank | Self::Nothing | Self::Object(_), value) => text(value),
             (_, value) => value,
         }
     }
 }
 
+/// A number of a marked text, where it is a finite one.
+fn double(number: &str) -> Option<f64> {
+    number.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
 /// A value as text: a list of scalars as the values of a list variable, what is deeper as JSON.
 fn text(value: Value) -> Value {
     let scalar = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(written_numbers::number(text).unwrap_or(text).to_string()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
@@ -298,11 +328,28 @@ fn text(value: Value) -> Value {
                     caret::join_list(scalars.iter().map(String::as_str), &mut joined);
                     Value::String(joined)
                 }
-                None => Value::String(value.to_string()),
+                None => Value::String(json(&value)),
             }
         }
-        Value::Object(_) => Value::String(value.to_string()),
+        Value::Object(_) => Value::String(json(&value)),
         other => scalar(other).map_or(Value::Null, Value::String),
+    }
+}
+
+/// A value as JSON, its numbers as they were written.
+fn json(value: &Value) -> String {
+    match value {
+        Value::String(text) => written_numbers::number(text).map_or_else(|| value.to_string(), str::to_string),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(json).collect();
+            format!("[{}]", values.join(","))
+        }
+        Value::Object(parts) => {
+            let part = |(name, part): (&String, &Value)| format!("{}:{}", Value::from(name.as_str()), json(part));
+            let parts: Vec<String> = parts.iter().map(part).collect();
+            format!("{{{}}}", parts.join(","))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -356,9 +403,41 @@ mod tests {
         assert_eq!(shape(&["1", "18446744073709551615"]), Shape::Text);
         assert_eq!(shape(&["true", "1"]), Shape::Text);
         assert_eq!(shape(&["\"a\"", "[1]"]), Shape::Text);
-        assert_eq!(shape(&["[1]", "{}"]), Shape::Text);
+        assert_eq!(shape(&["[1]", r#"{"a":1}"#]), Shape::Text);
+        // what is empty does not say of what
+        for empty in ["\"\"", "[]", "{}", "null"] {
+            for value in ["[1]", r#"{"a":1}"#, "[{\"a\":[]}]"] {
+                assert_eq!(shape(&[empty, value]), shape(&[value]), "{empty} {value}");
+                assert_eq!(shape(&[value, empty]), shape(&[value]), "{value} {empty}");
+            }
+        }
+        assert_eq!(shape(&["\"\"", "\"\""]), Shape::Blank);
+        assert_eq!(shape(&["\"\"", "1"]), Shape::Text);
+        assert_eq!(shape(&["1", "\"\""]), Shape::Text);
         assert_eq!(shape(&["[]", "[1,null]", "[2.5]"]), Shape::List(Box::new(Shape::Number)));
         assert_eq!(shape(&[r#"{"a":1}"#, r#"{"a":"x","b":[]}"#]).data_type().to_string().matches("Utf8").count(), 2);
+    }
+
+    #[test]
+    fn long_numbers_keep_their_digits() {
+        let value = |text: &str| -> Value {
+            let line = format!("{{\"v\":{text}}}");
+            let mut line: Value = serde_json::from_slice(&written_numbers::marked(line.as_bytes())).unwrap();
+            line["v"].take()
+        };
+        let fitted = |values: &[&str]| {
+            let mut shape = Shape::default();
+            values.iter().for_each(|text| shape.take(&value(text)));
+            values.iter().map(|text| shape.fit(value(text)).to_string()).collect::<Vec<_>>()
+        };
+        // numbers alone are numbers, beside anything else they are what was written
+        assert_eq!(fitted(&["1.10", "2", "0.1234567890123456789"]), ["1.1", "2", "0.12345678901234568"]);
+        assert_eq!(fitted(&["1.10", "\"1.2.3\""]), ["\"1.10\"", "\"1.2.3\""]);
+        assert_eq!(fitted(&["18446744073709551616", "7"]), ["\"18446744073709551616\"", "\"7\""]);
+        assert_eq!(fitted(&["1e400", "1.5"]), ["\"1e400\"", "\"1.5\""]);
+        assert_eq!(fitted(&["[1.10,2]", "\"x\""]), ["\"1.10--**--2\"", "\"x\""]);
+        assert_eq!(fitted(&["{\"a\":[1.10]}", "\"x\""]), [r#""{\"a\":[1.10]}""#, "\"x\""]);
+        assert_eq!(fitted(&["[{\"a\":1.10}]", "[{\"a\":\"x\"}]", "\"\""])[0], r#"[{"a":"1.10"}]"#);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
 use crate::lake::suites::keep_headers;
 use crate::lake::tables::{HITS, OFFLINE, REJECTS};
+use crate::lake::together::tell_apart;
 use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
 use crate::{Error, Result};
@@ -339,8 +340,13 @@ async fn publish(
         if is_there {
             return Ok(());
         }
+        let mut rest = rest_of(lake, &snapshot, table, key, &live, &mut without, pending).await?;
+        if written.files.is_empty() {
+            let stays = |file: &DataFile| live.iter().all(|gone| gone.file.relative != file.relative);
+            tell_apart(lake, table, rest.iter_mut().collect(), stays).await?;
+        }
         let mut add = written.files.clone();
-        add.extend(rest_of(lake, &snapshot, table, key, &live, &mut without, pending).await?);
+        add.append(&mut rest);
         let change = Change {
             add: add.clone(),
             remove: live.into_iter().map(|f| f.file).collect(),
@@ -370,7 +376,7 @@ async fn rest_of(
     let shared: Vec<&DataFile> = live.iter().filter(|f| f.shared).map(|f| &f.file).collect();
     let new: Vec<&DataFile> = shared.iter().filter(|f| !without.contains_key(&f.relative)).copied().collect();
     let jobs = new.iter().map(|f| Job { inputs: vec![(*f).clone()], keep: not_of(&key.file) });
-    let rewritten = REWRITE_LIMITS.rewrite(lake, snapshot, jobs.collect(), &|_| {}).await?;
+    let rewritten = REWRITE_LIMITS.rewrite(lake, snapshot, jobs.collect()).await?;
     for (file, rest) in new.into_iter().zip(rewritten) {
         pending.0.extend(rest.iter().map(|r| (table, r.clone())));
         without.insert(file.relative.clone(), rest);

@@ -4,7 +4,9 @@
 //! that are none. What the columns of a text hold is found by reading the whole file, so that no later row can fail to
 //! fit it. Folders whose names say values (`dt=2026-09-01`) are columns, too; a list can be taken apart into rows.
 
+use std::fmt::Display;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,7 @@ use parquet::file::reader::Length;
 use super::delimited::Delimited;
 use super::delimited_rows::{DelimitedFile, Nature};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
+use super::footer::is_sound;
 use super::input_file::{Counted, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
@@ -128,7 +131,7 @@ impl MappedFile {
                 (Content::Parquet, stored, numbers)
             }
             Format::Csv => {
-                let content = DelimitedFile::look(open()?, delimited, usual_delimiter(&file))?;
+                let content = DelimitedFile::look(open, delimited, usual_delimiter(&file))?;
                 let numbers = content.find_numbers(open()?)?;
                 let stored = content.schema();
                 (Content::Delimited(content), stored, numbers)
@@ -243,11 +246,9 @@ impl MappedFile {
                 let rows = builder.metadata().file_metadata().num_rows().max(1) as u64;
                 let bytes = self.file.len();
                 let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-                let reader =
-                    builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| damaged(&e))?;
+                let mut reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
                 let mut done = 0;
-                for batch in reader {
-                    let batch = batch.map_err(|e| damaged(&e))?;
+                while let Some(batch) = guarded(|| reader.next().transpose())? {
                     let lines = (done + 1..).take(batch.num_rows()).collect();
                     done += batch.num_rows() as u64;
                     read.store((u128::from(bytes) * u128::from(done) / u128::from(rows)) as u64, Ordering::Relaxed);
@@ -319,7 +320,19 @@ fn taken_apart(rows: FileRows, list: usize) -> Result<FileRows> {
 }
 
 fn parquet(file: &InputFile) -> Result<ParquetRecordBatchReaderBuilder<InputFile>> {
-    ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| damaged(&e))
+    match guarded(|| is_sound(file))? {
+        true => guarded(|| ParquetRecordBatchReaderBuilder::try_new(file.clone())),
+        false => Err(damaged(&"its footer is broken")),
+    }
+}
+
+/// What a reader of Parquet gives. It ends in a panic where a file that is damaged leads it astray; the file is refused then, and
+/// others go on.
+fn guarded<T, E: Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|e| damaged(&e)),
+        Err(_) => Err(damaged(&"its pages are broken")),
+    }
 }
 
 fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {
@@ -336,7 +349,7 @@ fn unreadable(error: &std::io::Error) -> Error {
     Error::refused(format!("cannot be read to its end: {error}"))
 }
 
-fn damaged(error: &dyn std::fmt::Display) -> Error {
+fn damaged(error: &dyn Display) -> Error {
     Error::refused(format!("not a whole Parquet file ({error}); fetch it again"))
 }
 
@@ -400,6 +413,26 @@ mod tests {
         let (batches, issues) = read(&file, &[0]);
         assert_eq!(batches[0].column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["1", "6"]);
         assert_eq!(issues, [(4, "1 fields, expected 2".into()), (6, "3 fields, expected 2".into())]);
+    }
+
+    #[test]
+    fn a_spreadsheet_says_its_delimiter() {
+        for (name, text) in [
+            ("a.csv", "\u{feff}sep=;\r\nuser;amount\r\nu1;1,5\r\nu2\r\n"),
+            ("b.csv", "SEP=,\nuser,amount\nu1,\"1,5\"\nu2\n"),
+            ("c.csv", "\"sep=|\"\nuser|amount\nu1|1,5\nu2\n"),
+            ("d.tsv", "sep=\t\nuser\tamount\nu1\t1,5\nu2\n"),
+        ] {
+            let (_folder, input) = file(name, text);
+            let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
+            assert_eq!(file.schema.field(1).name(), "amount", "{name}");
+            let (batches, issues) = read(&file, &[1]);
+            assert_eq!(batches[0].column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["1,5"], "{name}");
+            assert_eq!(issues, [(4, "1 fields, expected 2".to_string())], "{name}");
+        }
+        // the name of a column
+        let (_folder, input) = file("e.csv", "sep=id,user\n1,u1\n");
+        assert_eq!(MappedFile::open(input, Reading::everything(Format::Csv)).unwrap().schema.fields().len(), 2);
     }
 
     #[test]

@@ -252,11 +252,11 @@ impl Decoder {
             let counts = |row: usize| self.mapping.kind == MappedKind::Offline || is_purchase(row);
             let mapped = |name: &str| self.mapping.metrics.contains_key(name);
             let of_rows = OfRows { rows: row.time.len(), counts: &counts, mapped: &mapped, rates: rates.as_mut() };
-            let of_lines = columns_of(products, self.lines.as_ref(), lines, of_rows, complaints)?;
+            let of_lines = columns_of(products, self.lines.as_ref(), lines, of_rows, complaints, &mut row.warnings)?;
             row.values.extend(of_lines);
         }
         if let (Some(rates), Some(codes)) = (rates, &currency) {
-            row.warnings = rates.warnings(codes, &row.time, complaints.lines());
+            row.warnings.extend(rates.warnings(codes, &row.time, complaints.lines()));
             row.lost = rates.into_lost();
         }
         Ok(row)

@@ -7,7 +7,8 @@
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`,
-//!   `expressions`, `cells`, `products`, `exchange` (amounts in several currencies), `mapped_load`.
+//!   `footer` (of Parquet), `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
+//!   currencies), `mapped_load`.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
 //! * Out of it for good: `forget`.
@@ -19,6 +20,7 @@ pub mod archive;
 pub mod blocking;
 pub mod bounded;
 pub mod cells;
+mod computed;
 pub mod content;
 pub mod content_hash;
 pub mod decoding;
@@ -30,6 +32,7 @@ pub mod expressions;
 pub mod feed_load;
 pub mod file_rows;
 pub mod find;
+mod footer;
 pub mod forget;
 pub mod gather;
 pub mod guess;

@@ -16,23 +16,20 @@ use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::common::{Column as SqlColumn, DFSchema};
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::PhysicalExpr;
-use datafusion::prelude::{SessionConfig, SessionContext};
 use serde::Serialize;
 use toml::{Table, Value};
 
 use super::cells::{self, Complaints};
+use super::computed::{Computed, MAX_SHOWN_BYTES, parsed, root, session};
 use super::exchange::RowRates;
 use crate::columns::{self, PRODUCT_LIST, numbered};
 use crate::error::did_you_mean;
 use crate::feed::caret::{escape, join_list};
-use crate::feed::product_list::parse;
+use crate::feed::product_list::{Product, parse};
 use crate::feed::row_issue::clip;
+use crate::feed::{RowIssue, number};
 use crate::lake::bindings::check_dimension;
 use crate::{Error, Result};
-
-/// So much of an error of SQL is told.
-const MAX_SHOWN_BYTES: usize = 160;
 
 /// What a mapping says of product lines. Every value is a column or a SQL expression.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -175,7 +172,7 @@ impl Part {
 /// The parts of a list of structs, compiled over the fields of one.
 pub struct LineExpressions {
     schema: Arc<Schema>,
-    parts: Vec<(Part, Arc<dyn PhysicalExpr>)>,
+    parts: Vec<(Part, Computed)>,
 }
 
 impl LineExpressions {
@@ -187,6 +184,8 @@ impl LineExpressions {
             DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
                 match element.data_type() {
                     DataType::Struct(fields) => fields.clone(),
+                    // empty lists, or texts among which no line is
+                    DataType::Null | DataType::Utf8 => Fields::empty(),
                     other => {
                         let reason = format!("a list of {other}; give a list of structs, or its parts without list");
                         return Err(at(Error::refused(reason)));
@@ -196,20 +195,22 @@ impl LineExpressions {
             DataType::Null | DataType::Utf8 => Fields::empty(),
             other => return Err(at(Error::refused(format!("a {other}; give a list of structs")))),
         };
+        // a line that is NULL has none of its fields, whatever the file says of them
+        let fields: Vec<Field> = fields.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let schema = Arc::new(Schema::new(fields));
-        let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
-        let context = SessionContext::new_with_config(config);
+        let state = session().state();
         let typed = DFSchema::try_from(schema.as_ref().clone())?;
         let mut parts = vec![];
         for (part, text) in products.parts.iter().filter(|_| !schema.fields().is_empty()) {
             let logical = match schema.index_of(text) {
                 Ok(_) => Ok(Expr::Column(SqlColumn::from_name(text))),
-                Err(_) => context.parse_sql_expr(text, &typed),
+                Err(_) => parsed(text).and_then(|sql| state.create_logical_expr_from_sql_expr(sql, &typed)),
             };
-            let planned = logical.and_then(|expr| context.create_physical_expr(expr, &typed));
+            let planned = logical.and_then(|expr| Computed::plan(&state, &expr, &typed, &schema));
             let planned = planned.map_err(|e| {
                 let names = schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
-                let reason = format!("{}; a line has {names}", e.find_root().strip_backtrace());
+                let (why, names) = (root(&e), clip(&names, 2 * MAX_SHOWN_BYTES).to_string());
+                let reason = format!("{}; a line has {names}", clip(&why, 2 * MAX_SHOWN_BYTES));
                 Error::refused(reason).at(format!("mapping {} = {text:?}", part.key()))
             })?;
             parts.push((part.clone(), planned));
@@ -243,13 +244,15 @@ pub struct OfRows<'a, 'r> {
     pub rates: Option<&'a mut RowRates<'r>>,
 }
 
-/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys.
+/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys. A number in Adobe's text that is
+/// none is a warning, as in a feed.
 pub fn columns_of(
     products: &Products,
     expressions: Option<&LineExpressions>,
     evaluated: Vec<(Lines, String, ArrayRef)>,
     of_rows: OfRows<'_, '_>,
     complaints: &mut Complaints,
+    warnings: &mut Vec<RowIssue>,
 ) -> Result<Vec<(Arc<Field>, ArrayRef)>> {
     let OfRows { rows, counts, mapped, rates } = of_rows;
     let mut lists = StringBuilder::new();
@@ -278,7 +281,13 @@ pub fn columns_of(
     let metrics: Vec<String> = products.metrics().into_iter().filter(|name| !mapped(name)).collect();
     let mut sums: Vec<Vec<Option<f64>>> = metrics.iter().map(|_| Vec::with_capacity(rows)).collect();
     for row in 0..rows {
-        let lines: Vec<_> = parse(if lists.is_valid(row) { lists.value(row) } else { "" }).collect();
+        let list = if lists.is_valid(row) { lists.value(row) } else { "" };
+        let lines: Vec<_> = parse(list).collect();
+        if products.is_text()
+            && let Some(reason) = lines.iter().find_map(bad_number)
+        {
+            warnings.push(RowIssue::new(complaints.lines()[row], "products.text", reason, list));
+        }
         product.append_option(joined(lines.iter().map(|line| &*line.product)));
         category.append_option(joined(lines.iter().map(|line| &*line.category)));
         for (metric, sums) in metrics.iter().zip(&mut sums) {
@@ -298,31 +307,49 @@ pub fn columns_of(
     Ok(out)
 }
 
+/// Why a number of a line is none.
+fn bad_number(line: &Product<'_>) -> Option<String> {
+    let bad = line.units().err().or_else(|| line.revenue().err());
+    bad.or_else(|| {
+        line.events().find_map(|entry| {
+            let value = entry.value.filter(|value| number::parse(value).is_none())?;
+            Some(format!("{} {}", clip(entry.event, 20), number::why_not(value)))
+        })
+    })
+}
+
 fn of_structs(
     expressions: Option<&LineExpressions>,
     values: &ArrayRef,
     complaints: &mut Complaints,
 ) -> Result<Vec<Column>> {
-    let Some(LineExpressions { schema, parts }) = expressions.filter(|e| !e.parts.is_empty()) else {
+    let Some(LineExpressions { schema, parts }) = expressions else { return Ok(vec![]) };
+    if parts.is_empty() {
+        let key = "products.list";
+        let texts = cells::texts(values, key, complaints)?;
+        for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
+            complaints.add(row, key, "no list of structs; some row of the file has another value there", "");
+        }
         return Ok(vec![]);
-    };
+    }
     let element = Arc::new(Field::new_list_field(DataType::Struct(schema.fields().clone()), true));
     let lists = cast(values, &DataType::List(element))?;
     let lists = lists.as_list::<i32>();
-    let structs = lists.values().as_struct();
-    let lines = RecordBatch::try_new(schema.clone(), structs.columns().to_vec())?;
+    let (offsets, structs) = of_rows(lists, lists.values())?;
+    let lines = RecordBatch::try_new(schema.clone(), structs.as_struct().columns().to_vec())?;
     let mut columns = vec![];
     for (part, expression) in parts {
-        let values = expression.evaluate(&lines).and_then(|values| values.into_array(lines.num_rows()));
-        let values = values.map_err(|e| {
-            // it may hold a cell
-            let why = e.find_root().strip_backtrace();
-            Error::refused(format!("mapping {}: {}", part.key(), clip(&why, MAX_SHOWN_BYTES)))
-        })?;
-        let (offsets, values) = of_rows(lists, &values)?;
-        columns.push(Column::flat(part.clone(), &part.key(), offsets, &values, complaints)?);
+        let key = part.key();
+        let values =
+            expression.values(&lines, &mut |line, why| complaints.add(row_of(&offsets, line), &key, why, ""))?;
+        columns.push(Column::flat(part.clone(), &key, offsets.clone(), &values, complaints)?);
     }
     Ok(columns)
+}
+
+/// The row that a line is of.
+fn row_of(offsets: &OffsetBuffer<i32>, line: usize) -> usize {
+    offsets.partition_point(|start| *start as usize <= line) - 1
 }
 
 /// Where the lines of each row are among `values`, the elements of lists, without those that no row has.
@@ -367,8 +394,7 @@ impl Column {
         let mut of_lines = Complaints::new((0..values.len() as u64).collect());
         let cells = Cells::new(&part, key, values, &mut of_lines)?;
         for issue in of_lines.into_issues() {
-            let row = offsets.partition_point(|start| *start as u64 <= issue.line) - 1;
-            complaints.add(row, &issue.column, issue.reason, &issue.text);
+            complaints.add(row_of(&offsets, issue.line as usize), &issue.column, issue.reason, &issue.text);
         }
         Ok(Self { part, offsets: Some(offsets), cells })
     }

@@ -8,11 +8,11 @@ use std::fmt::Write;
 use datafusion::common::config::ExtensionOptions;
 
 use crate::ErrorKind;
-use crate::engine::options::RejoinOptions;
 use crate::export::fields::{self, Form};
 use crate::export::target::Target;
 use crate::functions::documentation;
 use crate::lake::records;
+use crate::options::RejoinOptions;
 use crate::report::reports;
 use crate::shell;
 
@@ -53,7 +53,7 @@ const TOPICS: &[Topic] = &[
     topic!("sources", "Data sources, and the files that they take"),
     topic!("ingest", "Loading, replacing and removing files"),
     topic!("feeds", "Data feeds: online hits as Adobe delivers them"),
-    topic!("mapping", "Any other clickstream"),
+    topic!("mapping", "Any other clickstream", of_mapping),
     topic!("persistence", "Values that persist: allocation and expiry"),
     topic!("matching", "How offline records are tied to visitors"),
     topic!("rebuild", "Integrating what is new, and tables of your own"),
@@ -102,6 +102,24 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
+/// The mappings of `data/`, which the tests load.
+const MAPPINGS: [(&str, &str); 6] = [
+    ("GA4", include_str!("../../data/ga4/mapping.toml")),
+    ("Snowplow", include_str!("../../data/snowplow/mapping.toml")),
+    ("Segment and RudderStack", include_str!("../../data/segment/mapping.toml")),
+    ("Matomo", include_str!("../../data/matomo/mapping.toml")),
+    ("A CRM", include_str!("../../data/crm/mapping.toml")),
+    ("A till", include_str!("../../data/till/mapping.toml")),
+];
+
+fn of_mapping() -> String {
+    let mut text = "## Mappings of other systems\n\n".to_string();
+    for (system, mapping) in MAPPINGS {
+        let _ = writeln!(text, "### {system}\n\n```toml\n{}\n```\n", mapping.trim());
+    }
+    text
+}
+
 fn of_functions() -> String {
     let mut text = String::new();
     for (kind, title) in [("table", "Table functions"), ("window", "Window functions"), ("scalar", "Scalar functions")]
@@ -127,7 +145,8 @@ fn of_settings() -> String {
 }
 
 fn of_tables() -> String {
-    let mut text = String::new();
+    let rows = shell::LARGE_TABLES.map(|(name, row)| (code(name), row.to_string()));
+    let mut text = format!("## The large tables\n\n{}\n", table(["table", "one row is"], rows));
     for t in records::documentation() {
         let columns = t.columns.iter().map(|(name, meaning)| (code(name), meaning.to_string()));
         let _ =

@@ -1,6 +1,9 @@
 //! A query's result as cells: the first rows, and the number of all. Numbers are written for people, or exactly.
 
+use std::fmt::Write as _;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -191,21 +194,46 @@ fn exact_td(numeric: bool, cell: &Cell) -> Markup {
 
 /// Values as text, as SQL and CSV have them; None is NULL.
 pub(crate) fn texts(column: &ArrayRef) -> Result<Vec<Option<String>>> {
-    let options = FormatOptions::default();
-    let format = ArrayFormatter::try_new(column.as_ref(), &options)?;
-    let float = column.data_type().is_floating();
-    // dictionaries and columns of NULLs only have them in their own way
-    let nulls = column.logical_nulls();
-    let text = |row| match (nulls.as_ref().is_some_and(|n| n.is_null(row)), float) {
-        (true, _) => None,
-        (false, false) => Some(format.value(row).to_string()),
-        // a whole number is one, whatever its type
-        (false, true) => {
-            let text = format.value(row).to_string();
-            Some(text.strip_suffix(".0").map(str::to_string).unwrap_or(text))
-        }
+    let texts = Texts::new(column)?;
+    let text = |row| {
+        let mut text = String::new();
+        texts.write(row, &mut text).then_some(text)
     };
     Ok((0..column.len()).map(text).collect())
+}
+
+/// The texts of a column, as [`texts`] gives them, one after another.
+pub(crate) struct Texts<'a> {
+    values: ArrayFormatter<'a>,
+    nulls: Option<NullBuffer>,
+    floating: bool,
+}
+
+/// As arrow has it: what cannot be shown says so in its place.
+const OPTIONS: FormatOptions<'static> = FormatOptions::new();
+
+impl<'a> Texts<'a> {
+    /// The texts of this column.
+    pub fn new(column: &'a ArrayRef) -> Result<Self> {
+        let values = ArrayFormatter::try_new(column.as_ref(), &OPTIONS)?;
+        // dictionaries and columns of NULLs only have them in their own way
+        Ok(Self { values, nulls: column.logical_nulls(), floating: column.data_type().is_floating() })
+    }
+
+    /// Appends the text of a value; false where it is NULL.
+    pub fn write(&self, row: usize, out: &mut String) -> bool {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return false;
+        }
+        let start = out.len();
+        // writing to a String cannot fail
+        let _ = write!(out, "{}", self.values.value(row));
+        // a whole number is one, whatever its type
+        if self.floating && out[start..].ends_with(".0") {
+            out.truncate(out.len() - 2);
+        }
+        true
+    }
 }
 
 fn exact_cells(column: &ArrayRef) -> Result<Vec<Cell>> {
@@ -252,7 +280,28 @@ pub(crate) fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Head, Links, Table, number};
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, DictionaryArray, Float64Array};
+    use arrow::datatypes::Int32Type;
+
+    use super::{Cell, Head, Links, Table, Texts, number, texts};
+
+    #[test]
+    fn texts_of_columns() {
+        let numbers: ArrayRef = Arc::new(Float64Array::from(vec![Some(3.0), Some(-0.5), None]));
+        assert_eq!(texts(&numbers).unwrap(), [Some("3".to_string()), Some("-0.5".into()), None]);
+        let entries: DictionaryArray<Int32Type> = vec![Some("a"), None, Some("1.0")].into_iter().collect();
+        let entries: ArrayRef = Arc::new(entries);
+        assert_eq!(texts(&entries).unwrap(), [Some("a".to_string()), None, Some("1.0".into())]);
+        // what was written before stays
+        let mut line = "1.0".to_string();
+        let numbers = Texts::new(&numbers).unwrap();
+        assert!(!numbers.write(2, &mut line) && line == "1.0");
+        assert!(numbers.write(0, &mut line) && line == "1.03");
+    }
 
     #[test]
     fn links_hold_names_as_text() {

@@ -11,7 +11,7 @@ use object_store::ObjectStoreExt;
 use super::inputs::{Inputs, Meaning, versions_of};
 use crate::Result;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
-use crate::lake::log::latest_version;
+use crate::lake::log::{has_same_rows, latest_version};
 use crate::lake::records::{Rebuild, Suite};
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
 use crate::lake::{DataFile, Lake, Record, Registry, Snapshot};
@@ -47,9 +47,9 @@ pub struct Changes {
     pub hits: TableChanges,
     /// Offline records.
     pub offline: TableChanges,
-    /// Snapshots as the last rebuild left them.
+    /// Snapshots, with the rows that the last rebuild left.
     pub snapshots: Snapshot,
-    /// Integrated rows as the last rebuild left them.
+    /// Integrated rows, those that the last rebuild left.
     pub integrated: Snapshot,
 }
 
@@ -70,11 +70,11 @@ impl Scope {
         }
         let then = versions_of(last)?;
         let version = |table: &str| then.get(table).copied();
-        for table in [SNAPSHOTS, INTEGRATED] {
-            if latest_version(lake, table, version(table)).await? != version(table) {
-                return Ok(Self::All(Some("the integrated tables are not as the last rebuild left them")));
-            }
-        }
+        let snapshots = as_left(lake, SNAPSHOTS, version(SNAPSHOTS)).await?;
+        let integrated = as_left(lake, INTEGRATED, version(INTEGRATED)).await?;
+        let (Some(snapshots), Some(integrated)) = (snapshots, integrated) else {
+            return Ok(Self::All(Some("the integrated tables are not as the last rebuild left them")));
+        };
         let suites = changed_suites(lake, version(Suite::TABLE), inputs).await?;
         let now = |table: &str| inputs.versions.get(table).copied();
         let hits = TableChanges::find(lake, HITS, version(HITS), now(HITS), &suites).await?;
@@ -89,8 +89,6 @@ impl Scope {
         if !are_stored(lake, &gone).await? {
             return Ok(Self::All(Some(NOT_STORED)));
         }
-        let snapshots = open(lake, SNAPSHOTS, version(SNAPSHOTS)).await?;
-        let integrated = open(lake, INTEGRATED, version(INTEGRATED)).await?;
         Ok(Self::Changed(Box::new(Changes { hits, offline, snapshots, integrated })))
     }
 }
@@ -202,6 +200,15 @@ async fn changed_suites(lake: &Lake, then: Option<u64>, inputs: &Inputs) -> Resu
     };
     let changed = |suite: &&Suite| !before.iter().any(|b| settings(b) == settings(suite));
     Ok(after.iter().filter(changed).map(|suite| suite.suite.clone()).collect())
+}
+
+/// A table as it is now, with the rows that a rebuild left at the version `then`, compacted since or not; None where it has others.
+async fn as_left(lake: &Lake, table: &str, then: Option<u64>) -> Result<Option<Snapshot>> {
+    let now = latest_version(lake, table, then).await?;
+    match has_same_rows(lake, table, then, now).await? {
+        true => open(lake, table, now).await.map(Some),
+        false => Ok(None),
+    }
 }
 
 /// A table at a version; None stands for the time before it was made.

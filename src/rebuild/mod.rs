@@ -12,8 +12,8 @@
 //! * `upkeep`: a rebuild, and the compaction that follows it.
 //!
 //! Commits happen one table at a time, in a fixed order, and the row in `rebuilds` is the last: a reader between two
-//! steps sees the former integrated rows, whole. Every step can be run again: a rebuild that finds a table that the last
-//! finished one did not leave so integrates everything.
+//! steps sees the former integrated rows, whole. Every step can be run again: a rebuild that finds a table with other rows
+//! than the last finished one left integrates everything.
 
 mod changes;
 mod due;

@@ -15,18 +15,21 @@ use super::due::{Work, name_former_in};
 use super::sink::{Sink, Sunk};
 use crate::columns::{is_dimension, is_metric, key_field};
 use crate::engine::Engine;
+use crate::lake::compact::{CompactionOptions, fewer_files};
 use crate::lake::layout::{BUCKETS, TAG_BUCKET, bucket_of};
+use crate::lake::log::has_same_rows;
 use crate::lake::tables::full_schema;
+use crate::lake::together::tell_apart;
 use crate::lake::write::{Written, discard_uncommitted};
-use crate::lake::{Change, DataFile, Snapshot};
-use crate::{Error, Result};
+use crate::lake::{Change, DataFile, Lake, Snapshot};
+use crate::{Error, ErrorKind, Result};
 
-/// Generations of a bucket, beyond which the next rebuild writes it anew.
-const MOST_GENERATIONS: usize = 8;
+/// Files of a bucket more than a compaction would leave, from which on the next rebuild writes it anew.
+const MOST_FILES_MORE: usize = 7;
 
 /// How a table is renewed.
 pub struct Renewal<'a> {
-    /// The table at the version that is built upon; whoever commits another one meanwhile wins.
+    /// The table at the version that is built upon; whoever commits other rows meanwhile wins.
     pub former: Snapshot,
     /// How much of it.
     pub work: Work,
@@ -70,60 +73,104 @@ impl Renewal<'_> {
             sink.take(sql).await.map_err(|e| e.at(format!("integrating {step}")))?;
         }
         let replaced = match self.work {
-            Work::Some => self.files_to_replace(engine).await?,
-            _ => self.former.files.clone(),
+            Work::Some => Replaced::Buckets(self.buckets_to_replace(engine).await?),
+            _ => Replaced::All,
         };
-        if self.work == Work::Some && !replaced.is_empty() {
-            name_former_in(engine, &self.former, replaced.clone())?;
+        let files = replaced.files_of(&self.former);
+        if self.work == Work::Some && !files.is_empty() {
+            name_former_in(engine, &self.former, files)?;
             sink.take(self.kept).await?;
         }
         let name = self.former.name.clone();
         let sunk = sink.finish(&|told| progress(&format!("{name}: {told}"))).await;
         let Sunk { written, rows } = sunk.map_err(|e| e.at(format!("table {name}")))?;
         let new_rows = rows.iter().take(self.queries.len()).sum();
-        self.commit(engine, written, replaced, new_rows).await
+        self.commit(engine, written, &replaced, new_rows).await
     }
 
-    /// The files of buckets that have a row that goes, or too many files.
-    async fn files_to_replace(&self, engine: &Engine) -> Result<Vec<DataFile>> {
-        let bucket = |file: &DataFile| file.tags.get(TAG_BUCKET).and_then(|b| b.parse::<usize>().ok());
-        let mut files = [0; BUCKETS];
-        for bucket in self.former.files.iter().filter_map(bucket) {
-            *files.get_mut(bucket).ok_or_else(|| Error::bug(format!("bucket {bucket}")))? += 1;
+    /// The buckets that have a row that goes, or too many files.
+    async fn buckets_to_replace(&self, engine: &Engine) -> Result<BTreeSet<usize>> {
+        let mut files = vec![vec![]; BUCKETS];
+        for file in &self.former.files {
+            if let Some(bucket) = bucket(file) {
+                files.get_mut(bucket).ok_or_else(|| Error::bug(format!("bucket {bucket}")))?.push(file.clone());
+            }
         }
-        let mut buckets: BTreeSet<usize> = (0..BUCKETS).filter(|b| files[*b] >= MOST_GENERATIONS).collect();
+        let shared_rows = CompactionOptions::default().shared_rows;
+        let has_too_many = |bucket: &usize| fewer_files(&files[*bucket], shared_rows) >= MOST_FILES_MORE;
+        let mut buckets: BTreeSet<usize> = (0..BUCKETS).filter(has_too_many).collect();
         let mut keys = engine.run(self.dropped).await?.rows;
         while let Some(batch) = keys.try_next().await? {
             buckets.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().map(|key| bucket_of(*key)));
         }
-        let goes = |file: &&DataFile| bucket(file).is_none_or(|b| buckets.contains(&b));
-        Ok(self.former.files.iter().filter(goes).cloned().collect())
+        Ok(buckets)
     }
 
-    async fn commit(
-        self,
-        engine: &Engine,
-        written: Written,
-        replaced: Vec<DataFile>,
-        new_rows: u64,
-    ) -> Result<Renewed> {
-        let Self { former, work, .. } = self;
-        if work == Work::Some && written.files.is_empty() && replaced.is_empty() {
+    async fn commit(self, engine: &Engine, written: Written, replaced: &Replaced, new_rows: u64) -> Result<Renewed> {
+        let Self { mut former, work, .. } = self;
+        if work == Work::Some && written.files.is_empty() && replaced.files_of(&former).is_empty() {
             return Ok(Renewed { snapshot: former, new_rows });
         }
         let mut columns = written.columns;
         if columns.is_empty() {
             columns = full_schema(&former.name, &Schema::empty()).fields().iter().map(|f| f.as_ref().clone()).collect();
         }
-        let added = written.files.clone();
-        let change = Change { add: written.files, remove: replaced, columns };
-        match former.commit(engine.lake(), change).await {
-            Ok(snapshot) => Ok(Renewed { snapshot, new_rows }),
-            Err(error) => {
-                discard_uncommitted(engine.lake(), &former.name, &added.iter().collect::<Vec<_>>()).await;
-                Err(error)
-            }
-        }
+        let (lake, mut files) = (engine.lake(), written.files);
+        let goes: Vec<String> = replaced.files_of(&former).into_iter().map(|file| file.relative).collect();
+        let stays = |file: &DataFile| !goes.contains(&file.relative);
+        let told = tell_apart(lake, &former.name, files.iter_mut().collect(), stays).await;
+        let failed = match told {
+            Err(error) => error,
+            Ok(()) => loop {
+                let remove = replaced.files_of(&former);
+                let change = Change { add: files.clone(), remove, columns: columns.clone() };
+                match former.commit(lake, change).await {
+                    Ok(snapshot) => return Ok(Renewed { snapshot, new_rows }),
+                    Err(error) => match compacted(lake, &former, error).await {
+                        Ok(now) => former = now,
+                        Err(error) => break error,
+                    },
+                }
+            },
+        };
+        discard_uncommitted(lake, &former.name, &files.iter().collect::<Vec<_>>()).await;
+        Err(failed)
+    }
+}
+
+/// Which rows are written anew.
+enum Replaced {
+    All,
+    /// Those of some buckets.
+    Buckets(BTreeSet<usize>),
+}
+
+impl Replaced {
+    /// The files that go. Whatever files a compaction makes of a table, they hold the rows of one bucket each.
+    fn files_of(&self, snapshot: &Snapshot) -> Vec<DataFile> {
+        let goes = |file: &&DataFile| match self {
+            Self::All => true,
+            Self::Buckets(buckets) => bucket(file).is_none_or(|bucket| buckets.contains(&bucket)),
+        };
+        snapshot.files.iter().filter(goes).cloned().collect()
+    }
+}
+
+fn bucket(file: &DataFile) -> Option<usize> {
+    file.tags.get(TAG_BUCKET)?.parse().ok()
+}
+
+/// After a commit on top of `former` has failed: the table as it is now, where a compaction came before and nothing else; the
+/// `error` in any other case.
+async fn compacted(lake: &Lake, former: &Snapshot, error: Error) -> Result<Snapshot> {
+    if error.kind() != ErrorKind::Conflict {
+        return Err(error);
+    }
+    let now = Snapshot::open(lake, &former.name, None).await?;
+    let has_moved_on = former.version.is_some() && now.version > former.version;
+    match has_moved_on && has_same_rows(lake, &former.name, former.version, now.version).await? {
+        true => Ok(now),
+        false => Err(error),
     }
 }
 

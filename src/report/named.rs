@@ -1,7 +1,7 @@
 //! The reports by name.
 
 use super::fill::{fill, with_arguments};
-use crate::engine::report::takes;
+use crate::engine::report_call::takes;
 use crate::error::did_you_mean;
 use crate::{Error, ErrorKind, Result};
 

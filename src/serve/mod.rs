@@ -1,15 +1,17 @@
 //! The doors: Postgres wire, Flight SQL and web pages over one lake. The same users, limits and engine stand behind each.
 //!
 //! * `users`: who may enter, and how that is proved. `passes`: what stands for a user afterwards. `tls`: certificates.
-//! * `server`: the lake and what all guests share; a guest who was let in. `share`: a user's part of the memory.
+//! * `server`: the lake and what all guests share; a guest who was let in. `share`: a user's part of the memory. `turns`: whose
+//!   statement begins next.
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
 //!   `parameters`: types of `$1`, ... `any`: `= ANY (array)`.
-//! * `failure`: what went wrong, in the words of each door.
+//! * `ahead`: pieces of an answer that are made while others are sent. `failure`: what went wrong, in the words of each door.
 //! * `postgres`, `flight`, `web`, `mcp`: the doors.
 //!
 //! Invariants: nothing listens unless asked for; nobody enters without a password or a token; a statement of a door never
 //! writes, whoever sends it. What writes are the forms of `web`, for managers.
 
+mod ahead;
 mod any;
 mod failure;
 pub mod flight;
@@ -22,6 +24,7 @@ mod server;
 mod session;
 mod share;
 mod tls;
+mod turns;
 mod users;
 pub mod web;
 

@@ -1,6 +1,7 @@
 //! The lake and what all guests share, and a guest who was let in.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::failure::{Failure, Reason};
 use super::share::Share;
+use super::turns::Turns;
 use super::users::{Guest, Users};
 use crate::engine::session::{STACK_BYTES, runtime};
 use crate::engine::{Engine, EngineSettings};
@@ -51,6 +53,8 @@ pub struct Server {
     /// Those threads; None once it is closed.
     open: Mutex<Option<Runtime>>,
     inside: Mutex<Inside>,
+    /// Which statement begins to compute next.
+    turns: Arc<Turns>,
     /// Statements that run.
     running: AtomicUsize,
     /// Statements that have ended.
@@ -65,8 +69,9 @@ pub struct Load {
     pub sessions_limit: usize,
     /// Users with a session.
     pub users: usize,
-    /// Statements that run, and that have ended.
+    /// Statements that run, of these those that wait for their turn, and statements that have ended.
     pub running: usize,
+    pub waiting: usize,
     pub done: u64,
     /// Memory that statements have reserved, and can reserve, bytes.
     pub reserved: usize,
@@ -96,6 +101,8 @@ impl Server {
         if let Some(count) = settings.threads {
             threads.worker_threads(count);
         }
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let turns = Turns::new(settings.threads.unwrap_or_else(cores));
         let threads = threads.thread_name("statements").thread_stack_size(STACK_BYTES).enable_all().build();
         let threads = threads.map_err(|e| Error::unavailable(format!("cannot start threads: {e}")))?;
         Ok(Arc::new(Self {
@@ -107,6 +114,7 @@ impl Server {
             threads: threads.handle().clone(),
             open: Mutex::new(Some(threads)),
             inside: Mutex::default(),
+            turns: Arc::new(turns),
             running: AtomicUsize::new(0),
             done: AtomicU64::new(0),
         }))
@@ -150,6 +158,11 @@ impl Server {
         self.threads.clone()
     }
 
+    /// The turns of its statements.
+    pub fn turns(&self) -> Arc<Turns> {
+        self.turns.clone()
+    }
+
     /// Statements that run now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
@@ -168,6 +181,7 @@ impl Server {
             sessions_limit: self.limits.connections,
             users,
             running: self.running(),
+            waiting: self.turns.waiting(),
             done: self.done.load(Ordering::Relaxed),
             reserved: self.whole.memory_pool.reserved(),
             memory: self.settings.memory_bytes,

@@ -8,9 +8,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,8 +20,11 @@ use super::failure::{Failure, Reason};
 use super::guard;
 use super::parameters;
 use super::server::{Admission, RunningStatement, Server};
+use super::turns::{SMALL_BYTES, Turns};
 use super::users::Guest;
-use crate::engine::{Engine, PlannedStatement, Statement};
+use crate::engine::session::Planned;
+use crate::engine::{Engine, PlannedStatement, Running, Statement};
+use crate::lake::scan::bytes_of_files;
 use crate::quote::literal;
 
 /// A guest's session: settings of its own, and at most a few statements at once.
@@ -74,6 +79,26 @@ async fn planned(
     };
     guard::check(&planned.plan)?;
     Ok(planned)
+}
+
+/// Starts what was planned, when it is its turn. What is small, and what others compute, waits for no turn.
+async fn started(
+    engine: &Engine,
+    planned: Planned,
+    (turns, user): (&Arc<Turns>, &str),
+    clock: &Handle,
+) -> Result<Running, Failure> {
+    if engine.remote().is_some() || bytes_of_files(&planned.0) <= SMALL_BYTES {
+        return Ok(engine.execute(planned).await?);
+    }
+    let turn = turns.wait(user).await.begin(clock);
+    let Running { schema, rows, plan } = engine.execute(planned).await?;
+    let rows = rows.map(move |batch| {
+        // it ends when the last row was computed, or nobody wants more
+        let _held = &turn;
+        batch
+    });
+    Ok(Running { rows: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows)), schema, plan })
 }
 
 impl From<&str> for Asked {
@@ -220,6 +245,9 @@ impl Session {
             let mut until = self.until();
             let (engine, before) = (self.engine.clone(), self.last().take());
             let (threads, deadline) = (self.admission.server.threads(), until.deadline);
+            let (turns, user) = (self.admission.server.turns(), self.admission.guest.name.clone());
+            // the threads of the door, which always hear the clock
+            let clock = Handle::current();
             let start = async move {
                 let statement = asked.statement()?.with_values(&values)?;
                 let planned = planned(statement, &engine, before).await?;
@@ -228,7 +256,8 @@ impl Session {
                     let values: Vec<_> = values.into_iter().map(Into::into).collect();
                     plan = plan.with_param_values(ParamValues::List(values))?;
                 }
-                Ok::<_, Failure>((engine.start(plan).await?.on_threads(&threads, Some(deadline)), planned))
+                let running = started(&engine, engine.physical(plan).await?, (&turns, &user), &clock).await?;
+                Ok::<_, Failure>((running.on_threads(&threads, Some(deadline)), planned))
             };
             let (running, planned) = self.on_threads(&mut until, start).await?;
             match planned.statement().sets() {

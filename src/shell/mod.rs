@@ -6,7 +6,7 @@
 //! * `interactive`: the line editor, with `completion` and `highlight`; `script`: statements from a file or a pipe,
 //!   which `reader` cuts.
 //! * `spot`: the place in the SQL that an error is about.
-//! * `printer`: what the door above gives for output.
+//! * `printer`: what the door above gives for output. `tables`: tables and types in words.
 //!
 //! In: an engine and a printer. Out: printed results; errors end a script, never the interactive shell.
 
@@ -20,6 +20,7 @@ mod reader;
 mod script;
 mod session;
 mod spot;
+mod tables;
 
 pub use command::HELP;
 pub use interactive::interactive;
@@ -27,3 +28,4 @@ pub use printer::Printer;
 pub use script::script;
 pub use session::Session;
 pub use spot::place;
+pub use tables::LARGE_TABLES;

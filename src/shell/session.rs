@@ -5,15 +5,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
 
 use super::command::{self, Command, HELP};
 use super::lexer;
 use super::printer::Printer;
 use super::reader::Reader;
-use crate::engine::{Engine, Statement};
+use super::tables::{row_of, type_name};
+use crate::engine::{Engine, Running, Statement};
 use crate::error::did_you_mean;
 use crate::format::Expanded;
 use crate::functions::{FunctionDoc, documentation};
@@ -79,9 +83,13 @@ impl<'a> Session<'a> {
         let start = Instant::now();
         self.last = Some(statement.clone());
         let running = self.engine.run_statement(statement).await?;
+        let begun = start.elapsed();
+        let (running, waited) = timed(running);
         self.printer.print(running).await?;
         if self.timing {
-            self.printer.text(&format!("Time: {:.3} s", start.elapsed().as_secs_f64()))?;
+            // without the time that a person takes to read, or a pager to be left
+            let time = begun + Duration::from_nanos(waited.load(Ordering::Relaxed));
+            self.printer.text(&format!("Time: {:.3} s", time.as_secs_f64()))?;
         }
         Ok(())
     }
@@ -110,12 +118,13 @@ impl<'a> Session<'a> {
             Command::Help => self.printer.text(HELP)?,
             Command::Tables => {
                 let tables = self.engine.tables().await?;
-                self.printer.table(&listing(&[("table", tables)])?)?;
+                let rows = tables.iter().map(|table| row_of(table)).collect();
+                self.printer.table(&listing(&[("table", tables), ("one row is", rows)])?)?;
             }
             Command::Describe(table) => {
                 let schema = self.engine.columns(&table.to_lowercase()).await?;
                 let names = schema.fields().iter().map(|f| f.name().clone()).collect();
-                let types = schema.fields().iter().map(|f| f.data_type().to_string()).collect();
+                let types = schema.fields().iter().map(|f| type_name(f.data_type())).collect();
                 self.printer.table(&listing(&[("column", names), ("type", types)])?)?;
             }
             Command::Functions(None) => {
@@ -142,7 +151,7 @@ impl<'a> Session<'a> {
                 let text = match self.printer.set_expanded(wanted) {
                     Expanded::On => "one line a column",
                     Expanded::Off => "one line a row",
-                    Expanded::Auto => "one line a column where a row does not fit",
+                    Expanded::Auto | Expanded::Needed => "one line a column where a row does not fit",
                 };
                 self.printer.text(text)?;
             }
@@ -178,6 +187,21 @@ impl<'a> Session<'a> {
         }
         Ok(Next::Continue)
     }
+}
+
+/// The same, with the nanoseconds that its rows were waited for.
+fn timed(running: Running) -> (Running, Arc<AtomicU64>) {
+    let Running { schema, rows, plan } = running;
+    let waited = Arc::new(AtomicU64::new(0));
+    let total = waited.clone();
+    let rows = stream::unfold((rows, total), |(mut rows, total)| async move {
+        let asked = Instant::now();
+        let next = rows.next().await;
+        total.fetch_add(asked.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        next.map(|next| (next, (rows, total)))
+    });
+    let rows = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows));
+    (Running { schema, rows, plan }, waited)
 }
 
 fn listing(columns: &[(&str, Vec<String>)]) -> Result<RecordBatch> {

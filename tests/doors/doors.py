@@ -162,9 +162,10 @@ def parameters(by_psycopg, by_flight):
         with by_psycopg.cursor(binary=binary) as cursor:
             found = cursor.execute(question.format("%s", "%s", "%s"), ["transaction", since, 0], prepare=True).fetchone()[0]
             assert found == expected, (binary, found, expected)
-    with by_flight.cursor() as cursor:
-        cursor.execute(question.format("$1", "$2", "$3"), ["transaction", since, 0])
-        assert cursor.fetchone()[0] == expected
+    for marks in (["$1", "$2", "$3"], ["?", "?", "?"]):
+        with by_flight.cursor() as cursor:
+            cursor.execute(question.format(*marks), ["transaction", since, 0])
+            assert cursor.fetchone()[0] == expected, marks
     assert by_psycopg.execute("SELECT %s::decimal(10, 2) + 1", [decimal.Decimal("-0.05")]).fetchone()[0] == decimal.Decimal("0.95")
     # a client's fetch size
     with by_psycopg.cursor() as cursor:

@@ -1,4 +1,7 @@
-"""What guests do to a server beside asking: too many, too much, not reading on. guests.py NAME POSTGRES_PORT FLIGHT_PORT USER PASSWORD [CERTIFICATE]"""
+"""What guests do to a server beside asking: too many, too much, not reading on.
+
+guests.py NAME POSTGRES_PORT FLIGHT_PORT USER PASSWORD [CERTIFICATE | PROCESS MEGABYTES]
+"""
 
 import contextlib
 import socket
@@ -114,6 +117,47 @@ def limited(postgres, flight_port, user, password):
             raise AssertionError(f"came in with {wrong}")
         except flight.Error as error:
             assert "UNAUTHENTICATED" in str(error), error
+
+
+def parts(postgres, _, user, password, process, megabytes):
+    """A statement of many parts is answered right, and the server stays below its --memory and 300 MB."""
+    guest = connect(postgres, user, password)
+    participation = "SELECT item, credit FROM participation('orders', 'page_name')"
+    credits = [credit for _, credit in guest.execute(participation).fetchall()]
+    items = guest.execute(f"SELECT count(item) FROM ({participation}) p").fetchone()[0]
+    assert items > 3
+    totals = f"SELECT count(*) AS n, sum(credit) AS total FROM ({participation}) p"
+    for part, count, once in [
+        (totals, 60, ""),
+        (totals, 20, f"WITH once AS ({totals}) "),
+        ("SELECT count(*) AS n, count(DISTINCT item) AS items FROM credits('orders', 'tracking_code', 'linear')", 20, ""),
+        ("SELECT count(*) AS n, max(hit_time) AS latest FROM events", 20, ""),
+        ("SELECT count(*) AS n, min(visitor_id) AS first FROM hits WHERE tracking_code IS NOT NULL", 60, ""),
+    ]:
+        wanted = guest.execute(part).fetchone()
+        named = "once" if once else f"({part})"
+        branches = " UNION ALL ".join(f"SELECT {number} AS part, p.* FROM {named} p" for number in range(count))
+        found = sorted(guest.execute(once + branches).fetchall())
+        assert found == [(number, *wanted) for number in range(count)], (part, found[:3], wanted)
+        within(process, megabytes, part)
+    limits = range(0, 40, 2)
+    subqueries = ", ".join(f"(SELECT count(*) FROM ({participation}) p WHERE credit > {limit})" for limit in limits)
+    found = guest.execute(f"SELECT {subqueries}").fetchone()
+    assert found == tuple(sum(credit > limit for credit in credits) for limit in limits), found
+    scans = ", ".join(f"(SELECT count(*) FROM hits WHERE length(visitor_id) <> {number + 1000})" for number in range(40))
+    known = guest.execute("SELECT count(visitor_id) FROM hits").fetchone()[0]
+    assert set(guest.execute(f"SELECT {scans}").fetchone()) == {known}
+    within(process, megabytes, "subqueries")
+    joined = " ".join(f"JOIN ({participation}) p{number} ON p{number}.item = p0.item" for number in range(1, 12))
+    assert guest.execute(f"SELECT count(*) FROM ({participation}) p0 {joined}").fetchone() == (items,)
+    within(process, megabytes, "joins")
+
+
+def within(process, megabytes, what):
+    with open(f"/proc/{process}/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    print(f"{peak >> 10} MB after {what}")
+    assert peak << 10 < (int(megabytes) + 300) * 10**6, (what, peak)
 
 
 def forgetful(_, flight_port, user, password):

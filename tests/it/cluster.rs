@@ -67,6 +67,9 @@ fn random_worlds() {
                     if turn % 3 == 1 {
                         there.collect("SET rejoin.journeys = 'plain'").await.unwrap();
                     }
+                    if turn % 3 == 2 {
+                        there.collect("SET rejoin.ranges = 16").await.unwrap();
+                    }
                     for sql in QUESTIONS {
                         same(&here, &there, sql).await;
                     }

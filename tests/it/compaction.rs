@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
-use futures::TryStreamExt;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::compact::{Compacted, CompactionOptions, compact};
 use rejoin::lake::layout::{TAG_BUCKET, bucket_of};
-use rejoin::lake::rewrite::{Limits, Rewriter};
+use rejoin::lake::records::Rebuild;
+use rejoin::lake::rewrite::{Job, Limits, Rewriter, Rewritten};
 use rejoin::lake::suites::{SuiteChanges, create_suite};
-use rejoin::lake::{Lake, Snapshot};
+use rejoin::lake::{Lake, Registry, Snapshot};
+use rejoin::rebuild::{RebuildOptions, is_stale, rebuild};
 
 use crate::place::{Place, deep};
 use crate::{members, table};
@@ -233,6 +236,251 @@ fn check_whole_months(rewriter: fn(&Lake) -> Arc<dyn Rewriter>) -> Loads {
             loads
         })
     })
+}
+
+/// One file after the other.
+static ONE: Limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
+
+/// Files that are cut together are a step of their own.
+const STEPS: CompactionOptions = CompactionOptions { if_worth: false, shared_rows: 1, step_bytes: 1 };
+
+/// Four loads, whose rows lie over two months in every bucket that has some; so many buckets there are.
+async fn loads_of_two_months() -> (Loads, u64) {
+    let loads = Loads::new().await;
+    for number in 0..4 {
+        loads.load(number, 0, 40, 2000).await;
+    }
+    let files = loads.hits().await.files;
+    let buckets: BTreeSet<&String> = files.iter().map(|file| &file.tags[TAG_BUCKET]).collect();
+    assert!(buckets.len() > 2 && files.len() == 4 * buckets.len());
+    let buckets = buckets.len() as u64;
+    (loads, buckets)
+}
+
+#[test]
+fn much_is_committed_in_steps() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (loads, buckets) = loads_of_two_months().await;
+            let settings = EngineSettings::default();
+            rebuild(&loads.lake, &settings, &RebuildOptions::default(), &|_| {}).await.unwrap();
+            let (before, answers) = (loads.hits().await, loads.answers().await);
+            let told = Mutex::new(vec![]);
+            let tell = |table: &str, done: u64, total: u64| {
+                if table == "hits" {
+                    told.lock().unwrap().push((done, total));
+                }
+            };
+            let done = compact(&loads.lake, &STEPS, &ONE, &tell).await.unwrap().remove(0);
+            let after = loads.hits().await;
+            // all files of a bucket lie over two months, so that they change together
+            assert_eq!(after.version, before.version.map(|version| version + buckets), "a commit a bucket");
+            assert_eq!((done.merged, done.written, done.postponed), (4 * buckets, 2 * buckets, 0));
+            assert_eq!((done.after.files, done.after.rows), (2 * buckets, 8000));
+            let told = told.into_inner().unwrap();
+            assert!(told.len() as u64 == 2 * buckets && told.is_sorted(), "{told:?}");
+            assert_eq!(told.last(), Some(&(8000, 8000)));
+            check_files(&loads, &after);
+            assert_eq!(loads.answers().await, answers);
+            assert!(!is_stale(&loads.lake).await.unwrap(), "the last rebuild names each version as it comes");
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+        });
+    });
+}
+
+/// Writes files one after the other; behind so many of them a load is removed, or, where none is named, the disk is full.
+struct Disturbed<'l> {
+    behind: usize,
+    removed: Option<&'l str>,
+}
+
+impl Rewriter for Disturbed<'_> {
+    fn rewriting<'a>(
+        &'a self,
+        lake: &'a Lake,
+        snapshot: &'a Snapshot,
+        jobs: Vec<Job>,
+    ) -> BoxStream<'a, rejoin::Result<Rewritten>> {
+        let files = ONE.rewriting(lake, snapshot, jobs);
+        let Some(name) = self.removed else {
+            let full = stream::once(async { Err(rejoin::Error::unavailable("the disk is full")) });
+            return files.take(self.behind).chain(full).boxed();
+        };
+        let given = files.enumerate().then(move |(number, file)| async move {
+            if number == self.behind {
+                remove(lake, &[name.to_string()], None, None).await?;
+            }
+            file
+        });
+        given.boxed()
+    }
+}
+
+#[test]
+fn a_step_is_lost_without_the_others() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (loads, buckets) = loads_of_two_months().await;
+            // in one bucket
+            loads.load(4, 20, 1, 1).await;
+            let before = loads.hits().await;
+            let disturbed = Disturbed { behind: 1, removed: Some("004.ndjson") };
+            let done = compact(&loads.lake, &STEPS, &disturbed, &|_, _, _| {}).await.unwrap().remove(0);
+            let after = loads.hits().await;
+            let others = buckets - 1;
+            assert_eq!((done.merged, done.written, done.postponed), (4 * others, 2 * others, 5));
+            assert_eq!((after.files.len() as u64, done.after.rows), (2 * others + 4, 8000));
+            assert_eq!(after.version, before.version.map(|version| version + 1 + others), "the removal and the others");
+            check_files(&loads, &after);
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+            // the next one takes what is left
+            let done = compact(&loads.lake, &STEPS, &ONE, &|_, _, _| {}).await.unwrap().remove(0);
+            assert_eq!((done.merged, done.written, done.postponed), (4, 2, 0));
+            check_files(&loads, &loads.hits().await);
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+        });
+    });
+}
+
+#[test]
+fn what_was_committed_stays_when_the_rest_fails() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (loads, buckets) = loads_of_two_months().await;
+            let (before, answers) = (loads.hits().await, loads.answers().await);
+            // one bucket is whole, of another one a month
+            let disturbed = Disturbed { behind: 3, removed: None };
+            let error = compact(&loads.lake, &STEPS, &disturbed, &|_, _, _| {}).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            let after = loads.hits().await;
+            assert_eq!(after.version, before.version.map(|version| version + 1));
+            assert_eq!(after.files.len() as u64, 4 * buckets - 4 + 2);
+            check_files(&loads, &after);
+            assert_eq!(loads.answers().await, answers);
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+            let done = compact(&loads.lake, &STEPS, &ONE, &|_, _, _| {}).await.unwrap().remove(0);
+            assert_eq!((done.merged, done.after.files), (4 * buckets - 4, 2 * buckets));
+            assert_eq!(loads.answers().await, answers);
+        });
+    });
+}
+
+/// Records of the visitor v1, whose hits bear the transactions T0 to T19; a table of the user's own reads their rows.
+fn place_with_records() -> Place {
+    let place = Place::new();
+    place.write("queries/daily.sql", "SELECT sum(event1) AS calls FROM events");
+    place.sh(
+        r#"
+rejoin suite create web
+rejoin source create web leads --kind transaction
+{ echo "visitor  time  page_name  transaction_id"; for n in $(seq 0 19); do echo "v1  2026-09-01T10:00:$((n + 10))  home  T$n"; done; } | online a
+for n in $(seq 0 19); do printf 'Date  transactionID  Event 1\n09/20/2026  T%s  1\n' $n | offline record$n; done
+"#,
+    );
+    place
+}
+
+/// What hangs on integrated rows.
+fn integrated_rows(place: &Place) -> Vec<serde_json::Value> {
+    let questions = [
+        "SELECT * FROM events ORDER BY event_id",
+        "SELECT * FROM snapshots ORDER BY transaction_id",
+        "SELECT item, credit FROM participation('event1', 'page_name') ORDER BY 1",
+    ];
+    questions.map(|sql| place.query(sql)).to_vec()
+}
+
+#[test]
+fn integrated_rows_are_compacted_too() {
+    let place = place_with_records();
+    place.sh("for n in 0 1 2 3; do
+           rejoin ingest record$n.txt --suite web --source leads
+           rejoin rebuild --no-compact --queries queries
+         done");
+    let versions = || {
+        deep(|runtime| {
+            runtime.block_on(async {
+                let snapshot = Snapshot::open(&place.open_lake(), "integrated", None).await.unwrap();
+                (snapshot.version, snapshot.files.len())
+            })
+        })
+    };
+    let (then, rows) = (versions(), integrated_rows(&place));
+    assert_eq!(then.1, 4, "a generation a rebuild");
+    let done: serde_json::Value = serde_json::from_str(&place.rejoin("compact --json").ok().stdout).unwrap();
+    let tables: Vec<&str> = done.as_array().unwrap().iter().map(|table| table["table"].as_str().unwrap()).collect();
+    assert_eq!(tables, ["hits", "offline", "integrated", "snapshots"]);
+    assert!(done[2]["merged"] == 4 && done[2]["written"] == 1, "{done}");
+    let now = versions();
+    assert_eq!(now, (then.0.map(|version| version + 1), 1));
+    assert_eq!(integrated_rows(&place), rows);
+    // nothing is stale, the own table least of all
+    assert!(place.rejoin("rebuild --queries queries").ok().stdout.contains("nothing is stale"));
+
+    // as if the compaction had ended before the rebuild named its version
+    deep(|runtime| {
+        runtime.block_on(async {
+            Registry::<Rebuild>::update(&place.open_lake(), |rows| {
+                let last = rows.iter_mut().max_by_key(|row| row.rebuild).unwrap();
+                let mut versions: serde_json::Value = serde_json::from_str(&last.versions).unwrap();
+                versions["integrated"] = then.0.into();
+                last.versions = versions.to_string();
+                Ok(())
+            })
+            .await
+            .unwrap();
+        });
+    });
+    assert!(place.rejoin("rebuild --queries queries").ok().stdout.contains("nothing is stale"));
+    place.sh("rejoin ingest record4.txt --suite web --source leads; rejoin rebuild --no-compact --queries queries");
+    let scope = place.cell("SELECT scope FROM rebuilds ORDER BY rebuild DESC LIMIT 1");
+    assert_eq!(scope, "changed", "what was compacted is what the rebuild left");
+    let rows = integrated_rows(&place);
+    place.sh("rejoin rebuild --full --no-compact --queries queries");
+    assert_eq!(integrated_rows(&place), rows);
+    assert_eq!(place.cell("SELECT calls FROM daily"), 5.0);
+}
+
+/// A compaction that comes in between makes no rebuild begin again.
+#[test]
+fn rebuilds_and_compactions_do_not_disturb_each_other() {
+    let place = place_with_records();
+    deep(|runtime| {
+        runtime.block_on(async {
+            let lake = place.open_lake();
+            let writing = AtomicBool::new(true);
+            let build = async {
+                for number in 0..20 {
+                    let options = IngestOptions {
+                        suite: Some("web".into()),
+                        source: Some("leads".into()),
+                        ..IngestOptions::default()
+                    };
+                    let path = place.path().join(format!("record{number}.txt"));
+                    ingest(&lake, &[path], &options, &|_| {}).await.unwrap();
+                    rebuild(&lake, &EngineSettings::default(), &RebuildOptions::default(), &|_| {}).await.unwrap();
+                }
+                writing.store(false, Ordering::Relaxed);
+            };
+            let merge = async {
+                let mut merged = 0;
+                while writing.load(Ordering::Relaxed) {
+                    match compact(&lake, &CompactionOptions::default(), &SMALL, &|_, _, _| {}).await {
+                        Ok(done) => merged += done[2].merged,
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+                    }
+                    tokio::task::yield_now().await;
+                }
+                merged
+            };
+            let ((), merged) = tokio::join!(build, merge);
+            assert!(merged > 0, "no compaction met a rebuild");
+        });
+    });
+    let rows = integrated_rows(&place);
+    assert_eq!(place.cell("SELECT sum(event1) FROM events"), 20.0);
+    place.sh("rejoin rebuild --full --no-compact");
+    assert_eq!(integrated_rows(&place), rows);
 }
 
 #[test]

@@ -34,8 +34,12 @@ struct Server {
 
 impl Server {
     fn start(arguments: &str) -> Self {
+        Self::start_in(&LAKE, arguments)
+    }
+
+    fn start_in(place: &Place, arguments: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
-        LAKE.settle(
+        place.settle(
             command
                 .env_remove("REJOIN_NOW")
                 .args("serve --users users.json --postgres 0 --flight 0 --http 0".split(' ')),
@@ -51,7 +55,7 @@ impl Server {
         let (postgres, flight, http) = (port("Postgres"), port("Flight"), port("web page"));
         // a full pipe would stop the server
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, postgres, flight, http, users: LAKE.path().join("users.json").display().to_string() }
+        Self { child, postgres, flight, http, users: place.path().join("users.json").display().to_string() }
     }
 
     fn psql_as(&self, user: &str, password: &str, arguments: &[&str]) -> (bool, String) {
@@ -312,6 +316,17 @@ fn two_hundred_connections() {
 #[test]
 fn a_statement_is_bounded() {
     Server::start("--statement-timeout 5s --max-rows 1000 --memory 200MB --memory-per-user 40MB").guests("limited");
+}
+
+/// What a statement holds does not grow with the number of its parts.
+#[test]
+fn statements_of_many_parts() {
+    let place = Place::new();
+    place.sh("env -u REJOIN_NOW rejoin demo --hits 20000 --lake lake");
+    place.sh(&format!("echo '{PASSWORD}' | rejoin user add {USER} --users users.json"));
+    let server = Server::start_in(&place, "--memory 256MB --statement-timeout 10m");
+    let process = server.child.id().to_string();
+    server.python("guests.py", &["parts", &server.postgres, &server.flight, USER, PASSWORD, &process, "256"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Each case takes one of the small real inputs of `data/` (or one made of them), changes it at random and loads it: a data feed's
 //! hits, lookups, manifest and archives, data source files, packed or not, the API's JSON, JSON lines and arrays, delimited
-//! texts, mappings, lookup tables. Nothing panics or hangs; rows and rejects are all rows that there are; a message quotes no
+//! texts, Parquet, mappings, lookup tables. Nothing panics or hangs; rows and rejects are all rows that there are; a message quotes no
 //! more than a short piece of the input.
 //!
 //! A case is decided by its number, so that it can be seen again. `tests/run` does a few; for hours, alone, with the
@@ -19,8 +19,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::json::ReaderBuilder;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use rejoin::ingest::input_file::InputFile;
 use rejoin::ingest::unpack::{HIT_DATA, read_members};
 use rejoin::ingest::{IngestOptions, Outcome, Status, ingest, load_lookup};
@@ -90,6 +96,8 @@ struct Case {
     damaged: Vec<u8>,
     /// Rows that there are, where that is known of this text if it is loaded at all.
     rows: Option<u64>,
+    /// A format in which many rows may take no byte.
+    is_columnar: bool,
 }
 
 /// The inputs that are damaged.
@@ -97,12 +105,75 @@ struct Seeds {
     data: PathBuf,
     hits: Vec<u8>,
     lookups: Vec<(String, Vec<u8>)>,
+    parquet: Vec<u8>,
 }
 
 const API: &str = r#"{"columns": ["Date", "VisitorID", "Evar 3", "Event 5"], "reportSuiteID": "web", "dataSourceID": "calls",
  "rows": [["09/05/2026", "c-7", "Boots leak", 1], ["09/06/2026/10/00/00", "c-8", null, "2"]], "finished": true}"#;
 
 const LOOKUP: &str = "tracking_code,channel,owner\nautumn,email,\"Zoë, K.\"\nnewsletter,email,\nretarget,display,Max\n";
+
+/// The mapping of a Parquet file.
+const COLUMNS: &str = r#"kind = "online"
+suite = "web"
+visitor_id = "user"
+time = "at"
+[dimensions]
+page_name = "page"
+evar1 = "price"
+list1 = "tags"
+[metrics]
+orders = "orders"
+[products]
+list = "items"
+product = "sku"
+price = "CAST(price AS DOUBLE)"
+"#;
+
+/// A small Parquet file with columns of many kinds.
+fn parquet_file() -> Vec<u8> {
+    let row = |i: usize| {
+        format!(
+            r#"{{"user":"v{}","at":{},"page":"page {}","price":{i}.5,"tags":["a","b{i}"],"orders":1,"items":[{{"sku":"boot","price":"{i}"}}]}}"#,
+            i % 5,
+            1_788_256_800_000_000_u64 + i as u64,
+            i % 3
+        )
+    };
+    let json = (0..60).map(row).collect::<Vec<_>>().join("\n");
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let item = DataType::Struct(vec![text("sku"), text("price")].into());
+    let fields = vec![
+        text("user"),
+        Field::new("at", DataType::Int64, true),
+        text("page"),
+        Field::new("price", DataType::Float64, true),
+        Field::new("tags", DataType::new_list(DataType::Utf8, true), true),
+        Field::new("orders", DataType::Int64, true),
+        Field::new("items", DataType::new_list(item, true), true),
+    ];
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let mut reader = ReaderBuilder::new(schema).build(json.as_bytes()).unwrap();
+    let read = reader.next().unwrap().unwrap();
+    let schema = read.schema();
+    let columns = schema.fields().iter().zip(read.columns()).map(|(field, values)| {
+        let values: ArrayRef = match field.name().as_str() {
+            "at" => cast(values, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))).unwrap(),
+            "page" => cast(values, &DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into())).unwrap(),
+            "price" => cast(values, &DataType::Decimal128(12, 2)).unwrap(),
+            _ => values.clone(),
+        };
+        (field.name().clone(), values)
+    });
+    let batch = RecordBatch::try_from_iter(columns.collect::<Vec<_>>()).unwrap();
+    let zstd = parquet::basic::Compression::ZSTD(Default::default());
+    let properties = WriterProperties::builder().set_compression(zstd).build();
+    let mut writer = ArrowWriter::try_new(vec![], batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch.slice(0, 30)).unwrap();
+    writer.flush().unwrap();
+    writer.write(&batch.slice(30, 30)).unwrap();
+    writer.into_inner().unwrap()
+}
 
 /// Files with their mappings; true where a line is a row.
 const MAPPED: [(&str, bool); 7] = [
@@ -132,7 +203,7 @@ impl Seeds {
         };
         let hits = members("01-web_2026-09-01.tsv.gz").remove(0).1;
         let lookups = members("web_2026-09-01-lookup_data.tar.gz");
-        Self { data, hits, lookups }
+        Self { data, hits, lookups, parquet: parquet_file() }
     }
 
     fn bytes(&self, name: &str) -> Vec<u8> {
@@ -158,7 +229,7 @@ impl Seeds {
             path
         };
         let other = self.other(dice);
-        match dice.below(12) {
+        match dice.below(13) {
             0..3 => {
                 let (name, is_lines) = MAPPED[dice.below(MAPPED.len())];
                 let damaged = damage(self.bytes(name), &other, dice);
@@ -237,6 +308,12 @@ impl Seeds {
                     damaged,
                     ..Case::default()
                 }
+            }
+            11 => {
+                let damaged = damage(self.parquet.clone(), &other, dice);
+                let (path, mapping) = (put("hits.parquet", &damaged), put("mapping.toml", COLUMNS.as_bytes()));
+                let (paths, mapping) = (vec![path], Some(mapping));
+                Case { name: "a Parquet file", paths, mapping, damaged, is_columnar: true, ..Case::default() }
             }
             _ if dice.one_in(2) => {
                 let (hits, lookups) = (self.hits.clone(), self.lookups.clone());
@@ -399,7 +476,7 @@ fn check(case: &Case, outcome: &Outcome) -> Result<(), String> {
                 return Err(format!("{} rows and {} rejects of {:?}", entry.rows, entry.rejected, case.rows));
             }
             // no reader makes a row of nothing
-            if case.rows.is_none() && rows > case.damaged.len() as u64 + 2 {
+            if case.rows.is_none() && !case.is_columnar && rows > case.damaged.len() as u64 + 2 {
                 return Err(format!("{rows} rows of {} bytes", case.damaged.len()));
             }
             match &outcome.preview {
@@ -475,6 +552,25 @@ impl Drop for Watch {
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+#[test]
+fn the_parquet_file_that_is_damaged_loads() {
+    deep(|runtime| {
+        let place = Place::new();
+        place.sh("rejoin suite create web");
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let (path, mapping) = (put("hits.parquet", &parquet_file()), put("mapping.toml", COLUMNS.as_bytes()));
+        let options = IngestOptions { mappings: vec![mapping], memory_bytes: MEMORY_BYTES, ..IngestOptions::default() };
+        let outcomes = runtime.block_on(ingest(&place.open_lake(), &[path], &options, &|_| {})).unwrap();
+        assert!(matches!(outcomes[0].status, Status::Loaded), "{:?}", outcomes[0].status);
+        assert_eq!((outcomes[0].entry.rows, outcomes[0].entry.rejected), (60, 0));
+    });
 }
 
 #[test]

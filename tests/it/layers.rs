@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["feed", "attribution", "persons"],
     &["format"],
     &["time"],
-    &["columns", "error", "clock", "address", "quote", "sealed"],
+    &["columns", "error", "clock", "address", "quote", "sealed", "options"],
 ];
 
 /// Crates that the pure layers do without: they turn bytes into rows and journeys into credit, and do no I/O.

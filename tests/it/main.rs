@@ -8,7 +8,7 @@
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
 //! * `compaction`: files of whole months, readers and writers undisturbed.
 //! * `faults`: a store that fails at any request, and what readers and second tries then see. `faulty`: that store.
-//! * `plans`: approved plans: nothing is sorted or shuffled above the lake.
+//! * `plans`: approved plans: nothing is sorted or shuffled above the lake. `ranges`: tables cut into any number of ranges.
 //! * `twins`: two visitors with one key, ids that need not be read, and a visitor with very many hits.
 //! * `feeds`: histories of data feeds by brute force: instances, background hits, repeats.
 //! * `histories`: any history of a lake ends in the tables of one full rebuild.
@@ -59,6 +59,7 @@ mod persons;
 mod place;
 mod plans;
 mod questions;
+mod ranges;
 mod requests;
 mod schedule;
 mod sequences;

@@ -87,6 +87,13 @@ fn help_finds_topics_and_commands() {
     // a topic and a command of one name: both
     let ingest = place.rejoin("help ingest").ok().stdout;
     assert!(ingest.contains("alphanumeric order") && ingest.contains("--validate"), "{ingest}");
+    // the mappings of data/, whole
+    let mapping = place.rejoin("help mapping").ok().stdout;
+    let parts =
+        ["param(event_params, 'ga_session_id')", "unnest = \"actionDetails\"", "refr_dvce_tstamp", "till/dt=*/*.psv"];
+    for part in parts {
+        assert!(mapping.contains(part), "{part}: {mapping}");
+    }
     let inner = place.rejoin("help source create").ok().stdout;
     assert!(inner.contains("--on-error") && inner.contains("rejoin source create"), "{inner}");
     place.rejoin("help exit codes").ok();

@@ -9,6 +9,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 
 use crate::journeys::{DAY, Journeys, Loaded, Record, instant, item, journeys};
 use crate::place::deep;
+use crate::slt::cut_keys;
 use crate::table;
 
 /// Credit by item; None is the item of conversions without a touch.
@@ -477,6 +478,7 @@ async fn agrees(journeys: &Journeys, turn: usize) -> Result<(), TestCaseError> {
     let questions = questions();
     for (n, (batch_size, threads)) in settings.iter().enumerate() {
         let engine = loaded.engine(*batch_size, *threads).await;
+        cut_keys(&engine, *batch_size, *threads).await.unwrap();
         let asked = questions
             .iter()
             .enumerate()

@@ -374,6 +374,40 @@ fn persons_are_as_their_rules_say_and_answer_like_visitors() {
     }
 }
 
+/// Hits of several devices in one instant, logins among them: the walk, which looks up the order of such hits alone, answers as
+/// the SQL does, which sorts all rows.
+#[test]
+fn hits_of_one_instant_have_one_order_on_all_devices() {
+    let worlds = std::env::var("REJOIN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
+    let mut dice = Dice(1717);
+    for number in 0..worlds {
+        let mut world = World::new(&mut dice);
+        let instants = [4, 10, 60][number % 3];
+        world.hits.iter_mut().for_each(|hit| hit.minute -= hit.minute % instants);
+        let place = Place::new();
+        place.sh(&world.script(false));
+        let questions: Vec<String> = (0..4).flat_map(|_| questions(&world, &mut dice).into_iter().take(5)).collect();
+        let settings = EngineSettings {
+            threads: Some([1, 2, 4][number % 3]),
+            batch_size: Some([1, 3, 8192][number / 3 % 3]),
+            ..EngineSettings::default()
+        };
+        deep(|runtime| {
+            runtime.block_on(async {
+                let engine = Engine::open(place.open_lake(), settings).await.unwrap();
+                for question in questions.iter().map(|question| question.replace('$', "person")) {
+                    let mut answers = vec![];
+                    for way in ["stored", "plain"] {
+                        engine.collect(&format!("SET rejoin.journeys = '{way}'")).await.unwrap();
+                        answers.push(answer(&engine, &question).await);
+                    }
+                    assert_eq!(answers[0], answers[1], "{question}\n{}", world.script(false));
+                }
+            });
+        });
+    }
+}
+
 /// A person is forgotten: of one with an ID the rows that bear it go, of another all; rows without an ID are nobody else's
 /// then, other rows stay whose they are, and the person does not come back.
 fn others_stay_when_one_is_forgotten(place: &Place, world: &World, dice: &mut Dice) {

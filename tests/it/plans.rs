@@ -13,7 +13,7 @@ use crate::journeys::{DAY, Hit, Journeys, Record};
 use crate::place::deep;
 
 /// Two loads of hits, matched and unmatched records.
-fn small_world() -> Journeys {
+pub fn small_world() -> Journeys {
     let hit = |n: u8| Hit {
         visitor: n % 4,
         time: i64::from(n) * 3 * DAY / 2,
@@ -43,7 +43,7 @@ const WINDOW: &str = "SELECT tracking_code, sum(c) FROM (SELECT tracking_code, v
      OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1";
 
 /// Name of the file and the query.
-const QUERIES: &[(&str, &str)] = &[
+pub const QUERIES: &[(&str, &str)] = &[
     ("participation", PARTICIPATION),
     ("participation_visit", "SELECT item, credit FROM participation('orders', 'tracking_code', 'visit')"),
     (
@@ -54,6 +54,7 @@ const QUERIES: &[(&str, &str)] = &[
         "by_month",
         "SELECT * FROM attribution('orders', 'tracking_code', 'linear', by => 'month', conversions => 'extract(hour FROM local_time(hit_time)) < 12')",
     ),
+    ("paths", "SELECT * FROM paths('orders', 'tracking_code')"),
     ("snapshot_basis", "SELECT item, credit FROM participation('orders', 'tracking_code', basis => 'snapshot')"),
     ("algorithmic", "SELECT item, credit FROM attribution('orders', 'tracking_code', 'algorithmic')"),
     ("window_visitor", WINDOW),
@@ -130,6 +131,40 @@ fn nothing_is_sorted_or_shuffled_below_a_journey() {
                         assert!(!below.contains(node), "{name} with {threads} threads:\n{plan}");
                     }
                 }
+            }
+        });
+    });
+}
+
+#[test]
+fn first_rows_are_read_a_partition_at_a_time() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loaded = small_world().load(false).await;
+            let engine = loaded.engine(8192, 4).await;
+            for (sql, lines) in [
+                ("SELECT * FROM events LIMIT 3", &["FirstRowsExec: fetch=3"][..]),
+                ("SELECT * FROM hits LIMIT 3", &["FirstRowsExec: fetch=3"][..]),
+                ("SELECT * FROM events WHERE tracking_code IS NOT NULL LIMIT 3", &["FirstRowsExec: fetch=3"][..]),
+                (
+                    "SELECT * FROM events LIMIT 3 OFFSET 2",
+                    &["GlobalLimitExec: skip=2, fetch=3", "FirstRowsExec: fetch=5"][..],
+                ),
+            ] {
+                let plan = plan(&engine, sql).await;
+                assert!(lines.iter().all(|line| plan.contains(line)), "{sql}:\n{plan}");
+                for node in ["SortExec", "RepartitionExec", "CoalescePartitionsExec"] {
+                    assert!(!plan.contains(node), "{sql}:\n{plan}");
+                }
+            }
+            for sql in [
+                "SELECT * FROM events",
+                "SELECT * FROM events ORDER BY hit_time LIMIT 3",
+                "SELECT visitor_id, count(*) FROM events GROUP BY 1 LIMIT 3",
+                "SELECT * FROM events LIMIT 100000",
+            ] {
+                let plan = plan(&engine, sql).await;
+                assert!(!plan.contains("FirstRowsExec"), "{sql}:\n{plan}");
             }
         });
     });

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
+use rejoin::columns::visitor_key;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest};
-use rejoin::lake::Lake;
 use rejoin::lake::guard::Writers;
+use rejoin::lake::layout::{BUCKETS, TAG_BUCKET, bucket_of};
+use rejoin::lake::{Lake, Snapshot};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 use url::Url;
 
@@ -132,7 +134,9 @@ fn a_question_is_planned_without_a_look_at_files() {
         let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
         let url = Url::from_directory_path(place.lake()).unwrap();
         let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
-        let engine = Engine::open_at(lake, EngineSettings::default(), None).unwrap();
+        // whole buckets: of each range of keys the footer is looked at
+        let settings = EngineSettings { threads: Some(2), ..EngineSettings::default() };
+        let engine = Engine::open_at(lake, settings, None).unwrap();
         let of_hits = || {
             let mut times = BTreeMap::<String, usize>::new();
             for request in store.requests().iter().filter(|request| request.contains(".parquet")) {
@@ -151,6 +155,79 @@ fn a_question_is_planned_without_a_look_at_files() {
         let times = of_hits();
         assert!(!times.is_empty() && times.values().all(|times| *times == 2), "{times:#?}");
     });
+}
+
+/// Four visitors of each bucket.
+fn visitors() -> Vec<String> {
+    let of = |bucket: usize| {
+        let all = (0..).map(|n| format!("v{n}"));
+        all.filter(move |visitor| bucket_of(visitor_key(visitor)) == bucket).take(4)
+    };
+    (0..BUCKETS).flat_map(of).collect()
+}
+
+/// Asks questions one after the other over two files a bucket, to which each of [`visitors`] has given a hit: how often each
+/// question asks for files of hits, by bucket.
+fn of_buckets<const N: usize>(questions: [&str; N]) -> [BTreeMap<usize, usize>; N] {
+    let place = Place::new();
+    let load = |day: u8| {
+        let rows = visitors().iter().map(|v| format!("{v}  2026-09-0{day} 10:00  home\n")).collect::<String>();
+        format!("online day{day} <<END\nvisitor  time  page_name\n{rows}END\n")
+    };
+    place.sh(&format!("rejoin suite create web\n{}{}rejoin rebuild --no-compact", load(1), load(2)));
+    deep(|runtime| {
+        let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
+        let url = Url::from_directory_path(place.lake()).unwrap();
+        let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
+        let hits = runtime.block_on(Snapshot::open(&lake, "hits", None)).unwrap();
+        assert_eq!(hits.files.len(), 2 * BUCKETS);
+        let bucket_of_request = |request: &String| {
+            let file = hits.files.iter().find(|file| request.contains(&file.relative))?;
+            file.tags.get(TAG_BUCKET)?.parse::<usize>().ok()
+        };
+        let settings = EngineSettings { threads: Some(2), ..EngineSettings::default() };
+        let engine = Engine::open_at(lake, settings, None).unwrap();
+        questions.map(|question| {
+            let before = store.requests().len();
+            runtime.block_on(engine.collect(question)).unwrap();
+            let mut times = BTreeMap::new();
+            for bucket in store.requests()[before..].iter().filter_map(&bucket_of_request) {
+                *times.entry(bucket).or_default() += 1;
+            }
+            times
+        })
+    })
+}
+
+/// The first rows come out of one bucket: of each of its files the footer is read, and rows.
+#[test]
+fn first_rows_ask_one_bucket() {
+    let [first, offset, filtered, too_many] = of_buckets([
+        "SELECT * FROM events LIMIT 4",
+        "SELECT * FROM events LIMIT 2 OFFSET 2",
+        "SELECT * FROM events WHERE page_name = 'home' LIMIT 8",
+        "SELECT * FROM events LIMIT 9",
+    ]);
+    assert_eq!(first, BTreeMap::from([(0, 4)]));
+    // the footers are known by now
+    assert_eq!(offset, BTreeMap::from([(0, 2)]));
+    assert_eq!(filtered, BTreeMap::from([(0, 2)]));
+    assert!(too_many.len() > 1, "{too_many:?}");
+}
+
+/// One visitor's rows are looked for in the files of its bucket alone. What these say of their pages is kept with their footers.
+#[test]
+fn a_visitor_asks_one_bucket() {
+    let (visitors, bucket) = (visitors(), 5);
+    let (one, other) = (&visitors[4 * bucket], &visitors[4 * (bucket - 2)]);
+    let columns = format!("SELECT hit_time, page_name FROM events WHERE visitor_id = '{one}' ORDER BY hit_time");
+    let rows = format!("SELECT * FROM events WHERE visitor_id = '{one}'");
+    let two = format!("SELECT * FROM events WHERE visitor_id IN ('{one}', '{other}')");
+    let [first, again, all, both] = of_buckets([&columns, &columns, &rows, &two]);
+    assert_eq!(first, BTreeMap::from([(bucket, 4)]));
+    assert_eq!(again, BTreeMap::from([(bucket, 2)]));
+    assert_eq!(all, BTreeMap::from([(bucket, 2)]));
+    assert_eq!(both, BTreeMap::from([(bucket - 2, 4), (bucket, 2)]));
 }
 
 /// The bytes of an input are read once, whatever has to be known of them before the first row is decoded.

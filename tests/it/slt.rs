@@ -1,7 +1,7 @@
 //! Runs every `tests/slt/**/*.slt` in a folder and a lake of its own.
 //!
 //! `system` records are shell lines that make input files and call `rejoin`; `statement` and `query` records run
-//! through the engine, each at several batch sizes and numbers of threads, since neither may change a result.
+//! through the engine, each at several batch sizes, numbers of threads and of ranges of keys, since none may change a result.
 //! `REJOIN_SLT=text` runs only the files whose path holds the text.
 
 use std::cell::RefCell;
@@ -162,6 +162,18 @@ pub async fn read_journeys(engine: &Engine, threads: usize) -> rejoin::Result<()
     Ok(())
 }
 
+/// Keys are cut into 16 ranges at one batch size and number of threads, into 64 at another, and else by the threads. A range is
+/// a task on a cluster, where 64 of them would only be slow.
+pub async fn cut_keys(engine: &Engine, batch_size: usize, threads: usize) -> rejoin::Result<()> {
+    let ranges = match (batch_size, threads) {
+        (8192, 4) if engine.remote().is_none() => 64,
+        (7, 2) | (8192, 4) => 16,
+        _ => return Ok(()),
+    };
+    engine.collect(&format!("SET rejoin.ranges = {ranges}")).await?;
+    Ok(())
+}
+
 /// One engine with its settings, as the runner sees a database.
 struct Session {
     engine: Engine,
@@ -182,6 +194,7 @@ impl Session {
         };
         let engine = Engine::open(lake, settings).await?;
         read_journeys(&engine, threads).await?;
+        cut_keys(&engine, batch_size, threads).await?;
         Ok(Self { engine })
     }
 }

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
+use datafusion::prelude::{ident, lit};
 use rejoin::engine::{Engine, EngineSettings};
-use rejoin::lake::layout::{TAG_SUITE, TAG_VISITS};
+use rejoin::lake::compact::{CompactionOptions, compact};
+use rejoin::lake::expunge::expunge;
+use rejoin::lake::layout::{TAG_LOADS, TAG_SUITE, TAG_VISITS};
+use rejoin::lake::loads::{LoadPart, tag_of};
+use rejoin::lake::rewrite::Limits;
 use rejoin::lake::suites::{SuiteChanges, create_suite};
 use rejoin::lake::write::{SortedWriter, sort_context};
 use rejoin::lake::{Change, Lake, Snapshot};
@@ -50,8 +55,13 @@ pub async fn lake_of(place: &Place, loads: &[Vec<Stored>]) -> Lake {
 
 /// One more load of hits.
 async fn load(lake: &Lake, hits: &[Stored]) {
-    let tags = [(TAG_SUITE, "web"), (TAG_VISITS, "computed")];
-    let tags: HashMap<String, String> = tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    load_with(lake, hits, &[]).await;
+}
+
+/// One more load of hits, with further tags.
+async fn load_with(lake: &Lake, hits: &[Stored], tags: &[(&str, String)]) {
+    let own = [(TAG_SUITE, "web".to_string()), (TAG_VISITS, "computed".to_string())];
+    let tags: HashMap<String, String> = own.iter().chain(tags).map(|(k, v)| (k.to_string(), v.clone())).collect();
     let context = sort_context(64 << 20).unwrap();
     let first = batch(&hits[..1]);
     let mut writer = SortedWriter::start(lake, "hits", first.schema(), tags, context).unwrap();
@@ -168,6 +178,138 @@ fn ids_are_not_read_again_where_keys_tell_visitors_apart() {
             assert!(reads_ids(&lake).await);
         });
     });
+}
+
+#[test]
+fn walks_over_all_ranges_of_a_bucket_tell_of_it() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            for (sharing, told) in [(1, true), (2, false)] {
+                let place = Place::new();
+                let lake = lake_of(&place, &crowd(sharing)).await;
+                let settings = EngineSettings { threads: Some(2), ..EngineSettings::default() };
+                let engine = Engine::open(lake.clone(), settings).await.unwrap();
+                engine.collect("SET rejoin.ranges = 64").await.unwrap();
+                assert!(reads_ids(&lake).await);
+                let sql = "SELECT item, credit FROM participation('orders', 'tracking_code', lookback => 'all')";
+                assert!(!table::rows(&engine, sql).await.unwrap().1.is_empty());
+                assert_eq!(!reads_ids(&lake).await, told, "{sharing} visitors a key");
+            }
+        });
+    });
+}
+
+#[test]
+fn files_say_themselves_that_keys_tell_visitors_apart() {
+    const LIMITS: Limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
+    deep(|runtime| {
+        runtime.block_on(async {
+            let place = Place::new();
+            let lake = lake_of(&place, &[]).await;
+            let part = LoadPart { file: "hits".into(), content: "1".into(), rows: None };
+            let named = [(TAG_LOADS, tag_of(&[part]))];
+            let merge = async || {
+                let done = compact(&lake, &CompactionOptions::default(), &LIMITS, &|_, _, _| {}).await.unwrap();
+                assert!(done[0].merged > 0, "{done:?}");
+            };
+            // asked by somebody who has seen nothing
+            let stranger = || Lake::open(&place.lake().to_string_lossy()).unwrap();
+            load_with(&lake, &crowd(1).concat(), &named).await;
+            assert!(!reads_ids(&stranger()).await);
+            agrees(&stranger()).await;
+            // of two files of a bucket nobody knows, until they are one
+            load_with(&lake, &crowd(1)[1], &named).await;
+            assert!(reads_ids(&stranger()).await);
+            merge().await;
+            assert!(!reads_ids(&stranger()).await);
+            agrees(&stranger()).await;
+            // one with somebody's key, of whom nothing is wrong in a file of his own
+            let of_another = (crowd(1)[0][0].0, "another".to_string(), 1500, Some("d"), 5.0);
+            load_with(&lake, &[of_another], &named).await;
+            assert!(reads_ids(&stranger()).await);
+            merge().await;
+            assert!(reads_ids(&stranger()).await);
+            agrees(&stranger()).await;
+            // and is erased
+            expunge(&lake, "hits", &[ident("tracking_code").eq(lit("d"))], &LIMITS).await.unwrap();
+            assert!(!reads_ids(&stranger()).await);
+            agrees(&stranger()).await;
+            // two that share a key, in one file from the beginning
+            let place = Place::new();
+            let lake = lake_of(&place, &[crowd(2).concat()]).await;
+            assert!(reads_ids(&lake).await);
+            agrees(&lake).await;
+            assert!(reads_ids(&lake).await);
+        });
+    });
+}
+
+/// For each scan of a question, those of hits before those of integrated rows: true where it reads the ids of visitors.
+fn scans_of_ids(place: &Place) -> Vec<bool> {
+    const QUESTION: &str = "EXPLAIN SELECT * FROM participation('event1', 'page_name', lookback => 'all')";
+    deep(|runtime| {
+        runtime.block_on(async {
+            let plan = credit(&place.open_lake(), 1, 1 << 30, QUESTION).await.concat().concat();
+            plan.split("projection=[visitor_key, ").skip(1).map(|scan| scan.starts_with("visitor_id")).collect()
+        })
+    })
+}
+
+/// Records have the visitors of hits. A rebuild and a compaction, which write their files, see that no key is of two.
+#[test]
+fn hits_and_records_say_together_that_keys_tell_visitors_apart() {
+    let place = Place::new();
+    place.sh(r#"
+rejoin suite create web
+rejoin source create web leads --kind transaction
+online a <<END
+visitor  time              page_name  transaction_id
+v1       2026-09-01 10:00  home       T1
+v2       2026-09-01 10:10  cart       T2
+v3       2026-09-01 10:20  cart       T3
+END
+offline one <<END
+Date        transactionID  Event 1
+09/20/2026  T1             100
+09/21/2026  T2             10
+09/21/2026  T9             1
+END
+rejoin ingest one.txt --suite web --source leads
+rejoin rebuild --no-compact
+"#);
+    let answer = || place.query("SELECT item, credit FROM participation('event1', 'page_name') ORDER BY 1");
+    assert_eq!(scans_of_ids(&place), [false, true]);
+    let before = answer();
+    place.sh(r#"
+offline two <<END
+Date        transactionID  Event 1
+09/22/2026  T3             1000
+END
+rejoin ingest two.txt --suite web --source leads
+rejoin rebuild --no-compact
+"#);
+    let (scans, after) = (scans_of_ids(&place), answer());
+    assert!(!scans[0] && scans[1..].iter().all(|reads| *reads), "{scans:?}");
+    assert_ne!(after, before);
+    // a load more
+    place.sh(r#"
+online b <<END
+visitor  time              page_name  transaction_id
+v1       2026-08-01 10:00  blog       .
+v2       2026-08-01 10:10  blog       .
+v3       2026-08-01 10:20  blog       .
+END
+rejoin rebuild --no-compact
+"#);
+    let scans = scans_of_ids(&place);
+    assert!(scans.len() > 2 && scans.iter().all(|reads| *reads), "{scans:?}");
+    let after = answer();
+    place.sh("rejoin compact");
+    assert_eq!(scans_of_ids(&place), [false, true]);
+    assert_eq!(answer(), after);
+    // what is left of files says it again
+    place.sh("rejoin forget --visitor v3 --yes");
+    assert_eq!(scans_of_ids(&place), [false, true]);
 }
 
 #[test]

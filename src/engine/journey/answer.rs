@@ -1,4 +1,4 @@
-//! What is found out about journeys: credit or paths by a walk, or the order of rows.
+//! What is found out about journeys: credit or paths by a walk, conversions one by one, or the order of rows.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::node::{JourneySpec, describe};
+use super::path::PathSpec;
 use super::sequence::SequenceSpec;
 
 /// What is found out about journeys.
@@ -13,6 +14,8 @@ use super::sequence::SequenceSpec;
 pub enum Answer {
     /// Credit per item, or paths.
     Credit(JourneySpec),
+    /// Each conversion, or what it gives to each item.
+    Shown(PathSpec),
     /// In which order rows come.
     Order(SequenceSpec),
 }
@@ -22,6 +25,7 @@ impl Answer {
     pub fn output(&self) -> SchemaRef {
         match self {
             Self::Credit(spec) => spec.output(),
+            Self::Shown(spec) => spec.output(),
             Self::Order(spec) => spec.output(),
         }
     }
@@ -30,7 +34,23 @@ impl Answer {
     pub fn is_in_one_part(&self) -> bool {
         match self {
             Self::Credit(spec) => spec.is_in_one_part(),
-            Self::Order(_) => false,
+            Self::Shown(_) | Self::Order(_) => false,
+        }
+    }
+
+    /// The same for the buckets of each partition alone, where equal rows are then added up.
+    pub fn in_parts(&self) -> Option<Self> {
+        match self {
+            Self::Credit(spec) => spec.in_parts().map(Self::Credit),
+            Self::Shown(_) | Self::Order(_) => None,
+        }
+    }
+
+    /// True where visitors are told by their ids, which are read then.
+    pub(super) fn tells_visitors(&self) -> bool {
+        match self {
+            Self::Order(spec) => spec.tells_visitors(),
+            Self::Credit(_) | Self::Shown(_) => false,
         }
     }
 
@@ -38,6 +58,7 @@ impl Answer {
     pub(super) fn reads(&self) -> JourneySpec {
         match self {
             Self::Credit(spec) => spec.clone(),
+            Self::Shown(spec) => spec.journey.clone(),
             Self::Order(spec) => spec.reads(),
         }
     }
@@ -47,6 +68,7 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Credit(spec) => f.write_str(&describe(spec)),
+            Self::Shown(spec) => write!(f, "{spec}"),
             Self::Order(spec) => f.write_str(&spec.describe()),
         }
     }

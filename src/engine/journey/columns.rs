@@ -51,8 +51,8 @@ pub(super) struct Columns {
     taken: Taken,
     pub visits: Visits,
     anchors: Option<Anchors>,
-    /// Items with their amounts, where a row converts in parts.
-    lines: Option<ListArray>,
+    /// Items with their amounts, where a row converts in parts: of all rows, or of those that are named, which rise.
+    lines: Option<(Option<Vec<u32>>, ListArray)>,
     /// Offline rows that stand right after a hit.
     at_hits: Option<BooleanArray>,
     /// Products with what is bound to them.
@@ -71,6 +71,25 @@ pub(super) struct Columns {
     persons: Option<(Vec<u32>, StringArray)>,
     /// Where the order of rows is asked for: the steps that a row satisfies, the first in the lowest bit.
     steps: Option<Vec<u64>>,
+    /// Where something of the rows is shown: what it is looked up in.
+    pub source: Option<Arc<Source>>,
+}
+
+/// The batch that rows are in, and what is shown of them; without terms its columns have the names of what is shown.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub batch: RecordBatch,
+    pub terms: Option<Arc<EvaluatedTerms>>,
+}
+
+impl Source {
+    /// True where the rows of both are of one table, or of one plan.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (&self.terms, &other.terms) {
+            (Some(own), Some(others)) => Arc::ptr_eq(own, others),
+            (own, others) => own.is_none() && others.is_none(),
+        }
+    }
 }
 
 /// The metric of a row.
@@ -159,7 +178,7 @@ impl Columns {
             },
             lines: match spec.in_lines {
                 false => None,
-                true => Some(found.column("lines")?.as_list::<i32>().clone()),
+                true => Some((None, found.column("lines")?.as_list::<i32>().clone())),
             },
             at_hits: None,
             bound: match spec.bound {
@@ -173,6 +192,7 @@ impl Columns {
             offline: true,
             persons: None,
             steps: None,
+            source: None,
         })
     }
 
@@ -217,6 +237,7 @@ impl Columns {
             offline: true,
             persons: None,
             steps: None,
+            source: None,
         };
         columns.satisfy(steps);
         if let Sequence::Funnel { by, .. } = &spec.sequence
@@ -275,7 +296,13 @@ impl Columns {
                 _ => None,
             },
             values: match &rows.metric {
-                Metric::Column(name) => Values::Column(found.floats(name)?),
+                Metric::Column(name) => {
+                    let values = found.floats(name)?;
+                    Values::Column(match rows.counted {
+                        false => values,
+                        true => values.unary::<_, Float64Type>(|value| f64::from(value != 0.0)),
+                    })
+                }
                 Metric::One => Values::One,
                 Metric::None => Values::None,
             },
@@ -330,11 +357,12 @@ impl Columns {
             offline: !rows.online,
             persons: None,
             steps: None,
+            source: None,
         };
         if let Some(steps) = terms.steps(batch, known)? {
             stored.satisfy(steps);
         }
-        if terms.conversions.is_some() || !terms.by.is_empty() {
+        if terms.conversions.is_some() || !terms.by.is_empty() || terms.lines.is_some() {
             stored.look_at_conversions(batch, spec, terms)?;
         }
         Ok(stored)
@@ -362,6 +390,10 @@ impl Columns {
             self.values = Values::Column(values.into());
             converting = filter_record_batch(&converting, &holds)?;
         }
+        if let Some(lines) = &terms.lines {
+            let lines = lines.evaluate(&converting)?.into_array(rows.len())?;
+            self.lines = Some((Some(rows.clone()), lines.as_list::<i32>().clone()));
+        }
         if !terms.by.is_empty() {
             let groups = GroupRows::new(&spec.selection.by, &terms.groups(&converting)?)?;
             self.groups = Some(groups.of_rows(rows));
@@ -369,14 +401,13 @@ impl Columns {
         Ok(())
     }
 
-    /// Finds whose person the rows are that `takes` names by their keys.
+    /// Finds whose person these rows are, which rise.
     pub fn look_at_persons(
         &mut self,
         batch: &RecordBatch,
         person: &Arc<dyn PhysicalExpr>,
-        takes: impl Fn(i64) -> bool,
+        rows: Vec<u32>,
     ) -> Result<()> {
-        let rows: Vec<u32> = (0..self.rows as u32).filter(|row| takes(self.keys[*row as usize])).collect();
         let own = take_record_batch(batch, &UInt32Array::from(rows.clone()))?;
         let persons = cast(&person.evaluate(&own)?.into_array(own.num_rows())?, &DataType::Utf8)?;
         self.persons = Some((rows, persons.as_string::<i32>().clone()));
@@ -490,7 +521,12 @@ impl Columns {
     /// The parts in which a row converts: items with their amounts.
     #[inline]
     pub fn lines(&self, row: usize) -> Option<ArrayRef> {
-        self.lines.as_ref().filter(|lines| lines.is_valid(row)).map(|lines| lines.value(row))
+        let (rows, lines) = self.lines.as_ref()?;
+        let at = match rows {
+            Some(rows) => rows.binary_search(&(row as u32)).ok()?,
+            None => row,
+        };
+        lines.is_valid(at).then(|| lines.value(at))
     }
 
     /// True for a row after which no binding so far is seen.

@@ -58,7 +58,7 @@ impl Counted {
 
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
-        self.keys.capacity() * 32
+        self.keys.capacity() * 32 + self.visits.met.capacity() * 16
     }
 }
 
@@ -67,6 +67,8 @@ impl Counted {
 pub(super) struct VisitOrdinals {
     counter: VisitCounter,
     ordinals: Rising<(i64, i64), u32>,
+    /// Number and start of each, by ordinal.
+    met: Vec<(i64, i64)>,
     /// A visit that is told by its number alone, for the rows after it.
     numbered: Option<(i64, u32)>,
 }
@@ -104,12 +106,22 @@ impl VisitOrdinals {
     }
 
     fn ordinal(&mut self, visit: (i64, i64)) -> u32 {
-        self.ordinals.get_or_insert(visit, |before| before as u32)
+        let Self { ordinals, met, .. } = self;
+        ordinals.get_or_insert(visit, |before| {
+            met.push(visit);
+            before as u32
+        })
+    }
+
+    /// Number and start of a visit, where visits are told apart.
+    pub(super) fn visit(&self, ordinal: u32) -> Option<(i64, i64)> {
+        self.met.get(ordinal as usize).copied()
     }
 
     pub(super) fn clear(&mut self) {
         self.numbered = None;
         self.ordinals.clear();
+        self.met.clear();
         self.counter.clear();
     }
 }

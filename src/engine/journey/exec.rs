@@ -1,15 +1,15 @@
 //! The operator: goes over rows sorted by visitor and time, one visitor at a time, and adds up credit per item, paths, or in
 //! which order rows come.
 //!
-//! In: one or several inputs, cut into the same buckets, each sorted by visitor and time. Out: batches of partial sums; a
-//! partition works through its share of the buckets one after the other. Memory: a batch of each input of a bucket, one
-//! visitor's rows, the items, and what was found; all accounted in the memory pool.
+//! In: one or several inputs, cut into the same buckets, each sorted by visitor and time. Out: batches of partial sums, or of
+//! paths, each once; a partition works through its share of the buckets one after the other. Memory: a batch of each input of a
+//! bucket, one visitor's rows, the items, and what was found; all accounted in the memory pool.
 
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::col;
@@ -28,8 +28,10 @@ use super::answer::Answer;
 use super::by_person::{ByPerson, PersonRows};
 use super::input::{Input, InputColumns};
 use super::metrics::JourneyMetrics;
+use super::path::ShownWalk;
 use super::sequence::SequenceWalk;
-use super::stream::{Share, all_walked};
+use super::stream::{Share, found_together};
+use super::telling::Telling;
 use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
@@ -49,7 +51,7 @@ pub struct JourneyExec {
     /// Whose rows are whose, where they are brought together by person.
     persons: Option<PersonRows>,
     /// Where what the walk finds out about visitor keys is told.
-    keys: Option<KnownKeys>,
+    keys: Option<Telling>,
 }
 
 impl JourneyExec {
@@ -72,7 +74,7 @@ impl JourneyExec {
 
     /// Tells `keys` of the files whose visitor keys each are one visitor's.
     pub fn telling(self, keys: KnownKeys) -> Self {
-        Self { keys: Some(keys), ..self }
+        Self { keys: Some(Telling::new(keys, self.buckets())), ..self }
     }
 
     /// Brings rows together by person, where the answer asks for it.
@@ -117,7 +119,7 @@ impl JourneyExec {
         let reservation = MemoryConsumer::new(format!("Journey[{first}]")).register(context.memory_pool());
         Share {
             visitors,
-            traversal: Traversal::new(reservation, metrics.counts),
+            traversal: Traversal::new(reservation, metrics.counts, self.keys.is_some()),
             inputs: self.inputs.clone(),
             buckets: (first..self.buckets()).step_by(step).collect(),
             context: context.clone(),
@@ -196,7 +198,7 @@ impl ExecutionPlan for JourneyExec {
         let own = (partition, partitions);
         let found = match &self.answer {
             Answer::Credit(spec) if spec.is_in_one_part() => {
-                // the shares of all threads make one game, and a person's rows may be in any
+                // the shares of all threads make one game, a person's rows may be in any, and equal paths are one
                 let threads = self.threads.clamp(1, self.buckets().max(1));
                 let seed = ByPerson::seed();
                 let share = |first: usize| {
@@ -207,12 +209,17 @@ impl ExecutionPlan for JourneyExec {
                     self.share(walk.by_person(by_person), (first, threads), metrics, &context)
                 };
                 let shares = (0..threads).map(share).collect();
-                once(async move { Ok::<_, DataFusionError>(all_walked(shares).await?.found()) }).try_flatten().boxed()
+                once(found_together(shares, self.schema())).try_flatten().boxed()
             }
             Answer::Credit(spec) => {
                 let metrics = metrics();
                 let walk = Walk::new(spec.clone(), metrics.counts.clone());
                 self.share(walk, own, metrics, &context).found().boxed()
+            }
+            Answer::Shown(spec) => {
+                let metrics = metrics();
+                let walk = ShownWalk::new(spec.clone(), metrics.counts.clone());
+                self.share(walk, own, metrics, &context).handed_on().boxed()
             }
             Answer::Order(spec) => {
                 self.share(SequenceWalk::new(spec.clone()), own, metrics(), &context).found().boxed()
@@ -224,5 +231,128 @@ impl ExecutionPlan for JourneyExec {
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+    use arrow::datatypes::{Float64Type, Int64Type};
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+
+    use super::*;
+    use crate::attribution::Container;
+    use crate::engine::journey::stream::{all_walked, put_together};
+    use crate::engine::journey::{Gives, JourneySpec};
+
+    const VISITORS: i64 = 80;
+    const BUCKETS: i64 = 4;
+    const POOL_BYTES: usize = 64 << 20;
+
+    type Paths = BTreeMap<Vec<String>, (i64, f64, i64)>;
+
+    /// The items of a visitor's rows, each of which converts.
+    fn items(visitor: i64) -> impl Iterator<Item = (String, i32)> {
+        (0..1 + visitor % 5).map(move |row| (visitor / 5 * row % 3).to_string()).zip(0..)
+    }
+
+    fn value(row: i32) -> f64 {
+        f64::from(row) + 1.0
+    }
+
+    fn bucket(bucket: i64) -> Vec<RecordBatch> {
+        let visitors = (0..VISITORS).filter(|visitor| visitor % BUCKETS == bucket);
+        let rows: Vec<(i64, String, i32)> =
+            visitors.flat_map(|visitor| items(visitor).map(move |(item, row)| (visitor, item, row))).collect();
+        let ids = rows.iter().map(|(visitor, ..)| Some(visitor.to_string()));
+        let places = || -> ArrayRef { Arc::new(rows.iter().map(|(.., row)| i64::from(*row)).collect::<Int64Array>()) };
+        let columns: [(&str, ArrayRef); 6] = [
+            ("visitor_key", Arc::new(rows.iter().map(|(visitor, ..)| *visitor).collect::<Int64Array>())),
+            ("visitor_id", Arc::new(ids.collect::<StringArray>())),
+            ("hit_time", places()),
+            ("hit_seq", places()),
+            ("item", Arc::new(rows.iter().map(|(_, item, _)| Some(item.clone())).collect::<StringArray>())),
+            ("value", Arc::new(rows.iter().map(|(.., row)| Some(value(*row))).collect::<Float64Array>())),
+        ];
+        vec![RecordBatch::try_from_iter(columns).unwrap()]
+    }
+
+    fn spec() -> JourneySpec {
+        let gives = Gives::Paths { unconverted: false, in_parts: false };
+        JourneySpec { gives, ..JourneySpec::without_models(Container::Visitor) }
+    }
+
+    /// Over all buckets, on two threads.
+    fn operator() -> JourneyExec {
+        let buckets: Vec<Vec<RecordBatch>> = (0..BUCKETS).map(bucket).collect();
+        let plan = MemorySourceConfig::try_new_exec(&buckets, buckets[0][0].schema(), None).unwrap();
+        JourneyExec::new(Answer::Credit(spec()), vec![Input { columns: InputColumns::Evaluated, plan }], 2)
+    }
+
+    fn context() -> Arc<TaskContext> {
+        let pool = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(GreedyMemoryPool::new(POOL_BYTES)));
+        Arc::new(TaskContext::default().with_runtime(pool.build_arc().unwrap()))
+    }
+
+    fn shares(operator: &JourneyExec, context: &Arc<TaskContext>) -> Vec<Share<Walk>> {
+        let share = |first: usize| {
+            let metrics = JourneyMetrics::new(&operator.metrics, 0);
+            operator.share(Walk::new(spec(), metrics.counts.clone()), (first, 2), metrics, context)
+        };
+        (0..2).map(share).collect()
+    }
+
+    async fn found(stream: SendableRecordBatchStream) -> Paths {
+        let mut paths = Paths::new();
+        for batch in stream.try_collect::<Vec<_>>().await.unwrap() {
+            for row in 0..batch.num_rows() {
+                let items = batch.column(0).as_list::<i32>().value(row);
+                let path = items.as_string::<i32>().iter().map(|item| item.unwrap().to_string()).collect();
+                let count = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(row);
+                let value = batch.column(2).as_primitive::<Float64Type>().value(row);
+                assert!(paths.insert(path, (count(1), value, count(3))).is_none(), "a path comes once");
+            }
+        }
+        paths
+    }
+
+    fn expected() -> Paths {
+        let mut paths = Paths::new();
+        for visitor in 0..VISITORS {
+            let mut path = vec![];
+            for (item, row) in items(visitor) {
+                path.push(item);
+                let (conversions, sum, journeys) = paths.entry(path.clone()).or_default();
+                (*conversions, *sum, *journeys) = (*conversions + 1, *sum + value(row), *journeys + 1);
+            }
+        }
+        paths
+    }
+
+    #[tokio::test]
+    async fn paths_of_all_threads_are_one() {
+        let operator = operator();
+        assert_eq!(operator.properties().output_partitioning().partition_count(), 1);
+        assert_eq!(found(operator.execute(0, context()).unwrap()).await, expected());
+    }
+
+    #[tokio::test]
+    async fn paths_that_do_not_fit_are_the_same() {
+        let (operator, context) = (operator(), context());
+        // there is no room to make one walk of two
+        let walked = all_walked(shares(&operator, &context)).await.unwrap();
+        let rest = MemoryConsumer::new("rest").register(context.memory_pool());
+        rest.try_grow(POOL_BYTES - context.memory_pool().reserved()).unwrap();
+        let stream = put_together(walked, operator.schema()).await.unwrap();
+        drop(rest);
+        assert_eq!(found(stream).await, expected());
+        // buckets are left to walk over
+        let stream = put_together(shares(&operator, &context), operator.schema()).await.unwrap();
+        assert_eq!(found(stream).await, expected());
     }
 }

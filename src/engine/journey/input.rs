@@ -6,6 +6,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::stored_rows::StoredRows;
 use super::terms::EvaluatedTerms;
+use crate::functions::Classes;
 
 /// Rows in the order of the lake, and what they are.
 #[derive(Debug, Clone)]
@@ -29,6 +30,14 @@ impl InputColumns {
     /// True for rows that come straight from the lake's files.
     pub(super) fn is_stored(&self) -> bool {
         matches!(self, Self::Stored(..))
+    }
+
+    /// What becomes of the values of the dimension, where items are their classes.
+    pub(super) fn classes(&self) -> Option<Classes> {
+        match self {
+            Self::Evaluated => None,
+            Self::Stored(rows, _) => rows.classes.clone(),
+        }
     }
 
     /// True for hits as stored: they come before offline rows of the same instant.

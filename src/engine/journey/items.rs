@@ -11,7 +11,8 @@ use datafusion::error::Result;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::terms::same_values;
-use crate::feed::caret::list_values;
+use crate::feed::caret::{join_list, list_values};
+use crate::functions::Classes;
 
 /// A text column, as a dictionary where the file has one.
 #[derive(Debug)]
@@ -155,6 +156,8 @@ impl Items {
 /// The numbers of one column's items: remembers what the entries of the dictionary at hand mean.
 #[derive(Debug, Default)]
 pub(super) struct Codes {
+    /// What becomes of the values.
+    classes: Option<Classes>,
     dictionary: Option<ArrayRef>,
     /// Per entry its item; or [`LIST`] and a place in `lists`, where it has none or several; or [`UNKNOWN`].
     entries: Vec<u32>,
@@ -169,6 +172,11 @@ const UNKNOWN: u32 = u32::MAX;
 const LIST: u32 = 1 << 31;
 
 impl Codes {
+    /// Of a column whose values' classes are the items.
+    pub fn of_classes(classes: Option<Classes>) -> Self {
+        Self { classes, ..Self::default() }
+    }
+
     /// Turns to another column, or another batch of the same.
     pub fn turn_to(&mut self, text: &Text) {
         let Text::Dictionary { values, .. } = text else {
@@ -240,10 +248,17 @@ impl Codes {
 
     /// Appends the items of a text to `listed`.
     fn list(&mut self, text: &str, items: &mut Items, multi: bool) {
-        if multi {
-            self.listed.extend(list_values(text).map(|value| items.number(&value)));
-        } else {
-            self.listed.push(items.number(text));
+        match (&self.classes, multi) {
+            (None, false) => self.listed.push(items.number(text)),
+            (None, true) => self.listed.extend(list_values(text).map(|value| items.number(&value))),
+            (Some(classes), false) => self.listed.push(items.number(&classes.of(text))),
+            (Some(classes), true) => {
+                let values: Vec<_> = list_values(text).collect();
+                let mut cell = String::new();
+                let own: Vec<_> = values.iter().map(|value| classes.of(value)).collect();
+                join_list(own.iter().map(|class| &**class), &mut cell);
+                self.listed.extend(list_values(&cell).map(|class| items.number(&class)));
+            }
         }
     }
 }

@@ -42,13 +42,14 @@ impl Lane {
     ) -> Result<Self> {
         let mut known = Known::default();
         let columns = visitors.columns(&kind, batch, &mut known)?;
+        let codes = (Codes::of_classes(kind.classes()), Codes::of_classes(kind.classes()));
         let mut lane = Self {
             stream: Some(stream),
             kind,
             known,
             columns,
             row: 0,
-            codes: Default::default(),
+            codes,
             converting: vec![],
             next_converting: 0,
             batch_bytes: batch.get_array_memory_size(),
@@ -143,21 +144,29 @@ impl Lane {
         self.next_converting().is_some_and(|row| row < end)
     }
 
-    /// Passes over the visitors before the key `until` that are seen to convert nowhere, and counts them. The row at hand is
-    /// a visitor's first, and keys tell visitors apart. What is left is of a visitor that converts, or that may go on in the
-    /// next batch.
-    pub fn pass(&mut self, until: Option<i64>) -> usize {
+    /// The key of the next row that may matter, or of the last row of the batch, whose visitor may go on in the next one.
+    /// The row at hand is in the batch.
+    pub fn next_key(&mut self) -> i64 {
+        let row = self.next_converting().unwrap_or(self.columns.rows - 1);
+        self.columns.keys[row]
+    }
+
+    /// Passes over the rows before the first of `key`, which the batch has.
+    pub fn pass_to(&mut self, key: i64) {
+        self.row = first_from(&self.columns.keys, self.row, key);
+    }
+
+    /// Passes over the visitors before the key `until` that are seen to convert nowhere. The row at hand is a visitor's first.
+    /// What is left is of a visitor that converts, or that may go on in the next batch.
+    pub fn pass(&mut self, until: Option<i64>) {
         let converting = self.next_converting();
         let keys = &self.columns.keys;
         let end = until.map_or(keys.len(), |key| first_from(keys, self.row, key));
-        let stop = match converting.filter(|row| *row < end) {
+        self.row = match converting.filter(|row| *row < end) {
             Some(row) => first_of_visitor(keys, self.row, row),
             None if end < keys.len() => end,
             None => first_of_visitor(keys, self.row, end - 1),
         };
-        let passed = visitors_before_last(&keys[self.row..=stop]);
-        self.row = stop;
-        passed
     }
 
     /// Bytes of the batch at hand and of what is remembered of its dictionary.
@@ -168,7 +177,7 @@ impl Lane {
 }
 
 /// The first of the rising `keys` from `row` on that is not below `key`; it is looked for nearby first.
-fn first_from(keys: &[i64], row: usize, key: i64) -> usize {
+pub(super) fn first_from(keys: &[i64], row: usize, key: i64) -> usize {
     let (mut from, mut step) = (row, 1);
     while from + step < keys.len() && keys[from + step] < key {
         from += step;
@@ -185,15 +194,6 @@ fn first_of_visitor(keys: &[i64], least: usize, row: usize) -> usize {
         first -= 1;
     }
     first
-}
-
-/// How many visitors have the sorted `keys`, but for the last of them.
-fn visitors_before_last(keys: &[i64]) -> usize {
-    let mut visitors = 0;
-    for (key, next) in keys.iter().zip(&keys[1..]) {
-        visitors += usize::from(key != next);
-    }
-    visitors
 }
 
 /// The next batch of a stream that has rows; None at its end.

@@ -2,7 +2,7 @@
 
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 
-/// How much a walk has seen.
+/// How much a walk has seen. Visitors are those whose rows it looked at; it passes over most of those without a row that matters.
 #[derive(Default, Clone)]
 pub(super) struct Counts {
     pub rows: Count,

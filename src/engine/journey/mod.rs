@@ -3,19 +3,22 @@
 //! * `node`: what a journey computes, [`JourneySpec`]; `logical`: what is asked as a logical node over any plan; `answer`: all
 //!   that is found out about journeys.
 //! * `stored`: the logical node straight over the lake's files: the usual, fast way; `stored_rows`: what rows are there.
-//! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted.
+//! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted;
+//!   `telling`: what a walk tells of keys.
 //! * `traversal`: visitor after visitor over the sorted inputs of a bucket; `visitors`: to whom it hands their rows; `lane` is
 //!   one input, `columns` one batch of it, `items` numbers its dictionary.
-//! * `walk`: what happened to a visitor in, credit out; `counted`: which rows count; `path_sums`: the paths of conversions;
-//!   `bound` and `bound_lines` are for values that product lines bind.
-//! * `by_person`: rows of visitors that share a person, brought together.
+//! * `walk`: what happened to a visitor in, credit out; `counted`: which rows count; `path_sums`: the paths of conversions, and
+//!   `path_parts` those of several parts of the visitors; `bound` and `bound_lines` are for values that product lines bind.
+//! * `by_person`: rows of visitors that share a person, brought together; `ties`: in which order those of one instant are.
 //! * `terms`: what a question says of single rows, its predicates and what it is broken down by.
 //! * `selection`: whose journeys, which visits, and what is left of a path; `selected` is one at work; `breakdown`: credit by
 //!   columns of the conversion; `chained`: the model of all paths.
-//! * `path`: one conversion explained, or each conversion in one row, by the same walk over any plan.
+//! * `path`: each conversion in one row, or what it gives to each item, by the same traversal; one conversion explained.
 //! * `sequence`: funnels and flows, the order of rows within journeys, by the same traversal.
 //! * `window`: the window functions: every row with the credit that its touch earns.
 //! * `planner`: from logical to physical nodes.
+//!
+//! A bucket is here what a partition of the inputs has of visitors: a bucket of the lake, or a part of one (`rejoin.ranges`).
 //!
 //! Memory: one visitor at a time, a batch of each input, the items and what was found, accounted in the memory pool. Order: rows
 //! come sorted by visitor and time, what was found leaves in none. Only rows that wait to be brought together by person are spilled.
@@ -38,6 +41,7 @@ mod logical;
 mod metrics;
 mod node;
 mod path;
+mod path_parts;
 mod path_sums;
 mod planner;
 mod selected;
@@ -46,7 +50,9 @@ mod sequence;
 mod stored;
 mod stored_rows;
 mod stream;
+mod telling;
 mod terms;
+mod ties;
 mod traversal;
 mod visitors;
 mod walk;
@@ -59,6 +65,7 @@ pub use exec::JourneyExec;
 pub use input::{Input, InputColumns};
 pub use node::{Gives, JourneyNode, JourneySpec};
 pub use path::{PathExec, PathNode, PathSpec, Wanted};
+pub use path_parts::added_up;
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use selection::Selection;
 pub use sequence::{Follows, Sequence, SequenceNode, SequenceSpec};

@@ -48,6 +48,8 @@ pub enum Gives {
     Paths {
         /// Those of journeys without a conversion, too.
         unconverted: bool,
+        /// Each partition gives what its own buckets have, for whoever adds it up.
+        in_parts: bool,
     },
 }
 
@@ -121,12 +123,24 @@ impl JourneySpec {
 
     /// True where one partition goes over all visitors.
     pub fn is_in_one_part(&self) -> bool {
-        self.needs_all_visitors() || self.by_person
+        let whole_paths = matches!(self.gives, Gives::Paths { in_parts: false, .. });
+        self.needs_all_visitors() || self.by_person || whole_paths
+    }
+
+    /// The same for the buckets of each partition alone, where equal rows are then added up: paths, but those of persons, whose
+    /// rows may be in any bucket.
+    pub fn in_parts(&self) -> Option<Self> {
+        match self.gives {
+            Gives::Paths { unconverted, in_parts: false } if !self.by_person => {
+                Some(Self { gives: Gives::Paths { unconverted, in_parts: true }, ..self.clone() })
+            }
+            _ => None,
+        }
     }
 
     /// True where visitors without a conversion count, too.
     pub fn all_visitors_matter(&self) -> bool {
-        self.needs_all_visitors() || self.gives == Gives::Paths { unconverted: true }
+        self.needs_all_visitors() || matches!(self.gives, Gives::Paths { unconverted: true, .. })
     }
 
     /// True when the result of a part of the visitors cannot be added to that of another part.
@@ -149,7 +163,7 @@ impl Specification for JourneySpec {
     }
 }
 
-/// The logical node: credit per item; partial sums, one set a partition.
+/// The logical node: credit per item, in partial sums, one set a partition; or paths, each once.
 pub type JourneyNode = SpecifiedNode<JourneySpec>;
 
 /// One line about a journey, for plans.
@@ -163,7 +177,9 @@ pub(super) fn describe(spec: &JourneySpec) -> String {
     let container = spec.container;
     let gives = match spec.gives {
         Gives::Credit => format!("credit=[{}]", models.join(", ")),
-        Gives::Paths { unconverted } => format!("paths, unconverted={unconverted}"),
+        Gives::Paths { unconverted, in_parts } => {
+            format!("paths, unconverted={unconverted}{}", if in_parts { ", in parts" } else { "" })
+        }
     };
     let by_person = if spec.by_person { ", by person" } else { "" };
     format!("{gives}, container={container:?}, lookback={lookback}{anchored}{bound}{selection}{by_person}")

@@ -1,7 +1,7 @@
 //! The paths of conversions, and of journeys without one: sequences of items, equal ones added up.
 //!
-//! Memory: each path once, 4 bytes an item, and its sums; the caller accounts for it. What was found leaves between two
-//! buckets where it is much, so that a path may come in several parts.
+//! Memory: each path once, 4 bytes an item, and its sums; the caller accounts for it. Where that is much, what was found leaves
+//! between two buckets, and a path may come several times.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -79,7 +79,11 @@ impl PathSums {
             let sum = &mut self.sums[path as usize];
             sum.conversions += 1;
             sum.value += conversion.value;
-            self.own.push((path, if self.in_visits { conversion.visit } else { 0 }));
+            if reach.conversions() == 1 {
+                sum.journeys += 1;
+            } else {
+                self.own.push((path, if self.in_visits { conversion.visit } else { 0 }));
+            }
         }
         // a journey counts once for each of its paths
         self.own.sort_unstable();
@@ -132,7 +136,7 @@ impl PathSums {
                 let (path, _) = selected.path(journey, reach, listed, names, false);
                 self.path.extend((0..path.touches()).flat_map(|touch| path.items(touch).iter().copied()));
             }
-            None => self.path.extend(reach.seen(journey, listed)),
+            None => reach.see(journey, listed, &mut self.path),
         }
         self.number()
     }
@@ -156,7 +160,7 @@ impl PathSums {
         groups: Option<&Groups>,
         names: &[Arc<str>],
     ) -> Result<Option<RecordBatch>> {
-        if self.left.is_none() && (at_end || self.memory_bytes() > KEPT_BYTES) {
+        if self.left.is_none() && (at_end || self.are_much()) {
             self.left = Some(0);
         }
         let Some(from) = self.left else { return Ok(None) };
@@ -172,10 +176,12 @@ impl PathSums {
             Some(groups) => groups.columns(&spec.selection.by, (from..to).map(|n| path(n)[0]))?,
             None => vec![],
         };
-        let mut items = ListBuilder::new(StringBuilder::new());
+        let name = |item: &u32| names.get(*item as usize).map(|name| &**name);
+        let (rows, listed) = (to - from, self.ends[to - 1] - begin(from) - (to - from));
+        let bytes: usize = (from..to).flat_map(|number| &path(number)[1..]).filter_map(name).map(str::len).sum();
+        let mut items = ListBuilder::with_capacity(StringBuilder::with_capacity(listed, bytes), rows);
         for number in from..to {
-            let own = path(number)[1..].iter();
-            own.for_each(|item| items.values().append_option(names.get(*item as usize).map(|name| &**name)));
+            path(number)[1..].iter().for_each(|item| items.values().append_option(name(item)));
             items.append(true);
         }
         let sums = &self.sums[from..to];
@@ -194,12 +200,21 @@ impl PathSums {
         self.left = None;
     }
 
+    /// True where these are more than is kept from bucket to bucket.
+    pub fn are_much(&self) -> bool {
+        self.paths_bytes() > KEPT_BYTES
+    }
+
+    /// Bytes that the paths take, about.
+    pub fn paths_bytes(&self) -> usize {
+        let paths = self.told.capacity() * 4 + self.ends.capacity() * 8;
+        paths + self.sums.capacity() * size_of::<PathSum>() + self.numbers.capacity() * 33
+    }
+
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
-        let paths = self.told.capacity() * 4 + self.ends.capacity() * 8;
-        let sums = self.sums.capacity() * size_of::<PathSum>() + self.numbers.capacity() * 33;
         let unconverted = self.unconverted.as_ref().map_or(0, Unconverted::memory_bytes);
-        paths + sums + unconverted + self.path.capacity() * 4 + self.own.capacity() * 8
+        self.paths_bytes() + unconverted + self.path.capacity() * 4 + self.own.capacity() * 8
     }
 }
 
@@ -224,15 +239,20 @@ impl Hasher for Digest {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::{BTreeMap, BTreeSet};
+
     use arrow::array::AsArray;
     use arrow::datatypes::{Float64Type, Int64Type};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::attribution::Conversion;
     use crate::engine::journey::Gives;
 
     fn spec(container: Container, unconverted: bool) -> JourneySpec {
-        JourneySpec { gives: Gives::Paths { unconverted }, ..JourneySpec::without_models(container) }
+        let gives = Gives::Paths { unconverted, in_parts: false };
+        JourneySpec { gives, ..JourneySpec::without_models(container) }
     }
 
     fn sums(container: Container, unconverted: bool) -> PathSums {
@@ -329,6 +349,60 @@ mod tests {
         ours.merge(&theirs, |item| 1 - item, |group| group);
         let rows = sorted(&mut ours, &names(2));
         assert_eq!(rows, [row("", 1, 8.0, 1), row("0>1", 3, 7.0, 2), row("1", 1, 16.0, 1)]);
+    }
+
+    /// Of a visitor, touches, each its item and visit, and conversions, each behind so many of them, its visit and value.
+    type Visitor = (Vec<(u32, u32)>, Vec<(u32, u32, f64)>);
+
+    /// The paths of visitors as texts, each with its conversions, their value and its journeys.
+    fn plainly(visitors: &[Visitor], of: Container, paths: &mut BTreeMap<String, (i64, f64, i64)>) {
+        let own_visit = |visit: u32| if of == Container::Visit { visit } else { 0 };
+        for (touches, conversions) in visitors {
+            let seen = |behind: usize, visit: u32| {
+                let own = touches.iter().take(behind).filter(|(_, other)| own_visit(*other) == own_visit(visit));
+                own.map(|(item, _)| item.to_string()).collect::<Vec<_>>().join(">")
+            };
+            let (mut journeys, mut converted) = (BTreeSet::new(), BTreeSet::new());
+            for (behind, visit, value) in conversions {
+                let path = seen(*behind as usize, *visit);
+                let sum = paths.entry(path.clone()).or_default();
+                (sum.0, sum.1) = (sum.0 + 1, sum.1 + value);
+                journeys.insert((path, own_visit(*visit)));
+                converted.insert(own_visit(*visit));
+            }
+            let visits = touches.iter().map(|(_, visit)| own_visit(*visit)).filter(|visit| !converted.contains(visit));
+            journeys.extend(visits.map(|visit| (seen(touches.len(), visit), visit)));
+            journeys.into_iter().for_each(|(path, _)| paths.entry(path).or_default().2 += 1);
+        }
+    }
+
+    fn visitor() -> impl Strategy<Value = Visitor> {
+        let value = (1..9_u8).prop_map(f64::from);
+        (vec((0..4_u32, 0..3_u32), 0..5), vec((0..5_u32, 0..3_u32, value), 0..3))
+    }
+
+    proptest! {
+        /// Whatever walks have met, merged they have what a map of texts has.
+        #[test]
+        fn merged_walks_have_the_paths_of_all(
+            walks in vec(vec(visitor(), 0..8), 1..5),
+            in_visits in any::<bool>(),
+        ) {
+            let of = if in_visits { Container::Visit } else { Container::Visitor };
+            let (mut merged, mut expected) = (sums(of, true), BTreeMap::new());
+            for (numbering, visitors) in (0..4_u32).zip(&walks) {
+                // each walk numbers items in its own way
+                let mut walk = sums(of, true);
+                for (touches, conversions) in visitors {
+                    let numbered = touches.iter().map(|(item, visit)| ((item + numbering) % 4, *visit));
+                    add(&mut walk, of, &numbered.collect::<Vec<_>>(), conversions);
+                }
+                merged.merge(&walk, |item| (item + 4 - numbering) % 4, |group| group);
+                plainly(visitors, of, &mut expected);
+            }
+            let expected = expected.into_iter().map(|(path, (n, value, journeys))| (path, n, value, journeys));
+            prop_assert_eq!(sorted(&mut merged, &names(4)), expected.collect::<Vec<_>>());
+        }
     }
 
     #[test]

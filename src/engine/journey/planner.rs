@@ -14,7 +14,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::input::{Input, InputColumns};
-use super::{Answer, JourneyExec, JourneyNode, PathExec, PathNode, SequenceNode, StoredJourneyNode, WindowNode};
+use super::{
+    Answer, JourneyExec, JourneyNode, PathExec, PathNode, SequenceNode, StoredJourneyNode, Wanted, WindowNode,
+};
 
 /// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`], [`SequenceNode`] and [`WindowNode`].
 #[derive(Debug, Default)]
@@ -31,9 +33,6 @@ impl ExtensionPlanner for JourneyPlanner {
         session: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        if let Some(path) = node.as_any().downcast_ref::<PathNode>() {
-            return Ok(Some(Arc::new(PathExec::new(path.spec.clone(), inputs[0].clone()))));
-        }
         if let Some(stored) = node.as_any().downcast_ref::<StoredJourneyNode>() {
             return Ok(Some(stored.plan(session)?));
         }
@@ -42,6 +41,11 @@ impl ExtensionPlanner for JourneyPlanner {
         }
         let answer = if let Some(node) = node.as_any().downcast_ref::<JourneyNode>() {
             Answer::Credit(node.spec.clone())
+        } else if let Some(node) = node.as_any().downcast_ref::<PathNode>() {
+            if matches!(node.spec.wanted, Wanted::Path { .. }) {
+                return Ok(Some(Arc::new(PathExec::new(node.spec.clone(), inputs[0].clone()))));
+            }
+            Answer::Shown(node.spec.clone())
         } else if let Some(node) = node.as_any().downcast_ref::<SequenceNode>() {
             Answer::Order(node.spec.clone())
         } else {

@@ -2,9 +2,10 @@
 //!
 //! The files of a bucket are sorted by visitor already, so nothing is sorted, shuffled, filtered into new batches or
 //! merged row by row: the operator takes one input a generation and joins them visitor by visitor. It reads the dimension
-//! as a dictionary, and sequences only where rows of one instant may come from several files. What the view `events`
-//! says in SQL (reported hits, integrated rows, where a persisted dimension was set) is said here once more in terms of
-//! stored columns; the tests hold both against each other (`SET rejoin.journeys = 'plain'` forces the SQL).
+//! as a dictionary, and sequences only where rows of one instant may come from several files; of several devices of a person
+//! they are looked up afterwards. What the view `events` says in SQL (reported hits, integrated rows, where a persisted
+//! dimension was set) is said here once more in terms of stored columns; the tests hold both against each other
+//! (`SET rejoin.journeys = 'plain'` forces the SQL).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,11 +25,12 @@ use super::by_person::PersonRows;
 use super::input::{Input, InputColumns};
 use super::stored_rows::{Metric, StoredRows};
 use super::terms::RowTerms;
+use super::ties::SequenceFiles;
 use super::{Answer, EVER, JourneyExec, JourneySpec};
 use crate::attribution::Container;
 use crate::columns;
 use crate::engine::visits::VisitRules;
-use crate::functions::LOCAL_TIME;
+use crate::functions::{Classes, LOCAL_TIME};
 use crate::lake::DataFile;
 use crate::lake::records::Suite;
 use crate::lake::repeats::{may_repeat, may_repeat_by_key};
@@ -53,6 +55,10 @@ pub struct Question {
     pub metric: String,
     /// A column of `events`, where it is about items.
     pub dimension: Option<String>,
+    /// What becomes of its values, where items are their classes.
+    pub classes: Option<Classes>,
+    /// Each conversion counts one, whatever the metric's value.
+    pub counted: bool,
     /// Where the dimension was set, if `events` has such a column.
     pub set: Option<String>,
     /// Values that an offline row took from its snapshot are touches, too.
@@ -156,6 +162,8 @@ impl StoredEvents {
                     _ => Metric::None,
                 },
                 dimension: question.dimension.clone().filter(|name| counts && table.stores_column(name)),
+                classes: question.classes.clone(),
+                counted: question.counted,
                 // of integrated rows that say so, what they brought; where none brought anything, nothing is stored
                 set: question.set.clone().filter(|set| match online {
                     true => table.stores_column(set),
@@ -175,8 +183,11 @@ impl StoredEvents {
                 wanted.push((table, rows, files));
             }
         }
-        let all: Vec<&DataFile> = wanted.iter().flat_map(|(.., files)| files).copied().collect();
-        let keys_suffice = self.hits.keys_suffice(&all);
+        let files_of = |online: bool| -> Vec<&DataFile> {
+            let tables = wanted.iter().filter(|(_, rows, _)| rows.online == online);
+            tables.flat_map(|(.., files)| files).copied().collect()
+        };
+        let keys_suffice = self.hits.keys_suffice(&files_of(true), &files_of(false));
         let in_order = match wanted.as_slice() {
             [(table, rows, files)] => {
                 let visits_told = !spec.needs_visits() || table.gives_visits(files);
@@ -186,11 +197,19 @@ impl StoredEvents {
             _ => false,
         };
         let mut inputs = vec![];
+        let mut persons = persons.cloned();
         for (table, rows, files) in wanted {
             // an offline row may have no visitor, and there are few of them
-            let ids = !(keys_suffice && rows.online && persons.is_none_or(PersonRows::keys_tell_visitors));
-            let sequences =
-                spec.anchored || spec.by_person || at_hits || rows.repeats || table.may_share_instants(&files);
+            let keys_tell = keys_suffice && rows.online && persons.as_ref().is_none_or(PersonRows::keys_tell_visitors);
+            let ids = !keys_tell || answer.tells_visitors();
+            let told_apart = spec.anchored || at_hits || rows.repeats || table.may_share_instants(&files);
+            // of hits of several devices in one instant they are looked up, which are few; and so are records
+            let sequences = told_apart || (spec.by_person && !rows.online);
+            if !sequences {
+                let looked_up =
+                    |persons: PersonRows| persons.without_sequences(SequenceFiles::new(table.lookup(&files), ids));
+                persons = persons.map(looked_up);
+            }
             let rests = spec.anchored && rows.online && table.stores_column(columns::HIT_ID_REST);
             let mut fields = rows.fields(table, ids, !in_order, sequences && !in_order, rests);
             let terms = &question.terms[usize::from(!rows.online)];
@@ -208,7 +227,7 @@ impl StoredEvents {
             }
         }
         let journey = JourneyExec::new(answer.clone(), inputs, state.config().target_partitions());
-        let journey = journey.by_person(persons.cloned());
+        let journey = journey.by_person(persons);
         Ok(if keys_suffice { journey } else { journey.telling(self.hits.keys().clone()) })
     }
 }
@@ -254,7 +273,7 @@ fn changes_in_time(expr: &Expr) -> bool {
     !names_zone && call.func.signature().volatility != Volatility::Immutable
 }
 
-/// The logical node: what is found out over stored events; partial sums, one set a partition.
+/// The logical node: what is found out over stored events; partial sums, one set a partition, or paths, each once.
 #[derive(Debug, Clone)]
 pub struct StoredJourneyNode {
     answer: Answer,

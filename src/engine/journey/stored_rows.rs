@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns;
 use crate::engine::visits::VisitRules;
+use crate::functions::Classes;
 use crate::lake::scan::LakeTable;
 
 /// How the rows of one table take part in a journey.
@@ -13,7 +14,11 @@ pub struct StoredRows {
     /// Online rows come before offline rows of the same instant.
     pub online: bool,
     pub(super) metric: Metric,
+    /// Each conversion counts one, whatever the metric's value.
+    pub(super) counted: bool,
     pub(super) dimension: Option<String>,
+    /// What becomes of its values, where items are their classes.
+    pub(super) classes: Option<Classes>,
     pub(super) set: Option<String>,
     pub(super) window: (i64, i64),
     /// Only rows of this suite, where the files do not say that all are.

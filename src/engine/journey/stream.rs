@@ -1,31 +1,39 @@
-//! The work on a partition: its share of the buckets, one after the other, or all walks made one.
+//! The work on a partition: its share of the buckets, one after the other; or the walks of all shares, made one.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::datasource::physical_plan::ParquetSource;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::TaskContext;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::Time;
-use futures::{FutureExt, Stream};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::channel::mpsc::channel;
+use futures::future::ready;
+use futures::stream::{once, select};
+use futures::{FutureExt, Stream, StreamExt};
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
-use super::by_person::{Aside, TAKEN_BACK_BYTES, is_on_disk};
+use super::by_person::{Aside, TAKEN_BACK_BYTES, Waiting, is_on_disk, sequence_files};
 use super::input::{Input, InputColumns};
+use super::path_parts::{added_up, running};
+use super::telling::Telling;
+use super::ties::{Instant, SequenceFiles, Sequences};
 use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
-use crate::lake::keys::KnownKeys;
 use crate::lake::scan::read_sorted;
 
-/// Buckets of stored files that all walks of this process read at once. Each holds decoded pages, of which no pool of memory
-/// knows; more of them would make nothing faster. A walk over files waits for nobody but its files, so that all come to their
-/// turn. Over other plans it may wait until each of its partitions is asked for (a join, a shuffle): there it never waits here.
+/// Buckets of stored files that all walks of this process read at once. Each holds pages of all of its columns; more of them
+/// would make nothing faster. A walk over files waits for nobody but its files and their memory, so that all come to their turn.
+/// Over other plans it may wait until each of its partitions is asked for (a join, a shuffle): there it never waits here.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     Semaphore::new((2 * cores).max(8))
@@ -36,19 +44,27 @@ pub(super) struct Share<V> {
     pub visitors: V,
     pub traversal: Traversal,
     pub inputs: Vec<Input>,
+    /// Partitions of the inputs: buckets, or parts of them where a scan has more ranges of keys.
     pub buckets: VecDeque<usize>,
     pub context: Arc<TaskContext>,
-    pub keys: Option<KnownKeys>,
+    pub keys: Option<Telling>,
     pub work: Time,
 }
 
 impl<V: Visitors> Share<V> {
-    /// Goes over all of its buckets. Memory is that of one bucket at a time.
-    pub async fn walked(mut self) -> Result<Self> {
-        while let Some(bucket) = self.buckets.pop_front() {
+    /// Goes over its buckets, all of them or until much was found. Memory is that of one bucket at a time.
+    async fn walked(mut self) -> Result<Self> {
+        while !self.visitors.found_much()
+            && let Some(bucket) = self.buckets.pop_front()
+        {
             self.bucket(bucket).await?;
         }
         Ok(self)
+    }
+
+    /// True where nothing is left to walk over, and little was found.
+    fn is_small_and_whole(&self) -> bool {
+        self.buckets.is_empty() && !self.visitors.found_much()
     }
 
     /// What is found, bucket after bucket.
@@ -65,8 +81,25 @@ impl<V: Visitors> Share<V> {
         })
     }
 
+    /// What is found, as soon as there is a batch of it.
+    pub fn handed_on(mut self) -> impl Stream<Item = Result<RecordBatch>> {
+        let (out, batches) = channel(0);
+        self.traversal = self.traversal.handing_on(out);
+        let walk = async move {
+            let mut share = self.walked().await?;
+            while let Some(batch) = share.visitors.found(true)? {
+                share.traversal.hand_on(batch).await?;
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        let failed = once(walk).filter_map(|ended| ready(ended.err().map(Err)));
+        select(batches.map(Ok), failed)
+    }
+
     async fn bucket(&mut self, bucket: usize) -> Result<()> {
-        let _place = match self.inputs.iter().all(|input| input.columns.is_stored()) {
+        // what is handed on meanwhile waits for whoever takes it
+        let alone = !V::HANDS_ON && self.inputs.iter().all(|input| input.columns.is_stored());
+        let _place = match alone {
             true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
             false => None,
         };
@@ -87,13 +120,13 @@ impl<V: Visitors> Share<V> {
             && let Some(keys) = &self.keys
             && let Some(files) = files_of(&self.inputs, bucket)
         {
-            keys.tell_visitors(&files);
+            keys.tell(bucket, &files);
         }
         Ok(())
     }
 }
 
-/// The files of a bucket, where all inputs are whole files as stored.
+/// The files that a bucket is in, where all inputs are files as stored.
 fn files_of(inputs: &[Input], bucket: usize) -> Option<Vec<Path>> {
     let mut files = vec![];
     for input in inputs {
@@ -106,35 +139,110 @@ fn files_of(inputs: &[Input], bucket: usize) -> Option<Vec<Path>> {
     Some(files)
 }
 
-/// The walks of all shares, side by side, made one; there is at least one.
-pub(super) async fn all_walked(shares: Vec<Share<Walk>>) -> Result<Share<Walk>> {
+/// What the walks of all shares find together, in columns of `schema`; there is at least one.
+pub(super) async fn found_together(shares: Vec<Share<Walk>>, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
+    put_together(all_walked(shares).await?, schema).await
+}
+
+/// What walks found, and find on what is left of their shares, put together. Where that is more paths than walks keep, or than
+/// memory holds twice, these leave as they are found, and are added up on their way.
+pub(super) async fn put_together(shares: Vec<Share<Walk>>, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
+    let stream = |share: Share<Walk>| -> SendableRecordBatchStream {
+        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), share.found()))
+    };
+    let first = shares.first().ok_or_else(|| DataFusionError::Internal("a journey without a thread".into()))?;
+    let (context, parts) = (first.context.clone(), shares.len());
+    let bytes: usize = shares.iter().map(|share| share.visitors.paths_bytes()).sum();
+    let fits = shares.iter().all(Share::is_small_and_whole) && (bytes == 0 || first.traversal.grow(bytes).is_ok());
+    if fits {
+        return Ok(stream(made_one(shares).await?));
+    }
+    execute_stream(added_up(running(&schema, shares.into_iter().map(stream))?, parts)?, context)
+}
+
+/// The walks of all shares, two and two made one until one is left.
+async fn made_one(mut shares: Vec<Share<Walk>>) -> Result<Share<Walk>> {
+    while shares.len() > 1 {
+        let mut others = shares.split_off(shares.len().div_ceil(2)).into_iter();
+        let pairs: Vec<_> = shares.into_iter().map(|share| (share, others.next())).collect();
+        let merge = |(mut share, other): (Share<Walk>, Option<Share<Walk>>)| async move {
+            if let Some(other) = other {
+                share.visitors.merge(&other.visitors);
+            }
+            Ok::<_, DataFusionError>(share)
+        };
+        shares = side_by_side(pairs, merge).await?;
+    }
+    shares.pop().ok_or_else(|| DataFusionError::Internal("walks of nothing".into()))
+}
+
+/// The walks of all shares, side by side.
+pub(super) async fn all_walked(shares: Vec<Share<Walk>>) -> Result<Vec<Share<Walk>>> {
     let mut shares = side_by_side(shares, Share::walked).await?;
     if shares.iter().any(|share| share.visitors.is_on_disk()) {
         // makes room for what is taken back
         shares.iter_mut().try_for_each(|share| share.traversal.spill(&mut share.visitors))?;
     }
     let asides: Vec<Aside> = shares.iter_mut().filter_map(|share| share.visitors.take_aside()).collect();
-    if !asides.is_empty() {
-        let (asides, parts) = (Arc::new(asides), shares.len());
-        let numbered = shares.into_iter().enumerate();
-        let bring = |(part, mut share): (usize, Share<Walk>)| {
-            let asides = asides.clone();
-            async move {
-                if is_on_disk(&asides) {
-                    share.traversal.grow(TAKEN_BACK_BYTES)?;
-                }
-                share.visitors.bring_together(&asides, (part, parts))?;
-                Ok::<_, DataFusionError>(share)
-            }
-        };
-        shares = side_by_side(numbered, bring).await?;
+    if asides.is_empty() {
+        return Ok(shares);
     }
-    let mut shares = shares.into_iter();
-    let first = shares.next().ok_or_else(|| DataFusionError::Internal("a journey without a thread".into()))?;
-    Ok(shares.fold(first, |mut all, share| {
-        all.visitors.merge(&share.visitors);
-        all
-    }))
+    if is_on_disk(&asides) {
+        shares.iter().try_for_each(|share| share.traversal.grow(TAKEN_BACK_BYTES))?;
+    }
+    let asides = Arc::new(asides);
+    let (shares, mut waiting) = brought_together(shares, &asides, None).await?;
+    let instants = Arc::new(std::mem::take(&mut waiting.instants));
+    let (Some(share), Some((files, seed))) = (shares.first(), sequence_files(&asides)) else { return Ok(shares) };
+    if instants.is_empty() {
+        return Ok(shares);
+    }
+    share.traversal.grow(Sequences::bytes_of(instants.len(), 0))?;
+    let found = looked_up(files.clone(), instants.clone(), seed, share.context.clone()).await?;
+    if let Some(share) = shares.first() {
+        share.traversal.grow(Sequences::bytes_of(0, found.iter().map(Vec::len).sum()))?;
+    }
+    let known = Some(Arc::new((waiting, Sequences::new(instants, found.concat()))));
+    Ok(brought_together(shares, &asides, known).await?.0)
+}
+
+/// The walks over the persons, each of whom is in one of them: over those whose order is known, and who must wait; or over those,
+/// when the sequences are there.
+async fn brought_together(
+    shares: Vec<Share<Walk>>,
+    asides: &Arc<Vec<Aside>>,
+    known: Option<Arc<(Waiting, Sequences)>>,
+) -> Result<(Vec<Share<Walk>>, Waiting)> {
+    let parts = shares.len();
+    let bring = |(part, mut share): (usize, Share<Walk>)| {
+        let (asides, known) = (asides.clone(), known.clone());
+        async move {
+            let known = known.as_deref().map(|known| (&known.0, &known.1));
+            let waiting = share.visitors.bring_together(&asides, (part, parts), known)?;
+            Ok::<_, DataFusionError>((share, waiting))
+        }
+    };
+    let brought = side_by_side(shares.into_iter().enumerate(), bring).await?;
+    let (shares, waiting): (Vec<_>, Vec<_>) = brought.into_iter().unzip();
+    Ok((shares, Waiting::of_all(waiting)))
+}
+
+/// The sequences of the hits of instants, each with its instant's place, from a second look at the files.
+async fn looked_up(
+    files: SequenceFiles,
+    instants: Arc<Vec<Instant>>,
+    seed: u64,
+    context: Arc<TaskContext>,
+) -> Result<Vec<Vec<(u32, i128)>>> {
+    let scans = files.scans(&instants, &context)?;
+    let look = |scan: Arc<dyn ExecutionPlan>| {
+        let (files, instants, context) = (files.clone(), instants.clone(), context.clone());
+        async move {
+            let _place = PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+            files.found_in(scan, &instants, seed, context).await
+        }
+    };
+    side_by_side(scans, look).await
 }
 
 /// The same work on each of some, at once; results in their order.

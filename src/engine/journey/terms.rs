@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch};
@@ -30,6 +31,10 @@ pub struct RowTerms<E> {
     pub person: Option<E>,
     /// Where the order of rows is asked for, its steps, at most 64: a row converts that can be the first.
     pub steps: Vec<E>,
+    /// Where conversions are divided by product line, the lines of a row: items with their amounts.
+    pub lines: Option<E>,
+    /// What is shown of rows, see `PathSpec::shown`.
+    pub shown: Vec<E>,
 }
 
 /// Terms that are evaluated on rows.
@@ -37,15 +42,25 @@ pub type EvaluatedTerms = RowTerms<Arc<dyn PhysicalExpr>>;
 
 impl<E> Default for RowTerms<E> {
     fn default() -> Self {
-        Self { touches: None, conversions: None, visitors: None, visits: None, by: vec![], person: None, steps: vec![] }
+        Self {
+            touches: None,
+            conversions: None,
+            visitors: None,
+            visits: None,
+            by: vec![],
+            person: None,
+            steps: vec![],
+            lines: None,
+            shown: vec![],
+        }
     }
 }
 
 impl<E> RowTerms<E> {
     /// All terms.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
-        let single = [&self.touches, &self.conversions, &self.visitors, &self.visits, &self.person];
-        single.into_iter().flatten().chain(&self.by).chain(&self.steps)
+        let single = [&self.touches, &self.conversions, &self.visitors, &self.visits, &self.person, &self.lines];
+        single.into_iter().flatten().chain(&self.by).chain(&self.steps).chain(&self.shown)
     }
 
     /// True where nothing is said.
@@ -63,6 +78,8 @@ impl<E> RowTerms<E> {
             by: self.by.iter().map(&mut made).collect::<Result<_, Error>>()?,
             person: self.person.as_ref().map(&mut made).transpose()?,
             steps: self.steps.iter().map(&mut made).collect::<Result<_, Error>>()?,
+            lines: self.lines.as_ref().map(&mut made).transpose()?,
+            shown: self.shown.iter().map(&mut made).collect::<Result<_, Error>>()?,
         })
     }
 }
@@ -71,6 +88,11 @@ impl EvaluatedTerms {
     /// The columns by which the credit of rows is broken down.
     pub(super) fn groups(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
         self.by.iter().map(|term| term.evaluate(rows)?.into_array(rows.num_rows())).collect()
+    }
+
+    /// Some of what is shown of rows.
+    pub(super) fn shown(&self, rows: &RecordBatch, wanted: Range<usize>) -> Result<Vec<ArrayRef>> {
+        self.shown[wanted].iter().map(|term| term.evaluate(rows)?.into_array(rows.num_rows())).collect()
     }
 
     /// Which steps each row satisfies, the first in the lowest bit; None where none is asked for.

@@ -4,12 +4,12 @@
 //! online and offline rows) is joined by time while its rows are taken, so that no more than a batch of each input is in
 //! memory. Visitors without a row that matters are passed over.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
+use futures::SinkExt;
+use futures::channel::mpsc::Sender;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::input::InputColumns;
@@ -27,20 +27,38 @@ pub(super) struct Traversal {
     /// The key of the visitor at hand or the one before, and whether two visitors of this bucket had one.
     last_key: Option<i64>,
     shared_key: bool,
+    /// True where it is asked whether two visitors have one key, so that all must be looked at.
+    learns_keys: bool,
     /// Of the batches at hand.
     lane_bytes: usize,
     reservation: MemoryReservation,
     counts: Counts,
+    /// Who takes what is found while a bucket is read.
+    out: Option<Sender<RecordBatch>>,
 }
 
 impl Traversal {
-    /// That accounts for all memory in `reservation`.
-    pub fn new(reservation: MemoryReservation, counts: Counts) -> Self {
-        Self { ends: vec![], last_key: None, shared_key: false, lane_bytes: 0, reservation, counts }
+    /// That accounts for all memory in `reservation`, and looks at all visitors if it `learns_keys`.
+    pub fn new(reservation: MemoryReservation, counts: Counts, learns_keys: bool) -> Self {
+        Self {
+            ends: vec![],
+            last_key: None,
+            shared_key: false,
+            learns_keys,
+            lane_bytes: 0,
+            reservation,
+            counts,
+            out: None,
+        }
+    }
+
+    /// Hands on to `out` what is found while a bucket is read.
+    pub fn handing_on(self, out: Sender<RecordBatch>) -> Self {
+        Self { out: Some(out), ..self }
     }
 
     /// Goes over all visitors of one bucket: `streams` are sorted by visitor and time, and opened side by side. True when
-    /// no two of them share a key and all hits have a visitor.
+    /// no two of them share a key and all hits have a visitor, as far as that was asked.
     pub async fn bucket<V: Visitors>(&mut self, visitors: &mut V, streams: Vec<Opening>) -> Result<bool> {
         (self.last_key, self.shared_key) = (None, false);
         let open = |stream: Opening| async move {
@@ -57,26 +75,43 @@ impl Traversal {
         self.counts.rows.add(lanes.iter().map(|lane| lane.columns.rows).sum());
         self.lane_bytes = lanes.iter().map(Lane::memory_bytes).sum();
         self.account(visitors)?;
-        let mut heads: BinaryHeap<Reverse<(i64, usize)>> =
-            lanes.iter().enumerate().map(|(number, lane)| Reverse((lane.key(), number))).collect();
+        // of each lane that has rows left: the key at hand, and the first of its batch that may matter
+        let mut heads: Vec<Option<(i64, i64)>> =
+            lanes.iter_mut().map(|lane| Some((lane.key(), lane.next_key()))).collect();
+        let passes = !self.learns_keys && !visitors.all_matter();
         let mut together: Vec<usize> = vec![];
-        while let Some(Reverse((key, first))) = heads.pop() {
-            together.clear();
-            together.push(first);
-            while let Some(Reverse((_, other))) = heads.peek().copied().filter(|Reverse((other, _))| *other == key) {
-                heads.pop();
-                together.push(other);
+        loop {
+            // before the least of these keys nobody converts, in any lane
+            if let Some(key) = heads.iter().flatten().map(|(_, next)| *next).min().filter(|_| passes) {
+                for (lane, head) in lanes.iter_mut().zip(&mut heads) {
+                    if let Some((at_hand, _)) = head
+                        && *at_hand < key
+                    {
+                        lane.pass_to(key);
+                        *at_hand = lane.key();
+                    }
+                }
             }
-            if together.len() == 1 {
-                let until = heads.peek().map(|Reverse((key, _))| *key);
-                self.alone(visitors, &mut lanes[first], until).await?;
-            } else {
-                self.joined(visitors, &mut lanes, &together).await?;
+            let Some(key) = heads.iter().flatten().map(|(key, _)| *key).min() else { break };
+            together.clear();
+            let mut until: Option<i64> = None;
+            for (number, head) in heads.iter().enumerate() {
+                match head {
+                    Some((own, _)) if *own == key => together.push(number),
+                    Some((other, _)) => until = Some(until.map_or(*other, |until| until.min(*other))),
+                    None => {}
+                }
+            }
+            match together.as_slice() {
+                [only] => self.alone(visitors, &mut lanes[*only], until).await?,
+                _ => self.joined(visitors, &mut lanes, &together).await?,
             }
             for &number in &together {
-                if self.refill(visitors, &mut lanes[number]).await? {
-                    heads.push(Reverse((lanes[number].key(), number)));
-                }
+                let lane = &mut lanes[number];
+                heads[number] = match self.refill(visitors, lane).await? {
+                    true => Some((lane.key(), lane.next_key())),
+                    false => None,
+                };
             }
         }
         self.lane_bytes = 0;
@@ -92,8 +127,8 @@ impl Traversal {
     /// The visitors of one lane that no other lane has: those before the key `until`.
     async fn alone<V: Visitors>(&mut self, visitors: &mut V, lane: &mut Lane, until: Option<i64>) -> Result<()> {
         loop {
-            if !visitors.all_matter() && !lane.reads_ids() && lane.row < lane.columns.rows {
-                self.counts.visitors.add(lane.pass(until));
+            if !visitors.all_matter() && !self.learns_keys && lane.row < lane.columns.rows {
+                lane.pass(until);
             }
             if lane.row == lane.columns.rows || until.is_some_and(|key| lane.key() >= key) {
                 return Ok(());
@@ -105,6 +140,9 @@ impl Traversal {
                 if visitors.all_matter() || lane.converts_before(end) {
                     take(visitors, lane, end);
                     visitors.close_visitor();
+                    if V::HANDS_ON {
+                        self.hand_on_all(visitors).await?;
+                    }
                 } else {
                     lane.row = end;
                 }
@@ -118,6 +156,9 @@ impl Traversal {
                 take(visitors, lane, end);
             }
             visitors.close_visitor();
+            if V::HANDS_ON {
+                self.hand_on_all(visitors).await?;
+            }
         }
     }
 
@@ -168,7 +209,26 @@ impl Traversal {
         }
         self.ends = ends;
         visitors.close_visitor();
+        if V::HANDS_ON {
+            self.hand_on_all(visitors).await?;
+        }
         Ok(())
+    }
+
+    /// Hands on all that is ready of what was found.
+    async fn hand_on_all<V: Visitors>(&mut self, visitors: &mut V) -> Result<()> {
+        while let Some(batch) = visitors.hand_on()? {
+            self.account(visitors)?;
+            self.hand_on(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands on a batch of what was found, to whom [`Self::handing_on`] named.
+    pub async fn hand_on(&mut self, batch: RecordBatch) -> Result<()> {
+        let out = self.out.as_mut().ok_or_else(|| DataFusionError::Internal("nobody takes what is found".into()))?;
+        // whoever does not listen any more drops this, too
+        out.send(batch).await.map_err(|e| DataFusionError::External(Box::new(e)))
     }
 
     /// The lane's next batch, when the one at hand has been passed; false at the end.

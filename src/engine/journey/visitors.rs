@@ -12,6 +12,9 @@ use super::terms::Known;
 
 /// What is done with the rows of one visitor after another.
 pub(super) trait Visitors: Send {
+    /// True where what is found is handed on while a bucket is read, and not only between two.
+    const HANDS_ON: bool = false;
+
     /// The typed columns of a batch of an input; what predicates say of its dictionaries is `known` from batch to batch.
     fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns>;
 
@@ -29,6 +32,16 @@ pub(super) trait Visitors: Send {
 
     /// What was found, a batch at a time, between two buckets or at the end; None where nothing is left, or not enough yet.
     fn found(&mut self, at_end: bool) -> Result<Option<RecordBatch>>;
+
+    /// The next batch of what is found, once a visitor was closed; None where nothing more is left of it, or not enough yet.
+    fn hand_on(&mut self) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+
+    /// True where so much was found that it had better leave before the end.
+    fn found_much(&self) -> bool {
+        false
+    }
 
     /// Writes what can wait to disk; false where nothing can.
     fn spill(&mut self) -> Result<bool> {

@@ -8,7 +8,7 @@ use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
 
 use super::bound::BoundState;
-use super::by_person::{Aside, AsideRow, ByPerson, Told, each_person};
+use super::by_person::{Aside, AsideRow, ByPerson, PersonRow, Told, Turn, Waiting, each_person};
 use super::chained::Chained;
 use super::columns::{Columns, Visits};
 use super::counted::Counted;
@@ -18,6 +18,7 @@ use super::metrics::Counts;
 use super::path_sums::PathSums;
 use super::selected::Selected;
 use super::terms::Known;
+use super::ties::Sequences;
 use super::visitors::Visitors;
 use super::{Gives, JourneySpec};
 use crate::attribution::{
@@ -27,6 +28,16 @@ use crate::attribution::{
 
 /// What leaves less than the reach of conversions, with the items' names.
 pub(super) type Leaving<'w> = Option<(&'w mut Selected, &'w [Arc<str>])>;
+
+/// How much there is of a visitor.
+pub(super) struct Progress {
+    /// Rows on its time line.
+    pub rows: u32,
+    /// Conversions there.
+    pub conversions: usize,
+    /// Conversions that are put there once all rows are known.
+    pub anchored: usize,
+}
 
 /// The state of a walk: one visitor, and the credit of those before it.
 pub(super) struct Walk {
@@ -74,7 +85,7 @@ impl Walk {
             selected: Selected::new(&spec.selection, spec.container, spec.lookback_us),
             path_sums: match spec.gives {
                 Gives::Credit => None,
-                Gives::Paths { unconverted } => Some(PathSums::new(&spec, unconverted)),
+                Gives::Paths { unconverted, .. } => Some(PathSums::new(&spec, unconverted)),
             },
             spec,
             models,
@@ -112,7 +123,7 @@ impl Walk {
     fn set_aside(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let Self { by_person: Some(by_person), counted, items, selected, .. } = self else { return };
         let id = columns.ids.as_ref().filter(|ids| ids.is_valid(range.start)).map(|ids| ids.value(range.start));
-        let told = range.filter_map(|row| {
+        let told = range.clone().filter_map(|row| {
             let visit = counted.visit_of(columns, row)?;
             let value = columns.value(row);
             let group = match selected.as_mut() {
@@ -123,11 +134,17 @@ impl Walk {
             let item = codes.items_of(text, row, items, false).first().copied().unwrap_or(NONE);
             Some((row, Told { visit, item, value, group }))
         });
-        by_person.push(columns, id, told);
+        by_person.push(columns, id, range, told);
     }
 
-    /// Walks over the persons of a part, of so many, of those whose rows were set aside.
-    pub fn bring_together(&mut self, asides: &[Aside], part: (usize, usize)) -> Result<()> {
+    /// Walks over the persons of a part, of so many, of those whose rows were set aside; or, of those who wait, whose sequences
+    /// are there now. Gives back who must wait.
+    pub fn bring_together(
+        &mut self,
+        asides: &[Aside],
+        part: (usize, usize),
+        waiting: Option<(&Waiting, &Sequences)>,
+    ) -> Result<Waiting> {
         let numbers = |aside: &Aside| -> Vec<u32> { aside.items.iter().map(|name| self.items.number(name)).collect() };
         let items: Vec<Vec<u32>> = asides.iter().map(numbers).collect();
         let groups = |aside: &Aside| match &mut self.selected {
@@ -135,9 +152,11 @@ impl Walk {
             None => vec![],
         };
         let groups: Vec<Vec<u32>> = asides.iter().map(groups).collect();
-        each_person(asides, part, |rows| {
-            for (of, row, visit) in rows {
-                let AsideRow { time, value, .. } = *row;
+        let turn = Turn { part, all_matter: self.all_visitors, waiting };
+        each_person(asides, &turn, |rows| {
+            for PersonRow { row, aside, visit, .. } in rows {
+                let (of, visit) = (*aside, *visit);
+                let AsideRow { time, value, .. } = **row;
                 if let Some(selected) = &mut self.selected {
                     selected.note(row.marks_visitor, row.in_marked_visit.then_some(visit));
                 }
@@ -231,9 +250,22 @@ impl Walk {
         self.journey.divide(pairs.map(|(item, amount)| (number(item), amount.unwrap_or(0.0))));
     }
 
-    /// Conversions that stand on the time line so far.
-    pub fn conversions(&self) -> usize {
-        self.journey.conversions().len()
+    /// How much there is of the visitor so far.
+    pub fn progress(&self) -> Progress {
+        let (conversions, anchored) = (self.journey.conversions().len(), self.anchored.len());
+        Progress { rows: self.rows, conversions, anchored }
+    }
+
+    /// Forgets the visitor, but not what was found.
+    pub fn forget(&mut self) {
+        if let Some(bindings) = self.bindings() {
+            bindings.clear();
+        }
+        self.journey.clear();
+        self.places.clear();
+        self.counted.clear();
+        self.rows = 0;
+        self.selected.iter_mut().for_each(Selected::clear);
     }
 
     /// Places the anchored conversions, once all rows of the visitor are there, and finds what each can reach.
@@ -296,11 +328,7 @@ impl Walk {
         for chain in &mut self.chains {
             chain.add(&self.journey, &self.reach, &mut self.selected, self.items.names());
         }
-        self.journey.clear();
-        self.places.clear();
-        self.counted.clear();
-        self.rows = 0;
-        self.selected.iter_mut().for_each(Selected::clear);
+        self.forget();
     }
 
     /// Adds the credit and the paths of other visitors.
@@ -323,6 +351,11 @@ impl Walk {
         for (ours, theirs) in self.chains.iter_mut().zip(&other.chains) {
             ours.merge(theirs, item, group);
         }
+    }
+
+    /// Bytes of the paths that were found, about: what another walk needs at most to take them over.
+    pub fn paths_bytes(&self) -> usize {
+        self.path_sums.as_ref().map_or(0, PathSums::paths_bytes)
     }
 
     /// The credit of all visitors, an item a row.
@@ -358,7 +391,8 @@ impl Visitors for Walk {
         let InputColumns::Stored(rows, terms) = kind else { return Columns::evaluated(batch, &self.spec) };
         let mut columns = Columns::stored(batch, &self.spec, rows, terms, known)?;
         if let (Some(person), Some(by_person)) = (&terms.person, &self.by_person) {
-            columns.look_at_persons(batch, person, |key| by_person.takes(key))?;
+            let rows = by_person.rows_among(&columns.keys);
+            columns.look_at_persons(batch, person, rows)?;
         }
         Ok(columns)
     }
@@ -395,6 +429,10 @@ impl Visitors for Walk {
         }
         self.told = true;
         self.finish().map(Some)
+    }
+
+    fn found_much(&self) -> bool {
+        self.by_person.is_none() && self.path_sums.as_ref().is_some_and(PathSums::are_much)
     }
 
     fn spill(&mut self) -> Result<bool> {
@@ -512,9 +550,6 @@ impl Walk {
             bindings.settle();
             bindings.credit(&mut self.models, self.all_visitors.then_some(&mut self.paths));
         }
-        bindings.clear();
-        self.rows = 0;
-        self.counted.clear();
-        self.selected.iter_mut().for_each(Selected::clear);
+        self.forget();
     }
 }

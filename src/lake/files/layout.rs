@@ -1,7 +1,8 @@
 //! How rows lie in the lake: buckets are equal ranges of `visitor_key`, a file holds one bucket and is sorted by
 //! `(visitor_key, visitor_id, hit_time, hit_seq)`.
 //!
-//! The visitor id follows its key so that two visitors with one 64-bit key stay two.
+//! The visitor id follows its key so that two visitors with one 64-bit key stay two. Where a bucket is read in parts, these are
+//! equal ranges of its keys.
 
 use std::sync::Arc;
 
@@ -42,6 +43,10 @@ pub const TAG_TELLS_OF: &str = "rejoin.tells_of";
 pub const TAG_REPEATS: &str = "rejoin.repeats";
 /// Tag of a file some of whose rows have a key of the user's own.
 pub const TAG_KEYED: &str = "rejoin.keyed";
+/// Tag of a file whose keys tell visitors apart, in it and together with others: the names of all, see `apart`.
+pub const TAG_APART: &str = "rejoin.apart";
+/// Tag of a file some of whose rows have no visitor.
+pub const TAG_NOBODY: &str = "rejoin.nobody";
 /// Tag that says how visits are known: `given`, `mapped` or `computed`.
 pub const TAG_VISITS: &str = "rejoin.visits";
 
@@ -71,14 +76,19 @@ pub fn visitor_ordering(schema: &Schema) -> Option<LexOrdering> {
     LexOrdering::new([PhysicalSortExpr::new(col(VISITOR_KEY, schema).ok()?, options)])
 }
 
-/// The declared partitioning: one partition a bucket. `Range`, never `Hash`, which DataFusion takes for its own hash.
-pub fn partitioning(schema: &Schema) -> Result<Partitioning> {
+/// The lowest key of a range, where all keys are cut into so many; a power of two, so that ranges nest in the buckets.
+pub fn first_key(range: usize, ranges: usize) -> i64 {
+    let width = u64::MAX / ranges as u64 + 1;
+    ((range as u64 * width) ^ (1 << 63)) as i64
+}
+
+/// The declared partitioning: one partition a range. `Range`, never `Hash`, which DataFusion takes for its own hash.
+pub fn partitioning(schema: &Schema, ranges: usize) -> Result<Partitioning> {
     let options = SortOptions { descending: false, nulls_first: false };
     let key = PhysicalSortExpr::new(col(VISITOR_KEY, schema)?, options);
-    let width = u64::MAX / BUCKETS as u64 + 1;
-    let split = |i: usize| SplitPoint::new(vec![ScalarValue::Int64(Some(((i as u64 * width) ^ (1 << 63)) as i64))]);
+    let split = |range: usize| SplitPoint::new(vec![ScalarValue::Int64(Some(first_key(range, ranges)))]);
     let order = LexOrdering::new([key]).expect("one expression is not empty");
-    Ok(Partitioning::Range(RangePartitioning::try_new(order, (1..BUCKETS).map(split).collect())?))
+    Ok(Partitioning::Range(RangePartitioning::try_new(order, (1..ranges).map(split).collect())?))
 }
 
 #[cfg(test)]
@@ -95,6 +105,18 @@ mod tests {
         assert_eq!(bucket_of(-1), BUCKETS / 2 - 1);
         assert_eq!(bucket_of(0), BUCKETS / 2);
         assert_eq!(bucket_of(i64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn ranges_nest_in_buckets() {
+        for ranges in [BUCKETS, 2 * BUCKETS, 64, 1024] {
+            for range in 0..ranges {
+                let first = first_key(range, ranges);
+                assert_eq!(bucket_of(first), range * BUCKETS / ranges, "range {range} of {ranges}");
+                assert!(range == 0 || first_key(range - 1, ranges) < first, "range {range} of {ranges}");
+            }
+            assert_eq!(first_key(0, ranges), i64::MIN);
+        }
     }
 
     #[test]

@@ -2,16 +2,24 @@
 //!
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
 //! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
-//!   those that spilled, and the merge of all.
+//!   those that spilled, and the merge of all. `encode`: columns of a file are encoded side by side.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared. `prune`: what it need not read.
-//!   `merge`: sorted generations of a bucket become one sorted stream.
+//!   `ranges`: buckets in parts, of each of which only its row groups and pages are read.
+//!   `merge`: sorted generations of a bucket become one sorted stream. `reading`: what open files take is accounted.
+//!   `lookup`: rows of some visitors, looked at once more.
+//! * `apart`: files in which keys tell visitors apart.
 //! * `repeats`: rows of one hit that was delivered more than once, and where they can be.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order.
 
+pub mod apart;
+mod encode;
 pub mod layout;
 pub mod loads;
+pub mod lookup;
 pub mod merge;
 pub mod prune;
+pub mod ranges;
+mod reading;
 pub mod repeats;
 pub mod rewrite;
 mod runs;

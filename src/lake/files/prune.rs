@@ -5,9 +5,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, ident, lit};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::scalar::ScalarValue;
 
 use super::layout::{TAG_BUCKET, bucket_of};
@@ -32,6 +35,11 @@ impl Visitors {
             _ => true,
         }
     }
+
+    /// False when none of these visitors has a key from `first` to `last`, both inclusive.
+    pub fn may_be_between(&self, first: i64, last: i64) -> bool {
+        self.0.as_ref().is_none_or(|keys| keys.range(first..=last).next().is_some())
+    }
 }
 
 /// `filters` and, where they ask for visitors by id, their keys, by which row groups and pages are skipped. Only files of
@@ -43,6 +51,11 @@ pub fn with_visitor_keys<'a>(filters: &'a [Expr], files: &[&DataFile]) -> Cow<'a
     }
     let keys: Vec<Expr> = keys.into_iter().map(lit).collect();
     filters.iter().cloned().chain([ident(VISITOR_KEY).in_list(keys, false)]).collect()
+}
+
+/// True for a condition by which pages may be passed over: of visitors alone the files know what their pages hold.
+pub fn may_pass_over_pages(condition: &Arc<dyn PhysicalExpr>) -> bool {
+    collect_columns(condition).iter().any(|column| [VISITOR_KEY, VISITOR_ID].contains(&column.name()))
 }
 
 /// The keys of the only visitors for whom a filter can be true; None when others may do.
@@ -77,6 +90,9 @@ fn key_of(column: &Expr, value: &Expr) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_expr::expressions::{IsNotNullExpr, col};
 
     use super::*;
 
@@ -114,6 +130,16 @@ mod tests {
         ] {
             assert_eq!(asked(&[any]), None);
         }
+    }
+
+    #[test]
+    fn pages_are_passed_over_by_visitors_alone() {
+        let columns = [VISITOR_KEY, VISITOR_ID, "page_name"].map(|name| Field::new(name, DataType::Utf8, true));
+        let schema = Schema::new(columns.to_vec());
+        let value = |name: &str| IsNotNullExpr::new(col(name, &schema).expect("a column of the schema"));
+        let condition = |name: &str| Arc::new(value(name)) as Arc<dyn PhysicalExpr>;
+        assert!(may_pass_over_pages(&condition(VISITOR_KEY)) && may_pass_over_pages(&condition(VISITOR_ID)));
+        assert!(!may_pass_over_pages(&condition("page_name")));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use datafusion::common::DFSchema;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::utils::conjunction;
@@ -25,15 +25,19 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 use datafusion::scalar::ScalarValue;
-use futures::future::BoxFuture;
-use futures::{FutureExt, TryStreamExt};
+use futures::future::{BoxFuture, ready};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 use tokio::task::JoinSet;
 
+use super::encode::ENCODER_BYTES;
 use super::layout::{TAG_BUCKET, TAG_LOADS};
 use super::loads::{self, LoadPart};
-use super::scan::{FOOTER_BYTES, LakeTable};
+use super::ranges::FOOTER_BYTES;
+use super::reading::DECODER_BYTES;
+use super::scan::LakeTable;
 use super::write::{OpenFile, Target};
 use crate::columns::{self, FILE, HIT_TIME};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
@@ -53,12 +57,6 @@ const LEAST_INPUTS: usize = 4;
 
 /// What a decoded text takes on average; the log does not say, so this is a long one.
 const TEXT_BYTES: usize = 32;
-
-/// What the decoder of one column of one input takes besides its rows, most of it for decompression (measured).
-const DECODER_BYTES: usize = 96 << 10;
-
-/// What the encoder of one column takes besides its rows, most of it for compression (measured).
-const ENCODER_BYTES: usize = 768 << 10;
 
 /// One file to be written.
 #[derive(Clone, Debug)]
@@ -80,17 +78,45 @@ pub fn not_of(file: &str) -> Vec<Expr> {
     vec![ident(FILE).not_eq(lit(file))]
 }
 
+/// What became of a job: its number, and its file, if a row was left.
+pub type Rewritten = (usize, Option<NewFile>);
+
 /// Who writes files anew: this process ([`Limits`]), or others for it.
 pub trait Rewriter: Send + Sync {
-    /// Writes a file for each job, in the jobs' order; None where no row is left. `progress` is told the rows of files that
-    /// are done. Of an error nothing is left but garbage, which no version names.
+    /// Writes a file for each job, several at once, and gives each as soon as it is there. What was given is the caller's to
+    /// commit or to discard. After an error nothing more comes, and nothing else is left but garbage, which no version names.
+    fn rewriting<'a>(
+        &'a self,
+        lake: &'a Lake,
+        snapshot: &'a Snapshot,
+        jobs: Vec<Job>,
+    ) -> BoxStream<'a, Result<Rewritten>>;
+
+    /// All files at once, in the jobs' order; of an error nothing is left, as above.
     fn rewrite<'a>(
         &'a self,
         lake: &'a Lake,
         snapshot: &'a Snapshot,
         jobs: Vec<Job>,
-        progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>>;
+    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>> {
+        async move {
+            let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
+            let mut files = self.rewriting(lake, snapshot, jobs);
+            loop {
+                match files.try_next().await {
+                    Ok(Some((number, file))) => done[number] = file,
+                    Ok(None) => return Ok(done),
+                    Err(error) => {
+                        for file in done.iter().flatten() {
+                            lake.discard(&file.path).await;
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
 }
 
 /// What the work may take, in this process.
@@ -111,46 +137,42 @@ impl Limits {
 }
 
 impl Rewriter for Limits {
-    fn rewrite<'a>(
+    fn rewriting<'a>(
         &'a self,
         lake: &'a Lake,
         snapshot: &'a Snapshot,
         jobs: Vec<Job>,
-        progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> BoxFuture<'a, Result<Vec<Option<NewFile>>>> {
-        async move {
-            // several at once; when one fails, the others are deleted again
-            let mut done: Vec<Option<NewFile>> = vec![None; jobs.len()];
-            let at_once = self.at_once(snapshot.schema.fields().len());
-            let work = Arc::new(Work::new(lake, snapshot, self.memory_bytes, at_once)?);
-            let mut waiting = jobs.into_iter().enumerate();
-            let mut running = JoinSet::new();
-            let mut failed = None;
-            loop {
-                // after a failure those that run come to their end, so that what they leave is known and can be deleted
-                while failed.is_none()
-                    && running.len() < at_once
+    ) -> BoxStream<'a, Result<Rewritten>> {
+        let at_once = self.at_once(snapshot.schema.fields().len());
+        let work = match Work::new(lake, snapshot, self.memory_bytes, at_once) {
+            Ok(work) => Arc::new(work),
+            Err(error) => return stream::once(ready(Err(error))).boxed(),
+        };
+        let all = (jobs.into_iter().enumerate(), JoinSet::new());
+        stream::try_unfold(all, move |(mut waiting, mut running)| {
+            let work = work.clone();
+            async move {
+                while running.len() < at_once
                     && let Some((number, job)) = waiting.next()
                 {
                     let work = work.clone();
                     running.spawn(async move { (number, work.job(job).await) });
                 }
-                match running.join_next().await {
-                    None => break,
-                    Some(Ok((number, Ok(file)))) => {
-                        progress(file.as_ref().map_or(0, |f| f.rows));
-                        done[number] = file;
+                let error = match running.join_next().await {
+                    None => return Ok(None),
+                    Some(Ok((number, Ok(file)))) => return Ok(Some(((number, file), (waiting, running)))),
+                    Some(Ok((_, Err(error)))) => error,
+                    Some(Err(error)) => Error::bug(format!("rewriting a file: {error}")),
+                };
+                // those that run come to their end, so that what they leave is known and can be deleted
+                while let Some(ended) = running.join_next().await {
+                    if let Ok((_, Ok(Some(file)))) = ended {
+                        work.lake.discard(&file.path).await;
                     }
-                    Some(Ok((_, Err(error)))) => failed = failed.or(Some(error)),
-                    Some(Err(error)) => failed = failed.or(Some(Error::bug(format!("rewriting a file: {error}")))),
                 }
+                Err(error)
             }
-            let Some(error) = failed else { return Ok(done) };
-            for file in done.iter().flatten() {
-                lake.discard(&file.path).await;
-            }
-            Err(error)
-        }
+        })
         .boxed()
     }
 }
@@ -159,6 +181,8 @@ struct Work {
     lake: Lake,
     snapshot: Snapshot,
     runtime: Arc<RuntimeEnv>,
+    /// The same without a limit, for what reading takes: it is in the cost of a job.
+    unlimited: Arc<RuntimeEnv>,
     /// Memory of one file in work.
     memory_bytes: usize,
 }
@@ -168,7 +192,10 @@ impl Work {
         let pool = GreedyMemoryPool::new(memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
         runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
-        Ok(Self { lake: lake.clone(), snapshot: snapshot.clone(), runtime, memory_bytes: memory_bytes / at_once })
+        let unlimited = RuntimeEnvBuilder::from_runtime_env(&runtime);
+        let unlimited = unlimited.with_memory_pool(Arc::new(UnboundedMemoryPool::default())).build_arc()?;
+        let (lake, snapshot, memory_bytes) = (lake.clone(), snapshot.clone(), memory_bytes / at_once);
+        Ok(Self { lake, snapshot, runtime, unlimited, memory_bytes })
     }
 
     async fn job(&self, job: Job) -> Result<Option<NewFile>> {
@@ -286,7 +313,7 @@ impl Work {
             .with_batch_size(cost.batch_rows(self.memory_bytes))
             // rows that are left out are not decoded beyond what says so
             .set_bool("datafusion.execution.parquet.pushdown_filters", few_rows);
-        SessionStateBuilder::new().with_config(config).with_runtime_env(self.runtime.clone()).build()
+        SessionStateBuilder::new().with_config(config).with_runtime_env(self.unlimited.clone()).build()
     }
 
     /// The table's columns that some input has, in the table's order: files leave out what no row uses.

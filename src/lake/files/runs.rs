@@ -1,87 +1,213 @@
 //! Sorted rows of one bucket, in memory or on disk, and the merge of any number of them.
 //!
-//! A run on disk is a nameless temporary file of Arrow batches, compressed by LZ4, with the columns in use among its rows.
+//! A run on disk is one nameless temporary file with the rows of all buckets, and an index of where those of each bucket
+//! are: Arrow batches, each compressed as a whole, for columns repeat each other. It has the columns in use among its rows.
 //! A merge holds one small batch of each run.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek};
-use std::sync::Arc;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, new_null_array};
+use arrow::buffer::Buffer;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::CompressionType;
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow::ipc::MetadataVersion;
+use arrow::ipc::reader::FileDecoder;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
+use zstd::bulk::Compressor;
 
+use super::layout::BUCKETS;
 use super::sort::{Heap, Keys, Position};
-use crate::Result;
+use crate::{Error, Result};
 
-/// Rows of a batch that is gathered from memory.
+/// Rows of a batch at most.
 const BATCH_ROWS: usize = 8192;
-/// Bytes of such a batch, about, where rows are wide.
-const BATCH_BYTES: usize = 8 << 20;
+/// Bytes of a batch that goes into a file of the lake, about, where rows are wide.
+pub(super) const BATCH_BYTES: usize = 8 << 20;
 /// Bytes of a batch of a run on disk, about: a merge holds one of each run.
-const RUN_BATCH_BYTES: usize = 256 << 10;
+pub(super) const RUN_BATCH_BYTES: usize = 1 << 20;
+/// Bytes that a value takes at least, also where it is NULL: its place in a column of texts.
+const VALUE_BYTES: usize = 4;
+/// Bytes to which the columns of a batch are aligned, so that they need not be copied when it is read.
+const ALIGNMENT: usize = 16;
+/// The fastest one, with which runs are as small as the lake's files, about.
+const ZSTD_LEVEL: i32 = 1;
 
-/// Sorted rows of one bucket that wait on disk.
-pub(super) struct Run(File);
+/// Sorted rows of all buckets that wait on disk.
+pub(super) struct Run {
+    file: Arc<SharedFile>,
+    schema: SchemaRef,
+    columns: Vec<usize>,
+    /// The batches of each bucket, in order.
+    parts: Vec<Vec<Block>>,
+}
+
+/// Where a batch is in its file.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    start: u64,
+    /// Compressed.
+    stored_bytes: usize,
+    /// Unpacked, as it is in memory.
+    bytes: usize,
+    /// Of these its description.
+    header_bytes: usize,
+    rows: usize,
+}
 
 impl Run {
-    /// Writes the rows of one bucket; None where there are none.
-    pub fn write(heap: &Heap, bucket: usize, columns: &[usize]) -> Result<Option<Self>> {
-        let mut rows = InMemory::new(heap, bucket, columns, RUN_BATCH_BYTES)?;
-        let Some(first) = rows.next()? else { return Ok(None) };
-        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-        let output = BufWriter::with_capacity(RUN_BATCH_BYTES, tempfile::tempfile()?);
-        let mut writer = StreamWriter::try_new_with_options(output, &rows.schema, options)?;
-        writer.write(&first)?;
+    /// Numbers of the columns that it has, in the schema of its writer.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Bytes on disk.
+    pub fn stored_bytes(&self) -> usize {
+        self.blocks().map(|block| block.stored_bytes).sum()
+    }
+
+    /// Bytes of its largest batch in memory.
+    pub fn largest_batch_bytes(&self) -> usize {
+        self.blocks().map(|block| block.bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes that a row of a bucket takes on average.
+    fn row_bytes(&self, bucket: usize) -> usize {
+        let part = &self.parts[bucket];
+        let rows: usize = part.iter().map(|block| block.rows).sum();
+        part.iter().map(|block| block.bytes).sum::<usize>() / rows.max(1) + 1
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.parts.iter().flatten()
+    }
+
+    fn read(&self, block: Block) -> Result<RecordBatch> {
+        let stored = self.file.read(block.start, block.stored_bytes)?;
+        let bytes = Buffer::from_vec(zstd::bulk::decompress(&stored, block.bytes)?);
+        let place = arrow::ipc::Block::new(0, block.header_bytes as i32, (block.bytes - block.header_bytes) as i64);
+        let batch = FileDecoder::new(self.schema.clone(), MetadataVersion::V5).read_record_batch(&place, &bytes)?;
+        batch.ok_or_else(|| Error::bug("a run has something else than rows"))
+    }
+}
+
+/// A run in the making.
+pub(super) struct RunWriter {
+    file: Arc<SharedFile>,
+    schema: SchemaRef,
+    columns: Vec<usize>,
+}
+
+impl RunWriter {
+    /// A run with these `columns` of `schema`.
+    pub fn create(schema: &SchemaRef, columns: Vec<usize>) -> Result<Self> {
+        let schema = Arc::new(schema.project(&columns)?);
+        Ok(Self { file: Arc::new(SharedFile::create()?), schema, columns })
+    }
+
+    /// The columns that it has.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Writes rows of one bucket, the merge of `inputs`; several buckets can be written at a time.
+    pub fn write(&self, inputs: Vec<SortedRows>) -> Result<Vec<Block>> {
+        let mut rows = Merge::new(inputs, self.schema.clone(), RUN_BATCH_BYTES)?;
+        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
+        let (mut dictionaries, mut context) = (DictionaryTracker::new(true), IpcWriteContext::default());
+        let mut compressor = Compressor::new(ZSTD_LEVEL)?;
+        let (mut blocks, mut bytes) = (vec![], Vec::<u8>::new());
         while let Some(batch) = rows.next()? {
-            writer.write(&batch)?;
+            let (_, message) = IpcDataGenerator::default().encode(&batch, &mut dictionaries, &options, &mut context)?;
+            bytes.clear();
+            let (header_bytes, _) = write_message(&mut bytes, message, &options)?;
+            let stored = compressor.compress(&bytes)?;
+            blocks.push(Block {
+                start: self.file.append(&stored)?,
+                stored_bytes: stored.len(),
+                bytes: bytes.len(),
+                header_bytes,
+                rows: batch.num_rows(),
+            });
         }
-        let file = writer.into_inner()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        Ok(Some(Self(file)))
+        Ok(blocks)
+    }
+
+    /// The run, of what was written of each bucket.
+    pub fn finish(&self, written: Vec<(usize, Vec<Block>)>) -> Run {
+        let mut parts = vec![vec![]; BUCKETS];
+        for (bucket, blocks) in written {
+            parts[bucket] = blocks;
+        }
+        Run { file: self.file.clone(), schema: self.schema.clone(), columns: self.columns.clone(), parts }
+    }
+}
+
+/// A nameless temporary file that several threads write and read, one at a time.
+struct SharedFile(Mutex<File>);
+
+impl SharedFile {
+    fn create() -> io::Result<Self> {
+        Ok(Self(Mutex::new(tempfile::tempfile()?)))
+    }
+
+    /// Adds bytes; gives where they begin.
+    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = file.seek(SeekFrom::End(0))?;
+        file.write_all(bytes)?;
+        Ok(start)
+    }
+
+    fn read(&self, start: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
 /// Sorted rows of one bucket, all with the columns of one schema.
-pub(super) enum SortedRows<'a> {
+pub(super) enum SortedRows {
     /// From a heap.
-    InMemory(InMemory<'a>),
+    InMemory(InMemory),
     /// From a run.
-    OnDisk(StreamReader<BufReader<File>>, SchemaRef),
+    OnDisk(OnDisk),
 }
 
-impl<'a> SortedRows<'a> {
-    /// The rows of a heap, with these `columns` of its schema.
-    pub fn of_heap(heap: &'a Heap, bucket: usize, columns: &[usize]) -> Result<Self> {
-        Ok(Self::InMemory(InMemory::new(heap, bucket, columns, BATCH_BYTES)?))
+impl SortedRows {
+    /// The rows of a heap, with these `columns` of its schema, in batches of about so many bytes.
+    pub fn of_heap(heap: &Arc<Heap>, bucket: usize, columns: &[usize], batch_bytes: usize) -> Result<Self> {
+        Ok(Self::InMemory(InMemory::new(heap, bucket, columns, batch_bytes)?))
     }
 
     /// The rows of a run, with the columns of `schema`; those that the run lacks are NULL.
-    pub fn of_run(mut run: Run, schema: SchemaRef) -> Result<Self> {
-        run.0.rewind()?;
-        let reader = BufReader::with_capacity(RUN_BATCH_BYTES, run.0);
-        Ok(Self::OnDisk(StreamReader::try_new(reader, None)?, schema))
+    pub fn of_run(run: &Arc<Run>, bucket: usize, schema: &SchemaRef) -> Self {
+        Self::OnDisk(OnDisk { run: run.clone(), bucket, at: 0, schema: schema.clone() })
     }
 
     /// The next rows, None at the end.
-    pub fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let (reader, schema) = match self {
-            Self::InMemory(rows) => return rows.next(),
-            Self::OnDisk(reader, schema) => (reader, schema),
-        };
-        let Some(batch) = reader.next().transpose()? else { return Ok(None) };
-        let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-            Some(column) => column.clone(),
-            None => new_null_array(field.data_type(), batch.num_rows()),
-        });
-        Ok(Some(RecordBatch::try_new(schema.clone(), columns.collect())?))
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Self::InMemory(rows) => rows.next(),
+            Self::OnDisk(rows) => rows.next(),
+        }
+    }
+
+    /// Bytes that a row takes on average.
+    fn row_bytes(&self) -> usize {
+        match self {
+            Self::InMemory(rows) => rows.row_bytes(),
+            Self::OnDisk(rows) => rows.run.row_bytes(rows.bucket),
+        }
     }
 }
 
 /// Rows of a heap in order.
-pub(super) struct InMemory<'a> {
-    heap: &'a Heap,
+pub(super) struct InMemory {
+    heap: Arc<Heap>,
     positions: Vec<Position>,
     at: usize,
     batch_rows: usize,
@@ -89,11 +215,17 @@ pub(super) struct InMemory<'a> {
     schema: SchemaRef,
 }
 
-impl<'a> InMemory<'a> {
-    fn new(heap: &'a Heap, bucket: usize, columns: &[usize], batch_bytes: usize) -> Result<Self> {
+impl InMemory {
+    fn new(heap: &Arc<Heap>, bucket: usize, columns: &[usize], batch_bytes: usize) -> Result<Self> {
         let schema = Arc::new(heap.schema().project(columns)?);
-        let batch_rows = (batch_bytes / heap.row_bytes()).clamp(16, BATCH_ROWS);
-        Ok(Self { heap, positions: heap.sorted(bucket), at: 0, batch_rows, columns: columns.to_vec(), schema })
+        let (heap, positions, columns) = (heap.clone(), heap.sorted(bucket), columns.to_vec());
+        let mut rows = Self { heap, positions, at: 0, batch_rows: 0, columns, schema };
+        rows.batch_rows = batch_rows(batch_bytes, rows.row_bytes());
+        Ok(rows)
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.heap.row_bytes() + self.columns.len() * VALUE_BYTES
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>> {
@@ -107,75 +239,141 @@ impl<'a> InMemory<'a> {
     }
 }
 
-/// Several sorted inputs of one schema as one.
-pub(super) struct Merge<'a> {
-    inputs: Vec<Input<'a>>,
+/// Rows that a batch of so many bytes has.
+fn batch_rows(batch_bytes: usize, row_bytes: usize) -> usize {
+    (batch_bytes / row_bytes).clamp(1, BATCH_ROWS)
+}
+
+/// Rows of one bucket of a run in order.
+pub(super) struct OnDisk {
+    run: Arc<Run>,
+    bucket: usize,
+    /// The batch that comes next.
+    at: usize,
     schema: SchemaRef,
 }
 
-struct Input<'a> {
-    rows: SortedRows<'a>,
-    head: Option<Head>,
+impl OnDisk {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(block) = self.run.parts[self.bucket].get(self.at).copied() else { return Ok(None) };
+        self.at += 1;
+        let batch = self.run.read(block)?;
+        if batch.schema_ref() == &self.schema {
+            return Ok(Some(batch));
+        }
+        let columns = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+            Some(column) => column.clone(),
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        });
+        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect())?))
+    }
 }
 
-/// What is left of the batch that was read last.
-struct Head {
-    batch: RecordBatch,
-    keys: Keys,
+/// Several sorted inputs of one schema as one.
+pub(super) struct Merge {
+    inputs: Vec<SortedRows>,
+    /// The batch that was read last of each input; none where there is one input only.
+    heads: Heap,
+    /// The first row of each head that was not taken.
+    starts: Vec<usize>,
+    /// Rows that were taken, in order, and how many of them were handed out.
+    taken: Vec<Position>,
+    at: usize,
+    batch_rows: usize,
+    schema: SchemaRef,
+    columns: Vec<usize>,
 }
 
-impl<'a> Merge<'a> {
-    /// Of equal rows those of an earlier input come first.
-    pub fn new(inputs: Vec<SortedRows<'a>>, schema: SchemaRef) -> Self {
-        Self { inputs: inputs.into_iter().map(|rows| Input { rows, head: None }).collect(), schema }
+impl Merge {
+    /// Of equal rows those of an earlier input come first. Batches have about so many bytes.
+    pub fn new(inputs: Vec<SortedRows>, schema: SchemaRef, batch_bytes: usize) -> Result<Self> {
+        let mut heads = Heap::new(schema.clone());
+        if inputs.len() > 1 {
+            let nothing = RecordBatch::new_empty(schema.clone());
+            for _ in &inputs {
+                heads.push(&nothing)?;
+            }
+        }
+        let widest = inputs.iter().map(SortedRows::row_bytes).max().unwrap_or(1);
+        Ok(Self {
+            starts: vec![0; inputs.len()],
+            inputs,
+            heads,
+            taken: vec![],
+            at: 0,
+            batch_rows: batch_rows(batch_bytes, widest),
+            columns: (0..schema.fields().len()).collect(),
+            schema,
+        })
     }
 
     /// The next rows, None at the end.
-    ///
-    /// The smallest of the heads' last rows is a bound: whatever lies before it is in a head already. Those rows are
-    /// sorted and handed out, and the head that gave the bound is used up; so every step reads on, whatever the rows.
-    /// The next batch of that input may begin with rows equal to the bound, for which those of later inputs wait.
     pub fn next(&mut self) -> Result<Option<RecordBatch>> {
-        if let [only] = self.inputs.as_mut_slice() {
-            return match only.head.take() {
-                Some(head) => Ok(Some(head.batch)),
-                None => only.rows.next(),
-            };
+        if let [only] = self.inputs.as_mut_slice()
+            && self.heads.is_empty()
+        {
+            return only.next();
         }
-        self.refill()?;
-        let last = |head: &Head| head.keys.len() - 1;
-        let heads = self.inputs.iter().enumerate().filter_map(|(i, input)| Some((i, input.head.as_ref()?)));
-        let first = heads.min_by(|(_, a), (_, b)| a.keys.compare(last(a), &b.keys, last(b)));
-        let Some((giver, bound)) = first else { return Ok(None) };
-        let (bound, bound_row) = (bound.keys.clone(), last(bound));
-        let mut heap = Heap::new(self.schema.clone());
-        for (i, input) in self.inputs.iter_mut().enumerate() {
-            let Some(head) = input.head.take() else { continue };
-            let rows = head.keys.len();
-            let cut = head.keys.count_before(&bound, bound_row, i <= giver);
-            if cut > 0 {
-                heap.push(&head.batch.slice(0, cut))?;
+        let (mut batches, mut rows) = (vec![], 0);
+        while rows < self.batch_rows {
+            if self.at == self.taken.len() && !self.take_more()? {
+                break;
             }
-            if cut < rows {
-                let batch = head.batch.slice(cut, rows - cut);
-                input.head = Some(Head { keys: Keys::of(&batch)?, batch });
-            }
+            let end = self.taken.len().min(self.at + self.batch_rows - rows);
+            let columns = self.heads.gather(&self.taken[self.at..end], &self.columns)?;
+            batches.push(RecordBatch::try_new(self.schema.clone(), columns)?);
+            rows += end - self.at;
+            self.at = end;
         }
-        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
-        let columns = heap.gather(&heap.all_sorted(), &all)?;
-        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns)?))
+        match batches.len() {
+            0 | 1 => Ok(batches.pop()),
+            _ => Ok(Some(concat_batches(&self.schema, &batches)?)),
+        }
     }
 
-    /// Gives every input a head, and lets go of those that have ended.
+    /// Takes the next rows from the heads; false at the end.
+    ///
+    /// The smallest of the heads' last rows is a bound: whatever lies before it is in a head already. Those rows are
+    /// taken, and the head that gave the bound is used up; so every step reads on, whatever the rows.
+    /// The next batch of that input may begin with rows equal to the bound, for which those of later inputs wait.
+    fn take_more(&mut self) -> Result<bool> {
+        self.refill()?;
+        let last = |keys: &Keys| keys.len() - 1;
+        let heads = (0..self.inputs.len()).map(|input| (input, self.heads.keys(input)));
+        let first = heads.min_by(|(_, a), (_, b)| a.compare(last(a), b, last(b)));
+        let Some((giver, bound)) = first else { return Ok(false) };
+        let end = |(input, start): (usize, &usize)| {
+            self.heads.keys(input).end_before(*start, bound, last(bound), input <= giver)
+        };
+        let ends: Vec<usize> = self.starts.iter().enumerate().map(end).collect();
+        let parts: Vec<_> = self.starts.iter().zip(&ends).map(|(start, end)| *start..*end).collect();
+        self.taken = self.heads.sorted_parts(&parts);
+        self.at = 0;
+        self.starts = ends;
+        Ok(true)
+    }
+
+    /// Gives every input whose head is used up another one, and lets go of those that have ended.
     fn refill(&mut self) -> Result<()> {
-        for input in &mut self.inputs {
-            if input.head.is_none()
-                && let Some(batch) = input.rows.next()?
-            {
-                input.head = Some(Head { keys: Keys::of(&batch)?, batch });
+        let mut input = 0;
+        while input < self.inputs.len() {
+            if self.starts[input] < self.heads.keys(input).len() {
+                input += 1;
+                continue;
+            }
+            match self.inputs[input].next()? {
+                Some(batch) => {
+                    self.heads.replace(input, &batch)?;
+                    self.starts[input] = 0;
+                    input += 1;
+                }
+                None => {
+                    self.inputs.remove(input);
+                    self.heads.remove(input);
+                    self.starts.remove(input);
+                }
             }
         }
-        self.inputs.retain(|input| input.head.is_some());
         Ok(())
     }
 }
@@ -184,11 +382,11 @@ impl<'a> Merge<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
-    use arrow::compute::concat_batches;
     use arrow::datatypes::Schema;
 
     use super::*;
     use crate::columns;
+    use crate::lake::layout::bucket_of;
 
     /// Rows of few visitors and instants, so that every tie occurs; `note` is there in some batches only.
     fn batch(random: &mut impl FnMut(u64) -> u64, rows: usize) -> RecordBatch {
@@ -209,7 +407,16 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
-    /// However rows are cut into runs, their merge is the sort of all.
+    /// A run of the rows of a heap, in batches of about so many bytes.
+    fn run_of(heap: Heap, columns: &[usize], batch_bytes: usize) -> Arc<Run> {
+        let heap = Arc::new(heap);
+        let writer = RunWriter::create(heap.schema(), columns.to_vec()).unwrap();
+        let rows = |bucket| SortedRows::of_heap(&heap, bucket, columns, batch_bytes).unwrap();
+        let written = (0..BUCKETS).map(|bucket| (bucket, writer.write(vec![rows(bucket)]).unwrap())).collect();
+        Arc::new(writer.finish(written))
+    }
+
+    /// However rows are cut into runs and these into batches, their merge is the sort of all.
     #[test]
     fn a_merge_of_runs_is_the_sort_of_all() {
         let mut state = 1_u64;
@@ -217,7 +424,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) % below
         };
-        for round in 0..30 {
+        for round in 0..40 {
             let batches: Vec<RecordBatch> = (0..1 + random(12))
                 .map(|_| {
                     let rows = 1 + random(if round % 3 == 0 { 3000 } else { 60 }) as usize;
@@ -230,7 +437,7 @@ mod tests {
             batches.iter().for_each(|b| {
                 all.push(b).unwrap();
             });
-            let bucket = crate::lake::layout::bucket_of(0);
+            let bucket = bucket_of(0);
             let expected = all.gather(&all.sorted(bucket), &columns).unwrap();
             let expected = RecordBatch::try_new(schema.clone(), expected).unwrap();
 
@@ -239,22 +446,60 @@ mod tests {
                 heap.push(batch).unwrap();
                 if random(2) == 0 {
                     let full = std::mem::replace(&mut heap, Heap::new(schema.clone()));
-                    let notes = full.gather(&full.all_sorted(), &[4]).unwrap();
+                    let notes = full.gather(&full.sorted(bucket), &[4]).unwrap();
                     let used = &columns[..if notes[0].null_count() == notes[0].len() { 4 } else { 5 }];
-                    runs.push(Run::write(&full, bucket, used).unwrap().unwrap());
+                    // from a row a batch to all rows in one
+                    runs.push(run_of(full, used, 1 << (4 + random(14))));
                 }
             }
             // the latest rows first, as within each
-            inputs.push(SortedRows::of_heap(&heap, bucket, &columns).unwrap());
-            for run in runs.into_iter().rev() {
-                inputs.push(SortedRows::of_run(run, schema.clone()).unwrap());
-            }
-            let mut merge = Merge::new(inputs, schema.clone());
-            let mut merged = vec![];
+            inputs.push(SortedRows::of_heap(&Arc::new(heap), bucket, &columns, BATCH_BYTES).unwrap());
+            inputs.extend(runs.iter().rev().map(|run| SortedRows::of_run(run, bucket, &schema)));
+            let mut merge = Merge::new(inputs, schema.clone(), 1 << (8 + random(12))).unwrap();
+            let (mut merged, batch_rows) = (vec![], merge.batch_rows);
             while let Some(rows) = merge.next().unwrap() {
+                assert!(merge.heads.is_empty() || rows.num_rows() <= batch_rows, "round {round}");
                 merged.push(rows);
             }
             assert_eq!(concat_batches(&schema, &merged).unwrap(), expected, "round {round}");
         }
+    }
+
+    /// A run holds the rows of all buckets, each where its index says.
+    #[test]
+    fn one_file_has_all_buckets() {
+        let mut state = 7_u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        let plain = batch(&mut random, 1000);
+        // all over the keys
+        let keys: Int64Array = (0..1000).map(|_| Some((random(1 << 31) as i64) << 33)).collect();
+        let mut arrays = plain.columns().to_vec();
+        arrays[0] = Arc::new(keys);
+        let rows = RecordBatch::try_new(plain.schema(), arrays).unwrap();
+        let columns: Vec<usize> = (0..5).collect();
+        let heap_of = |rows: &RecordBatch| {
+            let mut heap = Heap::new(rows.schema());
+            heap.push(rows).unwrap();
+            heap
+        };
+        let (heap, run) = (heap_of(&rows), run_of(heap_of(&rows), &columns, 1 << 10));
+        let mut found = 0;
+        for bucket in 0..BUCKETS {
+            let expected = heap.gather(&heap.sorted(bucket), &columns).unwrap();
+            let mut part = SortedRows::of_run(&run, bucket, &rows.schema());
+            let mut batches = vec![];
+            while let Some(batch) = part.next().unwrap() {
+                batches.push(batch);
+            }
+            assert!(batches.len() > 1);
+            let all = concat_batches(&rows.schema(), &batches).unwrap();
+            assert_eq!(all.columns(), expected, "bucket {bucket}");
+            found += all.num_rows();
+        }
+        assert_eq!(found, 1000);
+        assert!(run.stored_bytes() > 0 && run.largest_batch_bytes() < 16 << 10);
     }
 }

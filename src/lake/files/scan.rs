@@ -1,7 +1,8 @@
 //! A table of the lake as DataFusion reads it.
 //!
-//! When a query asks for all columns of the order, the scan gives one partition a bucket, sorted, and declares it, so
-//! that whatever works visitor by visitor needs no shuffle and no sort. Otherwise it is an ordinary parallel scan.
+//! When a query asks for all columns of the order, the scan gives one partition a range of keys (a bucket, or a part of one),
+//! sorted, and declares it, so that whatever works visitor by visitor needs no shuffle and no sort. Otherwise it is an
+//! ordinary parallel scan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,9 +13,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
@@ -27,13 +26,15 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use object_store::path::Path;
 use parquet::arrow::parquet_to_arrow_schema;
-use parquet::file::metadata::PageIndexPolicy;
 
+use super::apart::{keys_tell_visitors, lacks_visitors};
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
+use super::lookup::LookupFiles;
 use super::merge::SortedMergeExec;
-use super::prune::{Visitors, with_visitor_keys};
+use super::prune::{Visitors, may_pass_over_pages, with_visitor_keys};
+use super::ranges::{self, FOOTER_BYTES, RangeExec, readable};
+use super::reading::AccountedReaders;
 use crate::columns::SUITE;
 use crate::lake::keys::KnownKeys;
 use crate::lake::{DataFile, Lake, Snapshot};
@@ -150,13 +151,22 @@ impl LakeTable {
         })
     }
 
-    /// True when visitors of `files`, of this table or others of the lake, are known to be told apart by their keys.
-    pub fn keys_suffice(&self, files: &[&DataFile]) -> bool {
-        let mut buckets: BTreeMap<Option<&String>, Vec<&Path>> = BTreeMap::new();
-        for file in files {
-            buckets.entry(file.tags.get(TAG_BUCKET)).or_default().push(&file.path);
+    /// True when the visitors of hits in files `online`, and of other rows in files `offline`, of this table or others of the
+    /// lake, are known to be told apart by their keys: by tags of the files, or by a walk of this process. Buckets without
+    /// hits do not matter.
+    pub fn keys_suffice(&self, online: &[&DataFile], offline: &[&DataFile]) -> bool {
+        let mut buckets: BTreeMap<Option<&String>, [Vec<&DataFile>; 2]> = BTreeMap::new();
+        for (side, files) in [online, offline].into_iter().enumerate() {
+            for file in files {
+                buckets.entry(file.tags.get(TAG_BUCKET)).or_default()[side].push(file);
+            }
         }
-        buckets.into_values().all(|paths| self.keys().suffice(paths.into_iter()))
+        buckets.into_values().filter(|[hits, _]| !hits.is_empty()).all(|[hits, others]| {
+            let have_visitors = !hits.iter().any(|file| lacks_visitors(file));
+            let files = [hits, others].concat();
+            let say_so = have_visitors && keys_tell_visitors(&files);
+            say_so || self.keys().suffice(files.iter().map(|file| &file.path))
+        })
     }
 
     /// What was found out about the visitor keys of its files.
@@ -174,8 +184,8 @@ impl LakeTable {
         self.schema.field_with_name(name).ok().cloned()
     }
 
-    /// One scan a generation of the columns `fields`, sorted by visitor and time, one partition a bucket; text columns
-    /// come as dictionaries when [`read_sorted`] reads them.
+    /// One scan a generation of the columns `fields`, sorted by visitor and time, one partition a range of keys. Its rows are
+    /// read by [`read_sorted`] and by nothing else: text columns come as dictionaries, and a range is cut out of its bucket.
     pub fn sorted_scans(
         &self,
         state: &dyn Session,
@@ -186,16 +196,22 @@ impl LakeTable {
         let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
         let generations = generations(files);
         let batch_rows = batch_rows(state, generations.len(), NARROW_BATCHES);
+        let (ranges, all) = (ranges::count(state.config()), Visitors::of(&[]));
         let scan = |buckets: &Vec<Vec<&DataFile>>| {
             let rows = buckets.iter().flatten().map(|f| f.rows).sum();
             let config = self
-                .config(state, schema.clone(), None, groups(buckets), rows)?
+                .config(state, schema.clone(), None, ranges::groups(buckets, ranges, &all), rows)?
                 .with_batch_size(Some(batch_rows))
                 .with_output_ordering(vec![order.clone()])
-                .with_output_partitioning(Some(layout::partitioning(&schema)?));
+                .with_output_partitioning(Some(layout::partitioning(&schema, ranges)?));
             Ok(DataSourceExec::from_data_source(config.build()) as Arc<dyn ExecutionPlan>)
         };
         generations.iter().map(scan).collect()
+    }
+
+    /// What looks at rows of `files` once more.
+    pub fn lookup(&self, files: &[&DataFile]) -> LookupFiles {
+        LookupFiles::new(&self.lake.store_url(), files)
     }
 
     /// A scan of file groups with the columns of `schema`.
@@ -211,10 +227,13 @@ impl LakeTable {
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let mut options: TableParquetOptions = state.default_table_options().parquet;
         options.global = state.config_options().execution.parquet.clone();
-        let mut source =
-            ParquetSource::new(schema.clone()).with_table_parquet_options(options).with_parquet_file_reader_factory(
-                Arc::new(CachedParquetFileReaderFactory::new(self.lake.store().clone(), cache)),
-            );
+        let readers = CachedParquetFileReaderFactory::new(self.lake.store().clone(), cache);
+        let finds_pages = predicate.as_ref().is_some_and(may_pass_over_pages);
+        let readers = AccountedReaders::new(readers, runtime.memory_pool.clone()).finding_pages(finds_pages);
+        let mut source = ParquetSource::new(schema.clone())
+            .with_table_parquet_options(options)
+            .with_metadata_size_hint(FOOTER_BYTES)
+            .with_parquet_file_reader_factory(Arc::new(readers));
         if let Some(predicate) = predicate {
             source = source.with_predicate(predicate);
         }
@@ -225,7 +244,8 @@ impl LakeTable {
             .with_statistics(statistics))
     }
 
-    /// A scan of `groups`; with `batch_rows`, one group a bucket, whose order and partitioning are declared.
+    /// A scan of `groups`; with `batch_rows`, one group a bucket, which become a partition a range, whose order and partitioning
+    /// are declared.
     fn leaf(
         &self,
         state: &dyn Session,
@@ -240,24 +260,24 @@ impl LakeTable {
             predicate = Some(state.create_physical_expr(filter, &schema)?);
         }
         let rows: Option<u64> = groups.iter().flatten().map(|f| f.rows).sum();
-        let mut config = self
-            .config(state, self.schema.clone(), predicate, self::groups(&groups), rows)?
+        let order = layout::ordering(&self.schema).filter(|_| batch_rows.is_some());
+        let ranges = ranges::count(state.config());
+        let groups = match order {
+            Some(_) => ranges::groups(&groups, ranges, &Visitors::of(filters)),
+            None => groups_of(&groups),
+        };
+        let config = self
+            .config(state, self.schema.clone(), predicate, groups, rows)?
             .with_batch_size(batch_rows)
             .with_projection_indices(projection.cloned())?;
-        if batch_rows.is_some()
-            && let Some(order) = layout::ordering(&self.schema)
-        {
-            config = config
-                .with_output_ordering(vec![order])
-                .with_output_partitioning(Some(layout::partitioning(&self.schema)?));
-        }
-        Ok(DataSourceExec::from_data_source(config.build()))
+        let Some(order) = order else { return Ok(DataSourceExec::from_data_source(config.build())) };
+        let config = config
+            .with_output_ordering(vec![order])
+            .with_output_partitioning(Some(layout::partitioning(&self.schema, ranges)?));
+        let scan = DataSourceExec::from_data_source(config.build());
+        Ok(if ranges > BUCKETS { Arc::new(RangeExec::new(scan)) } else { scan })
     }
 }
-
-/// The end of a file that is asked for at once: most footers lie in it, and those that do not cost another request, as all would
-/// whose length is asked for first.
-pub(super) const FOOTER_BYTES: usize = 64 << 10;
 
 /// Reads a partition of one of [`LakeTable::sorted_scans`], in whatever process its plan has come to. Text columns come as
 /// dictionaries, as they lie in the file: the reader takes that from the Arrow schema of a file, which must name all columns
@@ -267,36 +287,27 @@ pub async fn read_sorted(
     partition: usize,
     context: Arc<TaskContext>,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
-    let files = scan.downcast_ref::<DataSourceExec>().and_then(|scan| scan.downcast_to_file_source::<ParquetSource>());
-    let Some((config, _)) = files else { return scan.execute(partition, context) };
-    let store = context.runtime_env().object_store(&config.object_store_url)?;
-    let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
-    let mut files = vec![];
-    for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
-        let footer = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
-            .with_file_metadata_cache(Some(cache.clone()))
-            .with_metadata_size_hint(Some(FOOTER_BYTES))
-            // all pages are read
-            .with_page_index_policy(Some(PageIndexPolicy::Skip))
-            .fetch_metadata()
-            .await?;
+    let Some(config) = ranges::files_of(scan) else { return scan.execute(partition, context) };
+    ranges::read(config, partition, context, |file, footer| {
         let footer = footer.file_metadata();
         let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
         let fields = schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>();
-        files.push(file.clone().with_arrow_schema(Arc::new(Schema::new(fields))));
-    }
-    let config = FileScanConfigBuilder::new(config.object_store_url.clone(), config.file_source.clone())
-        .with_file_group(FileGroup::new(files))
-        .with_preserve_order(true)
-        .with_limit(config.limit)
-        .with_batch_size(config.batch_size);
-    DataSourceExec::from_data_source(config.build()).execute(0, context)
+        Ok(file.with_arrow_schema(Arc::new(Schema::new(fields))))
+    })
+    .await
+}
+
+/// Bytes of all files that a plan may read, those of two scans counted twice.
+pub fn bytes_of_files(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    // the ranges of a bucket are in the same files
+    let files = ranges::files_of(plan).into_iter().flat_map(|scan| &scan.file_groups).flat_map(FileGroup::files);
+    let own: BTreeMap<_, u64> = files.map(|file| (&file.object_meta.location, file.object_meta.size)).collect();
+    own.values().sum::<u64>() + plan.children().into_iter().map(bytes_of_files).sum::<u64>()
 }
 
 /// Files as the reader knows them.
-fn groups(groups: &[Vec<&DataFile>]) -> Vec<FileGroup> {
-    let readable = |file: &&DataFile| PartitionedFile::new(file.path.to_string(), file.size);
-    groups.iter().map(|files| FileGroup::new(files.iter().map(readable).collect())).collect()
+fn groups_of(groups: &[Vec<&DataFile>]) -> Vec<FileGroup> {
+    groups.iter().map(|files| FileGroup::new(files.iter().map(|file| readable(file)).collect())).collect()
 }
 
 /// Rows of a batch where `generations` are merged: a merge holds a batch of each, so many make them small.

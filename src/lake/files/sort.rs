@@ -4,6 +4,7 @@
 //! without a value take no memory, and those that hold one value in all rows of a batch take that of one row.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -60,9 +61,10 @@ impl Keys {
             .then_with(|| self.rest(row).cmp(&other.rest(other_row)))
     }
 
-    /// How many of these sorted rows lie before another one, `or_equal` counting those that are equal to it.
-    pub fn count_before(&self, other: &Keys, other_row: usize, or_equal: bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+    /// Where the rows before another one end, of these sorted rows from `start` on; `or_equal` counts those that are equal
+    /// to it.
+    pub fn end_before(&self, start: usize, other: &Keys, other_row: usize, or_equal: bool) -> usize {
+        let (mut low, mut high) = (start, self.len());
         while low < high {
             let middle = low.midpoint(high);
             match self.compare(middle, other, other_row) {
@@ -72,6 +74,10 @@ impl Keys {
             }
         }
         low
+    }
+
+    fn position(&self, piece: usize, row: usize) -> Position {
+        Position { key: self.keys.value(row), time: self.times.value(row), piece: piece as u32, row: row as u32 }
     }
 
     fn id(&self, row: usize) -> Option<&str> {
@@ -104,13 +110,13 @@ pub(super) struct Position {
 pub(super) struct Heap {
     schema: SchemaRef,
     pieces: Vec<Piece>,
-    rows: usize,
-    bytes: usize,
 }
 
 struct Piece {
     keys: Keys,
     columns: Vec<Column>,
+    /// What the rows and their places in the index take.
+    bytes: usize,
 }
 
 /// A column of one batch.
@@ -123,16 +129,10 @@ enum Column {
     Rows(ArrayRef),
 }
 
-impl Heap {
-    /// An empty heap for batches of `schema`, which has all columns of [`ORDER`].
-    pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, pieces: vec![], rows: 0, bytes: 0 }
-    }
-
-    /// Adds rows; gives the bytes that they and their places in the index take.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
+impl Piece {
+    fn of(schema: &SchemaRef, batch: &RecordBatch) -> Result<Self> {
         let keys = Keys::of(batch)?;
-        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(array, field)| {
+        let columns = batch.columns().iter().zip(schema.fields()).map(|(array, field)| {
             if array.null_count() == array.len() {
                 Column::Absent
             } else if !ORDER.contains(&field.name().as_str()) && is_one_value(array) {
@@ -152,10 +152,43 @@ impl Heap {
             Column::Absent | Column::Same(_) => 0,
         };
         let bytes = columns.iter().map(array_bytes).sum::<usize>() + batch.num_rows() * size_of::<Position>();
-        self.rows += batch.num_rows();
-        self.bytes += bytes;
-        self.pieces.push(Piece { keys, columns });
+        Ok(Self { keys, columns, bytes })
+    }
+}
+
+impl Heap {
+    /// An empty heap for batches of `schema`, which has all columns of [`ORDER`].
+    pub fn new(schema: SchemaRef) -> Self {
+        Self { schema, pieces: vec![] }
+    }
+
+    /// Adds rows; gives the bytes that they and their places in the index take.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
+        let piece = Piece::of(&self.schema, batch)?;
+        let bytes = piece.bytes;
+        self.pieces.push(piece);
         Ok(bytes)
+    }
+
+    /// Puts a batch in the place of an earlier one.
+    pub fn replace(&mut self, piece: usize, batch: &RecordBatch) -> Result<()> {
+        self.pieces[piece] = Piece::of(&self.schema, batch)?;
+        Ok(())
+    }
+
+    /// Lets a batch go; those that were pushed after it move up.
+    pub fn remove(&mut self, piece: usize) {
+        self.pieces.remove(piece);
+    }
+
+    /// True where there is no batch.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// The columns of the order of one batch.
+    pub fn keys(&self, piece: usize) -> &Keys {
+        &self.pieces[piece].keys
     }
 
     /// The schema of the batches.
@@ -165,21 +198,28 @@ impl Heap {
 
     /// Bytes that a row takes on average.
     pub fn row_bytes(&self) -> usize {
-        self.bytes / self.rows.max(1) + 1
+        let rows: usize = self.pieces.iter().map(|piece| piece.keys.len()).sum();
+        self.pieces.iter().map(|piece| piece.bytes).sum::<usize>() / rows.max(1) + 1
     }
 
     /// The rows of one bucket in order; of rows that are equal in all of [`ORDER`] and in their hit ids the latest first, see
     /// [`super::repeats`].
     pub fn sorted(&self, bucket: usize) -> Vec<Position> {
-        let mut positions = self.positions(|key| layout::bucket_of(key) == bucket);
+        let mut positions = vec![];
+        for (piece, keys) in self.pieces.iter().map(|p| &p.keys).enumerate() {
+            let wanted = |row: &usize| layout::bucket_of(keys.keys.value(*row)) == bucket;
+            positions.extend((0..keys.len()).filter(wanted).map(|row| keys.position(piece, row)));
+        }
         positions.reverse();
         self.sort(&mut positions);
         positions
     }
 
-    /// All rows in order; equal ones in the order in which they came.
-    pub fn all_sorted(&self) -> Vec<Position> {
-        let mut positions = self.positions(|_| true);
+    /// Some rows of each batch in order; equal ones in the order in which they came.
+    pub fn sorted_parts(&self, parts: &[Range<usize>]) -> Vec<Position> {
+        let pieces = self.pieces.iter().zip(parts).enumerate();
+        let mut positions: Vec<Position> =
+            pieces.flat_map(|(n, (piece, part))| part.clone().map(move |row| piece.keys.position(n, row))).collect();
         self.sort(&mut positions);
         positions
     }
@@ -187,22 +227,9 @@ impl Heap {
     /// The values of these `columns` (of the schema) at `positions`.
     pub fn gather(&self, positions: &[Position], columns: &[usize]) -> Result<Vec<ArrayRef>> {
         let indices: Vec<(usize, usize)> = positions.iter().map(|p| (p.piece as usize, p.row as usize)).collect();
-        let longest = self.pieces.iter().map(|p| p.keys.len()).max().unwrap_or(0);
-        columns.iter().map(|&column| self.gather_one(column, &indices, longest)).collect()
-    }
-
-    fn positions(&self, wanted: impl Fn(i64) -> bool) -> Vec<Position> {
-        let mut positions = vec![];
-        for (piece, keys) in self.pieces.iter().map(|p| &p.keys).enumerate() {
-            let rows = keys.keys.values().iter().zip(keys.times.values()).enumerate();
-            positions.extend(rows.filter(|(_, (key, _))| wanted(**key)).map(|(row, (&key, &time))| Position {
-                key,
-                time,
-                piece: piece as u32,
-                row: row as u32,
-            }));
-        }
-        positions
+        let rows = self.pieces.iter().map(|p| p.keys.len()).fold(indices.len(), usize::max);
+        let mut nulls = Nulls { rows, arrays: vec![] };
+        columns.iter().map(|&column| self.gather_one(column, &indices, &mut nulls)).collect()
     }
 
     /// Sorts by key and time as numbers. Only rows of one key must have their ids compared, and those of one instant
@@ -230,16 +257,13 @@ impl Heap {
         }
     }
 
-    fn gather_one(&self, column: usize, indices: &[(usize, usize)], longest: usize) -> Result<ArrayRef> {
+    fn gather_one(&self, column: usize, indices: &[(usize, usize)], nulls: &mut Nulls) -> Result<ArrayRef> {
         let data_type = self.schema.field(column).data_type();
         let columns = || self.pieces.iter().map(|piece| &piece.columns[column]);
         if columns().all(|c| matches!(c, Column::Absent)) {
-            return Ok(new_null_array(data_type, indices.len()));
+            return Ok(nulls.of(data_type).slice(0, indices.len()));
         }
-        let absent = match columns().any(|c| matches!(c, Column::Absent)) {
-            true => new_null_array(data_type, longest),
-            false => new_null_array(data_type, 0),
-        };
+        let absent = nulls.of(data_type);
         let arrays: Vec<&dyn Array> = columns()
             .map(|c| match c {
                 Column::Absent => absent.as_ref(),
@@ -256,6 +280,23 @@ impl Heap {
         }
         let first_row = |&(piece, row): &(usize, usize)| (piece, if same[piece] { 0 } else { row });
         Ok(interleave(&arrays, &indices.iter().map(first_row).collect::<Vec<_>>())?)
+    }
+}
+
+/// Arrays of NULLs, one of each type, for columns that some batches lack.
+struct Nulls {
+    rows: usize,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Nulls {
+    fn of(&mut self, data_type: &DataType) -> ArrayRef {
+        if let Some(array) = self.arrays.iter().find(|array| array.data_type() == data_type) {
+            return array.clone();
+        }
+        let array = new_null_array(data_type, self.rows);
+        self.arrays.push(array.clone());
+        array
     }
 }
 
@@ -356,7 +397,8 @@ mod tests {
                 heap.push(&batch(piece)).unwrap();
             });
             let all: Vec<usize> = (0..expected.num_columns()).collect();
-            let gathered = heap.gather(&heap.all_sorted(), &all).unwrap();
+            let parts: Vec<_> = rows.chunks(cut).map(|piece| 0..piece.len()).collect();
+            let gathered = heap.gather(&heap.sorted_parts(&parts), &all).unwrap();
             assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected, "pieces of {cut}");
             let by_bucket: Vec<Position> = (0..layout::BUCKETS).flat_map(|b| heap.sorted(b)).collect();
             let gathered = heap.gather(&by_bucket, &all).unwrap();

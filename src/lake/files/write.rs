@@ -2,30 +2,38 @@
 //! written, one file a bucket, several buckets at a time.
 //!
 //! In: record batches of one schema. Out: files that nobody sees until they are committed. Columns in which no row has a
-//! value are left out. Nothing is written to the lake before `finish`.
+//! value are left out. Nothing is written to the lake before `finish`. What spills at once is a run, one temporary file. Runs
+//! are merged in passes where there are more than memory, or the number of open files, lets merge at once: neighbours only, so
+//! that equal rows keep their order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use bytes::Bytes;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryReservation, TrackConsumersPool,
+};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parquet::arrow::AsyncArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_KEYED, TAG_REPEATS};
+use super::apart::Apart;
+use super::encode::{ENCODER_BYTES, Encoder, Room};
+use super::layout::{self, BUCKETS, ORDER, TAG_APART, TAG_BUCKET, TAG_KEYED, TAG_NOBODY, TAG_REPEATS};
 use super::repeats::RepeatCount;
-use super::runs::{Merge, Run, SortedRows};
+use super::runs::{BATCH_BYTES, Merge, RUN_BATCH_BYTES, Run, RunWriter, SortedRows};
 use super::sort::Heap;
 use crate::columns::{FILE, HIT_ID, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY, key_field};
 use crate::lake::{Lake, NewFile, Snapshot, stats};
@@ -39,6 +47,18 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 const DICTIONARY_BYTES: usize = 4 << 20;
 /// Bytes of the dictionary of visitor ids: enough for a row group in which every row has its own.
 const VISITOR_IDS_BYTES: usize = 16 << 20;
+/// Memory of a row group with its dictionaries, at most.
+const ENCODED_BYTES: usize = 256 << 20;
+/// The same where there is little memory: with less, files would fall into small row groups.
+const LEAST_ENCODED_BYTES: usize = 64 << 20;
+/// Rows of a page.
+const PAGE_ROWS: usize = 20_000;
+/// Places in its dictionary that a column keeps until a page is full, which are among [`ENCODER_BYTES`].
+const PLACES_BYTES: usize = PAGE_ROWS * size_of::<u64>();
+/// Runs of one writer at most, each an open file; a process is often allowed 256 files, and may have two writers.
+const MOST_RUNS: usize = 64;
+/// Runs that are merged at once at least, however little memory there is: fewer would mean many passes.
+const LEAST_INPUTS: usize = 4;
 
 /// What a writer leaves: files to commit, the columns in use, the number of rows.
 #[derive(Debug, Default)]
@@ -57,8 +77,11 @@ pub struct SortedWriter {
     schema: SchemaRef,
     used: Vec<bool>,
     heap: Heap,
-    runs: Vec<Vec<Run>>,
+    /// In the order in which their rows came.
+    runs: Vec<Arc<Run>>,
     memory: MemoryReservation,
+    /// The bound of `memory`, if there is one.
+    memory_bytes: usize,
 }
 
 impl SortedWriter {
@@ -75,13 +98,18 @@ impl SortedWriter {
             return Err(Error::bug(format!("table {table}: rows to be sorted lack one of {ORDER:?}")));
         }
         let memory = MemoryConsumer::new("SortedWriter").with_can_spill(true).register(context.memory_pool());
+        let memory_bytes = match context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
         Ok(Self {
             target: Arc::new(Target { lake: lake.clone(), table: table.to_string(), tags }),
             used: vec![false; schema.fields().len()],
             heap: Heap::new(schema.clone()),
-            runs: (0..BUCKETS).map(|_| vec![]).collect(),
+            runs: vec![],
             schema,
             memory,
+            memory_bytes,
         })
     }
 
@@ -106,7 +134,7 @@ impl SortedWriter {
 
     /// True where some of them are on disk.
     pub fn has_spilled(&self) -> bool {
-        self.runs.iter().any(|runs| !runs.is_empty())
+        !self.runs.is_empty()
     }
 
     /// The columns of a batch to push.
@@ -118,20 +146,33 @@ impl SortedWriter {
     pub async fn finish(mut self) -> Result<Written> {
         let columns = self.columns_in_use();
         let schema = Arc::new(self.schema.project(&columns)?);
+        let at_once = self.files_at_once(columns.len());
+        if self.has_spilled() {
+            // the rest as well, so that all memory is for the merge
+            if !self.heap.is_empty() {
+                self.spill().await?;
+            }
+            let mut room = self.room_for_inputs(at_once);
+            while self.runs.len() > room {
+                self.merge_some(room).await?;
+                room = self.room_for_inputs(at_once);
+            }
+        }
         let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
         let runs = std::mem::take(&mut self.runs);
-        let works = runs.into_iter().enumerate().map(|(bucket, runs)| {
-            let (target, heap, columns, schema) = (self.target.clone(), heap.clone(), columns.clone(), schema.clone());
+        let room = self.room_of_file(columns.len(), at_once);
+        let works = (0..BUCKETS).map(|bucket| {
+            let (target, heap, runs) = (self.target.clone(), heap.clone(), runs.clone());
+            let (columns, schema) = (columns.clone(), schema.clone());
             move || {
-                // the latest first, as in each of them
-                let mut inputs = vec![SortedRows::of_heap(&heap, bucket, &columns)?];
-                for run in runs.into_iter().rev() {
-                    inputs.push(SortedRows::of_run(run, schema.clone())?);
-                }
-                write_bucket(&target, bucket, Merge::new(inputs, schema))
+                let inputs = match runs.is_empty() {
+                    true => vec![SortedRows::of_heap(&heap, bucket, &columns, BATCH_BYTES)?],
+                    false => merged(&runs, bucket, &schema),
+                };
+                write_bucket(&target, bucket, Merge::new(inputs, schema, BATCH_BYTES)?, room)
             }
         });
-        let (files, failed) = side_by_side(works).await;
+        let (files, failed) = side_by_side(works, at_once).await;
         let files: Vec<NewFile> = files.into_iter().flatten().collect();
         if let Some(error) = failed {
             for file in &files {
@@ -146,20 +187,59 @@ impl SortedWriter {
         Ok(Written { rows: files.iter().map(|f| f.rows).sum(), columns, files })
     }
 
-    /// Writes all rows to sorted runs, which are merged at the end.
+    /// Writes all rows to a sorted run; runs are merged at the end, or when there are many.
     async fn spill(&mut self) -> Result<()> {
         let columns = self.columns_in_use();
         let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
-        let works = (0..BUCKETS).map(|bucket| {
-            let (heap, columns) = (heap.clone(), columns.clone());
-            move || Ok((bucket, Run::write(&heap, bucket, &columns)?))
-        });
-        let (written, failed) = side_by_side(works).await;
-        for (bucket, run) in written {
-            self.runs[bucket].extend(run);
-        }
+        let writer = RunWriter::create(&self.schema, columns.clone())?;
+        let rows_of = move |bucket| SortedRows::of_heap(&heap, bucket, &columns, RUN_BATCH_BYTES);
+        let written = write_run(writer, move |bucket| Ok(vec![rows_of(bucket)?])).await;
         self.memory.free();
-        failed.map_or(Ok(()), Err)
+        self.runs.push(Arc::new(written?));
+        if self.runs.len() >= MOST_RUNS {
+            while self.runs.len() > MOST_RUNS / 2 {
+                self.merge_some(MOST_RUNS / 2).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one run of neighbouring ones, of as many as memory lets merge at once, or as must go so that `wanted` are left;
+    /// of those where that is the least work.
+    async fn merge_some(&mut self, wanted: usize) -> Result<()> {
+        let count = self.room_for_inputs(workers().min(BUCKETS)).min(self.runs.len() + 1 - wanted);
+        let bytes = self.runs.windows(count).map(|runs| runs.iter().map(|run| run.stored_bytes()).sum::<usize>());
+        let (first, _) = bytes.enumerate().min_by_key(|(_, bytes)| *bytes).unwrap_or_default();
+        let group = self.runs[first..first + count].to_vec();
+        let columns: BTreeSet<usize> = group.iter().flat_map(|run| run.columns()).copied().collect();
+        let writer = RunWriter::create(&self.schema, columns.into_iter().collect())?;
+        let schema = writer.schema().clone();
+        let written = write_run(writer, move |bucket| Ok(merged(&group, bucket, &schema))).await;
+        self.memory.free();
+        drop(self.runs.splice(first..first + count, [Arc::new(written?)]));
+        Ok(())
+    }
+
+    /// How many runs can be merged where so many buckets are merged side by side: a batch of each is in memory, which is
+    /// taken.
+    fn room_for_inputs(&self, side_by_side: usize) -> usize {
+        let largest = self.runs.iter().map(|run| run.largest_batch_bytes()).max().unwrap_or(0);
+        let each = largest * side_by_side;
+        self.memory.resize(LEAST_INPUTS * each);
+        let more = (LEAST_INPUTS..self.runs.len()).take_while(|_| self.memory.try_grow(each).is_ok());
+        LEAST_INPUTS + more.count()
+    }
+
+    /// How many files of so many columns are written side by side; threads that are left encode columns of one file at once. Of
+    /// what a command may take, sorting has a quarter, and encoders half.
+    fn files_at_once(&self, columns: usize) -> usize {
+        workers().min(BUCKETS).min(self.memory_bytes.saturating_mul(2) / (ENCODER_BYTES * columns.max(1))).max(1)
+    }
+
+    /// What encoding one of so many files may take: what the encoders leave of their half is for row groups.
+    fn room_of_file(&self, columns: usize, at_once: usize) -> Room {
+        let left = (self.memory_bytes.saturating_mul(2) / at_once).saturating_sub(columns * ENCODER_BYTES);
+        room_of(workers() / at_once, left, columns)
     }
 
     /// Columns that some row has had a value in so far, those of the order, and where dimensions in use were set: that no row
@@ -174,14 +254,45 @@ impl SortedWriter {
     }
 }
 
-/// Does the works on blocking threads, as many at a time as the runtime has workers. After a failure no other work is
-/// begun; gives what was done, in no order, and the first failure.
+/// Rows of one bucket of runs: the latest first, as in each of them.
+fn merged(runs: &[Arc<Run>], bucket: usize, schema: &SchemaRef) -> Vec<SortedRows> {
+    runs.iter().rev().map(|run| SortedRows::of_run(run, bucket, schema)).collect()
+}
+
+/// Writes a run of the rows that `rows_of` gives of each bucket.
+async fn write_run(
+    writer: RunWriter,
+    rows_of: impl Fn(usize) -> Result<Vec<SortedRows>> + Send + Sync + 'static,
+) -> Result<Run> {
+    let (writer, rows_of) = (Arc::new(writer), Arc::new(rows_of));
+    let works = (0..BUCKETS).map(|bucket| {
+        let (writer, rows_of) = (writer.clone(), rows_of.clone());
+        move || Ok((bucket, writer.write(rows_of(bucket)?)?))
+    });
+    let (written, failed) = side_by_side(works, workers()).await;
+    failed.map_or_else(|| Ok(writer.finish(written)), Err)
+}
+
+/// Threads, and memory of a row group of so many columns, where so many bytes are left for it.
+fn room_of(threads: usize, left_bytes: usize, columns: usize) -> Room {
+    let memory_bytes = left_bytes.clamp(LEAST_ENCODED_BYTES, ENCODED_BYTES) + columns * PLACES_BYTES;
+    Room { threads, memory_bytes }
+}
+
+/// Threads that work at once.
+fn workers() -> usize {
+    Handle::current().metrics().num_workers()
+}
+
+/// Does the works on blocking threads, so many at a time. After a failure no other work is begun; gives what was done, in no
+/// order, and the first failure.
 async fn side_by_side<T: Send + 'static>(
     works: impl Iterator<Item = impl FnOnce() -> Result<T> + Send + 'static>,
+    at_once: usize,
 ) -> (Vec<T>, Option<Error>) {
     let (mut works, mut running) = (works, JoinSet::new());
     let (mut done, mut failed) = (vec![], None);
-    for work in works.by_ref().take(Handle::current().metrics().num_workers()) {
+    for work in works.by_ref().take(at_once) {
         running.spawn_blocking(work);
     }
     while let Some(joined) = running.join_next().await {
@@ -221,7 +332,7 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_column_dictionary_page_size_limit(ColumnPath::from(VISITOR_ID), VISITOR_IDS_BYTES)
-        .set_data_page_row_count_limit(20_000)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_sorting_columns(Some(sorting.collect()));
     for name in [SUITE, HIT_TIME, FILE] {
@@ -265,10 +376,10 @@ impl Target {
 
 /// Writes the file of one bucket; None where it has no rows. A file that fails is not finished, so that nobody sees it.
 /// Blocks, for most of the work is encoding.
-fn write_bucket(target: &Target, bucket: usize, mut rows: Merge<'_>) -> Result<Option<NewFile>> {
+fn write_bucket(target: &Target, bucket: usize, mut rows: Merge, room: Room) -> Result<Option<NewFile>> {
     let Some(first) = rows.next()? else { return Ok(None) };
     let runtime = Handle::current();
-    let mut file = OpenFile::create(target, Some(bucket), first.schema())?;
+    let mut file = OpenFile::create_within(target, Some(bucket), first.schema(), room)?;
     let mut next = Some(first);
     while let Some(batch) = next {
         runtime.block_on(file.write(&batch))?;
@@ -284,33 +395,58 @@ pub(super) struct OpenFile {
     path: Path,
     rows: u64,
     repeats: RepeatCount,
-    writer: AsyncArrowWriter<BufWriter>,
+    apart: Apart,
+    encoder: Encoder,
+    object: BufWriter,
 }
 
 impl OpenFile {
     /// A file of a bucket, whose rows come in order; or with none, an unsorted one.
     pub(super) fn create(target: &Target, bucket: Option<usize>, schema: SchemaRef) -> Result<Self> {
+        let room = room_of(1, ENCODED_BYTES, schema.fields().len());
+        Self::create_within(target, bucket, schema, room)
+    }
+
+    /// As [`OpenFile::create`], with what its encoding may take.
+    fn create_within(target: &Target, bucket: Option<usize>, schema: SchemaRef, room: Room) -> Result<Self> {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
-        let writer = AsyncArrowWriter::try_new(object, schema.clone(), Some(parquet_properties(&schema, None)?))?;
-        Ok(Self { bucket, relative, path, rows: 0, repeats: RepeatCount::default(), writer })
+        let encoder = Encoder::new(&schema, parquet_properties(&schema, None)?, room)?;
+        let (repeats, apart) = (RepeatCount::default(), Apart::default());
+        Ok(Self { bucket, relative, path, rows: 0, repeats, apart, encoder, object })
     }
 
     /// Writes the next rows.
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).await?;
+        self.encoder.write(batch)?;
+        self.put().await?;
         self.rows += batch.num_rows() as u64;
         self.repeats.take(batch);
+        if self.bucket.is_some() {
+            self.apart.take(batch);
+        }
+        Ok(())
+    }
+
+    /// Hands row groups that are complete to the store.
+    async fn put(&mut self) -> Result<()> {
+        let bytes = self.encoder.take_bytes();
+        if !bytes.is_empty() {
+            self.object.put(Bytes::from(bytes)).await?;
+        }
         Ok(())
     }
 
     pub(super) async fn close(mut self, target: &Target) -> Result<NewFile> {
-        let footer = self.writer.finish().await?;
+        let footer = self.encoder.finish()?;
+        self.put().await?;
+        self.object.shutdown().await.map_err(ParquetError::from)?;
         let mut tags = target.tags.clone();
         tags.extend(self.bucket.map(|bucket| (TAG_BUCKET.into(), bucket.to_string())));
-        [TAG_REPEATS, TAG_KEYED].iter().for_each(|tag| drop(tags.remove(*tag)));
+        [TAG_REPEATS, TAG_KEYED, TAG_APART, TAG_NOBODY].iter().for_each(|tag| drop(tags.remove(*tag)));
         tags.extend(self.repeats.tags());
-        let size = self.writer.bytes_written() as u64;
+        tags.extend(self.apart.tags(&self.relative));
+        let size = self.encoder.bytes_written() as u64;
         let hit_time = stats::time_span(&footer);
         Ok(NewFile { relative: self.relative, path: self.path, size, rows: self.rows, hit_time, tags })
     }
@@ -430,75 +566,4 @@ pub async fn discard_uncommitted(lake: &Lake, table: &str, files: &[&NewFile]) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
-    use arrow::compute::concat_batches;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-    use super::*;
-    use crate::columns;
-
-    /// Hits of 300 visitors, four of each instant; `note` is there in the second half only, `empty` never.
-    fn batches() -> Vec<RecordBatch> {
-        let key = |name| columns::key_field(name).unwrap();
-        let fields = [VISITOR_KEY, VISITOR_ID, HIT_TIME, HIT_SEQ, SUITE].map(key).into_iter();
-        let fields = fields.chain(["note", "empty"].map(columns::dimension)).collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new(fields));
-        let batch = |n: i64| {
-            let rows = (0..200).map(|row| n * 200 + row);
-            let ids: Vec<String> = rows.clone().map(|row| format!("visitor {}", row * 7919 % 300)).collect();
-            let times: TimestampMicrosecondArray = rows.clone().map(|row| Some(row / 1200)).collect();
-            let sequences: Decimal128Array = rows.clone().map(|row| Some(i128::from(row * 31 % 1009))).collect();
-            let columns: Vec<ArrayRef> = vec![
-                Arc::new(ids.iter().map(|id| Some(columns::visitor_key(id))).collect::<Int64Array>()),
-                Arc::new(ids.iter().map(Some).collect::<StringArray>()),
-                Arc::new(times.with_timezone("UTC")),
-                Arc::new(sequences.with_data_type(columns::sequence())),
-                Arc::new(StringArray::from(vec!["web"; ids.len()])),
-                Arc::new(rows.map(|row| (n >= 20).then(|| format!("note {row}"))).collect::<StringArray>()),
-                Arc::new(StringArray::new_null(ids.len())),
-            ];
-            RecordBatch::try_new(schema.clone(), columns).unwrap()
-        };
-        (0..40).map(batch).collect()
-    }
-
-    /// The rows of each bucket's file, and how many runs had spilled.
-    async fn written(folder: &std::path::Path, memory_bytes: usize) -> (Vec<RecordBatch>, usize) {
-        let lake = Lake::open(folder.to_str().unwrap()).unwrap();
-        let (batches, context) = (batches(), sort_context(memory_bytes).unwrap());
-        let mut writer = SortedWriter::start(&lake, "hits", batches[0].schema(), HashMap::new(), context).unwrap();
-        for batch in batches {
-            writer.push(batch).await.unwrap();
-        }
-        let runs = writer.runs.iter().map(Vec::len).max().unwrap();
-        let mut written = writer.finish().await.unwrap();
-        assert_eq!(written.rows, 8000);
-        assert_eq!(written.columns.iter().map(Field::name).next_back().unwrap(), "note");
-        written.files.sort_by_key(|file| file.tags[TAG_BUCKET].clone());
-        let read = |file: &NewFile| {
-            let opened = std::fs::File::open(folder.join("hits").join(&file.relative)).unwrap();
-            let reader = ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
-            let schema = reader.schema().clone();
-            let rows: Vec<RecordBatch> = reader.build().unwrap().map(|batch| batch.unwrap()).collect();
-            concat_batches(&schema, &rows).unwrap()
-        };
-        (written.files.iter().map(read).collect(), runs)
-    }
-
-    #[tokio::test]
-    async fn rows_that_spill_are_the_same_rows() {
-        let folder = tempfile::tempdir().unwrap();
-        let (at_once, no_runs) = written(&folder.path().join("a"), 64 << 20).await;
-        let (spilled, runs) = written(&folder.path().join("b"), 100 << 10).await;
-        assert_eq!((at_once.len(), no_runs), (BUCKETS, 0));
-        assert!(runs > 3, "{runs} runs");
-        assert_eq!(spilled, at_once);
-        let order = |batch: &RecordBatch| {
-            let keys = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().values().to_vec();
-            keys.is_sorted() && keys.iter().all(|key| layout::bucket_of(*key) == layout::bucket_of(keys[0]))
-        };
-        assert!(at_once.iter().all(order));
-    }
-}
+mod tests;

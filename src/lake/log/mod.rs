@@ -28,5 +28,5 @@ mod versions;
 
 pub use snapshot::{Change, DataFile, NewFile, Snapshot};
 pub use store::Lake;
-pub use versions::latest_version;
+pub use versions::{has_same_rows, latest_version};
 pub(in crate::lake) use versions::{latest, whole_files};

@@ -1,23 +1,30 @@
 //! What a table's log says without loading the table: its latest version, and the files of a small table.
 //!
-//! The library replays a log from its last checkpoint. Two questions are asked so often that they are answered with
-//! fewer requests: whether there is a newer version (one listing that begins at a known one), and which file holds the
-//! rows of a small table, whose commits replace all rows and therefore say it all.
+//! The library replays a log from its last checkpoint. Some questions are asked so often that they are answered with
+//! fewer requests: whether there is a newer version (one listing that begins at a known one), which file holds the rows of
+//! a small table, whose commits replace all rows and therefore say it all, and whether newer versions have the same rows.
 
 use bytes::Bytes;
 use deltalake_core::kernel::Add;
-use futures::TryStreamExt;
+use futures::future::ready;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 
 use super::known::{Latest, Mark};
-use super::lines::{WHOLE, commit_file, lines};
+use super::lines::{COMMIT_ID, WHOLE, commit_file, lines};
 use super::store::Lake;
 use crate::Result;
 
 /// Versions between two checkpoints of a table's log.
 pub(super) const CHECKPOINT_INTERVAL: u64 = 10;
+
+/// Commits that are asked whether they left all rows as they were, at most; a compaction has a few.
+const MOST_COMMITS: u64 = 512;
+
+/// Of them, so many are read at once.
+const COMMITS_AT_ONCE: usize = 16;
 
 /// The last checkpoint, as the file that points to it says.
 #[derive(Deserialize)]
@@ -47,6 +54,32 @@ pub(in crate::lake) async fn latest(lake: &Lake, table: &str, known: Option<u64>
         lake.known().forget(table);
     }
     Ok(latest)
+}
+
+/// True when a table has the same rows at two versions: every commit between them is ours and says that it left the rows as
+/// they were, as a compaction's do. False where that cannot be told.
+pub async fn has_same_rows(lake: &Lake, table: &str, then: Option<u64>, now: Option<u64>) -> Result<bool> {
+    let (Some(then), Some(now)) = (then, now) else { return Ok(then == now) };
+    if now < then || now - then > MOST_COMMITS {
+        return Ok(false);
+    }
+    let commits = stream::iter(then + 1..=now).map(|version| commit_file(lake, table, version));
+    let commits = commits.buffered(COMMITS_AT_ONCE);
+    commits.try_all(|commit| ready(commit.is_some_and(|commit| keeps_rows(&commit)))).await
+}
+
+/// True for a commit of ours that says that it changes no row.
+fn keeps_rows(commit: &[u8]) -> bool {
+    let mut says = false;
+    for line in lines(commit) {
+        let Ok(line) = line else { return false };
+        let operation = line.commit_info.as_ref().and_then(|info| info.operation.as_deref());
+        says |= operation == Some("OPTIMIZE") && line.information(COMMIT_ID).is_some();
+        if line.add.is_some_and(|add| add.data_change) || line.remove.is_some_and(|remove| remove.data_change) {
+            return false;
+        }
+    }
+    says
 }
 
 async fn newest_listed(lake: &Lake, log: &Path, from: u64) -> Result<Option<Latest>> {
@@ -128,6 +161,52 @@ mod tests {
         assert_eq!(whole(lines.as_bytes()).unwrap().len(), 1);
         assert!(whole(b"{\"commitInfo\":{\"rejoinWhole\":false}}").is_none());
         assert!(whole(b"no json").is_none());
+    }
+
+    #[test]
+    fn only_a_compaction_of_ours_keeps_rows() {
+        let commit = |operation: &str, id: &str, change: bool| {
+            format!(
+                "{{\"commitInfo\":{{\"operation\":\"{operation}\"{id}}}}}\n\
+                 {{\"remove\":{{\"path\":\"a.parquet\",\"dataChange\":{change}}}}}\n\
+                 {{\"add\":{{\"path\":\"b.parquet\",\"partitionValues\":{{}},\"size\":3,\"modificationTime\":0,\"dataChange\":{change}}}}}\n"
+            )
+        };
+        let ours = ",\"rejoinCommit\":\"7\"";
+        assert!(keeps_rows(commit("OPTIMIZE", ours, false).as_bytes()));
+        for other in [commit("OPTIMIZE", "", false), commit("WRITE", ours, false), commit("OPTIMIZE", ours, true)] {
+            assert!(!keeps_rows(other.as_bytes()), "{other}");
+        }
+        assert!(!keeps_rows(b"") && !keeps_rows(b"no json"));
+    }
+
+    #[tokio::test]
+    async fn rows_are_the_same_until_a_commit_changes_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+        let write = async || {
+            let column = Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+            let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+            let columns: Vec<_> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+            let file = write_plain(&lake, "numbers", &[batch], HashMap::new()).await.unwrap();
+            (file.into_iter().collect::<Vec<_>>(), columns)
+        };
+        let open = async || Snapshot::open(&lake, "numbers", None).await.unwrap();
+        let same = async |then, now| has_same_rows(&lake, "numbers", then, now).await.unwrap();
+        assert!(same(None, None).await && !same(None, Some(0)).await);
+        let (add, columns) = write().await;
+        open().await.commit(&lake, Change { add, remove: vec![], columns }).await.unwrap();
+        for _ in 0..3 {
+            let (before, (add, _)) = (open().await, write().await);
+            let change = Change { add, remove: before.files.clone(), columns: vec![] };
+            before.commit_same_rows(&lake, change).await.unwrap();
+        }
+        let (add, _) = write().await;
+        open().await.commit(&lake, Change { add, remove: vec![], columns: vec![] }).await.unwrap();
+        assert_eq!(open().await.version, Some(4));
+        assert!(same(Some(0), Some(3)).await && same(Some(2), Some(3)).await && same(Some(4), Some(4)).await);
+        assert!(!same(Some(0), Some(4)).await && !same(Some(3), Some(4)).await && !same(Some(3), Some(0)).await);
+        assert!(!same(Some(4), Some(9)).await, "versions that are not there");
     }
 
     /// Enough commits for several checkpoints: what is read through them, and through a commit alone, is the same.

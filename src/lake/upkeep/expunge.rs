@@ -4,7 +4,7 @@
 //! file that holds nothing else just goes. The order of rows, buckets and tags stay right. Running it again finds nothing.
 //! Former versions hold the rows until `vacuum` deletes their files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -20,6 +20,7 @@ use crate::columns::{FILE, HIT_TIME};
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, with_columns_of};
 use crate::lake::scan::LakeTable;
+use crate::lake::together::tell_apart;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Change, DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
@@ -113,7 +114,7 @@ async fn try_expunge(
     let partly: Vec<&Doomed> = doomed.iter().filter(|d| d.file.rows != Some(d.rows())).collect();
     let new: Vec<&Doomed> = partly.iter().filter(|d| !rewritten.contains_key(&d.file.relative)).copied().collect();
     let jobs = new.iter().map(|d| Job { inputs: vec![d.file.clone()], keep: vec![d.is_doomed.clone().is_not_true()] });
-    let rests = limits.rewrite(lake, &snapshot, jobs.collect(), &|_| {}).await?;
+    let rests = limits.rewrite(lake, &snapshot, jobs.collect()).await?;
     for (doomed, rest) in new.into_iter().zip(rests) {
         let kept = rest.as_ref().map_or(0, |r| r.rows);
         rewritten.insert(doomed.file.relative.clone(), rest);
@@ -126,7 +127,9 @@ async fn try_expunge(
         }
     }
     let rest_of = |d: &&Doomed| rewritten.get(&d.file.relative).cloned().flatten();
-    let add = partly.iter().filter_map(rest_of).collect();
+    let mut add: Vec<NewFile> = partly.iter().filter_map(rest_of).collect();
+    let goes: HashSet<&str> = doomed.iter().map(|d| d.file.relative.as_str()).collect();
+    tell_apart(lake, table, add.iter_mut().collect(), |file| !goes.contains(file.relative.as_str())).await?;
     let change = Change { add, remove: doomed.iter().map(|d| d.file.clone()).collect(), columns: vec![] };
     snapshot.commit_erased(lake, change).await?;
     Ok(Expunged { rows: doomed.iter().map(Doomed::rows).sum(), files: doomed.len() as u64 })

@@ -109,7 +109,8 @@ impl ByKey<'_> {
             return Ok(Err("it is not as the last build left it, or that was another version of rejoin".into()));
         }
         let plan = engine.context().state().optimize(plan)?;
-        for table in now.changed(query, then).await? {
+        let tables = now.changed(query, then).await?;
+        for &table in &tables {
             let changes_all = match table {
                 HITS | INTEGRATED => false,
                 _ if PERSONS.contains(&table) => asks_for_persons(&plan)?,
@@ -129,7 +130,9 @@ impl ByKey<'_> {
         }
         let before = |table: &str| then.get(table).map(State::version);
         let hits = [before(HITS), now.version(HITS).await?];
-        let integrated = [before(INTEGRATED), now.version(INTEGRATED).await?];
+        let integrated = now.version(INTEGRATED).await?;
+        // compacted rows are the same rows
+        let integrated = [if tables.contains(&INTEGRATED) { before(INTEGRATED) } else { integrated }, integrated];
         let changed = changed_visitors(engine, hits, integrated).await?;
         Ok(changed.map_err(str::to_string))
     }

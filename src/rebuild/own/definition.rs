@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::engine::Statement;
-use crate::engine::report::is_report;
+use crate::engine::report_call::is_report;
 use crate::lake::Lake;
 use crate::lake::store::{QUERIES, is_table_name};
 use crate::lake::tables::{self, EVENTS, TableKind};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Query;
 use crate::Result;
-use crate::lake::log::latest_version;
+use crate::lake::log::{has_same_rows, latest_version};
 use crate::lake::records::{PersonAudit, PersonSpan, Suite};
 use crate::lake::tables::{self, EVENTS, EVENTS_BRIEF, TableKind};
 use crate::lake::{Lake, Record, Snapshot};
@@ -83,6 +83,10 @@ impl<'a> Now<'a> {
                 (Some(now), Some(before)) if now == before.version => true,
                 (Some(now), Some(State { contents: Some(contents), .. })) => {
                     self.contents(table, now).await? == *contents
+                }
+                (Some(now), Some(before)) => {
+                    let integrated = tables::find(table).is_some_and(|t| t.kind == TableKind::Integrated);
+                    integrated && has_same_rows(self.lake, table, Some(before.version), Some(now)).await?
                 }
                 _ => false,
             };

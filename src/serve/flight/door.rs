@@ -36,6 +36,7 @@ use super::entrance::Entrance;
 use super::marks::numbered;
 use super::sessions::{InUse, Sessions};
 use crate::engine::session::{CATALOG, SCHEMA};
+use crate::serve::ahead::ahead;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::server::Server;
 use crate::serve::session::{Described, Rows};
@@ -188,7 +189,8 @@ fn rows(session: InUse, rows: Rows) -> Data {
     let batches =
         batches.map_ok(|batch| stream::iter(messages(&batch).into_iter().map(Ok::<_, FlightError>))).try_flatten();
     let data = FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(usize::MAX).build(batches);
-    Box::pin(data.map_err(Status::from))
+    // a message is made while the connection sends the one before
+    Box::pin(ahead(data.map_err(Status::from)))
 }
 
 /// A small result that is at hand.

@@ -6,7 +6,6 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use pgwire::messages::data::DataRow;
 
 use crate::ErrorKind;
 use crate::serve::failure::{Failure, Reason};
@@ -134,25 +133,37 @@ impl Copy {
         out
     }
 
-    /// A row.
-    pub fn row(&self, row: &DataRow, out: &mut BytesMut) {
-        if self.binary {
-            out.put_i16(row.field_count);
-            out.put_slice(&row.data);
-            return;
+    /// What stands between two fields.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// What stands for NULL.
+    pub fn null(&self) -> &[u8] {
+        self.null.as_bytes()
+    }
+
+    /// True where numbers and times need no look: none of their signs means anything else here.
+    pub fn takes_numbers_as_they_are(&self) -> bool {
+        let foreign = |sign: u8| !sign.is_ascii_alphanumeric() && !b"+-.: ".contains(&sign);
+        foreign(self.delimiter) && (!self.csv || !self.quote_all && foreign(self.quote) && self.null.is_empty())
+    }
+
+    /// True for a field that is written as it is.
+    pub fn takes_as_it_is(&self, field: &[u8]) -> bool {
+        if !self.csv {
+            return !field.iter().any(|byte| matches!(*byte, b'\\' | 8..=13) || *byte == self.delimiter);
         }
-        let mut rest: &[u8] = &row.data;
-        let fields = std::iter::from_fn(|| {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
-                rest = after;
-                return Some(None);
-            };
-            let (field, after) = after.split_at_checked(length)?;
-            rest = after;
-            Some(Some(field))
-        });
-        self.line(fields, out);
+        let special = |byte: &u8| matches!(*byte, b'\n' | b'\r') || *byte == self.delimiter || *byte == self.quote;
+        !self.quote_all && field != self.null.as_bytes() && field != b"\\." && !field.iter().any(special)
+    }
+
+    /// A field that is not written as it is.
+    pub fn field(&self, field: &[u8], out: &mut BytesMut) {
+        match self.csv {
+            true => self.csv_field(field, out),
+            false => self.text_field(field, out),
+        }
     }
 
     /// What comes after the last row.
@@ -166,20 +177,15 @@ impl Copy {
                 out.put_u8(self.delimiter);
             }
             match field {
-                None => out.put_slice(self.null.as_bytes()),
-                Some(field) if self.csv => self.csv_field(field, out),
-                Some(field) => self.text_field(field, out),
+                None => out.put_slice(self.null()),
+                Some(field) if self.takes_as_it_is(field) => out.put_slice(field),
+                Some(field) => self.field(field, out),
             }
         }
         out.put_u8(b'\n');
     }
 
     fn csv_field(&self, field: &[u8], out: &mut BytesMut) {
-        let special = |byte: &u8| matches!(*byte, b'\n' | b'\r') || *byte == self.delimiter || *byte == self.quote;
-        if !self.quote_all && field != self.null.as_bytes() && field != b"\\." && !field.iter().any(special) {
-            out.put_slice(field);
-            return;
-        }
         out.put_u8(self.quote);
         for &byte in field {
             if byte == self.quote || byte == self.escape {
@@ -223,13 +229,8 @@ mod tests {
 
     fn written(sql: &str, fields: &[Option<&str>]) -> String {
         let (_, copy) = read(sql).unwrap().unwrap();
-        let mut data = BytesMut::new();
-        for field in fields {
-            data.put_i32(field.map_or(-1, |field| field.len() as i32));
-            data.put_slice(field.unwrap_or_default().as_bytes());
-        }
         let mut out = copy.before(["a", "b,c"].into_iter());
-        copy.row(&DataRow::new(data, fields.len() as i16), &mut out);
+        copy.line(fields.iter().map(|field| field.map(str::as_bytes)), &mut out);
         String::from_utf8(out.to_vec()).unwrap()
     }
 

@@ -7,10 +7,11 @@ use std::ops::ControlFlow;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Value, VisitorMut};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::engine::Statement;
+use crate::engine::syntax::change;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{Described, Rows};
 use crate::{ErrorKind, clock};
@@ -225,7 +226,7 @@ impl Cursors {
         let mut put = PutValues { types, values, missing: None };
         let reworded = statement.clone().reworded(|mut sql| {
             // it never breaks off
-            let _ = VisitMut::visit(&mut sql, &mut put);
+            let _ = change(&mut sql, &mut put);
             sql
         })?;
         match put.missing {

@@ -269,9 +269,9 @@ where
     }
     let mut count = 0;
     while let Some(batch) = rows.next().await {
-        for row in Rows::new(&batch?, &format, zone).map_err(Failure::from)? {
-            // one message a row, the first with what comes before it
-            copy.row(&row, &mut before);
+        let mut encoded = Rows::new(&batch?, &format, zone).map_err(Failure::from)?;
+        // one message a row, as the protocol has it, the first with what comes before it
+        while encoded.copy_next(copy, &mut before) {
             client.feed(PgWireBackendMessage::CopyData(CopyData::new(before.split().freeze()))).await?;
             count += 1;
         }

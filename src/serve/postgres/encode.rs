@@ -21,6 +21,7 @@ use pgwire::api::results::FieldInfo;
 use pgwire::messages::data::DataRow;
 
 use super::catalog::{function_name, shown_name};
+use super::copy::Copy;
 use super::digits::{clock, date, float4, float8, fraction, hex, instant, integer, put, time};
 use super::types::{is_vector, length_of, listed_type, object_kind, pg_type, pg_type_of};
 use crate::Result;
@@ -56,6 +57,8 @@ pub struct Rows {
     count: usize,
     /// Rows are cut from its front. Once those are gone that were cut, their room is written to again.
     buffer: BytesMut,
+    /// A field of COPY that is to be written in another way.
+    field: Vec<u8>,
 }
 
 impl Rows {
@@ -71,7 +74,42 @@ impl Rows {
         };
         let columns = batch.columns().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
         let buffer = BytesMut::with_capacity((batch.num_rows() * columns.len() * 16).min(BUFFER_BYTES));
-        Ok(Self { columns, next: 0, count: batch.num_rows(), buffer })
+        Ok(Self { columns, next: 0, count: batch.num_rows(), buffer, field: vec![] })
+    }
+
+    /// Appends the next row as COPY writes it; false where there is none.
+    pub fn copy_next(&mut self, copy: &Copy, out: &mut BytesMut) -> bool {
+        let row = self.next;
+        if row == self.count {
+            return false;
+        }
+        self.next += 1;
+        if copy.binary {
+            out.put_i16(self.columns.len() as i16);
+            self.columns.iter().for_each(|(column, _)| column.field(row, true, out));
+            return true;
+        }
+        let numbers_as_they_are = copy.takes_numbers_as_they_are();
+        for (i, (column, _)) in self.columns.iter().enumerate() {
+            if i > 0 {
+                out.put_u8(copy.delimiter());
+            }
+            if column.is_null(row) {
+                out.put_slice(copy.null());
+                continue;
+            }
+            let start = out.len();
+            column.text(row, out);
+            let as_it_is = column.is_of_numbers() && numbers_as_they_are || copy.takes_as_it_is(&out[start..]);
+            if !as_it_is {
+                self.field.clear();
+                self.field.extend_from_slice(&out[start..]);
+                out.truncate(start);
+                copy.field(&self.field, out);
+            }
+        }
+        out.put_u8(b'\n');
+        true
     }
 }
 
@@ -198,6 +236,17 @@ impl Column {
             Column::Time(a) => a.is_null(row),
             Column::Timestamp(a) | Column::Instant(a, _) => a.is_null(row),
             Column::List(a, ..) => a.is_null(row),
+        }
+    }
+
+    /// True for numbers, times and truth, whose texts are of digits, letters and a few signs.
+    fn is_of_numbers(&self) -> bool {
+        match self {
+            Column::Bool(_) | Column::Int2(_) | Column::Int4(_) | Column::Int8(_) => true,
+            Column::Float4(_) | Column::Float8(_) | Column::Numeric(_) => true,
+            Column::Date(_) | Column::Time(_) | Column::Timestamp(_) | Column::Instant(..) => true,
+            Column::Text(_) | Column::Entry(..) | Column::Function(_) => false,
+            Column::Interval(_) | Column::Bytes(_) | Column::List(..) => false,
         }
     }
 
@@ -426,6 +475,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
+    use crate::serve::postgres::copy::read;
     use crate::serve::postgres::types::list_field;
 
     fn texts(array: ArrayRef) -> Vec<Option<String>> {
@@ -525,6 +575,35 @@ mod tests {
         let kept: Vec<_> = rows().collect();
         assert_eq!(kept.len() as i64, count);
         assert!((0..).zip(&kept).all(|(n, row)| row.data == expected(n)));
+    }
+
+    #[test]
+    fn rows_of_copy() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(-5), None]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a\tb,\"c\"", ""]));
+        let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
+        let rows = |format: &Format| Rows::new(&batch, format, Tz::UTC).unwrap();
+        let copied = |sql: &str| {
+            let (_, copy) = read(sql).unwrap().unwrap();
+            let (mut rows, mut out) = (rows(&Format::UnifiedText), BytesMut::new());
+            while rows.copy_next(&copy, &mut out) {}
+            out.to_vec()
+        };
+        for (sql, expected) in [
+            ("COPY t TO STDOUT", "-5\ta\\tb,\"c\"\n\\N\t\n"),
+            ("COPY t TO STDOUT (FORMAT csv)", "-5,\"a\tb,\"\"c\"\"\"\n,\"\"\n"),
+            // what numbers are written with may mean something else
+            ("COPY t TO STDOUT (DELIMITER '-')", "\\-5-a\\tb,\"c\"\n\\N-\n"),
+            ("COPY t TO STDOUT (FORMAT csv, NULL '-5')", "\"-5\",\"a\tb,\"\"c\"\"\"\n-5,\n"),
+        ] {
+            assert_eq!(String::from_utf8(copied(sql)).unwrap(), expected, "{sql}");
+        }
+        let mut expected = BytesMut::new();
+        for row in rows(&Format::UnifiedBinary) {
+            expected.put_i16(row.field_count);
+            expected.put_slice(&row.data);
+        }
+        assert_eq!(copied("COPY t TO STDOUT (FORMAT binary)"), expected);
     }
 
     #[test]

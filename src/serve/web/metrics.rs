@@ -32,6 +32,7 @@ fn text(load: &Load, resident: Option<usize>) -> String {
     gauge("rejoin_sessions_limit", "Sessions that can be open at once (--connections).", load.sessions_limit);
     gauge("rejoin_users", "Users with a session.", load.users);
     gauge("rejoin_statements_running", "Statements that run.", load.running);
+    gauge("rejoin_statements_waiting", "Statements of these that wait for their turn to compute.", load.waiting);
     gauge("rejoin_memory_reserved_bytes", "Memory that statements have reserved.", load.reserved);
     gauge("rejoin_memory_limit_bytes", "Memory that statements can reserve (--memory).", load.memory);
     gauge("rejoin_footer_cache_entries", "Files whose footers are kept.", load.footers);

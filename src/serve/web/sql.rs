@@ -22,7 +22,8 @@ use super::sql_beside::{Columns, beside, tables};
 use super::visitor::Visitor;
 use crate::format::{Format, Look};
 use crate::lake::suites::suites;
-use crate::pages::{Table, texts};
+use crate::pages::{Table, Texts};
+use crate::serve::ahead::ahead;
 use crate::serve::failure::Failure;
 use crate::serve::session::{Rows, Session};
 use crate::shell;
@@ -220,25 +221,35 @@ pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"result.csv\""),
     ];
-    let body = Body::from_stream(body.map_err(|failure| std::io::Error::other(failure.message)));
+    // lines are written while those before are sent
+    let body = Body::from_stream(ahead(body).map_err(|failure| std::io::Error::other(failure.message)));
     Ok((headers, body).into_response())
 }
 
 fn header_line(schema: &Schema) -> String {
-    let names: Vec<String> = schema.fields().iter().map(|f| quoted(f.name())).collect();
-    names.join(",") + "\n"
+    let mut line = String::new();
+    for (i, field) in schema.fields().iter().enumerate() {
+        if i > 0 {
+            line.push(',');
+        }
+        let start = line.len();
+        line.push_str(field.name());
+        quote(start, &mut line);
+    }
+    line + "\n"
 }
 
 /// NULL is an empty field, an empty text is `""`.
 fn lines(batch: &RecordBatch, out: &mut String) -> Result<(), Failure> {
-    let columns = batch.columns().iter().map(texts).collect::<crate::Result<Vec<_>>>()?;
+    let columns = batch.columns().iter().map(Texts::new).collect::<crate::Result<Vec<_>>>()?;
     for row in 0..batch.num_rows() {
         for (i, column) in columns.iter().enumerate() {
             if i > 0 {
                 out.push(',');
             }
-            if let Some(text) = &column[row] {
-                out.push_str(&quoted(text));
+            let start = out.len();
+            if column.write(row, out) {
+                quote(start, out);
             }
         }
         out.push('\n');
@@ -246,14 +257,20 @@ fn lines(batch: &RecordBatch, out: &mut String) -> Result<(), Failure> {
     Ok(())
 }
 
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && !text.contains([',', '"', '\n', '\r']) && text.trim() == text;
-    if plain { text.to_string() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+/// Puts the field that begins at `start` in quotes, where it could be misread.
+fn quote(start: usize, out: &mut String) {
+    let field = &out[start..];
+    let special = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+    if !field.is_empty() && !field.bytes().any(special) && field.trim() == field {
+        return;
+    }
+    let quoted = format!("\"{}\"", field.replace('"', "\"\""));
+    out.replace_range(start.., &quoted);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{place, quoted};
+    use super::{place, quote};
     use crate::Error;
     use crate::error::Spot;
 
@@ -270,8 +287,14 @@ mod tests {
 
     #[test]
     fn fields_of_csv() {
-        assert_eq!(quoted("a b"), "a b");
-        assert_eq!(quoted(""), "\"\"");
-        assert_eq!(quoted("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
+        for (text, expected) in
+            [("a b", "a b"), ("", "\"\""), ("a,\"b\"\n", "\"a,\"\"b\"\"\n\""), (" a", "\" a\""), ("é", "é")]
+        {
+            let mut line = "before, ".to_string();
+            let start = line.len();
+            line.push_str(text);
+            quote(start, &mut line);
+            assert_eq!(line, format!("before, {expected}"));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The physical operator: what it asks of its input, and the stream of its rows.
+//! The physical operator: one conversion explained.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, Partitioning,
+    PlanProperties,
 };
+use futures::stream::once;
 
-use super::metrics::PathMetrics;
-use super::node::{PathSpec, Wanted};
-use super::stream::rows;
+use super::node::PathSpec;
+use super::stream::explained;
 use crate::engine::by_visitor;
 
 /// The operator.
@@ -33,13 +33,9 @@ pub struct PathExec {
 impl PathExec {
     /// Over an input with the columns of the specification.
     pub fn new(spec: PathSpec, input: Arc<dyn ExecutionPlan>) -> Self {
-        let partitions = match spec.wanted {
-            Wanted::Path { .. } => 1,
-            Wanted::Conversions | Wanted::Credits => input.output_partitioning().partition_count(),
-        };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(spec.output()),
-            Partitioning::UnknownPartitioning(partitions),
+            Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
@@ -68,10 +64,7 @@ impl ExecutionPlan for PathExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        match &self.spec.wanted {
-            Wanted::Path { .. } => InputDistributionRequirements::new(vec![Distribution::SinglePartition]),
-            Wanted::Conversions | Wanted::Credits => by_visitor::distribution(&self.input),
-        }
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
@@ -108,9 +101,9 @@ impl ExecutionPlan for PathExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context.clone())?;
         let reservation = MemoryConsumer::new("Path").register(context.memory_pool());
-        let metrics = PathMetrics::new(&self.metrics, partition);
-        let rows = rows(self.spec.clone(), input, self.schema(), reservation, metrics);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let touches = once(explained(self.spec.clone(), input, reservation, metrics));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), touches)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

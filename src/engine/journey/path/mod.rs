@@ -2,21 +2,19 @@
 //! conversion in one row, with the ends of its path; or a row for every item that has a part of it.
 //!
 //! * `node`: what is shown of which journeys, and the logical node.
-//! * `exec`: the operator. In: rows sorted by visitor and time. Out: one row per touch and item in order of time, or one
-//!   per conversion, or per conversion and item.
-//! * `stream`: the rows of one visitor after another, and what is shown of them.
-//! * `shown`: one visitor's rows in, what is shown out; `walked` finds the way back from touches to rows.
-//! * `metrics`: what is counted.
-//!
-//! Memory: all columns of one visitor's rows, accounted in the memory pool. Order: conversions come as the input does, the
-//! touches of one by time. Nothing is spilled: a visitor that does not fit is an error.
+//! * `walk`: the conversions of one visitor after another, by the traversal that credit has. Order: as the input comes. Memory: the
+//!   visitor at hand, and the batches of the rows that are shown next.
+//! * `exec`, `stream`, `shown`: one conversion explained. In: its visitor's rows, sorted by time. Out: one row per touch and item
+//!   in order of time. Memory: all columns of these rows; a visitor that does not fit is an error.
+//! * `walked`: one visitor on the time line, with the way back from touches and conversions to its rows.
 
 mod exec;
-mod metrics;
 mod node;
 mod shown;
 mod stream;
+mod walk;
 mod walked;
 
 pub use exec::PathExec;
 pub use node::{PathNode, PathSpec, Wanted};
+pub(super) use walk::ShownWalk;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::timestamp;
 use crate::engine::journey::JourneySpec;
-use crate::engine::journey::breakdown;
+use crate::engine::journey::breakdown::{self, GROUP_COLUMNS};
 use crate::engine::journey::logical::{Specification, SpecifiedNode};
 use crate::engine::journey::node::describe;
 
@@ -46,6 +46,15 @@ impl PathSpec {
             Wanted::Credits => &["event_id", "row_kind"],
         };
         self.journey.input_columns().into_iter().chain(shown.iter().copied()).collect()
+    }
+
+    /// What is shown of the row of a conversion, and of the rows of its touches: the `event_id`, `row_kind`, of conversions the
+    /// `device`, and of the row of a conversion what the answer is broken down by.
+    pub(super) fn shown(&self) -> Vec<(&'static str, DataType)> {
+        let device = matches!(self.wanted, Wanted::Conversions).then_some("device");
+        let texts = ["event_id", "row_kind"].into_iter().chain(device).map(|name| (name, DataType::Utf8));
+        let groups = GROUP_COLUMNS.iter().zip(&self.journey.selection.by);
+        texts.chain(groups.map(|(name, (_, kind))| (*name, kind.data_type()))).collect()
     }
 
     /// Columns of the result.

@@ -2,40 +2,38 @@
 
 use std::collections::HashMap;
 
-use arrow::array::RecordBatch;
-use datafusion::error::Result;
-
 use crate::attribution::{self, BoundStep, Ends, Model, NONE, explain_listed};
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
 use crate::engine::journey::selected::Selected;
+use crate::engine::journey::visitors::Visitors;
 use crate::engine::journey::walk::Walk;
 
 /// A touch.
-pub(super) struct Touch {
+pub(super) struct Touch<R> {
     /// Its row; a gap between rows has none.
-    pub row: Option<usize>,
+    pub row: Option<R>,
     pub time: i64,
     /// The item, where it is not all that the row has.
     pub item: Option<u32>,
 }
 
 /// A conversion, and the ends of its path.
-pub(super) struct Found {
-    pub row: usize,
+pub(super) struct Found<R> {
+    pub row: R,
     pub value: f64,
     pub touches: usize,
-    pub first: Option<Touch>,
-    pub last: Option<Touch>,
+    pub first: Option<Touch<R>>,
+    pub last: Option<Touch<R>>,
 }
 
 /// An item of a touch of one conversion, with its shares.
-pub(super) struct Step {
+pub(super) struct Step<R> {
     /// Rising in time.
     place: u32,
-    pub row: Option<usize>,
+    pub row: Option<R>,
     pub time: i64,
     /// The item, or [`NONE`].
     pub item: u32,
@@ -44,64 +42,80 @@ pub(super) struct Step {
 }
 
 /// A conversion by its numbers.
-pub(super) struct Numbered {
+pub(super) struct Numbered<R> {
     number: usize,
     listed: usize,
-    pub row: usize,
+    pub row: R,
     pub value: f64,
 }
 
 /// What one conversion gives to one item.
-pub(super) struct Credited {
+pub(super) struct Credited<R> {
     /// The item, or [`NONE`].
     pub item: u32,
     /// Touches of the item that count.
     pub touches: usize,
     /// The first and the last of them: row and time.
-    pub first: Option<(Option<usize>, i64)>,
-    pub last: Option<(Option<usize>, i64)>,
+    pub first: Option<(Option<R>, i64)>,
+    pub last: Option<(Option<R>, i64)>,
     /// Per model, parts of the conversion's value.
     pub shares: Vec<f64>,
 }
 
 /// An item of a touch with its share in one model.
-struct Explained {
+struct Explained<R> {
     place: u32,
-    row: Option<usize>,
+    row: Option<R>,
     time: i64,
     item: u32,
     share: f64,
 }
 
-/// A visitor whose rows have been walked.
-pub(super) struct Walked {
+/// One visitor's rows, which are called what the caller calls them: taken, then settled, then looked at, then forgotten.
+pub(super) struct Walked<R> {
     walk: Walk,
-    /// Row of each place that a touch can have.
-    row_at: Vec<usize>,
+    /// Where values are bound to products: row of each number. Else: row of each place that a touch can have.
+    row_at: Vec<R>,
     /// Row of each conversion, in the journey's order.
-    converted: Vec<usize>,
+    converted: Vec<R>,
+    /// Rows that convert when all rows of the visitor are known, in their order.
+    anchored: Vec<R>,
+    is_bound: bool,
+    multi_valued: bool,
 }
 
-impl Walked {
-    /// Walks the rows of one visitor.
-    pub fn new(journey: &JourneySpec, rows: &RecordBatch) -> Result<Self> {
-        let mut walk = Walk::new(journey.clone(), Counts::default());
-        let columns = Columns::evaluated(rows, journey)?;
-        let mut codes = (Codes::default(), Codes::default());
-        codes.0.turn_to(&columns.items);
-        let (mut row_at, mut converted, mut anchored) = (vec![], vec![], vec![]);
-        for row in 0..rows.num_rows() {
-            let before = walk.conversions();
-            walk.take(&columns, &mut codes, row..row + 1);
-            if columns.anchor(row).is_some() {
-                // converts when all rows of the visitor are known, in the order of the rows
-                anchored.extend((columns.value(row) != 0.0 && columns.value(row).is_finite()).then_some(row));
-            } else {
-                row_at.push(row);
-                converted.extend((walk.conversions() > before).then_some(row));
-            }
+impl<R: Copy + PartialEq> Walked<R> {
+    /// Nobody's rows.
+    pub fn new(journey: &JourneySpec, counts: Counts) -> Self {
+        Self {
+            walk: Walk::new(journey.clone(), counts),
+            row_at: vec![],
+            converted: vec![],
+            anchored: vec![],
+            is_bound: journey.bound.is_some(),
+            multi_valued: journey.multi_valued,
         }
-        converted.extend(anchored);
+    }
+
+    /// Takes rows of the visitor.
+    pub fn take(&mut self, columns: &Columns, codes: &mut (Codes, Codes), rows: impl Iterator<Item = (usize, R)>) {
+        for (row, own) in rows {
+            let before = self.walk.progress();
+            self.walk.take(columns, codes, row..row + 1);
+            let after = self.walk.progress();
+            if self.is_bound || after.rows > before.rows {
+                self.row_at.push(own);
+            }
+            self.converted.extend((after.conversions > before.conversions).then_some(own));
+            let anchored = after.anchored > before.anchored && columns.value(row).is_finite();
+            self.anchored.extend(anchored.then_some(own));
+        }
+    }
+
+    /// Finds what counts, once all rows of the visitor are there.
+    pub fn settle(&mut self) {
+        let Self { walk, row_at, converted, anchored, .. } = self;
+        converted.append(anchored);
         walk.settle();
         if let Some(stayed) = walk.selected.as_ref().and_then(Selected::stayed) {
             let mut stayed = stayed.iter();
@@ -110,13 +124,26 @@ impl Walked {
         let takes_visitor = walk.selected.as_ref().is_none_or(Selected::takes_visitor);
         if let Some(bindings) = walk.bindings() {
             bindings.settle();
-            converted = bindings.converted().map(|(row, ..)| row as usize).collect();
-            if !takes_visitor {
-                bindings.clear();
-                converted.clear();
+            converted.clear();
+            match takes_visitor {
+                true => converted.extend(bindings.converted().filter_map(|(row, ..)| row_at.get(row as usize))),
+                false => bindings.clear(),
             }
         }
-        Ok(Self { walk, row_at, converted })
+    }
+
+    /// Turns to the next visitor.
+    pub fn forget(&mut self) {
+        self.walk.forget();
+        self.row_at.clear();
+        self.converted.clear();
+        self.anchored.clear();
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        let rows = self.row_at.capacity() + self.converted.capacity() + self.anchored.capacity();
+        self.walk.memory_bytes() + rows * size_of::<R>()
     }
 
     /// The items by number.
@@ -125,20 +152,20 @@ impl Walked {
     }
 
     /// Every conversion in the container.
-    pub fn conversions(&mut self) -> Vec<Found> {
+    pub fn conversions(&mut self) -> Vec<Found<R>> {
+        let (row_at, multi_valued) = (&self.row_at, self.multi_valued);
         if let Some(bindings) = self.walk.bindings() {
-            let touch =
-                |step: BoundStep| Touch { row: Some(step.row as usize), time: step.time, item: Some(step.item) };
-            let found = bindings.converted().enumerate().map(|(number, (row, _, value))| {
+            let row_of = |row: u32| row_at.get(row as usize).copied();
+            let touch = |step: BoundStep| Touch { row: row_of(step.row), time: step.time, item: Some(step.item) };
+            let found = bindings.converted().enumerate().filter_map(|(number, (row, _, value))| {
                 let (touches, ends) = bindings.ends(number);
                 let (first, last) = ends.map(|(first, last)| (touch(first), touch(last))).unzip();
-                Found { row: row as usize, value, touches, first, last }
+                Some(Found { row: row_of(row)?, value, touches, first, last })
             });
             return found.collect();
         }
         let (journey, reach, mut selected) = self.walk.journey();
         let ends: Vec<Ends> = reach.ends().collect();
-        let row_at = &self.row_at;
         let mut found = vec![];
         for (listed, end) in ends.into_iter().enumerate() {
             let Some(&row) = self.converted.get(end.conversion) else { continue };
@@ -150,7 +177,11 @@ impl Walked {
                 }
                 None => ((journey, reach), end),
             };
-            let touch = |touch| Touch { row: row_of(row_at, path.position(touch)), time: path.time(touch), item: None };
+            let touch = |touch| Touch {
+                row: row_of(row_at, path.position(touch)),
+                time: path.time(touch),
+                item: path.items(touch).first().copied().filter(|_| !multi_valued),
+            };
             let (first, last) = ends.first_and_last.map(|(first, last)| (touch(first), touch(last))).unzip();
             found.push(Found { row, value, touches: ends.touches, first, last });
         }
@@ -158,12 +189,13 @@ impl Walked {
     }
 
     /// Every conversion in the container: its number, where its reach is listed, its row and value.
-    pub fn numbered(&mut self) -> Vec<Numbered> {
+    pub fn numbered(&mut self) -> Vec<Numbered<R>> {
+        let row_at = &self.row_at;
         if let Some(bindings) = self.walk.bindings() {
-            let all = bindings.converted().enumerate();
-            return all
-                .map(|(number, (row, _, value))| Numbered { number, listed: 0, row: row as usize, value })
-                .collect();
+            let all = bindings.converted().enumerate().filter_map(|(number, (row, _, value))| {
+                Some(Numbered { number, listed: 0, row: *row_at.get(row as usize)?, value })
+            });
+            return all.collect();
         }
         let (journey, reach, _) = self.walk.journey();
         let all = (0..reach.conversions()).filter_map(|listed| {
@@ -175,8 +207,8 @@ impl Walked {
     }
 
     /// The items of a conversion to which some model gives a part of it.
-    pub fn credited(&mut self, conversion: &Numbered, models: &[(String, Model)]) -> Vec<Credited> {
-        let mut found: Vec<Credited> = vec![];
+    pub fn credited(&mut self, conversion: &Numbered<R>, models: &[(String, Model)]) -> Vec<Credited<R>> {
+        let mut found: Vec<Credited<R>> = vec![];
         let mut known: HashMap<u32, usize> = HashMap::new();
         // what is left of a path is the same for all models but one
         let counting = models.iter().position(|(_, model)| *model != Model::SameTouch);
@@ -206,11 +238,12 @@ impl Walked {
     }
 
     /// The items of the touches in reach of a conversion, with their shares in a model.
-    fn explained(&mut self, number: usize, listed: usize, model: Model) -> Vec<Explained> {
+    fn explained(&mut self, number: usize, listed: usize, model: Model) -> Vec<Explained<R>> {
+        let row_at = &self.row_at;
         if let Some(bindings) = self.walk.bindings() {
             let step = |step: BoundStep| Explained {
                 place: step.line,
-                row: Some(step.row as usize),
+                row: row_at.get(step.row as usize).copied(),
                 time: step.time,
                 item: step.item,
                 share: step.share,
@@ -226,7 +259,6 @@ impl Walked {
             }
             None => explain_listed(journey, reach, model, None, listed),
         };
-        let row_at = &self.row_at;
         let step = |step: attribution::Step| Explained {
             place: step.position,
             row: row_of(row_at, step.position),
@@ -238,13 +270,13 @@ impl Walked {
     }
 
     /// The touches of the conversion on a row, in order, and the conversion's time; None where the row does not convert.
-    pub fn steps(&mut self, row: usize, models: &[(String, Model)]) -> Option<(Vec<Step>, i64)> {
+    pub fn steps(&mut self, row: R, models: &[(String, Model)]) -> Option<(Vec<Step<R>>, i64)> {
         let number = self.converted.iter().position(|converted| *converted == row)?;
         let listed = match self.walk.bindings() {
             Some(_) => Some(0),
             None => self.walk.journey().1.find_conversion(number),
         };
-        let mut steps: Vec<Step> = vec![];
+        let mut steps: Vec<Step<R>> = vec![];
         for (model, (_, rules)) in models.iter().enumerate() {
             let explained = listed.map_or(vec![], |listed| self.explained(number, listed, *rules));
             for Explained { place, row: of, time, item, share } in explained {
@@ -267,6 +299,6 @@ impl Walked {
 }
 
 /// The row of a touch at a position; gaps between rows have none.
-fn row_of(row_at: &[usize], position: u32) -> Option<usize> {
+fn row_of<R: Copy>(row_at: &[R], position: u32) -> Option<R> {
     row_at.get((position as usize).saturating_sub(1) / 2).copied()
 }

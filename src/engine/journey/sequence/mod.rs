@@ -1,4 +1,5 @@
-//! `funnel` and `flow`: the order in which things happen within journeys, offline rows included, or within visits.
+//! `funnel`, `flow` and the members of segments: the order in which things happen within journeys, offline rows included, or
+//! within visits.
 //!
 //! * `node`: what is asked of which rows, and the logical node.
 //! * `walk`: the rows of one visitor after another in, journey after journey; what they have of it out.

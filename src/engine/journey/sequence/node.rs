@@ -70,6 +70,11 @@ impl SequenceSpec {
         JourneySpec { selection: Selection { by, ..Selection::default() }, ..JourneySpec::without_models(container) }
     }
 
+    /// True where visitors are told by their ids.
+    pub(in crate::engine::journey) fn tells_visitors(&self) -> bool {
+        matches!(self.sequence, Sequence::Members { .. })
+    }
+
     /// Columns of the input, by name; the columns of the layout's order come first.
     pub fn input_columns(&self) -> Vec<&'static str> {
         let mut columns = vec!["visitor_key", "visitor_id", "hit_time", "hit_seq"];

@@ -16,7 +16,7 @@ use crate::attribution::{NO_VISIT, NONE};
 use crate::columns::timestamp;
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::breakdown::Groups;
-use crate::engine::journey::columns::{Columns, Visits};
+use crate::engine::journey::columns::Columns;
 use crate::engine::journey::counted::Counted;
 use crate::engine::journey::input::InputColumns;
 use crate::engine::journey::items::{Codes, Items};
@@ -58,7 +58,6 @@ pub(in crate::engine::journey) struct SequenceWalk {
     reads: JourneySpec,
     /// Who belongs to something is told by name.
     visitor: Option<String>,
-    visits: Vec<(i64, i64)>,
     rows: Vec<Row>,
     counted: Counted,
     items: Items,
@@ -83,7 +82,6 @@ impl SequenceWalk {
             reads: spec.reads(),
             spec,
             visitor: None,
-            visits: vec![],
             rows: vec![],
             counted: Counted::default(),
             items: Items::default(),
@@ -107,7 +105,7 @@ impl SequenceWalk {
                 if self.membership.belongs(found, steps)
                     && let (Some(id), Some(row)) = (&self.visitor, rows.first())
                 {
-                    let visit = self.visits.get(row.visit as usize).copied().unwrap_or_default();
+                    let visit = self.counted.visits.visit(row.visit).unwrap_or_default();
                     self.member_bytes += id.len() + 40;
                     self.members.push((id.clone(), visit));
                 }
@@ -235,11 +233,6 @@ impl Visitors for SequenceWalk {
         let in_flow = matches!(self.spec.sequence, Sequence::Flow { .. });
         for row in range {
             let Some(visit) = self.counted.visit_of(columns, row).filter(|visit| *visit != NO_VISIT) else { continue };
-            if let Visits::Given(numbers, starts) = &columns.visits
-                && self.visits.len() == visit as usize
-            {
-                self.visits.push((numbers.value(row), starts.value(row)));
-            }
             let steps = columns.steps(row);
             let mut number = NONE;
             if in_flow {
@@ -267,7 +260,6 @@ impl Visitors for SequenceWalk {
         rows.clear();
         self.rows = rows;
         self.counted.clear();
-        self.visits.clear();
         self.visitor = None;
     }
 
@@ -290,7 +282,7 @@ impl Visitors for SequenceWalk {
 
     fn memory_bytes(&self) -> usize {
         let rows = self.rows.capacity() * (size_of::<Row>() + size_of::<StepRow>() + size_of::<FlowRow>());
-        let visitor = rows + self.counted.memory_bytes() + self.visits.capacity() * 16;
+        let visitor = rows + self.counted.memory_bytes();
         let steps = self.reached.capacity() * size_of::<Reached>() + self.took.capacity() * size_of::<Took>();
         let transitions = self.transitions.capacity() * (size_of::<Transition>() + 9);
         visitor + self.member_bytes + steps + transitions + self.items.memory_bytes() + self.groups.memory_bytes()

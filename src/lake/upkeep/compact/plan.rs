@@ -4,7 +4,7 @@
 //! file while it stays small, so that a small lake does not end as a cloud of tiny files. Running the plan of a plan's
 //! outcome gives nothing to do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime};
@@ -100,6 +100,20 @@ pub fn plan(files: &[DataFile], calendars: &HashMap<String, Calendar>, shared_ro
             Output { inputs, times, rows: pieces.iter().map(|p| p.rows).sum() }
         })
         .collect()
+}
+
+/// The outputs in sets that share no input: each can be written in place of its inputs whatever becomes of the others.
+pub fn apart(outputs: Vec<Output>) -> Vec<Vec<Output>> {
+    let mut sets: BTreeMap<usize, Vec<Output>> = BTreeMap::new();
+    let mut set_of: HashMap<String, usize> = HashMap::new();
+    for (number, output) in outputs.into_iter().enumerate() {
+        let met: BTreeSet<usize> = output.inputs.iter().filter_map(|f| set_of.get(&f.relative)).copied().collect();
+        let mut set: Vec<Output> = met.iter().filter_map(|met| sets.remove(met)).flatten().collect();
+        set.push(output);
+        set_of.extend(set.iter().flat_map(|o| &o.inputs).map(|f| (f.relative.clone(), number)));
+        sets.insert(number, set);
+    }
+    sets.into_values().collect()
 }
 
 /// What is not cut: the rows of a month, or a file that shares no month.
@@ -255,6 +269,37 @@ mod tests {
     }
 
     #[test]
+    fn outputs_that_share_an_input_stay_together() {
+        // the second year is of one file that reaches from its first month to its last, and of one in between
+        let files = [
+            file("a", (0, 5), 60),
+            file("b", (3, 9), 60),
+            file("long", (365, 729), 400),
+            file("within", (400, 410), 60),
+            file("late", (800, 801), 60),
+            file("later", (802, 803), 60),
+        ];
+        let sets = apart(plan(&files, &calendars(&files), 1));
+        let inputs = |set: &Vec<Output>| -> BTreeSet<String> {
+            set.iter().flat_map(|output| &output.inputs).map(|f| f.relative.clone()).collect()
+        };
+        let inputs: Vec<BTreeSet<String>> = sets.iter().map(inputs).collect();
+        let expected = [vec!["a", "b"], vec!["long", "within"], vec!["late", "later"]];
+        let expected = expected.map(|names| names.into_iter().map(str::to_string).collect::<BTreeSet<String>>());
+        assert_eq!(inputs, expected);
+        assert!(sets[1].len() >= 12, "a month each: {}", sets[1].len());
+
+        // two that have nothing in common are brought together by a third one
+        let output = |names: &[&str]| Output {
+            inputs: names.iter().map(|name| file(name, (0, 1), 1)).collect(),
+            times: 0..1,
+            rows: 1,
+        };
+        let sets = apart(vec![output(&["a"]), output(&["b"]), output(&["c"]), output(&["c", "a"])]);
+        assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
     fn files_of_unknown_times_are_merged_with_all() {
         let mut files = vec![file("a", (0, 5), 5), file("b", (40, 45), 5)];
         assert!(plan(&files, &HashMap::new(), 5).is_empty());
@@ -270,6 +315,11 @@ mod tests {
             let files: Vec<DataFile> =
                 spans.iter().enumerate().map(|(i, &(from, days, rows))| file(i, (from, from + days), rows)).collect();
             let outputs = plan(&files, &calendars(&files), 600);
+            let sets = apart(outputs.clone());
+            prop_assert_eq!(sets.iter().map(Vec::len).sum::<usize>(), outputs.len());
+            let mut inputs = sets.iter().flat_map(|set| set.iter().flat_map(names).collect::<BTreeSet<_>>());
+            let mut seen = BTreeSet::new();
+            prop_assert!(inputs.all(|input| seen.insert(input)), "two sets have an input");
             let read: Vec<&str> = outputs.iter().flat_map(names).collect();
             let stay: Vec<DataFile> = files.iter().filter(|f| !read.contains(&f.relative.as_str())).cloned().collect();
             let rows = |files: &[DataFile]| files.iter().filter_map(|f| f.rows).sum::<u64>();

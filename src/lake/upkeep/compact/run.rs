@@ -1,9 +1,8 @@
-//! Runs a compaction: plans each group of files, writes what is new, and commits it all at once.
+//! Runs a compaction: plans each group of files, writes what is new, and commits it in steps.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -11,14 +10,15 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use serde::Serialize;
 
-use super::plan::{Calendar, Month, Output, fewer_files, plan, straddling};
+use super::plan::{Calendar, Month, Output, apart, fewer_files, plan, straddling};
 use crate::columns::HIT_TIME;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Rebuild;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Rewriter, within};
 use crate::lake::scan::LakeTable;
-use crate::lake::tables::{self, TableKind};
+use crate::lake::tables::{self, INTEGRATED, SNAPSHOTS, TableKind};
+use crate::lake::together::tell_apart;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
 use crate::{Error, Result};
@@ -31,6 +31,13 @@ const SHARED_ROWS: u64 = 8_000_000;
 /// So many files fewer in some bucket make a compaction worth its work.
 const WORTH_FILES: usize = 16;
 
+/// Bytes that are merged between two commits, about: a minute's work of one core is what a conflict or the end of the process
+/// costs at most. A commit is some requests, and makes the log longer, so that a small lake has one.
+const STEP_BYTES: u64 = 256 << 20;
+
+/// Commits of one compaction of a table, about: of a very large one each step is as large a part.
+const MOST_STEPS: u64 = 64;
+
 /// How to compact.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOptions {
@@ -38,11 +45,13 @@ pub struct CompactionOptions {
     pub if_worth: bool,
     /// Neighbouring months share a file up to this many rows.
     pub shared_rows: u64,
+    /// What is merged is committed when so many bytes have gathered.
+    pub step_bytes: u64,
 }
 
 impl Default for CompactionOptions {
     fn default() -> Self {
-        Self { if_worth: false, shared_rows: SHARED_ROWS }
+        Self { if_worth: false, shared_rows: SHARED_ROWS, step_bytes: STEP_BYTES }
     }
 }
 
@@ -74,9 +83,10 @@ pub struct Compacted {
     pub postponed: u64,
 }
 
-/// Compacts the tables that loads fill, one commit each; `rewriter` writes the files. `progress` is told a table, its rows that are done, and its rows
-/// to be done. An error of kind conflict when other writers took files of every group of a table away meanwhile; that
-/// table is as before.
+/// Compacts the tables that loads fill and what rebuilds make of their rows; `rewriter` writes the files. What is done is
+/// committed now and then, and stays whatever becomes of the rest. `progress` is told a table, its rows that are done, and
+/// its rows to be done. An error of kind conflict when other writers took files of every group of a table away meanwhile;
+/// that table is as before.
 pub async fn compact(
     lake: &Lake,
     options: &CompactionOptions,
@@ -84,7 +94,7 @@ pub async fn compact(
     progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
 ) -> Result<Vec<Compacted>> {
     let mut compacted = vec![];
-    for table in tables::of_kind(TableKind::Loaded) {
+    for table in tables::of_kind(TableKind::Loaded).chain([INTEGRATED, SNAPSHOTS]) {
         let tell = |done, total| progress(table, done, total);
         compacted.push(compact_table(lake, table, options, rewriter, &tell).await?);
     }
@@ -106,19 +116,64 @@ async fn compact_table(
         return Ok(done);
     }
     let calendars = calendars(lake, &snapshot, &groups).await?;
-    let plans: Vec<Vec<Output>> = groups.iter().map(|files| plan(files, &calendars, options.shared_rows)).collect();
-    let units = write(lake, &snapshot, plans, rewriter, progress).await?;
+    let plans = groups.iter().flat_map(|files| apart(plan(files, &calendars, options.shared_rows)));
+    let mut units: Vec<Unit> = plans.map(Unit::new).collect();
     if units.is_empty() {
         return Ok(done);
     }
-    let written: Vec<NewFile> = units.iter().flat_map(|u| u.written.iter().cloned()).collect();
-    let committed = commit(lake, table, units, &mut done).await;
-    // those that are live now stay
-    discard_uncommitted(lake, table, &written.iter().collect::<Vec<_>>()).await;
-    let (before, after) = committed?;
-    done.after = Extent::of(&after);
-    follow(lake, table, before.version, after.version).await?;
+    // the long ones first, so that all threads end at about the same time
+    units.sort_by_key(|unit| Reverse(unit.rows()));
+    let ended = in_steps(lake, &snapshot, &mut units, options.step_bytes, rewriter, progress, &mut done).await;
+    // what no step has come to
+    let left: Vec<&NewFile> = units.iter().flat_map(|unit| &unit.written).collect();
+    discard_uncommitted(lake, table, &left).await;
+    ended?;
+    if done.merged == 0 && done.postponed > 0 {
+        return Err(Error::conflict(format!(
+            "table {table}: another writer changed the files that were to be merged; run `rejoin compact` again"
+        )));
+    }
     Ok(done)
+}
+
+/// Writes what the units ask for, and commits those that are whole whenever their files have `step_bytes` or a part of all.
+/// Units that are committed are taken out of `units`.
+async fn in_steps(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    units: &mut [Unit],
+    step_bytes: u64,
+    rewriter: &dyn Rewriter,
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+    done: &mut Compacted,
+) -> Result<()> {
+    let step_bytes = step_bytes.max(units.iter().map(Unit::bytes).sum::<u64>() / MOST_STEPS);
+    let all_rows: u64 = units.iter().map(Unit::rows).sum();
+    let jobs = units.iter().flat_map(Unit::jobs).collect();
+    let unit_of: Vec<usize> =
+        units.iter().enumerate().flat_map(|(number, unit)| unit.outputs.iter().map(move |_| number)).collect();
+    let (mut whole, mut whole_bytes, mut written_rows) = (vec![], 0, 0);
+    let merging: HashSet<String> =
+        units.iter().flat_map(|unit| &unit.inputs).map(|file| file.relative.clone()).collect();
+    let mut files = rewriter.rewriting(lake, snapshot, jobs);
+    while let Some((job, file)) = files.try_next().await? {
+        written_rows += file.as_ref().map_or(0, |f| f.rows);
+        progress(written_rows, all_rows);
+        let unit = &mut units[unit_of[job]];
+        unit.written.extend(file);
+        unit.waiting -= 1;
+        if unit.waiting == 0 {
+            whole_bytes += unit.bytes();
+            whole.push(unit_of[job]);
+        }
+        if whole_bytes >= step_bytes {
+            whole_bytes = 0;
+            let step = whole.drain(..).map(|number| std::mem::take(&mut units[number])).collect();
+            commit(lake, &snapshot.name, step, &merging, done).await?;
+        }
+    }
+    let step = whole.into_iter().map(|number| std::mem::take(&mut units[number])).collect();
+    commit(lake, &snapshot.name, step, &merging, done).await
 }
 
 /// Lets the last rebuild name the compacted version in place of the one before, when that is the one that it read: it has
@@ -150,16 +205,58 @@ impl Extent {
     }
 }
 
-/// Files that change together: those of one group.
+/// Files that change together, with no other's input among them: mostly those of one bucket and month.
+#[derive(Default)]
 struct Unit {
     inputs: Vec<DataFile>,
+    outputs: Vec<Output>,
     written: Vec<NewFile>,
+    /// Outputs that are not written yet.
+    waiting: usize,
 }
 
-/// The files of our writers in groups whose rows may share a file.
+impl Unit {
+    fn new(outputs: Vec<Output>) -> Self {
+        let inputs: BTreeMap<&str, &DataFile> =
+            outputs.iter().flat_map(|output| &output.inputs).map(|file| (file.relative.as_str(), file)).collect();
+        let inputs = inputs.into_values().cloned().collect();
+        Self { inputs, waiting: outputs.len(), outputs, written: vec![] }
+    }
+
+    fn jobs(&self) -> impl Iterator<Item = Job> {
+        self.outputs.iter().map(|output| {
+            let inside =
+                |f: &DataFile| f.hit_time.is_some_and(|(a, b)| output.times.start <= a && b < output.times.end);
+            let keep = if output.inputs.iter().all(inside) { vec![] } else { within(&output.times) };
+            Job { inputs: output.inputs.clone(), keep }
+        })
+    }
+
+    /// Bytes of its inputs.
+    fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|f| f.size).sum()
+    }
+
+    /// Rows that are to be written.
+    fn rows(&self) -> u64 {
+        self.outputs.iter().map(|output| output.rows).sum()
+    }
+
+    fn rows_in(&self) -> u64 {
+        self.inputs.iter().filter_map(|f| f.rows).sum()
+    }
+
+    fn rows_out(&self) -> u64 {
+        self.written.iter().map(|f| f.rows).sum()
+    }
+}
+
+/// The files of our writers in groups whose rows may share a file. Where loads fill the table, each says which.
 fn groups_of(snapshot: &Snapshot) -> Vec<Vec<DataFile>> {
     let mut groups: BTreeMap<[Option<&String>; 4], Vec<DataFile>> = BTreeMap::new();
-    let ours = |f: &&DataFile| f.tags.contains_key(TAG_BUCKET) && f.tags.contains_key(TAG_LOADS) && f.rows.is_some();
+    let of_loads = tables::find(&snapshot.name).is_some_and(|table| table.kind == TableKind::Loaded);
+    let says = |f: &DataFile, tag: &str| f.tags.contains_key(tag);
+    let ours = |f: &&DataFile| says(f, TAG_BUCKET) && says(f, TAG_LOADS) == of_loads && f.rows.is_some();
     for file in snapshot.files.iter().filter(ours) {
         let key = [TAG_SUITE, TAG_SOURCE, TAG_VISITS, TAG_BUCKET].map(|tag| file.tags.get(tag));
         groups.entry(key).or_default().push(file.clone());
@@ -208,95 +305,69 @@ fn count_months(times: &dyn Array, calendar: &mut Calendar) -> Result<()> {
     Ok(())
 }
 
-/// Writes what the plans ask for; nothing is live yet.
-async fn write(
+/// One step: commits the units whose inputs are all still live, if there are any; loads that came meanwhile are further
+/// generations and do not matter. The files of the others go. `merging` are the inputs of this step and all others.
+async fn commit(
     lake: &Lake,
-    snapshot: &Snapshot,
-    plans: Vec<Vec<Output>>,
-    rewriter: &dyn Rewriter,
-    progress: &(dyn Fn(u64, u64) + Send + Sync),
-) -> Result<Vec<Unit>> {
-    let mut outputs: Vec<(usize, Output)> = plans
-        .into_iter()
-        .enumerate()
-        .flat_map(|(group, outputs)| outputs.into_iter().map(move |o| (group, o)))
-        .collect();
-    // the long ones first, so that all threads end at about the same time
-    outputs.sort_by_key(|(_, output)| Reverse(output.rows));
-    let jobs = outputs.iter().map(|(_, output)| {
-        let inside = |f: &DataFile| f.hit_time.is_some_and(|(a, b)| output.times.start <= a && b < output.times.end);
-        let keep = if output.inputs.iter().all(inside) { vec![] } else { within(&output.times) };
-        Job { inputs: output.inputs.clone(), keep }
-    });
-    let jobs: Vec<Job> = jobs.collect();
-    let total = outputs.iter().map(|(_, output)| output.rows).sum();
-    let written_rows = AtomicU64::new(0);
-    let tell = |rows| {
-        let before = written_rows.fetch_add(rows, Ordering::Relaxed);
-        progress(before + rows, total);
-    };
-    let written = rewriter.rewrite(lake, snapshot, jobs, &tell).await?;
-    let mut units: BTreeMap<usize, Unit> = BTreeMap::new();
-    for ((group, output), file) in outputs.into_iter().zip(written) {
-        let unit = units.entry(group).or_insert(Unit { inputs: vec![], written: vec![] });
-        for input in output.inputs {
-            if unit.inputs.iter().all(|known| known.relative != input.relative) {
-                unit.inputs.push(input);
-            }
-        }
-        unit.written.extend(file);
+    table: &str,
+    mut units: Vec<Unit>,
+    merging: &HashSet<String>,
+    done: &mut Compacted,
+) -> Result<()> {
+    if units.is_empty() {
+        return Ok(());
     }
-    let units: Vec<Unit> = units.into_values().collect();
+    let written = units.iter_mut().flat_map(|unit| &mut unit.written).collect();
+    let told = tell_apart(lake, table, written, |file| !merging.contains(&file.relative)).await;
+    let committed = match told {
+        Ok(()) => try_commit(lake, table, &units, done).await,
+        Err(error) => Err(error),
+    };
+    let lost: Vec<&Unit> = match &committed {
+        Ok(lost) => lost.iter().map(|number| &units[*number]).collect(),
+        Err(_) => units.iter().collect(),
+    };
+    let files: Vec<&NewFile> = lost.iter().flat_map(|unit| &unit.written).collect();
+    discard_uncommitted(lake, table, &files).await;
+    committed.map(|_| ())
+}
+
+/// Gives the units that were not committed, by number.
+async fn try_commit(lake: &Lake, table: &str, units: &[Unit], done: &mut Compacted) -> Result<Vec<usize>> {
     if let Some(unit) = units.iter().find(|unit| unit.rows_in() != unit.rows_out()) {
-        let error = Error::bug(format!(
-            "compaction of table {}: {} rows became {}; nothing was changed",
-            snapshot.name,
+        return Err(Error::bug(format!(
+            "compaction of table {table}: {} rows became {}; they were left as they are",
             unit.rows_in(),
             unit.rows_out()
-        ));
-        let all: Vec<&NewFile> = units.iter().flat_map(|u| &u.written).collect();
-        discard_uncommitted(lake, &snapshot.name, &all).await;
-        return Err(error);
+        )));
     }
-    Ok(units)
-}
-
-impl Unit {
-    fn rows_in(&self) -> u64 {
-        self.inputs.iter().filter_map(|f| f.rows).sum()
-    }
-
-    fn rows_out(&self) -> u64 {
-        self.written.iter().map(|f| f.rows).sum()
-    }
-}
-
-/// Commits the units whose inputs are all still live: loads that came meanwhile are further generations and do not matter.
-/// Gives the table before and after.
-async fn commit(lake: &Lake, table: &str, units: Vec<Unit>, done: &mut Compacted) -> Result<(Snapshot, Snapshot)> {
     let mut retry = Retry::default();
     loop {
-        let snapshot = Snapshot::open(lake, table, None).await?;
-        let live: HashSet<&str> = snapshot.files.iter().map(|f| f.relative.as_str()).collect();
-        let (intact, lost): (Vec<&Unit>, Vec<&Unit>) =
-            units.iter().partition(|u| u.inputs.iter().all(|f| live.contains(f.relative.as_str())));
-        if intact.is_empty() {
-            return Err(Error::conflict(format!(
-                "table {table}: another writer changed the files that were to be merged; run `rejoin compact` again"
-            )));
+        let before = Snapshot::open(lake, table, None).await?;
+        let live: HashSet<&str> = before.files.iter().map(|f| f.relative.as_str()).collect();
+        let is_intact = |number: &usize| units[*number].inputs.iter().all(|f| live.contains(f.relative.as_str()));
+        let (intact, lost): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(is_intact);
+        if !intact.is_empty() {
+            let change = Change {
+                add: intact.iter().flat_map(|number| units[*number].written.iter().cloned()).collect(),
+                remove: intact.iter().flat_map(|number| units[*number].inputs.iter().cloned()).collect(),
+                columns: vec![],
+            };
+            match before.commit_same_rows(lake, change).await {
+                Ok(after) => {
+                    done.after = Extent::of(&after);
+                    follow(lake, table, before.version, after.version).await?;
+                }
+                Err(error) => {
+                    retry.after(error).await?;
+                    continue;
+                }
+            }
         }
-        let count = |units: &[&Unit], of: fn(&Unit) -> usize| units.iter().map(|u| of(u) as u64).sum::<u64>();
-        done.merged = count(&intact, |u| u.inputs.len());
-        done.written = count(&intact, |u| u.written.len());
-        done.postponed = count(&lost, |u| u.inputs.len());
-        let change = Change {
-            add: intact.iter().flat_map(|u| u.written.iter().cloned()).collect(),
-            remove: intact.iter().flat_map(|u| u.inputs.iter().cloned()).collect(),
-            columns: vec![],
-        };
-        match snapshot.commit_same_rows(lake, change).await {
-            Ok(after) => return Ok((snapshot, after)),
-            Err(error) => retry.after(error).await?,
-        }
+        let inputs = |numbers: &[usize]| numbers.iter().map(|number| units[*number].inputs.len() as u64).sum::<u64>();
+        done.merged += inputs(&intact);
+        done.postponed += inputs(&lost);
+        done.written += intact.iter().map(|number| units[*number].written.len() as u64).sum::<u64>();
+        return Ok(lost);
     }
 }

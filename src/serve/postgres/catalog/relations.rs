@@ -8,14 +8,15 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut,
-    Visitor, VisitorMut,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor,
+    VisitorMut,
 };
 
 use super::column_names::{column_name, name_items};
 use super::layouts;
 use super::objects::number_by_heart;
 use crate::engine::Statement;
+use crate::engine::syntax::{change, look};
 
 /// Tables and views of the catalog that have no rows here.
 const VACANT: &[&str] = &[
@@ -88,7 +89,7 @@ pub fn is_vacant(query: &Query) -> bool {
 }
 
 fn gives_nothing(select: &Select) -> bool {
-    let counts = |item: &SelectItem| Visit::visit(item, &mut Aggregates::default()).is_break();
+    let counts = |item: &SelectItem| look(item, &mut Aggregates::default()).is_break();
     let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
     nowhere && !select.projection.iter().any(counts)
 }
@@ -175,7 +176,7 @@ fn truth(value: bool) -> Expr {
 
 /// True for what the engine may not know how to plan.
 fn is_beyond(expr: &Expr) -> bool {
-    Visit::visit(expr, &mut Queries).is_break()
+    look(expr, &mut Queries).is_break()
 }
 
 /// Breaks off at a parameter.
@@ -236,7 +237,7 @@ pub fn settle(select: &mut Select) {
         }
         // which of no rows are left is no question, but a client gives values for its parameters
         select.selection = Some(match select.selection.take() {
-            Some(condition) if Visit::visit(&condition, &mut Parameters).is_break() => Expr::BinaryOp {
+            Some(condition) if look(&condition, &mut Parameters).is_break() => Expr::BinaryOp {
                 left: Box::new(Expr::Nested(Box::new(condition))),
                 op: BinaryOperator::And,
                 right: Box::new(truth(false)),
@@ -267,7 +268,7 @@ pub fn settle(select: &mut Select) {
         }
     }
     // it never breaks off
-    let _ = VisitMut::visit(select, &mut TableNumbers(numbers));
+    let _ = change(select, &mut TableNumbers(numbers));
 }
 
 /// Numbers of the tables of a FROM, by what they are called there.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
     ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor,
-    UnaryOperator, Value, VisitMut, VisitorMut,
+    UnaryOperator, Value, VisitorMut,
 };
 use datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, FixArrayLiteral, PrependUnqualifiedPgTableName, RemoveSubqueryFromProjection,
@@ -22,6 +22,7 @@ use super::of_values::EXPANDED;
 use super::{layouts, relations};
 use crate::Result;
 use crate::engine::Statement;
+use crate::engine::syntax::change;
 use crate::serve::any;
 
 /// Signs of a question to the catalog.
@@ -63,7 +64,7 @@ fn reworded(mut sql: Sql, asks_catalog: bool) -> Sql {
         _ => {}
     }
     // it never breaks off
-    let _ = VisitMut::visit(&mut sql, &mut Rewording { asks_catalog });
+    let _ = change(&mut sql, &mut Rewording { asks_catalog });
     if asks_catalog {
         sql = RULES.iter().fold(sql, |sql, rule| rule.rewrite(sql));
     }

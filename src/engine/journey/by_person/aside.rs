@@ -1,0 +1,339 @@
+//! Sets the rows of one walk aside, those of visitors that share a person or have several; they go to disk where memory ends.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::DiskManager;
+
+use super::person_rows::{ANY, Line, Person, PersonRows};
+use super::rows::{AsideRow, Change, Rows, Run, Visitor};
+use super::spilled::Spilled;
+use crate::attribution::{NO_VISIT, NONE};
+use crate::engine::journey::columns::Columns;
+use crate::engine::journey::ties::{SequenceFiles, Sequences};
+
+/// What is known of a row beside its place.
+pub(in crate::engine::journey) struct Told {
+    pub visit: u32,
+    pub item: u32,
+    pub value: f64,
+    pub group: u32,
+}
+
+/// The rows that were set aside.
+pub(in crate::engine::journey) struct ByPerson {
+    persons: PersonRows,
+    /// Of what persons are called: the same for all that are brought together.
+    seed: u64,
+    pub(super) all: Rows,
+    /// The visitor at hand: its number, where its rows and runs begin, and the visits that are marked.
+    visitor: u32,
+    begins: (usize, usize),
+    is_at_visitor: bool,
+    marked_visits: Vec<bool>,
+    /// The instant of its last hit, and how many hits it has there so far.
+    last_instant: Option<(i64, u32)>,
+    /// Its last hits, where their person is not known yet.
+    change: Option<Change>,
+    disk: Arc<DiskManager>,
+    spilled: Option<Spilled>,
+}
+
+impl ByPerson {
+    /// Without rows; what is brought together has one `seed`.
+    pub fn new(persons: PersonRows, seed: u64, disk: Arc<DiskManager>) -> Self {
+        Self {
+            persons,
+            seed,
+            all: Rows::default(),
+            visitor: 0,
+            begins: (0, 0),
+            is_at_visitor: false,
+            marked_visits: vec![],
+            last_instant: None,
+            change: None,
+            disk,
+            spilled: None,
+        }
+    }
+
+    /// A seed that nobody knows before.
+    pub fn seed() -> u64 {
+        RandomState::new().hash_one(0)
+    }
+
+    /// True for the key of a visitor whose rows are set aside.
+    pub fn takes(&self, key: i64) -> bool {
+        self.persons.are_shared(key)
+    }
+
+    /// The rows of a batch that are set aside.
+    pub fn rows_among(&self, keys: &[i64]) -> Vec<u32> {
+        self.persons.shared_among(keys).flatten().map(|row| row as u32).collect()
+    }
+
+    /// Adds the first row of each visitor whose rows are set aside to `rows` that matter, both in order.
+    pub fn mind(&self, columns: &Columns, rows: &mut Vec<u32>) {
+        let before = rows.len();
+        for own in self.persons.shared_among(&columns.keys) {
+            rows.push(own.start as u32);
+            // two visitors may have one key
+            if let Some(ids) = &columns.ids {
+                rows.extend((own.start + 1..own.end).filter(|row| !ids.same(row - 1, *row)).map(|row| row as u32));
+            }
+        }
+        if before > 0 && before < rows.len() {
+            rows.sort();
+            rows.dedup();
+        }
+    }
+
+    /// Sets rows of one visitor aside, by number, with what is known of each; they are among those of `range`, which are all of the
+    /// visitor.
+    pub fn push(
+        &mut self,
+        columns: &Columns,
+        id: Option<&str>,
+        range: Range<usize>,
+        rows: impl Iterator<Item = (usize, Told)>,
+    ) {
+        self.is_at_visitor = true;
+        let offline = columns.offline;
+        let files = self.persons.sequences.as_ref();
+        let visitor = Visitor {
+            key: columns.keys[range.start],
+            id: files.map_or(0, |files| files.id(id, self.seed)),
+            number: self.visitor,
+        };
+        let mut ordinals = (files.is_some() && !offline).then(|| Ordinals {
+            columns,
+            range: range.clone(),
+            last_instant: self.last_instant,
+            last: None,
+        });
+        let mut line: Option<Line<'_>> = None;
+        for (row, Told { visit, item, value, group }) in rows {
+            if visit != NO_VISIT && columns.marks_visit(row) {
+                let visit = visit as usize;
+                if self.marked_visits.len() <= visit {
+                    self.marked_visits.resize(visit + 1, false);
+                }
+                self.marked_visits[visit] = true;
+            }
+            let marks_visitor = columns.marks_visitor(row);
+            if item == NONE && value == 0.0 && !marks_visitor {
+                continue;
+            }
+            let (time, converts) = (columns.time(row), value != 0.0);
+            let line = line.get_or_insert_with(|| self.persons.line(visitor.key, id, self.seed));
+            let at = self.all.rows.len();
+            let (sequence, changes) = match &mut ordinals {
+                Some(ordinals) => (i128::from(ordinals.of(row)), line.beginning_at(time)),
+                None => (columns.sequence(row), 0..0),
+            };
+            if !changes.is_empty() {
+                // whose it is says its sequence
+                if self.change.as_ref().is_none_or(|change| change.time != time) {
+                    self.all.end(self.change.take());
+                    let persons = line.between(changes);
+                    self.change = Some(Change { visitor, time, from: at, converts: false, persons });
+                }
+                if let Some(change) = &mut self.change {
+                    change.converts |= converts;
+                }
+            } else {
+                self.all.end(self.change.take());
+                let person = match columns.person(row) {
+                    Some(person) => line.hashed(person),
+                    None => line.at((time, sequence)),
+                };
+                match self.all.runs.last_mut() {
+                    Some(run) if run.to == at && run.person == person && run.visitor == visitor && run.is_clear() => {
+                        run.to = at + 1;
+                        run.converts |= converts;
+                    }
+                    _ => self.all.runs.push(Run { person, visitor, from: at, to: at + 1, between: ANY, converts }),
+                }
+            }
+            let (after, in_marked_visit) = (offline && !columns.stands_at_hit(row), false);
+            self.all.rows.push(AsideRow {
+                sequence,
+                time,
+                value,
+                item,
+                group,
+                visit,
+                after,
+                offline,
+                marks_visitor,
+                in_marked_visit,
+            });
+        }
+        if let Some(ordinals) = ordinals {
+            self.last_instant = ordinals.at_end();
+        }
+    }
+
+    /// Turns to the next visitor; false where none of whose rows was met.
+    pub fn close_visitor(&mut self) -> bool {
+        let was_at_visitor = std::mem::take(&mut self.is_at_visitor);
+        if was_at_visitor {
+            self.all.end(self.change.take());
+            self.last_instant = None;
+            if !self.marked_visits.is_empty() {
+                for row in &mut self.all.rows[self.begins.0..] {
+                    row.in_marked_visit = self.marked_visits.get(row.visit as usize).copied().unwrap_or_default();
+                }
+                self.marked_visits.clear();
+            }
+            self.begins = (self.all.rows.len(), self.all.runs.len());
+            self.visitor += 1;
+        }
+        was_at_visitor
+    }
+
+    /// Writes the rows of the visitors before the one at hand to disk, but for those whose person is not known yet; false where
+    /// there are none.
+    pub fn spill(&mut self) -> Result<bool> {
+        let (rows, runs) = self.begins;
+        if self.all.runs[..runs].iter().all(|run| !run.is_clear()) {
+            return Ok(false);
+        }
+        let mut spilled = match self.spilled.take() {
+            Some(spilled) => spilled,
+            None => Spilled::new(&self.disk)?,
+        };
+        let (gone, stay): (Vec<Run>, Vec<Run>) = self.all.runs.drain(..runs).partition(Run::is_clear);
+        spilled.write(gone, &self.all.rows)?;
+        self.spilled = Some(spilled);
+        self.keep(rows, stay);
+        Ok(true)
+    }
+
+    /// Of the first rows, so many, keeps those of these runs, which are of no other.
+    fn keep(&mut self, rows: usize, mut runs: Vec<Run>) {
+        let mut kept: Vec<AsideRow> = vec![];
+        let mut last = None;
+        for run in &mut runs {
+            // all that share an instant's hits are side by side
+            let from = match last {
+                Some((before, now)) if before == run.from => now,
+                _ => {
+                    let now = kept.len();
+                    kept.extend_from_slice(&self.all.rows[run.from..run.to]);
+                    last = Some((run.from, now));
+                    now
+                }
+            };
+            (run.from, run.to) = (from, from + (run.to - run.from));
+        }
+        let gone = rows - kept.len();
+        for run in &mut self.all.runs {
+            (run.from, run.to) = (run.from - gone, run.to - gone);
+        }
+        if let Some(change) = &mut self.change {
+            change.from -= gone;
+        }
+        self.begins = (kept.len(), runs.len());
+        runs.append(&mut self.all.runs);
+        self.all.runs = runs;
+        kept.extend_from_slice(&self.all.rows[rows..]);
+        self.all.rows = kept;
+        self.all.rows.shrink_to_fit();
+        self.all.runs.shrink_to_fit();
+    }
+
+    /// The rows of some persons, all of whom are of these parts; those on disk, too. Of hits whose person is not known yet, the
+    /// first stands for all until their sequences are there.
+    pub(super) fn of(
+        &self,
+        parts: Range<usize>,
+        takes: impl Fn(Person) -> bool,
+        sequences: Option<&Sequences>,
+    ) -> Result<Rows> {
+        let mut found = Rows::default();
+        for run in self.all.runs.iter().filter(|run| takes(run.person)) {
+            match (run.is_clear(), sequences) {
+                (false, None) => found.add(run, run.between, &self.all.rows[run.from..run.from + 1]),
+                _ => found.add(run, ANY, run.of(&self.all.rows, sequences)?),
+            }
+        }
+        let Some(spilled) = &self.spilled else { return Ok(found) };
+        spilled.read(parts, takes, &mut found)?;
+        // what stayed here of a visitor comes between what went to disk
+        found.runs.sort_by_key(|run| (run.visitor.number, found.rows[run.from].time));
+        Ok(found)
+    }
+
+    /// True where some of its rows went to disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.spilled.is_some()
+    }
+
+    /// How many rows were set aside, those on disk among them.
+    pub(super) fn rows(&self) -> usize {
+        self.all.rows.len() + self.spilled.as_ref().map_or(0, Spilled::rows)
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.all.rows.capacity() * size_of::<AsideRow>() + self.all.runs.capacity() * size_of::<Run>()
+    }
+}
+
+/// Counts the hits of a visitor within each instant, whether they are set aside or not.
+struct Ordinals<'c> {
+    columns: &'c Columns,
+    range: Range<usize>,
+    /// The instant of the last hit before the range, and how many hits it has there.
+    last_instant: Option<(i64, u32)>,
+    /// The last row that was asked for, and its ordinal.
+    last: Option<(usize, u32)>,
+}
+
+impl Ordinals<'_> {
+    /// How many hits of a row's instant are before it; rows rise.
+    fn of(&mut self, row: usize) -> u32 {
+        let (columns, time) = (self.columns, self.columns.time(row));
+        let least = self.last.map_or(self.range.start, |(last, _)| last);
+        let mut first = row;
+        while first > least && columns.time(first - 1) == time {
+            first -= 1;
+        }
+        let before = match (self.last, self.last_instant) {
+            _ if first > least => 0,
+            (Some((_, ordinal)), _) => ordinal,
+            (None, Some((instant, hits))) if instant == time => hits,
+            _ => 0,
+        };
+        let ordinal = before + (row - first) as u32;
+        self.last = Some((row, ordinal));
+        ordinal
+    }
+
+    /// The instant of the last row of the range, and how many hits it has so far.
+    fn at_end(mut self) -> Option<(i64, u32)> {
+        let last = self.range.end - 1;
+        Some((self.columns.time(last), self.of(last) + 1))
+    }
+}
+
+/// What one walk set aside, with the names of its numbers.
+pub(in crate::engine::journey) struct Aside {
+    pub rows: ByPerson,
+    pub items: Vec<Arc<str>>,
+    pub groups: Vec<Arc<[u8]>>,
+}
+
+/// True where some rows went to disk.
+pub(in crate::engine::journey) fn is_on_disk(asides: &[Aside]) -> bool {
+    asides.iter().any(|aside| aside.rows.is_on_disk())
+}
+
+/// Where the sequences of hits are, if they were read without them, and the seed by which their visitors are told apart.
+pub(in crate::engine::journey) fn sequence_files(asides: &[Aside]) -> Option<(&SequenceFiles, u64)> {
+    let rows = &asides.first()?.rows;
+    Some((rows.persons.sequences.as_ref()?, rows.seed))
+}

@@ -1,0 +1,168 @@
+//! Whose rows a visitor's are: one person's, or from some places on another's.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::engine::journey::lane::first_from;
+use crate::engine::journey::ties::SequenceFiles;
+use crate::functions::{Persons, PersonsOfSuite, Spans};
+use crate::persons::{Moment, Subject};
+
+/// A person: a hash of what it is called.
+pub(super) type Person = u128;
+
+/// Sequences from the first (inclusive) to the second (exclusive).
+pub(super) type Between = (i128, i128);
+
+/// All sequences.
+pub(super) const ANY: Between = (i128::MIN, i128::MAX);
+
+/// Whose rows are whose, in the suite that a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonRows {
+    persons: Persons,
+    suite: String,
+    /// Where the sequences of hits are, if these are read without them.
+    pub(super) sequences: Option<SequenceFiles>,
+}
+
+impl PersonRows {
+    /// Of a suite that has persons.
+    pub fn new(persons: Persons, suite: &str) -> Self {
+        Self { persons, suite: suite.to_string(), sequences: None }
+    }
+
+    /// Of hits that are read without their sequences, which are in these files.
+    pub(in crate::engine::journey) fn without_sequences(self, files: SequenceFiles) -> Self {
+        Self { sequences: Some(files), ..self }
+    }
+
+    fn own(&self) -> Option<&PersonsOfSuite> {
+        self.persons.of(&self.suite)
+    }
+
+    /// True where the keys of shared visitors tell them apart.
+    pub fn keys_tell_visitors(&self) -> bool {
+        self.own().is_none_or(PersonsOfSuite::keys_tell_visitors)
+    }
+
+    /// True for the key of a visitor whose rows are not exactly those of one person.
+    pub(super) fn are_shared(&self, key: i64) -> bool {
+        self.own().is_some_and(|own| own.shared().contains(key))
+    }
+
+    /// Of rising keys the places of those that [`Self::are_shared`] is true for, a range for each key.
+    pub(super) fn shared_among<'k>(&'k self, keys: &'k [i64]) -> impl Iterator<Item = Range<usize>> + 'k {
+        let shared = self.own().map_or(&[] as &[i64], PersonsOfSuite::shared_in_order);
+        let (mut row, mut at) = (0, 0);
+        std::iter::from_fn(move || {
+            while row < keys.len() && at < shared.len() {
+                match keys[row].cmp(&shared[at]) {
+                    Ordering::Less => row = first_from(keys, row, shared[at]),
+                    Ordering::Greater => at = first_from(shared, at, keys[row]),
+                    Ordering::Equal => {
+                        let first = row;
+                        row += keys[row..].iter().take_while(|key| **key == shared[at]).count();
+                        return Some(first..row);
+                    }
+                }
+            }
+            None
+        })
+    }
+
+    /// Whose rows a visitor's are.
+    pub(super) fn line(&self, key: i64, id: Option<&str>, seed: u64) -> Line<'_> {
+        let own = self.own();
+        let spans = own.map_or(&[] as &Spans, |own| own.spans_of(key, id));
+        let is_one = matches!(spans, [((i64::MIN, i128::MIN), _)]);
+        let mut line = Line { own, spans, is_one, seed, known: None };
+        if spans.is_empty() {
+            // of whom the tables say nothing is a person of its own
+            let alone = Subject::Visitor(id.unwrap_or_default().to_string());
+            line.known = Some((0, line.hashed(&alone.to_string())));
+        }
+        line
+    }
+}
+
+/// Whose rows a visitor's are.
+pub(super) struct Line<'a> {
+    own: Option<&'a PersonsOfSuite>,
+    spans: &'a Spans,
+    /// All rows are one person's.
+    is_one: bool,
+    seed: u64,
+    /// How many spans begin before the last place that was asked for, and the person there.
+    known: Option<(usize, Person)>,
+}
+
+impl Line<'_> {
+    /// Whose a row at a place is.
+    pub fn at(&mut self, place: Moment) -> Person {
+        let begun = if self.is_one { 1 } else { self.spans.partition_point(|(from, _)| *from <= place) };
+        self.after(begun)
+    }
+
+    /// The spans that begin at an instant.
+    pub fn beginning_at(&self, time: i64) -> Range<usize> {
+        if self.is_one {
+            return 0..0;
+        }
+        let from = self.spans.partition_point(|((begins, _), _)| *begins < time);
+        from..from + self.spans[from..].partition_point(|((begins, _), _)| *begins == time)
+    }
+
+    /// Whose the hits of an instant are at which these spans begin, each between which sequences.
+    pub fn between(&mut self, spans: Range<usize>) -> Vec<(Person, Between)> {
+        let begins: Vec<i128> = self.spans[spans.clone()].iter().map(|((_, sequence), _)| *sequence).collect();
+        let froms = [i128::MIN].into_iter().chain(begins.iter().copied());
+        let untils = begins.iter().copied().chain([i128::MAX]);
+        (spans.start..).zip(froms.zip(untils)).map(|(begun, between)| (self.after(begun), between)).collect()
+    }
+
+    /// The person when so many spans have begun.
+    fn after(&mut self, begun: usize) -> Person {
+        if let Some((known, person)) = self.known
+            && known == begun
+        {
+            return person;
+        }
+        let number = begun.checked_sub(1).map(|span| self.spans[span].1);
+        let person = self.hashed(number.and_then(|number| Some(self.own?.person(number))).unwrap_or_default());
+        self.known = Some((begun, person));
+        person
+    }
+
+    /// The person that is called so.
+    pub fn hashed(&self, person: &str) -> Person {
+        xxh3_128_with_seed(person.as_bytes(), self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::columns::visitor_key;
+
+    #[test]
+    fn rows_of_shared_visitors_are_found_among_rising_keys() {
+        let mut own = PersonsOfSuite::default();
+        let names: Vec<String> = (0..40).map(|n| format!("v{n}")).collect();
+        names.iter().step_by(3).for_each(|name| own.add(name, None, "id:bob", true));
+        let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+        let mut keys: Vec<i64> = names.iter().chain(&names[5..20]).map(|name| visitor_key(name)).collect();
+        keys.sort_unstable();
+        for keys in [&keys[..], &keys[7..30], &keys[..1], &keys[..0]] {
+            let found: Vec<usize> = persons.shared_among(keys).flatten().collect();
+            let expected: Vec<usize> = (0..keys.len()).filter(|row| persons.are_shared(keys[*row])).collect();
+            assert_eq!(found, expected);
+            assert!(persons.shared_among(keys).all(|own| keys[own.start] == keys[own.end - 1]));
+        }
+    }
+}

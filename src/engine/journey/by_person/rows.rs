@@ -1,0 +1,124 @@
+//! Rows that were set aside, and whose they are: a person's rows of a visitor are runs.
+
+use datafusion::error::{DataFusionError, Result};
+
+use super::person_rows::{ANY, Between, Person};
+use crate::attribution::NONE;
+use crate::engine::journey::ties::{Instant, Sequences};
+
+/// A row that was set aside.
+#[derive(Clone, Copy)]
+pub(in crate::engine::journey) struct AsideRow {
+    /// Of a hit without one, its ordinal among those of its visitor and instant.
+    pub(super) sequence: i128,
+    pub time: i64,
+    pub value: f64,
+    /// By number, as all that walks number.
+    pub item: u32,
+    pub group: u32,
+    /// Of its visitor.
+    pub(super) visit: u32,
+    pub(super) after: bool,
+    pub(super) offline: bool,
+    pub marks_visitor: bool,
+    pub in_marked_visit: bool,
+}
+
+impl AsideRow {
+    /// True where it matters which of two such rows comes first.
+    pub(super) fn has_a_turn(&self) -> bool {
+        self.item != NONE || self.value != 0.0
+    }
+}
+
+/// What tells a visitor from others of one walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Visitor {
+    pub key: i64,
+    /// As in [`Instant`].
+    pub id: u64,
+    pub number: u32,
+}
+
+impl Visitor {
+    /// An instant of it.
+    pub fn instant(self, time: i64) -> Instant {
+        Instant { key: self.key, id: self.id, time }
+    }
+}
+
+/// Rows of a visitor in a row that are one person's.
+pub(super) struct Run {
+    pub person: Person,
+    pub visitor: Visitor,
+    pub from: usize,
+    pub to: usize,
+    /// Where the person changes at the instant of these rows: between which sequences they are the person's.
+    pub between: Between,
+    /// True where some row has a value.
+    pub converts: bool,
+}
+
+impl Run {
+    /// False where not all of the rows need be the person's.
+    pub fn is_clear(&self) -> bool {
+        self.between == ANY
+    }
+
+    /// The person's rows among those of all; all that may be, where sequences are not known.
+    pub fn of<'r>(&self, rows: &'r [AsideRow], sequences: Option<&Sequences>) -> Result<&'r [AsideRow]> {
+        let rows = &rows[self.from..self.to];
+        let (Some(sequences), false) = (sequences, self.is_clear()) else { return Ok(rows) };
+        let first_at = |sequence: i128| {
+            let (mut from, mut to) = (0, rows.len());
+            while from < to {
+                let middle = from + (to - from) / 2;
+                let row = &rows[middle];
+                let own = sequences.of(&self.visitor.instant(row.time), row.sequence)?;
+                match own.is_some_and(|own| own < sequence) {
+                    true => from = middle + 1,
+                    false => to = middle,
+                }
+            }
+            Ok::<_, DataFusionError>(from)
+        };
+        Ok(&rows[first_at(self.between.0)?..first_at(self.between.1)?])
+    }
+}
+
+/// Hits of a visitor at an instant at which its person changes.
+pub(super) struct Change {
+    pub visitor: Visitor,
+    pub time: i64,
+    /// The first of them.
+    pub from: usize,
+    pub converts: bool,
+    /// Whose they may be, between which sequences.
+    pub persons: Vec<(Person, Between)>,
+}
+
+/// Rows and whose they are.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub rows: Vec<AsideRow>,
+    pub runs: Vec<Run>,
+}
+
+impl Rows {
+    /// Rows like those of a run.
+    pub fn add(&mut self, run: &Run, between: Between, rows: &[AsideRow]) {
+        if !rows.is_empty() {
+            let from = self.rows.len();
+            self.rows.extend_from_slice(rows);
+            self.runs.push(Run { from, to: self.rows.len(), between, ..*run });
+        }
+    }
+
+    /// Ends the hits of an instant at which the person changes: a run for each whose they may be.
+    pub fn end(&mut self, change: Option<Change>) {
+        let Some(Change { visitor, from, converts, persons, .. }) = change else { return };
+        let to = self.rows.len();
+        let runs = persons.into_iter().map(|(person, between)| Run { person, visitor, from, to, between, converts });
+        self.runs.extend(runs);
+    }
+}

@@ -1,0 +1,264 @@
+//! Persons with several visitors, and visitors with several persons: their rows come in order, wherever they were meanwhile.
+#![allow(clippy::unwrap_used)]
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::prelude::SessionContext;
+
+use super::*;
+use crate::attribution::{Container, NO_VISIT, NONE};
+use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_KEY, visitor_key};
+use crate::engine::journey::columns::Columns;
+use crate::engine::journey::stored_rows::{Metric, StoredRows};
+use crate::engine::journey::terms::{Known, RowTerms};
+use crate::engine::journey::ties::{Instant, SequenceFiles, Sequences};
+use crate::engine::journey::{EVER, JourneySpec};
+use crate::functions::{Persons, PersonsOfSuite};
+use crate::lake::lookup::LookupFiles;
+
+/// A row: its time and sequence, its visit, and an item that tells it from others.
+type Given = (i64, i64, u32, u32);
+
+fn columns(visitor: &str, online: bool, rows: &[(i64, i64)], with_sequences: bool) -> Columns {
+    let spec = JourneySpec { by_person: true, ..JourneySpec::without_models(Container::Visitor) };
+    let stored = StoredRows {
+        online,
+        metric: Metric::One,
+        counted: false,
+        dimension: None,
+        classes: None,
+        set: None,
+        window: EVER,
+        suite: None,
+        visit_rules: None,
+        anchored: false,
+        repeats: false,
+        background_hits: true,
+        at_hits: false,
+    };
+    let integers = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let mut columns = vec![
+        (VISITOR_KEY, integers(vec![visitor_key(visitor); rows.len()])),
+        (HIT_TIME, integers(rows.iter().map(|row| row.0).collect())),
+    ];
+    if with_sequences {
+        columns.push((HIT_SEQ, integers(rows.iter().map(|row| row.1).collect())));
+    }
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    Columns::stored(&batch, &spec, &stored, &RowTerms::default(), &mut Known::default()).unwrap()
+}
+
+/// Sets rows aside; with `by_id`, the visitor is told by its id, else by its key.
+fn push(all: &mut ByPerson, visitor: &str, by_id: bool, online: bool, rows: &[Given]) {
+    let places: Vec<(i64, i64)> = rows.iter().map(|row| (row.0, row.1)).collect();
+    let columns = columns(visitor, online, &places, true);
+    assert!(all.takes(columns.keys[0]));
+    let told = rows.iter().map(|(_, _, visit, item)| Told { visit: *visit, item: *item, value: 0.0, group: 0 });
+    all.push(&columns, by_id.then_some(visitor), 0..rows.len(), told.enumerate());
+}
+
+/// The phone and the tablet are Bob's; from 20 on the tablet is Eve's. Each is met by a walk of its own.
+fn world(spills: bool) -> Vec<Aside> {
+    let mut own = PersonsOfSuite::default();
+    own.add("phone", None, "id:bob", true);
+    own.add("tablet", None, "id:bob", true);
+    own.add("tablet", Some((20, 0)), "id:eve", true);
+    own.add("solo", None, "id:zoe", false);
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    assert!(persons.keys_tell_visitors() && !persons.are_shared(visitor_key("solo")));
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    let seed = ByPerson::seed();
+    let walk = || ByPerson::new(persons.clone(), seed, disk.clone());
+    let (mut one, mut other) = (walk(), walk());
+    assert!(!one.spill().unwrap() && !one.is_on_disk());
+    push(&mut one, "phone", false, true, &[(10, 7, 0, 1)]);
+    // a record of the same instant comes after all hits
+    push(&mut one, "phone", true, false, &[(10, 1, NO_VISIT, 3)]);
+    push(&mut one, "phone", false, true, &[(30, 0, 1, 2)]);
+    // of the visitor at hand nothing goes to disk
+    assert!(!one.spill().unwrap());
+    assert!(one.close_visitor() && !one.close_visitor());
+    push(&mut one, "phone", false, true, &[(40, 0, 0, 4)]);
+    if spills {
+        assert!(one.spill().unwrap());
+    }
+    one.close_visitor();
+    push(&mut other, "tablet", true, true, &[(10, 5, 0, 5), (15, 0, 0, 6), (20, 0, 0, 7)]);
+    push(&mut other, "tablet", false, true, &[(25, 0, 3, 8)]);
+    other.close_visitor();
+    if spills {
+        assert!(one.spill().unwrap() && other.spill().unwrap());
+        assert_eq!((one.memory_bytes(), other.memory_bytes()), (0, 0));
+    }
+    [one, other].map(|rows| Aside { rows, items: vec![], groups: vec![] }).into()
+}
+
+/// Of each person the items in order, with their visits; of all parts. What waits for sequences finds them in `hits`: keys,
+/// times and sequences.
+fn persons(asides: &[Aside], parts: usize, all_matter: bool, hits: &[(i64, i64, i64)]) -> Vec<Vec<(u32, u32)>> {
+    let mut found: Vec<Vec<(u32, u32)>> = vec![];
+    let mut list = |rows: &[PersonRow<'_>]| found.push(rows.iter().map(|own| (own.row.item, own.visit)).collect());
+    let first = (0..parts)
+        .map(|part| each_person(asides, &Turn { part: (part, parts), all_matter, waiting: None }, &mut list).unwrap());
+    let waiting = Waiting::of_all(first.collect::<Vec<_>>());
+    let instants = Arc::new(waiting.instants.clone());
+    let place = |(key, time, sequence): &(i64, i64, i64)| {
+        let place = instants.binary_search(&Instant { key: *key, id: 0, time: *time }).ok()?;
+        Some((place as u32, i128::from(*sequence)))
+    };
+    let sequences = Sequences::new(instants.clone(), hits.iter().filter_map(place).collect());
+    for part in 0..parts {
+        let turn = Turn { part: (part, parts), all_matter, waiting: Some((&waiting, &sequences)) };
+        assert!(each_person(asides, &turn, &mut list).unwrap().instants.is_empty());
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn rows_of_several_visitors_come_in_order() {
+    let bob = vec![(5, 0), (1, 1), (3, NO_VISIT), (6, 0), (2, 2), (4, 3)];
+    let eve = vec![(7, 0), (8, 1)];
+    for spills in [false, true] {
+        let asides = world(spills);
+        for parts in [1, 3] {
+            assert_eq!(persons(&asides, parts, true, &[]), [bob.clone(), eve.clone()], "{spills} {parts}");
+            // nobody converts
+            assert!(persons(&asides, parts, false, &[]).is_empty());
+        }
+    }
+}
+
+/// A row of a visitor in order: its time, whether it is a record, its sequence, visit, value, and whether it counts.
+type Seen = (i64, bool, i64, u32, f64, bool);
+
+/// Visitors with rows of few instants, whose persons change within some of these.
+fn small_instants(dice: &mut impl FnMut(u64) -> u64) -> (PersonsOfSuite, Vec<Vec<Seen>>) {
+    let (mut own, mut visitors) = (PersonsOfSuite::default(), vec![]);
+    for visitor in 0..2 + dice(5) {
+        let name = format!("v{visitor}");
+        own.add(&name, None, &format!("id:{}", dice(3)), true);
+        let changes: BTreeMap<(i64, i128), u64> =
+            (0..dice(4)).map(|_| ((dice(3) as i64, i128::from(dice(12))), dice(3))).collect();
+        for (from, person) in changes {
+            own.add(&name, Some(from), &format!("id:{person}"), true);
+        }
+        let rows: BTreeMap<(i64, bool, i64), (u32, f64, bool)> = (0..1 + dice(14))
+            .map(|_| {
+                let place = (dice(3) as i64, dice(6) == 0, dice(12) as i64);
+                (place, (dice(2) as u32, (dice(3) / 2) as f64, dice(5) > 0))
+            })
+            .collect();
+        let seen =
+            |((time, offline, sequence), (visit, value, counts))| (time, offline, sequence, visit, value, counts);
+        visitors.push(rows.into_iter().map(seen).collect());
+    }
+    own.complete();
+    (own, visitors)
+}
+
+#[test]
+fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut dice = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    let mut waited = 0;
+    for number in 0..400 {
+        let (own, visitors) = small_instants(&mut dice);
+        let with = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+        let without = with.clone().without_sequences(SequenceFiles::new(LookupFiles::default(), false));
+        let (seed, batch, spills) = (ByPerson::seed(), 1 + dice(4) as usize, dice(2) == 0);
+        let mut hits = vec![];
+        for (visitor, rows) in visitors.iter().enumerate() {
+            let key = visitor_key(&format!("v{visitor}"));
+            hits.extend(rows.iter().filter(|row| !row.1).map(|row| (key, row.0, row.2)));
+        }
+        let asides = [&with, &without].map(|persons| {
+            let mut walks = [0, 1].map(|_| ByPerson::new(persons.clone(), seed, disk.clone()));
+            for (visitor, rows) in visitors.iter().enumerate() {
+                let (walk, name) = (&mut walks[visitor % 2], format!("v{visitor}"));
+                let mut at = 0;
+                for same in rows.chunk_by(|a, b| a.1 == b.1).flat_map(|same| same.chunks(batch)) {
+                    let places: Vec<(i64, i64)> = same.iter().map(|row| (row.0, row.2)).collect();
+                    let offline = same[0].1;
+                    let columns = columns(&name, !offline, &places, offline || persons.sequences.is_none());
+                    let told = same.iter().enumerate().filter(|(_, row)| row.5).map(|(row, seen)| {
+                        let visit = if offline { NO_VISIT } else { seen.3 };
+                        let item = (100 * visitor + at + row) as u32;
+                        (row, Told { visit, item, value: seen.4, group: 0 })
+                    });
+                    walk.push(&columns, offline.then_some(name.as_str()), 0..same.len(), told);
+                    at += same.len();
+                }
+                walk.close_visitor();
+                if spills && visitor % 3 == 0 {
+                    walk.spill().unwrap();
+                }
+            }
+            walks.map(|rows| Aside { rows, items: vec![], groups: vec![] })
+        });
+        for (parts, all_matter) in [(1, true), (3, true), (2, false)] {
+            // who does not convert may be left out, or not
+            let matters = |row: &u32| all_matter || visitors[*row as usize / 100][*row as usize % 100].4 != 0.0;
+            let [with, without] = asides.each_ref().map(|asides| {
+                let mut persons = persons(asides, parts, all_matter, &hits);
+                persons.retain(|rows| rows.iter().any(|(row, _)| matters(row)));
+                persons
+            });
+            assert_eq!(with, without, "{number} {parts} {all_matter} {batch} {spills}\n{visitors:?}");
+        }
+        let turn = Turn { part: (0, 1), all_matter: true, waiting: None };
+        waited += usize::from(!each_person(&asides[1], &turn, |_| {}).unwrap().instants.is_empty());
+    }
+    assert!(waited > 100, "{waited}");
+}
+
+#[test]
+fn only_instants_in_question_are_looked_up() {
+    let mut own = PersonsOfSuite::default();
+    own.add("phone", None, "id:bob", true);
+    own.add("tablet", None, "id:bob", true);
+    own.add("tablet", Some((40, 5)), "id:eve", true);
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    let persons = persons.without_sequences(SequenceFiles::new(LookupFiles::default(), false));
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    // of each hit the time, whether it has an item, and its value
+    let waiting = |phone: &[(i64, bool, f64)], tablet: &[(i64, bool, f64)], all_matter: bool| {
+        let mut walk = ByPerson::new(persons.clone(), 7, disk.clone());
+        for (name, hits) in [("phone", phone), ("tablet", tablet)] {
+            let places: Vec<(i64, i64)> = hits.iter().map(|hit| (hit.0, 0)).collect();
+            let told =
+                hits.iter().map(|hit| Told { visit: 0, item: if hit.1 { 1 } else { NONE }, value: hit.2, group: 0 });
+            walk.push(&columns(name, true, &places, false), None, 0..hits.len(), told.enumerate());
+            walk.close_visitor();
+        }
+        let asides = [Aside { rows: walk, items: vec![], groups: vec![] }];
+        let waiting = each_person(&asides, &Turn { part: (0, 1), all_matter, waiting: None }, |_| {}).unwrap();
+        let of = |name: &str| {
+            let own = Waiting::of_all([Waiting { persons: HashSet::new(), instants: waiting.instants.clone() }]);
+            let own = own.instants.into_iter().filter(|instant| instant.key == visitor_key(name));
+            own.map(|instant| instant.time).collect::<Vec<_>>()
+        };
+        (of("phone"), of("tablet"), waiting.persons.len())
+    };
+    let (touch, order) = ((true, 0.0), (true, 1.0));
+    let at = |time: i64, (item, value): (bool, f64)| (time, item, value);
+    // no instant of both, nor several hits of one
+    assert_eq!(waiting(&[at(10, touch), at(10, order)], &[at(20, touch)], true), (vec![], vec![], 0));
+    // one of both, of two; a hit with neither item nor value does not ask
+    let tablet = [at(15, touch), at(20, touch), at(30, (false, 0.0))];
+    assert_eq!(waiting(&[at(20, order), at(30, touch)], &tablet, false), (vec![20], vec![20], 1));
+    // where nobody converts, only if that matters
+    assert_eq!(waiting(&[at(20, touch)], &tablet, false), (vec![], vec![], 0));
+    assert_eq!(waiting(&[at(20, touch)], &tablet, true), (vec![20], vec![20], 1));
+    // where the person changes: of whom it leaves, of whom it comes to, and of others who have hits then
+    assert_eq!(waiting(&[at(10, touch)], &[at(40, order)], false), (vec![], vec![40], 2));
+    assert_eq!(waiting(&[at(40, touch)], &[at(40, order)], false), (vec![40], vec![40], 2));
+    assert_eq!(waiting(&[at(10, touch)], &[at(39, order), at(41, order)], false), (vec![], vec![], 0));
+}

@@ -1,0 +1,268 @@
+//! Brings rows that walks set aside together: person after person, the rows of each in order.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::ops::Range;
+
+use datafusion::error::Result;
+
+use super::aside::{Aside, is_on_disk, sequence_files};
+use super::person_rows::Person;
+use super::rows::{AsideRow, Rows, Run, Visitor};
+use super::spilled::{PARTS, part_of};
+use crate::attribution::NO_VISIT;
+use crate::engine::journey::ties::{Instant, Sequences};
+
+/// Bytes that are taken back from disk at a time, by each thread.
+pub(in crate::engine::journey) const TAKEN_BACK_BYTES: usize = 32 << 20;
+
+/// A row's place among the rows of its person: time, what stands at a hit before other offline rows, sequence, online before
+/// offline.
+type Place = (i64, bool, i128, bool);
+
+/// Persons who wait for sequences, and of which instants.
+#[derive(Default)]
+pub(in crate::engine::journey) struct Waiting {
+    pub(super) persons: HashSet<Person>,
+    pub instants: Vec<Instant>,
+}
+
+impl Waiting {
+    /// Those of all.
+    pub fn of_all(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut sum = Self::default();
+        for one in all {
+            sum.persons.extend(one.persons);
+            sum.instants.extend(one.instants);
+        }
+        sum.instants.sort_unstable();
+        sum.instants.dedup();
+        sum
+    }
+}
+
+/// The persons that are brought together at a time.
+pub(in crate::engine::journey) struct Turn<'t> {
+    /// A part, of so many.
+    pub part: (usize, usize),
+    /// Those without a conversion, too.
+    pub all_matter: bool,
+    /// Only those who wait, whose sequences are there now.
+    pub waiting: Option<(&'t Waiting, &'t Sequences)>,
+}
+
+impl Turn<'_> {
+    fn takes(&self, person: Person) -> bool {
+        let (part, parts) = self.part;
+        (person as u64) % parts as u64 == part as u64
+            && self.waiting.is_none_or(|(waiting, _)| waiting.persons.contains(&person))
+    }
+
+    fn sequences(&self) -> Option<&Sequences> {
+        self.waiting.map(|(_, sequences)| sequences)
+    }
+}
+
+/// A row of a person.
+pub(in crate::engine::journey) struct PersonRow<'a> {
+    pub row: &'a AsideRow,
+    /// Of what set it aside, its number.
+    pub aside: usize,
+    /// Of its visit among the person's.
+    pub visit: u32,
+    device: u32,
+}
+
+/// Goes over the persons whose turn it is: `person` takes the rows of each in order. Gives back who must wait for sequences.
+pub(in crate::engine::journey) fn each_person(
+    asides: &[Aside],
+    turn: &Turn<'_>,
+    mut person: impl FnMut(&[PersonRow<'_>]),
+) -> Result<Waiting> {
+    let mut waiting = Waiting::default();
+    let waits = (turn.waiting.is_none() && sequence_files(asides).is_some()).then_some(&mut waiting);
+    if !is_on_disk(asides) {
+        let all: Vec<&Rows> = asides.iter().map(|aside| &aside.rows.all).collect();
+        each_in_memory(&all, turn, |of| turn.takes(of), waits, &mut person)?;
+        return Ok(waiting);
+    }
+    let mut waits = waits;
+    let bytes = asides.iter().map(|aside| aside.rows.rows()).sum::<usize>() * size_of::<AsideRow>();
+    let turns = (1 + bytes / turn.part.1 / (TAKEN_BACK_BYTES / 2)).min(PARTS);
+    let begin = |turn: usize| turn * PARTS / turns;
+    for number in 0..turns {
+        let own = begin(number)..begin(number + 1);
+        let takes = |of: Person| own.contains(&part_of(of)) && turn.takes(of);
+        let some = asides.iter().map(|aside| aside.rows.of(own.clone(), takes, turn.sequences()));
+        let some = some.collect::<Result<Vec<_>>>()?;
+        each_in_memory(&some.iter().collect::<Vec<_>>(), turn, takes, waits.as_deref_mut(), &mut person)?;
+    }
+    Ok(waiting)
+}
+
+fn each_in_memory<'a>(
+    all: &[&'a Rows],
+    turn: &Turn<'_>,
+    takes: impl Fn(Person) -> bool,
+    mut waits: Option<&mut Waiting>,
+    person: &mut impl FnMut(&[PersonRow<'_>]),
+) -> Result<()> {
+    let mut runs: Vec<(Person, usize, &'a Run)> = vec![];
+    for (number, rows) in all.iter().enumerate() {
+        let own = rows.runs.iter().filter(|run| takes(run.person));
+        runs.extend(own.map(|run| (run.person, number, run)));
+    }
+    // of rows in one place those of the visitor that comes first in the lake, whoever set them aside
+    runs.sort_by_key(|(person, _, run)| (*person, run.visitor.key));
+    let mut merge = Merge::default();
+    for own in runs.chunk_by(|a, b| a.0 == b.0) {
+        if !turn.all_matter && !own.iter().any(|(.., run)| run.converts) {
+            continue;
+        }
+        merge.clear();
+        for of_device in own.chunk_by(|a, b| (a.1, a.2.visitor) == (b.1, b.2.visitor)) {
+            let (_, aside, Run { visitor, .. }) = of_device[0];
+            let from = merge.runs.len();
+            for (.., run) in of_device {
+                let rows = &all[aside].rows;
+                match run.is_clear() || turn.waiting.is_some() {
+                    true => merge.runs.push(run.of(rows, turn.sequences())?),
+                    false => merge.changes.push(visitor.instant(rows[run.from].time)),
+                }
+            }
+            merge.devices.push(Device { aside, visitor: *visitor, runs: from..merge.runs.len(), row: 0, visit: None });
+        }
+        merge.bring_in_order(turn.sequences())?;
+        if let Some(waits) = &mut waits
+            && merge.waits_for(&mut waits.instants)
+        {
+            waits.persons.insert(own[0].0);
+            continue;
+        }
+        // who may have had hits may turn out to have none
+        if !merge.order.is_empty() {
+            person(&merge.order);
+        }
+    }
+    Ok(())
+}
+
+/// The rows of one visitor that are the person's.
+struct Device {
+    aside: usize,
+    visitor: Visitor,
+    /// What is left of its runs, and of the first of them the row at hand.
+    runs: Range<usize>,
+    row: usize,
+    /// The visit of the row before: its number there, and among all of the person.
+    visit: Option<(u32, u32)>,
+}
+
+impl Device {
+    /// The row at hand.
+    fn row<'a>(&mut self, runs: &[&'a [AsideRow]]) -> Option<&'a AsideRow> {
+        while let Some(run) = runs[self.runs.clone()].first() {
+            match run.get(self.row) {
+                Some(row) => return Some(row),
+                None => (self.runs.start, self.row) = (self.runs.start + 1, 0),
+            }
+        }
+        None
+    }
+
+    /// Where a row stands.
+    fn place(&self, row: &AsideRow, sequences: Option<&Sequences>) -> Result<Place> {
+        let known = match sequences {
+            Some(sequences) if !row.offline => sequences.of(&self.visitor.instant(row.time), row.sequence)?,
+            _ => None,
+        };
+        Ok((row.time, row.after, known.unwrap_or(row.sequence), row.offline))
+    }
+}
+
+/// The rows of a person, brought in order.
+#[derive(Default)]
+struct Merge<'a> {
+    runs: Vec<&'a [AsideRow]>,
+    devices: Vec<Device>,
+    /// Instants of hits that may be the person's.
+    changes: Vec<Instant>,
+    order: Vec<PersonRow<'a>>,
+    /// Visits by their device and number there.
+    visits: HashMap<(u32, u32), u32>,
+    /// The row at hand of each device that has rows left.
+    heads: BinaryHeap<Reverse<(Place, u32)>>,
+    sharing: Vec<u32>,
+}
+
+impl Merge<'_> {
+    /// Turns to another person.
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.devices.clear();
+        self.changes.clear();
+        self.order.clear();
+        self.visits.clear();
+    }
+
+    /// Merges the rows of the devices, each of which has them in order; of two in one place that of the first device is first.
+    fn bring_in_order(&mut self, sequences: Option<&Sequences>) -> Result<()> {
+        let Self { runs, devices, order, visits, heads, .. } = self;
+        for (number, device) in (0..).zip(devices.iter_mut()) {
+            if let Some(row) = device.row(runs) {
+                heads.push(Reverse((device.place(row, sequences)?, number)));
+            }
+        }
+        while let Some(Reverse((_, number))) = heads.pop() {
+            let device = &mut devices[number as usize];
+            let next = heads.peek().map(|Reverse(head)| *head);
+            while let Some(row) = device.row(runs) {
+                if let Some(next) = next {
+                    let head = (device.place(row, sequences)?, number);
+                    if head > next {
+                        heads.push(Reverse(head));
+                        break;
+                    }
+                }
+                let visit = match (row.visit, device.visit) {
+                    (NO_VISIT, _) => NO_VISIT,
+                    (visit, Some((known, number))) if known == visit => number,
+                    (visit, _) => {
+                        let among_all = visits.len() as u32;
+                        let among_all = *visits.entry((number, visit)).or_insert(among_all);
+                        device.visit = Some((visit, among_all));
+                        among_all
+                    }
+                };
+                order.push(PersonRow { row, aside: device.aside, visit, device: number });
+                device.row += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the instants whose sequences say in which order the rows are, and whose; false where that is known.
+    fn waits_for(&mut self, instants: &mut Vec<Instant>) -> bool {
+        if self.devices.len() < 2 && self.changes.is_empty() {
+            return false;
+        }
+        let before = instants.len();
+        instants.extend(&self.changes);
+        self.changes.sort_unstable_by_key(|instant| instant.time);
+        for at in self.order.chunk_by(|a, b| a.row.time == b.row.time) {
+            let time = at[0].row.time;
+            let hits = at.iter().filter(|own| !own.row.offline && own.row.has_a_turn()).map(|own| own.device);
+            self.sharing.clear();
+            self.sharing.extend(hits);
+            self.sharing.dedup();
+            let changes = || self.changes.binary_search_by_key(&time, |instant| instant.time).is_ok();
+            if self.sharing.len() > 1 || (self.sharing.len() == 1 && changes()) {
+                self.sharing.sort_unstable();
+                self.sharing.dedup();
+                let devices = self.sharing.iter().map(|device| &self.devices[*device as usize]);
+                instants.extend(devices.map(|device| device.visitor.instant(time)));
+            }
+        }
+        instants.len() > before
+    }
+}

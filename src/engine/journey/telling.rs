@@ -1,0 +1,57 @@
+//! What walks over files tell of visitors' keys, also where each goes over a part of a bucket.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::path::Path;
+
+use crate::lake::keys::KnownKeys;
+use crate::lake::layout::BUCKETS;
+
+/// Tells of the files of a bucket when all ranges of its keys were walked over. Clones share what they know.
+#[derive(Debug, Clone)]
+pub(super) struct Telling {
+    keys: KnownKeys,
+    /// Ranges of all keys.
+    ranges: usize,
+    /// Those in which no two visitors share a key, and all hits have a visitor.
+    apart: Arc<Mutex<BTreeSet<usize>>>,
+}
+
+impl Telling {
+    /// Tells `keys`, of walks over so many ranges.
+    pub fn new(keys: KnownKeys, ranges: usize) -> Self {
+        Self { keys, ranges, apart: Arc::default() }
+    }
+
+    /// In this range, of the bucket whose files are `files`, no two visitors share a key, and all hits have a visitor.
+    pub fn tell(&self, range: usize, files: &[Path]) {
+        let parts = (self.ranges / BUCKETS).max(1);
+        let first = range / parts * parts;
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.insert(range);
+        if (first..first + parts).all(|part| apart.contains(&part)) {
+            self.keys.tell_visitors(files);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_told_of_when_all_of_its_ranges_were_seen() {
+        let (keys, files) = (KnownKeys::default(), [Path::from("a"), Path::from("b")]);
+        let telling = Telling::new(keys.clone(), 4 * BUCKETS);
+        for range in [7, 4, 6, 3, 8, 4] {
+            telling.clone().tell(range, &files);
+            assert!(!keys.suffice(files.iter()), "{range}");
+        }
+        telling.tell(5, &files);
+        assert!(keys.suffice(files.iter()));
+        let keys = KnownKeys::default();
+        Telling::new(keys.clone(), BUCKETS).tell(3, &files);
+        assert!(keys.suffice(files.iter()));
+    }
+}

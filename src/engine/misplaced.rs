@@ -1,0 +1,120 @@
+//! Functions of many rows where a statement looks at one: `WHERE sum(orders) > 1`, `GROUP BY row_number() OVER (...)`. DataFusion
+//! tells of these when a plan runs, in words of its own.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, Visitor};
+
+use super::output_names::is_aggregate;
+use super::syntax::look;
+use crate::Error;
+use crate::error::Spot;
+
+/// Looks at the clauses of a statement; breaks off with what is wrong.
+pub(super) struct Clauses;
+
+impl Visitor for Clauses {
+    type Break = Box<Error>;
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Box<Error>> {
+        if let Some(condition) = &select.selection {
+            check(condition, "WHERE", true)?;
+        }
+        if let GroupByExpr::Expressions(groups, _) = &select.group_by {
+            groups.iter().try_for_each(|group| check(group, "GROUP BY", true))?;
+        }
+        match &select.having {
+            Some(condition) => check(condition, "HAVING", false),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn check(expr: &Expr, clause: &str, no_aggregates: bool) -> ControlFlow<Box<Error>> {
+    let ControlFlow::Break((name, of_window)) = look(expr, &mut OfManyRows { no_aggregates, queries: 0 }) else {
+        return ControlFlow::Continue(());
+    };
+    let message = match (of_window, clause) {
+        (true, _) => format!(
+            "{name} looks at a window of rows, which {clause} does not have; name it in a subquery: SELECT * FROM (SELECT *, \
+             {name}(...) OVER (...) AS x FROM events) WHERE x > 0"
+        ),
+        (false, "WHERE") => {
+            format!("{name} looks at many rows and WHERE at one; put the condition into HAVING, after GROUP BY")
+        }
+        (false, _) => format!("{name} looks at many rows, which {clause} is to make groups of; leave it out there"),
+    };
+    ControlFlow::Break(Box::new(Error::query(message).at_spot(Spot::Name(name))))
+}
+
+/// Finds a function of many rows, and tells whether it is one of a window; what subqueries ask is theirs.
+struct OfManyRows {
+    no_aggregates: bool,
+    queries: usize,
+}
+
+impl Visitor for OfManyRows {
+    type Break = (String, bool);
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<(String, bool)> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<(String, bool)> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<(String, bool)> {
+        match expr {
+            Expr::Function(function) if self.queries == 0 && function.over.is_some() => {
+                ControlFlow::Break((function.name.to_string().to_lowercase(), true))
+            }
+            Expr::Function(function) if self.queries == 0 && self.no_aggregates && is_aggregate(expr) => {
+                ControlFlow::Break((function.name.to_string().to_lowercase(), false))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    use super::*;
+
+    fn wrong(sql: &str) -> Option<String> {
+        let statement = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
+        match look(&statement, &mut Clauses) {
+            ControlFlow::Break(error) => Some(error.to_string()),
+            ControlFlow::Continue(()) => None,
+        }
+    }
+
+    #[test]
+    fn functions_of_many_rows() {
+        for (sql, why) in [
+            ("SELECT a FROM t WHERE sum(b) > 1", "HAVING"),
+            ("SELECT a FROM t WHERE c AND NOT (1 < Max(b) + 1) GROUP BY a", "max looks at many rows"),
+            ("SELECT a FROM t WHERE visit_attribution(b, c) OVER (PARTITION BY d) > 0", "subquery"),
+            ("SELECT a FROM t GROUP BY row_number() OVER ()", "GROUP BY does not have"),
+            ("SELECT a FROM t GROUP BY a, count(*)", "leave it out"),
+            ("SELECT a FROM t GROUP BY a HAVING sum(b) OVER () > 1", "HAVING does not have"),
+            ("WITH w AS (SELECT a FROM t WHERE sum(b) > 1) SELECT * FROM w", "HAVING"),
+            ("SELECT (SELECT a FROM t WHERE count(*) = 1)", "HAVING"),
+        ] {
+            assert!(wrong(sql).is_some_and(|found| found.contains(why)), "{sql}: {:?}", wrong(sql));
+        }
+        for sql in [
+            "SELECT sum(b), row_number() OVER (ORDER BY sum(b)) FROM t GROUP BY a HAVING sum(b) > 1 ORDER BY rank() OVER ()",
+            "SELECT a FROM t WHERE b > (SELECT avg(b) FROM t) AND a IN (SELECT first_value(a) OVER () FROM t)",
+            "SELECT a FROM t WHERE abs(b) > 1 GROUP BY lower(a)",
+        ] {
+            assert_eq!(wrong(sql), None, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Files in which a visitor's key says who the visitor is.
+//!
+//! A key is a hash, so that two visitors may share one: only their ids tell them apart. In the lake's order the rows of a
+//! key are neighbours, those of each of its visitors side by side, so that a look at neighbours while a file is written finds
+//! out. A file none of whose keys is of two visitors names itself in a tag. Of several files nothing follows: whoever has
+//! looked at them together, before one of them was committed, has its tag name the others, too. Whoever reads files that name
+//! each other need not read ids, half of what there is to decode.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+
+use super::layout::{TAG_APART, TAG_NOBODY};
+use crate::columns::{VISITOR_ID, VISITOR_KEY};
+use crate::lake::DataFile;
+
+/// Files that are held against each other at most.
+const MOST_FILES: usize = 64;
+
+/// Finds out whether keys tell visitors apart among rows that are written in the lake's order.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    /// Key and id of the last row.
+    last: Option<(i64, Option<String>)>,
+    /// Some key is of two visitors, or of a visitor and of a row that has none.
+    in_doubt: bool,
+    /// Some row has no visitor.
+    nobody: bool,
+}
+
+impl Apart {
+    /// Takes the next rows.
+    pub fn take(&mut self, batch: &RecordBatch) {
+        if batch.num_rows() == 0 {
+            return;
+        }
+        let keys = batch.column_by_name(VISITOR_KEY).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let ids = batch.column_by_name(VISITOR_ID).and_then(|column| column.as_string_opt::<i32>());
+        let (Some(keys), Some(ids)) = (keys, ids) else {
+            self.in_doubt = true;
+            return;
+        };
+        let (key, end) = (keys.values(), batch.num_rows() - 1);
+        let id = |row: usize| ids.is_valid(row).then(|| ids.value(row));
+        let goes_on = self.last.as_ref().is_none_or(|(last, of_last)| *last != key[0] || of_last.as_deref() == id(0));
+        let are_told = (1..=end).all(|row| key[row] != key[row - 1] || id(row) == id(row - 1));
+        self.in_doubt |= keys.null_count() > 0 || !goes_on || !are_told;
+        self.nobody |= ids.null_count() > 0;
+        self.last = Some((key[end], id(end).map(str::to_string)));
+    }
+
+    /// The tags of `file` with these rows. That it names the file makes it say nothing of another one, to which a writer that
+    /// does not know the tag has copied it.
+    pub fn tags(&self, file: &str) -> impl Iterator<Item = (String, String)> {
+        let apart = (self.last.is_some() && !self.in_doubt).then(|| (TAG_APART.to_string(), tag_of(&[file])));
+        apart.into_iter().chain(self.nobody.then(|| (TAG_NOBODY.to_string(), "true".to_string())))
+    }
+}
+
+fn tag_of(names: &[&str]) -> String {
+    serde_json::json!(names).to_string()
+}
+
+/// The files that a file names; none where its own keys do not tell its visitors apart.
+fn named(tags: &HashMap<String, String>) -> Vec<String> {
+    tags.get(TAG_APART).and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default()
+}
+
+/// Lets a file that names itself name others, too.
+pub(in crate::lake) fn name_others<'n>(tags: &mut HashMap<String, String>, others: impl Iterator<Item = &'n str>) {
+    let known = named(tags);
+    let mut names: Vec<&str> = known.iter().map(String::as_str).collect();
+    for other in others {
+        if !names.contains(&other) {
+            names.push(other);
+        }
+    }
+    let tag = tag_of(&names);
+    tags.insert(TAG_APART.into(), tag);
+}
+
+/// True where no key among the rows of `files`, which are of one bucket, is of two visitors, by what their tags say.
+pub(in crate::lake) fn keys_tell_visitors(files: &[&DataFile]) -> bool {
+    if files.len() > MOST_FILES {
+        return false;
+    }
+    let names: Vec<HashSet<String>> = files.iter().map(|file| named(&file.tags).into_iter().collect()).collect();
+    let is_named = |one: usize, other: usize| names[one].contains(&files[other].relative);
+    (0..files.len()).all(|one| is_named(one, one) && (0..one).all(|other| is_named(one, other) || is_named(other, one)))
+}
+
+/// True where a file says that some of its rows have no visitor.
+pub(super) fn lacks_visitors(file: &DataFile) -> bool {
+    file.tags.contains_key(TAG_NOBODY)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    fn batch(rows: &[(i64, Option<&str>)]) -> RecordBatch {
+        let columns: [(&str, ArrayRef, bool); 2] = [
+            (VISITOR_KEY, Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>()), false),
+            (VISITOR_ID, Arc::new(rows.iter().map(|row| row.1).collect::<StringArray>()), true),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    }
+
+    fn file(name: &str, tags: impl Iterator<Item = (String, String)>) -> DataFile {
+        let tags = tags.collect();
+        DataFile { relative: name.into(), path: name.into(), size: 1, rows: Some(1), hit_time: None, tags }
+    }
+
+    /// What is said of rows, however they are cut into batches: that keys tell visitors apart, and that some row has none.
+    fn told(rows: &[(i64, Option<&str>)]) -> (bool, bool) {
+        let each = (1..=rows.len()).map(|cut| {
+            let mut apart = Apart::default();
+            rows.chunks(cut).for_each(|rows| apart.take(&batch(rows)));
+            let file = file("a", apart.tags("a"));
+            (keys_tell_visitors(&[&file]), lacks_visitors(&file))
+        });
+        let each: Vec<(bool, bool)> = each.collect();
+        assert!(each.iter().all(|told| *told == each[0]), "{rows:?}: {each:?}");
+        each[0]
+    }
+
+    #[test]
+    fn one_visitor_a_key() {
+        let (a, b, c) = (Some("a"), Some("b"), Some("c"));
+        assert_eq!(told(&[(-3, a), (-3, a), (1, b), (2, c), (2, c)]), (true, false));
+        assert_eq!(told(&[(7, a)]), (true, false));
+        // two visitors of one key, at the beginning, and at the end
+        assert_eq!(told(&[(1, a), (1, b), (2, c)]), (false, false));
+        assert_eq!(told(&[(1, a), (2, b), (2, b), (2, c)]), (false, false));
+        // rows without a visitor, alone with their key, and not
+        assert_eq!(told(&[(1, a), (2, None), (2, None), (3, b)]), (true, true));
+        assert_eq!(told(&[(1, Some("")), (1, None)]), (false, true));
+    }
+
+    #[test]
+    fn nothing_is_said_of_no_rows_and_of_rows_without_ids() {
+        let mut apart = Apart::default();
+        assert_eq!(apart.tags("a").count(), 0);
+        apart.take(&batch(&[]));
+        assert_eq!(apart.tags("a").count(), 0);
+        apart.take(&batch(&[(1, Some("a"))]).project(&[0]).unwrap());
+        apart.take(&batch(&[(2, Some("a"))]));
+        assert_eq!(apart.tags("a").count(), 0);
+    }
+
+    #[test]
+    fn files_are_told_together_by_the_tag_of_either() {
+        let names = |names: &[&str]| (!names.is_empty()).then(|| (TAG_APART.to_string(), tag_of(names))).into_iter();
+        let (a, b) = (file("a", names(&["a"])), file("b", names(&["b", "a"])));
+        let (c, copied) = (file("c", names(&["c", "b"])), file("d", names(&["a", "b"])));
+        let unknown = file("e", names(&[]));
+        let foreign = file("f", [(TAG_APART.to_string(), "f".to_string())].into_iter());
+        assert!(keys_tell_visitors(&[]) && keys_tell_visitors(&[&a]) && keys_tell_visitors(&[&a, &b]));
+        assert!(keys_tell_visitors(&[&b, &a]) && keys_tell_visitors(&[&c, &b]));
+        assert!(!keys_tell_visitors(&[&a, &c]) && !keys_tell_visitors(&[&a, &b, &c]), "nobody has seen a beside c");
+        for other in [&copied, &unknown, &foreign] {
+            assert!(!keys_tell_visitors(&[other]) && !keys_tell_visitors(&[&a, other]), "{other:?}");
+        }
+        let mut c = c;
+        name_others(&mut c.tags, ["b", "a"].into_iter());
+        assert_eq!(named(&c.tags), ["c", "b", "a"]);
+        assert!(keys_tell_visitors(&[&a, &b, &c]));
+    }
+}
