@@ -191,12 +191,20 @@ impl Journeys {
 impl Loaded {
     /// An engine at one batch size and number of threads.
     pub async fn engine(&self, batch_size: usize, threads: usize) -> Engine {
-        let settings =
-            EngineSettings { batch_size: Some(batch_size), threads: Some(threads), ..EngineSettings::default() };
-        let engine = Engine::open(self.lake.clone(), settings).await.unwrap();
-        read_journeys(&engine, threads).await.unwrap();
-        engine
+        engine_on(self.lake.clone(), batch_size, threads).await
     }
+
+    /// The same on the lake opened once more, so that nothing is known of its files but what they say themselves.
+    pub async fn engine_anew(&self, batch_size: usize, threads: usize) -> Engine {
+        engine_on(Lake::open(self.lake.url().as_str()).unwrap(), batch_size, threads).await
+    }
+}
+
+async fn engine_on(lake: Lake, batch_size: usize, threads: usize) -> Engine {
+    let (batch_size, threads) = (Some(batch_size), Some(threads));
+    let engine = Engine::open(lake, EngineSettings { batch_size, threads, ..EngineSettings::default() }).await.unwrap();
+    read_journeys(&engine, threads.unwrap()).await.unwrap();
+    engine
 }
 
 /// `prop1` names the row, so that results can be traced to it; it is in no snapshot.
