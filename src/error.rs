@@ -314,7 +314,7 @@ impl From<std::io::Error> for Error {
 }
 
 /// What other systems call it, and what we do.
-const ELSEWHERE: [(&str, &str); 12] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("campaign", "tracking_code"),
     ("channel", "marketing_channel"),
     ("lastclick", "last_touch"),
@@ -327,19 +327,30 @@ const ELSEWHERE: [(&str, &str); 12] = [
     ("even", "linear"),
     ("data_driven", "algorithmic"),
     ("timestamp", "hit_time"),
+    ("last click", "last_touch"),
+    ("first click", "first_touch"),
+    ("session", "visit"),
+    ("sessions", "visits"),
+    ("user", "visitor"),
+    ("customer", "person"),
+    ("purchases", "orders"),
+    ("page", "page_name"),
+    ("url", "page_url"),
 ];
 
 /// "; did you mean orders?" for the nearest of `known`, or nothing when none is near.
 pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let wrong = wrong.to_lowercase();
-    let known: Vec<&str> = known.into_iter().collect();
+    nearest(&wrong.to_lowercase(), &known.into_iter().collect::<Vec<_>>())
+}
+
+fn nearest(wrong: &str, known: &[&str]) -> String {
     let meant = ELSEWHERE.iter().find(|(name, _)| *name == wrong).map(|(_, ours)| *ours);
     if let Some(ours) = meant.filter(|ours| known.contains(ours)) {
         return format!("; did you mean {ours}?");
     }
     known
-        .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(&wrong, &k.to_lowercase()), k))
+        .iter()
+        .map(|k| (strsim::damerau_levenshtein(wrong, &k.to_lowercase()), k))
         .filter(|(d, k)| *d <= 1 + k.len().max(wrong.len()) / 3)
         .min()
         .map(|(_, k)| format!("; did you mean {k}?"))

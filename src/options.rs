@@ -15,8 +15,8 @@ extensions_options! {
         /// the SQL of `events`. The answers are the same.
         pub journeys: String, default = "stored".to_string()
         /// Into how many ranges of visitors' keys a statement cuts the tables that are sorted by visitor; each is a task of its
-        /// own. Rounded up to a power of two from 8 to 1024. With 0 as many as there are threads (`--threads`, or the cores of a
-        /// cluster).
+        /// own. Rounded up to a power of two from 1 to 1024. With 0 as many as there are threads (`--threads`, or the cores of a
+        /// cluster), and at least 8.
         pub ranges: usize, default = 0
         /// The version of rejoin that a statement comes from; the parts of a cluster hold theirs against it.
         pub part_version: String, default = env!("CARGO_PKG_VERSION").to_string()

@@ -4,7 +4,7 @@
 SELECT hits.suite, concat(hits.visitor_key, ':', CAST(hits.hit_time AS BIGINT), ':', CAST(hits.hit_seq AS VARCHAR), CASE WHEN hits.hit_id_rest > 0 THEN concat('.', hits.hit_id_rest) END) AS event_id, hits.visitor_id, hits.visit_num, hits.visit_start,
        hits.hit_time, hits.hit_source, 'online' AS row_kind, 'online' AS match_status, hits.transaction_id,
        arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS snapshot_time, arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS record_time,
-       hits.hit_seq, CAST(NULL AS VARCHAR) AS source, hits.file, hits.customer_id, hits.visitor_key,
+       hits.hit_seq, arrow_cast(NULL, 'Utf8') AS source, hits.file, hits.customer_id, hits.visitor_key,
        CAST(NULL AS DECIMAL(38, 0)) AS snapshot_seq, hits.hit_id_rest, CAST(NULL AS BIGINT) AS snapshot_rest, coalesce(hits.persisted, false) AS persisted
        {{, dimensions of hits}}{{, touches of hits if flagged}}, CAST(1 AS DOUBLE) AS occurrences{{, metrics of hits}}
 FROM reported_hits AS hits

@@ -16,7 +16,7 @@ use super::output::{Output, note};
 use super::settings::Settings;
 use super::signals::Signals;
 use crate::address::bind;
-use crate::cluster::{ExecutorSettings, execute, serve};
+use crate::cluster::{ExecutorSettings, WorkFolder, execute, serve};
 use crate::engine::session::runtime;
 use crate::format::Format;
 use crate::{Error, Result};
@@ -124,11 +124,11 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
     drop((rows, tasks));
     let temporary = match &arguments.work_dir {
         Some(_) => None,
-        None => Some(tempfile::Builder::new().prefix("rejoin-executor-").tempdir()?),
+        None => Some(WorkFolder::create()?),
     };
     let work_dir = match (&arguments.work_dir, &temporary) {
         (Some(folder), _) => folder.clone(),
-        (None, Some(temporary)) => temporary.path().to_path_buf(),
+        (None, Some(temporary)) => temporary.rows(),
         (None, None) => return Err(Error::bug("an executor without a folder")),
     };
     std::fs::create_dir_all(&work_dir).map_err(|e| Error::configuration(format!("{}: {e}", work_dir.display())))?;

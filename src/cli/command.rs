@@ -13,7 +13,7 @@ use super::{
     mcp, person, query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
 };
 use crate::format::Format;
-use crate::lake::location::{exists, lake_near};
+use crate::lake::location::{exists, is_file, lake_near};
 use crate::{Error, Result};
 
 /// As shells have it for a process that Ctrl-C ended.
@@ -27,27 +27,26 @@ pub fn run(settings: &Settings, command: Command) -> LocalBoxFuture<'_, Result<u
 }
 
 async fn run_command(settings: &Settings, command: Command) -> Result<u8> {
-    if reads_lake(&command) && !exists(&settings.lake).await? {
+    let needs_lake = reads_lake(&command);
+    if (needs_lake || matches!(command, Command::Suite(_) | Command::Ingest(_))) && is_file(&settings.location) {
+        return Err(Error::configuration(format!(
+            "no lake at {}: it is a file, and a lake a folder",
+            settings.location
+        )));
+    }
+    if needs_lake && !exists(&settings.lake).await? {
         return Err(no_lake(&settings.location));
     }
-    // in the shell Ctrl-C ends a statement, not the shell
-    if let Command::Shell(arguments) = command {
-        return query::shell(settings, &arguments).await.map(|()| 0);
-    }
-    // it stops in its own way
-    if let Command::Schedule(arguments) = command {
-        return schedule::run(settings, &arguments).await;
-    }
-    if let Command::Serve(arguments) = command {
-        return serve::run(settings, &arguments).await;
-    }
-    if let Command::Cluster(command) = command {
-        return cluster::run(settings, &command).await.map(|()| 0);
-    }
+    let stops_itself = stops_itself(&command);
     tokio::select! {
-        done = dispatch(settings, command) => done.map(|()| 0),
-        _ = tokio::signal::ctrl_c() => Ok(INTERRUPTED),
+        done = dispatch(settings, command) => done,
+        _ = tokio::signal::ctrl_c(), if !stops_itself => Ok(INTERRUPTED),
     }
+}
+
+/// True for commands that stop in their own way: in the shell Ctrl-C ends a statement, not the shell.
+fn stops_itself(command: &Command) -> bool {
+    matches!(command, Command::Shell(_) | Command::Schedule(_) | Command::Serve(_) | Command::Cluster(_))
 }
 
 /// True for commands that mean nothing where no lake is: only `suite create` and `ingest` make one.
@@ -78,8 +77,10 @@ fn no_lake(location: &str) -> Error {
     Error::configuration(format!("no lake at {location}{hint}"))
 }
 
-async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
+async fn dispatch(settings: &Settings, command: Command) -> Result<u8> {
     match command {
+        Command::Schedule(arguments) => return schedule::run(settings, &arguments).await,
+        Command::Serve(arguments) => return serve::run(settings, &arguments).await,
         Command::Demo(arguments) => demo::run(settings, &arguments).await,
         Command::Sample(arguments) => sample::run(settings, &arguments),
         Command::Suite(command) => suite::run(settings, &command).await,
@@ -88,8 +89,6 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Remove(arguments) => ingest::remove(settings, &arguments).await,
         Command::Rebuild(arguments) => rebuild::run(settings, &arguments).await,
         Command::Compact => compact::run(settings).await,
-        Command::Schedule(arguments) => schedule::run(settings, &arguments).await.map(drop),
-        Command::Serve(arguments) => serve::run(settings, &arguments).await.map(drop),
         Command::Mcp(arguments) => mcp::run(settings, &arguments).await,
         Command::User(command) => user::run(settings, &command),
         Command::Cluster(command) => cluster::run(settings, &command).await,
@@ -118,5 +117,6 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
             output.line(String::from_utf8_lossy(&script).trim_end())?;
             output.close()
         }
-    }
+    }?;
+    Ok(0)
 }

@@ -45,13 +45,13 @@ pub async fn run(settings: &Settings) -> Result<()> {
 pub struct Bars(Mutex<Option<(String, ProgressBar)>>);
 
 impl Bars {
-    /// So many rows of a table are done.
+    /// So many bytes of a table's files are merged, of so many.
     pub fn show(&self, table: &str, done: u64, total: u64) {
         // a bar is no reason to fail
         let Ok(mut bar) = self.0.lock() else { return };
         if bar.as_ref().is_none_or(|(name, _)| name != table) {
             bar.take().into_iter().for_each(|(_, b)| b.finish_and_clear());
-            *bar = Some((table.to_string(), progress::bar(&format!("compacting {table}"), total, "rows")));
+            *bar = Some((table.to_string(), progress::bar(&format!("compacting {table}"), total, "bytes")));
         }
         bar.iter().for_each(|(_, b)| b.set_position(done));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, TimestampMicrosecondArray};
 use chrono::{DateTime, Utc};
 
 use crate::Result;
@@ -19,7 +19,9 @@ impl Listing {
 
     /// A column of texts.
     pub fn text<T: AsRef<str>>(self, name: &'static str, values: impl IntoIterator<Item = T>) -> Self {
-        self.with(name, Arc::new(StringArray::from_iter_values(values)))
+        let mut column = StringBuilder::new();
+        values.into_iter().for_each(|value| column.append_value(value.as_ref()));
+        self.with(name, Arc::new(column.finish()))
     }
 
     /// A column of numbers.

@@ -135,6 +135,7 @@ impl Output {
 #[async_trait]
 impl Printer for Output {
     async fn print(&mut self, running: Running) -> Result<u64> {
+        let running = if self.format == Format::Table { running.by_line() } else { running };
         let Running { schema, mut rows, plan } = running.on_threads(&Handle::current(), None);
         // what a person waits for is the first batch
         let first = progress::of_query(plan, rows.next()).await;

@@ -4,6 +4,7 @@ use clap::Args;
 use indicatif::HumanCount;
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use super::compact::{self, Bars};
 use super::listing::Listing;
@@ -118,17 +119,27 @@ fn summary(rebuilt: &Rebuilt) -> String {
 
 /// Rebuilds and compacts where it is worth it, with a spinner and bars that say what is done.
 pub async fn with_progress(settings: &Settings, options: &RebuildOptions, no_compact: bool) -> Result<Upkeep> {
-    let spinner = progress::spinner("rebuilding");
-    let bars = Bars::default();
+    let (bars, spinner) = (Bars::default(), Mutex::new(Some(progress::spinner("rebuilding"))));
+    // a compaction may come before and after the rebuild
+    let rest = || {
+        if let Ok(mut spinner) = spinner.lock() {
+            spinner.take().into_iter().for_each(|spinner| spinner.finish_and_clear());
+        }
+    };
     let steps = Steps {
-        rebuilding: &|what| spinner.set_message(what.to_string()),
+        rebuilding: &|what| {
+            bars.clear();
+            if let Ok(mut spinner) = spinner.lock() {
+                spinner.get_or_insert_with(|| progress::spinner("rebuilding")).set_message(what.to_string());
+            }
+        },
         compacting: &|table, done, total| {
-            spinner.finish_and_clear();
+            rest();
             bars.show(table, done, total);
         },
     };
     let done = upkeep(&settings.lake, &settings.engine(None)?, options, no_compact, steps).await;
-    spinner.finish_and_clear();
+    rest();
     bars.clear();
     done
 }

@@ -31,6 +31,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::future::join_all;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
+use rejoin_instances::encoding::plan_bytes;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
@@ -74,8 +75,9 @@ const REACHED: Duration = Duration::from_secs(5);
 const DEAD_ARE_KNOWN: Duration = Duration::from_secs(30);
 /// Batches that wait for whoever reads them.
 const AHEAD: usize = 4;
-/// Files that are written anew for each core at once, at most so many in all: a message holds their names.
-const JOBS_A_CORE: usize = 4;
+/// Files that are written anew for each core at once, at most so many in all: a message holds their names, and when all of them are
+/// written it is told.
+const JOBS_A_CORE: usize = 2;
 const MOST_JOBS: usize = 1024;
 /// Plans of such work that are with the executors at once.
 const SHARES_AT_ONCE: usize = 2;
@@ -348,8 +350,7 @@ impl Cluster {
                 readable(&e.to_string())
             ))
         })?;
-        let mut bytes = vec![];
-        encoded.try_encode(&mut bytes)?;
+        let bytes = plan_bytes(&encoded)?;
         // the envelope has settings beside the plan
         let limit = MESSAGE_BYTES - (1 << 20);
         if bytes.len() > limit {

@@ -17,8 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
-use datafusion_proto::protobuf::PhysicalExprNode;
-use prost::Message;
+use rejoin_instances::encoding::{expr_bytes, read_expr};
 use serde::{Deserialize, Serialize};
 
 use super::keep::{Keep, KeepExec};
@@ -96,7 +95,7 @@ impl Codec {
     /// One of ours as a [`Node`], if it is.
     fn node(&self, plan: &dyn ExecutionPlan, conv: &dyn PhysicalProtoConverterExtension) -> Result<Option<Node>> {
         let encoded = |exprs: &[Arc<dyn PhysicalExpr>]| {
-            let one = |expr| Ok(conv.physical_expr_to_proto(expr, self)?.encode_to_vec());
+            let one = |expr| Ok(expr_bytes(&conv.physical_expr_to_proto(expr, self)?));
             exprs.iter().map(one).collect::<Result<Vec<Encoded>>>()
         };
         Ok(if let Some(kept) = plan.downcast_ref::<KeepExec>() {
@@ -111,7 +110,7 @@ impl Codec {
             let inputs = journey.input_columns().into_iter().map(|columns| {
                 let InputColumns::Stored(rows, terms) = columns else { return Ok(None) };
                 let encoded = |term: &Arc<dyn PhysicalExpr>| {
-                    Ok::<_, DataFusionError>(conv.physical_expr_to_proto(term, self)?.encode_to_vec())
+                    Ok::<_, DataFusionError>(expr_bytes(&conv.physical_expr_to_proto(term, self)?))
                 };
                 Ok(Some((rows, terms.map(encoded)?)))
             });
@@ -175,7 +174,7 @@ impl PhysicalExtensionCodec for Codec {
         };
         let decoding = PhysicalPlanDecodeContext::new(context, self);
         let decoded = |bytes: &Encoded, schema: &Schema| {
-            let expr = PhysicalExprNode::decode(bytes.as_slice()).map_err(|e| malformed(e.to_string()))?;
+            let expr = read_expr(bytes).map_err(|e| malformed(e.to_string()))?;
             conv.proto_to_physical_expr(&expr, schema, &decoding)
         };
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));

@@ -6,19 +6,18 @@ use std::sync::Arc;
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::execution_engine::DefaultExecutionEngine;
-use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_executor::executor_process::ExecutorProcessConfig;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use tokio::net::TcpListener;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, TASKS_BYTES, defaults, state};
+use super::last_words::AtWork;
+use super::parts::{MESSAGE_BYTES, Patience, TASKS_BYTES, defaults, state};
 use super::tasks::Cancellable;
 use super::wire::Wire;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
-/// How often it says that it lives, seconds.
-const HEARTBEAT: u64 = 5;
 /// Rows of jobs that nobody asked for are deleted after a day; looked at every hour.
 const LEFT_OVER: (u64, u64) = (86_400, 3_600);
 
@@ -44,8 +43,10 @@ pub struct ExecutorSettings {
 /// Runs tasks until SIGTERM or Ctrl-C, or until it cannot go on, which Ballista does not tell apart, with `runtime`, in which
 /// the store of `lake` is known. It writes nowhere else.
 pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake: Lake) -> Result<()> {
+    let patience = Patience::read()?;
     let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
-    let engine = Cancellable(DefaultExecutionEngine::new());
+    let at_work = AtWork::default();
+    let engine = Cancellable { inner: DefaultExecutionEngine::new(), at_work: at_work.clone() };
     let (outside, tasks) = (settings.address, SocketAddr::new(settings.address.ip(), settings.tasks_port));
     let mut bind = outside.ip();
     if settings.wire.is_secure() {
@@ -74,7 +75,7 @@ pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake:
         job_data_clean_up_interval_seconds: LEFT_OVER.1,
         grpc_max_decoding_message_size: TASKS_BYTES as u32,
         grpc_max_encoding_message_size: MESSAGE_BYTES as u32,
-        executor_heartbeat_interval_seconds: HEARTBEAT,
+        executor_heartbeat_interval_seconds: patience.heartbeat,
         memory_pool_size: Some(settings.memory_bytes as u64),
         override_execution_engine: Some(Arc::new(engine)),
         override_function_registry: Some(Arc::new(functions)),
@@ -89,7 +90,12 @@ pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake:
         ..ExecutorProcessConfig::default()
     };
     let (host, port) = &settings.scheduler;
-    start_executor_process(Arc::new(config))
-        .await
-        .map_err(|e| Error::unavailable(format!("executor of the scheduler at {host}:{port}: {e}")))
+    // as the scheduler knows it
+    let own = format!("{}:{}", settings.address.ip(), settings.address.port());
+    tokio::select! {
+        ended = rejoin_instances::cluster::execute(Arc::new(config)) => {
+            ended.map_err(|e| Error::unavailable(format!("executor of the scheduler at {host}:{port}: {e}")))
+        }
+        never = at_work.tell(settings.wire.clone(), format!("{host}:{port}"), own) => match never {},
+    }
 }

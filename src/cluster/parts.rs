@@ -20,6 +20,34 @@ pub(super) const MESSAGE_BYTES: usize = 16 << 20;
 /// Longest message to an executor, bytes: all tasks that it gets at once, each with its plan.
 pub(super) const TASKS_BYTES: usize = 256 << 20;
 
+/// An executor that was not heard of for so long is gone, seconds.
+const EXECUTOR_GONE: u64 = 20;
+/// Another such time, in seconds, for tests; a scheduler and its executors must have the same.
+const EXECUTOR_GONE_VARIABLE: &str = "REJOIN_EXECUTOR_SECONDS";
+
+/// How soon an executor that is lost is missed, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// One that was not heard of for so long is gone.
+    pub gone: u64,
+    /// How often an executor says that it lives.
+    pub heartbeat: u64,
+    /// How often the scheduler looks who is gone.
+    pub look: u64,
+}
+
+impl Patience {
+    /// What the environment says, or 20 seconds.
+    pub fn read() -> Result<Self> {
+        let gone = match std::env::var(EXECUTOR_GONE_VARIABLE).ok().map(|text| text.parse::<u64>()) {
+            None => EXECUTOR_GONE,
+            Some(Ok(seconds @ 4..)) => seconds,
+            Some(_) => return Err(Error::usage(format!("{EXECUTOR_GONE_VARIABLE}: expected seconds, 4 or more"))),
+        };
+        Ok(Self { gone, heartbeat: gone / 4, look: (gone / 10).max(1) })
+    }
+}
+
 /// What a part is of; all parts of a cluster must be of the same.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 

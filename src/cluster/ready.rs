@@ -286,11 +286,17 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     united(union.children().into_iter().map(alone).collect::<Result<Vec<_>>>()?)
 }
 
-/// A scan whose files bear no statistics: they could make the plan longer than a message may be, and serve nobody there.
+/// A scan whose files bear no statistics: they could make the plan longer than a message may be, and serve nobody there. But files
+/// that are read one after the other bear them: they say that rows come in order then.
 fn without_statistics(scan: &FileScanConfig) -> Option<FileScanConfig> {
-    let bear_some = scan.file_groups.iter().flat_map(FileGroup::iter).any(|file| file.statistics.is_some());
+    let in_order = |group: &FileGroup| !scan.output_ordering.is_empty() && group.len() > 1;
+    let others = scan.file_groups.iter().filter(|group| !in_order(group));
+    let bear_some = others.flat_map(FileGroup::iter).any(|file| file.statistics.is_some());
     bear_some.then(|| {
         let groups = scan.file_groups.iter().map(|group| {
+            if in_order(group) {
+                return group.clone();
+            }
             let files = group.iter().cloned().map(|mut file| {
                 file.statistics = None;
                 file

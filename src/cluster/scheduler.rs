@@ -1,46 +1,39 @@
 //! The scheduler: cuts plans into stages and stages into tasks, and gives these to executors. It reads no data.
 
 use std::collections::{BTreeSet, HashMap};
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use ballista_core::JobId;
-use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
-use ballista_scheduler::scheduler_process::create_scheduler;
-use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use rejoin_instances::cluster::{Server, scheduler, services};
+use rejoin_instances::http;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::codegen::Service;
-use tonic::service::RoutesBuilder;
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, VERSION, defaults, readable, same_version, state};
+use super::last_words::{LastWords, Report, TASKS, TaskName};
+use super::parts::{MESSAGE_BYTES, Patience, VERSION, defaults, readable, same_version, state};
 use super::wire::Wire;
 use super::workers::{Workers, locked};
 use crate::{Error, Result, clock};
 
-/// An executor that was not heard of for so long is gone; it says that it lives every five seconds.
-const EXECUTOR_GONE: u64 = 20;
-/// How often that is looked at, seconds.
-const LOOK: u64 = 2;
 /// Rows of jobs that nobody fetched are deleted after this time, seconds: whoever fetches them may take long over it, and
 /// deletes them then. What is known of such jobs goes sooner.
 const RESULTS_KEPT: u64 = 6 * 3600;
 const JOBS_KNOWN: u64 = 600;
 /// A job of which nobody asks how far it is for so long is cancelled; its client asks twice a second.
 const FORGOTTEN: Duration = Duration::from_secs(120);
-
-type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// The id of each executor, which is new with each start, and its address.
 pub(super) type Members = BTreeSet<(String, String)>;
@@ -102,12 +95,15 @@ struct Desk {
     workers: Arc<Workers>,
     /// When somebody last asked how far a job is.
     asked: Arc<Mutex<HashMap<JobId, Instant>>>,
+    /// What executors tell of their tasks.
+    words: Arc<Mutex<LastWords>>,
+    patience: Patience,
 }
 
 async fn overview(State(desk): State<Desk>, Query(of): Query<Of>) -> Json<Overview> {
     let state = &desk.server.state;
     let mut executors = state.executor_manager.get_executors_state().await.unwrap_or_default();
-    let since = clock::now().timestamp().unsigned_abs().saturating_sub(EXECUTOR_GONE);
+    let since = clock::now().timestamp().unsigned_abs().saturating_sub(desk.patience.gone);
     executors.retain(|(_, heard, _)| heard.is_some_and(|heard| heard.as_secs() >= since));
     let vcores = executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum();
     let members = executors.iter().map(|(e, ..)| (e.id.to_string(), format!("{}:{}", e.host, e.port))).collect();
@@ -126,7 +122,32 @@ async fn overview(State(desk): State<Desk>, Query(of): Query<Of>) -> Json<Overvi
     Json(overview)
 }
 
+async fn tasks(State(desk): State<Desk>, Json(report): Json<Report>) {
+    locked(&desk.words).hear(report, Instant::now());
+}
+
 impl Desk {
+    /// Finds the jobs of which a task has ended without a word, so that their clients run them again.
+    async fn find_lost_words(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(self.patience.look)).await;
+            let jobs = self.server.state.task_manager.get_running_job_cache();
+            let mut running = vec![];
+            for job in jobs.values() {
+                let tasks = job.execution_graph.read().await.running_tasks();
+                for task in tasks {
+                    let name = TaskName::new(&task.job_id, task.stage_id, task.task_id);
+                    running.extend(self.workers.address_of(&task.executor_id).await.map(|address| (name, address)));
+                }
+            }
+            let lost = locked(&self.words).lost(running, Instant::now());
+            for job in lost {
+                tracing::warn!(%job, "a task has ended, and its executor's word of that was lost");
+                self.workers.lose(&job);
+            }
+        }
+    }
+
     /// Cancels jobs that nobody asks for any more: their clients were killed, or could not cancel them.
     async fn cancel_forgotten(&self) {
         loop {
@@ -156,6 +177,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let address = listener.local_addr()?;
+    let patience = Patience::read()?;
     let mut config = SchedulerConfig::default().with_hostname(address.ip().to_string()).with_port(address.port());
     config.override_physical_codec = Some(Arc::new(Codec::default()));
     config.override_config_producer = Some(Arc::new(defaults));
@@ -167,9 +189,9 @@ pub async fn serve(
     // a stage whose input was lost is not run again: see `client`, which runs the whole plan again
     config.stage_max_failures = 1;
     config.task_distribution = TaskDistributionPolicy::RoundRobin;
-    config.executor_timeout_seconds = EXECUTOR_GONE;
-    config.expire_dead_executor_interval_seconds = LOOK;
-    config.no_executors_grace_period_seconds = EXECUTOR_GONE;
+    config.executor_timeout_seconds = patience.gone;
+    config.expire_dead_executor_interval_seconds = patience.look;
+    config.no_executors_grace_period_seconds = patience.gone;
     config.finished_job_data_clean_up_interval_seconds = RESULTS_KEPT;
     config.finished_job_state_clean_up_interval_seconds = JOBS_KNOWN;
     config.grpc_server_max_decoding_message_size = MESSAGE_BYTES as u32;
@@ -179,15 +201,12 @@ pub async fn serve(
     let jobs = BallistaCluster::new_from_config(&config).await.map_err(failed)?.job_state();
     let workers = Arc::new(Workers::default());
     let cluster = BallistaCluster::new(workers.clone(), jobs);
-    let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
-    let service = SchedulerGrpcServer::new(server.clone())
-        .max_decoding_message_size(MESSAGE_BYTES)
-        .max_encoding_message_size(MESSAGE_BYTES);
-    let mut routes = RoutesBuilder::default();
-    routes.add_service(service);
-    let desk = Desk { server, workers, asked: Arc::default() };
-    let router =
-        routes.routes().into_axum_router().merge(Router::new().route(OVERVIEW, get(overview)).with_state(desk.clone()));
+    let server = scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
+    let routes = services(server.clone(), MESSAGE_BYTES);
+    let desk = Desk { server, workers, asked: Arc::default(), words: Arc::default(), patience };
+    let router = routes
+        .into_axum_router()
+        .merge(Router::new().route(OVERVIEW, get(overview)).route(TASKS, post(tasks)).with_state(desk.clone()));
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
@@ -200,10 +219,10 @@ pub async fn serve(
             tracing::debug!(%error, "a connection that delays small answers");
         }
     });
-    let serving = axum::serve(listener, router.into_make_service());
     tokio::select! {
-        served = serving.into_future() => Ok(served?),
+        served = http::serve(Box::new(listener), router, Box::pin(pending::<()>())) => Ok(served?),
         () = stopped => Ok(()),
         () = desk.cancel_forgotten() => Ok(()),
+        () = desk.find_lost_words() => Ok(()),
     }
 }

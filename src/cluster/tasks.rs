@@ -25,10 +25,15 @@ use futures::StreamExt;
 use futures::future::AbortHandle;
 use futures::stream::{Abortable, abortable};
 
+use super::last_words::{AtWork, Begun, TaskName};
 use super::parts::{same_version, travelling};
 
 /// Runs tasks as `inner` does.
-pub(super) struct Cancellable<E>(pub E);
+pub(super) struct Cancellable<E> {
+    pub inner: E,
+    /// Those that are here.
+    pub at_work: AtWork,
+}
 
 impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
     fn create_query_stage_exec(
@@ -55,8 +60,9 @@ impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
         });
         let children = children.collect::<Result<_>>()?;
         let plan = replace_children_if_necessary(plan, children)?;
-        let inner = self.0.create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)?;
-        Ok(Arc::new(Stage { inner, streams }))
+        let begun = self.at_work.begin(TaskName::new(&job, stage, task));
+        let inner = self.inner.create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)?;
+        Ok(Arc::new(Stage { inner, streams, _begun: begun }))
     }
 }
 
@@ -101,6 +107,7 @@ impl Drop for StopOnDrop<'_> {
 struct Stage {
     inner: Arc<dyn QueryStageExecutor>,
     streams: Streams,
+    _begun: Begun,
 }
 
 impl fmt::Display for Stage {

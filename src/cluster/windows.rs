@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::plan_err;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::error::Result;
 use datafusion::functions_window::all_default_window_functions;
 use datafusion::logical_expr::expr::NullTreatment;
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::analyzer::AnalyzerRule;
 use datafusion::physical_expr::PhysicalExpr;
+use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
 /// Puts functions that ignore NULL by themselves in the place of those that are told to.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct KeepWords;
 
 impl AnalyzerRule for KeepWords {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| node.map_expressions(|expr| expr.transform_up(kept))).data()
+        change_nodes(plan, &mut |node| change_expressions(node, &mut |expr| change_parts(expr, &mut kept))).data()
     }
 
     fn name(&self) -> &str {

@@ -50,6 +50,17 @@ impl Workers {
         locked(&self.jobs).get(&JobId::new(job)).is_some_and(|job| job.lost_an_executor)
     }
 
+    /// Notes that a word of the job was lost, after which it is to run again as if an executor were.
+    pub fn lose(&self, job: &str) {
+        locked(&self.jobs).entry(JobId::new(job)).or_default().lost_an_executor = true;
+    }
+
+    /// Where an executor is reached.
+    pub async fn address_of(&self, executor: &str) -> Option<String> {
+        let executor = self.alive.get_executor_metadata(executor).await.ok()?;
+        Some(format!("{}:{}", executor.host, executor.port))
+    }
+
     /// Notes who got tasks, and forgets jobs that ended long ago.
     async fn note(&self, active: &HashMap<JobId, JobInfoCache>, bound: &[BoundTask]) {
         for (executor, task) in bound {
@@ -240,6 +251,9 @@ mod tests {
         let workers = Workers::default();
         assert!(left_over(&workers).await > 0);
         assert!(workers.lost_an_executor("job") && !workers.lost_an_executor("another"));
+        assert_eq!(workers.address_of("two").await.or(workers.address_of("one").await).as_deref(), Some("127.0.0.1:1"));
+        workers.lose("another");
+        assert!(workers.lost_an_executor("another"));
         // once this fails, Ballista gives vcores back by itself, and `Workers` need not tell them
         assert_eq!(left_over(&InMemoryClusterState::default()).await, 0);
     }

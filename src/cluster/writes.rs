@@ -32,7 +32,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion_proto::bytes::Serializeable;
 use datafusion_proto::protobuf;
 use futures::{StreamExt, TryStreamExt, stream};
-use prost::Message;
+use rejoin_instances::encoding::{read_schema, schema_bytes};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -70,12 +70,12 @@ enum Work {
 impl WriteSpec {
     fn new(lake: &Lake, table: &str, columns: &SchemaRef, work: Work) -> crate::Result<Self> {
         let columns = protobuf::Schema::try_from(columns.as_ref()).map_err(|e| Error::bug(e.to_string()))?;
-        Ok(Self { lake: lake.url().clone(), table: table.into(), columns: columns.encode_to_vec(), work })
+        Ok(Self { lake: lake.url().clone(), table: table.into(), columns: schema_bytes(&columns), work })
     }
 
     fn schema(&self) -> crate::Result<SchemaRef> {
         let unreadable = |e: &dyn fmt::Display| Error::bug(format!("columns of a table to be written: {e}"));
-        let columns = protobuf::Schema::decode(self.columns.as_slice()).map_err(|e| unreadable(&e))?;
+        let columns = read_schema(&self.columns).map_err(|e| unreadable(&e))?;
         Ok(Arc::new(Schema::try_from(&columns).map_err(|e| unreadable(&e))?))
     }
 }

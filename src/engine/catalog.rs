@@ -50,6 +50,11 @@ impl LakeSchema {
         *self.view.write().unwrap_or_else(|e| e.into_inner()) = view;
     }
 
+    /// True for a table that the session has made itself.
+    pub fn has_made(&self, name: &str) -> bool {
+        self.created.table_exist(name)
+    }
+
     /// The names that `information_schema` lists.
     pub fn list(&self, names: Vec<String>) {
         *self.names.write().unwrap_or_else(|e| e.into_inner()) = names;
@@ -68,7 +73,12 @@ impl LakeSchema {
             }
             let state = self.state.read().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(|state| state());
             let state = state.ok_or_else(|| DataFusionError::Internal("the schema has no session".into()))?;
-            Ok(self.view().table(name, &state).await?)
+            let view = self.view();
+            // no look into the lake for it
+            if view.calls(name) {
+                return Ok(None);
+            }
+            Ok(view.table(name, &state).await?)
         }
         .boxed()
     }

@@ -1,4 +1,5 @@
-//! The SQL that is spoken here: PostgreSQL's, but for the names of arguments.
+//! The SQL that is spoken here: PostgreSQL's, but for the names of arguments, and for `* EXCLUDE (a)` and `* REPLACE (b AS a)`, as
+//! which `shared_columns` writes the columns of joins.
 //!
 //! PostgreSQL's parser tries every argument of a call as the expression of a name first, so that each level of nested
 //! calls doubles the work. A name is an identifier here (`since => '2026-09-01'`), which is seen at once.
@@ -28,6 +29,14 @@ macro_rules! as_in_postgres {
 impl Dialect for EngineDialect {
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false
+    }
+
+    fn supports_select_wildcard_exclude(&self) -> bool {
+        true
+    }
+
+    fn supports_select_wildcard_replace(&self) -> bool {
+        true
     }
 
     fn supports_lambda_functions(&self) -> bool {
@@ -129,6 +138,13 @@ mod tests {
             parsed(&format!("SELECT {}x{}", call.repeat(14), end.repeat(14)));
         }
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn columns_left_out_and_replaced() {
+        let sql =
+            "SELECT a.* REPLACE (coalesce(a.x, b.x) AS x), b.* EXCLUDE (x), c.* FROM a FULL JOIN b ON a.x = b.x, c";
+        assert_eq!(parsed(sql), sql);
     }
 
     #[test]

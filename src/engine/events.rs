@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::Column;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident};
+use rejoin_instances::trees::change_parts;
 
 use crate::Result;
 use crate::columns::{DIMENSIONS, METRICS, OCCURRENCES};
@@ -47,7 +48,7 @@ pub(super) fn on_side(events: &LogicalPlan, side: usize, expr: Expr) -> Result<O
     // a column of the node as what it is in terms of the node below
     let below = |input: &LogicalPlan, of: &dyn Fn(usize) -> Expr| {
         let known = events.schema().clone();
-        let lowered = expr.clone().transform(|part| {
+        let lowered = change_parts(expr.clone(), &mut |part| {
             let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
             Ok(Transformed::yes(of(known.index_of_column(column)?)))
         })?;
@@ -63,7 +64,7 @@ pub(super) fn on_side(events: &LogicalPlan, side: usize, expr: Expr) -> Result<O
         LogicalPlan::Filter(node) => same(&node.input),
         LogicalPlan::Union(node) => node.inputs.get(side).map_or(Ok(None), |input| same(input)),
         LogicalPlan::TableScan(_) => {
-            let bare = expr.transform(|part| {
+            let bare = change_parts(expr, &mut |part| {
                 let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
                 Ok(Transformed::yes(Expr::Column(Column::new_unqualified(&column.name))))
             });

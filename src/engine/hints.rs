@@ -54,6 +54,9 @@ pub(super) async fn planning_error(
             .at_spot(Spot::Name(function))
             .caused_by(error);
     }
+    if let Some(message) = unfit_operands(&error.to_string()).or_else(|| unknown_statement(&error.to_string())) {
+        return Error::query(message).caused_by(error);
+    }
     if !matches!(error.find_root(), DataFusionError::Plan(_)) {
         return Error::from(error);
     }
@@ -100,13 +103,74 @@ pub(super) async fn planning_error(
     Error::from(error)
 }
 
+/// The error of a plan whose operators were looked at: sides that do not go together are often found only then.
+pub(super) fn operator_error(error: DataFusionError) -> Error {
+    match unfit_operands(&error.to_string()) {
+        Some(message) if Error::of_ours(&error).is_none() => Error::query(message).caused_by(error),
+        _ => Error::from(error),
+    }
+}
+
 /// The function and the types that it was given, where the types are none that it takes.
 fn unfit_arguments(message: &str) -> Option<(String, String)> {
     let (_, call) = message.split_once("No function matches the given name and argument types '")?;
     let (function, types) = call.split_once("'")?.0.split_once('(')?;
-    let types =
-        types.trim_end_matches(')').replace("Utf8View", "text").replace("LargeUtf8", "text").replace("Utf8", "text");
+    let types = plain_types(types.strip_suffix(')').unwrap_or(types));
     Some((function.to_string(), if types.is_empty() { "no argument".into() } else { types }))
+}
+
+/// What to say of an operator whose sides do not go together.
+fn unfit_operands(message: &str) -> Option<String> {
+    if let Some((_, operands)) = message.split_once("Cannot coerce arithmetic expression ") {
+        let operands = plain_types(operands.split_once(" to valid types")?.0);
+        let advice = match operands.contains("text") {
+            true => "; parse_number(text) or CAST(text AS DOUBLE) makes a number of a text",
+            false => "",
+        };
+        return Some(format!("{operands} cannot be computed{advice}"));
+    }
+    let (_, operands) = message.split_once("Cannot infer common argument type for comparison operation ")?;
+    let operands = plain_types(operands.lines().next()?);
+    let advice = match operands.contains("time") || operands.contains("date") {
+        true => "; a date stands in single quotes: '2026-09-01'",
+        false => "",
+    };
+    Some(format!("{operands} cannot be compared{advice}"))
+}
+
+/// What to say of a statement that the engine does not know.
+fn unknown_statement(message: &str) -> Option<String> {
+    let (_, statement) = message.split_once("Unsupported SQL statement: ")?;
+    let word = statement.split_whitespace().next()?.to_uppercase();
+    let advice = match word.as_str() {
+        "USE" => "SET rejoin.suite = 'RSID' chooses the suite",
+        "SHOW" => "SHOW TABLES and SHOW COLUMNS FROM table list what is there",
+        "VACUUM" | "OPTIMIZE" => "the commands `rejoin compact` and `rejoin vacuum` look after files",
+        "GRANT" | "REVOKE" => "the command `rejoin user` says who may ask",
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => "each statement sees one state of the lake",
+        _ => "statements here ask: SELECT, SHOW, EXPLAIN, COPY",
+    };
+    Some(format!("{word} is not known here; {advice}"))
+}
+
+/// Types of columns in plain words.
+fn plain_types(types: &str) -> String {
+    const WORDS: [(&str, &str); 13] = [
+        ("LargeUtf8", "text"),
+        ("Utf8View", "text"),
+        ("Utf8", "text"),
+        ("Timestamp(µs, \"UTC\")", "time"),
+        ("Timestamp(ns, \"UTC\")", "time"),
+        ("Timestamp(µs)", "time"),
+        ("Timestamp(ns)", "time"),
+        ("Date32", "date"),
+        ("Boolean", "true or false"),
+        ("Float64", "number"),
+        ("UInt64", "number"),
+        ("Int64", "number"),
+        ("Int32", "number"),
+    ];
+    WORDS.iter().fold(types.to_string(), |types, (theirs, word)| types.replace(theirs, word))
 }
 
 /// True for a table of the session, in whichever of its schemas.

@@ -15,6 +15,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident};
+use rejoin_instances::planning;
 
 use crate::Result;
 use crate::columns::{PERSON_ID, PERSON_STATUS, sequence, timestamp};
@@ -82,7 +83,7 @@ pub(super) async fn load(
 async fn rows(table: Arc<dyn TableProvider>, columns: &[&str], state: &SessionState) -> Result<Vec<RecordBatch>> {
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(table), None)?;
     let plan = plan.project(columns.iter().map(|name| ident(*name)))?.build()?;
-    Ok(DataFrame::new(state.clone(), plan).collect().await?)
+    Ok(planning::collect(DataFrame::new(state.clone(), plan)).await?)
 }
 
 fn add_spans(all: &mut BTreeMap<String, PersonsOfSuite>, batch: &RecordBatch) -> Result<()> {

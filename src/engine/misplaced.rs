@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, Visitor};
+use rejoin_instances::syntax::{Part, look};
 
 use super::output_names::is_aggregate;
-use super::syntax::look;
 use crate::Error;
 use crate::error::Spot;
 
@@ -26,6 +26,33 @@ impl Visitor for Clauses {
         match &select.having {
             Some(condition) => check(condition, "HAVING", false),
             None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// What in an expression looks at more than the one row that it is for: a function of many rows, or a query.
+pub fn beyond_one_row(expr: &impl Part) -> Option<String> {
+    match look(expr, &mut BeyondOneRow) {
+        ControlFlow::Break(what) => Some(what),
+        ControlFlow::Continue(()) => None,
+    }
+}
+
+struct BeyondOneRow;
+
+impl Visitor for BeyondOneRow {
+    type Break = String;
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<String> {
+        ControlFlow::Break("a query".into())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
+        match expr {
+            Expr::Function(function) if function.over.is_some() || is_aggregate(expr) => {
+                ControlFlow::Break(function.name.to_string().to_lowercase())
+            }
+            _ => ControlFlow::Continue(()),
         }
     }
 }

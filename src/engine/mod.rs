@@ -1,10 +1,11 @@
 //! The engine: SQL in, batches out, over one version of the lake a statement.
 //!
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
-//! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs.
-//! * `syntax`: the way through the parts of a statement. `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
+//! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs. `explained`: its plan as
+//!   lines.
+//! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
 //!   `misplaced`: functions of many rows where a statement looks at one. `output_names`: which column is meant where one of
-//!   the result bears the name of one of the input.
+//!   the result bears the name of one of the input. `shared_columns`: which one, where relations are joined USING it.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
 //!   versions of the past. `events`: the main view, and the names of its columns; `kept_events`: its plan, as a session keeps it.
@@ -39,6 +40,7 @@ mod chain_credits;
 mod depth;
 pub mod dialect;
 mod events;
+pub mod explained;
 mod first_rows;
 mod groupings;
 mod hints;
@@ -50,7 +52,7 @@ mod known_persons;
 mod looked_at;
 pub mod lookup;
 mod members;
-mod misplaced;
+pub mod misplaced;
 mod model_list;
 mod names;
 mod output_names;
@@ -68,11 +70,11 @@ mod running;
 mod segments;
 mod sequences;
 pub mod session;
+mod shared_columns;
 mod similar;
 mod spellings;
 mod statement;
 mod stored_terms;
-pub mod syntax;
 pub mod template;
 mod touches;
 mod union;

@@ -5,7 +5,8 @@
 //! result's, and so does, other than in PostgreSQL, one in any other expression there: DataFusion cannot sort by a column that the
 //! result has another of by the same name. DataFusion takes the result's where a relation has no name, and in all of ORDER BY. So
 //! relations get the name that PostgreSQL gives them, and the input's columns in ORDER BY that of their relation. A name that the
-//! input does not have, as far as the statement tells, stays the result's, which PostgreSQL would not take there.
+//! input does not have, as far as the statement tells, stays the result's, which PostgreSQL would not take there. A cast of a
+//! column bears its name in PostgreSQL, and in `SELECT x::text ... ORDER BY x` here: the text is sorted by.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -14,10 +15,9 @@ use std::sync::LazyLock;
 use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableFactor, VisitMut, Visitor, VisitorMut,
+    TableAlias, TableFactor, Visitor, VisitorMut,
 };
-
-use super::syntax::{change, look};
+use rejoin_instances::syntax::{PartMut, change, look};
 
 /// Names of the functions of groups.
 static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -27,7 +27,7 @@ static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 });
 
 /// Writes out which column is meant, in a statement or a part of it.
-pub(super) fn resolve(statement: &mut impl VisitMut) {
+pub(super) fn resolve(statement: &mut impl PartMut) {
     // it never breaks off
     let _ = change(statement, &mut Resolve);
 }
@@ -40,13 +40,46 @@ impl VisitorMut for Resolve {
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let Query { body, order_by, .. } = query;
         if let SetExpr::Select(select) = body.as_mut() {
-            let keys = match order_by {
-                Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) => keys.as_mut_slice(),
-                _ => &mut [],
-            };
+            let keys = sort_keys(order_by);
+            name_casts(&mut select.projection, keys);
             of_select(select, keys);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// What is sorted by.
+pub(super) fn sort_keys(order_by: &mut Option<OrderBy>) -> &mut [OrderByExpr] {
+    match order_by {
+        Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) => keys.as_mut_slice(),
+        _ => &mut [],
+    }
+}
+
+/// A cast of a column that ORDER BY names bears the column's name.
+fn name_casts(items: &mut [SelectItem], keys: &[OrderByExpr]) {
+    for key in keys.iter().filter_map(|key| identifier(&key.expr)) {
+        let is_called_so = |item: &SelectItem| match item {
+            SelectItem::UnnamedExpr(expr) => column(expr).is_some_and(|name| normal(name) == normal(key)),
+            SelectItem::ExprWithAlias { alias, .. } => normal(alias) == normal(key),
+            _ => true,
+        };
+        let mut called = items.iter_mut().filter(|item| is_called_so(item));
+        if let (Some(item), None) = (called.next(), called.next())
+            && let SelectItem::UnnamedExpr(expr @ Expr::Cast { .. }) = item
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: key.clone() };
+        }
+    }
+}
+
+/// The name of a column, or of one that is cast.
+fn column(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        Expr::Cast { expr, .. } => column(expr),
+        _ => None,
     }
 }
 
@@ -100,7 +133,7 @@ fn outputs(items: &[SelectItem]) -> BTreeMap<String, bool> {
 }
 
 /// The name of a relation; one that has none gets that of its function.
-fn named(relation: &mut TableFactor) -> Option<Ident> {
+pub(super) fn named(relation: &mut TableFactor) -> Option<Ident> {
     let called = |name: Ident| TableAlias { explicit: true, name, columns: vec![], at: None };
     match relation {
         TableFactor::Table { alias: Some(alias), .. } => Some(alias.name.clone()),
@@ -127,7 +160,7 @@ fn stands_alone(key: &Expr) -> bool {
     }
 }
 
-fn identifier(expr: &Expr) -> Option<&Ident> {
+pub(super) fn identifier(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Identifier(name) => Some(name),
         _ => None,
@@ -145,7 +178,7 @@ fn last(name: &ObjectName) -> Option<Ident> {
 }
 
 /// A name as it is looked up.
-fn normal(name: &Ident) -> String {
+pub(super) fn normal(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }
 
@@ -265,6 +298,8 @@ mod tests {
                 "SELECT k, count(*) AS c FROM t AS u GROUP BY k ORDER BY sum(C) FILTER (WHERE c > 1)",
                 "SELECT k, count(*) AS c FROM t AS u GROUP BY k ORDER BY sum(u.C) FILTER (WHERE u.c > 1)",
             ),
+            ("SELECT CAST(x AS BIGINT) FROM t ORDER BY X", "SELECT CAST(x AS BIGINT) AS X FROM t ORDER BY X"),
+            ("SELECT t.x::TEXT, y FROM t ORDER BY y, x", "SELECT t.x::TEXT AS x, y FROM t ORDER BY y, x"),
         ] {
             assert_eq!(resolved(sql), expected);
         }
@@ -284,6 +319,10 @@ mod tests {
             "SELECT DISTINCT -a AS a FROM t ORDER BY a + 0",
             "SELECT -t.a AS a FROM t JOIN u ON t.k = u.k ORDER BY a + 0",
             "SELECT -a AS a FROM t UNION ALL SELECT 1 ORDER BY a + 0",
+            "SELECT x, x::TEXT FROM t ORDER BY x",
+            "SELECT x::TEXT, * FROM t ORDER BY x",
+            "SELECT x::TEXT FROM t ORDER BY t.x",
+            "SELECT -x FROM t ORDER BY x",
             "SELECT 1",
         ] {
             assert_eq!(resolved(sql), sql);

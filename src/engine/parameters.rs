@@ -22,8 +22,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use rejoin_instances::syntax::{change, look};
 
-use super::syntax::{change, look};
 use crate::columns::{is_dimension, is_metric, is_multi_valued};
 use crate::{Error, Result};
 

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::planner::RelationPlannerContext;
@@ -13,6 +13,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visitor};
+use rejoin_instances::syntax::look;
+use rejoin_instances::trees::{change_parts, look_at_parts};
 
 use super::arguments::Arguments;
 use super::depth;
@@ -20,7 +22,6 @@ use super::dialect::EngineDialect;
 use super::groupings::Grouping;
 use super::journey::RowTerms;
 use super::similar::as_regex;
-use super::syntax::look;
 use super::zone;
 use crate::attribution::Container;
 use crate::error::did_you_mean;
@@ -33,6 +34,7 @@ pub(super) struct PredicateTexts {
     conversions: Option<String>,
     visitors: Option<String>,
     visits: Option<String>,
+    members: Option<String>,
 }
 
 /// The predicates of a question; where one is NULL, it does not hold.
@@ -46,14 +48,22 @@ pub(super) struct Predicates {
     pub visitors: Option<Expr>,
     /// Rows of visits with such a row count.
     pub visits: Option<Expr>,
+    /// Visitors with such a row count, of those that count by `visitors`: of a person it may be another row.
+    pub members: Option<Expr>,
 }
 
 impl Predicates {
     /// With what the question is broken down by.
     pub fn terms(&self, groupings: &[Grouping]) -> RowTerms<Expr> {
-        let Self { touches, conversions, visitors, visits } = self.clone();
+        let Self { touches, conversions, visits, .. } = self.clone();
+        let visitors = self.of_visitor();
         let by = groupings.iter().map(|grouping| grouping.value.clone()).collect();
         RowTerms { touches, conversions, visitors, visits, by, ..RowTerms::default() }
+    }
+
+    /// What some row of a visitor satisfies. All of its rows are a member's or none is, so that one row can say both.
+    pub fn of_visitor(&self) -> Option<Expr> {
+        self.visitors.iter().chain(&self.members).cloned().reduce(Expr::and)
     }
 }
 
@@ -65,12 +75,14 @@ impl PredicateTexts {
             conversions: arguments.text("conversions")?,
             visitors: arguments.text("visitors")?,
             visits: arguments.text("visits")?,
+            members: None,
         })
     }
 
     /// Keeps to visitors or visits for whose rows a condition holds as well.
     pub fn keep_to(&mut self, container: Container, condition: &str) {
         let own = match container {
+            Container::Visitor if self.visitors.is_some() => &mut self.members,
             Container::Visitor => &mut self.visitors,
             Container::Visit => &mut self.visits,
         };
@@ -102,6 +114,7 @@ impl PredicateTexts {
             conversions: planned("conversions", &self.conversions)?,
             visitors: planned("visitors", &self.visitors)?,
             visits: planned("visits", &self.visits)?,
+            members: planned("segment", &self.members)?,
         })
     }
 }
@@ -130,7 +143,7 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
         return Err(Error::query("a query within a condition; it looks at one row of events at a time"));
     }
     let planned = context.sql_to_expr(parsed, events).map_err(|error| unplanned(text, error))?;
-    let planned = planned.transform_up(as_regex).map_err(|error| unplanned(text, error))?.data;
+    let planned = change_parts(planned, &mut as_regex).map_err(|error| unplanned(text, error))?.data;
     look_through(&planned)?;
     let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(planned.clone(), events);
     match coerced.and_then(|coerced| coerced.get_type(events)).map_err(|error| unplanned(text, error))? {
@@ -152,7 +165,7 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
 /// What one row alone cannot answer, or not twice alike, is an error.
 fn look_through(expr: &Expr) -> Result<()> {
     let mut wrong = None;
-    expr.apply(|part| {
+    look_at_parts(expr, &mut |part| {
         wrong = match part {
             Expr::AggregateFunction(call) => Some(format!("{} sums up rows", call.func.name())),
             Expr::WindowFunction(call) => Some(format!("{} looks at other rows", call.fun.name())),

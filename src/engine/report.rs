@@ -12,7 +12,9 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, ScalarUDF, ident, lit};
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, LogicalPlanBuilder, ScalarUDF, UserDefinedLogicalNode, ident, lit,
+};
 use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::arguments::Arguments;
@@ -21,8 +23,8 @@ use super::catalog::LakeSchema;
 use super::chain_credits;
 use super::groupings::{Grouping, groupings, line_grouping};
 use super::journey::{
-    Answer, EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, PathSpec, Question, RowTerms, Selection,
-    StoredJourneyNode, Wanted,
+    Answer, EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Question, RowTerms, Selection, ShownNode,
+    ShownSpec, StoredJourneyNode, Wanted,
 };
 use super::names::Names;
 use super::parameters;
@@ -182,6 +184,10 @@ impl<'a> Asked<'a> {
     /// The journeys straight over the lake's files, where they can be read so.
     fn stored(&self, part: &Part<'_>) -> Result<Option<LogicalPlan>> {
         let Self { report, view, spec, dimension, .. } = self;
+        if matches!(report.shape, Shape::Path { .. }) {
+            // a visitor is soon found
+            return Ok(None);
+        }
         let wanted = report.wanted();
         // at its hit a record's lines count without a value of its own
         let divides = spec.in_lines && !spec.anchored && !spec.selection.takes_lines();
@@ -191,8 +197,6 @@ impl<'a> Asked<'a> {
                 // of a row with several values all are shown, as they stand there
                 Some(Wanted::Conversions) => !spec.multi_valued,
                 Some(Wanted::Credits) => true,
-                // a visitor is soon found
-                Some(Wanted::Path { .. }) => false,
             };
         let Some(stored) = view.stored_events().filter(|_| at_once && self.binding.is_none() && !part.by_person())
         else {
@@ -200,6 +204,8 @@ impl<'a> Asked<'a> {
         };
         let persons = match part {
             Part::Together(_) if spec.multi_valued || spec.anchored || wanted.is_some() => return Ok(None),
+            // of a person one row is a member's, and another is what is asked for
+            Part::Together(_) if self.predicates.members.is_some() => return Ok(None),
             Part::Together(persons) => Some(persons.rows.clone()),
             _ => None,
         };
@@ -240,7 +246,7 @@ impl<'a> Asked<'a> {
             terms,
         };
         let answer = match wanted {
-            Some(wanted) => Answer::Shown(PathSpec { journey: spec.clone(), wanted }),
+            Some(wanted) => Answer::Shown(ShownSpec { journey: spec.clone(), wanted }),
             None => Answer::Credit(JourneySpec { by_person: persons.is_some(), ..spec.clone() }),
         };
         let node = StoredJourneyNode::try_new(answer, question, stored.clone())?.by_person(persons);
@@ -260,7 +266,13 @@ impl<'a> Asked<'a> {
             Part::Visitors | Part::Persons | Part::Together(_) => {}
         }
         let online = ident("row_kind").eq(lit("online"));
-        let marks_visitor = predicates.visitors.clone().map(Expr::is_true);
+        let of_person = by_person.then(|| (predicates.visitors.clone(), predicates.members.clone()));
+        let (marks_visitor, members) = of_person.unwrap_or_else(|| (predicates.of_visitor(), None));
+        let marks_visitor = marks_visitor.map(Expr::is_true);
+        let members = match members {
+            Some(members) => Some(PersonJourneys::with_marked_row(events.clone(), rows.clone().and(members))?),
+            None => None,
+        };
         let mut marks_visit = predicates.visits.clone().map(Expr::is_true);
         if let Some(marks) = marks_visit.take_if(|_| by_person) {
             // the row that selects a visit may be another person's
@@ -329,8 +341,16 @@ impl<'a> Asked<'a> {
                 .build()?;
             rows = rows.and(in_subquery(ident(whose), Arc::new(journey)));
         }
-        let path = report.wanted().map(|wanted| PathSpec { journey: spec.clone(), wanted });
-        let columns = path.as_ref().map_or_else(|| spec.input_columns(), PathSpec::input_columns);
+        if let Some(members) = members {
+            rows = rows.and(members);
+        }
+        let path = report.explained(spec);
+        let shown = report.wanted().map(|wanted| ShownSpec { journey: spec.clone(), wanted });
+        let columns = match (&path, &shown) {
+            (Some(path), _) => path.input_columns(),
+            (None, Some(shown)) => shown.input_columns(),
+            (None, None) => spec.input_columns(),
+        };
         let columns = columns.into_iter().map(|name| {
             Ok(match name {
                 "item" => item.clone().alias("item"),
@@ -354,13 +374,17 @@ impl<'a> Asked<'a> {
                 },
             })
         });
-        let input =
-            LogicalPlanBuilder::from(events).filter(rows)?.project(columns.collect::<Result<Vec<_>>>()?)?.build()?;
-        let node = match path {
-            Some(path) => Extension { node: Arc::new(PathNode::try_new(path, input)?) },
-            None => Extension { node: Arc::new(JourneyNode::try_new(spec.clone(), input)?) },
+        let mut columns = columns.collect::<Result<Vec<_>>>()?;
+        if by_person {
+            columns.extend(PersonJourneys::ties()?);
+        }
+        let input = LogicalPlanBuilder::from(events).filter(rows)?.project(columns)?.build()?;
+        let node: Arc<dyn UserDefinedLogicalNode> = match (path, shown) {
+            (Some(path), _) => Arc::new(PathNode::try_new(path, input)?),
+            (None, Some(shown)) => Arc::new(ShownNode::try_new(shown, input)?),
+            (None, None) => Arc::new(JourneyNode::try_new(spec.clone(), input)?),
         };
-        Ok(LogicalPlan::Extension(node))
+        Ok(LogicalPlan::Extension(Extension { node }))
     }
 }
 

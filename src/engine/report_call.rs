@@ -5,7 +5,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::arguments::Arguments;
 use super::groupings::{Grouping, listed};
-use super::journey::{Gives, JourneySpec, PathSpec, Selection, Wanted};
+use super::journey::{Gives, JourneySpec, PathSpec, Selection, ShownSpec, Wanted};
 use super::model_list::models;
 use super::person_journeys::Whole;
 use super::predicates::PredicateTexts;
@@ -203,14 +203,19 @@ impl Report {
         }
     }
 
-    /// What is shown of journeys; None: credit per item, or paths.
+    /// What is shown of conversions; None: credit per item, paths, or one conversion explained.
     pub fn wanted(&self) -> Option<Wanted> {
         match &self.shape {
-            Shape::Items | Shape::Paths => None,
+            Shape::Items | Shape::Paths | Shape::Path { .. } => None,
             Shape::Conversions => Some(Wanted::Conversions),
             Shape::Credits => Some(Wanted::Credits),
-            Shape::Path { event_id } => Some(Wanted::Path { event_id: event_id.clone(), metric: self.metric.clone() }),
         }
+    }
+
+    /// The conversion that is explained, if it is one.
+    pub fn explained(&self, journey: &JourneySpec) -> Option<PathSpec> {
+        let Shape::Path { event_id } = &self.shape else { return None };
+        Some(PathSpec { journey: journey.clone(), event_id: event_id.clone(), metric: self.metric.clone() })
     }
 
     /// The lines by which the answer is broken down.
@@ -288,9 +293,10 @@ impl Report {
                 return refused("by", "unconverted", "a journey without a conversion has no row of one");
             }
         }
-        let answer = match self.wanted() {
-            Some(wanted) => PathSpec { journey: spec.clone(), wanted }.output(),
-            None => spec.output(),
+        let answer = match (self.explained(spec), self.wanted()) {
+            (Some(path), _) => path.output(),
+            (None, Some(wanted)) => ShownSpec { journey: spec.clone(), wanted }.output(),
+            (None, None) => spec.output(),
         };
         let twice =
             selection.by.iter().find(|(name, _)| answer.fields().iter().filter(|f| f.name() == name).count() > 1);

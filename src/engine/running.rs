@@ -10,6 +10,7 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
+use super::explained::{LINES, by_line, explains};
 use crate::Error;
 
 /// A statement that has been planned and has begun.
@@ -26,6 +27,14 @@ pub struct Running {
 const AHEAD: usize = 2;
 
 impl Running {
+    /// Of an `EXPLAIN` the plan with a line in each row, for people; anything else as it is.
+    pub fn by_line(self) -> Self {
+        match explains(&self.plan) {
+            true => Self { schema: LINES.clone(), rows: by_line(self.rows), plan: self.plan },
+            false => self,
+        }
+    }
+
     /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator
     /// computes. The task ends when the rows are dropped. When nobody has read on by `expiry`, what it holds is let go, and the
     /// rows end with an error.

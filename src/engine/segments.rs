@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use rejoin_instances::trees::change_parts;
 
 use super::statement::Names;
 use super::view::LakeView;
@@ -34,7 +35,7 @@ pub(super) fn named(names: &Names, all: &Segments) -> BTreeSet<String> {
 
 /// An expression with a function that knows its members in place of each `in_segment('name')`.
 pub(super) fn with_segments(expr: Expr, schema: &DFSchema, view: &LakeView) -> PlanResult<Expr> {
-    expr.transform_up(|part| rewritten(part, schema, view)).map(|rewritten| rewritten.data)
+    change_parts(expr, &mut |part| rewritten(part, schema, view)).map(|rewritten| rewritten.data)
 }
 
 fn rewritten(expr: Expr, schema: &DFSchema, view: &LakeView) -> PlanResult<Transformed<Expr>> {

@@ -227,7 +227,10 @@ impl Call<'_> {
             let value = asked.column(name)?.or(group.map(|(_, grouping)| grouping.value.clone())).or(of_person);
             Ok(value.map_or_else(|| ident(name), |value| value.alias(name)))
         });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let mut columns = columns.collect::<Result<Vec<_>>>()?;
+        if by_person {
+            columns.extend(PersonJourneys::ties()?);
+        }
         let rows = rows.and(asked.some());
         let input = LogicalPlanBuilder::from(self.events.clone()).filter(rows)?.project(columns)?.build()?;
         let node = SequenceNode::try_new(spec.clone(), input)?;

@@ -23,11 +23,12 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
+use rejoin_instances::planning::plan;
 use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
 use super::first_rows::ReadFirstRows;
-use super::hints::planning_error;
+use super::hints::{operator_error, planning_error};
 use super::in_turn::ManyInTurn;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
@@ -52,6 +53,7 @@ use crate::error::did_you_mean;
 use crate::functions::{self, Persons};
 use crate::lake::Lake;
 use crate::lake::rewrite::{Limits, Rewriter};
+use crate::lake::tables::EVENTS;
 use crate::options::{RejoinOptions, SUITE_SETTING};
 use crate::quote::literal;
 use crate::sealed::Sealed;
@@ -259,7 +261,7 @@ impl Engine {
             self.fitted.get_or_init(|| self.fit()).await;
             let view = self.refresh(statement).await?;
             let state = self.context.state();
-            match state.statement_to_plan(statement.parsed().clone()).await {
+            match plan(&state, statement.parsed().clone()).await {
                 Ok(plan) => {
                     known_suite(&plan, &view).await?;
                     // tables that another view shows by now may be in its plans
@@ -331,7 +333,7 @@ impl Engine {
         async move {
             let frame = self.context.execute_logical_plan(plan).await?;
             let task = Arc::new(frame.task_ctx());
-            Ok((frame.create_physical_plan().await?, task))
+            Ok((frame.create_physical_plan().await.map_err(operator_error)?, task))
         }
         .boxed()
     }
@@ -522,7 +524,7 @@ impl Engine {
             }
             let query = format!("SELECT * FROM segment_members({})", literal(&name));
             let parsed = Statement::one(&query)?.parsed().clone();
-            let plan = in_utc(self.context.state()).statement_to_plan(parsed).await?;
+            let plan = plan(&in_utc(self.context.state()), parsed).await?;
             let memory = MemoryConsumer::new("Segment").register(&self.context.runtime_env().memory_pool);
             let mut collecting = Collecting::new(segment.clone(), memory);
             let mut rows = self.start(plan).await?.rows;
@@ -567,6 +569,7 @@ impl Engine {
             let view = LakeView::new(self.lake.clone(), suite, self.pinned.clone());
             let view = view.with_stored_journeys(stored_journeys);
             let view = view.with_kept_persons(&self.persons).with_kept_events(&self.events);
+            let view = view.with_calls(statement.names().only_called());
             let looked_at = self.looked_at.lock().unwrap_or_else(|e| e.into_inner()).clone();
             let view = Arc::new(match looked_at {
                 Some(visitors) => view.looking_at(visitors),
@@ -576,6 +579,13 @@ impl Engine {
             let (names, state) = (statement.names(), in_utc(self.context.state()));
             let reports = names.table_functions.iter().any(|function| is_report(function));
             let segments = names.functions.contains("in_segment");
+            if self.lake.is_distant() {
+                let tables = names.tables.iter().map(String::as_str).filter(|name| !self.schema.has_made(name));
+                // those of a list of tables are no tables of the lake
+                let tables = tables.filter(|_| !names.lists_tables);
+                let events = (reports || segments).then_some(EVENTS);
+                view.open_ahead(tables.chain(events).collect()).await;
+            }
             if reports || segments || names.functions.contains("local_time") {
                 view.suites().await?;
             }

@@ -3,32 +3,46 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement as Parsed};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Statement as Sql, TableFactor, Value,
-    ValueWithSpan, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query, SetExpr, Statement as Sql,
+    TableFactor, Value, ValueWithSpan, Visitor,
 };
+use rejoin_instances::syntax::{PartMut, look};
+use rejoin_instances::values::same_statements;
 
 use super::depth;
 use super::dialect::EngineDialect;
 use super::lookup::table_of;
 use super::misplaced::Clauses;
-use super::output_names::resolve;
 use super::parameters;
-use super::syntax::look;
+use super::{output_names, shared_columns};
 use crate::{Error, Result};
 
 /// Schemas whose tables list the tables of the session.
 const LISTS: [&str; 2] = ["information_schema", "pg_catalog"];
 
 /// A statement and what it names.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Statement {
-    parsed: Parsed,
+    parsed: Arc<Parsed>,
     names: Names,
+}
+
+impl PartialEq for Statement {
+    fn eq(&self, other: &Self) -> bool {
+        same_statements(&self.parsed, &other.parsed)
+    }
+}
+
+impl fmt::Debug for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Statement({self})")
+    }
 }
 
 /// What a statement names, all in lower case where it is not quoted.
@@ -38,6 +52,8 @@ pub struct Names {
     pub tables: BTreeSet<String>,
     /// Functions that stand for a table: `participation(...)`.
     pub table_functions: BTreeSet<String>,
+    /// Names that stand for a table without arguments, those that it defines itself among them.
+    pub relations: BTreeSet<String>,
     /// Functions of values.
     pub functions: BTreeSet<String>,
     /// Names in double quotes that stand alone, where another would write a text.
@@ -53,6 +69,12 @@ pub struct Names {
 }
 
 impl Names {
+    /// Names of functions that are no tables in it; none where it lists tables, whatever they are named.
+    pub fn only_called(&self) -> BTreeSet<String> {
+        let called = self.table_functions.difference(&self.relations).filter(|_| !self.lists_tables);
+        called.cloned().collect()
+    }
+
     /// Lookup tables, named as `'table.column'` in an argument of a table function.
     pub fn lookups(&self) -> BTreeSet<&str> {
         self.arguments.iter().filter_map(|text| table_of(text)).collect()
@@ -92,12 +114,12 @@ impl Statement {
             names.tables.insert(table.table().to_string());
         }
         names.tables.retain(|name| !names.table_functions.contains(name));
-        Ok(Self { parsed, names })
+        Ok(Self { parsed: Arc::new(parsed), names })
     }
 
     /// The same with other words, where it is SQL's own (and no extension of the engine).
     pub fn reworded(self, reword: impl FnOnce(Sql) -> Sql) -> Result<Self> {
-        Self::new(reworded(self.parsed, reword))
+        Self::new(reworded(Arc::unwrap_or_clone(self.parsed), reword))
     }
 
     /// The same with values for `$1`, `$2`, ... in place of the parameters among the arguments of table functions, whose plans
@@ -124,8 +146,8 @@ impl Statement {
 
     /// `CREATE TABLE` and the like: the words of a statement that changes tables of the session, which end with it.
     pub fn changes_the_session(&self) -> Option<&'static str> {
-        let Parsed::Statement(statement) = &self.parsed else {
-            return matches!(self.parsed, Parsed::CreateExternalTable(_)).then_some("CREATE EXTERNAL TABLE");
+        let Parsed::Statement(statement) = self.parsed() else {
+            return matches!(self.parsed(), Parsed::CreateExternalTable(_)).then_some("CREATE EXTERNAL TABLE");
         };
         match statement.as_ref() {
             Sql::CreateTable(_) => Some("CREATE TABLE"),
@@ -139,13 +161,20 @@ impl Statement {
             Sql::Delete(_) => Some("DELETE"),
             Sql::Merge(_) => Some("MERGE"),
             Sql::Truncate(_) => Some("TRUNCATE"),
+            Sql::CreateIndex(_) => Some("CREATE INDEX"),
+            Sql::Query(query) if is_into(query) => Some("SELECT INTO"),
             _ => None,
         }
     }
 
+    /// True for `EXPLAIN`.
+    pub fn explains(&self) -> bool {
+        matches!(self.parsed(), Parsed::Explain(_))
+    }
+
     /// True for `SET name = value`.
     pub fn sets(&self) -> bool {
-        matches!(&self.parsed, Parsed::Statement(statement) if matches!(statement.as_ref(), Sql::Set(_)))
+        matches!(self.parsed(), Parsed::Statement(statement) if matches!(statement.as_ref(), Sql::Set(_)))
     }
 
     /// As the parser has it.
@@ -170,8 +199,17 @@ fn reworded(parsed: Parsed, reword: impl FnOnce(Sql) -> Sql) -> Parsed {
     }
 }
 
-/// Columns of the input are told from those of the result that bear the same name.
+/// True for `SELECT ... INTO table`.
+fn is_into(query: &Query) -> bool {
+    matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some())
+}
+
+/// Columns of relations that share a name, and of the input and the result that do, are told apart.
 fn resolve_names(parsed: &mut Parsed) {
+    fn resolve(part: &mut impl PartMut) {
+        shared_columns::resolve(part);
+        output_names::resolve(part);
+    }
     match parsed {
         Parsed::Statement(sql) => resolve(sql),
         Parsed::CopyTo(copy) => {
@@ -216,6 +254,8 @@ impl Visitor for Named<'_> {
         if let Some(function) = table_function(factor) {
             self.names.table_functions.insert(last(function));
             self.within += 1;
+        } else if let TableFactor::Table { name, .. } = factor {
+            self.names.relations.insert(last(name));
         }
         ControlFlow::Continue(())
     }
@@ -279,6 +319,11 @@ fn last(name: &ObjectName) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use datafusion::sql::sqlparser::ast::VisitorMut;
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+    use rejoin_instances::syntax::change;
+
     use super::*;
 
     fn names(sql: &str) -> Names {
@@ -341,5 +386,42 @@ mod tests {
             ("there is no statement".into(), "2 statements where one is expected".into())
         );
         assert_eq!(Statement::all("SELECT 1; SET a.b = 2;").unwrap().len(), 2);
+    }
+
+    /// Breaks off at a name.
+    struct Finds(&'static str, usize);
+
+    impl Visitor for Finds {
+        type Break = String;
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
+            self.1 += 1;
+            match expr {
+                Expr::Identifier(name) if name.value == self.0 => ControlFlow::Break(name.value.to_uppercase()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+
+    struct Renames;
+
+    impl VisitorMut for Renames {
+        type Break = ();
+
+        fn post_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+            *relation = ObjectName::from(vec![format!("{relation}2").as_str().into()]);
+            ControlFlow::Continue(())
+        }
+    }
+
+    #[test]
+    fn visitors_see_change_and_break_off() {
+        let sql = "SELECT a, b + c FROM t WHERE d IN (SELECT e FROM u)";
+        let mut statement = Parser::parse_sql(&GenericDialect {}, sql).unwrap().remove(0);
+        let (mut found, mut none) = (Finds("c", 0), Finds("z", 0));
+        assert_eq!(look(&statement, &mut found), ControlFlow::Break("C".into()));
+        assert_eq!((look(&statement, &mut none), found.1, none.1), (ControlFlow::Continue(()), 4, 7));
+        assert!(change(&mut statement, &mut Renames).is_continue());
+        assert_eq!(statement.to_string(), sql.replace("FROM t", "FROM t2").replace("FROM u", "FROM u2"));
     }
 }

@@ -1,7 +1,8 @@
 //! What a question says of rows of `events`, over what is stored.
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Expr, lit};
+use rejoin_instances::trees::change_parts;
 
 use super::events::on_side;
 use super::journey::{RowTerms, StoredEvents};
@@ -27,7 +28,7 @@ pub(super) fn stored_terms(
 
 /// A term in which `local_time` names the suite's zone, so that it hangs on nothing but its row.
 fn with_zone(term: Expr, zone: &str) -> Result<Expr> {
-    let named = term.transform(|part| match part {
+    let named = change_parts(term, &mut |part| match part {
         Expr::ScalarFunction(mut call) if call.name() == LOCAL_TIME && call.args.len() == 1 => {
             call.args.push(lit(zone));
             Ok(Transformed::yes(Expr::ScalarFunction(call)))

@@ -156,17 +156,20 @@ fn fill(pattern: &str, name: &str) -> String {
     out
 }
 
+/// No text, of the type that texts of files have: beside a VARCHAR the engine would make views of them all.
+const NO_TEXT: &str = "arrow_cast(NULL, 'Utf8')";
+
 fn select_item(table: &str, name: &str, data_type: &DataType, own: &BTreeSet<String>) -> String {
     if own.contains(name) {
         return format!("{table}.{0} AS {0}", quoted(name));
     }
-    let sql_type = match data_type {
-        DataType::Float64 => "DOUBLE",
-        DataType::Int64 => "BIGINT",
-        DataType::Boolean => "BOOLEAN",
-        _ => "VARCHAR",
+    let nothing = match data_type {
+        DataType::Float64 => "CAST(NULL AS DOUBLE)",
+        DataType::Int64 => "CAST(NULL AS BIGINT)",
+        DataType::Boolean => "CAST(NULL AS BOOLEAN)",
+        _ => NO_TEXT,
     };
-    format!("CAST(NULL AS {sql_type}) AS {}", quoted(name))
+    format!("{nothing} AS {}", quoted(name))
 }
 
 /// What a row of `table` touches of a dimension, under the name of what was set.
@@ -174,7 +177,7 @@ fn touch_item(table: &str, name: &str, condition: &str, own: &BTreeSet<String>) 
     let set = set_column(name);
     let column = |name: &str| match own.contains(name) {
         true => format!("{table}.{}", quoted(name)),
-        false => "CAST(NULL AS VARCHAR)".to_string(),
+        false => NO_TEXT.to_string(),
     };
     let flag = persisted_flag(name);
     let condition = match condition {
@@ -222,7 +225,7 @@ mod tests {
         let sql = columns.expand("SELECT 1{{, dimensions of o}}{{, metrics: coalesce($, 0) AS $}} FROM o").unwrap();
         assert_eq!(
             sql,
-            "SELECT 1, o.\"evar2\" AS \"evar2\", CAST(NULL AS VARCHAR) AS \"evar10\", \
+            "SELECT 1, o.\"evar2\" AS \"evar2\", arrow_cast(NULL, 'Utf8') AS \"evar10\", \
              coalesce(\"event1\", 0) AS \"event1\", coalesce(\"orders\", 0) AS \"orders\" FROM o"
         );
         assert_eq!(Columns::default().expand("a{{, metrics: $}}").unwrap(), "a");

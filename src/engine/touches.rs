@@ -6,13 +6,14 @@
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::scalar::ScalarValue;
+use rejoin_instances::trees::change_parts;
 
 use crate::columns::{self, ROW_KIND, is_multi_valued};
 use crate::functions::{Classes, Touch, classified};
@@ -54,7 +55,7 @@ pub(super) fn item_of(
 
 /// An expression with what a row touches in place of each `touch(column)`.
 pub(super) fn with_touches(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    expr.transform_up(|part| RewriteTouch.rewrite(part, schema, &ConfigOptions::default()))
+    change_parts(expr, &mut |part| RewriteTouch.rewrite(part, schema, &ConfigOptions::default()))
         .map(|rewritten| rewritten.data)
 }
 

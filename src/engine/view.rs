@@ -9,8 +9,9 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
-use futures::future::{BoxFuture, try_join_all};
-use futures::{FutureExt, try_join};
+use futures::future::{BoxFuture, join_all, try_join_all};
+use futures::{FutureExt, join, try_join};
+use rejoin_instances::planning::{self, plan_text};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::events::{EVENTS_SQL, brief, with_friendly_names};
@@ -65,6 +66,8 @@ pub struct LakeView {
     kept_events: KeptEvents,
     /// The visitors whose rows are there; None: those of all.
     looked_at: Option<SomeVisitors>,
+    /// Names that the statement gives to functions alone.
+    called: BTreeSet<String>,
 }
 
 /// The lookup tables that a statement names.
@@ -96,7 +99,18 @@ impl LakeView {
             kept_persons: KeptPersons::default(),
             kept_events: KeptEvents::default(),
             looked_at: None,
+            called: BTreeSet::new(),
         }
+    }
+
+    /// With what the statement names as functions alone.
+    pub(super) fn with_calls(self, called: BTreeSet<String>) -> Self {
+        Self { called, ..self }
+    }
+
+    /// True for a name that the statement gives to a function alone: who resolves its tables asks for that, too.
+    pub(super) fn calls(&self, name: &str) -> bool {
+        self.called.contains(name)
     }
 
     /// With what its session keeps of persons.
@@ -252,7 +266,7 @@ impl LakeView {
                     return Ok(kept);
                 }
                 let sql = self.integration_columns().await?.expand(EVENTS_SQL)?;
-                let plan = state.create_logical_plan(&sql).await?;
+                let plan = plan_text(state, &sql).await?;
                 let plan = with_friendly_names(plan, &self.friendly_names())?;
                 let plan = match persons {
                     Some(persons) => known_persons::with_persons(plan, persons)?,
@@ -288,8 +302,11 @@ impl LakeView {
     pub async fn load_persons(&self, state: &SessionState) -> Result<Option<&Persons>> {
         let load = || async {
             let suites = self.suites().await?;
-            let none = !suites.iter().any(Suite::has_persons);
-            if none || self.snapshot(PersonSpan::TABLE).await?.version.is_none() {
+            if !suites.iter().any(Suite::has_persons) {
+                return Ok(None);
+            }
+            let (spans, _) = try_join!(self.snapshot(PersonSpan::TABLE), self.snapshot(PersonAudit::TABLE))?;
+            if spans.version.is_none() {
                 return Ok(None);
             }
             let version = self.version_of_persons().await?;
@@ -355,7 +372,7 @@ impl LakeView {
                 };
                 let schema = table.schema();
                 let plan = LogicalPlanBuilder::scan(*name, provider_as_source(table), None)?.build()?;
-                let rows = DataFrame::new(state.clone(), plan).collect().await?;
+                let rows = planning::collect(DataFrame::new(state.clone(), plan)).await?;
                 lookups.loaded.insert(name.to_string(), Lookup::new(name, &schema, &rows, self.folds_case())?);
             }
             Ok(lookups)
@@ -405,6 +422,28 @@ impl LakeView {
         Ok(loaded.entry(name.to_string()).or_insert_with(|| Arc::new(snapshot)).clone())
     }
 
+    /// Opens, side by side, what tables of these names are made of: on a distant store each is a wait. Whoever needs one that does
+    /// not open says so.
+    pub(super) async fn open_ahead(&self, names: BTreeSet<&str>) {
+        let (mut stored, mut hits) = (BTreeSet::new(), false);
+        for name in names {
+            match name {
+                EVENTS | EVENTS_BRIEF | VISITS | VISITORS => stored.extend([HITS, INTEGRATED]),
+                REPORTED_HITS => drop(stored.insert(HITS)),
+                _ if is_table_name(name) => drop(stored.insert(name)),
+                _ => {}
+            }
+            hits |= stored.contains(HITS);
+        }
+        let suites = async {
+            match hits {
+                true => self.suites().await.map(drop),
+                false => Ok(()),
+            }
+        };
+        let (_suites, _tables) = join!(suites, join_all(stored.into_iter().map(|name| self.snapshot(name))));
+    }
+
     /// The table of this name, or None.
     pub fn table<'a>(
         &'a self,
@@ -452,7 +491,7 @@ impl LakeView {
 
     async fn planned(&self, sql: &str, state: &SessionState) -> Result<Option<Arc<dyn TableProvider>>> {
         let sql = self.integration_columns().await?.expand(sql)?;
-        let plan = state.create_logical_plan(&sql).await?;
+        let plan = plan_text(state, &sql).await?;
         Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))))
     }
 

@@ -16,6 +16,7 @@ use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast, lit};
 use datafusion::optimizer::analyzer::AnalyzerRule;
+use rejoin_instances::trees::change_nodes;
 
 use super::catalog::LakeSchema;
 use super::journey::{Call, Window, WindowNode};
@@ -42,7 +43,7 @@ impl GiveWindows {
 
 impl AnalyzerRule for GiveWindows {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| match plan {
+        change_nodes(plan, &mut |plan| match plan {
             LogicalPlan::Window(window) if window.window_expr.iter().any(|e| call(e).is_some()) => {
                 let view = self.schema.view();
                 let suite = Settings { bound: view.bindings()?, folds_case: view.folds_case() };
@@ -222,14 +223,18 @@ fn in_lake_order(partition_by: &[Expr], order_by: &[Sort], schema: &DFSchema) ->
     })?;
     let beside = |name: &str| Column { name: name.into(), ..visitor.clone() };
     let key = schema.field_from_column(&beside(VISITOR_KEY)).ok()?;
-    let by_time = [HIT_TIME, HIT_SEQ].map(|name| Expr::Column(beside(name)));
-    let ordered = order_by.len() == 2 && order_by.iter().zip(&by_time).all(|(sort, expr)| sort.expr == *expr);
+    let by_time = [HIT_TIME, HIT_SEQ].map(beside);
+    let ordered = order_by.len() == 2 && order_by.iter().zip(&by_time).all(|(sort, time)| is_column(&sort.expr, time));
     (ordered && key.data_type() == &DataType::Int64).then(|| Window {
         visitor: vec![Expr::Column(beside(VISITOR_KEY)), Expr::Column(visitor.clone())],
         in_lake_order: true,
-        within: partition_by.iter().filter(|expr| **expr != Expr::Column(visitor.clone())).cloned().collect(),
-        order: by_time.to_vec(),
+        within: partition_by.iter().filter(|expr| !is_column(expr, visitor)).cloned().collect(),
+        order: by_time.map(Expr::Column).to_vec(),
     })
+}
+
+fn is_column(expr: &Expr, column: &Column) -> bool {
+    matches!(expr, Expr::Column(own) if own == column)
 }
 
 /// The text of an argument that is the same for all rows.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions::datetime::to_local_time;
@@ -19,6 +19,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, SubqueryAlias, Union, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use rejoin_instances::trees::{change_expressions, change_nodes, change_nodes_down_and_up, change_parts};
 
 use crate::columns::timestamp;
 
@@ -44,18 +45,18 @@ pub(super) fn closed(plan: LogicalPlan, options: &ConfigOptions) -> PlanResult<L
 
 /// A statement's plan, which sees instants in a zone.
 pub(super) fn in_zone(plan: LogicalPlan, zone: &Arc<str>) -> PlanResult<LogicalPlan> {
-    let down = |node: LogicalPlan| match &node {
+    let mut down = |node: LogicalPlan| match &node {
         LogicalPlan::TableScan(_) => shown(node, zone),
         LogicalPlan::SubqueryAlias(alias) if alias.alias.table() == CLOSED => shown(node, zone),
         _ => Ok(Transformed::no(node)),
     };
-    Ok(plan.transform_down_up_with_subqueries(down, |node| fitted(node, zone))?.data)
+    Ok(change_nodes_down_and_up(plan, &mut down, &mut |node| fitted(node, zone))?.data)
 }
 
 /// A condition over columns in UTC, which reads them in the session's zone.
 pub(super) fn condition(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Expr> {
     let Some(zone) = zone_of(options) else { return Ok(expr) };
-    let seen = expr.transform_up(|expr| match &expr {
+    let seen = change_parts(expr, &mut |expr| match &expr {
         Expr::Column(_) => Ok(match elsewhere(&expr.get_type(columns)?, &zone) {
             Some(data_type) => Transformed::yes(cast(expr, data_type)),
             None => Transformed::no(expr),
@@ -63,7 +64,7 @@ pub(super) fn condition(expr: Expr, columns: &DFSchema, options: &ConfigOptions)
         _ => fitted_expr(expr, columns, &zone),
     })?;
     let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(seen.data, columns)?;
-    Ok(coerced.transform_up(|expr| with_clock(expr, columns))?.data)
+    Ok(change_parts(coerced, &mut |expr| with_clock(expr, columns))?.data)
 }
 
 /// The type of an instant in the zone, where it names another one.
@@ -95,9 +96,9 @@ fn shown(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalPl
 fn fitted(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalPlan>> {
     let columns = merge_schema(&node.inputs());
     let names = NamePreserver::new(&node);
-    let fitted = node.map_expressions(|expr| {
+    let fitted = change_expressions(node, &mut |expr| {
         let name = names.save(&expr);
-        Ok(expr.transform_up(|expr| fitted_expr(expr, &columns, zone))?.update_data(|expr| name.restore(expr)))
+        Ok(change_parts(expr, &mut |expr| fitted_expr(expr, &columns, zone))?.update_data(|expr| name.restore(expr)))
     })?;
     fitted.map_data(|node| match node {
         LogicalPlan::Union(union) => Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union),
@@ -171,12 +172,12 @@ impl AnalyzerRule for Clocks {
         if zone_of(options).is_none() {
             return Ok(plan);
         }
-        let clocks = plan.transform_up_with_subqueries(|node| {
+        let clocks = change_nodes(plan, &mut |node| {
             let columns = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
+            change_expressions(node, &mut |expr| {
                 let name = names.save(&expr);
-                Ok(expr.transform_up(|expr| with_clock(expr, &columns))?.update_data(|expr| name.restore(expr)))
+                Ok(change_parts(expr, &mut |expr| with_clock(expr, &columns))?.update_data(|expr| name.restore(expr)))
             })
         })?;
         Ok(clocks.data)

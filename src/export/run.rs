@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use serde::Serialize;
 
 use super::bodies::{self, Destination, Writer};
@@ -94,38 +96,41 @@ pub struct Ran {
 }
 
 /// Runs an export. A conflict where another run of it was faster.
-pub async fn run(lake: &Lake, name: &str, options: &RunOptions) -> Result<Ran> {
-    let export = find(lake, name).await?;
-    let (known, ledger) = compared_with(lake, name, options.dry_run).await?;
-    if let Some(waiting) = runs::waiting(&known) {
-        if options.dry_run {
-            return of_run(waiting, "waiting", true);
+pub fn run<'a>(lake: &'a Lake, name: &'a str, options: &'a RunOptions) -> LocalBoxFuture<'a, Result<Ran>> {
+    async move {
+        let export = find(lake, name).await?;
+        let (known, ledger) = compared_with(lake, name, options.dry_run).await?;
+        if let Some(waiting) = runs::waiting(&known) {
+            if options.dry_run {
+                return of_run(waiting, "waiting", true);
+            }
+            return given_out(lake, waiting.clone(), true, options).await;
         }
-        return given_out(lake, waiting.clone(), true, options).await;
+        let last = known.iter().map(|run| run.run).chain(ledger.runs()?.iter().map(|run| run.run)).max();
+        let number = last.unwrap_or(0) + 1;
+        let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_string();
+        let begun = ExportRun {
+            export: export.name.clone(),
+            run: number,
+            suite: export.suite.clone(),
+            target: export.target.word().into(),
+            status: runs::WAITING.into(),
+            made: Some(clock::now()),
+            attempt,
+            ..ExportRun::default()
+        };
+        let made = match compared(lake, &export, ledger, begun, options).await? {
+            Some(made) => made,
+            None => return nothing_new(&export),
+        };
+        if options.dry_run {
+            let ran = of_run(&made, "dry run", false)?;
+            return Ok(Ran { run: None, files: vec![], ..ran });
+        }
+        runs::note(lake, &made).await?;
+        given_out(lake, made, false, options).await
     }
-    let last = known.iter().map(|run| run.run).chain(ledger.runs()?.iter().map(|run| run.run)).max();
-    let number = last.unwrap_or(0) + 1;
-    let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_string();
-    let begun = ExportRun {
-        export: export.name.clone(),
-        run: number,
-        suite: export.suite.clone(),
-        target: export.target.word().into(),
-        status: runs::WAITING.into(),
-        made: Some(clock::now()),
-        attempt,
-        ..ExportRun::default()
-    };
-    let made = match compared(lake, &export, ledger, begun, options).await? {
-        Some(made) => made,
-        None => return nothing_new(&export),
-    };
-    if options.dry_run {
-        let ran = of_run(&made, "dry run", false)?;
-        return Ok(Ran { run: None, files: vec![], ..ran });
-    }
-    runs::note(lake, &made).await?;
-    given_out(lake, made, false, options).await
+    .boxed_local()
 }
 
 /// Says that the target has a run, or that it was never sent. Saying so again changes nothing.

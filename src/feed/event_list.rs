@@ -128,6 +128,13 @@ impl EventIds {
         }
     }
 
+    /// Every id that has a metric, with it; some come twice.
+    pub fn metrics(&self) -> impl Iterator<Item = (u32, String)> {
+        let standard = STANDARD_EVENTS.iter().map(|event| event.0);
+        let ids = self.named.keys().copied().chain(standard).chain(200..=299).chain(20_100..=20_999);
+        ids.filter_map(|id| Some((id, self.metric_of(id)?)))
+    }
+
     /// The ids that `event.tsv` calls an instance of a dimension of ours: id, dimension.
     pub fn instances(&self) -> impl Iterator<Item = (u32, &str)> {
         self.named.iter().filter_map(|(id, meaning)| match meaning {
@@ -194,6 +201,18 @@ mod tests {
             assert_eq!(event_id(name), None, "{name}");
         }
         assert_eq!(event_id("scAdd"), Some(12));
+    }
+
+    #[test]
+    fn every_id_that_has_a_metric() {
+        for ids in [
+            EventIds::standard(),
+            EventIds::parse("1\tx\n11\tCheckouts\n201\tInstance of eVar 3\n300\tcustom event 150\n"),
+        ] {
+            let each: HashMap<u32, String> =
+                (0..MAX_EVENT_ID).filter_map(|id| Some((id, ids.metric_of(id)?))).collect();
+            assert_eq!(ids.metrics().collect::<HashMap<_, _>>(), each);
+        }
     }
 
     #[test]

@@ -78,24 +78,24 @@ impl HitMetrics {
     /// `ids` where the feed has an event list; `instances`: numbers of dimensions by the ids that say that a hit set them;
     /// `pages`, `products`: whether it has page names or products at all.
     pub fn new(ids: Option<&EventIds>, instances: &[(u32, u16)], pages: bool, products: bool) -> Self {
-        let metric_of = |id| ids.and_then(|ids| ids.metric_of(id));
-        let by_id: Vec<Option<String>> = (0..MAX_EVENT_ID).map(metric_of).collect();
-        let mut all: BTreeSet<&str> = by_id.iter().flatten().map(String::as_str).collect();
+        let by_name: Vec<(u32, String)> = ids.into_iter().flat_map(EventIds::metrics).collect();
+        let mut all: BTreeSet<&str> = by_name.iter().map(|(_, name)| name.as_str()).collect();
         all.extend(pages.then_some("page_views"));
         if products && all.contains("orders") {
             all.extend(["units", "revenue"]);
         }
         let mut names: Vec<String> = all.iter().map(|name| (*name).to_owned()).collect();
-        names.sort_by_key(|name| {
+        names.sort_by_cached_key(|name| {
             let standard = METRICS.iter().position(|metric| metric == name);
             standard.unwrap_or(METRICS.len() + numbered(name, "event").unwrap_or(0) as usize)
         });
         let places: HashMap<&str, u16> = names.iter().map(String::as_str).zip(0..).collect();
         let place = |name: &str| places.get(name).copied();
         let column = |name: &str| place(name).map(usize::from);
-        let metric =
-            |metric: &Option<String>| metric.as_deref().and_then(place).map_or(Meaning::Nothing, Meaning::Metric);
-        let mut by_id: Vec<Meaning> = by_id.iter().map(metric).collect();
+        let mut by_id = vec![Meaning::Nothing; MAX_EVENT_ID as usize];
+        for (id, name) in &by_name {
+            by_id[*id as usize] = place(name).map_or(Meaning::Nothing, Meaning::Metric);
+        }
         for (id, dimension) in instances {
             by_id[*id as usize] = Meaning::Instance(*dimension);
         }

@@ -205,7 +205,7 @@ impl HitDecoder {
 
     /// Decodes a block. Every record is in the batch or among the issues.
     pub fn decode(&self, block: &Block, encoding: Encoding) -> (Decoded, HitCounts) {
-        let mut rows = Rows::new(self);
+        let mut rows = Rows::new(self, block.most_records());
         let (mut issues, mut warnings) = (Vec::new(), Vec::new());
         let mut counts = HitCounts::default();
         for (line, record) in block.records() {
@@ -262,6 +262,7 @@ enum Bad {
 /// The rows of one block while they are decoded, and what is used again from record to record.
 struct Rows<'d> {
     decoder: &'d HitDecoder,
+    most_rows: usize,
     count: usize,
     visitor: TextBuilder,
     hit_time: Vec<i64>,
@@ -293,11 +294,13 @@ struct TextField {
 }
 
 impl<'d> Rows<'d> {
-    fn new(decoder: &'d HitDecoder) -> Self {
+    fn new(decoder: &'d HitDecoder, most_rows: usize) -> Self {
+        let text = || TextBuilder::new(most_rows);
         Self {
             decoder,
+            most_rows,
             count: 0,
-            visitor: TextBuilder::default(),
+            visitor: text(),
             hit_time: Vec::new(),
             hit_seq: Vec::new(),
             hit_id_rest: Vec::new(),
@@ -307,10 +310,10 @@ impl<'d> Rows<'d> {
             exclude_hit: Vec::new(),
             visit_page_num: Vec::new(),
             duplicate_purchase: Vec::new(),
-            transaction_id: TextBuilder::default(),
-            customer_id: TextBuilder::default(),
+            transaction_id: text(),
+            customer_id: text(),
             background: Vec::new(),
-            dimensions: std::iter::repeat_with(TextBuilder::default).take(decoder.dimensions).collect(),
+            dimensions: std::iter::repeat_with(text).take(decoder.dimensions).collect(),
             metrics: decoder.metrics.names().iter().map(|_| None).collect(),
             texts: Vec::new(),
             amounts: HitAmounts::default(),
@@ -385,7 +388,7 @@ impl<'d> Rows<'d> {
             self.dimensions[category].put(row, &self.amounts.category);
         }
         for (metric, amount) in self.amounts.metrics() {
-            let builder = self.metrics[metric].get_or_insert_with(|| Float64Builder::with_capacity(row + 1));
+            let builder = self.metrics[metric].get_or_insert_with(|| Float64Builder::with_capacity(self.most_rows));
             builder.append_nulls(row - arrow::array::ArrayBuilder::len(builder));
             builder.append_value(amount);
         }

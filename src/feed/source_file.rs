@@ -65,6 +65,9 @@ impl<R: Read> SourceReader<R> {
                 Err(_) => return Err(error("the header line is not valid UTF-8; save the file as UTF-8")),
             };
         };
+        if let Some(mistake) = mistaken_header(header) {
+            return Err(FeedError::new(file, mistake).on_line(number));
+        }
         let header = header.split('\t').map(|cell| unquoted(cell).unwrap_or(Cow::Borrowed(cell)));
         let header: Vec<Cow<'_, str>> = header.collect();
         let columns = parse_headers(&header.iter().map(AsRef::as_ref).collect::<Vec<_>>(), file, Some(number))?;
@@ -122,6 +125,18 @@ impl<R: Read> SourceReader<R> {
             }
             self.rows.push(number, &fields, &text);
         }
+    }
+}
+
+/// What is wrong with a header line as a whole.
+fn mistaken_header(line: &str) -> Option<&'static str> {
+    let cells: Vec<&str> = line.split('\t').collect();
+    match cells.as_slice() {
+        [only] if only.contains([',', ';']) => Some("no tab between the columns; save the file as tab separated text"),
+        [first, .., last] if first.starts_with('"') && unquoted(first).is_none() && last.ends_with('"') => {
+            Some("quotes stand around the whole line; save the file as tab separated text")
+        }
+        _ => None,
     }
 }
 

@@ -202,7 +202,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Reads until `buffer` is full or the input ends, so that a short read always means the end.
-fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match input.read(&mut buffer[filled..]) {

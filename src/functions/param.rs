@@ -35,13 +35,17 @@ fn param(lists: &ArrayRef, keys: &StringArray) -> Result<StringArray> {
     let item = match lists.data_type() {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => item.data_type().clone(),
         // a column without any value
-        DataType::Null | DataType::Utf8 if lists.null_count() == lists.len() => {
+        DataType::Null | DataType::Utf8 if lists.logical_null_count() == lists.len() => {
             return Ok(StringArray::new_null(lists.len()));
         }
         other => return Err(wrong(other)),
     };
     let lists = cast(lists, &DataType::LargeList(Arc::new(Field::new_list_field(item.clone(), true))))?;
     let lists = lists.as_list::<i64>();
+    // lists without any entry
+    if lists.values().is_empty() {
+        return Ok(StringArray::new_null(lists.len()));
+    }
     let entries = lists.values().as_struct_opt().ok_or_else(|| wrong(&item))?;
     let names = entries.column_by_name("key").ok_or_else(|| wrong(&item))?;
     let names = cast(names, &DataType::Utf8)?;

@@ -1,10 +1,11 @@
 //! Whose rows are whose: what functions of persons are made of, from the tables of a rebuild.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::visitor_keys::VisitorKeys;
 use crate::columns;
@@ -15,7 +16,7 @@ use crate::persons::Moment;
 pub struct Persons(Arc<BTreeMap<String, PersonsOfSuite>>);
 
 /// The persons of a suite.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PersonsOfSuite {
     /// Persons by their number.
     persons: Vec<String>,
@@ -28,16 +29,33 @@ pub struct PersonsOfSuite {
     #[serde(skip)]
     numbers: HashMap<String, u32>,
     #[serde(skip)]
-    by_key: OnceLock<SpansByKey>,
+    in_order: OnceLock<InOrder>,
     #[serde(skip)]
-    shared_in_order: OnceLock<Vec<i64>>,
+    hashes: OnceLock<Hashes>,
 }
 
 /// Where each person of a visitor's rows begins, and the person's number.
 pub type Spans = [(Moment, u32)];
 
-/// Spans of visitors by their keys; None where several visitors have one.
-type SpansByKey = HashMap<i64, Option<Box<Spans>>>;
+/// The spans of visitors in the order of their keys, in which rows come, too.
+#[derive(Clone, Debug, Default)]
+struct InOrder {
+    /// Each once.
+    keys: Vec<i64>,
+    /// Where the spans of each begin, and where the last end; none of a key that several visitors have.
+    begins: Vec<usize>,
+    spans: Vec<(Moment, u32)>,
+    /// Each is one visitor's.
+    tell_visitors: bool,
+}
+
+/// What stands for the persons in short, and the seed that nobody knows before.
+#[derive(Clone, Debug)]
+struct Hashes {
+    seed: u64,
+    /// By the number of the person.
+    of: Vec<u128>,
+}
 
 /// Before all rows.
 const EVER: Moment = (i64::MIN, i128::MIN);
@@ -74,12 +92,13 @@ impl PersonsOfSuite {
         self.numbers = HashMap::new();
     }
 
-    /// Bytes that are allocated, about.
+    /// Bytes that are allocated, about, with what is made of it for questions.
     pub fn memory_bytes(&self) -> usize {
+        let hashes = self.persons.len() * size_of::<u128>();
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        // keys, once more in order, and the spans once more by key
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 120
+        // keys, and the spans once more in their order
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 120 + hashes
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -94,44 +113,64 @@ impl PersonsOfSuite {
 
     /// The same, rising.
     pub fn shared_in_order(&self) -> &[i64] {
-        self.shared_in_order.get_or_init(|| {
-            let mut keys: Vec<i64> = self.shared.iter().collect();
-            keys.sort_unstable();
-            keys
-        })
+        &self.in_order().keys
     }
 
-    /// The persons of a visitor's rows in order, by its id, or by its key where it is one of [`Self::shared`] and keys tell
-    /// visitors apart; none where the tables say nothing of the visitor.
-    pub fn spans_of(&self, key: i64, id: Option<&str>) -> &Spans {
-        match id {
-            Some(id) => self.visitors.get(id).map_or(&[], Vec::as_slice),
-            None => self.by_key().get(&key).and_then(Option::as_deref).unwrap_or_default(),
+    /// The persons of a visitor's rows in order; none where the tables say nothing of the visitor.
+    pub fn spans_of(&self, visitor: &str) -> &Spans {
+        self.visitors.get(visitor).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same of the visitor with the key at a place of [`Self::shared_in_order`]; none where several visitors have it.
+    pub fn spans_at(&self, place: usize) -> &Spans {
+        let InOrder { begins, spans, .. } = self.in_order();
+        match begins.get(place..place + 2) {
+            Some([from, to]) => &spans[*from..*to],
+            _ => &[],
         }
     }
 
     /// False where two of the visitors whose rows are shared have one key.
     pub fn keys_tell_visitors(&self) -> bool {
-        self.by_key().values().all(Option::is_some)
+        self.in_order().tell_visitors
     }
 
-    /// The person of a number.
-    pub fn person(&self, number: u32) -> &str {
-        self.persons.get(number as usize).map_or("", String::as_str)
+    /// What stands for a person of these in short: the same as [`Self::hash`] of what it is called.
+    pub fn hash_of(&self, person: u32) -> u128 {
+        self.hashes().of.get(person as usize).copied().unwrap_or_else(|| self.hash(""))
     }
 
-    fn by_key(&self) -> &SpansByKey {
-        self.by_key.get_or_init(|| {
-            let mut all = SpansByKey::with_capacity(self.shared.len());
-            for (visitor, spans) in &self.visitors {
-                let key = columns::visitor_key(visitor);
-                if !self.shared.contains(key) {
-                    continue;
+    /// What stands in short for somebody who is called so, one of these persons or not.
+    pub fn hash(&self, person: &str) -> u128 {
+        xxh3_128_with_seed(person.as_bytes(), self.seed())
+    }
+
+    /// By which names are hashed; another one for each that are read.
+    pub fn seed(&self) -> u64 {
+        self.hashes().seed
+    }
+
+    fn hashes(&self) -> &Hashes {
+        self.hashes.get_or_init(|| {
+            let seed = RandomState::new().hash_one(0);
+            let of = self.persons.iter().map(|person| xxh3_128_with_seed(person.as_bytes(), seed)).collect();
+            Hashes { seed, of }
+        })
+    }
+
+    fn in_order(&self) -> &InOrder {
+        self.in_order.get_or_init(|| {
+            let visitors = self.visitors.iter().map(|(visitor, spans)| (columns::visitor_key(visitor), spans));
+            let mut visitors: Vec<_> = visitors.filter(|(key, _)| self.shared.contains(*key)).collect();
+            visitors.sort_unstable_by_key(|(key, _)| *key);
+            let mut all = InOrder { begins: vec![0], tell_visitors: true, ..InOrder::default() };
+            for own in visitors.chunk_by(|a, b| a.0 == b.0) {
+                all.keys.push(own[0].0);
+                match own {
+                    [(_, spans)] => all.spans.extend_from_slice(spans),
+                    _ => all.tell_visitors = false,
                 }
-                match all.entry(key) {
-                    Entry::Vacant(place) => _ = place.insert(Some(spans.as_slice().into())),
-                    Entry::Occupied(mut known) => _ = known.insert(None),
-                }
+                all.begins.push(all.spans.len());
             }
             all
         })
@@ -145,6 +184,16 @@ impl PersonsOfSuite {
         self.persons.get(*person as usize).map(String::as_str)
     }
 }
+
+// what is made of it says nothing more
+impl PartialEq for PersonsOfSuite {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { persons, visitors, ids, shared, numbers: _, in_order: _, hashes: _ } = self;
+        *persons == other.persons && *visitors == other.visitors && *ids == other.ids && *shared == other.shared
+    }
+}
+
+impl Eq for PersonsOfSuite {}
 
 impl Persons {
     /// Of suites by name.
@@ -175,5 +224,68 @@ impl Serialize for Persons {
 impl<'de> Deserialize<'de> for Persons {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(Arc::new(BTreeMap::deserialize(deserializer)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Forty visitors, of whom every third one shares a person, and the first has two.
+    fn persons() -> PersonsOfSuite {
+        let mut own = PersonsOfSuite::default();
+        for number in 0..40 {
+            own.add(&format!("v{number}"), None, &format!("id:{}", number / 2), number % 3 == 0);
+        }
+        own.add("v0", Some((7, 5)), "id:eve", true);
+        own.add_id("pc", None);
+        own
+    }
+
+    #[test]
+    fn what_was_asked_before_makes_no_difference() {
+        let (asked, fresh) = (persons(), persons());
+        assert!(asked.keys_tell_visitors() && asked.hash_of(0) == asked.hash("id:0"));
+        assert_eq!(asked, fresh);
+        let mut complete = persons();
+        complete.complete();
+        assert_eq!(asked, complete);
+        let read: PersonsOfSuite = serde_json::from_slice(&serde_json::to_vec(&asked).unwrap()).unwrap();
+        assert_eq!(read, asked);
+        let others: [fn(&mut PersonsOfSuite); 4] = [
+            |own| own.add("v1", Some((9, 0)), "id:0", false),
+            |own| own.add("v1", Some((9, 0)), "id:zoe", false),
+            |own| own.add("v40", None, "id:0", true),
+            |own| own.add_id("pc", Some("id:0")),
+        ];
+        for change in others {
+            let mut other = persons();
+            change(&mut other);
+            assert_ne!(other, fresh);
+        }
+    }
+
+    #[test]
+    fn spans_are_found_by_the_places_of_keys() {
+        let own = persons();
+        let shared: BTreeMap<i64, String> =
+            (0..40).step_by(3).map(|n| format!("v{n}")).map(|name| (columns::visitor_key(&name), name)).collect();
+        assert_eq!(own.shared_in_order(), shared.keys().copied().collect::<Vec<_>>());
+        for (place, name) in shared.values().enumerate() {
+            assert_eq!(own.spans_at(place), own.spans_of(name), "{name}");
+        }
+        assert_eq!(own.spans_of("v0").len(), 2);
+        assert!(own.spans_at(shared.len()).is_empty() && own.spans_of("nobody").is_empty());
+    }
+
+    #[test]
+    fn persons_are_told_by_what_they_are_called() {
+        let (own, other) = (persons(), persons());
+        assert_eq!(own.hash_of(20), own.hash("id:eve"));
+        assert_eq!(own.clone().seed(), own.seed());
+        assert_ne!((own.hash("id:eve"), own.seed()), (other.hash("id:eve"), other.seed()));
+        let alone = PersonsOfSuite::default();
+        assert!(alone.keys_tell_visitors() && alone.shared_in_order().is_empty());
     }
 }

@@ -9,12 +9,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, cast};
 use datafusion::sql::sqlparser::ast::{AccessExpr, Expr as SqlExpr, Subscript, Value as SqlValue, Visitor};
+use rejoin_instances::syntax::look;
+use rejoin_instances::trees::change_parts_down;
 
 use super::cells::Complaints;
 use super::computed::{Computed, MAX_SHOWN_BYTES, parsed, root, session};
@@ -23,7 +25,7 @@ use super::mapped_file::MappedFile;
 use super::mapping::Mapping;
 use super::products::{Lines, Products};
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID, VISITOR_ID};
-use crate::engine::syntax::look;
+use crate::engine::misplaced::beyond_one_row;
 use crate::feed::row_issue::clip;
 use crate::{Error, Result};
 
@@ -84,6 +86,7 @@ impl Expressions {
         let context = session();
         let state = context.state();
         let all = DFSchema::try_from(file.schema.as_ref().clone())?;
+        let as_taken = DFSchema::try_from(as_taken(file))?;
         let mut absent = vec![];
         let mut logical = vec![];
         for (place, key, text) in values(mapping) {
@@ -101,9 +104,17 @@ impl Expressions {
                 // a visit is a number where all its cells are; everything else is taken as it is written
                 if place == Meaning::Visit { vec![typed(raw, file)?] } else { vec![raw] }
             } else {
-                let planned = parsed(text).and_then(|sql| state.create_logical_expr_from_sql_expr(sql, &all));
-                let parsed = planned.map_err(|e| at(unknown(&e, file)))?;
-                vec![typed(parsed.clone(), file)?, parsed]
+                let sql = parsed(text).map_err(|e| at(unknown(&e, file)))?;
+                if let Some(what) = beyond_one_row(&sql) {
+                    return Err(at(Error::refused(format!(
+                        "{what} looks at many rows, and a mapped value at its own row"
+                    ))));
+                }
+                let planned = |columns: &DFSchema| state.create_logical_expr_from_sql_expr(sql.clone(), columns);
+                // some words of SQL ask at once what their columns are
+                let parsed = planned(&all).or_else(|e| planned(&as_taken).map_err(|_| e));
+                let parsed = parsed.map_err(|e| at(unknown(&e, file)))?;
+                vec![typed(parsed.clone(), file)?, parsed.clone(), with_texts(parsed, file)?]
             };
             logical.push((place, key, text, expressions));
         }
@@ -119,11 +130,8 @@ impl Expressions {
         for (place, key, text, expressions) in logical {
             // where SQL wants text of a column that holds numbers, its cells serve as they are
             let plan = |e: &Expr| Computed::plan(&state, e, &schema, &read);
-            let (first, second) = (plan(&expressions[0]), expressions.get(1).map(plan));
-            let planned = match (first, second) {
-                (Err(_), Some(Ok(planned))) => Ok(planned),
-                (first, _) => first,
-            };
+            let others = expressions[1..].iter();
+            let planned = plan(&expressions[0]).or_else(|e| others.map(plan).find_map(Result::ok).ok_or(e));
             let value = planned.map_err(|e| unknown(&e, file).at(shown(&key, text)))?;
             compiled.push(Compiled { place, key, value });
         }
@@ -167,12 +175,39 @@ fn values(mapping: &Mapping) -> Vec<(Meaning, String, &str)> {
     keys.chain(dimensions).chain(metrics).chain(lines).collect()
 }
 
+/// The columns as SQL may take them: as numbers where all cells are, as texts where no row has a value.
+fn as_taken(file: &MappedFile) -> Schema {
+    let taken = |(field, number): (&Arc<Field>, &Option<DataType>)| {
+        let data_type = match (number, field.data_type()) {
+            (Some(number), _) => number.clone(),
+            (None, DataType::Null) => DataType::Utf8,
+            (None, data_type) => data_type.clone(),
+        };
+        field.as_ref().clone().with_data_type(data_type)
+    };
+    Schema::new(file.schema.fields().iter().zip(&file.numbers).map(taken).collect::<Vec<_>>())
+}
+
+/// What no row has is a text that is not there, for functions that take nothing else.
+fn with_texts(expression: Expr, file: &MappedFile) -> Result<Expr> {
+    let mut cast_column = |e: Expr| {
+        let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+        match file.schema.field_with_name(&column.name) {
+            Ok(field) if field.data_type().is_null() => {
+                Ok(Transformed::new(cast(e, DataType::Utf8), true, TreeNodeRecursion::Jump))
+            }
+            _ => Ok(Transformed::no(e)),
+        }
+    };
+    Ok(change_parts_down(expression, &mut cast_column)?.data)
+}
+
 /// Columns of a CSV file that hold nothing but numbers become numbers in SQL.
 fn typed(expression: Expr, file: &MappedFile) -> Result<Expr> {
     if file.numbers.iter().all(Option::is_none) {
         return Ok(expression);
     }
-    let cast_column = |e: Expr| {
+    let mut cast_column = |e: Expr| {
         if parses_text(&e) {
             return Ok(Transformed::new(e, false, TreeNodeRecursion::Jump));
         }
@@ -185,7 +220,7 @@ fn typed(expression: Expr, file: &MappedFile) -> Result<Expr> {
             None => Transformed::no(e),
         })
     };
-    Ok(expression.transform_down(cast_column)?.data)
+    Ok(change_parts_down(expression, &mut cast_column)?.data)
 }
 
 /// True for a function that reads a text by a format: what looks like a number there is a text all the same.
@@ -203,9 +238,9 @@ pub fn wanted(mapping: &Mapping) -> Wanted {
     for (_, _, text) in values(mapping) {
         // what is exactly a column's name is that column
         wanted.add_if_there(text);
-        for path in paths(text) {
-            wanted.add(path.iter().map(String::as_str));
-        }
+        let Paths { paths, lists, .. } = paths(text);
+        paths.iter().for_each(|path| wanted.add(path.iter().map(String::as_str)));
+        lists.iter().for_each(|list| wanted.add_list(list.iter().map(String::as_str)));
     }
     if let Some(list) = &mapping.unnest {
         wanted.add([list.as_str()]);
@@ -219,7 +254,7 @@ fn lacking(text: &str, file: &MappedFile) -> (Option<(String, String)>, bool) {
     if file.has(&[text.to_string()]) {
         return (None, false);
     }
-    let paths = paths(text);
+    let paths = paths(text).paths;
     let mut lacking = paths.iter().filter(|path| !file.has(path));
     let Some(path) = lacking.next() else { return (None, false) };
     let inner = path[1..].iter().map(|part| format!("['{part}']"));
@@ -229,21 +264,22 @@ fn lacking(text: &str, file: &MappedFile) -> (Option<(String, String)>, bool) {
 }
 
 /// The columns that an expression names, each with the way into it. What is no SQL names none.
-fn paths(text: &str) -> Vec<Vec<String>> {
+fn paths(text: &str) -> Paths {
+    let mut found = Paths::default();
     // also where SQL has another meaning for it
     if text.starts_with(char::is_alphabetic) && text.chars().all(|c| c.is_alphanumeric() || c == '_') {
-        return vec![vec![text.to_string()]];
-    }
-    let mut found = Paths::default();
-    if let Ok(expression) = parsed(text) {
+        found.paths.push(vec![text.to_string()]);
+    } else if let Ok(expression) = parsed(text) {
         let _ = look(&expression, &mut found);
     }
-    found.paths
+    found
 }
 
 #[derive(Default)]
 struct Paths {
     paths: Vec<Vec<String>>,
+    /// Those of which an element is named by its number.
+    lists: Vec<Vec<String>>,
     /// Roots that are part of a path.
     taken: BTreeSet<usize>,
     /// Parameters of lambdas are no columns.
@@ -273,6 +309,10 @@ impl Visitor for Paths {
                         AccessExpr::Subscript(Subscript::Index { index: SqlExpr::Value(value) }) => {
                             match &value.value {
                                 SqlValue::SingleQuotedString(text) => text.clone(),
+                                SqlValue::Number(..) if !self.parameters.contains(&path[0]) => {
+                                    self.lists.push(path.clone());
+                                    break;
+                                }
                                 _ => break,
                             }
                         }

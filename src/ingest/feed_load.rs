@@ -439,8 +439,9 @@ fn beside(fixed: Vec<(&str, ArrayRef)>, batch: &RecordBatch) -> Result<RecordBat
         fields.push(Arc::new(columns::key_field(name).ok_or_else(|| Error::bug(format!("{name} is no key")))?));
         arrays.push(array);
     }
+    let ours = fields.len();
     for (field, array) in schema.fields().iter().zip(batch.columns()) {
-        if fields.iter().all(|f| f.name() != field.name()) {
+        if fields[..ours].iter().all(|f| f.name() != field.name()) {
             fields.push(field.clone());
             arrays.push(array.clone());
         }

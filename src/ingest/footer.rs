@@ -29,7 +29,7 @@ pub fn is_sound<R: ChunkReader + Length>(file: &R) -> Result<bool, ParquetError>
 }
 
 /// Values in Thrift's compact form, one after the other; None where one ends beyond the bytes.
-struct Values<'a>(&'a [u8]);
+pub(super) struct Values<'a>(pub(super) &'a [u8]);
 
 impl Values<'_> {
     fn byte(&mut self) -> Option<u8> {
@@ -38,13 +38,13 @@ impl Values<'_> {
         Some(*first)
     }
 
-    fn skip(&mut self, bytes: u64) -> Option<()> {
+    pub(super) fn skip(&mut self, bytes: u64) -> Option<()> {
         self.0 = self.0.get(usize::try_from(bytes).ok()?..)?;
         Some(())
     }
 
     /// A number in groups of seven bits.
-    fn varint(&mut self) -> Option<u64> {
+    pub(super) fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -61,20 +61,36 @@ impl Values<'_> {
         self.varint().filter(|count| *count <= self.0.len() as u64)
     }
 
+    /// A number with a sign.
+    pub(super) fn number(&mut self) -> Option<i64> {
+        self.varint().map(|number| (number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
     fn structure(&mut self, depth: usize) -> Option<()> {
+        self.fields(depth, &mut |_, _, _| Some(false))
+    }
+
+    /// The fields of a structure, each with its number and kind: `read` takes one, or says false and it is passed over.
+    pub(super) fn fields(
+        &mut self,
+        depth: usize,
+        read: &mut dyn FnMut(&mut Self, i64, u8) -> Option<bool>,
+    ) -> Option<()> {
+        let mut number: i64 = 0;
         loop {
             let header = self.byte()?;
             if header == 0 {
                 return Some(());
             }
-            // a field that is far from the one before says its number
-            if header >> 4 == 0 {
-                self.varint()?;
-            }
-            match header & 0x0f {
-                // true and false are the header itself
-                1 | 2 => {}
-                kind => self.value(kind, depth)?,
+            number = match header >> 4 {
+                // a field that is far from the one before says its number
+                0 => self.number()?,
+                further => number.wrapping_add(i64::from(further)),
+            };
+            let kind = header & 0x0f;
+            // true and false are the header itself
+            if !read(self, number, kind)? && !matches!(kind, 1 | 2) {
+                self.value(kind, depth)?;
             }
         }
     }

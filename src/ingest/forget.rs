@@ -22,6 +22,8 @@ use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime};
 use datafusion::functions::regex::expr_fn::regexp_like;
 use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use serde::Serialize;
 
 use self::person::{Person, Records};
@@ -126,56 +128,63 @@ pub async fn retain(lake: &Lake, months: u32, options: &ForgetOptions) -> Result
 ///
 /// # Errors
 /// A person of whom there is nothing: a mistyped one is not taken for one who is forgotten.
-pub async fn forget(lake: &Lake, whose: &Whose, options: &ForgetOptions) -> Result<Forgotten> {
-    let suites = chosen(lake, options).await?;
-    let persons = match whose {
-        Whose::Person(whom) => person::find(lake, whom, &suites).await?,
-        Whose::Visitors(_) | Whose::Before(_) => vec![],
-    };
-    let named = named_by_rules(whose, &suites, &persons);
-    let mut total = Forgotten::none(options.dry_run);
-    for round in 0..ROUNDS {
-        let rows = Rows::of(lake, whose, &suites, &persons).await?;
-        let mut doomed = BTreeMap::new();
-        for table in TABLES {
-            let snapshot = Snapshot::open(lake, table, None).await?;
-            doomed.insert(table, find(lake, &snapshot, rows.of_table(table)).await?);
-        }
-        if let (Whose::Person(whom), 0) = (whose, round)
-            && doomed.values().all(Vec::is_empty)
-            && person_rules::count_naming(lake, &named).await? == 0
-        {
-            return Err(person::unknown(whom, &persons));
-        }
-        if options.dry_run {
-            for (table, found) in doomed {
-                total.add_rows(table, found.iter().map(Doomed::rows).sum(), found.len() as u64);
+pub fn forget<'a>(
+    lake: &'a Lake,
+    whose: &'a Whose,
+    options: &'a ForgetOptions,
+) -> LocalBoxFuture<'a, Result<Forgotten>> {
+    async move {
+        let suites = chosen(lake, options).await?;
+        let persons = match whose {
+            Whose::Person(whom) => person::find(lake, whom, &suites).await?,
+            Whose::Visitors(_) | Whose::Before(_) => vec![],
+        };
+        let named = named_by_rules(whose, &suites, &persons);
+        let mut total = Forgotten::none(options.dry_run);
+        for round in 0..ROUNDS {
+            let rows = Rows::of(lake, whose, &suites, &persons).await?;
+            let mut doomed = BTreeMap::new();
+            for table in TABLES {
+                let snapshot = Snapshot::open(lake, table, None).await?;
+                doomed.insert(table, find(lake, &snapshot, rows.of_table(table)).await?);
             }
-            total.add_rules(person_rules::count_naming(lake, &named).await?);
-            return Ok(total);
-        }
-        if round == 0 {
-            // before the rows go by which they were found
-            for person in &persons {
-                person_rules::add_forgotten(lake, &person.suite, &person.had).await?;
+            if let (Whose::Person(whom), 0) = (whose, round)
+                && doomed.values().all(Vec::is_empty)
+                && person_rules::count_naming(lake, &named).await? == 0
+            {
+                return Err(person::unknown(whom, &persons));
+            }
+            if options.dry_run {
+                for (table, found) in doomed {
+                    total.add_rows(table, found.iter().map(Doomed::rows).sum(), found.len() as u64);
+                }
+                total.add_rules(person_rules::count_naming(lake, &named).await?);
+                return Ok(total);
+            }
+            if round == 0 {
+                // before the rows go by which they were found
+                for person in &persons {
+                    person_rules::add_forgotten(lake, &person.suite, &person.had).await?;
+                }
+            }
+            let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &doomed[table])).await?;
+            total.incomplete.extend(incomplete);
+            if doomed.values().all(Vec::is_empty) {
+                // no table that anybody asks for: loads that have other rows now are read again by the next rebuild
+                expunge(lake, BORNE_IDS, rows.of_table(HITS), &options.limits).await?;
+                total.add_rules(person_rules::remove_naming(lake, &named).await?);
+                total.incomplete.sort();
+                total.incomplete.dedup();
+                return Ok(total);
+            }
+            for table in TABLES {
+                let done = expunge(lake, table, rows.of_table(table), &options.limits).await?;
+                total.add_rows(table, done.rows, done.files);
             }
         }
-        let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &doomed[table])).await?;
-        total.incomplete.extend(incomplete);
-        if doomed.values().all(Vec::is_empty) {
-            // no table that anybody asks for: loads that have other rows now are read again by the next rebuild
-            expunge(lake, BORNE_IDS, rows.of_table(HITS), &options.limits).await?;
-            total.add_rules(person_rules::remove_naming(lake, &named).await?);
-            total.incomplete.sort();
-            total.incomplete.dedup();
-            return Ok(total);
-        }
-        for table in TABLES {
-            let done = expunge(lake, table, rows.of_table(table), &options.limits).await?;
-            total.add_rows(table, done.rows, done.files);
-        }
+        Err(Error::conflict("somebody keeps loading such rows; run the command again when that has ended"))
     }
-    Err(Error::conflict("somebody keeps loading such rows; run the command again when that has ended"))
+    .boxed_local()
 }
 
 impl Forgotten {

@@ -16,6 +16,7 @@ use super::input_file::InputFile;
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::Mapping;
 use super::paths::file_name;
+use crate::feed::source_columns::parse_headers;
 use crate::{Error, Result};
 
 /// Columns that are shown as comments.
@@ -59,6 +60,7 @@ const TIME: &[&str] = &[
     "date",
     "day",
     "event_date",
+    "datum",
 ];
 const VISIT: &[&str] = &[
     "ga_session_id",
@@ -125,6 +127,7 @@ const METRICS: &[(&str, &[&str])] = &[
         ],
     ),
     ("units", &["units", "quantity", "qty", "items"]),
+    ("orders", &["orders", "purchases", "transactions"]),
 ];
 
 /// A column of the file.
@@ -161,6 +164,10 @@ pub fn guess(path: &Path) -> Result<String> {
     if columns.is_empty() {
         return Err(Error::refused(format!("{name}: it has no columns")));
     }
+    let headers: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    if name.to_lowercase().ends_with(".txt") && parse_headers(&headers, &name, None).is_ok() {
+        return Err(Error::usage(format!("{name}: a data source file needs no mapping; see `rejoin help sources`")));
+    }
     let delimiter = likely.map(|sign| format!("delimiter = {}", quoted(sign)));
     let text = Guess { columns: &columns, taken: vec![] }.mapping(&name, delimiter);
     // what is written here must be read by who reads mappings
@@ -179,7 +186,9 @@ impl<'a> Guess<'a> {
         let (time, visit) = (self.find(TIME), self.find(VISIT));
         let transaction = self.find(TRANSACTION);
         let customer = self.find(CUSTOMER);
-        let online = visitor.is_some() || customer.is_none() && transaction.is_none();
+        // who looks at pages is online, whatever he is called
+        let has_pages = DIMENSIONS[..2].iter().any(|(_, names)| self.position(names).is_some());
+        let online = visitor.is_some() || has_pages || customer.is_none() && transaction.is_none();
         let mut text =
             format!("# A first mapping for {}: look it through, then `rejoin ingest --validate`.\n", printable(file));
         let mut line = |key: &str, value: &str, comment: &str| {
@@ -243,17 +252,18 @@ impl<'a> Guess<'a> {
             self.taken.push(&column.name);
         }
         text += "\n[metrics]\n";
-        let mut metrics = 0;
+        let (mut metrics, mut has_orders) = (0, false);
         for (ours, names) in METRICS {
             if let Some(column) = self.find(names).filter(|column| column.data_type.is_numeric()) {
                 let _ = writeln!(text, "{ours} = {}", quoted(&column.name));
                 metrics += 1;
+                has_orders |= *ours == "orders";
             }
         }
         if !online && metrics == 0 {
             text += "event1 = 1                      # a record needs a metric\n";
         }
-        if let Some(column) = transaction.filter(|_| online) {
+        if let Some(column) = transaction.filter(|_| online && !has_orders) {
             let _ =
                 writeln!(text, "orders = {}", quoted(&format!("CASE WHEN \"{}\" IS NOT NULL THEN 1 END", column.name)));
         }
@@ -278,13 +288,17 @@ impl<'a> Guess<'a> {
 
     /// The first free column with one of these names.
     fn find(&mut self, names: &[&str]) -> Option<&'a Column> {
-        let plain = |name: &str| name.to_lowercase().replace(['-', ' ', '.'], "_");
-        let found = names.iter().find_map(|name| {
-            let is_it = |c: &&Column| plain(&c.name) == *name && !self.taken.contains(&c.name.as_str());
-            self.columns.iter().find(is_it)
-        })?;
+        let found = &self.columns[self.position(names)?];
         self.taken.push(&found.name);
         Some(found)
+    }
+
+    fn position(&self, names: &[&str]) -> Option<usize> {
+        let plain = |name: &str| name.to_lowercase().replace(['-', ' ', '.'], "_");
+        names.iter().find_map(|name| {
+            let is_it = |c: &Column| plain(&c.name) == *name && !self.taken.contains(&c.name.as_str());
+            self.columns.iter().position(is_it)
+        })
     }
 }
 
@@ -349,11 +363,22 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn of(name: &str, text: &str) -> String {
+    fn guessed(name: &str, text: &str) -> Result<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        guess(&path).unwrap()
+        guess(&path)
+    }
+
+    fn of(name: &str, text: &str) -> String {
+        guessed(name, text).unwrap()
+    }
+
+    #[test]
+    fn a_data_source_file_needs_none() {
+        let error = guessed("leads.txt", "Date\ttransactionID\tEvent 1\n09/01/2026\tT1\t1\n").unwrap_err();
+        assert!(error.to_string().contains("needs no mapping"), "{error}");
+        assert!(of("leads.txt", "date\tid\tn\n2026-09-01\tT1\t1\n").contains("time = \"date\""));
     }
 
     #[test]
@@ -377,6 +402,15 @@ mod tests {
         let text = of("a.csv", "user;time;\"we \"\"quote\"\"\"\n1;2;3\n");
         assert!(text.contains("delimiter = \";\""), "{text}");
         assert!(of("b.csv", "a,b\n").contains("which one is it?"));
+        // who has pages is online; a metric of ours is itself
+        let text = of("d.csv", "User ID,Event Time,Page Name,Orders,order_id\nu,2026-09-01,home,2,o1\n");
+        for line in
+            ["kind = \"online\"", "visitor_id = \"User ID\"", "page_name = \"Page Name\"", "orders = \"Orders\""]
+        {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert_eq!(text.matches("orders =").count(), 1, "{text}");
+        assert!(of("e.tsv", "Kunde\tDatum\nA\t2026-09-01\n").contains("time = \"Datum\""));
         let text = of(
             "c.ndjson",
             "{\"visitor_id\":1,\"time\":\"2026-09-01\",\"event_params\":[{\"key\":\"a\",\"value\":{\"string_value\":\"b\"}}]}\n",

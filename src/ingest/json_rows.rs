@@ -40,6 +40,9 @@ pub struct JsonFile {
     shape: Shape,
     /// Names that rows have.
     names: BTreeSet<String>,
+    /// How many rows there are, and how many of them are no objects.
+    count: u64,
+    broken: u64,
 }
 
 /// A row: its line (in an array its number), the text of the line, and its value or why there is none.
@@ -53,11 +56,14 @@ impl JsonFile {
         folders: &[FolderValue],
     ) -> Result<Self> {
         let is_array = begins_array(open()?)?;
-        let mut file = Self { is_array, wanted, shape: Shape::Object(Default::default()), names: BTreeSet::new() };
-        let (mut shape, mut names) = (Shape::Object(Default::default()), BTreeSet::new());
+        let shape = || Shape::Object(Default::default());
+        let mut file = Self { is_array, wanted, shape: shape(), names: BTreeSet::new(), count: 0, broken: 0 };
+        let (mut shape, mut names, mut count, mut broken) = (shape(), BTreeSet::new(), 0, 0);
         file.rows(open()?, &mut |(row, text, value)| {
-            if let Ok(value) = &value {
-                shape.take(value);
+            count += 1;
+            match &value {
+                Ok(value) => shape.take(value),
+                Err(_) => broken += 1,
             }
             if row <= NAMED_ROWS
                 && let Ok(Value::Object(all)) = serde_json::from_slice(text)
@@ -70,13 +76,31 @@ impl JsonFile {
         let said = folders.iter().filter(|(name, _)| shape.part(name).is_none());
         said.for_each(|(name, _)| file.wanted.leave_out(name));
         shape.hold(&file.wanted);
-        (file.shape, file.names) = (shape, names);
+        (file.shape, file.names, file.count, file.broken) = (shape, names, count, broken);
         Ok(file)
     }
 
     /// All columns that are wanted or there.
     pub fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(self.shape.fields()))
+    }
+
+    /// True for an array without elements: a whole file that says that there is no row.
+    pub fn is_empty_array(&self) -> bool {
+        self.is_array && self.count == 0
+    }
+
+    /// True where there are rows and none is an object.
+    pub fn has_no_object(&self) -> bool {
+        self.count > 0 && self.count == self.broken
+    }
+
+    /// A list of which no row has an element is one all the same, whatever stands in its place. True where it is one.
+    pub fn hold_empty_list(&mut self, name: &str) -> bool {
+        let has_no_row = self.is_empty_array();
+        let Shape::Object(parts) = &mut self.shape else { return false };
+        let empty = parts.get_mut(name).filter(|part| part.is_empty() && (part.is_seen() || has_no_row));
+        empty.map(|part| *part = Shape::List(Box::default())).is_some()
     }
 
     /// Names of the parts that rows have, mapped or not.

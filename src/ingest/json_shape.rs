@@ -19,23 +19,35 @@ pub struct Wanted {
     all: bool,
     /// Nobody misses it where no row has it.
     if_there: bool,
+    /// A list of which an element is wanted: what stands alone is one of one.
+    list: bool,
     parts: BTreeMap<String, Wanted>,
 }
 
 impl Wanted {
     /// Everything.
     pub fn everything() -> Self {
-        Self { all: true, if_there: false, parts: BTreeMap::new() }
+        Self { all: true, ..Self::default() }
     }
 
     /// The value at this path as a whole, too.
     pub fn add<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
+        self.place(path).all = true;
+    }
+
+    /// The list at this path, too.
+    pub fn add_list<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
+        let place = self.place(path);
+        (place.all, place.list) = (true, true);
+    }
+
+    fn place<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) -> &mut Self {
         let mut place = self;
         for part in path {
             place = place.parts.entry(part.to_string()).or_default();
             place.if_there = false;
         }
-        place.all = true;
+        place
     }
 
     /// A part of this name comes from elsewhere.
@@ -57,7 +69,8 @@ impl<'de> DeserializeSeed<'de> for Pruned<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         if self.0.all {
-            return serde::Deserialize::deserialize(deserializer);
+            let value = serde::Deserialize::deserialize(deserializer)?;
+            return Ok(if self.0.list { listed(value) } else { value });
         }
         deserializer.deserialize_any(self)
     }
@@ -113,6 +126,16 @@ impl<'de> Visitor<'de> for Pruned<'_> {
 
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
+    }
+}
+
+/// A value as a list; what is empty is no value.
+fn listed(value: Value) -> Value {
+    match &value {
+        Value::Null | Value::Array(_) => value,
+        Value::String(text) if text.is_empty() => value,
+        Value::Object(parts) if parts.is_empty() => value,
+        _ => Value::Array(vec![value]),
     }
 }
 
@@ -248,6 +271,16 @@ impl Shape {
             Self::Nothing => false,
             Self::Object(parts) if !parts.is_empty() => parts.values().any(Self::is_seen),
             _ => true,
+        }
+    }
+
+    /// True where no value has anything in it.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Blank => true,
+            Self::List(item) => **item == Self::Nothing,
+            Self::Object(parts) => parts.is_empty(),
+            _ => false,
         }
     }
 

@@ -184,15 +184,26 @@ fn is_read_again(former: &FileEntry, entry: &FileEntry) -> bool {
     as_read_now(&former.content) == entry.content || former.unpacked.is_some() && former.unpacked == entry.unpacked
 }
 
-/// True where the rows of a load are those of the offered input, under another source, or in a copy of the same name.
+/// True where the rows of a load are those of the offered input, under another source, or in a copy of the same name, but for
+/// what such a name bears of a copy.
 pub fn is_same_data(loaded: &FileEntry, offered: &FileEntry, packed: Option<&Identity>) -> bool {
-    let base = |entry: &FileEntry| file_name(Path::new(unpacked_name(&entry.file)));
+    let base = |entry: &FileEntry| original_name(&file_name(Path::new(unpacked_name(&entry.file))));
     loaded.status == "loaded"
         && loaded.rows > 0
         && loaded.suite == offered.suite
         // an entry of former versions has the bytes' hash where no mapping reads them
         && is_data(loaded.data.as_ref().unwrap_or(&loaded.content), offered, packed)
         && (loaded.source != offered.source || base(loaded) == base(offered))
+}
+
+/// A name without what a browser or a file manager adds to that of a copy: `leads (1).txt`, `leads - Copy.txt`, `leads copy.txt`.
+fn original_name(name: &str) -> String {
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+    let numbered = stem.strip_suffix(')').and_then(|stem| stem.rsplit_once(" ("));
+    let is_number = |(_, number): &(&str, &str)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let stem = numbered.filter(is_number).map_or(stem, |(stem, _)| stem);
+    let stem = [" - Copy", " copy", " - Kopie"].iter().find_map(|mark| stem.strip_suffix(mark)).unwrap_or(stem);
+    format!("{stem}.{ending}")
 }
 
 /// True where the offered bytes have this hash, or had it for earlier versions.
@@ -343,7 +354,7 @@ async fn publish(
         let mut rest = rest_of(lake, &snapshot, table, key, &live, &mut without, pending).await?;
         if written.files.is_empty() {
             let stays = |file: &DataFile| live.iter().all(|gone| gone.file.relative != file.relative);
-            tell_apart(lake, table, rest.iter_mut().collect(), stays).await?;
+            tell_apart(lake, table, rest.iter_mut().collect(), &stays).await?;
         }
         let mut add = written.files.clone();
         add.append(&mut rest);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::context::SessionContext;
+use rejoin_instances::planning;
 
 use crate::lake::retry::Retry;
 use crate::lake::scan::LakeTable;
@@ -81,7 +82,8 @@ async fn read(lake: &Lake, snapshot: &Snapshot) -> Result<BTreeMap<String, Strin
     let context = SessionContext::new();
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let table = LakeTable::new(lake.clone(), Arc::new(snapshot.clone()), snapshot.schema.clone());
-    for batch in context.read_table(Arc::new(table))?.select_columns(&["id", "name"])?.collect().await? {
+    let columns = context.read_table(Arc::new(table))?.select_columns(&["id", "name"])?;
+    for batch in planning::collect(columns).await? {
         let column = |i: usize| {
             arrow::compute::cast(batch.column(i), &DataType::Utf8)
                 .map(|c| StringArray::from(c.to_data()))

@@ -25,6 +25,7 @@ use super::footer::is_sound;
 use super::input_file::{Counted, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
+use super::pages::are_sound;
 use super::pattern::{FolderValue, folder_values};
 use super::unpack::unpacked;
 use crate::error::did_you_mean;
@@ -137,8 +138,9 @@ impl MappedFile {
                 (Content::Delimited(content), stored, numbers)
             }
             Format::Ndjson => {
-                let content = JsonFile::look(open, wanted, &folders)?;
-                let stored = content.schema();
+                let mut content = JsonFile::look(open, wanted, &folders)?;
+                let empty = unnest.as_deref().filter(|list| content.hold_empty_list(list));
+                let stored = empty.map_or_else(|| content.schema(), |list| with_empty_list(&content.schema(), list));
                 let numbers = vec![None; stored.fields().len()];
                 (Content::Json(content), stored, numbers)
             }
@@ -169,7 +171,7 @@ impl MappedFile {
     pub fn has(&self, path: &[String]) -> bool {
         match &self.content {
             Content::Json(json) if self.unnest.is_none_or(|list| self.stored.field(list).name() != &path[0]) => {
-                json.has(path) || self.folders.iter().any(|(name, _)| *name == path[0])
+                json.has(path) || json.is_empty_array() || self.folders.iter().any(|(name, _)| *name == path[0])
             }
             _ => true,
         }
@@ -196,11 +198,17 @@ impl MappedFile {
             return format!("; its first line looks like one with delimiter = \"{likely}\"");
         }
         if names.is_empty() {
-            return "; it has no row".into();
+            return match &self.content {
+                Content::Json(json) if json.has_no_object() => {
+                    "; each row is one JSON object on a line of its own, or in an array, and no line here is one".into()
+                }
+                _ => "; it has no row".into(),
+            };
         }
         // without a line of names these are cells, which may be long and personal
         let some = names.iter().take(30).map(|name| clip(name, 40)).collect::<Vec<_>>().join(", ");
-        format!("{} (it has {})", did_you_mean(name, names.iter().copied()), clip(&some, 400))
+        let others = names.iter().copied().filter(|other| *other != name);
+        format!("{} (it has {})", did_you_mean(name, others), clip(&some, 400))
     }
 
     /// Shows the rows, with those columns only (indices of the schema, rising). `read` counts bytes of the file, for
@@ -246,6 +254,9 @@ impl MappedFile {
                 let rows = builder.metadata().file_metadata().num_rows().max(1) as u64;
                 let bytes = self.file.len();
                 let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+                if !guarded(|| are_sound(&self.file, builder.metadata(), &mask))? {
+                    return Err(damaged(&"a page claims more than it can hold"));
+                }
                 let mut reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
                 let mut done = 0;
                 while let Some(batch) = guarded(|| reader.next().transpose())? {
@@ -280,11 +291,24 @@ fn list_column(schema: &Schema, name: &str) -> Result<usize> {
     })?;
     match list_item(schema.field(index)) {
         Some(_) => Ok(index),
+        None if schema.field(index).data_type().is_null() => {
+            Err(Error::refused(format!("mapping unnest = {name:?}: no row of the file has {}", clip(name, 80))))
+        }
         None => Err(Error::refused(format!(
             "mapping unnest = {name:?}: the column is a {}, and only a list has elements",
             clip(&schema.field(index).data_type().to_string(), 80)
         ))),
     }
+}
+
+/// Columns of which this one is a list of nothing, which fits wherever something of an element is named.
+fn with_empty_list(schema: &Schema, name: &str) -> SchemaRef {
+    let nothing = Field::new_list_field(DataType::Null, true);
+    let fields = schema.fields().iter().map(|field| match field.name() == name {
+        true => Arc::new(Field::new_list(name, nothing.clone(), true)),
+        false => field.clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn list_item(field: &Field) -> Option<&DataType> {
@@ -357,6 +381,11 @@ fn damaged(error: &dyn Display) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::ops::ControlFlow;
+
+    use arrow::array::Int64Array;
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
 
@@ -478,6 +507,34 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_claims_too_much() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7; 5000]));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).set_dictionary_enabled(false);
+        let mut writer = ArrowWriter::try_new(vec![], batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        let mut bytes = writer.into_inner().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| {
+            let path = folder.path().join("a.parquet");
+            std::fs::write(&path, bytes).unwrap();
+            let file = MappedFile::open(InputFile::alone(&path), Reading::everything(Format::Parquet)).unwrap();
+            let mut rows = 0;
+            file.read(&[0], Arc::default(), &mut |some| {
+                rows += some.batch.num_rows();
+                Ok(ControlFlow::Continue(()))
+            })
+            .map(|()| rows)
+        };
+        assert_eq!(read(&bytes).unwrap(), 5000);
+        // what the first page becomes unpacked, 40,000 bytes: in three bytes, and so is a million
+        assert_eq!(bytes[4..7], [0x15, 0, 0x15]);
+        bytes[7..10].copy_from_slice(&[0xfe, 0xff, 0x7f]);
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(error.contains("a page claims more than it can hold"), "{error}");
+    }
+
+    #[test]
     fn a_list_is_taken_apart() {
         let lines = "{\"v\":1,\"actions\":[{\"p\":\"a\"},{\"p\":\"b\"}]}\n{\"v\":2,\"actions\":[]}\n{\"v\":3}\n{\"v\":4,\"actions\":[{}]}\n";
         let (_folder, input) = file("a.ndjson", lines);
@@ -488,6 +545,13 @@ mod tests {
         let (batches, _) = read(&json, &[0, 1]);
         let pages = batches[0].column(0).as_struct().column(0).as_string::<i32>().clone();
         assert_eq!(pages.iter().collect::<Vec<_>>(), [Some("a"), Some("b"), None]);
+        // no row has an element, and one has an empty text in the place of the list
+        let (_folder, input) = file("b.ndjson", "{\"v\":1,\"actions\":[]}\n{\"v\":2,\"actions\":\"\"}\n");
+        let reading = Reading { unnest: Some("actions".into()), ..Reading::everything(Format::Ndjson) };
+        let json = MappedFile::open(input, reading).unwrap();
+        assert_eq!(json.schema.field(0).data_type(), &DataType::Null);
+        let (batches, issues) = read(&json, &[0, 1]);
+        assert_eq!((batches.iter().map(RecordBatch::num_rows).sum::<usize>(), issues.len()), (0, 0));
         let (_folder, input) = file("a.csv", "actions\n1\n");
         let reading = Reading { unnest: Some("actions".into()), ..Reading::everything(Format::Csv) };
         assert!(MappedFile::open(input, reading).unwrap_err().to_string().contains("only a list"));

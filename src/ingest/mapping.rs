@@ -325,7 +325,7 @@ impl Mapping {
 }
 
 /// What people call our dimensions and metrics elsewhere.
-const OTHER_NAMES: [(&str, &str); 18] = [
+const OTHER_NAMES: [(&str, &str); 22] = [
     ("campaign", "tracking_code"),
     ("utm_campaign", "tracking_code"),
     ("trackingcode", "tracking_code"),
@@ -344,10 +344,14 @@ const OTHER_NAMES: [(&str, &str); 18] = [
     ("amount", "revenue"),
     ("price", "revenue"),
     ("pageviews", "page_views"),
+    ("purchases", "orders"),
+    ("transactions", "orders"),
+    ("add_to_cart", "cart_adds"),
+    ("search_term", "search_keyword"),
 ];
 
 /// The name of ours that `name` is almost.
-fn known_name(name: &str) -> Option<&'static str> {
+fn known_name(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
     let metrics = ["orders", "units", "revenue", "page_views", "product_views", "cart_adds", "checkouts"];
     let ours = || columns::DIMENSIONS.iter().copied().chain(metrics);
@@ -355,7 +359,17 @@ fn known_name(name: &str) -> Option<&'static str> {
         return None;
     }
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower).map(|(_, known)| *known);
-    other.or_else(|| ours().find(|known| known.len() > 5 && strsim::levenshtein(known, &lower) == 1))
+    let known = other.or_else(|| ours().find(|known| known.len() > 5 && strsim::levenshtein(known, &lower) == 1));
+    known.map(str::to_string).or_else(|| numbered_name(&lower))
+}
+
+/// `evar_1` and `prop01` are almost `evar1` and `prop1`.
+fn numbered_name(lower: &str) -> Option<String> {
+    columns::NUMBERED.iter().find_map(|(prefix, last)| {
+        let number = lower.strip_prefix(*prefix)?.trim_start_matches(['_', '0']);
+        let known = format!("{prefix}{number}");
+        (known != lower && columns::numbered(&known, prefix).is_some_and(|number| number <= *last)).then_some(known)
+    })
 }
 
 fn wrong(message: impl Into<String>) -> Error {
@@ -552,10 +566,15 @@ mod tests {
             ("tracking_cod", "tracking_code"),
             ("pagename", "page_name"),
             ("geo_countri", "geo_country"),
+            ("search_term", "search_keyword"),
+            ("prop_7", "prop7"),
+            ("eVar_010", "evar10"),
+            ("evar01", "evar1"),
         ] {
             assert!(near(&[name]).contains(&format!("if this is {known},")), "{name}: {}", near(&[name]));
         }
         assert_eq!(near(&["tracking_code", "page_name", "evar1", "plan", "stage", "zip", "list1"]), "");
+        assert_eq!(near(&["evar250", "evar251", "evar_251", "list4", "property_1", "evar_", "evar_1_of_2"]), "");
     }
 
     #[test]

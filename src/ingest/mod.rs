@@ -7,7 +7,7 @@
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`,
-//!   `footer` (of Parquet), `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
+//!   `footer` and `pages` (of Parquet), `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
 //!   currencies), `mapped_load`.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
@@ -52,6 +52,7 @@ pub mod mapping;
 pub mod offline_rows;
 pub mod options;
 pub mod outcome;
+mod pages;
 pub mod paths;
 pub mod pattern;
 pub mod preview;

@@ -68,7 +68,9 @@ fn choose<'a>(name: &str, loaded: &[&'a FileEntry]) -> Result<&'a FileEntry> {
                     }
                 })
                 .collect();
-            Err(Error::usage(format!("{name} means several loads: {}; give --suite or --source", places.join(", "))))
+            let are_of_one = several.iter().all(|e| (&e.suite, &e.source) == (&several[0].suite, &several[0].source));
+            let advice = if are_of_one { "the whole path of one" } else { "--suite or --source" };
+            Err(Error::usage(format!("{name} means several loads: {}; give {advice}", places.join(", "))))
         }
     }
 }

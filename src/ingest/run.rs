@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -64,68 +66,72 @@ pub async fn ingest_new(
     ingest_offers(lake, paths, options, Some(known), progress).await
 }
 
-async fn ingest_offers(
-    lake: &Lake,
-    paths: &[PathBuf],
-    options: &IngestOptions,
-    mut known: Option<&mut Known>,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Vec<Outcome>> {
-    if paths.is_empty() {
-        return Err(Error::usage("nothing to ingest; give files or folders"));
-    }
-    let mappings = options.mappings.iter().map(|path| Mapping::read(path).map(Arc::new));
-    let mappings = mappings.collect::<Result<Vec<_>>>()?;
-    let settings = options.meaning(&mappings)?;
-    let gathered = gather(paths, &mappings, &settings, known.as_deref_mut()).await?;
-    if gathered.ignored > 0 {
-        progress(Progress::Ignored(gathered.ignored));
-    }
-    for mapping in &gathered.idle {
-        progress(Progress::Idle(no_file_of(mapping, paths)));
-    }
-    let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
-    let counter = Arc::default();
-    let mut run = Run { lake, options, progress, lake_has, remote: None, former: None, counter };
-    let mut settled = Settled { settings, known, outcomes: vec![] };
-    // an input is read while the one before it is written and committed
-    let mut before: Option<(Taken, ReadInput)> = None;
-    for Offer { input, id, marks, remote } in gathered.offers {
-        if let Some((taken, decoded)) = before.take_if(|(_, decoded)| !run.leaves_room(decoded)) {
+// in a box, so that the compiler makes its work here, once, and not in each that waits for it
+fn ingest_offers<'a>(
+    lake: &'a Lake,
+    paths: &'a [PathBuf],
+    options: &'a IngestOptions,
+    mut known: Option<&'a mut Known>,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+) -> BoxFuture<'a, Result<Vec<Outcome>>> {
+    async move {
+        if paths.is_empty() {
+            return Err(Error::usage("nothing to ingest; give files or folders"));
+        }
+        let mappings = options.mappings.iter().map(|path| Mapping::read(path).map(Arc::new));
+        let mappings = mappings.collect::<Result<Vec<_>>>()?;
+        let settings = options.meaning(&mappings)?;
+        let gathered = gather(paths, &mappings, &settings, known.as_deref_mut()).await?;
+        if gathered.ignored > 0 {
+            progress(Progress::Ignored(gathered.ignored));
+        }
+        for mapping in &gathered.idle {
+            progress(Progress::Idle(no_file_of(mapping, paths)));
+        }
+        let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
+        let counter = Arc::default();
+        let mut run = Run { lake, options, progress, lake_has, remote: None, former: None, counter };
+        let mut settled = Settled { settings, known, outcomes: vec![] };
+        // an input is read while the one before it is written and committed
+        let mut before: Option<(Taken, ReadInput)> = None;
+        for Offer { input, id, marks, remote } in gathered.offers {
+            if let Some((taken, decoded)) = before.take_if(|(_, decoded)| !run.leaves_room(decoded)) {
+                let done = decoded.write(lake, progress).await;
+                settled.add(&run, taken, done).await;
+            }
+            let (name, entry) = (input.name.clone(), blank_entry(&input.name));
+            let mut taken = Taken { name, id, marks, entry, findings: Findings::default(), bytes_read: 0 };
+            let read = match before.take() {
+                Some((taken_before, decoded)) => {
+                    let (over, done) = watch::channel(());
+                    run.former = Some(Former { entry: decoded.entry.clone(), bytes: decoded.held.bytes(), done });
+                    let write = async {
+                        let written = decoded.write(lake, progress).await;
+                        drop(over);
+                        written
+                    };
+                    let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings);
+                    let (read, written) = tokio::join!(read, write);
+                    run.former = None;
+                    settled.add(&run, taken_before, written).await;
+                    read
+                }
+                None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings).await,
+            };
+            taken.bytes_read = run.counter.load(Ordering::Relaxed);
+            match read {
+                Ok(Step::Read(decoded)) => before = Some((taken, *decoded)),
+                Ok(Step::Over(status)) => settled.add(&run, taken, Ok(status)).await,
+                Err(error) => settled.add(&run, taken, Err(error)).await,
+            }
+        }
+        if let Some((taken, decoded)) = before {
             let done = decoded.write(lake, progress).await;
             settled.add(&run, taken, done).await;
         }
-        let (name, entry) = (input.name.clone(), blank_entry(&input.name));
-        let mut taken = Taken { name, id, marks, entry, findings: Findings::default(), bytes_read: 0 };
-        let read = match before.take() {
-            Some((taken_before, decoded)) => {
-                let (over, done) = watch::channel(());
-                run.former = Some(Former { entry: decoded.entry.clone(), bytes: decoded.held.bytes(), done });
-                let write = async {
-                    let written = decoded.write(lake, progress).await;
-                    drop(over);
-                    written
-                };
-                let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings);
-                let (read, written) = tokio::join!(read, write);
-                run.former = None;
-                settled.add(&run, taken_before, written).await;
-                read
-            }
-            None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings).await,
-        };
-        taken.bytes_read = run.counter.load(Ordering::Relaxed);
-        match read {
-            Ok(Step::Read(decoded)) => before = Some((taken, *decoded)),
-            Ok(Step::Over(status)) => settled.add(&run, taken, Ok(status)).await,
-            Err(error) => settled.add(&run, taken, Err(error)).await,
-        }
+        Ok(settled.outcomes)
     }
-    if let Some((taken, decoded)) = before {
-        let done = decoded.write(lake, progress).await;
-        settled.add(&run, taken, done).await;
-    }
-    Ok(settled.outcomes)
+    .boxed()
 }
 
 /// An input on its way.

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::key::FEED_SOURCE;
-use super::paths::{file_name, folder_of};
+use super::paths::file_name;
 use crate::error::did_you_mean;
 use crate::lake::records::{Source, Suite};
 use crate::lake::{Lake, Registry};
@@ -54,8 +54,10 @@ impl SuitesAndSources {
         let sources = || self.sources.iter().filter(|s| s.suite == suite.suite);
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let says = |path: &Path| {
-            let (folder, name) = (file_name(&folder_of(path)), file_name(path).to_lowercase());
-            let of_folder = sources().find(|s| s.source.eq_ignore_ascii_case(&folder));
+            let name = file_name(path).to_lowercase();
+            let called = |folder: String| sources().find(|s| s.source.eq_ignore_ascii_case(&folder));
+            let mut folders = folders_of(path);
+            let of_folder = folders.next().and_then(called);
             let of_name = || {
                 let named = sources().filter(|s| {
                     let rest = name.strip_prefix(&s.source.to_lowercase());
@@ -63,7 +65,7 @@ impl SuitesAndSources {
                 });
                 named.max_by_key(|s| s.source.len())
             };
-            of_folder.or_else(of_name)
+            of_folder.or_else(of_name).or_else(|| folders.find_map(called))
         };
         // what an archive is called, and where it lies, says it of its files
         let archive = || whole.ancestors().skip(1).find(|above| is_archive(above));
@@ -126,6 +128,16 @@ impl SuitesAndSources {
         }
         format!("; give --source with one of {}", list(names.into_iter()))
     }
+}
+
+/// The folder of a file, and those above it as long as they only say a date (`leads/2026/09/`, `leads/dt=2026-09-01/`).
+fn folders_of(path: &Path) -> impl Iterator<Item = String> {
+    let mut are_dates = true;
+    path.ancestors().skip(1).map(file_name).take_while(move |folder| {
+        let is_next = are_dates;
+        are_dates &= folder.contains('=') || !folder.contains(char::is_alphabetic);
+        is_next
+    })
 }
 
 fn is_archive(path: &Path) -> bool {
@@ -194,6 +206,11 @@ mod tests {
         assert_eq!(of("/in/leads_eu_2026-10.txt").unwrap(), "leads_eu");
         assert_eq!(of("/in/Leads2026.txt").unwrap(), "leads");
         assert_eq!(of("/in/returns/leads.txt").unwrap(), "returns");
+        // folders of dates belong to the one above them
+        assert_eq!(of("/in/returns/2026/09/x.txt").unwrap(), "returns");
+        assert_eq!(of("/in/leads_eu/dt=2026-09-01/x.txt").unwrap(), "leads_eu");
+        assert_eq!(of("/returns/2026-09/leads_1.txt").unwrap(), "leads");
+        assert!(of("/returns/2026-09/more/x.txt").is_err());
         // packed, and in an archive that is called as the source, or lies in its folder
         assert_eq!(of("/in/leads_1.txt.gz").unwrap(), "leads");
         assert_eq!(of("/in/drop.zip/leads_1.txt").unwrap(), "leads");

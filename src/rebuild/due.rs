@@ -182,7 +182,7 @@ async fn due_hits(
     // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
     let hang_together = persist || computes_visits(&changes.hits);
     let visitors = match hang_together {
-        true => visitors_of(engine, HANGING_SQL).await?,
+        true => visitors_of(engine, &HANGING_SQL.replace("$reached", reached(persist))).await?,
         false => again.to_vec(),
     };
     if visitors.len() > MOST_VISITORS {
@@ -219,6 +219,11 @@ async fn due_hits(
     let Some(touched) = touched else { return Ok(None) };
     engine.name_query("standing_snapshots", STANDING_SNAPSHOTS_SQL).await?;
     Ok(Some(if touched > 0 { Work::Some } else { Work::None }))
+}
+
+/// Which snapshots of a visitor a changed hit reaches: in visits those from its time on, while what persists may fill rows before it.
+fn reached(persist: bool) -> &'static str {
+    if persist { "true" } else { "former.hit_time >= changed.hit_time" }
 }
 
 /// All hits are due, and nothing competes with them.

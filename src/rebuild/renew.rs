@@ -118,7 +118,7 @@ impl Renewal<'_> {
         let (lake, mut files) = (engine.lake(), written.files);
         let goes: Vec<String> = replaced.files_of(&former).into_iter().map(|file| file.relative).collect();
         let stays = |file: &DataFile| !goes.contains(&file.relative);
-        let told = tell_apart(lake, &former.name, files.iter_mut().collect(), stays).await;
+        let told = tell_apart(lake, &former.name, files.iter_mut().collect(), &stays).await;
         let failed = match told {
             Err(error) => error,
             Ok(()) => loop {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use super::changes::Scope;
 use super::due::{Found, name_due};
 use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
@@ -54,60 +57,69 @@ pub async fn is_stale(lake: &Lake) -> Result<bool> {
 }
 
 /// Integrates what is stale, then builds the own tables that are. `progress` is told each step.
-pub async fn rebuild(
-    lake: &Lake,
-    settings: &EngineSettings,
-    options: &RebuildOptions,
-    progress: &(dyn Fn(&str) + Send + Sync),
-) -> Result<Rebuilt> {
-    let (clock_start, started) = (Instant::now(), clock::now());
-    let own = definitions(lake, options.queries.as_deref()).await?;
-    let last = last_rebuild(lake).await?;
-    let inputs = Inputs::read(lake, last.as_ref()).await?;
-    // all suites are integrated, whichever one the user looks at
-    let settings = EngineSettings { suite: None, as_of: None, ..settings.clone() };
-    let fresh = match &last {
-        Some(last) if !options.full && inputs.are_those_of(last)? => Some(last),
-        _ => None,
-    };
-    let (mut entry, mut versions, report, reason);
-    match fresh {
-        Some(last) => {
-            versions = versions_of(last)?;
-            if !any_stale(lake, &own, &versions).await? {
-                let seconds = clock_start.elapsed().as_secs_f64();
-                let entry = last.clone();
-                return Ok(Rebuilt { up_to_date: true, entry, reason: None, report: vec![], own: vec![], seconds });
+///
+/// In a box, so that the compiler makes its work here, once, and not in each that waits for it.
+pub fn rebuild<'a>(
+    lake: &'a Lake,
+    settings: &'a EngineSettings,
+    options: &'a RebuildOptions,
+    progress: &'a (dyn Fn(&str) + Send + Sync),
+) -> BoxFuture<'a, Result<Rebuilt>> {
+    async move {
+        let (clock_start, started) = (Instant::now(), clock::now());
+        let own = definitions(lake, options.queries.as_deref()).await?;
+        let last = last_rebuild(lake).await?;
+        let inputs = Inputs::read(lake, last.as_ref()).await?;
+        // all suites are integrated, whichever one the user looks at
+        let settings = EngineSettings { suite: None, as_of: None, ..settings.clone() };
+        let fresh = match &last {
+            Some(last) if !options.full && inputs.are_those_of(last)? => Some(last),
+            _ => None,
+        };
+        let (mut entry, mut versions, report, reason);
+        match fresh {
+            Some(last) => {
+                versions = versions_of(last)?;
+                if !any_stale(lake, &own, &versions).await? {
+                    let seconds = clock_start.elapsed().as_secs_f64();
+                    let entry = last.clone();
+                    return Ok(Rebuilt { up_to_date: true, entry, reason: None, report: vec![], own: vec![], seconds });
+                }
+                (report, reason) = (Registry::<JoinReport>::read(lake).await?.rows, None);
+                entry = Rebuild { scope: "changed".into(), new_rows: 0, new_snapshots: 0, ..last.clone() };
             }
-            (report, reason) = (Registry::<JoinReport>::read(lake).await?.rows, None);
-            entry = Rebuild { scope: "changed".into(), new_rows: 0, new_snapshots: 0, ..last.clone() };
+            None => {
+                progress("what is stale");
+                let scope = match &last {
+                    Some(last) if !options.full => Scope::find(lake, last, &inputs).await?,
+                    _ => Scope::All(None),
+                };
+                let done = integrated(lake, &settings, scope, &inputs, progress).await?;
+                (entry, versions, report, reason) = (done.entry, done.versions, done.report, done.reason);
+            }
         }
-        None => {
-            progress("what is stale");
-            let scope = match &last {
-                Some(last) if !options.full => Scope::find(lake, last, &inputs).await?,
-                _ => Scope::All(None),
-            };
-            let done = integrated(lake, &settings, scope, &inputs, progress).await?;
-            (entry, versions, report, reason) = (done.entry, done.versions, done.report, done.reason);
-        }
+        let own = build_stale(lake, &settings, &own, &versions, options.full, progress).await?;
+        add_other_tables(lake, &mut versions).await?;
+        (entry.started, entry.versions, entry.inputs) = (Some(started), json(&versions)?, json(&inputs.meaning)?);
+        let entry = Registry::<Rebuild>::update(lake, |rows| {
+            entry.rebuild = rows.iter().map(|r| r.rebuild).max().unwrap_or(0) + 1;
+            entry.ended = Some(clock::now());
+            rows.push(entry.clone());
+            Ok(entry.clone())
+        })
+        .await?;
+        let seconds = clock_start.elapsed().as_secs_f64();
+        Ok(Rebuilt { up_to_date: false, entry, reason, report: sorted(report), own, seconds })
     }
-    let own = build_stale(lake, &settings, &own, &versions, options.full, progress).await?;
-    add_other_tables(lake, &mut versions).await?;
-    (entry.started, entry.versions, entry.inputs) = (Some(started), json(&versions)?, json(&inputs.meaning)?);
-    let entry = Registry::<Rebuild>::update(lake, |rows| {
-        entry.rebuild = rows.iter().map(|r| r.rebuild).max().unwrap_or(0) + 1;
-        entry.ended = Some(clock::now());
-        rows.push(entry.clone());
-        Ok(entry.clone())
-    })
-    .await?;
-    let seconds = clock_start.elapsed().as_secs_f64();
-    Ok(Rebuilt { up_to_date: false, entry, reason, report: sorted(report), own, seconds })
+    .boxed()
 }
 
 /// Of the memory, what each list of ids that are due may take: one part of so many.
 const PART_FOR_IDS: usize = 8;
+
+/// Of the memory, what sorting takes beside the queries whose rows it sorts, as beside the reading of an input: one part of so many.
+/// Encoders take twice as much, when the queries are done.
+const PART_FOR_SORTING: usize = 4;
 
 /// What the integration left.
 struct Done {
@@ -140,7 +152,7 @@ async fn integrated(
         }
     };
     let (hits, memory_bytes) = (tables.hits.clone(), settings.memory_bytes / 2);
-    let done = integrate(&engine, &due, tables, memory_bytes, progress).await?;
+    let done = integrate(&engine, &due, tables, settings.memory_bytes / PART_FOR_SORTING, progress).await?;
     let rules = rows_of::<PersonRule>(lake, inputs).await?;
     let sources = Sources { hits: &hits, suites: &suites, rules: &rules, anew };
     let persons = find_persons(&engine, &sources, memory_bytes, progress).await?;

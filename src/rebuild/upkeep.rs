@@ -11,7 +11,7 @@ use crate::lake::compact::{Compacted, CompactionOptions, compact};
 pub struct Steps<'a> {
     /// A step of the rebuild begins.
     pub rebuilding: &'a (dyn Fn(&str) + Send + Sync),
-    /// Rows of a table that are compacted, of so many.
+    /// Bytes of a table's files that are merged, of so many.
     pub compacting: &'a (dyn Fn(&str, u64, u64) + Send + Sync),
 }
 

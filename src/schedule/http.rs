@@ -1,5 +1,6 @@
 //! `/healthz` (the process lives), `/readyz` (it does its work) and `/metrics` (Prometheus) over HTTP.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use rejoin_instances::http;
 
 use super::board::Board;
 use crate::format::prometheus::CONTENT_TYPE;
@@ -22,7 +24,7 @@ pub async fn serve(address: &str, board: Arc<Board>) -> Result<SocketAddr> {
         .route("/metrics", get(metrics))
         .with_state(board);
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
+        if let Err(error) = http::serve(Box::new(listener), routes, Box::pin(pending::<()>())).await {
             tracing::warn!(%error, "health and metrics are no longer served");
         }
     });

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use rejoin_instances::trees::{
+    change_expressions, change_nodes, change_parts, look_at_expressions, look_at_nodes, look_at_parts,
+};
 
 use super::any;
 
@@ -49,7 +52,7 @@ pub fn types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Optio
     for (name, follows) in plan.get_parameter_types()? {
         found.insert(name, Known { needed: None, follows });
     }
-    plan.apply_with_subqueries(|node| {
+    look_at_nodes(plan, &mut |node| {
         if let LogicalPlan::Limit(limit) = node {
             for count in limit.skip.iter().chain(limit.fetch.iter()) {
                 if let Some(known) = parameter(&mut found, count) {
@@ -58,8 +61,8 @@ pub fn types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Optio
             }
         }
         let inputs = node.inputs();
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
+        look_at_expressions(node, &mut |expr| {
+            look_at_parts(expr, &mut |expr| {
                 // what is cast is read as what it becomes
                 if let Expr::Cast(cast) = expr
                     && let Some(known) = parameter(&mut found, &cast.expr)
@@ -89,8 +92,8 @@ pub fn declared(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<Logical
     if types.iter().all(Option::is_none) {
         return Ok(plan);
     }
-    let declare = |expr: Expr| {
-        expr.transform_up(|expr| {
+    let mut declare = |expr: Expr| {
+        change_parts(expr, &mut |expr| {
             Ok(match expr {
                 Expr::Placeholder(Placeholder { id, field }) => {
                     let data_type = place(&id).and_then(|place| types.get(place).cloned().flatten());
@@ -101,8 +104,8 @@ pub fn declared(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<Logical
             })
         })
     };
-    let declared = plan.transform_up_with_subqueries(|node| {
-        node.map_expressions(declare)?.transform_data(|node| node.recompute_schema().map(Transformed::yes))
+    let declared = change_nodes(plan, &mut |node| {
+        change_expressions(node, &mut declare)?.transform_data(|node| node.recompute_schema().map(Transformed::yes))
     })?;
     Ok(declared.data)
 }

@@ -20,11 +20,11 @@ use super::failure::{Failure, Reason};
 use super::guard;
 use super::parameters;
 use super::server::{Admission, RunningStatement, Server};
-use super::turns::{SMALL_BYTES, Turns};
+use super::turns::{Line, Turns};
 use super::users::Guest;
+use crate::engine::explained::{LINES, by_line};
 use crate::engine::session::Planned;
 use crate::engine::{Engine, PlannedStatement, Running, Statement};
-use crate::lake::scan::bytes_of_files;
 use crate::quote::literal;
 
 /// A guest's session: settings of its own, and at most a few statements at once.
@@ -88,10 +88,9 @@ async fn started(
     (turns, user): (&Arc<Turns>, &str),
     clock: &Handle,
 ) -> Result<Running, Failure> {
-    if engine.remote().is_some() || bytes_of_files(&planned.0) <= SMALL_BYTES {
-        return Ok(engine.execute(planned).await?);
-    }
-    let turn = turns.wait(user).await.begin(clock);
+    let line = Line::of(&planned.0).filter(|_| engine.remote().is_none());
+    let Some(line) = line else { return Ok(engine.execute(planned).await?) };
+    let turn = turns.wait(user, line).await.begin(clock);
     let Running { schema, rows, plan } = engine.execute(planned).await?;
     let rows = rows.map(move |batch| {
         // it ends when the last row was computed, or nobody wants more
@@ -214,7 +213,10 @@ impl Session {
         asked: impl Into<Asked>,
         given: Vec<Option<DataType>>,
     ) -> BoxFuture<'a, Result<Described, Failure>> {
-        let asked = asked.into();
+        self.describe_asked(asked.into(), given)
+    }
+
+    fn describe_asked(&self, asked: Asked, given: Vec<Option<DataType>>) -> BoxFuture<'_, Result<Described, Failure>> {
         async move {
             self.check_length(&asked)?;
             let (engine, before) = (self.engine.clone(), self.last().take());
@@ -238,7 +240,10 @@ impl Session {
         asked: impl Into<Asked>,
         values: Vec<ScalarValue>,
     ) -> BoxFuture<'a, Result<Rows, Failure>> {
-        let asked = asked.into();
+        self.run_asked(asked.into(), values)
+    }
+
+    fn run_asked(&self, asked: Asked, values: Vec<ScalarValue>) -> BoxFuture<'_, Result<Rows, Failure>> {
         async move {
             self.check_length(&asked)?;
             let begun = self.admission.begin();
@@ -329,6 +334,11 @@ impl Session {
 }
 
 impl Rows {
+    /// The plans of an `EXPLAIN`, a line in each row.
+    pub fn by_line(self) -> Self {
+        Self { schema: LINES.clone(), rows: by_line(self.rows), ..self }
+    }
+
     /// The next batch; None after the last one. After an error there is none.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, Failure>> {
         if self.ended {

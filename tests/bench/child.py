@@ -1,4 +1,5 @@
-"""Runs a program, or a script of this folder, and says how long it took and how much memory it held at its peak."""
+"""Runs a program, or a script of this folder, and says how long it took, how long processors worked on it, and how much memory it
+held at its peak."""
 
 import os
 import pathlib
@@ -15,6 +16,8 @@ class Done:
     seconds: float
     # largest resident set. A child begins with its parent's, so this process must stay small: it imports no library.
     peak_bytes: int
+    # of all cores
+    processor_seconds: float
 
 
 def run(command, text=""):
@@ -32,7 +35,7 @@ def run(command, text=""):
         err.seek(0)
         if child.returncode:
             sys.exit(f"{' '.join(map(str, command))}: exit code {child.returncode}\n{err.read()[-4000:]}")
-        return Done(out.read(), seconds, used.ru_maxrss * 1024)
+        return Done(out.read(), seconds, used.ru_maxrss * 1024, used.ru_utime + used.ru_stime)
 
 
 def python(script, *arguments):

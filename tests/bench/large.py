@@ -14,8 +14,8 @@ skew        hits a visitor are log-normal, and some thousand bots have a Pareto 
 requests    a file costs two GETs before its rows (its last 8 bytes, footer), where it is read; a plan costs none. Of a
             row group the columns that are read are merged where gaps are at most 1 MiB (`object_store::coalesce_ranges`), a GET each.
             The decoder asks for a row group when it has none left, so a task waits once for each.
-compaction  the rules of `src/lake/compact/plan.rs` for one bucket, a delivery a day, after each a compaction where it is
-            worth it; and of `src/rebuild/renew.rs`, which writes a bucket anew that has 8 generations.
+compaction  the rules of `src/lake/upkeep/compact/plan.rs` for one bucket, a delivery a day, after each a compaction of what
+            is worth it (a test holds the rules themselves); and of `src/rebuild/renew.rs`, which writes a bucket anew that has 8 generations.
 """
 
 import argparse
@@ -32,7 +32,8 @@ MIB = 1 << 20
 # Constants of the code.
 ROW_GROUP_ROWS = 256 * 1024
 SHARED_ROWS = 8_000_000
-WORTH_FILES = 16
+GROWING, OVER = (4, 3), (2, 15)  # files that are merged at least; one waits beyond so many times the rows of smaller ones
+FILES_TO_COME = 4  # of a bucket beside those of months, about: see the simulation
 MOST_GENERATIONS = 8  # of a table of the integration
 COALESCE = MIB  # object_store: OBJECT_STORE_COALESCE_DEFAULT
 PART_BYTES = 10 * MIB  # object_store: BufWriter's part
@@ -77,8 +78,6 @@ MEASURED = {
     "log, bytes of memory a file": 4_700,
     "ingest into a table, microseconds a live file": 26,
 }
-# A lake of 12 million hits, loaded and rebuilt day by day: the loads after which it compacted, and the rows it wrote.
-FOUND_COMPACTIONS = [(17, 2_267_295), (33, 4_399_109), (49, 6_539_681)]
 ASSUMED = {
     "seconds a GET takes to begin": 0.03,
     "network of an executor, bytes a second": 1.25e9,  # 10 Gbit/s
@@ -211,12 +210,12 @@ def lake_reads(profile, width, files):
 
 
 def states(hits, days, buckets):
-    """Files of the lake as (how many, rows): compacted into months; the same with 16 days not yet; nothing compacted."""
+    """Files of the lake as (how many, rows): compacted into months; the same with some days not yet; nothing compacted."""
     day, months = hits / days / buckets, days / 30
-    tail = min(WORTH_FILES, days)
+    tail = min(FILES_TO_COME, days)
     return {
         "compacted": [(int(months * buckets), day * 30)],
-        "16 days to come": [(int(months * buckets), day * (days - tail) / months), (tail * buckets, day)],
+        "some days to come": [(int(months * buckets), day * (days - tail) / months), (tail * buckets, day)],
         "never compacted": [(days * buckets, day)],
     }
 
@@ -226,7 +225,7 @@ def layout(hits, days):
     for name, (profile, width) in PROFILES.items():
         for buckets in (8, 64, 1024, 4096):
             for state, files in states(hits, days, buckets).items():
-                if state == "16 days to come":
+                if state == "some days to come":
                     continue
                 (groups, _, _, footer, _, size), count = lake_reads(profile, width, files)
                 biggest = max(r for _, r in files) * size / hits
@@ -263,35 +262,76 @@ def overlapping(files):
     return [part for _, part in parts]
 
 
-def fewer_files(files, shared):
-    parts = [{"rows": sum(sum(f.values()) for f in part)} for part in overlapping(files)]
-    return len(files) - len(pack(parts, shared))
-
-
-def compacted(files, shared):
-    """A file is its rows by month. The files afterwards, and the rows that were written."""
+def plan(files, shared):
+    """A file is its rows by month. What is to be written: the inputs by name, and the rows by month."""
     pieces = []
     for part in overlapping(files):
         if len(part) == 1:
-            pieces.append({"rows": sum(part[0].values()), "months": part[0], "whole": True, "file": part[0]})
+            pieces.append({"rows": sum(part[0].values()), "months": part[0], "files": part, "whole": True})
             continue
         months = {}
         for file in part:
-            for month, rows in file.items():
-                months[month] = months.get(month, 0) + rows
-        pieces += [{"rows": months[m], "months": {m: months[m]}, "whole": False} for m in sorted(months)]
-    after, written = [], 0
+            for month in file:
+                months.setdefault(month, []).append(file)
+        for month, inputs in sorted(months.items()):
+            rows = sum(file[month] for file in inputs)
+            pieces.append({"rows": rows, "months": {month: rows}, "files": inputs, "whole": False})
+    outputs = []
     for together in pack(pieces, shared):
         if len(together) == 1 and together[0]["whole"]:
-            after.append(together[0]["file"])
             continue
-        file = {}
+        months = {}
         for piece in together:
             for month, rows in piece["months"].items():
-                file[month] = file.get(month, 0) + rows
-        after.append(file)
-        written += sum(file.values())
-    return after, written
+                months[month] = months.get(month, 0) + rows
+        outputs.append(({id(file): file for piece in together for file in piece["files"]}, months))
+    return outputs
+
+
+def merged(rows, least, times):
+    """How many of these files are worth merging, the smallest first."""
+    smaller, begin, end = 0, 0, 0
+    for number, own in enumerate(rows):
+        if own > times * smaller:
+            begin = number
+        if number + 1 - begin >= least:
+            end = number + 1
+        smaller += own
+    return end
+
+
+def worth_merging(files, shared):
+    """Those of the files that are merged."""
+    newest = max((max(file) for file in files if len(file) == 1), default=0)
+    worth = lambda months: OVER if max(months) < newest else GROWING
+    chosen = {}
+    for inputs, months in plan(files, shared):
+        sizes = sorted((sum(file.get(month, 0) for month in months), name) for name, file in inputs.items())
+        for _, name in sizes[:merged([rows for rows, _ in sizes], *worth(months))]:
+            chosen[name] = inputs[name]
+    sets = []  # of outputs that share an input: the inputs, and the months of each output
+    for inputs, months in plan(list(chosen.values()), shared):
+        own = (set(inputs), [months])
+        for other in [other for other in sets if other[0] & own[0]]:
+            sets.remove(other)
+            own = (own[0] | other[0], own[1] + other[1])
+        sets.append(own)
+    worthy = set()
+    for inputs, outputs in sets:
+        if len(inputs) + 1 >= len(outputs) + max(worth(months)[0] for months in outputs):
+            worthy |= inputs
+    waiting = {name for name, file in chosen.items() if name not in worthy and len(file) > 1}
+    if waiting:
+        return worth_merging([file for file in files if id(file) not in waiting], shared)
+    return [file for file in files if id(file) in worthy]
+
+
+def compacted(files, shared):
+    """The files after what is worth it was merged, and the rows that were written."""
+    worthy = worth_merging(files, shared)
+    written = [months for _, months in plan(worthy, shared)]
+    names = {id(file) for file in worthy}
+    return [file for file in files if id(file) not in names] + written, sum(sum(f.values()) for f in written)
 
 
 def bucket_history(days, rows_a_day, early=0.0, first_day=0, shared=SHARED_ROWS, month_days=30.4375):
@@ -306,8 +346,8 @@ def bucket_history(days, rows_a_day, early=0.0, first_day=0, shared=SHARED_ROWS,
                 delivery[month] = delivery.get(month, 0) + rows_a_day * share
         files.append(delivery)
         counts.append(len(files))
-        if fewer_files(files, shared) >= WORTH_FILES:
-            files, written = compacted(files, shared)
+        files, written = compacted(files, shared)
+        if written:
             runs.append((day, written))
     return files, counts, runs
 
@@ -325,7 +365,7 @@ def daily(hits, days):
             merge = largest / MEASURED["compaction, hits a core-second"][width] / 3600
             month = max(max(f.values()) for f in files) * size
             too_large = " (refused)" if month > 10_000 * PART_BYTES else ""
-            commit = buckets * (17 * 280 + 2 * (MEASURED["bytes of an Add"] + 31 * MEASURED["bytes of a load in an Add"]))
+            commit = buckets * (GROWING[0] * 280 + 2 * (MEASURED["bytes of an Add"] + 31 * MEASURED["bytes of a load in an Add"]))
             rows.append([name, buckets, f"{day * size / MB:,.0f}", max(counts), len(runs), f"{1 + written / hits:.2f}",
                          f"{month / GB:,.1f}{too_large}", f"{ingest:,.1f}", f"{largest * size / TB:.2f}", f"{merge:,.1f}",
                          f"{commit / MB:,.1f}"])
@@ -375,7 +415,7 @@ def logs(hits, days):
     for buckets in (8, 64, 1024, 4096):
         for deliveries in (1, 24):
             files, loads = buckets * days // 30, 30 * deliveries
-            tail = WORTH_FILES * buckets
+            tail = FILES_TO_COME * buckets
             commit = files * (MEASURED["bytes of an Add"] + loads * MEASURED["bytes of a load in an Add"])
             commit += tail * (MEASURED["bytes of an Add"] + MEASURED["bytes of a load in an Add"])
             least = (files + tail) * MEASURED["checkpoint bytes a file"]
@@ -384,7 +424,7 @@ def logs(hits, days):
                          f"{least / MB:,.1f} to {most / MB:,.1f}",
                          f"{(files + tail) * MEASURED['log, bytes of memory a file'] / MB:,.0f}",
                          f"{(files + tail) * MEASURED['ingest into a table, microseconds a live file'] / 1e6:,.2f}"])
-    table("The log: months compacted, 16 deliveries not yet (computed from measured sizes)",
+    table("The log: months compacted, some deliveries not yet (computed from measured sizes)",
           ["buckets", "deliveries a day", "files", "MB of Adds", "MB of a checkpoint", "MB in memory, at least",
            "s that a load waits for it, at least"], rows)
 
@@ -403,7 +443,7 @@ def queries(hits, days):
         for buckets in (64, 1024):
             for state, files in states(hits, days, buckets).items():
                 (groups, gets, read, footer, _, size), count = lake_reads(profile, width, files)
-                generations = {"compacted": days / 30, "16 days to come": days / 30 + 16, "never compacted": days}[state]
+                generations = {"compacted": days / 30, "some days to come": days / 30 + FILES_TO_COME, "never compacted": days}[state]
                 planning = count * MEASURED["plan, microseconds a file"] / 1e6
                 gets += FILE_GETS * count
                 rows.append([name, buckets, state, f"{count:,}", f"{planning:,.2f}", f"{gets / 1e3:,.0f}",
@@ -508,11 +548,6 @@ def check():
     count, read = group_reads(columns_of(FEED), 125_000, wanted)
     of("8 files of another feed, other columns: GETs", 8 * (count + FILE_GETS_OF_FOUND), 48)
     of("8 files of another feed, larger columns: bytes read", 8 * read + 8 * 22_839, 10_599_391)
-    # a delivery of each UTC day; the compactions came after the loads 17, 33, ... and wrote so many rows
-    _, _, runs = bucket_history(DAYS, 11_989_446 / DAYS / 8)
-    for (day, written), (found_day, found) in zip(runs, FOUND_COMPACTIONS, strict=False):
-        of(f"compaction after load {found_day}: the load", day + 1, found_day)
-        of(f"compaction after load {found_day}: rows", 8 * written, found)
     table("Models, and what small lakes and a counting store showed", ["what", "model", "found", "off"], rows)
 
 

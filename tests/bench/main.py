@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 
 import child
 import report
-from rejoin import Rejoin, sql
+from rejoin import Rejoin, scan, sql
 from steps import PARTICIPATION, STEPS
-from workloads import BY_NAME, WORKLOADS
+from workloads import BY_NAME, WORKLOADS, scan_of
 
 HERE = pathlib.Path(__file__).parent
 PEERS = [("duckdb", "arrived"), ("polars", "arrived"), ("duckdb", "sorted"), ("polars", "sorted")]
@@ -112,6 +112,9 @@ def measure(given):
             if state == states[-1] and not given.skip_peers:
                 answers += ask_peers(bench, [workload], given.runs)
             answers += ask_rejoin(bench, state, [workload], given.runs)
+            if state == states[-1] and workload.targets and not scan_of(workload):
+                columns = scan(bench.rejoin.reads(sql(workload)))
+                [(answers[-1]["scan_seconds"], _)] = bench.rejoin.time([columns], given.runs)
     agree(answers)
     steps = []
     for name, take in STEPS.items():

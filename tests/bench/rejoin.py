@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 
 import child
@@ -79,6 +80,18 @@ class Rejoin:
         each = [slice(at, at + runs + 1) for at in range(0, len(seconds), runs + 1)]
         return [(seconds[part][1:] or seconds[part], rows[part][0]) for part in each]
 
+    def reads(self, statement):
+        """The columns that a statement reads of each table, as its plan says when the process has seen the files."""
+        lines = ["\\format ndjson", f"{statement};", f"EXPLAIN {statement};"]
+        output = self.run("shell", text="\n".join(lines) + "\n").output
+        rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        [plan] = [row["plan"] for row in rows if row.get("plan_type") == "physical_plan"]
+        reads = {}
+        for table, columns in re.findall(r"file_groups=[^/]*/(?:[^/,]*/)*(\w+)/[^/,]*\.parquet.*?projection=\[(.*?)\]", plan):
+            known = reads.setdefault(table, [])
+            known += [column for column in columns.split(", ") if column not in known]
+        return reads
+
     def query(self, statement, *options):
         return self.run("query", statement, "--format", "ndjson", *options)
 
@@ -137,6 +150,17 @@ def sql(workload, container=None):
         table = f"attribution('{metric}', '{dimension}', '{workload.model}', '{container}', '{lookback}'{more})"
     item = f"concat({workload.by}, ' ', item)" if workload.by else "item"
     return f"SELECT {item} AS item, credit FROM {table} WHERE item IS NOT NULL ORDER BY credit DESC, 1"
+
+
+def scan(reads):
+    """A plain scan that looks at each value of the columns of tables. The most of a column may stand in a file's footer, so that
+    it need not be read; what all keys make together does not."""
+
+    def look(table, column):
+        return f"{'bit_xor' if column == 'visitor_key' else 'max'}({column}) AS {table}_{column}"
+
+    looks = {table: ", ".join(look(table, column) for column in columns) for table, columns in reads.items()}
+    return "SELECT * FROM " + " CROSS JOIN ".join(f"(SELECT {looked} FROM {table})" for table, looked in looks.items())
 
 
 def literal(text):

@@ -23,9 +23,12 @@ def show(figures, markdown):
 
 
 def query_table(answers, states):
-    """Ratios are those of the last state; only the better of the peers is shown."""
-    best = {}
+    """Ratios are those of the last state; only the better of the peers is shown. A question's own scan is the workload that scans
+    the same columns, or else what a scan of those took that its plan reads."""
+    best, scans = {}, {}
     for answer in answers:
+        if "scan_seconds" in answer:
+            scans[answer["workload"]] = min(answer["scan_seconds"])
         key, taken = (answer["workload"], answer["layout"]), min(answer["seconds"])
         if key not in best or taken < best[key][0]:
             best[key] = taken, answer["engine"].split()[0]
@@ -38,7 +41,8 @@ def query_table(answers, states):
         ratios = [peer[0] / mine for peer in peers if peer]
         targets = workload.targets or ()
         met = all(r >= t for r, t in zip(ratios, targets)) if targets and ratios else None
-        scan = best.get((scan_of(workload).name, states[-1])) if targets else None
+        if targets and (scanned := scan_of(workload)) and (scanned.name, states[-1]) in best:
+            scans[name] = best[scanned.name, states[-1]][0]
         rows.append([
             name,
             *(f"{in_seconds(peer[0])} {peer[1]}" if peer else "" for peer in peers),
@@ -46,7 +50,7 @@ def query_table(answers, states):
             " / ".join(f"{r:.1f}" for r in ratios),
             " / ".join(map(str, targets)),
             yes(met),
-            f"{mine / scan[0]:.1f}x" if scan else "",
+            f"{mine / scans[name]:.1f}x" if name in scans else "",
         ])
     return header, rows
 

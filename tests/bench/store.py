@@ -7,6 +7,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -45,6 +46,21 @@ def store(folder):
         os.environ.update(before)
         server.kill()
         server.wait()
+
+
+@contextlib.contextmanager
+def delayed(seconds):
+    """Runs with the same store as if it were far away: so long is added to each request."""
+    before = os.environ["AWS_ENDPOINT_URL"]
+    script = pathlib.Path(__file__).with_name("latency.py")
+    command = [sys.executable, script, before.rsplit(":", 1)[1], str(seconds)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as relay:
+        try:
+            os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{int(relay.stdout.readline())}"
+            yield
+        finally:
+            os.environ["AWS_ENDPOINT_URL"] = before
+            relay.kill()
 
 
 def until_ready(file, server, log):

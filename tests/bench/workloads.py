@@ -52,5 +52,8 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
 
 
 def scan_of(workload):
-    """The plain scan that reads the columns of the workload."""
-    return next(w for w in WORKLOADS if w.model == "scan" and w.dimension == workload.dimension)
+    """The plain scan among the workloads that reads the columns of this one; None where none does."""
+    if workload.model == "funnel" or workload.conversions:
+        return None
+    columns = (workload.dimension, workload.metric)
+    return next((w for w in WORKLOADS if w.model == "scan" and (w.dimension, w.metric) == columns), None)

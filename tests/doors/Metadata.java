@@ -144,6 +144,18 @@ public class Metadata {
         });
         ask("COPY", 10L, () -> guest.unwrap(org.postgresql.PGConnection.class).getCopyAPI()
             .copyOut("COPY (SELECT value FROM range(1, 11)) TO STDOUT", new java.io.StringWriter()));
+        ask("a plan", "QUERY PLAN", () -> guest.createStatement().executeQuery("EXPLAIN SELECT 1").getMetaData().getColumnName(1));
+        ask("whether rows exist", true, () -> only(guest.createStatement().executeQuery("SELECT EXISTS (SELECT 1 FROM suites)")));
+        // far more rows than the server would hold at once: the first ones come before the last one is computed
+        ask("the first of many rows", 1L, () -> {
+            guest.setAutoCommit(false);
+            Statement asked = guest.createStatement();
+            asked.setFetchSize(10);
+            Object first = only(asked.executeQuery("SELECT value FROM range(1, 300000000000)"));
+            guest.rollback();
+            guest.setAutoCommit(true);
+            return first;
+        });
         ask("valid", true, () -> guest.isValid(3));
         guest.close();
         if (failed > 0) {

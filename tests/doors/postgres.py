@@ -62,6 +62,22 @@ def answers(*server):
         ("SELECT pg_typeof(1::bigint)", "bigint"),
         ("SELECT current_setting('server_version_num')::int / 10000", 16),
         ("SELECT count(*) FROM (SELECT 1 FETCH FIRST ROW ONLY) x", 1),
+        ("SELECT EXISTS (SELECT 1 FROM suites)", True),
+        ("SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM suites) THEN 'none' ELSE 'some' END", "some"),
+        ("SELECT EXISTS (SELECT 1 FROM pg_index)", False),
+        ("SELECT EXISTS (SELECT 1 FROM information_schema.tables t WHERE t.table_name = 'suites')", True),
+        ("SELECT mod(7, 3)", 1),
+        ("SELECT sign(-2)", -1.0),
+        ("SELECT pg_size_pretty(123456789::bigint)", "118 MB"),
+        ("SELECT quote_literal('it''s')", "'it''s'"),
+        ("SELECT quote_nullable(NULL)", "NULL"),
+        ("SELECT to_date('01.09.2026', 'DD.MM.YYYY')", datetime.date(2026, 9, 1)),
+        ("SELECT make_timestamp(2026, 9, 1, 12, 30, 1.5)", datetime.datetime(2026, 9, 1, 12, 30, 1, 500000)),
+        # a month is 30 days to the driver
+        ("SELECT age(timestamp '2026-03-01', timestamp '2026-01-31 12:00:00')", datetime.timedelta(days=30, hours=12)),
+        ("SELECT format_type(1700, NULL)", "numeric"),
+        ("SELECT to_regclass('nosuch') IS NULL", True),
+        ("SELECT to_regclass('events') = 'events'::regclass AND to_regclass('pg_class') = 1259", True),
     ]:
         for binary in (False, True):
             found = one(guest, sql, binary=binary)
@@ -235,6 +251,9 @@ def transactions(*server):
     refused("42703", lambda: guest.execute("BEGIN; SELECT nothing; SELECT 1"))
     assert guest.info.transaction_status == status.INERROR
     guest.execute("ROLLBACK")
+    guest.execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")
+    assert guest.info.transaction_status == status.INTRANS
+    guest.execute("ROLLBACK")
     for sql, tag in [
         ("UNLISTEN *", "UNLISTEN"), ("CLOSE ALL", "CLOSE CURSOR ALL"), ("DISCARD TEMP", "DISCARD TEMP"),
         ("SET SESSION AUTHORIZATION DEFAULT", "SET"), ("DEALLOCATE ALL", "DEALLOCATE ALL"), ("ABORT", "ROLLBACK"),
@@ -246,6 +265,10 @@ def transactions(*server):
 def streams(*server):
     """COPY, cursors, prepared statements of SQL."""
     guest = connect(*server)
+    # rows of a prepared statement come as they are computed, and none of them waits for the last one
+    with guest.cursor() as cursor, contextlib.closing(cursor.stream("SELECT value FROM range(1, %b)", [300_000_000_000])) as rows:
+        assert next(rows) == (1,) and next(rows) == (2,)
+    assert one(guest, "SELECT 1") == 1
     query = "SELECT event_id, row_kind, hit_time FROM events ORDER BY event_id"
     rows = guest.execute(query).fetchall()
     with guest.cursor() as cursor:
@@ -636,6 +659,10 @@ def clients(port, user, password):
     assert seen.get_view_names() == []
     columns = {column["name"]: str(column["type"]) for column in seen.get_columns("suites")}
     assert columns["suite"] == "TEXT", columns
+    columns = {column["name"]: str(column["type"]) for column in seen.get_columns("events")}
+    assert columns["hit_seq"].startswith("NUMERIC") and columns["orders"] == "DOUBLE PRECISION", columns
+    every = sqlalchemy.engine.reflection.ObjectKind.ANY
+    assert len(seen.get_multi_columns(kind=every)) == len(seen.get_multi_indexes(kind=every)) == len(seen.get_table_names())
     assert (seen.get_pk_constraint("suites")["constrained_columns"], seen.get_foreign_keys("suites"), seen.get_indexes("suites")) == ([], [], [])
     table = sqlalchemy.table("events", sqlalchemy.column("row_kind"))
     with engine.connect() as guest:
@@ -650,6 +677,10 @@ def clients(port, user, password):
     with adbc.connect(address.replace("+psycopg", ""), autocommit=True) as guest, guest.cursor() as cursor:
         cursor.execute("SELECT 1 AS one, 'x' AS text")
         assert cursor.fetchone() == (1, "x")
+        (catalog,) = guest.adbc_get_objects(depth="all", db_schema_filter="public", table_name_filter="suites").read_all().to_pylist()
+        (suites,) = catalog["catalog_db_schemas"][0]["db_schema_tables"]
+        first = min(suites["table_columns"], key=lambda column: column["ordinal_position"])
+        assert first["column_name"] == "suite" and not suites["table_constraints"], suites
     guest = connect(port, user, password)
     for sql, count in RECORDED:
         with guest.cursor() as cursor:

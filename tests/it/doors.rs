@@ -1,6 +1,6 @@
 //! The doors of `rejoin serve` with real clients: psql, psycopg, ADBC's Flight SQL driver.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -13,10 +13,7 @@ const PASSWORD: &str = "correct horse";
 
 /// A lake that every test here may ask.
 static LAKE: LazyLock<Place> = LazyLock::new(|| {
-    let place = Place::new();
-    // a static is never dropped: who cleans up waits for the end of this process, however it comes
-    let remove = format!("cat >/dev/null; rm -rf {}", place.path().display());
-    std::mem::forget(Command::new("sh").args(["-c", &remove]).stdin(Stdio::piped()).spawn().unwrap());
+    let place = Place::lasting();
     // the sample's days lie after those of the other tests
     place.sh("env -u REJOIN_NOW rejoin demo --hits 3000 --lake lake");
     place.sh(&format!("echo '{PASSWORD}' | rejoin user add {USER} --users users.json"));
@@ -145,6 +142,9 @@ fn psql_looks_around() {
         ("\\dt", "events"),
         ("\\d events", "tracking_code"),
         ("\\d+ hits", "hit_time"),
+        ("\\d+", "0 bytes"),
+        ("\\l+", "Tablespace"),
+        ("EXPLAIN SELECT 1 AS one", "\n   Projection: Int64(1) AS one"),
         ("\\l", "rejoin"),
         ("\\dn", "public"),
         ("\\conninfo", "\"ann\""),
@@ -236,6 +236,37 @@ fn pgjdbc_by_night() {
     let output = command.output().expect("java is installed");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success(), "{text}");
+}
+
+/// By night, where there are Debian's unixodbc and odbc-postgresql.
+#[test]
+fn psqlodbc_by_night() {
+    if std::env::var_os("REJOIN_ALL_SETTINGS").is_none() {
+        return;
+    }
+    let (server, place) = (Server::start(""), Place::new());
+    let source = format!(
+        "[lake]\nDriver=PostgreSQL Unicode\nServername=127.0.0.1\nPort={}\nDatabase=rejoin\nUsername={USER}\nPassword={PASSWORD}\n",
+        server.postgres
+    );
+    let sources = place.path().join("odbc.ini");
+    std::fs::write(&sources, source).unwrap();
+    let mut command = Command::new("isql");
+    command.args(["lake", "-b", "-d|"]).env("ODBCINI", &sources).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = command.spawn().expect("isql is installed");
+    let asked = "help\nhelp suites\nSELECT item, credit FROM participation('orders', 'tracking_code') ORDER BY 2 DESC\n\
+                 SELECT 'all' AS x, count(*) > 0 FROM events\nEXPLAIN SELECT 1 AS one\n";
+    client.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+    let text = String::from_utf8(client.wait_with_output().unwrap().stdout).unwrap();
+    for wanted in [
+        "rejoin|public|events|TABLE|",
+        "rejoin|public|suites|suite|-1|text",
+        "all|1",
+        "\n  Projection: Int64(1) AS one\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(!text.contains("ERROR"), "{text}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use rejoin::lake::compact::{CompactionOptions, compact};
 use rejoin::lake::{Lake, Snapshot};
 use serde_json::{Value, json};
 
+use crate::members::{Site, shared};
 use crate::place::{Place, deep};
 use crate::table;
 use crate::time::{LIMITS, at, files, json_at, load_file, loads};
@@ -373,8 +374,12 @@ fn own_tables_that_stay_behind_are_named() {
 /// Ann on a phone, a desk under another ID, a visitor that a rule gives her, and a device that she shares with Bob; Cem and Dora
 /// are one by a rule; a kiosk's ID stands for nobody.
 fn persons() -> Place {
-    let place = Place::new();
-    place.sh("rejoin suite create web --expiry 10d --persons device_split
+    persons_in(Place::new(), "")
+}
+
+/// The same in some place, after what `first` settles for the commands.
+fn persons_in(place: Place, first: &str) -> Place {
+    let script = "rejoin suite create web --expiry 10d --persons device_split
 rejoin source create web leads --kind transaction --metrics event1 --dimensions evar1
 rejoin source create web calls --kind customer --metrics event2 --dimensions evar1
 online one <<END
@@ -413,7 +418,8 @@ rejoin person link id:ann-two id:ann-id
 rejoin person link visitor:linked-5 id:ann-id
 rejoin person link visitor:cem-4 visitor:dora-6
 rejoin person block id:kiosk-id
-rejoin rebuild");
+rejoin rebuild";
+    place.sh(&format!("{first}{script}"));
     place
 }
 
@@ -493,6 +499,52 @@ rejoin ingest calls.txt --suite web --source calls 2>&1");
         assert!(!text.contains(trace), "{trace} is still there");
     }
     gone();
+}
+
+/// The lake on S3, and what the commands need computed by this machine or by a cluster: what goes and what stays is the same.
+#[test]
+fn a_person_is_forgotten_on_s3_and_by_a_cluster() {
+    let forgotten = |site: Site| {
+        site.begin();
+        let first = match site {
+            Site::Folder | Site::S3 => String::new(),
+            Site::Cluster => {
+                let members = shared(&site.place().open_lake());
+                format!("export REJOIN_CLUSTER={}\n", members.scheduler.address)
+            }
+        };
+        let place = persons_in(site.place(), &first);
+        let run = |time: &str, command: &str| at(&place, &format!("2026-10-02T{time}Z"), &format!("{first}{command}"));
+        let mut told = vec![];
+        for whom in ["ann-id", "visitor:cem-4"] {
+            let done = run("00:00:00", &format!("rejoin forget --person {whom} --yes --json")).stdout;
+            let done: Value = serde_json::from_str(&done).unwrap();
+            let tables = ["hits", "offline", "integrated", "snapshots", "person_rules"].map(|table| went(&done, table));
+            told.push((tables, done["rebuild"].clone(), done["incomplete"].clone()));
+        }
+        run("01:00:00", "rejoin vacuum --keep 0 --force");
+        let left = || {
+            [
+                "SELECT event_id, visitor_id, person_id, row_kind, match_status FROM events ORDER BY event_id",
+                "SELECT visitor_id, valid_from, person_id, why FROM persons ORDER BY 1, 2 NULLS FIRST",
+                "SELECT rule, \"first\", \"second\" FROM person_rules ORDER BY 1, 2, 3",
+                "SELECT item, credit FROM participation('orders', 'page_name', 'person') ORDER BY 1",
+            ]
+            .map(|sql| place.query(sql))
+        };
+        let before = left();
+        run("02:00:00", "rejoin rebuild --full");
+        assert_eq!(left(), before, "{site:?}");
+        (told, before)
+    };
+    let (told, left) = forgotten(Site::Folder);
+    assert_eq!(told[0], ([3, 5, 5, 2, 2], json!(2), json!([])));
+    assert_eq!((told[1].0[0], told[1].1.clone()), (2, json!(3)));
+    let text = json!(left).to_string();
+    assert!(text.contains("bob-id") && !text.contains("ann-") && !text.contains("cem-4"), "{text}");
+    for site in [Site::S3, Site::Cluster] {
+        assert_eq!(forgotten(site), (told.clone(), left.clone()), "{site:?}");
+    }
 }
 
 #[test]

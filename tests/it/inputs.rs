@@ -47,6 +47,39 @@ fn only_who_makes_a_lake_makes_one() {
     place.sh("cd shop && rejoin --lake ../new/../made/lake suite create web && test -d ../made/lake/suites");
 }
 
+/// Places that look like a lake and are none; none of them becomes one by being asked.
+#[test]
+fn what_is_no_lake() {
+    let place = Place::new();
+    place.write("afile", "");
+    place.write("folder/notes.txt", "");
+    place.write("table/_delta_log/00000000000000000000.json", "{}\n");
+    place.write("a.csv", "user,at\nu,2026-09-01\n");
+    place.write("web.toml", "kind = 'online'\nsuite = 'web'\nvisitor_id = 'user'\ntime = 'at'\n");
+    place.sh("ln -s nowhere dangling");
+    for at in ["folder", "table", "dangling", "folder/deeper/still", "s3:/bucket/lake"] {
+        for command in ["status", "rebuild", "log", "segment list", "export list", "forget --visitor x", "mcp"] {
+            place.rejoin(&format!("--lake {at} {command}")).fails(3, &["no lake at"]);
+        }
+    }
+    for command in ["status", "suite create web", "ingest a.csv --mapping web.toml"] {
+        place.rejoin(&format!("--lake afile {command}")).fails(3, &["no lake at afile", "it is a file"]);
+    }
+    // a file is loaded where its suite is, and nothing is made where that is not
+    place.rejoin("--lake new ingest a.csv --mapping web.toml").fails(3, &["suite create web"]);
+    assert!(!place.path().join("new").exists() && !place.path().join("nowhere").exists());
+    // the folder that holds the lake, one of the lake's own, a URL, and a link to it
+    place.sh(
+        "rejoin --lake shop/data/lake suite create web && ln -s shop/data/lake linked && rejoin --lake linked status",
+    );
+    place.rejoin("--lake shop/data status").fails(3, &["did you mean --lake", "shop/data/lake"]);
+    place.rejoin("--lake shop/data/lake/suites status").fails(3, &["did you mean --lake", "shop/data/lake"]);
+    let url = format!("file://{}/shop/data/lak", place.path().display());
+    place.rejoin(&format!("--lake {url} status")).fails(3, &["did you mean --lake", "shop/data/lake"]);
+    place.rejoin("--lake shop/data/lake/ status").ok();
+    place.sh("cd shop/data && rejoin --lake ./lake/../lake status && REJOIN_LAKE=lake rejoin status");
+}
+
 /// Every mapping that is guessed for an example loads its rows, but where a name is for the user to say.
 #[test]
 fn a_guessed_mapping_loads() {
@@ -67,6 +100,36 @@ fn a_guessed_mapping_loads() {
         assert!(text == "retarget" || shown.contains(text), "{text}: {shown}");
     }
     place.rejoin("mapping guess nothing.csv").fails(4, &["nothing.csv"]);
+}
+
+/// What `--validate` says of a file is what loading it then does.
+#[test]
+fn what_is_validated_is_what_is_loaded() {
+    let place = Place::new();
+    place.sh("rejoin suite create web");
+    place.write("a.csv", "user,at,page,n\nu1,2026-09-01,home,1\nu2,2026-09-01,,\nu3,soon,x,2\nu4,2026-09-02,buy,0.5\n");
+    place.write(
+        "a.toml",
+        "kind = 'online'\nvisitor_id = 'user'\ntime = 'at'\n[dimensions]\npage_name = 'page'\nevar_1 = 'page'\n[metrics]\n\
+         revenue = 'n'\n",
+    );
+    let done = place.rejoin("ingest a.csv --mapping a.toml --validate --json").ok();
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((report[0]["rows"].as_i64(), report[0]["rejected"].as_i64()), (Some(3), Some(1)), "{report}");
+    let columns = report[0]["preview"]["columns"].as_array().unwrap();
+    let filled: Vec<_> = columns.iter().map(|c| (c["name"].as_str().unwrap(), c["filled"].as_i64().unwrap())).collect();
+    for expected in [("visitor_id", 3), ("hit_time", 3), ("page_name", 2), ("revenue", 2)] {
+        assert!(filled.contains(&expected), "{expected:?}: {filled:?}");
+    }
+    assert!(done.stderr.contains("if this is evar1,") || done.stdout.contains("if this is evar1,"), "{}", done.stderr);
+    assert_eq!(place.cell("SELECT count(*) AS n FROM hits"), 0);
+    place.rejoin("ingest a.csv --mapping a.toml").ok();
+    assert_eq!(place.cell("SELECT count(*) AS n FROM hits"), 3);
+    assert_eq!(place.cell("SELECT count(page_name) AS n FROM hits"), 2);
+    assert_eq!(place.cell("SELECT sum(revenue) AS n FROM hits"), 1.5);
+    // what needs no mapping is not guessed at
+    place.write("leads.txt", "Date\ttransactionID\tEvent 1\n09/01/2026\tT1\t1\n");
+    place.rejoin("mapping guess leads.txt").fails(2, &["needs no mapping"]);
 }
 
 /// A name that is almost ours, a value that no row has: both are told, and stand in the file log.

@@ -20,6 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["format"],
     &["time"],
     &["columns", "error", "clock", "address", "quote", "sealed", "options"],
+    // a crate of its own
+    &["instances"],
 ];
 
 /// Crates that the pure layers do without: they turn bytes into rows and journeys into credit, and do no I/O.

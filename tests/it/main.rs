@@ -20,6 +20,7 @@
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `cluster`: the same answers by scheduler and executors, and their failures. `members`: such a cluster.
 //! * `requests`: what a store is asked, and how often inputs are read. `inputs`: inputs as a new user has them.
+//! * `distant`: a store where each request is a wait, and how many of them wait for each other.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
 //!   `web_server`: its server for tests.
@@ -36,6 +37,7 @@ mod bucket;
 mod cli;
 mod cluster;
 mod compaction;
+mod distant;
 mod doors;
 mod exports;
 mod faults;
@@ -71,3 +73,7 @@ mod time;
 mod twins;
 mod web;
 mod web_server;
+
+/// As in the program: a third of what these tests compute would be the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,7 +1,7 @@
 //! A fresh folder with a lake of its own, and the commands that run there.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use rejoin::lake::Lake;
 use tempfile::TempDir;
@@ -48,6 +48,14 @@ pub struct Done {
 impl Place {
     pub fn new() -> Self {
         Self { folder: tempfile::Builder::new().prefix("rejoin-test-").tempdir().unwrap(), on_s3: false }
+    }
+
+    /// A folder for a static, which is never dropped: it goes when this process ends, however that does.
+    pub fn lasting() -> Self {
+        let place = Self::new();
+        let remove = format!("cat >/dev/null; rm -rf {}", place.path().display());
+        std::mem::forget(Command::new("sh").args(["-c", &remove]).stdin(Stdio::piped()).spawn().unwrap());
+        place
     }
 
     /// A folder for input files whose lake lies on the tests' S3 store.
@@ -139,7 +147,7 @@ pub fn settle(command: &mut Command, folder: &Path, location: &str) {
         .env("LC_ALL", "C.UTF-8")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("RUST_LOG")
-        .stdin(std::process::Stdio::null());
+        .stdin(Stdio::null());
     if location.starts_with("s3://") {
         command.envs(stores::server().environment());
     }

@@ -118,6 +118,30 @@ fn plans_are_as_approved() {
 }
 
 #[test]
+fn funnels_read_the_tables_of_their_steps() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loaded = small_world().load(false).await;
+            let engine = loaded.engine_anew(8192, 4).await;
+            // only hits have prop1
+            for (arguments, hits, records) in [
+                ("steps => ['orders > 0']", true, true),
+                ("steps => ['prop1 IS NOT NULL', 'prop1 > ''r''']", true, false),
+                ("steps => ['prop1 IS NOT NULL', 'orders > 0']", true, true),
+                ("steps => ['prop1 IS NOT NULL'], next => 'at_once'", true, true),
+                ("steps => ['row_kind <> ''online''']", false, true),
+                ("steps => ['orders > 0 AND false']", false, false),
+            ] {
+                let plan = plan(&engine, &format!("SELECT * FROM funnel({arguments})")).await;
+                let reads =
+                    |column: &str| plan.lines().any(|line| line.contains("DataSourceExec") && line.contains(column));
+                assert_eq!((reads("exclude_hit"), reads("suite")), (hits, records), "{arguments}\n{plan}");
+            }
+        });
+    });
+}
+
+#[test]
 fn nothing_is_sorted_or_shuffled_below_a_journey() {
     deep(|runtime| {
         runtime.block_on(async {

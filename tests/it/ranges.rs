@@ -33,7 +33,7 @@ fn answers_are_the_same_in_any_number_of_ranges() {
         runtime.block_on(async {
             let loaded = small_world().load(false).await;
             let expected = answers(&loaded, 8, 1).await;
-            for (ranges, threads) in [(1, 2), (16, 1), (16, 2), (64, 1), (64, 4)] {
+            for (ranges, threads) in [(1, 1), (1, 2), (2, 2), (3, 1), (3, 4), (16, 1), (16, 2), (64, 1), (64, 4)] {
                 let found = answers(&loaded, ranges, threads).await;
                 for (((name, sql), found), expected) in QUERIES.iter().zip(&found).zip(&expected) {
                     let mut cells = found.iter().flatten().zip(expected.iter().flatten());

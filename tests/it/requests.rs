@@ -93,28 +93,58 @@ v4       2026-09-01 10:10  cart       .
 END
 rejoin rebuild --no-compact"
     ));
-    let old: Vec<String> = std::fs::read_dir(place.lake().join("hits"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".parquet"))
-        .collect();
+    let old = files_of_hits(&place);
     place.sh("online b <<END
 visitor  time              page_name  customer_id
 v1       2026-09-02 10:00  home       bob
 v5       2026-09-02 10:00  home       ann
 END");
-    [false, true].map(|full| {
-        deep(|runtime| {
-            let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
-            let url = Url::from_directory_path(place.lake()).unwrap();
-            let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
-            let options = RebuildOptions { full, ..RebuildOptions::default() };
-            let done = runtime.block_on(rebuild(&lake, &EngineSettings::default(), &options, &|_| {})).unwrap();
-            assert_eq!(done.entry.scope, if full { "full" } else { "changed" });
-            let of_old = |request: &&String| old.iter().any(|name| request.contains(name.as_str()));
-            store.requests().iter().filter(of_old).count()
-        })
+    [false, true].map(|full| rebuilt_asking_for(&place, &old, full))
+}
+
+fn files_of_hits(place: &Place) -> Vec<String> {
+    let entries = std::fs::read_dir(place.lake().join("hits")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".parquet")).collect()
+}
+
+/// Requests of a rebuild for these files.
+fn rebuilt_asking_for(place: &Place, files: &[String], full: bool) -> usize {
+    deep(|runtime| {
+        let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
+        let url = Url::from_directory_path(place.lake()).unwrap();
+        let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
+        let options = RebuildOptions { full, ..RebuildOptions::default() };
+        let done = runtime.block_on(rebuild(&lake, &EngineSettings::default(), &options, &|_| {})).unwrap();
+        assert_eq!(done.entry.scope, if full { "full" } else { "changed" });
+        let is_one = |request: &&String| files.iter().any(|name| request.contains(name.as_str()));
+        store.requests().iter().filter(is_one).count()
     })
+}
+
+/// A snapshot hangs on no hit after it; its visitor's hits are read again for one before it.
+#[test]
+fn hits_after_all_snapshots_ask_for_no_old_hits() {
+    let place = Place::new();
+    place.sh("rejoin suite create web
+online a <<END
+visitor  time              page_name  transaction_id
+v1       2026-09-02 10:00  home       T1
+v2       2026-09-02 10:10  cart       .
+END
+rejoin rebuild --no-compact");
+    let old = files_of_hits(&place);
+    let mut asked = vec![];
+    for (name, time) in [("after", "2026-09-03 10:00"), ("before", "2026-09-01 10:00")] {
+        place.sh(&format!(
+            "online {name} <<END
+visitor  time              page_name
+v1       {time}  home
+END"
+        ));
+        asked.push(rebuilt_asking_for(&place, &old, false));
+    }
+    assert!(asked[0] == 0 && asked[1] > 0, "{asked:?}");
 }
 
 /// Persons are found anew by each rebuild; the hits that were read for that before are not read again.

@@ -18,7 +18,6 @@ use rejoin::lake::Lake;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Record, Runner};
 use tokio::runtime::Runtime;
 
-use crate::members::Members;
 use crate::place::{Place, deep, settle};
 use crate::{members, table};
 
@@ -31,31 +30,44 @@ thread_local! {
         const { RefCell::new((PathBuf::new(), String::new(), None)) };
 }
 
+/// One way through a file, in a lake of its own.
+struct Way {
+    sessions: Vec<Setting>,
+    /// The scheduler and executors of the tests compute what its commands need, not this machine.
+    commands_on_a_cluster: bool,
+}
+
+/// How a session computes its statements.
+#[derive(Clone, Copy)]
+struct Setting {
+    batch_size: usize,
+    threads: usize,
+    on_a_cluster: bool,
+}
+
 #[test]
 fn sql_logic() {
-    run_all(Place::new, settings, |_| None);
+    run_all(Place::new, |turn| vec![Way { sessions: settings(turn), commands_on_a_cluster: false }]);
 }
 
-/// The same files, the lake on S3: one setting a file, for it is the lake that is looked at.
+/// The same files, the lake on S3, with one setting a file, for it is the lake that is looked at, and computed by a scheduler and
+/// two executors, where a batch of one row would only be slow. Both look at the same lake, but for some files: there the
+/// commands of the cluster's lake are computed by it as well, and a rebuild is many small jobs.
 #[test]
-fn sql_logic_on_s3() {
-    run_all(Place::on_s3, |turn| vec![settings(turn)[turn % 3]], |_| None);
+fn sql_logic_on_s3_and_on_a_cluster() {
+    run_all(Place::on_s3, |turn| {
+        let here = settings(turn)[turn % 3];
+        let (batch_size, threads) = (BATCH_SIZES[1 + turn % 2], THREADS[1 + turn / 2 % 2]);
+        let there = Setting { batch_size, threads, on_a_cluster: true };
+        if turn % 4 == 0 {
+            let apart = Way { sessions: vec![here], commands_on_a_cluster: false };
+            return vec![apart, Way { sessions: vec![there], commands_on_a_cluster: true }];
+        }
+        vec![Way { sessions: vec![here, there], commands_on_a_cluster: false }]
+    });
 }
 
-/// The same files, computed by a scheduler and two executors, the lake on S3. A batch of one row would only be slow.
-#[test]
-fn sql_logic_on_a_cluster() {
-    run_all(
-        Place::on_s3,
-        |turn| vec![(BATCH_SIZES[1 + turn % 2], THREADS[1 + turn / 2 % 2])],
-        |lake| Some(members::shared(lake)),
-    );
-}
-
-/// Who computes for a lake, in statements and commands; this machine otherwise.
-type MembersOf = fn(&Lake) -> Option<&'static Members>;
-
-fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, members: MembersOf) {
+fn run_all(place: fn() -> Place, ways: fn(usize) -> Vec<Way>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
     let mut files = vec![];
@@ -73,17 +85,13 @@ fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, mem
                     loop {
                         let turn = next.fetch_add(1, Ordering::Relaxed);
                         let Some(file) = files.get(turn) else { break };
-                        // a panic of the engine fails its file, not the run
-                        let result = catch_unwind(AssertUnwindSafe(|| {
-                            let (place, settings) = (place(), settings(turn));
-                            let members = members(&place.open_lake());
-                            // commands there, too, for some files: a rebuild is many small jobs
-                            let commands = members.filter(|_| turn % 4 == 0);
-                            run_file(file, place, &settings, members, commands, runtime)
-                        }));
-                        let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
-                        if let Err(message) = result {
-                            failures.lock().unwrap().push(format!("{}: {message}", file.display()));
+                        for way in ways(turn) {
+                            // a panic of the engine fails its file, not the run
+                            let result = catch_unwind(AssertUnwindSafe(|| run_file(file, place(), &way, runtime)));
+                            let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
+                            if let Err(message) = result {
+                                failures.lock().unwrap().push(format!("{}: {message}", file.display()));
+                            }
                         }
                     }
                 });
@@ -96,11 +104,13 @@ fn run_all(place: fn() -> Place, settings: fn(usize) -> Vec<(usize, usize)>, mem
 
 /// Every batch size and every number of threads once, in pairs that take turns from file to file; all nine pairs with
 /// `REJOIN_ALL_SETTINGS`.
-fn settings(turn: usize) -> Vec<(usize, usize)> {
-    if std::env::var_os("REJOIN_ALL_SETTINGS").is_some() {
-        return BATCH_SIZES.iter().flat_map(|b| THREADS.iter().map(move |t| (*b, *t))).collect();
-    }
-    (0..3).map(|n| (BATCH_SIZES[n], THREADS[(n + turn) % 3])).collect()
+fn settings(turn: usize) -> Vec<Setting> {
+    let pairs: Vec<(usize, usize)> = match std::env::var_os("REJOIN_ALL_SETTINGS") {
+        Some(_) => BATCH_SIZES.iter().flat_map(|b| THREADS.iter().map(move |t| (*b, *t))).collect(),
+        None => (0..3).map(|n| (BATCH_SIZES[n], THREADS[(n + turn) % 3])).collect(),
+    };
+    let here = |(batch_size, threads)| Setting { batch_size, threads, on_a_cluster: false };
+    pairs.into_iter().map(here).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -114,26 +124,22 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// One file: commands once, statements and queries at every setting, in the file's order; `members` compute statements,
-/// `commands` what commands need; this machine where there are none.
-fn run_file(
-    file: &Path,
-    place: Place,
-    settings: &[(usize, usize)],
-    members: Option<&Members>,
-    commands: Option<&Members>,
-    runtime: &Runtime,
-) -> Result<(), String> {
-    let cluster = commands.map(|members| members.scheduler.address.clone());
+/// One file: commands once, statements and queries in every session, in the file's order.
+fn run_file(file: &Path, place: Place, way: &Way, runtime: &Runtime) -> Result<(), String> {
+    let shared = |lake: &Lake, on_a_cluster: bool| on_a_cluster.then(|| members::shared(lake));
+    let cluster = shared(&place.open_lake(), way.commands_on_a_cluster);
+    let cluster = cluster.map(|members| members.scheduler.address.clone());
     HERE.with_borrow_mut(|here| *here = (place.path().to_path_buf(), place.location(), cluster));
     let records = sqllogictest::parse_file::<DefaultColumnType>(file).map_err(|e| e.to_string())?;
-    let mut runners: Vec<_> = settings
+    let mut runners: Vec<_> = way
+        .sessions
         .iter()
-        .map(|&(batch_size, threads)| {
+        .map(|&Setting { batch_size, threads, on_a_cluster }| {
             let lake = place.open_lake();
-            let remote = members.map(|members| members.remote(&lake));
+            let remote = shared(&lake, on_a_cluster).map(|members| members.remote(&lake));
             let runner = Runner::new(move || Session::open(lake.clone(), batch_size, threads, remote.clone()));
-            (format!("batch size {batch_size}, {threads} threads"), runner)
+            let site = if on_a_cluster { " on a cluster" } else { "" };
+            (format!("batch size {batch_size}, {threads} threads{site}"), runner)
         })
         .collect();
     runtime.block_on(async {
@@ -162,12 +168,14 @@ pub async fn read_journeys(engine: &Engine, threads: usize) -> rejoin::Result<()
     Ok(())
 }
 
-/// Keys are cut into 16 ranges at one batch size and number of threads, into 64 at another, and else by the threads. A range is
-/// a task on a cluster, where 64 of them would only be slow.
+/// Keys are cut into 1, 3 (which is 4), 16 or 64 ranges at some batch sizes and numbers of threads, and else by the threads. A range
+/// is a task on a cluster, where 64 of them would only be slow.
 pub async fn cut_keys(engine: &Engine, batch_size: usize, threads: usize) -> rejoin::Result<()> {
     let ranges = match (batch_size, threads) {
         (8192, 4) if engine.remote().is_none() => 64,
         (7, 2) | (8192, 4) => 16,
+        (1, 4) | (8192, 2) => 3,
+        (1, 2) | (7, 1) => 1,
         _ => return Ok(()),
     };
     engine.collect(&format!("SET rejoin.ranges = {ranges}")).await?;

@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::node::{JourneySpec, describe};
-use super::path::PathSpec;
+use super::path::ShownSpec;
 use super::sequence::SequenceSpec;
 
 /// What is found out about journeys.
@@ -15,7 +15,7 @@ pub enum Answer {
     /// Credit per item, or paths.
     Credit(JourneySpec),
     /// Each conversion, or what it gives to each item.
-    Shown(PathSpec),
+    Shown(ShownSpec),
     /// In which order rows come.
     Order(SequenceSpec),
 }
@@ -68,7 +68,7 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Credit(spec) => f.write_str(&describe(spec)),
-            Self::Shown(spec) => write!(f, "{spec}"),
+            Self::Shown(spec) => f.write_str(&spec.describe()),
             Self::Order(spec) => f.write_str(&spec.describe()),
         }
     }

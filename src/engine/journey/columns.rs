@@ -69,8 +69,6 @@ pub(super) struct Columns {
     pub offline: bool,
     /// Some rows, which rise, and whose person each is.
     persons: Option<(Vec<u32>, StringArray)>,
-    /// Where the order of rows is asked for: the steps that a row satisfies, the first in the lowest bit.
-    steps: Option<Vec<u64>>,
     /// Where something of the rows is shown: what it is looked up in.
     pub source: Option<Arc<Source>>,
 }
@@ -100,6 +98,9 @@ enum Values {
     One,
     /// No row has it.
     None,
+    /// Where the order of rows is asked for: the steps that each satisfies, the first in the lowest bit. One that can be the first
+    /// converts.
+    Steps(Vec<u64>),
 }
 
 /// Which rows take part.
@@ -191,7 +192,6 @@ impl Columns {
             line_groups: found.line_groups(&spec.selection)?,
             offline: true,
             persons: None,
-            steps: None,
             source: None,
         })
     }
@@ -219,7 +219,7 @@ impl Columns {
             hits: None,
             items,
             set: None,
-            values: Values::None,
+            values: Values::Steps(steps),
             window: EVER,
             taken: Taken { all: true, excluded: None, background: None, suite: None },
             visits: match spec.in_visits {
@@ -236,10 +236,8 @@ impl Columns {
             line_groups: None,
             offline: true,
             persons: None,
-            steps: None,
             source: None,
         };
-        columns.satisfy(steps);
         if let Sequence::Funnel { by, .. } = &spec.sequence
             && !by.is_empty()
         {
@@ -356,22 +354,15 @@ impl Columns {
             line_groups: None,
             offline: !rows.online,
             persons: None,
-            steps: None,
             source: None,
         };
         if let Some(steps) = terms.steps(batch, known)? {
-            stored.satisfy(steps);
+            stored.values = Values::Steps(steps);
         }
         if terms.conversions.is_some() || !terms.by.is_empty() || terms.lines.is_some() {
             stored.look_at_conversions(batch, spec, terms)?;
         }
         Ok(stored)
-    }
-
-    /// The steps of each row: one that can be the first converts.
-    fn satisfy(&mut self, steps: Vec<u64>) {
-        self.values = Values::Column(steps.iter().map(|steps| Some((steps & 1) as f64)).collect());
-        self.steps = Some(steps);
     }
 
     /// Finds which of the rows with a value convert, and the groups of those that do.
@@ -421,10 +412,13 @@ impl Columns {
         Some(persons.value(place))
     }
 
-    /// The steps that a row satisfies, the first in the lowest bit.
+    /// The steps that each row satisfies, the first in the lowest bit; nothing where the order of rows is not asked for.
     #[inline]
-    pub fn steps(&self, row: usize) -> u64 {
-        self.steps.as_ref().map_or(0, |steps| steps[row])
+    pub fn steps(&self) -> &[u64] {
+        match &self.values {
+            Values::Steps(steps) => steps,
+            Values::Column(_) | Values::One | Values::None => &[],
+        }
     }
 
     /// Where the items of a row are, which is where the dimension was set if its value persists, and their numbers.
@@ -488,6 +482,7 @@ impl Columns {
             Values::Column(values) if values.is_valid(row) => values.value(row),
             Values::Column(_) | Values::None => 0.0,
             Values::One => 1.0,
+            Values::Steps(steps) => (steps[row] & 1) as f64,
         };
         let is_reported = |time: i64| self.window.0 <= time && time < self.window.1;
         if value == 0.0 || is_reported(self.time(row)) { value } else { 0.0 }
@@ -511,6 +506,16 @@ impl Columns {
                 if values.null_count() > 0 {
                     out.retain(|row| values.is_valid(*row as usize));
                 }
+            }
+            Values::Steps(steps) => {
+                // every row is written and some are kept: a branch on that is one that nothing can predict
+                out.resize(steps.len(), 0);
+                let mut kept = 0;
+                for (row, steps) in (0_u32..).zip(steps) {
+                    out[kept] = row;
+                    kept += usize::from(*steps & 1 == 1);
+                }
+                out.truncate(kept);
             }
         }
         if self.window != EVER {
@@ -661,3 +666,6 @@ impl Finder<'_> {
         Ok(self.typed(name, &sequence())?.as_primitive::<Decimal128Type>().clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,16 @@ impl Counted {
         (all_take_part || columns.is_reported(row)).then_some(visit)
     }
 
+    /// True where a row that is passed over would be missed by others: by a hit that was there before, or by the visits where these
+    /// are computed.
+    pub fn needs_all(columns: &Columns) -> bool {
+        let tells_visits = match &columns.visits {
+            Visits::Untold | Visits::Never | Visits::Given(..) => true,
+            Visits::Stored { start, .. } => start.as_ref().is_some_and(|start| start.null_count() == 0),
+        };
+        columns.may_repeat() || !tells_visits
+    }
+
     /// Turns to the next visitor.
     pub fn clear(&mut self) {
         self.last_hit = None;

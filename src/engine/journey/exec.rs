@@ -5,6 +5,7 @@
 //! paths, each once; a partition works through its share of the buckets one after the other. Memory: a batch of each input of a
 //! bucket, one visitor's rows, the items, and what was found; all accounted in the memory pool.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
 use crate::columns::VISITOR_KEY;
+use crate::engine::by_visitor;
 use crate::lake::keys::KnownKeys;
 use crate::lake::layout;
 
@@ -122,6 +124,7 @@ impl JourneyExec {
             traversal: Traversal::new(reservation, metrics.counts, self.keys.is_some()),
             inputs: self.inputs.clone(),
             buckets: (first..self.buckets()).step_by(step).collect(),
+            begun: VecDeque::new(),
             context: context.clone(),
             keys: self.keys.clone(),
             work: metrics.walk_time,
@@ -158,7 +161,9 @@ impl ExecutionPlan for JourneyExec {
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         let of_input = |input: &Input| match input.columns {
-            InputColumns::Evaluated => layout::ordering(&input.plan.schema()).map(OrderingRequirements::from),
+            InputColumns::Evaluated => {
+                by_visitor::journey_ordering(&input.plan.schema()).map(OrderingRequirements::from)
+            }
             InputColumns::Stored(..) => layout::visitor_ordering(&input.plan.schema()).map(OrderingRequirements::from),
         };
         self.inputs.iter().map(of_input).collect()
@@ -200,12 +205,11 @@ impl ExecutionPlan for JourneyExec {
             Answer::Credit(spec) if spec.is_in_one_part() => {
                 // the shares of all threads make one game, a person's rows may be in any, and equal paths are one
                 let threads = self.threads.clamp(1, self.buckets().max(1));
-                let seed = ByPerson::seed();
                 let share = |first: usize| {
                     let metrics = metrics();
                     let walk = Walk::new(spec.clone(), metrics.counts.clone());
                     let disk = || context.runtime_env().disk_manager.clone();
-                    let by_person = self.persons.clone().map(|persons| ByPerson::new(persons, seed, disk()));
+                    let by_person = self.persons.clone().map(|persons| ByPerson::new(persons, disk()));
                     self.share(walk.by_person(by_person), (first, threads), metrics, &context)
                 };
                 let shares = (0..threads).map(share).collect();

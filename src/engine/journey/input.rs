@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::stored_rows::StoredRows;
 use super::terms::EvaluatedTerms;
 use crate::functions::Classes;
+use crate::lake::scan::Begun;
 
 /// Rows in the order of the lake, and what they are.
 #[derive(Debug, Clone)]
@@ -15,6 +17,13 @@ pub struct Input {
     pub columns: InputColumns,
     /// What delivers them.
     pub plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Input {
+    /// Begins a partition before its turn, where its files would keep that waiting.
+    pub(super) fn begin(&self, partition: usize, context: &Arc<TaskContext>) -> Option<Begun> {
+        self.columns.is_stored().then(|| Begun::new(&self.plan, partition, context)).flatten()
+    }
 }
 
 /// What the columns of an input mean.

@@ -156,12 +156,16 @@ impl Lane {
         self.row = first_from(&self.columns.keys, self.row, key);
     }
 
-    /// Passes over the visitors before the key `until` that are seen to convert nowhere. The row at hand is a visitor's first.
-    /// What is left is of a visitor that converts, or that may go on in the next batch.
-    pub fn pass(&mut self, until: Option<i64>) {
+    /// Where the rows before the key `until` end in this batch; those from the one at hand on.
+    pub fn end_before(&self, until: Option<i64>) -> usize {
+        until.map_or(self.columns.rows, |key| first_from(&self.columns.keys, self.row, key))
+    }
+
+    /// Passes over the visitors before `end` that are seen to convert nowhere. The row at hand is a visitor's first, and so is
+    /// that at `end`. What is left is of a visitor that converts, or that may go on in the next batch.
+    pub fn pass(&mut self, end: usize) {
         let converting = self.next_converting();
         let keys = &self.columns.keys;
-        let end = until.map_or(keys.len(), |key| first_from(keys, self.row, key));
         self.row = match converting.filter(|row| *row < end) {
             Some(row) => first_of_visitor(keys, self.row, row),
             None if end < keys.len() => end,

@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use rejoin_instances::values::{hash_plan, same_plans};
 
 /// What an operator is asked; as text it is the node's line in a plan.
 pub trait Specification: fmt::Debug + fmt::Display + Clone + Eq + PartialOrd + Hash + Send + Sync + 'static {
@@ -20,7 +21,7 @@ pub trait Specification: fmt::Debug + fmt::Display + Clone + Eq + PartialOrd + H
 }
 
 /// A specification over an input with its columns.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct SpecifiedNode<S> {
     /// What is asked.
     pub spec: S,
@@ -33,6 +34,22 @@ impl<S: Specification> SpecifiedNode<S> {
     pub fn try_new(spec: S, input: LogicalPlan) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(spec.columns().as_ref().clone())?);
         Ok(Self { spec, input, schema })
+    }
+}
+
+impl<S: Specification> PartialEq for SpecifiedNode<S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec && self.schema == other.schema && same_plans(&self.input, &other.input)
+    }
+}
+
+impl<S: Specification> Eq for SpecifiedNode<S> {}
+
+impl<S: Specification> Hash for SpecifiedNode<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.spec.hash(state);
+        self.schema.hash(state);
+        hash_plan(&self.input, state);
     }
 }
 

@@ -64,7 +64,7 @@ pub use by_person::PersonRows;
 pub use exec::JourneyExec;
 pub use input::{Input, InputColumns};
 pub use node::{Gives, JourneyNode, JourneySpec};
-pub use path::{PathExec, PathNode, PathSpec, Wanted};
+pub use path::{PathExec, PathNode, PathSpec, ShownNode, ShownSpec, Wanted};
 pub use path_parts::added_up;
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use selection::Selection;

@@ -15,10 +15,10 @@ use futures::future::BoxFuture;
 
 use super::input::{Input, InputColumns};
 use super::{
-    Answer, JourneyExec, JourneyNode, PathExec, PathNode, SequenceNode, StoredJourneyNode, Wanted, WindowNode,
+    Answer, JourneyExec, JourneyNode, PathExec, PathNode, SequenceNode, ShownNode, StoredJourneyNode, WindowNode,
 };
 
-/// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`], [`SequenceNode`] and [`WindowNode`].
+/// Plans [`StoredJourneyNode`], [`JourneyNode`], [`PathNode`], [`ShownNode`], [`SequenceNode`] and [`WindowNode`].
 #[derive(Debug, Default)]
 pub struct JourneyPlanner;
 
@@ -39,12 +39,12 @@ impl ExtensionPlanner for JourneyPlanner {
         if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
             return Ok(Some(Arc::new(window.plan(inputs[0].clone(), session)?)));
         }
+        if let Some(node) = node.as_any().downcast_ref::<PathNode>() {
+            return Ok(Some(Arc::new(PathExec::new(node.spec.clone(), inputs[0].clone()))));
+        }
         let answer = if let Some(node) = node.as_any().downcast_ref::<JourneyNode>() {
             Answer::Credit(node.spec.clone())
-        } else if let Some(node) = node.as_any().downcast_ref::<PathNode>() {
-            if matches!(node.spec.wanted, Wanted::Path { .. }) {
-                return Ok(Some(Arc::new(PathExec::new(node.spec.clone(), inputs[0].clone()))));
-            }
+        } else if let Some(node) = node.as_any().downcast_ref::<ShownNode>() {
             Answer::Shown(node.spec.clone())
         } else if let Some(node) = node.as_any().downcast_ref::<SequenceNode>() {
             Answer::Order(node.spec.clone())

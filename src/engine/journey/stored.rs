@@ -12,14 +12,17 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore, Volatility};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, UserDefinedLogicalNodeCore, Volatility};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use rejoin_instances::trees::change_parts;
+use rejoin_instances::values::{hash_exprs, same_exprs};
 
 use super::by_person::PersonRows;
 use super::input::{Input, InputColumns};
@@ -49,7 +52,7 @@ pub struct StoredEvents {
 }
 
 /// What a report asks of the stored events.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone)]
 pub struct Question {
     /// A column of `events`.
     pub metric: String,
@@ -69,6 +72,34 @@ pub struct Question {
     pub times: bool,
     /// What it says of rows, over the columns of hits and of integrated rows.
     pub terms: [RowTerms<Expr>; 2],
+}
+
+impl PartialEq for Question {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { metric, dimension, classes, counted, set, inherited, window, times, terms } = self;
+        let same_terms = |(one, other): (&RowTerms<Expr>, &RowTerms<Expr>)| {
+            one.lists().into_iter().zip(other.lists()).all(|(one, other)| same_exprs(one, other))
+        };
+        *metric == other.metric
+            && *dimension == other.dimension
+            && *classes == other.classes
+            && *counted == other.counted
+            && *set == other.set
+            && *inherited == other.inherited
+            && *window == other.window
+            && *times == other.times
+            && terms.iter().zip(&other.terms).all(same_terms)
+    }
+}
+
+impl Eq for Question {}
+
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { metric, dimension, classes, counted, set, inherited, window, times, terms } = self;
+        (metric, dimension, classes, counted, set, inherited, window, times).hash(state);
+        terms.iter().flat_map(RowTerms::lists).for_each(|exprs| hash_exprs(exprs, state));
+    }
 }
 
 impl StoredEvents {
@@ -106,7 +137,7 @@ impl StoredEvents {
                     all_stored = false;
                     return Ok::<_, crate::Error>(term.clone());
                 };
-                let read = term.transform(|part| {
+                let read = change_parts(term, &mut |part| {
                     let Expr::Column(column) = &part else {
                         all_stored &= !changes_in_time(&part);
                         return Ok(Transformed::no(part));
@@ -179,7 +210,12 @@ impl StoredEvents {
             };
             let terms = &question.terms[usize::from(!online)];
             let marks = terms.visitors.is_some() || terms.visits.is_some();
-            if !files.is_empty() && (rows.say_something() || marks || spec.all_visitors_matter()) {
+            let say_something = match terms.steps.is_empty() {
+                true => rows.say_something() || marks || spec.all_visitors_matter(),
+                // where the order of rows is asked for, a row is a step or has an item
+                false => rows.have_items() || may_hold(&terms.steps, table, state)?,
+            };
+            if !files.is_empty() && say_something {
                 wanted.push((table, rows, files));
             }
         }
@@ -256,14 +292,41 @@ impl Question {
     }
 }
 
+/// False where it is seen that no row of a table satisfies any of the steps.
+fn may_hold(steps: &[Expr], table: &LakeTable, state: &dyn Session) -> Result<bool> {
+    let read: BTreeSet<&str> = steps.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
+    let fields: Vec<Field> = read.into_iter().filter_map(|name| table.field(name)).collect();
+    let schema = Arc::new(DFSchema::try_from(Schema::new(fields))?);
+    for step in steps {
+        if !holds_nowhere(&simplified(step, &schema, state)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// True for a predicate that is seen to be true of no row.
+fn holds_nowhere(predicate: &Expr) -> bool {
+    match predicate {
+        Expr::Literal(value, _) => value.is_null() || *value == ScalarValue::Boolean(Some(false)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => holds_nowhere(left) || holds_nowhere(right),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => holds_nowhere(left) && holds_nowhere(right),
+        _ => false,
+    }
+}
+
 /// A term, ready to be evaluated on rows of a scan.
 fn evaluated(term: &Expr, schema: &DFSchemaRef, state: &dyn Session) -> Result<Arc<dyn PhysicalExpr>> {
+    state.create_physical_expr(simplified(term, schema, state)?, schema)
+}
+
+/// A term, as far as it is known before rows are read.
+fn simplified(term: &Expr, schema: &DFSchemaRef, state: &dyn Session) -> Result<Expr> {
     let context = SimplifyContext::builder().with_schema(schema.clone());
     let context = context.with_config_options(state.config().options().clone()).build();
     let simplifier = ExprSimplifier::new(context);
     // some functions are only there until they are simplified
-    let simple = simplifier.simplify(simplifier.coerce(term.clone(), schema)?)?;
-    state.create_physical_expr(simple, schema)
+    simplifier.simplify(simplifier.coerce(term.clone(), schema)?)
 }
 
 /// True for a function that answers otherwise at another time, or in another session.
@@ -321,10 +384,10 @@ impl Hash for StoredJourneyNode {
     }
 }
 
+// as far as plans need it: an order of expressions would be one of all that SQL can say
 impl PartialOrd for StoredJourneyNode {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        let order = (&self.answer, &self.question).partial_cmp(&(&other.answer, &other.question));
-        order.filter(|o| o.is_ne() || self == other)
+        self.answer.partial_cmp(&other.answer).filter(|o| o.is_ne() || self == other)
     }
 }
 
@@ -358,5 +421,24 @@ impl UserDefinedLogicalNodeCore for StoredJourneyNode {
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
         Ok(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::{col, lit};
+
+    use super::*;
+
+    #[test]
+    fn predicates_that_hold_nowhere() {
+        let null = || lit(ScalarValue::Boolean(None));
+        let some = || col("orders").gt(lit(0.0));
+        for nowhere in [lit(false), null(), some().and(null()), lit(false).and(some()), null().or(lit(false))] {
+            assert!(holds_nowhere(&nowhere), "{nowhere}");
+        }
+        for somewhere in [lit(true), some(), some().or(null()), some().and(lit(true)), null().is_null()] {
+            assert!(!holds_nowhere(&somewhere), "{somewhere}");
+        }
     }
 }

@@ -54,7 +54,12 @@ impl StoredRows {
 
     /// False where no row can be a touch or a conversion.
     pub(super) fn say_something(&self) -> bool {
-        !matches!(self.metric, Metric::None) || self.dimension.is_some() || self.set.is_some()
+        !matches!(self.metric, Metric::None) || self.have_items()
+    }
+
+    /// False where no row has an item.
+    pub(super) fn have_items(&self) -> bool {
+        self.dimension.is_some() || self.set.is_some()
     }
 
     /// The columns to read.

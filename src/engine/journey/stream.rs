@@ -29,7 +29,7 @@ use super::ties::{Instant, SequenceFiles, Sequences};
 use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
-use crate::lake::scan::read_sorted;
+use crate::lake::scan::{Begun, read_sorted};
 
 /// Buckets of stored files that all walks of this process read at once. Each holds pages of all of its columns; more of them
 /// would make nothing faster. A walk over files waits for nobody but its files and their memory, so that all come to their turn.
@@ -39,6 +39,12 @@ static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
     Semaphore::new((2 * cores).max(8))
 });
 
+/// Buckets that a walk begins before their turn: the footers of the second are read while rows of the first come.
+const BEGUN_BUCKETS: usize = 2;
+
+/// Their files, at most: of more, those of one bucket are requests enough at once.
+const BEGUN_FILES: usize = 32;
+
 /// The buckets of one traversal.
 pub(super) struct Share<V> {
     pub visitors: V,
@@ -46,6 +52,8 @@ pub(super) struct Share<V> {
     pub inputs: Vec<Input>,
     /// Partitions of the inputs: buckets, or parts of them where a scan has more ranges of keys.
     pub buckets: VecDeque<usize>,
+    /// The next of them, as far as they were begun: an entry an input, where that would wait.
+    pub begun: VecDeque<Vec<Option<Begun>>>,
     pub context: Arc<TaskContext>,
     pub keys: Option<Telling>,
     pub work: Time,
@@ -103,18 +111,28 @@ impl<V: Visitors> Share<V> {
             true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
             false => None,
         };
+        let mut begun = self.begun.pop_front().unwrap_or_default().into_iter();
         let open = |input: &Input| {
             let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
+            let begun = begun.next().flatten();
             async move {
-                let stream = match &columns {
-                    InputColumns::Stored(..) => read_sorted(&plan, bucket, context).await?,
-                    InputColumns::Evaluated => plan.execute(bucket, context)?,
+                let stream = match (&columns, begun) {
+                    (_, Some(begun)) => begun.rows().await?,
+                    (InputColumns::Stored(..), None) => read_sorted(&plan, bucket, context).await?,
+                    (InputColumns::Evaluated, None) => plan.execute(bucket, context)?,
                 };
                 Ok((stream, columns))
             }
             .boxed()
         };
         let streams = self.inputs.iter().map(open).collect();
+        let most = BEGUN_BUCKETS.min(BEGUN_FILES / self.inputs.len().max(1));
+        while self.begun.len() < most
+            && let Some(next) = self.buckets.get(self.begun.len())
+        {
+            let begun = self.inputs.iter().map(|input| input.begin(*next, &self.context)).collect();
+            self.begun.push_back(begun);
+        }
         let _timer = self.work.timer();
         if self.traversal.bucket(&mut self.visitors, streams).await?
             && let Some(keys) = &self.keys

@@ -1,7 +1,7 @@
 //! What a question says of single rows: as expressions over `events`, over the columns of a table, or ready to be evaluated.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub struct RowTerms<E> {
     pub steps: Vec<E>,
     /// Where conversions are divided by product line, the lines of a row: items with their amounts.
     pub lines: Option<E>,
-    /// What is shown of rows, see `PathSpec::shown`.
+    /// What is shown of rows, see `ShownSpec::shown`.
     pub shown: Vec<E>,
 }
 
@@ -61,6 +61,14 @@ impl<E> RowTerms<E> {
     pub fn iter(&self) -> impl Iterator<Item = &E> {
         let single = [&self.touches, &self.conversions, &self.visitors, &self.visits, &self.person, &self.lines];
         single.into_iter().flatten().chain(&self.by).chain(&self.steps).chain(&self.shown)
+    }
+
+    /// All terms, by what they are for.
+    pub fn lists(&self) -> [&[E]; 9] {
+        let Self { touches, conversions, visitors, visits, by, person, steps, lines, shown } = self;
+        let single = [touches, conversions, visitors, visits, person, lines].map(Option::as_slice);
+        let [touches, conversions, visitors, visits, person, lines] = single;
+        [touches, conversions, visitors, visits, by, person, steps, lines, shown]
     }
 
     /// True where nothing is said.
@@ -97,14 +105,10 @@ impl EvaluatedTerms {
 
     /// Which steps each row satisfies, the first in the lowest bit; None where none is asked for.
     pub(super) fn steps(&self, rows: &RecordBatch, known: &mut Known) -> Result<Option<Vec<u64>>> {
-        if self.steps.is_empty() {
-            return Ok(None);
+        match self.steps.is_empty() {
+            true => Ok(None),
+            false => known.satisfied(&self.steps, rows).map(Some),
         }
-        let mut satisfied = vec![0; rows.num_rows()];
-        for (step, term) in self.steps.iter().enumerate() {
-            known.holds(term, rows)?.values().set_indices().for_each(|row| satisfied[row] |= 1 << step);
-        }
-        Ok(Some(satisfied))
     }
 }
 
@@ -125,6 +129,8 @@ pub(super) fn holds(predicate: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Re
 pub(super) struct Known {
     /// By the predicate's address, which stays while its input is read.
     predicates: HashMap<usize, Option<OfEntries>>,
+    /// The steps over single columns, by the column's place among all.
+    steps: HashMap<usize, StepsOfEntries>,
 }
 
 /// A predicate over one column that is a dictionary.
@@ -141,21 +147,53 @@ struct OfEntries {
 impl Known {
     /// On which rows a predicate is true.
     pub fn holds(&mut self, predicate: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanArray> {
-        let address = Arc::as_ptr(predicate).cast::<()>() as usize;
-        let known = match self.predicates.entry(address) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(OfEntries::new(predicate, rows)?),
-        };
-        match known {
+        match self.of_entries(predicate, rows)? {
             Some(known) => known.holds(rows),
             None => holds(predicate, rows),
         }
     }
 
+    /// Which of the steps each row satisfies, the first in the lowest bit.
+    fn satisfied(&mut self, steps: &[Arc<dyn PhysicalExpr>], rows: &RecordBatch) -> Result<Vec<u64>> {
+        let mut satisfied = vec![0; rows.num_rows()];
+        // the steps over one dictionary are looked up in it together
+        let mut of_columns: BTreeMap<usize, Vec<(usize, BooleanBuffer)>> = BTreeMap::new();
+        for (step, predicate) in steps.iter().enumerate() {
+            match self.of_entries(predicate, rows)? {
+                Some(known) => {
+                    let entries = known.entries(rows)?.clone();
+                    of_columns.entry(known.column).or_default().push((step, entries));
+                }
+                None => {
+                    let holds = holds(predicate, rows)?;
+                    holds.values().set_indices().for_each(|row| satisfied[row] |= 1 << step);
+                }
+            }
+        }
+        for (column, steps) in of_columns {
+            let dictionary = rows.column(column).as_dictionary::<Int32Type>();
+            let known = self.steps.entry(column).or_default();
+            known.turn_to(dictionary.values(), &steps);
+            known.add_to(&mut satisfied, dictionary.keys());
+        }
+        Ok(satisfied)
+    }
+
+    /// What is known of a predicate over one dictionary; None where it looks at something else.
+    fn of_entries(&mut self, predicate: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<Option<&mut OfEntries>> {
+        let address = Arc::as_ptr(predicate).cast::<()>() as usize;
+        let known = match self.predicates.entry(address) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(OfEntries::new(predicate, rows)?),
+        };
+        Ok(known.as_mut())
+    }
+
     /// Bytes that are allocated, about; dictionaries are those of the batches at hand.
     pub fn memory_bytes(&self) -> usize {
         let entries = self.predicates.values().flatten().filter_map(|known| known.entries.as_ref());
-        entries.map(|(_, holds)| holds.len() / 8).sum()
+        let steps = self.steps.values().map(|known| known.entries.capacity() * size_of::<u64>());
+        entries.map(|(_, holds)| holds.len() / 8).chain(steps).sum()
     }
 }
 
@@ -178,16 +216,8 @@ impl OfEntries {
 
     fn holds(&mut self, rows: &RecordBatch) -> Result<BooleanArray> {
         let column = rows.column(self.column).as_dictionary::<Int32Type>();
-        let values = column.values();
-        if !self.entries.as_ref().is_some_and(|(known, _)| same_values(known, values)) {
-            let every = (0..values.len() as i32).map(Some).chain([None]);
-            let every = DictionaryArray::<Int32Type>::try_new(every.collect::<Int32Array>(), values.clone())?;
-            let entries = RecordBatch::try_new(self.schema.clone(), vec![Arc::new(every)])?;
-            self.entries = Some((values.clone(), holds(&self.alone, &entries)?.values().clone()));
-        }
-        let entries = self.entries.as_ref().map(|(_, entries)| entries);
-        let entries = entries.ok_or_else(|| DataFusionError::Internal("a dictionary that was not looked at".into()))?;
-        let (codes, null) = (column.keys(), values.len());
+        let (codes, null) = (column.keys(), column.values().len());
+        let entries = self.entries(rows)?;
         let holds = match codes.null_count() {
             0 => BooleanBuffer::collect_bool(codes.len(), |row| entries.value(codes.value(row) as usize)),
             _ => BooleanBuffer::collect_bool(codes.len(), |row| {
@@ -195,6 +225,55 @@ impl OfEntries {
             }),
         };
         Ok(BooleanArray::new(holds, None))
+    }
+
+    /// Of which entries of the dictionary of these rows the predicate is true; of NULL, one place after the last.
+    fn entries(&mut self, rows: &RecordBatch) -> Result<&BooleanBuffer> {
+        let values = rows.column(self.column).as_dictionary::<Int32Type>().values();
+        if !self.entries.as_ref().is_some_and(|(known, _)| same_values(known, values)) {
+            let every = (0..values.len() as i32).map(Some).chain([None]);
+            let every = DictionaryArray::<Int32Type>::try_new(every.collect::<Int32Array>(), values.clone())?;
+            let entries = RecordBatch::try_new(self.schema.clone(), vec![Arc::new(every)])?;
+            self.entries = Some((values.clone(), holds(&self.alone, &entries)?.values().clone()));
+        }
+        let entries = self.entries.as_ref().map(|(_, entries)| entries);
+        entries.ok_or_else(|| DataFusionError::Internal("a dictionary that was not looked at".into()))
+    }
+}
+
+/// The steps that each entry of one column's dictionary satisfies.
+#[derive(Default)]
+struct StepsOfEntries {
+    /// The dictionary at hand.
+    values: Option<ArrayRef>,
+    /// Per entry, the first step in the lowest bit; of NULL, one place after the last.
+    entries: Vec<u64>,
+}
+
+impl StepsOfEntries {
+    /// Turns to a dictionary, of which each of these steps says of which entries it is true.
+    fn turn_to(&mut self, values: &ArrayRef, steps: &[(usize, BooleanBuffer)]) {
+        if self.values.as_ref().is_some_and(|known| same_values(known, values)) {
+            return;
+        }
+        self.values = Some(values.clone());
+        self.entries.clear();
+        self.entries.resize(values.len() + 1, 0);
+        for (step, holds) in steps {
+            let bit = 1_u64 << *step;
+            holds.set_indices().for_each(|entry| self.entries[entry] |= bit);
+        }
+    }
+
+    /// Adds what the rows with these codes satisfy.
+    fn add_to(&self, satisfied: &mut [u64], codes: &Int32Array) {
+        let (rows, null) = (satisfied.iter_mut(), self.entries.len().saturating_sub(1));
+        match codes.null_count() {
+            0 => rows.zip(codes.values()).for_each(|(steps, code)| *steps |= self.entries[*code as usize]),
+            _ => rows.zip(codes).for_each(|(steps, code)| {
+                *steps |= self.entries[code.map_or(null, |code| code as usize)];
+            }),
+        }
     }
 }
 
@@ -262,5 +341,16 @@ mod tests {
         assert_eq!(terms(vec![]).steps(&rows, &mut Known::default()).unwrap(), None);
         let steps = terms(vec![col("page").eq(lit("a")), col("n").gt(lit(0_i64)), lit(true)]);
         assert_eq!(steps.steps(&rows, &mut Known::default()).unwrap(), Some(vec![0b100, 0b110, 0b111]));
+        // several of one dictionary, of NULL, too, and of one dictionary after another
+        let page = || col("page");
+        let steps = terms(vec![page().eq(lit("b")), page().is_null(), page().is_not_null(), page().like(lit("b%"))]);
+        let mut known = Known::default();
+        for _ in 0..2 {
+            assert_eq!(steps.steps(&rows, &mut known).unwrap(), Some(vec![0b1101, 0b0010, 0b0100]));
+            assert_eq!(steps.steps(&rows.slice(1, 2), &mut known).unwrap(), Some(vec![0b0010, 0b0100]));
+            let other = batch(&[Some("a"), Some("c"), Some("b")]);
+            assert_eq!(steps.steps(&other, &mut known).unwrap(), Some(vec![0b0100, 0b0100, 0b1101]));
+        }
+        assert!(known.memory_bytes() >= 4 * size_of::<u64>());
     }
 }

@@ -126,16 +126,20 @@ impl Traversal {
 
     /// The visitors of one lane that no other lane has: those before the key `until`.
     async fn alone<V: Visitors>(&mut self, visitors: &mut V, lane: &mut Lane, until: Option<i64>) -> Result<()> {
+        let passes = !self.learns_keys && !visitors.all_matter();
+        let (mut stop, mut seen) = (lane.end_before(until), 0);
         loop {
-            if !visitors.all_matter() && !self.learns_keys && lane.row < lane.columns.rows {
-                lane.pass(until);
+            if passes && lane.row < stop {
+                lane.pass(stop);
             }
-            if lane.row == lane.columns.rows || until.is_some_and(|key| lane.key() >= key) {
+            if lane.row >= stop {
+                // once, for threads count together
+                self.counts.visitors.add(seen);
                 return Ok(());
             }
             let end = lane.columns.end_of_visitor(lane.row);
             self.turn_to(lane.key());
-            self.counts.visitors.add(usize::from(lane.columns.has_visitor(lane.row)));
+            seen += usize::from(lane.columns.has_visitor(lane.row));
             if end < lane.columns.rows {
                 if visitors.all_matter() || lane.converts_before(end) {
                     take(visitors, lane, end);
@@ -155,6 +159,7 @@ impl Traversal {
                 let end = lane.columns.end_of_visitor(lane.row);
                 take(visitors, lane, end);
             }
+            stop = lane.end_before(until);
             visitors.close_visitor();
             if V::HANDS_ON {
                 self.hand_on_all(visitors).await?;

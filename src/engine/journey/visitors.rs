@@ -19,7 +19,9 @@ pub(super) trait Visitors: Send {
     fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns>;
 
     /// True where visitors without a row that converts matter, too.
-    fn all_matter(&self) -> bool;
+    fn all_matter(&self) -> bool {
+        false
+    }
 
     /// Adds rows that matter though they do not convert to those that do; both in order.
     fn mind(&self, _columns: &Columns, _rows: &mut Vec<u32>) {}

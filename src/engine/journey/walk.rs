@@ -408,7 +408,7 @@ impl Visitors for Walk {
     }
 
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
-        let by_person = self.by_person.as_ref();
+        let by_person = self.by_person.as_mut();
         match by_person.is_some_and(|by_person| by_person.takes(columns.keys[range.start])) {
             true => self.set_aside(columns, codes, range),
             false => self.take(columns, codes, range),

@@ -1,12 +1,15 @@
-//! A Parquet file in the making: columns are encoded side by side, and each row group is handed over when it is full.
+//! A Parquet file in the making: the rows of a row group are held, and when it is full its columns are encoded, each from its
+//! first row to its last.
 //!
-//! In: batches of one schema. Out: the file's bytes, row group by row group, the same for any number of threads. In memory
-//! are one row group, encoded, and what the encoders take.
+//! In: batches of one schema; in the place of texts there may be dictionary arrays of them. Out: the file's bytes, row group by
+//! row group, the same for any number of threads. In memory are the rows of one row group, what was encoded of it, and the
+//! encoders of as many columns as there are threads, however many columns the file has. Where the rows take more than they may,
+//! texts that recur are kept once; only where that gains too little, the row group ends before it is full.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch};
 use arrow::datatypes::{FieldRef, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
@@ -14,6 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
+use super::dictionary::{Codes, Dictionaries, keys_of};
 use crate::{Error, Result};
 
 /// What the encoder of one column takes besides its rows, most of it for compression (measured).
@@ -24,7 +28,7 @@ pub(super) const ENCODER_BYTES: usize = 768 << 10;
 pub(super) struct Room {
     /// Columns that are encoded at once.
     pub threads: usize,
-    /// Memory of a row group with its dictionaries, about.
+    /// Memory of the rows of a row group, about.
     pub memory_bytes: usize,
 }
 
@@ -33,42 +37,64 @@ pub(super) struct Encoder {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
-    /// Those of the row group in the making, and its rows.
-    columns: Vec<Column>,
+    /// Those of the row group in the making, how many rows they have, and what these take.
+    batches: Vec<Batch>,
     rows: usize,
+    bytes: usize,
+    /// How many of the batches are packed, and the texts of these.
+    packed: usize,
+    dictionaries: Dictionaries,
     most_rows: usize,
-    most_bytes: usize,
     room: Room,
 }
 
 impl Encoder {
-    /// A file without rows; `properties` say how large a row group is at most.
+    /// A file without rows; `properties` say how many rows a row group has at most.
     pub fn new(schema: &SchemaRef, properties: WriterProperties, room: Room) -> Result<Self> {
         let most_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
-        let most_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX);
         let writer = ArrowWriter::try_new(Vec::<u8>::new(), schema.clone(), Some(properties))?;
         let (file, factory) = writer.into_serialized_writer()?;
-        Ok(Self { schema: schema.clone(), file, factory, columns: vec![], rows: 0, most_rows, most_bytes, room })
+        let (batches, dictionaries) = (vec![], Dictionaries::default());
+        let schema = schema.clone();
+        Ok(Self { schema, file, factory, batches, rows: 0, bytes: 0, packed: 0, dictionaries, most_rows, room })
     }
 
-    /// Encodes the next rows.
+    /// Takes the next rows.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut start = 0;
         while start < batch.num_rows() {
-            if self.rows == 0 {
-                self.columns = self.new_columns()?;
-            }
             let rows = (batch.num_rows() - start).min(self.most_rows - self.rows);
             let part = batch.slice(start, rows);
-            let work: Vec<(&mut Column, &ArrayRef)> = self.columns.iter_mut().zip(part.columns()).collect();
-            on_threads(self.room.threads, work, |(column, array)| column.write(array))?;
+            self.bytes += part.columns().iter().map(bytes_of).sum::<usize>();
+            self.batches.push(Batch::of(&part));
             start += rows;
             self.rows += rows;
-            if self.rows == self.most_rows || self.is_large() {
+            if self.rows == self.most_rows || self.bytes >= self.room.memory_bytes && !self.pack()? {
                 self.end_row_group()?;
             }
         }
         Ok(())
+    }
+
+    /// Keeps texts that recur once; true where that left room for more rows.
+    fn pack(&mut self) -> Result<bool> {
+        if self.packed == 0 {
+            self.dictionaries = Dictionaries::new(&self.schema, self.room.memory_bytes / 4);
+        }
+        for batch in &mut self.batches[self.packed..] {
+            for (number, values) in batch.columns.iter_mut().enumerate() {
+                if let Values::Array(array) = values
+                    && let Some(codes) = self.dictionaries.encode(number, array)?
+                {
+                    *values = Values::Codes(codes);
+                }
+            }
+            self.dictionaries.bound()?;
+        }
+        self.packed = self.batches.len();
+        let columns = self.batches.iter().flat_map(|batch| &batch.columns);
+        self.bytes = self.dictionaries.memory_bytes() + columns.map(Values::bytes).sum::<usize>();
+        Ok(self.bytes < self.room.memory_bytes / 4 * 3)
     }
 
     /// The bytes of row groups that are complete and were not taken before.
@@ -97,26 +123,76 @@ impl Encoder {
         Ok(columns)
     }
 
-    fn is_large(&self) -> bool {
-        let leaves = || self.columns.iter().flat_map(|column| &column.leaves);
-        leaves().map(ArrowColumnWriter::get_estimated_total_bytes).sum::<usize>() >= self.most_bytes
-            || leaves().map(ArrowColumnWriter::memory_size).sum::<usize>() >= self.room.memory_bytes
-    }
-
     fn end_row_group(&mut self) -> Result<()> {
         if self.rows == 0 {
             return Ok(());
         }
-        let columns = std::mem::take(&mut self.columns);
-        let chunks = on_threads(self.room.threads, columns, Column::close)?;
+        let batches = std::mem::take(&mut self.batches);
+        (self.rows, self.bytes, self.packed) = (0, 0, 0);
+        let texts = std::mem::take(&mut self.dictionaries).into_all_texts()?;
+        let columns: Vec<(usize, Column)> = self.new_columns()?.into_iter().enumerate().collect();
+        let chunks = on_threads(self.room.threads, columns, |(number, mut column)| {
+            for batch in &batches {
+                match &batch.columns[number] {
+                    Values::Array(array) => column.write(array)?,
+                    Values::Codes(codes) => column.write(&with_texts(codes, batch.rows, texts.get(number))?)?,
+                }
+            }
+            column.close()
+        })?;
+        drop(batches);
         let mut row_group = self.file.next_row_group()?;
         for chunk in chunks.into_iter().flatten() {
             chunk.append_to_row_group(&mut row_group)?;
         }
         row_group.close()?;
-        self.rows = 0;
         Ok(())
     }
+}
+
+/// Rows of the row group in the making.
+struct Batch {
+    rows: usize,
+    columns: Vec<Values>,
+}
+
+impl Batch {
+    fn of(batch: &RecordBatch) -> Self {
+        Self { rows: batch.num_rows(), columns: batch.columns().iter().cloned().map(Values::Array).collect() }
+    }
+}
+
+/// The values of a column.
+enum Values {
+    /// As they came.
+    Array(ArrayRef),
+    /// As codes of the row group's dictionary.
+    Codes(Codes),
+}
+
+impl Values {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Array(array) => bytes_of(array),
+            Self::Codes(codes) => codes.bytes(),
+        }
+    }
+}
+
+/// What a column takes in memory, of a larger one its part; the texts of a dictionary array are kept by whoever makes it.
+fn bytes_of(array: &ArrayRef) -> usize {
+    let values = match array.as_any_dictionary_opt() {
+        Some(coded) => coded.keys().to_data(),
+        None => array.to_data(),
+    };
+    values.get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+}
+
+/// Rows with these codes as an array.
+fn with_texts(codes: &Codes, rows: usize, texts: Option<&ArrayRef>) -> Result<ArrayRef> {
+    let texts = texts.ok_or_else(|| Error::bug("a column is coded and has no texts"))?;
+    let keys = keys_of((0..rows).map(|row| codes.key(row)));
+    Ok(Arc::new(DictionaryArray::try_new(keys, texts.clone())?))
 }
 
 /// A column of the row group in the making.
@@ -170,10 +246,9 @@ fn on_threads<T: Send, R: Send>(threads: usize, items: Vec<T>, work: impl Fn(T) 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
     use arrow::array::{Float64Array, Int64Array, ListBuilder, StringArray, StringBuilder};
-    use arrow::compute::concat_batches;
+    use arrow::compute::{cast, concat_batches};
+    use arrow::datatypes::DataType;
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -233,6 +308,50 @@ mod tests {
             let (bytes, _) = encoded(&batches, Room { threads, memory_bytes: usize::MAX }, 1000);
             assert!(bytes == expected, "{threads} threads");
         }
+    }
+
+    /// Texts may come as dictionary arrays; the file is that of the texts.
+    #[test]
+    fn dictionary_arrays_stand_for_their_texts() {
+        let plain = batch(2500);
+        let coded = cast(plain.column(2), &DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8)));
+        let fields = ["number", "list", "text", "amount"].into_iter().zip(plain.columns().iter().cloned());
+        let mut columns: Vec<(&str, ArrayRef, bool)> = fields.map(|(name, column)| (name, column, true)).collect();
+        columns[2].1 = coded.unwrap();
+        let coded = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(1000)).build();
+        let room = Room { threads: 2, memory_bytes: usize::MAX };
+        let mut encoder = Encoder::new(&plain.schema(), properties, room).unwrap();
+        encoder.write(&coded).unwrap();
+        encoder.finish().unwrap();
+        let (row_groups, rows) = read(&encoder.take_bytes());
+        assert_eq!((row_groups, rows.columns()), (vec![1000, 1000, 500], plain.columns()));
+    }
+
+    /// Where rows take more than they may, their texts are kept once, and the row group goes on.
+    #[test]
+    fn texts_that_recur_make_room() {
+        let long = |n: usize| (!n.is_multiple_of(5)).then(|| format!("{:>900}", n % 30));
+        let wide = |from: usize| {
+            let columns: [(&str, ArrayRef); 3] = [
+                ("long", Arc::new((from..from + 100).map(long).collect::<StringArray>())),
+                ("id", Arc::new((from..from + 100).map(|n| Some(format!("id {n}"))).collect::<StringArray>())),
+                ("number", Arc::new((from..from + 100).map(|n| Some(n as i64)).collect::<Int64Array>())),
+            ];
+            let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+            RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+        };
+        let batches: Vec<RecordBatch> = (0..90).map(|n| wide(100 * n)).collect();
+        let all = concat_batches(&batches[0].schema(), &batches).unwrap();
+        // 8 MB as they come, 0.5 MB else
+        let (expected, _) = encoded(&batches, Room { threads: 1, memory_bytes: usize::MAX }, 4000);
+        let (packed, _) = encoded(&batches, Room { threads: 2, memory_bytes: 2 << 20 }, 4000);
+        assert_eq!(read(&packed).0, [4000, 4000, 1000]);
+        assert_eq!(read(&packed), read(&expected));
+        assert_eq!(read(&packed).1.columns(), all.columns());
+        let (small, _) = encoded(&batches, Room { threads: 2, memory_bytes: 100 << 10 }, 4000);
+        assert!(read(&small).0.len() > 5);
+        assert_eq!(read(&small).1.columns(), all.columns());
     }
 
     #[test]

@@ -76,9 +76,11 @@ pub fn visitor_ordering(schema: &Schema) -> Option<LexOrdering> {
     LexOrdering::new([PhysicalSortExpr::new(col(VISITOR_KEY, schema).ok()?, options)])
 }
 
-/// The lowest key of a range, where all keys are cut into so many; a power of two, so that ranges nest in the buckets.
+/// The lowest key of a range, where all keys are cut into so many; a power of two, so that ranges nest in the buckets, or buckets in
+/// them.
 pub fn first_key(range: usize, ranges: usize) -> i64 {
-    let width = u64::MAX / ranges as u64 + 1;
+    // all keys are one more than a number holds, which 0 stands for
+    let width = (u64::MAX / ranges as u64).wrapping_add(1);
     ((range as u64 * width) ^ (1 << 63)) as i64
 }
 
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn ranges_nest_in_buckets() {
-        for ranges in [BUCKETS, 2 * BUCKETS, 64, 1024] {
+        for ranges in [1, 2, 4, BUCKETS, 2 * BUCKETS, 64, 1024] {
             for range in 0..ranges {
                 let first = first_key(range, ranges);
                 assert_eq!(bucket_of(first), range * BUCKETS / ranges, "range {range} of {ranges}");

@@ -11,7 +11,6 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
@@ -65,9 +64,7 @@ impl LookupFiles {
         let schema = Arc::new(Schema::new(fields));
         let url = ObjectStoreUrl::parse(&self.store)?;
         let runtime = context.runtime_env();
-        let (store, cache) = (runtime.object_store(&url)?, runtime.cache_manager.get_file_metadata_cache());
-        let readers = CachedParquetFileReaderFactory::new(store, cache);
-        let readers = Arc::new(AccountedReaders::new(readers, runtime.memory_pool.clone()));
+        let readers = Arc::new(AccountedReaders::new(runtime.object_store(&url)?, &runtime));
         let global = context.session_config().options().execution.parquet.clone();
         let options = TableParquetOptions { global, ..TableParquetOptions::default() };
         let source = ParquetSource::new(schema.clone())

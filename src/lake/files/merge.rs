@@ -111,6 +111,8 @@ impl ExecutionPlan for SortedMergeExec {
             taken: vec![],
             slices: vec![],
             rows: 0,
+            head_bytes: 0,
+            taken_bytes: 0,
             batch_rows: context.session_config().batch_size(),
             reservation: MemoryConsumer::new("SortedMerge").register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),
@@ -157,6 +159,8 @@ struct Head {
     /// Where rows may have hit ids and their files are known: of the rows of one hit those of the last file come first.
     hits: Option<(Int64Array, StringArray)>,
     row: usize,
+    /// Memory of the batch.
+    bytes: usize,
 }
 
 impl Head {
@@ -176,6 +180,7 @@ impl Head {
             times: column(HIT_TIME)?.as_primitive::<TimestampMicrosecondType>().values().clone(),
             seqs: column(HIT_SEQ)?.as_primitive::<Decimal128Type>().values().clone(),
             row: 0,
+            bytes: batch.get_array_memory_size(),
             batch,
         })
     }
@@ -225,6 +230,9 @@ struct Merge {
     /// Its rows: of which batch, from where, how many.
     slices: Vec<(usize, usize, usize)>,
     rows: usize,
+    /// Memory of the lanes' batches, and of those that were taken.
+    head_bytes: usize,
+    taken_bytes: usize,
     batch_rows: usize,
     reservation: MemoryReservation,
     metrics: BaselineMetrics,
@@ -238,6 +246,7 @@ impl Merge {
             first.map(|batch| Ok::<_, DataFusionError>(Lane { stream, head: Head::new(batch, schema)? })).transpose()
         }));
         self.lanes = opened.await?.into_iter().flatten().collect();
+        self.head_bytes = self.lanes.iter().map(|lane| lane.head.bytes).sum();
         self.heap = (0..self.lanes.len()).collect();
         for at in (0..self.heap.len()).rev() {
             self.sift_down(at);
@@ -258,6 +267,7 @@ impl Merge {
                 Some(source) => source,
                 None => {
                     self.taken.push(lane.head.batch.clone());
+                    self.taken_bytes += lane.head.bytes;
                     self.taken.len() - 1
                 }
             };
@@ -267,7 +277,11 @@ impl Merge {
             drop(timer);
             if stop == lane.head.batch.num_rows() {
                 match next_rows(&mut lane.stream).await? {
-                    Some(batch) => lane.head = Head::new(batch, &self.schema)?,
+                    Some(batch) => {
+                        let head = Head::new(batch, &self.schema)?;
+                        self.head_bytes = self.head_bytes + head.bytes - lane.head.bytes;
+                        lane.head = head;
+                    }
                     None => {
                         self.heap.swap_remove(0);
                     }
@@ -301,6 +315,7 @@ impl Merge {
     fn output(&mut self) -> Result<Option<RecordBatch>> {
         let (taken, slices) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.slices));
         let rows = std::mem::take(&mut self.rows);
+        self.taken_bytes = 0;
         let batch = match slices.as_slice() {
             [] => return Ok(None),
             [(source, start, len)] => taken[*source].slice(*start, *len),
@@ -343,8 +358,7 @@ impl Merge {
     }
 
     fn account(&self) -> Result<()> {
-        let held = self.lanes.iter().map(|lane| &lane.head.batch).chain(&self.taken);
-        self.reservation.try_resize(held.map(RecordBatch::get_array_memory_size).sum())
+        self.reservation.try_resize(self.head_bytes + self.taken_bytes)
     }
 }
 

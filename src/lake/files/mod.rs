@@ -1,18 +1,22 @@
 //! The lake's Parquet files, from the rows that are written to the rows that are read.
 //!
 //! * `layout`: the buckets of `visitor_key` and the order of rows in a file.
-//! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order; `runs`:
-//!   those that spilled, and the merge of all. `encode`: columns of a file are encoded side by side.
+//! * `write`: a stream of rows becomes sorted, bucketed Parquet files. `sort`: rows in memory brought into order;
+//!   `dictionary`: their texts, each kept once; `runs`: rows that spilled, and the merge of all. `encode`: a file, column by
+//!   column.
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared. `prune`: what it need not read.
 //!   `ranges`: buckets in parts, of each of which only its row groups and pages are read.
-//!   `merge`: sorted generations of a bucket become one sorted stream. `reading`: what open files take is accounted.
-//!   `lookup`: rows of some visitors, looked at once more.
+//!   `merge`: sorted generations of a bucket become one sorted stream. `lookup`: rows of some visitors, looked at once more.
+//! * `reading`: open files. `held`: what they take is accounted. `ahead`: what they will want is fetched before that.
 //! * `apart`: files in which keys tell visitors apart.
 //! * `repeats`: rows of one hit that was delivered more than once, and where they can be.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order.
 
+mod ahead;
 pub mod apart;
+mod dictionary;
 mod encode;
+mod held;
 pub mod layout;
 pub mod loads;
 pub mod lookup;

@@ -1,22 +1,27 @@
-//! Ranges of visitors' keys, which the partitions of a sorted scan are: each a bucket, or an equal part of one.
+//! Ranges of visitors' keys, which the partitions of a sorted scan are: each a bucket, an equal part of one, or several buckets one
+//! after the other.
 //!
 //! The range of a file whose bucket is read in parts stands in its partition values, so that it comes with the file to
 //! whatever process reads it. Where the range lies in the file is known from its footer, which is read anyway: row groups and
 //! pages without a key of the range are passed over. Rows are sorted by key, so that those of a range are one slice of a
 //! batch.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, Schema};
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -38,8 +43,9 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics as ChunkStatistics;
 
-use super::layout::{self, BUCKETS, first_key};
+use super::layout::{self, BUCKETS, ORDER, first_key};
 use super::prune::Visitors;
+use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
 use crate::lake::DataFile;
 use crate::options::RejoinOptions;
@@ -56,13 +62,13 @@ const MOST_RANGES: usize = 1024;
 pub(super) fn count(config: &SessionConfig) -> usize {
     let Some(options) = config.options().extensions.get::<RejoinOptions>() else { return BUCKETS };
     let wanted = match options.ranges {
-        0 => config.target_partitions(),
+        0 => config.target_partitions().max(BUCKETS),
         some => some,
     };
-    wanted.clamp(BUCKETS, MOST_RANGES).next_power_of_two()
+    wanted.min(MOST_RANGES).next_power_of_two()
 }
 
-/// The keys of a part of a bucket.
+/// The keys of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KeyRange {
     first: i64,
@@ -71,10 +77,10 @@ struct KeyRange {
 }
 
 impl KeyRange {
-    /// Those of one of so many ranges; None for a whole bucket.
-    fn part(range: usize, ranges: usize) -> Option<Self> {
+    /// Those of one of so many ranges.
+    fn of_range(range: usize, ranges: usize) -> Self {
         let last = if range + 1 < ranges { first_key(range + 1, ranges) - 1 } else { i64::MAX };
-        (ranges > BUCKETS).then(|| Self { first: first_key(range, ranges), last })
+        Self { first: first_key(range, ranges), last }
     }
 
     /// Those of which a file's rows are read; None for all that it has.
@@ -166,17 +172,53 @@ pub(super) fn readable(file: &DataFile) -> PartitionedFile {
     PartitionedFile::new(file.path.to_string(), file.size)
 }
 
-/// The files of each of so many ranges, out of those of each bucket. A range that none of `visitors` is in has none.
-pub(super) fn groups(buckets: &[Vec<&DataFile>], ranges: usize, visitors: &Visitors) -> Vec<FileGroup> {
+/// The files of each of so many ranges, out of those of each bucket, to be read in the columns of `schema`. A part of a bucket that
+/// none of `visitors` is in has none.
+pub(super) fn groups(
+    buckets: &[Vec<&DataFile>],
+    ranges: usize,
+    schema: &Schema,
+    visitors: &Visitors,
+) -> Vec<FileGroup> {
     let of_range = |range: usize| {
-        let files = buckets.get(range * BUCKETS / ranges).into_iter().flatten().map(|file| readable(file));
-        FileGroup::new(match KeyRange::part(range, ranges) {
-            None => files.collect(),
-            Some(keys) if visitors.may_be_between(keys.first, keys.last) => files.map(|f| keys.of_file(f)).collect(),
-            Some(_) => vec![],
+        let own = range * BUCKETS / ranges..((range + 1) * BUCKETS).div_ceil(ranges);
+        let files = own.flat_map(|bucket| {
+            let files = buckets.get(bucket).into_iter().flatten();
+            files.map(move |file| (bucket, readable(file)))
+        });
+        let keys = KeyRange::of_range(range, ranges);
+        FileGroup::new(match ranges.cmp(&BUCKETS) {
+            Ordering::Less => files.map(|(bucket, file)| in_turn(file, bucket, schema)).collect(),
+            Ordering::Equal => files.map(|(_, file)| file).collect(),
+            Ordering::Greater if visitors.may_be_between(keys.first, keys.last) => {
+                files.map(|(_, file)| keys.of_file(file)).collect()
+            }
+            Ordering::Greater => vec![],
         })
     };
     (0..ranges).map(of_range).collect()
+}
+
+/// A file that is read after those of the buckets before its own: that rows come in order then, DataFusion believes where it is told
+/// between which keys they lie.
+fn in_turn(mut file: PartitionedFile, bucket: usize, schema: &Schema) -> PartitionedFile {
+    let keys = KeyRange::of_range(bucket, BUCKETS);
+    let mut statistics = Statistics::new_unknown(schema);
+    for (field, column) in schema.fields().iter().zip(&mut statistics.column_statistics) {
+        // the keys decide; of what comes after them in the order it must only be said that it is known
+        let of_key = |key: i64| match field.name() == VISITOR_KEY {
+            true => Ok(ScalarValue::Int64(Some(key))),
+            false => ScalarValue::new_default(field.data_type()),
+        };
+        if ORDER.contains(&field.name().as_str())
+            && let (Ok(first), Ok(last)) = (of_key(keys.first), of_key(keys.last))
+        {
+            // exact ones would be taken for the values of a column
+            (column.min_value, column.max_value) = (Precision::Inexact(first), Precision::Inexact(last));
+        }
+    }
+    file.statistics = Some(Arc::new(statistics));
+    file
 }
 
 /// The files that a plan reads, if that is all it does.
@@ -194,15 +236,17 @@ pub fn in_ranges(scan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 }
 
 /// The rows of a partition: those of its range, where that is a part of a bucket. Each file is read as `known` says, which is
-/// told its footer.
+/// told its footer; where its store keeps readers waiting, `ahead` row groups are asked for with the first.
 pub(super) async fn read(
     config: &FileScanConfig,
     partition: usize,
     context: Arc<TaskContext>,
+    ahead: usize,
     known: fn(PartitionedFile, &ParquetMetaData) -> Result<PartitionedFile>,
 ) -> Result<SendableRecordBatchStream> {
-    let store = context.runtime_env().object_store(&config.object_store_url)?;
-    let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
+    let runtime = context.runtime_env();
+    let store = runtime.object_store(&config.object_store_url)?;
+    let cache = runtime.cache_manager.get_file_metadata_cache();
     let (mut files, mut keys) = (vec![], None);
     for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
         keys = KeyRange::of(file);
@@ -220,7 +264,13 @@ pub(super) async fn read(
             Some(keys) => files.extend(keys.access(&footer).map(|access| file.with_extension(access))),
         }
     }
-    let part = FileScanConfigBuilder::new(config.object_store_url.clone(), config.file_source.clone())
+    // a plan that came from another process has other readers
+    let readers = AccountedReaders::new(store, &runtime).looking_ahead(&config.object_store_url, ahead);
+    let source: Arc<dyn FileSource> = match config.file_source.downcast_ref::<ParquetSource>() {
+        Some(source) => Arc::new(source.clone().with_parquet_file_reader_factory(Arc::new(readers))),
+        None => config.file_source.clone(),
+    };
+    let part = FileScanConfigBuilder::new(config.object_store_url.clone(), source)
         .with_file_group(FileGroup::new(files))
         .with_preserve_order(true)
         .with_limit(config.limit)
@@ -314,7 +364,7 @@ impl ExecutionPlan for RangeExec {
         let (input, baseline) = (self.input.clone(), BaselineMetrics::new(&self.metrics, partition));
         let rows = async move {
             let config = files_of(&input).ok_or_else(|| internal("ranges of what is no scan of files"))?;
-            read(config, partition, context, |file, _| Ok(file)).await
+            read(config, partition, context, 1, |file, _| Ok(file)).await
         };
         let counted = once(rows).try_flatten().inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
@@ -333,7 +383,6 @@ fn internal(message: &str) -> DataFusionError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
-    use arrow::datatypes::Schema;
     use datafusion::logical_expr::{ident, lit};
     use datafusion::physical_plan::ExecutionPlanProperties;
     use datafusion::prelude::SessionContext;
@@ -431,12 +480,16 @@ mod tests {
     async fn each_row_is_in_its_range_once_and_in_order() {
         let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
         let (lake, table) = table(folder.path(), &rows);
-        for (ranges, batch_size) in [(BUCKETS, 8192), (2 * BUCKETS, 7), (64, 8192), (64, 7)] {
+        let few = [(1, 8192), (1, 7), (2, 7), (4, 8192)];
+        let many = [(BUCKETS, 8192), (2 * BUCKETS, 7), (64, 8192), (64, 7)];
+        for (ranges, batch_size) in few.into_iter().chain(many) {
             let context = session(&lake, ranges, batch_size);
             let (sorted, all) = (scan(&table, &context), table.reading(&context.state(), None, &[]).unwrap());
             for partitioned in [&sorted, &all] {
                 assert_eq!(partitioned.output_partitioning().partition_count(), ranges);
             }
+            let orders = [layout::visitor_ordering(&sorted.schema()), layout::ordering(&all.schema())];
+            assert_eq!([&sorted, &all].map(|plan| plan.output_ordering().cloned()), orders, "{ranges} ranges");
             let (mut of_sorted, mut of_all) = (vec![], vec![]);
             for range in 0..ranges {
                 let own = collected(read_sorted(&sorted, range, context.task_ctx()).await.unwrap()).await;
@@ -503,7 +556,7 @@ mod tests {
         for (threads, ranges) in [(1, 8), (8, 8), (9, 16), (48, 64), (64, 64), (5000, 1024)] {
             assert_eq!(of(threads, 0), ranges, "{threads} threads");
         }
-        for (wanted, ranges) in [(1, 8), (8, 8), (16, 16), (17, 32), (1024, 1024), (usize::MAX, 1024)] {
+        for (wanted, ranges) in [(1, 1), (2, 2), (3, 4), (8, 8), (16, 16), (17, 32), (1024, 1024), (usize::MAX, 1024)] {
             assert_eq!(of(2, wanted), ranges, "{wanted} ranges");
         }
         // who writes the files of buckets has these whole
@@ -516,7 +569,7 @@ mod tests {
         let (_, table) = table(folder.path(), &rows());
         let buckets: Vec<Vec<&DataFile>> = table.files_for(&[]).into_iter().map(|file| vec![file]).collect();
         let visitors = Visitors::of(&[ident(VISITOR_KEY).eq(lit(7_i64))]);
-        let groups = groups(&buckets, 64, &visitors);
+        let groups = groups(&buckets, 64, &Schema::empty(), &visitors);
         let with_files: Vec<usize> = (0..64).filter(|range| !groups[*range].is_empty()).collect();
         assert_eq!(with_files, [32]);
     }

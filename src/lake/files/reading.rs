@@ -1,60 +1,63 @@
-//! Readers of Parquet files that account for what reading takes.
+//! Readers of Parquet files that account for what reading takes, and that do not wait where they need not.
 //!
 //! A reader holds the columns of one row group as they lie in the file, and of each what its decoder takes. DataFusion accounts for
-//! neither, so that a statement of many scans would take gigabytes of which no pool knows. Memory is asked for before it is
-//! taken: of the pool while that is half empty; then of a little that all readers of the process share beside the pools, as
-//! what fills a pool may be waiting for their rows (a sort spills when more come); then of the rest of the pool. Who finds
-//! none waits while memory comes and goes, and is refused when nothing moves any more.
+//! neither, so that a statement of many scans would take gigabytes of which no pool knows. Here memory is asked for before it is
+//! taken (`held`), and the next row groups are asked for before they are wanted (`ahead`).
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
-use tokio::time::sleep;
 
-/// What the decoder of a column takes besides its rows, most of it for decompression (measured).
-pub(super) const DECODER_BYTES: usize = 96 << 10;
-
-/// What all readers of this process may hold beside the pools, bytes. One of them alone may hold any amount.
-const BESIDE_BYTES: usize = 128 << 20;
-
-/// A reader without memory looks again after so long, and gives up after so many looks at which nothing had moved.
-const PAUSE: Duration = Duration::from_millis(20);
-const LOOKS: usize = 50;
-
-static BESIDE: Beside = Beside::new();
+use super::ahead::{Ahead, Pace};
+use super::held::{Held, needed};
 
 /// Opens files of the lake.
 #[derive(Debug)]
 pub struct AccountedReaders {
     readers: CachedParquetFileReaderFactory,
+    store: Arc<dyn ObjectStore>,
     pool: Arc<dyn MemoryPool>,
     finds_pages: bool,
+    /// That of the store, where what follows is fetched ahead.
+    pace: Option<Pace>,
+    /// Row groups that are fetched ahead with the first.
+    at_first: usize,
 }
 
 impl AccountedReaders {
-    /// Those of `readers`, with the memory of `pool`.
-    pub fn new(readers: CachedParquetFileReaderFactory, pool: Arc<dyn MemoryPool>) -> Self {
-        Self { readers, pool, finds_pages: false }
+    /// Those of files in `store`, with the memory and the footers of `runtime`.
+    pub fn new(store: Arc<dyn ObjectStore>, runtime: &RuntimeEnv) -> Self {
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let readers = CachedParquetFileReaderFactory::new(store.clone(), footers);
+        Self { readers, store, pool: runtime.memory_pool.clone(), finds_pages: false, pace: None, at_first: 0 }
     }
 
     /// With `finds_pages`, where pages lie and what they hold comes with the footer, and is kept as that is. Otherwise
     /// DataFusion, where it passes over pages, asks for it apart, each time that it opens a file.
     pub fn finding_pages(self, finds_pages: bool) -> Self {
         Self { finds_pages, ..self }
+    }
+
+    /// Where the store, which is at `url`, keeps them waiting, readers ask for the next row groups before they want them: for so
+    /// many with the first, and for more when they have come to these.
+    pub fn looking_ahead(self, url: &ObjectStoreUrl, at_first: usize) -> Self {
+        Self { pace: Some(Pace::of(url)), at_first, ..self }
     }
 }
 
@@ -66,9 +69,13 @@ impl ParquetFileReaderFactory for AccountedReaders {
         footer_bytes: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
+        let ahead = self.pace.filter(|pace| pace.keeps_waiting()).map(|pace| {
+            let metrics = ParquetFileMetrics::new(partition, file.object_meta.location.as_ref(), metrics);
+            Ahead::new(self.store.clone(), pace, &file, self.at_first, self.pool.clone(), metrics)
+        });
         let reader = self.readers.create_reader(partition, file, footer_bytes, metrics)?;
-        let held = Held::new(self.pool.clone(), &BESIDE);
-        Ok(Box::new(AccountedReader { reader, held, finds_pages: self.finds_pages }))
+        let held = Held::of(self.pool.clone());
+        Ok(Box::new(AccountedReader { reader, held, finds_pages: self.finds_pages, pace: self.pace, ahead }))
     }
 }
 
@@ -77,6 +84,20 @@ struct AccountedReader {
     reader: Box<dyn AsyncFileReader + Send>,
     held: Held,
     finds_pages: bool,
+    pace: Option<Pace>,
+    ahead: Option<Ahead>,
+}
+
+impl AccountedReader {
+    /// As it is wanted: what it takes is held, and whoever is kept waiting is noted.
+    async fn in_turn(&mut self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
+        hold(&mut self.held, &ranges).await?;
+        let Some(pace) = self.pace else { return self.reader.get_byte_ranges(ranges).await };
+        let begun = Instant::now();
+        let bytes = self.reader.get_byte_ranges(ranges.clone()).await?;
+        pace.took(&ranges, begun.elapsed());
+        Ok(bytes)
+    }
 }
 
 impl AsyncFileReader for AccountedReader {
@@ -88,8 +109,19 @@ impl AsyncFileReader for AccountedReader {
     // the columns of a row group, in place of those of the one before
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
-            self.held.hold(needed(&ranges)).await.map_err(|error| ParquetError::External(Box::new(error)))?;
-            self.reader.get_byte_ranges(ranges).await
+            let Some(ahead) = &mut self.ahead else { return self.in_turn(ranges).await };
+            let fetch = match ahead.foreseen(&ranges) {
+                Some((fetch, held)) => {
+                    self.held = held;
+                    fetch
+                }
+                None => {
+                    hold(&mut self.held, &ranges).await?;
+                    ahead.fetch(&ranges)
+                }
+            };
+            ahead.look_ahead(&ranges);
+            fetch.done().await
         }
         .boxed()
     }
@@ -98,154 +130,107 @@ impl AsyncFileReader for AccountedReader {
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
-        if !self.finds_pages {
-            return self.reader.get_metadata(options);
-        }
-        let options = options.cloned().unwrap_or_default().with_page_index_policy(PageIndexPolicy::Optional);
-        async move { self.reader.get_metadata(Some(&options)).await }.boxed()
-    }
-}
-
-/// What these parts of a file and their decoders take, bytes. Small parts take little to decode.
-fn needed(ranges: &[Range<u64>]) -> usize {
-    let of = |range: &Range<u64>| {
-        let bytes = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        bytes.saturating_add(bytes.saturating_mul(2).min(DECODER_BYTES))
-    };
-    ranges.iter().map(of).fold(0, usize::saturating_add)
-}
-
-/// What readers hold beside the pools.
-struct Beside(AtomicUsize);
-
-impl Beside {
-    const fn new() -> Self {
-        Self(AtomicUsize::new(0))
-    }
-
-    /// True when there was room for so many bytes more, or nobody else holds any.
-    fn take(&self, bytes: usize) -> bool {
-        let within = |taken: usize| {
-            let sum = taken.saturating_add(bytes);
-            (taken == 0 || sum <= BESIDE_BYTES).then_some(sum)
-        };
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
-    }
-
-    fn taken(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// The memory of one reader.
-struct Held {
-    pool: Arc<dyn MemoryPool>,
-    /// What it holds of the pool.
-    reservation: MemoryReservation,
-    /// What it holds beside it.
-    bytes_beside: usize,
-    beside: &'static Beside,
-}
-
-impl Held {
-    fn new(pool: Arc<dyn MemoryPool>, beside: &'static Beside) -> Self {
-        let reservation = MemoryConsumer::new("a file that is read").register(&pool);
-        Self { pool, reservation, bytes_beside: 0, beside }
-    }
-
-    /// Holds so many bytes in place of what was held before.
-    ///
-    /// # Errors
-    /// There is no memory, and none comes and goes.
-    async fn hold(&mut self, bytes: usize) -> datafusion::error::Result<()> {
-        self.release();
-        let (mut before, mut looks) = ((0, 0), 0);
-        loop {
-            if self.is_plenty_with(bytes) && self.reservation.try_grow(bytes).is_ok() {
-                return Ok(());
+        async move {
+            let with_pages = || options.cloned().unwrap_or_default().with_page_index_policy(PageIndexPolicy::Optional);
+            let with_pages = self.finds_pages.then(with_pages);
+            let footer = self.reader.get_metadata(with_pages.as_ref().or(options)).await?;
+            if let Some(ahead) = &mut self.ahead {
+                ahead.knows(&footer);
             }
-            if self.beside.take(bytes) {
-                self.bytes_beside = bytes;
-                return Ok(());
-            }
-            let Err(error) = self.reservation.try_grow(bytes) else { return Ok(()) };
-            let now = (self.pool.reserved(), self.beside.taken());
-            looks = if now == before { looks + 1 } else { 0 };
-            if looks > LOOKS {
-                return Err(error);
-            }
-            before = now;
-            sleep(PAUSE).await;
+            Ok(footer)
         }
-    }
-
-    /// True where half of the pool is left with so many bytes more.
-    fn is_plenty_with(&self, bytes: usize) -> bool {
-        match self.pool.memory_limit() {
-            MemoryLimit::Finite(limit) => self.pool.reserved().saturating_add(bytes) <= limit / 2,
-            MemoryLimit::Infinite | MemoryLimit::Unknown => true,
-        }
-    }
-
-    fn release(&mut self) {
-        self.reservation.free();
-        self.beside.0.fetch_sub(std::mem::take(&mut self.bytes_beside), Ordering::Relaxed);
+        .boxed()
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.release();
-    }
+/// Holds what these parts of a file take, in place of what was held before.
+async fn hold(held: &mut Held, ranges: &[Range<u64>]) -> Result<()> {
+    held.hold(needed(ranges)).await.map_err(|error| ParquetError::External(Box::new(error)))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use datafusion::error::DataFusionError;
-    use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
+    use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+    use datafusion::datasource::source::DataSourceExec;
+    use datafusion::physical_plan::ExecutionPlan;
+    use datafusion::prelude::SessionContext;
+    use futures::TryStreamExt;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{ObjectStoreExt, PutPayload};
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
+    use crate::lake::files::ahead::MOST_GROUPS;
 
-    #[test]
-    fn parts_and_their_decoders() {
-        assert_eq!(needed(&[]), 0);
-        assert_eq!(needed(&[0..1_000, 5_000..5_010]), 3_030);
-        assert_eq!(needed(std::slice::from_ref(&(7..7 + (64 << 20)))), (64 << 20) + DECODER_BYTES);
+    const GROUP_ROWS: usize = 200;
+
+    fn rows() -> RecordBatch {
+        let column = |factor: i64| {
+            let rows = (0..10 * GROUP_ROWS as i64).map(|row| row.wrapping_mul(factor));
+            Arc::new(Int64Array::from_iter_values(rows)) as ArrayRef
+        };
+        RecordBatch::try_from_iter([("a", column(7)), ("b", column(11)), ("c", column(13))]).unwrap()
     }
 
-    #[tokio::test]
-    async fn readers_wait_for_each_other_and_one_goes_on() {
-        static SHARED: Beside = Beside::new();
-        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
-        let reader = || Held::new(pool.clone(), &SHARED);
-        let held = || (pool.reserved(), SHARED.taken());
-        let mut first = reader();
-        first.hold(40).await.unwrap();
-        // what it held before is given back first
-        first.hold(45).await.unwrap();
-        assert_eq!(held(), (45, 0));
-        // one goes on beside the pool, however much it needs
-        let mut second = reader();
-        second.hold(2 * BESIDE_BYTES).await.unwrap();
-        assert_eq!(held(), (45, 2 * BESIDE_BYTES));
-        // then the rest of the pool
-        let mut third = reader();
-        third.hold(50).await.unwrap();
-        assert_eq!(held(), (95, 2 * BESIDE_BYTES));
-        let refused = reader().hold(20).await.unwrap_err();
-        assert!(matches!(refused, DataFusionError::ResourcesExhausted(_)), "{refused}");
-        // another one waits for what the first one leaves
-        let mut fourth = reader();
-        let leaving = async {
-            sleep(10 * PAUSE).await;
-            drop(first);
+    /// Rows of some columns of these parts of the row groups, and how many bytes were read for them.
+    async fn read(access: &[RowGroupAccess], columns: &[usize], at_first: Option<usize>) -> (Vec<RecordBatch>, usize) {
+        let rows = rows();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .set_data_page_row_count_limit(20)
+            .set_write_batch_size(10);
+        let mut writer = ArrowWriter::try_new(vec![], rows.schema(), Some(properties.build())).unwrap();
+        writer.write(&rows).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        let file = PartitionedFile::new("x.parquet", bytes.len() as u64);
+        let file = file.with_extension(ParquetAccessPlan::new(access.to_vec()));
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        store.put(&Path::from("x.parquet"), PutPayload::from(bytes)).await.unwrap();
+        let (context, url) = (SessionContext::new(), ObjectStoreUrl::parse("s3://lake").unwrap());
+        context.register_object_store(url.as_ref(), store.clone());
+        let readers = AccountedReaders::new(store, &context.runtime_env()).finding_pages(true);
+        let readers = match at_first {
+            Some(groups) => readers.looking_ahead(&url, groups),
+            None => readers,
         };
-        let (waited, ()) = futures::join!(fourth.hold(20), leaving);
-        waited.unwrap();
-        assert_eq!(held(), (70, 2 * BESIDE_BYTES));
-        drop((second, third, fourth));
-        assert_eq!(held(), (0, 0));
+        let source = ParquetSource::new(rows.schema()).with_parquet_file_reader_factory(Arc::new(readers));
+        let config = FileScanConfigBuilder::new(url, Arc::new(source)).with_file_group(FileGroup::new(vec![file]));
+        let config = config.with_projection_indices(Some(columns.to_vec())).unwrap();
+        let scan = DataSourceExec::from_data_source(config.build());
+        let rows: Vec<RecordBatch> = scan.execute(0, context.task_ctx()).unwrap().try_collect().await.unwrap();
+        let read = scan.metrics().unwrap().sum_by_name("bytes_scanned").unwrap().as_usize();
+        assert_eq!(context.runtime_env().memory_pool.reserved(), 0);
+        (rows, read)
+    }
+
+    /// A guess that was wrong would be read besides.
+    #[tokio::test]
+    async fn what_is_foreseen_is_what_the_decoder_asks_for() {
+        let part = |start: usize, length: usize| {
+            let rest = GROUP_ROWS - start - length;
+            let parts = [RowSelector::skip(start), RowSelector::select(length), RowSelector::skip(rest)];
+            RowGroupAccess::Selection(RowSelection::from(parts.to_vec()))
+        };
+        let all = vec![RowGroupAccess::Scan; 10];
+        let mut range = vec![RowGroupAccess::Skip; 10];
+        range[2] = part(90, 110);
+        range[3..8].fill(RowGroupAccess::Scan);
+        range[8] = part(0, 50);
+        for (access, columns) in [(&all, vec![0, 1, 2]), (&all, vec![1]), (&range, vec![0, 2]), (&range, vec![1])] {
+            let (rows, bytes) = read(access, &columns, None).await;
+            assert!(bytes > 0 && !rows.is_empty());
+            for at_first in [1, MOST_GROUPS] {
+                let (same, read) = read(access, &columns, Some(at_first)).await;
+                assert_eq!(same, rows);
+                assert_eq!(read, bytes, "{columns:?}");
+            }
+        }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! In: live files, all of one bucket, suite and source, and what is true of the rows that are kept. Out: a file that waits
 //! for its commit, tagged with the loads whose rows it has. A file of a table without buckets is rewritten alone, in the
-//! order that it has. Rows stream through the scan's own merge, a batch of each input in memory. Where there are more
-//! inputs than fit, groups of them are merged first. Nothing that failed leaves a file.
+//! order that it has. Rows stream through the scan's own merge; of each input a row group is in memory as it lies in the file,
+//! a page of each of its columns unpacked, and a batch. Where there are more inputs than fit, groups of them are merged first.
+//! Nothing that failed leaves a file.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,7 +18,9 @@ use datafusion::common::DFSchema;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
+use datafusion::execution::memory_pool::{
+    GreedyMemoryPool, MemoryLimit, MemoryPool, MemoryReservation, UnboundedMemoryPool,
+};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::utils::conjunction;
@@ -29,16 +33,16 @@ use futures::future::{BoxFuture, ready};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parquet::basic::Type as PhysicalType;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use tokio::task::JoinSet;
 
-use super::encode::ENCODER_BYTES;
+use super::encode::{ENCODER_BYTES, Room};
+use super::held::DECODER_BYTES;
 use super::layout::{TAG_BUCKET, TAG_LOADS};
 use super::loads::{self, LoadPart};
 use super::ranges::FOOTER_BYTES;
-use super::reading::DECODER_BYTES;
 use super::scan::LakeTable;
-use super::write::{OpenFile, Target};
+use super::write::{OpenFile, PAGE_ROWS, ROW_GROUP_ROWS, Target, room_of};
 use crate::columns::{self, FILE, HIT_TIME};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
@@ -181,8 +185,8 @@ struct Work {
     lake: Lake,
     snapshot: Snapshot,
     runtime: Arc<RuntimeEnv>,
-    /// The same without a limit, for what reading takes: it is in the cost of a job.
-    unlimited: Arc<RuntimeEnv>,
+    /// The same for reading, see [`Counted`].
+    reading: Arc<RuntimeEnv>,
     /// Memory of one file in work.
     memory_bytes: usize,
 }
@@ -192,10 +196,10 @@ impl Work {
         let pool = GreedyMemoryPool::new(memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
         runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
-        let unlimited = RuntimeEnvBuilder::from_runtime_env(&runtime);
-        let unlimited = unlimited.with_memory_pool(Arc::new(UnboundedMemoryPool::default())).build_arc()?;
+        let counted = Counted { held: UnboundedMemoryPool::default(), memory_bytes };
+        let reading = RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(counted)).build_arc()?;
         let (lake, snapshot, memory_bytes) = (lake.clone(), snapshot.clone(), memory_bytes / at_once);
-        Ok(Self { lake, snapshot, runtime, unlimited, memory_bytes })
+        Ok(Self { lake, snapshot, runtime, reading, memory_bytes })
     }
 
     async fn job(&self, job: Job) -> Result<Option<NewFile>> {
@@ -267,6 +271,7 @@ impl Work {
             tags: first.tags.iter().filter(|(k, _)| *k != TAG_LOADS).map(|(k, v)| (k.clone(), v.clone())).collect(),
         };
         let mut open: Option<OpenFile> = None;
+        let room = Cost::room(self.memory_bytes);
         let tagged = first.tags.contains_key(TAG_LOADS);
         let mut counted = RowsOfFiles::default();
         // all rows are in the partition of their bucket, the others are empty
@@ -282,7 +287,7 @@ impl Work {
                 }
                 let file = match &mut open {
                     Some(file) => file,
-                    none => none.insert(OpenFile::create(&target, bucket, schema.clone())?),
+                    none => none.insert(OpenFile::create_within(&target, bucket, schema.clone(), room)?),
                 };
                 file.write(&batch).await?;
             }
@@ -313,7 +318,7 @@ impl Work {
             .with_batch_size(cost.batch_rows(self.memory_bytes))
             // rows that are left out are not decoded beyond what says so
             .set_bool("datafusion.execution.parquet.pushdown_filters", few_rows);
-        SessionStateBuilder::new().with_config(config).with_runtime_env(self.unlimited.clone()).build()
+        SessionStateBuilder::new().with_config(config).with_runtime_env(self.reading.clone()).build()
     }
 
     /// The table's columns that some input has, in the table's order: files leave out what no row uses.
@@ -334,10 +339,51 @@ pub(in crate::lake) fn with_columns_of(schema: &SchemaRef, filters: &[Expr]) -> 
     Ok(Arc::new(Schema::new(schema.fields().iter().cloned().chain(lacking).collect::<Vec<_>>())))
 }
 
+/// Counts what readers hold, and refuses none: it is in the cost of a job. What they fetch ahead of their turn finds the limit.
+#[derive(Debug)]
+struct Counted {
+    held: UnboundedMemoryPool,
+    memory_bytes: usize,
+}
+
+impl MemoryPool for Counted {
+    fn name(&self) -> &str {
+        "counted"
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.held.grow(reservation, additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.held.shrink(reservation, shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> datafusion::error::Result<()> {
+        self.held.try_grow(reservation, additional)
+    }
+
+    fn reserved(&self) -> usize {
+        self.held.reserved()
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.memory_bytes)
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.held)
+    }
+}
+
 /// What reading the costliest input takes, bytes.
 struct Cost {
     /// A row group as it lies in the file: its reader fetches it whole.
     row_group: usize,
+    /// A page of each of its columns, unpacked, and their dictionaries.
+    pages: usize,
     /// A decoded row.
     row: usize,
     /// Its columns.
@@ -347,24 +393,32 @@ struct Cost {
 impl Cost {
     fn of(footers: &[Arc<ParquetMetaData>]) -> Self {
         let groups = || footers.iter().flat_map(|f| f.row_groups());
-        let row = |columns: &[parquet::file::metadata::ColumnChunkMetaData], rows: i64| -> usize {
-            let width = |c: &parquet::file::metadata::ColumnChunkMetaData| match c.column_type() {
+        let row = |columns: &[ColumnChunkMetaData], rows: i64| -> usize {
+            let width = |c: &ColumnChunkMetaData| match c.column_type() {
                 PhysicalType::BYTE_ARRAY => (c.uncompressed_size() / rows.max(1)) as usize + TEXT_BYTES,
                 _ => 16,
             };
             columns.iter().map(width).sum()
         };
+        let pages = |columns: &[ColumnChunkMetaData], rows| columns.iter().map(|c| page_bytes(c, rows)).sum::<usize>();
         Self {
             row_group: groups().map(|g| g.compressed_size() as usize).max().unwrap_or(0),
+            pages: groups().map(|g| pages(g.columns(), g.num_rows())).max().unwrap_or(0),
             row: groups().map(|g| row(g.columns(), g.num_rows())).max().unwrap_or(0).max(1),
             columns: groups().map(|g| g.num_columns()).max().unwrap_or(0),
         }
     }
 
-    /// How many inputs are merged at once: theirs is what the encoders leave; a merge holds two batches of each.
+    /// What encoding may take: half of the memory, with an encoder. A row group is held until it is full.
+    fn room(memory_bytes: usize) -> Room {
+        room_of(1, (memory_bytes / 2).saturating_sub(ENCODER_BYTES))
+    }
+
+    /// How many inputs are merged at once: theirs is what encoding leaves; a merge holds two batches of each.
     fn inputs_in(&self, memory_bytes: usize) -> usize {
-        let each = self.row_group + self.columns * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * self.row;
-        let left = memory_bytes.saturating_sub(self.columns * ENCODER_BYTES).max(memory_bytes / 4);
+        let each = self.row_group + self.pages + self.columns * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * self.row;
+        let row_group = Self::room(memory_bytes).memory_bytes.min(ROW_GROUP_ROWS.saturating_mul(self.row));
+        let left = memory_bytes.saturating_sub(ENCODER_BYTES + row_group).max(memory_bytes / 4);
         (left / each.max(1)).clamp(LEAST_INPUTS, MOST_INPUTS)
     }
 
@@ -372,6 +426,20 @@ impl Cost {
     fn batch_rows(&self, memory_bytes: usize) -> usize {
         (memory_bytes / 8 / 4 / self.row).clamp(SMALLEST_BATCH_ROWS, BATCH_ROWS)
     }
+}
+
+/// A page of a column of so many rows, unpacked, and its dictionary, which is about as well packed as the rest.
+fn page_bytes(column: &ColumnChunkMetaData, rows: i64) -> usize {
+    let (stored, unpacked) = (bytes(column.compressed_size()), bytes(column.uncompressed_size()));
+    let first = column.data_page_offset();
+    let dictionary = column.dictionary_page_offset().map_or(0, |at| bytes(first.saturating_sub(at)).min(stored));
+    let dictionary = (unpacked as f64 * dictionary as f64 / stored.max(1) as f64) as usize;
+    dictionary + unpacked.saturating_sub(dictionary) / bytes(rows).div_ceil(PAGE_ROWS).max(1)
+}
+
+/// A size in a footer.
+fn bytes(size: i64) -> usize {
+    usize::try_from(size).unwrap_or_default()
 }
 
 /// Rows by the value of the column `file`.
@@ -411,5 +479,78 @@ impl RowsOfFiles {
         }
         parts.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use datafusion::execution::memory_pool::MemoryConsumer;
+    use parquet::arrow::ArrowWriter;
+
+    use super::super::held::has_left;
+    use super::*;
+    use crate::columns::VISITOR_KEY;
+    use crate::lake::write::parquet_properties;
+
+    /// The footer of a file of so many visitors, each with three rows, and one of a hundred long names in each.
+    fn footer(visitors: i64) -> Arc<ParquetMetaData> {
+        let rows = || (0..visitors).flat_map(|visitor| [visitor; 3]);
+        let name = |row: i64| format!("a name that is rather long, one of a hundred: {:03}", row * 7 % 100);
+        let columns: [(&str, ArrayRef); 2] = [
+            (VISITOR_KEY, Arc::new(rows().map(|key| key.wrapping_mul(0x1E37_79B9_7F4A_7C15)).collect::<Int64Array>())),
+            ("name", Arc::new(rows().map(|row| Some(name(row))).collect::<StringArray>())),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = parquet_properties(&batch.schema(), None).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::<u8>::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        Arc::new(writer.finish().unwrap())
+    }
+
+    #[test]
+    fn readers_hold_what_they_must_and_fetch_little_ahead() {
+        let counted = Counted { held: UnboundedMemoryPool::default(), memory_bytes: 100 };
+        let pool: Arc<dyn MemoryPool> = Arc::new(counted);
+        assert!(has_left(&pool, 25, 4) && !has_left(&pool, 26, 4), "a quarter is for what is not yet wanted");
+        let reader = MemoryConsumer::new("a file").register(&pool);
+        reader.try_grow(1000).unwrap();
+        assert_eq!(pool.reserved(), 1000);
+        assert!(!has_left(&pool, 0, 1));
+        drop(reader);
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn pages_are_what_is_unpacked_at_once() {
+        // one page a column: all that there is
+        let small = footer(2_000);
+        let all: usize = small.row_group(0).columns().iter().map(|column| bytes(column.uncompressed_size())).sum();
+        let pages = Cost::of(std::slice::from_ref(&small)).pages;
+        assert!(pages > 6_000 * 8 && (all * 9 / 10..=all).contains(&pages), "{pages} of {all}");
+        // three: the keys of one, and all names
+        let large = footer(20_000);
+        let pages = Cost::of(std::slice::from_ref(&large)).pages;
+        assert!((20_000 * 8..20_000 * 8 + 60_000).contains(&pages), "{pages}");
+        assert_eq!(Cost::of(&[small, large]).pages, pages, "the costliest input counts");
+        assert_eq!(Cost::of(&[]).pages, 0);
+    }
+
+    #[test]
+    fn inputs_fit_in_what_encoding_leaves() {
+        let cost = Cost { row_group: 300_000, pages: 1_000_000, row: 300, columns: 12 };
+        let each = 300_000 + 1_000_000 + 12 * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * 300;
+        for memory_bytes in [64 << 20, 128 << 20, 256 << 20] {
+            let inputs = cost.inputs_in(memory_bytes);
+            assert!((5..MOST_INPUTS).contains(&inputs), "{inputs}");
+            let row_group = Cost::room(memory_bytes).memory_bytes.min(ROW_GROUP_ROWS * 300);
+            let taken = inputs * each + ENCODER_BYTES + row_group;
+            assert!(taken <= memory_bytes && taken + each > memory_bytes, "{taken} of {memory_bytes}");
+        }
+        assert_eq!((cost.inputs_in(1 << 20), cost.inputs_in(4 << 30)), (LEAST_INPUTS, MOST_INPUTS));
+        // half is for encoding, where rows are wide
+        assert_eq!(Cost::room(200 << 20).memory_bytes, (100 << 20) - ENCODER_BYTES);
+        assert_eq!([1 << 20, 4 << 30].map(|bytes| Cost::room(bytes).memory_bytes), [32 << 20, 128 << 20]);
     }
 }

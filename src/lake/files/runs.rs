@@ -1,22 +1,23 @@
 //! Sorted rows of one bucket, in memory or on disk, and the merge of any number of them.
 //!
 //! A run on disk is one nameless temporary file with the rows of all buckets, and an index of where those of each bucket
-//! are: Arrow batches, each compressed as a whole, for columns repeat each other. It has the columns in use among its rows.
-//! A merge holds one small batch of each run.
+//! are: Arrow batches, each compressed as a whole, for columns repeat each other. It has the columns in use among its rows, of
+//! texts that are coded the keys. A merge holds one small batch of each run.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::buffer::Buffer;
-use arrow::compute::concat_batches;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::MetadataVersion;
 use arrow::ipc::reader::FileDecoder;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
 use zstd::bulk::Compressor;
 
+use super::dictionary::{Dictionaries, Shape};
 use super::layout::BUCKETS;
 use super::sort::{Heap, Keys, Position};
 use crate::{Error, Result};
@@ -69,14 +70,19 @@ impl Run {
 
     /// Bytes of its largest batch in memory.
     pub fn largest_batch_bytes(&self) -> usize {
-        self.blocks().map(|block| block.bytes).max().unwrap_or(0)
+        self.blocks().map(|block| block.bytes + block.rows * self.widened_bytes()).max().unwrap_or(0)
     }
 
     /// Bytes that a row of a bucket takes on average.
     fn row_bytes(&self, bucket: usize) -> usize {
         let part = &self.parts[bucket];
         let rows: usize = part.iter().map(|block| block.rows).sum();
-        part.iter().map(|block| block.bytes).sum::<usize>() / rows.max(1) + 1
+        part.iter().map(|block| block.bytes).sum::<usize>() / rows.max(1) + 1 + self.widened_bytes()
+    }
+
+    /// Bytes of a row at most that keys are wider in memory.
+    fn widened_bytes(&self) -> usize {
+        self.columns.len() * VALUE_BYTES
     }
 
     fn blocks(&self) -> impl Iterator<Item = &Block> {
@@ -95,30 +101,26 @@ impl Run {
 /// A run in the making.
 pub(super) struct RunWriter {
     file: Arc<SharedFile>,
+    /// Of rows as they are stored.
     schema: SchemaRef,
-    columns: Vec<usize>,
+    shape: Arc<Shape>,
 }
 
 impl RunWriter {
-    /// A run with these `columns` of `schema`.
-    pub fn create(schema: &SchemaRef, columns: Vec<usize>) -> Result<Self> {
-        let schema = Arc::new(schema.project(&columns)?);
-        Ok(Self { file: Arc::new(SharedFile::create()?), schema, columns })
-    }
-
-    /// The columns that it has.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// A run of rows of this shape.
+    pub fn create(shape: Arc<Shape>) -> Result<Self> {
+        Ok(Self { file: Arc::new(SharedFile::create()?), schema: shape.stored_schema(), shape })
     }
 
     /// Writes rows of one bucket, the merge of `inputs`; several buckets can be written at a time.
     pub fn write(&self, inputs: Vec<SortedRows>) -> Result<Vec<Block>> {
-        let mut rows = Merge::new(inputs, self.schema.clone(), RUN_BATCH_BYTES)?;
+        let mut rows = Merge::new(inputs, self.shape.schema.clone(), RUN_BATCH_BYTES)?;
         let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
         let (mut dictionaries, mut context) = (DictionaryTracker::new(true), IpcWriteContext::default());
         let mut compressor = Compressor::new(ZSTD_LEVEL)?;
         let (mut blocks, mut bytes) = (vec![], Vec::<u8>::new());
         while let Some(batch) = rows.next()? {
+            let batch = self.stored(&batch)?;
             let (_, message) = IpcDataGenerator::default().encode(&batch, &mut dictionaries, &options, &mut context)?;
             bytes.clear();
             let (header_bytes, _) = write_message(&mut bytes, message, &options)?;
@@ -140,7 +142,14 @@ impl RunWriter {
         for (bucket, blocks) in written {
             parts[bucket] = blocks;
         }
-        Run { file: self.file.clone(), schema: self.schema.clone(), columns: self.columns.clone(), parts }
+        Run { file: self.file.clone(), schema: self.schema.clone(), columns: self.shape.columns.clone(), parts }
+    }
+
+    fn stored(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let columns = batch.columns().iter().zip(self.schema.fields());
+        let columns: Vec<ArrayRef> =
+            columns.map(|(column, field)| Ok(cast(column, field.data_type())?)).collect::<Result<_>>()?;
+        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
 }
 
@@ -169,7 +178,7 @@ impl SharedFile {
     }
 }
 
-/// Sorted rows of one bucket, all with the columns of one schema.
+/// Sorted rows of one bucket, all of one shape.
 pub(super) enum SortedRows {
     /// From a heap.
     InMemory(InMemory),
@@ -178,14 +187,15 @@ pub(super) enum SortedRows {
 }
 
 impl SortedRows {
-    /// The rows of a heap, with these `columns` of its schema, in batches of about so many bytes.
-    pub fn of_heap(heap: &Arc<Heap>, bucket: usize, columns: &[usize], batch_bytes: usize) -> Result<Self> {
-        Ok(Self::InMemory(InMemory::new(heap, bucket, columns, batch_bytes)?))
+    /// The rows of a heap, in batches of about so many bytes.
+    pub fn of_heap(heap: &Arc<Heap>, bucket: usize, shape: &Arc<Shape>, batch_bytes: usize) -> Self {
+        Self::InMemory(InMemory::new(heap, bucket, shape, batch_bytes))
     }
 
-    /// The rows of a run, with the columns of `schema`; those that the run lacks are NULL.
-    pub fn of_run(run: &Arc<Run>, bucket: usize, schema: &SchemaRef) -> Self {
-        Self::OnDisk(OnDisk { run: run.clone(), bucket, at: 0, schema: schema.clone() })
+    /// The rows of a run; columns that it lacks are NULL.
+    pub fn of_run(run: &Arc<Run>, bucket: usize, shape: &Arc<Shape>) -> Self {
+        let places = shape.columns.iter().map(|column| run.columns.binary_search(column).ok()).collect();
+        Self::OnDisk(OnDisk { run: run.clone(), bucket, at: 0, shape: shape.clone(), places })
     }
 
     /// The next rows, None at the end.
@@ -211,21 +221,19 @@ pub(super) struct InMemory {
     positions: Vec<Position>,
     at: usize,
     batch_rows: usize,
-    columns: Vec<usize>,
-    schema: SchemaRef,
+    shape: Arc<Shape>,
 }
 
 impl InMemory {
-    fn new(heap: &Arc<Heap>, bucket: usize, columns: &[usize], batch_bytes: usize) -> Result<Self> {
-        let schema = Arc::new(heap.schema().project(columns)?);
-        let (heap, positions, columns) = (heap.clone(), heap.sorted(bucket), columns.to_vec());
-        let mut rows = Self { heap, positions, at: 0, batch_rows: 0, columns, schema };
+    fn new(heap: &Arc<Heap>, bucket: usize, shape: &Arc<Shape>, batch_bytes: usize) -> Self {
+        let (heap, positions, shape) = (heap.clone(), heap.sorted(bucket), shape.clone());
+        let mut rows = Self { heap, positions, at: 0, batch_rows: 0, shape };
         rows.batch_rows = batch_rows(batch_bytes, rows.row_bytes());
-        Ok(rows)
+        rows
     }
 
     fn row_bytes(&self) -> usize {
-        self.heap.row_bytes() + self.columns.len() * VALUE_BYTES
+        self.heap.row_bytes() + self.shape.columns.len() * VALUE_BYTES
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>> {
@@ -233,9 +241,9 @@ impl InMemory {
         if self.at == end {
             return Ok(None);
         }
-        let columns = self.heap.gather(&self.positions[self.at..end], &self.columns)?;
+        let columns = self.heap.gather(&self.positions[self.at..end], &self.shape)?;
         self.at = end;
-        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns)?))
+        Ok(Some(RecordBatch::try_new(self.shape.schema.clone(), columns)?))
     }
 }
 
@@ -250,7 +258,9 @@ pub(super) struct OnDisk {
     bucket: usize,
     /// The batch that comes next.
     at: usize,
-    schema: SchemaRef,
+    shape: Arc<Shape>,
+    /// Where each column of the shape is in the run, if it has it.
+    places: Vec<Option<usize>>,
 }
 
 impl OnDisk {
@@ -258,14 +268,12 @@ impl OnDisk {
         let Some(block) = self.run.parts[self.bucket].get(self.at).copied() else { return Ok(None) };
         self.at += 1;
         let batch = self.run.read(block)?;
-        if batch.schema_ref() == &self.schema {
-            return Ok(Some(batch));
-        }
-        let columns = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-            Some(column) => column.clone(),
-            None => new_null_array(field.data_type(), batch.num_rows()),
+        let schema = &self.shape.schema;
+        let columns = self.places.iter().enumerate().map(|(place, stored)| match stored {
+            Some(stored) => self.shape.read(place, batch.column(*stored)),
+            None => Ok(new_null_array(schema.field(place).data_type(), batch.num_rows())),
         });
-        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect())?))
+        Ok(Some(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_>>()?)?))
     }
 }
 
@@ -280,8 +288,8 @@ pub(super) struct Merge {
     taken: Vec<Position>,
     at: usize,
     batch_rows: usize,
-    schema: SchemaRef,
-    columns: Vec<usize>,
+    /// That of the heads.
+    shape: Shape,
 }
 
 impl Merge {
@@ -291,7 +299,7 @@ impl Merge {
         if inputs.len() > 1 {
             let nothing = RecordBatch::new_empty(schema.clone());
             for _ in &inputs {
-                heads.push(&nothing)?;
+                heads.push(&nothing, &mut Dictionaries::default())?;
             }
         }
         let widest = inputs.iter().map(SortedRows::row_bytes).max().unwrap_or(1);
@@ -302,8 +310,7 @@ impl Merge {
             taken: vec![],
             at: 0,
             batch_rows: batch_rows(batch_bytes, widest),
-            columns: (0..schema.fields().len()).collect(),
-            schema,
+            shape: Shape::plain(&schema),
         })
     }
 
@@ -320,14 +327,14 @@ impl Merge {
                 break;
             }
             let end = self.taken.len().min(self.at + self.batch_rows - rows);
-            let columns = self.heads.gather(&self.taken[self.at..end], &self.columns)?;
-            batches.push(RecordBatch::try_new(self.schema.clone(), columns)?);
+            let columns = self.heads.gather(&self.taken[self.at..end], &self.shape)?;
+            batches.push(RecordBatch::try_new(self.shape.schema.clone(), columns)?);
             rows += end - self.at;
             self.at = end;
         }
         match batches.len() {
             0 | 1 => Ok(batches.pop()),
-            _ => Ok(Some(concat_batches(&self.schema, &batches)?)),
+            _ => Ok(Some(concat_batches(&self.shape.schema, &batches)?)),
         }
     }
 
@@ -381,12 +388,16 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
     use arrow::datatypes::Schema;
 
     use super::*;
     use crate::columns;
     use crate::lake::layout::bucket_of;
+
+    fn push(heap: &mut Heap, batch: &RecordBatch) {
+        heap.push(batch, &mut Dictionaries::default()).unwrap();
+    }
 
     /// Rows of few visitors and instants, so that every tie occurs; `note` is there in some batches only.
     fn batch(random: &mut impl FnMut(u64) -> u64, rows: usize) -> RecordBatch {
@@ -408,15 +419,16 @@ mod tests {
     }
 
     /// A run of the rows of a heap, in batches of about so many bytes.
-    fn run_of(heap: Heap, columns: &[usize], batch_bytes: usize) -> Arc<Run> {
-        let heap = Arc::new(heap);
-        let writer = RunWriter::create(heap.schema(), columns.to_vec()).unwrap();
-        let rows = |bucket| SortedRows::of_heap(&heap, bucket, columns, batch_bytes).unwrap();
+    fn run_of(heap: Heap, shape: Shape, batch_bytes: usize) -> Arc<Run> {
+        let (heap, shape) = (Arc::new(heap), Arc::new(shape));
+        let writer = RunWriter::create(shape.clone()).unwrap();
+        let rows = |bucket| SortedRows::of_heap(&heap, bucket, &shape, batch_bytes);
         let written = (0..BUCKETS).map(|bucket| (bucket, writer.write(vec![rows(bucket)]).unwrap())).collect();
         Arc::new(writer.finish(written))
     }
 
-    /// However rows are cut into runs and these into batches, their merge is the sort of all.
+    /// However rows are cut into runs and these into batches, and whether their texts are coded, all the time, for a while or
+    /// never, their merge is the sort of all.
     #[test]
     fn a_merge_of_runs_is_the_sort_of_all() {
         let mut state = 1_u64;
@@ -434,32 +446,43 @@ mod tests {
             let schema = batches[0].schema();
             let columns: Vec<usize> = (0..5).collect();
             let mut all = Heap::new(schema.clone());
-            batches.iter().for_each(|b| {
-                all.push(b).unwrap();
-            });
+            batches.iter().for_each(|b| push(&mut all, b));
             let bucket = bucket_of(0);
-            let expected = all.gather(&all.sorted(bucket), &columns).unwrap();
+            let expected = all.gather(&all.sorted(bucket), &Shape::plain(&schema)).unwrap();
             let expected = RecordBatch::try_new(schema.clone(), expected).unwrap();
 
+            let mut dictionaries = match random(3) {
+                0 => Dictionaries::default(),
+                1 => Dictionaries::new(&schema, usize::MAX),
+                _ => Dictionaries::new(&schema, 1 << (8 + random(10))),
+            };
             let (mut runs, mut heap, mut inputs) = (vec![], Heap::new(schema.clone()), vec![]);
             for batch in &batches {
-                heap.push(batch).unwrap();
+                heap.push(batch, &mut dictionaries).unwrap();
+                dictionaries.bound().unwrap();
                 if random(2) == 0 {
                     let full = std::mem::replace(&mut heap, Heap::new(schema.clone()));
-                    let notes = full.gather(&full.sorted(bucket), &[4]).unwrap();
-                    let used = &columns[..if notes[0].null_count() == notes[0].len() { 4 } else { 5 }];
+                    let every = dictionaries.shape(&schema, columns.clone()).unwrap();
+                    let notes = full.gather(&full.sorted(bucket), &every).unwrap().remove(4);
+                    let used = &columns[..if notes.null_count() == notes.len() { 4 } else { 5 }];
+                    let shape = dictionaries.shape(&schema, used.to_vec()).unwrap();
                     // from a row a batch to all rows in one
-                    runs.push(run_of(full, used, 1 << (4 + random(14))));
+                    runs.push(run_of(full, shape, 1 << (4 + random(14))));
                 }
             }
+            let shape = Arc::new(dictionaries.shape(&schema, columns).unwrap());
+            let texts = dictionaries.into_texts(&shape).unwrap();
             // the latest rows first, as within each
-            inputs.push(SortedRows::of_heap(&Arc::new(heap), bucket, &columns, BATCH_BYTES).unwrap());
-            inputs.extend(runs.iter().rev().map(|run| SortedRows::of_run(run, bucket, &schema)));
-            let mut merge = Merge::new(inputs, schema.clone(), 1 << (8 + random(12))).unwrap();
+            inputs.push(SortedRows::of_heap(&Arc::new(heap), bucket, &shape, BATCH_BYTES));
+            inputs.extend(runs.iter().rev().map(|run| SortedRows::of_run(run, bucket, &shape)));
+            let mut merge = Merge::new(inputs, shape.schema.clone(), 1 << (8 + random(12))).unwrap();
             let (mut merged, batch_rows) = (vec![], merge.batch_rows);
             while let Some(rows) = merge.next().unwrap() {
                 assert!(merge.heads.is_empty() || rows.num_rows() <= batch_rows, "round {round}");
-                merged.push(rows);
+                let rows = texts.beside(&rows).unwrap();
+                let plain = rows.columns().iter().zip(schema.fields());
+                let plain = plain.map(|(column, field)| cast(column, field.data_type()).unwrap()).collect();
+                merged.push(RecordBatch::try_new(schema.clone(), plain).unwrap());
             }
             assert_eq!(concat_batches(&schema, &merged).unwrap(), expected, "round {round}");
         }
@@ -479,17 +502,17 @@ mod tests {
         let mut arrays = plain.columns().to_vec();
         arrays[0] = Arc::new(keys);
         let rows = RecordBatch::try_new(plain.schema(), arrays).unwrap();
-        let columns: Vec<usize> = (0..5).collect();
         let heap_of = |rows: &RecordBatch| {
             let mut heap = Heap::new(rows.schema());
-            heap.push(rows).unwrap();
+            push(&mut heap, rows);
             heap
         };
-        let (heap, run) = (heap_of(&rows), run_of(heap_of(&rows), &columns, 1 << 10));
+        let shape = Arc::new(Shape::plain(&rows.schema()));
+        let (heap, run) = (heap_of(&rows), run_of(heap_of(&rows), Shape::plain(&rows.schema()), 1 << 10));
         let mut found = 0;
         for bucket in 0..BUCKETS {
-            let expected = heap.gather(&heap.sorted(bucket), &columns).unwrap();
-            let mut part = SortedRows::of_run(&run, bucket, &rows.schema());
+            let expected = heap.gather(&heap.sorted(bucket), &shape).unwrap();
+            let mut part = SortedRows::of_run(&run, bucket, &shape);
             let mut batches = vec![];
             while let Some(batch) = part.next().unwrap() {
                 batches.push(batch);

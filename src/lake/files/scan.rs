@@ -5,15 +5,16 @@
 //! ordinary parallel scan.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
@@ -23,12 +24,15 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPu
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
-use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use futures::{FutureExt, StreamExt, poll};
 use parquet::arrow::parquet_to_arrow_schema;
 
+use super::ahead::{MOST_GROUPS, Pace};
 use super::apart::{keys_tell_visitors, lacks_visitors};
+use super::held::has_left;
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::lookup::LookupFiles;
 use super::merge::SortedMergeExec;
@@ -45,6 +49,9 @@ const MERGED_BATCHES: usize = 4;
 /// As many for each thread where the rows have only the few columns of a question: a small batch costs nearly as much
 /// as a large one.
 const NARROW_BATCHES: usize = 32;
+
+/// Files that are read at once for each thread where each waits for its bytes.
+const WAITING_FILES: usize = 4;
 
 /// A table at one version, optionally only its rows of one suite.
 #[derive(Debug, Clone)]
@@ -79,7 +86,9 @@ impl LakeTable {
             return Ok(Arc::new(EmptyExec::new(projected)));
         }
         if !wants_order || !ours {
-            let mut groups = vec![vec![]; files.len().min(session.config().target_partitions()).max(1)];
+            let waiting = if self.lake.is_distant() { WAITING_FILES } else { 1 };
+            let at_once = session.config().target_partitions().saturating_mul(waiting);
+            let mut groups = vec![vec![]; files.len().min(at_once).max(1)];
             let count = groups.len();
             for (i, file) in files.into_iter().enumerate() {
                 groups[i % count].push(file);
@@ -200,7 +209,7 @@ impl LakeTable {
         let scan = |buckets: &Vec<Vec<&DataFile>>| {
             let rows = buckets.iter().flatten().map(|f| f.rows).sum();
             let config = self
-                .config(state, schema.clone(), None, ranges::groups(buckets, ranges, &all), rows)?
+                .config(state, schema.clone(), None, ranges::groups(buckets, ranges, &schema, &all), rows)?
                 .with_batch_size(Some(batch_rows))
                 .with_output_ordering(vec![order.clone()])
                 .with_output_partitioning(Some(layout::partitioning(&schema, ranges)?));
@@ -223,13 +232,11 @@ impl LakeTable {
         groups: Vec<FileGroup>,
         rows: Option<u64>,
     ) -> datafusion::error::Result<FileScanConfigBuilder> {
-        let runtime = state.runtime_env();
-        let cache = runtime.cache_manager.get_file_metadata_cache();
         let mut options: TableParquetOptions = state.default_table_options().parquet;
         options.global = state.config_options().execution.parquet.clone();
-        let readers = CachedParquetFileReaderFactory::new(self.lake.store().clone(), cache);
         let finds_pages = predicate.as_ref().is_some_and(may_pass_over_pages);
-        let readers = AccountedReaders::new(readers, runtime.memory_pool.clone()).finding_pages(finds_pages);
+        let readers = AccountedReaders::new(self.lake.store().clone(), state.runtime_env());
+        let readers = readers.finding_pages(finds_pages).looking_ahead(&self.lake.store_url(), 1);
         let mut source = ParquetSource::new(schema.clone())
             .with_table_parquet_options(options)
             .with_metadata_size_hint(FOOTER_BYTES)
@@ -263,7 +270,7 @@ impl LakeTable {
         let order = layout::ordering(&self.schema).filter(|_| batch_rows.is_some());
         let ranges = ranges::count(state.config());
         let groups = match order {
-            Some(_) => ranges::groups(&groups, ranges, &Visitors::of(filters)),
+            Some(_) => ranges::groups(&groups, ranges, &self.schema, &Visitors::of(filters)),
             None => groups_of(&groups),
         };
         let config = self
@@ -288,13 +295,45 @@ pub async fn read_sorted(
     context: Arc<TaskContext>,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
     let Some(config) = ranges::files_of(scan) else { return scan.execute(partition, context) };
-    ranges::read(config, partition, context, |file, footer| {
+    // all of it, whoever asks: nobody wants the first rows alone
+    ranges::read(config, partition, context, MOST_GROUPS, |file, footer| {
         let footer = footer.file_metadata();
         let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
         let fields = schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>();
         Ok(file.with_arrow_schema(Arc::new(Schema::new(fields))))
     })
     .await
+}
+
+/// A partition of one of [`LakeTable::sorted_scans`] that was begun before its turn: its footers are read and its first rows are
+/// asked for, but not decoded. Nothing goes on when it is dropped.
+pub struct Begun(SpawnedTask<datafusion::error::Result<SendableRecordBatchStream>>);
+
+impl Begun {
+    /// Begins a partition; None where it would be no sooner: its files are on a disk that keeps nobody waiting, or others need
+    /// the memory.
+    pub fn new(scan: &Arc<dyn ExecutionPlan>, partition: usize, context: &Arc<TaskContext>) -> Option<Self> {
+        let config = ranges::files_of(scan)?;
+        let waits = Pace::of(&config.object_store_url).keeps_waiting();
+        if !waits || !has_left(context.memory_pool(), 0, 4) {
+            return None;
+        }
+        let (scan, context) = (scan.clone(), context.clone());
+        let begin = async move {
+            let rows = read_sorted(&scan, partition, context).await?;
+            let schema = rows.schema();
+            let mut rows = rows.peekable();
+            // as far as it comes without its bytes
+            let _ = poll!(Pin::new(&mut rows).peek());
+            Ok::<SendableRecordBatchStream, DataFusionError>(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+        };
+        Some(Self(SpawnedTask::spawn(begin.boxed())))
+    }
+
+    /// Its rows, from the first.
+    pub async fn rows(self) -> datafusion::error::Result<SendableRecordBatchStream> {
+        self.0.join().await.map_err(|error| DataFusionError::External(Box::new(error)))?
+    }
 }
 
 /// Bytes of all files that a plan may read, those of two scans counted twice.

@@ -1,10 +1,13 @@
 //! Rows in memory, brought into the lake's order.
 //!
 //! Batches stay as they came: an index of their rows is sorted, and each column is gathered once, in that order. Columns
-//! without a value take no memory, and those that hold one value in all rows of a batch take that of one row.
+//! without a value take no memory, and those that hold one value in all rows of a batch take that of one row. Of columns of
+//! texts the rows have codes, where a writer keeps each text once.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -13,8 +16,9 @@ use arrow::array::{
 use arrow::compute::{SortOptions, interleave, take};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
+use super::dictionary::{Codes, Dictionaries, Form, Shape, keys_of};
 use super::layout::{self, ORDER};
-use crate::columns::{HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, STANDS_AT_HIT, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
 /// The columns of the order of some rows.
@@ -26,6 +30,8 @@ pub(super) struct Keys {
     sequences: Decimal128Array,
     /// Of rows that may have hit ids.
     rests: Option<Int64Array>,
+    /// Of records that stand at a hit, by their place in the batch: file and row.
+    at_hits: Arc<HashMap<usize, (String, i64)>>,
 }
 
 impl Keys {
@@ -42,6 +48,7 @@ impl Keys {
                 .clone(),
             sequences: column(HIT_SEQ)?.as_primitive_opt::<Decimal128Type>().ok_or_else(|| lacks(HIT_SEQ))?.clone(),
             rests: batch.column_by_name(HIT_ID_REST).and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned(),
+            at_hits: Arc::new(at_hits(batch)),
         })
     }
 
@@ -50,7 +57,8 @@ impl Keys {
         self.keys.len()
     }
 
-    /// How a row stands to one of other rows, in the order of [`ORDER`] and then of hit ids.
+    /// How a row stands to one of other rows, in the order of [`ORDER`] and then of hit ids; records that stand at one hit, whose
+    /// place all of them have, by file and row.
     pub fn compare(&self, row: usize, other: &Keys, other_row: usize) -> Ordering {
         self.keys
             .value(row)
@@ -59,6 +67,10 @@ impl Keys {
             .then_with(|| self.times.value(row).cmp(&other.times.value(other_row)))
             .then_with(|| self.sequences.value(row).cmp(&other.sequences.value(other_row)))
             .then_with(|| self.rest(row).cmp(&other.rest(other_row)))
+            .then_with(|| match (self.at_hits.get(&row), other.at_hits.get(&other_row)) {
+                (Some(one), Some(other)) => one.cmp(other),
+                _ => Ordering::Equal,
+            })
     }
 
     /// Where the rows before another one end, of these sorted rows from `start` on; `or_equal` counts those that are equal
@@ -97,6 +109,16 @@ impl Keys {
     }
 }
 
+/// Of the records of a batch that stand at a hit, by their place there: file and row. None are known where files are codes.
+fn at_hits(batch: &RecordBatch) -> HashMap<usize, (String, i64)> {
+    let stand = batch.column_by_name(STANDS_AT_HIT).and_then(|c| c.as_boolean_opt());
+    let files = batch.column_by_name(FILE).and_then(|c| c.as_string_opt::<i32>());
+    let numbers = batch.column_by_name("row").and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let (Some(stand), Some(files), Some(numbers)) = (stand, files, numbers) else { return HashMap::new() };
+    let at_hits = (0..batch.num_rows()).filter(|row| stand.is_valid(*row) && stand.value(*row));
+    at_hits.map(|row| (row, (files.value(row).to_string(), numbers.value(row)))).collect()
+}
+
 /// Where a row is, and the numbers that decide most comparisons.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
@@ -127,31 +149,30 @@ enum Column {
     Same(ArrayRef),
     /// The values.
     Rows(ArrayRef),
+    /// The values as codes of the column's dictionary.
+    Coded(Codes),
 }
 
 impl Piece {
-    fn of(schema: &SchemaRef, batch: &RecordBatch) -> Result<Self> {
+    fn of(schema: &SchemaRef, batch: &RecordBatch, dictionaries: &mut Dictionaries) -> Result<Self> {
         let keys = Keys::of(batch)?;
-        let columns = batch.columns().iter().zip(schema.fields()).map(|(array, field)| {
-            if array.null_count() == array.len() {
+        let names: usize = keys.at_hits.values().map(|(file, _)| file.len() + size_of::<(usize, String, i64)>()).sum();
+        let (mut columns, mut bytes) = (vec![], batch.num_rows() * size_of::<Position>() + names);
+        for (number, (array, field)) in batch.columns().iter().zip(schema.fields()).enumerate() {
+            let column = if array.null_count() == array.len() {
                 Column::Absent
+            } else if let Some(codes) = dictionaries.encode(number, array)? {
+                bytes += codes.bytes();
+                Column::Coded(codes)
             } else if !ORDER.contains(&field.name().as_str()) && is_one_value(array) {
-                Column::Same(array.slice(0, 1))
+                // copied, lest its row keep all rows in memory
+                Column::Same(take(array, &UInt32Array::from(vec![0]), None)?)
             } else {
+                bytes += array.get_array_memory_size();
                 Column::Rows(array.clone())
-            }
-        });
-        // a column of one value is copied, lest its row keep all rows in memory
-        let columns = columns.map(|column| match column {
-            Column::Same(array) => Ok(Column::Same(take(&array, &UInt32Array::from(vec![0]), None)?)),
-            other => Ok(other),
-        });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let array_bytes = |column: &Column| match column {
-            Column::Rows(array) => array.get_array_memory_size(),
-            Column::Absent | Column::Same(_) => 0,
-        };
-        let bytes = columns.iter().map(array_bytes).sum::<usize>() + batch.num_rows() * size_of::<Position>();
+            };
+            columns.push(column);
+        }
         Ok(Self { keys, columns, bytes })
     }
 }
@@ -162,17 +183,19 @@ impl Heap {
         Self { schema, pieces: vec![] }
     }
 
-    /// Adds rows; gives the bytes that they and their places in the index take.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
-        let piece = Piece::of(&self.schema, batch)?;
-        let bytes = piece.bytes;
+    /// Adds rows, with their texts in `dictionaries`; gives the bytes that all this and their places in the index take.
+    pub fn push(&mut self, batch: &RecordBatch, dictionaries: &mut Dictionaries) -> Result<usize> {
+        let before = dictionaries.memory_bytes();
+        let piece = Piece::of(&self.schema, batch, dictionaries)?;
+        // a dictionary that is closed becomes smaller
+        let bytes = (piece.bytes + dictionaries.memory_bytes()).saturating_sub(before);
         self.pieces.push(piece);
         Ok(bytes)
     }
 
-    /// Puts a batch in the place of an earlier one.
+    /// Puts a batch, as it is, in the place of an earlier one.
     pub fn replace(&mut self, piece: usize, batch: &RecordBatch) -> Result<()> {
-        self.pieces[piece] = Piece::of(&self.schema, batch)?;
+        self.pieces[piece] = Piece::of(&self.schema, batch, &mut Dictionaries::default())?;
         Ok(())
     }
 
@@ -189,11 +212,6 @@ impl Heap {
     /// The columns of the order of one batch.
     pub fn keys(&self, piece: usize) -> &Keys {
         &self.pieces[piece].keys
-    }
-
-    /// The schema of the batches.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
     }
 
     /// Bytes that a row takes on average.
@@ -224,12 +242,13 @@ impl Heap {
         positions
     }
 
-    /// The values of these `columns` (of the schema) at `positions`.
-    pub fn gather(&self, positions: &[Position], columns: &[usize]) -> Result<Vec<ArrayRef>> {
+    /// The values of the columns of `shape` at `positions`.
+    pub fn gather(&self, positions: &[Position], shape: &Shape) -> Result<Vec<ArrayRef>> {
         let indices: Vec<(usize, usize)> = positions.iter().map(|p| (p.piece as usize, p.row as usize)).collect();
         let rows = self.pieces.iter().map(|p| p.keys.len()).fold(indices.len(), usize::max);
         let mut nulls = Nulls { rows, arrays: vec![] };
-        columns.iter().map(|&column| self.gather_one(column, &indices, &mut nulls)).collect()
+        let columns = shape.columns.iter().zip(&shape.forms);
+        columns.map(|(column, form)| self.gather_one(*column, form, &indices, &mut nulls)).collect()
     }
 
     /// Sorts by key and time as numbers. Only rows of one key must have their ids compared, and those of one instant
@@ -257,19 +276,30 @@ impl Heap {
         }
     }
 
-    fn gather_one(&self, column: usize, indices: &[(usize, usize)], nulls: &mut Nulls) -> Result<ArrayRef> {
+    fn gather_one(
+        &self,
+        column: usize,
+        form: &Form,
+        indices: &[(usize, usize)],
+        nulls: &mut Nulls,
+    ) -> Result<ArrayRef> {
+        match form {
+            Form::Keys(_) => return self.gather_keys(column, indices),
+            Form::Decoded(texts) => return Ok(self.gather_texts(column, texts.as_string(), indices)),
+            Form::Plain => {}
+        }
         let data_type = self.schema.field(column).data_type();
         let columns = || self.pieces.iter().map(|piece| &piece.columns[column]);
         if columns().all(|c| matches!(c, Column::Absent)) {
             return Ok(nulls.of(data_type).slice(0, indices.len()));
         }
         let absent = nulls.of(data_type);
-        let arrays: Vec<&dyn Array> = columns()
-            .map(|c| match c {
-                Column::Absent => absent.as_ref(),
-                Column::Same(array) | Column::Rows(array) => array.as_ref(),
-            })
-            .collect();
+        let arrays = columns().map(|c| match c {
+            Column::Absent => Ok(absent.as_ref()),
+            Column::Same(array) | Column::Rows(array) => Ok(array.as_ref()),
+            Column::Coded(_) => Err(self.strange(column)),
+        });
+        let arrays: Vec<&dyn Array> = arrays.collect::<Result<_>>()?;
         let same: Vec<bool> = columns().map(|c| matches!(c, Column::Same(_))).collect();
         if same.iter().all(|same| *same) && equal(&arrays)? {
             let zeros = UInt32Array::from(vec![0; indices.len()]);
@@ -280,6 +310,38 @@ impl Heap {
         }
         let first_row = |&(piece, row): &(usize, usize)| (piece, if same[piece] { 0 } else { row });
         Ok(interleave(&arrays, &indices.iter().map(first_row).collect::<Vec<_>>())?)
+    }
+
+    /// A column of which each row that has a value is coded.
+    fn gather_keys(&self, column: usize, indices: &[(usize, usize)]) -> Result<ArrayRef> {
+        let codes = self.pieces.iter().map(|piece| match &piece.columns[column] {
+            Column::Absent => Ok(None),
+            Column::Coded(codes) => Ok(Some(codes)),
+            Column::Same(_) | Column::Rows(_) => Err(self.strange(column)),
+        });
+        let codes: Vec<Option<&Codes>> = codes.collect::<Result<_>>()?;
+        let key = |&(piece, row): &(usize, usize)| codes[piece].and_then(|codes| codes.key(row));
+        Ok(Arc::new(keys_of(indices.iter().map(key))))
+    }
+
+    /// A column of which some rows are coded.
+    fn gather_texts(&self, column: usize, texts: &StringArray, indices: &[(usize, usize)]) -> ArrayRef {
+        let columns: Vec<&Column> = self.pieces.iter().map(|piece| &piece.columns[column]).collect();
+        let text = |&(piece, row): &(usize, usize)| match columns[piece] {
+            Column::Absent => None,
+            Column::Coded(codes) => codes.key(row).map(|key| texts.value(key as usize)),
+            Column::Same(array) => Some(array.as_string::<i32>().value(0)),
+            Column::Rows(array) => {
+                let rows = array.as_string::<i32>();
+                rows.is_valid(row).then(|| rows.value(row))
+            }
+        };
+        Arc::new(indices.iter().map(text).collect::<StringArray>())
+    }
+
+    fn strange(&self, column: usize) -> Error {
+        let name = self.schema.field(column).name();
+        Error::bug(format!("rows of {name} are of another form than they are gathered in"))
     }
 }
 
@@ -333,8 +395,6 @@ fn equal(arrays: &[&dyn Array]) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
     use arrow::array::{BooleanArray, Float64Array};
     use arrow::datatypes::Schema;
 
@@ -370,6 +430,36 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
+    #[test]
+    fn records_at_one_hit_lie_by_file_and_row() {
+        let at_hit: Row = (7, Some("a"), 9, 1, None, None);
+        let rows = |records: &[(&str, i64)]| {
+            let given = batch(&vec![at_hit; records.len()]);
+            let mut fields = given.schema().fields().to_vec();
+            let mut columns = given.columns().to_vec();
+            for name in [STANDS_AT_HIT, FILE, "row"] {
+                fields.push(Arc::new(columns::key_field(name).unwrap()));
+            }
+            columns.push(Arc::new(BooleanArray::from(vec![true; records.len()])));
+            columns.push(Arc::new(records.iter().map(|record| Some(record.0)).collect::<StringArray>()));
+            columns.push(Arc::new(records.iter().map(|record| Some(record.1)).collect::<Int64Array>()));
+            RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+        };
+        let expected = rows(&[("a.txt", 10), ("b.txt", 2), ("b.txt", 3), ("b.txt", 11)]);
+        for records in [
+            [("b.txt", 11), ("a.txt", 10), ("b.txt", 3), ("b.txt", 2)],
+            [("b.txt", 2), ("b.txt", 3), ("b.txt", 11), ("a.txt", 10)],
+        ] {
+            let mut heap = Heap::new(expected.schema());
+            for piece in records.chunks(3) {
+                heap.push(&rows(piece), &mut Dictionaries::default()).unwrap();
+            }
+            let sorted = heap.sorted(layout::bucket_of(7));
+            let gathered = heap.gather(&sorted, &Shape::plain(&expected.schema())).unwrap();
+            assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected);
+        }
+    }
+
     /// Pushed in pieces of any size, rows come out as a plain sort of tuples has them.
     #[test]
     fn every_cut_gives_the_same_order() {
@@ -394,9 +484,9 @@ mod tests {
         for cut in 1..=rows.len() {
             let mut heap = Heap::new(expected.schema());
             rows.chunks(cut).for_each(|piece| {
-                heap.push(&batch(piece)).unwrap();
+                heap.push(&batch(piece), &mut Dictionaries::default()).unwrap();
             });
-            let all: Vec<usize> = (0..expected.num_columns()).collect();
+            let all = Shape::plain(&expected.schema());
             let parts: Vec<_> = rows.chunks(cut).map(|piece| 0..piece.len()).collect();
             let gathered = heap.gather(&heap.sorted_parts(&parts), &all).unwrap();
             assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected, "pieces of {cut}");

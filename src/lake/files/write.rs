@@ -2,9 +2,9 @@
 //! written, one file a bucket, several buckets at a time.
 //!
 //! In: record batches of one schema. Out: files that nobody sees until they are committed. Columns in which no row has a
-//! value are left out. Nothing is written to the lake before `finish`. What spills at once is a run, one temporary file. Runs
-//! are merged in passes where there are more than memory, or the number of open files, lets merge at once: neighbours only, so
-//! that equal rows keep their order.
+//! value are left out. Texts that recur are kept once for all rows. Nothing is written to the lake before `finish`. What spills
+//! at once is a run, one temporary file. Runs are merged in passes where there are more than memory, or the number of open
+//! files, lets merge at once: neighbours only, so that equal rows keep their order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -30,7 +30,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::apart::Apart;
-use super::encode::{ENCODER_BYTES, Encoder, Room};
+use super::dictionary::{Dictionaries, Shape, Texts};
+use super::encode::{Encoder, Room};
 use super::layout::{self, BUCKETS, ORDER, TAG_APART, TAG_BUCKET, TAG_KEYED, TAG_NOBODY, TAG_REPEATS};
 use super::repeats::RepeatCount;
 use super::runs::{BATCH_BYTES, Merge, RUN_BATCH_BYTES, Run, RunWriter, SortedRows};
@@ -40,21 +41,19 @@ use crate::lake::{Lake, NewFile, Snapshot, stats};
 use crate::{Error, Result};
 
 /// Rows of a row group: large enough for long runs of one visitor, small enough to prune.
-const ROW_GROUP_ROWS: usize = 256 * 1024;
-/// Bytes of a row group, about, where rows are wide: one of each file that is being written is in memory.
-const ROW_GROUP_BYTES: usize = 64 << 20;
+pub(super) const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Bytes of the rows of a row group in memory, about, where rows are wide: they are held until all of them are there.
+const ROW_GROUP_BYTES: usize = 128 << 20;
+/// The same where there is little memory: with less, files would fall into small row groups.
+const LEAST_ROW_GROUP_BYTES: usize = 32 << 20;
 /// Bytes of a dictionary, beyond which values are written as they are: those of 100,000 usual values.
 const DICTIONARY_BYTES: usize = 4 << 20;
 /// Bytes of the dictionary of visitor ids: enough for a row group in which every row has its own.
 const VISITOR_IDS_BYTES: usize = 16 << 20;
-/// Memory of a row group with its dictionaries, at most.
-const ENCODED_BYTES: usize = 256 << 20;
-/// The same where there is little memory: with less, files would fall into small row groups.
-const LEAST_ENCODED_BYTES: usize = 64 << 20;
 /// Rows of a page.
-const PAGE_ROWS: usize = 20_000;
-/// Places in its dictionary that a column keeps until a page is full, which are among [`ENCODER_BYTES`].
-const PLACES_BYTES: usize = PAGE_ROWS * size_of::<u64>();
+pub(super) const PAGE_ROWS: usize = 20_000;
+/// The part of the memory for sorting that dictionaries take, about, at most.
+const DICTIONARIES_PART: usize = 8;
 /// Runs of one writer at most, each an open file; a process is often allowed 256 files, and may have two writers.
 const MOST_RUNS: usize = 64;
 /// Runs that are merged at once at least, however little memory there is: fewer would mean many passes.
@@ -77,6 +76,8 @@ pub struct SortedWriter {
     schema: SchemaRef,
     used: Vec<bool>,
     heap: Heap,
+    /// Of the rows in the heap and in the runs.
+    dictionaries: Dictionaries,
     /// In the order in which their rows came.
     runs: Vec<Arc<Run>>,
     memory: MemoryReservation,
@@ -106,6 +107,7 @@ impl SortedWriter {
             target: Arc::new(Target { lake: lake.clone(), table: table.to_string(), tags }),
             used: vec![false; schema.fields().len()],
             heap: Heap::new(schema.clone()),
+            dictionaries: Dictionaries::new(&schema, memory_bytes / DICTIONARIES_PART),
             runs: vec![],
             schema,
             memory,
@@ -118,7 +120,8 @@ impl SortedWriter {
         for (used, column) in self.used.iter_mut().zip(batch.columns()) {
             *used |= column.null_count() < column.len();
         }
-        let bytes = self.heap.push(&batch)?;
+        let bytes = self.heap.push(&batch, &mut self.dictionaries)?;
+        self.dictionaries.bound()?;
         if self.memory.try_grow(bytes).is_err() {
             // the batch that no longer fits is here already, so it is counted for as long as the spilling takes
             self.memory.grow(bytes);
@@ -146,7 +149,7 @@ impl SortedWriter {
     pub async fn finish(mut self) -> Result<Written> {
         let columns = self.columns_in_use();
         let schema = Arc::new(self.schema.project(&columns)?);
-        let at_once = self.files_at_once(columns.len());
+        let at_once = self.files_at_once();
         if self.has_spilled() {
             // the rest as well, so that all memory is for the merge
             if !self.heap.is_empty() {
@@ -158,18 +161,21 @@ impl SortedWriter {
                 room = self.room_for_inputs(at_once);
             }
         }
+        let shape = Arc::new(self.dictionaries.shape(&self.schema, columns)?);
+        let texts = Arc::new(std::mem::take(&mut self.dictionaries).into_texts(&shape)?);
         let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
         let runs = std::mem::take(&mut self.runs);
-        let room = self.room_of_file(columns.len(), at_once);
+        let room = room_of(workers() / at_once, self.row_groups_bytes() / at_once);
         let works = (0..BUCKETS).map(|bucket| {
             let (target, heap, runs) = (self.target.clone(), heap.clone(), runs.clone());
-            let (columns, schema) = (columns.clone(), schema.clone());
+            let (shape, texts, schema) = (shape.clone(), texts.clone(), schema.clone());
             move || {
                 let inputs = match runs.is_empty() {
-                    true => vec![SortedRows::of_heap(&heap, bucket, &columns, BATCH_BYTES)?],
-                    false => merged(&runs, bucket, &schema),
+                    true => vec![SortedRows::of_heap(&heap, bucket, &shape, BATCH_BYTES)],
+                    false => merged(&runs, bucket, &shape),
                 };
-                write_bucket(&target, bucket, Merge::new(inputs, schema, BATCH_BYTES)?, room)
+                let rows = Merge::new(inputs, shape.schema.clone(), BATCH_BYTES)?;
+                write_bucket(&target, bucket, schema, rows, &texts, room)
             }
         });
         let (files, failed) = side_by_side(works, at_once).await;
@@ -189,12 +195,12 @@ impl SortedWriter {
 
     /// Writes all rows to a sorted run; runs are merged at the end, or when there are many.
     async fn spill(&mut self) -> Result<()> {
-        let columns = self.columns_in_use();
+        let shape = Arc::new(self.dictionaries.shape(&self.schema, self.columns_in_use())?);
         let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
-        let writer = RunWriter::create(&self.schema, columns.clone())?;
-        let rows_of = move |bucket| SortedRows::of_heap(&heap, bucket, &columns, RUN_BATCH_BYTES);
-        let written = write_run(writer, move |bucket| Ok(vec![rows_of(bucket)?])).await;
-        self.memory.free();
+        let writer = RunWriter::create(shape.clone())?;
+        let rows_of = move |bucket| vec![SortedRows::of_heap(&heap, bucket, &shape, RUN_BATCH_BYTES)];
+        let written = write_run(writer, rows_of).await;
+        self.memory.resize(self.dictionaries.memory_bytes());
         self.runs.push(Arc::new(written?));
         if self.runs.len() >= MOST_RUNS {
             while self.runs.len() > MOST_RUNS / 2 {
@@ -212,10 +218,10 @@ impl SortedWriter {
         let (first, _) = bytes.enumerate().min_by_key(|(_, bytes)| *bytes).unwrap_or_default();
         let group = self.runs[first..first + count].to_vec();
         let columns: BTreeSet<usize> = group.iter().flat_map(|run| run.columns()).copied().collect();
-        let writer = RunWriter::create(&self.schema, columns.into_iter().collect())?;
-        let schema = writer.schema().clone();
-        let written = write_run(writer, move |bucket| Ok(merged(&group, bucket, &schema))).await;
-        self.memory.free();
+        let shape = Arc::new(self.dictionaries.shape(&self.schema, columns.into_iter().collect())?);
+        let writer = RunWriter::create(shape.clone())?;
+        let written = write_run(writer, move |bucket| merged(&group, bucket, &shape)).await;
+        self.memory.resize(self.dictionaries.memory_bytes());
         drop(self.runs.splice(first..first + count, [Arc::new(written?)]));
         Ok(())
     }
@@ -225,21 +231,19 @@ impl SortedWriter {
     fn room_for_inputs(&self, side_by_side: usize) -> usize {
         let largest = self.runs.iter().map(|run| run.largest_batch_bytes()).max().unwrap_or(0);
         let each = largest * side_by_side;
-        self.memory.resize(LEAST_INPUTS * each);
+        self.memory.resize(self.dictionaries.memory_bytes() + LEAST_INPUTS * each);
         let more = (LEAST_INPUTS..self.runs.len()).take_while(|_| self.memory.try_grow(each).is_ok());
         LEAST_INPUTS + more.count()
     }
 
-    /// How many files of so many columns are written side by side; threads that are left encode columns of one file at once. Of
-    /// what a command may take, sorting has a quarter, and encoders half.
-    fn files_at_once(&self, columns: usize) -> usize {
-        workers().min(BUCKETS).min(self.memory_bytes.saturating_mul(2) / (ENCODER_BYTES * columns.max(1))).max(1)
+    /// How many files are written side by side; threads that are left encode columns of one file at once. Of what a command may
+    /// take, sorting has a quarter, and row groups half.
+    fn files_at_once(&self) -> usize {
+        workers().min(BUCKETS).min(self.row_groups_bytes() / LEAST_ROW_GROUP_BYTES).max(1)
     }
 
-    /// What encoding one of so many files may take: what the encoders leave of their half is for row groups.
-    fn room_of_file(&self, columns: usize, at_once: usize) -> Room {
-        let left = (self.memory_bytes.saturating_mul(2) / at_once).saturating_sub(columns * ENCODER_BYTES);
-        room_of(workers() / at_once, left, columns)
+    fn row_groups_bytes(&self) -> usize {
+        self.memory_bytes.saturating_mul(2)
     }
 
     /// Columns that some row has had a value in so far, those of the order, and where dimensions in use were set: that no row
@@ -255,28 +259,27 @@ impl SortedWriter {
 }
 
 /// Rows of one bucket of runs: the latest first, as in each of them.
-fn merged(runs: &[Arc<Run>], bucket: usize, schema: &SchemaRef) -> Vec<SortedRows> {
-    runs.iter().rev().map(|run| SortedRows::of_run(run, bucket, schema)).collect()
+fn merged(runs: &[Arc<Run>], bucket: usize, shape: &Arc<Shape>) -> Vec<SortedRows> {
+    runs.iter().rev().map(|run| SortedRows::of_run(run, bucket, shape)).collect()
 }
 
 /// Writes a run of the rows that `rows_of` gives of each bucket.
 async fn write_run(
     writer: RunWriter,
-    rows_of: impl Fn(usize) -> Result<Vec<SortedRows>> + Send + Sync + 'static,
+    rows_of: impl Fn(usize) -> Vec<SortedRows> + Send + Sync + 'static,
 ) -> Result<Run> {
     let (writer, rows_of) = (Arc::new(writer), Arc::new(rows_of));
     let works = (0..BUCKETS).map(|bucket| {
         let (writer, rows_of) = (writer.clone(), rows_of.clone());
-        move || Ok((bucket, writer.write(rows_of(bucket)?)?))
+        move || Ok((bucket, writer.write(rows_of(bucket))?))
     });
     let (written, failed) = side_by_side(works, workers()).await;
     failed.map_or_else(|| Ok(writer.finish(written)), Err)
 }
 
-/// Threads, and memory of a row group of so many columns, where so many bytes are left for it.
-fn room_of(threads: usize, left_bytes: usize, columns: usize) -> Room {
-    let memory_bytes = left_bytes.clamp(LEAST_ENCODED_BYTES, ENCODED_BYTES) + columns * PLACES_BYTES;
-    Room { threads, memory_bytes }
+/// Threads, and memory of the rows of a row group, where so many bytes are left for it.
+pub(super) fn room_of(threads: usize, left_bytes: usize) -> Room {
+    Room { threads, memory_bytes: left_bytes.clamp(LEAST_ROW_GROUP_BYTES, ROW_GROUP_BYTES) }
 }
 
 /// Threads that work at once.
@@ -329,7 +332,6 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
         .set_created_by(concat!("rejoin ", env!("CARGO_PKG_VERSION")).to_string())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_column_dictionary_page_size_limit(ColumnPath::from(VISITOR_ID), VISITOR_IDS_BYTES)
         .set_data_page_row_count_limit(PAGE_ROWS)
@@ -376,13 +378,20 @@ impl Target {
 
 /// Writes the file of one bucket; None where it has no rows. A file that fails is not finished, so that nobody sees it.
 /// Blocks, for most of the work is encoding.
-fn write_bucket(target: &Target, bucket: usize, mut rows: Merge, room: Room) -> Result<Option<NewFile>> {
+fn write_bucket(
+    target: &Target,
+    bucket: usize,
+    schema: SchemaRef,
+    mut rows: Merge,
+    texts: &Texts,
+    room: Room,
+) -> Result<Option<NewFile>> {
     let Some(first) = rows.next()? else { return Ok(None) };
     let runtime = Handle::current();
-    let mut file = OpenFile::create_within(target, Some(bucket), first.schema(), room)?;
+    let mut file = OpenFile::create_within(target, Some(bucket), schema, room)?;
     let mut next = Some(first);
     while let Some(batch) = next {
-        runtime.block_on(file.write(&batch))?;
+        runtime.block_on(file.write(&texts.beside(&batch)?))?;
         next = rows.next()?;
     }
     runtime.block_on(file.close(target)).map(Some)
@@ -403,12 +412,11 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// A file of a bucket, whose rows come in order; or with none, an unsorted one.
     pub(super) fn create(target: &Target, bucket: Option<usize>, schema: SchemaRef) -> Result<Self> {
-        let room = room_of(1, ENCODED_BYTES, schema.fields().len());
-        Self::create_within(target, bucket, schema, room)
+        Self::create_within(target, bucket, schema, room_of(1, ROW_GROUP_BYTES))
     }
 
     /// As [`OpenFile::create`], with what its encoding may take.
-    fn create_within(target: &Target, bucket: Option<usize>, schema: SchemaRef, room: Room) -> Result<Self> {
+    pub(super) fn create_within(target: &Target, bucket: Option<usize>, schema: SchemaRef, room: Room) -> Result<Self> {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
         let encoder = Encoder::new(&schema, parquet_properties(&schema, None)?, room)?;
@@ -416,7 +424,7 @@ impl OpenFile {
         Ok(Self { bucket, relative, path, rows: 0, repeats, apart, encoder, object })
     }
 
-    /// Writes the next rows.
+    /// Writes the next rows; their texts may be dictionary arrays.
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.encoder.write(batch)?;
         self.put().await?;

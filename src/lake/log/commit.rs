@@ -11,6 +11,8 @@ use deltalake_core::kernel::{Action, Add, MetadataExt, Remove, StructType};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::delta_error::{delta_error, lost_race};
 use super::lines::{COMMIT_ID, WHOLE, commit_file, lines};
@@ -49,55 +51,64 @@ impl Snapshot {
         self.commit_as(lake, change, DeltaOperation::Delete { predicate: None }, false).await
     }
 
-    async fn commit_as(&self, lake: &Lake, change: Change, operation: DeltaOperation, whole: bool) -> Result<Self> {
-        let merged = match whole {
-            true => Schema::new(change.columns.clone()),
-            false => merge_columns(&self.name, &self.schema, &change.columns)?,
-        };
-        let data_change = operation.changes_data();
-        let mut actions: Vec<Action> =
-            change.remove.iter().map(|f| Action::Remove(remove_action(f, data_change))).collect();
-        actions.extend(change.add.iter().map(|f| Action::Add(add_action(f, data_change))));
-        if self.version.is_some() && merged.fields() != self.schema.fields() {
-            let state = self.delta.snapshot().map_err(delta_error)?;
-            let metadata = state.metadata().clone().with_schema(&kernel_schema(&merged)?);
-            let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
-            actions.push(Action::Metadata(metadata));
-        }
-        if self.version.is_some() && actions.is_empty() {
-            return Ok(self.clone());
-        }
-        let version = self.version.map_or(0, |version| version + 1);
-        let id = uuid::Uuid::new_v4().to_string();
-        let mut information = HashMap::from([(COMMIT_ID.to_string(), id.as_str().into())]);
-        information.extend(whole.then(|| (WHOLE.to_string(), true.into())));
-        let mut tries = 0;
-        loop {
-            let written = self.write_log(&merged, actions.clone(), operation.clone(), &information).await;
-            let error = match written {
-                Ok(delta) => return self.committed(lake, delta),
-                Err(error) => error,
+    fn commit_as<'a>(
+        &'a self,
+        lake: &'a Lake,
+        change: Change,
+        operation: DeltaOperation,
+        whole: bool,
+    ) -> BoxFuture<'a, Result<Self>> {
+        async move {
+            let merged = match whole {
+                true => Schema::new(change.columns.clone()),
+                false => merge_columns(&self.name, &self.schema, &change.columns)?,
             };
-            // the answer may be lost, or what came after the commit may have failed: the log itself knows
-            let error = delta_error(error).at(format!("table {}", self.name));
-            match commit_file(lake, &self.name, version).await {
-                Ok(Some(commit)) if bears(&commit, &id) => {
-                    tracing::debug!(table = self.name, version, %error, "committed all the same");
-                    break;
-                }
-                Ok(Some(_)) => return Err(lost_race().at(format!("table {}", self.name)).caused_by(error)),
-                // whoever decided on this change reads again
-                Ok(None) if error.kind() == ErrorKind::Conflict => return Err(error),
-                Ok(None) if error.kind() == ErrorKind::Unavailable && tries < COMMIT_TRIES => tries += 1,
-                Ok(None) | Err(_) => {
-                    lake.leave_undecided(change.add.iter().map(|file| file.path.clone()));
-                    return Err(error);
+            let data_change = operation.changes_data();
+            let mut actions: Vec<Action> =
+                change.remove.iter().map(|f| Action::Remove(remove_action(f, data_change))).collect();
+            actions.extend(change.add.iter().map(|f| Action::Add(add_action(f, data_change))));
+            if self.version.is_some() && merged.fields() != self.schema.fields() {
+                let state = self.delta.snapshot().map_err(delta_error)?;
+                let metadata = state.metadata().clone().with_schema(&kernel_schema(&merged)?);
+                let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
+                actions.push(Action::Metadata(metadata));
+            }
+            if self.version.is_some() && actions.is_empty() {
+                return Ok(self.clone());
+            }
+            let version = self.version.map_or(0, |version| version + 1);
+            let id = uuid::Uuid::new_v4().to_string();
+            let mut information = HashMap::from([(COMMIT_ID.to_string(), id.as_str().into())]);
+            information.extend(whole.then(|| (WHOLE.to_string(), true.into())));
+            let mut tries = 0;
+            loop {
+                let written = self.write_log(&merged, actions.clone(), operation.clone(), &information).await;
+                let error = match written {
+                    Ok(delta) => return self.committed(lake, delta),
+                    Err(error) => error,
+                };
+                // the answer may be lost, or what came after the commit may have failed: the log itself knows
+                let error = delta_error(error).at(format!("table {}", self.name));
+                match commit_file(lake, &self.name, version).await {
+                    Ok(Some(commit)) if bears(&commit, &id) => {
+                        tracing::debug!(table = self.name, version, %error, "committed all the same");
+                        break;
+                    }
+                    Ok(Some(_)) => return Err(lost_race().at(format!("table {}", self.name)).caused_by(error)),
+                    // whoever decided on this change reads again
+                    Ok(None) if error.kind() == ErrorKind::Conflict => return Err(error),
+                    Ok(None) if error.kind() == ErrorKind::Unavailable && tries < COMMIT_TRIES => tries += 1,
+                    Ok(None) | Err(_) => {
+                        lake.leave_undecided(change.add.iter().map(|file| file.path.clone()));
+                        return Err(error);
+                    }
                 }
             }
+            let mut delta = self.delta.clone();
+            delta.load_version(version).await.map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
+            self.committed(lake, delta)
         }
-        let mut delta = self.delta.clone();
-        delta.load_version(version).await.map_err(|e| delta_error(e).at(format!("table {}", self.name)))?;
-        self.committed(lake, delta)
+        .boxed()
     }
 
     /// The table as a commit has left it.

@@ -4,8 +4,9 @@
 //!   with whose keys. `guard`: a store is asked for conditional writes before the first write.
 //! * `snapshot`: one table at one version, as a value. `table`: it is read from the log. `commit`: the next version is
 //!   written on top of it. `retry`: what another writer came before is decided again. `delta_error`: the library's errors.
-//! * `versions`: what a log says without loading the table. `lines`: the one reading of a commit. `commits`: what was done
-//!   to a table, from its log. `stats`: what a file says of its rows in the log, so that readers can skip it.
+//! * `versions`: what a log says without loading the table. `lines`: the one reading of a commit. `listing`: what lies in a
+//!   log. `commits`: what was done to a table, from its log. `stats`: what a file says of its rows in the log, so that
+//!   readers can skip it.
 //! * `known`: what this process has read of logs. `reads`: a store as logs are read through it. `keys`: what this process
 //!   has found out about visitor keys.
 
@@ -17,6 +18,7 @@ pub mod guard;
 pub mod keys;
 mod known;
 mod lines;
+mod listing;
 mod reads;
 pub mod retry;
 pub mod s3;

@@ -1,13 +1,15 @@
 //! A store as the Delta library reads logs through it: each file of a log is fetched once and whole.
 //!
-//! The library reads a commit twice and a checkpoint a dozen times, a piece each. On a distant store each is a wait. Files
-//! of a log never change once they are written, so the first read fetches all of a file, and it is kept until the table is
-//! loaded. `_last_checkpoint` changes and is never kept; neither are files that are very large.
+//! The library reads a commit twice and a checkpoint a dozen times, a piece each, and asks for one file after the other. On a
+//! distant store each is a wait. Files of a log never change once they are written, so the first read fetches all of a file, and
+//! it is kept until the table is loaded. What loading will take can be asked for before, side by side: the list of the log and
+//! `_last_checkpoint`, which change, are then those of that moment until the table is loaded, and else never kept. Neither are
+//! files that are very large.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,28 +21,67 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use super::listing::{Listing, listing, path_of_last_checkpoint};
+
 /// Size beyond which a file is read in pieces, bytes.
 const LARGE: u64 = 16 << 20;
+
+/// Files of a log that are fetched at once.
+const AT_ONCE: usize = 16;
 
 /// Files of one table's log, kept while it is loaded.
 pub(super) struct LogReads {
     store: Arc<dyn ObjectStore>,
     kept: Mutex<HashMap<Path, (ObjectMeta, Bytes)>>,
+    /// What lies in the log, where it was asked for before.
+    listed: Mutex<Option<(Path, Listing)>>,
 }
 
 impl LogReads {
     /// Nothing is kept yet.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, kept: Mutex::default() }
+        Self { store, kept: Mutex::default(), listed: Mutex::default() }
     }
 
     /// Forgets all files.
     pub fn clear(&self) {
         self.kept.lock().unwrap_or_else(|e| e.into_inner()).clear();
+        *self.listed() = None;
+    }
+
+    /// Asks for all that loading the table at a version takes, the latest if None, in two rounds: what lies in the log, and then
+    /// the files that are needed. What is not found so is asked for when it is wanted. False where there is no log.
+    pub async fn fetch_ahead(&self, log: &Path, version: Option<u64>) -> Result<bool> {
+        let Some(listing) = listing(self.store.as_ref(), log).await? else { return Ok(true) };
+        if listing.files.is_empty() {
+            return Ok(false);
+        }
+        let small = listing.needed(version).filter(|file| file.size <= LARGE);
+        let needed: Vec<Path> = small.map(|file| file.location.clone()).collect();
+        *self.listed() = Some((log.clone(), listing));
+        let fetched = stream::iter(needed).map(|path| async move { self.whole(&path).await });
+        // whoever reads a file that is not kept asks again
+        fetched.buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
+        Ok(true)
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<(Path, Listing)>> {
+        self.listed.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The file that points to the last checkpoint, as it was when the log was listed; None where the log was not.
+    fn last_checkpoint(&self, location: &Path) -> Option<Result<(ObjectMeta, Bytes)>> {
+        let listed = self.listed();
+        let (log, listing) = listed.as_ref()?;
+        let missing = || Error::NotFound { path: location.to_string(), source: "it was not listed".into() };
+        (*location == path_of_last_checkpoint(log)).then(|| listing.last_checkpoint.clone().ok_or_else(missing))
     }
 
     /// The whole file; None for one that is not kept.
     async fn whole(&self, location: &Path) -> Result<Option<(ObjectMeta, Bytes)>> {
+        if let Some(known) = self.last_checkpoint(location) {
+            return known.map(Some);
+        }
         let name = location.filename().unwrap_or_default();
         if !name.starts_with(|c: char| c.is_ascii_digit()) {
             return Ok(None);
@@ -126,7 +167,13 @@ impl ObjectStore for LogReads {
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.store.list_with_offset(prefix, offset)
+        match (self.listed().as_ref(), prefix) {
+            (Some((log, listing)), Some(prefix)) if prefix == log => {
+                let after = listing.files.iter().filter(|file| file.location > *offset);
+                stream::iter(after.cloned().map(Ok).collect::<Vec<_>>()).boxed()
+            }
+            _ => self.store.list_with_offset(prefix, offset),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -135,5 +182,63 @@ impl ObjectStore for LogReads {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.store.copy_opts(from, to, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures::TryStreamExt;
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// What loading takes is there after two rounds, although the store has none of it any more.
+    #[tokio::test]
+    async fn a_log_is_fetched_before_it_is_read() {
+        let (store, log) = (Arc::new(InMemory::new()), Path::from("lake/hits/_delta_log"));
+        let named = |name: &str| log.clone().join(name);
+        let commit = |version: u64| named(&format!("{version:020}.json"));
+        let checkpoint = named("00000000000000000001.checkpoint.parquet");
+        let reads = LogReads::new(store.clone());
+        assert!(!reads.fetch_ahead(&log, None).await.unwrap(), "there is no log");
+        let files = [commit(0), commit(1), commit(2), checkpoint.clone()];
+        for path in &files {
+            store.put(path, Bytes::from(path.to_string()).into()).await.unwrap();
+        }
+        store.put(&named("_last_checkpoint"), Bytes::from_static(b"{\"version\":1}").into()).await.unwrap();
+        assert!(reads.fetch_ahead(&log, None).await.unwrap());
+        for path in files.iter().chain([&named("_last_checkpoint")]) {
+            store.delete(path).await.unwrap();
+        }
+        let listed = async || -> Vec<Path> {
+            let files = reads.list_with_offset(Some(&log), &commit(0));
+            files.map_ok(|file| file.location).try_collect().await.unwrap()
+        };
+        assert_eq!(listed().await, [checkpoint.clone(), commit(1), commit(2), named("_last_checkpoint")]);
+        let read = async |path: Path| Ok::<_, Error>(reads.get(&path).await?.bytes().await?);
+        assert_eq!(read(named("_last_checkpoint")).await.unwrap(), "{\"version\":1}");
+        assert_eq!(read(commit(2)).await.unwrap(), commit(2).to_string());
+        assert_eq!(read(checkpoint.clone()).await.unwrap(), checkpoint.to_string());
+        assert_eq!(reads.get_ranges(&commit(2), std::slice::from_ref(&(5..9))).await.unwrap(), ["hits"]);
+        // what the checkpoint holds is not needed
+        assert!(read(commit(1)).await.is_err());
+        reads.clear();
+        assert!(listed().await.is_empty() && read(commit(2)).await.is_err());
+    }
+
+    /// A log that had no checkpoint when it was listed has none until its table is loaded.
+    #[tokio::test]
+    async fn a_checkpoint_that_came_later_is_not_seen() {
+        let (store, log) = (Arc::new(InMemory::new()), Path::from("lake/hits/_delta_log"));
+        let pointer = path_of_last_checkpoint(&log);
+        store.put(&log.clone().join("00000000000000000000.json"), Bytes::new().into()).await.unwrap();
+        let reads = LogReads::new(store.clone());
+        assert!(reads.fetch_ahead(&log, None).await.unwrap());
+        store.put(&pointer, Bytes::from_static(b"{\"version\":0}").into()).await.unwrap();
+        assert!(matches!(reads.get(&pointer).await, Err(Error::NotFound { .. })));
+        reads.clear();
+        assert!(reads.get(&pointer).await.is_ok());
     }
 }

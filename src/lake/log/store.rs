@@ -114,6 +114,11 @@ impl Lake {
         &self.store
     }
 
+    /// True where each request is a wait: the store is not a folder of this machine.
+    pub fn is_distant(&self) -> bool {
+        self.url.scheme() != "file"
+    }
+
     /// The key under which DataFusion finds the store.
     pub fn store_url(&self) -> ObjectStoreUrl {
         let authority = self.url.host_str().unwrap_or_default();

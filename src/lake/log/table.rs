@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use deltalake_core::DeltaTable;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::delta_error::delta_error;
 use super::reads::LogReads;
@@ -14,33 +16,47 @@ use crate::{Error, Result};
 
 impl Snapshot {
     /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
-    pub async fn open(lake: &Lake, name: &str, version: Option<u64>) -> Result<Self> {
-        let known = lake.known().snapshot(name);
-        let loaded = match (version, known) {
-            (Some(version), Some(known)) if known.version == Some(version) => return Ok(known),
-            (None, Some(known)) => {
-                let Some(latest) = versions::latest(lake, name, known.version).await? else {
-                    return Self::missing(lake, name);
-                };
-                if let Some(same) = lake.known().snapshot_at(name, &latest) {
-                    return Ok(same);
+    pub fn open<'a>(lake: &'a Lake, name: &'a str, version: Option<u64>) -> BoxFuture<'a, Result<Self>> {
+        async move {
+            let known = lake.known().snapshot(name);
+            let loaded = match (version, known) {
+                (Some(version), Some(known)) if known.version == Some(version) => return Ok(known),
+                (None, Some(known)) => {
+                    let Some(latest) = versions::latest(lake, name, known.version).await? else {
+                        return Self::missing(lake, name);
+                    };
+                    if let Some(same) = lake.known().snapshot_at(name, &latest) {
+                        return Ok(same);
+                    }
+                    // what was read before is built upon
+                    let before = lake.known().snapshot_before(name, &latest);
+                    let loaded = Self::load(lake, name, before, Some(latest.version)).await?;
+                    loaded.map(|loaded| (loaded, Some(latest.mark)))
                 }
-                // what was read before is built upon
-                let before = lake.known().snapshot_before(name, &latest);
-                Self::load(lake, name, before, Some(latest.version)).await?.map(|loaded| (loaded, Some(latest.mark)))
-            }
-            (version, _) => Self::load(lake, name, None, version).await?.map(|loaded| (loaded, None)),
-        };
-        let Some((snapshot, mark)) = loaded else { return Self::missing(lake, name) };
-        lake.known().keep_snapshot(&snapshot, mark);
-        Ok(snapshot)
+                (version, _) => Self::load(lake, name, None, version).await?.map(|loaded| (loaded, None)),
+            };
+            let Some((snapshot, mark)) = loaded else { return Self::missing(lake, name) };
+            lake.known().keep_snapshot(&snapshot, mark);
+            Ok(snapshot)
+        }
+        .boxed()
     }
 
     /// Reads the log up to a version, or to its end, on top of what was read before; None where there is no such table.
     async fn load(lake: &Lake, name: &str, before: Option<Self>, version: Option<u64>) -> Result<Option<Self>> {
         let (mut delta, reads) = match before {
             Some(before) => (before.delta, before.reads),
-            None => lake.delta_table(name)?,
+            None => {
+                let (delta, reads) = lake.delta_table(name)?;
+                let log = lake.file_path(name, "_delta_log")?;
+                if lake.is_distant() {
+                    let found = reads.fetch_ahead(&log, version).await;
+                    if !found.map_err(|error| Error::from(error).at(format!("table {name}")))? {
+                        return Ok(None);
+                    }
+                }
+                (delta, reads)
+            }
         };
         let mut tries = 0;
         loop {
@@ -53,7 +69,10 @@ impl Snapshot {
                 // stores differ in how they say it
                 Err(_) if versions::latest_version(lake, name, None).await?.is_none() => return Ok(None),
                 // somebody created it after the first look
-                Err(_) if tries == 0 && version.is_none() => tries += 1,
+                Err(_) if tries == 0 && version.is_none() => {
+                    reads.clear();
+                    tries += 1;
+                }
                 Err(error) => return Err(delta_error(error).at(format!("table {name}"))),
             }
         }

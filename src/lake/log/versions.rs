@@ -6,14 +6,14 @@
 
 use bytes::Bytes;
 use deltalake_core::kernel::Add;
-use futures::future::ready;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::{BoxFuture, ready};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use serde::Deserialize;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::known::{Latest, Mark};
 use super::lines::{COMMIT_ID, WHOLE, commit_file, lines};
+use super::listing::{listing, version_of_last_checkpoint};
 use super::store::Lake;
 use crate::Result;
 
@@ -26,12 +26,6 @@ const MOST_COMMITS: u64 = 512;
 /// Of them, so many are read at once.
 const COMMITS_AT_ONCE: usize = 16;
 
-/// The last checkpoint, as the file that points to it says.
-#[derive(Deserialize)]
-struct LastCheckpoint {
-    version: u64,
-}
-
 /// The latest version of a table; None for a table that does not exist. `known` is a version that it had: versions before
 /// are not listed.
 pub async fn latest_version(lake: &Lake, table: &str, known: Option<u64>) -> Result<Option<u64>> {
@@ -39,21 +33,35 @@ pub async fn latest_version(lake: &Lake, table: &str, known: Option<u64>) -> Res
 }
 
 /// As [`latest_version`], with what tells this version from another one of the same number.
-pub(in crate::lake) async fn latest(lake: &Lake, table: &str, known: Option<u64>) -> Result<Option<Latest>> {
-    let log = lake.file_path(table, "_delta_log")?;
-    let known = match known.max(lake.known().version(table)) {
-        Some(version) => Some(version),
-        None => last_checkpoint(lake, &log).await?,
-    };
-    let mut latest = newest_listed(lake, &log, known.unwrap_or(0)).await?;
-    // a version that is known from elsewhere may have been cleaned away or be of another lake: say what is there
-    if latest.is_none() && known.is_some_and(|v| v > 0) {
-        latest = newest_listed(lake, &log, 0).await?;
+pub(in crate::lake) fn latest<'a>(
+    lake: &'a Lake,
+    table: &'a str,
+    known: Option<u64>,
+) -> BoxFuture<'a, Result<Option<Latest>>> {
+    async move {
+        let log = lake.file_path(table, "_delta_log")?;
+        let known = known.max(lake.known().version(table));
+        if known.is_none()
+            && lake.is_distant()
+            && let Some(listing) = listing(lake.store().as_ref(), &log).await?
+        {
+            return Ok(newest(&listing.files));
+        }
+        let known = match known {
+            Some(version) => Some(version),
+            None => version_of_last_checkpoint(lake.store().as_ref(), &log).await?,
+        };
+        let mut latest = newest_listed(lake, &log, known.unwrap_or(0)).await?;
+        // a version that is known from elsewhere may have been cleaned away or be of another lake: say what is there
+        if latest.is_none() && known.is_some_and(|v| v > 0) {
+            latest = newest_listed(lake, &log, 0).await?;
+        }
+        if latest.as_ref().is_none_or(|latest| Some(latest.version) < lake.known().version(table)) {
+            lake.known().forget(table);
+        }
+        Ok(latest)
     }
-    if latest.as_ref().is_none_or(|latest| Some(latest.version) < lake.known().version(table)) {
-        lake.known().forget(table);
-    }
-    Ok(latest)
+    .boxed()
 }
 
 /// True when a table has the same rows at two versions: every commit between them is ours and says that it left the rows as
@@ -84,23 +92,15 @@ fn keeps_rows(commit: &[u8]) -> bool {
 
 async fn newest_listed(lake: &Lake, log: &Path, from: u64) -> Result<Option<Latest>> {
     let offset = log.clone().join(format!("{from:020}"));
-    let mut listed = lake.store().list_with_offset(Some(log), &offset);
-    let mut versions = vec![];
-    while let Some(object) = listed.try_next().await? {
-        if let Some(version) = object.location.filename().and_then(version_of) {
-            versions.push((version, Mark::from(&object)));
-        }
-    }
-    let newest = versions.iter().max_by_key(|(version, _)| *version).cloned();
-    Ok(newest.map(|(version, mark)| Latest { version, mark, listed: versions }))
+    let listed = lake.store().list_with_offset(Some(log), &offset);
+    Ok(newest(&listed.try_collect::<Vec<_>>().await?))
 }
 
-async fn last_checkpoint(lake: &Lake, log: &Path) -> Result<Option<u64>> {
-    match lake.store().get(&log.clone().join("_last_checkpoint")).await {
-        Ok(found) => Ok(serde_json::from_slice::<LastCheckpoint>(&found.bytes().await?).ok().map(|c| c.version)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+fn newest(files: &[ObjectMeta]) -> Option<Latest> {
+    let version = |file: &ObjectMeta| Some((version_of(file.location.filename()?)?, Mark::from(file)));
+    let listed: Vec<(u64, Mark)> = files.iter().filter_map(version).collect();
+    let (version, mark) = listed.iter().max_by_key(|(version, _)| *version).cloned()?;
+    Some(Latest { version, mark, listed })
 }
 
 /// `00000000000000000007.json` is version 7; other files of the log are none.

@@ -11,13 +11,19 @@ pub async fn exists(lake: &Lake) -> Result<bool> {
     Ok(latest_version(lake, Suite::TABLE, None).await?.is_some())
 }
 
+/// True where a location is that of a file, which is no folder for a lake.
+pub fn is_file(location: &str) -> bool {
+    Path::new(location.strip_prefix("file://").unwrap_or(location)).is_file()
+}
+
 /// True where a lake lies in this folder.
 pub fn is_lake(folder: &Path) -> bool {
     folder.join(Suite::TABLE).join("_delta_log").is_dir()
 }
 
-/// The nearest lake to a location that is none: beside it, in its folder, around it, or of about that name a folder above.
+/// The nearest lake to a location that is none: in it, beside it, around it, or of about that name a folder above.
 pub fn lake_near(location: &str) -> Option<String> {
+    let location = location.strip_prefix("file://").unwrap_or(location);
     let path = std::path::absolute(location).ok().filter(|_| !location.contains("://"))?;
     let asked = path.display().to_string();
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -33,5 +39,5 @@ pub fn lake_near(location: &str) -> Option<String> {
     let (folder, above) = (path.parent(), path.parent().and_then(Path::parent));
     let beside = || lakes_in(folder?, &|_| true);
     let around = || path.ancestors().skip(1).find(|folder| is_lake(folder)).map(|folder| folder.display().to_string());
-    beside().or_else(|| lakes_in(above?, &is_named_alike)).or_else(|| lakes_in(&path, &|_| true)).or_else(around)
+    lakes_in(&path, &|_| true).or_else(beside).or_else(|| lakes_in(above?, &is_named_alike)).or_else(around)
 }

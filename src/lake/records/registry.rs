@@ -9,7 +9,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::execution::context::SessionContext;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rejoin_instances::planning;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,45 +43,26 @@ pub struct Registry<T> {
 impl<T: Record> Registry<T> {
     /// Reads the table at its latest version; a missing table has no rows.
     pub async fn read(lake: &Lake) -> Result<Self> {
-        let Some(latest) = latest(lake, T::TABLE, None).await? else {
-            return Ok(Self { rows: vec![], version: None });
-        };
-        if let Some(files) = lake.known().files_at(T::TABLE, &latest) {
-            return Self::of_files(files, latest.version);
-        }
-        match whole_files(lake, T::TABLE, latest.version).await? {
-            Some(files) => {
-                lake.known().keep_files(T::TABLE, &latest, &files);
-                Self::of_files(files, latest.version)
-            }
-            None => Ok(Self::open(lake, Some(latest.version)).await?.0),
-        }
+        Self::of(latest_batches(lake, T::TABLE).await?)
     }
 
     /// Reads the table at a version.
     pub async fn read_at(lake: &Lake, version: u64) -> Result<Self> {
-        match whole_files(lake, T::TABLE, version).await? {
-            Some(files) => Self::of_files(files, version),
-            None => Ok(Self::open(lake, Some(version)).await?.0),
-        }
+        Self::of(batches_at(lake, T::TABLE, version).await?)
     }
 
-    fn of_files(files: Vec<Bytes>, version: u64) -> Result<Self> {
-        let mut batches = vec![];
-        for file in files {
-            let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
-            batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
-        }
-        Ok(Self { rows: from_batches(&batches)?, version: Some(version) })
+    fn of(Stored { batches, version }: Stored) -> Result<Self> {
+        Ok(Self { rows: from_batches(&batches)?, version })
     }
 
     /// Applies `change` to the rows and commits them; tries again when another writer was faster.
     pub async fn update<R>(lake: &Lake, mut change: impl FnMut(&mut Vec<T>) -> Result<R>) -> Result<R> {
         let mut retry = Retry::default();
         loop {
-            let (mut current, snapshot) = Self::open(lake, None).await?;
-            let result = change(&mut current.rows)?;
-            match current.write(lake, &snapshot).await {
+            let (batches, snapshot) = open(lake, T::TABLE).await?;
+            let mut rows = from_batches(&batches)?;
+            let result = change(&mut rows)?;
+            match write(lake, T::TABLE, to_batch(&rows)?, &snapshot).await {
                 Ok(()) => return Ok(result),
                 Err(error) => retry.after(error).await?,
             }
@@ -100,24 +84,81 @@ impl<T: Record> Registry<T> {
             }
         }
     }
+}
 
-    /// Reads the table and what a commit needs of it.
-    async fn open(lake: &Lake, version: Option<u64>) -> Result<(Self, Snapshot)> {
-        let snapshot = Snapshot::open(lake, T::TABLE, version).await?;
-        let rows = from_batches(&read_all(lake, &snapshot).await?)?;
-        Ok((Self { rows, version: snapshot.version }, snapshot))
+/// A small table as it is stored, whatever its rows are. What follows is compiled once, and not for each type of row.
+struct Stored {
+    batches: Vec<RecordBatch>,
+    /// The version that was read; None for a table that does not exist yet.
+    version: Option<u64>,
+}
+
+/// A table at its latest version.
+fn latest_batches<'a>(lake: &'a Lake, table: &'a str) -> BoxFuture<'a, Result<Stored>> {
+    async move {
+        let Some(latest) = latest(lake, table, None).await? else {
+            return Ok(Stored { batches: vec![], version: None });
+        };
+        if let Some(files) = lake.known().files_at(table, &latest) {
+            return of_files(files, latest.version);
+        }
+        match whole_files(lake, table, latest.version).await? {
+            Some(files) => {
+                lake.known().keep_files(table, &latest, &files);
+                of_files(files, latest.version)
+            }
+            None => of_log(lake, table, latest.version).await,
+        }
     }
+    .boxed()
+}
 
-    async fn write(&self, lake: &Lake, snapshot: &Snapshot) -> Result<()> {
-        let batch = to_batch(&self.rows)?;
-        let add = write_plain(lake, T::TABLE, &[batch], HashMap::new()).await?;
-        let columns = T::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+/// A table at a version.
+fn batches_at<'a>(lake: &'a Lake, table: &'a str, version: u64) -> BoxFuture<'a, Result<Stored>> {
+    async move {
+        match whole_files(lake, table, version).await? {
+            Some(files) => of_files(files, version),
+            None => of_log(lake, table, version).await,
+        }
+    }
+    .boxed()
+}
+
+fn of_files(files: Vec<Bytes>, version: u64) -> Result<Stored> {
+    let mut batches = vec![];
+    for file in files {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+        batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(Stored { batches, version: Some(version) })
+}
+
+async fn of_log(lake: &Lake, table: &str, version: u64) -> Result<Stored> {
+    let snapshot = Snapshot::open(lake, table, Some(version)).await?;
+    Ok(Stored { batches: read_all(lake, &snapshot).await?, version: snapshot.version })
+}
+
+/// A table and what a commit needs of it.
+fn open<'a>(lake: &'a Lake, table: &'a str) -> BoxFuture<'a, Result<(Vec<RecordBatch>, Snapshot)>> {
+    async move {
+        let snapshot = Snapshot::open(lake, table, None).await?;
+        Ok((read_all(lake, &snapshot).await?, snapshot))
+    }
+    .boxed()
+}
+
+/// Commits `batch` as all that the table holds from now on.
+fn write<'a>(lake: &'a Lake, table: &'a str, batch: RecordBatch, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<()>> {
+    async move {
+        let columns = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let add = write_plain(lake, table, &[batch], HashMap::new()).await?;
         let done = snapshot.commit_whole(lake, add.iter().cloned().collect(), columns).await.map(|_| ());
         if done.is_err() {
-            discard_uncommitted(lake, T::TABLE, &add.iter().collect::<Vec<_>>()).await;
+            discard_uncommitted(lake, table, &add.iter().collect::<Vec<_>>()).await;
         }
         done
     }
+    .boxed()
 }
 
 /// Rows as one batch of the type's schema.
@@ -146,5 +187,5 @@ async fn read_all(lake: &Lake, snapshot: &Snapshot) -> Result<Vec<RecordBatch>> 
     let context = SessionContext::new();
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let table = LakeTable::new(lake.clone(), Arc::new(snapshot.clone()), snapshot.schema.clone());
-    Ok(context.read_table(Arc::new(table))?.collect().await?)
+    Ok(planning::collect(context.read_table(Arc::new(table))?).await?)
 }

@@ -15,6 +15,7 @@ use datafusion::logical_expr::utils::{disjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, TryStreamExt, stream};
+use rejoin_instances::planning;
 
 use crate::columns::{FILE, HIT_TIME};
 use crate::lake::retry::Retry;
@@ -129,7 +130,7 @@ async fn try_expunge(
     let rest_of = |d: &&Doomed| rewritten.get(&d.file.relative).cloned().flatten();
     let mut add: Vec<NewFile> = partly.iter().filter_map(rest_of).collect();
     let goes: HashSet<&str> = doomed.iter().map(|d| d.file.relative.as_str()).collect();
-    tell_apart(lake, table, add.iter_mut().collect(), |file| !goes.contains(file.relative.as_str())).await?;
+    tell_apart(lake, table, add.iter_mut().collect(), &|file| !goes.contains(file.relative.as_str())).await?;
     let change = Change { add, remove: doomed.iter().map(|d| d.file.clone()).collect(), columns: vec![] };
     snapshot.commit_erased(lake, change).await?;
     Ok(Expunged { rows: doomed.iter().map(Doomed::rows).sum(), files: doomed.len() as u64 })
@@ -146,7 +147,7 @@ async fn search(
     let schema = with_columns_of(&snapshot.schema, std::slice::from_ref(&is_doomed))?;
     let table = LakeTable::new(lake.clone(), Arc::new(snapshot.only(vec![file.clone()])), schema);
     let rows = context.read_table(Arc::new(table))?.filter(is_doomed.clone())?.select_columns(&[FILE])?;
-    let mut batches = rows.execute_stream().await?;
+    let mut batches = planning::stream(rows).await?;
     let mut rows_of: BTreeMap<String, u64> = BTreeMap::new();
     while let Some(batch) = batches.try_next().await? {
         let names = cast(batch.column(0), &DataType::Utf8)?;

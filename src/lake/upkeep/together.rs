@@ -14,6 +14,7 @@ use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
+use rejoin_instances::planning;
 use tokio::task::JoinSet;
 
 use crate::columns::{VISITOR_ID, VISITOR_KEY, key_field};
@@ -36,16 +37,16 @@ pub async fn tell_apart(
     lake: &Lake,
     table: &str,
     written: Vec<&mut NewFile>,
-    stays: impl Fn(&DataFile) -> bool,
+    stays: &(dyn Fn(&DataFile) -> bool + Sync),
 ) -> Result<()> {
     if ![HITS, INTEGRATED].contains(&table) || written.is_empty() {
         return Ok(());
     }
     let mut files: Vec<DataFile> = written.iter().map(|file| DataFile::from((**file).clone())).collect();
     let mut beside = Snapshot::open(lake, HITS, None).await?;
-    files.extend(std::mem::take(&mut beside.files).into_iter().filter(&stays));
+    files.extend(std::mem::take(&mut beside.files).into_iter().filter(stays));
     let integrated = Snapshot::open(lake, INTEGRATED, None).await?.files;
-    files.extend(integrated.into_iter().filter(&stays));
+    files.extend(integrated.into_iter().filter(stays));
     let new = written.len();
     let mut sets = read_together(&files);
     sets.retain(|set| is_worth(&files, set, new));
@@ -118,7 +119,7 @@ async fn are_apart(lake: &Lake, table: &Snapshot, files: Vec<DataFile>) -> Resul
     let mut lanes = vec![];
     for file in files {
         let table = LakeTable::new(lake.clone(), Arc::new(table.only(vec![file])), schema.clone());
-        let rows = context.read_table(Arc::new(table))?.execute_stream().await?;
+        let rows = planning::stream(context.read_table(Arc::new(table))?).await?;
         lanes.extend(Lane::open(rows).await?);
     }
     while let Some(key) = lanes.iter().map(Lane::key).min() {
@@ -247,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = lake_of(folder.path(), hits).await;
         let mut new = written(&lake, INTEGRATED, None, integrated).await;
-        tell_apart(&lake, INTEGRATED, vec![&mut new], |_| true).await.unwrap();
+        tell_apart(&lake, INTEGRATED, vec![&mut new], &|_| true).await.unwrap();
         let new = DataFile::from(new);
         let mut of_suites = BTreeMap::<String, Vec<DataFile>>::new();
         for file in Snapshot::open(&lake, HITS, None).await.unwrap().files {

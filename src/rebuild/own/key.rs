@@ -9,13 +9,16 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, Extension, Join, LogicalPlan, Operator, Volatility};
+use rejoin_instances::trees::{look_at_expressions, look_at_nodes, look_at_parts};
 
 use crate::columns::{VISITOR_ID, VISITOR_KEY};
-use crate::engine::journey::{GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Sequence, SequenceNode, Wanted};
+use crate::engine::journey::{
+    GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Sequence, SequenceNode, ShownNode, Wanted,
+};
 use crate::error::did_you_mean;
 use crate::lake::tables::{HITS, INTEGRATED};
 use crate::{Error, Result};
@@ -52,9 +55,9 @@ pub fn check(plan: &LogicalPlan, key: &str) -> Result<()> {
 /// True where an answer hangs on whose person a row is. `plan` is optimized, so that what nobody asks for is gone.
 pub fn asks_for_persons(plan: &LogicalPlan) -> Result<bool> {
     let mut asks = false;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|part| {
+    look_at_nodes(plan, &mut |node| {
+        look_at_expressions(node, &mut |expr| {
+            look_at_parts(expr, &mut |part| {
                 asks |= matches!(part, Expr::ScalarFunction(call) if OF_PERSONS.contains(&call.func.name()));
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -309,6 +312,8 @@ impl Check<'_> {
         let columns = if let Some(node) = node.downcast_ref::<JourneyNode>() {
             of_journey(&node.spec)?
         } else if let Some(node) = node.downcast_ref::<PathNode>() {
+            of_journey(&node.spec.journey)?
+        } else if let Some(node) = node.downcast_ref::<ShownNode>() {
             let mut columns = of_journey(&node.spec.journey)?;
             if node.spec.wanted == Wanted::Conversions {
                 // behind the conversion's id, the visitor whose row it is
@@ -330,8 +335,8 @@ impl Check<'_> {
     /// What a node says of its rows must be the same each time, and hang on no other visitor's.
     fn check_expressions(&self, plan: &LogicalPlan) -> Result<()> {
         let mut changes = None;
-        plan.apply_expressions(|expr| {
-            expr.apply(|part| {
+        look_at_expressions(plan, &mut |expr| {
+            look_at_parts(expr, &mut |part| {
                 if let Expr::ScalarFunction(call) = part
                     && call.func.signature().volatility != Volatility::Immutable
                     // the zone is a setting of the suite

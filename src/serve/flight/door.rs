@@ -6,8 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
@@ -34,6 +33,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::entrance::Entrance;
 use super::marks::numbered;
+use super::messages::{Messages, parts, travelling};
 use super::sessions::{InUse, Sessions};
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::ahead::ahead;
@@ -51,9 +51,6 @@ const PREPARED_BYTES: usize = 16 << 20;
 
 /// A prepared statement that is not used so long is forgotten: most clients go without closing theirs.
 const PREPARED_IDLE: Duration = Duration::from_secs(12 * 3600);
-
-/// What a message has of a batch, bytes, about: drivers take messages of 4 MB.
-const MESSAGE_BYTES: usize = 2 << 20;
 
 type Data = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
@@ -137,58 +134,18 @@ fn wrong(message: impl Into<String>) -> Failure {
     Failure::new(Reason::Engine(ErrorKind::Usage), message)
 }
 
-/// How columns travel: no dictionaries and views, which not every driver reads, and each may have NULLs.
-fn travelling(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        let data_type = match field.data_type() {
-            DataType::Dictionary(_, values) => values.as_ref().clone(),
-            other => other.clone(),
-        };
-        let data_type = match data_type {
-            DataType::Utf8View => DataType::Utf8,
-            DataType::BinaryView => DataType::Binary,
-            other => other,
-        };
-        Field::new(field.name(), data_type, true)
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-fn as_travelling(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Failure> {
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<Vec<ArrayRef>, _>>();
-    let batch = columns.and_then(|columns| RecordBatch::try_new(schema.clone(), columns));
-    batch.map_err(|error| Error::from(error).into())
-}
-
-/// A batch in parts that are a message each. The library would take a part of a large column to be as large as all of it, and
-/// cut the rows of a sort or an aggregation into thousands of messages.
-fn messages(batch: &RecordBatch) -> Vec<RecordBatch> {
-    let rows = batch.num_rows();
-    if rows == 0 {
-        return vec![];
-    }
-    let size = |column: &ArrayRef| {
-        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_buffer_memory_size())
-    };
-    let bytes: usize = batch.columns().iter().map(size).sum();
-    let each = rows.div_ceil(bytes.div_ceil(MESSAGE_BYTES).max(1));
-    (0..rows).step_by(each).map(|at| batch.slice(at, each.min(rows - at))).collect()
-}
-
 /// The rows of a statement; the session lives as long as they do.
 fn rows(session: InUse, rows: Rows) -> Data {
     let schema = travelling(&rows.schema);
-    let columns = schema.clone();
+    let (mut messages, first) = Messages::begin(&schema);
     let batches = stream::unfold((session, rows), |(session, mut rows)| async move {
         let batch = rows.next().await?;
         Some((batch, (session, rows)))
     });
-    let batches = batches.map(move |batch| batch.and_then(|batch| as_travelling(&batch, &columns)));
-    let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure.into())));
-    let batches =
-        batches.map_ok(|batch| stream::iter(messages(&batch).into_iter().map(Ok::<_, FlightError>))).try_flatten();
-    let data = FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(usize::MAX).build(batches);
+    let batches = batches.map(move |batch| batch.and_then(|batch| Ok(parts(&schema, &batch)?)));
+    let all = batches.map_ok(|parts| stream::iter(parts.into_iter().map(Ok::<_, Failure>))).try_flatten();
+    let data = all.map(move |part| Ok::<_, Failure>(messages.message(&part?)?));
+    let data = stream::iter([Ok::<_, Failure>(first)]).chain(data);
     // a message is made while the connection sends the one before
     Box::pin(ahead(data.map_err(Status::from)))
 }
@@ -495,30 +452,4 @@ impl FlightSqlService for Door {
     }
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use arrow::array::{Float64Array, StringArray};
-    use arrow::compute::concat_batches;
-
-    use super::*;
-
-    #[test]
-    fn a_message_holds_what_it_says() {
-        let rows = 1_000_000;
-        let numbers: ArrayRef = Arc::new(Float64Array::from_iter_values((0..rows).map(f64::from)));
-        let whole = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
-        // 8 MB in four messages and no row twice; a small part of it in one
-        let parts = messages(&whole);
-        assert_eq!(parts.len(), 4);
-        assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole);
-        assert_eq!(messages(&whole.slice(500_000, 8192)), [whole.slice(500_000, 8192)]);
-        assert!(messages(&whole.slice(0, 0)).is_empty());
-        // a row that is larger than a message is one
-        let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(5 << 20); 2]));
-        assert_eq!(messages(&RecordBatch::try_from_iter([("t", text)]).unwrap()).len(), 2);
-    }
 }

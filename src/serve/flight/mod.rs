@@ -1,13 +1,14 @@
 //! The Flight SQL door: ADBC and JDBC drivers, answers as Arrow batches.
 //!
-//! * `door`: statements, prepared statements, tables; `marks`: their parameters. `entrance`: passwords and tokens. `sessions`: a
-//!   session for each request.
+//! * `door`: statements, prepared statements, tables; `marks`: their parameters; `messages`: their rows. `entrance`: passwords
+//!   and tokens. `sessions`: a session for each request.
 //!
 //! A request stands for itself: it carries its token, and gets a session of its own, so that settings hold for one statement.
 
 mod door;
 mod entrance;
 mod marks;
+mod messages;
 mod sessions;
 
 use std::sync::Arc;

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::http::request::Parts;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rejoin_instances::assistants::{self, Answers};
+use rmcp::RoleServer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService, stdio_pipes};
-use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
+use rmcp::transport::StreamableHttpServerConfig;
 
 use super::tools;
 use crate::serve::failure::{Failure, Reason};
@@ -28,7 +31,6 @@ table functions such as attribution('revenue', 'tracking_code', 'linear', lookba
 const MESSAGE_BYTES: usize = 64 << 10;
 
 /// The handler of requests.
-#[derive(Clone)]
 struct Door {
     server: Arc<Server>,
     /// Who asks; None where each request says it.
@@ -40,25 +42,18 @@ pub async fn over_stdio(server: Arc<Server>, name: &str) -> Result<()> {
     let guest = Guest { name: name.to_string(), role: Role::Reader };
     let door = Door { server, guest: Some(guest) };
     let failed = |why: String| Error::unavailable(format!("the assistant's messages: {why}"));
-    let service = match door.serve(stdio_pipes()).await {
-        Ok(service) => service,
-        // who says nothing and leaves wanted nothing
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    service.waiting().await.map(drop).map_err(|error| failed(error.to_string()))
+    assistants::over_stdio(Arc::new(door)).await.map_err(failed)
 }
 
-/// Answers requests that [`Guest`]s of their extensions make, each for itself.
-pub fn over_http(server: Arc<Server>) -> StreamableHttpService<impl ServerHandler + Clone, NeverSessionManager> {
+/// Answers requests at `path` that [`Guest`]s of their extensions make, each for itself.
+pub fn over_http(path: &str, server: Arc<Server>) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         // the web door looks at the host, and nobody comes in by a cookie
         .disable_allowed_hosts()
         .with_max_request_body_bytes(server.limits.statement_bytes.saturating_mul(2).saturating_add(MESSAGE_BYTES));
-    let door = move || Ok(Door { server: server.clone(), guest: None });
-    StreamableHttpService::new(door, Arc::new(NeverSessionManager::default()), config)
+    assistants::over_http(path, Arc::new(Door { server, guest: None }), config)
 }
 
 impl Door {
@@ -75,39 +70,39 @@ impl Door {
     }
 }
 
-impl ServerHandler for Door {
-    fn get_info(&self) -> ServerConfig {
+impl Answers for Door {
+    fn config(&self) -> ServerConfig {
         let this = Implementation::new("rejoin", env!("CARGO_PKG_VERSION")).with_title("Rejoin");
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(this)
             .with_instructions(INSTRUCTIONS)
     }
 
-    async fn list_tools(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> std::result::Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::all()))
+    fn tools(&self) -> ListToolsResult {
+        ListToolsResult::with_all_items(tools::all())
     }
 
-    async fn call_tool(
+    fn call(
         &self,
-        request: CallToolRequestParams,
+        call: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> std::result::Result<CallToolResponse, ErrorData> {
-        let guest = self.guest(&context);
-        let answer = async {
-            let guest = guest.ok_or_else(|| Failure::new(Reason::Unknown, "nobody asks: a user's token is needed"))?;
-            self.answer(&request, &guest).await
-        };
-        let answer = tokio::select! {
-            answer = answer => answer,
-            () = context.ct.cancelled() => Err(Failure::new(Reason::Cancelled, "the request was cancelled")),
-        };
-        Ok(match answer {
-            Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]).into(),
-            Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.message)]).into(),
-        })
+    ) -> BoxFuture<'_, CallToolResponse> {
+        async move {
+            let guest = self.guest(&context);
+            let answer = async {
+                let guest =
+                    guest.ok_or_else(|| Failure::new(Reason::Unknown, "nobody asks: a user's token is needed"))?;
+                self.answer(&call, &guest).await
+            };
+            let answer = tokio::select! {
+                answer = answer => answer,
+                () = context.ct.cancelled() => Err(Failure::new(Reason::Cancelled, "the request was cancelled")),
+            };
+            CallToolResponse::from(match answer {
+                Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
+                Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.message)]),
+            })
+        }
+        .boxed()
     }
 }

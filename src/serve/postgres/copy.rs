@@ -13,6 +13,9 @@ use crate::serve::failure::{Failure, Reason};
 /// Rows that are written one after another before they are sent, bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// Bytes of texts that are looked at at once.
+const PIECE_BYTES: usize = 256;
+
 /// How rows are written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
@@ -143,19 +146,24 @@ impl Copy {
         self.null.as_bytes()
     }
 
-    /// True where numbers and times need no look: none of their signs means anything else here.
-    pub fn takes_numbers_as_they_are(&self) -> bool {
+    /// True where no sign of numbers, times and truth means anything else.
+    pub fn takes_numbers(&self) -> bool {
         let foreign = |sign: u8| !sign.is_ascii_alphanumeric() && !b"+-.: ".contains(&sign);
-        foreign(self.delimiter) && (!self.csv || !self.quote_all && foreign(self.quote) && self.null.is_empty())
+        foreign(self.delimiter) && (!self.csv || foreign(self.quote))
     }
 
-    /// True for a field that is written as it is.
-    pub fn takes_as_it_is(&self, field: &[u8]) -> bool {
-        if !self.csv {
-            return !field.iter().any(|byte| matches!(*byte, b'\\' | 8..=13) || *byte == self.delimiter);
+    /// True where some of these bytes, of one field or of many, mean something else.
+    pub fn has_special(&self, bytes: &[u8]) -> bool {
+        let (delimiter, quote) = (self.delimiter, self.quote);
+        match self.csv {
+            true => any(bytes, |byte| (byte == b'\n') | (byte == b'\r') | (byte == delimiter) | (byte == quote)),
+            false => any(bytes, |byte| (byte == b'\\') | (byte.wrapping_sub(8) <= 13 - 8) | (byte == delimiter)),
         }
-        let special = |byte: &u8| matches!(*byte, b'\n' | b'\r') || *byte == self.delimiter || *byte == self.quote;
-        !self.quote_all && field != self.null.as_bytes() && field != b"\\." && !field.iter().any(special)
+    }
+
+    /// True for a field that would be read as something else, whatever its bytes are alone.
+    pub fn reads_as_else(&self, field: &[u8]) -> bool {
+        self.csv && (self.quote_all || field == self.null() || field == b"\\.")
     }
 
     /// A field that is not written as it is.
@@ -178,8 +186,8 @@ impl Copy {
             }
             match field {
                 None => out.put_slice(self.null()),
-                Some(field) if self.takes_as_it_is(field) => out.put_slice(field),
-                Some(field) => self.field(field, out),
+                Some(field) if self.has_special(field) || self.reads_as_else(field) => self.field(field, out),
+                Some(field) => out.put_slice(field),
             }
         }
         out.put_u8(b'\n');
@@ -217,6 +225,11 @@ impl Copy {
     }
 }
 
+/// Looks at many bytes at once, not at each whether it is the one: mostly none is.
+fn any(bytes: &[u8], special: impl Fn(u8) -> bool) -> bool {
+    bytes.chunks(PIECE_BYTES).any(|piece| piece.iter().fold(false, |found, &byte| found | special(byte)))
+}
+
 fn wrong(message: impl Into<String>) -> Failure {
     Failure::new(Reason::Engine(ErrorKind::Usage), message)
 }
@@ -249,5 +262,23 @@ mod tests {
         assert_eq!(read("COPY t (a, b) TO STDOUT").unwrap().unwrap().0, "SELECT a, b FROM t");
         assert!(read("COPY t FROM STDIN").is_none() && read("SELECT 1").is_none());
         assert!(read("COPY t TO STDOUT (FORMAT parquet)").unwrap().is_err());
+    }
+
+    #[test]
+    fn special_signs_are_found_wherever_they_are() {
+        for (sql, special) in [
+            ("COPY t TO STDOUT (DELIMITER '|')", &b"\\\x08\t\n\x0b\x0c\r|"[..]),
+            ("COPY t TO STDOUT (FORMAT csv, QUOTE '#')", b",\n\r#"),
+        ] {
+            let (_, copy) = read(sql).unwrap().unwrap();
+            for byte in 0..=u8::MAX {
+                for at in [0, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES + 7] {
+                    let mut bytes = [b'a'; 4 * PIECE_BYTES - 1];
+                    bytes[at] = byte;
+                    assert_eq!(copy.has_special(&bytes), special.contains(&byte), "{sql}: {byte}");
+                }
+            }
+            assert!(!copy.has_special(&[]));
+        }
     }
 }

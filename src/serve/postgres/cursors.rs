@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Value, VisitorMut};
+use rejoin_instances::syntax::change;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::engine::Statement;
-use crate::engine::syntax::change;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{Described, Rows};
 use crate::{ErrorKind, clock};

@@ -10,12 +10,15 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use datafusion::scalar::ScalarValue;
 use futures::{Sink, SinkExt, Stream, StreamExt, stream};
-use pgwire::api::portal::{Format, Portal};
-use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler, send_describe_response};
+use pgwire::api::portal::{Format, Portal, PortalExecutionState};
+use pgwire::api::query::{
+    ExtendedQueryHandler, SimpleQueryHandler, send_describe_response, send_execution_response,
+    send_partial_query_response,
+};
 use pgwire::api::results::{DescribePortalResponse, FieldInfo, QueryResponse, Response, Tag};
 use pgwire::api::stmt::{QueryParser, StoredStatement};
 use pgwire::api::store::{Entry, PortalStore};
-use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, Type};
+use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
@@ -23,19 +26,20 @@ use pgwire::messages::data::DataRow;
 use pgwire::messages::extendedquery::{
     Close, CloseComplete, Describe, Execute, Parse, ParseComplete, TARGET_TYPE_BYTE_PORTAL, TARGET_TYPE_BYTE_STATEMENT,
 };
-use pgwire::messages::response::TransactionStatus;
+use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use pgwire::messages::simplequery::Query;
 use pgwire::messages::startup::ParameterStatus;
 
 use super::copy::Copy;
 use super::cursors::without_columns;
-use super::encode::{Rows, fields};
+use super::encode::{CopyRows, Rows, fields};
 use super::types::{arrow_type_or_list, pg_type};
 use super::values::values;
 use super::visit::Visit;
 use super::words::{self, Word};
 use super::{catalog, copy, wire_error};
 use crate::engine::Statement;
+use crate::engine::explained::LINES;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{self, Described};
 
@@ -212,6 +216,7 @@ impl Door {
                     drain(rows).await?;
                     return Ok(Response::Execution(Tag::new("OK")));
                 }
+                let rows = if statement.explains() { rows.by_line() } else { rows };
                 let columns = Arc::new(fields(&rows.schema, format));
                 Response::Query(QueryResponse::new(columns, encoded(rows, format.clone(), zone)))
             }
@@ -269,9 +274,9 @@ where
     }
     let mut count = 0;
     while let Some(batch) = rows.next().await {
-        let mut encoded = Rows::new(&batch?, &format, zone).map_err(Failure::from)?;
+        let mut encoded = CopyRows::new(&batch?, copy, zone).map_err(Failure::from)?;
         // one message a row, as the protocol has it, the first with what comes before it
-        while encoded.copy_next(copy, &mut before) {
+        while encoded.write_next(&mut before) {
             client.feed(PgWireBackendMessage::CopyData(CopyData::new(before.split().freeze()))).await?;
             count += 1;
         }
@@ -342,9 +347,34 @@ fn words(sql: &str) -> PgWireResult<Vec<Word>> {
             return Err(words::not_offered("this COPY", "COPY (query) TO STDOUT, alone, or SELECT").into());
         }
         Err(_) if starts("abort") => return Ok(vec![Word::RollBack]),
+        Err(_) if begins(sql) => return Ok(vec![Word::Begin]),
         Err(error) => return Err(Failure::from(error).into()),
     };
     Ok(parsed.iter().map(words::read).collect::<Result<_, Failure>>()?)
+}
+
+/// True for the begin of a transaction in words that the parser does not know: `BEGIN READ ONLY DEFERRABLE`.
+fn begins(sql: &str) -> bool {
+    const MODES: &[&str] = &[
+        "begin",
+        "start",
+        "transaction",
+        "work",
+        "isolation",
+        "level",
+        "serializable",
+        "repeatable",
+        "read",
+        "committed",
+        "uncommitted",
+        "only",
+        "write",
+        "not",
+        "deferrable",
+    ];
+    let text = sql.trim().trim_end_matches(';').to_lowercase();
+    let mut words = text.split(|sign: char| sign == ',' || sign.is_whitespace()).filter(|word| !word.is_empty());
+    matches!(words.next(), Some("begin" | "start")) && words.all(|word| MODES.contains(&word))
 }
 
 /// Rows as the client wants them, encoded as they are read.
@@ -501,6 +531,7 @@ impl ExtendedQueryHandler for Door {
         self._on_describe(client, message).await
     }
 
+    /// As the library has it, but rows are sent as they come; the library would gather all of them first.
     async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -508,15 +539,59 @@ impl ExtendedQueryHandler for Door {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
+        if !matches!(client.state(), PgWireConnectionState::ReadyForQuery) {
+            return Err(PgWireError::NotReadyForQuery);
+        }
+        let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
+        let portal = match client.portal_store().get_portal(name) {
+            Some(Entry::Value(portal)) => portal,
+            Some(Entry::Empty) => {
+                client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+                return Ok(());
+            }
+            None => return Err(PgWireError::PortalNotFound(name.to_owned())),
+        };
         // as with a text
         if client.transaction_status() == TransactionStatus::Error
-            && let Some(Entry::Value(portal)) =
-                client.portal_store().get_portal(message.name.as_deref().unwrap_or(DEFAULT_NAME))
             && portal.statement.statement.word == Word::RollBackTo
         {
             client.set_transaction_status(TransactionStatus::Transaction);
         }
-        self._on_execute(client, message).await
+        client.set_state(PgWireConnectionState::QueryInProgress);
+        let most = usize::try_from(message.max_rows).unwrap_or(0);
+        let execution = portal.state();
+        let mut execution = execution.lock().await;
+        if matches!(*execution, PortalExecutionState::Initial) {
+            let response = <Self as ExtendedQueryHandler>::do_query(self, client, &portal, most).await?;
+            client.set_transaction_status(status_after(client.transaction_status(), &response));
+            match response {
+                Response::Query(rows) => *execution = PortalExecutionState::Suspended(rows),
+                Response::Execution(tag) | Response::TransactionStart(tag) => {
+                    send_execution_response(client, tag).await?;
+                }
+                Response::TransactionEnd(tag) => {
+                    send_execution_response(client, tag).await?;
+                    client.portal_store().rm_portal(DEFAULT_NAME);
+                }
+                Response::EmptyQuery => {
+                    client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+                }
+                Response::Error(error) => return Err(PgWireError::UserError(error)),
+                // the rows of a COPY are sent before it is answered
+                Response::CopyIn(_) | Response::CopyOut(_) | Response::CopyBoth(_) => {}
+            }
+        }
+        let mut nothing = QueryResponse::new(Arc::default(), stream::empty());
+        let suspended = match &mut *execution {
+            PortalExecutionState::Initial => true,
+            PortalExecutionState::Suspended(rows) => send_partial_query_response(client, rows, most).await?,
+            PortalExecutionState::Finished => send_partial_query_response(client, &mut nothing, most).await?,
+        };
+        if !suspended {
+            *execution = PortalExecutionState::Finished;
+        }
+        client.set_state(PgWireConnectionState::ReadyForQuery);
+        Ok(())
     }
 
     async fn do_query<C>(&self, client: &mut C, portal: &Portal<Prepared>, _: usize) -> PgWireResult<Response>
@@ -571,7 +646,11 @@ impl QueryParser for Parser {
         }
         let given: Vec<_> = types.iter().map(|pg| pg.as_ref().map(arrow_type_or_list)).collect();
         let described = match &word {
-            Word::Engine(statement) => Some(visit.session.describe_given(statement.as_ref(), given).await?),
+            Word::Engine(statement) => {
+                let described = visit.session.describe_given(statement.as_ref(), given).await?;
+                let schema = if statement.explains() { LINES.clone() } else { described.schema };
+                Some(Described { schema, ..described })
+            }
             // they need their parameters, and give no columns of their own
             Word::Copy { statement, .. } | Word::Declare { statement, .. } => {
                 Some(without_columns(visit.session.describe_given(statement.as_ref(), given).await?))

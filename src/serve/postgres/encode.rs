@@ -7,6 +7,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal256Array, Float32Array, Float64Array, Int16Array,
     Int32Array, Int64Array, ListArray, PrimitiveArray, RecordBatch, StringArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal256Type, DurationNanosecondType, Field, Int32Type, IntervalMonthDayNano,
@@ -57,29 +58,43 @@ pub struct Rows {
     count: usize,
     /// Rows are cut from its front. Once those are gone that were cut, their room is written to again.
     buffer: BytesMut,
-    /// A field of COPY that is to be written in another way.
-    field: Vec<u8>,
 }
 
 impl Rows {
     /// The rows of a batch, its columns in text or binary, its instants as texts with the clock of a zone.
     pub fn new(batch: &RecordBatch, format: &Format, zone: Tz) -> Result<Self> {
-        let schema = batch.schema_ref();
-        let column = |(i, array): (usize, &ArrayRef)| {
-            let column = match object_kind(schema.field(i)) {
-                Some("regproc") => Column::Function(cast(array, &DataType::Int32)?.as_primitive().clone()),
-                _ => Column::new(array, zone)?.listed_as(&pg_type_of(schema.field(i))),
-            };
-            Ok((column, format.is_binary(i)))
-        };
-        let columns = batch.columns().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
+        let columns = columns(batch, zone)?;
         let buffer = BytesMut::with_capacity((batch.num_rows() * columns.len() * 16).min(BUFFER_BYTES));
-        Ok(Self { columns, next: 0, count: batch.num_rows(), buffer, field: vec![] })
+        let columns = columns.into_iter().enumerate().map(|(i, column)| (column, format.is_binary(i))).collect();
+        Ok(Self { columns, next: 0, count: batch.num_rows(), buffer })
+    }
+}
+
+/// A batch, a row of COPY at a time.
+pub struct CopyRows<'a> {
+    /// In texts, whether no sign of a column means anything else.
+    columns: Vec<(Column, bool)>,
+    copy: &'a Copy,
+    next: usize,
+    count: usize,
+    /// A field that is to be written in another way.
+    field: Vec<u8>,
+}
+
+impl<'a> CopyRows<'a> {
+    /// The rows of a batch as COPY writes them, its instants as texts with the clock of a zone.
+    pub fn new(batch: &RecordBatch, copy: &'a Copy, zone: Tz) -> Result<Self> {
+        let columns = columns(batch, zone)?;
+        let columns = columns.into_iter().map(|column| {
+            let plain = !copy.binary && column.is_plain_for(copy);
+            (column, plain)
+        });
+        Ok(Self { columns: columns.collect(), copy, next: 0, count: batch.num_rows(), field: vec![] })
     }
 
-    /// Appends the next row as COPY writes it; false where there is none.
-    pub fn copy_next(&mut self, copy: &Copy, out: &mut BytesMut) -> bool {
-        let row = self.next;
+    /// Appends the next row; false where there is none.
+    pub fn write_next(&mut self, out: &mut BytesMut) -> bool {
+        let (row, copy) = (self.next, self.copy);
         if row == self.count {
             return false;
         }
@@ -89,8 +104,7 @@ impl Rows {
             self.columns.iter().for_each(|(column, _)| column.field(row, true, out));
             return true;
         }
-        let numbers_as_they_are = copy.takes_numbers_as_they_are();
-        for (i, (column, _)) in self.columns.iter().enumerate() {
+        for (i, (column, plain)) in self.columns.iter().enumerate() {
             if i > 0 {
                 out.put_u8(copy.delimiter());
             }
@@ -100,10 +114,10 @@ impl Rows {
             }
             let start = out.len();
             column.text(row, out);
-            let as_it_is = column.is_of_numbers() && numbers_as_they_are || copy.takes_as_it_is(&out[start..]);
-            if !as_it_is {
+            let text = &out[start..];
+            if (!plain && copy.has_special(text)) || copy.reads_as_else(text) {
                 self.field.clear();
-                self.field.extend_from_slice(&out[start..]);
+                self.field.extend_from_slice(text);
                 out.truncate(start);
                 copy.field(&self.field, out);
             }
@@ -111,6 +125,17 @@ impl Rows {
         out.put_u8(b'\n');
         true
     }
+}
+
+fn columns(batch: &RecordBatch, zone: Tz) -> Result<Vec<Column>> {
+    let schema = batch.schema_ref();
+    let column = |(i, array): (usize, &ArrayRef)| {
+        Ok(match object_kind(schema.field(i)) {
+            Some("regproc") => Column::of(Values::Function(cast(array, &DataType::Int32)?.as_primitive().clone())),
+            _ => Column::of(Values::new(array, zone)?.listed_as(&pg_type_of(schema.field(i)))),
+        })
+    };
+    batch.columns().iter().enumerate().map(column).collect()
 }
 
 impl Iterator for Rows {
@@ -129,8 +154,15 @@ impl Iterator for Rows {
     }
 }
 
-/// A column in the one Arrow type that stands for its Postgres type.
-enum Column {
+/// A column of a batch.
+struct Column {
+    /// None where every row has a value.
+    nulls: Option<NullBuffer>,
+    values: Values,
+}
+
+/// Values in the one Arrow type that stands for their Postgres type.
+enum Values {
     Bool(BooleanArray),
     Int2(Int16Array),
     Int4(Int32Array),
@@ -161,49 +193,49 @@ struct Listed {
     vector: bool,
 }
 
-impl Column {
+impl Values {
     fn new(array: &ArrayRef, zone: Tz) -> Result<Self> {
         let to = |data_type: DataType| cast(array, &data_type);
         Ok(match pg_type(array.data_type()) {
-            Type::BOOL => Column::Bool(to(DataType::Boolean)?.as_boolean().clone()),
-            Type::INT2 => Column::Int2(to(DataType::Int16)?.as_primitive().clone()),
-            Type::INT4 => Column::Int4(to(DataType::Int32)?.as_primitive().clone()),
-            Type::INT8 => Column::Int8(to(DataType::Int64)?.as_primitive().clone()),
-            Type::FLOAT4 => Column::Float4(to(DataType::Float32)?.as_primitive().clone()),
-            Type::FLOAT8 => Column::Float8(to(DataType::Float64)?.as_primitive().clone()),
+            Type::BOOL => Values::Bool(to(DataType::Boolean)?.as_boolean().clone()),
+            Type::INT2 => Values::Int2(to(DataType::Int16)?.as_primitive().clone()),
+            Type::INT4 => Values::Int4(to(DataType::Int32)?.as_primitive().clone()),
+            Type::INT8 => Values::Int8(to(DataType::Int64)?.as_primitive().clone()),
+            Type::FLOAT4 => Values::Float4(to(DataType::Float32)?.as_primitive().clone()),
+            Type::FLOAT8 => Values::Float8(to(DataType::Float64)?.as_primitive().clone()),
             Type::NUMERIC => {
                 let scale = scale(array.data_type());
-                Column::Numeric(to(DataType::Decimal256(76, scale))?.as_primitive::<Decimal256Type>().clone())
+                Values::Numeric(to(DataType::Decimal256(76, scale))?.as_primitive::<Decimal256Type>().clone())
             }
-            Type::DATE => Column::Date(to(DataType::Date32)?.as_primitive().clone()),
-            Type::TIME => Column::Time(to(DataType::Time64(TimeUnit::Microsecond))?.as_primitive().clone()),
+            Type::DATE => Values::Date(to(DataType::Date32)?.as_primitive().clone()),
+            Type::TIME => Values::Time(to(DataType::Time64(TimeUnit::Microsecond))?.as_primitive().clone()),
             Type::TIMESTAMP => {
-                Column::Timestamp(to(DataType::Timestamp(TimeUnit::Microsecond, None))?.as_primitive().clone())
+                Values::Timestamp(to(DataType::Timestamp(TimeUnit::Microsecond, None))?.as_primitive().clone())
             }
             Type::TIMESTAMPTZ => {
                 let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-                Column::Instant(to(utc)?.as_primitive().clone(), zone)
+                Values::Instant(to(utc)?.as_primitive().clone(), zone)
             }
-            Type::INTERVAL => Column::Interval(interval(array)?),
-            Type::BYTEA => Column::Bytes(to(DataType::Binary)?.as_binary().clone()),
+            Type::INTERVAL => Values::Interval(interval(array)?),
+            Type::BYTEA => Values::Bytes(to(DataType::Binary)?.as_binary().clone()),
             Type::TEXT => match array.as_dictionary_opt::<Int32Type>() {
                 Some(entries) if entries.values().data_type() == &DataType::Utf8 => {
-                    Column::Entry(entries.keys().clone(), entries.values().as_string().clone())
+                    Values::Entry(entries.keys().clone(), entries.values().as_string().clone())
                 }
-                _ => Column::Text(text(array)?),
+                _ => Values::Text(text(array)?),
             },
             // all others are arrays
             _ => {
                 let list = match array.data_type() {
                     DataType::List(_) => array.clone(),
                     DataType::LargeList(item) | DataType::FixedSizeList(item, _) => to(DataType::List(item.clone()))?,
-                    DataType::Dictionary(_, values) => return Column::new(&to(values.as_ref().clone())?, zone),
-                    other => return Column::new(&to(other.clone())?, zone),
+                    DataType::Dictionary(_, values) => return Values::new(&to(values.as_ref().clone())?, zone),
+                    other => return Values::new(&to(other.clone())?, zone),
                 };
                 let list = list.as_list::<i32>().clone();
-                let items = Column::new(list.values(), zone)?;
+                let items = Column::of(Values::new(list.values(), zone)?);
                 let item = pg_type(list.values().data_type());
-                Column::List(list, Box::new(items), Listed { item, vector: false })
+                Values::List(list, Box::new(items), Listed { item, vector: false })
             }
         })
     }
@@ -211,42 +243,58 @@ impl Column {
     /// The same, where it is of lists and a catalog says which.
     fn listed_as(self, list: &Type) -> Self {
         match (self, listed_type(list)) {
-            (Column::List(lists, items, _), Some(item)) => {
-                Column::List(lists, items, Listed { item: item.clone(), vector: is_vector(list) })
+            (Values::List(lists, items, _), Some(item)) => {
+                Values::List(lists, items, Listed { item: item.clone(), vector: is_vector(list) })
             }
             (column, _) => column,
         }
     }
 
-    fn is_null(&self, row: usize) -> bool {
-        match self {
-            Column::Bool(a) => a.is_null(row),
-            Column::Int2(a) => a.is_null(row),
-            Column::Int4(a) => a.is_null(row),
-            Column::Int8(a) => a.is_null(row),
-            Column::Float4(a) => a.is_null(row),
-            Column::Float8(a) => a.is_null(row),
-            Column::Numeric(a) => a.is_null(row),
-            Column::Text(a) => a.is_null(row),
-            Column::Entry(a, texts) => a.is_null(row) || texts.is_null(a.value(row) as usize),
-            Column::Function(a) => a.is_null(row),
-            Column::Interval(a) => a.is_null(row),
-            Column::Bytes(a) => a.is_null(row),
-            Column::Date(a) => a.is_null(row),
-            Column::Time(a) => a.is_null(row),
-            Column::Timestamp(a) | Column::Instant(a, _) => a.is_null(row),
-            Column::List(a, ..) => a.is_null(row),
-        }
+    fn nulls(&self) -> Option<NullBuffer> {
+        let nulls = match self {
+            Values::Bool(a) => a.nulls(),
+            Values::Int2(a) => a.nulls(),
+            Values::Int4(a) | Values::Function(a) => a.nulls(),
+            Values::Int8(a) => a.nulls(),
+            Values::Float4(a) => a.nulls(),
+            Values::Float8(a) => a.nulls(),
+            Values::Numeric(a) => a.nulls(),
+            Values::Text(a) => a.nulls(),
+            Values::Entry(a, texts) if texts.null_count() > 0 => {
+                return Some(a.iter().map(|entry| entry.is_some_and(|entry| texts.is_valid(entry as usize))).collect());
+            }
+            Values::Entry(a, _) => a.nulls(),
+            Values::Interval(a) => a.nulls(),
+            Values::Bytes(a) => a.nulls(),
+            Values::Date(a) => a.nulls(),
+            Values::Time(a) => a.nulls(),
+            Values::Timestamp(a) | Values::Instant(a, _) => a.nulls(),
+            Values::List(a, ..) => a.nulls(),
+        };
+        nulls.filter(|nulls| nulls.null_count() > 0).cloned()
+    }
+}
+
+impl Column {
+    fn of(values: Values) -> Self {
+        Self { nulls: values.nulls(), values }
     }
 
-    /// True for numbers, times and truth, whose texts are of digits, letters and a few signs.
-    fn is_of_numbers(&self) -> bool {
-        match self {
-            Column::Bool(_) | Column::Int2(_) | Column::Int4(_) | Column::Int8(_) => true,
-            Column::Float4(_) | Column::Float8(_) | Column::Numeric(_) => true,
-            Column::Date(_) | Column::Time(_) | Column::Timestamp(_) | Column::Instant(..) => true,
-            Column::Text(_) | Column::Entry(..) | Column::Function(_) => false,
-            Column::Interval(_) | Column::Bytes(_) | Column::List(..) => false,
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// True where no sign of any text means anything else to COPY: most columns are looked at as a whole.
+    fn is_plain_for(&self, copy: &Copy) -> bool {
+        match &self.values {
+            Values::Text(texts) => !copy.has_special(bytes_of(texts)),
+            // more entries than rows are more than the rows have
+            Values::Entry(rows, texts) => texts.len() <= rows.len() && !copy.has_special(bytes_of(texts)),
+            // they are of digits, letters and a few signs
+            Values::Bool(_) | Values::Int2(_) | Values::Int4(_) | Values::Int8(_) => copy.takes_numbers(),
+            Values::Float4(_) | Values::Float8(_) | Values::Numeric(_) => copy.takes_numbers(),
+            Values::Date(_) | Values::Time(_) | Values::Timestamp(_) | Values::Instant(..) => copy.takes_numbers(),
+            Values::Function(_) | Values::Interval(_) | Values::Bytes(_) | Values::List(..) => false,
         }
     }
 
@@ -254,6 +302,11 @@ impl Column {
     fn field(&self, row: usize, binary: bool, out: &mut BytesMut) {
         if self.is_null(row) {
             out.put_i32(-1);
+            return;
+        }
+        if let Some(text) = self.stored_text(row) {
+            out.put_i32(text.len() as i32);
+            out.put_slice(text.as_bytes());
             return;
         }
         let start = out.len();
@@ -267,29 +320,38 @@ impl Column {
         out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
+    /// A text that is the same in both formats.
+    fn stored_text(&self, row: usize) -> Option<&str> {
+        match &self.values {
+            Values::Text(a) => Some(a.value(row)),
+            Values::Entry(a, texts) => Some(texts.value(a.value(row) as usize)),
+            _ => None,
+        }
+    }
+
     fn text(&self, row: usize, out: &mut BytesMut) {
-        match self {
-            Column::Bool(a) => out.put_u8(if a.value(row) { b't' } else { b'f' }),
-            Column::Int2(a) => integer(a.value(row).into(), out),
-            Column::Int4(a) => integer(a.value(row).into(), out),
-            Column::Int8(a) => integer(a.value(row), out),
-            Column::Float4(a) => float4(a.value(row), out),
-            Column::Float8(a) => float8(a.value(row), out),
-            Column::Numeric(a) => out.put_slice(a.value_as_string(row).as_bytes()),
-            Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
-            Column::Entry(a, texts) => out.put_slice(texts.value(a.value(row) as usize).as_bytes()),
-            Column::Function(a) => match (a.value(row), function_name(a.value(row))) {
+        match &self.values {
+            Values::Bool(a) => out.put_u8(if a.value(row) { b't' } else { b'f' }),
+            Values::Int2(a) => integer(a.value(row).into(), out),
+            Values::Int4(a) => integer(a.value(row).into(), out),
+            Values::Int8(a) => integer(a.value(row), out),
+            Values::Float4(a) => float4(a.value(row), out),
+            Values::Float8(a) => float8(a.value(row), out),
+            Values::Numeric(a) => out.put_slice(a.value_as_string(row).as_bytes()),
+            Values::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Values::Entry(a, texts) => out.put_slice(texts.value(a.value(row) as usize).as_bytes()),
+            Values::Function(a) => match (a.value(row), function_name(a.value(row))) {
                 (0, _) => out.put_u8(b'-'),
                 (_, Some(name)) => out.put_slice(name.as_bytes()),
                 (oid, None) => integer(oid.into(), out),
             },
-            Column::Interval(a) => interval_text(a.value(row), out),
-            Column::Bytes(a) => hex(a.value(row), out),
-            Column::Date(a) => date(a.value(row), out),
-            Column::Time(a) => time(a.value(row), out),
-            Column::Timestamp(a) => clock(a.value(row), out),
-            Column::Instant(a, zone) => instant(a.value(row), *zone, out),
-            Column::List(a, items, Listed { vector, .. }) => {
+            Values::Interval(a) => interval_text(a.value(row), out),
+            Values::Bytes(a) => hex(a.value(row), out),
+            Values::Date(a) => date(a.value(row), out),
+            Values::Time(a) => time(a.value(row), out),
+            Values::Timestamp(a) => clock(a.value(row), out),
+            Values::Instant(a, zone) => instant(a.value(row), *zone, out),
+            Values::List(a, items, Listed { vector, .. }) => {
                 let offsets = a.value_offsets();
                 let (open, comma, close): (&[u8], u8, &[u8]) =
                     if *vector { (b"", b' ', b"") } else { (b"{", b',', b"}") };
@@ -312,13 +374,13 @@ impl Column {
             return;
         }
         let quoted = matches!(
-            self,
-            Column::Text(_)
-                | Column::Entry(..)
-                | Column::Bytes(_)
-                | Column::Timestamp(_)
-                | Column::Instant(..)
-                | Column::Interval(_)
+            self.values,
+            Values::Text(_)
+                | Values::Entry(..)
+                | Values::Bytes(_)
+                | Values::Timestamp(_)
+                | Values::Instant(..)
+                | Values::Interval(_)
         );
         if !quoted {
             self.text(row, out);
@@ -337,28 +399,28 @@ impl Column {
     }
 
     fn binary(&self, row: usize, out: &mut BytesMut) {
-        match self {
-            Column::Bool(a) => out.put_u8(a.value(row).into()),
-            Column::Int2(a) => out.put_i16(a.value(row)),
-            Column::Int4(a) => out.put_i32(a.value(row)),
-            Column::Int8(a) => out.put_i64(a.value(row)),
-            Column::Float4(a) => out.put_f32(a.value(row)),
-            Column::Float8(a) => out.put_f64(a.value(row)),
-            Column::Numeric(a) => numeric(&a.value_as_string(row), out),
-            Column::Text(a) => out.put_slice(a.value(row).as_bytes()),
-            Column::Entry(a, texts) => out.put_slice(texts.value(a.value(row) as usize).as_bytes()),
-            Column::Function(a) => out.put_i32(a.value(row)),
-            Column::Interval(a) => {
+        match &self.values {
+            Values::Bool(a) => out.put_u8(a.value(row).into()),
+            Values::Int2(a) => out.put_i16(a.value(row)),
+            Values::Int4(a) => out.put_i32(a.value(row)),
+            Values::Int8(a) => out.put_i64(a.value(row)),
+            Values::Float4(a) => out.put_f32(a.value(row)),
+            Values::Float8(a) => out.put_f64(a.value(row)),
+            Values::Numeric(a) => numeric(&a.value_as_string(row), out),
+            Values::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Values::Entry(a, texts) => out.put_slice(texts.value(a.value(row) as usize).as_bytes()),
+            Values::Function(a) => out.put_i32(a.value(row)),
+            Values::Interval(a) => {
                 let interval = a.value(row);
                 out.put_i64(interval.nanoseconds / 1_000);
                 out.put_i32(interval.days);
                 out.put_i32(interval.months);
             }
-            Column::Bytes(a) => out.put_slice(a.value(row)),
-            Column::Date(a) => out.put_i32(a.value(row).saturating_sub(DAYS_TO_2000)),
-            Column::Time(a) => out.put_i64(a.value(row)),
-            Column::Timestamp(a) | Column::Instant(a, _) => out.put_i64(a.value(row).saturating_sub(MICROS_TO_2000)),
-            Column::List(a, items, Listed { item, vector }) => {
+            Values::Bytes(a) => out.put_slice(a.value(row)),
+            Values::Date(a) => out.put_i32(a.value(row).saturating_sub(DAYS_TO_2000)),
+            Values::Time(a) => out.put_i64(a.value(row)),
+            Values::Timestamp(a) | Values::Instant(a, _) => out.put_i64(a.value(row).saturating_sub(MICROS_TO_2000)),
+            Values::List(a, items, Listed { item, vector }) => {
                 let offsets = a.value_offsets();
                 let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
                 // dimensions, of which a vector has always one, whether there are NULLs, type, length, first index
@@ -376,6 +438,12 @@ impl Column {
             }
         }
     }
+}
+
+/// All texts of a column, one after another.
+fn bytes_of(texts: &StringArray) -> &[u8] {
+    let offsets = texts.value_offsets();
+    &texts.value_data()[offsets[0] as usize..offsets[texts.len()] as usize]
 }
 
 /// Intervals, and lengths of time, which have neither months nor days.
@@ -466,174 +534,4 @@ fn numeric(text: &str, out: &mut BytesMut) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::sync::Arc;
-
-    use arrow::array::{Decimal128Array, DictionaryArray, UInt64Array};
-    use arrow::datatypes::Int64Type;
-
-    use super::*;
-    use crate::serve::postgres::copy::read;
-    use crate::serve::postgres::types::list_field;
-
-    fn texts(array: ArrayRef) -> Vec<Option<String>> {
-        texts_in(Tz::UTC, array)
-    }
-
-    fn texts_in(zone: Tz, array: ArrayRef) -> Vec<Option<String>> {
-        let column = Column::new(&array, zone).unwrap();
-        let value = |row| {
-            let mut out = BytesMut::new();
-            (!column.is_null(row)).then(|| {
-                column.text(row, &mut out);
-                String::from_utf8(out.to_vec()).unwrap()
-            })
-        };
-        (0..array.len()).map(value).collect()
-    }
-
-    fn words(text: &str) -> Vec<i16> {
-        let mut out = BytesMut::new();
-        numeric(text, &mut out);
-        out.chunks(2).map(|b| i16::from_be_bytes([b[0], b[1]])).collect()
-    }
-
-    #[test]
-    fn numerics_as_postgres_sends_them() {
-        // SELECT numeric_send(x) of PostgreSQL 15
-        assert_eq!(words("0"), [0, 0, 0, 0]);
-        assert_eq!(words("0.00"), [0, 0, 0, 2]);
-        assert_eq!(words("1"), [1, 0, 0, 0, 1]);
-        assert_eq!(words("12345.678"), [3, 1, 0, 3, 1, 2345, 6780]);
-        assert_eq!(words("-0.05"), [1, -1, 0x4000, 2, 500]);
-        assert_eq!(words("10000"), [1, 1, 0, 0, 1]);
-        assert_eq!(words("0.00001234"), [1, -2, 0, 8, 1234]);
-        assert_eq!(words("18446744073709551615"), [5, 4, 0, 0, 1844, 6744, 737, 955, 1615]);
-    }
-
-    #[test]
-    fn values_as_psql_shows_them() {
-        let some = |values: &[&str]| values.iter().map(|v| Some(v.to_string())).collect::<Vec<_>>();
-        let money = Decimal128Array::from(vec![-5, 1234]).with_precision_and_scale(10, 2).unwrap();
-        assert_eq!(texts(Arc::new(money)), some(&["-0.05", "12.34"]));
-        assert_eq!(texts(Arc::new(UInt64Array::from(vec![u64::MAX]))), some(&["18446744073709551615"]));
-        assert_eq!(texts(Arc::new(BooleanArray::from(vec![Some(true), None]))), [Some("t".to_string()), None]);
-        assert_eq!(texts(Arc::new(Float64Array::from(vec![f64::NAN, 0.1]))), some(&["NaN", "0.1"]));
-        let dictionary: DictionaryArray<Int32Type> = vec!["a", "b", "a"].into_iter().collect();
-        assert_eq!(texts(Arc::new(dictionary)), some(&["a", "b", "a"]));
-        // an entry that is not there, one that is NULL, one by other numbers
-        let entries = || Arc::new(StringArray::from(vec![Some("a"), None, Some("c")]));
-        let keys = Int32Array::from(vec![Some(2), None, Some(1), Some(0)]);
-        let expected = [Some("c".to_string()), None, None, Some("a".into())];
-        assert_eq!(texts(Arc::new(DictionaryArray::new(keys, entries()))), expected);
-        let keys = Int16Array::from(vec![Some(2), None]);
-        assert_eq!(texts(Arc::new(DictionaryArray::new(keys, entries()))), expected[..2]);
-        let times = PrimitiveArray::<TimestampMicrosecondType>::from(vec![0, -1, 1_250_000]);
-        let expected = ["1970-01-01 00:00:00", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:01.25"];
-        assert_eq!(texts(Arc::new(times.clone())), some(&expected));
-        let zoned = times.with_timezone("Europe/Berlin");
-        assert_eq!(texts(Arc::new(zoned))[0].as_deref(), Some("1970-01-01 00:00:00+00"));
-        // SELECT of PostgreSQL 15 in these zones, before and after a change of clocks
-        let instants = vec![1_792_888_800_000_000, 1_792_892_400_000_000, -2_745_000_000_500_000];
-        let instants = PrimitiveArray::<TimestampMicrosecondType>::from(instants).with_timezone("UTC");
-        let expected = some(&["2026-10-25 02:40:00+02", "2026-10-25 02:40:00+01", "1883-01-06 04:53:27.5+00:53:28"]);
-        assert_eq!(texts_in(chrono_tz::Europe::Berlin, Arc::new(instants.clone())), expected);
-        let expected = Some("2026-10-25 06:10:00+05:30".to_string());
-        assert_eq!(texts_in(chrono_tz::Asia::Kolkata, Arc::new(instants))[0], expected);
-        let intervals = PrimitiveArray::<IntervalMonthDayNanoType>::from(vec![
-            IntervalMonthDayNano::new(14, 3, 14_706_500_000_000),
-            IntervalMonthDayNano::new(0, 0, 0),
-            IntervalMonthDayNano::new(0, 1, -1_000_000_000),
-        ]);
-        let expected = ["1 year 2 mons 3 days 04:05:06.5", "00:00:00", "1 day -00:00:01"];
-        assert_eq!(texts(Arc::new(intervals)), some(&expected));
-        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
-        assert_eq!(texts(Arc::new(list)), [Some("{1,NULL}".to_string()), Some("{}".into()), None]);
-    }
-
-    #[test]
-    fn rows_that_are_cut_from_one_buffer() {
-        let count = 3 * BUFFER_BYTES as i64 / 16;
-        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
-        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(|n| "x".repeat(n as usize % 90))));
-        let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
-        let expected = |n: i64| {
-            let mut out = BytesMut::new();
-            for text in [n.to_string(), "x".repeat(n as usize % 90)] {
-                out.put_i32(text.len() as i32);
-                out.put_slice(text.as_bytes());
-            }
-            out
-        };
-        // each gone before the next one comes, and all of them kept
-        let rows = || Rows::new(&batch, &Format::UnifiedText, Tz::UTC).unwrap();
-        for (n, row) in (0..).zip(rows()) {
-            assert_eq!((row.field_count, row.data), (2, expected(n)));
-        }
-        let kept: Vec<_> = rows().collect();
-        assert_eq!(kept.len() as i64, count);
-        assert!((0..).zip(&kept).all(|(n, row)| row.data == expected(n)));
-    }
-
-    #[test]
-    fn rows_of_copy() {
-        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(-5), None]));
-        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a\tb,\"c\"", ""]));
-        let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
-        let rows = |format: &Format| Rows::new(&batch, format, Tz::UTC).unwrap();
-        let copied = |sql: &str| {
-            let (_, copy) = read(sql).unwrap().unwrap();
-            let (mut rows, mut out) = (rows(&Format::UnifiedText), BytesMut::new());
-            while rows.copy_next(&copy, &mut out) {}
-            out.to_vec()
-        };
-        for (sql, expected) in [
-            ("COPY t TO STDOUT", "-5\ta\\tb,\"c\"\n\\N\t\n"),
-            ("COPY t TO STDOUT (FORMAT csv)", "-5,\"a\tb,\"\"c\"\"\"\n,\"\"\n"),
-            // what numbers are written with may mean something else
-            ("COPY t TO STDOUT (DELIMITER '-')", "\\-5-a\\tb,\"c\"\n\\N-\n"),
-            ("COPY t TO STDOUT (FORMAT csv, NULL '-5')", "\"-5\",\"a\tb,\"\"c\"\"\"\n-5,\n"),
-        ] {
-            assert_eq!(String::from_utf8(copied(sql)).unwrap(), expected, "{sql}");
-        }
-        let mut expected = BytesMut::new();
-        for row in rows(&Format::UnifiedBinary) {
-            expected.put_i16(row.field_count);
-            expected.put_slice(&row.data);
-        }
-        assert_eq!(copied("COPY t TO STDOUT (FORMAT binary)"), expected);
-    }
-
-    #[test]
-    fn lists_of_a_catalog_as_its_clients_read_them() {
-        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(25), Some(23)]), Some(vec![])]);
-        let array: ArrayRef = Arc::new(list);
-        let sent = |list: Type, row: usize, binary: bool| {
-            let field = list_field("l", &list);
-            assert_eq!((pg_type_of(&field), field.data_type()), (list.clone(), array.data_type()));
-            let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array.clone()]).unwrap();
-            let (column, _) = Rows::new(&batch, &Format::UnifiedText, Tz::UTC).unwrap().columns.remove(0);
-            let mut out = BytesMut::new();
-            if binary {
-                column.binary(row, &mut out)
-            } else {
-                column.text(row, &mut out)
-            }
-            out.to_vec()
-        };
-        // SELECT proargtypes, proallargtypes FROM pg_proc of PostgreSQL 15, in text
-        assert_eq!(sent(Type::OID_VECTOR, 0, false), b"25 23");
-        assert_eq!(sent(Type::OID_VECTOR, 1, false), b"");
-        assert_eq!(sent(Type::OID_ARRAY, 0, false), b"{25,23}");
-        // oidvectorsend and array_send: a vector begins at 0
-        let numbers = |bytes: Vec<u8>| -> Vec<i32> {
-            bytes.chunks(4).map(|four| i32::from_be_bytes(four.try_into().unwrap())).collect()
-        };
-        assert_eq!(numbers(sent(Type::OID_VECTOR, 0, true)), [1, 0, 26, 2, 0, 4, 25, 4, 23]);
-        assert_eq!(numbers(sent(Type::OID_VECTOR, 1, true)), [1, 0, 26, 0, 0]);
-        assert_eq!(numbers(sent(Type::OID_ARRAY, 0, true)), [1, 0, 26, 2, 1, 4, 25, 4, 23]);
-        assert_eq!(numbers(sent(Type::OID_ARRAY, 1, true)), [0, 0, 26]);
-    }
-}
+mod tests;

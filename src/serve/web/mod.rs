@@ -41,6 +41,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use rejoin_instances::http;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
@@ -122,7 +123,7 @@ pub async fn serve(
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(doorway, routes(web.clone())).with_graceful_shutdown(stopped).await.map_err(failed)?;
+    http::serve(Box::new(doorway), routes(web.clone()), Box::pin(stopped)).await.map_err(failed)?;
     // the caller says how long at most, by dropping this
     while web.rebuilding.runs() || web.loading.try_lock().is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -158,8 +159,8 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/logout", post(login::leave))
         .fallback(|| async { Problem::missing("there is no such page") })
         .layer(from_fn_with_state(web.clone(), gate::members));
-    let assistants = Router::new()
-        .route_service("/mcp", mcp::over_http(web.server.clone()))
+    let assistants = mcp::over_http("/mcp", web.server.clone())
+        .with_state(())
         .layer(from_fn_with_state(web.clone(), gate::with_token));
     Router::new()
         .route("/login", get(login::show).post(login::enter))

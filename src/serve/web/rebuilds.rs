@@ -140,7 +140,9 @@ pub(super) async fn start(
 async fn run(web: Arc<Web>, options: RebuildOptions) -> Result<String> {
     let steps = Steps {
         rebuilding: &|what| web.rebuilding.step(what.to_string()),
-        compacting: &|table, done, total| web.rebuilding.step(format!("compacting {table}: {done} of {total} rows")),
+        compacting: &|table, done, total| {
+            web.rebuilding.step(format!("compacting {table}: {} %", 100 * done / total.max(1)));
+        },
     };
     let Upkeep { rebuilt, compacted } = upkeep(&web.server.lake, web.server.settings(), &options, false, steps).await?;
     let failed: Vec<String> =

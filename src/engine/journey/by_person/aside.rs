@@ -1,6 +1,5 @@
 //! Sets the rows of one walk aside, those of visitors that share a person or have several; they go to disk where memory ends.
 
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,6 +12,9 @@ use super::spilled::Spilled;
 use crate::attribution::{NO_VISIT, NONE};
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::ties::{SequenceFiles, Sequences};
+
+/// Rows after which another part of them begins, so that few are copied to make room for more.
+const PART_ROWS: usize = 1 << 16;
 
 /// What is known of a row beside its place.
 pub(in crate::engine::journey) struct Told {
@@ -27,7 +29,11 @@ pub(in crate::engine::journey) struct ByPerson {
     persons: PersonRows,
     /// Of what persons are called: the same for all that are brought together.
     seed: u64,
-    pub(super) all: Rows,
+    /// Where the last key that was looked for is among those of shared visitors.
+    near: usize,
+    /// Parts, of whole visitors; and the one at hand.
+    parts: Vec<Rows>,
+    all: Rows,
     /// The visitor at hand: its number, where its rows and runs begin, and the visits that are marked.
     visitor: u32,
     begins: (usize, usize),
@@ -42,11 +48,13 @@ pub(in crate::engine::journey) struct ByPerson {
 }
 
 impl ByPerson {
-    /// Without rows; what is brought together has one `seed`.
-    pub fn new(persons: PersonRows, seed: u64, disk: Arc<DiskManager>) -> Self {
+    /// Without rows; what is brought together is of the same persons.
+    pub fn new(persons: PersonRows, disk: Arc<DiskManager>) -> Self {
         Self {
+            seed: persons.seed(),
             persons,
-            seed,
+            near: 0,
+            parts: vec![],
             all: Rows::default(),
             visitor: 0,
             begins: (0, 0),
@@ -59,14 +67,9 @@ impl ByPerson {
         }
     }
 
-    /// A seed that nobody knows before.
-    pub fn seed() -> u64 {
-        RandomState::new().hash_one(0)
-    }
-
     /// True for the key of a visitor whose rows are set aside.
-    pub fn takes(&self, key: i64) -> bool {
-        self.persons.are_shared(key)
+    pub fn takes(&mut self, key: i64) -> bool {
+        self.persons.shared_place(key, &mut self.near).is_some()
     }
 
     /// The rows of a batch that are set aside.
@@ -100,13 +103,10 @@ impl ByPerson {
         rows: impl Iterator<Item = (usize, Told)>,
     ) {
         self.is_at_visitor = true;
-        let offline = columns.offline;
+        let (offline, key) = (columns.offline, columns.keys[range.start]);
+        let place = self.persons.shared_place(key, &mut self.near);
         let files = self.persons.sequences.as_ref();
-        let visitor = Visitor {
-            key: columns.keys[range.start],
-            id: files.map_or(0, |files| files.id(id, self.seed)),
-            number: self.visitor,
-        };
+        let visitor = Visitor { key, id: files.map_or(0, |files| files.id(id, self.seed)), number: self.visitor };
         let mut ordinals = (files.is_some() && !offline).then(|| Ordinals {
             columns,
             range: range.clone(),
@@ -127,7 +127,7 @@ impl ByPerson {
                 continue;
             }
             let (time, converts) = (columns.time(row), value != 0.0);
-            let line = line.get_or_insert_with(|| self.persons.line(visitor.key, id, self.seed));
+            let line = line.get_or_insert_with(|| self.persons.line(place, id));
             let at = self.all.rows.len();
             let (sequence, changes) = match &mut ordinals {
                 Some(ordinals) => (i128::from(ordinals.of(row)), line.beginning_at(time)),
@@ -190,6 +190,11 @@ impl ByPerson {
             }
             self.begins = (self.all.rows.len(), self.all.runs.len());
             self.visitor += 1;
+            if self.all.rows.len() > PART_ROWS - PART_ROWS / 16 {
+                let (rows, runs) = (Vec::with_capacity(PART_ROWS), Vec::with_capacity(self.all.runs.capacity()));
+                self.parts.push(std::mem::replace(&mut self.all, Rows { rows, runs }));
+                self.begins = (0, 0);
+            }
         }
         was_at_visitor
     }
@@ -198,13 +203,22 @@ impl ByPerson {
     /// there are none.
     pub fn spill(&mut self) -> Result<bool> {
         let (rows, runs) = self.begins;
-        if self.all.runs[..runs].iter().all(|run| !run.is_clear()) {
+        let of_parts = self.parts.iter().flat_map(|part| &part.runs);
+        if of_parts.chain(&self.all.runs[..runs]).all(|run| !run.is_clear()) {
             return Ok(false);
         }
         let mut spilled = match self.spilled.take() {
             Some(spilled) => spilled,
             None => Spilled::new(&self.disk)?,
         };
+        for Rows { rows, runs } in std::mem::take(&mut self.parts) {
+            let (gone, mut stay): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(Run::is_clear);
+            spilled.write(gone, &rows)?;
+            if !stay.is_empty() {
+                let rows = rows_of(&mut stay, &rows);
+                self.parts.push(Rows { rows, runs: stay });
+            }
+        }
         let (gone, stay): (Vec<Run>, Vec<Run>) = self.all.runs.drain(..runs).partition(Run::is_clear);
         spilled.write(gone, &self.all.rows)?;
         self.spilled = Some(spilled);
@@ -214,21 +228,7 @@ impl ByPerson {
 
     /// Of the first rows, so many, keeps those of these runs, which are of no other.
     fn keep(&mut self, rows: usize, mut runs: Vec<Run>) {
-        let mut kept: Vec<AsideRow> = vec![];
-        let mut last = None;
-        for run in &mut runs {
-            // all that share an instant's hits are side by side
-            let from = match last {
-                Some((before, now)) if before == run.from => now,
-                _ => {
-                    let now = kept.len();
-                    kept.extend_from_slice(&self.all.rows[run.from..run.to]);
-                    last = Some((run.from, now));
-                    now
-                }
-            };
-            (run.from, run.to) = (from, from + (run.to - run.from));
-        }
+        let mut kept = rows_of(&mut runs, &self.all.rows);
         let gone = rows - kept.len();
         for run in &mut self.all.runs {
             (run.from, run.to) = (run.from - gone, run.to - gone);
@@ -245,6 +245,11 @@ impl ByPerson {
         self.all.runs.shrink_to_fit();
     }
 
+    /// The rows in memory, those of a visitor in one part.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Rows> {
+        self.parts.iter().chain([&self.all])
+    }
+
     /// The rows of some persons, all of whom are of these parts; those on disk, too. Of hits whose person is not known yet, the
     /// first stands for all until their sequences are there.
     pub(super) fn of(
@@ -254,10 +259,12 @@ impl ByPerson {
         sequences: Option<&Sequences>,
     ) -> Result<Rows> {
         let mut found = Rows::default();
-        for run in self.all.runs.iter().filter(|run| takes(run.person)) {
-            match (run.is_clear(), sequences) {
-                (false, None) => found.add(run, run.between, &self.all.rows[run.from..run.from + 1]),
-                _ => found.add(run, ANY, run.of(&self.all.rows, sequences)?),
+        for Rows { rows, runs } in self.parts() {
+            for run in runs.iter().filter(|run| takes(run.person)) {
+                match (run.is_clear(), sequences) {
+                    (false, None) => found.add(run, run.between, &rows[run.from..run.from + 1]),
+                    _ => found.add(run, ANY, run.of(rows, sequences)?),
+                }
             }
         }
         let Some(spilled) = &self.spilled else { return Ok(found) };
@@ -274,13 +281,34 @@ impl ByPerson {
 
     /// How many rows were set aside, those on disk among them.
     pub(super) fn rows(&self) -> usize {
-        self.all.rows.len() + self.spilled.as_ref().map_or(0, Spilled::rows)
+        let here: usize = self.parts().map(|part| part.rows.len()).sum();
+        here + self.spilled.as_ref().map_or(0, Spilled::rows)
     }
 
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
-        self.all.rows.capacity() * size_of::<AsideRow>() + self.all.runs.capacity() * size_of::<Run>()
+        self.parts().map(Rows::memory_bytes).sum()
     }
+}
+
+/// The rows of these runs alone, which are told their places among them.
+fn rows_of(runs: &mut [Run], rows: &[AsideRow]) -> Vec<AsideRow> {
+    let mut kept: Vec<AsideRow> = vec![];
+    let mut last = None;
+    for run in runs {
+        // all that share an instant's hits are side by side
+        let from = match last {
+            Some((before, now)) if before == run.from => now,
+            _ => {
+                let now = kept.len();
+                kept.extend_from_slice(&rows[run.from..run.to]);
+                last = Some((run.from, now));
+                now
+            }
+        };
+        (run.from, run.to) = (from, from + (run.to - run.from));
+    }
+    kept
 }
 
 /// Counts the hits of a visitor within each instant, whether they are set aside or not.

@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::engine::journey::lane::first_from;
 use crate::engine::journey::ties::SequenceFiles;
@@ -49,14 +48,28 @@ impl PersonRows {
         self.own().is_none_or(PersonsOfSuite::keys_tell_visitors)
     }
 
-    /// True for the key of a visitor whose rows are not exactly those of one person.
-    pub(super) fn are_shared(&self, key: i64) -> bool {
-        self.own().is_some_and(|own| own.shared().contains(key))
+    /// By which visitors and persons are hashed.
+    pub(super) fn seed(&self) -> u64 {
+        self.own().map_or(0, PersonsOfSuite::seed)
     }
 
-    /// Of rising keys the places of those that [`Self::are_shared`] is true for, a range for each key.
+    /// The place of a key among those of visitors whose rows are not exactly those of one person, if it is one of them. It is
+    /// looked for from `near` on first, which becomes where it is, or would be.
+    pub(super) fn shared_place(&self, key: i64, near: &mut usize) -> Option<usize> {
+        let shared = self.shared_in_order();
+        // keys mostly rise
+        let is_after = near.checked_sub(1).is_none_or(|before| shared.get(before).is_some_and(|known| *known < key));
+        *near = first_from(shared, if is_after { *near } else { 0 }, key);
+        (shared.get(*near) == Some(&key)).then_some(*near)
+    }
+
+    fn shared_in_order(&self) -> &[i64] {
+        self.own().map_or(&[], PersonsOfSuite::shared_in_order)
+    }
+
+    /// Of rising keys the places of those that [`Self::shared_place`] finds, a range for each key.
     pub(super) fn shared_among<'k>(&'k self, keys: &'k [i64]) -> impl Iterator<Item = Range<usize>> + 'k {
-        let shared = self.own().map_or(&[] as &[i64], PersonsOfSuite::shared_in_order);
+        let shared = self.shared_in_order();
         let (mut row, mut at) = (0, 0);
         std::iter::from_fn(move || {
             while row < keys.len() && at < shared.len() {
@@ -74,12 +87,16 @@ impl PersonRows {
         })
     }
 
-    /// Whose rows a visitor's are.
-    pub(super) fn line(&self, key: i64, id: Option<&str>, seed: u64) -> Line<'_> {
+    /// Whose rows a visitor's are, by its id, or, where keys tell visitors apart, by the [`Self::shared_place`] of its key.
+    pub(super) fn line(&self, place: Option<usize>, id: Option<&str>) -> Line<'_> {
         let own = self.own();
-        let spans = own.map_or(&[] as &Spans, |own| own.spans_of(key, id));
+        let spans = match (own, id, place) {
+            (Some(own), Some(id), _) => own.spans_of(id),
+            (Some(own), None, Some(place)) => own.spans_at(place),
+            _ => &[],
+        };
         let is_one = matches!(spans, [((i64::MIN, i128::MIN), _)]);
-        let mut line = Line { own, spans, is_one, seed, known: None };
+        let mut line = Line { own, spans, is_one, known: None };
         if spans.is_empty() {
             // of whom the tables say nothing is a person of its own
             let alone = Subject::Visitor(id.unwrap_or_default().to_string());
@@ -95,7 +112,6 @@ pub(super) struct Line<'a> {
     spans: &'a Spans,
     /// All rows are one person's.
     is_one: bool,
-    seed: u64,
     /// How many spans begin before the last place that was asked for, and the person there.
     known: Option<(usize, Person)>,
 }
@@ -132,20 +148,21 @@ impl Line<'_> {
             return person;
         }
         let number = begun.checked_sub(1).map(|span| self.spans[span].1);
-        let person = self.hashed(number.and_then(|number| Some(self.own?.person(number))).unwrap_or_default());
+        let known = number.and_then(|number| Some(self.own?.hash_of(number)));
+        let person = known.unwrap_or_else(|| self.hashed(""));
         self.known = Some((begun, person));
         person
     }
 
     /// The person that is called so.
     pub fn hashed(&self, person: &str) -> Person {
-        xxh3_128_with_seed(person.as_bytes(), self.seed)
+        self.own.map_or(0, |own| own.hash(person))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::columns::visitor_key;
@@ -158,11 +175,23 @@ mod tests {
         let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
         let mut keys: Vec<i64> = names.iter().chain(&names[5..20]).map(|name| visitor_key(name)).collect();
         keys.sort_unstable();
+        let shared: BTreeSet<i64> = names.iter().step_by(3).map(|name| visitor_key(name)).collect();
         for keys in [&keys[..], &keys[7..30], &keys[..1], &keys[..0]] {
             let found: Vec<usize> = persons.shared_among(keys).flatten().collect();
-            let expected: Vec<usize> = (0..keys.len()).filter(|row| persons.are_shared(keys[*row])).collect();
+            let expected: Vec<usize> = (0..keys.len()).filter(|row| shared.contains(&keys[*row])).collect();
             assert_eq!(found, expected);
             assert!(persons.shared_among(keys).all(|own| keys[own.start] == keys[own.end - 1]));
         }
+        // one after the other, rising or not, each from where the one before was
+        let orders = [keys.clone(), keys.iter().rev().copied().collect(), [&keys[30..], &keys[..30]].concat()];
+        for order in orders {
+            let mut near = 0;
+            for key in order.into_iter().chain([i64::MIN, i64::MAX, i64::MIN]) {
+                let expected = shared.iter().position(|known| *known == key);
+                assert_eq!(persons.shared_place(key, &mut near), expected);
+            }
+        }
+        let nobody = PersonRows::new(Persons::new(BTreeMap::new()), "web");
+        assert_eq!((nobody.shared_place(keys[0], &mut 3), nobody.seed()), (None, 0));
     }
 }

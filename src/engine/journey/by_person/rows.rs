@@ -114,6 +114,11 @@ impl Rows {
         }
     }
 
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<AsideRow>() + self.runs.capacity() * size_of::<Run>()
+    }
+
     /// Ends the hits of an instant at which the person changes: a run for each whose they may be.
     pub fn end(&mut self, change: Option<Change>) {
         let Some(Change { visitor, from, converts, persons, .. }) = change else { return };

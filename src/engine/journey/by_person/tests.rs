@@ -66,11 +66,11 @@ fn world(spills: bool) -> Vec<Aside> {
     own.add("tablet", Some((20, 0)), "id:eve", true);
     own.add("solo", None, "id:zoe", false);
     let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
-    assert!(persons.keys_tell_visitors() && !persons.are_shared(visitor_key("solo")));
+    assert!(persons.keys_tell_visitors());
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
-    let seed = ByPerson::seed();
-    let walk = || ByPerson::new(persons.clone(), seed, disk.clone());
+    let walk = || ByPerson::new(persons.clone(), disk.clone());
     let (mut one, mut other) = (walk(), walk());
+    assert!(!one.takes(visitor_key("solo")));
     assert!(!one.spill().unwrap() && !one.is_on_disk());
     push(&mut one, "phone", false, true, &[(10, 7, 0, 1)]);
     // a record of the same instant comes after all hits
@@ -130,6 +130,34 @@ fn rows_of_several_visitors_come_in_order() {
     }
 }
 
+#[test]
+fn rows_of_several_parts_come_in_order() {
+    let mut own = PersonsOfSuite::default();
+    own.add("phone", None, "id:bob", true);
+    own.add("tablet", None, "id:bob", true);
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    let rows = 70_000_u32;
+    for spills in [false, true] {
+        let mut walk = ByPerson::new(persons.clone(), disk.clone());
+        for (device, name) in (0..).zip(["phone", "tablet"]) {
+            // the two in turns, a row of each
+            let own: Vec<Given> = (0..rows).map(|row| (i64::from(2 * row + device), 0, 0, 2 * row + device)).collect();
+            own.chunks(10_000).for_each(|own| push(&mut walk, name, false, true, own));
+            walk.close_visitor();
+        }
+        assert_eq!((walk.parts().count(), walk.rows()), (3, 2 * rows as usize));
+        if spills {
+            assert!(walk.spill().unwrap() && !walk.spill().unwrap());
+            assert_eq!((walk.memory_bytes(), walk.rows()), (0, 2 * rows as usize));
+        }
+        let asides = [Aside { rows: walk, items: vec![], groups: vec![] }];
+        let bob = self::persons(&asides, 2, true, &[]);
+        assert_eq!(bob.len(), 1);
+        assert!(bob[0].iter().copied().eq((0..2 * rows).map(|row| (row, row % 2))), "{spills}");
+    }
+}
+
 /// A row of a visitor in order: its time, whether it is a record, its sequence, visit, value, and whether it counts.
 type Seen = (i64, bool, i64, u32, f64, bool);
 
@@ -173,14 +201,14 @@ fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
         let (own, visitors) = small_instants(&mut dice);
         let with = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
         let without = with.clone().without_sequences(SequenceFiles::new(LookupFiles::default(), false));
-        let (seed, batch, spills) = (ByPerson::seed(), 1 + dice(4) as usize, dice(2) == 0);
+        let (batch, spills) = (1 + dice(4) as usize, dice(2) == 0);
         let mut hits = vec![];
         for (visitor, rows) in visitors.iter().enumerate() {
             let key = visitor_key(&format!("v{visitor}"));
             hits.extend(rows.iter().filter(|row| !row.1).map(|row| (key, row.0, row.2)));
         }
         let asides = [&with, &without].map(|persons| {
-            let mut walks = [0, 1].map(|_| ByPerson::new(persons.clone(), seed, disk.clone()));
+            let mut walks = [0, 1].map(|_| ByPerson::new(persons.clone(), disk.clone()));
             for (visitor, rows) in visitors.iter().enumerate() {
                 let (walk, name) = (&mut walks[visitor % 2], format!("v{visitor}"));
                 let mut at = 0;
@@ -230,7 +258,7 @@ fn only_instants_in_question_are_looked_up() {
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
     // of each hit the time, whether it has an item, and its value
     let waiting = |phone: &[(i64, bool, f64)], tablet: &[(i64, bool, f64)], all_matter: bool| {
-        let mut walk = ByPerson::new(persons.clone(), 7, disk.clone());
+        let mut walk = ByPerson::new(persons.clone(), disk.clone());
         for (name, hits) in [("phone", phone), ("tablet", tablet)] {
             let places: Vec<(i64, i64)> = hits.iter().map(|hit| (hit.0, 0)).collect();
             let told =

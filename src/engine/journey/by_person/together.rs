@@ -82,8 +82,11 @@ pub(in crate::engine::journey) fn each_person(
     let mut waiting = Waiting::default();
     let waits = (turn.waiting.is_none() && sequence_files(asides).is_some()).then_some(&mut waiting);
     if !is_on_disk(asides) {
-        let all: Vec<&Rows> = asides.iter().map(|aside| &aside.rows.all).collect();
-        each_in_memory(&all, turn, |of| turn.takes(of), waits, &mut person)?;
+        let mut parts: Vec<(usize, &Rows)> = vec![];
+        for (number, aside) in asides.iter().enumerate() {
+            parts.extend(aside.rows.parts().map(|part| (number, part)));
+        }
+        each_in_memory(&parts, turn, |of| turn.takes(of), waits, &mut person)?;
         return Ok(waiting);
     }
     let mut waits = waits;
@@ -95,25 +98,27 @@ pub(in crate::engine::journey) fn each_person(
         let takes = |of: Person| own.contains(&part_of(of)) && turn.takes(of);
         let some = asides.iter().map(|aside| aside.rows.of(own.clone(), takes, turn.sequences()));
         let some = some.collect::<Result<Vec<_>>>()?;
-        each_in_memory(&some.iter().collect::<Vec<_>>(), turn, takes, waits.as_deref_mut(), &mut person)?;
+        let parts: Vec<(usize, &Rows)> = some.iter().enumerate().collect();
+        each_in_memory(&parts, turn, takes, waits.as_deref_mut(), &mut person)?;
     }
     Ok(waiting)
 }
 
+/// The same for rows in memory, in parts, each with the number of what set it aside.
 fn each_in_memory<'a>(
-    all: &[&'a Rows],
+    parts: &[(usize, &'a Rows)],
     turn: &Turn<'_>,
     takes: impl Fn(Person) -> bool,
     mut waits: Option<&mut Waiting>,
     person: &mut impl FnMut(&[PersonRow<'_>]),
 ) -> Result<()> {
     let mut runs: Vec<(Person, usize, &'a Run)> = vec![];
-    for (number, rows) in all.iter().enumerate() {
+    for (part, (_, rows)) in parts.iter().enumerate() {
         let own = rows.runs.iter().filter(|run| takes(run.person));
-        runs.extend(own.map(|run| (run.person, number, run)));
+        runs.extend(own.map(|run| (run.person, part, run)));
     }
     // of rows in one place those of the visitor that comes first in the lake, whoever set them aside
-    runs.sort_by_key(|(person, _, run)| (*person, run.visitor.key));
+    runs.sort_by(|(a, _, one), (b, _, other)| a.cmp(b).then_with(|| one.visitor.key.cmp(&other.visitor.key)));
     let mut merge = Merge::default();
     for own in runs.chunk_by(|a, b| a.0 == b.0) {
         if !turn.all_matter && !own.iter().any(|(.., run)| run.converts) {
@@ -121,10 +126,10 @@ fn each_in_memory<'a>(
         }
         merge.clear();
         for of_device in own.chunk_by(|a, b| (a.1, a.2.visitor) == (b.1, b.2.visitor)) {
-            let (_, aside, Run { visitor, .. }) = of_device[0];
+            let (_, part, Run { visitor, .. }) = of_device[0];
+            let (aside, Rows { rows, .. }) = parts[part];
             let from = merge.runs.len();
             for (.., run) in of_device {
-                let rows = &all[aside].rows;
                 match run.is_clear() || turn.waiting.is_some() {
                     true => merge.runs.push(run.of(rows, turn.sequences())?),
                     false => merge.changes.push(visitor.instant(rows[run.from].time)),

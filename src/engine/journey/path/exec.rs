@@ -68,7 +68,7 @@ impl ExecutionPlan for PathExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        by_visitor::ordering(&self.input)
+        vec![by_visitor::journey_ordering(&self.input.schema()).map(OrderingRequirements::from)]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -1,7 +1,7 @@
 //! `credit_path`, `conversions` and `credits`: one conversion explained, the touches in its reach with each model's share; every
 //! conversion in one row, with the ends of its path; or a row for every item that has a part of it.
 //!
-//! * `node`: what is shown of which journeys, and the logical node.
+//! * `node`: what is shown of which journeys, and the logical nodes.
 //! * `walk`: the conversions of one visitor after another, by the traversal that credit has. Order: as the input comes. Memory: the
 //!   visitor at hand, and the batches of the rows that are shown next.
 //! * `exec`, `stream`, `shown`: one conversion explained. In: its visitor's rows, sorted by time. Out: one row per touch and item
@@ -16,5 +16,5 @@ mod walk;
 mod walked;
 
 pub use exec::PathExec;
-pub use node::{PathNode, PathSpec, Wanted};
+pub use node::{PathNode, PathSpec, ShownNode, ShownSpec, Wanted};
 pub(super) use walk::ShownWalk;

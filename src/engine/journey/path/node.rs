@@ -1,4 +1,4 @@
-//! What is shown of which journeys, and the logical node.
+//! What is shown of conversions, of one or of all, and the logical nodes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,36 +12,60 @@ use crate::engine::journey::breakdown::{self, GROUP_COLUMNS};
 use crate::engine::journey::logical::{Specification, SpecifiedNode};
 use crate::engine::journey::node::describe;
 
-/// What is shown of which journeys.
+/// One conversion that is explained.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct PathSpec {
+    /// The journey, with the models whose shares are shown.
+    pub journey: JourneySpec,
+    /// The conversion.
+    pub event_id: String,
+    /// Its metric, for messages.
+    pub metric: String,
+}
+
+/// Conversions that are shown, all of a journey.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub struct ShownSpec {
     /// The journey, with the models whose shares are shown.
     pub journey: JourneySpec,
     /// What is shown.
     pub wanted: Wanted,
 }
 
-/// What is shown of journeys.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+/// What is shown of conversions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub enum Wanted {
-    /// The touches of one conversion.
-    Path {
-        /// The conversion.
-        event_id: String,
-        /// Its metric, for messages.
-        metric: String,
-    },
-    /// The conversions.
+    /// A row a conversion.
     Conversions,
-    /// The conversions, each with every item that has a part of it.
+    /// Each with every item that has a part of it.
     Credits,
 }
 
 impl PathSpec {
     /// Columns of the input, by name: those of the journey, and what is shown of its rows.
     pub fn input_columns(&self) -> Vec<&'static str> {
+        self.journey.input_columns().into_iter().chain(["event_id", "row_kind", "place"]).collect()
+    }
+
+    /// Columns of the result.
+    pub fn output(&self) -> SchemaRef {
+        let mut fields = vec![
+            text("item"),
+            time("hit_time"),
+            number("seconds_before"),
+            count("visit_num"),
+            text("row_kind"),
+            text("event_id"),
+        ];
+        fields.extend(self.journey.models.iter().map(|(name, _)| number(name)));
+        Arc::new(Schema::new(fields))
+    }
+}
+
+impl ShownSpec {
+    /// Columns of the input, by name: those of the journey, and what is shown of its rows.
+    pub fn input_columns(&self) -> Vec<&'static str> {
         let shown: &[&str] = match self.wanted {
-            Wanted::Path { .. } => &["event_id", "row_kind", "place"],
             Wanted::Conversions => &["event_id", "row_kind", "device"],
             Wanted::Credits => &["event_id", "row_kind"],
         };
@@ -59,23 +83,10 @@ impl PathSpec {
 
     /// Columns of the result.
     pub fn output(&self) -> SchemaRef {
-        let text = |name| Field::new(name, DataType::Utf8, true);
-        let time = |name| Field::new(name, timestamp(), true);
-        let (number, count) =
-            (|name| Field::new(name, DataType::Float64, true), |name| Field::new(name, DataType::Int64, true));
-        let mut fields = match self.wanted {
-            Wanted::Path { .. } => {
-                vec![
-                    text("item"),
-                    time("hit_time"),
-                    number("seconds_before"),
-                    count("visit_num"),
-                    text("row_kind"),
-                    text("event_id"),
-                ]
-            }
+        let models = &self.journey.models;
+        let mut fields = breakdown::fields(&self.journey.selection.by);
+        match self.wanted {
             Wanted::Conversions => {
-                let mut fields = breakdown::fields(&self.journey.selection.by);
                 fields.extend([
                     text("event_id"),
                     text("visitor_id"),
@@ -88,10 +99,9 @@ impl PathSpec {
                     text("last_item"),
                     time("last_time"),
                 ]);
-                fields
+                fields.extend(models.iter().map(|(name, _)| number(name)));
             }
             Wanted::Credits => {
-                let mut fields = breakdown::fields(&self.journey.selection.by);
                 fields.extend([
                     text("event_id"),
                     time("time"),
@@ -104,30 +114,50 @@ impl PathSpec {
                     text("last_touch_id"),
                     time("last_touch_time"),
                 ]);
-                let models = &self.journey.models;
                 for (name, _) in models {
-                    let of = |what| if models.len() == 1 { what } else { format!("{what}_{name}") };
-                    fields.extend(
-                        ["share", "credit"].map(|what| Field::new(of(what.to_string()), DataType::Float64, true)),
-                    );
+                    let of = |what: &str| if models.len() == 1 { what.to_string() } else { format!("{what}_{name}") };
+                    fields.extend(["share", "credit"].map(|what| number(&of(what))));
                 }
-                return Arc::new(Schema::new(fields));
             }
-        };
-        fields.extend(self.journey.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
+        }
         Arc::new(Schema::new(fields))
     }
+
+    /// One line about it, for plans.
+    pub(in crate::engine::journey) fn describe(&self) -> String {
+        let shown = match self.wanted {
+            Wanted::Conversions => "conversions",
+            Wanted::Credits => "credits",
+        };
+        format!("{shown}, {}", describe(&self.journey))
+    }
+}
+
+fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true)
+}
+
+fn time(name: &str) -> Field {
+    Field::new(name, timestamp(), true)
+}
+
+fn number(name: &str) -> Field {
+    Field::new(name, DataType::Float64, true)
+}
+
+fn count(name: &str) -> Field {
+    Field::new(name, DataType::Int64, true)
 }
 
 impl fmt::Display for PathSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.wanted {
-            Wanted::Path { event_id, .. } => {
-                write!(f, "Path: event_id={event_id}{}", self.journey.selection.describe())
-            }
-            Wanted::Conversions => write!(f, "Path: conversions, {}", describe(&self.journey)),
-            Wanted::Credits => write!(f, "Path: credits, {}", describe(&self.journey)),
-        }
+        write!(f, "Path: event_id={}{}", self.event_id, self.journey.selection.describe())
+    }
+}
+
+impl fmt::Display for ShownSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shown: {}", self.describe())
     }
 }
 
@@ -139,5 +169,16 @@ impl Specification for PathSpec {
     }
 }
 
-/// The logical node.
+impl Specification for ShownSpec {
+    const NAME: &'static str = "Shown";
+
+    fn columns(&self) -> SchemaRef {
+        self.output()
+    }
+}
+
+/// The logical node of one conversion that is explained.
 pub type PathNode = SpecifiedNode<PathSpec>;
+
+/// The logical node of conversions that are shown.
+pub type ShownNode = SpecifiedNode<ShownSpec>;

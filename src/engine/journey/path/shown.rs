@@ -9,7 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::{DataFusionError, Result};
 
-use super::node::{PathSpec, Wanted};
+use super::node::PathSpec;
 use super::walked::{Step, Walked};
 use crate::engine::journey::Selection;
 use crate::engine::journey::columns::Columns;
@@ -38,7 +38,7 @@ fn nothing_to_explain(spec: &PathSpec, event_id: &str, metric: &str) -> String {
 
 /// The touches of the conversion among its visitor's rows.
 pub(super) fn path(spec: &PathSpec, rows: &RecordBatch) -> Result<RecordBatch> {
-    let Wanted::Path { event_id, metric } = &spec.wanted else { return Err(unknown_event("")) };
+    let PathSpec { event_id, metric, .. } = spec;
     let all_ids = column(rows, "event_id")?;
     let Some(wanted) = (0..rows.num_rows()).find(|&row| all_ids.is_valid(row) && all_ids.value(row) == event_id) else {
         return Err(unknown_event(event_id));

@@ -14,7 +14,7 @@ use arrow::compute::{cast, interleave, interleave_record_batch};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 
-use super::node::{PathSpec, Wanted};
+use super::node::{ShownSpec, Wanted};
 use super::walked::{Found, Numbered, Touch, Walked};
 use crate::attribution::NONE;
 use crate::engine::journey::columns::{Columns, Source};
@@ -30,7 +30,7 @@ const ROWS_PER_BATCH: usize = 8192;
 /// Bytes of batches that are held for the rows of the next batch of the answer, about; more make it a smaller one.
 const HELD_BYTES: usize = 16 << 20;
 
-/// Places of what is shown of a conversion's row, see [`PathSpec::shown`].
+/// Places of what is shown of a conversion's row, see [`ShownSpec::shown`].
 const EVENT_ID: usize = 0;
 const ROW_KIND: usize = 1;
 
@@ -90,7 +90,7 @@ impl Left {
 
 /// The conversions of one visitor after another.
 pub(in crate::engine::journey) struct ShownWalk {
-    spec: PathSpec,
+    spec: ShownSpec,
     /// The journey that is walked. What it is broken down by is looked up of what is shown.
     journey: JourneySpec,
     walked: Walked<ShownRow>,
@@ -104,7 +104,7 @@ pub(in crate::engine::journey) struct ShownWalk {
 
 impl ShownWalk {
     /// A walk that has seen nobody.
-    pub fn new(spec: PathSpec, counts: Counts) -> Self {
+    pub fn new(spec: ShownSpec, counts: Counts) -> Self {
         let selection = Selection { by: vec![], ..spec.journey.selection.clone() };
         let journey = JourneySpec { selection, ..spec.journey.clone() };
         Self {
@@ -176,7 +176,7 @@ impl ShownWalk {
                     columns.push(Arc::new(credit.collect::<Float64Array>()));
                 }
             }
-            Wanted::Conversions | Wanted::Path { .. } => {
+            Wanted::Conversions => {
                 columns.extend([of_own[EVENT_ID].clone(), of_own[2].clone(), own_times, of_own[ROW_KIND].clone()]);
                 columns.extend([values, touches]);
                 for end in ends {
@@ -198,7 +198,7 @@ impl ShownWalk {
         Ok(RecordBatch::try_new(self.spec.output(), columns)?)
     }
 
-    /// What is shown of rows, the columns `wanted` of [`PathSpec::shown`]; NULL where there is no row.
+    /// What is shown of rows, the columns `wanted` of [`ShownSpec::shown`]; NULL where there is no row.
     fn look_up(&self, rows: &[Option<ShownRow>], wanted: Range<usize>) -> Result<Vec<ArrayRef>> {
         let shown = self.spec.shown();
         let (names, types): (Vec<&str>, Vec<DataType>) = shown[wanted.clone()].iter().cloned().unzip();
@@ -290,11 +290,6 @@ impl Visitors for ShownWalk {
         Ok(columns)
     }
 
-    /// At its hit a record may convert in lines that add up to nothing.
-    fn all_matter(&self) -> bool {
-        self.journey.anchored && self.journey.in_lines
-    }
-
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let Some(source) = &columns.source else { return };
         let number = self.sources.iter().rposition(|known| Arc::ptr_eq(known, source)).unwrap_or_else(|| {
@@ -313,7 +308,7 @@ impl Visitors for ShownWalk {
         self.walked.settle();
         self.left = match self.spec.wanted {
             Wanted::Credits => Left::Credits(self.walked.numbered().into_iter()),
-            Wanted::Conversions | Wanted::Path { .. } => Left::Conversions(self.walked.conversions().into_iter()),
+            Wanted::Conversions => Left::Conversions(self.walked.conversions().into_iter()),
         };
     }
 
@@ -344,5 +339,78 @@ impl Visitors for ShownWalk {
     fn memory_bytes(&self) -> usize {
         let lines = self.lines.capacity() * size_of::<Line>() + self.shares.capacity() * size_of::<f64>();
         self.walked.memory_bytes() + self.left.memory_bytes() + lines + self.source_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{ListArray, StructArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::Field;
+
+    use super::*;
+    use crate::attribution::{Container, Model};
+    use crate::columns::HIT_ID_REST;
+
+    /// A hit without a value, whose lines add up to nothing, and a record of a value that stands at it and has such lines, too.
+    fn rows(value: f64) -> RecordBatch {
+        let numbers = |numbers: [Option<i64>; 2]| -> ArrayRef { Arc::new(Int64Array::from(numbers.to_vec())) };
+        let texts = |texts: [Option<&str>; 2]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+        let items: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "a", "b"]));
+        let amounts: ArrayRef = Arc::new(Float64Array::from(vec![1.0, -1.0, 1.0, -1.0]));
+        let field = |name: &str, data_type| Arc::new(Field::new(name, data_type, true));
+        let lines = vec![(field("item", DataType::Utf8), items), (field("amount", DataType::Float64), amounts)];
+        let lines = StructArray::from(lines);
+        let line = Arc::new(Field::new_list_field(lines.data_type().clone(), true));
+        let lines = ListArray::new(line, OffsetBuffer::from_lengths([2, 2]), Arc::new(lines), None);
+        let columns: [(&str, ArrayRef); 14] = [
+            ("visitor_key", numbers([Some(1), Some(1)])),
+            ("visitor_id", texts([Some("v"), Some("v")])),
+            ("hit_time", numbers([Some(0), Some(9)])),
+            ("hit_seq", numbers([Some(1), Some(2)])),
+            ("item", texts([Some("a"), None])),
+            ("value", Arc::new(Float64Array::from(vec![0.0, value]))),
+            ("anchor_time", numbers([None, Some(0)])),
+            ("anchor_seq", numbers([None, Some(1)])),
+            ("anchor_rest", numbers([None, None])),
+            (HIT_ID_REST, numbers([None, None])),
+            ("lines", Arc::new(lines)),
+            ("event_id", texts([Some("hit"), Some("record")])),
+            ("row_kind", texts([Some("online"), Some("transaction")])),
+            ("device", texts([Some("v"), Some("v")])),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn a_conversion_needs_a_value_of_its_own() {
+        for wanted in [Wanted::Conversions, Wanted::Credits] {
+            for value in [0.0, 5.0] {
+                let models = match wanted {
+                    Wanted::Conversions => vec![],
+                    Wanted::Credits => vec![("linear".to_string(), Model::Linear)],
+                };
+                let journey = JourneySpec {
+                    models,
+                    in_lines: true,
+                    anchored: true,
+                    ..JourneySpec::without_models(Container::Visitor)
+                };
+                let mut walk = ShownWalk::new(ShownSpec { journey, wanted }, Counts::default());
+                let columns = walk.columns(&InputColumns::Evaluated, &rows(value), &mut Known::default()).unwrap();
+                let mut codes = (Codes::default(), Codes::default());
+                codes.0.turn_to(&columns.items);
+                walk.rows(&columns, &mut codes, 0..2);
+                walk.close_visitor();
+                assert!(walk.hand_on().unwrap().is_none());
+                let shown = walk.found(true).unwrap().map_or(0, |shown| shown.num_rows());
+                assert_eq!(shown, usize::from(value != 0.0), "{wanted:?}");
+                // whoever has no such row is passed over
+                let mut converting = vec![];
+                columns.converting(&mut converting);
+                assert_eq!(converting.len(), shown, "{wanted:?}");
+            }
+        }
     }
 }

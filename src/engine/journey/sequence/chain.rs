@@ -30,7 +30,7 @@ pub(super) struct Chains {
 impl Chains {
     /// The rows of the longest chain, one a step; of chains of that length the one that ends first, and of those that end on
     /// one row the one that begins first, then has its second row first, and so on.
-    pub fn longest(&mut self, rows: &[StepRow], rules: &ChainRules) -> &[usize] {
+    pub fn longest<R: Copy + Into<StepRow>>(&mut self, rows: &[R], rules: &ChainRules) -> &[usize] {
         self.chain.clear();
         if rules.at_once {
             self.at_once(rows, rules)
@@ -40,16 +40,17 @@ impl Chains {
         &self.chain
     }
 
-    fn eventually(&mut self, rows: &[StepRow], rules: &ChainRules) {
+    fn eventually<R: Copy + Into<StepRow>>(&mut self, rows: &[R], rules: &ChainRules) {
+        let row_at = |row: usize| -> StepRow { rows[row].into() };
         self.starts.clear();
         self.starts.resize(rules.steps, None);
         let (mut length, mut end) = (0, 0);
-        for (n, row) in rows.iter().enumerate() {
-            // the last step first: a row is one step of a chain
-            for step in (0..rules.steps).rev().filter(|step| row.steps >> step & 1 == 1) {
+        for n in 0..rows.len() {
+            let row = row_at(n);
+            for step in last_first(row.steps, rules.steps) {
                 let start = match step {
                     0 => Some(n),
-                    _ => self.starts[step - 1].filter(|start| in_time(&rows[*start], row, rules)),
+                    _ => self.starts[step - 1].filter(|start| in_time(row_at(*start), row, rules)),
                 };
                 // the latest beginning leaves the most time for what follows
                 self.starts[step] = self.starts[step].max(start);
@@ -65,12 +66,12 @@ impl Chains {
             return;
         }
         // backwards, the latest rows that a chain to the end can have
-        let satisfies = |row: usize, step: usize| rows[row].steps >> step & 1 == 1;
+        let satisfies = |row: usize, step: usize| row_at(row).steps >> step & 1 == 1;
         let mut latest = end;
         for step in (0..length - 1).rev() {
             latest = (0..latest).rev().find(|row| satisfies(*row, step)).unwrap_or(0);
         }
-        let first = (0..=latest).find(|row| satisfies(*row, 0) && in_time(&rows[*row], &rows[end], rules));
+        let first = (0..=latest).find(|row| satisfies(*row, 0) && in_time(row_at(*row), row_at(end), rules));
         let mut row = first.unwrap_or(latest);
         self.chain.push(row);
         for step in 1..length {
@@ -79,13 +80,15 @@ impl Chains {
         }
     }
 
-    fn at_once(&mut self, rows: &[StepRow], rules: &ChainRules) {
+    fn at_once<R: Copy + Into<StepRow>>(&mut self, rows: &[R], rules: &ChainRules) {
+        let row_at = |row: usize| -> StepRow { rows[row].into() };
         let (mut alive, mut length, mut end) = (0_u64, 0, 0);
-        for (n, row) in rows.iter().enumerate() {
+        for n in 0..rows.len() {
+            let row = row_at(n);
             alive = (alive << 1 | 1) & row.steps;
             for step in 0..rules.steps.min(n + 1) {
                 let lives = alive >> step & 1 == 1;
-                if lives && !in_time(&rows[n - step], row, rules) {
+                if lives && !in_time(row_at(n - step), row, rules) {
                     alive &= !(1 << step);
                 } else if lives && step + 1 > length {
                     (length, end) = (step + 1, n);
@@ -109,8 +112,7 @@ impl Membership {
         self.latest.clear();
         self.latest.resize(follows.len(), None);
         for (n, row) in rows.enumerate() {
-            // the last one first: a row satisfies one condition of a chain
-            for step in (0..follows.len()).rev().filter(|step| row.steps >> step & 1 == 1) {
+            for step in last_first(row.steps, follows.len()) {
                 let Follows { within_us, next } = follows[step];
                 // the latest row before leaves the most time
                 let fits = step == 0
@@ -130,7 +132,18 @@ impl Membership {
     }
 }
 
-fn in_time(first: &StepRow, last: &StepRow, rules: &ChainRules) -> bool {
+/// The steps of a row among the first `count`, the last one first: a row is one step of a chain.
+fn last_first(steps: u64, count: usize) -> impl Iterator<Item = usize> {
+    let mut left = steps;
+    let each = std::iter::from_fn(move || {
+        let step = left.checked_ilog2()?;
+        left ^= 1 << step;
+        Some(step as usize)
+    });
+    each.filter(move |step| *step < count)
+}
+
+fn in_time(first: StepRow, last: StepRow, rules: &ChainRules) -> bool {
     rules.within_us.is_none_or(|within| last.time.saturating_sub(first.time) <= within)
 }
 

@@ -36,6 +36,12 @@ struct Row {
     number: u32,
 }
 
+impl From<Row> for StepRow {
+    fn from(row: Row) -> Self {
+        Self { time: row.time, steps: row.steps }
+    }
+}
+
 /// How many journeys reached a step of a group.
 #[derive(Clone, Copy, Default)]
 struct Reached {
@@ -63,7 +69,6 @@ pub(in crate::engine::journey) struct SequenceWalk {
     items: Items,
     groups: Groups,
     chains: Chains,
-    step_rows: Vec<StepRow>,
     flow_rows: Vec<FlowRow>,
     membership: Membership,
     /// What was found.
@@ -87,7 +92,6 @@ impl SequenceWalk {
             items: Items::default(),
             groups: Groups::default(),
             chains: Chains::default(),
-            step_rows: vec![],
             flow_rows: vec![],
             membership: Membership::default(),
             members: vec![],
@@ -101,8 +105,7 @@ impl SequenceWalk {
     fn journey(&mut self, rows: &[Row]) {
         match self.spec.sequence {
             Sequence::Members { ref steps } => {
-                let found = rows.iter().map(|row| StepRow { time: row.time, steps: row.steps });
-                if self.membership.belongs(found, steps)
+                if self.membership.belongs(rows.iter().map(|row| StepRow::from(*row)), steps)
                     && let (Some(id), Some(row)) = (&self.visitor, rows.first())
                 {
                     let visit = self.counted.visits.visit(row.visit).unwrap_or_default();
@@ -111,10 +114,8 @@ impl SequenceWalk {
                 }
             }
             Sequence::Funnel { steps, within_us, at_once, .. } => {
-                self.step_rows.clear();
-                self.step_rows.extend(rows.iter().map(|row| StepRow { time: row.time, steps: row.steps }));
                 let rules = ChainRules { steps, within_us, at_once };
-                let chain = self.chains.longest(&self.step_rows, &rules);
+                let chain = self.chains.longest(rows, &rules);
                 let Some(&first) = chain.first() else { return };
                 let group = rows[first].number;
                 let own = group as usize * steps;
@@ -154,9 +155,9 @@ impl SequenceWalk {
             true => vec![],
             false => self.groups.columns(by, found.iter().map(|took| took.group))?,
         };
-        columns.push(Arc::new(found.iter().map(|took| Some(i64::from(took.step) + 1)).collect::<Int64Array>()));
+        columns.push(Arc::new(Int64Array::from_iter_values(found.iter().map(|took| i64::from(took.step) + 1))));
         columns.extend([none(), none(), none()]);
-        columns.push(Arc::new(found.iter().map(|took| Some(took.seconds)).collect::<Float64Array>()));
+        columns.push(Arc::new(Float64Array::from_iter_values(found.iter().map(|took| took.seconds))));
         self.took.truncate(left);
         Ok(RecordBatch::try_new(self.spec.output(), columns)?)
     }
@@ -222,18 +223,19 @@ impl Visitors for SequenceWalk {
         }
     }
 
-    fn all_matter(&self) -> bool {
-        false
-    }
-
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         if let (Sequence::Members { .. }, None, Some(ids)) = (&self.spec.sequence, &self.visitor, &columns.ids) {
             self.visitor = range.clone().next().filter(|row| ids.is_valid(*row)).map(|row| ids.value(row).to_string());
         }
         let in_flow = matches!(self.spec.sequence, Sequence::Flow { .. });
-        for row in range {
+        let needs_all = in_flow || Counted::needs_all(columns);
+        let all_steps = columns.steps().get(range.clone()).unwrap_or_default();
+        for (row, &steps) in range.zip(all_steps) {
+            // most rows are no step
+            if steps == 0 && !needs_all {
+                continue;
+            }
             let Some(visit) = self.counted.visit_of(columns, row).filter(|visit| *visit != NO_VISIT) else { continue };
-            let steps = columns.steps(row);
             let mut number = NONE;
             if in_flow {
                 let (text, codes) = columns.item_of(row, codes);
@@ -250,12 +252,12 @@ impl Visitors for SequenceWalk {
 
     fn close_visitor(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        if !rows.is_sorted_by_key(|row| row.visit) {
+        if self.spec.in_visits {
             // the order of time within a visit stays
             rows.sort_by_key(|row| row.visit);
-        }
-        for journey in rows.chunk_by(|a, b| a.visit == b.visit) {
-            self.journey(journey);
+            rows.chunk_by(|a, b| a.visit == b.visit).for_each(|journey| self.journey(journey));
+        } else {
+            self.journey(&rows);
         }
         rows.clear();
         self.rows = rows;
@@ -281,7 +283,7 @@ impl Visitors for SequenceWalk {
     }
 
     fn memory_bytes(&self) -> usize {
-        let rows = self.rows.capacity() * (size_of::<Row>() + size_of::<StepRow>() + size_of::<FlowRow>());
+        let rows = self.rows.capacity() * (size_of::<Row>() + size_of::<FlowRow>());
         let visitor = rows + self.counted.memory_bytes();
         let steps = self.reached.capacity() * size_of::<Reached>() + self.took.capacity() * size_of::<Took>();
         let transitions = self.transitions.capacity() * (size_of::<Transition>() + 9);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
@@ -10,12 +11,13 @@ use datafusion::common::{Column, DFSchema, DFSchemaRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
+use rejoin_instances::values::{hash_exprs, hash_plan, same_exprs, same_plans};
 
 use super::call::{Call, PhysicalWindow, Window, names};
 use super::exec::WindowExec;
 
 /// The logical node: all columns of the input, and one of credit a call.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct WindowNode {
     window: Window,
     calls: Vec<Call>,
@@ -50,11 +52,32 @@ impl WindowNode {
     }
 }
 
+impl PartialEq for WindowNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.window == other.window
+            && self.calls == other.calls
+            && self.schema == other.schema
+            && same_exprs(&self.arguments, &other.arguments)
+            && same_plans(&self.input, &other.input)
+    }
+}
+
+impl Eq for WindowNode {}
+
+impl Hash for WindowNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.window.hash(state);
+        self.calls.hash(state);
+        self.schema.hash(state);
+        hash_exprs(&self.arguments, state);
+        hash_plan(&self.input, state);
+    }
+}
+
+// as far as plans need it: an order of expressions would be one of all that SQL can say
 impl PartialOrd for WindowNode {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        let order =
-            (&self.window, &self.calls, &self.arguments).partial_cmp(&(&other.window, &other.calls, &other.arguments));
-        order.filter(|o| o.is_ne() || self == other)
+        self.calls.partial_cmp(&other.calls).filter(|o| o.is_ne() || self == other)
     }
 }
 

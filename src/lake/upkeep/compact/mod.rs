@@ -1,5 +1,9 @@
 //! Compaction: the generations of a bucket become files of whole calendar months (UTC), in the order that they had.
 //!
+//! Where only what is worth its work is done, files wait for others of about their size: at least four are merged, and none that has
+//! more than three times the rows of all smaller ones. So a row is written again as often as a file can grow by a third, and few
+//! files of each size lie beside each other. Of months that are over it is two, and fifteen times the rows.
+//!
 //! * `plan`: which files are merged, and between which months the results are cut. Pure.
 //! * `run`: writes the results and commits them, in steps.
 //!

@@ -3,8 +3,11 @@
 //! Files that share a month are merged and cut at the months; a file that shares none stays as it is. Neighbours share a
 //! file while it stays small, so that a small lake does not end as a cloud of tiny files. Running the plan of a plan's
 //! outcome gives nothing to do.
+//!
+//! Where only what is worth its work is to be done, files wait until there are enough of about one size ([`worth_merging`]):
+//! what a row costs then grows with the logarithm of the number of loads, and so do the files of a bucket.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime};
@@ -81,6 +84,103 @@ pub fn fewer_files(files: &[DataFile], shared_rows: u64) -> usize {
         whole: false,
     });
     files.len() - pack(parts, shared_rows).len()
+}
+
+/// What is worth its work.
+struct Worth {
+    /// Files that are merged, at least.
+    files: usize,
+    /// A file waits while it has more than so many times the rows of all smaller ones.
+    times: u64,
+}
+
+/// Where more is to come: what is merged with a file shall be a quarter of what is written.
+const GROWING: Worth = Worth { files: 4, times: 3 };
+
+/// In months that are over, of which nobody knows how soon more comes: a sixteenth.
+const OVER: Worth = Worth { files: 2, times: 15 };
+
+/// Months of a file up to which its rows are taken to be spread over them; a file of more has its rows at one place, and times that
+/// some clock got wrong at another.
+const MOST_MONTHS: i64 = 1200;
+
+/// The files of a group that are worth merging, judged by the log alone. Of those that would share a file at least four of about
+/// one size, with all smaller ones: each has at most three times the rows of all smaller ones together, so that what takes part
+/// comes into a file that is a third larger at least. And at least three files fewer are left, as far as the log tells where they
+/// will be cut; a file over so many months that there would not be waits without the others. In months before that of the newest
+/// files it is two, and fifteen times the rows.
+pub fn worth_merging(files: &[DataFile], shared_rows: u64) -> Vec<DataFile> {
+    let calendars: HashMap<String, Calendar> =
+        straddling(files).iter().map(|file| (file.relative.clone(), likely_calendar(file))).collect();
+    let rows_in = |file: &DataFile, times: &Range<i64>| match calendars.get(&file.relative) {
+        Some(calendar) => {
+            calendar.iter().filter(|(month, _)| times.contains(&month.start())).map(|(_, rows)| *rows).sum::<u64>()
+        }
+        None => file.rows.unwrap_or_default(),
+    };
+    // a file over several months may have but a row in its last one
+    let newest = files.iter().filter_map(single_month).max();
+    let worth_of = |output: &Output| match newest {
+        Some(newest) if output.times.end <= newest.start() => OVER,
+        _ => GROWING,
+    };
+    let mut chosen: HashSet<String> = HashSet::new();
+    for output in plan(files, &calendars, shared_rows) {
+        let mut inputs: Vec<(u64, &str)> =
+            output.inputs.iter().map(|file| (rows_in(file, &output.times), file.relative.as_str())).collect();
+        inputs.sort_unstable();
+        let rows: Vec<u64> = inputs.iter().map(|(rows, _)| *rows).collect();
+        chosen.extend(inputs[..worth_of(&output).merged(&rows)].iter().map(|(_, name)| name.to_string()));
+    }
+    let candidates: Vec<DataFile> = files.iter().filter(|file| chosen.contains(&file.relative)).cloned().collect();
+    let mut merged: HashSet<String> = HashSet::new();
+    for set in apart(plan(&candidates, &calendars, shared_rows)) {
+        let inputs: HashSet<&String> = set.iter().flat_map(|output| &output.inputs).map(|f| &f.relative).collect();
+        let files = set.iter().map(|output| worth_of(output).files).max().unwrap_or_default();
+        if inputs.len() + 1 >= set.len() + files {
+            merged.extend(inputs.into_iter().cloned());
+        }
+    }
+    let waits = |file: &DataFile| {
+        chosen.contains(&file.relative) && !merged.contains(&file.relative) && single_month(file).is_none()
+    };
+    if files.iter().any(waits) {
+        let others: Vec<DataFile> = files.iter().filter(|file| !waits(file)).cloned().collect();
+        return worth_merging(&others, shared_rows);
+    }
+    candidates.into_iter().filter(|file| merged.contains(&file.relative)).collect()
+}
+
+impl Worth {
+    /// How many files are worth merging, of files with so many rows, the smallest first: those up to the end of the last run of
+    /// enough files of which none has too many times the rows of all before it.
+    fn merged(&self, rows: &[u64]) -> usize {
+        let (mut smaller, mut begin, mut end) = (0_u64, 0, 0);
+        for (number, rows) in rows.iter().enumerate() {
+            if *rows > smaller.saturating_mul(self.times) {
+                begin = number;
+            }
+            if number + 1 - begin >= self.files {
+                end = number + 1;
+            }
+            smaller = smaller.saturating_add(*rows);
+        }
+        end
+    }
+}
+
+/// The rows of a file by month, as nobody has counted them: as many at any time as at any other.
+fn likely_calendar(file: &DataFile) -> Calendar {
+    let ((first, last), rows) = (months(file), file.rows.unwrap_or_default());
+    let (Some((begin, end)), true) = (file.hit_time, last.0 - first.0 < MOST_MONTHS) else {
+        return Calendar::from([(first, rows)]);
+    };
+    let share = |month: Month| {
+        let times = month.times();
+        let inside = times.end.min(end.saturating_add(1)).saturating_sub(times.start.max(begin));
+        (rows as f64 * inside as f64 / (end - begin + 1) as f64) as u64
+    };
+    (first.0..=last.0).map(|month| (Month(month), share(Month(month)))).collect()
 }
 
 /// What is to be written in place of `files`; a file that is no output's input stays. `calendars` has the rows of the
@@ -266,6 +366,120 @@ mod tests {
         // both months fit into one file
         let outputs = plan(&files, &calendars(&files), 1000);
         assert_eq!((outputs.len(), outputs[0].inputs.len(), outputs[0].rows), (1, 3, 140));
+    }
+
+    #[test]
+    fn files_of_about_one_size_are_worth_merging() {
+        let worth = |rows: &[u64]| GROWING.merged(rows);
+        assert_eq!(worth(&[]), 0);
+        assert_eq!(worth(&[1, 1, 1]), 0, "three are few");
+        assert_eq!(worth(&[1, 1, 1, 1]), 4);
+        assert_eq!(worth(&[1, 1, 1, 9]), 4, "three are a quarter of all");
+        assert_eq!(worth(&[1, 1, 1, 10]), 0, "and here they are less");
+        assert_eq!(worth(&[1, 1, 1, 1, 12]), 5);
+        assert_eq!(worth(&[1, 1, 1, 1, 13]), 4, "the large one waits");
+        assert_eq!(worth(&[1, 1, 1, 1, 100, 100, 100]), 4, "and so do three");
+        assert_eq!(worth(&[1, 1, 1, 1, 100, 100, 100, 100]), 8);
+        assert_eq!(worth(&[1, 100, 100, 100, 100]), 5, "a tiny one is taken along");
+        assert_eq!(worth(&[0, 0, 0, 0]), 4);
+        assert_eq!(worth(&[u64::MAX; 5]), 5);
+        // where nothing more is to come, two are enough, and a sixteenth
+        assert_eq!(
+            [OVER.merged(&[1]), OVER.merged(&[1, 15]), OVER.merged(&[1, 16]), OVER.merged(&[1, 1, 30])],
+            [0, 2, 0, 3]
+        );
+    }
+
+    fn worth_names(files: &[DataFile], shared_rows: u64) -> Vec<String> {
+        worth_merging(files, shared_rows).into_iter().map(|file| file.relative).collect()
+    }
+
+    #[test]
+    fn what_is_worth_merging_is_of_months_that_share_a_file() {
+        let day = |number: i64| file(format!("day{number}"), (number, number), 10);
+        let days: Vec<DataFile> = (0..3).map(day).collect();
+        assert!(worth_names(&days, 1).is_empty());
+        let days: Vec<DataFile> = (0..4).map(day).collect();
+        assert_eq!(worth_names(&days, 1), ["day0", "day1", "day2", "day3"]);
+        // two in January, two in February: where months share a file
+        let days: Vec<DataFile> = (29..33).map(day).collect();
+        assert_eq!(worth_names(&days, 1000), ["day29", "day30", "day31", "day32"]);
+        // January is over as soon as there is a day of February
+        let days: Vec<DataFile> = (29..32).map(day).collect();
+        assert_eq!(worth_names(&days, 1), ["day29", "day30"]);
+        // a file that is small in each of its months, beside a large one, waits, and keeps nobody waiting
+        let mut files =
+            vec![file("january", (0, 30), 900), file("february", (31, 58), 900), file("march", (59, 89), 900)];
+        files.push(file("late", (0, 89), 9));
+        assert!(worth_names(&files, 1).is_empty());
+        files.extend((0..4).map(|number| file(format!("new{number}"), (60, 60), 10)));
+        assert_eq!(worth_names(&files, 1), ["new0", "new1", "new2", "new3"]);
+        // four files of two years each would become two dozen
+        let years: Vec<DataFile> = (0..4).map(|number| file(number, (0, 729), 500)).collect();
+        assert!(worth_names(&years, 1).is_empty());
+        assert_eq!(worth_names(&years, 5000).len(), 4);
+        // times of nowhere
+        let mut nowhere = file("nowhere", (0, 0), 20);
+        nowhere.hit_time = None;
+        let files: Vec<DataFile> = (0..3).map(day).chain([nowhere]).collect();
+        assert_eq!(worth_names(&files, 1000), ["day0", "day1", "day2", "nowhere"]);
+    }
+
+    /// What is worth it is merged until nothing is; gives the files that are left, and the rows that were written.
+    fn merged_while_worth(mut files: Vec<DataFile>, shared_rows: u64, names: &mut u64) -> (Vec<DataFile>, u64) {
+        let mut written = 0;
+        for round in 0.. {
+            let worth = worth_merging(&files, shared_rows);
+            if worth.is_empty() {
+                break;
+            }
+            assert!(round < 5, "{} files are merged again and again", worth.len());
+            let outputs = plan(&worth, &calendars(&worth), shared_rows);
+            files.retain(|file| worth.iter().all(|merged| merged.relative != file.relative));
+            for output in outputs {
+                *names += 1;
+                written += output.rows;
+                let days = ((output.times.start - START) / DAY, (output.times.end - START) / DAY - 1);
+                files.push(file(format!("merged{names}"), days, output.rows));
+            }
+        }
+        (files, written)
+    }
+
+    /// Loads a day, of which each has rows of the days before it, for so many days: the rows that were written by compactions for
+    /// each row, and how many files there were at most.
+    fn daily(days: i64, late_days: i64, shared_rows: u64) -> (f64, usize) {
+        let (mut files, mut names, mut most) = (vec![], 0, 0);
+        let (mut loaded, mut written, mut state) = (0, 0, 7_u64);
+        for day in 0..days {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let rows = [200, 500, 1000, 1000, 1000, 2000, 3000][(state >> 33) as usize % 7];
+            loaded += rows;
+            files.push(file(format!("day{day}"), ((day - late_days).max(0), day), rows));
+            let (left, more) = merged_while_worth(files, shared_rows, &mut names);
+            (files, written) = (left, written + more);
+            most = most.max(files.len());
+        }
+        assert_eq!(files.iter().filter_map(|file| file.rows).sum::<u64>(), loaded, "every row is there once");
+        (written as f64 / loaded as f64, most)
+    }
+
+    #[test]
+    fn a_row_is_written_again_as_often_as_the_logarithm_of_the_loads_says() {
+        for late_days in [0, 2, 40] {
+            // all in one file, several months in a file, each month in its own
+            for shared_rows in [u64::MAX, 100_000, 1] {
+                let what = format!("{late_days} days late, {shared_rows} rows shared");
+                let (of_a_quarter, _) = daily(91, late_days, shared_rows);
+                let (of_a_year, most) = daily(365, late_days, shared_rows);
+                assert!(of_a_year < 9.0, "{what}: {of_a_year} times a row");
+                assert!(of_a_year < of_a_quarter + 4.0, "{what}: {of_a_quarter} times a row, then {of_a_year}");
+                let months = if shared_rows == 1 { 12 } else { (400_000 / (shared_rows / 2)).max(1) as usize };
+                assert!(most <= 6 + 3 * months, "{what}: {most} files");
+            }
+        }
+        let (of_four_years, most) = daily(4 * 365, 0, u64::MAX);
+        assert!(of_four_years < 11.0 && most <= 10, "{of_four_years} times a row, {most} files");
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use rejoin_instances::planning;
 use serde::Serialize;
 
-use super::plan::{Calendar, Month, Output, apart, fewer_files, plan, straddling};
+use super::plan::{Calendar, Month, Output, apart, plan, straddling, worth_merging};
 use crate::columns::HIT_TIME;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Rebuild;
@@ -28,9 +30,6 @@ use crate::{Error, Result};
 /// than a fraction of a second.
 const SHARED_ROWS: u64 = 8_000_000;
 
-/// So many files fewer in some bucket make a compaction worth its work.
-const WORTH_FILES: usize = 16;
-
 /// Bytes that are merged between two commits, about: a minute's work of one core is what a conflict or the end of the process
 /// costs at most. A commit is some requests, and makes the log longer, so that a small lake has one.
 const STEP_BYTES: u64 = 256 << 20;
@@ -41,7 +40,7 @@ const MOST_STEPS: u64 = 64;
 /// How to compact.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOptions {
-    /// Only where many files would go.
+    /// Only where at least four files of about one size become fewer.
     pub if_worth: bool,
     /// Neighbouring months share a file up to this many rows.
     pub shared_rows: u64,
@@ -84,21 +83,24 @@ pub struct Compacted {
 }
 
 /// Compacts the tables that loads fill and what rebuilds make of their rows; `rewriter` writes the files. What is done is
-/// committed now and then, and stays whatever becomes of the rest. `progress` is told a table, its rows that are done, and
-/// its rows to be done. An error of kind conflict when other writers took files of every group of a table away meanwhile;
+/// committed now and then, and stays whatever becomes of the rest. `progress` is told a table, the bytes of
+/// files that are merged, and of all that are to be. An error of kind conflict when other writers took files of every group of a table away meanwhile;
 /// that table is as before.
-pub async fn compact(
-    lake: &Lake,
-    options: &CompactionOptions,
-    rewriter: &dyn Rewriter,
-    progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
-) -> Result<Vec<Compacted>> {
-    let mut compacted = vec![];
-    for table in tables::of_kind(TableKind::Loaded).chain([INTEGRATED, SNAPSHOTS]) {
-        let tell = |done, total| progress(table, done, total);
-        compacted.push(compact_table(lake, table, options, rewriter, &tell).await?);
+pub fn compact<'a>(
+    lake: &'a Lake,
+    options: &'a CompactionOptions,
+    rewriter: &'a dyn Rewriter,
+    progress: &'a (dyn Fn(&str, u64, u64) + Send + Sync),
+) -> BoxFuture<'a, Result<Vec<Compacted>>> {
+    async move {
+        let mut compacted = vec![];
+        for table in tables::of_kind(TableKind::Loaded).chain([INTEGRATED, SNAPSHOTS]) {
+            let tell = |done, total| progress(table, done, total);
+            compacted.push(compact_table(lake, table, options, rewriter, &tell).await?);
+        }
+        Ok(compacted)
     }
-    Ok(compacted)
+    .boxed()
 }
 
 async fn compact_table(
@@ -111,9 +113,9 @@ async fn compact_table(
     let snapshot = Snapshot::open(lake, table, None).await?;
     let before = Extent::of(&snapshot);
     let mut done = Compacted { table: table.into(), before, after: before, merged: 0, written: 0, postponed: 0 };
-    let groups = groups_of(&snapshot);
-    if options.if_worth && groups.iter().all(|files| fewer_files(files, options.shared_rows) < WORTH_FILES) {
-        return Ok(done);
+    let mut groups = groups_of(&snapshot);
+    if options.if_worth {
+        groups = groups.iter().map(|files| worth_merging(files, options.shared_rows)).collect();
     }
     let calendars = calendars(lake, &snapshot, &groups).await?;
     let plans = groups.iter().flat_map(|files| apart(plan(files, &calendars, options.shared_rows)));
@@ -148,17 +150,18 @@ async fn in_steps(
     done: &mut Compacted,
 ) -> Result<()> {
     let step_bytes = step_bytes.max(units.iter().map(Unit::bytes).sum::<u64>() / MOST_STEPS);
-    let all_rows: u64 = units.iter().map(Unit::rows).sum();
-    let jobs = units.iter().flat_map(Unit::jobs).collect();
+    let jobs: Vec<Job> = units.iter().flat_map(Unit::jobs).collect();
+    let bytes_of: Vec<u64> = jobs.iter().map(|job| job.inputs.iter().map(|file| file.size).sum()).collect();
+    let all_bytes: u64 = bytes_of.iter().sum();
     let unit_of: Vec<usize> =
         units.iter().enumerate().flat_map(|(number, unit)| unit.outputs.iter().map(move |_| number)).collect();
-    let (mut whole, mut whole_bytes, mut written_rows) = (vec![], 0, 0);
+    let (mut whole, mut whole_bytes, mut merged_bytes) = (vec![], 0, 0);
     let merging: HashSet<String> =
         units.iter().flat_map(|unit| &unit.inputs).map(|file| file.relative.clone()).collect();
     let mut files = rewriter.rewriting(lake, snapshot, jobs);
     while let Some((job, file)) = files.try_next().await? {
-        written_rows += file.as_ref().map_or(0, |f| f.rows);
-        progress(written_rows, all_rows);
+        merged_bytes += bytes_of[job];
+        progress(merged_bytes, all_bytes);
         let unit = &mut units[unit_of[job]];
         unit.written.extend(file);
         unit.waiting -= 1;
@@ -274,7 +277,7 @@ async fn calendars(lake: &Lake, snapshot: &Snapshot, groups: &[Vec<DataFile>]) -
         let only = Arc::new(snapshot.only(vec![file]));
         let table = LakeTable::new(lake.clone(), only, snapshot.schema.clone());
         let times = context.read_table(Arc::new(table))?.select_columns(&[HIT_TIME])?;
-        let mut batches = times.execute_stream().await?;
+        let mut batches = planning::stream(times).await?;
         let mut calendar = Calendar::new();
         while let Some(batch) = batches.try_next().await? {
             count_months(batch.column(0), &mut calendar)?;
@@ -318,7 +321,7 @@ async fn commit(
         return Ok(());
     }
     let written = units.iter_mut().flat_map(|unit| &mut unit.written).collect();
-    let told = tell_apart(lake, table, written, |file| !merging.contains(&file.relative)).await;
+    let told = tell_apart(lake, table, written, &|file| !merging.contains(&file.relative)).await;
     let committed = match told {
         Ok(()) => try_commit(lake, table, &units, done).await,
         Err(error) => Err(error),

@@ -147,6 +147,7 @@ pub const SQL_NAMES: &[(&str, &str)] = &[
     ("bigint", "int8"),
     ("real", "float4"),
     ("double precision", "float8"),
+    ("numeric", "numeric"),
     ("decimal", "numeric"),
     ("character varying", "varchar"),
     ("character", "bpchar"),

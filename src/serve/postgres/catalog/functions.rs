@@ -29,7 +29,7 @@ type Body = Arc<dyn Fn(&ScalarFunctionArgs, &[ArrayRef]) -> Result<ArrayRef> + S
 type Returns = Arc<dyn Fn(&[DataType]) -> Result<DataType> + Send + Sync>;
 
 /// A function of any arguments, whose body gives an array of as many values as there are rows.
-struct Function {
+pub(super) struct Function {
     name: &'static str,
     signature: Signature,
     returns: Returns,
@@ -37,7 +37,8 @@ struct Function {
 }
 
 impl Function {
-    fn udf(
+    /// One that gives values of a type.
+    pub(super) fn udf(
         name: &'static str,
         volatility: Volatility,
         returns: DataType,
@@ -131,6 +132,14 @@ fn constants() -> Vec<(&'static str, ScalarValue)> {
                 "inet_client_addr",
                 "inet_server_addr",
                 "pg_get_function_sqlbody",
+                "pg_get_function_arg_default",
+                "pg_get_statisticsobjdef",
+                "pg_describe_object",
+                "pg_relation_filepath",
+                "pg_collation_for",
+                "pg_current_wal_lsn",
+                "pg_last_wal_receive_lsn",
+                "pg_last_wal_replay_lsn",
                 "pg_get_partition_constraintdef",
             ],
             &nothing,
@@ -164,6 +173,8 @@ fn constants() -> Vec<(&'static str, ScalarValue)> {
                 "pg_is_wal_replay_paused",
                 "pg_cancel_backend",
                 "pg_terminate_backend",
+                "pg_jit_available",
+                "row_security_active",
                 "pg_index_has_property",
                 "pg_index_column_has_property",
                 "pg_indexam_has_property",
@@ -184,10 +195,36 @@ fn constants() -> Vec<(&'static str, ScalarValue)> {
                 "pg_database_size",
                 "pg_tablespace_size",
                 "pg_stat_get_numscans",
+                "pg_stat_get_live_tuples",
+                "pg_stat_get_dead_tuples",
+                "pg_stat_get_tuples_inserted",
+                "pg_stat_get_tuples_updated",
+                "pg_stat_get_tuples_deleted",
+                "pg_stat_get_db_numbackends",
+                "pg_stat_get_db_xact_commit",
+                "pg_stat_get_db_xact_rollback",
+                "pg_stat_get_db_blocks_fetched",
+                "pg_stat_get_db_blocks_hit",
             ],
             &zero,
         ),
-        of(&["pg_my_temp_schema", "inet_server_port", "inet_client_port"], &ScalarValue::Int32(Some(0))),
+        of(
+            &[
+                "pg_stat_get_last_analyze_time",
+                "pg_stat_get_last_autoanalyze_time",
+                "pg_stat_get_last_vacuum_time",
+                "pg_stat_get_last_autovacuum_time",
+                "pg_stat_get_db_stat_reset_time",
+                "pg_last_xact_replay_timestamp",
+            ],
+            &ScalarValue::TimestampMicrosecond(None, Some("UTC".into())),
+        ),
+        of(&["pg_notification_queue_usage"], &ScalarValue::Float64(Some(0.0))),
+        of(&["pg_encoding_max_length"], &ScalarValue::Int32(Some(4))),
+        of(
+            &["pg_my_temp_schema", "inet_server_port", "inet_client_port", "pg_trigger_depth", "pg_relation_filenode"],
+            &ScalarValue::Int32(Some(0)),
+        ),
         of(&["txid_current", "pg_current_xact_id"], &ScalarValue::Int64(Some(1))),
         of(&["pg_client_encoding", "getdatabaseencoding", "pg_encoding_to_char"], &text("UTF8")),
         of(&["pg_char_to_encoding"], &ScalarValue::Int32(Some(6))),
@@ -439,11 +476,13 @@ fn sql_name(short: &str) -> &str {
     SQL_NAMES.iter().find(|(_, name)| *name == short).map_or(short, |(sql, _)| sql)
 }
 
-fn texts(array: &ArrayRef) -> Result<StringArray> {
+/// Values as texts.
+pub(super) fn texts(array: &ArrayRef) -> Result<StringArray> {
     Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-fn wants(what: &str) -> DataFusionError {
+/// What is told when it is called otherwise.
+pub(super) fn wants(what: &str) -> DataFusionError {
     DataFusionError::Plan(format!("this function takes {what}"))
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float32Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
-    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder,
+    RecordBatch, RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, TableProvider};
@@ -27,6 +27,7 @@ pub enum Kind {
     Int4,
     Int8,
     Float4,
+    Float8,
     Text,
     Time,
     Oids,
@@ -106,6 +107,7 @@ pub fn schema(layout: Layout) -> SchemaRef {
         Kind::Int4 => Field::new(*name, DataType::Int32, true),
         Kind::Int8 => Field::new(*name, DataType::Int64, true),
         Kind::Float4 => Field::new(*name, DataType::Float32, true),
+        Kind::Float8 => Field::new(*name, DataType::Float64, true),
         Kind::Text => Field::new(*name, DataType::Utf8, true),
         Kind::Time => Field::new(*name, timestamp(), true),
         Kind::Oids => list_field(name, &Type::OID_ARRAY),
@@ -135,6 +137,7 @@ pub fn table(layout: Layout, rows: Vec<Vec<Cell>>) -> Result<Arc<dyn TableProvid
             Kind::Int2 => filled!(Int16Builder, ints().map(|v| v.map(|v| v as i16))),
             Kind::Int8 => filled!(Int64Builder, ints()),
             Kind::Float4 => filled!(Float32Builder, ints().map(|v| v.map(|v| v as f32))),
+            Kind::Float8 => filled!(Float64Builder, ints().map(|v| v.map(|v| v as f64))),
             Kind::Bool => filled!(
                 BooleanBuilder,
                 cells.clone().map(|cell| if let Cell::Bool(value) = cell { Some(*value) } else { None })

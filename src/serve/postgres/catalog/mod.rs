@@ -1,8 +1,8 @@
 //! `pg_catalog`, `information_schema` and Postgres' functions of itself, so that clients find the lake's tables and columns.
 //!
 //! * `schemas`: both schemas, made of `objects` (what there is, with numbers) by `layouts` (columns) and `grid` (small tables);
-//!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` what it
-//!   makes of values.
+//!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` and
+//!   `sizes_and_spans` what it makes of values.
 //! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM, `column_names` what their
 //!   columns are called.
 
@@ -16,6 +16,7 @@ mod of_values;
 mod relations;
 mod rewording;
 mod schemas;
+mod sizes_and_spans;
 
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ pub fn add(session: &Session, settings: &SharedSettings, cursors: &Arc<Cursors>,
     }
     functions::register(context, &sources, &names);
     of_values::functions().into_iter().for_each(|function| context.register_udf(function));
+    sizes_and_spans::functions().into_iter().for_each(|function| context.register_udf(function));
     context.register_udf(any::function());
     state.write().register_function_rewrite(Arc::new(any::AnyAsList))?;
     context.register_udtf("pg_get_keywords", sources.fixed.keywords.clone());

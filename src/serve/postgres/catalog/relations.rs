@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor,
-    VisitorMut,
+    AccessExpr, Array, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, JoinConstraint,
+    JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
 };
+use rejoin_instances::syntax::{change, look};
 
 use super::column_names::{column_name, name_items};
 use super::layouts;
 use super::objects::number_by_heart;
 use crate::engine::Statement;
-use crate::engine::syntax::{change, look};
 
 /// Tables and views of the catalog that have no rows here.
 const VACANT: &[&str] = &[
@@ -58,7 +58,9 @@ const VACANT: &[&str] = &[
     "pg_statistic_ext_data",
     "pg_subscription",
     "pg_subscription_rel",
+    "pg_transform",
     "pg_trigger",
+    "pg_ts_config_map",
     "pg_user_mapping",
     "pg_user_mappings",
 ];
@@ -91,7 +93,16 @@ pub fn is_vacant(query: &Query) -> bool {
 fn gives_nothing(select: &Select) -> bool {
     let counts = |item: &SelectItem| look(item, &mut Aggregates::default()).is_break();
     let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
-    nowhere && !select.projection.iter().any(counts)
+    // of no rows there is no group, but one of all
+    let groups = match &select.group_by {
+        GroupByExpr::Expressions(by, _) => !by.is_empty() && by.iter().all(is_column),
+        GroupByExpr::All(_) => false,
+    };
+    nowhere && (groups || !select.projection.iter().any(counts))
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 
 /// True for a condition that wants a value where there is none.
@@ -254,6 +265,15 @@ pub fn settle(select: &mut Select) {
             {
                 *condition = truth(true);
             }
+            // items of arrays of these rows
+            match &mut join.relation {
+                TableFactor::UNNEST { array_exprs, .. } => array_exprs.iter_mut().for_each(|items| *items = one_item()),
+                TableFactor::Table { name, args: Some(args), .. } if last(name) == "unnest" => {
+                    let items = FunctionArg::Unnamed(FunctionArgExpr::Expr(one_item()));
+                    args.args.iter_mut().for_each(|argument| *argument = items.clone());
+                }
+                _ => {}
+            }
         }
     }
     let mut numbers = BTreeMap::new();
@@ -269,6 +289,12 @@ pub fn settle(select: &mut Select) {
     }
     // it never breaks off
     let _ = change(select, &mut TableNumbers(numbers));
+}
+
+/// An array that says nothing of any row.
+fn one_item() -> Expr {
+    let number = Expr::Value(Value::Number("0".into(), false).into());
+    Expr::Array(Array { elem: vec![number], named: true })
 }
 
 /// Numbers of the tables of a FROM, by what they are called there.
@@ -301,6 +327,77 @@ pub fn name_branches(body: &mut SetExpr, first: bool) {
     }
 }
 
+/// The items of an array in a FROM: their only column is called as they are.
+pub fn name_unnested(factor: &mut TableFactor) {
+    let alias = match factor {
+        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality: false, .. }
+            if array_exprs.len() == 1 =>
+        {
+            alias
+        }
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. }
+            if args.args.len() == 1 && last(name) == "unnest" =>
+        {
+            alias
+        }
+        _ => return,
+    };
+    if let Some(TableAlias { name, columns, .. }) = alias
+        && columns.is_empty()
+    {
+        columns.push(TableAliasColumnDef { name: name.clone(), data_type: None });
+    }
+}
+
+/// `EXISTS (query)` in a result: the engine knows it in a condition only, and wants a value here.
+pub fn exists_as_value(select: &mut Select) {
+    // it never breaks off
+    let _ = change(&mut select.projection, &mut Existing::default());
+}
+
+#[derive(Default)]
+struct Existing {
+    /// Queries within the result, which see to their own.
+    within: usize,
+}
+
+impl VisitorMut for Existing {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.within += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.within -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.within == 0
+            && let Expr::Exists { subquery, negated } = &*expr
+        {
+            let sign = if *negated { "=" } else { ">" };
+            let counted = format!("SELECT count(*) {sign} 0 AS found FROM ({subquery}) AS asked");
+            if let Some(query) = query_of(&format!("SELECT max(found) FROM ({counted}) AS counted")) {
+                *expr = Expr::Nested(Box::new(Expr::Subquery(query)));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The query of a text.
+fn query_of(sql: &str) -> Option<Box<Query>> {
+    let parsed = Statement::one(sql).ok()?.parsed().clone();
+    let datafusion::sql::parser::Statement::Statement(statement) = parsed else { return None };
+    match *statement {
+        datafusion::sql::sqlparser::ast::Statement::Query(query) => Some(query),
+        _ => None,
+    }
+}
+
 /// A function in a FROM as Postgres has it: its only column has its name there, and its arguments may be computed.
 pub fn function_in_from(factor: &mut TableFactor) {
     let TableFactor::Table { name, args: Some(args), alias: Some(alias), with_ordinality: false, .. } = &*factor else {
@@ -322,11 +419,7 @@ pub fn function_in_from(factor: &mut TableFactor) {
         call => format!("{call}({}))", arguments.join(", ")),
     };
     let column = columns.first().map_or(called, |column| &column.name);
-    let sql = format!("SELECT {call} AS {column}");
-    let parsed = Statement::one(&sql).ok().map(|statement| statement.parsed().clone());
-    if let Some(datafusion::sql::parser::Statement::Statement(statement)) = parsed
-        && let datafusion::sql::sqlparser::ast::Statement::Query(subquery) = *statement
-    {
+    if let Some(subquery) = query_of(&format!("SELECT {call} AS {column}")) {
         let alias = Some(TableAlias { columns: vec![], ..alias.clone() });
         *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
     }

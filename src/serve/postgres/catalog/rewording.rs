@@ -7,13 +7,14 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
     ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor,
-    UnaryOperator, Value, VisitorMut,
+    TimezoneInfo, UnaryOperator, Value, VisitorMut,
 };
 use datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, FixArrayLiteral, PrependUnqualifiedPgTableName, RemoveSubqueryFromProjection,
     ResolveUnqualifiedIdentifier, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
     StripCallableQualifier, StripCollate,
 };
+use rejoin_instances::syntax::change;
 
 use super::column_names::{last_word, name_columns};
 use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGPROC_NAME, escaped_by_backslash};
@@ -22,11 +23,10 @@ use super::of_values::EXPANDED;
 use super::{layouts, relations};
 use crate::Result;
 use crate::engine::Statement;
-use crate::engine::syntax::change;
 use crate::serve::any;
 
 /// Signs of a question to the catalog.
-const SIGNS: &[&str] = &["pg_", "information_schema", "::reg", "as reg"];
+const SIGNS: &[&str] = &["pg_", "information_schema", "::reg", "as reg", "to_reg"];
 
 /// What the catalog's own library knows to reword; `= ANY` is ours.
 static RULES: LazyLock<Vec<Box<dyn SqlStatementRewriteRule>>> = LazyLock::new(|| {
@@ -82,6 +82,7 @@ impl VisitorMut for Rewording {
         if self.asks_catalog {
             relations::settle(select);
         }
+        relations::exists_as_value(select);
         ControlFlow::Continue(())
     }
 
@@ -89,6 +90,7 @@ impl VisitorMut for Rewording {
         if self.asks_catalog {
             relations::function_in_from(factor);
         }
+        relations::name_unnested(factor);
         ControlFlow::Continue(())
     }
 
@@ -169,6 +171,10 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         // the catalog's library has another name for = ANY
         Expr::Function(function) => {
             let name = function.name.0.last().and_then(|part| part.as_ident())?.value.to_lowercase();
+            if let Some((_, known)) = RENAMED.iter().find(|(postgres, _)| *postgres == name) {
+                function.name = ObjectName::from(vec![Ident::new(*known)]);
+                return None;
+            }
             if name == EXPANDED {
                 // a row an item, with its number
                 let mut rows = function.clone();
@@ -194,6 +200,7 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                     _ => None,
                 },
                 ("current_catalog", FunctionArguments::None) => Some(call("current_database", vec![])),
+                ("localtimestamp" | "localtime", FunctionArguments::None) => clock_here(&name),
                 ("array_contains", FunctionArguments::List(list)) => match list.args.as_slice() {
                     [
                         FunctionArg::Unnamed(FunctionArgExpr::Expr(array)),
@@ -207,16 +214,22 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                             Expr::Cast { expr, .. } => expr.as_ref().clone(),
                             name => name.clone(),
                         };
-                        Some(cast(name, DataType::Regclass))
+                        // as a cast has it
+                        Some(match catalog_number(&name) {
+                            Some(number) => value(Value::Number(number.to_string(), false)),
+                            None => cast(name, DataType::Regclass),
+                        })
                     }
                     _ => None,
                 },
+                (_, FunctionArguments::List(list)) => renamed(&name, list),
                 _ => None,
             }
         }
-        Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("current_schema") => {
-            Some(call("current_schema", vec![]))
-        }
+        Expr::Identifier(name) if name.quote_style.is_none() => match name.value.to_lowercase().as_str() {
+            known @ ("current_schema" | "current_role") => Some(call(known, vec![])),
+            other => clock_here(other),
+        },
         // a field of a row that a function gives
         Expr::CompoundFieldAccess { root, access_chain } => match (root.as_ref(), access_chain.as_slice()) {
             (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(field))]) => {
@@ -230,9 +243,9 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         }
         Expr::Cast { expr: inner, data_type, .. } => {
             // the catalog's own tables have the numbers that clients know
-            let own = text_of(inner).filter(|_| last_word(data_type) == "regclass");
-            let own = own.and_then(|name| number_by_heart(name.strip_prefix("pg_catalog.").unwrap_or(&name)));
-            if let Some(number) = own {
+            if last_word(data_type) == "regclass"
+                && let Some(number) = catalog_number(inner)
+            {
                 **inner = value(Value::Number(number.to_string(), false));
             }
             if let Some(plain) = plain_type(data_type) {
@@ -264,6 +277,101 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// `localtimestamp`, `localtime`: what a clock of the session's zone shows now.
+fn clock_here(name: &str) -> Option<Expr> {
+    let data_type = match name {
+        "localtimestamp" => DataType::Timestamp(None, TimezoneInfo::None),
+        "localtime" => DataType::Time(None, TimezoneInfo::None),
+        _ => return None,
+    };
+    Some(cast(call("now", vec![]), data_type))
+}
+
+/// Functions that the engine has under another name.
+const RENAMED: &[(&str, &str)] = &[
+    ("ceiling", "ceil"),
+    ("sign", "signum"),
+    ("every", "bool_and"),
+    ("variance", "var_samp"),
+    ("gen_random_uuid", "uuid"),
+    ("transaction_timestamp", "now"),
+    ("statement_timestamp", "now"),
+    ("clock_timestamp", "now"),
+];
+
+/// What a clock of the session's zone shows.
+fn as_clock(time: Expr) -> Expr {
+    cast(time, DataType::Timestamp(None, TimezoneInfo::None))
+}
+
+/// A call in the engine's words; None where it can stay.
+fn renamed(name: &str, list: &FunctionArgumentList) -> Option<Expr> {
+    let argument = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    let arguments: Vec<Expr> = list.args.iter().map(argument).collect::<Option<_>>()?;
+    match (name, arguments.as_slice()) {
+        ("age", [earlier]) => {
+            let today = call("current_date", vec![]);
+            Some(call("age", vec![as_clock(today), as_clock(earlier.clone())]))
+        }
+        ("age", [later, earlier]) => Some(call("age", vec![as_clock(later.clone()), as_clock(earlier.clone())])),
+        ("mod", [left, right]) => {
+            let [left, right] = [left, right].map(|side| Box::new(Expr::Nested(Box::new(side.clone()))));
+            Some(Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Modulo, right })))
+        }
+        ("to_date" | "to_timestamp", [text, pattern]) => {
+            let pattern = strptime(&text_of(pattern)?)?;
+            Some(call(name, vec![text.clone(), value(Value::SingleQuotedString(pattern))]))
+        }
+        _ => None,
+    }
+}
+
+/// Parts of Postgres' patterns of times, and what strptime calls them; the longer of two that begin alike comes first.
+const PATTERNS: &[(&str, &str)] = &[
+    ("YYYY", "%Y"),
+    ("YY", "%y"),
+    ("MONTH", "%B"),
+    ("MON", "%b"),
+    ("MM", "%m"),
+    ("MI", "%M"),
+    ("MS", "%3f"),
+    ("DDD", "%j"),
+    ("DD", "%d"),
+    ("HH24", "%H"),
+    ("HH12", "%I"),
+    ("HH", "%I"),
+    ("SS", "%S"),
+    ("US", "%6f"),
+    ("AM", "%p"),
+    ("PM", "%p"),
+    ("FM", ""),
+];
+
+/// A pattern of Postgres in strptime's words; None for one in these words, or with parts that are not known here.
+fn strptime(pattern: &str) -> Option<String> {
+    let (mut out, mut rest) = (String::new(), pattern);
+    while let Some(sign) = rest.chars().next() {
+        let part = |(known, _): &&(&str, &str)| rest.get(..known.len()).is_some_and(|r| r.eq_ignore_ascii_case(known));
+        if let Some((known, written)) = PATTERNS.iter().find(part) {
+            out.push_str(written);
+            rest = &rest[known.len()..];
+        } else if let Some(quoted) = rest.strip_prefix('"') {
+            let (text, after) = quoted.split_once('"')?;
+            out.push_str(&text.replace('%', "%%"));
+            rest = after;
+        } else if sign.is_alphanumeric() || sign == '%' {
+            return None;
+        } else {
+            out.push(sign);
+            rest = &rest[sign.len_utf8()..];
+        }
+    }
+    Some(out)
 }
 
 /// Makes one value of a query's only column by an aggregate; false where it is none of its rows' own.
@@ -307,6 +415,12 @@ fn list_of_text(expr: &mut Expr) {
     let Some(items) = text_of(expr).and_then(|text| any::read(&text).ok()) else { return };
     let item = |item: Option<String>| value(item.map_or(Value::Null, Value::SingleQuotedString));
     *expr = Expr::Array(Array { elem: items.into_iter().map(item).collect(), named: true });
+}
+
+/// The number of a table of the catalog that is named by a text.
+fn catalog_number(expr: &Expr) -> Option<i32> {
+    let name = text_of(expr)?;
+    number_by_heart(name.strip_prefix("pg_catalog.").unwrap_or(&name))
 }
 
 fn text_of(expr: &Expr) -> Option<String> {
@@ -450,6 +564,27 @@ mod tests {
     }
 
     #[test]
+    fn the_items_of_an_array_are_called_as_they_are() {
+        let found = words("SELECT k FROM t CROSS JOIN unnest(t.a) AS k").to_lowercase();
+        assert_eq!(found, "select k from t cross join unnest(t.a) as k (k)");
+        let named = words("SELECT k.b FROM t CROSS JOIN unnest(t.a) AS k (b)").to_lowercase();
+        assert_eq!(named, "select k.b from t cross join unnest(t.a) as k (b)");
+    }
+
+    #[test]
+    fn patterns_of_postgres_as_strptime_reads_them() {
+        for (pattern, expected) in [
+            ("YYYY-MM-DD\"T\"HH24:MI:SS.MS", Some("%Y-%m-%dT%H:%M:%S.%3f")),
+            ("fmDD Mon yy, HH12 am", Some("%d %b %y, %I %p")),
+            ("%Y-%m-%d", None),
+            ("YYYY-IW", None),
+            ("YYYY \"open", None),
+        ] {
+            assert_eq!(strptime(pattern).as_deref(), expected, "{pattern}");
+        }
+    }
+
+    #[test]
     fn other_words_for_the_same() {
         for (sql, expected) in [
             ("SELECT a FROM t WHERE a = ANY('{1,2}')", "SELECT a FROM t WHERE any_equal(a, '{1,2}')"),
@@ -465,6 +600,19 @@ mod tests {
             ("SELECT a FROM t WHERE b = '{1,2}'::INT[]", "SELECT a FROM t WHERE b = ARRAY['1', '2']::INT[]"),
             ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "SELECT a FROM t LIMIT 3"),
             ("SELECT a FROM t WHERE b = current_user", "SELECT a FROM t WHERE b = current_user()"),
+            (
+                "SELECT mod(a, 3) + 1 AS a, sign(a) OVER () AS b FROM t",
+                "SELECT ((a) % (3)) + 1 AS a, signum(a) OVER () AS b FROM t",
+            ),
+            (
+                "SELECT to_date(a, 'DD.MM.YYYY') AS a, to_timestamp(b, '%Y') AS b FROM t",
+                "SELECT to_date(a, '%d.%m.%Y') AS a, to_timestamp(b, '%Y') AS b FROM t",
+            ),
+            (
+                "SELECT CASE WHEN NOT EXISTS (SELECT a FROM t) THEN 1 END AS x FROM u WHERE EXISTS (SELECT b FROM t)",
+                "SELECT CASE WHEN ((SELECT max(found) FROM (SELECT count(*) = 0 AS found FROM (SELECT a FROM t) AS asked) \
+AS counted)) THEN 1 END AS x FROM u WHERE EXISTS (SELECT b FROM t)",
+            ),
             (
                 "SELECT oid FROM pg_type WHERE typname::name = 'x'",
                 "SELECT oid FROM pg_catalog.pg_type WHERE typname::TEXT = 'x'",

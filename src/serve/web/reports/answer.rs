@@ -60,23 +60,23 @@ impl Shown<'_> {
         asked: Option<Result<About>>,
         drawn: impl Fn(&Table, bool) -> Markup,
     ) -> Result<Response, Problem> {
-        let nothing = |_| html! {};
+        let nothing = |_: bool| html! {};
         let about = match asked {
-            None => return Ok(self.respond(None, nothing)),
-            Some(Err(error)) => return Ok(self.respond(Some(Err(error.into())), nothing)),
+            None => return Ok(self.respond(None, &nothing)),
+            Some(Err(error)) => return Ok(self.respond(Some(Err(error.into())), &nothing)),
             Some(Ok(about)) => about,
         };
         if self.question.get("to") == "csv" {
             return Ok(csv(self.ground.session, &about.sql).await?);
         }
         Ok(match rows(&self.ground.session, &about.sql).await {
-            Ok(table) => self.respond(Some(Ok(about)), |linked| drawn(&table, linked)),
-            Err(failure) => self.respond(Some(Err(failure)), nothing),
+            Ok(table) => self.respond(Some(Ok(about)), &|linked| drawn(&table, linked)),
+            Err(failure) => self.respond(Some(Err(failure)), &nothing),
         })
     }
 
     /// The page with an answer, or the answer as a file. `drawn` makes pictures and tables of it, with links or without.
-    pub fn respond(self, answer: Answer, drawn: impl Fn(bool) -> Markup) -> Response {
+    pub fn respond(self, answer: Answer, drawn: &dyn Fn(bool) -> Markup) -> Response {
         if let (Some(Ok(about)), "html") = (&answer, self.question.get("to")) {
             let body = html! { section { (drawn(false)) (statement(&about.sql)) } };
             let headers = [

@@ -182,7 +182,7 @@ pub(super) async fn path(
     let back = question.with(&[("event", "")]);
     let form = html! { p { a href=(back.link(CONVERSIONS)) { "Back to the conversions" } } };
     let shown = Shown { page: PATH, saved_as: None, ground, visitor: &visitor, question: &question, form };
-    Ok(shown.respond(answer, |_| {
+    Ok(shown.respond(answer, &|_| {
         html! {
             @if let Some(table) = &table {
                 (table.html("Touches of the conversion"))

@@ -171,7 +171,7 @@ pub(super) async fn show(
         Some(Ok((about, found))) => (Some(Ok(about)), Some(found)),
     };
     let shown = Shown { page: CREDIT, saved_as: Some("credit"), ground, visitor: &visitor, question: &question, form };
-    Ok(shown.respond(about, |linked| html! { @if let Some(found) = &drawn { (found.html(&question, linked)) } }))
+    Ok(shown.respond(about, &|linked| html! { @if let Some(found) = &drawn { (found.html(&question, linked)) } }))
 }
 
 /// What was found.

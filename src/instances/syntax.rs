@@ -1,26 +1,92 @@
 //! The one way through the parts of a statement.
 //!
-//! sqlparser makes its way through a statement, thousands of functions, anew for each type of visitor: they were nearly half of
-//! the functions of our crate. Here all visitors go the same way, each behind a pointer.
+//! sqlparser makes its way through a statement, thousands of functions, anew for each type of visitor. Here all visitors go the
+//! same way, each behind a pointer.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, Statement, TableFactor, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+    Distinct, Expr, ExprWithAlias, FunctionArg, GroupByExpr, NamedWindowDefinition, ObjectName, Query, Select,
+    SelectItem, Statement, TableFactor, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 /// Shows a visitor all parts of a statement, or of a part of one, until it breaks off.
-pub fn look<V: Visitor>(part: &impl Visit, visitor: &mut V) -> ControlFlow<V::Break> {
+pub fn look<V: Visitor>(part: &impl Part, visitor: &mut V) -> ControlFlow<V::Break> {
     let mut held = Held { visitor, broken: None };
-    let _ = part.visit(&mut Any(&mut held));
+    let _ = part.show(&mut held);
     held.broken.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
 
 /// Lets a visitor change all parts of a statement, or of a part of one, until it breaks off.
-pub fn change<V: VisitorMut>(part: &mut impl VisitMut, visitor: &mut V) -> ControlFlow<V::Break> {
+pub fn change<V: VisitorMut>(part: &mut impl PartMut, visitor: &mut V) -> ControlFlow<V::Break> {
     let mut held = Held { visitor, broken: None };
-    let _ = part.visit(&mut AnyMut(&mut held));
+    let _ = part.give(&mut held);
     held.broken.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+}
+
+/// A statement, or a part of one, that visitors see.
+pub trait Part {
+    /// Shows a visitor all that it is made of.
+    fn show(&self, visitor: &mut dyn Visitor<Break = ()>) -> ControlFlow<()>;
+}
+
+/// A statement, or a part of one, that visitors change.
+pub trait PartMut {
+    /// Gives a visitor all that it is made of.
+    fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()>;
+}
+
+macro_rules! seen {
+    ($($part:ty),*) => {
+        $(impl Part for $part {
+            fn show(&self, visitor: &mut dyn Visitor<Break = ()>) -> ControlFlow<()> {
+                Visit::visit(self, &mut Any(visitor))
+            }
+        })*
+    };
+}
+
+macro_rules! changed {
+    ($($part:ty),*) => {
+        $(impl PartMut for $part {
+            fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()> {
+                VisitMut::visit(self, &mut AnyMut(visitor))
+            }
+        })*
+    };
+}
+
+seen!(Expr, ExprWithAlias, FunctionArg, Query, SelectItem, Statement);
+changed!(Distinct, Expr, GroupByExpr, NamedWindowDefinition, Query, Select, SelectItem, Statement);
+
+impl<P: Part> Part for Box<P> {
+    fn show(&self, visitor: &mut dyn Visitor<Break = ()>) -> ControlFlow<()> {
+        (**self).show(visitor)
+    }
+}
+
+impl<P: PartMut> PartMut for Box<P> {
+    fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()> {
+        (**self).give(visitor)
+    }
+}
+
+impl<P: PartMut> PartMut for Option<P> {
+    fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()> {
+        if let Some(part) = self {
+            part.give(visitor)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl<P: PartMut> PartMut for Vec<P> {
+    fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()> {
+        for part in self {
+            part.give(visitor)?;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// A visitor of any type.
@@ -116,50 +182,4 @@ impl<V: VisitorMut> VisitorMut for Held<'_, V, V::Break> {
     type Break = ();
 
     parts!(held_mut);
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use datafusion::sql::sqlparser::dialect::GenericDialect;
-    use datafusion::sql::sqlparser::parser::Parser;
-
-    use super::*;
-
-    /// Breaks off at a name.
-    struct Finds(&'static str, usize);
-
-    impl Visitor for Finds {
-        type Break = String;
-
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
-            self.1 += 1;
-            match expr {
-                Expr::Identifier(name) if name.value == self.0 => ControlFlow::Break(name.value.to_uppercase()),
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-
-    struct Renames;
-
-    impl VisitorMut for Renames {
-        type Break = ();
-
-        fn post_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
-            *relation = ObjectName::from(vec![format!("{relation}2").as_str().into()]);
-            ControlFlow::Continue(())
-        }
-    }
-
-    #[test]
-    fn visitors_see_change_and_break_off() {
-        let sql = "SELECT a, b + c FROM t WHERE d IN (SELECT e FROM u)";
-        let mut statement = Parser::parse_sql(&GenericDialect {}, sql).unwrap().remove(0);
-        let (mut found, mut none) = (Finds("c", 0), Finds("z", 0));
-        assert_eq!(look(&statement, &mut found), ControlFlow::Break("C".into()));
-        assert_eq!((look(&statement, &mut none), found.1, none.1), (ControlFlow::Continue(()), 4, 7));
-        assert!(change(&mut statement, &mut Renames).is_continue());
-        assert_eq!(statement.to_string(), sql.replace("FROM t", "FROM t2").replace("FROM u", "FROM u2"));
-    }
 }

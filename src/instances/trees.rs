@@ -1,0 +1,97 @@
+//! The one way through the parts of an expression, the expressions of a node, and the nodes of a plan.
+//!
+//! DataFusion makes its way through a tree, hundreds of functions, anew for each type of closure. Here all closures go the same
+//! way, each behind a pointer.
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+/// Changes the parts of an expression, the inner ones first.
+///
+/// # Errors
+/// Those of `change`.
+pub fn change_parts(
+    expr: Expr,
+    change: &mut dyn FnMut(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<Expr>> {
+    expr.transform_up(change)
+}
+
+/// Changes the parts of an expression, the outer ones first.
+///
+/// # Errors
+/// Those of `change`.
+pub fn change_parts_down(
+    expr: Expr,
+    change: &mut dyn FnMut(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<Expr>> {
+    expr.transform_down(change)
+}
+
+/// Shows the parts of an expression, the outer ones first.
+///
+/// # Errors
+/// Those of `look`.
+pub fn look_at_parts(
+    expr: &Expr,
+    look: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>,
+) -> Result<TreeNodeRecursion> {
+    expr.apply(look)
+}
+
+/// Changes the expressions of one node of a plan.
+///
+/// # Errors
+/// Those of `change`.
+pub fn change_expressions(
+    node: LogicalPlan,
+    change: &mut dyn FnMut(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    node.map_expressions(change)
+}
+
+/// Shows the expressions of one node of a plan.
+///
+/// # Errors
+/// Those of `look`.
+pub fn look_at_expressions(
+    node: &LogicalPlan,
+    look: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>,
+) -> Result<TreeNodeRecursion> {
+    node.apply_expressions(look)
+}
+
+/// Changes the nodes of a plan and of its subqueries, the inner ones first.
+///
+/// # Errors
+/// Those of `change`.
+pub fn change_nodes(
+    plan: LogicalPlan,
+    change: &mut dyn FnMut(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
+) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up_with_subqueries(change)
+}
+
+/// Changes the nodes of a plan and of its subqueries twice: on the way down, and on the way up.
+///
+/// # Errors
+/// Those of `down` and `up`.
+pub fn change_nodes_down_and_up(
+    plan: LogicalPlan,
+    down: &mut dyn FnMut(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
+    up: &mut dyn FnMut(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
+) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_down_up_with_subqueries(down, up)
+}
+
+/// Shows the nodes of a plan and of its subqueries, the outer ones first.
+///
+/// # Errors
+/// Those of `look`.
+pub fn look_at_nodes(
+    plan: &LogicalPlan,
+    look: &mut dyn FnMut(&LogicalPlan) -> Result<TreeNodeRecursion>,
+) -> Result<TreeNodeRecursion> {
+    plan.apply_with_subqueries(look)
+}

@@ -1,0 +1,448 @@
+//! The texts of columns while rows wait to be sorted: each text is kept once for all rows of a writer, and rows hold its number.
+//!
+//! In: batches' columns. Out: codes of their rows, of as few bytes as they need; the shape that rows have while they are sorted,
+//! spilled and merged, in which a coded column is one of keys; and at the end its texts beside them. A column whose values
+//! hardly recur would only grow by this, and so would memory by too many texts: from then on its rows are kept as they come, and
+//! those that are coded already get their texts when they are read.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, StringArray, UInt32Array};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, UInt32Type};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::layout::ORDER;
+use crate::columns::HIT_ID;
+use crate::{Error, Result};
+
+/// Distinct texts that any column may have; with more, its values must recur.
+const SAMPLE_TEXTS: usize = 4096;
+/// Bytes of all texts of a column at most: an array of them has 31 bits for where one ends.
+const MOST_BYTES: usize = 1 << 30;
+/// Places of a table at least, a power of two.
+const LEAST_PLACES: usize = 16;
+/// The code of a row without a value; texts have codes from 1 on.
+const NULL: u32 = 0;
+
+/// The codes of some rows.
+pub(super) enum Codes {
+    /// All rows have this one.
+    Same(u32),
+    /// None is larger than 16 bits.
+    Short(Vec<u16>),
+    /// Any.
+    Long(Vec<u32>),
+}
+
+impl Codes {
+    fn of(codes: Vec<u32>) -> Self {
+        let largest = codes.iter().copied().max().unwrap_or(NULL);
+        if codes.iter().all(|code| *code == largest) {
+            return Self::Same(largest);
+        }
+        if largest > u32::from(u16::MAX) {
+            return Self::Long(codes);
+        }
+        Self::Short(codes.into_iter().map(|code| code as u16).collect())
+    }
+
+    /// The number of a row's text, from 0; None for NULL.
+    pub fn key(&self, row: usize) -> Option<u32> {
+        let code = match self {
+            Self::Same(code) => *code,
+            Self::Short(codes) => u32::from(codes[row]),
+            Self::Long(codes) => codes[row],
+        };
+        code.checked_sub(1)
+    }
+
+    /// Memory that they take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Same(_) => 0,
+            Self::Short(codes) => size_of_val(codes.as_slice()),
+            Self::Long(codes) => size_of_val(codes.as_slice()),
+        }
+    }
+}
+
+/// The dictionaries of a writer's columns.
+#[derive(Default)]
+pub(super) struct Dictionaries {
+    columns: Vec<Option<Dictionary>>,
+    most_bytes: usize,
+}
+
+impl Dictionaries {
+    /// Those of all columns of texts but the ones that rows are sorted by, and hit ids, of which no two are alike. About so many
+    /// bytes are taken at most.
+    pub fn new(schema: &Schema, most_bytes: usize) -> Self {
+        let is_coded = |field: &FieldRef| {
+            let name = field.name().as_str();
+            field.data_type() == &DataType::Utf8 && !ORDER.contains(&name) && !HIT_ID.contains(&name)
+        };
+        let columns = schema.fields().iter().map(|field| is_coded(field).then(Dictionary::new)).collect();
+        Self { columns, most_bytes }
+    }
+
+    /// The codes of a column's rows; None where they are to be kept as they are.
+    pub fn encode(&mut self, column: usize, array: &dyn Array) -> Result<Option<Codes>> {
+        let dictionary = self.columns.get_mut(column).and_then(Option::as_mut);
+        match dictionary.zip(array.as_string_opt::<i32>()) {
+            Some((dictionary, texts)) => dictionary.encode(texts),
+            None => Ok(None),
+        }
+    }
+
+    /// Memory that all take.
+    pub fn memory_bytes(&self) -> usize {
+        self.columns.iter().flatten().map(Dictionary::memory_bytes).sum()
+    }
+
+    /// Where all take more than they may, the largest take no more texts: those that grow have half of what the others leave.
+    pub fn bound(&mut self) -> Result<()> {
+        if self.memory_bytes() <= self.most_bytes {
+            return Ok(());
+        }
+        let (closed, mut growing): (Vec<_>, Vec<_>) =
+            self.columns.iter_mut().flatten().partition(|dictionary| dictionary.texts.is_some());
+        let closed: usize = closed.iter().map(|dictionary| dictionary.memory_bytes()).sum();
+        let mut left = self.most_bytes.saturating_sub(closed) / 2;
+        growing.sort_by_key(|dictionary| dictionary.memory_bytes());
+        for dictionary in growing {
+            let bytes = dictionary.memory_bytes();
+            if bytes > left {
+                dictionary.close()?;
+            }
+            left = left.saturating_sub(bytes);
+        }
+        Ok(())
+    }
+
+    /// How rows with these `columns` of the writer's `schema` are moved now.
+    pub fn shape(&self, schema: &SchemaRef, columns: Vec<usize>) -> Result<Shape> {
+        let form = |column: &usize| match self.columns.get(*column).and_then(Option::as_ref) {
+            Some(Dictionary { texts: Some(texts), .. }) => Form::Decoded(texts.clone()),
+            Some(dictionary) if dictionary.len() > 0 => Form::Keys(dictionary.len()),
+            _ => Form::Plain,
+        };
+        let forms: Vec<Form> = columns.iter().map(form).collect();
+        let plain = schema.project(&columns)?;
+        let field = |(field, form): (&FieldRef, &Form)| match form {
+            Form::Keys(_) => Arc::new(field.as_ref().clone().with_data_type(DataType::UInt32)),
+            Form::Decoded(_) | Form::Plain => field.clone(),
+        };
+        let fields: Vec<FieldRef> = plain.fields().iter().zip(&forms).map(field).collect();
+        Ok(Shape { columns, schema: Arc::new(Schema::new(fields)), forms })
+    }
+
+    /// The texts of each column; of one that is not coded there are none.
+    pub fn into_all_texts(self) -> Result<Vec<ArrayRef>> {
+        let columns = self.columns.into_iter();
+        columns.map(|dictionary| dictionary.unwrap_or_else(Dictionary::new).into_texts()).collect()
+    }
+
+    /// What makes texts of the keys in rows of a shape that was asked for when all rows had come.
+    pub fn into_texts(self, shape: &Shape) -> Result<Texts> {
+        let mut dictionaries = self.columns;
+        let texts_of = |(column, form): (&usize, &Form)| match form {
+            Form::Keys(_) => {
+                let dictionary = dictionaries.get_mut(*column).and_then(Option::take);
+                dictionary.map(Dictionary::into_texts).transpose()
+            }
+            Form::Decoded(_) | Form::Plain => Ok(None),
+        };
+        let texts = shape.columns.iter().zip(&shape.forms).map(texts_of).collect::<Result<Vec<_>>>()?;
+        let field = |(field, texts): (&FieldRef, &Option<ArrayRef>)| match texts {
+            Some(_) => Arc::new(field.as_ref().clone().with_data_type(coded_type())),
+            None => field.clone(),
+        };
+        let fields: Vec<FieldRef> = shape.schema.fields().iter().zip(&texts).map(field).collect();
+        Ok(Texts { schema: Arc::new(Schema::new(fields)), texts })
+    }
+}
+
+/// Which columns rows have while they are sorted and merged, and how.
+pub(super) struct Shape {
+    /// Their numbers in the writer's schema, rising.
+    pub columns: Vec<usize>,
+    /// Their types: a column of keys has numbers.
+    pub schema: SchemaRef,
+    /// How each is gathered and read.
+    pub forms: Vec<Form>,
+}
+
+/// How a column is gathered and read.
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// As the numbers of its texts, of which there are so many by now.
+    Keys(usize),
+    /// As texts, which these are for the numbers in rows that came first.
+    Decoded(ArrayRef),
+}
+
+impl Shape {
+    /// All columns as they are.
+    pub fn plain(schema: &SchemaRef) -> Self {
+        let count = schema.fields().len();
+        let forms = std::iter::repeat_with(|| Form::Plain).take(count).collect();
+        Self { columns: (0..count).collect(), schema: schema.clone(), forms }
+    }
+
+    /// The schema of rows on disk, where keys take no more bytes than they need.
+    pub fn stored_schema(&self) -> SchemaRef {
+        let stored = |(field, form): (&FieldRef, &Form)| match form {
+            Form::Keys(0..=0x100) => Arc::new(field.as_ref().clone().with_data_type(DataType::UInt8)),
+            Form::Keys(0x101..=0x1_0000) => Arc::new(field.as_ref().clone().with_data_type(DataType::UInt16)),
+            Form::Keys(_) | Form::Decoded(_) | Form::Plain => field.clone(),
+        };
+        Arc::new(Schema::new(self.schema.fields().iter().zip(&self.forms).map(stored).collect::<Vec<_>>()))
+    }
+
+    /// A column, by its place in the shape, of rows that were stored by this shape or by one of before.
+    pub fn read(&self, place: usize, stored: &ArrayRef) -> Result<ArrayRef> {
+        let data_type = self.schema.field(place).data_type();
+        match &self.forms[place] {
+            _ if stored.data_type() == data_type => Ok(stored.clone()),
+            // narrow ones, or NULLs alone, of when there was no text
+            Form::Keys(_) => Ok(cast(stored, data_type)?),
+            Form::Decoded(texts) => Ok(take(texts, stored, None)?),
+            Form::Plain => Err(Error::bug("a run has another type than the rows that it is of")),
+        }
+    }
+}
+
+/// The texts of the keys in a shape's rows.
+pub(super) struct Texts {
+    /// With dictionaries in the place of keys.
+    schema: SchemaRef,
+    texts: Vec<Option<ArrayRef>>,
+}
+
+impl Texts {
+    /// Rows with their texts, as dictionary arrays.
+    pub fn beside(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let column = |(column, texts): (&ArrayRef, &Option<ArrayRef>)| match texts {
+            Some(texts) => {
+                let keys = column.as_primitive_opt::<UInt32Type>();
+                let keys = keys.ok_or_else(|| Error::bug("a column of keys has other values"))?;
+                Ok(Arc::new(DictionaryArray::try_new(keys.clone(), texts.clone())?) as ArrayRef)
+            }
+            None => Ok(column.clone()),
+        };
+        let columns = batch.columns().iter().zip(&self.texts).map(column).collect::<Result<Vec<_>>>()?;
+        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+    }
+}
+
+/// The texts of a column that have been met.
+struct Dictionary {
+    /// Of its own, so that nobody can send texts of one hash.
+    seed: u64,
+    /// A hash and a code each, at or behind the place that the hash says; a free one has no code. At least half are free.
+    places: Vec<(u32, u32)>,
+    /// All texts, one behind the other.
+    bytes: Vec<u8>,
+    /// Where each ends, and where the first begins.
+    ends: Vec<i32>,
+    /// Values that were coded.
+    seen: usize,
+    /// The texts, when no more are taken.
+    texts: Option<ArrayRef>,
+}
+
+impl Dictionary {
+    fn new() -> Self {
+        let seed = RandomState::new().hash_one(0);
+        Self { seed, places: vec![], bytes: vec![], ends: vec![0], seen: 0, texts: None }
+    }
+
+    /// How many texts it has.
+    fn len(&self) -> usize {
+        self.texts.as_ref().map_or(self.ends.len() - 1, |texts| texts.len())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.places.capacity() * size_of::<(u32, u32)>()
+            + self.bytes.capacity()
+            + self.ends.capacity() * size_of::<i32>()
+            + self.texts.as_ref().map_or(0, |texts| texts.get_array_memory_size())
+    }
+
+    /// The codes of an array's rows; None where no more texts are taken.
+    fn encode(&mut self, texts: &StringArray) -> Result<Option<Codes>> {
+        if self.texts.is_some() {
+            return Ok(None);
+        }
+        let ends = texts.value_offsets();
+        let bytes = ends.first().zip(ends.last()).map_or(0, |(first, last)| (last - first) as usize);
+        let differs = self.len() > SAMPLE_TEXTS && 2 * self.len() > self.seen;
+        if differs || self.bytes.len() + bytes > MOST_BYTES {
+            self.close()?;
+            return Ok(None);
+        }
+        self.seen += texts.len() - texts.null_count();
+        let code = |row| if texts.is_valid(row) { self.code(texts.value(row)) } else { NULL };
+        Ok(Some(Codes::of((0..texts.len()).map(code).collect())))
+    }
+
+    /// Takes no more texts.
+    fn close(&mut self) -> Result<()> {
+        self.places = vec![];
+        let ends = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.ends, vec![0])));
+        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
+        self.texts = Some(Arc::new(StringArray::try_new(ends, bytes, None)?));
+        Ok(())
+    }
+
+    /// The text of key `n` is at `n`.
+    fn into_texts(mut self) -> Result<ArrayRef> {
+        if self.texts.is_none() {
+            self.close()?;
+        }
+        self.texts.ok_or_else(|| Error::bug("a dictionary that was closed has no texts"))
+    }
+
+    fn code(&mut self, text: &str) -> u32 {
+        if 2 * self.ends.len() > self.places.len() {
+            self.grow();
+        }
+        let hash = xxh3_64_with_seed(text.as_bytes(), self.seed) as u32;
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at].1 != NULL {
+            let (other, code) = self.places[at];
+            if other == hash && self.text(code) == text.as_bytes() {
+                return code;
+            }
+            at = (at + 1) & mask;
+        }
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len() as i32);
+        let code = self.ends.len() as u32 - 1;
+        self.places[at] = (hash, code);
+        code
+    }
+
+    fn text(&self, code: u32) -> &[u8] {
+        let code = code as usize;
+        &self.bytes[self.ends[code - 1] as usize..self.ends[code] as usize]
+    }
+
+    fn grow(&mut self) {
+        let places = (2 * self.places.len()).max(LEAST_PLACES);
+        let former = std::mem::replace(&mut self.places, vec![(0, NULL); places]);
+        for (hash, code) in former.into_iter().filter(|(_, code)| *code != NULL) {
+            let mut at = hash as usize & (places - 1);
+            while self.places[at].1 != NULL {
+                at = (at + 1) & (places - 1);
+            }
+            self.places[at] = (hash, code);
+        }
+    }
+}
+
+/// The keys of rows as an array.
+pub(super) fn keys_of(keys: impl Iterator<Item = Option<u32>>) -> UInt32Array {
+    let codes: Vec<u32> = keys.map(|key| key.map_or(NULL, |key| key + 1)).collect();
+    let has_null = codes.contains(&NULL);
+    let valid = || BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NULL);
+    let nulls = has_null.then(|| NullBuffer::new(valid()));
+    let keys: Vec<u32> = codes.iter().map(|code| code.saturating_sub(1)).collect();
+    UInt32Array::new(ScalarBuffer::from(keys), nulls)
+}
+
+/// The type of a column of texts in rows that go into a file.
+fn coded_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn texts(rows: usize, text: impl Fn(usize) -> Option<String>) -> StringArray {
+        (0..rows).map(text).collect()
+    }
+
+    /// Few texts and many, NULLs and empty ones: each row has its text again, on every way.
+    #[test]
+    fn rows_come_back() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("page", DataType::Utf8, true)]));
+        for items in [1, 2, 40, 900, 200_000] {
+            let text = |n: usize| match n % 7 {
+                0 => None,
+                1 => Some(String::new()),
+                _ => Some(format!("text {}", n * 31 % items)),
+            };
+            let all = texts(100_000, text);
+            let mut dictionaries = Dictionaries::new(&schema, usize::MAX);
+            let codes = (0..100).map(|part| dictionaries.encode(0, &all.slice(part * 1000, 1000)).unwrap());
+            let codes: Vec<Codes> = codes.map_while(|codes| codes).collect();
+            // all of the many differ
+            assert_eq!(codes.len() == 100, items <= 900, "{items} texts");
+            assert!(!codes.is_empty());
+            let count = codes.len() * 1000;
+            let expected: ArrayRef = Arc::new(all.slice(0, count));
+            let keys: ArrayRef = Arc::new(keys_of((0..count).map(|row| codes[row / 1000].key(row % 1000))));
+            let shape = dictionaries.shape(&schema, vec![0]).unwrap();
+            if items > 900 {
+                assert_eq!(&shape.read(0, &keys).unwrap(), &expected, "{items} texts");
+                continue;
+            }
+            let stored = cast(&keys, shape.stored_schema().field(0).data_type()).unwrap();
+            assert_eq!(&shape.read(0, &stored).unwrap(), &keys, "{items} texts");
+            let batch = RecordBatch::try_new(shape.schema.clone(), vec![keys]).unwrap();
+            let rows = dictionaries.into_texts(&shape).unwrap().beside(&batch).unwrap();
+            assert_eq!(rows.column(0).data_type(), &coded_type());
+            assert_eq!(&cast(rows.column(0), &DataType::Utf8).unwrap(), &expected, "{items} texts");
+        }
+    }
+
+    #[test]
+    fn codes_take_as_few_bytes_as_they_need() {
+        let mut dictionary = Dictionary::new();
+        let same = dictionary.encode(&StringArray::from(vec!["a"; 9])).unwrap().unwrap();
+        assert_eq!((same.bytes(), same.key(8)), (0, Some(0)));
+        let few = dictionary.encode(&StringArray::from(vec![Some("b"), None, Some("a")])).unwrap().unwrap();
+        assert_eq!((few.bytes(), [0, 1, 2].map(|row| few.key(row))), (6, [Some(1), None, Some(0)]));
+        let many = Codes::of(vec![1, 1 << 16]);
+        assert_eq!((many.bytes(), many.key(1)), (8, Some((1 << 16) - 1)));
+    }
+
+    /// Where most values differ the column is left alone, also when they come back later.
+    #[test]
+    fn what_hardly_recurs_is_kept_as_it_is() {
+        let mut dictionary = Dictionary::new();
+        let different = |from: usize| texts(3000, |n| Some(format!("id {}", from + n)));
+        assert!(dictionary.encode(&different(0)).unwrap().is_some());
+        assert!(dictionary.encode(&different(3000)).unwrap().is_some());
+        let before = dictionary.memory_bytes();
+        assert!(dictionary.encode(&different(6000)).unwrap().is_none());
+        assert!(dictionary.memory_bytes() < before);
+        assert!(dictionary.encode(&different(0)).unwrap().is_none());
+        assert_eq!(dictionary.into_texts().unwrap().len(), 6000);
+    }
+
+    /// With too little memory the largest are closed, and the others go on while there is some.
+    #[test]
+    fn memory_has_a_bound() {
+        let fields = ["few", "many"].map(|name| Field::new(name, DataType::Utf8, true));
+        let schema: SchemaRef = Arc::new(Schema::new(fields.to_vec()));
+        let mut dictionaries = Dictionaries::new(&schema, 5_000);
+        let mut encode = |column, items: usize| {
+            let codes = dictionaries.encode(column, &texts(2000, |n| Some(format!("a value {}", n % items)))).unwrap();
+            dictionaries.bound().unwrap();
+            codes.is_some()
+        };
+        assert!(encode(0, 3) && encode(1, 900));
+        assert!(encode(0, 3) && !encode(1, 900) && !encode(0, 3));
+    }
+}
