@@ -21,7 +21,8 @@ pub const VISIT_ID: &str = "visit_id";
 /// Position of a row in time.
 pub const HIT_TIME: &str = "hit_time";
 /// Order of a visitor's rows of one instant: the hit id, else a hash of the row's content; offline rows above all
-/// online ones, but for those that stand right after a hit: they have its sequence.
+/// online ones, but for those that stand right after a hit: they have its sequence. Records with one sequence follow each
+/// other by [`FILE`], [`ROW`] and [`SOURCE`].
 pub const HIT_SEQ: &str = "hit_seq";
 /// What of a hit id [`HIT_SEQ`] has no room for, so that both together are the hit id, in order; NULL where a row has none.
 pub const HIT_ID_REST: &str = "hit_id_rest";
@@ -35,6 +36,10 @@ pub const TRANSACTION_ID: &str = "transaction_id";
 pub const CUSTOMER_ID: &str = "customer_id";
 /// The input that brought the row: a delivery's or a file's name.
 pub const FILE: &str = "file";
+/// The number of a record's row in its file.
+pub const ROW: &str = "row";
+/// The data source of an offline row.
+pub const SOURCE: &str = "source";
 /// True where dimension columns hold values that the row merely carries (persisted, or a snapshot's), and what it set is in
 /// the `_set` columns.
 pub const PERSISTED: &str = "persisted";
@@ -101,9 +106,9 @@ pub const KEYS: &[&str] = &[
     "record_time",
     "record_local",
     "has_time",
-    "source",
+    SOURCE,
     "kind",
-    "row",
+    ROW,
     "received",
 ];
 
@@ -189,7 +194,7 @@ pub fn key_field(name: &str) -> Option<Field> {
         "snapshot_seq" => (sequence(), true),
         "has_time" | PERSISTED | PERSISTED_CHANNEL | BACKGROUND_HIT | STANDS_AT_HIT => (DataType::Boolean, true),
         n if PERSISTED_LISTS.contains(&n) => (DataType::Boolean, true),
-        "row" | HIT_ID_REST | SNAPSHOT_REST => (DataType::Int64, true),
+        ROW | HIT_ID_REST | SNAPSHOT_REST => (DataType::Int64, true),
         n if FEED_INTEGERS.contains(&n) => (DataType::Int64, true),
         SUITE | FILE => (DataType::Utf8, false),
         n if KEYS.contains(&n) => (DataType::Utf8, true),
@@ -309,7 +314,11 @@ const NAME_BYTES: usize = 11;
 const ROW_BITS: u32 = 24;
 const FILE_BITS: u32 = 9;
 
-/// The sequence of a record: after the rows of the same instant that feeds bring, by file name and row.
+/// Rows of a file up to which their numbers tell them apart in [`record_sequence`].
+pub const SEQUENCED_ROWS: u64 = (1 << ROW_BITS) - 1;
+
+/// The sequence of a record: after the rows of the same instant that feeds bring, by file name and row. Two records of one visitor and
+/// instant hardly ever have one; where they do, they stand as [`HIT_SEQ`] says.
 pub fn record_sequence(file: &str, row: i64) -> i128 {
     let byte = |at| i128::from(file.as_bytes().get(at).copied().unwrap_or(0));
     let name = (0..NAME_BYTES).fold(0, |name, at| name << 8 | byte(at));

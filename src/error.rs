@@ -71,6 +71,10 @@ pub enum Flaw {
     Column,
     /// It names a function that there is not.
     Function,
+    /// A text that is to be a time is none.
+    Time,
+    /// A text that is to be a time is one that there is not.
+    TimeRange,
 }
 
 /// What in a statement an error is about.
@@ -144,9 +148,12 @@ impl Error {
             .any(|e| matches!(e.find_root(), DataFusionError::ResourcesExhausted(_)))
     }
 
-    /// Says where it happened: `at: message`.
+    /// Says where it happened: `at: message`, once.
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.message = format!("{place}: {}", self.message);
+        let place = format!("{place}: ");
+        if !self.message.starts_with(&place) {
+            self.message.insert_str(0, &place);
+        }
         self
     }
 
@@ -253,7 +260,9 @@ impl From<DataFusionError> for Error {
                 }
             },
             root @ D::ResourcesExhausted(_) => {
-                Error::query(format!("{}; give more --memory, or ask for less at once", root.strip_backtrace()))
+                let words = root.strip_backtrace();
+                let joins = if words.contains(HASH_JOIN) { JOINS_SORT } else { "" };
+                Error::query(format!("{words}; give more --memory, or ask for less at once{joins}"))
             }
             D::Plan(m) | D::Configuration(m) | D::Execution(m) => Error::query(m.clone()),
             root => Error::query(root.strip_backtrace()),
@@ -261,6 +270,11 @@ impl From<DataFusionError> for Error {
         ours.caused_by(error)
     }
 }
+
+/// Whose memory a join's is that keeps one side in a table, which cannot go to disk.
+const HASH_JOIN: &str = "HashJoinInput";
+/// What to do about it.
+const JOINS_SORT: &str = "; joins that sort both sides go to disk: SET datafusion.optimizer.prefer_hash_join = false";
 
 /// What the reader of footers says of a store that failed.
 const STORE_FAILED: [&str; 2] = ["Object Store error", "Parquet error: External: "];
@@ -362,6 +376,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn a_place_is_named_once() {
+        let error = || Error::refused("a.csv: no such file");
+        assert_eq!(error().at("a.csv").to_string(), "a.csv: no such file");
+        assert_eq!(error().at("line 3").to_string(), "line 3: a.csv: no such file");
+        assert_eq!(error().at("a").to_string(), "a: a.csv: no such file");
+    }
 
     #[test]
     fn a_store_says_what_to_do_next() {

@@ -1,6 +1,7 @@
 -- Rows of events from customer records: each belongs to the visitor whose custom visitor id it bears, at its own time,
 -- with its own dimensions. Reads: due_offline, reported_hits, suites.
--- An id seen on several visitors: the latest visitor seen at or before the record, else the first one seen after it.
+-- An id seen on several visitors: the latest visitor seen at or before the record, else the first one seen after it; of two in one place
+-- that with the lower id is the first.
 WITH record AS (
   SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.transaction_id,
          trim(offline.customer_id) AS customer_id,
@@ -21,9 +22,9 @@ WITH record AS (
 ), placed AS (
   SELECT suite, source, file, "row", is_record,
          coalesce(
-           last_value(visitor_id) IGNORE NULLS OVER (PARTITION BY suite, customer_id ORDER BY seen, is_record, hit_seq
+           last_value(visitor_id) IGNORE NULLS OVER (PARTITION BY suite, customer_id ORDER BY seen, is_record, hit_seq, visitor_id
              ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
-           first_value(visitor_id) IGNORE NULLS OVER (PARTITION BY suite, customer_id ORDER BY seen, is_record, hit_seq
+           first_value(visitor_id) IGNORE NULLS OVER (PARTITION BY suite, customer_id ORDER BY seen, is_record, hit_seq, visitor_id
              ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)) AS visitor_id,
          min(visitor_id) OVER (PARTITION BY suite, customer_id) <> max(visitor_id) OVER (PARTITION BY suite, customer_id) AS several
   FROM line

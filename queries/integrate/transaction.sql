@@ -32,7 +32,8 @@ WITH record AS (
   FROM record
   LEFT JOIN held ON held.suite = record.suite AND held.transaction_id = record.transaction_id
 ), placed AS (
-  -- a date without a time stands right after its online hit of the same day
+  -- a date without a time stands right after its online hit of the same day; several at one hit, by whichever ID, follow each
+  -- other by file, row and source
   SELECT *, match_status = 'matched' AND NOT has_time AND snapshot_time > record_time
          AND date_trunc('day', local_time(snapshot_time, time_zone)) = date_trunc('day', local_time(record_time, time_zone)) AS moved
   FROM judged

@@ -37,6 +37,12 @@ impl ItemCredits {
         items.chain(self.none.map(|sum| (NONE, sum.value())))
     }
 
+    /// The same as sums, which still have all of their digits.
+    pub fn into_sums(self) -> impl Iterator<Item = (u32, Sum)> {
+        let items = (0u32..).zip(self.sums).filter_map(|(item, sum)| sum.map(|sum| (item, sum)));
+        items.chain(self.none.map(|sum| (NONE, sum)))
+    }
+
     /// Adds the credit of another part of the visitors, whose item `i` is `rename(i)` here.
     pub fn merge(&mut self, other: &Self, rename: impl Fn(u32) -> u32) {
         for (item, sum) in (0u32..).zip(&other.sums) {
@@ -55,7 +61,7 @@ impl ItemCredits {
     }
 
     /// Adds to an item or to [`NONE`].
-    pub(super) fn add(&mut self, item: u32, amount: Sum) {
+    pub fn add(&mut self, item: u32, amount: Sum) {
         *self.slot(item) += amount;
     }
 
@@ -132,6 +138,8 @@ mod tests {
         a.merge(&b, |item| 2 * item + 2);
         assert_eq!(a.iter().collect::<Vec<_>>(), [(2, 0.0), (8, 0.0), (NONE, 1.0)]);
         assert!(a.memory_bytes() >= 9 * 17);
+        let sums: Vec<_> = a.into_sums().map(|(item, sum)| (item, sum.value())).collect();
+        assert_eq!(sums, [(2, 0.0), (8, 0.0), (NONE, 1.0)]);
     }
 
     #[test]

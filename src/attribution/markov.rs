@@ -5,6 +5,7 @@
 //! weight is the effect over the sum of all effects. The chain is fitted once on all journeys, by number of conversions.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::absorbing::{Absorbing, MOST_STEPS, TooLarge};
 use super::journey::{Conversion, Journey, NO_VISIT};
@@ -24,6 +25,15 @@ pub struct Chain {
     items: Vec<u32>,
     /// Per touch, how many more paths have the step to it than to the touch before.
     more: Vec<i64>,
+}
+
+/// What is counted of all paths at some of their items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainCount {
+    /// How often the last item came after those before it.
+    Steps(u64),
+    /// How many paths end with these items, in a conversion and without.
+    Ends([u64; 2]),
 }
 
 /// The journeys of a visitor that do not convert, each with what would be a conversion at its last touch.
@@ -115,6 +125,32 @@ impl Chain {
             }
         }
         (self.items, self.more) = (items, more);
+    }
+
+    /// Takes the chain apart: items of paths, with what is counted there. In no order.
+    pub fn into_counts(self) -> impl Iterator<Item = (Box<[u32]>, ChainCount)> {
+        let states = Arc::new(self.states);
+        let ending = states.clone();
+        let steps = self.steps.into_iter().map(move |((from, to), times)| {
+            let then = states[to as usize].last();
+            let items: Box<[u32]> = states[from as usize].iter().chain(then).copied().collect();
+            (items, ChainCount::Steps(times))
+        });
+        let ends = self.ends.into_iter().enumerate().filter(|(_, ends)| *ends != [0; 2]);
+        steps.chain(ends.map(move |(state, ends)| (ending[state].clone(), ChainCount::Ends(ends))))
+    }
+
+    /// Adds what was counted at some items of other paths.
+    pub fn add_count(&mut self, items: &[u32], count: ChainCount) {
+        match (count, items.split_last()) {
+            (ChainCount::Steps(times), Some((item, before))) => self.step(before, *item, times),
+            (ChainCount::Ends(ends), Some(_)) => {
+                let last = self.state(items);
+                (0..2).for_each(|kind| self.ends[last as usize][kind] += ends[kind]);
+            }
+            // a path has an item
+            (_, None) => {}
+        }
     }
 
     /// Adds the paths of other visitors, whose item `i` is `rename(i)` here.
@@ -286,6 +322,14 @@ mod tests {
         let (mut first, second) = (chain(3, &paths[..2]), chain(3, &paths[2..]));
         first.merge(&second, |item| item);
         near(&first.weights().unwrap(), &chain(3, paths).weights().unwrap());
+        // taken apart and put together again
+        for order in 1..=3 {
+            let mut again = Chain::new(order);
+            for paths in [&paths[..2], &paths[2..]] {
+                chain(order, paths).into_counts().for_each(|(items, count)| again.add_count(&items, count));
+            }
+            assert_eq!(again.weights().unwrap(), chain(order, paths).weights().unwrap());
+        }
         // no conversion: no weight
         near(&chain(1, &[(&[0, 1], 0)]).weights().unwrap(), &[(0, 0.0), (1, 0.0)]);
         near(&chain(1, &[]).weights().unwrap(), &[]);

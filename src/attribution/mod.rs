@@ -7,7 +7,8 @@
 //! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to
 //! products have a journey a product: [`Bindings`]. [`PathFilter`] leaves of a conversion's path what a question wants of it. Two
 //! models need the whole population. For the algorithmic one [`PathCounts`] collects the sets of items seen, and [`Game`]
-//! shares the values among them; for `markov` a [`Chain`] collects the steps of all paths. [`explain()`] lists the touches and
+//! shares the values among them; for `markov` a [`Chain`] collects the steps of all paths. Both can be taken apart into counts and put
+//! together again, so that parts of the visitors add up. [`explain()`] lists the touches and
 //! shares of one conversion.
 
 mod absorbing;
@@ -42,10 +43,10 @@ pub use explain::{Step, explain, explain_listed};
 pub use journey::{Conversion, Journey, NO_VISIT, NONE};
 pub use lifetime::{Allocation, Expiry};
 pub use lookback::parse_lookback;
-pub use markov::{Chain, Unconverted};
+pub use markov::{Chain, ChainCount, Unconverted};
 pub use model::{Container, Model, Weights};
 pub use path_filter::{PathFilter, Repeats};
-pub use paths::{LARGEST_PATH, PathCounts};
+pub use paths::{LARGEST_PATH, PathCount, PathCounts};
 pub use persistence::Persistence;
 pub use place::{Place, find_place};
 pub use reach::{Ends, Reach};

@@ -213,7 +213,7 @@ impl FromStr for Model {
             "algorithmic" => Model::Algorithmic,
             _ => {
                 let near = did_you_mean(name, NAMES);
-                return Err(format!("unknown model {name:?}{near}; the models are {}", NAMES.join(", ")));
+                return Err(format!("unknown model {name:?} (the models are {}){near}", NAMES.join(", ")));
             }
         };
         match parameters {

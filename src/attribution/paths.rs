@@ -5,6 +5,7 @@
 //! neither the order of visitors nor their partition matters.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::credit::{CreditSink, ItemCredits};
@@ -21,7 +22,7 @@ pub const LARGEST_PATH: usize = 64;
 
 /// What happened on the paths that saw one set of items.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PathCount {
+pub struct PathCount {
     /// Sum of the values of its conversions.
     pub value: Sum,
     /// Sum of their amounts without the sign.
@@ -34,6 +35,8 @@ pub(super) struct PathCount {
 #[derive(Debug, Default)]
 pub struct PathCounts {
     pub(super) sets: HashMap<Box<[u32]>, PathCount>,
+    /// Items of all sets, one with each set that has it.
+    listed: usize,
     /// Credit that needs no game: paths without a touch, and those beyond [`LARGEST_PATH`].
     pub(super) direct: ItemCredits,
     seen: Seen,
@@ -70,11 +73,32 @@ impl PathCounts {
     /// Adds the counts of another part of the visitors, whose item `i` is `rename(i)` here; different items stay different.
     pub fn merge(&mut self, other: &Self, rename: impl Fn(u32) -> u32) {
         for (set, count) in &other.sets {
-            let mut set: Box<[u32]> = set.iter().map(|item| rename(*item)).collect();
-            set.sort_unstable();
-            self.sets.entry(set).or_default().add(*count);
+            self.add_set(set.iter().map(|item| rename(*item)).collect(), *count);
         }
         self.direct.merge(&other.direct, rename);
+    }
+
+    /// Adds what happened on paths that saw the items of a set, which come in any order.
+    pub fn add_set(&mut self, mut set: Box<[u32]>, more: PathCount) {
+        set.sort_unstable();
+        match self.sets.entry(set) {
+            Entry::Occupied(mut known) => known.get_mut().add(more),
+            Entry::Vacant(new) => {
+                self.listed += new.key().len();
+                new.insert(more);
+            }
+        }
+    }
+
+    /// Takes the sets, in no order, with what happened on their paths; none are left.
+    pub fn take_sets(&mut self) -> HashMap<Box<[u32]>, PathCount> {
+        self.listed = 0;
+        std::mem::take(&mut self.sets)
+    }
+
+    /// The credit that hangs on no other path: of paths without a touch, and of those beyond [`LARGEST_PATH`].
+    pub fn direct(&mut self) -> &mut ItemCredits {
+        &mut self.direct
     }
 
     /// Number of distinct sets.
@@ -90,9 +114,7 @@ impl PathCounts {
     /// Bytes that are allocated for the counts, about.
     pub fn memory_bytes(&self) -> usize {
         let entry = size_of::<(Box<[u32]>, PathCount)>() + 1;
-        self.sets.capacity() * entry
-            + self.sets.keys().map(|s| size_of_val(&**s)).sum::<usize>()
-            + self.direct.memory_bytes()
+        self.sets.capacity() * entry + self.listed * size_of::<u32>() + self.direct.memory_bytes()
     }
 
     fn add_converting(&mut self, journey: &Journey, reach: &Reach) {
@@ -106,7 +128,7 @@ impl PathCounts {
             range.end -= usize::from(own.is_some());
             let changed = self.seen.slide(range, |k| journey.items(reach.touch(k)));
             if (changed || own.is_some()) && pending.paths > 0 {
-                count(&mut self.sets, &self.set, std::mem::take(&mut pending));
+                self.count_set(std::mem::take(&mut pending));
             }
             let more = own.map_or(0, |(touch, _)| self.seen.missing(journey.items(touch)));
             let distinct = self.seen.items.len() + more;
@@ -127,7 +149,7 @@ impl PathCounts {
             }
         }
         if pending.paths > 0 {
-            count(&mut self.sets, &self.set, pending);
+            self.count_set(pending);
         }
         if some_equal {
             self.participation.credit(journey, reach, |c| self.equal[c], &mut self.direct);
@@ -150,7 +172,7 @@ impl PathCounts {
                 self.seen.leave(part.item);
             }
             let path = PathCount { value: Sum::from_iter([value]), magnitude: Sum::from_iter([value.abs()]), paths: 1 };
-            count(&mut self.sets, &self.set, path);
+            self.count_set(path);
         }
     }
 
@@ -183,7 +205,18 @@ impl PathCounts {
         touches.flatten().for_each(|item| self.seen.enter(*item));
         if self.seen.items.len() <= LARGEST_PATH {
             self.seen.sorted_into(&mut self.set);
-            count(&mut self.sets, &self.set, PathCount { paths: 1, ..PathCount::default() });
+            self.count_set(PathCount { paths: 1, ..PathCount::default() });
+        }
+    }
+
+    /// Adds to the set at hand.
+    fn count_set(&mut self, more: PathCount) {
+        match self.sets.get_mut(&*self.set) {
+            Some(count) => count.add(more),
+            None => {
+                self.listed += self.set.len();
+                self.sets.insert(self.set.as_slice().into(), more);
+            }
         }
     }
 }
@@ -193,15 +226,6 @@ impl PathCount {
         self.value += other.value;
         self.magnitude += other.magnitude;
         self.paths += other.paths;
-    }
-}
-
-fn count(sets: &mut HashMap<Box<[u32]>, PathCount>, set: &[u32], more: PathCount) {
-    match sets.get_mut(set) {
-        Some(count) => count.add(more),
-        None => {
-            sets.insert(set.into(), more);
-        }
     }
 }
 
@@ -352,6 +376,14 @@ mod tests {
         assert_eq!((counts.len(), counts.is_empty()), (1, false));
         assert_eq!(counts.sets[&[0, 1][..]].value.value(), 6.0);
         assert!(counts.memory_bytes() > 0);
+        // taken apart and put together again, a set at a time
+        let mut whole = PathCounts::new();
+        for (set, count) in counts.take_sets() {
+            whole.add_set(set.iter().rev().copied().collect(), count);
+            whole.add_set(set, count);
+        }
+        assert_eq!((counts.len(), counts.listed, whole.len(), whole.listed), (0, 0, 1, 2));
+        assert_eq!((whole.sets[&[0, 1][..]].value.value(), whole.sets[&[0, 1][..]].paths), (12.0, 4));
     }
 
     #[test]

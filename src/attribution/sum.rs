@@ -20,6 +20,18 @@ impl Sum {
     pub fn value(self) -> f64 {
         self.high
     }
+
+    /// The two doubles that it is kept in, the larger one first: all of it, for whoever writes it down.
+    pub fn parts(self) -> [f64; 2] {
+        [self.high, self.low]
+    }
+
+    /// The sum of two doubles; of those that [`Sum::parts`] gave, the same bits again.
+    pub fn of_parts([high, low]: [f64; 2]) -> Self {
+        let mut sum = Self { high, low: 0.0 };
+        sum += low;
+        sum
+    }
 }
 
 impl AddAssign<f64> for Sum {
@@ -94,6 +106,17 @@ mod tests {
         assert!((sum.value() - 1.0).abs() < 1e-12, "{sum:?}");
         let total: Sum = [0.1; 10].into_iter().collect();
         assert_eq!(total.value(), 1.0);
+    }
+
+    #[test]
+    fn what_was_written_down_is_the_same_sum() {
+        let mut sum = Sum::default();
+        for term in [1e15, 0.1, -3.7, 1e-9, 0.0, -1e15, 7.0 / 3.0] {
+            sum += term;
+            assert_eq!(Sum::of_parts(sum.parts()), sum);
+        }
+        assert_ne!(sum.parts()[1], 0.0);
+        assert_eq!(Sum::of_parts([1.0, 1.0]).value(), 2.0);
     }
 
     #[test]

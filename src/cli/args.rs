@@ -44,7 +44,7 @@ Start here:
 Set up:
   suite           Report suites and their settings
   source          Data sources, where offline records come from
-  person          Rules of yours: which visitors and customer IDs are one person
+  person          Your own rules: which visitors and customer IDs are one person
 
 Load and integrate:
   ingest          Load data feeds, data source files, and any other clickstream
@@ -64,18 +64,18 @@ Ask:
   query           Run SQL, print or save the result
   shell           Interactive SQL
   report          Named reports: model comparison, net revenue after returns, ...
-  explain-credit  Why the items of one conversion got what they got
+  explain-credit  How the credit of one conversion was shared, and why
   explain-person  Who a person is: which visitors, from when to when, and why
   lookup          Load a table of your own that classifies a dimension
-  segment         Visitors or visits under a name, for questions to be about
-  export          Tell ad platforms which conversions came, changed, vanished
-  mapping         Help with the mapping of a file
+  segment         Save visitors or visits under a name, to ask about them alone
+  export          Tell ad platforms which conversions are new, changed or gone
+  mapping         Print a first mapping for a file, to complete
   functions       The manual of the SQL functions
 
 Let others in:
   serve           BI tools, browsers, assistants: Postgres wire, Flight SQL, web pages
   mcp             Assistants, over standard input and output (Model Context Protocol)
-  user            Who may come in
+  user            Users of these servers, their passwords and tokens
   cluster         Many machines for one lake: scheduler and executors
 
   completions     Shell completion
@@ -91,8 +91,8 @@ Examples:
   rejoin ingest feeds/ leads/ && rejoin rebuild
   rejoin query \"SELECT item, credit FROM participation('orders', 'tracking_code') ORDER BY 2 DESC\"
 
-Exit codes: 0 ok, 2 usage, 3 configuration, 4 a whole input refused, 5 conflict,
-6 store or server unavailable, 7 query failed, 70 a bug.";
+Exit codes: 0 ok, 2 usage, 3 configuration, 4 a whole input refused, 5 conflict, 6 store or server unavailable, \
+7 query failed, 70 a bug.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -121,14 +121,14 @@ pub enum Command {
     Rebuild(RebuildArguments),
     /// Merge the files of many loads into files of whole months
     #[command(after_help = "\
-Rows and answers stay the same, and so does the order in each file; scans have fewer files to merge. Queries and loads
-that run meanwhile are not disturbed. A rebuild compacts by itself where it is worth it. Where there is much to merge, what is
-done is committed now and then, and stays: if a run ends early, the next one goes on.")]
+Rows and answers stay the same; queries have fewer files to read. Queries and loads that run meanwhile are not \
+disturbed. A rebuild compacts by itself where it is worth it. Where there is much to merge, what is done is committed \
+now and then: if a run ends early, the next one goes on.")]
     Compact,
     Schedule(ScheduleArguments),
     Serve(ServeArguments),
     Mcp(McpArguments),
-    /// Who may use the doors that `serve` opens
+    /// Users of `rejoin serve`, their passwords and tokens
     #[command(subcommand)]
     User(UserCommand),
     /// Many machines for one lake: scheduler and executors
@@ -149,12 +149,13 @@ done is committed now and then, and stays: if a run ends early, the next one goe
     Person(PersonCommand),
     ExplainPerson(ExplainPersonArguments),
     Lookup(LookupArguments),
-    /// Segments: visitors or visits under a name, for questions to be about
+    /// Segments: visitors or visits saved under a name, to ask about them alone
     #[command(subcommand)]
     Segment(SegmentCommand),
-    /// Exports: tell others which conversions came, changed, vanished
+    /// Exports: tell ad platforms which conversions are new, changed or gone
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Mappings: which column of your file is which of ours
     #[command(subcommand)]
     Mapping(MappingCommand),
     Functions(FunctionsArguments),
@@ -186,6 +187,41 @@ mod tests {
             assert!(help.lines().any(|l| l.trim_start().starts_with(sub.get_name())), "{}\n{help}", sub.get_name());
         }
         command.debug_assert();
+    }
+
+    /// A paragraph is one line, which clap breaks where the terminal ends, and an example fits into the widest help.
+    #[test]
+    fn texts_below_the_options_are_wrapped_once() {
+        let mut all = Arguments::command();
+        all.build();
+        let (mut commands, mut examples) = (vec![&all], 0);
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let parted = pair[0].is_empty() || pair[1].is_empty() || pair[1].starts_with("  ");
+                assert!(parted, "{}: {}\n{}", command.get_name(), pair[0], pair[1]);
+            }
+            for example in lines.into_iter().filter(|line| line.starts_with("  ")) {
+                assert!(example.chars().count() <= 100, "{}: {example}", command.get_name());
+                examples += 1;
+            }
+        }
+        assert!(examples > 50, "{examples}");
+    }
+
+    /// Each command says what it does.
+    #[test]
+    fn every_command_is_about_something() {
+        let mut all = Arguments::command();
+        all.build();
+        let mut commands = vec![&all];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty() && !about.starts_with("What was typed"), "{}: {about}", command.get_name());
+        }
     }
 
     #[test]

@@ -32,9 +32,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
-    /// Run the scheduler, which hands out the tasks; one a cluster
+    /// Run the scheduler, which hands out the tasks; each cluster has one
     #[command(after_help = "\
-Reads no data. Nobody is asked for a password: an address that others reach needs --cluster-tls.
+It reads no data. It asks for no password: an address that others can reach needs --cluster-tls.
 
 Examples:
   rejoin cluster scheduler
@@ -42,12 +42,13 @@ Examples:
     Scheduler(SchedulerArguments),
     /// Run an executor, which computes tasks over the lake's files
     #[command(after_help = "\
-Reaches the lake by itself: --lake and the AWS_* variables are its own, none comes over the network. Stops with SIGTERM;
-statements that it worked at run again elsewhere.
+It reads the lake itself: --lake and the AWS_* variables are those of its own machine, none come over the network. \
+SIGTERM stops it; the statements that it worked at run again on other executors.
 
 Examples:
   rejoin cluster executor --lake s3://shop/lake --vcores 8 --memory 24GiB
-  rejoin cluster executor --lake s3://shop/lake --scheduler 10.0.0.4:50050 --listen 10.0.0.5:50051 --cluster-tls tls/")]
+  rejoin cluster executor --lake s3://shop/lake --scheduler 10.0.0.4:50050 \\
+      --listen 10.0.0.5:50051 --cluster-tls tls/")]
     Executor(ExecutorArguments),
     /// How many executors there are
     #[command(after_help = "Example:\n  rejoin cluster status --cluster 10.0.0.4:50050")]
@@ -66,13 +67,13 @@ pub struct SchedulerArguments {
 
 #[derive(Debug, Args)]
 pub struct ExecutorArguments {
-    /// The scheduler
+    /// Address of the scheduler
     #[arg(long, value_name = "ADDR", default_value = SCHEDULER)]
     pub scheduler: String,
-    /// Where others find it: a port for rows, the next one for tasks; 0 for any free ones
+    /// Where others find it: this port for rows, the next one for tasks; 0 for any two that are free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: String,
-    /// Tasks at once [default: one a core]
+    /// Tasks at once [default: one per core]
     #[arg(long, value_name = "N")]
     pub vcores: Option<usize>,
     /// Where rows between stages are kept [default: a temporary folder]

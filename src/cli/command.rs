@@ -13,7 +13,7 @@ use super::{
     mcp, person, query, rebuild, report, sample, schedule, segment, serve, source, status, suite, user, vacuum,
 };
 use crate::format::Format;
-use crate::lake::location::{exists, is_file, lake_near};
+use crate::lake::location::is_file;
 use crate::{Error, Result};
 
 /// As shells have it for a process that Ctrl-C ended.
@@ -34,8 +34,9 @@ async fn run_command(settings: &Settings, command: Command) -> Result<u8> {
             settings.location
         )));
     }
-    if needs_lake && !exists(&settings.lake).await? {
-        return Err(no_lake(&settings.location));
+    // a query looks beside its first statement
+    if needs_lake && !matches!(command, Command::Query(_)) {
+        settings.lake_is_there().await?;
     }
     let stops_itself = stops_itself(&command);
     tokio::select! {
@@ -67,14 +68,6 @@ fn reads_lake(command: &Command) -> bool {
         | Command::Completions { .. } => false,
         _ => true,
     }
-}
-
-fn no_lake(location: &str) -> Error {
-    let hint = match lake_near(location) {
-        Some(lake) => format!("; did you mean --lake {lake}?"),
-        None => "; `rejoin suite create RSID` makes one, --lake or REJOIN_LAKE says where".into(),
-    };
-    Error::configuration(format!("no lake at {location}{hint}"))
 }
 
 async fn dispatch(settings: &Settings, command: Command) -> Result<u8> {

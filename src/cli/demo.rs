@@ -32,7 +32,7 @@ pub struct DemoArguments {
 
 /// Runs the demo in a new temporary lake, or in the one that `--lake` names.
 pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
-    let place = Place::make(settings)?;
+    let place = DemoFolder::make(settings)?;
     let mut settings = settings.clone();
     settings.lake = Lake::open(&place.lake)?;
     let options = SampleOptions {
@@ -90,14 +90,14 @@ pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
 }
 
 /// Where the demo works. A temporary folder goes away again unless the demo succeeds.
-struct Place {
+struct DemoFolder {
     lake: String,
     input: PathBuf,
     temporary: Option<tempfile::TempDir>,
     _input: Option<tempfile::TempDir>,
 }
 
-impl Place {
+impl DemoFolder {
     fn make(settings: &Settings) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("rejoin-demo-").tempdir();
         let folder = folder.map_err(|e| Error::unavailable(format!("{}: {e}", std::env::temp_dir().display())))?;

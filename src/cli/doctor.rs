@@ -123,6 +123,7 @@ fn temporary_folder() -> Check {
 async fn read(lake: &Lake) -> Check {
     match lake.table_names().await {
         Ok(names) if names.is_empty() => Check::ok("readable", "an empty lake, or none yet"),
+        Ok(names) if names.len() == 1 => Check::ok("readable", "1 table"),
         Ok(names) => Check::ok("readable", format!("{} tables", names.len())),
         Err(error) => Check::failed("readable", &error),
     }

@@ -16,14 +16,15 @@ use crate::format::Format;
 use crate::quote::{literal, quoted};
 use crate::{Error, Result};
 
-/// Why the items of one conversion got what they got: its touches, and each model's share
+/// How the credit of one conversion is shared: its touches, and each model's share
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   rejoin explain-credit revenue tracking_code 'store_returns/store_returns.txt:17'
-  rejoin explain-credit orders marketing_channel 9223372036854775807 --lookback '90 days' --models 'linear,time_decay(3 days)'
+  rejoin explain-credit orders marketing_channel 9223372036854775807 --lookback '90 days' \\
+      --models 'linear,time_decay(3 days)'
 
-The event_id of a conversion stands in the table events, and in conversions('revenue', 'tracking_code').")]
+The event_id of a conversion is a column of the table events, and of conversions('revenue', 'tracking_code').")]
 pub struct ExplainArguments {
     /// The metric that was converted, e.g. revenue
     pub metric: String,

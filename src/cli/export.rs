@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::export::counts::{Count, counts};
 use crate::export::definition::{self, Credit, Export};
 use crate::export::post::Post;
-use crate::export::run::{self, Ran, RunOptions};
+use crate::export::run::{self, RunOptions, RunOutcome};
 use crate::export::{runs, saved};
 use crate::format::Format;
 use crate::lake::records::ExportRun;
@@ -26,33 +26,36 @@ const TOKEN: &str = "REJOIN_EXPORT_TOKEN";
 
 #[derive(Debug, Subcommand)]
 pub enum ExportCommand {
-    /// Say which conversions are told to whom
+    /// Create an export: which conversions are told to whom
     #[command(after_help = "\
-A conversion is a row of events on which the metric is not zero. --field says where a field of the target comes from, --set what
-is the same for all conversions; rejoin help exports lists the fields. What tells who somebody is leaves the lake hashed.
+A conversion is a row of events on which the metric is not zero. --field says where a field of the target comes \
+from, --set what is the same for all conversions; rejoin help exports lists the fields. What tells who somebody is \
+leaves the lake hashed.
 
 Examples:
-  rejoin export create leads --to google --metric event12 --set account=1234567890 --set conversion_action=987 \\
-      --set event_source=WEB --field gclid=evar7 --field email=evar8 --consent \"evar9 = 'granted'\"
-  rejoin export create closed --to ecapi --metric event12 --set data_set_id=shop --set event_type=close_convert_lead \\
-      --set source=phone_call --field click_id=evar7
-  rejoin export create refunds --to ecapi --metric revenue --conversions 'revenue < 0' --value '-revenue' \\
-      --set data_set_id=shop --set event_type=refund --field click_id=evar7
-  rejoin export create ours --to csv --metric revenue --credit \"item LIKE 'search%'\" --model linear \\
-      --field campaign=tracking_code")]
+  rejoin export create leads --to google --metric event12 --set account=1234567890 \\
+      --set conversion_action=987 --set event_source=WEB --field gclid=evar7 --field email=evar8 \\
+      --consent \"evar9 = 'granted'\"
+  rejoin export create closed --to ecapi --metric event12 --set data_set_id=shop \\
+      --set event_type=close_convert_lead --set source=phone_call --field click_id=evar7
+  rejoin export create refunds --to ecapi --metric revenue --conversions 'revenue < 0' \\
+      --value '-revenue' --set data_set_id=shop --set event_type=refund --field click_id=evar7
+  rejoin export create ours --to csv --metric revenue --credit \"item LIKE 'search%'\" \\
+      --model linear --field campaign=tracking_code")]
     Create(Box<CreateArguments>),
-    /// Compare with what was told, and write or send what is new
+    /// Write or send what changed since the last run
     #[command(after_help = "\
-Bodies lie in the lake's folder exports/NAME/RUN/ until the run is acknowledged; -o puts them into a folder or bucket, too. --post
-sends them and acknowledges the run when all are accepted; the token is taken from REJOIN_EXPORT_TOKEN. While a run waits for
-its acknowledgement, the command gives the same bodies again.
+Bodies lie in the lake's folder exports/NAME/RUN/ until the run is acknowledged; -o puts them into a folder or \
+bucket, too. --post sends them and acknowledges the run when all are accepted; the token is taken from \
+REJOIN_EXPORT_TOKEN. While a run waits for its acknowledgement, the command gives the same bodies again.
 
 Examples:
   rejoin export run leads --dry-run
   rejoin export run leads -o out && rejoin export ack leads 1
-  REJOIN_EXPORT_TOKEN=... rejoin export run leads --post https://datamanager.googleapis.com/v1/events:ingest")]
+  REJOIN_EXPORT_TOKEN=... rejoin export run leads \\
+      --post https://datamanager.googleapis.com/v1/events:ingest")]
     Run(RunArguments),
-    /// Say that the target has what a run told
+    /// Acknowledge a run: the target has what it told
     Ack(AckArguments),
     /// List the exports
     List,
@@ -61,7 +64,7 @@ Examples:
         /// Name of the export
         name: String,
     },
-    /// Take an export away; the ledger keeps what the target has
+    /// Drop an export; the ledger keeps what the target has
     Drop {
         /// Name of the export
         name: String,
@@ -75,7 +78,7 @@ To { Ecapi => "ecapi", Google => "google", Meta => "meta", Csv => "csv" } }
 pub struct CreateArguments {
     /// Name of the export: lower-case letters, digits, _ and -
     pub name: String,
-    /// To whom
+    /// Whom to tell
     #[arg(long, value_name = "TARGET")]
     pub to: To,
     /// The metric: a row on which it is not zero is a conversion
@@ -105,16 +108,16 @@ pub struct CreateArguments {
     /// A field that is the same for all conversions; may be given several times
     #[arg(long, value_name = "FIELD=TEXT", value_parser = pair)]
     pub set: Vec<(String, String)>,
-    /// A field that leaves the lake hashed, besides those that the target wants so
+    /// A field that leaves the lake hashed, besides those that the target wants hashed
     #[arg(long, value_name = "FIELD")]
     pub hash: Vec<String>,
-    /// A field that tells who somebody is and leaves the lake as it is all the same
+    /// A personal field that leaves the lake as it is, not hashed
     #[arg(long, value_name = "FIELD")]
     pub plain: Vec<String>,
-    /// Only conversions on rows where this SQL condition over events holds are told
+    /// Only tell conversions on rows where this SQL condition over events holds
     #[arg(long, value_name = "SQL")]
     pub consent: Option<String>,
-    /// How old a conversion may be that is told [default: google 63 days, meta 7 days, of a shop 62 days]
+    /// The oldest conversions to tell [default: google 63 days, meta 7 days, from a shop 62 days]
     #[arg(long, value_name = "TIME")]
     pub max_age: Option<String>,
     /// Only conversions on rows where this SQL condition over events holds
@@ -128,7 +131,7 @@ pub struct CreateArguments {
 pub struct RunArguments {
     /// Name of the export
     pub name: String,
-    /// A folder, or s3://bucket/prefix, that gets the bodies, too
+    /// Write the bodies into this folder or s3://bucket/prefix as well
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<String>,
     /// Only tell what is new; with -o the bodies are written there
@@ -261,13 +264,13 @@ pub fn token() -> Option<String> {
 }
 
 /// What a run counted, for a person.
-pub fn counts_of(ran: &Ran) -> String {
-    let Ran { new, restated, retracted, ineligible, .. } = ran;
+pub fn counts_of(ran: &RunOutcome) -> String {
+    let RunOutcome { new, restated, retracted, ineligible, .. } = ran;
     format!("{new} new, {restated} restated, {retracted} retracted, {ineligible} newly ineligible")
 }
 
 /// What came of a run, for a person.
-fn lines_of(ran: &Ran) -> String {
+fn lines_of(ran: &RunOutcome) -> String {
     let (export, counts) = (&ran.export, counts_of(ran));
     let mut lines = vec![match (ran.run, ran.again) {
         (Some(run), true) => {

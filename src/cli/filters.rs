@@ -11,10 +11,10 @@ pub struct Filters {
     /// Touches only on rows where this SQL condition over events holds
     #[arg(long, value_name = "SQL")]
     pub touches: Option<String>,
-    /// Only visitors some row of whom satisfies this condition
+    /// Only visitors with a row for which this condition holds
     #[arg(long, value_name = "SQL")]
     pub visitors: Option<String>,
-    /// Only rows of visits some row of which satisfies this condition
+    /// Only visits with a row for which this condition holds
     #[arg(long, value_name = "SQL")]
     pub visits: Option<String>,
     /// Only the visitors or visits of a segment
@@ -23,10 +23,10 @@ pub struct Filters {
     /// Items whose touches count only where there is no other, e.g. 'Direct, Typed'
     #[arg(long, value_name = "ITEM,...")]
     pub last_resort: Option<String>,
-    /// Which touches of an item that is touched again count
-    #[arg(long, value_name = "HOW", value_parser = ["keep", "collapse", "first"])]
+    /// Which touches of a repeated item count: keep, collapse, first
+    #[arg(long, value_name = "HOW", value_parser = ["keep", "collapse", "first"], hide_possible_values = true)]
     pub repeats: Option<String>,
-    /// How many touches in reach count, the latest
+    /// Only this many touches before a conversion count, the latest
     #[arg(long, value_name = "N")]
     pub last_touches: Option<u32>,
 }

@@ -27,18 +27,18 @@ use crate::{Error, Result};
 /// Erase a visitor, a person, or everything before a month
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Hits, offline records and what came of them leave every table, of all suites or of --suite; other rows stay as they are.
-Loading the same files again does not bring them back. Former versions hold the rows until they are vacuumed. In a
-terminal you are asked first.
+Hits, offline records and what came of them leave every table, of all suites or of --suite; other rows stay as they \
+are. Loading the same files again does not bring them back. Former versions hold the rows until they are vacuumed. \
+In a terminal you are asked first.
 
-Of a person go the rows that bear an ID of the person, and the rules that name one. Rows without an ID fall back to their visitor,
-never to another person.
+With --person, the rows that bear an ID of the person go, and the rules that name one. Rows without an ID fall back \
+to their visitor, never to another person.
 
 Examples:
   rejoin forget --visitor 3459017_8812 --suite acme --dry-run
   rejoin forget --visitor 3459017_8812 --yes && rejoin vacuum --keep 0 --force
   rejoin forget --person id:ann --dry-run
-  rejoin forget --before 2025-01 --suite acme      # January 2025, in the suite's zone, is kept as the first month")]
+  rejoin forget --before 2025-01 --suite acme      # keeps January 2025 and later months")]
 pub struct ForgetArguments {
     /// The visitor's id, as in the table hits; may be given several times
     #[arg(long, value_name = "ID", required_unless_present_any = ["person", "before"], conflicts_with_all = ["person", "before"])]
@@ -49,10 +49,10 @@ pub struct ForgetArguments {
     /// All hits and offline records before this month, in the suite's zone
     #[arg(long, value_name = "MONTH")]
     pub before: Option<String>,
-    /// Only tell what would go
+    /// Only say what would go
     #[arg(long)]
     pub dry_run: bool,
-    /// Folder with the queries of your own tables, as for a rebuild, which follows
+    /// Folder with the queries of your own tables, for the rebuild that follows
     #[arg(long, value_name = "DIR", env = "REJOIN_QUERIES", hide_env = true)]
     pub queries: Option<PathBuf>,
     /// Do not ask

@@ -1,12 +1,17 @@
 //! `rejoin functions`: the manual of the SQL functions.
 
+use clap::Args;
+use datafusion::functions::all_default_functions;
+use datafusion::functions_aggregate::all_default_aggregate_functions;
+use datafusion::functions_nested::all_default_nested_functions;
+use datafusion::functions_window::all_default_window_functions;
+
 use super::output::Output;
 use super::settings::Settings;
 use crate::error::did_you_mean;
 use crate::format::Format;
 use crate::functions::{FunctionDoc, documentation};
 use crate::{Error, Result};
-use clap::Args;
 
 /// The manual of the SQL functions
 #[derive(Debug, Args)]
@@ -21,6 +26,12 @@ pub fn run(settings: &Settings, arguments: &FunctionsArguments) -> Result<()> {
     if let Some(name) = &arguments.name {
         let hint = did_you_mean(name, all.iter().map(|f| f.name));
         all.retain(|f| f.name.eq_ignore_ascii_case(name));
+        if all.is_empty() && is_usual(name) {
+            return Err(Error::usage(format!(
+                "{name} is a usual function of SQL: it works, and the manual of Apache DataFusion explains it; \
+                 rejoin functions lists those of Rejoin's own"
+            )));
+        }
         if all.is_empty() {
             return Err(Error::usage(format!("no SQL function {name} (all of them: rejoin functions){hint}")));
         }
@@ -48,6 +59,16 @@ pub fn run(settings: &Settings, arguments: &FunctionsArguments) -> Result<()> {
     output.close()
 }
 
+/// True for a function that needs no manual of ours.
+fn is_usual(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_it = |own: &str, aliases: &[String]| own == name || aliases.contains(&name);
+    all_default_functions().iter().any(|f| is_it(f.name(), f.aliases()))
+        || all_default_nested_functions().iter().any(|f| is_it(f.name(), f.aliases()))
+        || all_default_aggregate_functions().iter().any(|f| is_it(f.name(), f.aliases()))
+        || all_default_window_functions().iter().any(|f| is_it(f.name(), f.aliases()))
+}
+
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -60,4 +81,17 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_functions_are_known() {
+        for name in ["to_date", "COALESCE", "array_length", "list_length", "stddev", "row_number"] {
+            assert!(is_usual(name), "{name}");
+        }
+        assert!(!is_usual("attribution") && !is_usual("to_dat"));
+    }
 }

@@ -14,22 +14,22 @@ pub struct GlobalArguments {
     /// Report suite to work on
     #[arg(long, global = true, value_name = "RSID")]
     pub suite: Option<String>,
-    /// Worker threads [default: one a core]
+    /// Worker threads [default: one per core]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Memory for sorting and queries, e.g. 512MB [env: REJOIN_MEMORY] [default: 1GiB]
+    /// Memory for sorting and queries [env: REJOIN_MEMORY] [default: 1GiB]
     #[arg(long, global = true, value_name = "SIZE")]
     pub memory: Option<String>,
-    /// Write to a store without conditional writes; never run two writing commands at once [env: REJOIN_SINGLE_WRITER]
+    /// For a store without conditional writes: no two commands may write at once [env: REJOIN_SINGLE_WRITER]
     #[arg(long, global = true)]
     pub single_writer: bool,
-    /// Compute on a cluster, whose scheduler is at HOST:PORT [env: REJOIN_CLUSTER]
+    /// Cluster to compute on: HOST:PORT of its scheduler [env: REJOIN_CLUSTER]
     #[arg(long, global = true, value_name = "ADDR")]
     pub cluster: Option<String>,
-    /// Folder of ca.pem, cert.pem and key.pem, for all connections of a cluster [env: REJOIN_CLUSTER_TLS]
+    /// Folder with ca.pem, cert.pem and key.pem, for all connections of a cluster [env: REJOIN_CLUSTER_TLS]
     #[arg(long, global = true, value_name = "DIR")]
     pub cluster_tls: Option<PathBuf>,
-    /// Report as one JSON document on stdout
+    /// Print one JSON document
     #[arg(long, global = true)]
     pub json: bool,
 }

@@ -12,14 +12,14 @@ use crate::format::Format;
 use crate::manual::{self, topics};
 use crate::{Error, Result};
 
-/// The manual by topic, and help for commands; without a word, what there is
+/// The manual by topic, and the help of commands; alone, it lists both
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   rejoin help
   rejoin help participation
   rejoin help source create
-  rejoin help --markdown manual/       # every topic and command, a file each")]
+  rejoin help --markdown manual/       # a file for every topic and command")]
 pub struct HelpArguments {
     /// A topic, or a command
     #[arg(value_name = "TOPIC|COMMAND")]

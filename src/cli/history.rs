@@ -25,7 +25,7 @@ pub struct HistoryArguments {
     /// Only versions of this table
     #[arg(long, value_name = "TABLE")]
     pub table: Option<String>,
-    /// At most so many rebuilds and so many versions
+    /// Largest number of rebuilds, and of versions, to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
 }

@@ -13,16 +13,16 @@ use super::progress;
 use super::settings::Settings;
 use crate::feed::RowIssue;
 use crate::format::Format;
-use crate::ingest::preview::Preview;
+use crate::ingest::preview::PreviewColumn;
 use crate::ingest::{self, IngestOptions, Outcome, Progress, Status};
 use crate::{Error, ErrorKind, Result};
 
 /// Load data feeds, data source files, and any other clickstream
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What each path is, is detected. A data source file NAME.txt loads when NAME.fin is there, a data feed when its
-manifest and all its files are; until then they wait. NAME.txt may be packed: NAME.txt.gz, or in NAME.zip. Loading a file
-again changes nothing.
+What each path is, is detected. A data source file NAME.txt loads when NAME.fin is there, a data feed when its \
+manifest and all its files are; until then they wait. NAME.txt may be packed: NAME.txt.gz, or in NAME.zip. Loading a \
+file again changes nothing, and neither does a copy of it under another name (--again loads it once more).
 
 Examples:
   rejoin ingest feeds/
@@ -51,7 +51,7 @@ pub struct IngestArguments {
     pub again: bool,
 }
 
-/// Take a loaded file out again; the next rebuild restates what hung on it
+/// Take a loaded file out again; the next rebuild restates what depended on it
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rejoin remove returns_0901.txt --suite acme --source returns && rejoin rebuild")]
 pub struct RemoveArguments {
@@ -88,7 +88,13 @@ pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()>
         if let Some(preview) = &outcome.preview {
             output.line("")?;
             output.line(crate::format::printable(&outcome.entry.file))?;
-            output.batch(&preview_table(preview)?)?;
+            // a feed has a thousand events, of which a site uses some
+            let is_shown = |c: &&PreviewColumn| c.filled > 0 || outcome.entry.format != "feed";
+            let columns: Vec<&PreviewColumn> = preview.columns.iter().filter(is_shown).collect();
+            output.batch(&preview_table(preview.rows, &columns)?)?;
+            if columns.len() < preview.columns.len() {
+                output.line(format!("and {} more without a value", preview.columns.len() - columns.len()))?;
+            }
         }
     }
     output.close()?;
@@ -160,6 +166,7 @@ fn word(status: &Status) -> &'static str {
     match status {
         Status::Loaded => "loaded",
         Status::Unchanged => "unchanged",
+        Status::Copy(_) => "copy",
         Status::Replaced => "replaced",
         Status::Validated => "validated",
         Status::Waiting(_) => "waiting",
@@ -181,18 +188,18 @@ fn table(outcomes: &[Outcome]) -> Result<arrow::array::RecordBatch> {
 }
 
 /// A row a column: how full it is, and its values in the first rows.
-fn preview_table(preview: &Preview) -> Result<arrow::array::RecordBatch> {
-    let share = |filled: u64| match preview.rows {
+fn preview_table(rows: u64, columns: &[&PreviewColumn]) -> Result<arrow::array::RecordBatch> {
+    let share = |filled: u64| match rows {
         0 => String::new(),
         // a column that lacks one value is not full
         rows => format!("{} %", filled * 100 / rows),
     };
-    let columns = || preview.columns.iter();
+    let columns = || columns.iter();
     let listing =
         Listing::new().text("column", columns().map(|c| &c.name)).text("filled", columns().map(|c| share(c.filled)));
-    let rows = preview.columns.first().map_or(0, |column| column.first.len());
+    let shown = columns().next().map_or(0, |column| column.first.len());
     let names = ["row 1", "row 2", "row 3"];
-    let with_rows = names.iter().take(rows).enumerate().fold(listing, |listing, (row, name)| {
+    let with_rows = names.iter().take(shown).enumerate().fold(listing, |listing, (row, name)| {
         listing.text(name, columns().map(|c| c.first.get(row).cloned().flatten().unwrap_or_default()))
     });
     with_rows.batch()
@@ -202,7 +209,7 @@ fn preview_table(preview: &Preview) -> Result<arrow::array::RecordBatch> {
 pub fn report(outcome: &Outcome) -> Value {
     let entry = &outcome.entry;
     let reason = match &outcome.status {
-        Status::Waiting(reason) => Some(reason.clone()),
+        Status::Waiting(reason) | Status::Copy(reason) => Some(reason.clone()),
         Status::Refused(error) => Some(error.to_string()),
         _ => None,
     };
@@ -226,6 +233,7 @@ pub fn explain(outcome: &Outcome) {
     let file = crate::format::printable(&entry.file);
     match &outcome.status {
         Status::Waiting(reason) => note(crate::format::printable(&format!("{}: waits: {reason}", entry.file))),
+        Status::Copy(reason) => note(crate::format::printable(&format!("{}: {reason}", entry.file))),
         Status::Refused(error) => {
             let text = error.to_string();
             let known = text.starts_with(&entry.file);

@@ -13,8 +13,8 @@ use crate::ingest::load_lookup;
 /// Load a table of your own that classifies a dimension, e.g. campaigns by channel
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file (.csv, .ndjson or .parquet) has a header; its first column is named as the dimension that it classifies, the others
-are the classes. Loading it again replaces the rows.
+The file (.csv, .ndjson or .parquet) has a header; its first column is named as the dimension that it classifies, \
+the others are the classes. Loading it again replaces the rows.
 
 Example:
   rejoin lookup campaigns campaigns.csv       # tracking_code,channel,owner

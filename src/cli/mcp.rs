@@ -15,14 +15,14 @@ const AT_ONCE: usize = 8;
 /// Answer an assistant over standard input and output (Model Context Protocol)
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The assistant starts this command by itself. It can list tables, metrics and dimensions, ask in SQL, run reports, explain a
-conversion and read the manual; nothing is written. Over a network, `rejoin serve --http` answers assistants at /mcp, with
-the tokens of users.
+The assistant starts this command itself. It can list tables, metrics and dimensions, ask in SQL, run reports, \
+explain a conversion and read the manual; nothing is written. Over a network, `rejoin serve --http` answers \
+assistants at /mcp, with the tokens of users.
 
 Example, as most assistants have it in their settings:
   {\"mcpServers\": {\"rejoin\": {\"command\": \"rejoin\", \"args\": [\"--lake\", \"/data/lake\", \"mcp\"]}}}")]
 pub struct McpArguments {
-    /// Longest time of a statement, with all its rows: 30s, 5m, 1h
+    /// Longest time until a statement's last row, e.g. 30s
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub statement_timeout: Duration,
 }

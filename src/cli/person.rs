@@ -21,28 +21,30 @@ use crate::report::PersonSql;
 use crate::{Error, Result};
 
 const SUBJECTS: &str = "\
-A customer ID is written id:ID, a visitor visitor:ID; without these words it is looked for among the hits. A rule holds from the
-next rebuild on, for all rows; no hit changes. Of two rules that contradict each other the latest holds.";
+A customer ID is written id:ID, a visitor visitor:ID; without these words it is looked for among the hits. A rule \
+holds from the next rebuild on, for all rows; no hit changes. Where two rules contradict each other, the later one \
+holds.";
 
 #[derive(Debug, Subcommand)]
 pub enum PersonCommand {
-    /// Two are one: two customer IDs, two visitors, or a visitor and the ID whose its rows without an ID are
-    #[command(after_help = format!("{SUBJECTS}\n
+    /// Say that two are one person: customer IDs, visitors, or a visitor and a customer ID
+    #[command(after_help = format!("{SUBJECTS} The rows of a visitor that have no ID go to the ID that the visitor is linked \
+to.\n
 Examples:
   rejoin person link id:ann id:ann@example.com
   rejoin person link visitor:1_2 visitor:3_4
   rejoin person link visitor:1_2 id:ann && rejoin rebuild"))]
-    Link(Two),
-    /// Take a link back; of a visitor and an ID: on this visitor the ID counts as none
+    Link(LinkedPair),
+    /// Take a link back, or say that a customer ID does not count on a visitor
     #[command(after_help = format!("{SUBJECTS}\n\nExample:\n  rejoin person unlink visitor:1_2 id:ann"))]
-    Unlink(Two),
-    /// An ID that stands for nobody: a shared computer, a test account
+    Unlink(LinkedPair),
+    /// Say that a customer ID is no person: a shared computer, a test account
     #[command(after_help = format!("{SUBJECTS}\n\nExample:\n  rejoin person block id:kiosk"))]
     Block {
         /// The customer ID
         id: String,
     },
-    /// Let an ID stand for somebody again
+    /// Let a customer ID be a person again
     Unblock {
         /// The customer ID
         id: String,
@@ -52,7 +54,7 @@ Examples:
 }
 
 #[derive(Debug, Args)]
-pub struct Two {
+pub struct LinkedPair {
     /// id:ID or visitor:ID
     pub first: String,
     /// id:ID or visitor:ID
@@ -78,8 +80,8 @@ pub async fn run(settings: &Settings, command: &PersonCommand) -> Result<()> {
     let suite = suites::one(&all, settings.suite.as_deref())?;
     let (verb, first, second) = match command {
         PersonCommand::Rules => return list(settings, suite).await,
-        PersonCommand::Link(two) => (Verb::Link, &two.first, Some(&two.second)),
-        PersonCommand::Unlink(two) => (Verb::Unlink, &two.first, Some(&two.second)),
+        PersonCommand::Link(pair) => (Verb::Link, &pair.first, Some(&pair.second)),
+        PersonCommand::Unlink(pair) => (Verb::Unlink, &pair.first, Some(&pair.second)),
         PersonCommand::Block { id } => (Verb::Block, id, None),
         PersonCommand::Unblock { id } => (Verb::Unblock, id, None),
     };
@@ -185,6 +187,10 @@ pub async fn explain(settings: &Settings, arguments: &ExplainPersonArguments) ->
                 "person_id": person, "online_rows": online, "offline_rows": offline, "visitors": visitors,
                 "spans": objects(&spans)?, "ids": objects(&audit)?,
             }));
+            continue;
+        }
+        if online + offline + visitors == 0 && spans.num_rows() + audit.num_rows() == 0 {
+            output.line(format!("{person}: no row is of this person at the last rebuild; IDs compare exactly"))?;
             continue;
         }
         output.line(format!("{person}: {online} online and {offline} offline rows, of {visitors} visitors"))?;

@@ -1,6 +1,7 @@
 //! `rejoin query` and `rejoin shell`: SQL from the command line, a file, a pipe, or a person.
 
 use clap::Args;
+use futures::join;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ Several statements are separated by `;`, each result is printed in turn.
 
 Examples:
   rejoin query \"SELECT match_status, count(*) FROM events GROUP BY 1\"
-  rejoin query \"SELECT item, credit FROM participation('orders', 'page_name', 'visit') ORDER BY 2 DESC LIMIT 10\"
+  rejoin query \"SELECT * FROM participation('orders', 'page_name', 'visit') ORDER BY credit DESC\"
   rejoin query -f report.sql --format csv -o report.csv
   rejoin query \"SELECT count(*) FROM events\" --as-of 12
   echo 'SELECT 1' | rejoin query -")]
@@ -64,14 +65,26 @@ pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> 
     }
     if let Some(words) = statements.last().and_then(Statement::changes_the_session) {
         return Err(Error::usage(format!(
-            "{words} would last no longer than this command; a table of your own is a query in a folder, see \
-             `rejoin help rebuild`"
+            "{words} would last no longer than this command; SQL only reads the lake, which rejoin ingest, remove and \
+             forget change; a table of your own is a query in a folder, see `rejoin help rebuild`"
         )));
     }
-    let mut output = Output::open(format, arguments.output.as_deref())?;
-    let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
+    let first = async {
+        let engine = Engine::open(settings.lake.clone(), settings.engine(arguments.as_of.as_deref())?).await?;
+        let running = engine.run_statement(&statements[0]).await;
+        Ok::<_, Error>((engine, running))
+    };
+    // on a distant store each is a wait
+    let (there, first) = join!(settings.lake_is_there(), first);
+    there?;
+    let (engine, first) = first?;
+    let (mut output, mut first) = (Output::open(format, arguments.output.as_deref())?, Some(first));
     for statement in &statements {
-        let result = match engine.run_statement(statement).await {
+        let running = match first.take() {
+            Some(running) => running,
+            None => engine.run_statement(statement).await,
+        };
+        let result = match running {
             Ok(running) => output.print(running).await.map(drop),
             Err(error) => Err(error),
         };

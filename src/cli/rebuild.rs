@@ -19,17 +19,17 @@ use crate::{Error, Result};
 /// Tie offline records to online visitors, where something is new
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Only what hangs on inputs that changed is integrated again. Then the tables of your own are built: each file NAME.sql of the
-folder (one query, SET statements before it) is the table NAME, kept as Parquet in the lake, built anew when its text or a
-table that it reads changed, after the tables that it reads.
+Only what depends on inputs that changed is integrated again. Then the tables of your own are built. Each file \
+NAME.sql of the folder is the table NAME: one query, with SET statements before it. It is kept as Parquet in the lake, \
+and built again when its text or a table that it reads changed.
 
 Examples:
   rejoin rebuild
-  rejoin rebuild --queries ./tables     # tables/daily_returns.sql: SELECT ... FROM events ... GROUP BY 1
+  rejoin rebuild --queries ./tables     # daily_returns.sql: SELECT ... FROM events
   rejoin query \"SELECT * FROM daily_returns\"
   rejoin query \"SELECT \\\"table\\\", status, message FROM own_tables\"")]
 pub struct RebuildArguments {
-    /// Rebuild everything, stale or not
+    /// Rebuild everything, also what is up to date
     #[arg(long)]
     pub full: bool,
     /// Folder with .sql files, each a table of your own [env: REJOIN_QUERIES] [default: queries/ in the lake]

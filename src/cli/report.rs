@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray};
 
 use super::filters::Filters;
-use super::output::Output;
+use super::output::{Output, note};
+use super::progress;
 use super::settings::{Settings, result_format};
 use crate::engine::Engine;
 use crate::format::Format;
@@ -19,13 +20,13 @@ use crate::{Error, Result};
 /// Named reports: model comparison, net revenue after returns, return on ad spend, ...
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without a name, lists the reports with their parameters. Each is plain SQL with these defaults: metric orders (or revenue),
-dimension tracking_code, lookback 30 days, all history.
+Without a name, lists the reports with their parameters. Each is plain SQL with these defaults: metric orders (or \
+revenue), dimension tracking_code, lookback 30 days, all history.
 
 Examples:
   rejoin report
   rejoin report model_comparison --metric revenue --dimension marketing_channel --since 2026-09-01
-  rejoin report return_on_ad_spend --cost event20 --model 'time_decay(3 days)' --format csv -o roas.csv
+  rejoin report return_on_ad_spend --cost event20 --model 'time_decay(3 days)' -o roas.csv
   rejoin report credit_by --by geo_country --segment buyers --last-resort 'Direct'
   rejoin report net_revenue --sql > my_report.sql
   rejoin report overview --html overview.html     (charts, tables and SQL in one file)")]
@@ -149,8 +150,13 @@ async fn page(settings: &Settings, arguments: &ReportArguments, name: &str, file
     let as_of = arguments.as_of.as_deref();
     let engine = Engine::open(settings.lake.clone(), settings.engine(as_of)?).await?;
     let asked = Asked { values: arguments.values(), suite: settings.suite.as_deref(), as_of };
-    output.line(pages::page(&engine, name, &asked).await?)?;
-    output.close()
+    let spinner = progress::spinner("asking");
+    let page = pages::page(&engine, name, &asked).await;
+    spinner.finish_and_clear();
+    output.line(page?)?;
+    output.close()?;
+    note(format!("{} is written; a browser shows it", file.display()));
+    Ok(())
 }
 
 fn list(settings: &Settings) -> Result<()> {

@@ -19,13 +19,13 @@ pub struct SampleArguments {
     /// Online hits
     #[arg(long, value_name = "N")]
     pub hits: Option<u64>,
-    /// Days that they spread over
+    /// Days over which the hits spread
     #[arg(long, value_name = "D")]
     pub days: Option<u32>,
     /// Visitors
     #[arg(long, value_name = "V")]
     pub visitors: Option<u64>,
-    /// Seed of everything random
+    /// Seed of the random numbers
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
 }

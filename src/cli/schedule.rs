@@ -23,7 +23,7 @@ use crate::ingest::mapping::Mapping;
 use crate::ingest::remote::PathOrBucket;
 use crate::lake::suites;
 use crate::rebuild::RebuildOptions;
-use crate::schedule::{self, Board, Job, Ran, Timetable};
+use crate::schedule::{self, EndedRun, Job, RunnerStatus, Timetable};
 use crate::{Error, Result};
 
 /// A step that failed for a passing reason is tried again for so long; whoever asks for one run tries again himself.
@@ -36,20 +36,24 @@ const LAST_WAIT: Duration = Duration::from_secs(25);
 /// As shells have it for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// Load what arrives and rebuild, by the clock; one runner a lake
+/// Load what arrives and rebuild, by the clock; each lake has one runner
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A run loads the complete inputs of the watched places (as ingest does), in alphanumeric order, then rebuilds. Files that are
-known and unchanged are not read again. Runs never overlap; those that were missed are caught up once. Where the clock is put
-forward, a run of the skipped hour comes right after it; where it is put back, a run comes once. An interval of days or weeks
-keeps the time of day. SIGTERM and Ctrl-C stop within seconds; a second one at once. A second runner of a lake is turned away
-with exit code 5; after a crash the lake is free again in 45 seconds. SELECT * FROM runs shows the history.
+A run loads the complete inputs of the watched places (as ingest does), in alphanumeric order, then rebuilds. Files \
+that are known and unchanged are not read again. Runs never overlap. Runs that were missed are made up for by one. \
+SELECT * FROM runs shows the history.
+
+Where the clock is put forward, a run of the skipped hour comes right after it; where it is put back, a run comes \
+once. An interval of days or weeks keeps the time of day.
+
+SIGTERM and Ctrl-C stop within seconds, a second one at once. A second runner of a lake ends with exit code 5; after a \
+crash the lake is free again in 45 seconds. The token of an export's URL is taken from REJOIN_EXPORT_TOKEN.
 
 Examples:
   rejoin schedule --cron '30 4 * * *' --watch /data/feeds --watch /data/crm
   rejoin schedule --every 15m --watch s3://drop/feeds/ --http 9187
   rejoin schedule --cron '0 6 * * 1-5' --zone Europe/Berlin --watch clicks/ --mapping web.toml
-  rejoin schedule --every 1h --watch in/ --export closed=https://partner.example/events    # token: REJOIN_EXPORT_TOKEN
+  rejoin schedule --every 1h --watch in/ --export closed=https://partner.example/events
   rejoin schedule --once --watch /data/feeds         # one run, for cron or Kubernetes")]
 pub struct ScheduleArguments {
     /// When to run: minute, hour, day of month, month, day of week
@@ -82,7 +86,7 @@ pub struct ScheduleArguments {
     /// Serve /healthz, /readyz and /metrics here; a port alone is reached from this machine only
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
-    /// Keep the current month and so many before it; older rows are forgotten in every run
+    /// Keep the current month and this many before it; every run forgets older rows
     #[arg(long, value_name = "MONTHS", value_parser = clap::value_parser!(u32).range(1..=1200))]
     pub keep_months: Option<u32>,
     /// Do not compact after a rebuild
@@ -119,14 +123,17 @@ async fn scheduled(settings: &Settings, arguments: &ScheduleArguments, stop: &wa
     let zone = zone(settings, arguments).await?;
     let timetable = timetable(arguments, zone)?;
     let job = job(settings, arguments)?;
-    let board = Arc::new(Board::default());
+    if arguments.watch.is_empty() {
+        note("rejoin: no place is watched (--watch): a run loads nothing, and rebuilds");
+    }
+    let status = Arc::new(RunnerStatus::default());
     if let Some(address) = &arguments.http {
-        let bound = schedule::serve(address, board.clone()).await?;
+        let bound = schedule::serve(address, status.clone()).await?;
         note(format!("rejoin: http://{bound}/healthz, /readyz, /metrics"));
     }
     let is_json = settings.json;
-    let tell = move |ran: &Ran| print(ran, is_json, zone);
-    let Some(ran) = schedule::run(&job, timetable, stop, &board, &tell).await? else { return Ok(()) };
+    let tell = move |ran: &EndedRun| print(ran, is_json, zone);
+    let Some(ran) = schedule::run(&job, timetable, stop, &status, &tell).await? else { return Ok(()) };
     tell(&ran)?;
     match (ran.steps.error, ran.steps.upkeep) {
         (Some(error), _) => Err(error),
@@ -208,7 +215,7 @@ fn watched(path: &Path) -> Result<PathBuf> {
 }
 
 /// A run, as a line on stdout; refusals and rejected rows on stderr.
-fn print(ran: &Ran, is_json: bool, zone: Tz) -> Result<()> {
+fn print(ran: &EndedRun, is_json: bool, zone: Tz) -> Result<()> {
     let mut output = Output::stdout(Format::Table);
     if is_json {
         output.line(document(ran).to_string())?;
@@ -235,7 +242,7 @@ fn print(ran: &Ran, is_json: bool, zone: Tz) -> Result<()> {
     Ok(())
 }
 
-fn line(ran: &Ran, zone: Tz) -> String {
+fn line(ran: &EndedRun, zone: Tz) -> String {
     let run = &ran.run;
     let count = |number: i64, what: &str| {
         let plural = if number == 1 { "" } else { "s" };
@@ -261,7 +268,7 @@ fn line(ran: &Ran, zone: Tz) -> String {
 }
 
 /// One document a line, so that the runs of a long time can be read as they come.
-fn document(ran: &Ran) -> Value {
+fn document(ran: &EndedRun) -> Value {
     let files: Vec<Value> = ran.steps.outcomes.iter().map(super::ingest::report).collect();
     let mut document = json!(ran.run);
     document["files"] = json!(files);

@@ -19,15 +19,18 @@ use crate::quote::{literal, literals};
 pub enum SegmentCommand {
     /// Save a segment
     #[command(after_help = "\
-A segment is the visitors, or the visits, with a row of events for which the condition is true, then a later row for the next
-one, and so on. --within says how long after the row before at most, --next that it is the very next row of the journey.
+A segment is the visitors, or the visits, with a row of events for which the condition is true, then a later row for \
+the condition of --then, and so on. --within limits the time since the row before; --next wants the very next row of \
+the journey.
 
 Examples:
   rejoin segment create buyers 'orders > 0'
-  rejoin segment create 'came back' 'orders > 0' --then \"row_kind = 'transaction' AND revenue < 0\" --within '30 days'
-  rejoin segment create 'search visits' --container visit \"tracking_code LIKE 'search%'\" --then 'orders > 0'
+  rejoin segment create 'came back' 'orders > 0' \\
+      --then \"row_kind = 'transaction' AND revenue < 0\" --within '30 days'
+  rejoin segment create 'search visits' --container visit \"tracking_code LIKE 'search%'\" \\
+      --then 'orders > 0'
 
-  rejoin query \"SELECT item, credit FROM attribution('revenue', 'tracking_code', segment => 'buyers')\"
+  rejoin query \"SELECT * FROM attribution('revenue', 'tracking_code', segment => 'buyers')\"
   rejoin query \"SELECT count(*) FROM events WHERE in_segment('buyers')\"")]
     Create(SegmentArguments),
     /// List the segments
@@ -37,7 +40,7 @@ Examples:
         /// Name of the segment
         name: String,
     },
-    /// Take a segment away
+    /// Drop a segment
     Drop {
         /// Name of the segment
         name: String,
@@ -48,15 +51,15 @@ Examples:
 pub struct SegmentArguments {
     /// Name of the segment
     pub name: String,
-    /// What belongs to it
-    #[arg(long, value_name = "visitor|visit", default_value = "visitor")]
-    pub container: Whole,
+    /// Whether visitors or visits belong to it
+    #[arg(long, value_name = "visitor|visit", default_value = "visitor", hide_possible_values = true)]
+    pub container: SegmentContainer,
     #[command(flatten)]
     pub steps: Steps,
 }
 
 choice! { /// What a segment is made of.
-Whole { Visitor => "visitor", Visit => "visit" } }
+SegmentContainer { Visitor => "visitor", Visit => "visit" } }
 
 /// The conditions, in the order in which they were written, each with what follows it.
 #[derive(Debug)]
@@ -73,7 +76,7 @@ impl Args for Steps {
             .arg(condition.help("The condition over the columns of events"))
             .arg(then.help("A condition of a later row; may be given several times"))
             .arg(within.help("How long after the row of the condition before at most, e.g. '7 days'"))
-            .arg(next.default_missing_value("true").help("The row of the last --then is the next row of the journey"))
+            .arg(next.default_missing_value("true").help("The row of --then is the very next row of the journey"))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -117,7 +120,8 @@ pub async fn run(settings: &Settings, command: &SegmentCommand) -> Result<()> {
     let mut output = Output::stdout(Format::Table);
     let (shown, line) = match command {
         SegmentCommand::Create(typed) => {
-            let container = if typed.container == Whole::Visit { Container::Visit } else { Container::Visitor };
+            let container =
+                if typed.container == SegmentContainer::Visit { Container::Visit } else { Container::Visitor };
             let segment = Segment { container, steps: typed.steps.0.clone() };
             segments::check(&typed.name, &segment)?;
             check_conditions(settings, &segment).await?;

@@ -25,8 +25,8 @@ const INTERRUPTED: u8 = 130;
 /// Let BI tools and browsers in: Postgres wire, Flight SQL, web pages
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing listens unless it is asked for. A port alone is reached from this machine only; an address that others can reach
-needs TLS. Nobody enters without a password or a token of `rejoin user`.
+At least one of --postgres, --flight and --http is needed. ADDR is HOST:PORT, or a port that only this machine \
+reaches; an address that others can reach needs TLS. Nobody enters without a password or a token of `rejoin user`.
 
 Examples:
   rejoin user add ann
@@ -44,10 +44,10 @@ pub struct ServeArguments {
     /// Serve web pages here: sources and uploads, reports, SQL
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
-    /// Largest file that the web page takes
+    /// Largest file that can be uploaded on the web page
     #[arg(long, value_name = "SIZE", default_value = "50MB", value_parser = |text: &str| size(text).map_err(|e| e.to_string()))]
     pub max_upload: usize,
-    /// File of users [env: REJOIN_USERS] [default: rejoin/users.json in the folder of settings]
+    /// File with users, hashed passwords and tokens [env: REJOIN_USERS] [default: ~/.config/rejoin/users.json]
     #[arg(long, value_name = "FILE", env = "REJOIN_USERS", hide_env = true)]
     pub users: Option<PathBuf>,
     /// Certificate and its chain, PEM
@@ -56,13 +56,13 @@ pub struct ServeArguments {
     /// Its key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Listen on an address that others can reach without TLS, e.g. behind a proxy that has it
+    /// Let others reach it without TLS, e.g. behind a proxy that has it
     #[arg(long, conflicts_with = "tls_cert")]
     pub without_tls: bool,
-    /// Longest time of a statement, with all its rows: 30s, 5m, 1h
+    /// Longest time until a statement's last row, e.g. 30s
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub statement_timeout: Duration,
-    /// Most rows of an answer
+    /// Largest number of rows of an answer
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     pub max_rows: u64,
     /// Connections at once
@@ -74,7 +74,7 @@ pub struct ServeArguments {
     /// Memory of one user's statements [default: half of --memory]
     #[arg(long, value_name = "SIZE", value_parser = |text: &str| bytes(text).map_err(|e| e.to_string()))]
     pub memory_per_user: Option<usize>,
-    /// Longest statement
+    /// Longest text of a statement
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     pub max_statement: usize,
 }

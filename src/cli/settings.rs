@@ -12,6 +12,7 @@ use crate::engine::remote::Remote;
 use crate::format::Format;
 use crate::lake::Lake;
 use crate::lake::guard::Writers;
+use crate::lake::location::{exists, lake_near};
 use crate::{Error, Result};
 
 /// Settings of every command.
@@ -41,6 +42,21 @@ impl Settings {
     /// Options first, then the environment, then defaults. Touches no lake.
     pub fn new(global: &GlobalArguments) -> Result<Self> {
         Self::resolve(global, |name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+    }
+
+    /// Refuses a place where no lake is, and says what is near.
+    ///
+    /// # Errors
+    /// There is none, or its store does not answer.
+    pub async fn lake_is_there(&self) -> Result<()> {
+        if exists(&self.lake).await? {
+            return Ok(());
+        }
+        let hint = match lake_near(&self.location) {
+            Some(lake) => format!("; did you mean --lake {lake}?"),
+            None => "; `rejoin suite create RSID` makes one, --lake or REJOIN_LAKE says where".into(),
+        };
+        Err(Error::configuration(format!("no lake at {}{hint}", self.location)))
     }
 
     fn resolve(global: &GlobalArguments, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {

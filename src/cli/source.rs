@@ -14,10 +14,11 @@ use clap::{Args, Subcommand, ValueEnum};
 pub enum SourceCommand {
     /// Create a data source
     #[command(after_help = "\
-Kinds: `transaction` ties records by transaction ID, `customer` by the custom visitor ID, `summary` adds totals only.
+Kinds: `transaction` ties records by transaction ID, `customer` by customer ID, `summary` only adds totals.
 
 Examples:
-  rejoin source create acme leads --kind transaction --metrics event10,revenue --dimensions evar5,tracking_code
+  rejoin source create acme leads --kind transaction --metrics event10,revenue \\
+      --dimensions evar5,tracking_code
   rejoin source create acme call_centre --kind customer --metrics event20 --dimensions evar7")]
     Create(SourceArguments),
     /// Print the header of a data source file, to fill in
@@ -56,7 +57,7 @@ pub struct SourceArguments {
     #[command(flatten)]
     pub source: SourceName,
     /// How its records are tied
-    #[arg(long, value_name = "summary|transaction|customer")]
+    #[arg(long, value_name = "summary|transaction|customer", hide_possible_values = true)]
     pub kind: SourceKind,
     /// Metrics of the template, e.g. revenue,event10
     #[arg(long, value_name = "M,...", value_delimiter = ',')]
@@ -64,8 +65,8 @@ pub struct SourceArguments {
     /// Dimensions of the template, e.g. evar5,tracking_code
     #[arg(long, value_name = "D,...", value_delimiter = ',')]
     pub dimensions: Vec<String>,
-    /// A bad row: skip it and load the others, or stop the source until it is restarted
-    #[arg(long, value_name = "skip|stop", default_value = "skip")]
+    /// Whether a bad row is skipped, or stops the source until it is restarted
+    #[arg(long, value_name = "skip|stop", default_value = "skip", hide_possible_values = true)]
     pub on_error: OnError,
 }
 

@@ -28,7 +28,7 @@ pub struct LogArguments {
     /// Only files of this data source
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// At most so many files
+    /// Largest number of files to list
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// The rejected rows of this file instead

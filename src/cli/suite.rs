@@ -49,17 +49,17 @@ pub struct SuiteArguments {
     /// Report suite id: letters, digits, `.`, `_`, `-`, at most 40
     pub rsid: String,
     /// Transaction ID recording; switching loses no data
-    #[arg(long, value_name = "on|off")]
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub transaction_id: Option<Switch>,
     /// Life of a transaction ID under classic rules: 90d, 26w, 2y; at most 730 days. With --bind, of a bound value: visit,
     /// visitor, '30 days', or a metric that ends it
     #[arg(long, value_name = "TIME")]
     pub expiry: Option<String>,
-    /// What the expiry is counted to: the record's own time, or when its file was received
-    #[arg(long, value_name = "event|received")]
+    /// Up to when the expiry counts: to the record's own time, or to when its file was received
+    #[arg(long, value_name = "event|received", hide_possible_values = true)]
     pub expiry_basis: Option<ExpiryBasis>,
-    /// Which edition of the integration rules holds
-    #[arg(long, value_name = "classic|current")]
+    /// Edition of the integration rules (rejoin help suites)
+    #[arg(long, value_name = "classic|current", hide_possible_values = true)]
     pub rules: Option<Rules>,
     /// IANA time zone of the suite, e.g. Europe/Berlin
     #[arg(long, value_name = "ZONE")]
@@ -77,19 +77,19 @@ pub struct SuiteArguments {
     #[arg(long, value_name = "HITS")]
     pub visit_hits: Option<i64>,
     /// Hits that apps send while nobody uses them: stored only (the default), or counted like others
-    #[arg(long, value_name = "exclude|include")]
+    #[arg(long, value_name = "exclude|include", hide_possible_values = true)]
     pub background_hits: Option<BackgroundHits>,
     /// How the rows of a customer's devices become one person's: not at all (the default), each row by the ID nearest to it, or
     /// all rows of a device by its latest ID
-    #[arg(long, value_name = "off|device_split|last")]
+    #[arg(long, value_name = "off|device_split|last", hide_possible_values = true)]
     pub persons: Option<Persons>,
-    /// A customer ID on more visitors than this links nobody (20 by default)
+    /// A customer ID on more visitors than this ties nobody together (20 by default)
     #[arg(long, value_name = "VISITORS")]
     pub person_limit: Option<i64>,
-    /// Items that differ only in case are one, as in Adobe's reports, or several (the default)
-    #[arg(long, value_name = "on|off")]
+    /// Whether items that differ only in case are one, as in Adobe's reports (off by default)
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub fold_case: Option<Switch>,
-    /// Customer ids that stand for nobody, besides 0, null and empty; replaces the former list
+    /// Customer IDs that are no person, besides 0, null and empty; replaces the former list
     #[arg(long, value_name = "ID,...", value_delimiter = ',')]
     pub placeholders: Option<Vec<String>>,
     /// How a dimension persists, e.g. tracking_code=most_recent,30 days; `off` takes it away

@@ -33,7 +33,7 @@ Examples:
     Token(TokenArguments),
     /// List users and the names of their tokens
     List(ListArguments),
-    /// Take a user out; what runs for him ends by itself
+    /// Remove a user; what already runs may still finish
     Remove(RemoveArguments),
 }
 
@@ -52,7 +52,7 @@ pub struct AddArguments {
 pub struct TokenArguments {
     /// Name of the user
     pub user: String,
-    /// What the token is for; a former one of that name ends
+    /// What the token is for; it replaces an earlier one of that name
     #[arg(long, value_name = "NAME", default_value = "token")]
     pub name: String,
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub struct RemoveArguments {
 
 #[derive(Debug, Args)]
 pub struct FileArguments {
-    /// File of users [env: REJOIN_USERS] [default: rejoin/users.json in the folder of settings]
+    /// File of users [env: REJOIN_USERS] [default: ~/.config/rejoin/users.json]
     #[arg(long, value_name = "FILE", env = "REJOIN_USERS", hide_env = true)]
     pub users: Option<PathBuf>,
 }

@@ -16,8 +16,9 @@ use crate::{Error, Result};
 /// Delete files that no version needs any more
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Kept are all versions that were current within --keep, so that queries that run now end correctly and --as-of works for
-that time; what the newest rebuild read and wrote; and files of loads that may still be running, for a day at least.
+Three things are kept: all versions that were current within --keep, so that queries that run now end correctly and \
+--as-of works for that time; what the newest rebuild read and wrote; and, for a day at least, files of loads that may \
+still be running.
 
 Examples:
   rejoin vacuum --dry-run
@@ -27,10 +28,10 @@ pub struct VacuumArguments {
     /// Keep versions that were current within this time, e.g. 12h, 7d, 4 weeks
     #[arg(long, value_name = "TIME", default_value = "7d")]
     pub keep: String,
-    /// Only tell what would go
+    /// Only say what would go
     #[arg(long)]
     pub dry_run: bool,
-    /// Keep less than an hour: nothing else may be running
+    /// Allow --keep of less than an hour, while nothing else runs
     #[arg(long)]
     pub force: bool,
 }
@@ -55,8 +56,11 @@ pub async fn run(settings: &Settings, arguments: &VacuumArguments) -> Result<()>
     if done.tables.is_empty() {
         output.line("the lake has no tables yet")?;
     } else {
-        output.batch(&table(&done)?)?;
-        output.line("")?;
+        let touched: Vec<&VacuumedTable> = done.tables.iter().filter(has_something).collect();
+        if !touched.is_empty() {
+            output.batch(&table(&touched)?)?;
+            output.line("")?;
+        }
         summary(&done).into_iter().try_for_each(|line| output.line(line))?;
     }
     if !done.left_alone.is_empty() {
@@ -82,10 +86,15 @@ fn keep(arguments: &VacuumArguments) -> Result<TimeDelta> {
     Ok(keep)
 }
 
-fn table(done: &Vacuumed) -> Result<arrow::array::RecordBatch> {
-    let number = |of: fn(&VacuumedTable) -> u64| done.tables.iter().map(move |t| of(t) as i64);
+/// False for a table of which nothing goes and nothing former is there.
+fn has_something(table: &&VacuumedTable) -> bool {
+    [table.files, table.temporary, table.kept_files, table.unfinished, table.foreign].iter().any(|files| *files > 0)
+}
+
+fn table(tables: &[&VacuumedTable]) -> Result<arrow::array::RecordBatch> {
+    let number = |of: fn(&VacuumedTable) -> u64| tables.iter().map(move |t| of(t) as i64);
     Listing::new()
-        .text("table", done.tables.iter().map(|t| &t.table))
+        .text("table", tables.iter().map(|t| &t.table))
         .number("files", number(|t| t.files))
         .number("bytes", number(|t| t.bytes))
         .number("temporary", number(|t| t.temporary))
@@ -110,4 +119,15 @@ fn summary(done: &Vacuumed) -> Vec<String> {
         lines.push("unfinished: no version names them, and a writer may still be at work; they go a day later".into());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_nothing_is_said_of_are_left_out() {
+        let table = |files, foreign| VacuumedTable { files, foreign, ..VacuumedTable::default() };
+        assert!(has_something(&&table(1, 0)) && has_something(&&table(0, 1)) && !has_something(&&table(0, 0)));
+    }
 }

@@ -25,8 +25,8 @@ use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::beside::BesideExec;
 use crate::engine::journey::{
-    Answer, Call, Input, InputColumns, JourneyExec, PathExec, PathSpec, PersonRows, PhysicalWindow, RowTerms,
-    StoredRows, WindowExec,
+    Answer, Call, DataDrivenExec, Input, InputColumns, JourneyExec, JourneySpec, PathExec, PathSpec, PersonRows,
+    PhysicalWindow, RowTerms, StoredRows, WindowExec,
 };
 use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
@@ -48,7 +48,9 @@ type Encoded = Vec<u8>;
 #[derive(Serialize, Deserialize)]
 enum Node {
     Keep(Keep),
-    SortedMerge,
+    SortedMerge {
+        of_branches: bool,
+    },
     /// The range of each file comes with the file.
     Range,
     Beside,
@@ -58,6 +60,7 @@ enum Node {
         inputs: Vec<Option<(StoredRows, RowTerms<Encoded>)>>,
         persons: Option<PersonRows>,
     },
+    DataDriven(JourneySpec),
     Path(PathSpec),
     Visits(HashMap<String, VisitRules>),
     Repeats,
@@ -100,8 +103,8 @@ impl Codec {
         };
         Ok(if let Some(kept) = plan.downcast_ref::<KeepExec>() {
             Some(Node::Keep(kept.keep))
-        } else if plan.is::<SortedMergeExec>() {
-            Some(Node::SortedMerge)
+        } else if let Some(merge) = plan.downcast_ref::<SortedMergeExec>() {
+            Some(Node::SortedMerge { of_branches: merge.is_of_branches() })
         } else if plan.is::<RangeExec>() {
             Some(Node::Range)
         } else if plan.is::<BesideExec>() {
@@ -116,6 +119,8 @@ impl Codec {
             });
             let (answer, persons) = (journey.answer().clone(), journey.persons().cloned());
             Some(Node::Journey { answer, inputs: inputs.collect::<Result<_>>()?, persons })
+        } else if let Some(models) = plan.downcast_ref::<DataDrivenExec>() {
+            Some(Node::DataDriven(models.spec().clone()))
         } else if let Some(path) = plan.downcast_ref::<PathExec>() {
             Some(Node::Path(path.spec().clone()))
         } else if let Some(visits) = plan.downcast_ref::<VisitsExec>() {
@@ -180,10 +185,13 @@ impl PhysicalExtensionCodec for Codec {
         let first = || inputs.first().cloned().ok_or_else(|| malformed("an operator without its input"));
         Ok(match node {
             Node::Keep(keep) => KeepExec::over(first()?, keep),
-            Node::SortedMerge => {
+            Node::SortedMerge { of_branches } => {
                 let order = layout::ordering(&first()?.schema());
                 let order = order.ok_or_else(|| malformed("a merge of rows without the lake's order"))?;
-                Arc::new(SortedMergeExec::new(inputs.to_vec(), order))
+                Arc::new(match of_branches {
+                    true => SortedMergeExec::of_branches(inputs.to_vec(), order),
+                    false => SortedMergeExec::of_generations(inputs.to_vec(), order),
+                })
             }
             Node::Range => Arc::new(RangeExec::new(first()?)),
             Node::Beside => match inputs {
@@ -206,6 +214,7 @@ impl PhysicalExtensionCodec for Codec {
                 });
                 Arc::new(JourneyExec::new(answer, inputs.collect::<Result<_>>()?, usize::MAX).by_person(persons))
             }
+            Node::DataDriven(spec) => Arc::new(DataDrivenExec::new(spec, first()?)),
             Node::Path(spec) => Arc::new(PathExec::new(spec, first()?)),
             Node::Visits(rules) => Arc::new(VisitsExec::new(first()?, Arc::new(rules))),
             Node::Repeats => Arc::new(RepeatsExec::new(first()?)),

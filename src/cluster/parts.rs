@@ -119,7 +119,7 @@ pub(super) fn travelling(error: DataFusionError) -> DataFusionError {
     match Error::of_store(&error) {
         Some(ours) => DataFusionError::Execution(format!("«{:?}: {ours}»", ours.kind())),
         None if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
-            DataFusionError::Execution(format!("«{OUT_OF_MEMORY}: {}»", Error::from(error)))
+            DataFusionError::Execution(format!("«{OUT_OF_MEMORY}: an executor: {}»", Error::from(error)))
         }
         None => error,
     }
@@ -174,7 +174,12 @@ mod tests {
         assert_eq!(error, Some((ErrorKind::Unavailable, "file \"a\\b\": no answer\nat all".into())));
         assert!(matches!(travelling(DataFusionError::Plan("x".into())), DataFusionError::Plan(_)));
         assert!(arrived("some «words»").is_none());
-        let full = DataFusionError::ResourcesExhausted("a sort".into());
-        assert!(arrived(&travelling(full).to_string()).is_some_and(|e| e.is_out_of_memory()));
+        for (what, advice) in [("a sort", "ask for less at once"), ("HashJoinInput[0]", "prefer_hash_join = false")] {
+            let full = DataFusionError::ResourcesExhausted(what.into());
+            let error = arrived(&travelling(full).to_string());
+            assert!(error.as_ref().is_some_and(Error::is_out_of_memory), "{error:?}");
+            let said = error.map(|e| e.to_string()).unwrap_or_default();
+            assert!(said.starts_with("an executor: ") && said.contains(what) && said.ends_with(advice), "{said}");
+        }
     }
 }

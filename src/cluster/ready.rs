@@ -33,7 +33,7 @@ use futures::TryStreamExt;
 
 use super::keep::{Keep, KeepExec};
 use crate::Error;
-use crate::engine::journey::{Input, JourneyExec, added_up};
+use crate::engine::journey::{DataDrivenExec, Input, JourneyExec, added_up};
 use crate::lake::ranges::in_ranges;
 
 /// Rows that are made here travel in the plan, whose message has a limit, see [`super::client`].
@@ -185,7 +185,7 @@ fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transf
     if let Some(journey) = node.downcast_ref::<JourneyExec>() {
         let in_parts = journey.answer().in_parts();
         let answer = in_parts.as_ref().unwrap_or(journey.answer()).clone();
-        // each bucket for itself; where visitors hang together, one task sees them all
+        // each bucket for itself; where visitors share a person, one task sees them all
         let inputs = journey.input_columns().into_iter().zip(node.children()).map(|(columns, plan)| {
             let plan = match answer.is_in_one_part() {
                 // the journey reads what is gathered, and no longer the scan itself
@@ -201,6 +201,15 @@ fn sliceable(node: Arc<dyn ExecutionPlan>, parts: usize) -> crate::Result<Transf
             Some(_) => KeepExec::gather(added_up(ready, parts)?),
             None => ready,
         }));
+    }
+    if node.is::<DataDrivenExec>() {
+        // here all buckets may have been in one partition
+        let gathered = |counted: &Arc<dyn ExecutionPlan>| match counted.output_partitioning().partition_count() {
+            1 => counted.clone(),
+            _ => KeepExec::gather(counted.clone()),
+        };
+        let children = node.children().into_iter().map(gathered).collect();
+        return Ok(Transformed::yes(replace_children_if_necessary(node, children)?));
     }
     if node.is::<UnionExec>() {
         return Ok(Transformed::yes(with_sorts_above(&node)?));
@@ -315,4 +324,44 @@ pub(super) fn too_long(bytes: usize, limit: usize) -> Error {
         bytes.div_ceil(1 << 20),
         limit >> 20
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::datatypes::Schema;
+
+    use super::*;
+    use crate::attribution::{Container, Model};
+    use crate::engine::journey::{Answer, InputColumns, JourneySpec};
+
+    /// Models over walks over so many buckets, as they are planned for so many threads.
+    fn models(buckets: usize, threads: usize) -> Arc<dyn ExecutionPlan> {
+        let rows = MemorySourceConfig::try_new_exec(&vec![vec![]; buckets], Arc::new(Schema::empty()), None).unwrap();
+        let inputs = vec![Input { columns: InputColumns::Evaluated, plan: rows }];
+        let models = vec![("credit".to_string(), Model::Algorithmic)];
+        let spec = JourneySpec { models, ..JourneySpec::without_models(Container::Visitor) };
+        let walks = Arc::new(JourneyExec::new(Answer::Credit(spec.tallied().unwrap()), inputs, threads));
+        let walks: Arc<dyn ExecutionPlan> = match threads {
+            1 => walks,
+            _ => Arc::new(CoalescePartitionsExec::new(walks)),
+        };
+        Arc::new(DataDrivenExec::new(spec, walks))
+    }
+
+    #[test]
+    fn what_models_count_is_a_task_a_bucket() {
+        for threads in [1, 4] {
+            let plan = models(16, threads).transform_up(|node| sliceable(node, 4).map_err(Into::into)).unwrap().data;
+            let mut partitions = vec![];
+            plan.apply(|node| {
+                partitions.push((node.name().to_string(), node.output_partitioning().partition_count()));
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .unwrap();
+            let of = |name: &str| partitions.iter().find(|(known, _)| known == name).map(|(_, count)| *count);
+            let of = ["DataDrivenExec", "CoalescePartitionsExec", "JourneyExec"].map(of);
+            assert_eq!(of, [Some(1), Some(1), Some(16)], "planned for {threads} threads: {partitions:?}");
+        }
+    }
 }

@@ -48,15 +48,17 @@ impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         same_version(config, "executor")?;
         let streams = Streams::default();
-        let stoppable = |input| Arc::new(TaskExec { input, streams: streams.clone() }) as Arc<dyn ExecutionPlan>;
+        let stoppable = |input, outermost| {
+            Arc::new(TaskExec { input, streams: streams.clone(), outermost }) as Arc<dyn ExecutionPlan>
+        };
         let children = plan.children().into_iter().map(|child| {
             let joins_stop = child.clone().transform_up(|node| {
                 Ok(match node.name().ends_with("JoinExec") {
-                    true => Transformed::yes(stoppable(node)),
+                    true => Transformed::yes(stoppable(node, false)),
                     false => Transformed::no(node),
                 })
             });
-            Ok(stoppable(joins_stop.data()?))
+            Ok(stoppable(joins_stop.data()?, true))
         });
         let children = children.collect::<Result<_>>()?;
         let plan = replace_children_if_necessary(plan, children)?;
@@ -145,11 +147,13 @@ impl QueryStageExecutor for Stage {
 struct TaskExec {
     input: Arc<dyn ExecutionPlan>,
     streams: Streams,
+    /// What comes next is the shuffle writer, which wraps errors so that nobody sees what they are.
+    outermost: bool,
 }
 
 impl TaskExec {
     fn over(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input: children.swap_remove(0), streams: self.streams.clone() })
+        Arc::new(Self { input: children.swap_remove(0), streams: self.streams.clone(), outermost: self.outermost })
     }
 }
 
@@ -196,8 +200,9 @@ impl ExecutionPlan for TaskExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (streams, outermost) = (self.streams.clone(), self.outermost);
         let stream = self.streams.add(self.input.execute(partition, context)?);
-        let streams = self.streams.clone();
+        let stream = stream.map(move |rows| if outermost { rows.map_err(travelling) } else { rows });
         // a stream that was stopped has no end of its own: without this error it would look complete
         let stopped = futures::stream::once(async move {
             let stopped = streams.0.lock().unwrap_or_else(|e| e.into_inner()).stopped;

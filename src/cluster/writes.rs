@@ -39,6 +39,7 @@ use url::Url;
 use super::keep::KeepExec;
 use crate::Error;
 use crate::lake::layout::bucket_expr;
+use crate::lake::parts::BucketPart;
 use crate::lake::rewrite::{Job, Limits, Rewriter};
 use crate::lake::stats::TimeSpan;
 use crate::lake::write::{TableWriter, Written};
@@ -115,6 +116,15 @@ struct TravellingJob {
     inputs: Vec<TravellingFile>,
     /// In DataFusion's form.
     keep: Vec<Vec<u8>>,
+    part: Option<TravellingPart>,
+}
+
+/// A part of a bucket as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+struct TravellingPart {
+    number: usize,
+    count: usize,
+    set: String,
 }
 
 /// What a task has written.
@@ -203,7 +213,8 @@ pub(super) fn jobs(
     let partitions = jobs.into_iter().enumerate().map(|(i, job)| {
         let keep = job.keep.iter().map(|expr| Ok(expr.to_bytes()?.to_vec())).collect::<Result<_>>()?;
         let inputs = job.inputs.into_iter().map(TravellingFile::of).collect();
-        let text = json(&TravellingJob { number: first + i, inputs, keep })?;
+        let part = job.part.map(|BucketPart { number, count, set }| TravellingPart { number, count, set });
+        let text = json(&TravellingJob { number: first + i, inputs, keep, part })?;
         Ok(vec![RecordBatch::try_new(schema.clone(), vec![Arc::new(StringArray::from(vec![text]))])?])
     });
     let partitions = partitions.collect::<crate::Result<Vec<_>>>()?;
@@ -325,7 +336,8 @@ impl Task {
                     serde_json::from_str(text).map_err(|e| Error::bug(format!("a job for executors: {e}")))?;
                 let inputs = job.inputs.into_iter().map(|file| file.at(lake, table)).collect::<crate::Result<_>>()?;
                 let keep = job.keep.iter().map(|bytes| Expr::from_bytes(bytes)).collect::<Result<_>>()?;
-                let file = limits.rewrite(lake, &snapshot, vec![Job { inputs, keep }]).await?.pop().flatten();
+                let part = job.part.map(|TravellingPart { number, count, set }| BucketPart { number, count, set });
+                let file = limits.rewrite(lake, &snapshot, vec![Job { inputs, keep, part }]).await?.pop().flatten();
                 let files = file.into_iter().map(|file| TravellingFile::of(file.into())).collect();
                 receipts.push(Receipt { job: Some(job.number), files, ..Receipt::default() });
             }

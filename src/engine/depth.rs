@@ -12,9 +12,11 @@ use crate::{Error, Result};
 /// Links of a chain. Planning takes time by their square: 1,000 are 2 seconds in a debug build, and fit a stack of 8 MB.
 const LONGEST: usize = 1_000;
 
-/// Counts in one pair of parentheses.
+/// Counts in one pair of parentheses, or in one CASE.
 #[derive(Default)]
 struct Level {
+    /// It ends with END. A CASE has its branches side by side.
+    is_case: bool,
     /// Operators since the last comma or clause.
     operators: usize,
     /// Joins and set operations; a comma does not part them.
@@ -33,8 +35,17 @@ pub fn check(sql: &str) -> Result<()> {
     for token in &tokens {
         match token {
             Token::LParen => levels.push(Level::default()),
-            Token::RParen if levels.len() > 1 => drop(levels.pop()),
+            Token::RParen => {
+                // a CASE that is open here never ends
+                while levels.len() > 1 && levels.pop().is_some_and(|level| level.is_case) {}
+            }
             Token::SemiColon => levels = vec![Level::default()],
+            Token::Word(word) if word.keyword == Keyword::CASE => {
+                levels.push(Level { is_case: true, ..Level::default() });
+            }
+            Token::Word(word) if word.keyword == Keyword::END && levels.last().is_some_and(|level| level.is_case) => {
+                levels.pop();
+            }
             _ => {}
         }
         let Some(level) = levels.last_mut() else { continue };
@@ -46,6 +57,7 @@ pub fn check(sql: &str) -> Result<()> {
             Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => {}
             Token::Word(word) => match word.keyword {
                 Keyword::NoKeyword => {}
+                Keyword::WHEN | Keyword::THEN | Keyword::ELSE if level.is_case => level.operators = 0,
                 Keyword::SELECT | Keyword::FROM | Keyword::WHERE | Keyword::ON | Keyword::GROUP | Keyword::HAVING => {
                     level.operators = 0;
                 }
@@ -80,6 +92,9 @@ mod tests {
             format!("SELECT (a{})", many("[1]")),
             format!("SELECT 1; SELECT 1 FROM a{}", many(" CROSS JOIN a")),
             format!("SELECT a {}", many("IS NULL ")),
+            format!("SELECT {}1", many("CASE WHEN a THEN b ELSE c END + ")),
+            format!("SELECT CASE WHEN {}1 THEN b END", many("1 + ")),
+            format!("SELECT (CASE WHEN a THEN b) + {}1", many("1 + ")),
         ] {
             assert!(check(&sql).is_err(), "{}", &sql[..40]);
         }
@@ -92,6 +107,7 @@ mod tests {
             format!("SELECT 1 WHERE a IN ({}1)", "1, ".repeat(50_000)),
             format!("SELECT 1 WHERE {} true", "(a = 1 AND b > 2) OR ".repeat(400)),
             "SELECT 1 + 1;".repeat(2_000),
+            format!("SELECT CASE {}ELSE 1 END", "WHEN t.oid = 16 THEN -7 ".repeat(5_000)),
             format!("VALUES {}(1)", "(-1, 2 * 3), ".repeat(9_000)),
             format!("SELECT '{}'", "+".repeat(9_000)),
             format!("SELECT '{}", "+".repeat(9_000)),

@@ -2,7 +2,7 @@
 //!
 //! DataFusion begins all partitions at once, each with a full batch of every column, although a `LIMIT` may be met by the first
 //! rows of one. Here the first partition is read alone, in small batches; only where it has too few rows, the others
-//! follow, as many at once as there are threads.
+//! follow, as many at once as there are threads. Files are not merged for an order that nobody asked for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl PhysicalOptimizerRule for ReadFirstRows {
             let Some(rows) = wanted else { return Ok(Transformed::no(node)) };
             let least = if may_drop_rows(gathering.input()) { LEAST_FILTERED_ROWS } else { LEAST_BATCH_ROWS };
             let batch_rows = rows.max(least);
-            let input = in_batches(gathering.input().clone(), batch_rows)?;
+            let input = in_batches(in_any_order(gathering.input().clone())?, batch_rows)?;
             let first_rows: Arc<dyn ExecutionPlan> = Arc::new(FirstRowsExec::new(input, rows, batch_rows, threads));
             Ok(Transformed::yes(first_rows))
         })
@@ -108,6 +108,26 @@ fn is_stream(plan: &Arc<dyn ExecutionPlan>) -> bool {
 fn may_drop_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let of_scan = scan_of(plan).is_some_and(|scan| scan.file_source.filter().is_some());
     of_scan || plan.is::<FilterExec>() || plan.children().into_iter().any(may_drop_rows)
+}
+
+/// The same rows in an order that nobody asked for: files that would be merged are read one after another, so that those that
+/// are not needed are never opened. What works on sorted rows stays as it is.
+fn in_any_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_down(|node| {
+        if node.is::<SortedMergeExec>() {
+            let children = node.children().into_iter().cloned().collect();
+            return Ok(Transformed::new(UnionExec::try_new(children)?, true, TreeNodeRecursion::Continue));
+        }
+        let needs_no_order = node.is::<ProjectionExec>()
+            || node.is::<FilterExec>()
+            || node.is::<LocalLimitExec>()
+            || node.is::<FirstRowsExec>()
+            || node.is::<UnionExec>()
+            || node.is::<CooperativeExec>();
+        let below = if needs_no_order { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Jump };
+        Ok(Transformed::new(node, false, below))
+    })
+    .data()
 }
 
 /// The same with batches of so many rows at most.
@@ -271,9 +291,12 @@ mod tests {
 
     use arrow::array::{AsArray, Int64Array, RecordBatch};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+    use datafusion::physical_expr::expressions::{Column, Literal};
+    use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
     use datafusion::physical_plan::common::collect;
     use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
     use datafusion::prelude::{SessionConfig, SessionContext};
+    use datafusion::scalar::ScalarValue;
 
     use super::*;
 
@@ -371,6 +394,27 @@ mod tests {
         let (scan, seen) = input(&[1000]);
         assert_eq!(first(scan, 150, 5000).await.len(), 150);
         assert_eq!(seen.batches.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_merged_for_no_order_is_read_in_turn() {
+        let merged = |parts: &[&[usize]]| -> (Arc<dyn ExecutionPlan>, Vec<Arc<Seen>>) {
+            let (scans, seen): (Vec<_>, Vec<_>) = parts.iter().map(|rows| input(rows)).unzip();
+            let order = LexOrdering::new([PhysicalSortExpr::new_default(Arc::new(Column::new("n", 0)))]).unwrap();
+            (Arc::new(SortedMergeExec::of_generations(scans, order)), seen)
+        };
+        let (merge, seen) = merged(&[&[5, 5], &[5, 5]]);
+        let filter = FilterExec::try_new(Arc::new(Literal::new(ScalarValue::from(true))), merge).unwrap();
+        let plan = in_any_order(Arc::new(filter)).unwrap();
+        assert_eq!(plan.output_partitioning().partition_count(), 4);
+        assert_eq!(first(plan.clone(), 3, 64).await, [0; 3]);
+        assert_eq!([begun(&seen[0]), begun(&seen[1])], [[1, 0], [0, 0]]);
+        assert_eq!(first(plan, 100, 64).await, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        // an operator that needs the order keeps it
+        let (merge, _) = merged(&[&[1], &[1]]);
+        let gathered: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(merge));
+        let plan = in_any_order(gathered).unwrap();
+        assert!(plan.children()[0].is::<SortedMergeExec>());
     }
 
     #[test]

@@ -23,11 +23,11 @@ const MOST_KEPT_BYTES: usize = 32 << 20;
 
 /// Members by the name of their segment, as long as they are needed.
 #[derive(Debug, Clone, Default)]
-pub struct Known(BTreeMap<String, Arc<Found>>);
+pub struct KnownSegments(BTreeMap<String, Arc<SegmentMembers>>);
 
 /// The members of a segment in a version of the lake.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct SegmentMembers {
     members: Members,
     segment: Segment,
     /// Versions of the tables that they were found in, and the suite.
@@ -37,28 +37,28 @@ pub(super) struct Found {
 
 /// The members that a session has found, the latest last.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Vec<Arc<Found>>);
+pub(super) struct KeptSegments(Vec<Arc<SegmentMembers>>);
 
-impl Kept {
+impl KeptSegments {
     /// Those of a segment in this version of the lake.
-    pub fn find(&self, segment: &Segment, version: &str) -> Option<Arc<Found>> {
+    pub fn find(&self, segment: &Segment, version: &str) -> Option<Arc<SegmentMembers>> {
         self.0.iter().find(|found| found.segment == *segment && found.version == version).cloned()
     }
 
     /// Keeps what was found; those of other versions go.
-    pub fn keep(&mut self, found: Arc<Found>) {
+    pub fn keep(&mut self, found: Arc<SegmentMembers>) {
         self.0.retain(|other| other.version == found.version);
         self.0.push(found);
-        let bytes = |kept: &[Arc<Found>]| kept.iter().map(|found| found.memory.size()).sum::<usize>();
+        let bytes = |kept: &[Arc<SegmentMembers>]| kept.iter().map(|found| found.memory.size()).sum::<usize>();
         while self.0.len() > MOST_KEPT || bytes(&self.0) > MOST_KEPT_BYTES {
             self.0.remove(0);
         }
     }
 }
 
-impl Known {
+impl KnownSegments {
     /// Adds the members of a segment.
-    pub(super) fn add(&mut self, name: &str, found: Arc<Found>) {
+    pub(super) fn add(&mut self, name: &str, found: Arc<SegmentMembers>) {
         self.0.insert(name.into(), found);
     }
 
@@ -69,14 +69,14 @@ impl Known {
 }
 
 /// Batches of `segment_members` become the members.
-pub(super) struct Collecting {
+pub(super) struct CollectedMembers {
     segment: Segment,
     visitors: HashMap<String, Vec<(i64, i64)>>,
     bytes: usize,
     memory: MemoryReservation,
 }
 
-impl Collecting {
+impl CollectedMembers {
     /// None so far.
     pub fn new(segment: Segment, memory: MemoryReservation) -> Self {
         Self { segment, visitors: HashMap::new(), bytes: 0, memory }
@@ -109,8 +109,8 @@ impl Collecting {
     }
 
     /// All that were taken, of this version of the lake.
-    pub fn found(self, version: String) -> Arc<Found> {
+    pub fn found(self, version: String) -> Arc<SegmentMembers> {
         let members = Members::new(self.segment.container == Container::Visit, self.visitors);
-        Arc::new(Found { members, segment: self.segment, version, memory: self.memory })
+        Arc::new(SegmentMembers { members, segment: self.segment, version, memory: self.memory })
     }
 }

@@ -1,10 +1,11 @@
 //! Functions of many rows where a statement looks at one: `WHERE sum(orders) > 1`, `GROUP BY row_number() OVER (...)`. DataFusion
-//! tells of these when a plan runs, in words of its own.
+//! tells of these when a plan runs, in words of its own. And clauses that it passes over without a word: `TABLESAMPLE`,
+//! `CONNECT BY`.
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, Visitor};
-use rejoin_instances::syntax::{Part, look};
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, TableFactor, Visitor};
+use rejoin_instances::syntax::{Part, look, look_outside_queries};
 
 use super::output_names::is_aggregate;
 use crate::Error;
@@ -16,7 +17,19 @@ pub(super) struct Clauses;
 impl Visitor for Clauses {
     type Break = Box<Error>;
 
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Box<Error>> {
+        match table {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => passed_over(
+                "TABLESAMPLE is not known here; for a tenth of the visitors write WHERE visitor_key % 10 = 0",
+            ),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Box<Error>> {
+        if !select.connect_by.is_empty() {
+            return passed_over("CONNECT BY is not known here; write WITH RECURSIVE");
+        }
         if let Some(condition) = &select.selection {
             check(condition, "WHERE", true)?;
         }
@@ -28,6 +41,10 @@ impl Visitor for Clauses {
             None => ControlFlow::Continue(()),
         }
     }
+}
+
+fn passed_over(message: &str) -> ControlFlow<Box<Error>> {
+    ControlFlow::Break(Box::new(Error::query(message)))
 }
 
 /// What in an expression looks at more than the one row that it is for: a function of many rows, or a query.
@@ -57,10 +74,15 @@ impl Visitor for BeyondOneRow {
     }
 }
 
+/// Breaks off at a function of many rows in an expression of a clause; what its subqueries ask is theirs.
 fn check(expr: &Expr, clause: &str, no_aggregates: bool) -> ControlFlow<Box<Error>> {
-    let ControlFlow::Break((name, of_window)) = look(expr, &mut OfManyRows { no_aggregates, queries: 0 }) else {
-        return ControlFlow::Continue(());
-    };
+    let of_many_rows = look_outside_queries(expr, &mut |part| match part {
+        Expr::Function(function) if function.over.is_some() || (no_aggregates && is_aggregate(part)) => {
+            ControlFlow::Break((function.name.to_string().to_lowercase(), function.over.is_some()))
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    let ControlFlow::Break((name, of_window)) = of_many_rows else { return ControlFlow::Continue(()) };
     let message = match (of_window, clause) {
         (true, _) => format!(
             "{name} looks at a window of rows, which {clause} does not have; name it in a subquery: SELECT * FROM (SELECT *, \
@@ -72,38 +94,6 @@ fn check(expr: &Expr, clause: &str, no_aggregates: bool) -> ControlFlow<Box<Erro
         (false, _) => format!("{name} looks at many rows, which {clause} is to make groups of; leave it out there"),
     };
     ControlFlow::Break(Box::new(Error::query(message).at_spot(Spot::Name(name))))
-}
-
-/// Finds a function of many rows, and tells whether it is one of a window; what subqueries ask is theirs.
-struct OfManyRows {
-    no_aggregates: bool,
-    queries: usize,
-}
-
-impl Visitor for OfManyRows {
-    type Break = (String, bool);
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<(String, bool)> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<(String, bool)> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<(String, bool)> {
-        match expr {
-            Expr::Function(function) if self.queries == 0 && function.over.is_some() => {
-                ControlFlow::Break((function.name.to_string().to_lowercase(), true))
-            }
-            Expr::Function(function) if self.queries == 0 && self.no_aggregates && is_aggregate(expr) => {
-                ControlFlow::Break((function.name.to_string().to_lowercase(), false))
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -119,6 +109,16 @@ mod tests {
         match look(&statement, &mut Clauses) {
             ControlFlow::Break(error) => Some(error.to_string()),
             ControlFlow::Continue(()) => None,
+        }
+    }
+
+    #[test]
+    fn clauses_that_would_be_passed_over() {
+        for (sql, why) in [
+            ("SELECT count(*) FROM t TABLESAMPLE BERNOULLI (10)", "visitor_key % 10"),
+            ("SELECT 1 WHERE EXISTS (SELECT a FROM t TABLESAMPLE SYSTEM (1))", "TABLESAMPLE"),
+        ] {
+            assert!(wrong(sql).is_some_and(|found| found.contains(why)), "{sql}: {:?}", wrong(sql));
         }
     }
 

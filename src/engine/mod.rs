@@ -3,31 +3,32 @@
 //! * `session`: [`Engine`], the only door to SQL; shell, servers, reports and rebuilds hold the same one.
 //! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs. `explained`: its plan as
 //!   lines.
-//! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that no stack would hold.
-//!   `misplaced`: functions of many rows where a statement looks at one. `output_names`: which column is meant where one of
-//!   the result bears the name of one of the input. `shared_columns`: which one, where relations are joined USING it.
+//! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that would overflow the stack are
+//!   refused. `misplaced`: aggregates and window functions where they cannot stand, such as in WHERE. `output_names`: which column
+//!   is meant in HAVING and ORDER BY where the result and its input have one of the same name. `shared_columns`: columns of USING.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
 //!   versions of the past. `events`: the main view, and the names of its columns; `kept_events`: its plan, as a session keeps it.
 //! * `template`: SQL of `queries/` with the columns that the data has.
 //! * `hits`, `visits`, `repeats`, `persistence`: online hits; visits are computed while reading where the input has none, and
-//!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` joins what is computed of all rows
-//!   with what is read of few. `by_visitor`: what all these ask of their input and promise.
+//!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` puts columns that are computed of all
+//!   rows beside others of the same rows. `by_visitor`: the order of rows that all these need and keep.
 //! * `union`: online and offline rows of a bucket become one time line without a sort. `in_turn`: of many branches and subqueries
-//!   few are computed at once. `first_rows`: a `LIMIT` reads no more than it needs.
+//!   few are computed at once. `first_rows`: a `LIMIT` reads no more than it needs. `join_filters`: conditions of joins that sort.
 //! * `report`, `report_call`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
 //!   what arguments say in columns of `events`; `stored_terms`: the same over what is stored. `segments`, `members`: who belongs to
 //!   the segments that a statement names.
 //! * `known_persons`: whose person a row is. `person_journeys`: the container of persons.
-//! * `looked_at`: some visitors, at whose rows alone a session looks.
+//! * `some_visitors`: the visitors to whom a session is restricted.
 //! * `bound`: rows as product lines that bind values.
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values. `spellings`: how items are written that
 //!   differ only in case. `names`: what metrics and dimensions are called.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes.
-//! * `window`: gives the window functions what they need of their window. `zone`: the zone of a session, in which its statements
-//!   see instants.
+//! * `window`: completes the calls of window functions of journeys with the columns that they need. `zone`: the zone of a session, in which its statements
+//!   see instants. `written_times`: texts that become times and intervals.
+//! * `list_rows`: functions that give the items of lists as rows. `lateral`: relations that look at the row before them.
 //! * `parameters`: `$1` in the arguments of table functions. `chain_credits`: `credits` of models that look at all journeys.
 //!   `model_list`: the models of a call.
 
@@ -46,10 +47,12 @@ mod groupings;
 mod hints;
 pub mod hits;
 mod in_turn;
+mod join_filters;
 pub mod journey;
 mod kept_events;
 mod known_persons;
-mod looked_at;
+mod lateral;
+mod list_rows;
 pub mod lookup;
 mod members;
 pub mod misplaced;
@@ -72,6 +75,7 @@ mod sequences;
 pub mod session;
 mod shared_columns;
 mod similar;
+mod some_visitors;
 mod spellings;
 mod statement;
 mod stored_terms;
@@ -81,9 +85,10 @@ mod union;
 pub mod view;
 pub mod visits;
 pub mod window;
+mod written_times;
 mod zone;
 
-pub use looked_at::SomeVisitors;
 pub use running::Running;
 pub use session::{Engine, EngineSettings, PlannedStatement};
+pub use some_visitors::SomeVisitors;
 pub use statement::Statement;

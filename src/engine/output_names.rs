@@ -15,9 +15,9 @@ use std::sync::LazyLock;
 use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableFactor, Visitor, VisitorMut,
+    TableAlias, TableFactor, VisitorMut,
 };
-use rejoin_instances::syntax::{PartMut, change, look};
+use rejoin_instances::syntax::{PartMut, change, change_outside_queries, look_outside_queries};
 
 /// Names of the functions of groups.
 static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -111,14 +111,27 @@ fn of_select(select: &mut Select, keys: &mut [OrderByExpr]) {
         return;
     }
     select.selection.iter().for_each(|condition| inputs.take(condition));
-    let is_input = |name: &str, in_aggregate: bool| {
-        let Some(of_groups) = outputs.get(name) else { return false };
+    let is_input = |name: &Ident| {
+        let name = normal(name);
         // an aggregate of an aggregate there is not
-        in_aggregate && (inputs.names.contains(name) || *of_groups)
+        outputs.get(&name).is_some_and(|of_groups| *of_groups || inputs.names.contains(&name))
     };
     for key in keys.iter_mut().filter(|key| !stands_alone(&key.expr)) {
-        let _ = change(&mut key.expr, &mut Qualify { relation, is_input: &is_input, aggregates: 0, queries: 0 });
+        change_outside_queries(&mut key.expr, &mut |expr| {
+            if is_aggregate(expr) {
+                qualify(expr, relation, &is_input);
+            }
+        });
     }
+}
+
+/// Puts the name of the relation before the columns of the input in an aggregate.
+fn qualify(aggregate: &mut Expr, relation: &Ident, is_input: &dyn Fn(&Ident) -> bool) {
+    change_outside_queries(aggregate, &mut |expr| {
+        if let Some(name) = identifier(expr).filter(|name| is_input(name)) {
+            *expr = Expr::CompoundIdentifier(vec![relation.clone(), name.clone()]);
+        }
+    });
 }
 
 /// The names that a result gives to what it computes, and whether that is an aggregate.
@@ -188,7 +201,6 @@ struct Mentioned {
     /// Names of columns that stand without one of a relation.
     names: BTreeSet<String>,
     has_aggregates: bool,
-    queries: usize,
 }
 
 impl Mentioned {
@@ -199,69 +211,12 @@ impl Mentioned {
     }
 
     fn take(&mut self, expr: &Expr) {
-        let _ = look(expr, self);
-    }
-}
-
-impl Visitor for Mentioned {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if self.queries == 0 {
-            self.names.extend(identifier(expr).map(normal));
-            self.has_aggregates |= is_aggregate(expr);
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// Puts the name of the relation before the columns of the input.
-struct Qualify<'a> {
-    relation: &'a Ident,
-    /// Of a name, and whether it stands in an aggregate.
-    is_input: &'a dyn Fn(&str, bool) -> bool,
-    /// Aggregates within whose arguments the visitor is.
-    aggregates: usize,
-    queries: usize,
-}
-
-impl VisitorMut for Qualify<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        self.aggregates += usize::from(is_aggregate(expr));
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        self.aggregates -= usize::from(is_aggregate(expr));
-        if self.queries == 0
-            && let Some(name) = identifier(expr)
-            && (self.is_input)(&normal(name), self.aggregates > 0)
-        {
-            *expr = Expr::CompoundIdentifier(vec![self.relation.clone(), name.clone()]);
-        }
-        ControlFlow::Continue(())
+        // it never breaks off
+        let _ = look_outside_queries(expr, &mut |part| {
+            self.names.extend(identifier(part).map(normal));
+            self.has_aggregates |= is_aggregate(part);
+            ControlFlow::<()>::Continue(())
+        });
     }
 }
 

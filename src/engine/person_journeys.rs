@@ -8,16 +8,15 @@
 use std::sync::Arc;
 
 use datafusion::common::JoinType;
-use datafusion::functions::expr_fn::{concat, octet_length};
+use datafusion::functions::expr_fn::concat;
 use datafusion::logical_expr::expr_fn::{in_subquery, when};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 
 use super::arguments::Arguments;
-use super::by_visitor::TIES;
 use super::journey::PersonRows;
 use super::view::LakeView;
 use crate::attribution::Container;
-use crate::columns::{FILE, PERSON_ID, ROW_KIND, VISIT_NUM, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{PERSON_ID, VISIT_NUM, VISITOR_ID, VISITOR_KEY};
 use crate::error::did_you_mean;
 use crate::functions::{VisitorKeys, shares_person, visitor_key};
 use crate::{Error, Result};
@@ -101,19 +100,6 @@ impl PersonJourneys {
             VISIT_NUM => Some(Self::visit()?),
             _ => None,
         })
-    }
-
-    /// The columns of [`TIES`], which settle the order of rows that a sort by person, time and sequence finds in one place: of several
-    /// visitors that of the id, and records that stand at a hit after it, by file and row, with which their `event_id` ends.
-    pub fn ties() -> Result<Vec<Expr>> {
-        let of_record = |value: Expr| when(ident(ROW_KIND).not_eq(lit("online")), value).end();
-        let [visitor, file, length, record] = TIES;
-        Ok(vec![
-            ident(VISITOR_ID).alias(visitor),
-            of_record(ident(FILE))?.alias(file),
-            of_record(octet_length(ident("event_id")))?.alias(length),
-            of_record(ident("event_id"))?.alias(record),
-        ])
     }
 
     /// True on the rows of the persons who have a row of `events` for which `marks` is true.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::DateTime;
 
 use crate::lake::records::Rebuild;
-use crate::lake::vacuum::Floor;
+use crate::lake::vacuum::OldestKept;
 use crate::lake::{Lake, Registry};
 use crate::time::parse_time;
 use crate::{Error, Result};
@@ -45,14 +45,19 @@ async fn versions_as_of(lake: &Lake, as_of: &str) -> Result<HashMap<String, u64>
             (Some(first), Some(last)) => format!("rebuilds {} to {} are known", first.rebuild, last.rebuild),
             _ => "there was no rebuild yet".to_string(),
         };
-        return Err(Error::query(format!("no rebuild {as_of}; {known} (SELECT * FROM rebuilds)")));
+        let none = match as_of.parse::<i64>() {
+            Ok(number) => format!("no rebuild {number}"),
+            Err(_) => format!("no rebuild had ended by {as_of}"),
+        };
+        return Err(Error::query(format!("{none}; {known} (SELECT * FROM rebuilds)")));
     };
-    let floor = Floor::read(lake).await?;
-    if found.rebuild < floor.oldest_rebuild {
-        let since = floor.kept_since.map(|t| t.format(" before %Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
+    let oldest_kept = OldestKept::read(lake).await?;
+    if found.rebuild < oldest_kept.oldest_rebuild {
+        let since =
+            oldest_kept.kept_since.map(|t| t.format(" before %Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
         let asked = if as_of == found.rebuild.to_string() { String::new() } else { format!(" ({as_of})") };
         let newest = rebuilds.last().map_or(0, |r| r.rebuild);
-        let still = match floor.oldest_rebuild {
+        let still = match oldest_kept.oldest_rebuild {
             oldest if oldest < newest => format!("there are rebuilds {oldest} to {newest}"),
             only => format!("only rebuild {only} is there"),
         };

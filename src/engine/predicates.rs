@@ -22,6 +22,7 @@ use super::dialect::EngineDialect;
 use super::groupings::Grouping;
 use super::journey::RowTerms;
 use super::similar::as_regex;
+use super::written_times::settle_intervals;
 use super::zone;
 use crate::attribution::Container;
 use crate::error::did_you_mean;
@@ -34,7 +35,7 @@ pub(super) struct PredicateTexts {
     conversions: Option<String>,
     visitors: Option<String>,
     visits: Option<String>,
-    members: Option<String>,
+    segment: Option<String>,
 }
 
 /// The predicates of a question; where one is NULL, it does not hold.
@@ -48,22 +49,26 @@ pub(super) struct Predicates {
     pub visitors: Option<Expr>,
     /// Rows of visits with such a row count.
     pub visits: Option<Expr>,
-    /// Visitors with such a row count, of those that count by `visitors`: of a person it may be another row.
-    pub members: Option<Expr>,
+    /// Visitors of a segment count; it holds on all rows of a visitor, or on none.
+    pub segment: Option<Expr>,
 }
 
 impl Predicates {
     /// With what the question is broken down by.
     pub fn terms(&self, groupings: &[Grouping]) -> RowTerms<Expr> {
         let Self { touches, conversions, visits, .. } = self.clone();
-        let visitors = self.of_visitor();
+        let (visitors, _) = self.marks_visitor(false);
         let by = groupings.iter().map(|grouping| grouping.value.clone()).collect();
         RowTerms { touches, conversions, visitors, visits, by, ..RowTerms::default() }
     }
 
-    /// What some row of a visitor satisfies. All of its rows are a member's or none is, so that one row can say both.
-    pub fn of_visitor(&self) -> Option<Expr> {
-        self.visitors.iter().chain(&self.members).cloned().reduce(Expr::and)
+    /// What some row of a journey satisfies, and what some other row of it may: the rows of a person are those of several visitors,
+    /// of whom one can be of the segment and another have the row that `visitors` looks for. A visitor's one row says both.
+    pub fn marks_visitor(&self, by_person: bool) -> (Option<Expr>, Option<Expr>) {
+        match (by_person, &self.visitors, &self.segment) {
+            (true, Some(visitors), Some(segment)) => (Some(visitors.clone()), Some(segment.clone())),
+            (_, visitors, segment) => (visitors.iter().chain(segment).cloned().reduce(Expr::and), None),
+        }
     }
 }
 
@@ -75,22 +80,22 @@ impl PredicateTexts {
             conversions: arguments.text("conversions")?,
             visitors: arguments.text("visitors")?,
             visits: arguments.text("visits")?,
-            members: None,
+            segment: None,
         })
     }
 
-    /// Keeps to visitors or visits for whose rows a condition holds as well.
-    pub fn keep_to(&mut self, container: Container, condition: &str) {
-        let own = match container {
-            Container::Visitor if self.visitors.is_some() => &mut self.members,
-            Container::Visitor => &mut self.visitors,
-            Container::Visit => &mut self.visits,
-        };
-        *own = Some(match own.take() {
-            // what ends in a comment ends with its line
-            Some(text) => format!("({text}\n) AND {condition}"),
-            None => condition.to_string(),
-        });
+    /// Keeps to the visitors or visits of a segment, for whose rows `condition` holds.
+    pub fn keep_to(&mut self, container: Container, condition: String) {
+        match container {
+            Container::Visitor => self.segment = Some(condition),
+            Container::Visit => {
+                self.visits = Some(match self.visits.take() {
+                    // what ends in a comment ends with its line
+                    Some(text) => format!("({text}\n) AND {condition}"),
+                    None => condition,
+                });
+            }
+        }
     }
 
     /// The first that is given, of those that a question cannot have.
@@ -114,7 +119,7 @@ impl PredicateTexts {
             conversions: planned("conversions", &self.conversions)?,
             visitors: planned("visitors", &self.visitors)?,
             visits: planned("visits", &self.visits)?,
-            members: planned("segment", &self.members)?,
+            segment: planned("segment", &self.segment)?,
         })
     }
 }
@@ -135,13 +140,14 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
         return Err(Error::query("there is no condition; write one over the columns of events, such as orders > 0"));
     }
     let parser = DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: false }).build();
-    let ExprWithAlias { expr: parsed, alias } = parser.and_then(|mut parser| parser.parse_into_expr())?;
+    let ExprWithAlias { expr: mut parsed, alias } = parser.and_then(|mut parser| parser.parse_into_expr())?;
     if let Some(alias) = alias {
         return Err(Error::query(format!("a condition has no name of its own, as {alias} is")));
     }
     if look(&parsed, &mut NoQueries).is_break() {
         return Err(Error::query("a query within a condition; it looks at one row of events at a time"));
     }
+    settle_intervals(&mut parsed)?;
     let planned = context.sql_to_expr(parsed, events).map_err(|error| unplanned(text, error))?;
     let planned = change_parts(planned, &mut as_regex).map_err(|error| unplanned(text, error))?.data;
     look_through(&planned)?;
@@ -218,7 +224,21 @@ impl Visitor for NoQueries {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::logical_expr::ident;
+
     use super::*;
+
+    #[test]
+    fn a_segment_and_a_row_of_a_person() {
+        let (visitors, segment) = (ident("orders"), ident("segment"));
+        let both =
+            Predicates { visitors: Some(visitors.clone()), segment: Some(segment.clone()), ..Predicates::default() };
+        assert_eq!(both.marks_visitor(false), (Some(visitors.clone().and(segment.clone())), None));
+        assert_eq!(both.marks_visitor(true), (Some(visitors), Some(segment.clone())));
+        let alone = Predicates { segment: Some(segment.clone()), ..Predicates::default() };
+        assert_eq!(alone.marks_visitor(true), (Some(segment), None));
+        assert_eq!(Predicates::default().marks_visitor(true), (None, None));
+    }
 
     #[test]
     fn names_are_found_where_they_stand_alone() {

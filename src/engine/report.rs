@@ -12,13 +12,12 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr_fn::in_subquery;
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, LogicalPlanBuilder, ScalarUDF, UserDefinedLogicalNode, ident, lit,
-};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNode, ident, lit};
 use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::arguments::Arguments;
 use super::bound::BoundRows;
+use super::by_visitor;
 use super::catalog::LakeSchema;
 use super::chain_credits;
 use super::groupings::{Grouping, groupings, line_grouping};
@@ -117,7 +116,8 @@ struct Asked<'a> {
     metric: Arc<Field>,
     dimension: Arc<Field>,
     classes: Option<Classes>,
-    lines: Option<ScalarUDF>,
+    /// What of a row converts line by line.
+    lines: Option<Expr>,
     binding: Option<Binding>,
     predicates: Predicates,
     groupings: Vec<Grouping>,
@@ -134,7 +134,8 @@ impl<'a> Asked<'a> {
         let binding = names.bound.get(dimension.name()).cloned();
         let multi_valued = is_multi_valued(dimension.name());
         let lines = names.exists(PRODUCT_LIST) && binding.is_none();
-        let mut lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
+        let lines = lines.then(|| product_lines(metric.name(), dimension.name(), classes.clone())).flatten();
+        let mut lines = lines.map(|lines| lines.call(vec![ident(PRODUCT_LIST), lit(ScalarValue::Utf8(None))]));
         let in_lines = lines.is_some();
         let bound = binding.as_ref().map(Binding::rules);
         let predicates = report.predicates.plan(view.events()?.schema(), context)?;
@@ -143,7 +144,8 @@ impl<'a> Asked<'a> {
             None => vec![],
         };
         if let Some(line) = line_grouping(&groupings)? {
-            lines = Some(report.lines_by(line, &metric, in_lines, names.exists(PRODUCT_LIST))?);
+            let of_rows = report.lines_by(line, &metric, in_lines, names.exists(PRODUCT_LIST))?;
+            lines = Some(of_rows.call(vec![ident(PRODUCT_LIST), ident(line.column.as_str())]));
         }
         let last_resort = report.spec.selection.last_resort.iter();
         let written = |item: &String| classes.as_ref().map_or(item.clone(), |c| c.spelling_of(item).into_owned());
@@ -204,13 +206,13 @@ impl<'a> Asked<'a> {
         };
         let persons = match part {
             Part::Together(_) if spec.multi_valued || spec.anchored || wanted.is_some() => return Ok(None),
-            // of a person one row is a member's, and another is what is asked for
-            Part::Together(_) if self.predicates.members.is_some() => return Ok(None),
+            // one walk looks for one row of a person
+            Part::Together(_) if self.predicates.marks_visitor(true).1.is_some() => return Ok(None),
             Part::Together(persons) => Some(persons.rows.clone()),
             _ => None,
         };
         let mut terms = self.predicates.terms(&self.groupings);
-        terms.lines = self.lines.as_ref().map(|lines| lines.call(vec![ident(PRODUCT_LIST)]));
+        terms.lines = self.lines.clone();
         if let Some(wanted) = &wanted {
             terms.shown = ["event_id", columns::ROW_KIND].map(ident).to_vec();
             terms.shown.extend(matches!(wanted, Wanted::Conversions).then(|| ident(columns::VISITOR_ID)));
@@ -266,11 +268,10 @@ impl<'a> Asked<'a> {
             Part::Visitors | Part::Persons | Part::Together(_) => {}
         }
         let online = ident("row_kind").eq(lit("online"));
-        let of_person = by_person.then(|| (predicates.visitors.clone(), predicates.members.clone()));
-        let (marks_visitor, members) = of_person.unwrap_or_else(|| (predicates.of_visitor(), None));
+        let (marks_visitor, marks_person) = predicates.marks_visitor(by_person);
         let marks_visitor = marks_visitor.map(Expr::is_true);
-        let members = match members {
-            Some(members) => Some(PersonJourneys::with_marked_row(events.clone(), rows.clone().and(members))?),
+        let of_marked_person = match marks_person {
+            Some(marks) => Some(PersonJourneys::with_marked_row(events.clone(), rows.clone().and(marks))?),
             None => None,
         };
         let mut marks_visit = predicates.visits.clone().map(Expr::is_true);
@@ -279,10 +280,13 @@ impl<'a> Asked<'a> {
             events = PersonJourneys::with_marked_visits(events, rows.clone().and(marks))?;
             marks_visit = Some(PersonJourneys::in_marked_visit());
         }
+        // where rows of no visit are read
+        let mut in_visit = None;
         if spec.container == Container::Visit {
-            let in_visit = online.clone().and(ident("visit_num").is_not_null());
+            let is_in_visit = online.clone().and(ident("visit_num").is_not_null());
+            in_visit = marks_visitor.is_some().then(|| is_in_visit.clone());
             // whom a question is about, offline rows tell as well
-            rows = rows.and(marks_visitor.iter().cloned().fold(in_visit, Expr::or));
+            rows = rows.and(marks_visitor.iter().cloned().fold(is_in_visit, Expr::or));
         }
         let bound = self.binding.as_ref().map(|binding| {
             let lines = BoundLines {
@@ -293,7 +297,7 @@ impl<'a> Asked<'a> {
             };
             BoundRows::new(binding, lines, view, report.inherited, &exists)
         });
-        let bound = bound.transpose()?;
+        let mut bound = bound.transpose()?;
         let mut item = match bound {
             Some(_) => lit(ScalarValue::Utf8(None)),
             None => item_of(&report.dimension, dimension, self.classes.clone(), report.inherited, &exists),
@@ -312,6 +316,12 @@ impl<'a> Asked<'a> {
         if self.window != EVER {
             value = when(lies_in(self.window), value).end()?;
         }
+        if let (Some(bound), Some(in_visit)) = (&mut bound, in_visit) {
+            // a row of no visit neither binds, nor converts, nor ends what is bound
+            bound.lines = when(in_visit.clone(), bound.lines.clone()).end()?;
+            bound.ends = in_visit.clone().and(bound.ends.clone());
+            value = when(in_visit, value).end()?;
+        }
         let converts = value.clone().not_eq(lit(0.0));
         if !spec.anchored {
             // a row that is neither touch nor conversion changes nothing
@@ -324,13 +334,11 @@ impl<'a> Asked<'a> {
             }
             rows = rows.and(counts);
         }
-        let lines = bound.as_ref().map(|bound| bound.lines.clone()).or(
-            match self.lines.as_ref().map(|lines| lines.call(vec![ident(PRODUCT_LIST)])) {
-                // where an anchored conversion may come to stand, the lines of a row without a value count, too
-                Some(lines) if !spec.anchored => Some(when(converts, lines).end()?),
-                lines => lines,
-            },
-        );
+        let lines = bound.as_ref().map(|bound| bound.lines.clone()).or(match self.lines.clone() {
+            // where an anchored conversion may come to stand, the lines of a row without a value count, too
+            Some(lines) if !spec.anchored => Some(when(converts, lines).end()?),
+            lines => lines,
+        });
         if let Shape::Path { event_id } = &report.shape {
             // only the journey of who converted
             let whose = if by_person { columns::PERSON_ID } else { columns::VISITOR_ID };
@@ -341,8 +349,8 @@ impl<'a> Asked<'a> {
                 .build()?;
             rows = rows.and(in_subquery(ident(whose), Arc::new(journey)));
         }
-        if let Some(members) = members {
-            rows = rows.and(members);
+        if let Some(of_marked_person) = of_marked_person {
+            rows = rows.and(of_marked_person);
         }
         let path = report.explained(spec);
         let shown = report.wanted().map(|wanted| ShownSpec { journey: spec.clone(), wanted });
@@ -375,8 +383,9 @@ impl<'a> Asked<'a> {
             })
         });
         let mut columns = columns.collect::<Result<Vec<_>>>()?;
-        if by_person {
-            columns.extend(PersonJourneys::ties()?);
+        // rows of one journey alone may come in no order at all
+        if by_person || path.is_some() {
+            columns.extend(by_visitor::tie_columns()?);
         }
         let input = LogicalPlanBuilder::from(events).filter(rows)?.project(columns)?.build()?;
         let node: Arc<dyn UserDefinedLogicalNode> = match (path, shown) {

@@ -196,7 +196,7 @@ impl Report {
 
     /// Keeps to the visitors or visits of a segment.
     pub fn keep_to(&mut self, name: &str, segment: &Segment) {
-        self.predicates.keep_to(segment.container, &segments::condition(name));
+        self.predicates.keep_to(segment.container, segments::condition(name));
         match segment.container {
             Container::Visitor => self.spec.selection.visitors = true,
             Container::Visit => self.spec.selection.visits = true,
@@ -263,7 +263,8 @@ impl Report {
         if spec.models.iter().any(|(_, model)| *model == Model::Algorithmic)
             && let Some(name) = given(&["last_resort", "last_touches", "by"])
         {
-            return refused(name, "algorithmic", "its shares hang on the whole paths of all journeys");
+            let why = "its shares hang on the whole paths of all journeys; ask for other models";
+            return refused(name, "algorithmic", why);
         }
         let markov = spec.models.iter().find(|(_, model)| matches!(model, Model::Markov { .. }));
         if let Some((_, model)) = markov

@@ -10,6 +10,7 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 
 use super::arguments::Arguments;
+use super::by_visitor;
 use super::groupings::{Grouping, groupings, line_grouping};
 use super::journey::{
     Answer, EVER, Follows, GROUP_COLUMNS, Question, RowTerms, Sequence, SequenceNode, SequenceSpec, StoredJourneyNode,
@@ -229,7 +230,7 @@ impl Call<'_> {
         });
         let mut columns = columns.collect::<Result<Vec<_>>>()?;
         if by_person {
-            columns.extend(PersonJourneys::ties()?);
+            columns.extend(by_visitor::tie_columns()?);
         }
         let rows = rows.and(asked.some());
         let input = LogicalPlanBuilder::from(self.events.clone()).filter(rows)?.project(columns)?.build()?;

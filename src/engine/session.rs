@@ -30,11 +30,12 @@ use super::catalog::LakeSchema;
 use super::first_rows::ReadFirstRows;
 use super::hints::{operator_error, planning_error};
 use super::in_turn::ManyInTurn;
+use super::join_filters::FiltersSeeNulls;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
 use super::known_persons::KeptPersons;
-use super::looked_at::SomeVisitors;
-use super::members::{Collecting, Kept, Known};
+use super::lateral::PutAbove;
+use super::members::{CollectedMembers, KeptSegments, KnownSegments};
 use super::pins::Pins;
 use super::remote::Remote;
 use super::report::ReportPlanner;
@@ -42,13 +43,15 @@ use super::report_call::is_report;
 use super::running::Running;
 use super::segments::{self, RewriteSegments};
 use super::similar::RewriteSimilar;
+use super::some_visitors::SomeVisitors;
 use super::spellings;
 use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
 use super::window::GiveWindows;
-use super::zone::{Clocks, in_zone, zone_of};
+use super::written_times::{IntervalArithmetic, ReadTimes};
+use super::zone::{Clocks, UTC, in_zone, zone_of};
 use crate::error::did_you_mean;
 use crate::functions::{self, Persons};
 use crate::lake::Lake;
@@ -146,7 +149,7 @@ pub struct Engine {
     /// Memory of rows that are kept under a name.
     kept: Mutex<Vec<MemoryReservation>>,
     /// Who belongs to the segments that were named last.
-    segments: Mutex<Kept>,
+    segments: Mutex<KeptSegments>,
     /// Whose rows are whose, as it was read last.
     persons: KeptPersons,
     /// The plan of `events`, as it was made last.
@@ -186,6 +189,8 @@ impl Engine {
             .set_str("datafusion.sql_parser.dialect", "postgresql")
             // what has no value comes last, in either order
             .set_str("datafusion.sql_parser.default_null_ordering", "nulls_last")
+            // a time with its zone is an instant, also where nobody says in which zone it is shown
+            .set_str("datafusion.execution.time_zone", UTC)
             // keeps the ranges of the lake's scans where more threads than ranges are asked for
             .set_usize("datafusion.optimizer.preserve_file_partitions", 1)
             .with_round_robin_repartition(false);
@@ -206,6 +211,8 @@ impl Engine {
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
             .with_analyzer_rule(Arc::new(GiveWindows::new(schema.clone())))
+            .with_analyzer_rule(Arc::new(PutAbove))
+            .with_analyzer_rule(Arc::new(ReadTimes))
             .with_analyzer_rule(Arc::new(Clocks));
         let state = match &settings.remote {
             Some(remote) => state.with_analyzer_rule(remote.rule()),
@@ -221,6 +228,7 @@ impl Engine {
         schema.attach(move || weak.upgrade().map(|state| in_utc(state.read().clone())));
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteSimilar))?;
+        context.state_ref().write().register_expr_planner(Arc::new(IntervalArithmetic))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
@@ -406,7 +414,7 @@ impl Engine {
     pub fn look_at(&self, visitors: Option<SomeVisitors>) {
         *self.looked_at.lock().unwrap_or_else(|e| e.into_inner()) = visitors;
         // who belongs to a segment was found among others
-        *self.segments.lock().unwrap_or_else(|e| e.into_inner()) = Kept::default();
+        *self.segments.lock().unwrap_or_else(|e| e.into_inner()) = KeptSegments::default();
     }
 
     /// Gives a table a name in this session, in place of a former one of that name; a table of the lake keeps its own.
@@ -513,8 +521,8 @@ impl Engine {
     }
 
     /// Who belongs to the segments that a statement names.
-    async fn members(&self, view: &Arc<LakeView>, names: &Names) -> Result<Known> {
-        let (mut known, (_, all)) = (Known::default(), segments::of_suite(view)?);
+    async fn members(&self, view: &Arc<LakeView>, names: &Names) -> Result<KnownSegments> {
+        let (mut known, (_, all)) = (KnownSegments::default(), segments::of_suite(view)?);
         for name in segments::named(names, &all) {
             let (segment, version) = (&all[&name], view.version_of_events().await?);
             let before = self.segments.lock().unwrap_or_else(|e| e.into_inner()).find(segment, &version);
@@ -526,7 +534,7 @@ impl Engine {
             let parsed = Statement::one(&query)?.parsed().clone();
             let plan = plan(&in_utc(self.context.state()), parsed).await?;
             let memory = MemoryConsumer::new("Segment").register(&self.context.runtime_env().memory_pool);
-            let mut collecting = Collecting::new(segment.clone(), memory);
+            let mut collecting = CollectedMembers::new(segment.clone(), memory);
             let mut rows = self.start(plan).await?.rows;
             while let Some(batch) = rows.try_next().await? {
                 collecting.take(&batch)?;
@@ -641,7 +649,7 @@ async fn known_suite(plan: &LogicalPlan, view: &LakeView) -> Result<()> {
 /// The session in which the lake's own SQL is planned: in UTC, whatever the zone of the guest's statements is.
 fn in_utc(mut state: SessionState) -> SessionState {
     if zone_of(state.config_options()).is_some() {
-        state.config_mut().options_mut().execution.time_zone = None;
+        state.config_mut().options_mut().execution.time_zone = Some(UTC.into());
     }
     state
 }
@@ -654,6 +662,7 @@ fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
         rules.push(Arc::new(ManyInTurn));
     }
     rules.extend(state.physical_optimizers().iter().cloned());
+    rules.push(Arc::new(FiltersSeeNulls));
     if here {
         rules.push(Arc::new(ReadFirstRows));
     }

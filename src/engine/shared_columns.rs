@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
     ReplaceSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins,
     VisitorMut, WildcardAdditionalOptions,
 };
-use rejoin_instances::syntax::{PartMut, change};
+use rejoin_instances::syntax::{PartMut, change, change_outside_queries};
 
 use super::output_names::{identifier, named, normal, sort_keys};
 
@@ -100,19 +100,17 @@ fn of_select(select: &mut Select, keys: &mut [OrderByExpr]) {
             }
         }
     }
-    let mut meant = Meant { shared: &shared, queries: 0 };
-    let _ = change(&mut select.projection, &mut meant);
-    let _ = change(&mut select.selection, &mut meant);
-    let _ = change(&mut select.group_by, &mut meant);
-    let _ = change(&mut select.having, &mut meant);
-    let _ = change(&mut select.named_window, &mut meant);
-    let _ = change(&mut select.qualify, &mut meant);
-    let _ = change(&mut select.distinct, &mut meant);
+    write_out(&mut select.projection, &shared);
+    write_out(&mut select.selection, &shared);
+    write_out(&mut select.group_by, &shared);
+    write_out(&mut select.having, &shared);
+    write_out(&mut select.named_window, &shared);
+    write_out(&mut select.qualify, &shared);
+    write_out(&mut select.distinct, &shared);
     // in ORDER BY a name is the result's where that has it
     let hidden: Vec<Shared> = shared.into_iter().filter(|shared| !shown.contains(&normal(&shared.name))).collect();
-    let mut meant = Meant { shared: &hidden, queries: 0 };
     for key in keys {
-        let _ = change(&mut key.expr, &mut meant);
+        write_out(&mut key.expr, &hidden);
     }
 }
 
@@ -198,7 +196,7 @@ fn relations(all: &mut [TableWithJoins]) -> Option<Relations> {
                     JoinConstraint::On(condition?)
                 }
                 JoinConstraint::On(mut condition) => {
-                    let _ = change(&mut condition, &mut Meant { shared: &shared, queries: 0 });
+                    write_out(&mut condition, &shared);
                     JoinConstraint::On(condition)
                 }
                 other => other,
@@ -281,32 +279,12 @@ fn all_of(number: usize, name: &Ident, shared: &[Shared]) -> SelectItem {
 }
 
 /// Puts what a shared name stands for in its place.
-struct Meant<'a> {
-    shared: &'a [Shared],
-    queries: usize,
-}
-
-impl VisitorMut for Meant<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.queries == 0
-            && let Some(shared) = identifier(expr).and_then(|name| find(self.shared, name))
-        {
+fn write_out(part: &mut impl PartMut, shared: &[Shared]) {
+    change_outside_queries(part, &mut |expr| {
+        if let Some(shared) = identifier(expr).and_then(|name| find(shared, name)) {
             *expr = shared.column.clone();
         }
-        ControlFlow::Continue(())
-    }
+    });
 }
 
 #[cfg(test)]

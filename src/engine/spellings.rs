@@ -14,6 +14,7 @@ use datafusion::functions_aggregate::expr_fn::first_value;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 
 use super::bound::BoundRows;
+use super::by_visitor::ties;
 use super::names::Names;
 use super::touches::touch_of;
 use super::view::LakeView;
@@ -29,34 +30,41 @@ pub(super) fn query(view: &LakeView, written: &str) -> Result<Option<LogicalPlan
     let exists = |name: &str| names.exists(name);
     let own = ident(VISITOR_ID).is_not_null().and(ident(SUITE).eq(lit(view.one_suite()?.suite.clone())));
     let rows = LogicalPlanBuilder::from(view.events()?.clone()).filter(own)?;
+    let ties = ties(|name| Some(ident(name)))?;
+    let tie_names: Vec<&str> = ties.iter().map(|(name, _)| *name).collect();
     // what is carried only comes after every touch
-    let row =
-        |item: Expr, carried: Expr| [item.alias("item"), carried.alias("carried"), ident(HIT_TIME), ident(HIT_SEQ)];
+    let row = |item: Expr, carried: Expr, ties: Vec<Expr>| {
+        let place = [item.alias("item"), carried.alias("carried"), ident(HIT_TIME), ident(HIT_SEQ)];
+        place.into_iter().chain(ties).collect::<Vec<_>>()
+    };
+    let of_events = || ties.iter().map(|(name, tie)| tie.clone().alias(*name)).collect::<Vec<_>>();
+    let as_before = || tie_names.iter().map(|name| ident(*name)).collect::<Vec<_>>();
     let items = match names.bound.get(dimension.name()) {
         Some(binding) => {
             let lines = bound_lines(view, binding, dimension.name(), classes, &exists)?;
-            let lines = rows.project(row(lines, lit(false)))?.unnest_column("item")?;
-            lines.project(row(get_field(ident("item"), "value"), ident("carried")))?
+            let lines = rows.project(row(lines, lit(false), of_events()))?.unnest_column("item")?;
+            lines.project(row(get_field(ident("item"), "value"), ident("carried"), as_before()))?
         }
         None => {
             let touch = cast(touch_of(&Column::new_unqualified(dimension.name()), false, &exists), DataType::Utf8);
             let value = coalesce(vec![touch.clone(), cast(ident(dimension.name()), DataType::Utf8)]);
             let several = is_multi_valued(dimension.name());
             let value = if several { list_values().call(vec![value]) } else { value };
-            let mut items = rows.project(row(value, touch.is_null()))?;
+            let mut items = rows.project(row(value, touch.is_null(), of_events()))?;
             if several {
                 items = items.unnest_column("item")?;
             }
             match classes {
                 Some(classes) => {
                     let class = classified(written, classes, false).call(vec![ident("item")]);
-                    items.project(row(class, ident("carried")))?
+                    items.project(row(class, ident("carried"), as_before()))?
                 }
                 None => items,
             }
         }
     };
-    let order = ["carried", HIT_TIME, HIT_SEQ, "item"].map(|name| ident(name).sort(true, false)).to_vec();
+    let order = ["carried", HIT_TIME, HIT_SEQ].into_iter().chain(tie_names.iter().copied()).chain(["item"]);
+    let order = order.map(|name| ident(name).sort(true, false)).collect();
     let shown = first_value(ident("item"), order).alias("shown");
     let spelled =
         items.filter(ident("item").is_not_null())?.aggregate([lower(ident("item")).alias("folded")], [shown])?;

@@ -20,7 +20,8 @@ use super::dialect::EngineDialect;
 use super::lookup::table_of;
 use super::misplaced::Clauses;
 use super::parameters;
-use super::{output_names, shared_columns};
+use super::written_times::settle_intervals;
+use super::{list_rows, output_names, shared_columns};
 use crate::{Error, Result};
 
 /// Schemas whose tables list the tables of the session.
@@ -104,7 +105,7 @@ impl Statement {
         if let ControlFlow::Break(error) = visit(&parsed, &mut Clauses) {
             return Err(*error);
         }
-        resolve_names(&mut parsed);
+        resolve(&mut parsed)?;
         let mut names = Names::default();
         // it never breaks off
         let _ = visit(&parsed, &mut Named { names: &mut names, within: 0 });
@@ -204,21 +205,25 @@ fn is_into(query: &Query) -> bool {
     matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some())
 }
 
-/// Columns of relations that share a name, and of the input and the result that do, are told apart.
-fn resolve_names(parsed: &mut Parsed) {
-    fn resolve(part: &mut impl PartMut) {
+/// Functions of lists stand as UNNEST, and intervals are read; columns of relations that share a name, and of the input and the result that do, are told apart.
+fn resolve(parsed: &mut Parsed) -> Result<()> {
+    fn resolve_part(part: &mut impl PartMut) -> Result<()> {
+        list_rows::settle(part);
+        settle_intervals(part)?;
         shared_columns::resolve(part);
         output_names::resolve(part);
+        Ok(())
     }
     match parsed {
-        Parsed::Statement(sql) => resolve(sql),
+        Parsed::Statement(sql) => resolve_part(sql),
         Parsed::CopyTo(copy) => {
             if let CopyToSource::Query(query) = &mut copy.source {
-                resolve(query);
+                resolve_part(query)?;
             }
+            Ok(())
         }
-        Parsed::Explain(explain) => resolve_names(&mut explain.statement),
-        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => {}
+        Parsed::Explain(explain) => resolve(&mut explain.statement),
+        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => Ok(()),
     }
 }
 

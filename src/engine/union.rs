@@ -36,7 +36,7 @@ impl PhysicalOptimizerRule for MergeUnions {
                 }
             }
             let children = node.children().into_iter().cloned().collect();
-            let merged: Arc<dyn ExecutionPlan> = Arc::new(SortedMergeExec::new(children, order));
+            let merged: Arc<dyn ExecutionPlan> = Arc::new(SortedMergeExec::of_branches(children, order));
             Ok(Transformed::yes(merged))
         })
         .data()

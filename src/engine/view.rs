@@ -19,10 +19,10 @@ use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
 use super::kept_events::{Basis, KeptEvents};
 use super::known_persons::{self, KeptPersons, Loaded};
-use super::looked_at::SomeVisitors;
 use super::lookup::Lookup;
-use super::members::Known;
+use super::members::KnownSegments;
 use super::pins::Pins;
+use super::some_visitors::SomeVisitors;
 use super::template::Columns;
 use crate::columns::{SUITE, numbered};
 use crate::error::did_you_mean;
@@ -59,7 +59,7 @@ pub struct LakeView {
     /// How items are written that differ only in case, by dimension as the statement names it.
     spellings: OnceCell<BTreeMap<String, HashMap<String, String>>>,
     /// Who belongs to the segments that the statement names.
-    segments: OnceCell<Known>,
+    segments: OnceCell<KnownSegments>,
     /// Whose rows are whose; None where no suite has persons, or no rebuild found them.
     persons: OnceCell<Option<Arc<Loaded>>>,
     kept_persons: KeptPersons,
@@ -187,12 +187,12 @@ impl LakeView {
     }
 
     /// Who belongs to the segments that the statement names, once [`Self::keep_segments`] was told.
-    pub fn known_segments(&self) -> Option<&Known> {
+    pub fn known_segments(&self) -> Option<&KnownSegments> {
         self.segments.get()
     }
 
     /// Keeps what [`Self::known_segments`] says.
-    pub async fn keep_segments(&self, known: Known) {
+    pub async fn keep_segments(&self, known: KnownSegments) {
         self.segments.get_or_init(|| async { known }).await;
     }
 

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder,
 use datafusion::optimizer::analyzer::AnalyzerRule;
 use rejoin_instances::trees::change_nodes;
 
+use super::by_visitor;
 use super::catalog::LakeSchema;
 use super::journey::{Call, Window, WindowNode};
 use super::touches::touch_of;
@@ -204,14 +205,21 @@ fn give(expr: &Expr, schema: &DFSchema, suite: &Settings) -> Result<Option<(Wind
     if exists(HIT_SEQ) && !order_by.iter().any(|s| is(&s.expr, HIT_SEQ)) {
         order_by.push(by(HIT_SEQ).sort(true, false));
     }
-    let window = in_lake_order(&partition_by, &order_by, schema).unwrap_or_else(|| {
-        let mut order: Vec<Expr> = order_by.into_iter().map(|sort| sort.expr).collect();
-        // an offline row that has its hit's place stands after it, as in the lake's order
-        if exists(ROW_KIND) {
-            order.push(by(ROW_KIND).not_eq(lit("online")));
+    let window = match in_lake_order(&partition_by, &order_by, schema) {
+        Some(window) => window,
+        None => {
+            let mut order: Vec<Expr> = order_by.into_iter().map(|sort| sort.expr).collect();
+            // rows that have one place stand as in the lake's order
+            if exists(ROW_KIND) {
+                let ties = by_visitor::ties(|name| {
+                    let found = schema.qualified_field_with_unqualified_name(name).ok()?;
+                    Some(Expr::Column(Column::from(found)))
+                })?;
+                order.extend(ties.into_iter().map(|(_, tie)| tie));
+            }
+            Window { visitor: partition_by, in_lake_order: false, within: vec![], order }
         }
-        Window { visitor: partition_by, in_lake_order: false, within: vec![], order }
-    });
+    };
     Ok(Some((window, Call { name: expr.schema_name().to_string(), model, lookback_us }, args)))
 }
 

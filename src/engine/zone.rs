@@ -21,10 +21,14 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use rejoin_instances::trees::{change_expressions, change_nodes, change_nodes_down_and_up, change_parts};
 
+use super::written_times::read_times;
 use crate::columns::timestamp;
 
 /// The name of a relation that is closed, which nobody can write.
 const CLOSED: &str = "\u{1f}closed";
+
+/// The zone of a session that was given none.
+pub(super) const UTC: &str = "UTC";
 
 /// The zone of a session; None where it is UTC.
 pub(super) fn zone_of(options: &ConfigOptions) -> Option<Arc<str>> {
@@ -53,9 +57,13 @@ pub(super) fn in_zone(plan: LogicalPlan, zone: &Arc<str>) -> PlanResult<LogicalP
     Ok(change_nodes_down_and_up(plan, &mut down, &mut |node| fitted(node, zone))?.data)
 }
 
-/// A condition over columns in UTC, which reads them in the session's zone.
+/// A condition over columns in UTC, which reads them, and the times that are written in it, in the session's zone.
 pub(super) fn condition(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Expr> {
-    let Some(zone) = zone_of(options) else { return Ok(expr) };
+    let simplifier = ExprSimplifier::new(SimplifyContext::default());
+    let Some(zone) = zone_of(options) else {
+        let read = read_times(simplifier.coerce(expr.clone(), columns)?, columns, options)?;
+        return Ok(if read.transformed { read.data } else { expr });
+    };
     let seen = change_parts(expr, &mut |expr| match &expr {
         Expr::Column(_) => Ok(match elsewhere(&expr.get_type(columns)?, &zone) {
             Some(data_type) => Transformed::yes(cast(expr, data_type)),
@@ -63,8 +71,9 @@ pub(super) fn condition(expr: Expr, columns: &DFSchema, options: &ConfigOptions)
         }),
         _ => fitted_expr(expr, columns, &zone),
     })?;
-    let coerced = ExprSimplifier::new(SimplifyContext::default()).coerce(seen.data, columns)?;
-    Ok(change_parts(coerced, &mut |expr| with_clock(expr, columns))?.data)
+    let coerced = simplifier.coerce(seen.data, columns)?;
+    let clocks = change_parts(coerced, &mut |expr| with_clock(expr, columns))?.data;
+    Ok(read_times(clocks, columns, options)?.data)
 }
 
 /// The type of an instant in the zone, where it names another one.
@@ -146,8 +155,18 @@ fn fitted_expr(expr: Expr, columns: &DFSchema, zone: &Arc<str>) -> PlanResult<Tr
     })
 }
 
-/// A cast of an instant to a time without a zone is what a clock in the instant's zone shows. Arrow's shows UTC.
+/// A cast of an instant to a time without a zone is what a clock in the instant's zone shows. Arrow's shows UTC. Whole seconds since
+/// 1970 are an instant, which DataFusion takes for what the clock shows; those with places behind a point it takes right.
 fn with_clock(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    if let Expr::ScalarFunction(call) = &expr
+        && call.name() == "to_timestamp"
+        && let [seconds] = call.args.as_slice()
+        && seconds.get_type(columns).is_ok_and(|data_type| data_type.is_integer())
+    {
+        let mut call = call.clone();
+        call.args = vec![cast(seconds.clone(), DataType::Decimal128(20, 0))];
+        return Ok(Transformed::yes(Expr::ScalarFunction(call)));
+    }
     let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = &expr else {
         return Ok(Transformed::no(expr));
     };

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
-use super::decide::Told;
+use super::decide::ToldConversion;
 use super::target::Target;
 use super::targets::{self, Frame};
 use crate::lake::records::{ExportEvent, ExportRun};
@@ -79,7 +79,7 @@ impl Writer {
     }
 
     /// Writes what the target is told.
-    pub async fn push(&mut self, told: &Told) -> Result<()> {
+    pub async fn push(&mut self, told: &ToldConversion) -> Result<()> {
         self.text.push_str(if self.events == 0 { &self.frame.open } else { self.frame.between });
         self.text.push_str(&targets::event(self.target, &self.columns, told)?);
         self.events += 1;

@@ -62,7 +62,7 @@ pub fn ranked(mut alike: Vec<Conversion>) -> Vec<(String, Conversion)> {
 
 /// A conversion as a target is told of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct ToldConversion {
     /// Its id.
     pub id: String,
     /// `new`, `restated` or `retracted`.
@@ -79,7 +79,7 @@ pub struct Told {
     pub identifiers: Option<String>,
 }
 
-impl Told {
+impl ToldConversion {
     /// A field's text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
@@ -92,12 +92,12 @@ pub struct Decision {
     /// The row; its run is to be filled in.
     pub row: ExportEvent,
     /// What is sent.
-    pub told: Option<Told>,
+    pub told: Option<ToldConversion>,
 }
 
 /// Decides for one export.
 #[derive(Debug)]
-pub struct Judge<'e> {
+pub struct Decider<'e> {
     export: &'e Export,
     query: &'e Query,
     /// Where the currency comes from an expression.
@@ -111,7 +111,7 @@ pub struct Judge<'e> {
     without_identifier: &'static str,
 }
 
-impl<'e> Judge<'e> {
+impl<'e> Decider<'e> {
     /// For a run at `now`; `currency` is the suite's.
     pub fn new(export: &'e Export, query: &'e Query, currency: &str, now: DateTime<Utc>) -> Result<Self> {
         let now_us = now.timestamp_micros();
@@ -207,7 +207,7 @@ impl<'e> Judge<'e> {
         id: &str,
         now: Option<&Conversion>,
         held: Option<&ExportEvent>,
-        identifiers: impl Fn(&Told) -> Option<String>,
+        identifiers: impl Fn(&ToldConversion) -> Option<String>,
     ) -> Option<Decision> {
         let Some(now) = now else { return self.gone(id, held?) };
         let value = now.value.map(rounded);
@@ -248,7 +248,7 @@ impl<'e> Judge<'e> {
         }
         let action = if at_target.is_some() { RESTATED } else { NEW };
         let kept = at_target.filter(|_| !self.finds(&fields)).and_then(|held| held.identifiers.clone());
-        let told = Told {
+        let told = ToldConversion {
             id: id.to_string(),
             action,
             time_us: now.time_us,
@@ -279,7 +279,7 @@ impl<'e> Judge<'e> {
     fn taken_back(&self, id: &str, held: &ExportEvent, reason: Option<&str>) -> Decision {
         let currency = held.sent_currency.clone();
         let constants = self.export.settings.constants.iter().map(|(name, text)| (name.clone(), text.clone()));
-        let told = Told {
+        let told = ToldConversion {
             id: id.to_string(),
             action: RETRACTED,
             time_us: held.sent_time.map_or(0, |time| time.timestamp_micros()),
@@ -377,10 +377,10 @@ mod tests {
     fn walk(target: &str, states: &[Option<Conversion>]) -> Vec<(String, String, Option<f64>)> {
         let export = export(target);
         let query = Query::of(&export).unwrap();
-        let judge = Judge::new(&export, &query, "EUR", DateTime::from_timestamp_micros(NOW_US).unwrap()).unwrap();
+        let decider = Decider::new(&export, &query, "EUR", DateTime::from_timestamp_micros(NOW_US).unwrap()).unwrap();
         let (mut held, mut all) = (None, vec![]);
         for now in states {
-            let decided = judge.decide("x", now.as_ref(), held.as_ref(), |_| Some("{}".into()));
+            let decided = decider.decide("x", now.as_ref(), held.as_ref(), |_| Some("{}".into()));
             if let Some((action, reason, sent, row)) = said(decided) {
                 all.push((action, reason, sent));
                 held = Some(row);

@@ -33,7 +33,7 @@ pub struct Post {
 }
 
 /// What came of one try.
-enum Tried {
+enum Attempt {
     Accepted,
     /// It may be tried again, after so long if the server says so.
     Later(String, Option<Duration>),
@@ -88,9 +88,9 @@ impl Post {
         loop {
             tries += 1;
             let (why, wait) = match self.try_once(body.clone(), content_type, key).await {
-                Tried::Accepted => return Ok(()),
-                Tried::Refused(why) => return Err(Error::configuration(format!("{server}: {why}"))),
-                Tried::Later(why, wait) => (why, wait),
+                Attempt::Accepted => return Ok(()),
+                Attempt::Refused(why) => return Err(Error::configuration(format!("{server}: {why}"))),
+                Attempt::Later(why, wait) => (why, wait),
             };
             if tries == TRIES {
                 return Err(Error::unavailable(format!("{server}: {why}, {tries} times; try again later")));
@@ -101,7 +101,7 @@ impl Post {
         }
     }
 
-    async fn try_once(&self, body: Bytes, content_type: &'static str, key: &str) -> Tried {
+    async fn try_once(&self, body: Bytes, content_type: &'static str, key: &str) -> Attempt {
         let mut request = self
             .client
             .post(self.url.clone())
@@ -122,25 +122,25 @@ impl Post {
                 } else {
                     "the connection ended before an answer"
                 };
-                return Tried::Later(what.into(), None);
+                return Attempt::Later(what.into(), None);
             }
         };
         let status = response.status();
         let wait = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
         let is_busy = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
         match status {
-            status if status.is_success() => Tried::Accepted,
+            status if status.is_success() => Attempt::Accepted,
             status if is_busy || status.is_server_error() => {
-                Tried::Later(format!("it answered {status}"), wait.map(Duration::from_secs))
+                Attempt::Later(format!("it answered {status}"), wait.map(Duration::from_secs))
             }
-            status if status.is_redirection() => Tried::Refused(format!(
+            status if status.is_redirection() => Attempt::Refused(format!(
                 "it answered {status}, which is not followed; give the address that takes events"
             )),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Tried::Refused(format!("it answered {status}; check REJOIN_EXPORT_TOKEN and what it allows"))
+                Attempt::Refused(format!("it answered {status}; check REJOIN_EXPORT_TOKEN and what it allows"))
             }
             status => {
-                Tried::Refused(format!("it answered {status}; look at the files of the run (rejoin export show)"))
+                Attempt::Refused(format!("it answered {status}; look at the files of the run (rejoin export show)"))
             }
         }
     }

@@ -23,7 +23,7 @@ use futures::future::LocalBoxFuture;
 use serde::Serialize;
 
 use super::bodies::{self, Destination, Writer};
-use super::decide::{Conversion, INELIGIBLE, Judge, NEW, RESTATED, RETRACTED, ranked};
+use super::decide::{Conversion, Decider, INELIGIBLE, NEW, RESTATED, RETRACTED, ranked};
 use super::definition::Export;
 use super::grouped::Grouped;
 use super::ledger::{self, Ledger, Rows};
@@ -68,7 +68,7 @@ pub struct RunOptions {
 
 /// What came of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ran {
+pub struct RunOutcome {
     /// The export.
     pub export: String,
     /// The run; None where nothing was new.
@@ -96,7 +96,7 @@ pub struct Ran {
 }
 
 /// Runs an export. A conflict where another run of it was faster.
-pub fn run<'a>(lake: &'a Lake, name: &'a str, options: &'a RunOptions) -> LocalBoxFuture<'a, Result<Ran>> {
+pub fn run<'a>(lake: &'a Lake, name: &'a str, options: &'a RunOptions) -> LocalBoxFuture<'a, Result<RunOutcome>> {
     async move {
         let export = find(lake, name).await?;
         let (known, ledger) = compared_with(lake, name, options.dry_run).await?;
@@ -125,7 +125,7 @@ pub fn run<'a>(lake: &'a Lake, name: &'a str, options: &'a RunOptions) -> LocalB
         };
         if options.dry_run {
             let ran = of_run(&made, "dry run", false)?;
-            return Ok(Ran { run: None, files: vec![], ..ran });
+            return Ok(RunOutcome { run: None, files: vec![], ..ran });
         }
         runs::note(lake, &made).await?;
         given_out(lake, made, false, options).await
@@ -175,7 +175,7 @@ async fn mended(lake: &Lake, name: &str) -> Result<Vec<ExportRun>> {
 }
 
 /// Gives the bodies of a run to whom they are for.
-async fn given_out(lake: &Lake, made: ExportRun, again: bool, options: &RunOptions) -> Result<Ran> {
+async fn given_out(lake: &Lake, made: ExportRun, again: bool, options: &RunOptions) -> Result<RunOutcome> {
     let mut files = bodies::names(&made)?;
     if let Some(location) = &options.output {
         files = bodies::copy(lake, &made, location).await?;
@@ -186,7 +186,11 @@ async fn given_out(lake: &Lake, made: ExportRun, again: bool, options: &RunOptio
         status = end(lake, &made.export, made.run, false).await?.status;
     }
     let ran = of_run(&made, &status, again)?;
-    Ok(Ran { posted, files: if status == runs::WAITING || options.output.is_some() { files } else { vec![] }, ..ran })
+    Ok(RunOutcome {
+        posted,
+        files: if status == runs::WAITING || options.output.is_some() { files } else { vec![] },
+        ..ran
+    })
 }
 
 /// Posts the bodies of a run that are not posted yet; how many are then.
@@ -213,12 +217,12 @@ async fn sent(lake: &Lake, made: &ExportRun, post: &Post) -> Result<i64> {
     Ok(made.bodies)
 }
 
-fn of_run(run: &ExportRun, status: &str, again: bool) -> Result<Ran> {
+fn of_run(run: &ExportRun, status: &str, again: bool) -> Result<RunOutcome> {
     let reasons = match run.reasons.as_str() {
         "" => BTreeMap::new(),
         text => serde_json::from_str(text).map_err(|e| Error::bug(format!("run {}: reasons: {e}", run.run)))?,
     };
-    Ok(Ran {
+    Ok(RunOutcome {
         export: run.export.clone(),
         run: Some(run.run),
         status: status.into(),
@@ -234,10 +238,10 @@ fn of_run(run: &ExportRun, status: &str, again: bool) -> Result<Ran> {
     })
 }
 
-fn nothing_new(export: &Export) -> Result<Ran> {
+fn nothing_new(export: &Export) -> Result<RunOutcome> {
     let nothing =
         ExportRun { export: export.name.clone(), target: export.target.word().into(), ..ExportRun::default() };
-    Ok(Ran { run: None, ..of_run(&nothing, "nothing new", false)? })
+    Ok(RunOutcome { run: None, ..of_run(&nothing, "nothing new", false)? })
 }
 
 /// Compares, writes and commits. None where nothing is new.
@@ -250,7 +254,7 @@ async fn compared(
 ) -> Result<Option<ExportRun>> {
     let query = Query::of(export)?;
     let suite = suites::suite(lake, &export.suite).await?;
-    let judge = Judge::new(export, &query, &suite.currency, clock::now())?;
+    let decider = Decider::new(export, &query, &suite.currency, clock::now())?;
     let columns: Vec<String> = query.fields.iter().map(|column| column.name.clone()).collect();
     let frame = targets::frame(export.target, &columns, &export.settings.constants, export.settings.consent.is_some())?;
     let destination = match (&options.output, options.dry_run) {
@@ -260,7 +264,7 @@ async fn compared(
     };
     let fold = !options.dry_run && ledger.is_to_fold()?;
     let mut comparing = Comparing {
-        judge,
+        decider,
         target: export.target,
         run: begun,
         reasons: BTreeMap::new(),
@@ -333,7 +337,7 @@ fn conversions(batch: &RecordBatch) -> Result<Vec<Conversion>> {
 
 /// A comparison under way.
 struct Comparing<'e> {
-    judge: Judge<'e>,
+    decider: Decider<'e>,
     target: Target,
     run: ExportRun,
     reasons: BTreeMap<String, i64>,
@@ -388,7 +392,7 @@ impl Comparing<'_> {
 
     async fn decide(&mut self, id: &str, now: Option<&Conversion>, held: Option<ExportEvent>) -> Result<()> {
         let target = self.target;
-        let decision = self.judge.decide(id, now, held.as_ref(), |told| targets::again(target, told));
+        let decision = self.decider.decide(id, now, held.as_ref(), |told| targets::again(target, told));
         if let Some(decision) = decision {
             match decision.row.action.as_str() {
                 NEW => self.run.new += 1,

@@ -223,7 +223,7 @@ impl HitDecoder {
                         warnings.push(RowIssue::new(line, self.header(role), warning, &text));
                     }
                 }
-                Err(Bad::Fields(fields)) => {
+                Err(BadRecord::Fields(fields)) => {
                     let wrong = counts.wrong.get_or_insert(WrongFields { records: 0, line, fields });
                     wrong.records += 1;
                     let expected = self.headers.len();
@@ -231,7 +231,7 @@ impl HitDecoder {
                         format!("{fields} fields, expected {expected}; is column_headers.tsv from the same delivery?");
                     issues.push(RowIssue::new(line, "", reason, &text));
                 }
-                Err(Bad::Value(column, reason)) => issues.push(RowIssue::new(line, column, reason, &text)),
+                Err(BadRecord::Value(column, reason)) => issues.push(RowIssue::new(line, column, reason, &text)),
             }
         }
         counts.binding_instances = rows.binding_instances;
@@ -252,7 +252,7 @@ struct Taken {
 }
 
 /// Why a record is no row.
-enum Bad {
+enum BadRecord {
     /// It has so many fields, and not as many as there are headers.
     Fields(usize),
     /// A column, and what is wrong with its value.
@@ -324,7 +324,7 @@ impl<'d> Rows<'d> {
     }
 
     /// Checks the whole record before anything of it is appended.
-    fn take(&mut self, text: &str) -> Result<Taken, Bad> {
+    fn take(&mut self, text: &str) -> Result<Taken, BadRecord> {
         let decoder = self.decoder;
         let mut parts = Parts::new(text);
         self.texts.clear();
@@ -339,12 +339,12 @@ impl<'d> Rows<'d> {
             }
         });
         if count != decoder.fields.len() {
-            return Err(Bad::Fields(count));
+            return Err(BadRecord::Fields(count));
         }
         if let Some(at) = memchr::memchr(0, text.as_bytes()) {
-            return Err(Bad::Value(self.column_at(text, at), "holds a NUL byte".to_owned()));
+            return Err(BadRecord::Value(self.column_at(text, at), "holds a NUL byte".to_owned()));
         }
-        let named = |(role, reason): BadField| Bad::Value(decoder.header(role).to_owned(), reason);
+        let named = |(role, reason): BadField| BadRecord::Value(decoder.header(role).to_owned(), reason);
         let keys = read_keys(&parts, &mut self.visitor_text).map_err(named)?;
         let input = MetricInput {
             page_view: keys.is_online() && !(parts.is_empty(Role::PageName) && parts.is_empty(Role::PageUrl)),

@@ -163,7 +163,11 @@ impl Head {
             let key: String = cursor.small()?;
             cursor.expect(b':')?;
             let again = match key.as_str() {
-                "columns" => head.columns.replace(cursor.small()?).is_some(),
+                "columns" => is_again(&mut head.columns, cursor.small()?),
+                "rows" if cursor.peek() == Some(b'n') => {
+                    cursor.value::<IgnoredAny>()?;
+                    false
+                }
                 "rows" => {
                     cursor.skip_space();
                     let start = cursor.at;
@@ -172,9 +176,9 @@ impl Head {
                     cursor.value::<IgnoredAny>()?;
                     head.rows_at.replace(start + 1).is_some()
                 }
-                "reportSuiteID" => head.report_suite_id.replace(cursor.text()?).is_some(),
-                "dataSourceID" => head.data_source_id.replace(cursor.text()?).is_some(),
-                "finished" => head.finished.replace(cursor.small()?).is_some(),
+                "reportSuiteID" => is_again(&mut head.report_suite_id, cursor.text()?),
+                "dataSourceID" => is_again(&mut head.data_source_id, cursor.text()?),
+                "finished" => is_again(&mut head.finished, cursor.flag()?),
                 _ => {
                     cursor.value::<IgnoredAny>()?;
                     false
@@ -191,6 +195,11 @@ impl Head {
         }
         Ok(head)
     }
+}
+
+/// Takes a value, of which null says nothing. True where there was one before.
+fn is_again<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    value.is_some_and(|value| place.replace(value).is_some())
 }
 
 /// What is wrong, without the value, which may be long and personal.
@@ -257,11 +266,18 @@ impl Cursor<'_> {
         serde_json::from_slice(text).map_err(|e| no_json(start, &e))
     }
 
-    fn text(&mut self) -> Result<String, String> {
+    fn text(&mut self) -> Result<Option<String>, String> {
         Ok(match self.small()? {
-            Value::String(text) => text,
-            other => other.to_string(),
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
         })
+    }
+
+    /// True or false, which some write as a text.
+    fn flag(&mut self) -> Result<Option<bool>, String> {
+        let said = self.text()?.map(|text| text.to_ascii_lowercase().parse::<bool>());
+        said.transpose().map_err(|_| "\"finished\" is neither true nor false; correct it or leave it out".to_owned())
     }
 }
 
@@ -308,6 +324,28 @@ mod tests {
             ]
         );
         assert_eq!(issues[0].text, r#"["1/2/2025", null, "2"]"#);
+    }
+
+    #[test]
+    fn null_says_nothing() {
+        let body =
+            |more: &str| format!(r#"{{"columns": ["Date", "Evar 1", "Price"], "rows": [["1/2/2025", "x", 1]]{more}}}"#);
+        for (more, finished) in [
+            ("", None),
+            (r#", "finished": null"#, None),
+            (r#", "finished": null, "finished": true"#, Some(true)),
+            (r#", "finished": "false""#, Some(false)),
+            (r#", "reportSuiteID": null, "dataSourceID": null, "finished": false"#, Some(false)),
+        ] {
+            let json = open(&body(more)).unwrap();
+            assert_eq!((json.finished, json.report_suite_id, json.data_source_id), (finished, None, None), "{more}");
+        }
+        for wrong in ["0", "\"no\"", "[]", "\"\""] {
+            let reason = refused(&body(&format!(", \"finished\": {wrong}")));
+            assert!(reason.contains("neither true nor false"), "{wrong}: {reason}");
+        }
+        assert!(refused(r#"{"columns": null, "rows": []}"#).contains("has no \"columns\""));
+        assert!(refused(r#"{"columns": ["Date", "Evar 1", "Price"], "rows": null}"#).contains("has no \"rows\""));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! SQL functions: thin wrappers over `feed`, `columns` and `attribution`, one file a function, named as in SQL, with its documentation.
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified`,
-//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as are `in_segment` once its members are known and what is said of persons; `made` says of what,
-//! and `remade` makes them again elsewhere.
+//! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as are `in_segment` once its members are
+//! known, what is said of persons, and what a cast of a text to a time is; `made` says of what, and `remade` makes them again
+//! elsewhere.
 
 mod among_visitors;
+mod as_time;
 mod bound_lines;
 mod bound_value;
+mod bounded_lists;
 mod classes;
 mod classified;
 mod date_pattern;
@@ -17,6 +20,7 @@ mod from_local;
 mod function_doc;
 mod held_value;
 mod in_segment;
+mod interval_times;
 mod is_placeholder;
 mod json;
 mod list_values;
@@ -42,12 +46,14 @@ mod visitor_keys;
 pub mod windows;
 
 pub use among_visitors::{is_looked_at, shares_person};
+pub use as_time::{as_time, is_time, time_of, unread};
 pub use bound_lines::bound_lines;
 pub use classes::Classes;
 pub use classified::classified;
 pub use documentation::documentation;
 pub use function_doc::FunctionDoc;
 pub use in_segment::{InSegment, in_segment};
+pub use interval_times::interval_times;
 pub use list_values::udf as list_values;
 pub use local_time::LOCAL_TIME;
 pub use made::{BoundLines, Made};

@@ -45,6 +45,8 @@ struct InOrder {
     /// Where the spans of each begin, and where the last end; none of a key that several visitors have.
     begins: Vec<usize>,
     spans: Vec<(Moment, u32)>,
+    /// The place of each key's visitor among all of them in the order of ids, of several the first.
+    ranks: Vec<u32>,
     /// Each is one visitor's.
     tell_visitors: bool,
 }
@@ -97,8 +99,8 @@ impl PersonsOfSuite {
         let hashes = self.persons.len() * size_of::<u128>();
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        // keys, and the spans once more in their order
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 120 + hashes
+        // keys and ranks, and the spans once more in their order
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 124 + hashes
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -128,6 +130,11 @@ impl PersonsOfSuite {
             Some([from, to]) => &spans[*from..*to],
             _ => &[],
         }
+    }
+
+    /// Where the visitor with the key at a place of [`Self::shared_in_order`] stands among all of these in the order of ids.
+    pub fn rank_at(&self, place: usize) -> u32 {
+        self.in_order().ranks.get(place).copied().unwrap_or_default()
     }
 
     /// False where two of the visitors whose rows are shared have one key.
@@ -160,18 +167,21 @@ impl PersonsOfSuite {
 
     fn in_order(&self) -> &InOrder {
         self.in_order.get_or_init(|| {
-            let visitors = self.visitors.iter().map(|(visitor, spans)| (columns::visitor_key(visitor), spans));
-            let mut visitors: Vec<_> = visitors.filter(|(key, _)| self.shared.contains(*key)).collect();
-            visitors.sort_unstable_by_key(|(key, _)| *key);
+            let visitors = self.visitors.iter().map(|(id, spans)| (columns::visitor_key(id), id.as_str(), spans));
+            let mut visitors: Vec<_> = visitors.filter(|(key, ..)| self.shared.contains(*key)).collect();
+            visitors.sort_unstable_by_key(|(key, id, _)| (*key, *id));
             let mut all = InOrder { begins: vec![0], tell_visitors: true, ..InOrder::default() };
+            let mut firsts = vec![];
             for own in visitors.chunk_by(|a, b| a.0 == b.0) {
                 all.keys.push(own[0].0);
+                firsts.push(own[0].1);
                 match own {
-                    [(_, spans)] => all.spans.extend_from_slice(spans),
+                    [(.., spans)] => all.spans.extend_from_slice(spans),
                     _ => all.tell_visitors = false,
                 }
                 all.begins.push(all.spans.len());
             }
+            all.ranks = ranks(&firsts);
             all
         })
     }
@@ -183,6 +193,25 @@ impl PersonsOfSuite {
         let (_, person) = spans.get(after.checked_sub(1)?)?;
         self.persons.get(*person as usize).map(String::as_str)
     }
+}
+
+/// The place of each text among all of them in order; no two are the same.
+fn ranks(texts: &[&str]) -> Vec<u32> {
+    // most differ in their first bytes, which are compared at once
+    let begin = |text: &str| {
+        let mut bytes = [0; 8];
+        let some = text.len().min(bytes.len());
+        bytes[..some].copy_from_slice(&text.as_bytes()[..some]);
+        u64::from_be_bytes(bytes)
+    };
+    let texts_in_place = (0..).zip(texts.iter().copied());
+    let mut order: Vec<(u64, &str, u32)> = texts_in_place.map(|(place, text)| (begin(text), text, place)).collect();
+    order.sort_unstable();
+    let mut ranks = vec![0; texts.len()];
+    for (rank, (.., place)) in (0..).zip(order) {
+        ranks[place as usize] = rank;
+    }
+    ranks
 }
 
 // what is made of it says nothing more
@@ -275,8 +304,22 @@ mod tests {
         for (place, name) in shared.values().enumerate() {
             assert_eq!(own.spans_at(place), own.spans_of(name), "{name}");
         }
+        let mut ids: Vec<&String> = shared.values().collect();
+        ids.sort();
+        for (place, name) in shared.values().enumerate() {
+            assert_eq!(ids[own.rank_at(place) as usize], name);
+        }
         assert_eq!(own.spans_of("v0").len(), 2);
         assert!(own.spans_at(shared.len()).is_empty() && own.spans_of("nobody").is_empty());
+    }
+
+    #[test]
+    fn texts_have_the_ranks_of_their_order() {
+        let texts = ["visitor 10", "", "visitor", "visitor 1", "a", "visitor\u{0}", "b", "visitor 2", "\u{e4}"];
+        let mut sorted = texts;
+        sorted.sort();
+        assert_eq!(ranks(&texts).into_iter().map(|rank| sorted[rank as usize]).collect::<Vec<_>>(), texts);
+        assert!(ranks(&[]).is_empty());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::from_local::udf(),
         super::held_value::udf(),
         super::in_segment::udf(),
+        super::interval_times::udf(),
         super::is_placeholder::udf(),
         super::list_values::udf(),
         super::local_time::udf(suite_zone),
@@ -32,6 +33,11 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::visitor_key::udf(),
     ] {
         context.register_udf(udf);
+    }
+    for name in ["generate_series", "range"] {
+        if let Ok(function) = context.udf(name) {
+            context.register_udf(super::bounded_lists::bounded(function));
+        }
     }
     super::json::udfs().into_iter().for_each(|udf| context.register_udf(udf));
     let operators = context.state_ref().write().register_expr_planner(Arc::new(super::json::Operators));

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
+use super::as_time::AsTime;
 use super::made::{Made, PlanFunction};
-use super::{among_visitors, bound_lines, classified, in_segment, local_time, persons, product_lines};
+use super::{among_visitors, as_time, bound_lines, classified, in_segment, local_time, persons, product_lines};
 
 impl Made {
     /// What a function is made of, if its name alone does not say it.
@@ -13,6 +14,9 @@ impl Made {
         let inner = function.inner();
         if let Some(own) = inner.downcast_ref::<PlanFunction>() {
             return Some(own.made.clone());
+        }
+        if let Some(own) = inner.downcast_ref::<AsTime>() {
+            return Some(own.made());
         }
         local_time::suite_zone(inner.as_ref()).map(|suite_zone| Self::LocalTime { suite_zone })
     }
@@ -32,6 +36,7 @@ impl Made {
             Self::PersonStatus(of) => Some(persons::person_status(&of)),
             Self::SharesPerson(keys) => Some(among_visitors::shares_person(&keys)),
             Self::IsLookedAt(keys) => Some(among_visitors::is_looked_at(&keys)),
+            Self::AsTime { returns, tries } => Some(as_time::as_time(&returns.parse().ok()?, tries)),
             Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
         }
     }
@@ -40,6 +45,8 @@ impl Made {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
     use super::super::classes::Classes;
     use super::super::made::BoundLines;
@@ -73,6 +80,8 @@ mod tests {
                 classes: Some(folded),
             }),
             in_segment::in_segment(&Members::new(true, [("v1".to_string(), vec![(1, 5)])].into())),
+            as_time::as_time(&DataType::Timestamp(TimeUnit::Nanosecond, Some("Europe/Berlin".into())), true),
+            as_time::as_time(&DataType::Interval(IntervalUnit::MonthDayNano), false),
             local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
         ];
         for function in functions {

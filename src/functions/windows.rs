@@ -38,7 +38,7 @@ inherited values for touches.",
         name: "visitor_attribution",
         kind: "window",
         signature: "visitor_attribution(item, metric, model [, lookback = '30 days']) OVER (PARTITION BY visitor_id ORDER BY hit_time)",
-        description: "The credit that a row's touch earns by a model of attribution(...), all but algorithmic and markov, whose shares hang on all \
+        description: "The credit that a row's touch earns by a model of attribution(...), all but algorithmic and markov, whose shares depend on all \
 journeys. What a conversion gives to the None item sits on the conversion's row. A row of several values (list variables, products) \
 shows the credit that each of them gets.",
         example: "SELECT date_trunc('month', hit_time) AS touched, sum(c) FROM (SELECT hit_time, visitor_attribution(tracking_code, revenue, 'time_decay(3 days)', '60 days') OVER (PARTITION BY visitor_id ORDER BY hit_time) AS c FROM events) GROUP BY 1",

@@ -153,7 +153,11 @@ pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> 
             let text = text.map(str::trim).filter(|t| !t.is_empty())?;
             let parsed = number::parse(text);
             if parsed.is_none() {
-                complaints.add(row, column, number::why_not(text), text);
+                let advice = match text.contains(',') {
+                    true => "; parse_number(column, ',') in the mapping reads 1.234,56",
+                    false => "",
+                };
+                complaints.add(row, column, number::why_not(text) + advice, text);
             }
             parsed
         };
@@ -263,9 +267,13 @@ fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, 
         None => {}
     }
     if number::parse(text).is_some() {
-        return Err("a number; add time_unit = \"s\", \"ms\", \"us\" or \"ns\" to the mapping".into());
+        return Err(match text.len() {
+            8 => "a number; to_date(column, '%Y%m%d') in the mapping reads days such as 20261005".into(),
+            _ => "a number; add time_unit = \"s\", \"ms\", \"us\" or \"ns\" to the mapping".into(),
+        });
     }
-    Err("not a time in ISO 8601 (2026-10-05T14:30:00Z)".into())
+    Err("not a time in ISO 8601 (2026-10-05T14:30:00Z); to_timestamp(column, '%d.%m.%Y %H:%M') in the mapping reads others"
+        .into())
 }
 
 fn epochs(values: &ArrayRef, unit: EpochUnit) -> Result<Vec<Instant>> {

@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::concat;
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::ExprWithAlias;
+use rejoin_instances::trees::change_parts_down;
 
 use crate::engine::dialect::EngineDialect;
 use crate::feed::row_issue::clip;
@@ -26,6 +28,12 @@ use crate::{Error, Result};
 
 /// So much of an error of SQL is told, which may hold a cell.
 pub const MAX_SHOWN_BYTES: usize = 160;
+
+/// What a value that no row has is taken for: a text.
+pub const TEXT: DataType = DataType::Utf8;
+
+/// Or an instant.
+pub const INSTANT: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// An expression that can be computed.
 pub struct Computed {
@@ -53,6 +61,35 @@ impl Computed {
         let expression = state.create_physical_expr(simplifier.simplify(coerced)?, schema)?;
         let data_type = expression.data_type(columns)?;
         Ok(Self { expression, data_type })
+    }
+
+    /// Plans the first of several forms of an expression that can be computed, also where no value is there: some functions
+    /// take no column of which no row has a value.
+    ///
+    /// # Errors
+    /// That of the first form, where none can be planned.
+    pub fn plan_first(
+        state: &SessionState,
+        forms: &[Expr],
+        schema: &DFSchema,
+        columns: &SchemaRef,
+    ) -> Result<Self, DataFusionError> {
+        let nothing = match columns.fields().iter().any(|field| has_nothing(field.data_type())) {
+            true => Some(no_values(columns)?),
+            false => None,
+        };
+        let mut best: Option<Result<Self, DataFusionError>> = None;
+        for form in forms {
+            let planned = Self::plan(state, form, schema, columns);
+            let is_computed = |planned: &Self| nothing.as_ref().is_none_or(|row| planned.evaluate(row).is_ok());
+            if planned.as_ref().is_ok_and(is_computed) {
+                return planned;
+            }
+            if best.as_ref().is_none_or(|best| best.is_err() && planned.is_ok()) {
+                best = Some(planned);
+            }
+        }
+        best.unwrap_or_else(|| Err(DataFusionError::Plan("an expression without a form".into())))
     }
 
     /// The values of all rows; NULL for those that have none, of which is said why.
@@ -85,6 +122,38 @@ impl Computed {
     }
 }
 
+/// What no row has is a value of this type that is not there, for functions that take nothing else.
+pub fn missing_as(expression: Expr, columns: &DFSchema, data_type: &DataType) -> Result<Expr, DataFusionError> {
+    let mut cast_missing = |e: Expr| {
+        let is_missing = matches!(e, Expr::Column(_) | Expr::ScalarFunction(_))
+            && e.get_type(columns).is_ok_and(|data_type| data_type.is_null());
+        Ok(match is_missing {
+            true => Transformed::new(cast(e, data_type.clone()), true, TreeNodeRecursion::Jump),
+            false => Transformed::no(e),
+        })
+    };
+    Ok(change_parts_down(expression, &mut cast_missing)?.data)
+}
+
+/// True where there is a part that no row has.
+fn has_nothing(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Null => true,
+        DataType::Struct(fields) => fields.iter().any(|field| has_nothing(field.data_type())),
+        DataType::List(item) => has_nothing(item.data_type()),
+        _ => false,
+    }
+}
+
+/// A row without values.
+fn no_values(columns: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let fields = columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<Field>>()));
+    let values = schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    Ok(RecordBatch::try_new_with_options(schema, values, &options)?)
+}
+
 /// The expression as it is written; `x -> x['price']` is a lambda in it.
 pub fn parsed(text: &str) -> Result<ExprWithAlias, DataFusionError> {
     DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: true }).build()?.parse_into_expr()
@@ -102,16 +171,46 @@ pub fn session() -> SessionContext {
 
 /// The error beneath all others.
 pub fn root(error: &DataFusionError) -> String {
-    error.find_root().strip_backtrace()
+    let said = error.find_root().strip_backtrace();
+    // JSON of many systems has numbers as texts
+    match said.contains("Cannot coerce arithmetic expression") {
+        true => said + "; CAST(column AS DOUBLE) makes a number of a text",
+        false => said,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use arrow::array::{AsArray, StringArray};
-    use arrow::datatypes::{Field, Float64Type, Schema};
+    use arrow::datatypes::Float64Type;
 
     use super::*;
+
+    #[test]
+    fn what_no_row_has_is_no_value() {
+        let inner = DataType::Struct(vec![Field::new("at", DataType::Null, true)].into());
+        let columns = vec![Field::new("none", DataType::Null, true), Field::new("record", inner, true)];
+        let columns = Arc::new(Schema::new(columns));
+        let batch = no_values(&columns).unwrap();
+        let (state, schema) = (session().state(), DFSchema::try_from(columns.as_ref().clone()).unwrap());
+        for text in [
+            "upper(none)",
+            "none + 1",
+            "date_part('year', none)",
+            "date_trunc('day', record['at'])",
+            "round(record['at'], 2)",
+            "coalesce(none, record['at'])",
+        ] {
+            let logical = state.create_logical_expr_from_sql_expr(parsed(text).unwrap(), &schema).unwrap();
+            let missing = |data_type: &DataType| missing_as(logical.clone(), &schema, data_type).unwrap();
+            let forms = [logical.clone(), missing(&TEXT), missing(&INSTANT)];
+            let planned = Computed::plan_first(&state, &forms, &schema, &columns).unwrap();
+            let mut bad = vec![];
+            let values = planned.values(&batch, &mut |_, why| bad.push(why)).unwrap();
+            assert_eq!((values.len(), values.logical_null_count(), bad), (1, 1, vec![]), "{text}");
+        }
+    }
 
     #[test]
     fn a_bad_row_is_one_row() {

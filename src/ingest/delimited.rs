@@ -9,10 +9,26 @@ use crate::feed::text::Encoding;
 use crate::{Error, Result};
 
 /// The keys of a mapping that tell how a delimited text is written.
-pub const DELIMITED_KEYS: [&str; 7] = ["delimiter", "header", "columns", "quote", "comment", "encoding", "null_values"];
+pub const DELIMITED_KEYS: [&str; 8] =
+    ["delimiter", "header", "columns", "quote", "escape", "comment", "encoding", "null_values"];
 
 /// Signs that separate fields in practice, the likeliest first.
 const DELIMITERS: [u8; 4] = *b",;\t|";
+
+/// How files of other kinds begin, read as text, and what to do with them.
+const BEGINNINGS: [(&str, &str); 6] = [
+    ("\u{1f}\u{2039}", "a gzip file; end its name in .gz"),
+    ("PK\u{3}\u{4}", "a zip archive or a workbook of a spreadsheet; unpack it, or save the sheet as CSV"),
+    ("PAR1\u{15}", "a Parquet file; end its name in .parquet"),
+    ("BZh91AY&SY", "a bzip2 file; unpack it, or pack it with gzip"),
+    ("(\u{b5}/\u{fd}", "a zstd file; unpack it, or pack it with gzip"),
+    ("%PDF-", "a PDF; export it as CSV"),
+];
+
+/// What bytes are that begin so, where they are no text, and what to do.
+pub fn kind_of_bytes(start: &str) -> Option<&'static str> {
+    BEGINNINGS.iter().find(|(beginning, _)| start.starts_with(beginning)).map(|(_, kind)| *kind)
+}
 
 /// How a delimited text is written, as far as it is said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -23,6 +39,9 @@ pub struct Delimited {
     pub columns: Option<Vec<String>>,
     /// The sign around fields, `"` by default; `Some(None)` for none.
     pub quote: Option<Option<u8>>,
+    /// What stands before a quote that does not end its field, besides another quote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escape: Option<u8>,
     /// Lines that begin with this are no rows.
     pub comment: Option<u8>,
     /// The encoding, where it is not to be detected.
@@ -57,14 +76,14 @@ impl Delimited {
             Some(value) => Some(Some(sign("quote", &value)?)),
         };
         let mut one = |key| table.remove(key).map(|value: Value| sign(key, &value)).transpose();
-        let (delimiter, comment) = (one("delimiter")?, one("comment")?);
+        let (delimiter, escape, comment) = (one("delimiter")?, one("escape")?, one("comment")?);
         let encoding = match table.remove("encoding") {
             None => None,
             Some(Value::String(name)) => Some(encoding(&name)?),
             Some(other) => return Err(wrong(format!("encoding is a {}; give its name as text", other.type_str()))),
         };
         let null_values = self::names(table, "null_values")?.unwrap_or_default();
-        Ok(Self { delimiter, columns, quote, comment, encoding, null_values })
+        Ok(Self { delimiter, columns, quote, escape, comment, encoding, null_values })
     }
 
     /// True where nothing is said.
@@ -82,6 +101,7 @@ impl Delimited {
             .delimiter(self.delimiter.unwrap_or(default_delimiter))
             .quoting(quote.is_some())
             .quote(quote.unwrap_or(b'"'))
+            .escape(self.escape)
             .comment(self.comment);
         builder
     }
@@ -159,10 +179,12 @@ mod tests {
     #[test]
     fn what_a_mapping_says() {
         assert!(of("").unwrap().is_default());
-        let said = of("delimiter = '\\t'\nheader = false\ncolumns = ['a', 'b']\nquote = ''\ncomment = '#'\n\
+        let said =
+            of("delimiter = '\\t'\nheader = false\ncolumns = ['a', 'b']\nquote = ''\nescape = '\\'\ncomment = '#'\n\
                        encoding = 'ISO-8859-1'\nnull_values = ['-', 'NULL']")
-        .unwrap();
+            .unwrap();
         assert_eq!((said.delimiter, said.quote, said.comment), (Some(b'\t'), Some(None), Some(b'#')));
+        assert_eq!(said.escape, Some(b'\\'));
         assert_eq!(said.columns, Some(vec!["a".to_string(), "b".to_string()]));
         assert!(said.is_null(b"-") && said.is_null(b"") && !said.is_null(b"0"));
         for (text, reason) in [

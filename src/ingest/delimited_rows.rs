@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv::{ByteRecord, Reader, StringRecord};
 
 use super::bounded::{Bounded, Limit};
-use super::delimited::{Delimited, likely_delimiter};
+use super::delimited::{Delimited, kind_of_bytes, likely_delimiter};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::tail::{Tail, Tailed};
 use crate::feed::{RowIssue, number};
@@ -32,6 +32,8 @@ pub struct DelimitedFile {
     /// The first line is a spreadsheet's own, which says the delimiter: `sep=;`.
     says_delimiter: bool,
     names: Vec<String>,
+    /// Columns after these that have no name, which nobody asks for.
+    unnamed: usize,
     /// A sign that separates the first line better than the one that is used.
     pub likely_delimiter: Option<&'static str>,
 }
@@ -121,7 +123,8 @@ impl DelimitedFile {
     /// Reads the header line, where there is one.
     pub fn look<R: Read>(open: impl Fn() -> Result<R>, delimited: Delimited, default_delimiter: u8) -> Result<Self> {
         let names = vec![];
-        let mut file = Self { delimited, default_delimiter, says_delimiter: false, names, likely_delimiter: None };
+        let mut file =
+            Self { delimited, default_delimiter, says_delimiter: false, names, unnamed: 0, likely_delimiter: None };
         let mut records = file.records(open()?);
         let mut first = records.next()?;
         if let Some(sign) = said_delimiter(&records.record, file.used()) {
@@ -132,6 +135,9 @@ impl DelimitedFile {
         }
         let used = file.used();
         let shown = records.record.iter().collect::<Vec<_>>().join(std::str::from_utf8(&[used]).unwrap_or(" "));
+        if let Some(kind) = kind_of_bytes(&shown) {
+            return Err(Error::refused(format!("line 1: no text, but {kind}")));
+        }
         if file.delimited.columns.is_none() && shown.contains('\0') {
             return Err(Error::refused(
                 "line 1: NUL bytes; a UTF-16 file without a byte order mark needs encoding = \"utf-16le\" in the mapping",
@@ -140,7 +146,7 @@ impl DelimitedFile {
         file.likely_delimiter = likely_delimiter(&shown, used);
         file.names = match (&file.delimited.columns, first) {
             (Some(columns), _) => columns.clone(),
-            (None, Next::Row(_)) => records.record.iter().map(|name| name.trim().to_string()).collect(),
+            (None, Next::Row(_)) => names_of(&records.record),
             (None, Next::Malformed(line)) => {
                 return Err(Error::refused(format!("line {line}: the column names are not text in UTF-8")));
             }
@@ -148,6 +154,9 @@ impl DelimitedFile {
                 return Err(Error::refused("empty; a delimited file begins with a line of column names"));
             }
         };
+        if file.delimited.columns.is_none() {
+            file.unnamed = records.record.len() - file.names.len();
+        }
         Ok(file)
     }
 
@@ -203,7 +212,7 @@ impl DelimitedFile {
         if record.iter().all(|cell| cell.trim().is_empty()) {
             return;
         }
-        if record.len() == self.names.len() {
+        if self.is_whole(record) {
             for (column, builder) in columns.iter().zip(&mut batch.cells) {
                 let cell = record.get(*column).filter(|cell| !self.delimited.is_null(cell.as_bytes()));
                 builder.append_option(cell);
@@ -216,9 +225,17 @@ impl DelimitedFile {
             let mut reason = format!("{} fields, expected {}", record.len(), self.names.len());
             if let Some(likely) = likely_delimiter(&text, used as u8).filter(|_| record.len() == 1) {
                 reason += &format!("; is the delimiter {likely:?}?");
+            } else if self.delimited.escape.is_none() && text.contains("\\\"") {
+                reason += "; does \\ stand before quotes? escape = \"\\\\\" in the mapping says so";
             }
             batch.issues.push(RowIssue::new(line, "", reason, &text));
         }
+    }
+
+    /// True for a row with a field for each name; what a separator at the end of a line leaves is none.
+    fn is_whole(&self, record: &StringRecord) -> bool {
+        record.len() >= self.names.len()
+            && record.iter().skip(self.names.len() + self.unnamed).all(|cell| cell.trim().is_empty())
     }
 
     /// The rows after the header line.
@@ -245,6 +262,20 @@ impl DelimitedFile {
         let quote = self.delimited.quote.unwrap_or(Some(b'"'));
         Records { quote, reader, limit, tail, record: StringRecord::new() }
     }
+}
+
+/// The names of columns as a header line says them, without what separators leave at its end. One without a name is called by
+/// its number.
+fn names_of(header: &StringRecord) -> Vec<String> {
+    let mut names: Vec<&str> = header.iter().map(str::trim).collect();
+    while names.len() > 1 && names.last().is_some_and(|name| name.is_empty()) {
+        names.pop();
+    }
+    let name = |(index, name): (usize, &&str)| match *name {
+        "" => format!("column {}", index + 1),
+        name => name.to_string(),
+    };
+    names.iter().enumerate().map(name).collect()
 }
 
 /// The delimiter that a spreadsheet says in the first line, read with the one that is `used`.

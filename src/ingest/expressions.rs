@@ -4,7 +4,7 @@
 //! value. A value that is exactly a column's name is that column, as it stands in the file; everything else is SQL over the
 //! columns, in which names keep their case and CSV columns that hold nothing but numbers are numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,12 +14,15 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, cast};
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr as SqlExpr, Subscript, Value as SqlValue, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Subscript,
+    Value as SqlValue, Visitor,
+};
 use rejoin_instances::syntax::look;
 use rejoin_instances::trees::change_parts_down;
 
 use super::cells::Complaints;
-use super::computed::{Computed, MAX_SHOWN_BYTES, parsed, root, session};
+use super::computed::{Computed, INSTANT, MAX_SHOWN_BYTES, TEXT, missing_as, parsed, root, session};
 use super::json_shape::Wanted;
 use super::mapped_file::MappedFile;
 use super::mapping::Mapping;
@@ -114,7 +117,9 @@ impl Expressions {
                 // some words of SQL ask at once what their columns are
                 let parsed = planned(&all).or_else(|e| planned(&as_taken).map_err(|_| e));
                 let parsed = parsed.map_err(|e| at(unknown(&e, file)))?;
-                vec![typed(parsed.clone(), file)?, parsed.clone(), with_texts(parsed, file)?]
+                let missing = |data_type: &DataType| missing_as(parsed.clone(), &all, data_type);
+                let forms = [typed(parsed.clone(), file)?, parsed.clone()];
+                forms.into_iter().chain([missing(&TEXT)?, missing(&INSTANT)?]).collect()
             };
             logical.push((place, key, text, expressions));
         }
@@ -129,9 +134,7 @@ impl Expressions {
         let mut compiled = vec![];
         for (place, key, text, expressions) in logical {
             // where SQL wants text of a column that holds numbers, its cells serve as they are
-            let plan = |e: &Expr| Computed::plan(&state, e, &schema, &read);
-            let others = expressions[1..].iter();
-            let planned = plan(&expressions[0]).or_else(|e| others.map(plan).find_map(Result::ok).ok_or(e));
+            let planned = Computed::plan_first(&state, &expressions, &schema, &read);
             let value = planned.map_err(|e| unknown(&e, file).at(shown(&key, text)))?;
             compiled.push(Compiled { place, key, value });
         }
@@ -188,20 +191,6 @@ fn as_taken(file: &MappedFile) -> Schema {
     Schema::new(file.schema.fields().iter().zip(&file.numbers).map(taken).collect::<Vec<_>>())
 }
 
-/// What no row has is a text that is not there, for functions that take nothing else.
-fn with_texts(expression: Expr, file: &MappedFile) -> Result<Expr> {
-    let mut cast_column = |e: Expr| {
-        let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
-        match file.schema.field_with_name(&column.name) {
-            Ok(field) if field.data_type().is_null() => {
-                Ok(Transformed::new(cast(e, DataType::Utf8), true, TreeNodeRecursion::Jump))
-            }
-            _ => Ok(Transformed::no(e)),
-        }
-    };
-    Ok(change_parts_down(expression, &mut cast_column)?.data)
-}
-
 /// Columns of a CSV file that hold nothing but numbers become numbers in SQL.
 fn typed(expression: Expr, file: &MappedFile) -> Result<Expr> {
     if file.numbers.iter().all(Option::is_none) {
@@ -235,15 +224,30 @@ fn parses_text(expression: &Expr) -> bool {
 /// The places of a file that the mapping's values name.
 pub fn wanted(mapping: &Mapping) -> Wanted {
     let mut wanted = Wanted::default();
+    // where a list is taken apart, its name is that of one of its elements
+    let is_whole = |list: &[String]| mapping.unnest.as_ref().is_none_or(|unnest| *list != [unnest.as_str()]);
     for (_, _, text) in values(mapping) {
         // what is exactly a column's name is that column
         wanted.add_if_there(text);
-        let Paths { paths, lists, .. } = paths(text);
+        let Paths { paths, lists, elements, .. } = paths(text);
         paths.iter().for_each(|path| wanted.add(path.iter().map(String::as_str)));
-        lists.iter().for_each(|list| wanted.add_list(list.iter().map(String::as_str)));
+        for list in lists.iter().filter(|list| is_whole(list)) {
+            wanted.add_list(list.iter().map(String::as_str));
+        }
+        for (list, part) in elements.iter().filter(|(list, _)| is_whole(list)) {
+            wanted.add_element(list.iter().map(String::as_str), part.iter().map(String::as_str));
+        }
+    }
+    if let Some((list, parts)) = mapping.products.as_ref().and_then(Products::of_elements)
+        && let Some(list) = list_named(list).filter(|list| is_whole(list))
+    {
+        wanted.add_list(list.iter().map(String::as_str));
+        for part in parts.flat_map(|part| paths(part).paths) {
+            wanted.add_element(list.iter().map(String::as_str), part.iter().map(String::as_str));
+        }
     }
     if let Some(list) = &mapping.unnest {
-        wanted.add([list.as_str()]);
+        wanted.take_apart(list);
     }
     wanted
 }
@@ -266,8 +270,7 @@ fn lacking(text: &str, file: &MappedFile) -> (Option<(String, String)>, bool) {
 /// The columns that an expression names, each with the way into it. What is no SQL names none.
 fn paths(text: &str) -> Paths {
     let mut found = Paths::default();
-    // also where SQL has another meaning for it
-    if text.starts_with(char::is_alphabetic) && text.chars().all(|c| c.is_alphanumeric() || c == '_') {
+    if is_word(text) {
         found.paths.push(vec![text.to_string()]);
     } else if let Ok(expression) = parsed(text) {
         let _ = look(&expression, &mut found);
@@ -275,15 +278,32 @@ fn paths(text: &str) -> Paths {
     found
 }
 
+/// The way to the list that an expression names, or of which it makes another.
+fn list_named(text: &str) -> Option<Vec<String>> {
+    match is_word(text) {
+        true => Some(vec![text.to_string()]),
+        false => parsed(text).ok().and_then(|expression| list_of(&expression.expr)),
+    }
+}
+
+/// True for what is the name of a column, also where SQL has another meaning for it.
+fn is_word(text: &str) -> bool {
+    text.starts_with(char::is_alphabetic) && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
 #[derive(Default)]
 struct Paths {
     paths: Vec<Vec<String>>,
-    /// Those of which an element is named by its number.
+    /// Those that are taken for lists: an element is named by its number, or a function of lists has them.
     lists: Vec<Vec<String>>,
+    /// Lists of records, each with the way to a part of one.
+    elements: Vec<(Vec<String>, Vec<String>)>,
     /// Roots that are part of a path.
     taken: BTreeSet<usize>,
     /// Parameters of lambdas are no columns.
     parameters: BTreeSet<String>,
+    /// The list of whose elements such a parameter is one.
+    lists_of_parameters: BTreeMap<String, Vec<String>>,
 }
 
 impl Visitor for Paths {
@@ -300,29 +320,35 @@ impl Visitor for Paths {
                 let mut path = match root.as_ref() {
                     SqlExpr::Identifier(name) => vec![name.value.clone()],
                     SqlExpr::CompoundIdentifier(names) => names.iter().map(|name| name.value.clone()).collect(),
-                    _ => return ControlFlow::Continue(()),
+                    other => {
+                        // a part of what a function makes of a list
+                        let part: Vec<String> =
+                            access_chain.iter().skip_while(|access| is_number(access)).map_while(part_of).collect();
+                        if let Some(list) = list_of(other).filter(|_| !part.is_empty()) {
+                            self.elements.push((list, part));
+                        }
+                        return ControlFlow::Continue(());
+                    }
                 };
                 self.taken.insert(address(root));
-                for access in access_chain {
-                    let part = match access {
-                        AccessExpr::Dot(SqlExpr::Identifier(name)) => name.value.clone(),
-                        AccessExpr::Subscript(Subscript::Index { index: SqlExpr::Value(value) }) => {
-                            match &value.value {
-                                SqlValue::SingleQuotedString(text) => text.clone(),
-                                SqlValue::Number(..) if !self.parameters.contains(&path[0]) => {
-                                    self.lists.push(path.clone());
-                                    break;
-                                }
-                                _ => break,
-                            }
+                for (index, access) in access_chain.iter().enumerate() {
+                    if let Some(part) = part_of(access) {
+                        path.push(part);
+                        continue;
+                    }
+                    if is_number(access) && !self.parameters.contains(&path[0]) {
+                        self.lists.push(path.clone());
+                        let part: Vec<String> = access_chain[index + 1..].iter().map_while(part_of).collect();
+                        if !part.is_empty() {
+                            self.elements.push((path.clone(), part));
                         }
-                        _ => break,
-                    };
-                    path.push(part);
+                    }
+                    break;
                 }
                 self.add(path);
             }
             SqlExpr::Lambda(lambda) => self.parameters.extend(lambda.params.iter().map(|p| p.name.value.clone())),
+            SqlExpr::Function(call) => self.call(call),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -333,8 +359,88 @@ impl Paths {
     fn add(&mut self, path: Vec<String>) {
         if !self.parameters.contains(&path[0]) {
             self.paths.push(path);
+        } else if let Some(list) = self.lists_of_parameters.get(&path[0]).filter(|_| path.len() > 1) {
+            self.elements.push((list.clone(), path[1..].to_vec()));
         }
     }
+
+    /// What a function has is a list, where it takes nothing else.
+    fn call(&mut self, call: &Function) {
+        let arguments = arguments(call);
+        let lists = arguments.iter().take(lists_among(call)).filter_map(|argument| list_of(argument));
+        let lists: Vec<Vec<String>> = lists.filter(|list| !self.parameters.contains(&list[0])).collect();
+        let Some(list) = lists.first() else { return };
+        let lambda = arguments.iter().find_map(|argument| match argument {
+            SqlExpr::Lambda(lambda) => lambda.params.first(),
+            _ => None,
+        });
+        if let Some(element) = lambda {
+            self.lists_of_parameters.insert(element.name.value.clone(), list.clone());
+        }
+        if call.name.to_string() == "param" {
+            let parts = ["key", "value"].map(|part| (list.clone(), vec![part.to_string()]));
+            self.elements.extend(parts);
+        }
+        self.lists.extend(lists);
+    }
+}
+
+/// How many of the first arguments of a function are lists.
+fn lists_among(call: &Function) -> usize {
+    let name = call.name.to_string().to_lowercase();
+    let Some(rest) = name.strip_prefix("array_").or_else(|| name.strip_prefix("list_")) else {
+        return usize::from(["cardinality", "empty", "flatten", "param"].contains(&name.as_str()));
+    };
+    match rest {
+        // an element comes first; `list_values` takes a text
+        "prepend" | "push_front" | "repeat" | "values" => 0,
+        "cat" | "concat" | "except" | "has_all" | "has_any" | "intersect" | "overlap" | "union" => usize::MAX,
+        _ => 1,
+    }
+}
+
+fn arguments(call: &Function) -> Vec<&SqlExpr> {
+    let FunctionArguments::List(list) = &call.args else { return vec![] };
+    let expressions = list.args.iter().filter_map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression),
+        _ => None,
+    });
+    expressions.collect()
+}
+
+/// The way to a list, or to the one of which functions of lists make another.
+fn list_of(expression: &SqlExpr) -> Option<Vec<String>> {
+    match expression {
+        SqlExpr::Identifier(name) => Some(vec![name.value.clone()]),
+        SqlExpr::CompoundIdentifier(names) => Some(names.iter().map(|name| name.value.clone()).collect()),
+        SqlExpr::CompoundFieldAccess { root, access_chain } if !matches!(root.as_ref(), SqlExpr::Function(_)) => {
+            let mut path = list_of(root)?;
+            for access in access_chain {
+                path.push(part_of(access)?);
+            }
+            Some(path)
+        }
+        SqlExpr::Function(call) if lists_among(call) > 0 => arguments(call).first().and_then(|list| list_of(list)),
+        _ => None,
+    }
+}
+
+/// The name of a part of a record.
+fn part_of(access: &AccessExpr) -> Option<String> {
+    match access {
+        AccessExpr::Dot(SqlExpr::Identifier(name)) => Some(name.value.clone()),
+        AccessExpr::Subscript(Subscript::Index { index: SqlExpr::Value(value) }) => match &value.value {
+            SqlValue::SingleQuotedString(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// True for an element by its number.
+fn is_number(access: &AccessExpr) -> bool {
+    matches!(access, AccessExpr::Subscript(Subscript::Index { index: SqlExpr::Value(value) })
+        if matches!(value.value, SqlValue::Number(..)))
 }
 
 fn unknown(error: &DataFusionError, file: &MappedFile) -> Error {

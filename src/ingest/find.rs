@@ -29,6 +29,25 @@ use crate::{Error, Result};
 /// Folders deeper than this are not searched.
 const MAX_DEPTH: usize = 64;
 
+/// Endings of what people have and nothing here reads, and what to do.
+const UNREAD: [(&str, &str); 13] = [
+    (".xlsx", WORKBOOK),
+    (".xls", WORKBOOK),
+    (".xlsm", WORKBOOK),
+    (".ods", WORKBOOK),
+    (".numbers", WORKBOOK),
+    (".bz2", OTHERWISE_PACKED),
+    (".xz", OTHERWISE_PACKED),
+    (".zst", OTHERWISE_PACKED),
+    (".7z", OTHERWISE_PACKED),
+    (".tar", OTHERWISE_PACKED),
+    (".parquet.gz", "a Parquet file is packed in itself; unpack it with gunzip"),
+    (".avro", "Avro is not read; make a Parquet file of it"),
+    (".orc", "ORC is not read; make a Parquet file of it"),
+];
+const WORKBOOK: &str = "a workbook of a spreadsheet; save the sheet as CSV in UTF-8";
+const OTHERWISE_PACKED: &str = "not packed in a way that is read; unpack it, or pack each file by itself with gzip";
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -511,6 +530,14 @@ fn not_an_input(name: &str, lower: &str, mappings: &[Arc<Mapping>]) -> Error {
             ),
         });
     }
+    if let Some((_, advice)) = UNREAD.iter().find(|(ending, _)| lower.ends_with(ending)) {
+        return Error::refused(format!("{name}: {advice}"));
+    }
+    if !mappings.is_empty() && [".zip", ".tar.gz", ".tgz"].iter().any(|ending| lower.ends_with(ending)) {
+        return Error::refused(format!(
+            "{name}: an archive, into which a mapping does not look; unpack it, or pack each file by itself with gzip"
+        ));
+    }
     let feed = [".tar.gz", ".tsv.gz", ".tgz", ".zip", ".tsv"].iter().any(|ending| lower.ends_with(ending));
     if feed {
         let source = if lower.ends_with(".zip") { "no data source file (.txt) is in it, and it has " } else { "" };
@@ -636,5 +663,16 @@ mod tests {
         assert!(one("hits.tar.gz").contains("not the name of a delivery"));
         assert!(one("alone.fin").contains("waits: alone.txt is missing"));
         assert!(one("missing.txt").contains("Usage"));
+        for (name, advice) in [
+            ("Export.XLSX", "save the sheet as CSV"),
+            ("hits.csv.bz2", "pack each file by itself with gzip"),
+            ("hits.ndjson.zst", "unpack it"),
+            ("hits.parquet.gz", "gunzip"),
+            ("hits.avro", "make a Parquet file of it"),
+        ] {
+            fs::write(folder.path().join(name), "").unwrap();
+            assert!(one(name).contains(advice), "{}", one(name));
+        }
+        assert!(found(folder.path(), &["hits.tar.gz"], true).0[0].contains("into which a mapping does not look"));
     }
 }

@@ -31,7 +31,7 @@ use super::key::FEED_SOURCE;
 use super::key::Key;
 use crate::columns::{FILE, HIT_TIME, SUITE, VISITOR_ID};
 use crate::engine::{Engine, EngineSettings};
-use crate::lake::expunge::{Doomed, expunge, find};
+use crate::lake::expunge::{RowsToRemove, expunge, find};
 use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
 use crate::lake::records::{FileEntry, PersonRule, Suite};
 use crate::lake::rewrite::Limits;
@@ -143,20 +143,20 @@ pub fn forget<'a>(
         let mut total = Forgotten::none(options.dry_run);
         for round in 0..ROUNDS {
             let rows = Rows::of(lake, whose, &suites, &persons).await?;
-            let mut doomed = BTreeMap::new();
+            let mut removed = BTreeMap::new();
             for table in TABLES {
                 let snapshot = Snapshot::open(lake, table, None).await?;
-                doomed.insert(table, find(lake, &snapshot, rows.of_table(table)).await?);
+                removed.insert(table, find(lake, &snapshot, rows.of_table(table)).await?);
             }
             if let (Whose::Person(whom), 0) = (whose, round)
-                && doomed.values().all(Vec::is_empty)
+                && removed.values().all(Vec::is_empty)
                 && person_rules::count_naming(lake, &named).await? == 0
             {
                 return Err(person::unknown(whom, &persons));
             }
             if options.dry_run {
-                for (table, found) in doomed {
-                    total.add_rows(table, found.iter().map(Doomed::rows).sum(), found.len() as u64);
+                for (table, found) in removed {
+                    total.add_rows(table, found.iter().map(RowsToRemove::rows).sum(), found.len() as u64);
                 }
                 total.add_rules(person_rules::count_naming(lake, &named).await?);
                 return Ok(total);
@@ -167,9 +167,9 @@ pub fn forget<'a>(
                     person_rules::add_forgotten(lake, &person.suite, &person.had).await?;
                 }
             }
-            let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &doomed[table])).await?;
+            let incomplete = lower(lake, [HITS, OFFLINE].iter().flat_map(|table| &removed[table])).await?;
             total.incomplete.extend(incomplete);
-            if doomed.values().all(Vec::is_empty) {
+            if removed.values().all(Vec::is_empty) {
                 // no table that anybody asks for: loads that have other rows now are read again by the next rebuild
                 expunge(lake, BORNE_IDS, rows.of_table(HITS), &options.limits).await?;
                 total.add_rules(person_rules::remove_naming(lake, &named).await?);
@@ -417,9 +417,9 @@ async fn records_of(lake: &Lake, ids: &[String], suites: &[&str]) -> Result<Reco
 
 /// Lowers the rows that the file log has of each load to those that stay, where the log agrees with the tables; the names
 /// of loads where it does not.
-async fn lower(lake: &Lake, doomed: impl Iterator<Item = &Doomed>) -> Result<Vec<String>> {
+async fn lower(lake: &Lake, removed: impl Iterator<Item = &RowsToRemove>) -> Result<Vec<String>> {
     let mut going: BTreeMap<(String, String, String), u64> = BTreeMap::new();
-    for found in doomed {
+    for found in removed {
         let tag = |name| found.file.tags.get(name).map_or("", String::as_str);
         let source = if tag(TAG_SOURCE) == FEED_SOURCE { "" } else { tag(TAG_SOURCE) };
         for (file, rows) in &found.rows_of {

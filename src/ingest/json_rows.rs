@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
 use super::bounded::{Bounded, Limit};
+use super::delimited::kind_of_bytes;
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::json_shape::{Pruned, Shape, Wanted};
 use super::pattern::FolderValue;
@@ -44,6 +45,9 @@ pub struct JsonFile {
     count: u64,
     broken: u64,
 }
+
+/// So many bytes say of what kind a file is that is no JSON.
+const START_BYTES: u64 = 16;
 
 /// A row: its line (in an array its number), the text of the line, and its value or why there is none.
 type Row<'a> = (u64, &'a [u8], Result<Value, String>);
@@ -99,8 +103,15 @@ impl JsonFile {
     pub fn hold_empty_list(&mut self, name: &str) -> bool {
         let has_no_row = self.is_empty_array();
         let Shape::Object(parts) = &mut self.shape else { return false };
-        let empty = parts.get_mut(name).filter(|part| part.is_empty() && (part.is_seen() || has_no_row));
-        empty.map(|part| *part = Shape::List(Box::default())).is_some()
+        let Some(part) = parts.get_mut(name).filter(|part| part.is_empty()) else { return false };
+        let is_list = part.is_seen() || has_no_row;
+        *part = if is_list { Shape::List(Box::default()) } else { Shape::Nothing };
+        is_list
+    }
+
+    /// True where some row has a list of this name with something in it.
+    pub fn has_element(&self, name: &str) -> bool {
+        matches!(self.shape.part(name), Some(Shape::List(item)) if item.is_seen())
     }
 
     /// Names of the parts that rows have, mapped or not.
@@ -263,15 +274,25 @@ fn weight(value: &Value) -> usize {
         }
 }
 
+/// True where an array begins; an error where the bytes are those of another kind of file.
 fn begins_array(mut input: impl Read) -> Result<bool> {
+    let unreadable = |e: std::io::Error| Error::refused(format!("cannot be read: {e}"));
     let mut byte = [0];
     loop {
         match input.read(&mut byte) {
             Ok(0) => return Ok(false),
             Ok(_) if byte[0].is_ascii_whitespace() => {}
-            Ok(_) => return Ok(byte[0] == b'['),
+            Ok(_) if matches!(byte[0], b'[' | b'{') => return Ok(byte[0] == b'['),
+            Ok(_) => {
+                let mut start = byte.to_vec();
+                input.take(START_BYTES).read_to_end(&mut start).map_err(unreadable)?;
+                return match kind_of_bytes(&String::from_utf8_lossy(&start)) {
+                    Some(kind) => Err(Error::refused(format!("line 1: no JSON, but {kind}"))),
+                    None => Ok(false),
+                };
+            }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::refused(format!("cannot be read: {e}"))),
+            Err(e) => return Err(unreadable(e)),
         }
     }
 }

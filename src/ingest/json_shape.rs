@@ -21,6 +21,9 @@ pub struct Wanted {
     if_there: bool,
     /// A list of which an element is wanted: what stands alone is one of one.
     list: bool,
+    /// A list of which each element is a row: one that is no object has none of the parts.
+    apart: bool,
+    /// Of a list, the parts of its elements.
     parts: BTreeMap<String, Wanted>,
 }
 
@@ -39,6 +42,21 @@ impl Wanted {
     pub fn add_list<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
         let place = self.place(path);
         (place.all, place.list) = (true, true);
+    }
+
+    /// The list of this name, each element of which is a row.
+    pub fn take_apart(&mut self, name: &str) {
+        let place = self.place([name]);
+        (place.all, place.list, place.apart) = (true, true, true);
+    }
+
+    /// A part of the elements of the list at this path, too.
+    pub fn add_element<'a>(
+        &mut self,
+        list: impl IntoIterator<Item = &'a str>,
+        part: impl IntoIterator<Item = &'a str>,
+    ) {
+        self.place(list).place(part).all = true;
     }
 
     fn place<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) -> &mut Self {
@@ -69,8 +87,7 @@ impl<'de> DeserializeSeed<'de> for Pruned<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         if self.0.all {
-            let value = serde::Deserialize::deserialize(deserializer)?;
-            return Ok(if self.0.list { listed(value) } else { value });
+            return Ok(arranged(serde::Deserialize::deserialize(deserializer)?, self.0));
         }
         deserializer.deserialize_any(self)
     }
@@ -129,6 +146,31 @@ impl<'de> Visitor<'de> for Pruned<'_> {
     }
 }
 
+/// A value in which what is wanted as a list is one.
+fn arranged(value: Value, wanted: &Wanted) -> Value {
+    let mut value = if wanted.list { listed(value) } else { value };
+    if wanted.parts.is_empty() {
+        return value;
+    }
+    let arrange = |object: &mut Value| match object {
+        Value::Object(parts) => {
+            for (name, wanted) in &wanted.parts {
+                if let Some(part) = parts.get_mut(name) {
+                    *part = arranged(part.take(), wanted);
+                }
+            }
+        }
+        other if wanted.apart => *other = Value::Null,
+        _ => {}
+    };
+    match &mut value {
+        Value::Array(elements) if wanted.list => elements.iter_mut().for_each(arrange),
+        object if !wanted.list => arrange(object),
+        _ => {}
+    }
+    value
+}
+
 /// A value as a list; what is empty is no value.
 fn listed(value: Value) -> Value {
     match &value {
@@ -182,6 +224,8 @@ pub enum Shape {
     List(Box<Shape>),
     /// An object.
     Object(BTreeMap<String, Shape>),
+    /// A list that no row has.
+    NoList(Box<Shape>),
 }
 
 impl Shape {
@@ -253,9 +297,32 @@ impl Shape {
 
     /// The shape of what is wanted of an object: its parts are there, whether some row has them or not.
     pub fn hold(&mut self, wanted: &Wanted) {
-        if wanted.all {
-            return;
+        let is_object = matches!(self, Self::Object(parts) if !parts.is_empty());
+        match wanted {
+            Wanted { list: true, .. } => self.hold_list(wanted),
+            // what is wanted as a whole has the parts that are named besides, where it has any
+            Wanted { all: true, .. } if wanted.parts.is_empty() || !is_object => {}
+            _ => self.hold_parts(wanted),
         }
+    }
+
+    /// What is taken for a list is one, whatever stands in its place, and its elements have what is wanted of them.
+    fn hold_list(&mut self, wanted: &Wanted) {
+        match self {
+            Self::Nothing => *self = Self::NoList(Box::default()),
+            Self::Blank => *self = Self::List(Box::default()),
+            Self::Object(parts) if parts.is_empty() => *self = Self::List(Box::default()),
+            _ => {}
+        }
+        if let Self::List(item) | Self::NoList(item) = self
+            && !wanted.parts.is_empty()
+            && (item.is_empty() || matches!(**item, Self::Object(_)))
+        {
+            item.hold_parts(wanted);
+        }
+    }
+
+    fn hold_parts(&mut self, wanted: &Wanted) {
         if !matches!(self, Self::Object(_)) {
             *self = Self::Object(BTreeMap::new());
         }
@@ -268,7 +335,7 @@ impl Shape {
     /// True where some row had a value here.
     pub fn is_seen(&self) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::NoList(_) => false,
             Self::Object(parts) if !parts.is_empty() => parts.values().any(Self::is_seen),
             _ => true,
         }
@@ -277,17 +344,18 @@ impl Shape {
     /// True where no value has anything in it.
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Nothing | Self::Blank => true,
+            Self::Nothing | Self::Blank | Self::NoList(_) => true,
             Self::List(item) => **item == Self::Nothing,
             Self::Object(parts) => parts.is_empty(),
             _ => false,
         }
     }
 
-    /// The shape of a part of an object.
+    /// The shape of a part of an object, or of the objects in a list.
     pub fn part(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(parts) => parts.get(name),
+            Self::List(item) => item.part(name),
             _ => None,
         }
     }
@@ -300,8 +368,10 @@ impl Shape {
             Self::Flag => DataType::Boolean,
             Self::Whole => DataType::Int64,
             Self::Number => DataType::Float64,
-            Self::List(item) if **item == Self::Nothing => DataType::new_list(DataType::Utf8, true),
-            Self::List(item) => DataType::new_list(item.data_type(), true),
+            Self::List(item) | Self::NoList(item) if **item == Self::Nothing => {
+                DataType::new_list(DataType::Utf8, true)
+            }
+            Self::List(item) | Self::NoList(item) => DataType::new_list(item.data_type(), true),
             Self::Object(parts) if parts.is_empty() => DataType::Utf8,
             Self::Object(_) => DataType::Struct(self.fields()),
         }
@@ -327,7 +397,7 @@ impl Shape {
                 Value::Array(values.into_iter().map(|value| item.fit(value)).collect())
             }
             // what is empty is none of these
-            (Self::List(_), _) => Value::Null,
+            (Self::List(_) | Self::NoList(_), _) => Value::Null,
             (Self::Number, Value::String(number)) => {
                 let number = written_numbers::number(&number).and_then(double).and_then(Number::from_f64);
                 number.map_or(Value::Null, Value::Number)
@@ -421,6 +491,78 @@ mod tests {
         }
         // what stands twice counts as it stood last
         assert_eq!(pruned(&wanted, r#"{"a":1,"a":2}"#)["a"], 2);
+    }
+
+    #[test]
+    fn a_list_that_is_taken_apart() {
+        let mut rows = wanted(&[&["id"], &["actions", "page"]]);
+        rows.add_list(["actions", "tags"]);
+        rows.take_apart("actions");
+        for (row, actions) in [
+            (r#"{"id":1}"#, "null"),
+            (r#"{"actions":[]}"#, "[]"),
+            (r#"{"actions":{"page":"p","tags":"t"}}"#, r#"[{"page":"p","tags":["t"]}]"#),
+            (r#"{"actions":[{"tags":[1]},"odd",null,[]]}"#, r#"[{"tags":[1]},null,null,null]"#),
+            (r#"{"actions":"odd"}"#, "[null]"),
+        ] {
+            assert_eq!(pruned(&rows, row)["actions"].to_string(), actions, "{row}");
+            let mut shape = Shape::Object(BTreeMap::new());
+            shape.take(&pruned(&rows, row));
+            shape.hold(&rows);
+            let actions = shape.part("actions").unwrap();
+            assert!(actions.part("page").is_some() || matches!(actions, Shape::NoList(_)), "{row}");
+        }
+        // elements of which nothing is named stay as they are
+        let mut plain = wanted(&[&["id"]]);
+        plain.take_apart("tags");
+        assert_eq!(pruned(&plain, r#"{"tags":["a",{"b":1}]}"#)["tags"].to_string(), r#"["a",{"b":1}]"#);
+    }
+
+    #[test]
+    fn what_is_taken_for_a_list_is_one() {
+        let mut records = wanted(&[&["id"]]);
+        records.add_list(["items"]);
+        records.add_element(["items"], ["sku"]);
+        records.add_element(["items"], ["cost", "net"]);
+        let mut texts = wanted(&[&["id"]]);
+        texts.add_list(["items"]);
+        let read = |wanted: &Wanted, rows: &[&str]| {
+            let rows: Vec<Value> = rows.iter().map(|row| pruned(wanted, row)).collect();
+            let mut shape = Shape::Object(BTreeMap::new());
+            rows.iter().for_each(|row| shape.take(row));
+            shape.hold(wanted);
+            let items = rows.into_iter().map(|row| shape.fit(row)["items"].to_string()).collect::<Vec<_>>();
+            (shape.part("items").unwrap().data_type(), shape.part("items").unwrap().is_seen(), items.join(" "))
+        };
+        let text = DataType::new_list(DataType::Utf8, true);
+        for (row, is_seen, items) in [
+            (r#"{"id":1}"#, false, "null"),
+            (r#"{"items":null}"#, false, "null"),
+            (r#"{"items":[]}"#, true, "[]"),
+            (r#"{"items":""}"#, true, "null"),
+            (r#"{"items":{}}"#, true, "null"),
+            (r#"{"items":"a"}"#, true, r#"["a"]"#),
+        ] {
+            assert_eq!(read(&texts, &[row]), (text.clone(), is_seen, items.to_string()), "{row}");
+        }
+        // a part that no record has is one without values
+        let net = DataType::Struct(vec![Field::new("net", DataType::Null, true)].into());
+        let of = |sku: DataType| {
+            let fields = vec![Field::new("cost", net.clone(), true), Field::new("sku", sku, true)];
+            DataType::new_list(DataType::Struct(fields.into()), true)
+        };
+        for (row, sku, items) in [
+            (r#"{"id":1}"#, DataType::Null, "null"),
+            (r#"{"items":[]}"#, DataType::Null, "[]"),
+            (r#"{"items":""}"#, DataType::Null, "null"),
+            (r#"{"items":[{}]}"#, DataType::Null, "[{}]"),
+            (r#"{"items":[null]}"#, DataType::Null, "[null]"),
+            (r#"{"items":{"sku":"s"}}"#, DataType::Utf8, r#"[{"sku":"s"}]"#),
+            (r#"{"items":[{"sku":"s"},{}]}"#, DataType::Utf8, r#"[{"sku":"s"},{}]"#),
+        ] {
+            let (data_type, _, found) = read(&records, &[row]);
+            assert_eq!((data_type, found), (of(sku), items.to_string()), "{row}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Known {
     /// Keeps an input in mind where its outcome is final.
     pub fn learn(&mut self, settings: &str, input: &str, marks: Marks, status: &Status) {
         let is_final = match status {
-            Status::Loaded | Status::Unchanged | Status::Replaced => true,
+            Status::Loaded | Status::Unchanged | Status::Copy(_) | Status::Replaced => true,
             Status::Refused(error) => error.kind() == ErrorKind::Refused,
             Status::Validated | Status::Waiting(_) => false,
         };

@@ -6,23 +6,21 @@
 //! hits, `files`: what is visible at once comes as late as it can.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 
 use arrow::datatypes::{Field, Schema};
 
 use super::content::Identity;
 use super::key::{Found, Key};
 use super::lookups::{self, Lookups};
-use super::paths::file_name;
 use super::rejects::Rejects;
 use crate::columns;
+use crate::lake::key_check::tag_unique_keys;
 use crate::lake::loads::{as_read_now, is_read_as_now};
 use crate::lake::records::FileEntry;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, not_of};
 use crate::lake::suites::keep_headers;
 use crate::lake::tables::{HITS, OFFLINE, REJECTS};
-use crate::lake::together::tell_apart;
 use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
 use crate::{Error, Result};
@@ -37,6 +35,8 @@ const REWRITE_LIMITS: Limits = Limits { memory_bytes: 256 << 20, threads: None }
 pub enum Decision {
     /// It is loaded already; nothing is to be done.
     Unchanged(FileEntry),
+    /// The same bytes are loaded already for this source, as this file.
+    Copy(FileEntry),
     /// It is to be loaded.
     Load(Permit),
 }
@@ -47,13 +47,15 @@ pub struct Permit {
     pub replaces: Option<FileEntry>,
     /// A load of the key from other archives. What they hold is known when the offered ones are read, see [`Permit::settle`].
     rival: Option<Box<FileEntry>>,
+    /// A load of the same bytes under another name of the source, of which no row is left, see [`Permit::original`].
+    emptied: Option<Box<FileEntry>>,
     /// Contents that lay under the key: those may be taken away, others came later and may not.
     former: BTreeSet<String>,
 }
 
 impl Permit {
     fn new(former: BTreeSet<String>) -> Self {
-        Self { replaces: None, rival: None, former }
+        Self { replaces: None, rival: None, emptied: None, former }
     }
 
     /// True where the rows are loaded, or are loaded already; else they may also be a conflict.
@@ -71,6 +73,11 @@ impl Permit {
             Some(_) if self.replaces.is_none() => Err(other_content(offered)),
             _ => Ok(None),
         }
+    }
+
+    /// The load of which the offered input is a copy, though its rows were forgotten. A file without rows is a copy of none.
+    pub fn original(&self, offered: &FileEntry) -> Option<&FileEntry> {
+        self.emptied.as_deref().filter(|_| offered.rows > 0)
     }
 }
 
@@ -93,7 +100,9 @@ pub struct Load {
 }
 
 /// Compares a content with what is loaded under its key; what an earlier version made of it is the same unless it is to be
-/// replaced. An error of kind conflict when other content is, unless `replace`, and when the same bytes are loaded as something else, unless `again`.
+/// replaced. The same bytes under another name of this source, read alike, are a copy. An error of kind conflict when other content
+/// is loaded under the key, unless `replace`. With `again` the same bytes are loaded whatever else they are loaded as; without, they are
+/// a conflict under another source, and where they are read otherwise or are to take the place of other content.
 /// `packed` is what earlier versions knew the offered input by.
 pub async fn decide(
     lake: &Lake,
@@ -115,20 +124,34 @@ pub async fn decide(
         }
     }
     let is_elsewhere = |e: &&FileEntry| !again && !key.is_loaded_as(e) && is_same_data(e, offered, packed);
-    let elsewhere = log.rows.iter().find(is_elsewhere).cloned();
-    let loaded = log.rows.into_iter().find(|e| key.is_loaded_as(e));
-    if let Some(other) = elsewhere.filter(|_| loaded.as_ref().is_none_or(|e| !is_content(&e.content))) {
-        if other.source == offered.source && is_content(&other.content) && is_same_path(&other.file, &offered.file) {
-            return Ok(Decision::Unchanged(other));
+    let (elsewhere, emptied): (Vec<&FileEntry>, Vec<&FileEntry>) =
+        log.rows.iter().filter(is_elsewhere).partition(|e| e.rows > 0);
+    let loaded = log.rows.iter().find(|e| key.is_loaded_as(e)).cloned();
+    if loaded.as_ref().is_none_or(|e| !is_content(&e.content)) {
+        let is_read_alike = |e: &&&FileEntry| {
+            e.source == offered.source && (is_content(&e.content) || is_content(&as_read_now(&e.content)))
+        };
+        // nothing lies under the name that it could be meant to replace
+        if let Some(other) = elsewhere.iter().find(is_read_alike).filter(|_| loaded.is_none()) {
+            let other = FileEntry::clone(other);
+            let is_it = is_same_path(&other.file, &offered.file);
+            return Ok(if is_it { Decision::Unchanged(other) } else { Decision::Copy(other) });
         }
-        let whose = if other.source.is_empty() { "online hits".into() } else { format!("source {}", other.source) };
-        return Err(Error::conflict(format!(
-            "the same bytes are loaded already as {} ({whose}); take that out with `rejoin remove`, or give --again to load \
-             them twice",
-            other.file
-        )));
+        if let Some(other) = elsewhere.first() {
+            let is_read_otherwise = other.source == offered.source && loaded.is_none();
+            let by = if is_read_otherwise { ", by another mapping" } else { "" };
+            let whose = if other.source.is_empty() { "online hits".into() } else { format!("source {}", other.source) };
+            return Err(Error::conflict(format!(
+                "the same bytes are loaded already as {} ({whose}{by}); take that out with `rejoin remove`, or give --again to \
+                 load them twice",
+                other.file
+            )));
+        }
     }
-    let Some(entry) = loaded else { return Ok(Decision::Load(Permit::new(former))) };
+    let Some(entry) = loaded else {
+        let emptied = emptied.into_iter().find(|e| e.source == offered.source).cloned().map(Box::new);
+        return Ok(Decision::Load(Permit { emptied, ..Permit::new(former) }));
+    };
     // a run that died while it replaced or removed the load leaves other rows than the log says
     let is_whole = entry.rows == live_rows && former.iter().all(|load| *load == entry.content);
     if is_content(&entry.content) || (!replace && is_content(&as_read_now(&entry.content))) {
@@ -138,7 +161,7 @@ pub async fn decide(
     if replace || may_hold_the_same {
         former.insert(entry.content.clone());
         let rival = may_hold_the_same.then(|| Box::new(entry.clone()));
-        return Ok(Decision::Load(Permit { replaces: replace.then_some(entry), rival, former }));
+        return Ok(Decision::Load(Permit { replaces: replace.then_some(entry), rival, ..Permit::new(former) }));
     }
     if entry.data.as_deref().is_some_and(|data| is_data(data, offered, packed)) {
         return Err(Error::conflict(format!(
@@ -184,26 +207,23 @@ fn is_read_again(former: &FileEntry, entry: &FileEntry) -> bool {
     as_read_now(&former.content) == entry.content || former.unpacked.is_some() && former.unpacked == entry.unpacked
 }
 
-/// True where the rows of a load are those of the offered input, under another source, or in a copy of the same name, but for
-/// what such a name bears of a copy.
-pub fn is_same_data(loaded: &FileEntry, offered: &FileEntry, packed: Option<&Identity>) -> bool {
-    let base = |entry: &FileEntry| original_name(&file_name(Path::new(unpacked_name(&entry.file))));
-    loaded.status == "loaded"
-        && loaded.rows > 0
-        && loaded.suite == offered.suite
-        // an entry of former versions has the bytes' hash where no mapping reads them
-        && is_data(loaded.data.as_ref().unwrap_or(&loaded.content), offered, packed)
-        && (loaded.source != offered.source || base(loaded) == base(offered))
+/// What to say of an input that is not loaded because this load has the same bytes.
+pub fn copy_of(original: &FileEntry) -> String {
+    format!(
+        "a copy of {}, which is loaded and has the same bytes: nothing was done; where its rows are to count once more, \
+         `rejoin ingest --again` loads it",
+        original.file
+    )
 }
 
-/// A name without what a browser or a file manager adds to that of a copy: `leads (1).txt`, `leads - Copy.txt`, `leads copy.txt`.
-fn original_name(name: &str) -> String {
-    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-    let numbered = stem.strip_suffix(')').and_then(|stem| stem.rsplit_once(" ("));
-    let is_number = |(_, number): &(&str, &str)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    let stem = numbered.filter(is_number).map_or(stem, |(stem, _)| stem);
-    let stem = [" - Copy", " copy", " - Kopie"].iter().find_map(|mark| stem.strip_suffix(mark)).unwrap_or(stem);
-    format!("{stem}.{ending}")
+/// True where a load is of the offered bytes, for this source or another one of the suite. A delivery is known by its name alone,
+/// and so are its hits, by their ids.
+pub fn is_same_data(loaded: &FileEntry, offered: &FileEntry, packed: Option<&Identity>) -> bool {
+    loaded.status == "loaded"
+        && loaded.suite == offered.suite
+        && offered.format != "feed"
+        // an entry of former versions has the bytes' hash where no mapping reads them
+        && is_data(loaded.data.as_ref().unwrap_or(&loaded.content), offered, packed)
 }
 
 /// True where the offered bytes have this hash, or had it for earlier versions.
@@ -260,9 +280,9 @@ pub async fn withdraw(lake: &Lake, entry: &FileEntry) -> Result<FileEntry> {
     .await
 }
 
-/// Notes a refused input in the file log; the same refusal again changes nothing.
-pub async fn log_refused(lake: &Lake, entry: &FileEntry) -> Result<()> {
-    let same = |e: &FileEntry| e.status == "refused" && Key::of(e) == Key::of(entry) && e.content == entry.content;
+/// Notes in the file log an input that is not loaded: refused, or a copy. The same again changes nothing.
+pub async fn log_not_loaded(lake: &Lake, entry: &FileEntry) -> Result<()> {
+    let same = |e: &FileEntry| e.status == entry.status && Key::of(e) == Key::of(entry) && e.content == entry.content;
     let known =
         Registry::<FileEntry>::read(lake).await?.rows.into_iter().any(|e| same(&e) && e.message == entry.message);
     if known {
@@ -354,7 +374,7 @@ async fn publish(
         let mut rest = rest_of(lake, &snapshot, table, key, &live, &mut without, pending).await?;
         if written.files.is_empty() {
             let stays = |file: &DataFile| live.iter().all(|gone| gone.file.relative != file.relative);
-            tell_apart(lake, table, rest.iter_mut().collect(), &stays).await?;
+            tag_unique_keys(lake, table, rest.iter_mut().collect(), &stays).await?;
         }
         let mut add = written.files.clone();
         add.append(&mut rest);
@@ -386,7 +406,7 @@ async fn rest_of(
 ) -> Result<Vec<NewFile>> {
     let shared: Vec<&DataFile> = live.iter().filter(|f| f.shared).map(|f| &f.file).collect();
     let new: Vec<&DataFile> = shared.iter().filter(|f| !without.contains_key(&f.relative)).copied().collect();
-    let jobs = new.iter().map(|f| Job { inputs: vec![(*f).clone()], keep: not_of(&key.file) });
+    let jobs = new.iter().map(|f| Job { inputs: vec![(*f).clone()], keep: not_of(&key.file), part: None });
     let rewritten = REWRITE_LIMITS.rewrite(lake, snapshot, jobs.collect()).await?;
     for (file, rest) in new.into_iter().zip(rewritten) {
         pending.0.extend(rest.iter().map(|r| (table, r.clone())));
@@ -404,7 +424,7 @@ async fn log_loaded(lake: &Lake, key: &Key, entry: &FileEntry, permit: &Permit) 
             row.status = "replaced".into();
         }
         let same = |e: &FileEntry| Key::of(e) == *key && e.content == entry.content;
-        rows.retain(|e| !(same(e) && matches!(e.status.as_str(), "loaded" | "refused")));
+        rows.retain(|e| !(same(e) && matches!(e.status.as_str(), "loaded" | "refused" | "copy")));
         rows.push(entry.clone());
         Ok(())
     })

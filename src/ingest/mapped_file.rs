@@ -146,8 +146,14 @@ impl MappedFile {
             }
         };
         if let Some(twice) = doubled(&stored) {
-            let twice = clip(twice, 60);
-            return Err(Error::refused(format!("two columns are called {twice}; which one is meant cannot be known")));
+            let twice = if twice.is_empty() { "\"\"" } else { clip(twice, 60) };
+            let next = match format {
+                Format::Csv => "; where the first line has no names, a mapping says header = false and columns = [...]",
+                _ => "",
+            };
+            return Err(Error::refused(format!(
+                "two columns are called {twice}; which one is meant cannot be known{next}"
+            )));
         }
         let unnest = unnest.map(|name| list_column(&stored, &name)).transpose()?;
         let fields = stored.fields().iter().enumerate().map(|(index, field)| match (unnest, list_item(field)) {
@@ -170,8 +176,13 @@ impl MappedFile {
     /// True where some row has a value at this path, as far as the format lets one know.
     pub fn has(&self, path: &[String]) -> bool {
         match &self.content {
-            Content::Json(json) if self.unnest.is_none_or(|list| self.stored.field(list).name() != &path[0]) => {
-                json.has(path) || json.is_empty_array() || self.folders.iter().any(|(name, _)| *name == path[0])
+            Content::Json(json) => {
+                // where nothing is to be taken apart, nothing lacks a part
+                let is_apart = self.unnest.is_some_and(|list| *self.stored.field(list).name() == path[0]);
+                json.has(path)
+                    || json.is_empty_array()
+                    || self.folders.iter().any(|(name, _)| *name == path[0])
+                    || is_apart && !json.has_element(&path[0])
             }
             _ => true,
         }
@@ -200,7 +211,9 @@ impl MappedFile {
         if names.is_empty() {
             return match &self.content {
                 Content::Json(json) if json.has_no_object() => {
-                    "; each row is one JSON object on a line of its own, or in an array, and no line here is one".into()
+                    "; each row is one JSON object on a line of its own, or in an array, and no line here is one: `jq -c .` \
+                     writes objects so, and `jq -c '.NAME[]'` those of a list in a larger one"
+                        .into()
                 }
                 _ => "; it has no row".into(),
             };
@@ -442,6 +455,50 @@ mod tests {
         let (batches, issues) = read(&file, &[0]);
         assert_eq!(batches[0].column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["1", "6"]);
         assert_eq!(issues, [(4, "1 fields, expected 2".into()), (6, "3 fields, expected 2".into())]);
+    }
+
+    #[test]
+    fn separators_at_the_end_of_lines_are_no_fields() {
+        for (name, text, columns, cells, bad) in [
+            ("a.csv", "a,b\n1,2,\n3,4\n5,6,,\n7,8,9\n10\n", 2, vec!["2", "4", "6"], vec![5, 6]),
+            ("b.csv", "a,b,\n1,2,\n3,4\n5,6,x\n7\n", 2, vec!["2", "4", "6"], vec![5]),
+            ("c.csv", "a,b,,\n1,2,,\n3,4,,,\n5,6,,,x\n", 2, vec!["2", "4"], vec![4]),
+            ("d.csv", "a,b,,d\n1,2,x,3\n", 4, vec!["2"], vec![]),
+            ("e.csv", ",b\n1,2\n", 2, vec!["2"], vec![]),
+        ] {
+            let (_folder, input) = file(name, text);
+            let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
+            assert_eq!(file.schema.fields().len(), columns, "{name}");
+            let (batches, issues) = read(&file, &[1]);
+            assert_eq!(batches[0].column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), cells, "{name}");
+            assert_eq!(issues.iter().map(|(line, _)| *line).collect::<Vec<_>>(), bad, "{name}");
+        }
+        let (_folder, input) = file("f.csv", ",a,,b\n1,2,3,4\n");
+        let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
+        let names: Vec<_> = file.schema.fields().iter().map(|f| f.name().clone()).collect();
+        assert_eq!(names, ["column 1", "a", "column 3", "b"]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_named() {
+        let packed = |bytes: &[u8]| {
+            let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+            std::io::Write::write_all(&mut gzip, bytes).unwrap();
+            gzip.finish().unwrap()
+        };
+        for (bytes, kind) in [
+            (packed(b"a,b\n1,2\n"), "a gzip file; end its name in .gz"),
+            (b"PK\x03\x04\x14\0\0\0\x08\0".to_vec(), "save the sheet as CSV"),
+            (b"PAR1\x15\x04\x15\x10".to_vec(), "end its name in .parquet"),
+            (b"BZh91AY&SY\xa9".to_vec(), "a bzip2 file"),
+            (b"\x28\xb5\x2f\xfd\x04\x58".to_vec(), "a zstd file"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.csv");
+            std::fs::write(&path, &bytes).unwrap();
+            let error = MappedFile::open(InputFile::alone(&path), Reading::everything(Format::Csv)).unwrap_err();
+            assert!(error.to_string().contains(kind), "{error}");
+        }
     }
 
     #[test]

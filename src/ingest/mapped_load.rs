@@ -150,7 +150,8 @@ impl Decoder {
 
     /// Decodes all rows. `read` counts bytes, for progress.
     fn decode(self: &Arc<Self>, origin: &Arc<Origin>, pieces: &PieceSender, read: Arc<AtomicU64>) -> Result<()> {
-        for (key, reason) in self.mapping.near_names().iter().chain(&self.expressions.absent) {
+        let of_lines = self.lines.iter().flat_map(|lines| &lines.absent);
+        for (key, reason) in self.mapping.near_names().iter().chain(&self.expressions.absent).chain(of_lines) {
             let warnings = vec![RowIssue::new(1, key, reason, "")];
             pieces.send(|| Ok(Piece { warnings, ..Default::default() }))?;
         }

@@ -96,7 +96,7 @@ pub struct Mapping {
 const MAX_MESSAGE_BYTES: usize = 800;
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 27] = [
+const MAPPING_KEYS: [&str; 28] = [
     "kind",
     "suite",
     "source",
@@ -115,6 +115,7 @@ const MAPPING_KEYS: [&str; 27] = [
     "header",
     "columns",
     "quote",
+    "escape",
     "comment",
     "encoding",
     "null_values",
@@ -129,8 +130,12 @@ const MAPPING_KEYS: [&str; 27] = [
 impl Mapping {
     /// Reads a mapping file; errors are of kind configuration and name the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::configuration(format!("mapping {}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::InvalidData => {
+                Error::configuration(format!("mapping {}: no text in UTF-8; save it as that", path.display()))
+            }
+            _ => Error::configuration(format!("mapping {}: {e}", path.display())),
+        })?;
         let mapping = Self::parse(&text).map_err(|e| e.at(format!("mapping {}", path.display())))?;
         Ok(Self { path: Some(path.to_path_buf()), ..mapping })
     }

@@ -58,6 +58,8 @@ pub enum Status {
     Loaded,
     /// It was loaded before; nothing was done.
     Unchanged,
+    /// Its bytes are loaded already under another name; nothing was done. The text says which one, and what to do.
+    Copy(String),
     /// It is loaded in place of its former content.
     Replaced,
     /// It could be loaded; nothing was written.

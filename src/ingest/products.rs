@@ -20,7 +20,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::cells::{self, Complaints};
-use super::computed::{Computed, MAX_SHOWN_BYTES, parsed, root, session};
+use super::computed::{Computed, INSTANT, MAX_SHOWN_BYTES, TEXT, missing_as, parsed, root, session};
 use super::exchange::RowRates;
 use crate::columns::{self, PRODUCT_LIST, numbered};
 use crate::error::did_you_mean;
@@ -141,6 +141,11 @@ impl Products {
         whole.chain(parts).collect()
     }
 
+    /// The list whose elements are lines, and the texts of what is taken of each.
+    pub fn of_elements(&self) -> Option<(&str, impl Iterator<Item = &str>)> {
+        Some((self.list.as_deref()?, self.parts.iter().map(|(_, text)| text.as_str())))
+    }
+
     /// The metrics that the lines have.
     fn metrics(&self) -> Vec<String> {
         if self.text.is_some() {
@@ -173,6 +178,8 @@ impl Part {
 pub struct LineExpressions {
     schema: Arc<Schema>,
     parts: Vec<(Part, Computed)>,
+    /// Parts of which no line of the file has a value, and what lines have instead.
+    pub absent: Vec<(String, String)>,
 }
 
 impl LineExpressions {
@@ -200,13 +207,18 @@ impl LineExpressions {
         let schema = Arc::new(Schema::new(fields));
         let state = session().state();
         let typed = DFSchema::try_from(schema.as_ref().clone())?;
-        let mut parts = vec![];
-        for (part, text) in products.parts.iter().filter(|_| !schema.fields().is_empty()) {
+        let (mut parts, mut absent) = (vec![], vec![]);
+        let has_lines = schema.fields().iter().any(|field| !field.data_type().is_null());
+        for (part, text) in products.parts.iter().filter(|_| has_lines) {
             let logical = match schema.index_of(text) {
                 Ok(_) => Ok(Expr::Column(SqlColumn::from_name(text))),
                 Err(_) => parsed(text).and_then(|sql| state.create_logical_expr_from_sql_expr(sql, &typed)),
             };
-            let planned = logical.and_then(|expr| Computed::plan(&state, &expr, &typed, &schema));
+            absent.extend(logical.iter().filter_map(|expr| Some((part.key(), lacking(expr, &schema)?))));
+            let planned = logical.and_then(|expr| {
+                let missing = |data_type: &DataType| missing_as(expr.clone(), &typed, data_type);
+                Computed::plan_first(&state, &[expr.clone(), missing(&TEXT)?, missing(&INSTANT)?], &typed, &schema)
+            });
             let planned = planned.map_err(|e| {
                 let names = schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
                 let (why, names) = (root(&e), clip(&names, 2 * MAX_SHOWN_BYTES).to_string());
@@ -215,8 +227,21 @@ impl LineExpressions {
             })?;
             parts.push((part.clone(), planned));
         }
-        Ok(Some(Self { schema, parts }))
+        Ok(Some(Self { schema, parts, absent }))
     }
+}
+
+/// What an expression over the fields of a line names and no line has, though lines have others.
+fn lacking(expression: &Expr, schema: &Schema) -> Option<String> {
+    let there = schema.fields().iter().filter(|field| !field.data_type().is_null());
+    let there: Vec<&str> = there.map(|field| field.name().as_str()).collect();
+    if there.is_empty() {
+        return None;
+    }
+    let named = expression.column_refs().into_iter().map(|column| column.name.as_str());
+    let name = named.filter(|name| schema.index_of(name).is_ok() && !there.contains(name)).min()?;
+    let (hint, names) = (did_you_mean(name, there.iter().copied()), there.join(", "));
+    Some(format!("no line of the file has {name}{hint} (a line has {})", clip(&names, 2 * MAX_SHOWN_BYTES)))
 }
 
 /// A part of all lines of a batch.
@@ -323,8 +348,12 @@ fn of_structs(
     values: &ArrayRef,
     complaints: &mut Complaints,
 ) -> Result<Vec<Column>> {
-    let Some(LineExpressions { schema, parts }) = expressions else { return Ok(vec![]) };
+    let Some(LineExpressions { schema, parts, .. }) = expressions else { return Ok(vec![]) };
     if parts.is_empty() {
+        // records, of which none has anything
+        if !schema.fields().is_empty() {
+            return Ok(vec![]);
+        }
         let key = "products.list";
         let texts = cells::texts(values, key, complaints)?;
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {

@@ -315,8 +315,11 @@ impl Run<'_> {
         let (kind, content) = step(kind, |kind| kind.content()).await?;
         let Content { bytes, identity: Identity { data, hash }, packed } = content;
         (entry.bytes, entry.content, entry.data) = (bytes as i64, hash, Some(data));
-        let decision = self.decide(entry, packed.as_ref()).await?;
-        let Decision::Load(permit) = decision else { return Ok(Step::Over(Status::Unchanged)) };
+        let permit = match self.decide(entry, packed.as_ref()).await? {
+            Decision::Unchanged(_) => return Ok(Step::Over(Status::Unchanged)),
+            Decision::Copy(original) => return self.copy(entry, &original).await,
+            Decision::Load(permit) => permit,
+        };
         if let Some(reason) = owner.source.as_ref().and_then(why_closed) {
             return Ok(Step::Over(Status::Waiting(reason)));
         }
@@ -410,6 +413,9 @@ impl Run<'_> {
             *entry = loaded.clone();
             return Ok(Step::Over(Status::Unchanged));
         }
+        if let Some(original) = permit.original(entry) {
+            return self.copy(entry, original).await;
+        }
         (findings.rejects, findings.warnings) = (decoded.rejects.first(), decoded.first_warnings.clone());
         load::check_forgotten(&permit, entry)?;
         check_rows(decoded, permit.replaces.as_ref())?;
@@ -421,6 +427,17 @@ impl Run<'_> {
         Ok(Step::Read(Box::new(ReadInput { held, entry: entry.clone(), permit, status })))
     }
 
+    /// Notes a copy of what is loaded in the file log.
+    async fn copy(&self, entry: &mut FileEntry, original: &FileEntry) -> Result<Step> {
+        let reason = load::copy_of(original);
+        (entry.status, entry.message) = ("copy".into(), reason.clone());
+        (entry.rows, entry.rejected, entry.warnings) = (0, 0, 0);
+        if !self.options.validate {
+            load::log_not_loaded(self.lake, entry).await?;
+        }
+        Ok(Step::Over(Status::Copy(reason)))
+    }
+
     /// Notes a refusal in the file log, where it is known whose file it is.
     async fn refused(&self, entry: &mut FileEntry, error: Error) -> Status {
         entry.status = "refused".into();
@@ -428,7 +445,7 @@ impl Run<'_> {
         (entry.rows, entry.rejected) = (0, 0);
         if error.kind() == ErrorKind::Refused && !entry.suite.is_empty() && !self.options.validate {
             // the refusal itself is what the user must see, also when it cannot be logged
-            if let Err(unlogged) = load::log_refused(self.lake, entry).await {
+            if let Err(unlogged) = load::log_not_loaded(self.lake, entry).await {
                 tracing::warn!(file = entry.file, error = %unlogged, "the refusal is not in the file log");
             }
         }

@@ -110,7 +110,8 @@ impl SuitesAndSources {
         mine().find(|s| s.source == name).or_else(|| mine().find(by_id)).ok_or_else(|| {
             let hint = did_you_mean(name, mine().map(|s| s.source.as_str()));
             Error::configuration(format!(
-                "suite {rsid} has no data source {name}{hint}; make it with `rejoin source create {rsid} {name} --kind ...`"
+                "suite {rsid} has no data source {name}{hint}; make it with `rejoin source create {rsid} {name} \
+                 --kind transaction`, or --kind customer or summary"
             ))
         })
     }
@@ -124,7 +125,10 @@ impl SuitesAndSources {
             .collect();
         let rsid = &suite.suite;
         if names.is_empty() {
-            return format!("; suite {rsid} has none yet, make one with `rejoin source create {rsid} NAME --kind ...`");
+            return format!(
+                "; suite {rsid} has none yet, make one with `rejoin source create {rsid} NAME --kind transaction`, or --kind \
+                 customer or summary"
+            );
         }
         format!("; give --source with one of {}", list(names.into_iter()))
     }

@@ -163,6 +163,7 @@ fn said(outcomes: &[Outcome]) -> String {
     let texts = outcomes.iter().map(|o| match &o.status {
         Status::Loaded => format!("{} loaded {}+{}", o.entry.file, o.entry.rows, o.entry.rejected),
         Status::Unchanged => format!("{} unchanged", o.entry.file),
+        Status::Copy(reason) => format!("{} {reason}", o.entry.file),
         Status::Replaced => format!("{} replaced {}+{}", o.entry.file, o.entry.rows, o.entry.rejected),
         Status::Validated => format!("{} valid {}+{}", o.entry.file, o.entry.rows, o.entry.rejected),
         Status::Waiting(why) => format!("{} waits: {why}", o.entry.file),
@@ -416,7 +417,10 @@ async fn data_source_files() {
     assert!(bench.one(headers).await.contains("leads_3.txt line 1: \"eVar1\" is no column; write Evar 1"));
     let nobody = bench.source_file("other.txt", text);
     assert!(bench.one(nobody.clone()).await.contains("give --source with one of calls, leads, strict, totals"));
-    assert_eq!(said(&bench.ingest(&[nobody], |o| o.source = Some("leads".into())).await), "other.txt loaded 2+1");
+    let copy = said(&bench.ingest(std::slice::from_ref(&nobody), |o| o.source = Some("leads".into())).await);
+    assert!(copy.starts_with("other.txt a copy of leads_1.txt, which is loaded") && copy.contains("--again"), "{copy}");
+    let of_leads = |options: &mut IngestOptions| (options.source, options.again) = (Some("leads".into()), true);
+    assert_eq!(said(&bench.ingest(&[nobody], of_leads).await), "other.txt loaded 2+1");
     // replaced: its rejects go with it
     fs::write(&path, text.replace("bad", "10/06/2026")).unwrap();
     assert!(bench.one(path.clone()).await.contains("Conflict"));
@@ -520,7 +524,7 @@ async fn mapped_files() {
         bench.file("metric.toml", "kind = 'online'\nvisitor_id = 'user'\ntime = 'ts'\n[metrics]\nrev = 'amount'\n");
     let file = bench.file("c.csv", "user,ts,page,amount\nu,2026-10-01T00:00:00Z,p,1\n");
     assert_eq!(said(&bench.ingest(&[file], |o| o.mappings = vec![clash]).await), "c.csv loaded 1+0");
-    let file = bench.file("d.csv", "user,ts,page,amount\nu,2026-10-01T00:00:00Z,p,1\n");
+    let file = bench.file("d.csv", "user,ts,page,amount\nu,2026-10-01T00:00:00Z,p,2\n");
     let before = bench.parquet_files("hits").await;
     let refused = said(&bench.ingest(&[file], |o| o.mappings = vec![metric]).await);
     assert!(refused.contains("column rev is a dimension in table hits and a metric in this input"), "{refused}");
@@ -530,13 +534,14 @@ async fn mapped_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_writers_at_once() {
     let bench = Bench::new().await;
-    let text = "Date\ttransactionID\tEvent 2\n10/05/2026\tT1\t1\n";
-    let paths: Vec<PathBuf> = (0..4).map(|n| bench.source_file(&format!("leads_{n}.txt"), text)).collect();
+    let text = |id: &str| format!("Date\ttransactionID\tEvent 2\n10/05/2026\t{id}\t1\n");
+    let paths: Vec<PathBuf> =
+        (0..4).map(|n| bench.source_file(&format!("leads_{n}.txt"), text(&format!("T{n}")))).collect();
     let runs = paths.iter().map(|path| bench.one(path.clone()));
     let said = futures::future::join_all(runs).await;
     assert!(said.iter().all(|s| s.ends_with("loaded 1+0")), "{said:?}");
     // and the same file twice at once is there once
-    let same = bench.source_file("leads_same.txt", text);
+    let same = bench.source_file("leads_same.txt", text("T4"));
     let twice = futures::future::join(bench.one(same.clone()), bench.one(same)).await;
     assert!(twice.0.contains("leads_same.txt") && twice.1.contains("leads_same.txt"), "{twice:?}");
     assert_eq!(bench.query("SELECT count(*), count(DISTINCT file) FROM offline").await, ["5|5"]);
@@ -590,6 +595,7 @@ async fn what_earlier_versions_loaded_is_still_known() {
         let offered = entry(&content.identity, source, 0);
         match load::decide(&bench.lake, &offered, content.packed.as_ref(), false, true).await {
             Ok(load::Decision::Unchanged(_)) => "unchanged".to_string(),
+            Ok(load::Decision::Copy(original)) => format!("copy of {}", original.file),
             Ok(load::Decision::Load(_)) => "load".into(),
             Err(error) => error.to_string(),
         }

@@ -203,7 +203,13 @@ fn drain(input: &mut dyn Read, file: &str) -> Result<()> {
 /// What is said of a file that cannot be unpacked; an error of ours that came through its readers has said it already.
 fn damaged(file: &str, error: &io::Error) -> Error {
     let said = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
-    said.cloned().unwrap_or_else(|| cut_short(file, error))
+    said.cloned().unwrap_or_else(|| match error.kind() {
+        // some stores unpack what they hand out, and leave the name
+        io::ErrorKind::InvalidInput if file.ends_with(".gz") => Error::refused(format!(
+            "{file} is cut short or damaged ({error}); fetch it again, or take .gz off its name where it is not packed"
+        )),
+        _ => cut_short(file, error),
+    })
 }
 
 fn cut_short(file: &str, error: &dyn std::fmt::Display) -> Error {

@@ -24,6 +24,22 @@ pub fn change<V: VisitorMut>(part: &mut impl PartMut, visitor: &mut V) -> Contro
     held.broken.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
 
+/// Shows the expressions of a part of a statement, the outer ones first, until `see` breaks off.
+///
+/// What stands within a query in that part, as in `a IN (SELECT b FROM t)`, is that query's and is not shown; the expression that
+/// has the query in it is. Of a part that is a query itself nothing is shown.
+pub fn look_outside_queries<B>(part: &impl Part, see: &mut dyn FnMut(&Expr) -> ControlFlow<B>) -> ControlFlow<B> {
+    look(part, &mut Seeing { see, queries: 0 })
+}
+
+/// Changes the expressions of a part of a statement, the inner ones first.
+///
+/// As in [`look_outside_queries`], what stands within a query in that part stays as it is.
+pub fn change_outside_queries(part: &mut impl PartMut, alter: &mut dyn FnMut(&mut Expr)) {
+    // it never breaks off
+    let _ = change(part, &mut Altering { alter, queries: 0 });
+}
+
 /// A statement, or a part of one, that visitors see.
 pub trait Part {
     /// Shows a visitor all that it is made of.
@@ -84,6 +100,62 @@ impl<P: PartMut> PartMut for Vec<P> {
     fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()> {
         for part in self {
             part.give(visitor)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Sees the expressions that stand in no query.
+struct Seeing<'f, B> {
+    see: &'f mut dyn FnMut(&Expr) -> ControlFlow<B>,
+    /// In how many queries, one in another, the visitor is.
+    queries: usize,
+}
+
+impl<B> Visitor for Seeing<'_, B> {
+    type Break = B;
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<B> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<B> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<B> {
+        match self.queries {
+            0 => (self.see)(expr),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Changes the expressions that stand in no query.
+struct Altering<'f> {
+    alter: &'f mut dyn FnMut(&mut Expr),
+    /// In how many queries, one in another, the visitor is.
+    queries: usize,
+}
+
+impl VisitorMut for Altering<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.queries == 0 {
+            (self.alter)(expr);
         }
         ControlFlow::Continue(())
     }

@@ -17,9 +17,11 @@ pub mod records;
 pub mod tables;
 mod upkeep;
 
-pub use files::{apart, layout, loads, lookup, merge, prune, ranges, repeats, rewrite, scan, write};
+pub use files::{
+    layout, loads, lookup, merge, parts, prune, ranges, repeats, reported, rewrite, scan, unique_keys, write,
+};
 pub use log::{Change, DataFile, Lake, NewFile, Snapshot, commits, guard, keys, retry, s3, stats, store};
 pub use records::{
     Record, Registry, bindings, location, person_rules, registry, saved_reports, segments, sources, suites,
 };
-pub use upkeep::{compact, expunge, history, together, vacuum};
+pub use upkeep::{compact, expunge, history, key_check, vacuum};

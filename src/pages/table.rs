@@ -1,4 +1,4 @@
-//! A query's result as cells: the first rows, and the number of all. Numbers are written for people, or exactly.
+//! A query's result as cells: the first rows, and the number of all. Numbers and lengths of time are written for people, or exactly.
 
 use std::fmt::Write as _;
 
@@ -16,11 +16,25 @@ use crate::Result;
 /// Rows that a page holds; beyond them it says how many there are.
 const ROWS: usize = 1000;
 
+/// Bytes of cells that a page holds, about.
+const BYTES: usize = 4 << 20;
+
+/// Longest text in a cell, bytes.
+const CELL_BYTES: usize = 5000;
+
+/// Rows that are made to cells at once.
+const AT_ONCE: usize = 100;
+
+/// How the name of a column ends that holds lengths of time.
+const SECONDS: &str = "_seconds";
+
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     Missing,
     Number(f64),
+    /// A length of time in seconds.
+    Time(f64),
     Text(String),
 }
 
@@ -30,6 +44,7 @@ impl Cell {
         match self {
             Cell::Missing => "(none)".into(),
             Cell::Number(value) => number(*value),
+            Cell::Time(seconds) => time(*seconds),
             Cell::Text(text) => text.clone(),
         }
     }
@@ -76,19 +91,29 @@ pub(crate) struct Table {
     pub columns: Vec<String>,
     /// Their rows, at most [`ROWS`].
     pub rows: Vec<Vec<Cell>>,
+    /// Bytes of texts in these rows.
+    bytes: usize,
     /// Rows of the whole result.
     pub count: usize,
     numeric: Vec<bool>,
+    /// Columns of lengths of time.
+    of_time: Vec<bool>,
     /// Names and values as SQL has them, and no column that names the rows.
     exact: bool,
 }
 
 impl Table {
-    /// A table for people: the first column names the rows.
+    /// A table for people: the first column names the rows. In the others, numbers of a column whose name ends in `_seconds` are
+    /// lengths of time.
     pub fn new(schema: &Schema) -> Self {
-        let columns = schema.fields().iter().map(|f| f.name().replace('_', " ")).collect();
-        let numeric = schema.fields().iter().map(|f| f.data_type().is_numeric()).collect();
-        Self { columns, rows: vec![], count: 0, numeric, exact: false }
+        let numeric: Vec<bool> = schema.fields().iter().map(|f| f.data_type().is_numeric()).collect();
+        let (mut columns, mut of_time) = (vec![], vec![]);
+        for (i, field) in schema.fields().iter().enumerate() {
+            let what = field.name().strip_suffix(SECONDS).filter(|_| i > 0 && numeric[i]);
+            of_time.push(what.is_some());
+            columns.push(what.map_or(field.name().clone(), |what| format!("{what} time")).replace('_', " "));
+        }
+        Self { columns, rows: vec![], bytes: 0, count: 0, numeric, of_time, exact: false }
     }
 
     /// A table that shows every value as it is.
@@ -106,15 +131,30 @@ impl Table {
         Ok(table)
     }
 
-    /// Adds rows; those beyond [`ROWS`] are counted only.
+    /// Adds rows; those beyond [`ROWS`] or [`BYTES`] are counted only.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let kept = batch.num_rows().min(ROWS - self.rows.len());
+        let mut at = 0;
+        while at < batch.num_rows() && !self.is_cut() && self.rows.len() < ROWS && self.bytes < BYTES {
+            let rows = AT_ONCE.min(ROWS - self.rows.len()).min(batch.num_rows() - at);
+            self.keep(&batch.slice(at, rows))?;
+            at += rows;
+            self.count += rows;
+        }
+        self.count += batch.num_rows() - at;
+        Ok(())
+    }
+
+    fn keep(&mut self, batch: &RecordBatch) -> Result<()> {
         let start = self.rows.len();
-        self.count += batch.num_rows();
-        self.rows.resize_with(start + kept, Vec::new);
-        for column in batch.slice(0, kept).columns() {
-            let cells = if self.exact { exact_cells(column)? } else { cells(column)? };
+        self.rows.resize_with(start + batch.num_rows(), Vec::new);
+        for (column, of_time) in batch.columns().iter().zip(&self.of_time) {
+            let cells = match (self.exact, of_time) {
+                (true, _) => exact_cells(column)?,
+                (false, true) => cells(column, Cell::Time)?,
+                (false, false) => cells(column, Cell::Number)?,
+            };
             for (row, cell) in self.rows[start..].iter_mut().zip(cells) {
+                self.bytes += if let Cell::Text(text) = &cell { text.len() } else { 0 };
                 row.push(cell);
             }
         }
@@ -161,9 +201,9 @@ impl Table {
                     }
                 }
                 @if self.exact && self.is_cut() {
-                    p.note { "The first " (number(ROWS as f64)) " rows; there are more." }
+                    p.note { "The first " (number(self.rows.len() as f64)) " rows; there are more." }
                 } @else if self.is_cut() {
-                    p.note { "The first " (number(ROWS as f64)) " of " (number(self.count as f64)) " rows; the SQL gives all." }
+                    p.note { "The first " (number(self.rows.len() as f64)) " of " (number(self.count as f64)) " rows; the SQL gives all." }
                 }
             }
         }
@@ -171,7 +211,7 @@ impl Table {
 }
 
 fn td(column: usize, cell: &Cell, href: Option<String>) -> Markup {
-    let class = matches!(cell, Cell::Number(_)).then_some("n");
+    let class = matches!(cell, Cell::Number(_) | Cell::Time(_)).then_some("n");
     let text = html! {
         @match (column, cell) {
             (0, Cell::Missing) => i { "(none)" },
@@ -237,19 +277,45 @@ impl<'a> Texts<'a> {
 }
 
 fn exact_cells(column: &ArrayRef) -> Result<Vec<Cell>> {
-    Ok(texts(column)?.into_iter().map(|text| text.map_or(Cell::Missing, Cell::Text)).collect())
+    Ok(texts(column)?.into_iter().map(|text| text.map_or(Cell::Missing, |text| Cell::Text(shown(text)))).collect())
 }
 
-fn cells(column: &ArrayRef) -> Result<Vec<Cell>> {
+/// As much of a text as a page shows.
+fn shown(mut text: String) -> String {
+    if text.len() > CELL_BYTES {
+        let all = number(text.chars().count() as f64);
+        text.truncate(text.floor_char_boundary(CELL_BYTES));
+        text.shrink_to_fit();
+        text += &format!("\u{2026} ({all} characters)");
+    }
+    text
+}
+
+/// Values for people; `of_number` is what a number becomes.
+fn cells(column: &ArrayRef, of_number: fn(f64) -> Cell) -> Result<Vec<Cell>> {
     if column.data_type().is_numeric() {
         let values = cast(column, &DataType::Float64)?;
-        return Ok(values
-            .as_primitive::<Float64Type>()
-            .iter()
-            .map(|v| v.map_or(Cell::Missing, Cell::Number))
-            .collect());
+        let values = values.as_primitive::<Float64Type>();
+        return Ok(values.iter().map(|value| value.map_or(Cell::Missing, of_number)).collect());
     }
     exact_cells(column)
+}
+
+/// A length of time for people, in its two largest units: `2 d 3 h`, `5 min 20 s`; below a minute in seconds.
+fn time(seconds: f64) -> String {
+    // what would be rounded up to the next unit is written in that
+    let (large, small, small_seconds, smalls) = match seconds {
+        s if s < 59.5 => return format!("{} s", number(s)),
+        s if s < 3_599.5 => ("min", "s", 1.0, 60),
+        s if s < 86_370.0 => ("h", "min", 60.0, 60),
+        s if s.is_finite() => ("d", "h", 3_600.0, 24),
+        s => return s.to_string(),
+    };
+    let count = (seconds / small_seconds).round() as i64;
+    match (count / smalls, count % smalls) {
+        (whole, 0) => format!("{whole} {large}"),
+        (whole, rest) => format!("{whole} {large} {rest} {small}"),
+    }
 }
 
 /// A number for people: thousands apart, two decimals, four below 1; as `page.js` writes it.
@@ -284,10 +350,10 @@ mod tests {
 
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, DictionaryArray, Float64Array};
+    use arrow::array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray};
     use arrow::datatypes::Int32Type;
 
-    use super::{Cell, Head, Links, Table, Texts, number, texts};
+    use super::{Cell, Head, Links, Table, Texts, number, texts, time};
 
     #[test]
     fn texts_of_columns() {
@@ -308,8 +374,10 @@ mod tests {
         let table = Table {
             columns: vec!["item".into(), "credit".into()],
             rows: vec![vec![Cell::Text("<b>".into()), Cell::Number(-1.0)], vec![Cell::Missing, Cell::Missing]],
+            bytes: 3,
             count: 2,
             numeric: vec![false, true],
+            of_time: vec![false, false],
             exact: false,
         };
         let href = |row: &[Cell]| format!("/x?item={}", row[0].label());
@@ -325,6 +393,69 @@ mod tests {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         assert!(!table.html("items").into_string().contains("<a"));
+    }
+
+    #[test]
+    fn a_page_is_bounded() {
+        let column = |text: &str, rows: usize| {
+            let texts: ArrayRef = Arc::new(StringArray::from(vec![text; rows]));
+            RecordBatch::try_from_iter([("t", texts)]).unwrap()
+        };
+        let filled = |batches: &[RecordBatch]| {
+            let mut table = Table::exact(&batches[0].schema());
+            batches.iter().for_each(|batch| table.add(batch).unwrap());
+            table
+        };
+        let short = filled(&[column("a", 700), column("b", 700)]);
+        assert_eq!((short.rows.len(), short.count), (1000, 1400));
+        // long texts are cut, and many of them fill the page
+        let long = filled(&[column(&"\u{e4}".repeat(3000), 999), column("b", 1)]);
+        assert_eq!((long.rows.len(), long.count, long.is_cut()), (900, 1000, true));
+        let cell = long.rows[0][0].label();
+        assert!(cell.ends_with("\u{e4}\u{2026} (3,000 characters)") && cell.len() < 5_100, "{}", cell.len());
+        assert!(long.html("t").into_string().contains("The first 900 rows; there are more."));
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        let (minute, hour, day) = (60.0, 3_600.0, 86_400.0);
+        let cases = [
+            (0.0, "0 s"),
+            (12.5, "12.5 s"),
+            (59.6, "1 min"),
+            (5.0 * minute + 20.4, "5 min 20 s"),
+            (hour - 0.6, "59 min 59 s"),
+            (hour - 0.4, "1 h"),
+            (3.0 * hour + 5.0 * minute, "3 h 5 min"),
+            (day - 31.0, "23 h 59 min"),
+            (day - 30.0, "1 d"),
+            (2.0 * day + 3.0 * hour + 10.0 * minute, "2 d 3 h"),
+            (400.0 * day, "400 d"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(time(seconds), text);
+        }
+    }
+
+    #[test]
+    fn seconds_are_times_where_people_read() {
+        let names = ["of_seconds", "median_seconds", "text_seconds"];
+        let numbers: ArrayRef = Arc::new(Float64Array::from(vec![Some(183_600.0), None]));
+        let words: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        let columns = names.into_iter().zip([numbers.clone(), numbers, words]);
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut table = Table::new(&batch.schema());
+        table.add(&batch).unwrap();
+        assert_eq!(table.columns, ["of seconds", "median time", "text seconds"]);
+        assert_eq!(table.rows[0].iter().map(Cell::label).collect::<Vec<_>>(), ["183,600", "2 d 3 h", "a"]);
+        assert_eq!(table.rows[1][1], Cell::Missing);
+        assert!(table.html("funnel").into_string().contains("<td class=\"n\">2 d 3 h</td>"));
+        let mut exact = Table::exact(&batch.schema());
+        exact.add(&batch).unwrap();
+        assert_eq!(exact.columns, names);
+        assert_eq!(exact.rows[0][1], Cell::Text("183600".into()));
     }
 
     #[test]

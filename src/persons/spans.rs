@@ -4,7 +4,7 @@
 //! one after it; under `last` the visitor's latest ID takes all its rows. A visitor without an ID is a person of its own.
 //! Memory: the IDs of one suite's visitors, where they change, and the spans.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -95,96 +95,137 @@ pub struct Found {
 /// those with rows that rules name.
 pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[Borne]) -> Found {
     let ids = Ids::new(limit, rules, borne);
-    let (units, mut spans) = (units(rules, borne), vec![]);
-    for unit in &units {
-        Unit::new(unit, rules, &ids).add_spans(method, &ids, &mut spans);
+    let (units, mut spans, mut owners) = (units(rules, borne), Vec::with_capacity(borne.len()), Owners::default());
+    for (number, members) in units.iter().enumerate() {
+        Unit::new(members, ids.all.len() + number, rules, &ids).add_spans(method, &mut spans, &mut owners);
     }
-    mark_shared(&mut spans, units.iter().flatten().copied(), &ids);
-    Found { spans, audit: ids.audit(borne) }
+    owners.mark_shared(&mut spans, ids.all.len() + units.len());
+    Found { spans, audit: ids.audit() }
 }
 
-/// What the customer IDs of a suite stand for.
+/// The customer IDs of a suite, by number, and what they stand for. The number of an ID is its person's, too; those of visitors
+/// without an ID follow. Texts, which lie here and there in memory, are looked at once.
 struct Ids<'a> {
+    all: Vec<Id<'a>>,
+    /// The ID of each place with an ID, one visitor after the other.
+    of_places: Vec<usize>,
+    /// IDs to which rules link a visitor, each with its rule's place among all.
+    linked: HashMap<&'a str, Vec<(usize, usize)>>,
+    limit: usize,
+}
+
+/// A customer ID.
+struct Id<'a> {
+    text: &'a str,
+    /// The ID by whose name it goes: of linked ones the first, else itself.
+    name: usize,
+    is_blocked: bool,
+    /// Visitors on whom it counts, or an ID that goes by its name; of a blocked one, those that bear it.
+    visitors: usize,
+    /// The last of these, by its place among all visitors.
+    last_visitor: Option<usize>,
+    /// What its person is called, written once.
+    person: Arc<str>,
+}
+
+/// Numbers IDs, whoever names them.
+struct Numbers<'a> {
     rules: &'a Rules,
     /// What linked IDs are called.
     names: HashMap<&'a str, &'a str>,
-    /// Visitors of each ID, by its name.
-    visitors: HashMap<&'a str, usize>,
-    /// What the person of each is called, written once.
-    persons: HashMap<&'a str, Arc<str>>,
-    /// IDs to which rules link a visitor, each with its rule's place among all.
-    linked: HashMap<&'a str, Vec<(usize, &'a str)>>,
-    limit: usize,
+    known: HashMap<&'a str, usize>,
+    all: Vec<Id<'a>>,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(&mut self, text: &'a str) -> usize {
+        if let Some(known) = self.known.get(text) {
+            return *known;
+        }
+        let number = self.all.len();
+        self.known.insert(text, number);
+        let (is_blocked, person) = (self.rules.blocked.contains(text), person_of_id(text));
+        self.all.push(Id { text, name: number, is_blocked, visitors: 0, last_visitor: None, person });
+        if let Some(name) = self.names.get(text).copied() {
+            // a name goes by itself
+            let name = self.of(name);
+            self.all[number].name = name;
+        }
+        number
+    }
+
+    /// Counts a visitor for an ID's name; visitors come one after the other.
+    fn count(&mut self, number: usize, visitor: usize) {
+        let name = self.all[number].name;
+        let name = &mut self.all[name];
+        if name.last_visitor != Some(visitor) {
+            name.last_visitor = Some(visitor);
+            name.visitors += 1;
+        }
+    }
 }
 
 impl<'a> Ids<'a> {
     fn new(limit: usize, rules: &'a Rules, borne: &'a [Borne]) -> Self {
-        let mut linked: HashMap<&str, Vec<(usize, &'a str)>> = HashMap::new();
-        for (place, (visitor, id)) in rules.linked().into_iter().enumerate() {
-            linked.entry(visitor).or_default().push((place, id));
+        let names = rules.names_of_ids();
+        let of_rules: Vec<&str> = names.keys().copied().chain(rules.blocked.iter().map(String::as_str)).collect();
+        let mut numbers = Numbers { rules, names, known: HashMap::new(), all: vec![] };
+        for id in of_rules {
+            numbers.of(id);
         }
-        let (names, visitors, persons) = (rules.names_of_ids(), HashMap::new(), HashMap::new());
-        let mut ids = Self { rules, names, visitors, persons, linked, limit };
-        for Borne { visitor, ids: own } in borne {
-            let of_rules = ids.linked.get(&**visitor).into_iter().flatten().map(|(_, id)| *id);
-            let own = own.iter().map(|(_, id)| &**id).filter(|id| !rules.is_unlinked(visitor, id));
-            let counted: BTreeSet<&str> =
-                own.chain(of_rules).filter(|id| !rules.blocked.contains(*id)).map(|id| ids.name(id)).collect();
-            for name in counted {
-                *ids.visitors.entry(name).or_default() += 1;
+        let mut linked: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
+        for (place, (visitor, id)) in rules.linked().into_iter().enumerate() {
+            linked.entry(visitor).or_default().push((place, numbers.of(id)));
+        }
+        let mut of_places = Vec::with_capacity(borne.iter().map(|one| one.ids.len()).sum());
+        for (place, Borne { visitor, ids }) in borne.iter().enumerate() {
+            for (_, id) in ids {
+                let number = numbers.of(id);
+                of_places.push(number);
+                if numbers.all[number].is_blocked || !rules.is_unlinked(visitor, id) {
+                    numbers.count(number, place);
+                }
+            }
+            for (_, number) in linked.get(&**visitor).into_iter().flatten() {
+                if !numbers.all[*number].is_blocked {
+                    numbers.count(*number, place);
+                }
             }
         }
-        ids.persons = ids.visitors.keys().map(|name| (*name, person_of_id(name))).collect();
-        ids
+        Self { all: numbers.all, of_places, linked, limit }
     }
 
-    /// What the person of an ID of this name is called.
-    fn person(&self, name: &str) -> Arc<str> {
-        self.persons.get(name).cloned().unwrap_or_else(|| person_of_id(name))
-    }
-
-    fn name(&self, id: &'a str) -> &'a str {
-        self.names.get(id).copied().unwrap_or(id)
-    }
-
-    fn is_refused(&self, name: &str) -> bool {
-        self.visitors.get(name).is_some_and(|visitors| *visitors > self.limit)
+    /// True for a name that is on too many visitors.
+    fn is_refused(&self, name: usize) -> bool {
+        self.all[name].visitors > self.limit
     }
 
     /// The name of an ID; None where it counts as no ID.
-    fn of(&self, id: &'a str) -> Option<&'a str> {
-        let name = self.name(id);
-        (!self.rules.blocked.contains(id) && !self.is_refused(name)).then_some(name)
+    fn of(&self, number: usize) -> Option<usize> {
+        let id = &self.all[number];
+        (!id.is_blocked && !self.is_refused(id.name)).then_some(id.name)
     }
 
-    fn audit(&self, borne: &[Borne]) -> Vec<Audit> {
-        let mut on: HashMap<&str, usize> = HashMap::new();
-        for Borne { ids, .. } in borne {
-            for id in
-                ids.iter().map(|(_, id)| &**id).filter(|id| self.rules.blocked.contains(*id)).collect::<HashSet<_>>()
-            {
-                *on.entry(id).or_default() += 1;
-            }
-        }
-        let audit = |id: &str, verdict, name: Option<&str>, visitors| Audit {
-            id: id.into(),
-            verdict,
-            person: name.map(person_of_id),
-            visitors,
+    /// The IDs of a visitor's places.
+    fn of_member(&self, member: &Member<'_>) -> &[usize] {
+        &self.of_places[member.first..member.first + member.borne.ids.len()]
+    }
+
+    fn audit(&self) -> Vec<Audit> {
+        let verdict = |(number, id): (usize, &Id<'a>)| {
+            let name = &self.all[id.name];
+            let (verdict, person) = if id.is_blocked {
+                ("blocked", None)
+            } else if self.is_refused(id.name) {
+                ("limit", None)
+            } else if id.name != number {
+                ("linked", Some(name.person.clone()))
+            } else {
+                return None;
+            };
+            Some(Audit { id: id.text.into(), verdict, person, visitors: name.visitors })
         };
-        let blocked = self.rules.blocked.iter();
-        let mut all: Vec<Audit> =
-            blocked.map(|id| audit(id, "blocked", None, on.get(id.as_str()).copied().unwrap_or_default())).collect();
-        let linked = self.names.iter().map(|(id, name)| (*id, *name));
-        let others = self.visitors.keys().filter(|name| !self.names.contains_key(*name)).map(|name| (*name, *name));
-        for (id, name) in linked.chain(others) {
-            let visitors = self.visitors.get(name).copied().unwrap_or_default();
-            if self.is_refused(name) {
-                all.push(audit(id, "limit", None, visitors));
-            } else if id != name {
-                all.push(audit(id, "linked", Some(name), visitors));
-            }
-        }
+        let mut all: Vec<Audit> = self.all.iter().enumerate().filter_map(verdict).collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
@@ -194,25 +235,38 @@ fn person_of_id(name: &str) -> Arc<str> {
     Subject::Id(name.to_string()).to_string().into()
 }
 
+/// A visitor with IDs, and where they begin among those of all visitors.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    borne: &'a Borne,
+    first: usize,
+}
+
 /// Visitors with one time line for rows without ID: those that rules link, and each other one alone.
-fn units<'a>(rules: &Rules, borne: &'a [Borne]) -> Vec<Vec<&'a Borne>> {
+fn units<'a>(rules: &Rules, borne: &'a [Borne]) -> Vec<Vec<Member<'a>>> {
     let groups = rules.groups_of_visitors();
-    let mut linked: HashMap<&str, Vec<&Borne>> = HashMap::new();
-    let mut units = vec![];
-    for one in borne {
-        match groups.get(&*one.visitor) {
-            Some(group) => linked.entry(group).or_default().push(one),
-            None => units.push(vec![one]),
+    let mut linked: HashMap<&str, Vec<Member<'_>>> = HashMap::new();
+    let (mut units, mut first) = (vec![], 0);
+    for borne in borne {
+        let member = Member { borne, first };
+        first += borne.ids.len();
+        match groups.get(&*borne.visitor) {
+            Some(group) => linked.entry(group).or_default().push(member),
+            None => units.push(vec![member]),
         }
     }
     units.extend(linked.into_values());
     for unit in &mut units {
-        unit.sort_by(|a, b| a.visitor.cmp(&b.visitor));
+        unit.sort_by(|a, b| a.borne.visitor.cmp(&b.borne.visitor));
     }
     // most differ in their first bytes, which need no look at the text
-    let mut ordered: Vec<_> = units.into_iter().map(|unit| (beginning(&unit[0].visitor), unit)).collect();
-    ordered.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one[0].visitor.cmp(&other[0].visitor)));
+    let mut ordered: Vec<_> = units.into_iter().map(|unit| (beginning(first_visitor(&unit)), unit)).collect();
+    ordered.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| first_visitor(one).cmp(first_visitor(other))));
     ordered.into_iter().map(|(_, unit)| unit).collect()
+}
+
+fn first_visitor<'a>(unit: &[Member<'a>]) -> &'a str {
+    &unit[0].borne.visitor
 }
 
 /// The first bytes of a text as a number, in the order of texts.
@@ -223,75 +277,87 @@ fn beginning(text: &str) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
+/// A place where a row bears an ID: place, number of the member, name of the ID, its number.
+type IdPlace<'a> = (Moment, usize, &'a str, usize);
+
 /// Visitors with one time line.
 struct Unit<'a> {
+    ids: &'a Ids<'a>,
     rules: &'a Rules,
-    members: &'a [&'a Borne],
-    /// Places where a row bears an ID: place, number of the member, name of the ID.
-    line: Vec<(Moment, usize, &'a str)>,
+    members: &'a [Member<'a>],
+    line: Vec<IdPlace<'a>>,
     /// The ID to which the latest rule links one of them.
-    linked: Option<&'a str>,
+    linked: Option<usize>,
+    /// Who they are where no ID says it.
+    own: usize,
 }
 
 impl<'a> Unit<'a> {
-    fn new(members: &'a [&'a Borne], rules: &'a Rules, ids: &Ids<'a>) -> Self {
-        let mut line = vec![];
-        for (number, Borne { visitor, ids: own }) in members.iter().enumerate() {
-            let counted = own.iter().filter(|(_, id)| !rules.is_unlinked(visitor, id));
-            line.extend(counted.filter_map(|(moment, id)| Some((*moment, number, ids.of(id)?))));
+    fn new(members: &'a [Member<'a>], own: usize, rules: &'a Rules, ids: &'a Ids<'a>) -> Self {
+        let mut line: Vec<IdPlace<'a>> = vec![];
+        for (number, member) in members.iter().enumerate() {
+            let Borne { visitor, ids: borne } = member.borne;
+            for ((moment, id), of) in borne.iter().zip(ids.of_member(member)) {
+                if !rules.is_unlinked(visitor, id)
+                    && let Some(name) = ids.of(*of)
+                {
+                    line.push((*moment, number, ids.all[name].text, name));
+                }
+            }
         }
         line.sort();
-        let linked = members.iter().filter_map(|member| ids.linked.get(&*member.visitor)).flatten();
-        let linked = linked.filter_map(|(place, id)| Some((*place, ids.of(id)?))).max();
-        Self { rules, members, line, linked: linked.map(|(_, name)| name) }
+        let linked = members.iter().filter_map(|member| ids.linked.get(&*member.borne.visitor)).flatten();
+        let linked = linked.filter_map(|(place, id)| Some((*place, ids.of(*id)?))).max();
+        Self { ids, rules, members, line, linked: linked.map(|(_, name)| name), own }
     }
 
-    fn add_spans(&self, method: Method, ids: &Ids<'_>, spans: &mut Vec<Span>) {
+    fn add_spans(&self, method: Method, spans: &mut Vec<Span>, owners: &mut Owners) {
         for (number, member) in self.members.iter().enumerate() {
             let mut own = Changes(vec![]);
             match (method, self.linked, self.line.as_slice()) {
-                (Method::Last, _, [.., (_, of, name)]) => own.add(None, ids.person(name), why(*of, number)),
+                (Method::Last, _, [.., (_, of, _, name)]) => own.add(None, *name, why(*of, number)),
                 (Method::DeviceSplit, Some(linked), line) => {
-                    let linked = ids.person(linked);
-                    own.add(None, linked.clone(), "linked id");
-                    for (moment, _, name) in line.iter().filter(|(_, of, _)| *of == number) {
-                        own.add(Some(*moment), ids.person(name), "id");
-                        own.add(Some((moment.0, moment.1 + 1)), linked.clone(), "linked id");
+                    own.add(None, linked, "linked id");
+                    for (moment, _, _, name) in line.iter().filter(|(_, of, ..)| *of == number) {
+                        own.add(Some(*moment), *name, "id");
+                        own.add(Some((moment.0, moment.1 + 1)), linked, "linked id");
                     }
                 }
-                (Method::DeviceSplit, None, [(_, of, name), ..]) => {
-                    own.add(None, ids.person(name), why(*of, number));
+                (Method::DeviceSplit, None, [(_, of, _, name), ..]) => {
+                    own.add(None, *name, why(*of, number));
                     let mut line: Vec<_> = self.line.iter().collect();
                     // at one place the row's own ID holds
-                    line.sort_by_key(|(moment, of, _)| (*moment, *of == number));
-                    for (moment, of, name) in line {
-                        own.add(Some(*moment), ids.person(name), why(*of, number));
+                    line.sort_by_key(|(moment, of, ..)| (*moment, *of == number));
+                    for (moment, of, _, name) in line {
+                        own.add(Some(*moment), *name, why(*of, number));
                     }
                 }
-                (Method::Last, Some(linked), []) => own.add(None, ids.person(linked), "linked id"),
-                (_, None, []) => {
-                    let (person, why) = self.without_id(number);
-                    own.add(None, person, why);
-                }
+                (Method::Last, Some(linked), []) => own.add(None, linked, "linked id"),
+                (_, None, []) => own.add(None, self.own, why_without_id(number)),
             }
-            let forgotten = self.rules.forgotten(&member.visitor);
+            let forgotten = self.rules.forgotten(&member.borne.visitor);
             if !forgotten.is_empty() {
                 own = self.without_forgotten(own, number, forgotten);
             }
-            own.into_spans(&member.visitor, spans);
+            own.add_spans(&member.borne.visitor, |person| self.person(person), spans);
+            // a record with an ID may stand on each visitor that bears it, also where the ID counts for none of the visitor's rows
+            let of_records = self.ids.of_member(member).iter().filter_map(|id| self.ids.of(*id));
+            owners.add(own.0.iter().map(|(_, person, _)| *person).chain(of_records), spans.len());
         }
     }
 
-    /// Who a member is, of whom no ID says it.
-    fn without_id(&self, number: usize) -> (Arc<str>, &'static str) {
-        let first = Subject::Visitor(self.members[0].visitor.to_string());
-        (first.to_string().into(), if number == 0 { "no id" } else { "linked visitor" })
+    /// What a person of these visitors is called.
+    fn person(&self, person: usize) -> Arc<str> {
+        match self.ids.all.get(person) {
+            Some(id) => id.person.clone(),
+            None => Subject::Visitor(first_visitor(self.members).to_string()).to_string().into(),
+        }
     }
 
     /// The same, but rows without an ID that a forgotten person had are the visitor's.
     fn without_forgotten(&self, all: Changes, number: usize, forgotten: &[Between]) -> Changes {
         let borne: BTreeSet<Moment> =
-            self.line.iter().filter(|(_, of, _)| *of == number).map(|(moment, ..)| *moment).collect();
+            self.line.iter().filter(|(_, of, ..)| *of == number).map(|(moment, ..)| *moment).collect();
         let after = borne.iter().map(|(time, sequence)| (*time, sequence.saturating_add(1)));
         let bounds = forgotten.iter().flat_map(|between| [between.from, between.until]).flatten();
         let places: BTreeSet<Option<Moment>> = borne
@@ -309,10 +375,9 @@ impl<'a> Unit<'a> {
             let known = all.0.partition_point(|(from, ..)| *from <= place);
             let Some((_, person, why)) = known.checked_sub(1).map(|known| &all.0[known]) else { continue };
             if !borne.contains(&at) && forgotten.iter().any(|between| between.holds(at)) {
-                let (person, why) = self.without_id(number);
-                own.add(place, person, why);
+                own.add(place, self.own, why_without_id(number));
             } else {
-                own.add(place, person.clone(), why);
+                own.add(place, *person, why);
             }
         }
         own
@@ -324,11 +389,16 @@ fn why(of: usize, number: usize) -> &'static str {
     if of == number { "id" } else { "linked visitor" }
 }
 
-/// Where the person of a visitor's rows becomes another one.
-struct Changes(Vec<(Option<Moment>, Arc<str>, &'static str)>);
+/// What says who a member is, of whom no ID says it.
+fn why_without_id(number: usize) -> &'static str {
+    if number == 0 { "no id" } else { "linked visitor" }
+}
+
+/// Where the person of a visitor's rows becomes another one, by number.
+struct Changes(Vec<(Option<Moment>, usize, &'static str)>);
 
 impl Changes {
-    fn add(&mut self, from: Option<Moment>, person: Arc<str>, why: &'static str) {
+    fn add(&mut self, from: Option<Moment>, person: usize, why: &'static str) {
         if self.0.last().is_some_and(|(last, ..)| *last == from) {
             self.0.pop();
         }
@@ -337,44 +407,48 @@ impl Changes {
         }
     }
 
-    fn into_spans(self, visitor: &Arc<str>, spans: &mut Vec<Span>) {
-        let untils: Vec<Option<Moment>> = self.0.iter().skip(1).map(|(from, ..)| *from).chain([None]).collect();
-        for ((from, person, why), until) in self.0.into_iter().zip(untils) {
-            spans.push(Span { visitor: visitor.clone(), from, until, person, why, shared: false });
+    /// Adds the spans between them; `called` says what a person is called.
+    fn add_spans(&self, visitor: &Arc<str>, called: impl Fn(usize) -> Arc<str>, spans: &mut Vec<Span>) {
+        let untils = self.0.iter().skip(1).map(|(from, ..)| *from).chain([None]);
+        for ((from, person, why), until) in self.0.iter().zip(untils) {
+            let (visitor, from, person) = (visitor.clone(), *from, called(*person));
+            spans.push(Span { visitor, from, until, person, why, shared: false });
         }
     }
 }
 
-/// Marks the visitors whose rows are not exactly those of one person, records of customers included. `borne` are the visitors in
-/// the order of their spans.
-fn mark_shared<'a>(spans: &mut [Span], borne: impl Iterator<Item = &'a Borne>, ids: &Ids<'a>) {
-    // persons by number, and of each how many visitors have it
-    let (mut numbers, mut visitors): (HashMap<Arc<str>, usize>, Vec<usize>) = (HashMap::new(), vec![]);
-    // of each visitor, where its persons end, and where its spans do
-    let (mut persons, mut ends): (Vec<usize>, Vec<(usize, usize)>) = (vec![], vec![]);
-    let (mut own, mut last) = (vec![], 0);
-    for Borne { visitor, ids: borne } in borne {
-        let first = last;
-        last += spans[first..].iter().take_while(|span| Arc::ptr_eq(&span.visitor, visitor)).count();
-        // a record with an ID may stand on each visitor that bears it, also where the ID counts for none of the visitor's rows
-        let borne = borne.iter().filter_map(|(_, id)| Some(ids.person(ids.of(id)?)));
-        for person in spans[first..last].iter().map(|span| span.person.clone()).chain(borne) {
-            let next = numbers.len();
-            own.push(*numbers.entry(person).or_insert(next));
-        }
-        own.sort_unstable();
-        own.dedup();
-        visitors.resize(numbers.len(), 0);
-        own.iter().for_each(|person| visitors[*person] += 1);
-        persons.append(&mut own);
-        ends.push((persons.len(), last));
+/// Whose the rows of visitors are, records of customers included.
+#[derive(Default)]
+struct Owners {
+    /// The persons of one visitor after the other, each once.
+    persons: Vec<usize>,
+    /// Of each visitor, where its persons end, and where its spans do.
+    ends: Vec<(usize, usize)>,
+    /// Those of the visitor at hand.
+    own: Vec<usize>,
+}
+
+impl Owners {
+    /// Adds those of the next visitor, whose spans end at `spans_end`.
+    fn add(&mut self, persons: impl Iterator<Item = usize>, spans_end: usize) {
+        self.own.extend(persons);
+        self.own.sort_unstable();
+        self.own.dedup();
+        self.persons.append(&mut self.own);
+        self.ends.push((self.persons.len(), spans_end));
     }
-    let mut from = (0, 0);
-    for (persons_end, spans_end) in ends {
-        let own = &persons[from.0..persons_end];
-        let shared = own.len() > 1 || own.iter().any(|person| visitors[*person] > 1);
-        spans[from.1..spans_end].iter_mut().for_each(|span| span.shared = shared);
-        from = (persons_end, spans_end);
+
+    /// Marks the visitors whose rows are not exactly those of one of `count` persons.
+    fn mark_shared(&self, spans: &mut [Span], count: usize) {
+        let mut visitors = vec![0_usize; count];
+        self.persons.iter().for_each(|person| visitors[*person] += 1);
+        let mut from = (0, 0);
+        for (persons_end, spans_end) in &self.ends {
+            let own = &self.persons[from.0..*persons_end];
+            let shared = own.len() > 1 || own.iter().any(|person| visitors[*person] > 1);
+            spans[from.1..*spans_end].iter_mut().for_each(|span| span.shared = shared);
+            from = (*persons_end, *spans_end);
+        }
     }
 }
 
@@ -447,6 +521,35 @@ mod tests {
             linked.audit.iter().map(|a| (&*a.id, a.verdict, a.visitors)).collect::<Vec<_>>(),
             [("ann", "limit", 4), ("pc", "limit", 4)]
         );
+    }
+
+    #[test]
+    fn the_audit_counts_visitors_once() {
+        let rows = borne(&[("a", "pc - ann pc"), ("b", "pc bob"), ("c", "bob"), ("d", "eve")]);
+        let audit = |lines: &[&str]| -> Vec<String> {
+            let found = persons(Method::DeviceSplit, 2, &rules(lines), &rows);
+            let person = |audit: &Audit| audit.person.as_deref().unwrap_or("-").to_string();
+            found.audit.iter().map(|a| format!("{} {} {} {}", a.id, a.verdict, person(a), a.visitors)).collect()
+        };
+        // who bears a blocked ID is counted also where a rule says that it is none, and one that nobody bears is listed
+        let blocked = ["block id:pc", "block id:zoe", "unlink visitor:a id:pc"];
+        assert_eq!(audit(&blocked), ["pc blocked - 2", "zoe blocked - 0"]);
+        // IDs that nobody bears are linked as others are; what each of them is on counts for all
+        assert_eq!(audit(&["link id:eve id:al", "link id:eve id:zoe"]), ["eve linked id:al 1", "zoe linked id:al 1"]);
+        assert_eq!(audit(&["link id:ann id:bob"]), ["ann limit - 3", "bob limit - 3"]);
+        // a visitor on which an ID counts as none is not counted; one that a rule links to it is
+        assert_eq!(audit(&["link id:ann id:bob", "unlink visitor:a id:ann"]), ["bob linked id:ann 2"]);
+        assert_eq!(audit(&["link visitor:d id:bob"]), ["bob limit - 3"]);
+        assert_eq!(audit(&["link visitor:b id:bob"]), [""; 0]);
+    }
+
+    #[test]
+    fn linked_visitors_without_an_id_are_the_first_of_them() {
+        let rows = borne(&[("c", "-"), ("b", "-"), ("a", "x")]);
+        let found = persons(Method::DeviceSplit, 20, &rules(&["link visitor:c visitor:b", "block id:x"]), &rows);
+        let spans: Vec<_> = found.spans.iter().map(|s| (&*s.visitor, &*s.person, s.why, s.shared)).collect();
+        let of_b = [("b", "visitor:b", "no id", true), ("c", "visitor:b", "linked visitor", true)];
+        assert_eq!(spans, [vec![("a", "visitor:a", "no id", false)], of_b.to_vec()].concat());
     }
 
     #[test]

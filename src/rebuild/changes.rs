@@ -83,7 +83,7 @@ impl Scope {
             return Ok(Self::All(Some("files of other writers are in the lake")));
         };
         if hits.nothing_stays() && offline.nothing_stays() {
-            return Ok(Self::All(Some("nothing stays as it was")));
+            return Ok(Self::All(Some("all that the last rebuild read has changed")));
         }
         let gone: Vec<&DataFile> = hits.files_gone().chain(offline.files_gone()).collect();
         if !are_stored(lake, &gone).await? {

@@ -17,6 +17,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
 
+use super::beside::Beside;
 use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
 use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
@@ -67,6 +68,8 @@ pub struct Due {
     pub integrated: Work,
     /// Kinds of offline records, beside which none is due; None where any may be.
     pub kinds: Option<BTreeSet<String>>,
+    /// Which integrated rows that are not due may be in one place with some that are.
+    pub beside: Beside,
 }
 
 /// What is due was found, or why everything is to be done.
@@ -94,7 +97,8 @@ pub async fn name_due(
         Scope::All(_) => {
             name_all_hits(engine).await?;
             engine.name_query("due_offline", "SELECT * FROM offline").await?;
-            return Ok(Found::Due(Due { snapshots: Work::All, integrated: Work::All, kinds: None }));
+            let (snapshots, integrated, beside) = (Work::All, Work::All, Beside::default());
+            return Ok(Found::Due(Due { snapshots, integrated, kinds: None, beside }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -137,7 +141,7 @@ pub async fn name_due(
             kinds.extend(texts.as_string::<i32>().iter().flatten().map(str::to_string));
         }
     }
-    Ok(Found::Due(Due { snapshots, integrated, kinds: Some(kinds) }))
+    Ok(Found::Due(Due { snapshots, integrated, kinds: Some(kinds), beside: Beside::of(changes)? }))
 }
 
 /// The visitors of whom a row that came or went is a hit that another input delivered, too; `changed_hits` has the rows near

@@ -2,7 +2,7 @@
 //!
 //! In: what is due, named in the engine's session. Out: `snapshots`, `integrated` and `join_report`, a commit each.
 
-use super::due::Due;
+use super::due::{Due, Work};
 use super::queries::QUERIES;
 use super::renew::{Renewal, Renewed};
 use crate::Result;
@@ -20,6 +20,9 @@ const DROPPED_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/dropped_snap
 const KEPT_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/kept_snapshots.sql");
 const DROPPED_INTEGRATED_SQL: &str = include_str!("../../queries/due/dropped_integrated.sql");
 const KEPT_INTEGRATED_SQL: &str = include_str!("../../queries/due/kept_integrated.sql");
+
+/// Of as much memory as sorting takes, what each list of places takes beside it: one part of so many.
+const PART_FOR_PLACES: usize = 2;
 
 /// The tables as the integration found them.
 pub struct Tables {
@@ -65,7 +68,7 @@ pub async fn integrate(
         former: tables.snapshots,
         work: due.snapshots,
         queries: vec![(snapshots_query.0, columns.expand(snapshots_query.1)?)],
-        dropped: DROPPED_SNAPSHOTS_SQL,
+        moved: vec![DROPPED_SNAPSHOTS_SQL],
         kept: KEPT_SNAPSHOTS_SQL,
     };
     let snapshots = snapshots.run(engine, memory_bytes, progress).await?;
@@ -78,11 +81,15 @@ pub async fn integrate(
     let is_due = |kind: &str| due.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
     let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || is_due(kind));
     let queries = queries.map(|((name, sql), _)| Ok((*name, columns.expand(sql)?)));
+    let beside = match due.integrated {
+        Work::Some => due.beside.queries(engine, memory_bytes / PART_FOR_PLACES).await?,
+        Work::None | Work::All => vec![],
+    };
     let rows = Renewal {
         former: tables.integrated,
         work: due.integrated,
         queries: queries.collect::<Result<_>>()?,
-        dropped: DROPPED_INTEGRATED_SQL,
+        moved: [DROPPED_INTEGRATED_SQL].into_iter().chain(beside).collect(),
         kept: KEPT_INTEGRATED_SQL,
     };
     let rows = rows.run(engine, memory_bytes, progress).await?;

@@ -3,7 +3,7 @@
 //! * `run`: one rebuild from beginning to end.
 //! * `inputs`: the versions of what it reads; whether anything is new at all.
 //! * `changes`: which loads came and went since the last rebuild.
-//! * `due`: the hits and records that these changes make due, by queries/due/*.sql.
+//! * `due`: the hits and records that these changes make due, by queries/due/*.sql. `beside`: rows that are in one place with these.
 //! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
 //! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
 //! * `persons`: whose rows are whose, in suites that have persons; the hits of loads that came are read, of others what was kept.
@@ -15,6 +15,7 @@
 //! steps sees the former integrated rows, whole. Every step can be run again: a rebuild that finds a table with other rows
 //! than the last finished one left integrates everything.
 
+mod beside;
 mod changes;
 mod due;
 mod inputs;

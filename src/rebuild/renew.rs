@@ -2,7 +2,8 @@
 //!
 //! In: the queries whose rows are new, and how much work there is. Out: one commit, or none where nothing changes. Of a table
 //! of which only some rows are due, the files of a bucket stay where none of their rows goes: the new rows lie beside them
-//! as a further generation. Other buckets are written anew, former rows that stay together with the new ones.
+//! as a further generation. Other buckets are written anew, former rows that stay together with the new ones; so are those
+//! with a former row that is in one place of the lake's order with a new one, so that such rows have one order, that of a file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use super::sink::{Sink, Sunk};
 use crate::columns::{is_dimension, is_metric, key_field};
 use crate::engine::Engine;
 use crate::lake::compact::{CompactionOptions, fewer_files};
+use crate::lake::key_check::tag_unique_keys;
 use crate::lake::layout::{BUCKETS, TAG_BUCKET, bucket_of};
 use crate::lake::log::has_same_rows;
 use crate::lake::tables::full_schema;
-use crate::lake::together::tell_apart;
 use crate::lake::write::{Written, discard_uncommitted};
 use crate::lake::{Change, DataFile, Lake, Snapshot};
 use crate::{Error, ErrorKind, Result};
@@ -35,8 +36,9 @@ pub struct Renewal<'a> {
     pub work: Work,
     /// Names and texts of the queries for its new rows, which give the same columns.
     pub queries: Vec<(&'static str, String)>,
-    /// Query for the visitors' keys of the former rows that go.
-    pub dropped: &'a str,
+    /// Queries for the visitors' keys of the former rows that go, and of those that are written anew, for they must be in one file
+    /// with new ones.
+    pub moved: Vec<&'a str>,
     /// Query for the former rows that stay.
     pub kept: &'a str,
 }
@@ -88,7 +90,7 @@ impl Renewal<'_> {
         self.commit(engine, written, &replaced, new_rows).await
     }
 
-    /// The buckets that have a row that goes, or too many files.
+    /// The buckets that have a row that goes or is written anew, or too many files.
     async fn buckets_to_replace(&self, engine: &Engine) -> Result<BTreeSet<usize>> {
         let mut files = vec![vec![]; BUCKETS];
         for file in &self.former.files {
@@ -99,9 +101,11 @@ impl Renewal<'_> {
         let shared_rows = CompactionOptions::default().shared_rows;
         let has_too_many = |bucket: &usize| fewer_files(&files[*bucket], shared_rows) >= MOST_FILES_MORE;
         let mut buckets: BTreeSet<usize> = (0..BUCKETS).filter(has_too_many).collect();
-        let mut keys = engine.run(self.dropped).await?.rows;
-        while let Some(batch) = keys.try_next().await? {
-            buckets.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().map(|key| bucket_of(*key)));
+        for query in &self.moved {
+            let mut keys = engine.run(query).await?.rows;
+            while let Some(batch) = keys.try_next().await? {
+                buckets.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().map(|key| bucket_of(*key)));
+            }
         }
         Ok(buckets)
     }
@@ -118,7 +122,7 @@ impl Renewal<'_> {
         let (lake, mut files) = (engine.lake(), written.files);
         let goes: Vec<String> = replaced.files_of(&former).into_iter().map(|file| file.relative).collect();
         let stays = |file: &DataFile| !goes.contains(&file.relative);
-        let told = tell_apart(lake, &former.name, files.iter_mut().collect(), &stays).await;
+        let told = tag_unique_keys(lake, &former.name, files.iter_mut().collect(), &stays).await;
         let failed = match told {
             Err(error) => error,
             Ok(()) => loop {

@@ -91,7 +91,7 @@ impl Report {
         if asked.is_empty() {
             return error;
         }
-        Error::query(format!("{error} (asked: {}; choose others)", asked.join(" ")))
+        Error::query(format!("{error} (asked: {}; choose others, or change what --sql prints)", asked.join(" ")))
     }
 
     /// A statement of the report with more arguments (name, value as SQL) of the table functions that it asks.

@@ -16,7 +16,7 @@ use super::catalogue::CAMPAIGNS;
 use super::crowd::Crowd;
 use super::delivery::{cannot_write, remove};
 use super::random::{Random, mix};
-use super::record::{CALLS, Fate, LEADS, RETURNS, Record, When};
+use super::record::{CALLS, ExpectedStatus, LEADS, RETURNS, Record, When};
 use super::visit::{Moment, customer_id};
 use crate::error::Result;
 
@@ -136,10 +136,10 @@ impl Offline {
             offline.put(offline.files.len() - 1, header, None)?;
         }
         let noon = calendar.midnight(0) + DAY_SECONDS / 2;
-        offline.row(LEADS, When::Dated(noon), "L0000000\t\t1\t\t", Fate::Unmatched)?;
-        offline.row(RETURNS, When::Timed(noon), "T0000000\tStore Berlin\t-1\t-1\t-19.90", Fate::Unmatched)?;
+        offline.row(LEADS, When::Dated(noon), "L0000000\t\t1\t\t", ExpectedStatus::Unmatched)?;
+        offline.row(RETURNS, When::Timed(noon), "T0000000\tStore Berlin\t-1\t-1\t-19.90", ExpectedStatus::Unmatched)?;
         for stranger in ["0", "null", "C9999999999"] {
-            offline.row(CENTRE, When::Timed(noon), &format!("{stranger}\tadvice\t1"), Fate::Unmatched)?;
+            offline.row(CENTRE, When::Timed(noon), &format!("{stranger}\tadvice\t1"), ExpectedStatus::Unmatched)?;
         }
         Ok(offline)
     }
@@ -149,7 +149,7 @@ impl Offline {
     /// # Errors
     /// The file cannot be written.
     pub fn record(&mut self, record: &Record) -> Result<()> {
-        self.row(record.source, record.when, record.fields, record.fate)
+        self.row(record.source, record.when, record.fields, record.expected)
     }
 
     /// Writes what follows offline from a moment at `time` (epoch seconds), if anything does.
@@ -165,11 +165,15 @@ impl Offline {
                 if !random.chance(120) {
                     return Ok(());
                 }
-                let fate = if crowd.other_device(visitor).is_some() { Fate::Ambiguous } else { Fate::Matched };
+                let expected = if crowd.other_device(visitor).is_some() {
+                    ExpectedStatus::Ambiguous
+                } else {
+                    ExpectedStatus::Matched
+                };
                 let mut id = Vec::new();
                 customer_id(&mut id, customer);
                 let fields = format!("{}\t{}\t1", String::from_utf8_lossy(&id), random.pick(&TOPICS));
-                self.row(CENTRE, later(time, 9, &mut random), &fields, fate)
+                self.row(CENTRE, later(time, 9, &mut random), &fields, expected)
             }
         }
     }
@@ -182,7 +186,7 @@ impl Offline {
         for (rank, campaign) in (1..).zip(&CAMPAIGNS[..PAID_CAMPAIGNS]) {
             let cents = 30_000 / rank + mix(self.seed ^ rank, midnight.into()) % 4000;
             let fields = format!("{}\t{}.{:02}", campaign.code, cents / 100, cents % 100);
-            self.row(SPEND, When::Dated(midnight), &fields, Fate::Summary)?;
+            self.row(SPEND, When::Dated(midnight), &fields, ExpectedStatus::Summary)?;
         }
         Ok(())
     }
@@ -194,7 +198,7 @@ impl Offline {
     pub fn finish(mut self) -> Result<Vec<SourceFile>> {
         for (place, (_, _, _, bad)) in SOURCES.into_iter().enumerate() {
             for row in bad {
-                self.put(place, row, Some(Fate::Rejected))?;
+                self.put(place, row, Some(ExpectedStatus::Rejected))?;
             }
         }
         let mut files = Vec::new();
@@ -213,17 +217,17 @@ impl Offline {
         if returned < 10 {
             let amount = format!("{}.{:02}", cents / 100, cents % 100);
             let fields = format!("T{number}\t{store}\t-1\t-{units}\t-{amount}");
-            self.row(RETURNS, later(time, 13, &mut random), &fields, Fate::Matched)?;
+            self.row(RETURNS, later(time, 13, &mut random), &fields, ExpectedStatus::Matched)?;
         } else if returned < 14 && units > 1 {
             // Part of an order: the order stands.
             let cents = cents / units;
             let fields = format!("T{number}\t{store}\t\t-1\t-{}.{:02}", cents / 100, cents % 100);
-            self.row(RETURNS, later(time, 13, &mut random), &fields, Fate::Matched)?;
+            self.row(RETURNS, later(time, 13, &mut random), &fields, ExpectedStatus::Matched)?;
         }
         let calls = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2][random.below(14) as usize];
         for _ in 0..calls {
             let fields = format!("T{number}\t{}\t1", random.pick(&REASONS));
-            self.row(CALLS, later(time, 10, &mut random), &fields, Fate::Matched)?;
+            self.row(CALLS, later(time, 10, &mut random), &fields, ExpectedStatus::Matched)?;
         }
         Ok(())
     }
@@ -233,23 +237,23 @@ impl Offline {
         if !random.chance(550) {
             return Ok(());
         }
-        self.row(LEADS, When::Dated(time + DAY_SECONDS), &format!("L{number}\t\t1\t\t"), Fate::Matched)?;
+        self.row(LEADS, When::Dated(time + DAY_SECONDS), &format!("L{number}\t\t1\t\t"), ExpectedStatus::Matched)?;
         if random.chance(400) {
             let value = 100 + 5 * random.below(480);
             let code = if random.chance(100) { "off:trade_fair" } else { "" };
             let closed = time + (2 + random.below(9)) * DAY_SECONDS;
             let fields = format!("L{number}\t{code}\t\t1\t{value}");
-            self.row(LEADS, When::Timed(closed), &fields, Fate::Matched)?;
+            self.row(LEADS, When::Timed(closed), &fields, ExpectedStatus::Matched)?;
             if random.chance(50) {
                 // The customer steps back from the deal.
                 let fields = format!("L{number}\t\t\t-1\t-{value}.00");
-                self.row(LEADS, When::Timed(closed + DAY_SECONDS), &fields, Fate::Matched)?;
+                self.row(LEADS, When::Timed(closed + DAY_SECONDS), &fields, ExpectedStatus::Matched)?;
             }
         }
         Ok(())
     }
 
-    fn row(&mut self, place: usize, when: When, fields: &str, fate: Fate) -> Result<()> {
+    fn row(&mut self, place: usize, when: When, fields: &str, expected: ExpectedStatus) -> Result<()> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         let (time, format) = match when {
@@ -260,25 +264,25 @@ impl Offline {
         let time = DateTime::from_timestamp(time.into(), 0).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = writeln!(line, "{}\t{fields}", time.format(format));
-        let put = self.put(place, &line, Some(fate));
+        let put = self.put(place, &line, Some(expected));
         self.line = line;
         put
     }
 
-    fn put(&mut self, place: usize, line: &str, fate: Option<Fate>) -> Result<()> {
+    fn put(&mut self, place: usize, line: &str, expected: Option<ExpectedStatus>) -> Result<()> {
         let (file, out) = &mut self.files[place];
-        let count = match fate {
-            Some(Fate::Matched) => Some(&mut file.matched),
-            Some(Fate::Unmatched) => Some(&mut file.unmatched),
-            Some(Fate::Expired) => Some(&mut file.expired),
-            Some(Fate::Ambiguous) => Some(&mut file.ambiguous),
-            Some(Fate::Rejected) => Some(&mut file.rejected),
-            Some(Fate::Summary) | None => None,
+        let count = match expected {
+            Some(ExpectedStatus::Matched) => Some(&mut file.matched),
+            Some(ExpectedStatus::Unmatched) => Some(&mut file.unmatched),
+            Some(ExpectedStatus::Expired) => Some(&mut file.expired),
+            Some(ExpectedStatus::Ambiguous) => Some(&mut file.ambiguous),
+            Some(ExpectedStatus::Rejected) => Some(&mut file.rejected),
+            Some(ExpectedStatus::Summary) | None => None,
         };
         if let Some(count) = count {
             *count += 1;
         }
-        file.accepted += u64::from(fate.is_some_and(|fate| fate != Fate::Rejected));
+        file.accepted += u64::from(expected.is_some_and(|expected| expected != ExpectedStatus::Rejected));
         out.write_all(line.as_bytes()).map_err(|e| cannot_write(&file.path, e))
     }
 }

@@ -2,7 +2,7 @@
 
 /// What must become of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum ExpectedStatus {
     Matched,
     Unmatched,
     Expired,
@@ -29,5 +29,5 @@ pub struct Record {
     pub source: usize,
     pub when: When,
     pub fields: &'static str,
-    pub fate: Fate,
+    pub expected: ExpectedStatus,
 }

@@ -14,7 +14,7 @@ use super::calendar::{Calendar, DAY_SECONDS};
 use super::catalogue::{Channel, Product};
 use super::hit::{Entry, Hit, Person};
 use super::page::Page;
-use super::record::{CALLS, Fate, LEADS, RETURNS, Record, When};
+use super::record::{CALLS, ExpectedStatus, LEADS, RETURNS, Record, When};
 use super::visit::Totals;
 
 /// How long before the first day the expired lead was.
@@ -216,10 +216,12 @@ pub fn visits(calendar: &Calendar) -> Vec<StoryVisit> {
 
 /// The offline records of all told visits.
 pub fn records(calendar: &Calendar) -> Vec<Record> {
-    let record = |source, when, fields| Record { source, when, fields, fate: Fate::Matched };
+    let record = |source, when, fields| Record { source, when, fields, expected: ExpectedStatus::Matched };
     let after = |day, days: u32, hour, minute| When::Timed(at(calendar, day, hour, minute) + days * DAY_SECONDS);
-    let expired =
-        Record { fate: Fate::Expired, ..record(LEADS, When::Dated(at(calendar, 3, 0, 0)), "LEXPIRED1\t\t1\t\t") };
+    let expired = Record {
+        expected: ExpectedStatus::Expired,
+        ..record(LEADS, When::Dated(at(calendar, 3, 0, 0)), "LEXPIRED1\t\t1\t\t")
+    };
     vec![
         record(LEADS, after(5, 5, 10, 30), "LSTORY1\t\t1\t1\t500"),
         record(RETURNS, after(3, 6, 11, 15), "TSTORY2\tStore Köln\t-1\t-3\t-120.00"),

@@ -11,10 +11,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
 
 use super::agenda::{Agenda, STOPPED};
-use super::board::Board;
+use super::former_runs;
 use super::lease::Lease;
-use super::memory;
-use super::step::{Job, Ran, RunSteps};
+use super::runner_status::RunnerStatus;
+use super::step::{EndedRun, Job, RunSteps};
 use super::timetable::Timetable;
 use crate::ingest::Known;
 use crate::lake::records::Run;
@@ -36,13 +36,13 @@ pub async fn run(
     job: &Job,
     timetable: Option<Timetable>,
     stop: &watch::Receiver<bool>,
-    board: &Board,
-    tell: &(dyn Fn(&Ran) -> Result<()> + Send + Sync),
-) -> Result<Option<Ran>> {
+    status: &RunnerStatus,
+    tell: &(dyn Fn(&EndedRun) -> Result<()> + Send + Sync),
+) -> Result<Option<EndedRun>> {
     let lease = Lease::take(&job.lake).await?;
-    board.has_lease(true);
+    status.has_lease(true);
     let mut keeper = tokio::spawn(lease.clone().keep());
-    let mut runner = Runner { job, board, stop: stop.clone(), known: Known::default() };
+    let mut runner = Runner { job, status, stop: stop.clone(), known: Known::default() };
     let done = tokio::select! {
         done = runner.work(timetable, tell) => done,
         lost = &mut keeper => match lost {
@@ -51,7 +51,7 @@ pub async fn run(
         },
     };
     keeper.abort();
-    board.has_lease(false);
+    status.has_lease(false);
     let lost = done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Conflict);
     if !lost {
         // a lease that cannot be given back ends by itself
@@ -66,7 +66,7 @@ pub async fn run(
 
 struct Runner<'a> {
     job: &'a Job,
-    board: &'a Board,
+    status: &'a RunnerStatus,
     stop: watch::Receiver<bool>,
     known: Known,
 }
@@ -75,27 +75,27 @@ impl Runner<'_> {
     async fn work(
         &mut self,
         timetable: Option<Timetable>,
-        tell: &(dyn Fn(&Ran) -> Result<()> + Send + Sync),
-    ) -> Result<Option<Ran>> {
+        tell: &(dyn Fn(&EndedRun) -> Result<()> + Send + Sync),
+    ) -> Result<Option<EndedRun>> {
         let lake = &self.job.lake;
-        let last = memory::last_run(lake).await?;
-        self.known = memory::known(lake).await?;
-        self.board.starts(lake, last.as_ref()).await?;
+        let last = former_runs::last_run(lake).await?;
+        self.known = former_runs::known(lake).await?;
+        self.status.starts(lake, last.as_ref()).await?;
         let Some(timetable) = timetable else {
             let now = clock::now();
-            return self.run(now, now).await.map(|ran| ran.inspect(|r| self.board.ran(r)));
+            return self.run(now, now).await.map(|ran| ran.inspect(|r| self.status.ran(r)));
         };
         let mut agenda = Agenda::new(timetable, last.as_ref(), clock::now())?;
         loop {
-            self.board.next_is(agenda.next());
+            self.status.next_is(agenda.next());
             if self.sleep_until(agenda.next()).await {
                 return Ok(None);
             }
             let now = clock::now();
             let due = agenda.start(now)?;
-            self.board.next_is(agenda.next());
+            self.status.next_is(agenda.next());
             let Some(ran) = self.run(due, now).await? else { return Ok(None) };
-            self.board.ran(&ran);
+            self.status.ran(&ran);
             tell(&ran)?;
         }
     }
@@ -118,10 +118,10 @@ impl Runner<'_> {
     }
 
     /// One run, with its row in the history; None where it was broken off.
-    async fn run(&mut self, due: DateTime<Utc>, started: DateTime<Utc>) -> Result<Option<Ran>> {
-        self.board.runs_since(Some(started));
+    async fn run(&mut self, due: DateTime<Utc>, started: DateTime<Utc>) -> Result<Option<EndedRun>> {
+        self.status.runs_since(Some(started));
         let steps = self.steps().await;
-        self.board.runs_since(None);
+        self.status.runs_since(None);
         let summary = match &steps {
             Some(steps) => steps.summary(),
             None => Run { status: STOPPED.into(), message: "stopped by a signal".into(), ..Run::default() },
@@ -129,7 +129,7 @@ impl Runner<'_> {
         // as exact as the lake keeps it
         let [due, started, ended] = [due, started, clock::now()].map(|time| Some(time.trunc_subsecs(6)));
         let run = Run { due, started, ended, ..summary };
-        let run = match tokio::time::timeout(GRACE, memory::record(&self.job.lake, run.clone())).await {
+        let run = match tokio::time::timeout(GRACE, former_runs::record(&self.job.lake, run.clone())).await {
             Ok(Ok(run)) => run,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the run is missing in the table runs");
@@ -140,7 +140,7 @@ impl Runner<'_> {
                 run
             }
         };
-        Ok(steps.map(|steps| Ran { run, steps }))
+        Ok(steps.map(|steps| EndedRun { run, steps }))
     }
 
     async fn steps(&mut self) -> Option<RunSteps> {

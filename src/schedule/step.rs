@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::agenda::pause;
-use super::memory;
+use super::former_runs;
 use crate::engine::EngineSettings;
 use crate::export::post::Post;
 use crate::export::run::{self as exported, RunOptions};
@@ -65,13 +65,13 @@ pub struct RunSteps {
     /// The rebuild.
     pub upkeep: Option<Upkeep>,
     /// What became of each export, in the order in which they were asked for.
-    pub exports: Vec<(String, Result<exported::Ran>)>,
+    pub exports: Vec<(String, Result<exported::RunOutcome>)>,
     /// What kept the run from being done.
     pub error: Option<Error>,
 }
 
 /// A run that has ended.
-pub struct Ran {
+pub struct EndedRun {
     /// As history has it.
     pub run: Run,
     /// What it did.
@@ -88,7 +88,7 @@ impl Job {
             (done.outcomes, done.error) = self.ingest(known, committing, &warned).await;
             done.warnings = warned.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
             if *known != before
-                && let Err(error) = memory::keep_known(&self.lake, known).await
+                && let Err(error) = former_runs::keep_known(&self.lake, known).await
             {
                 tracing::warn!(%error, "the next run reads files again that are known");
             }
@@ -114,12 +114,12 @@ impl Job {
     }
 
     /// Runs an export. One that does not come to an end keeps no other from its own.
-    async fn export(&self, name: &str, post: Option<Post>) -> Result<exported::Ran> {
+    async fn export(&self, name: &str, post: Option<Post>) -> Result<exported::RunOutcome> {
         let options = RunOptions { post, engine: self.engine.clone(), ..RunOptions::default() };
-        let mut trials = Trials::new(self.patience.min(EXPORT_PATIENCE));
+        let mut attempts = Attempts::new(self.patience.min(EXPORT_PATIENCE));
         loop {
             match exported::run(&self.lake, name, &options).await {
-                Err(error) if trials.again(error.kind()).await => {
+                Err(error) if attempts.again(error.kind()).await => {
                     tracing::warn!(%error, export = name, "the export is tried again")
                 }
                 done => return done,
@@ -143,7 +143,7 @@ impl Job {
             Progress::Ignored(_) | Progress::Start { .. } | Progress::Bytes(_) | Progress::Read => {}
         };
         let mut outcomes = BTreeMap::new();
-        let mut trials = Trials::new(self.patience);
+        let mut attempts = Attempts::new(self.patience);
         loop {
             let failed = match ingest_new(&self.lake, &self.watch, &self.options, known, &progress).await {
                 Ok(tried) => {
@@ -158,7 +158,7 @@ impl Job {
                 Err(error) => (error.kind(), Some(error)),
             };
             let (kind, error) = failed;
-            if !trials.again(kind).await {
+            if !attempts.again(kind).await {
                 return (outcomes.into_values().collect(), error);
             }
         }
@@ -168,10 +168,10 @@ impl Job {
     async fn forget(&self, months: u32) -> Result<u64> {
         let limits = Limits { memory_bytes: self.engine.memory_bytes, threads: self.engine.threads };
         let options = ForgetOptions { suite: self.options.suite.clone(), dry_run: false, limits };
-        let mut trials = Trials::new(self.patience);
+        let mut attempts = Attempts::new(self.patience);
         loop {
             match retain(&self.lake, months, &options).await {
-                Err(error) if trials.again(error.kind()).await => {
+                Err(error) if attempts.again(error.kind()).await => {
                     tracing::warn!(%error, "old rows are looked for again")
                 }
                 done => return done.map(|forgotten| forgotten.rows()),
@@ -180,11 +180,13 @@ impl Job {
     }
 
     async fn rebuild(&self) -> Result<Upkeep> {
-        let mut trials = Trials::new(self.patience);
+        let mut attempts = Attempts::new(self.patience);
         loop {
             let steps = Steps { rebuilding: &|_| {}, compacting: &|_, _, _| {} };
             match upkeep(&self.lake, &self.engine, &self.rebuild, self.no_compact, steps).await {
-                Err(error) if trials.again(error.kind()).await => tracing::warn!(%error, "the rebuild is tried again"),
+                Err(error) if attempts.again(error.kind()).await => {
+                    tracing::warn!(%error, "the rebuild is tried again")
+                }
                 done => return done,
             }
         }
@@ -192,13 +194,13 @@ impl Job {
 }
 
 /// Tries of one step.
-struct Trials {
+struct Attempts {
     patience: Duration,
     failed: u32,
     first: Option<Instant>,
 }
 
-impl Trials {
+impl Attempts {
     fn new(patience: Duration) -> Self {
         Self { patience, failed: 0, first: None }
     }

@@ -58,8 +58,10 @@ impl Timetable {
     /// By an expression of the fields minute, hour, day of month, month, day of week (or `@daily` and the like).
     pub fn cron(expression: &str, zone: Tz) -> Result<Self> {
         let wrong = |e: CronError| {
+            let reason = e.to_string();
+            let reason = reason.trim_end_matches('.');
             Error::usage(format!(
-                "--cron '{expression}': {e}; expected minute, hour, day of month, month, day of week, \
+                "--cron '{expression}': {reason}; expected minute, hour, day of month, month, day of week, \
                  e.g. '30 4 * * *' (daily at 4:30) or '*/15 * * * 1-5'"
             ))
         };
@@ -293,6 +295,7 @@ mod tests {
         for wrong in ["", "* * *", "61 * * * *", "* * * * * *", "0 0 30 2 *", "every day"] {
             let error = Timetable::cron(wrong, BERLIN).unwrap_err();
             assert!(error.kind() == crate::ErrorKind::Usage && error.to_string().contains("--cron"), "{error}");
+            assert!(!error.to_string().contains(".;"), "{error}");
         }
     }
 }

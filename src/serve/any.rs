@@ -1,4 +1,5 @@
-//! `any_equal(value, array)`: what `value = ANY (array)` stands for.
+//! `any_equal(value, array)`: what `value = ANY (array)` stands for. With a third argument the array is one of the rows of a query,
+//! and NULL where that has none: no value is among them.
 //!
 //! The array is a list, or a text as Postgres writes one (`{a,b}`), whose items are of the value's type. Where it is known when
 //! the statement is planned, it becomes `value IN (...)`, by which files are left out.
@@ -16,16 +17,20 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+    ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility, lit,
 };
 use datafusion::scalar::ScalarValue;
+
+use crate::functions::{is_time, time_of};
 
 /// Its name, which no client calls.
 pub const NAME: &str = "any_equal";
 
 /// The function.
 pub fn function() -> ScalarUDF {
-    ScalarUDF::new_from_impl(AnyEqual { signature: Signature::any(2, Volatility::Immutable) })
+    let signatures = vec![TypeSignature::Any(2), TypeSignature::Any(3)];
+    ScalarUDF::new_from_impl(AnyEqual { signature: Signature::one_of(signatures, Volatility::Immutable) })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -48,14 +53,17 @@ impl ScalarUDFImpl for AnyEqual {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [values, lists] = arrays.as_slice() else { return exec_err!("{NAME} takes a value and an array") };
+        let [values, lists, of_rows @ ..] = arrays.as_slice() else {
+            return exec_err!("{NAME} takes a value and an array");
+        };
+        let without_rows = (!of_rows.is_empty()).then_some(false);
         if !matches!(lists.data_type(), DataType::List(_)) {
             return exec_err!("= ANY takes an array, not {}", lists.data_type());
         }
         let lists = cast(lists, &DataType::List(Arc::new(Field::new_list_field(values.data_type().clone(), true))))?;
         let lists = lists.as_list::<i32>();
         let found = (0..values.len()).map(|row| match lists.is_null(row) {
-            true => Ok(None),
+            true => Ok(without_rows),
             false => contains(&values.slice(row, 1), &lists.value(row)),
         });
         Ok(ColumnarValue::Array(Arc::new(found.collect::<Result<BooleanArray>>()?)))
@@ -97,7 +105,11 @@ impl FunctionRewrite for AnyAsList {
         let typed = |item: Expr| match item {
             // a text of an array is read as the value's type has it
             Expr::Literal(text @ ScalarValue::Utf8(_), metadata) if value_type != DataType::Null => {
-                Ok(Expr::Literal(text.cast_to(&value_type)?, metadata))
+                let item = match text.try_as_str().flatten() {
+                    Some(written) if is_time(&value_type) => time_of(written, &value_type)?,
+                    _ => text.cast_to(&value_type)?,
+                };
+                Ok(Expr::Literal(item, metadata))
             }
             other => Ok(other),
         };

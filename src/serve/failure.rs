@@ -108,6 +108,8 @@ impl From<Error> for Failure {
             Flaw::Table => "42P01",
             Flaw::Column => "42703",
             Flaw::Function => "42883",
+            Flaw::Time => "22007",
+            Flaw::TimeRange => "22008",
         });
         Self { reason, message: error.to_string(), spot: error.spot().cloned(), state }
     }

@@ -59,6 +59,8 @@ pub struct Server {
     running: AtomicUsize,
     /// Statements that have ended.
     done: AtomicU64,
+    /// Statements that doors keep prepared, whoever is connected.
+    prepared: AtomicUsize,
 }
 
 /// What a server has to do.
@@ -73,6 +75,8 @@ pub struct Load {
     pub running: usize,
     pub waiting: usize,
     pub done: u64,
+    /// Statements that are kept prepared beyond connections.
+    pub prepared: usize,
     /// Memory that statements have reserved, and can reserve, bytes.
     pub reserved: usize,
     pub memory: usize,
@@ -117,6 +121,7 @@ impl Server {
             turns: Arc::new(turns),
             running: AtomicUsize::new(0),
             done: AtomicU64::new(0),
+            prepared: AtomicUsize::new(0),
         }))
     }
 
@@ -168,6 +173,11 @@ impl Server {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// Tells how many statements a door keeps prepared.
+    pub fn tell_prepared(&self, count: usize) {
+        self.prepared.store(count, Ordering::Relaxed);
+    }
+
     /// What it has to do at the moment.
     pub fn load(&self) -> Load {
         let (sessions, users) = {
@@ -183,6 +193,7 @@ impl Server {
             running: self.running(),
             waiting: self.turns.waiting(),
             done: self.done.load(Ordering::Relaxed),
+            prepared: self.prepared.load(Ordering::Relaxed),
             reserved: self.whole.memory_pool.reserved(),
             memory: self.settings.memory_bytes,
             footers: kept.len(),

@@ -74,9 +74,12 @@ async fn planned(
     before: Option<PlannedStatement>,
 ) -> Result<PlannedStatement, Failure> {
     let planned = match before.filter(|planned| *planned.statement() == statement) {
-        Some(planned) => engine.plan_again(&planned).await?,
-        None => engine.plan_statement(&statement).await?,
+        Some(planned) => engine.plan_again(&planned).await,
+        None => engine.plan_statement(&statement).await,
     };
+    // of some statements that write the engine knows no more than that
+    let refused = |error: crate::Error| guard::refusal(&statement.to_string()).unwrap_or_else(|| error.into());
+    let planned = planned.map_err(refused)?;
     guard::check(&planned.plan)?;
     Ok(planned)
 }

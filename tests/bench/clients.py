@@ -4,6 +4,8 @@
     clients.py load FROM TO SQL           makes the rows of a statement the table `events` of another server
     clients.py users SERVERS ANSWERS SQL  seconds of ANSWERS answers of the first user alone, then of all users who ask at once,
                                           each one answer after another, for as long as each can expect ANSWERS of them
+    clients.py together SERVERS RUNS SHORT SQLS  seconds of each statement alone, of all at once, each by a user of its own, and of a
+                                          short one, alone and while the others are answered
 
 A server is JSON: port, user and password, and a database where it speaks Postgres' protocol. What comes out is JSON, too.
 `text`, `binary`: psycopg, the rows in the memory of libpq; `objects`: as Python's values. `copy`, `copy_binary`: COPY TO STDOUT.
@@ -25,7 +27,7 @@ import psycopg.postgres
 
 def main():
     task, *arguments = sys.argv[1:]
-    print(json.dumps({"rows": rows, "load": load, "users": users}[task](*arguments)))
+    print(json.dumps({"rows": rows, "load": load, "users": users, "together": together}[task](*arguments)))
 
 
 def rows(way, server, runs, sql):
@@ -74,6 +76,28 @@ def users(servers, answers, sql):
         for thread in threads:
             thread.join()
     return {"alone": alone, "each": each}
+
+
+def together(servers, runs, short, statements):
+    servers, statements = json.loads(servers), json.loads(statements)
+    with contextlib.ExitStack() as stack:
+        *connections, quick = [stack.enter_context(connected(server)) for server in servers]
+        pairs = list(zip(connections, statements, strict=True))
+        for connection, sql in [*pairs, (quick, short)]:
+            ask_once(connection, sql)
+        in_turn, at_once, beside = [], [], []
+        for _ in range(int(runs)):
+            in_turn.append([ask_once(*pair) for pair in pairs])
+            begun = time.perf_counter()
+            threads = [threading.Thread(target=ask_once, args=pair) for pair in pairs]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                beside.append(ask_once(quick, short))
+                time.sleep(0.02)
+            at_once.append(time.perf_counter() - begun)
+        alone = [ask_once(quick, short) for _ in range(10)]
+    return {"in_turn": in_turn, "at_once": at_once, "alone": alone, "beside": beside}
 
 
 def ask_once(connection, sql):

@@ -30,6 +30,12 @@ IN_A_BUCKET = {
 DELAY = 0.03
 # the questions that are asked by person, too
 BY_PERSON = ["visitor_page_orders", "visitor_campaign_orders", "visitor_page_returns", "linear_30d_page_orders"]
+# what users ask at once
+DIFFERENT = [
+    sql(BY_NAME[name])
+    for name in ("visitor_page_orders", "visit_page_orders", "visitor_page_returns", "visitor_campaign_orders",
+                 "linear_30d_page_orders", "decay_30d_campaign_revenue", "funnel_30d", "paths_30d_campaign_orders")
+]
 # what is asked through the doors of a server
 COLUMNS = ["visitor_id", "hit_time", "visit_num", "page_name", "tracking_code", "transaction_id", "orders", "revenue", "row_kind",
            "match_status"]
@@ -279,6 +285,8 @@ def doors(bench):
             mine[way] = as_client("rows", way, server, bench.runs, sql)
         theirs = {way: as_client("rows", way, peer, bench.runs, "SELECT * FROM events") for way in BY_WIRE if peer}
         answers = as_client("users", [wire | {"user": user} for user in USERS], ANSWERS, PARTICIPATION)
+        users = [wire | {"user": user} for user in [*USERS, USERS[0]]]
+        at_once = as_client("together", users, bench.runs, "SELECT count(*) FROM hits", DIFFERENT)
     counts = {answer["rows"] for answer in [*mine.values(), *theirs.values()]}
     if len(counts) > 1:
         sys.exit(f"the doors: {mine}\nPostgreSQL: {theirs}")
@@ -293,7 +301,7 @@ def doors(bench):
     fastest = min(mine[way]["seconds"] for way in ("text", "binary"))
     rows.append(sent("by Flight SQL", mine["flight"]["seconds"], count, fastest, "Postgres' protocol", 3))
     rows += [sent(f"by HTTP, {way}", mine[way]["seconds"], count) for way in ("csv", "arrow")]
-    return rows + fairness(**answers)
+    return rows + fairness(**answers) + side_by_side(**at_once)
 
 
 def sent(what, seconds, count, other=None, whose="", least=0):
@@ -316,6 +324,19 @@ def fairness(alone, each):
         step(f"{len(each)} users who ask visitor_page_orders all the time", value, "p95 at most 8x", late <= 8 * one, alone=one,
              p50=middle, p95=late),
         step("answers of each of them", f"{least} to {most}", "half the most", 2 * least >= most, least=least, most=most),
+    ]
+
+
+def side_by_side(in_turn, at_once, alone, beside):
+    """Seconds of different questions, in turn and at once, and of a short one alone and beside them."""
+    pairs = [(sum(turn), together) for turn, together in zip(in_turn, at_once)]
+    one_by_one, together = min(pairs, key=lambda pair: pair[1] / pair[0])
+    quick, late = statistics.median(alone), sorted(beside)[int(0.95 * (len(beside) - 1))]
+    value = f"{in_seconds(together)}; one after another {in_seconds(one_by_one)}, {together / one_by_one:.2f}x"
+    return [
+        step(f"{len(in_turn[0])} different questions at once", value, "at most 1.1x", together <= 1.1 * one_by_one,
+             seconds=together, in_turn=one_by_one),
+        step("a short one beside them", f"p95 {in_seconds(late)}; alone {in_seconds(quick)}", p95=late, alone=quick),
     ]
 
 

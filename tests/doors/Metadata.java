@@ -45,6 +45,32 @@ public class Metadata {
         return rows.getObject(1);
     }
 
+    /** What each method of DatabaseMetaData says where it is asked about a table; the errors of the server, one a line. */
+    static Object everyMethod(DatabaseMetaData about) throws Exception {
+        StringBuilder wrong = new StringBuilder();
+        for (java.lang.reflect.Method method : DatabaseMetaData.class.getMethods()) {
+            Class<?>[] types = method.getParameterTypes();
+            Object[] values = new Object[types.length];
+            String[] texts = {null, "public", "suites", "%", null, null};
+            for (int i = 0, text = 0; i < types.length; i++) {
+                values[i] = types[i] == String.class ? texts[text++] : types[i] == int.class ? (Object) 1 : types[i] == boolean.class ? (Object) true : null;
+            }
+            try {
+                if (method.invoke(about, values) instanceof ResultSet rows) {
+                    while (rows.next()) {
+                        rows.getObject(1);
+                    }
+                }
+            } catch (java.lang.reflect.InvocationTargetException error) {
+                // what the driver does not offer it says without asking
+                if (error.getCause() instanceof org.postgresql.util.PSQLException) {
+                    wrong.append(method.getName()).append(": ").append(error.getCause().getMessage()).append("\n");
+                }
+            }
+        }
+        return wrong.toString();
+    }
+
     public static void main(String[] args) throws Exception {
         Properties properties = new Properties();
         properties.put("user", args[1]);
@@ -67,6 +93,8 @@ public class Metadata {
         ask("indexes", 0, () -> about.getIndexInfo(null, "public", "suites", false, true));
         ask("best row identifier", 0, () -> about.getBestRowIdentifier(null, "public", "suites", 1, true));
         ask("types", null, about::getTypeInfo);
+        ask("types of one's own", 0, () -> about.getUDTs(null, null, "%", null));
+        ask("types of one's own by kind", 0, () -> about.getUDTs(null, "public", "nosuch", new int[] {java.sql.Types.DISTINCT}));
         ask("procedures", 0, () -> about.getProcedures(null, "public", "%"));
         ask("functions", null, () -> about.getFunctions(null, null, "up%"));
         // what it gives, and each parameter
@@ -156,6 +184,7 @@ public class Metadata {
             guest.setAutoCommit(true);
             return first;
         });
+        ask("every method", "", () -> everyMethod(about));
         ask("valid", true, () -> guest.isValid(3));
         guest.close();
         if (failed > 0) {

@@ -18,6 +18,7 @@ import urllib.request
 
 import adbc_driver_flightsql.dbapi as flight
 import psycopg
+import pyarrow.flight
 
 HERE = pathlib.Path(__file__).parent
 
@@ -157,6 +158,7 @@ def main(postgres, flight_port, http_port, user, password, token):
                 assert found == expected, f"Flight SQL: {sql}\n{found[:3]}\n{expected[:3]}"
     parameters(by_psycopg, by_token)
     browsing(by_token)
+    metadata(flight_port, token)
     print(f"{len(asked)} statements through 7 doors")
 
 
@@ -173,11 +175,34 @@ def parameters(by_psycopg, by_flight):
         with by_flight.cursor() as cursor:
             cursor.execute(question.format(*marks), ["transaction", since, 0])
             assert cursor.fetchone()[0] == expected, marks
+    # a value keeps its type beside another one, and where its place has none
+    with by_flight.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM events WHERE visit_num < ?", [1.5])
+        assert cursor.fetchone()[0] == of_query("SELECT count(*) FROM events WHERE visit_num < 1.5")[0][0] > 0
+        for value in [7, 1.5, "a", True, b"ab", decimal.Decimal("1.25"), datetime.date(2026, 9, 1)]:
+            cursor.execute("SELECT ? AS v", [value])
+            assert cursor.fetchone()[0] == value, value
     assert by_psycopg.execute("SELECT %s::decimal(10, 2) + 1", [decimal.Decimal("-0.05")]).fetchone()[0] == decimal.Decimal("0.95")
     # a client's fetch size
     with by_psycopg.cursor() as cursor:
         count = sum(1 for _ in cursor.stream("SELECT * FROM range(1, 20001)"))
         assert count == 20000, count
+
+
+def metadata(port, token):
+    """What JDBC's driver asks of the server itself."""
+    client = pyarrow.flight.connect(f"grpc://127.0.0.1:{port}")
+    options = pyarrow.flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
+    for command, rows_of in [
+        ("CommandGetSqlInfo", range(10, 100)), ("CommandGetXdbcTypeInfo", range(5, 100)),
+        ("CommandGetPrimaryKeys", [0]), ("CommandGetExportedKeys", [0]), ("CommandGetImportedKeys", [0]),
+        ("CommandGetCrossReference", [0]), ("CommandGetTableTypes", [1]), ("CommandGetDbSchemas", [1]),
+    ]:
+        name = f"type.googleapis.com/arrow.flight.protocol.sql.{command}".encode()
+        asked = pyarrow.flight.FlightDescriptor.for_command(b"\x0a" + bytes([len(name)]) + name)
+        info = client.get_flight_info(asked, options)
+        table = client.do_get(info.endpoints[0].ticket, options).read_all()
+        assert table.schema == info.schema and table.num_rows in rows_of, (command, table)
 
 
 def browsing(connection):

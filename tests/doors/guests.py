@@ -92,6 +92,8 @@ def limited(postgres, flight_port, user, password):
     assert "--memory" in message, message
     refused("54000", lambda: connection.execute("SELECT 1 " + " " * 10_000_000))
     refused("42000", lambda: connection.execute("SELECT " + "1+" * 200_000 + "1"))
+    for long in ["SELECT generate_series(1, 2000000000)", "SELECT count(*) FROM suites, generate_series(1, length(suite) + 2000000000) n"]:
+        refused("53200", lambda: connection.execute(long))
     refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3"))
     connection.execute("SET statement_timeout = '200ms'")
     message = refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3"))

@@ -76,6 +76,39 @@ def answers(*server):
         # a month is 30 days to the driver
         ("SELECT age(timestamp '2026-03-01', timestamp '2026-01-31 12:00:00')", datetime.timedelta(days=30, hours=12)),
         ("SELECT format_type(1700, NULL)", "numeric"),
+        ("SELECT timestamp '2026-01-31 12:00'", datetime.datetime(2026, 1, 31, 12)),
+        ("SELECT timestamp '2026-01-31T12:00Z'", datetime.datetime(2026, 1, 31, 12)),
+        ("SELECT timestamptz '2026-01-31 12:00 +02'", datetime.datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("SELECT timestamptz '2026-07-31 12:00 CET'", datetime.datetime(2026, 7, 31, 11, tzinfo=UTC)),
+        ("SELECT timestamptz 'Sat, 31 Jan 2026 12:00:00 GMT'", datetime.datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        ("SELECT 'epoch'::timestamptz", datetime.datetime(1970, 1, 1, tzinfo=UTC)),
+        ("SELECT '2026-01-31 12:00:00.7'::timestamp(0)", datetime.datetime(2026, 1, 31, 12, 0, 1)),
+        ("SELECT 'Jan 31, 2026'::date", datetime.date(2026, 1, 31)),
+        ("SELECT '2026-01-31 12:30'::date", datetime.date(2026, 1, 31)),
+        ("SELECT '0400'::time", datetime.time(4)),
+        ("SELECT '04:05 PM'::time", datetime.time(16, 5)),
+        ("SELECT 'today'::date = current_date AND 'yesterday'::date < 'now'::timestamptz", True),
+        ("SELECT timestamp '2026-01-31 12:00:00' IN ('2026-01-31 12:00')", True),
+        ("SELECT interval '1 day 02:00'", datetime.timedelta(days=1, hours=2)),
+        ("SELECT '2 hours ago'::interval", datetime.timedelta(hours=-2)),
+        ("SELECT interval '1.5 weeks'", datetime.timedelta(days=10, hours=12)),
+        ("SELECT -interval 'P1DT2H'", datetime.timedelta(days=-1, hours=-2)),
+        ("SELECT interval '1.5' day", datetime.timedelta(days=1)),
+        ("SELECT 7 * interval '1 day' / 2", datetime.timedelta(days=3, hours=12)),
+        ("SELECT timestamptz 'epoch' + 1769860800 * interval '1 second'", datetime.datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        ("SELECT timestamp '2026-01-31 12:00' + '1 day'", datetime.datetime(2026, 2, 1, 12)),
+        ("SELECT date(timestamp '2026-01-31 12:00')", datetime.date(2026, 1, 31)),
+        ("SELECT sum(n) FROM (SELECT generate_series(1, 3) AS n) x", 6),
+        ("SELECT string_agg(x, '|' ORDER BY n) FROM unnest(ARRAY['a', 'b']) WITH ORDINALITY AS u(x, n)", "a|b"),
+        ("SELECT 2 = ANY (ARRAY(SELECT generate_series(1, 3)))", True),
+        ("SELECT 4 = ANY (ARRAY(SELECT value FROM range(1, 4)))", False),
+        ("SELECT 2 IN (SELECT unnest(ARRAY[1, 2]))", True),
+        ("SELECT 2 NOT IN (SELECT value FROM range(1, 4))", False),
+        ("SELECT NULL::bigint IN (SELECT value FROM range(1, 4) WHERE value > 9)", False),
+        ("SELECT date '2026-01-31' = ANY('{20260131}')", True),
+        ("SELECT date '2026-01-31' = ANY(ARRAY['Jan 31, 2026']::date[])", True),
+        ("SELECT '{20260131,NULL}'::date[]", [datetime.date(2026, 1, 31), None]),
+        ("SELECT to_regclass('public.' || 'events') = 'events'::regclass", True),
         ("SELECT to_regclass('nosuch') IS NULL", True),
         ("SELECT to_regclass('events') = 'events'::regclass AND to_regclass('pg_class') = 1259", True),
     ]:
@@ -97,6 +130,9 @@ def answers(*server):
     refused("42P01", lambda: guest.execute("SELECT * FROM evnts"), "did you mean events?")
     refused("42703", lambda: guest.execute("SELECT evnt_id FROM events"), "did you mean")
     refused("42601", lambda: guest.execute("SELEC 1"))
+    refused("22007", lambda: guest.execute("SELECT 'soon'::timestamptz"), "is no time; write one as")
+    refused("22008", lambda: guest.execute("SELECT '2026-02-30'::date"), "there is no such day")
+    refused("22008", lambda: guest.execute("SELECT 'infinity'::timestamp"), "without an end")
     refused("42883", lambda: guest.execute("SELECT nosuch(1)"))
 
 
@@ -136,6 +172,18 @@ def parameters(*server):
     # there is no such type: a text
     given = uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
     assert {one(guest, f"SELECT {form}", given) for form in ("%t", "%b")} == {str(given)}
+    # texts in the places of times
+    for value, kind, expected in [
+        ("2026-01-31 12:00", "timestamp", datetime.datetime(2026, 1, 31, 12)),
+        ("2026-01-31 12:00 +02", "timestamptz", datetime.datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("Jan 31, 2026", "date", day.replace(month=1, day=31)),
+        ("04:05 PM", "time", datetime.time(16, 5)),
+        ("1 day 02:00", "interval", datetime.timedelta(days=1, hours=2)),
+    ]:
+        for form in ("%s", "%t", "%b"):
+            assert one(guest, f"SELECT {form}::{kind}", value) == expected, (form, kind, value)
+    # the server has the tests' clock
+    assert one(guest, "SELECT %s::date", "today") == datetime.date(2026, 10, 1)
     kinds = [row[0] for row in guest.execute("SELECT DISTINCT row_kind FROM events ORDER BY 1")]
     count = one(guest, "SELECT count(*) FROM events")
     for form in ("%t", "%b"):
@@ -417,6 +465,14 @@ ZONED = [
     ('Asia/Kolkata', "SELECT date_trunc('hour', timestamptz '2026-07-01 12:00:00Z')", '2026-07-01 17:00:00+05:30'),
     ('America/Sao_Paulo', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24 TZ')", '09 -03'),
     ('UTC', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24 TZ tz OF')", '12 UTC utc +00'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-07-01 12:00'", '2026-07-01 12:00:00+02'),
+    ('Europe/Berlin', "SELECT timestamptz 'Jul 1, 2026 12:00 CET'", '2026-07-01 13:00:00+02'),
+    ('Europe/Berlin', "SELECT '2026-07-01 12:00:00+00'::timestamp", '2026-07-01 12:00:00'),
+    ('Europe/Berlin', "SELECT timestamptz '2026-06-30 22:00Z' = '2026-07-01 00:00'", 't'),
+    ('Europe/Berlin', "SELECT x::timestamptz FROM (VALUES ('20260701 1200')) v(x)", '2026-07-01 12:00:00+02'),
+    ('Europe/Berlin', "SELECT to_timestamp(1769860800)", '2026-01-31 13:00:00+01'),
+    ('Europe/Berlin', "SELECT to_timestamp(x) FROM (VALUES (1769860800)) v(x)", '2026-01-31 13:00:00+01'),
+    ('Europe/Berlin', "SELECT 'now'::timestamptz = now() AND 'today'::timestamptz = date_trunc('day', now())", 't'),
 ]
 
 
@@ -510,7 +566,7 @@ def zones(port, user, password):
     refused("22023", lambda: guest.execute("SET TIME ZONE 'UTC+2'"), "Europe/Berlin")
     # a time that a clock does not show, or shows twice
     guest.execute("SET TIME ZONE 'Europe/Berlin'")
-    refused("42000", lambda: guest.execute("SELECT timestamptz '2026-03-29 02:30:00'"))
+    refused("22008", lambda: guest.execute("SELECT timestamptz '2026-03-29 02:30:00'"))
     # the start of a connection
     other = connect(port, user, password, options="-c timezone=Asia/Kolkata")
     assert one(other, "SELECT timestamptz '2026-07-01 00:00:00'").astimezone(UTC) == datetime.datetime(2026, 6, 30, 18, 30, tzinfo=UTC)
@@ -636,6 +692,51 @@ RECORDED = [
     ("SELECT t.relname, unnest((SELECT array_agg(attname ORDER BY i) FROM (SELECT unnest(confkey) AS attnum, generate_subscripts(confkey, 1) AS i) x"
      " JOIN pg_catalog.pg_attribute c USING (attnum) WHERE c.attrelid = fk.confrelid)) AS column FROM pg_catalog.pg_constraint fk"
      " JOIN pg_catalog.pg_class t ON t.oid = fk.confrelid WHERE fk.contype = 'f'", 0),
+    # dbt: relations, the catalog of its documentation, freshness
+    ("select 'rejoin' as database, tablename as name, schemaname as schema, 'table' as type from pg_tables where schemaname ilike 'public' and tablename = 'suites'"
+     " union all select 'rejoin' as database, viewname as name, schemaname as schema, 'view' as type from pg_views where schemaname ilike 'public'", 1),
+    ("select sch.nspname as table_schema, tbl.relname as table_name, case tbl.relkind when 'v' then 'VIEW' else 'BASE TABLE' end as table_type, tbl_desc.description,"
+     " col.attname, col.attnum as column_index, pg_catalog.format_type(col.atttypid, col.atttypmod) as column_type, pg_get_userbyid(tbl.relowner) as table_owner"
+     " from pg_catalog.pg_namespace sch join pg_catalog.pg_class tbl on tbl.relnamespace = sch.oid join pg_catalog.pg_attribute col on col.attrelid = tbl.oid"
+     " left outer join pg_catalog.pg_description tbl_desc on (tbl_desc.objoid = tbl.oid and tbl_desc.objsubid = 0) where upper(sch.nspname) = upper('public')"
+     " and upper(tbl.relname) = upper('suites') and not pg_is_other_temp_schema(sch.oid) and tbl.relpersistence in ('p', 'u') and col.attnum > 0 and not col.attisdropped", None),
+    ("select max(hit_time) as max_loaded_at, now() as snapshotted_at from \"rejoin\".\"public\".\"events\"", 1),
+    # Metabase: fields with their comments
+    ("SELECT c.column_name, CASE WHEN c.udt_schema IN ('public', 'pg_catalog') THEN FORMAT('%s', c.udt_name) END AS kind, COL_DESCRIPTION(CAST(CAST(FORMAT('%I.%I',"
+     " CAST(c.table_schema AS TEXT), CAST(c.table_name AS TEXT)) AS REGCLASS) AS OID), c.ordinal_position) AS note FROM information_schema.columns c"
+     " WHERE c.table_schema !~ '^information_schema|catalog_history|pg_' AND c.table_name = 'suites' UNION ALL SELECT pa.attname, pt.typname, NULL FROM pg_catalog.pg_class pc"
+     " INNER JOIN pg_catalog.pg_attribute pa ON pa.attrelid = pc.oid INNER JOIN pg_catalog.pg_type pt ON pt.oid = pa.atttypid WHERE pc.relkind = 'm'", None),
+    # DataGrip: what has changed since when
+    ("select N.oid::bigint as id, N.xmin as state_number, nspname as name, pg_catalog.pg_get_userbyid(N.nspowner) as \"owner\" from pg_catalog.pg_namespace N"
+     " left join pg_catalog.pg_description D on N.oid = D.objoid order by case when nspname = pg_catalog.current_schema() then -1::bigint else N.oid::bigint end", 3),
+    ("select T.relkind, T.relname, T.oid, T.xmin, (select pg_catalog.array_agg(inhparent::bigint order by inhseqno)::varchar from pg_catalog.pg_inherits where T.oid = inhrelid)"
+     " as ancestors from pg_catalog.pg_class T where relnamespace = 2200::oid and T.relname = 'suites' and pg_catalog.age(T.xmin) <="
+     " coalesce(nullif(greatest(pg_catalog.age('1'::varchar::xid), -1), -1), 2147483647)", 1),
+    ("select proname as r_name, oid as r_id, xmin as r_state_number, proargtypes::int[] as in_arg_types from pg_catalog.pg_proc where proname = 'starts_with'", 1),
+    # pgAdmin: roles, activity, settings
+    ("SELECT roles.oid, CASE WHEN 'pg_signal_backend' = ANY(ARRAY(WITH RECURSIVE cte AS (SELECT pg_roles.oid, pg_roles.rolname FROM pg_roles WHERE pg_roles.oid = roles.oid"
+     " UNION ALL SELECT m.roleid, pgr.rolname FROM cte cte_1 JOIN pg_auth_members m ON m.member = cte_1.oid JOIN pg_roles pgr ON pgr.oid = m.roleid) SELECT rolname FROM cte))"
+     " THEN True ELSE False END AS can_signal_backend FROM pg_catalog.pg_roles AS roles WHERE rolname = current_user", 1),
+    ("SELECT pid, array_to_string(pg_catalog.pg_blocking_pids(pid), ', ') AS blocking_pids, pg_catalog.to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS backend_start"
+     " FROM pg_catalog.pg_stat_activity WHERE datname = 'rejoin' ORDER BY pid", None),
+    ("SELECT (SELECT sum(xact_commit) + sum(xact_rollback) FROM pg_stat_database) AS transactions", 1),
+    ("SELECT set_config('bytea_output', 'hex', false) FROM pg_show_all_settings() WHERE name = 'bytea_output'", 1),
+    # a value for each row, of another table
+    ("SELECT c.relname FROM pg_class c WHERE c.relname = 'suites' AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid) > 5", 1),
+    ("SELECT 1 FROM (SELECT (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid) AS n FROM pg_class c WHERE c.relname = 'suites') x WHERE n > 5", 1),
+    ("SELECT 1 FROM (SELECT (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace LIMIT 1) AS schema FROM pg_class c WHERE c.relname = 'suites') x WHERE schema = 'public'", 1),
+    ("SELECT 1 FROM pg_namespace WHERE nspname = ANY (SELECT nspname FROM pg_namespace WHERE nspname <> 'public')", 2),
+    # Hex and others: comments and sizes of tables whose names are put together
+    ("SELECT obj_description((table_schema || '.' || quote_ident(table_name))::regclass) FROM information_schema.tables WHERE table_name = 'suites'", 1),
+    ("SELECT pg_table_size((quote_ident(schemaname) || '.' || quote_ident(tablename))::regclass) FROM pg_tables WHERE tablename = 'suites'", 1),
+    # Looker: days before now, an instant's day in a zone
+    ("SELECT DATE(e.hit_time AT TIME ZONE 'UTC' AT TIME ZONE 'America/New_York') AS d FROM public.events AS e WHERE e.hit_time >="
+     " (SELECT DATE_TRUNC('day', CURRENT_TIMESTAMP) + (-6000 || ' day')::INTERVAL) GROUP BY 1 ORDER BY 1 FETCH NEXT 1 ROWS ONLY", 1),
+    # Grafana: buckets of time
+    ("SELECT floor(extract(epoch from hit_time)/300)*300 AS \"time\", count(*) FROM events WHERE hit_time BETWEEN '2020-01-01T00:00:00Z' AND '2200-01-01T00:00:00Z'"
+     " AND hit_time >= to_timestamp(0) GROUP BY 1 ORDER BY 1 LIMIT 1", 1),
+    # Tableau: days after a time
+    ("SELECT CAST((\"hit_time\" + 7 * INTERVAL '1 DAY') AS DATE) AS d FROM \"public\".\"events\" \"events\" GROUP BY 1 LIMIT 1", 1),
     # tableoid, format, SIMILAR TO, an array of a query
     ("SELECT c.relname FROM pg_class c WHERE c.tableoid = 'pg_class'::regclass AND format('%I.%s', 'a b', c.relname) SIMILAR TO '\"a b\".(suites|nosuch)'", 1),
     ("SELECT (information_schema._pg_expandarray(ARRAY['a', 'b', 'c'])).n", 3),

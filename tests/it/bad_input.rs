@@ -189,7 +189,7 @@ fn an_archive_that_climbs_or_links() {
 fn a_source_file_that_is_not_finished() {
     let place = place();
     let before = counts(&place);
-    place.write("waits.txt", "Date\tTracking Code\tEvent 1\n09/01/2026\tbrand\t1\n");
+    place.write("waits.txt", "Date\tTracking Code\tEvent 1\n09/01/2026\tbrand\t41\n");
     let done = place.rejoin("ingest waits.txt --suite web --source spend").ok();
     assert!(done.stderr.contains("waits.fin") || done.stdout.contains("waits.fin"), "{}{}", done.stdout, done.stderr);
     place.write("waits.FIN", "");

@@ -185,7 +185,7 @@ impl World {
 }
 
 fn options_with(mapping: Option<std::path::PathBuf>) -> IngestOptions {
-    IngestOptions { mappings: mapping.into_iter().collect(), ..IngestOptions::default() }
+    IngestOptions { mappings: mapping.into_iter().collect(), again: true, ..IngestOptions::default() }
 }
 
 /// How long a binding lasts.

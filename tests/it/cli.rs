@@ -225,7 +225,7 @@ rejoin rebuild");
     assert_eq!((sum("1").as_str(), sum("2").as_str()), ("s\n3.75\n", "s\n103.75\n"));
     assert_eq!((sum("2100-01-01 12:00"), sum("2100-01-01")), (sum("2"), sum("2")));
     let early = place.rejoin_with(&["query", "SELECT 1", "--as-of", "2000-01-01 12:00"]);
-    early.fails(7, &["no rebuild 2000-01-01 12:00"]);
+    early.fails(7, &["no rebuild had ended by 2000-01-01 12:00"]);
     place.rejoin_with(&["query", "SELECT 1", "--as-of", "soon"]).fails(2, &["soon", "2026-09-01T12:00:00Z"]);
     let unknown = place.rejoin_with(&["query", "SELECT 1", "--as-of", "77"]);
     assert!(unknown.code != 0 && unknown.stderr.contains("77"), "{}", unknown.stderr);

@@ -166,15 +166,74 @@ fn traps() {
             ] {
                 same(&here, &there, sql).await;
             }
-            // a sort-merge left join with a filter is wrong where its right side is never NULL
+            // a sort-merge left join with a filter fails where its right side is never NULL
             there.collect("SET datafusion.optimizer.prefer_hash_join = false").await.unwrap();
-            same(
-                &here,
-                &there,
+            for sql in [
                 "SELECT h.event_id, o.event_id FROM events h LEFT JOIN events o ON o.transaction_id = h.transaction_id AND o.hit_time > h.hit_time
                  WHERE h.transaction_id IS NOT NULL",
-            )
-            .await;
+                "SELECT h.event_id, o.hit_time FROM events h LEFT JOIN hits o ON o.visitor_id = h.visitor_id AND o.hit_time > h.hit_time",
+            ] {
+                same(&here, &there, sql).await;
+            }
+        });
+    });
+}
+
+/// Models that need all journeys count a range of visitors a task, and give the digits of one machine in any number of them.
+#[test]
+fn data_driven_models() {
+    let place = sample(3_000);
+    let lake = place.open_lake();
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (here, there) = engines(&place, shared(&lake)).await;
+            for sql in [
+                "SELECT * FROM attribution('revenue', 'tracking_code', models => 'algorithmic,markov,markov(2),linear')",
+                "SELECT * FROM attribution('orders', 'page_name', models => 'algorithmic,markov', container => 'visit')",
+                "SELECT * FROM attribution('revenue', 'tracking_code', 'markov(2)', by => 'month')",
+            ] {
+                let mut expected = table::rows(&here, sql).await.unwrap().1;
+                expected.sort();
+                assert!(expected.len() > 3, "{sql}: {expected:?}");
+                for ranges in [8, 16, 64] {
+                    there.collect(&format!("SET rejoin.ranges = {ranges}")).await.unwrap();
+                    let mut found = table::rows(&there, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")).1;
+                    found.sort();
+                    assert_eq!(found, expected, "{sql} in {ranges} ranges");
+                }
+                let plan = table::rows(&there, &format!("EXPLAIN {sql}")).await.unwrap().1.concat().concat();
+                let places = ["DataDrivenExec", "CoalescePartitionsExec", "JourneyExec: tallies"].map(|node| plan.find(node));
+                assert!(places.is_sorted() && places.iter().all(Option::is_some), "{plan}");
+            }
+        });
+    });
+}
+
+/// A join of which neither side fits in the memory of a task is refused, as on one machine, and the message says how both sides are
+/// sorted instead.
+#[test]
+fn joins_that_do_not_fit() {
+    let place = sample(20_000);
+    // of which each of two tasks has half
+    let members = Members::with_memory(place.path().to_str().unwrap(), 1, "64MiB");
+    let sql = |copies: usize| {
+        let rows = format!("(SELECT visitor_id, hit_seq, n FROM hits CROSS JOIN generate_series(1, {copies}) g (n))");
+        let equal = "a.visitor_id = b.visitor_id AND a.hit_seq = b.hit_seq AND a.n = b.n";
+        format!("SELECT count(*), sum(a.n) FROM {rows} a JOIN {rows} b ON {equal}")
+    };
+    deep(|runtime| {
+        runtime.block_on(async {
+            let (_, there) = engines(&place, &members).await;
+            let error = there.collect(&sql(40)).await.unwrap_err();
+            assert!(error.is_out_of_memory(), "{error}");
+            for words in ["an executor: ", "--memory", "SET datafusion.optimizer.prefer_hash_join = false"] {
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            there.collect("SET datafusion.optimizer.prefer_hash_join = false").await.unwrap();
+            let plan = table::rows(&there, &format!("EXPLAIN {}", sql(2))).await.unwrap().1.concat().concat();
+            assert!(plan.contains("SortMergeJoinExec"), "{plan}");
+            let found = table::rows(&there, &sql(2)).await.unwrap_or_else(|e| panic!("{e}")).1;
+            assert_eq!(found, [["40000", "60000"]]);
         });
     });
 }

@@ -15,7 +15,8 @@ use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::compact::{Compacted, CompactionOptions, compact};
-use rejoin::lake::layout::{TAG_BUCKET, bucket_of};
+use rejoin::lake::layout::{TAG_BUCKET, TAG_PART, bucket_of};
+use rejoin::lake::parts::KeyRange;
 use rejoin::lake::records::Rebuild;
 use rejoin::lake::rewrite::{Job, Limits, Rewriter, Rewritten};
 use rejoin::lake::suites::{SuiteChanges, create_suite};
@@ -136,6 +137,7 @@ pub fn check_files(loads: &Loads, snapshot: &Snapshot) -> BTreeMap<usize, Vec<(i
         let mut last: Option<(i64, String, i64, i128)> = None;
         let (mut times, mut rows_of) = (vec![], BTreeMap::<String, u64>::new());
         let bucket: usize = file.tags[TAG_BUCKET].parse().unwrap();
+        let keys_of_tags = KeyRange::of_tags(&file.tags);
         for batch in reader.build().unwrap() {
             let batch = batch.unwrap();
             for column in batch.columns() {
@@ -152,6 +154,7 @@ pub fn check_files(loads: &Loads, snapshot: &Snapshot) -> BTreeMap<usize, Vec<(i
                     sequences.as_primitive::<Decimal128Type>().value(row),
                 );
                 assert_eq!(bucket_of(here.0), bucket);
+                assert!((keys_of_tags.first..=keys_of_tags.last).contains(&here.0), "{:?}", file.tags);
                 times.push(here.2);
                 *rows_of.entry(files.as_string::<i32>().value(row).to_string()).or_default() += 1;
                 assert!(last.is_none_or(|last| last <= here), "{} is not sorted at row {row}", file.relative);
@@ -242,7 +245,8 @@ fn check_whole_months(rewriter: fn(&Lake) -> Arc<dyn Rewriter>) -> Loads {
 static ONE: Limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
 
 /// Files that are cut together are a step of their own.
-const STEPS: CompactionOptions = CompactionOptions { if_worth: false, shared_rows: 1, step_bytes: 1 };
+const STEPS: CompactionOptions =
+    CompactionOptions { if_worth: false, shared_rows: 1, step_bytes: 1, part_bytes: u64::MAX };
 
 /// Four loads, whose rows lie over two months in every bucket that has some; so many buckets there are.
 async fn loads_of_two_months() -> (Loads, u64) {
@@ -284,6 +288,64 @@ fn much_is_committed_in_steps() {
             check_files(&loads, &after);
             assert_eq!(loads.answers().await, answers);
             assert!(!is_stale(&loads.lake).await.unwrap(), "the last rebuild names each version as it comes");
+            assert_eq!(loads.garbage(), Vec::<String>::new());
+        });
+    });
+}
+
+/// Files that share no month stay; each of more than twice this size is cut.
+const PARTS: CompactionOptions =
+    CompactionOptions { if_worth: false, shared_rows: 1, step_bytes: u64::MAX, part_bytes: 16_000 };
+
+#[test]
+fn large_files_are_cut_into_parts() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loads = Loads::new().await;
+            for number in 0..4 {
+                loads.load(number, 0, 40, 10_000).await;
+            }
+            let (before, answers) = (loads.hits().await, loads.answers().await);
+            let compacted = async |options: &CompactionOptions| {
+                compact(&loads.lake, options, &ONE, &|_, _, _| {}).await.unwrap().remove(0)
+            };
+            let done = compacted(&PARTS).await;
+            let after = loads.hits().await;
+            let parts = |snapshot: &Snapshot| snapshot.files.iter().filter(|f| f.tags.contains_key(TAG_PART)).count();
+            assert!(parts(&after) > before.files.len() / 2 && done.after.rows == 40_000, "{done:?}");
+            check_files(&loads, &after);
+            assert_eq!(loads.answers().await, answers);
+            assert_eq!(after.contents().unwrap(), before.contents().unwrap());
+            // they are as they should be, also where only what is worth its work is done
+            assert_eq!(compacted(&PARTS).await.merged, 0);
+            assert_eq!(compacted(&CompactionOptions { if_worth: true, ..PARTS }).await.merged, 0);
+            assert_eq!(loads.hits().await.version, after.version);
+
+            // a load more is merged with the parts whose keys it has, and one that goes leaves them
+            loads.load(7, 10, 2, 300).await;
+            let with_one_more = loads.answers().await;
+            compacted(&PARTS).await;
+            let more = loads.hits().await;
+            check_files(&loads, &more);
+            assert!(parts(&more) > before.files.len() / 2, "{:?}", more.files);
+            assert_eq!(loads.answers().await, with_one_more);
+            remove(&loads.lake, &["007.ndjson".to_string()], None, None).await.unwrap();
+            check_files(&loads, &loads.hits().await);
+            assert_eq!(loads.answers().await, answers);
+
+            // a smaller size cuts them again, a larger one leaves them until they are merged
+            let smaller = CompactionOptions { part_bytes: 4_000, ..PARTS };
+            assert!(compacted(&smaller).await.written > 0);
+            check_files(&loads, &loads.hits().await);
+            assert_eq!(loads.answers().await, answers);
+            assert_eq!(compacted(&smaller).await.merged, 0);
+            let larger = CompactionOptions { part_bytes: u64::MAX, ..PARTS };
+            assert_eq!(compacted(&larger).await.merged, 0);
+            compacted(&CompactionOptions { shared_rows: 1_000_000, ..larger }).await;
+            let whole = loads.hits().await;
+            assert_eq!((parts(&whole), whole.contents().unwrap()), (0, before.contents().unwrap()));
+            check_files(&loads, &whole);
+            assert_eq!(loads.answers().await, answers);
             assert_eq!(loads.garbage(), Vec::<String>::new());
         });
     });

@@ -224,6 +224,21 @@ fn few_requests_wait_for_each_other() {
     }
 }
 
+/// However large the files are: DataFusion deals out large ones anew, to as many readers as there are threads, and each would wait
+/// for one footer after the other.
+#[test]
+fn large_files_are_opened_side_by_side() {
+    let place = place();
+    deep(|runtime| {
+        let (store, engine) = engine(&place);
+        let large = "datafusion.optimizer.repartition_file_min_size";
+        runtime.block_on(engine.collect(&format!("SET {large} = '1'"))).unwrap();
+        let found = runtime.block_on(engine.collect("SELECT page_name, count(*) FROM hits GROUP BY 1")).unwrap();
+        assert_eq!(found.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
+        assert!(store.rounds() <= 6, "{} rounds of {:#?}", store.rounds(), store.asked());
+    });
+}
+
 /// The same question once more, to the same session: whether there is something new, and rows.
 #[test]
 fn what_is_known_is_not_asked_again() {

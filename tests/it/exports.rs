@@ -16,7 +16,7 @@ use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::export::definition::{Export, Settings};
 use rejoin::export::post::Post;
-use rejoin::export::run::{self, Ran, RunOptions};
+use rejoin::export::run::{self, RunOptions, RunOutcome};
 use rejoin::export::{runs, saved};
 use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::Lake;
@@ -681,6 +681,7 @@ async fn load(lake: &Lake, path: &Path, mapping: Option<&Path>) {
         source: mapping.is_none().then(|| "deals".into()),
         mappings: mapping.iter().map(|path| path.to_path_buf()).collect(),
         replace: true,
+        again: true,
         ..IngestOptions::default()
     };
     let outcomes = ingest(lake, &[path.to_path_buf()], &options, &|_| {}).await.unwrap();
@@ -702,7 +703,7 @@ fn an_export() -> Export {
     }
 }
 
-async fn run_once(lake: &Lake, post: Option<Post>) -> rejoin::Result<Ran> {
+async fn run_once(lake: &Lake, post: Option<Post>) -> rejoin::Result<RunOutcome> {
     let options = RunOptions { post, engine: engine(), ..RunOptions::default() };
     run::run(lake, "closed", &options).await
 }

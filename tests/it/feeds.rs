@@ -429,7 +429,8 @@ impl World {
 
     async fn load(&self, path: &str, source: Option<&str>) {
         let source = source.map(str::to_string);
-        let options = IngestOptions { suite: Some("web".into()), source, replace: true, ..IngestOptions::default() };
+        let options =
+            IngestOptions { suite: Some("web".into()), source, replace: true, again: true, ..IngestOptions::default() };
         let outcomes = ingest(&self.lake, &[self.place.path().join(path)], &options, &|_| {}).await.unwrap();
         assert!(!matches!(outcomes[0].status, Status::Refused(_) | Status::Waiting(_)), "{:?}", outcomes[0]);
         assert_eq!(outcomes[0].entry.rejected, 0, "{:?}", outcomes[0]);

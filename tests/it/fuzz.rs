@@ -5,12 +5,14 @@
 //! texts, Parquet, mappings, lookup tables. Nothing panics or hangs; rows and rejects are all rows that there are; a message quotes no
 //! more than a short piece of the input.
 //!
-//! A case is decided by its number, so that it can be seen again. `tests/run` does a few; for hours, alone, with the
-//! memory looked at as well:
+//! A case is decided by its number and its reader, so that it can be seen again. `tests/run` does a few of each reader; for hours,
+//! alone, with the memory looked at as well, and told how many there were:
 //!
 //! ```sh
-//! REJOIN_FUZZ_CASES=500000 cargo test --release --config tests/profile.toml fuzz::
-//! REJOIN_FUZZ_FIRST=1234 REJOIN_FUZZ_CASES=1 cargo test --release --config tests/profile.toml fuzz::    # one again
+//! fuzz() { cargo test --release --config tests/profile.toml --test it -- fuzz::damaged --nocapture; }
+//! REJOIN_FUZZ_SECONDS=7200 REJOIN_FUZZ_READER=feed fuzz              # one reader
+//! REJOIN_FUZZ_SECONDS=7200 fuzz                                      # each for so long, one after the other
+//! REJOIN_FUZZ_READER=feed REJOIN_FUZZ_FIRST=1234 REJOIN_FUZZ_CASES=1 fuzz    # one case again
 //! ```
 
 use std::io::Write;
@@ -36,8 +38,22 @@ use rejoin::{Error, ErrorKind};
 use crate::place::{Place, deep};
 use crate::questions::Dice;
 
-/// Cases of a usual run.
-const CASES: u64 = 200;
+/// Cases of each reader in a usual run.
+const CASES: u64 = 20;
+
+/// What reads, and what it is called on the command line.
+static READERS: [(&str, Reader); 10] = [
+    ("json", Reader::Json),
+    ("delimited", Reader::Delimited),
+    ("parquet", Reader::Parquet),
+    ("mapping", Reader::Mapping),
+    ("source", Reader::Source),
+    ("api", Reader::Api),
+    ("manifest", Reader::Manifest),
+    ("feed", Reader::Feed),
+    ("archives", Reader::Archives),
+    ("lookup", Reader::Lookup),
+];
 
 /// Cases that share a lake.
 const OF_A_LAKE: u64 = 400;
@@ -83,6 +99,25 @@ const WORDS: [&str; 22] = [
     "💶",
     "hit_data.tsv",
 ];
+
+/// What reads the damaged input.
+#[derive(Clone, Copy)]
+enum Reader {
+    Json,
+    Delimited,
+    Parquet,
+    Mapping,
+    /// Data source files, packed or not.
+    Source,
+    /// The body of the Data Sources API.
+    Api,
+    Manifest,
+    /// Hits and lookups of a data feed.
+    Feed,
+    /// Archives, damaged as they are packed.
+    Archives,
+    Lookup,
+}
 
 /// What is loaded in a case.
 #[derive(Default)]
@@ -175,6 +210,9 @@ fn parquet_file() -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+/// So many of the files with mappings are JSON; they come first.
+const JSON_FILES: usize = 3;
+
 /// Files with their mappings; true where a line is a row.
 const MAPPED: [(&str, bool); 7] = [
     ("ga4/events.ndjson", true),
@@ -221,7 +259,7 @@ impl Seeds {
     }
 
     /// Makes the files of a case in this folder.
-    fn case(&self, folder: &Path, dice: &mut Dice) -> Case {
+    fn case(&self, folder: &Path, reader: Reader, dice: &mut Dice) -> Case {
         let put = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -229,9 +267,13 @@ impl Seeds {
             path
         };
         let other = self.other(dice);
-        match dice.below(13) {
-            0..3 => {
-                let (name, is_lines) = MAPPED[dice.below(MAPPED.len())];
+        match reader {
+            Reader::Json | Reader::Delimited => {
+                let files = match reader {
+                    Reader::Json => &MAPPED[..JSON_FILES],
+                    _ => &MAPPED[JSON_FILES..],
+                };
+                let (name, is_lines) = files[dice.below(files.len())];
                 let damaged = damage(self.bytes(name), &other, dice);
                 let rows = is_lines.then(|| json_rows(&damaged)).flatten();
                 let mapping = self.data.join(name.split('/').next().unwrap()).join("mapping.toml");
@@ -245,7 +287,7 @@ impl Seeds {
                 let mapping = put("mapping.toml", &without_files(&std::fs::read(mapping).unwrap()));
                 Case { name, paths: vec![path], mapping: Some(mapping), damaged, rows, ..Case::default() }
             }
-            3 => {
+            Reader::Mapping => {
                 let (name, _) = MAPPED[dice.below(MAPPED.len())];
                 let system = name.split('/').next().unwrap();
                 let damaged = damage(self.bytes(&format!("{system}/mapping.toml")), &other, dice);
@@ -253,7 +295,7 @@ impl Seeds {
                 let paths = vec![self.data.join(name)];
                 Case { name: "a mapping", paths, mapping: Some(mapping), damaged, ..Case::default() }
             }
-            4 | 5 => {
+            Reader::Source => {
                 let damaged = damage(self.bytes("adobe/calls_2026-09.txt"), &other, dice);
                 let rows = source_rows(&damaged);
                 put("calls_1.fin", b"");
@@ -264,23 +306,12 @@ impl Seeds {
                 };
                 Case { name: "a data source file", paths: vec![path], damaged, rows, ..Case::default() }
             }
-            6 => {
-                let text = self.bytes("adobe/calls_2026-09.txt");
-                let members = ["calls_1.txt", "sub/calls_2.txt"].map(|name| (name.to_string(), text.clone()));
-                put("calls_1.fin", b"");
-                let (name, packed) = match dice.one_in(2) {
-                    true => ("calls_1.txt.gz", gzipped(&text)),
-                    false => ("calls_1.zip", zipped(&members)),
-                };
-                let path = put(name, &damage(packed, &other, dice));
-                Case { name: "a packed data source file", paths: vec![path], damaged: text, ..Case::default() }
-            }
-            7 => {
+            Reader::Api => {
                 let damaged = damage(API.as_bytes().to_vec(), &other, dice);
                 let paths = vec![put("calls_1.json", &damaged)];
                 Case { name: "the API's JSON", paths, damaged, ..Case::default() }
             }
-            8 => {
+            Reader::Manifest => {
                 let damaged = damage(self.bytes("adobe/web_2026-09-01.txt"), &other, dice);
                 for name in ["01-web_2026-09-01.tsv.gz", "web_2026-09-01-lookup_data.tar.gz"] {
                     put(name, &self.bytes(&format!("adobe/{name}")));
@@ -288,7 +319,7 @@ impl Seeds {
                 let paths = vec![put("web_2026-09-01.txt", &damaged)];
                 Case { name: "a manifest", paths, damaged, ..Case::default() }
             }
-            9 | 10 => {
+            Reader::Feed => {
                 let mut lookups = self.lookups.clone();
                 let mut hits = self.hits.clone();
                 let damaged = match dice.one_in(3) {
@@ -302,25 +333,32 @@ impl Seeds {
                         hits.clone()
                     }
                 };
-                Case {
-                    name: "hits and lookups",
-                    paths: delivery(&put, hits, lookups, dice, None),
-                    damaged,
-                    ..Case::default()
-                }
+                let paths = delivery(&put, hits, lookups, dice, None);
+                Case { name: "hits and lookups", paths, damaged, ..Case::default() }
             }
-            11 => {
+            Reader::Parquet => {
                 let damaged = damage(self.parquet.clone(), &other, dice);
                 let (path, mapping) = (put("hits.parquet", &damaged), put("mapping.toml", COLUMNS.as_bytes()));
                 let (paths, mapping) = (vec![path], Some(mapping));
                 Case { name: "a Parquet file", paths, mapping, damaged, is_columnar: true, ..Case::default() }
             }
-            _ if dice.one_in(2) => {
+            Reader::Archives if dice.one_in(2) => {
+                let text = self.bytes("adobe/calls_2026-09.txt");
+                let members = ["calls_1.txt", "sub/calls_2.txt"].map(|name| (name.to_string(), text.clone()));
+                put("calls_1.fin", b"");
+                let (name, packed) = match dice.one_in(2) {
+                    true => ("calls_1.txt.gz", gzipped(&text)),
+                    false => ("calls_1.zip", zipped(&members)),
+                };
+                let path = put(name, &damage(packed, &other, dice));
+                Case { name: "a packed data source file", paths: vec![path], damaged: text, ..Case::default() }
+            }
+            Reader::Archives => {
                 let (hits, lookups) = (self.hits.clone(), self.lookups.clone());
                 let paths = delivery(&put, hits, lookups, dice, Some(&other));
                 Case { name: "archives of a feed", paths, damaged: self.hits.clone(), ..Case::default() }
             }
-            _ => {
+            Reader::Lookup => {
                 let damaged = damage(LOOKUP.as_bytes().to_vec(), &other, dice);
                 let path = put("plans.csv", &damaged);
                 Case { name: "a lookup table", paths: vec![path], lookup: true, damaged, ..Case::default() }
@@ -469,7 +507,7 @@ fn check(case: &Case, outcome: &Outcome) -> Result<(), String> {
     match &outcome.status {
         Status::Refused(error) => check_error(error, &case.damaged),
         Status::Waiting(reason) => check_message(reason, &case.damaged),
-        Status::Unchanged => Ok(()),
+        Status::Unchanged | Status::Copy(_) => Ok(()),
         Status::Loaded | Status::Replaced | Status::Validated => {
             let rows = (entry.rows + entry.rejected) as u64;
             if case.rows.is_some_and(|expected| expected != rows) {
@@ -522,9 +560,9 @@ fn peak_bytes() -> Option<u64> {
 struct Watch(Arc<AtomicU64>);
 
 impl Watch {
-    fn start(first: u64) -> Self {
+    fn start(reader: &str, first: u64) -> Self {
         let at = Arc::new(AtomicU64::new(first));
-        let watched = at.clone();
+        let (watched, reader) = (at.clone(), reader.to_string());
         std::thread::spawn(move || {
             let (mut case, mut since) = (u64::MAX, Instant::now());
             loop {
@@ -533,7 +571,7 @@ impl Watch {
                     u64::MAX => return,
                     now if now != case => (case, since) = (now, Instant::now()),
                     now if since.elapsed() > LONG => {
-                        eprintln!("case {now} does not end: REJOIN_FUZZ_FIRST={now} REJOIN_FUZZ_CASES=1");
+                        eprintln!("case {now} of {reader} does not end: REJOIN_FUZZ_FIRST={now} REJOIN_FUZZ_CASES=1");
                         std::process::exit(101);
                     }
                     _ => {}
@@ -575,14 +613,39 @@ fn the_parquet_file_that_is_damaged_loads() {
 
 #[test]
 fn damaged_inputs_are_read_or_refused() {
-    let by_hand = number("REJOIN_FUZZ_CASES");
+    let (cases, seconds) = (number("REJOIN_FUZZ_CASES"), number("REJOIN_FUZZ_SECONDS").map(Duration::from_secs));
     let first = number("REJOIN_FUZZ_FIRST").unwrap_or(0);
-    let seeds = Seeds::read();
-    let watch = Watch::start(first);
-    deep(|runtime| {
-        let mut place: Option<Place> = None;
-        for case_number in first..first + by_hand.unwrap_or(CASES) {
-            if place.is_none() || case_number % OF_A_LAKE == 0 {
+    let chosen = std::env::var("REJOIN_FUZZ_READER").ok();
+    let is_chosen = |(name, _): &&(&str, Reader)| chosen.as_ref().is_none_or(|chosen| chosen == name);
+    let readers: Vec<_> = READERS.iter().filter(is_chosen).collect();
+    let known = READERS.map(|(name, _)| name).join(", ");
+    assert!(!readers.is_empty(), "REJOIN_FUZZ_READER is one of {known}");
+    let fuzz = Fuzz { seeds: Seeds::read(), first, cases, seconds };
+    deep(|runtime| readers.iter().for_each(|(name, reader)| fuzz.of(name, *reader, runtime)));
+}
+
+/// How many cases there are, and from where.
+struct Fuzz {
+    seeds: Seeds,
+    first: u64,
+    cases: Option<u64>,
+    /// For how long, instead.
+    seconds: Option<Duration>,
+}
+
+impl Fuzz {
+    /// The cases of one reader.
+    fn of(&self, name: &str, reader: Reader, runtime: &tokio::runtime::Runtime) {
+        let by_hand = self.cases.is_some() || self.seconds.is_some();
+        let (watch, begun) = (Watch::start(name, self.first), Instant::now());
+        let (mut place, mut peak): (Option<Place>, u64) = (None, 0);
+        let goes_on = |done: u64| match (self.seconds, self.cases) {
+            (Some(seconds), _) => begun.elapsed() < seconds,
+            (None, cases) => done < cases.unwrap_or(CASES),
+        };
+        let mut case_number = self.first;
+        while goes_on(case_number - self.first) {
+            if place.is_none() || case_number.is_multiple_of(OF_A_LAKE) {
                 let new = Place::new();
                 new.sh("rejoin suite create web
 rejoin source create web deals --kind transaction
@@ -595,15 +658,20 @@ rejoin source create web calls --kind customer");
             watch.0.store(case_number, Ordering::Relaxed);
             let lake = place.as_ref().unwrap().open_lake();
             let folder = tempfile::Builder::new().prefix("rejoin-fuzz-").tempdir().unwrap();
-            let case = seeds.case(folder.path(), &mut Dice(case_number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            let mut dice = Dice(case_number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let case = self.seeds.case(folder.path(), reader, &mut dice);
             if let Err(wrong) = runtime.block_on(run(&lake, &case, case_number)) {
                 let kept = folder.keep();
-                panic!("case {case_number}, {}: {wrong}; it is in {}", case.name, kept.display());
+                panic!("case {case_number} of {name}, {}: {wrong}; it is in {}", case.name, kept.display());
             }
-            if let Some(peak) = peak_bytes().filter(|_| by_hand.is_some()) {
+            if let Some(now) = peak_bytes().filter(|_| by_hand) {
                 let most = MEMORY_BYTES as u64 + BESIDE_BYTES;
-                assert!(peak <= most, "case {case_number}, {}: {peak} bytes of memory", case.name);
+                assert!(now <= most, "case {case_number} of {name}, {}: {now} bytes of memory", case.name);
+                peak = peak.max(now);
             }
+            case_number += 1;
         }
-    });
+        let (done, seconds) = (case_number - self.first, begun.elapsed().as_secs_f64());
+        eprintln!("fuzz {name}: {done} inputs in {seconds:.0} s, at most {} MB of memory", peak / 1_000_000);
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Files and deliveries are loaded, replaced and removed, settings change, hits come late, files are compacted, and rebuilds
 //! happen in between: each integrates only what changed. The other side is a new lake that gets the last content of every
-//! file. Both give the same tables, and the same answers where touches are inherited and records stand at their hits. Tables of the
-//! user's own are kept a key at a time meanwhile.
+//! file. Both give the same tables, and the same answers where touches are inherited, where records stand at their hits and where the
+//! order of rows counts. Tables of the user's own are kept a key at a time meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +96,11 @@ fn rule() -> impl Strategy<Value = Rule> {
     prop_oneof![two, one].prop_filter_map("two that are the same", |(verb, a, b)| Rule::new(verb, a, b).ok())
 }
 
-const QUESTIONS: [&str; 4] = [
+const QUESTIONS: [&str; 8] = [
+    "attribution('orders', 'tracking_code', 'last_touch')",
+    "conversions('orders', 'tracking_code')",
+    "paths('revenue', 'evar1')",
+    "flow('tracking_code', after => 'row_kind <> ''online''')",
     "attribution('orders', 'tracking_code', inherited => true)",
     "attribution('revenue', 'evar1', basis => 'snapshot')",
     "participation('revenue', 'product')",
@@ -197,6 +201,7 @@ impl World {
             source,
             mappings: mapping.into_iter().collect(),
             replace: true,
+            again: true,
             ..IngestOptions::default()
         };
         let outcomes = ingest(&self.lake, &[self.place.path().join(path)], &options, &|_| {}).await.unwrap();

@@ -85,7 +85,7 @@ fn what_is_no_lake() {
 fn a_guessed_mapping_loads() {
     let place = Place::new();
     place.sh("rejoin suite create web");
-    for (file, rows) in [("ga4/events.ndjson", 6), ("segment/events.ndjson", 5)] {
+    for (file, rows) in [("ga4/events.ndjson", 6), ("segment/events.ndjson", 5), ("matomo/visits.json", 5)] {
         place.sh(&format!("rejoin mapping guess \"$DATA/{file}\" > guessed.toml"));
         let done =
             place.sh(&format!("rejoin ingest \"$DATA/{file}\" --mapping guessed.toml --suite web --validate --json"));
@@ -94,12 +94,16 @@ fn a_guessed_mapping_loads() {
         assert_eq!(report[0]["preview"]["rows"].as_i64(), Some(rows));
     }
     let guessed = place.sh("rejoin mapping guess \"$DATA/crm/deals.csv\"").stdout;
-    assert!(guessed.contains("delimiter = \";\""), "{guessed}");
+    for part in ["delimiter = \";\"", "kind = \"offline\"", "parse_number(Betrag, ',')", "'%d.%m.%Y')"] {
+        assert!(guessed.contains(part), "{part}: {guessed}");
+    }
     let shown = place.sh("rejoin ingest \"$DATA/ga4\" --mapping \"$DATA/ga4/mapping.toml\" --validate").stdout;
     for text in ["tracking_code", "50 %", "retarget", "visitor_id", "100 %", "1001.17", "row 3"] {
         assert!(text == "retarget" || shown.contains(text), "{text}: {shown}");
     }
     place.rejoin("mapping guess nothing.csv").fails(4, &["nothing.csv"]);
+    place.write("nameless.tsv", "a\ta\nb\tb\n");
+    place.rejoin("mapping guess nameless.tsv").fails(4, &["two columns are called a", "header = false"]);
 }
 
 /// What `--validate` says of a file is what loading it then does.

@@ -1,6 +1,7 @@
 //! Random journeys, and the way they take into a lake: real input files, ingest, rebuild.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use chrono::{DateTime, Duration, Utc};
 use proptest::collection::vec;
@@ -91,12 +92,8 @@ prop_compose! {
 
 /// Journeys of up to four visitors, some of them long.
 pub fn journeys() -> impl Strategy<Value = Journeys> {
-    (vec(hit(), 1..50), vec(record(), 0..40), any::<bool>()).prop_map(|(mut hits, records, current_rules)| {
-        // records of two IDs that were moved to one hit follow it in no order that is promised
-        let several = hits.iter_mut().filter(|hit| hit.ids.len() > 1);
-        several.for_each(|hit| hit.time = hit.time / DAY * DAY + hit.time % (DAY / 2));
-        Journeys { hits, records, current_rules }
-    })
+    let parts = (vec(hit(), 1..50), vec(record(), 0..40), any::<bool>());
+    parts.prop_map(|(hits, records, current_rules)| Journeys { hits, records, current_rules })
 }
 
 impl Journeys {
@@ -130,8 +127,14 @@ pub struct Loaded {
     pub lake: Lake,
 }
 
+/// Where a row of `events` stands among those of its visitor, instant and sequence, in SQL: hits, which are 0, before records by file
+/// and row.
+pub const WITHIN_PLACE: &str =
+    "coalesce(CASE file WHEN 't2.txt' THEN 2000000 WHEN 't1.txt' THEN 1000000 ELSE 0 END + \"row\", 0)";
+
 impl Journeys {
-    /// Writes the files and loads them: as they come, or the other way round with a rebuild after each.
+    /// Writes the files and loads them: as they come, or the other way round with a rebuild after each. The transactions are in two
+    /// files, between those of hits.
     pub async fn load(&self, reversed: bool) -> Loaded {
         let place = Place::new();
         let lake = Lake::open(&place.lake().to_string_lossy()).unwrap();
@@ -147,26 +150,26 @@ impl Journeys {
         let half = self.hits.len() / 2;
         place.write("a.ndjson", online(&self.hits[..half], 0));
         place.write("b.ndjson", online(&self.hits[half..], half));
-        for kind in ["transaction", "customer"] {
-            place.write(&format!("{kind}.txt"), offline(&self.records, kind == "customer"));
-            place.write(&format!("{kind}.fin"), "");
+        let middle = self.records.len() / 2;
+        let mut files = vec![("a.ndjson".to_string(), None, half)];
+        for (name, kind, part) in [
+            ("t1", "transaction", 0..middle),
+            ("t2", "transaction", middle..self.records.len()),
+            ("customer", "customer", 0..self.records.len()),
+        ] {
+            let is_customer = kind == "customer";
+            let file = format!("{name}.txt");
+            place.write(&file, offline_part(&self.records, is_customer, part.clone()));
+            place.write(&format!("{name}.fin"), "");
+            let rows = self.records[part].iter().filter(|record| record.customer == is_customer).count();
+            files.push((file, Some(kind), rows));
         }
-        let mut files = vec![
-            ("a.ndjson", None),
-            ("b.ndjson", None),
-            ("transaction.txt", Some("transaction")),
-            ("customer.txt", Some("customer")),
-        ];
+        files.insert(3, ("b.ndjson".into(), None, self.hits.len() - half));
         if reversed {
             files.reverse();
         }
-        for (file, source) in files {
-            let path = place.path().join(file);
-            let rows = match source {
-                Some(source) => self.records.iter().filter(|r| r.customer == (source == "customer")).count(),
-                None if file == "a.ndjson" => half,
-                None => self.hits.len() - half,
-            };
+        for (file, source, rows) in files {
+            let path = place.path().join(&file);
             if rows == 0 {
                 continue;
             }
@@ -175,6 +178,7 @@ impl Journeys {
                 suite: Some("web".into()),
                 source: source.map(str::to_string),
                 mappings: mapping.into_iter().collect(),
+                again: true,
                 ..IngestOptions::default()
             };
             let outcomes = ingest(&lake, &[path], &options, &|_| {}).await.unwrap();
@@ -266,9 +270,15 @@ fn line(product: u8, price: i32) -> String {
 
 /// The data source file of one kind; Evar 9 names the row.
 pub fn offline(records: &[Record], customer: bool) -> String {
+    offline_part(records, customer, 0..records.len())
+}
+
+/// The same of some of the records.
+fn offline_part(records: &[Record], customer: bool, part: Range<usize>) -> String {
     let id = if customer { "VisitorID" } else { "transactionID" };
     let mut out = format!("# made at random\nDate\t{id}\tEvar 9\tTracking Code\tProduct\tOrders\tEvent 1\tPrice\n");
-    for (row, record) in records.iter().enumerate().filter(|(_, r)| r.customer == customer) {
+    let own = records.iter().enumerate().filter(|(row, record)| part.contains(row) && record.customer == customer);
+    for (row, record) in own {
         let date = instant(record.time).format(if record.date_only { "%m/%d/%Y" } else { "%m/%d/%Y/%H/%M/%S" });
         let text = |prefix: &str, number: Option<u8>| number.map_or(String::new(), |n| item(prefix, n));
         let (campaign, product) = (text("c", record.campaign), text("p", record.product));

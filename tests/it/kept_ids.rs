@@ -67,7 +67,7 @@ impl World {
         let name = format!("f{file}.csv");
         self.place.write(&name, text);
         let mapping = self.place.path().join("web.toml");
-        let options = IngestOptions { mappings: vec![mapping], replace: true, ..IngestOptions::default() };
+        let options = IngestOptions { mappings: vec![mapping], replace: true, again: true, ..IngestOptions::default() };
         let outcomes = ingest(&self.lake, &[self.place.path().join(name)], &options, &|_| {}).await.unwrap();
         assert!(!matches!(outcomes[0].status, Status::Refused(_) | Status::Waiting(_)), "{:?}", outcomes[0]);
         self.loaded[file] = true;

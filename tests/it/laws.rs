@@ -156,19 +156,21 @@ fn the_order_of_files_changes_nothing() {
         async |journeys| {
             let [one, other] = [journeys.load(false).await, journeys.load(true).await];
             let [one, other] = [one.engine(7, 2).await, other.engine(8192, 4).await];
-            for model in ["linear", "time_decay", "participation", "algorithmic"] {
+            let models =
+                ["first_touch", "last_touch", "j_shaped", "linear", "time_decay", "participation", "algorithmic"];
+            for model in models {
                 let sql = attribution("orders", model, "");
                 let (left, right) = (answer(&one, &sql).await, answer(&other, &sql).await);
                 assert!(left.keys().eq(right.keys()), "{sql}: {left:?} and {right:?}");
                 left.values().zip(right.values()).for_each(|(a, b)| near(*a, *b, &sql));
             }
-            let conversions = "SELECT visitor_id, hit_time, row_kind, value, touches, first_item, first_time, last_item, last_time FROM conversions('orders', 'tracking_code') ORDER BY hit_time, visitor_id, row_kind, value, touches";
-            assert_eq!(
-                table::rows(&one, conversions).await.unwrap().1,
-                table::rows(&other, conversions).await.unwrap().1
-            );
-            let sql = "SELECT row_kind, match_status, visitor_id, visit_num, hit_time, hit_seq, record_time, tracking_code, product, orders FROM events ORDER BY hit_time, hit_seq, visitor_id, tracking_code, product";
-            assert_eq!(table::rows(&one, sql).await.unwrap().1, table::rows(&other, sql).await.unwrap().1);
+            let conversions = "SELECT visitor_id, hit_time, row_kind, value, touches, first_item, first_time, last_item, last_time FROM conversions('orders', 'tracking_code') ORDER BY hit_time, visitor_id, row_kind, value, touches, first_item, last_item, first_time, last_time";
+            let paths = "SELECT array_to_string(path, ' > ', '-') AS path, conversions, value FROM paths('orders', 'tracking_code') ORDER BY path, conversions, value";
+            let flow = "SELECT * FROM flow('tracking_code', after => 'orders > 0', depth => 4) ORDER BY 1, 2, 3";
+            let events = "SELECT row_kind, match_status, visitor_id, visit_num, hit_time, hit_seq, record_time, tracking_code, product, orders FROM events ORDER BY hit_time, hit_seq, visitor_id, file, \"row\"";
+            for sql in [conversions, paths, flow, events] {
+                assert_eq!(table::rows(&one, sql).await.unwrap().1, table::rows(&other, sql).await.unwrap().1, "{sql}");
+            }
         },
     );
 }

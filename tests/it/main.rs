@@ -11,7 +11,7 @@
 //! * `plans`: approved plans: nothing is sorted or shuffled above the lake. `ranges`: tables cut into any number of ranges.
 //! * `twins`: two visitors with one key, ids that need not be read, and a visitor with very many hits.
 //! * `feeds`: histories of data feeds by brute force: instances, background hits, repeats.
-//! * `histories`: any history of a lake ends in the tables of one full rebuild.
+//! * `histories`: any history of a lake ends in the tables of one full rebuild. `record_order`: records at one hit have one order.
 //! * `kept_ids`: what rebuilds keep of customer IDs changes no person.
 //! * `outages`: killed commands, many writers and secrets, on S3.
 //! * `stores`: the S3 store of the tests, a SeaweedFS.
@@ -27,7 +27,7 @@
 //! * `exports`: targets are told what the lake has, over five rebuilds, random histories and faults, by documented bodies.
 //! * `questions`: filters, breakdowns and credits of single conversions. `sequences`: funnels and flows.
 //! * `manual`: its examples run. `terminal`: the shell in a pseudo terminal.
-//! * `layers`: imports go one way.
+//! * `layers`: imports go one way. `syntax`: what stands outside of the queries in an expression.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
@@ -62,11 +62,13 @@ mod place;
 mod plans;
 mod questions;
 mod ranges;
+mod record_order;
 mod requests;
 mod schedule;
 mod sequences;
 mod slt;
 mod stores;
+mod syntax;
 mod table;
 mod terminal;
 mod time;

@@ -99,6 +99,11 @@ impl Members {
         Self::with(lake, executors, Some(("REJOIN_EXECUTOR_SECONDS", "8".into())))
     }
 
+    /// The same, whose executors have so much memory.
+    pub fn with_memory(lake: &str, executors: usize, memory: &str) -> Self {
+        Self::with(lake, executors, Some(("REJOIN_MEMORY", memory.into())))
+    }
+
     /// The same, with the certificates of a folder.
     pub fn secure(lake: &str, executors: usize, certificates: &Path) -> Self {
         Self::with(lake, executors, Some(("REJOIN_CLUSTER_TLS", certificates.to_str().unwrap().into())))

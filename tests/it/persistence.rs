@@ -168,6 +168,7 @@ impl World {
             source: source.map(str::to_string),
             mappings: mapping.into_iter().collect(),
             replace: true,
+            again: true,
             ..IngestOptions::default()
         };
         let outcomes = ingest(&self.lake, &[self.place.path().join(path)], &options, &|_| {}).await.unwrap();

@@ -40,6 +40,8 @@ struct World {
     records: Vec<(usize, usize)>,
     /// Transaction records: minute, and the hit whose ID it bears.
     returns: Vec<(usize, usize)>,
+    /// Returns have the date of their hit alone, right after which they stand where it is later than noon.
+    dates_alone: bool,
 }
 
 fn visitor_name(visitor: usize) -> String {
@@ -95,6 +97,7 @@ impl World {
             rules,
             records: records.into_iter().collect(),
             returns,
+            dates_alone: false,
         }
     }
 
@@ -269,8 +272,9 @@ impl World {
         if !self.returns.is_empty() {
             text.push_str("offline returns <<END\nDate  transactionID  Event 2\n");
             for (number, (minute, hit)) in self.returns.iter().enumerate() {
-                let (day, hour, minute) = instant(*minute);
-                writeln!(text, "09/{day:02}/2026/{hour:02}/{minute:02}/00  T{hit}  {}", 1 << number).unwrap();
+                let (day, hour, minute) = instant(if self.dates_alone { self.hits[*hit].minute } else { *minute });
+                let time = if self.dates_alone { String::new() } else { format!("/{hour:02}/{minute:02}/00") };
+                writeln!(text, "09/{day:02}/2026{time}  T{hit}  {}", 1 << number).unwrap();
             }
             text.push_str("END\nrejoin ingest returns.txt --suite web --source returns\n");
         }
@@ -374,8 +378,8 @@ fn persons_are_as_their_rules_say_and_answer_like_visitors() {
     }
 }
 
-/// Hits of several devices in one instant, logins among them: the walk, which looks up the order of such hits alone, answers as
-/// the SQL does, which sorts all rows.
+/// Hits of several devices in one instant, logins among them, and records that stand at them: the walk, which looks up the order of
+/// such hits alone, answers as the SQL does, which sorts all rows, and as the window functions do.
 #[test]
 fn hits_of_one_instant_have_one_order_on_all_devices() {
     let worlds = std::env::var("REJOIN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
@@ -384,6 +388,7 @@ fn hits_of_one_instant_have_one_order_on_all_devices() {
         let mut world = World::new(&mut dice);
         let instants = [4, 10, 60][number % 3];
         world.hits.iter_mut().for_each(|hit| hit.minute -= hit.minute % instants);
+        world.dates_alone = number % 2 == 0;
         let place = Place::new();
         place.sh(&world.script(false));
         let questions: Vec<String> = (0..4).flat_map(|_| questions(&world, &mut dice).into_iter().take(5)).collect();
@@ -402,6 +407,21 @@ fn hits_of_one_instant_have_one_order_on_all_devices() {
                         answers.push(answer(&engine, &question).await);
                     }
                     assert_eq!(answers[0], answers[1], "{question}\n{}", world.script(false));
+                }
+                let metrics = [Some("orders"), (!world.returns.is_empty()).then_some("event2")];
+                for metric in metrics.into_iter().flatten() {
+                    for model in ["first_touch", "last_touch"] {
+                        let function = format!(
+                            "SELECT item, round(credit, 9) FROM attribution('{metric}', 'tracking_code', '{model}', 'person', 'all')"
+                        );
+                        let window = format!(
+                            "SELECT item, round(sum(c), 9) FROM (SELECT touch(tracking_code) AS item, \
+                             visitor_attribution(tracking_code, {metric}, '{model}', 'all') OVER (PARTITION BY person_id ORDER BY hit_time) AS c \
+                             FROM events) WHERE c <> 0 GROUP BY 1"
+                        );
+                        let answers = [answer(&engine, &function).await, answer(&engine, &window).await];
+                        assert_eq!(answers[0], answers[1], "{function}\n{}", world.script(false));
+                    }
                 }
             });
         });

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::TestCaseError;
 use rejoin::engine::Engine;
 
-use crate::journeys::{DAY, instant, journeys};
+use crate::journeys::{DAY, WITHIN_PLACE, instant, journeys};
 use crate::oracle::{Path, SHARING, Touch, runner, shares};
 use crate::place::deep;
 use crate::slt::cut_keys;
@@ -190,10 +190,10 @@ impl Question {
 struct Row {
     visitor: String,
     visit: Option<String>,
-    /// Microseconds and sequence.
-    at: (i64, i128),
+    /// Microseconds, sequence, and where it stands among rows that have both.
+    at: (i64, i128, i64),
     /// Of a matched transaction row, where its hit is.
-    anchor: Option<(i64, i128)>,
+    anchor: Option<(i64, i128, i64)>,
     items: Vec<String>,
     value: f64,
     touches: bool,
@@ -220,6 +220,7 @@ async fn rows(engine: &Engine, q: &Question) -> Vec<Row> {
         holds(q.visitors),
         holds(q.visits),
         "visit_num IS NOT NULL AND row_kind = 'online'".into(),
+        WITHIN_PLACE.into(),
     ];
     let groups = q.by.map_or(&[][..], |(_, groups)| groups);
     let columns = columns.into_iter().chain(groups.iter().map(|g| g.to_string())).enumerate();
@@ -231,8 +232,8 @@ async fn rows(engine: &Engine, q: &Question) -> Vec<Row> {
         Row {
             visitor: cells[0].clone(),
             visit: (cells[12] == "true").then(|| cells[1].clone()),
-            at: (number(2).unwrap(), cells[3].parse().unwrap()),
-            anchor: number(4).map(|time| (time, cells[5].parse().unwrap())),
+            at: (number(2).unwrap(), cells[3].parse().unwrap(), number(13).unwrap()),
+            anchor: number(4).map(|time| (time, cells[5].parse().unwrap(), 0)),
             items: match cells[6].as_str() {
                 "NULL" | "(empty)" => vec![],
                 items => items.split("--**--").map(str::to_string).collect::<BTreeSet<_>>().into_iter().collect(),
@@ -242,7 +243,7 @@ async fn rows(engine: &Engine, q: &Question) -> Vec<Row> {
             converts: cells[9] == "true",
             marks_visitor: cells[10] == "true",
             marks_visit: cells[11] == "true",
-            group: cells[13..].to_vec(),
+            group: cells[14..].to_vec(),
         }
     };
     rows.into_iter().map(row).collect()
@@ -520,7 +521,8 @@ fn real(credit: Credit) -> Credit {
 fn lines_sum_to_their_conversions() {
     in_worlds(4, 500, &[(8192, 2), (3, 2)], async |engine, dice| {
         let sql = "SELECT event_id, p['product'], sum(p['price'])
-            FROM (SELECT event_id, unnest(products(product_list)) AS p FROM events) GROUP BY 1, 2";
+            FROM (SELECT event_id, unnest(products(product_list)) AS p FROM events) GROUP BY 1, 2
+            UNION ALL SELECT event_id, product, 1.0 FROM events WHERE product_list IS NULL AND product IS NOT NULL";
         let lines = answer(engine, sql).await;
         for _ in 0..12 {
             let mut question = Question { products: false, by: None, ..dice.question() };

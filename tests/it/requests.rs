@@ -286,9 +286,8 @@ online clicks --only-write <<END
 visitor  time              page_name  orders
 v1       2026-09-01 10:00  home       1
 END
-gzip -k clicks.csv
 mkdir lines
-mv clicks.csv.gz lines/packed.csv.gz
+sed s/home/cart/ clicks.csv | gzip >lines/packed.csv.gz
 echo '{"visitor": "v2", "time": "2026-09-01T10:00:00Z", "page_name": "home", "orders": 1}' >lines/clicks.ndjson
 rejoin query "SELECT 'v3' AS visitor, TIMESTAMP '2026-09-02 10:00:00' AS time, 'a' AS page_name, 1 AS orders" --format parquet -o lines/clicks.parquet
 "#);

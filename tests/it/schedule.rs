@@ -148,7 +148,7 @@ fn a_run_loads_in_alphanumeric_order_and_rebuilds() {
     let place = place();
     // neither the order of creation nor that of folders
     for name in ["leads_10", "sub/leads_05", "leads_09", "a/leads_20"] {
-        leads(&place, name, "09/02/2026 L1 1");
+        leads(&place, name, &format!("09/02/2026 {name} 1"));
     }
     place.write("in/leads_07.txt", "Date\ttransactionID\tEvent 1\n09/02/2026\tL1\t1\n");
     let (done, run) = once(&place, "");
@@ -243,7 +243,7 @@ fn a_source_that_stopped_stays_stopped_until_it_is_restarted() {
     done.ok();
     assert_eq!(files(&run), pairs(&[("calls_3.txt", "loaded")]));
     // the corrected file comes back under its name
-    calls("calls_2", "09/02/2026");
+    calls("calls_2", "09/04/2026");
     let (_, run) = once(&place, "");
     assert_eq!(files(&run), pairs(&[("calls_2.txt", "loaded")]));
     assert_eq!(place.cell("SELECT sum(event2) AS s FROM events"), 3.0);

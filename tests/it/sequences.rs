@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::TestCaseError;
 use rejoin::engine::Engine;
 
-use crate::journeys::{DAY, instant};
+use crate::journeys::{DAY, WITHIN_PLACE, instant};
 use crate::questions::{PREDICATES, in_worlds};
 use crate::table;
 
@@ -19,8 +19,8 @@ const GROUPS: [(&str, &str); 3] = [
 /// A row of a journey, in its order.
 struct Row {
     journey: String,
-    /// Microseconds and sequence.
-    at: (i64, i128),
+    /// Microseconds, sequence, and where it stands among rows that have both.
+    at: (i64, i128, i64),
     in_window: bool,
     /// What it touches.
     item: String,
@@ -43,16 +43,16 @@ async fn rows(engine: &Engine, visit: bool, window: Option<(i64, i64)>, group: &
     let of_visits = if visit { " AND row_kind = 'online' AND visit_num IS NOT NULL" } else { "" };
     let sql = format!(
         "SELECT {journey} AS j, CAST(hit_time AS BIGINT) AS t, CAST(hit_seq AS VARCHAR) AS q, {window} AS w,
-            touch(tracking_code) AS i, {group} AS g{satisfied} FROM events WHERE visitor_id IS NOT NULL{of_visits}"
+            touch(tracking_code) AS i, {group} AS g, {WITHIN_PLACE} AS p{satisfied} FROM events WHERE visitor_id IS NOT NULL{of_visits}"
     );
     let (_, rows) = table::rows(engine, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
     let row = |cells: Vec<String>| Row {
         journey: cells[0].clone(),
-        at: (cells[1].parse().unwrap(), cells[2].parse().unwrap()),
+        at: (cells[1].parse().unwrap(), cells[2].parse().unwrap(), cells[6].parse().unwrap()),
         in_window: cells[3] == "true",
         item: if cells[4] == "(empty)" { "NULL".into() } else { cells[4].clone() },
         group: cells[5].clone(),
-        satisfies: cells[6..].iter().map(|cell| cell == "true").collect(),
+        satisfies: cells[7..].iter().map(|cell| cell == "true").collect(),
     };
     let mut rows: Vec<Row> = rows.into_iter().map(row).collect();
     rows.sort_by_key(|row| row.at);

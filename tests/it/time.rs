@@ -257,7 +257,8 @@ pub async fn loads(place: &Place, number: u32, rows: u32, time: DateTime<Utc>) -
     create_suite(&lake, "web", &SuiteChanges::default()).await.unwrap();
     place.write("web.toml", MAPPING);
     for load in 0..number {
-        let rows = (0..rows).map(|row| format!("{{\"visitor\":\"v{row}\",\"time\":\"{}\"}}\n", time.to_rfc3339()));
+        let time = time.to_rfc3339();
+        let rows = (0..rows).map(|row| format!("{{\"visitor\":\"v{row}\",\"time\":\"{time}\",\"load\":{load}}}\n"));
         place.write(&format!("{load}.ndjson"), rows.collect::<String>());
         load_file(place, &lake, &format!("{load}.ndjson")).await;
     }

@@ -123,6 +123,7 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     assert!(!server.get("/", &rob).is(200, &["rob (reader)"]).body.contains(control));
     assert!(!server.get("/suites/web/sources/leads", &rob).is(200, &["Download template"]).body.contains("Upload"));
     server.form(off, &[&rob], "to=off").is(403, &["rob may read only"]);
+    server.form(off, &[&mia], "to=maybe").is(400, &["on or off"]);
     assert!(!server.get(off, &rob).is(200, &["disabled"]).body.contains("Switch recording off"));
     server.form("/rebuilds", &[&rob], "").is(403, &["rob may read only"]);
     server.upload("leads", &rob, "leads_1.txt", LEADS).is(403, &["rob may read only"]);
@@ -190,6 +191,10 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
         "/log/file?suite=web&source=leads&file=_i_leads_1.txt"
     );
     server.upload("leads", &mia, name, LEADS.replace("7.25", "8")).is(409, &["tick"]);
+    // the same bytes under another name are told, and not loaded
+    let copy = server.upload("leads", &mia, "copy.txt", LEADS).is(303, &[]);
+    assert_eq!(copy.header("location"), "/log/file?suite=web&source=leads&file=copy.txt");
+    server.get(copy.header("location"), &mia).is(200, &["a copy of _i_leads_1.txt"]);
     // the same bytes of another source are told so, and a tick would not help
     server.upload("halts", &mia, "halts.txt", LEADS).is(409, &["loaded already as _i_leads_1.txt (source leads)"]);
     let halts = LEADS.replace("7.25", "9.5");
@@ -326,6 +331,9 @@ fn mapped_files_are_uploaded() {
     // files
     upload(&rob, "clicks", "a.csv", rows).is(403, &["rob may read only"]);
     upload(&mia, "clicks", "a.txt", rows).is(415, &[".csv"]);
+    upload(&mia, "", "a.csv", rows).is(400, &["choose the one that reads the file"]);
+    let second = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"b.csv\"\r\n\r\n";
+    upload(&mia, "clicks", "a.csv", &format!("{rows}\r\n{second}{rows}")).is(400, &["more than one file came"]);
     let hits = || place.cell("SELECT count(*) AS n FROM hits WHERE visitor_id IN ('u1', 'u2')");
     assert_eq!(hits(), 0);
     let loaded = upload(&mia, "clicks", "../a.CSV", rows).is(303, &[]);
@@ -427,7 +435,8 @@ fn funnels_flows_and_paths() {
     let server = Server::start(&place, "");
     let rob = server.login("rob", "reader-pass");
     let steps = "steps=tracking_code+IS+NOT+NULL%0D%0Arevenue+%3C+0";
-    let numbers = ["<td class=\"n\">200</td>", "<td class=\"n\">101</td>", "<td class=\"n\">50.5</td>"];
+    let numbers =
+        ["<td class=\"n\">200</td>", "<td class=\"n\">101</td>", "<td class=\"n\">50.5</td>", "median time</th>"];
     let funnel = server.get(&format!("/reports/funnel?{steps}"), &rob).is(200, &numbers);
     assert!(
         funnel.body.contains("funnel(steps =&gt; ['tracking_code IS NOT NULL', 'revenue &lt; 0']"),

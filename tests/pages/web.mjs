@@ -7,6 +7,8 @@ import { join } from "node:path";
 const [base, file, large] = process.argv.slice(2);
 const { chromium } = await import(pathToFileURL(process.env.REJOIN_PLAYWRIGHT).href);
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+// what was asked for in vain is known by its answer; who typed before the page was there has the focus
+const HARMLESS = ["Failed to load resource", "Autofocus processing was blocked"];
 const faults = [], said = [], foreign = [];
 const demand = (holds, text) => holds || faults.push(text);
 const shots = process.env.SHOTS;
@@ -16,7 +18,7 @@ async function open(options) {
   const page = await context.newPage();
   page.setDefaultTimeout(30000);
   // that an answer was an error is what some steps want
-  page.on("console", (m) => m.text().startsWith("Failed to load resource") || said.push(m.text()));
+  page.on("console", (m) => HARMLESS.some((begin) => m.text().startsWith(begin)) || said.push(m.text()));
   page.on("pageerror", (error) => said.push(String(error)));
   page.on("dialog", (dialog) => { said.push("dialog " + dialog.message()); dialog.dismiss(); });
   page.on("request", (request) => { if (!request.url().startsWith(base)) foreign.push(request.url()); });

@@ -46,6 +46,15 @@ impl Answer {
         }
     }
 
+    /// What walks count for it, and the specification of who makes credit of that, where a model needs the journeys of all visitors
+    /// at once.
+    pub(super) fn tallied(&self) -> Option<(Self, &JourneySpec)> {
+        match self {
+            Self::Credit(spec) => spec.tallied().map(|tallied| (Self::Credit(tallied), spec)),
+            Self::Shown(_) | Self::Order(_) => None,
+        }
+    }
+
     /// True where visitors are told by their ids, which are read then.
     pub(super) fn tells_visitors(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
+use super::seeded::Seed;
 use crate::attribution::{CreditSink, ItemCredits, NONE};
 
 /// The columns of the input that hold the groups, in order.
@@ -137,12 +138,15 @@ fn converter(by: &By) -> Result<RowConverter> {
     Ok(RowConverter::new(by.iter().map(|(_, kind)| SortField::new(kind.data_type())).collect())?)
 }
 
+/// Pairs of a group and an item, with their numbers.
+type Pairs = HashMap<(u32, u32), u32, Seed>;
+
 /// The groups that have been met, and the items that took part in each.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    numbers: HashMap<Arc<[u8]>, u32>,
+    numbers: HashMap<Arc<[u8]>, u32, Seed>,
     keys: Vec<Arc<[u8]>>,
-    pairs: HashMap<(u32, u32), u32>,
+    pairs: Pairs,
     listed: Vec<(u32, u32)>,
     bytes: usize,
 }
@@ -187,6 +191,11 @@ impl Groups {
         GroupSink { group, groups: self, credits }
     }
 
+    /// The number of the pair of a group and an item.
+    pub fn pair(&mut self, group: u32, item: u32) -> u32 {
+        pair_of(&mut self.pairs, &mut self.listed, (group, item))
+    }
+
     /// Pairs of a group and an item, by number.
     pub fn pairs(&self) -> &[(u32, u32)] {
         &self.listed
@@ -206,7 +215,7 @@ impl Groups {
 }
 
 /// The number of a pair.
-fn pair_of(pairs: &mut HashMap<(u32, u32), u32>, listed: &mut Vec<(u32, u32)>, pair: (u32, u32)) -> u32 {
+fn pair_of(pairs: &mut Pairs, listed: &mut Vec<(u32, u32)>, pair: (u32, u32)) -> u32 {
     *pairs.entry(pair).or_insert_with(|| {
         listed.push(pair);
         listed.len() as u32 - 1
@@ -222,8 +231,7 @@ pub(super) struct GroupSink<'s> {
 
 impl CreditSink for GroupSink<'_> {
     fn credit(&mut self, item: u32, position: u32, amount: f64) {
-        let Groups { pairs, listed, .. } = &mut *self.groups;
-        let pair = pair_of(pairs, listed, (self.group, item));
+        let pair = self.groups.pair(self.group, item);
         self.credits.credit(pair, position, amount);
     }
 }

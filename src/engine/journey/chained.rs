@@ -6,7 +6,10 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::JourneySpec;
 use super::selected::Selected;
-use crate::attribution::{Chain, CreditSink, ItemCredits, Journey, Model, NONE, Reach, TooLarge, Unconverted};
+use super::tallies::{Tallied, Tallies, Tally};
+use crate::attribution::{
+    Chain, ChainCount, CreditSink, ItemCredits, Journey, Model, NONE, Reach, Sum, TooLarge, Unconverted,
+};
 
 /// The chain of one model, and what its weights share out.
 pub(super) struct Chained {
@@ -53,11 +56,32 @@ impl Chained {
         }
     }
 
-    /// Adds those of other visitors, whose items and groups have other numbers.
-    pub fn merge(&mut self, other: &Self, item: impl Fn(u32) -> u32, group: impl Fn(u32) -> u32) {
-        self.chain.merge(&other.chain, item);
-        self.touched.merge(&other.touched, &group);
-        self.untouched.merge(&other.untouched, &group);
+    /// What was counted, as rows; nothing of it is left.
+    pub fn take(&mut self) -> Tallies {
+        let model = self.number as u32;
+        let chain = std::mem::replace(&mut self.chain, Chain::new(self.order));
+        let counts = chain.into_counts().map(move |(items, count)| {
+            let (kind, counts) = match count {
+                ChainCount::Steps(times) => (Tallied::Step, [times, 0]),
+                ChainCount::Ends(ends) => (Tallied::End, ends),
+            };
+            Tally { kind, model, group: 0, items, counts, sums: [Sum::default(); 2] }
+        });
+        let touched = values(model, Tallied::Touched, std::mem::take(&mut self.touched));
+        let untouched = values(model, Tallied::Untouched, std::mem::take(&mut self.untouched));
+        Box::new(counts.chain(touched).chain(untouched))
+    }
+
+    /// Adds a row of what was counted of other visitors, with items and groups as they are numbered here.
+    pub fn add_tally(&mut self, tally: &Tally) {
+        let Tally { kind, group, items, counts, sums, .. } = tally;
+        match kind {
+            Tallied::Step => self.chain.add_count(items, ChainCount::Steps(counts[0])),
+            Tallied::End => self.chain.add_count(items, ChainCount::Ends(*counts)),
+            Tallied::Touched => self.touched.add(*group, sums[0]),
+            Tallied::Untouched => self.untouched.add(*group, sums[0]),
+            Tallied::Credit | Tallied::Direct | Tallied::Set => {}
+        }
     }
 
     /// Hands out the credit: to a group of conversions, to an item, so much. Items by number; `rank` orders them.
@@ -91,6 +115,11 @@ impl Chained {
              solved exactly; ask for a lower order, a dimension with fewer items or classes of them, or a shorter lookback"
         ))
     }
+}
+
+/// Values by group of conversions, as rows.
+fn values(model: u32, kind: Tallied, by_group: ItemCredits) -> impl Iterator<Item = Tally> + Send + Sync {
+    by_group.into_sums().map(move |(group, value)| Tally::value(kind, model, group, Box::default(), value))
 }
 
 /// The paths of a visitor, or what a selection leaves of each.

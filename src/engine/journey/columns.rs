@@ -1,6 +1,7 @@
 //! One batch of rows as typed columns: what the walk needs to know of a row, from the lake's files as they are stored or
 //! from a plan that has filtered and evaluated.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -23,8 +24,8 @@ use crate::attribution::Place;
 use crate::columns::{self, sequence, timestamp};
 use crate::engine::visits::VisitRules;
 
-/// Rows that are looked at together.
-const BLOCK: usize = 32;
+/// Rows that are looked at together: so few that most of them convert nothing.
+const BLOCK: usize = 8;
 
 /// Rows of one input.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Columns {
     /// Where values persist: the rows to which it applies, and where the dimension was set.
     pub set: Option<(BooleanArray, Text)>,
     values: Values,
+    /// The rows on which it is not zero, in order, where they were looked for already.
+    converted: Option<Vec<u32>>,
     /// Conversions count from the first time (inclusive) to the second (exclusive).
     window: (i64, i64),
     taken: Taken,
@@ -162,6 +165,7 @@ impl Columns {
             items: found.text("item")?,
             set: None,
             values: Values::Column(found.floats("value")?),
+            converted: None,
             window: EVER,
             taken: Taken { all: true, excluded: None, background: None, suite: None },
             visits: match spec.needs_visits() {
@@ -220,6 +224,7 @@ impl Columns {
             items,
             set: None,
             values: Values::Steps(steps),
+            converted: None,
             window: EVER,
             taken: Taken { all: true, excluded: None, background: None, suite: None },
             visits: match spec.in_visits {
@@ -304,6 +309,7 @@ impl Columns {
                 Metric::One => Values::One,
                 Metric::None => Values::None,
             },
+            converted: None,
             window: rows.window,
             taken: Taken {
                 all: !excludes
@@ -387,8 +393,9 @@ impl Columns {
         }
         if !terms.by.is_empty() {
             let groups = GroupRows::new(&spec.selection.by, &terms.groups(&converting)?)?;
-            self.groups = Some(groups.of_rows(rows));
+            self.groups = Some(groups.of_rows(rows.clone()));
         }
+        self.converted = Some(rows);
         Ok(())
     }
 
@@ -430,10 +437,23 @@ impl Columns {
         }
     }
 
+    /// False where no row has an item.
+    pub fn have_items(&self) -> bool {
+        let Some((persisted, set)) = &self.set else { return self.items.any_valid() };
+        set.any_valid() || persisted.true_count() < self.rows && self.items.any_valid()
+    }
+
     /// The time of a row; 0 where times were not asked for.
     #[inline]
     pub fn time(&self, row: usize) -> i64 {
         self.times.as_ref().map_or(0, |times| times[row])
+    }
+
+    /// The first of some rows of one visitor that is not older than `oldest` microseconds, else the one after them; where times
+    /// were not asked for, the first of all.
+    pub fn first_since(&self, rows: Range<usize>, oldest: i64) -> usize {
+        let Some(times) = &self.times else { return rows.start };
+        rows.start + times[rows].partition_point(|time| *time < oldest)
     }
 
     /// True where every row is reported, of the suite, and has a visitor.
@@ -491,17 +511,26 @@ impl Columns {
     /// Fills `out` with the rows on which the metric is not zero, in order.
     pub fn converting(&self, out: &mut Vec<u32>) {
         out.clear();
+        if let Some(rows) = &self.converted {
+            out.extend_from_slice(rows);
+            return;
+        }
         match &self.values {
             Values::None => return,
             Values::One => out.extend(0..self.rows as u32),
             Values::Column(values) => {
-                // most rows convert nothing, which is seen many rows at once
-                for (block, amounts) in values.values().chunks(BLOCK).enumerate() {
+                // most rows convert nothing, which is seen several rows at once
+                let (blocks, rest) = values.values().as_chunks::<BLOCK>();
+                let mut add = |first: usize, amounts: &[f64]| {
+                    let rows = (first as u32..).zip(amounts).filter(|(_, amount)| **amount != 0.0);
+                    out.extend(rows.map(|(row, _)| row));
+                };
+                for (block, amounts) in blocks.iter().enumerate() {
                     if amounts.iter().fold(false, |any, amount| any | (*amount != 0.0)) {
-                        let rows = (block * BLOCK) as u32..;
-                        out.extend(rows.zip(amounts).filter(|(_, amount)| **amount != 0.0).map(|(row, _)| row));
+                        add(block * BLOCK, amounts);
                     }
                 }
+                add(blocks.len() * BLOCK, rest);
                 // what stands where a row has no value is anything
                 if values.null_count() > 0 {
                     out.retain(|row| values.is_valid(*row as usize));

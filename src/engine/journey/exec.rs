@@ -2,13 +2,17 @@
 //! which order rows come.
 //!
 //! In: one or several inputs, cut into the same buckets, each sorted by visitor and time. Out: batches of partial sums, or of
-//! paths, each once; a partition works through its share of the buckets one after the other. Memory: a batch of each input of a
+//! paths, each once; a partition works through its share of the buckets one after the other. Rows that those above refuse by the time
+//! that they are found, such as paths that are behind the first of an order, do not leave. Memory: a batch of each input of a
 //! bucket, one visitor's rows, the items, and what was found; all accounted in the memory pool.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::filter_record_batch;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -16,11 +20,12 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PlanProperties,
+    Partitioning, PlanProperties, apply_expression_roots,
 };
 use futures::stream::once;
 use futures::{StreamExt, TryStreamExt};
@@ -33,6 +38,7 @@ use super::path::ShownWalk;
 use super::sequence::SequenceWalk;
 use super::stream::{Share, found_together};
 use super::telling::Telling;
+use super::terms::holds;
 use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
@@ -54,6 +60,8 @@ pub struct JourneyExec {
     persons: Option<PersonRows>,
     /// Where what the walk finds out about visitor keys is told.
     keys: Option<Telling>,
+    /// On what is found: which rows those above still want. They narrow while rows come.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 impl JourneyExec {
@@ -70,8 +78,8 @@ impl JourneyExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let metrics = ExecutionPlanMetricsSet::new();
-        Self { answer, inputs, threads, properties: Arc::new(properties), metrics, persons: None, keys: None }
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { answer, inputs, threads, properties, metrics, persons: None, keys: None, filters: vec![] }
     }
 
     /// Tells `keys` of the files whose visitor keys each are one visitor's.
@@ -106,8 +114,13 @@ impl JourneyExec {
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
         let columns = self.inputs.iter().map(|input| input.columns.clone());
         let inputs = columns.zip(children).map(|(columns, plan)| Input { columns, plan }).collect();
+        Arc::new(self.anew(inputs, self.filters.clone()))
+    }
+
+    /// The same with other inputs and filters, for whoever runs it next.
+    fn anew(&self, inputs: Vec<Input>, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         let (persons, keys) = (self.persons.clone(), self.keys.clone());
-        Arc::new(Self { persons, keys, ..Self::new(self.answer.clone(), inputs, self.threads) })
+        Self { persons, keys, filters, ..Self::new(self.answer.clone(), inputs, self.threads) }
     }
 
     /// Every `step`-th bucket from `first`, counted with `metrics`.
@@ -179,9 +192,29 @@ impl ExecutionPlan for JourneyExec {
 
     fn apply_expressions(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        look: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+        apply_expression_roots(&self.filters, look)
+    }
+
+    // after all others, DataFusion offers the filters that narrow while a plan runs; whoever offers them filters, too
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        offered: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        if phase != FilterPushdownPhase::Post || offered.parent_filters.is_empty() {
+            return Ok(FilterPushdownPropagation::if_all(offered));
+        }
+        let filters = offered.parent_filters.iter().map(|parent| parent.filter.clone()).collect();
+        let node: Arc<dyn ExecutionPlan> = Arc::new(self.anew(self.inputs.clone(), filters));
+        Ok(FilterPushdownPropagation::if_all(offered).with_updated_node(node))
+    }
+
+    // what those above refused belongs to the run before
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.anew(self.inputs.clone(), vec![])))
     }
 
     fn replace_children(
@@ -203,7 +236,7 @@ impl ExecutionPlan for JourneyExec {
         let own = (partition, partitions);
         let found = match &self.answer {
             Answer::Credit(spec) if spec.is_in_one_part() => {
-                // the shares of all threads make one game, a person's rows may be in any, and equal paths are one
+                // a person's rows may be in the shares of all threads, and equal paths are one
                 let threads = self.threads.clamp(1, self.buckets().max(1));
                 let share = |first: usize| {
                     let metrics = metrics();
@@ -229,7 +262,9 @@ impl ExecutionPlan for JourneyExec {
                 self.share(SequenceWalk::new(spec.clone()), own, metrics(), &context).found().boxed()
             }
         };
-        let counted = found.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
+        let filters = self.filters.clone();
+        let wanted = found.map(move |batch| still_wanted(batch?, &filters));
+        let counted = wanted.inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
     }
 
@@ -238,16 +273,28 @@ impl ExecutionPlan for JourneyExec {
     }
 }
 
+/// The rows that nobody above refuses by now. A filter that fails says nothing: others may take rows away before it sees them.
+fn still_wanted(batch: RecordBatch, filters: &[Arc<dyn PhysicalExpr>]) -> Result<RecordBatch> {
+    filters.iter().try_fold(batch, |batch, filter| match holds(filter, &batch) {
+        Ok(wanted) => Ok(filter_record_batch(&batch, &wanted)?),
+        Err(_) => Ok(batch),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
     use arrow::datatypes::{Float64Type, Int64Type};
     use datafusion::datasource::memory::MemorySourceConfig;
     use datafusion::execution::memory_pool::GreedyMemoryPool;
     use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::logical_expr::Operator;
+    use datafusion::physical_expr::expressions::{binary, lit};
+    use datafusion::physical_plan::ChildrenPropertiesMode;
+    use datafusion::physical_plan::filter_pushdown::ChildFilterPushdownResult;
 
     use super::*;
     use crate::attribution::Container;
@@ -358,5 +405,36 @@ mod tests {
         // buckets are left to walk over
         let stream = put_together(shares(&operator, &context), operator.schema()).await.unwrap();
         assert_eq!(found(stream).await, expected());
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_refused_above_do_not_leave() {
+        let operator = operator();
+        let schema = operator.schema();
+        let conversions = || col("conversions", &schema).unwrap();
+        let many = binary(conversions(), Operator::Gt, lit(20_i64), &schema).unwrap();
+        let nothing = binary(conversions(), Operator::Divide, lit(0_i64), &schema).unwrap();
+        let fails = binary(nothing, Operator::Gt, lit(20_i64), &schema).unwrap();
+        let offered_in = |phase| {
+            let parent = |filter: &Arc<dyn PhysicalExpr>| ChildFilterPushdownResult {
+                filter: filter.clone(),
+                child_results: vec![],
+            };
+            let parent_filters = [&many, &fails].map(parent).into();
+            let offered = ChildPushdownResult { parent_filters, self_filters: vec![] };
+            operator.handle_child_pushdown_result(phase, offered, &ConfigOptions::default()).unwrap().updated_node
+        };
+        assert!(offered_in(FilterPushdownPhase::Pre).is_none(), "what is filtered for good is so above");
+        let narrowed = offered_in(FilterPushdownPhase::Post).unwrap();
+        let mut wanted = expected();
+        wanted.retain(|_, (conversions, ..)| *conversions > 20);
+        assert!(!wanted.is_empty() && wanted.len() < expected().len());
+        assert_eq!(found(narrowed.execute(0, context()).unwrap()).await, wanted);
+        let children = narrowed.children().into_iter().cloned().collect();
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        let moved = narrowed.clone().replace_children(children, options).unwrap();
+        assert_eq!(found(moved.execute(0, context()).unwrap()).await, wanted);
+        let anew = narrowed.reset_state().unwrap();
+        assert_eq!(found(anew.execute(0, context()).unwrap()).await, expected());
     }
 }

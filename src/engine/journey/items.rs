@@ -1,15 +1,14 @@
 //! Items by number: names in, dense numbers out; a dictionary's entry is looked up once, not once a row.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::error::Result;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::seeded::Seed;
 use super::terms::same_values;
 use crate::feed::caret::{join_list, list_values};
 use crate::functions::Classes;
@@ -53,6 +52,14 @@ impl Text {
         }
     }
 
+    /// False when no row has a value.
+    pub fn any_valid(&self) -> bool {
+        match self {
+            Self::Dictionary { codes, .. } => codes.null_count() < codes.len(),
+            Self::Plain(values) => values.null_count() < values.len(),
+        }
+    }
+
     /// The codes of a dictionary, where every row has a value.
     pub fn codes(&self) -> Option<&[i32]> {
         match self {
@@ -81,45 +88,12 @@ impl Text {
     }
 }
 
-/// The items that have been met.
+/// The items that have been met. Every row group brings their names again.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     numbers: HashMap<Arc<str>, u32, Seed>,
     names: Vec<Arc<str>>,
     bytes: usize,
-}
-
-/// A seed of its own for each table. Every row group brings its names again, and xxh3 is the faster hash of short texts.
-#[derive(Debug)]
-struct Seed(u64);
-
-impl Default for Seed {
-    fn default() -> Self {
-        Self(RandomState::new().hash_one(0))
-    }
-}
-
-impl BuildHasher for Seed {
-    type Hasher = NameHash;
-
-    fn build_hasher(&self) -> NameHash {
-        NameHash(self.0)
-    }
-}
-
-struct NameHash(u64);
-
-impl Hasher for NameHash {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
-    }
-
-    // what separates texts in a row; here is but one
-    fn write_u8(&mut self, _: u8) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Items {

@@ -8,10 +8,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
 use super::columns::Columns;
+use super::counted::Counted;
 use super::input::InputColumns;
 use super::items::Codes;
 use super::terms::Known;
-use super::visitors::Visitors;
+use super::visitors::{Matter, Visitors};
 
 /// A row's place among the rows of its visitor: time, what stands at a hit before other offline rows, sequence, online before
 /// offline, what is left of the hit id.
@@ -142,6 +143,42 @@ impl Lane {
     /// True if the metric is not zero on some row from the one at hand to before `end`.
     pub fn converts_before(&mut self, end: usize) -> bool {
         self.next_converting().is_some_and(|row| row < end)
+    }
+
+    /// The first and the last row, from the one at hand to before `end`, where the metric is not zero.
+    pub fn converting_before(&self, end: usize) -> Option<(usize, usize)> {
+        let left = self.converting[self.next_converting..].iter().map(|row| *row as usize);
+        let mut own = left.skip_while(|row| *row < self.row).take_while(|row| *row < end);
+        let first = own.next()?;
+        Some((first, own.last().unwrap_or(first)))
+    }
+
+    /// Passes over rows of the visitor at hand, which are those before `end`, that are too old to matter; where those that do end.
+    pub fn narrow(&mut self, end: usize, matter: Matter) -> usize {
+        let Matter::UpToConversions { lookback_us } = matter else { return end };
+        let Some((first, last)) = self.converting_before(end) else { return end };
+        if let Some(lookback_us) = lookback_us {
+            self.pass_older(first, self.columns.time(first).saturating_sub(lookback_us));
+        }
+        last + 1
+    }
+
+    /// Passes over those rows before `end`, which are of the visitor at hand, that are older than `oldest` microseconds, unless later
+    /// rows would miss them.
+    pub fn pass_older(&mut self, end: usize, oldest: i64) {
+        if !Counted::needs_all(&self.columns) {
+            self.row = self.columns.first_since(self.row..end, oldest);
+        }
+    }
+
+    /// True where no row of the batch converts or has an item, and no later row would miss it.
+    pub fn says_nothing(&self) -> bool {
+        self.converting.is_empty() && !self.columns.have_items() && !Counted::needs_all(&self.columns)
+    }
+
+    /// Passes over all rows of the batch.
+    pub fn pass_batch(&mut self) {
+        self.row = self.columns.rows;
     }
 
     /// The key of the next row that may matter, or of the last row of the batch, whose visitor may go on in the next one.

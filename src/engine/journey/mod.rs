@@ -6,13 +6,16 @@
 //! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted;
 //!   `telling`: what a walk tells of keys.
 //! * `traversal`: visitor after visitor over the sorted inputs of a bucket; `visitors`: to whom it hands their rows; `lane` is
-//!   one input, `columns` one batch of it, `items` numbers its dictionary.
+//!   one input, `columns` one batch of it, `items` numbers its dictionary; `seeded` hashes what is looked up for
+//!   many rows.
 //! * `walk`: what happened to a visitor in, credit out; `counted`: which rows count; `path_sums`: the paths of conversions, and
 //!   `path_parts` those of several parts of the visitors; `bound` and `bound_lines` are for values that product lines bind.
 //! * `by_person`: rows of visitors that share a person, brought together; `ties`: in which order those of one instant are.
 //! * `terms`: what a question says of single rows, its predicates and what it is broken down by.
 //! * `selection`: whose journeys, which visits, and what is left of a path; `selected` is one at work; `breakdown`: credit by
-//!   columns of the conversion; `chained`: the model of all paths.
+//!   columns of the conversion; `credit_rows`: credit as rows.
+//! * `tallies`: what walks count for the models that need all journeys at once, as rows; `data_driven`: the operator that adds it up
+//!   and makes credit of it, over those that walk; `chained`: the model of all paths.
 //! * `path`: each conversion in one row, or what it gives to each item, by the same traversal; one conversion explained.
 //! * `sequence`: funnels and flows, the order of rows within journeys, by the same traversal.
 //! * `window`: the window functions: every row with the credit that its touch earns.
@@ -33,6 +36,8 @@ mod by_person;
 mod chained;
 mod columns;
 mod counted;
+mod credit_rows;
+mod data_driven;
 mod exec;
 mod input;
 mod items;
@@ -44,12 +49,14 @@ mod path;
 mod path_parts;
 mod path_sums;
 mod planner;
+mod seeded;
 mod selected;
 mod selection;
 mod sequence;
 mod stored;
 mod stored_rows;
 mod stream;
+mod tallies;
 mod telling;
 mod terms;
 mod ties;
@@ -61,6 +68,7 @@ mod window;
 pub use answer::Answer;
 pub use breakdown::{GROUP_COLUMNS, GroupType};
 pub use by_person::PersonRows;
+pub use data_driven::DataDrivenExec;
 pub use exec::JourneyExec;
 pub use input::{Input, InputColumns};
 pub use node::{Gives, JourneyNode, JourneySpec};

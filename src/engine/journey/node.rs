@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::breakdown;
 use super::logical::{Specification, SpecifiedNode};
 use super::selection::Selection;
+use super::tallies;
 use crate::attribution::{BindingRules, Container, Expiry, Model};
 use crate::columns::HIT_ID_REST;
 
@@ -51,6 +52,8 @@ pub enum Gives {
         /// Each partition gives what its own buckets have, for whoever adds it up.
         in_parts: bool,
     },
+    /// What the models count of journeys, before anything is shared: each partition gives what its own buckets have.
+    Tallies,
 }
 
 impl JourneySpec {
@@ -70,17 +73,22 @@ impl JourneySpec {
         }
     }
 
-    /// Columns of the result: those of the breakdown, then `item` and one credit a model, or a path and what is counted of it.
+    /// Columns of the result: those of the breakdown, then `item` and one credit a model, or a path and what is counted of it, or
+    /// what models count.
     pub fn output(&self) -> SchemaRef {
         let mut fields = breakdown::fields(&self.selection.by);
-        if let Gives::Paths { .. } = self.gives {
-            fields.push(Field::new_list("path", Field::new_list_field(DataType::Utf8, true), false));
-            let count = |name| Field::new(name, DataType::Int64, true);
-            fields.extend([count("conversions"), Field::new("value", DataType::Float64, true), count("journeys")]);
-            return Arc::new(Schema::new(fields));
+        match self.gives {
+            Gives::Credit => {
+                fields.push(Field::new("item", DataType::Utf8, true));
+                fields.extend(self.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
+            }
+            Gives::Paths { .. } => {
+                fields.push(Field::new_list("path", Field::new_list_field(DataType::Utf8, true), false));
+                let count = |name| Field::new(name, DataType::Int64, true);
+                fields.extend([count("conversions"), Field::new("value", DataType::Float64, true), count("journeys")]);
+            }
+            Gives::Tallies => fields.extend(tallies::fields()),
         }
-        fields.push(Field::new("item", DataType::Utf8, true));
-        fields.extend(self.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
         Arc::new(Schema::new(fields))
     }
 
@@ -123,8 +131,13 @@ impl JourneySpec {
 
     /// True where one partition goes over all visitors.
     pub fn is_in_one_part(&self) -> bool {
-        let whole_paths = matches!(self.gives, Gives::Paths { in_parts: false, .. });
-        self.needs_all_visitors() || self.by_person || whole_paths
+        self.by_person || matches!(self.gives, Gives::Paths { in_parts: false, .. })
+    }
+
+    /// What walks count for it, where a model needs the journeys of all visitors at once.
+    pub fn tallied(&self) -> Option<Self> {
+        (self.gives == Gives::Credit && self.needs_all_visitors())
+            .then(|| Self { gives: Gives::Tallies, ..self.clone() })
     }
 
     /// The same for the buckets of each partition alone, where equal rows are then added up: paths, but those of persons, whose
@@ -177,6 +190,7 @@ pub(super) fn describe(spec: &JourneySpec) -> String {
     let container = spec.container;
     let gives = match spec.gives {
         Gives::Credit => format!("credit=[{}]", models.join(", ")),
+        Gives::Tallies => format!("tallies=[{}]", models.join(", ")),
         Gives::Paths { unconverted, in_parts } => {
             format!("paths, unconverted={unconverted}{}", if in_parts { ", in parts" } else { "" })
         }

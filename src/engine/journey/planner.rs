@@ -13,6 +13,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::data_driven::operators;
 use super::input::{Input, InputColumns};
 use super::{
     Answer, JourneyExec, JourneyNode, PathExec, PathNode, SequenceNode, ShownNode, StoredJourneyNode, WindowNode,
@@ -53,7 +54,7 @@ impl ExtensionPlanner for JourneyPlanner {
         };
         let input = Input { columns: InputColumns::Evaluated, plan: inputs[0].clone() };
         // whatever shuffles below waits until all of its partitions are asked for
-        Ok(Some(Arc::new(JourneyExec::new(answer, vec![input], usize::MAX))))
+        operators(&answer, |answer| Ok(JourneyExec::new(answer, vec![input], usize::MAX))).map(Some)
     }
 }
 

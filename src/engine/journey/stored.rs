@@ -25,6 +25,7 @@ use rejoin_instances::trees::change_parts;
 use rejoin_instances::values::{hash_exprs, same_exprs};
 
 use super::by_person::PersonRows;
+use super::data_driven::operators;
 use super::input::{Input, InputColumns};
 use super::stored_rows::{Metric, StoredRows};
 use super::terms::RowTerms;
@@ -33,10 +34,12 @@ use super::{Answer, EVER, JourneyExec, JourneySpec};
 use crate::attribution::Container;
 use crate::columns;
 use crate::engine::visits::VisitRules;
+use crate::engine::written_times::read_times;
 use crate::functions::{Classes, LOCAL_TIME};
 use crate::lake::DataFile;
 use crate::lake::records::Suite;
 use crate::lake::repeats::{may_repeat, may_repeat_by_key};
+use crate::lake::reported::are_all_reported;
 use crate::lake::scan::LakeTable;
 
 /// The tables that make up `events`, when all of their files are ours: sorted and in buckets.
@@ -206,6 +209,7 @@ impl StoredEvents {
                 anchored: spec.anchored && !online,
                 repeats: online && may_repeat(&files),
                 background_hits: self.background_hits,
+                all_reported: are_all_reported(&files),
                 at_hits: at_hits && !online,
             };
             let terms = &question.terms[usize::from(!online)];
@@ -326,7 +330,8 @@ fn simplified(term: &Expr, schema: &DFSchemaRef, state: &dyn Session) -> Result<
     let context = context.with_config_options(state.config().options().clone()).build();
     let simplifier = ExprSimplifier::new(context);
     // some functions are only there until they are simplified
-    simplifier.simplify(simplifier.coerce(term.clone(), schema)?)
+    let coerced = simplifier.coerce(term.clone(), schema)?;
+    simplifier.simplify(read_times(coerced, schema, state.config().options())?.data)
 }
 
 /// True for a function that answers otherwise at another time, or in another session.
@@ -359,9 +364,9 @@ impl StoredJourneyNode {
         Self { persons, ..self }
     }
 
-    /// The operator.
+    /// The operators.
     pub fn plan(&self, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(self.events.plan(&self.answer, &self.question, self.persons.as_ref(), state)?))
+        operators(&self.answer, |answer| self.events.plan(&answer, &self.question, self.persons.as_ref(), state))
     }
 }
 

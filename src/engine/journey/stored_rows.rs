@@ -31,6 +31,8 @@ pub struct StoredRows {
     pub(super) repeats: bool,
     /// Hits that happened in the background count, too.
     pub(super) background_hits: bool,
+    /// The files say that each hit is reported, so that nothing of its own need tell it.
+    pub(super) all_reported: bool,
     /// Some rows stand right after a hit, whose sequence they have.
     pub(super) at_hits: bool,
 }
@@ -74,7 +76,7 @@ impl StoredRows {
         if self.suite.is_some() {
             names.push(columns::SUITE);
         }
-        if self.online {
+        if self.online && !self.all_reported {
             let background = (!self.background_hits).then_some(columns::BACKGROUND_HIT);
             let told = [columns::EXCLUDE_HIT].into_iter().chain(background);
             names.extend(told.filter(|name| table.stores_column(name)));

@@ -16,7 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::channel::mpsc::channel;
 use futures::future::ready;
-use futures::stream::{once, select};
+use futures::stream::{once, select, select_all};
 use futures::{FutureExt, Stream, StreamExt};
 use object_store::path::Path;
 use tokio::sync::Semaphore;
@@ -163,12 +163,16 @@ pub(super) async fn found_together(shares: Vec<Share<Walk>>, schema: SchemaRef) 
 }
 
 /// What walks found, and find on what is left of their shares, put together. Where that is more paths than walks keep, or than
-/// memory holds twice, these leave as they are found, and are added up on their way.
+/// memory holds twice, these leave as they are found, and are added up on their way. What models count is added up above.
 pub(super) async fn put_together(shares: Vec<Share<Walk>>, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
     let stream = |share: Share<Walk>| -> SendableRecordBatchStream {
         Box::pin(RecordBatchStreamAdapter::new(schema.clone(), share.found()))
     };
     let first = shares.first().ok_or_else(|| DataFusionError::Internal("a journey without a thread".into()))?;
+    if first.visitors.gives_tallies() {
+        let all = select_all(shares.into_iter().map(stream));
+        return Ok(Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all)));
+    }
     let (context, parts) = (first.context.clone(), shares.len());
     let bytes: usize = shares.iter().map(|share| share.visitors.paths_bytes()).sum();
     let fits = shares.iter().all(Share::is_small_and_whole) && (bytes == 0 || first.traversal.grow(bytes).is_ok());

@@ -1,6 +1,6 @@
 //! What walks over files tell of visitors' keys, also where each goes over a part of a bucket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::path::Path;
@@ -14,8 +14,8 @@ pub(super) struct Telling {
     keys: KnownKeys,
     /// Ranges of all keys.
     ranges: usize,
-    /// Those in which no two visitors share a key, and all hits have a visitor.
-    apart: Arc<Mutex<BTreeSet<usize>>>,
+    /// Those in which no two visitors share a key, and all hits have a visitor, with their files.
+    apart: Arc<Mutex<BTreeMap<usize, Vec<Path>>>>,
 }
 
 impl Telling {
@@ -24,14 +24,17 @@ impl Telling {
         Self { keys, ranges, apart: Arc::default() }
     }
 
-    /// In this range, of the bucket whose files are `files`, no two visitors share a key, and all hits have a visitor.
+    /// In this range, whose files are `files`, no two visitors share a key, and all hits have a visitor. Other ranges of its bucket may
+    /// have other files.
     pub fn tell(&self, range: usize, files: &[Path]) {
         let parts = (self.ranges / BUCKETS).max(1);
         let first = range / parts * parts;
         let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
-        apart.insert(range);
-        if (first..first + parts).all(|part| apart.contains(&part)) {
-            self.keys.tell_visitors(files);
+        apart.insert(range, files.to_vec());
+        let bucket: Vec<&Vec<Path>> = apart.range(first..first + parts).map(|(_, files)| files).collect();
+        if bucket.len() == parts {
+            let files: BTreeSet<&Path> = bucket.into_iter().flatten().collect();
+            self.keys.tell_visitors(&files.into_iter().cloned().collect::<Vec<_>>());
         }
     }
 }
@@ -52,6 +55,12 @@ mod tests {
         assert!(keys.suffice(files.iter()));
         let keys = KnownKeys::default();
         Telling::new(keys.clone(), BUCKETS).tell(3, &files);
+        assert!(keys.suffice(files.iter()));
+        // a file of a part of the bucket is not in all of its ranges
+        let keys = KnownKeys::default();
+        let telling = Telling::new(keys.clone(), 2 * BUCKETS);
+        telling.tell(2, &files[..1]);
+        telling.tell(3, &files[1..]);
         assert!(keys.suffice(files.iter()));
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! A visitor's rows are usually all in one batch of one input. A visitor of several inputs (generations of a bucket,
 //! online and offline rows) is joined by time while its rows are taken, so that no more than a batch of each input is in
-//! memory. Visitors without a row that matters are passed over.
+//! memory. Visitors without a row that matters are passed over, and so are batches that say nothing, and of visitors all of whose
+//! rows are at hand those that no conversion looks back on.
+
+use std::cmp::Reverse;
 
 use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
@@ -13,17 +16,19 @@ use futures::channel::mpsc::Sender;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::input::InputColumns;
-use super::lane::{Lane, next_batch};
+use super::lane::{Lane, Place, next_batch};
 use super::metrics::Counts;
-use super::visitors::Visitors;
+use super::visitors::{Matter, Visitors};
 
 /// A sorted input that is being opened.
 pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, InputColumns)>>;
 
 /// The way over the inputs of one bucket after another.
 pub(super) struct Traversal {
-    /// Lanes that have the visitor at hand, and where its rows end in their batches; empty between visitors.
+    /// Lanes that have the visitor at hand, and where its rows, or those that matter, end in their batches; empty between visitors.
     ends: Vec<(usize, usize)>,
+    /// Where all of the visitor's rows are in these batches, the lanes and where the rows end.
+    whole: Vec<(usize, usize)>,
     /// The key of the visitor at hand or the one before, and whether two visitors of this bucket had one.
     last_key: Option<i64>,
     shared_key: bool,
@@ -42,6 +47,7 @@ impl Traversal {
     pub fn new(reservation: MemoryReservation, counts: Counts, learns_keys: bool) -> Self {
         Self {
             ends: vec![],
+            whole: vec![],
             last_key: None,
             shared_key: false,
             learns_keys,
@@ -76,8 +82,13 @@ impl Traversal {
         self.lane_bytes = lanes.iter().map(Lane::memory_bytes).sum();
         self.account(visitors)?;
         // of each lane that has rows left: the key at hand, and the first of its batch that may matter
-        let mut heads: Vec<Option<(i64, i64)>> =
-            lanes.iter_mut().map(|lane| Some((lane.key(), lane.next_key()))).collect();
+        let mut heads: Vec<Option<(i64, i64)>> = vec![];
+        for lane in &mut lanes {
+            if self.passes_over(visitors, lane) {
+                lane.pass_batch();
+            }
+            heads.push(self.head(visitors, lane).await?);
+        }
         let passes = !self.learns_keys && !visitors.all_matter();
         let mut together: Vec<usize> = vec![];
         loop {
@@ -107,11 +118,7 @@ impl Traversal {
                 _ => self.joined(visitors, &mut lanes, &together).await?,
             }
             for &number in &together {
-                let lane = &mut lanes[number];
-                heads[number] = match self.refill(visitors, lane).await? {
-                    true => Some((lane.key(), lane.next_key())),
-                    false => None,
-                };
+                heads[number] = self.head(visitors, &mut lanes[number]).await?;
             }
         }
         self.lane_bytes = 0;
@@ -142,7 +149,9 @@ impl Traversal {
             seen += usize::from(lane.columns.has_visitor(lane.row));
             if end < lane.columns.rows {
                 if visitors.all_matter() || lane.converts_before(end) {
-                    take(visitors, lane, end);
+                    let stop = lane.narrow(end, visitors.rows_that_matter());
+                    take(visitors, lane, stop);
+                    lane.row = end;
                     visitors.close_visitor();
                     if V::HANDS_ON {
                         self.hand_on_all(visitors).await?;
@@ -193,6 +202,10 @@ impl Traversal {
             self.ends = ends;
             return Ok(());
         }
+        if whole {
+            self.whole.extend_from_slice(&ends);
+            narrow(lanes, &mut ends, visitors.rows_that_matter());
+        }
         // of those that read it, all have the same
         let telling = ends.iter().map(|(number, _)| &lanes[*number]).find(|lane| !whole && lane.reads_ids());
         let id = telling.and_then(Lane::id).map(str::to_string);
@@ -213,6 +226,7 @@ impl Traversal {
             }
         }
         self.ends = ends;
+        self.whole.drain(..).for_each(|(number, end)| lanes[number].row = end);
         visitors.close_visitor();
         if V::HANDS_ON {
             self.hand_on_all(visitors).await?;
@@ -236,17 +250,32 @@ impl Traversal {
         out.send(batch).await.map_err(|e| DataFusionError::External(Box::new(e)))
     }
 
-    /// The lane's next batch, when the one at hand has been passed; false at the end.
+    /// True where no row of the lane's batch can matter.
+    fn passes_over<V: Visitors>(&self, visitors: &V, lane: &Lane) -> bool {
+        !self.learns_keys && visitors.rows_that_matter() != Matter::All && lane.says_nothing()
+    }
+
+    /// The key at hand of a lane, and the first of its batch that may matter; None at its end.
+    async fn head<V: Visitors>(&mut self, visitors: &mut V, lane: &mut Lane) -> Result<Option<(i64, i64)>> {
+        Ok(self.refill(visitors, lane).await?.then(|| (lane.key(), lane.next_key())))
+    }
+
+    /// The lane's next batch with rows that may matter, when the one at hand has been passed; false at the end.
     async fn refill<V: Visitors>(&mut self, visitors: &mut V, lane: &mut Lane) -> Result<bool> {
         if lane.row < lane.columns.rows {
             return Ok(true);
         }
         self.lane_bytes = self.lane_bytes.saturating_sub(lane.memory_bytes());
-        let batch = lane.next_batch().await?;
-        let some = batch.is_some();
-        if let Some(batch) = batch {
+        let mut some = false;
+        while !some && let Some(batch) = lane.next_batch().await? {
             lane.turn_to(&batch, visitors)?;
             self.counts.rows.add(lane.columns.rows);
+            match self.passes_over(visitors, lane) {
+                true => lane.pass_batch(),
+                false => some = true,
+            }
+        }
+        if some {
             self.lane_bytes += lane.memory_bytes();
         }
         self.account(visitors)?;
@@ -279,10 +308,39 @@ fn take<V: Visitors>(visitors: &mut V, lane: &mut Lane, end: usize) {
     lane.row = end;
 }
 
+/// Where a row of a lane comes among all rows of its visitor.
+fn place_of(lanes: &[Lane], number: usize, row: usize) -> (Place, Reverse<Option<&str>>, usize) {
+    (lanes[number].place(row), lanes[number].turn(row), number)
+}
+
+/// Narrows the rows of the visitor at hand, all of which are before `ends` (lane, end of the visitor's rows) of their lanes, to
+/// those that matter.
+fn narrow(lanes: &mut [Lane], ends: &mut Vec<(usize, usize)>, matter: Matter) {
+    let Matter::UpToConversions { lookback_us } = matter else { return };
+    let here: &[Lane] = lanes;
+    let converting = |&(number, end): &(usize, usize)| Some((number, here[number].converting_before(end)?));
+    let first = ends.iter().filter_map(converting).map(|(number, (row, _))| here[number].columns.time(row)).min();
+    let last = ends.iter().filter_map(converting).map(|(number, (_, row))| (place_of(here, number, row), row)).max();
+    let (Some(first), Some((last, last_row))) = (first, last) else { return };
+    for (number, end) in ends.iter_mut() {
+        if *number == last.2 {
+            *end = last_row + 1;
+        }
+        while here[*number].row < *end && place_of(here, *number, *end - 1) > last {
+            *end -= 1;
+        }
+    }
+    if let Some(lookback_us) = lookback_us {
+        let oldest = first.saturating_sub(lookback_us);
+        ends.iter().for_each(|&(number, end)| lanes[number].pass_older(end, oldest));
+    }
+    ends.retain(|(number, end)| lanes[*number].row < *end);
+}
+
 /// Of the lanes in `ends` (number, end of the visitor's rows), the one whose row comes first, and where its rows stop
 /// being the first.
 fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
-    let place_of = |number: usize, row: usize| (lanes[number].place(row), lanes[number].turn(row), number);
+    let place_of = |number: usize, row: usize| place_of(lanes, number, row);
     let place = |(number, _): &(usize, usize)| place_of(*number, lanes[*number].row);
     let (at, &(number, end)) = ends.iter().enumerate().min_by_key(|(_, end)| place(end)).expect("some lane is left");
     let bound = ends.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, end)| place(end)).min();
@@ -297,4 +355,198 @@ fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
         stop += 1;
     }
     (at, stop)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::ops::Range;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+    use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use futures::future::ready;
+    use futures::stream::iter;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::attribution::Container;
+    use crate::engine::journey::JourneySpec;
+    use crate::engine::journey::columns::Columns;
+    use crate::engine::journey::items::Codes;
+    use crate::engine::journey::terms::Known;
+
+    const LANES: usize = 2;
+
+    #[derive(Debug)]
+    struct Row {
+        visitor: usize,
+        lane: usize,
+        /// Its place among all rows, which are in order.
+        number: usize,
+        time: i64,
+        converts: bool,
+        has_item: bool,
+    }
+
+    /// Notes which rows of each visitor are handed over.
+    struct Recorder {
+        spec: JourneySpec,
+        matter: Matter,
+        rows: Vec<usize>,
+        visitors: Vec<Vec<usize>>,
+    }
+
+    impl Visitors for Recorder {
+        fn columns(&self, _: &InputColumns, batch: &RecordBatch, _: &mut Known) -> Result<Columns> {
+            Columns::evaluated(batch, &self.spec)
+        }
+
+        fn rows_that_matter(&self) -> Matter {
+            self.matter
+        }
+
+        fn rows(&mut self, columns: &Columns, _: &mut (Codes, Codes), range: Range<usize>) {
+            self.rows.extend(range.map(|row| columns.sequence(row) as usize));
+        }
+
+        fn close_visitor(&mut self) {
+            self.visitors.push(std::mem::take(&mut self.rows));
+        }
+
+        fn found(&mut self, _: bool) -> Result<Option<RecordBatch>> {
+            Ok(None)
+        }
+
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn batch(rows: &[&Row]) -> RecordBatch {
+        let integers = |of: fn(&Row) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| of(row))))
+        };
+        let texts = |of: fn(&Row) -> Option<String>| -> ArrayRef {
+            Arc::new(rows.iter().map(|row| of(row)).collect::<StringArray>())
+        };
+        let values = Float64Array::from_iter_values(rows.iter().map(|row| f64::from(u8::from(row.converts))));
+        let columns: [(&str, ArrayRef); 6] = [
+            ("visitor_key", integers(|row| row.visitor as i64)),
+            ("visitor_id", texts(|row| Some(row.visitor.to_string()))),
+            ("hit_time", integers(|row| row.time)),
+            ("hit_seq", integers(|row| row.number as i64)),
+            ("item", texts(|row| row.has_item.then(|| "page".to_string()))),
+            ("value", Arc::new(values)),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    /// The rows of each visitor that are handed over, of those who convert.
+    fn handed_over(rows: &[Row], batch_rows: usize, matter: Matter) -> Vec<Vec<usize>> {
+        let opening = |lane: usize| -> Opening {
+            let own: Vec<&Row> = rows.iter().filter(|row| row.lane == lane).collect();
+            let batches: Vec<RecordBatch> = own.chunks(batch_rows).map(batch).collect();
+            let schema = batches[0].schema();
+            let stream = RecordBatchStreamAdapter::new(schema, iter(batches.into_iter().map(Ok::<_, DataFusionError>)));
+            let stream: SendableRecordBatchStream = Box::pin(stream);
+            ready(Ok::<_, DataFusionError>((stream, InputColumns::Evaluated))).boxed()
+        };
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let reservation = MemoryConsumer::new("test").register(&pool);
+        let mut traversal = Traversal::new(reservation, Counts::default(), false);
+        let spec = JourneySpec::without_models(Container::Visitor);
+        let mut recorder = Recorder { spec, matter, rows: vec![], visitors: vec![] };
+        block_on(traversal.bucket(&mut recorder, (0..LANES).map(opening).collect())).unwrap();
+        let converts = |own: &Vec<usize>| own.iter().any(|number| rows[*number].converts);
+        recorder.visitors.into_iter().filter(converts).collect()
+    }
+
+    /// The rows of each visitor who converts that are asked for.
+    fn expected(rows: &[Row], matter: Matter) -> Vec<Vec<usize>> {
+        let own = |own: &[Row]| -> Option<Vec<usize>> {
+            let first = own.iter().find(|row| row.converts)?;
+            let last = own.iter().rfind(|row| row.converts)?;
+            let (oldest, last) = match matter {
+                Matter::All => (i64::MIN, usize::MAX),
+                Matter::UpToConversions { lookback_us: None } => (i64::MIN, last.number),
+                Matter::UpToConversions { lookback_us: Some(lookback_us) } => (first.time - lookback_us, last.number),
+            };
+            let asked_for = own.iter().filter(|row| row.number <= last && row.time >= oldest);
+            Some(asked_for.map(|row| row.number).collect())
+        };
+        rows.chunk_by(|one, other| one.visitor == other.visitor).filter_map(own).collect()
+    }
+
+    /// True where `part` is what is left of `all`.
+    fn is_part(part: &[usize], all: &[usize]) -> bool {
+        let mut left = all.iter();
+        part.iter().all(|row| left.any(|other| other == row))
+    }
+
+    #[test]
+    fn batches_that_say_nothing_are_passed_over() {
+        // of each visitor a row, one of another lane, and one that converts; what is in the other lane has an item for some
+        for says_something in [None, Some(2), Some(5)] {
+            let row = |number: usize| {
+                let (visitor, lane) = (number / 3, usize::from(number % 3 == 1));
+                let has_item = lane == 0 || says_something == Some(visitor);
+                Row { visitor, lane, number, time: 0, converts: number % 3 == 2, has_item }
+            };
+            let rows: Vec<Row> = (0..24).map(row).collect();
+            let all = expected(&rows, Matter::All);
+            for batch_rows in [1, 2, 3, 100] {
+                let found = handed_over(&rows, batch_rows, Matter::UpToConversions { lookback_us: None });
+                assert_eq!(handed_over(&rows, batch_rows, Matter::All), all);
+                for (visitor, own) in found.iter().enumerate() {
+                    let with_item = says_something.is_some_and(|other| other / batch_rows == visitor / batch_rows);
+                    let wanted = (0..3).filter(|row| with_item || *row != 1).map(|row| 3 * visitor + row);
+                    let wanted: Vec<usize> = wanted.collect();
+                    assert_eq!(*own, wanted, "batches of {batch_rows}, {says_something:?}");
+                }
+                assert_eq!(found.len(), all.len());
+            }
+        }
+    }
+
+    proptest! {
+        /// Of visitors all of whose rows are at hand, the rows that matter and no others; of the rest, these at least.
+        #[test]
+        fn rows_that_matter_are_handed_over(
+            visitors in vec(vec((0..LANES, 0..20_i64, 0..4_u8), 1..9), 1..9),
+            batch_rows in 1..6_usize,
+            lookback_us in 0..12_i64,
+        ) {
+            let mut rows = vec![];
+            for (visitor, mut own) in visitors.into_iter().enumerate() {
+                own.sort_by_key(|(_, time, _)| *time);
+                for (lane, time, kind) in own {
+                    let number = rows.len();
+                    rows.push(Row { visitor, lane, number, time, converts: kind == 0, has_item: true });
+                }
+            }
+            // the last visitor of a lane may always go on
+            let last = rows.last().map_or(0, |row| row.visitor + 1);
+            for lane in 0..LANES {
+                let number = rows.len();
+                rows.push(Row { visitor: last, lane, number, time: 0, converts: false, has_item: true });
+            }
+            let all = expected(&rows, Matter::All);
+            for lookback_us in [None, Some(lookback_us)] {
+                let matter = Matter::UpToConversions { lookback_us };
+                let wanted = expected(&rows, matter);
+                prop_assert_eq!(&handed_over(&rows, rows.len(), matter), &wanted);
+                let in_parts = handed_over(&rows, batch_rows, matter);
+                prop_assert_eq!(in_parts.len(), wanted.len());
+                for ((own, wanted), all) in in_parts.iter().zip(&wanted).zip(&all) {
+                    prop_assert!(is_part(wanted, own) && is_part(own, all), "{own:?} of {all:?}, not {wanted:?}");
+                }
+            }
+            prop_assert_eq!(&handed_over(&rows, batch_rows, Matter::All), &all);
+        }
+    }
 }

@@ -10,6 +10,16 @@ use super::input::InputColumns;
 use super::items::Codes;
 use super::terms::Known;
 
+/// Which rows of a visitor who converts matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matter {
+    /// All of them.
+    All,
+    /// Those that convert or have an item, up to the last that converts; of those before the first, with a lookback (microseconds),
+    /// the ones that it reaches.
+    UpToConversions { lookback_us: Option<i64> },
+}
+
 /// What is done with the rows of one visitor after another.
 pub(super) trait Visitors: Send {
     /// True where what is found is handed on while a bucket is read, and not only between two.
@@ -21,6 +31,11 @@ pub(super) trait Visitors: Send {
     /// True where visitors without a row that converts matter, too.
     fn all_matter(&self) -> bool {
         false
+    }
+
+    /// Which rows of a visitor who converts must be handed over; others may be, too.
+    fn rows_that_matter(&self) -> Matter {
+        Matter::All
     }
 
     /// Adds rows that matter though they do not convert to those that do; both in order.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
 
@@ -12,19 +12,24 @@ use super::by_person::{Aside, AsideRow, ByPerson, PersonRow, Told, Turn, Waiting
 use super::chained::Chained;
 use super::columns::{Columns, Visits};
 use super::counted::Counted;
+use super::credit_rows::credit_rows;
 use super::input::InputColumns;
 use super::items::{Codes, Items};
 use super::metrics::Counts;
 use super::path_sums::PathSums;
 use super::selected::Selected;
+use super::tallies::{Tallied, Tallies, Tally, TallyBatches};
 use super::terms::Known;
 use super::ties::Sequences;
-use super::visitors::Visitors;
+use super::visitors::{Matter, Visitors};
 use super::{Gives, JourneySpec};
 use crate::attribution::{
-    Attributor, Bindings, Conversion, CreditSink, Game, ItemCredits, Journey, Line, Model, NO_VISIT, NONE, PathCounts,
-    Place, Reach, find_place,
+    Attributor, Bindings, Container, Conversion, ItemCredits, Journey, Line, Model, NO_VISIT, NONE, PathCounts, Place,
+    Reach, find_place,
 };
+
+/// Bytes of what models count that are kept from bucket to bucket.
+const KEPT_BYTES: usize = 32 << 20;
 
 /// What leaves less than the reach of conversions, with the items' names.
 pub(super) type Leaving<'w> = Option<(&'w mut Selected, &'w [Arc<str>])>;
@@ -65,10 +70,14 @@ pub(super) struct Walk {
     path_sums: Option<PathSums>,
     /// True if visitors without a conversion matter, too.
     pub(super) all_visitors: bool,
+    /// Which rows of the others matter, where none is brought together with those of others.
+    rows_that_matter: Matter,
     /// True if the sets of items on all paths matter.
     shares_sets: bool,
     /// The credit has been handed out.
     told: bool,
+    /// What models counted, while it leaves.
+    leaving: Option<TallyBatches>,
     pub(super) counts: Counts,
 }
 
@@ -78,13 +87,14 @@ impl Walk {
         let models = spec.models.iter().map(|(_, model)| (Attributor::new(*model), ItemCredits::new())).collect();
         Self {
             all_visitors: spec.all_visitors_matter(),
+            rows_that_matter: rows_that_matter(&spec),
             shares_sets: spec.models.iter().any(|(_, model)| *model == Model::Algorithmic),
             reach: Reach::new(spec.container, spec.lookback_us),
             chains: Chained::of(&spec),
             bound: BoundState::new(&spec),
             selected: Selected::new(&spec.selection, spec.container, spec.lookback_us),
             path_sums: match spec.gives {
-                Gives::Credit => None,
+                Gives::Credit | Gives::Tallies => None,
                 Gives::Paths { unconverted, .. } => Some(PathSums::new(&spec, unconverted)),
             },
             spec,
@@ -98,6 +108,7 @@ impl Walk {
             rows: 0,
             items: Items::default(),
             told: false,
+            leaving: None,
             counts,
         }
     }
@@ -331,7 +342,7 @@ impl Walk {
         self.forget();
     }
 
-    /// Adds the credit and the paths of other visitors.
+    /// Adds the credit and the paths of other visitors. What models count is added up elsewhere.
     pub fn merge(&mut self, other: &Self) {
         let numbers: Vec<u32> = other.items.names().iter().map(|name| self.items.number(name)).collect();
         let item = |item: u32| numbers[item as usize];
@@ -343,14 +354,14 @@ impl Walk {
         for ((_, ours), (_, theirs)) in self.models.iter_mut().zip(&other.models) {
             ours.merge(theirs, |number| if broken_down { pairs[number as usize] } else { item(number) });
         }
-        self.paths.merge(&other.paths, item);
         if let (Some(ours), Some(theirs)) = (&mut self.path_sums, &other.path_sums) {
             ours.merge(theirs, item, |group| if broken_down { groups[group as usize] } else { group });
         }
-        let group = |group: u32| if broken_down { groups[group as usize] } else { group };
-        for (ours, theirs) in self.chains.iter_mut().zip(&other.chains) {
-            ours.merge(theirs, item, group);
-        }
+    }
+
+    /// True where it gives what models count, which is added up elsewhere.
+    pub fn gives_tallies(&self) -> bool {
+        self.spec.gives == Gives::Tallies
     }
 
     /// Bytes of the paths that were found, about: what another walk needs at most to take them over.
@@ -359,30 +370,51 @@ impl Walk {
     }
 
     /// The credit of all visitors, an item a row.
-    pub fn finish(&mut self) -> Result<RecordBatch> {
-        let count = self.items.names().len();
-        if self.spec.needs_all_visitors() {
-            self.credit_of_all()?;
+    fn finish(&self) -> Result<RecordBatch> {
+        let groups = self.selected.as_ref().map(|selected| &selected.groups);
+        credit_rows(&self.spec, self.items.names(), groups, self.models.iter().map(|(_, credits)| credits))
+    }
+
+    /// A batch of what models counted, `at_end` or where it is much.
+    fn tallies(&mut self, at_end: bool) -> Result<Option<RecordBatch>> {
+        if self.leaving.is_none() && (at_end || self.tallies_are_much()) {
+            self.leaving = Some(TallyBatches::new(self.take_tallies()));
         }
-        if let Some(selected) = self.selected.as_ref().filter(|_| !self.spec.selection.by.is_empty()) {
-            return self.broken_down(selected);
+        let Some(leaving) = &mut self.leaving else { return Ok(None) };
+        let groups = self.selected.as_ref().map(|selected| &selected.groups);
+        let batch = leaving.batch(self.spec.output(), &self.spec.selection.by, groups, self.items.names())?;
+        if batch.is_none() {
+            self.leaving = None;
         }
-        // an item is listed when any model lists it; the others say NULL
-        let mut credit: Vec<Vec<Option<f64>>> = vec![vec![None; count + 1]; self.models.len()];
-        for (column, (_, credits)) in credit.iter_mut().zip(&self.models) {
-            for (item, amount) in credits.iter() {
-                let slot = if item == NONE { count } else { item as usize };
-                column[slot] = Some(amount);
-            }
+        Ok(batch)
+    }
+
+    /// What models counted, as rows; nothing of it is left.
+    fn take_tallies(&mut self) -> Tallies {
+        let selected = self.selected.as_ref().filter(|_| !self.spec.selection.by.is_empty());
+        let pairs: Option<Arc<[(u32, u32)]>> = selected.map(|selected| Arc::from(selected.groups.pairs()));
+        let mut all: Vec<Tallies> = vec![];
+        for (model, (_, credits)) in (0u32..).zip(&mut self.models) {
+            let pairs = pairs.clone();
+            all.push(Box::new(std::mem::take(credits).into_sums().map(move |(number, value)| {
+                let (group, item) = pairs.as_ref().map_or((0, number), |pairs| pairs[number as usize]);
+                Tally::value(Tallied::Credit, model, group, Box::new([item]), value)
+            })));
         }
-        let listed: Vec<usize> = (0..=count).filter(|&slot| credit.iter().any(|c| c[slot].is_some())).collect();
-        let names = self.items.names();
-        let listed_names: StringArray = listed.iter().map(|&slot| names.get(slot).map(|name| &**name)).collect();
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(listed_names)];
-        for column in &credit {
-            columns.push(Arc::new(listed.iter().map(|&slot| column[slot]).collect::<Float64Array>()));
-        }
-        Ok(RecordBatch::try_new(self.spec.output(), columns)?)
+        let direct = std::mem::take(self.paths.direct()).into_sums();
+        all.push(Box::new(direct.map(|(item, value)| Tally::value(Tallied::Direct, 0, 0, Box::new([item]), value))));
+        all.push(Box::new(self.paths.take_sets().into_iter().map(|(items, count)| {
+            let (counts, sums) = ([count.paths, 0], [count.value, count.magnitude]);
+            Tally { kind: Tallied::Set, model: 0, group: 0, items, counts, sums }
+        })));
+        all.extend(self.chains.iter_mut().map(Chained::take));
+        Box::new(all.into_iter().flatten())
+    }
+
+    /// True where these are more than is kept from bucket to bucket.
+    fn tallies_are_much(&self) -> bool {
+        let chains: usize = self.chains.iter().map(Chained::memory_bytes).sum();
+        self.paths.memory_bytes() + chains > KEPT_BYTES
     }
 }
 
@@ -407,6 +439,10 @@ impl Visitors for Walk {
         self.all_visitors
     }
 
+    fn rows_that_matter(&self) -> Matter {
+        if self.by_person.is_some() { Matter::All } else { self.rows_that_matter }
+    }
+
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let by_person = self.by_person.as_mut();
         match by_person.is_some_and(|by_person| by_person.takes(columns.keys[range.start])) {
@@ -424,6 +460,9 @@ impl Visitors for Walk {
             let groups = self.selected.as_ref().map(|selected| &selected.groups);
             return paths.found(at_end, &self.spec, groups, self.items.names());
         }
+        if self.gives_tallies() {
+            return self.tallies(at_end);
+        }
         if !at_end || self.told {
             return Ok(None);
         }
@@ -432,7 +471,11 @@ impl Visitors for Walk {
     }
 
     fn found_much(&self) -> bool {
-        self.by_person.is_none() && self.path_sums.as_ref().is_some_and(PathSums::are_much)
+        let is_much = match &self.path_sums {
+            Some(paths) => paths.are_much(),
+            None => self.gives_tallies() && self.tallies_are_much(),
+        };
+        self.by_person.is_none() && is_much
     }
 
     fn spill(&mut self) -> Result<bool> {
@@ -453,52 +496,17 @@ impl Visitors for Walk {
     }
 }
 
-impl Walk {
-    /// The credit of the models that look at all journeys at once.
-    fn credit_of_all(&mut self) -> Result<()> {
-        // numbered by name, so that nothing depends on the order in which items were met
-        let mut ranked: Vec<u32> = (0..self.items.names().len() as u32).collect();
-        ranked.sort_unstable_by_key(|item| &self.items.names()[*item as usize]);
-        let mut rank = vec![0; ranked.len()];
-        (0u32..).zip(&ranked).for_each(|(place, item)| rank[*item as usize] = place);
-        if self.shares_sets {
-            let mut paths = PathCounts::new();
-            paths.merge(&self.paths, |item| rank[item as usize]);
-            let mut credits = ItemCredits::new();
-            credits.merge(&Game::new(&paths).credits(), |place| ranked[place as usize]);
-            let algorithmic = self.models.iter_mut().zip(&self.spec.models);
-            algorithmic
-                .filter(|(_, (_, model))| *model == Model::Algorithmic)
-                .for_each(|((_, slot), _)| *slot = credits.clone());
-        }
-        let by_group = !self.spec.selection.by.is_empty();
-        for chain in &self.chains {
-            let credits = &mut self.models[chain.number].1;
-            let groups = self.selected.as_mut().map(|selected| &mut selected.groups).filter(|_| by_group);
-            match groups {
-                None => chain.credit(|_, item, amount| credits.credit(item, 0, amount), &rank, &ranked)?,
-                Some(groups) => {
-                    let give = |group, item, amount| groups.sink(group, credits).credit(item, 0, amount);
-                    chain.credit(give, &rank, &ranked)?;
-                }
-            }
-        }
-        Ok(())
+/// Which rows of a visitor who converts matter to a question.
+fn rows_that_matter(spec: &JourneySpec) -> Matter {
+    // any row may select its visitor, be the hit of a record, or bind a value
+    let selects = spec.selection.visitors || spec.selection.visits;
+    // whole days are summed up in an order, and so to a last digit, that hangs on all touches
+    let in_whole_days = |model: &Model| matches!(model, Model::TimeDecay { whole_days: true, .. });
+    let sums_all = spec.models.iter().any(|(_, model)| in_whole_days(model));
+    if spec.all_visitors_matter() || spec.anchored || spec.bound.is_some() || selects || sums_all {
+        return Matter::All;
     }
-
-    /// The credit of all visitors, a group and item a row.
-    fn broken_down(&self, selected: &Selected) -> Result<RecordBatch> {
-        let (pairs, names) = (selected.groups.pairs(), self.items.names());
-        let mut columns = selected.groups.columns(&self.spec.selection.by, pairs.iter().map(|(group, _)| *group))?;
-        let items = pairs.iter().map(|(_, item)| names.get(*item as usize).map(|name| &**name));
-        columns.push(Arc::new(items.collect::<StringArray>()));
-        for (_, credits) in &self.models {
-            let mut column: Vec<Option<f64>> = vec![None; pairs.len()];
-            credits.iter().for_each(|(pair, amount)| column[pair as usize] = Some(amount));
-            columns.push(Arc::new(Float64Array::from(column)));
-        }
-        Ok(RecordBatch::try_new(self.spec.output(), columns)?)
-    }
+    Matter::UpToConversions { lookback_us: spec.lookback_us.filter(|_| spec.container == Container::Visitor) }
 }
 
 /// Rows stand at 1, 3, 5, ...; a gap before a row is one less.

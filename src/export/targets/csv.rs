@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use csv::WriterBuilder;
 
-use super::super::decide::Told;
+use super::super::decide::ToldConversion;
 use super::super::definition::FILE_COLUMNS;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ pub fn header(columns: &[String], constants: &BTreeMap<String, String>) -> Resul
 }
 
 /// A row.
-pub fn row(columns: &[String], told: &Told) -> Result<String> {
+pub fn row(columns: &[String], told: &ToldConversion) -> Result<String> {
     let time = DateTime::from_timestamp_micros(told.time_us).unwrap_or_default();
     let (time, value) = (time.to_rfc3339_opts(SecondsFormat::Micros, true), told.value.to_string());
     let fixed = [told.id.as_str(), told.action, &time, &value, &told.currency];

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::decide::Told;
+use super::super::decide::ToldConversion;
 
 /// The types of events that the standard names.
 const EVENT_TYPES: &[&str] = &[
@@ -78,7 +78,7 @@ const ADDRESS: [&str; 7] = ["first_name", "last_name", "street", "city", "state"
 const PROPERTIES: [&str; 5] = ["transaction_id", "page_url", "lead_source", "lead_status", "lead_reason"];
 
 /// The core event object.
-pub fn event(told: &Told) -> Value {
+pub fn event(told: &ToldConversion) -> Value {
     let mut event = Map::new();
     event.insert("data_set_id".into(), told.get("data_set_id").into());
     event.insert("id".into(), told.id.as_str().into());
@@ -113,13 +113,13 @@ pub fn event(told: &Told) -> Value {
     event.into()
 }
 
-fn type_of(told: &Told) -> String {
+fn type_of(told: &ToldConversion) -> String {
     let kept = told.identifiers.as_deref().and_then(|kept| serde_json::from_str::<Map<String, Value>>(kept).ok());
     let kept = kept.and_then(|kept| Some(kept.get("event_type")?.as_str()?.to_string()));
     kept.or_else(|| told.get("event_type").map(str::to_string)).unwrap_or_else(|| USUAL_TYPE.into())
 }
 
 /// The type: what is taken back is of the type that it was told as.
-pub fn again(told: &Told) -> Option<String> {
+pub fn again(told: &ToldConversion) -> Option<String> {
     Some(json!({"event_type": type_of(told)}).to_string())
 }

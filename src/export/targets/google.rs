@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use super::super::decide::Told;
+use super::super::decide::ToldConversion;
 use super::Frame;
 
 const CLICKS: [&str; 3] = ["gclid", "gbraid", "wbraid"];
@@ -42,7 +42,7 @@ pub fn frame(constants: &BTreeMap<String, String>, consented: bool) -> Frame {
 }
 
 /// An event.
-pub fn event(told: &Told) -> Value {
+pub fn event(told: &ToldConversion) -> Value {
     let mut event = match told.identifiers.as_deref().and_then(|kept| serde_json::from_str(kept).ok()) {
         Some(kept) => kept,
         None => identifiers(told),
@@ -55,7 +55,7 @@ pub fn event(told: &Told) -> Value {
     event.into()
 }
 
-fn identifiers(told: &Told) -> Map<String, Value> {
+fn identifiers(told: &ToldConversion) -> Map<String, Value> {
     let mut found = Map::new();
     let clicks = CLICKS.iter().filter_map(|name| Some((name.to_string(), Value::from(told.get(name)?))));
     let clicks: Map<String, Value> = clicks.collect();
@@ -80,7 +80,7 @@ fn identifiers(told: &Told) -> Map<String, Value> {
 
 /// A part of an address. A country is two letters of ISO 3166: for another text Google refuses the whole request (REST reference,
 /// ErrorReason).
-fn of_address(told: &Told, name: &str) -> Option<String> {
+fn of_address(told: &ToldConversion, name: &str) -> Option<String> {
     let text = told.get(name)?.trim();
     match name {
         "country_code" => {
@@ -92,7 +92,7 @@ fn of_address(told: &Told, name: &str) -> Option<String> {
 }
 
 /// The identifiers.
-pub fn again(told: &Told) -> Option<String> {
+pub fn again(told: &ToldConversion) -> Option<String> {
     Some(Value::from(identifiers(told)).to_string())
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn an_address_has_a_country_that_is_one() {
         let of = |country: &str| {
             let parts = [("first_name", "f"), ("last_name", "l"), ("postal_code", "10115"), ("country_code", country)];
-            let told = Told {
+            let told = ToldConversion {
                 id: "a".into(),
                 action: "new",
                 time_us: 0,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::decide::Told;
+use super::super::decide::ToldConversion;
 use super::Frame;
 
 /// Who it was: ours, theirs, and whether theirs is a list.
@@ -41,7 +41,7 @@ pub fn frame(constants: &BTreeMap<String, String>) -> Frame {
 }
 
 /// An event.
-pub fn event(told: &Told) -> Value {
+pub fn event(told: &ToldConversion) -> Value {
     let user = USER.iter().filter_map(|(ours, theirs, list)| {
         let text = told.get(ours)?;
         Some((theirs.to_string(), if *list { json!([text]) } else { text.into() }))

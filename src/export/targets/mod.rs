@@ -11,7 +11,7 @@ mod meta;
 
 use std::collections::BTreeMap;
 
-use super::decide::Told;
+use super::decide::ToldConversion;
 use super::target::Target;
 use crate::Result;
 
@@ -42,7 +42,7 @@ pub fn frame(
 }
 
 /// A conversion as it stands in a body.
-pub fn event(target: Target, columns: &[String], told: &Told) -> Result<String> {
+pub fn event(target: Target, columns: &[String], told: &ToldConversion) -> Result<String> {
     match target {
         Target::Ecapi => Ok(ecapi::event(told).to_string()),
         Target::Google => Ok(google::event(told).to_string()),
@@ -52,7 +52,7 @@ pub fn event(target: Target, columns: &[String], told: &Told) -> Result<String> 
 }
 
 /// What the target must be told again of a conversion before it changes or takes it back, JSON.
-pub fn again(target: Target, told: &Told) -> Option<String> {
+pub fn again(target: Target, told: &ToldConversion) -> Option<String> {
     match target {
         Target::Ecapi => ecapi::again(told),
         Target::Google => google::again(told),

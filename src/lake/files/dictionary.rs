@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, UInt32Type};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::layout::ORDER;
-use crate::columns::HIT_ID;
+use crate::columns::{FILE, HIT_ID, ROW, SOURCE};
 use crate::{Error, Result};
 
 /// Distinct texts that any column may have; with more, its values must recur.
@@ -77,12 +77,14 @@ pub(super) struct Dictionaries {
 }
 
 impl Dictionaries {
-    /// Those of all columns of texts but the ones that rows are sorted by, and hit ids, of which no two are alike. About so many
-    /// bytes are taken at most.
+    /// Those of all columns of texts but the ones that rows are sorted by, those of records in one place among them, and hit ids, of
+    /// which no two are alike. About so many bytes are taken at most.
     pub fn new(schema: &Schema, most_bytes: usize) -> Self {
+        let has_records = schema.index_of(ROW).is_ok();
         let is_coded = |field: &FieldRef| {
             let name = field.name().as_str();
-            field.data_type() == &DataType::Utf8 && !ORDER.contains(&name) && !HIT_ID.contains(&name)
+            let sorts = ORDER.contains(&name) || (has_records && [FILE, SOURCE].contains(&name));
+            field.data_type() == &DataType::Utf8 && !sorts && !HIT_ID.contains(&name)
         };
         let columns = schema.fields().iter().map(|field| is_coded(field).then(Dictionary::new)).collect();
         Self { columns, most_bytes }

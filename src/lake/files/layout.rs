@@ -1,8 +1,8 @@
 //! How rows lie in the lake: buckets are equal ranges of `visitor_key`, a file holds one bucket and is sorted by
 //! `(visitor_key, visitor_id, hit_time, hit_seq)`.
 //!
-//! The visitor id follows its key so that two visitors with one 64-bit key stay two. Where a bucket is read in parts, these are
-//! equal ranges of its keys.
+//! The visitor id follows its key so that two visitors with one 64-bit key stay two. Where a bucket is read in parts, or written as
+//! several files, these are equal ranges of its keys.
 
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub const ORDER: [&str; 4] = [VISITOR_KEY, VISITOR_ID, HIT_TIME, HIT_SEQ];
 
 /// Tag of a file with its bucket's number; a file without it was written by somebody else.
 pub const TAG_BUCKET: &str = "rejoin.bucket";
+/// Tag of a file with a part of its bucket: which of how many, and the name of its set, see `parts`.
+pub const TAG_PART: &str = "rejoin.part";
 /// Tag with the loads whose rows are in the file, see `loads`.
 pub const TAG_LOADS: &str = "rejoin.loads";
 /// Tag with the source of an offline file.
@@ -43,10 +45,12 @@ pub const TAG_TELLS_OF: &str = "rejoin.tells_of";
 pub const TAG_REPEATS: &str = "rejoin.repeats";
 /// Tag of a file some of whose rows have a key of the user's own.
 pub const TAG_KEYED: &str = "rejoin.keyed";
-/// Tag of a file whose keys tell visitors apart, in it and together with others: the names of all, see `apart`.
-pub const TAG_APART: &str = "rejoin.apart";
+/// Tag of a file whose keys tell visitors apart, in it and together with others: the names of all, see `unique_keys`.
+pub const TAG_UNIQUE_KEYS: &str = "rejoin.apart";
 /// Tag of a file some of whose rows have no visitor.
 pub const TAG_NOBODY: &str = "rejoin.nobody";
+/// Tag of a file of hits all of which are reported: its name, see `reported`.
+pub const TAG_REPORTED: &str = "rejoin.reported";
 /// Tag that says how visits are known: `given`, `mapped` or `computed`.
 pub const TAG_VISITS: &str = "rejoin.visits";
 

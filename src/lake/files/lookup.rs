@@ -20,6 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{TAG_BUCKET, bucket_of};
+use super::parts::KeyRange;
 use super::ranges::FOOTER_BYTES;
 use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
@@ -35,10 +36,13 @@ pub struct LookupFiles {
     files: Vec<LookupFile>,
 }
 
-/// A file of one bucket.
+/// A file of a bucket, or of a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct LookupFile {
-    bucket: usize,
+    /// The lowest key that it may have.
+    first: i64,
+    /// The highest, inclusive.
+    last: i64,
     path: String,
     bytes: u64,
 }
@@ -47,10 +51,11 @@ impl LookupFiles {
     /// Files of ours, in a store.
     pub(super) fn new(store: &ObjectStoreUrl, files: &[&DataFile]) -> Self {
         let known = |file: &&DataFile| {
-            let bucket = file.tags.get(TAG_BUCKET)?.parse().ok()?;
-            Some(LookupFile { bucket, path: file.path.to_string(), bytes: file.size })
+            let KeyRange { first, last } = KeyRange::of_tags(&file.tags);
+            LookupFile { first, last, path: file.path.to_string(), bytes: file.size }
         };
-        Self { store: store.as_str().to_string(), files: files.iter().filter_map(known).collect() }
+        let ours = files.iter().filter(|file| file.tags.contains_key(TAG_BUCKET));
+        Self { store: store.as_str().to_string(), files: ours.map(known).collect() }
     }
 
     /// Scans of one partition, which together give the columns `fields`, the visitor's key among them, of all rows with `keys`,
@@ -76,8 +81,10 @@ impl LookupFiles {
             buckets.entry(bucket_of(*key)).or_default().push(*key);
         }
         let mut scans: Vec<Arc<dyn ExecutionPlan>> = vec![];
-        for (bucket, keys) in buckets {
-            let own = self.files.iter().filter(|file| file.bucket == bucket);
+        for mut keys in buckets.into_values() {
+            keys.sort_unstable();
+            let next_from = |first: i64| keys.get(keys.partition_point(|key| *key < first));
+            let own = self.files.iter().filter(|file| next_from(file.first).is_some_and(|key| *key <= file.last));
             let own: Vec<_> = own.map(|file| PartitionedFile::new(file.path.clone(), file.bytes)).collect();
             if own.is_empty() {
                 continue;

@@ -2,7 +2,8 @@
 //! every child. No shuffle, no sort; in memory are a batch of each child and those that the next output is made of.
 //!
 //! This is what makes several generations of a bucket, and online and offline rows, one time line. Rows are compared as
-//! the numbers that they are, and the rows of a child that come before those of all others are taken together.
+//! the numbers that they are, and the rows of a child that come before those of all others are taken together. Of rows that are
+//! equal in the order, those of an earlier child come first; but the rows of one hit in several generations by file.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -31,13 +32,30 @@ use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_K
 pub struct SortedMergeExec {
     children: Vec<Arc<dyn ExecutionPlan>>,
     order: LexOrdering,
+    /// The children are branches of a union, and not generations of a table.
+    of_branches: bool,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl SortedMergeExec {
-    /// Merges `children`, which all have the partitioning and the order of the first.
-    pub fn new(children: Vec<Arc<dyn ExecutionPlan>>, order: LexOrdering) -> Self {
+    /// Merges generations of a table, which all have the partitioning and the order of the first.
+    pub fn of_generations(children: Vec<Arc<dyn ExecutionPlan>>, order: LexOrdering) -> Self {
+        Self::new(children, order, false)
+    }
+
+    /// Merges branches of a union, which all have the partitioning and the order of the first: a record comes after the hit that it
+    /// stands at, whatever columns are read.
+    pub fn of_branches(children: Vec<Arc<dyn ExecutionPlan>>, order: LexOrdering) -> Self {
+        Self::new(children, order, true)
+    }
+
+    /// True for [`Self::of_branches`].
+    pub fn is_of_branches(&self) -> bool {
+        self.of_branches
+    }
+
+    fn new(children: Vec<Arc<dyn ExecutionPlan>>, order: LexOrdering, of_branches: bool) -> Self {
         let first = &children[0];
         let properties = PlanProperties::new(
             EquivalenceProperties::new_with_orderings(schema_of(&children), [order.clone()]),
@@ -45,7 +63,7 @@ impl SortedMergeExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { children, order, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        Self { children, order, of_branches, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -94,11 +112,11 @@ impl ExecutionPlan for SortedMergeExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(children, self.order.clone())))
+        Ok(Arc::new(Self::new(children, self.order.clone(), self.of_branches)))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(children, self.order.clone())))
+        Ok(Arc::new(Self::new(children, self.order.clone(), self.of_branches)))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -106,6 +124,7 @@ impl ExecutionPlan for SortedMergeExec {
             self.children.iter().map(|c| c.execute(partition, context.clone())).collect::<Result<Vec<_>>>()?;
         let merge = Merge {
             schema: self.schema(),
+            of_branches: self.of_branches,
             lanes: vec![],
             heap: vec![],
             taken: vec![],
@@ -156,7 +175,7 @@ struct Head {
     ids: StringArray,
     times: ScalarBuffer<i64>,
     seqs: ScalarBuffer<i128>,
-    /// Where rows may have hit ids and their files are known: of the rows of one hit those of the last file come first.
+    /// Of a table whose rows may have hit ids and whose files are known: of the rows of one hit those of the last file come first.
     hits: Option<(Int64Array, StringArray)>,
     row: usize,
     /// Memory of the batch.
@@ -164,7 +183,7 @@ struct Head {
 }
 
 impl Head {
-    fn new(batch: RecordBatch, schema: &SchemaRef) -> Result<Self> {
+    fn new(batch: RecordBatch, schema: &SchemaRef, of_branches: bool) -> Result<Self> {
         // the children may differ in what is nullable
         let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?;
         let column = |name: &str| {
@@ -174,7 +193,7 @@ impl Head {
         let rests = batch.column_by_name(HIT_ID_REST).and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned();
         let files = batch.column_by_name(FILE).and_then(|c| c.as_string_opt::<i32>()).cloned();
         Ok(Self {
-            hits: rests.zip(files),
+            hits: rests.zip(files).filter(|_| !of_branches),
             keys: column(VISITOR_KEY)?.as_primitive::<Int64Type>().values().clone(),
             ids: column(VISITOR_ID)?.as_string::<i32>().clone(),
             times: column(HIT_TIME)?.as_primitive::<TimestampMicrosecondType>().values().clone(),
@@ -222,6 +241,7 @@ fn compare_hits(
 /// The merge of one bucket.
 struct Merge {
     schema: SchemaRef,
+    of_branches: bool,
     lanes: Vec<Lane>,
     /// Lanes with rows left as a heap: the lane whose row comes first is at 0.
     heap: Vec<usize>,
@@ -240,10 +260,11 @@ struct Merge {
 
 impl Merge {
     async fn open(&mut self, streams: Vec<SendableRecordBatchStream>) -> Result<()> {
-        let schema = &self.schema;
+        let (schema, of_branches) = (&self.schema, self.of_branches);
         let opened = try_join_all(streams.into_iter().map(|mut stream| async move {
             let first = next_rows(&mut stream).await?;
-            first.map(|batch| Ok::<_, DataFusionError>(Lane { stream, head: Head::new(batch, schema)? })).transpose()
+            let head = first.map(|batch| Head::new(batch, schema, of_branches)).transpose()?;
+            Ok::<_, DataFusionError>(head.map(|head| Lane { stream, head }))
         }));
         self.lanes = opened.await?.into_iter().flatten().collect();
         self.head_bytes = self.lanes.iter().map(|lane| lane.head.bytes).sum();
@@ -278,7 +299,7 @@ impl Merge {
             if stop == lane.head.batch.num_rows() {
                 match next_rows(&mut lane.stream).await? {
                     Some(batch) => {
-                        let head = Head::new(batch, &self.schema)?;
+                        let head = Head::new(batch, &self.schema, self.of_branches)?;
                         self.head_bytes = self.head_bytes + head.bytes - lane.head.bytes;
                         lane.head = head;
                     }

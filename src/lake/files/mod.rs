@@ -7,26 +7,29 @@
 //! * `scan`: a table as DataFusion reads it, with its order and partitioning declared. `prune`: what it need not read.
 //!   `ranges`: buckets in parts, of each of which only its row groups and pages are read.
 //!   `merge`: sorted generations of a bucket become one sorted stream. `lookup`: rows of some visitors, looked at once more.
-//! * `reading`: open files. `held`: what they take is accounted. `ahead`: what they will want is fetched before that.
-//! * `apart`: files in which keys tell visitors apart.
-//! * `repeats`: rows of one hit that was delivered more than once, and where they can be.
+//! * `reading`: open files. `reader_memory`: what they take is accounted. `read_ahead`: what they will want is fetched before
+//!   that.
+//! * `unique_keys`: files in which no two visitors share a key.
+//! * `repeats`: rows of one hit that was delivered more than once, and where they can be. `reported`: files without excluded hits.
 //! * `loads`: which loads' rows a file holds. `rewrite`: files become one, in order.
 
-mod ahead;
-pub mod apart;
 mod dictionary;
 mod encode;
-mod held;
 pub mod layout;
 pub mod loads;
 pub mod lookup;
 pub mod merge;
+pub mod parts;
 pub mod prune;
 pub mod ranges;
+mod read_ahead;
+mod reader_memory;
 mod reading;
 pub mod repeats;
+pub mod reported;
 pub mod rewrite;
 mod runs;
 pub mod scan;
 mod sort;
+pub mod unique_keys;
 pub mod write;

@@ -13,7 +13,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::scalar::ScalarValue;
 
-use super::layout::{TAG_BUCKET, bucket_of};
+use super::layout::TAG_BUCKET;
+use super::parts::KeyRange;
 use crate::columns::{VISITOR_ID, VISITOR_KEY, visitor_key};
 use crate::lake::DataFile;
 
@@ -29,11 +30,8 @@ impl Visitors {
 
     /// False when no row of the file is of these visitors.
     pub fn may_be_in(&self, file: &DataFile) -> bool {
-        let bucket = file.tags.get(TAG_BUCKET).and_then(|b| b.parse::<usize>().ok());
-        match (&self.0, bucket) {
-            (Some(keys), Some(bucket)) => keys.iter().any(|key| bucket_of(*key) == bucket),
-            _ => true,
-        }
+        let own = KeyRange::of_tags(&file.tags);
+        self.may_be_between(own.first, own.last)
     }
 
     /// False when none of these visitors has a key from `first` to `last`, both inclusive.
@@ -95,6 +93,7 @@ mod tests {
     use datafusion::physical_expr::expressions::{IsNotNullExpr, col};
 
     use super::*;
+    use crate::lake::layout::bucket_of;
 
     fn asked(filters: &[Expr]) -> Option<Vec<i64>> {
         Visitors::of(filters).0.map(|keys| keys.into_iter().collect())

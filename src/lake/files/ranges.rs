@@ -6,12 +6,11 @@
 //! pages without a key of the range are passed over. Rows are sorted by key, so that those of a range are one slice of a
 //! batch.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
@@ -39,11 +38,13 @@ use futures::TryStreamExt;
 use futures::future::ready;
 use futures::stream::once;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics as ChunkStatistics;
 
-use super::layout::{self, BUCKETS, ORDER, first_key};
+use super::layout::{self, BUCKETS, ORDER};
+use super::parts::KeyRange;
 use super::prune::Visitors;
 use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
@@ -68,21 +69,7 @@ pub(super) fn count(config: &SessionConfig) -> usize {
     wanted.min(MOST_RANGES).next_power_of_two()
 }
 
-/// The keys of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct KeyRange {
-    first: i64,
-    /// Inclusive.
-    last: i64,
-}
-
 impl KeyRange {
-    /// Those of one of so many ranges.
-    fn of_range(range: usize, ranges: usize) -> Self {
-        let last = if range + 1 < ranges { first_key(range + 1, ranges) - 1 } else { i64::MAX };
-        Self { first: first_key(range, ranges), last }
-    }
-
     /// Those of which a file's rows are read; None for all that it has.
     fn of(file: &PartitionedFile) -> Option<Self> {
         match file.partition_values.as_slice() {
@@ -172,8 +159,8 @@ pub(super) fn readable(file: &DataFile) -> PartitionedFile {
     PartitionedFile::new(file.path.to_string(), file.size)
 }
 
-/// The files of each of so many ranges, out of those of each bucket, to be read in the columns of `schema`. A part of a bucket that
-/// none of `visitors` is in has none.
+/// The files of each of so many ranges, out of those of each bucket, which have no key in common and lie in the order of their keys, to
+/// be read in the columns of `schema`. A part of a bucket that none of `visitors` is in has none.
 pub(super) fn groups(
     buckets: &[Vec<&DataFile>],
     ranges: usize,
@@ -182,27 +169,26 @@ pub(super) fn groups(
 ) -> Vec<FileGroup> {
     let of_range = |range: usize| {
         let own = range * BUCKETS / ranges..((range + 1) * BUCKETS).div_ceil(ranges);
-        let files = own.flat_map(|bucket| {
-            let files = buckets.get(bucket).into_iter().flatten();
-            files.map(move |file| (bucket, readable(file)))
-        });
-        let keys = KeyRange::of_range(range, ranges);
-        FileGroup::new(match ranges.cmp(&BUCKETS) {
-            Ordering::Less => files.map(|(bucket, file)| in_turn(file, bucket, schema)).collect(),
-            Ordering::Equal => files.map(|(_, file)| file).collect(),
-            Ordering::Greater if visitors.may_be_between(keys.first, keys.last) => {
-                files.map(|(_, file)| keys.of_file(file)).collect()
-            }
-            Ordering::Greater => vec![],
-        })
+        let (keys, in_part) = (KeyRange::of_range(range, ranges), ranges > BUCKETS);
+        if in_part && !visitors.may_be_between(keys.first, keys.last) {
+            return FileGroup::new(vec![]);
+        }
+        let files = own.flat_map(|bucket| buckets.get(bucket).into_iter().flatten());
+        let files: Vec<_> = files.map(|file| (readable(file), KeyRange::of_tags(&file.tags))).collect();
+        let files: Vec<_> = files.into_iter().filter(|(_, own)| own.meets(keys)).collect();
+        let several = files.len() > 1;
+        let read = |(file, own): (PartitionedFile, KeyRange)| {
+            let file = if in_part { keys.of_file(file) } else { file };
+            if several { in_turn(file, own, schema) } else { file }
+        };
+        FileGroup::new(files.into_iter().map(read).collect())
     };
     (0..ranges).map(of_range).collect()
 }
 
-/// A file that is read after those of the buckets before its own: that rows come in order then, DataFusion believes where it is told
+/// A file that is read after those with the keys before its own: that rows come in order then, DataFusion believes where it is told
 /// between which keys they lie.
-fn in_turn(mut file: PartitionedFile, bucket: usize, schema: &Schema) -> PartitionedFile {
-    let keys = KeyRange::of_range(bucket, BUCKETS);
+fn in_turn(mut file: PartitionedFile, keys: KeyRange, schema: &Schema) -> PartitionedFile {
     let mut statistics = Statistics::new_unknown(schema);
     for (field, column) in schema.fields().iter().zip(&mut statistics.column_statistics) {
         // the keys decide; of what comes after them in the order it must only be said that it is known
@@ -235,14 +221,13 @@ pub fn in_ranges(scan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     Arc::new(RangeExec::new(scan))
 }
 
-/// The rows of a partition: those of its range, where that is a part of a bucket. Each file is read as `known` says, which is
-/// told its footer; where its store keeps readers waiting, `ahead` row groups are asked for with the first.
+/// The rows of a partition: those of its range, where that is a part of a bucket. Texts that the scan has as dictionaries come as
+/// they lie in the file; where its store keeps readers waiting, `ahead` row groups are asked for with the first.
 pub(super) async fn read(
     config: &FileScanConfig,
     partition: usize,
     context: Arc<TaskContext>,
     ahead: usize,
-    known: fn(PartitionedFile, &ParquetMetaData) -> Result<PartitionedFile>,
 ) -> Result<SendableRecordBatchStream> {
     let runtime = context.runtime_env();
     let store = runtime.object_store(&config.object_store_url)?;
@@ -258,7 +243,7 @@ pub(super) async fn read(
             .with_page_index_policy(Some(pages))
             .fetch_metadata()
             .await?;
-        let file = known(file.clone(), &footer)?;
+        let file = in_dictionaries(file.clone(), &footer, config.file_schema())?;
         match keys {
             None => files.push(file),
             Some(keys) => files.extend(keys.access(&footer).map(|access| file.with_extension(access))),
@@ -282,7 +267,33 @@ pub(super) async fn read(
     })
 }
 
-/// A scan of sorted files whose partitions are parts of buckets.
+/// A file whose text columns come as dictionaries where `wanted` has them so. The reader takes that from the Arrow schema of a
+/// file, which must name all columns that are there, so that only the footer can tell it.
+fn in_dictionaries(file: PartitionedFile, footer: &ParquetMetaData, wanted: &Schema) -> Result<PartitionedFile> {
+    if !has_dictionaries(wanted) {
+        return Ok(file);
+    }
+    let footer = footer.file_metadata();
+    let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
+    let fields = schema.fields().iter().map(|field| match wanted.field_with_name(field.name()) {
+        Ok(wanted) if is_dictionary(wanted) && *field.data_type() == DataType::Utf8 => {
+            field.as_ref().clone().with_data_type(wanted.data_type().clone())
+        }
+        _ => field.as_ref().clone(),
+    });
+    Ok(file.with_arrow_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>()))))
+}
+
+/// True where a column is wanted as a dictionary.
+pub(super) fn has_dictionaries(schema: &Schema) -> bool {
+    schema.fields().iter().any(|field| is_dictionary(field))
+}
+
+fn is_dictionary(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Dictionary(..))
+}
+
+/// A scan of sorted files whose partitions are parts of buckets, or whose texts come as dictionaries.
 #[derive(Debug)]
 pub struct RangeExec {
     input: Arc<dyn ExecutionPlan>,
@@ -290,7 +301,7 @@ pub struct RangeExec {
 }
 
 impl RangeExec {
-    /// Over a scan of files that have their ranges with them.
+    /// Over a scan of files that have their ranges with them, where they have some.
     pub fn new(input: Arc<dyn ExecutionPlan>) -> Self {
         Self { input, metrics: ExecutionPlanMetricsSet::new() }
     }
@@ -349,7 +360,11 @@ impl ExecutionPlan for RangeExec {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         _: &ConfigOptions,
     ) -> Result<FilterDescription> {
-        FilterDescription::from_children(filters, &self.children())
+        match has_dictionaries(&self.input.schema()) {
+            // who wants them reads all rows
+            true => Ok(FilterDescription::all_unsupported(&filters, &self.children())),
+            false => FilterDescription::from_children(filters, &self.children()),
+        }
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
@@ -364,7 +379,7 @@ impl ExecutionPlan for RangeExec {
         let (input, baseline) = (self.input.clone(), BaselineMetrics::new(&self.metrics, partition));
         let rows = async move {
             let config = files_of(&input).ok_or_else(|| internal("ranges of what is no scan of files"))?;
-            read(config, partition, context, 1, |file, _| Ok(file)).await
+            read(config, partition, context, 1).await
         };
         let counted = once(rows).try_flatten().inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
@@ -383,12 +398,14 @@ fn internal(message: &str) -> DataFusionError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::compute::cast;
     use datafusion::logical_expr::{ident, lit};
     use datafusion::physical_plan::ExecutionPlanProperties;
     use datafusion::prelude::SessionContext;
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+    use super::super::layout::first_key;
     use super::*;
     use crate::columns::{self, HIT_SEQ, HIT_TIME, VISITOR_ID};
     use crate::lake::scan::{LakeTable, read_sorted};
@@ -501,6 +518,37 @@ mod tests {
             }
             assert_eq!(of_sorted, rows, "{ranges} ranges, batches of {batch_size}");
             assert_eq!(of_all, rows, "{ranges} ranges, batches of {batch_size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_come_as_dictionaries_where_they_are_wanted() {
+        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
+        let (lake, table) = table(folder.path(), &rows);
+        let filter = ident("row").gt_eq(lit(0_i64));
+        for ranges in [1, BUCKETS, 64] {
+            let context = session(&lake, ranges, 8192);
+            let read = |table: LakeTable| table.reading(&context.state(), None, std::slice::from_ref(&filter)).unwrap();
+            let (as_they_are, coded) = (read(table.clone()), read(table.clone().with_dictionaries(&[VISITOR_ID])));
+            assert_eq!(coded.output_ordering(), as_they_are.output_ordering(), "{ranges} ranges");
+            assert_eq!([&as_they_are, &coded].map(|plan| has_dictionaries(&plan.schema())), [false, true]);
+            let mut found = [vec![], vec![]];
+            for (plan, found) in [as_they_are, coded].iter().zip(&mut found) {
+                for range in 0..plan.output_partitioning().partition_count() {
+                    let batches: Vec<RecordBatch> =
+                        plan.execute(range, context.task_ctx()).unwrap().try_collect().await.unwrap();
+                    for batch in batches {
+                        let visitors = batch.column_by_name(VISITOR_ID).unwrap();
+                        assert_eq!(visitors.as_any_dictionary_opt().is_some(), has_dictionaries(&plan.schema()));
+                        let visitors = cast(visitors, &DataType::Utf8).unwrap();
+                        let keys = batch.column_by_name(VISITOR_KEY).unwrap().as_primitive::<Int64Type>().values();
+                        let texts = visitors.as_string::<i32>().iter().flatten().map(str::to_string);
+                        found.extend(keys.iter().copied().zip(texts));
+                    }
+                }
+            }
+            let [as_they_are, coded] = found;
+            assert!(coded == as_they_are && coded.len() == rows.len(), "{ranges} ranges");
         }
     }
 

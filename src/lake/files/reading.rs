@@ -24,8 +24,8 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
-use super::ahead::{Ahead, Pace};
-use super::held::{Held, needed};
+use super::read_ahead::{Latency, ReadAhead};
+use super::reader_memory::{ReaderMemory, needed};
 
 /// Opens files of the lake.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct AccountedReaders {
     pool: Arc<dyn MemoryPool>,
     finds_pages: bool,
     /// That of the store, where what follows is fetched ahead.
-    pace: Option<Pace>,
+    latency: Option<Latency>,
     /// Row groups that are fetched ahead with the first.
     at_first: usize,
 }
@@ -45,7 +45,7 @@ impl AccountedReaders {
     pub fn new(store: Arc<dyn ObjectStore>, runtime: &RuntimeEnv) -> Self {
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let readers = CachedParquetFileReaderFactory::new(store.clone(), footers);
-        Self { readers, store, pool: runtime.memory_pool.clone(), finds_pages: false, pace: None, at_first: 0 }
+        Self { readers, store, pool: runtime.memory_pool.clone(), finds_pages: false, latency: None, at_first: 0 }
     }
 
     /// With `finds_pages`, where pages lie and what they hold comes with the footer, and is kept as that is. Otherwise
@@ -57,7 +57,7 @@ impl AccountedReaders {
     /// Where the store, which is at `url`, keeps them waiting, readers ask for the next row groups before they want them: for so
     /// many with the first, and for more when they have come to these.
     pub fn looking_ahead(self, url: &ObjectStoreUrl, at_first: usize) -> Self {
-        Self { pace: Some(Pace::of(url)), at_first, ..self }
+        Self { latency: Some(Latency::of(url)), at_first, ..self }
     }
 }
 
@@ -69,33 +69,33 @@ impl ParquetFileReaderFactory for AccountedReaders {
         footer_bytes: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
-        let ahead = self.pace.filter(|pace| pace.keeps_waiting()).map(|pace| {
+        let ahead = self.latency.filter(|latency| latency.keeps_waiting()).map(|latency| {
             let metrics = ParquetFileMetrics::new(partition, file.object_meta.location.as_ref(), metrics);
-            Ahead::new(self.store.clone(), pace, &file, self.at_first, self.pool.clone(), metrics)
+            ReadAhead::new(self.store.clone(), latency, &file, self.at_first, self.pool.clone(), metrics)
         });
         let reader = self.readers.create_reader(partition, file, footer_bytes, metrics)?;
-        let held = Held::of(self.pool.clone());
-        Ok(Box::new(AccountedReader { reader, held, finds_pages: self.finds_pages, pace: self.pace, ahead }))
+        let held = ReaderMemory::of(self.pool.clone());
+        Ok(Box::new(AccountedReader { reader, held, finds_pages: self.finds_pages, latency: self.latency, ahead }))
     }
 }
 
 /// A file that is read.
 struct AccountedReader {
     reader: Box<dyn AsyncFileReader + Send>,
-    held: Held,
+    held: ReaderMemory,
     finds_pages: bool,
-    pace: Option<Pace>,
-    ahead: Option<Ahead>,
+    latency: Option<Latency>,
+    ahead: Option<ReadAhead>,
 }
 
 impl AccountedReader {
     /// As it is wanted: what it takes is held, and whoever is kept waiting is noted.
     async fn in_turn(&mut self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
         hold(&mut self.held, &ranges).await?;
-        let Some(pace) = self.pace else { return self.reader.get_byte_ranges(ranges).await };
+        let Some(latency) = self.latency else { return self.reader.get_byte_ranges(ranges).await };
         let begun = Instant::now();
         let bytes = self.reader.get_byte_ranges(ranges.clone()).await?;
-        pace.took(&ranges, begun.elapsed());
+        latency.took(&ranges, begun.elapsed());
         Ok(bytes)
     }
 }
@@ -110,7 +110,7 @@ impl AsyncFileReader for AccountedReader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
             let Some(ahead) = &mut self.ahead else { return self.in_turn(ranges).await };
-            let fetch = match ahead.foreseen(&ranges) {
+            let fetch = match ahead.prefetched(&ranges) {
                 Some((fetch, held)) => {
                     self.held = held;
                     fetch
@@ -144,7 +144,7 @@ impl AsyncFileReader for AccountedReader {
 }
 
 /// Holds what these parts of a file take, in place of what was held before.
-async fn hold(held: &mut Held, ranges: &[Range<u64>]) -> Result<()> {
+async fn hold(held: &mut ReaderMemory, ranges: &[Range<u64>]) -> Result<()> {
     held.hold(needed(ranges)).await.map_err(|error| ParquetError::External(Box::new(error)))
 }
 
@@ -167,7 +167,7 @@ mod tests {
     use parquet::file::properties::WriterProperties;
 
     use super::*;
-    use crate::lake::files::ahead::MOST_GROUPS;
+    use crate::lake::files::read_ahead::MOST_GROUPS;
 
     const GROUP_ROWS: usize = 200;
 

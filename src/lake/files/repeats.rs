@@ -14,6 +14,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 
 use super::layout::{TAG_BUCKET, TAG_KEYED, TAG_REPEATS, TAG_SUITE};
+use super::parts::BucketPart;
 use crate::columns::{HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_KEY, is_keyed};
 use crate::lake::DataFile;
 
@@ -83,34 +84,28 @@ pub fn may_repeat(files: &[&DataFile]) -> bool {
 /// The files of which a row may be the hit that another row is, of the same file or of another one of `files`.
 pub fn repeating<'f>(files: &[&'f DataFile]) -> HashSet<&'f str> {
     let tagged = || files.iter().copied().filter(|file| file.tags.contains_key(TAG_REPEATS));
-    let path = |file: &'f DataFile| file.relative.as_str();
-    let place = |file: &'f DataFile| [TAG_BUCKET, TAG_SUITE].map(|tag| file.tags.get(tag));
-    let mut found: HashSet<&str> = tagged().filter(|file| repeats(file)).map(path).collect();
-    let mut keyed: HashMap<_, Vec<&str>> = HashMap::new();
+    let mut found: HashSet<&str> = tagged().filter(|file| repeats(file)).map(BucketPart::whole_of).collect();
+    let mut keyed: HashMap<_, HashSet<&str>> = HashMap::new();
     for file in tagged().filter(|file| is_keyed_file(file)) {
-        keyed.entry(place(file)).or_default().push(path(file));
+        keyed.entry(place_of(file)).or_default().insert(BucketPart::whole_of(file));
     }
-    found.extend(keyed.into_values().filter(|paths| paths.len() > 1).flatten());
-    // a file that does not say when its rows are may hold any
-    let span = |file: &DataFile| file.hit_time.unwrap_or((i64::MIN, i64::MAX));
-    let mut spans: Vec<_> = tagged().map(|file| (place(file), span(file), path(file))).collect();
-    spans.sort_unstable();
+    found.extend(keyed.into_values().filter(|whole| whole.len() > 1).flatten());
     // of those before, the one that reaches farthest; the others that reach as far have met one already
-    let mut farthest: Option<([Option<&String>; 2], i64, &str)> = None;
-    for (place, (first, last), path) in spans {
+    let mut farthest: Option<(Place, i64, &str)> = None;
+    for (place, (first, last), whole) in spans(tagged()) {
         match &mut farthest {
             Some((here, reach, other)) if *here == place => {
                 if first <= *reach {
-                    found.extend([*other, path]);
+                    found.extend([*other, whole]);
                 }
                 if last > *reach {
-                    (*reach, *other) = (last, path);
+                    (*reach, *other) = (last, whole);
                 }
             }
-            _ => farthest = Some((place, last, path)),
+            _ => farthest = Some((place, last, whole)),
         }
     }
-    found
+    tagged().filter(|file| found.contains(BucketPart::whole_of(file))).map(|file| file.relative.as_str()).collect()
 }
 
 /// True where two rows of `files` that have a key may be one hit, of whatever times.
@@ -134,25 +129,46 @@ fn is_keyed_file(file: &DataFile) -> bool {
 
 /// True where two of `files`, of one bucket and suite, have rows with keys.
 fn share_keys(files: &[&DataFile]) -> bool {
-    let mut seen = HashSet::new();
-    let keyed = files.iter().filter(|file| is_keyed_file(file));
-    let places = keyed.map(|file| [TAG_BUCKET, TAG_SUITE].map(|tag| file.tags.get(tag)));
-    places.into_iter().any(|place| !seen.insert(place))
+    let mut seen = HashMap::new();
+    let mut keyed = files.iter().filter(|file| is_keyed_file(file));
+    keyed.any(|file| {
+        let whole = BucketPart::whole_of(file);
+        seen.insert(place_of(file), whole).is_some_and(|other| other != whole)
+    })
+}
+
+/// A bucket and a suite: a hit of one is no hit of another.
+type Place<'f> = [Option<&'f String>; 2];
+
+fn place_of(file: &DataFile) -> Place<'_> {
+    [TAG_BUCKET, TAG_SUITE].map(|tag| file.tags.get(tag))
+}
+
+/// The instants of files, those of a set as if they were one, which have no hit in common: its place, its first and last instant, and
+/// its name, in this order.
+fn spans<'f>(files: impl Iterator<Item = &'f DataFile>) -> Vec<(Place<'f>, (i64, i64), &'f str)> {
+    let mut spans: HashMap<(Place, &str), (i64, i64)> = HashMap::new();
+    for file in files {
+        // a file that does not say when its rows are may hold any
+        let (first, last) = file.hit_time.unwrap_or((i64::MIN, i64::MAX));
+        let span = spans.entry((place_of(file), BucketPart::whole_of(file))).or_insert((first, last));
+        *span = (span.0.min(first), span.1.max(last));
+    }
+    let mut spans: Vec<_> = spans.into_iter().map(|((place, whole), span)| (place, span, whole)).collect();
+    spans.sort_unstable();
+    spans
 }
 
 /// True where two of `files`, of one bucket and suite, may have rows of one instant.
 fn overlap(files: &[&DataFile]) -> bool {
-    let tag = |file: &&DataFile, name| file.tags.get(name).cloned();
-    let mut spans: Vec<_> = files.iter().map(|f| (tag(f, TAG_BUCKET), tag(f, TAG_SUITE), f.hit_time)).collect();
-    spans.sort_unstable();
+    let spans = spans(files.iter().copied());
     // not only neighbours: a long span reaches beyond the one after it
     let mut reach: Option<i64> = None;
-    spans.iter().enumerate().any(|(n, (bucket, suite, span))| {
-        if n == 0 || (bucket, suite) != (&spans[n - 1].0, &spans[n - 1].1) {
+    spans.iter().enumerate().any(|(n, (place, (first, last), _))| {
+        if n == 0 || *place != spans[n - 1].0 {
             reach = None;
         }
-        // a file that does not say when its rows are may hold any
-        let (first, last) = span.unwrap_or((i64::MIN, i64::MAX));
+        let (first, last) = (*first, *last);
         let meets = reach.is_some_and(|reach| first <= reach);
         reach = Some(reach.map_or(last, |reach| reach.max(last)));
         meets
@@ -162,6 +178,7 @@ fn overlap(files: &[&DataFile]) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Decimal128Array, Int64Array, TimestampMicrosecondArray};
@@ -262,12 +279,14 @@ mod tests {
 
     #[test]
     fn files_of_the_same_times_may_repeat_each_other() {
+        let number = Cell::new(0);
         let file = |bucket: &str, span, repeats: Option<&str>| {
+            let name = format!("f{}", number.replace(number.get() + 1));
             let tags = [(TAG_BUCKET, Some(bucket)), (TAG_REPEATS, repeats)];
             let tags = tags.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?.to_string())));
             DataFile {
-                relative: "f".into(),
-                path: "f".into(),
+                path: name.as_str().into(),
+                relative: name,
                 size: 1,
                 rows: Some(1),
                 hit_time: span,

@@ -37,13 +37,14 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use tokio::task::JoinSet;
 
 use super::encode::{ENCODER_BYTES, Room};
-use super::held::DECODER_BYTES;
-use super::layout::{TAG_BUCKET, TAG_LOADS};
+use super::layout::{TAG_BUCKET, TAG_LOADS, TAG_PART};
 use super::loads::{self, LoadPart};
+use super::parts::{BucketPart, KeyRange};
 use super::ranges::FOOTER_BYTES;
+use super::reader_memory::DECODER_BYTES;
 use super::scan::LakeTable;
 use super::write::{OpenFile, PAGE_ROWS, ROW_GROUP_ROWS, Target, room_of};
-use crate::columns::{self, FILE, HIT_TIME};
+use crate::columns::{self, FILE, HIT_TIME, VISITOR_KEY};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
 
@@ -69,6 +70,13 @@ pub struct Job {
     pub inputs: Vec<DataFile>,
     /// Only rows for which all of these are true.
     pub keep: Vec<Expr>,
+    /// The part of its bucket that the file has; None for all that its inputs have.
+    pub part: Option<BucketPart>,
+}
+
+/// Rows of visitors with these keys.
+pub fn between(keys: KeyRange) -> Vec<Expr> {
+    vec![ident(VISITOR_KEY).gt_eq(lit(keys.first)), ident(VISITOR_KEY).lt_eq(lit(keys.last))]
 }
 
 /// Rows with a `hit_time` in this range, microseconds.
@@ -265,10 +273,17 @@ impl Work {
         if bucket.is_none() && job.inputs.len() > 1 {
             return Err(Error::bug(format!("file {} has no bucket and cannot be merged", first.relative)));
         }
+        let part = match (&job.part, job.inputs.as_slice()) {
+            (Some(part), _) => Some(part.to_tag()),
+            (None, [only]) => only.tags.get(TAG_PART).cloned(),
+            (None, _) => None,
+        };
+        let kept_tags = first.tags.iter().filter(|(tag, _)| ![TAG_LOADS, TAG_PART].contains(&tag.as_str()));
+        let kept_tags = kept_tags.map(|(tag, value)| (tag.clone(), value.clone()));
         let mut target = Target {
             lake: self.lake.clone(),
             table: self.snapshot.name.clone(),
-            tags: first.tags.iter().filter(|(k, _)| *k != TAG_LOADS).map(|(k, v)| (k.clone(), v.clone())).collect(),
+            tags: kept_tags.chain(part.map(|part| (TAG_PART.to_string(), part))).collect(),
         };
         let mut open: Option<OpenFile> = None;
         let room = Cost::room(self.memory_bytes);
@@ -489,7 +504,7 @@ mod tests {
     use datafusion::execution::memory_pool::MemoryConsumer;
     use parquet::arrow::ArrowWriter;
 
-    use super::super::held::has_left;
+    use super::super::reader_memory::has_left;
     use super::*;
     use crate::columns::VISITOR_KEY;
     use crate::lake::write::parquet_properties;

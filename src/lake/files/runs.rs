@@ -399,11 +399,12 @@ mod tests {
         heap.push(batch, &mut Dictionaries::default()).unwrap();
     }
 
-    /// Rows of few visitors and instants, so that every tie occurs; `note` is there in some batches only.
+    /// Rows of few visitors and instants, hits and records, so that every tie occurs; `note` is there in some batches only.
     fn batch(random: &mut impl FnMut(u64) -> u64, rows: usize) -> RecordBatch {
         let key = |name| columns::key_field(name).unwrap();
         let fields = [columns::VISITOR_KEY, columns::VISITOR_ID, columns::HIT_TIME, columns::HIT_SEQ].map(key);
-        let fields = fields.into_iter().chain([columns::dimension("note")]).collect::<Vec<_>>();
+        let records = [columns::FILE, columns::ROW, columns::SOURCE].map(key);
+        let fields = fields.into_iter().chain([columns::dimension("note")]).chain(records).collect::<Vec<_>>();
         let visitors: Vec<u64> = (0..rows).map(|_| random(5)).collect();
         let times: TimestampMicrosecondArray = (0..rows).map(|_| Some(random(3) as i64)).collect();
         let sequences: Decimal128Array = (0..rows).map(|_| Some(i128::from(random(4)))).collect();
@@ -414,6 +415,9 @@ mod tests {
             Arc::new(times.with_timezone("UTC")),
             Arc::new(sequences.with_data_type(columns::sequence())),
             Arc::new((0..rows).map(|_| noted.then(|| format!("note {}", random(1000)))).collect::<StringArray>()),
+            Arc::new((0..rows).map(|_| Some(format!("file {}", random(3)))).collect::<StringArray>()),
+            Arc::new((0..rows).map(|_| (random(3) > 0).then(|| random(12) as i64)).collect::<Int64Array>()),
+            Arc::new((0..rows).map(|_| Some(["calls", "tills"][random(2) as usize])).collect::<StringArray>()),
         ];
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
@@ -444,7 +448,7 @@ mod tests {
                 })
                 .collect();
             let schema = batches[0].schema();
-            let columns: Vec<usize> = (0..5).collect();
+            let columns: Vec<usize> = (0..schema.fields().len()).collect();
             let mut all = Heap::new(schema.clone());
             batches.iter().for_each(|b| push(&mut all, b));
             let bucket = bucket_of(0);
@@ -464,8 +468,9 @@ mod tests {
                     let full = std::mem::replace(&mut heap, Heap::new(schema.clone()));
                     let every = dictionaries.shape(&schema, columns.clone()).unwrap();
                     let notes = full.gather(&full.sorted(bucket), &every).unwrap().remove(4);
-                    let used = &columns[..if notes.null_count() == notes.len() { 4 } else { 5 }];
-                    let shape = dictionaries.shape(&schema, used.to_vec()).unwrap();
+                    let has_notes = notes.null_count() < notes.len();
+                    let used = columns.iter().copied().filter(|column| *column != 4 || has_notes).collect();
+                    let shape = dictionaries.shape(&schema, used).unwrap();
                     // from a row a batch to all rows in one
                     runs.push(run_of(full, shape, 1 << (4 + random(14))));
                 }

@@ -4,7 +4,7 @@
 //! sorted, and declares it, so that whatever works visitor by visitor needs no shuffle and no sort. Otherwise it is an
 //! ordinary parallel scan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -23,22 +23,23 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::Partitioning;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, StreamExt, poll};
-use parquet::arrow::parquet_to_arrow_schema;
 
-use super::ahead::{MOST_GROUPS, Pace};
-use super::apart::{keys_tell_visitors, lacks_visitors};
-use super::held::has_left;
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::lookup::LookupFiles;
 use super::merge::SortedMergeExec;
+use super::parts::{BucketPart, lanes, times_of_both};
 use super::prune::{Visitors, may_pass_over_pages, with_visitor_keys};
 use super::ranges::{self, FOOTER_BYTES, RangeExec, readable};
+use super::read_ahead::{Latency, MOST_GROUPS};
+use super::reader_memory::has_left;
 use super::reading::AccountedReaders;
+use super::unique_keys::{keys_tell_visitors, lacks_visitors};
 use crate::columns::SUITE;
 use crate::lake::keys::KnownKeys;
 use crate::lake::{DataFile, Lake, Snapshot};
@@ -65,6 +66,17 @@ impl LakeTable {
     /// The table with the columns of `schema`: those of the snapshot, and others that read as NULL.
     pub fn new(lake: Lake, snapshot: Arc<Snapshot>, schema: SchemaRef) -> Self {
         Self { lake, snapshot, schema }
+    }
+
+    /// The table with these text columns as dictionaries, as they lie in the files: for whoever reads all rows in order, where
+    /// each bucket has at most one file, see [`Self::is_one_generation`].
+    pub fn with_dictionaries(self, names: &[&str]) -> Self {
+        let fields = self.schema.fields().iter().map(|field| match names.contains(&field.name().as_str()) {
+            true => with_dictionary(field),
+            false => field.as_ref().clone(),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Self { schema, ..self }
     }
 
     /// The plan that reads these columns of the rows for which the filters may hold.
@@ -105,7 +117,7 @@ impl LakeTable {
             return Ok(children.into_iter().next().expect("one child"));
         }
         let order = layout::ordering(&projected).expect("all columns of the order are projected");
-        Ok(Arc::new(SortedMergeExec::new(children, order)))
+        Ok(Arc::new(SortedMergeExec::of_generations(children, order)))
     }
 
     /// The files that may hold rows for which `filters` are true.
@@ -143,14 +155,20 @@ impl LakeTable {
         files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"))
     }
 
-    /// True when each bucket has at most one of `files`, so that its rows lie in one order.
+    /// True when no two of `files` have a key in common, so that its rows lie in one order.
     pub fn is_one_generation(&self, files: &[&DataFile]) -> bool {
         generations(files).len() == 1
     }
 
     /// True when two of `files` may hold rows of one visitor at one instant.
     pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
-        let mut spans: Vec<_> = files.iter().map(|f| (f.tags.get(TAG_BUCKET), f.hit_time)).collect();
+        // files of a set have no visitor in common: the times of all are those of one
+        let mut sets: HashMap<_, _> = HashMap::new();
+        for file in files {
+            let span = sets.entry((file.tags.get(TAG_BUCKET), BucketPart::whole_of(file))).or_insert(file.hit_time);
+            *span = times_of_both(*span, file.hit_time);
+        }
+        let mut spans: Vec<_> = sets.into_iter().map(|((bucket, _), span)| (bucket, span)).collect();
         spans.sort_unstable();
         spans.windows(2).any(|pair| match pair {
             [(one, Some((_, last))), (other, Some((first, _)))] => one == other && first <= last,
@@ -261,8 +279,8 @@ impl LakeTable {
         filters: &[Expr],
         batch_rows: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let mut predicate = None;
-        if let Some(filter) = conjunction(filters.iter().cloned()) {
+        let (mut predicate, in_dictionaries) = (None, ranges::has_dictionaries(&self.schema));
+        if !in_dictionaries && let Some(filter) = conjunction(filters.iter().cloned()) {
             let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
             predicate = Some(state.create_physical_expr(filter, &schema)?);
         }
@@ -273,22 +291,27 @@ impl LakeTable {
             Some(_) => ranges::groups(&groups, ranges, &self.schema, &Visitors::of(filters)),
             None => groups_of(&groups),
         };
+        let groups_count = groups.len();
         let config = self
             .config(state, self.schema.clone(), predicate, groups, rows)?
             .with_batch_size(batch_rows)
             .with_projection_indices(projection.cloned())?;
-        let Some(order) = order else { return Ok(DataSourceExec::from_data_source(config.build())) };
+        let Some(order) = order else {
+            // DataFusion would deal out more groups than threads anew, as many as there are threads
+            let are_kept = groups_count > state.config().target_partitions();
+            let partitioning = are_kept.then_some(Partitioning::UnknownPartitioning(groups_count));
+            return Ok(DataSourceExec::from_data_source(config.with_output_partitioning(partitioning).build()));
+        };
         let config = config
             .with_output_ordering(vec![order])
             .with_output_partitioning(Some(layout::partitioning(&self.schema, ranges)?));
         let scan = DataSourceExec::from_data_source(config.build());
-        Ok(if ranges > BUCKETS { Arc::new(RangeExec::new(scan)) } else { scan })
+        Ok(if ranges > BUCKETS || in_dictionaries { Arc::new(RangeExec::new(scan)) } else { scan })
     }
 }
 
 /// Reads a partition of one of [`LakeTable::sorted_scans`], in whatever process its plan has come to. Text columns come as
-/// dictionaries, as they lie in the file: the reader takes that from the Arrow schema of a file, which must name all columns
-/// that are there, so that only the footer can tell it. It is wanted for the rows anyway, and is kept for them.
+/// dictionaries, as they lie in the file, which its footer tells. It is wanted for the rows anyway, and is kept for them.
 pub async fn read_sorted(
     scan: &Arc<dyn ExecutionPlan>,
     partition: usize,
@@ -296,13 +319,7 @@ pub async fn read_sorted(
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
     let Some(config) = ranges::files_of(scan) else { return scan.execute(partition, context) };
     // all of it, whoever asks: nobody wants the first rows alone
-    ranges::read(config, partition, context, MOST_GROUPS, |file, footer| {
-        let footer = footer.file_metadata();
-        let schema = parquet_to_arrow_schema(footer.schema_descr(), footer.key_value_metadata())?;
-        let fields = schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>();
-        Ok(file.with_arrow_schema(Arc::new(Schema::new(fields))))
-    })
-    .await
+    ranges::read(config, partition, context, MOST_GROUPS).await
 }
 
 /// A partition of one of [`LakeTable::sorted_scans`] that was begun before its turn: its footers are read and its first rows are
@@ -314,7 +331,7 @@ impl Begun {
     /// the memory.
     pub fn new(scan: &Arc<dyn ExecutionPlan>, partition: usize, context: &Arc<TaskContext>) -> Option<Self> {
         let config = ranges::files_of(scan)?;
-        let waits = Pace::of(&config.object_store_url).keeps_waiting();
+        let waits = Latency::of(&config.object_store_url).keeps_waiting();
         if !waits || !has_left(context.memory_pool(), 0, 4) {
             return None;
         }
@@ -414,13 +431,15 @@ impl TableProvider for LakeTable {
     }
 }
 
-/// Deals the files out so that every generation has at most one file a bucket; there is at least one generation.
+/// Deals the files out so that no two files of a generation have a key in common: each has at most one file a bucket, or parts of it.
+/// There is at least one generation.
 fn generations<'a>(files: &[&'a DataFile]) -> Vec<Vec<Vec<&'a DataFile>>> {
     let mut buckets: Vec<Vec<&DataFile>> = vec![vec![]; BUCKETS];
     for file in files {
         let bucket = file.tags.get(TAG_BUCKET).and_then(|b| b.parse::<usize>().ok()).unwrap_or_default();
         buckets[bucket.min(BUCKETS - 1)].push(file);
     }
+    let buckets: Vec<_> = buckets.iter().map(|files| lanes(files)).collect();
     let depth = buckets.iter().map(Vec::len).max().unwrap_or(0).max(1);
-    (0..depth).map(|g| buckets.iter().map(|b| b.get(g).copied().into_iter().collect()).collect()).collect()
+    (0..depth).map(|g| buckets.iter().map(|lanes| lanes.get(g).cloned().unwrap_or_default()).collect()).collect()
 }

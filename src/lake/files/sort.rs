@@ -5,7 +5,6 @@
 //! texts the rows have codes, where a writer keeps each text once.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, Timestamp
 
 use super::dictionary::{Codes, Dictionaries, Form, Shape, keys_of};
 use super::layout::{self, ORDER};
-use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, STANDS_AT_HIT, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, ROW, SOURCE, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
 
 /// The columns of the order of some rows.
@@ -30,8 +29,8 @@ pub(super) struct Keys {
     sequences: Decimal128Array,
     /// Of rows that may have hit ids.
     rests: Option<Int64Array>,
-    /// Of records that stand at a hit, by their place in the batch: file and row.
-    at_hits: Arc<HashMap<usize, (String, i64)>>,
+    /// Of rows some of which are records.
+    records: Option<Records>,
 }
 
 impl Keys {
@@ -48,7 +47,7 @@ impl Keys {
                 .clone(),
             sequences: column(HIT_SEQ)?.as_primitive_opt::<Decimal128Type>().ok_or_else(|| lacks(HIT_SEQ))?.clone(),
             rests: batch.column_by_name(HIT_ID_REST).and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned(),
-            at_hits: Arc::new(at_hits(batch)),
+            records: Records::of(batch)?,
         })
     }
 
@@ -57,8 +56,8 @@ impl Keys {
         self.keys.len()
     }
 
-    /// How a row stands to one of other rows, in the order of [`ORDER`] and then of hit ids; records that stand at one hit, whose
-    /// place all of them have, by file and row.
+    /// How a row stands to one of other rows, in the order of [`ORDER`]; of rows that are equal there hits by what is left of their
+    /// ids, and after them records by file, row and source.
     pub fn compare(&self, row: usize, other: &Keys, other_row: usize) -> Ordering {
         self.keys
             .value(row)
@@ -66,11 +65,7 @@ impl Keys {
             .then_with(|| self.compare_ids(row, other, other_row))
             .then_with(|| self.times.value(row).cmp(&other.times.value(other_row)))
             .then_with(|| self.sequences.value(row).cmp(&other.sequences.value(other_row)))
-            .then_with(|| self.rest(row).cmp(&other.rest(other_row)))
-            .then_with(|| match (self.at_hits.get(&row), other.at_hits.get(&other_row)) {
-                (Some(one), Some(other)) => one.cmp(other),
-                _ => Ordering::Equal,
-            })
+            .then_with(|| self.within_place(row).cmp(&other.within_place(other_row)))
     }
 
     /// Where the rows before another one end, of these sorted rows from `start` on; `or_equal` counts those that are equal
@@ -96,8 +91,11 @@ impl Keys {
         self.ids.is_valid(row).then(|| self.ids.value(row))
     }
 
-    fn rest(&self, row: usize) -> Option<i64> {
-        self.rests.as_ref().filter(|rests| rests.is_valid(row)).map(|rests| rests.value(row))
+    /// Where a row stands among those that are equal to it in [`ORDER`].
+    fn within_place(&self, row: usize) -> (bool, Option<i64>, Option<RecordKey<'_>>) {
+        let rest = self.rests.as_ref().filter(|rests| rests.is_valid(row)).map(|rests| rests.value(row));
+        let record = self.records.as_ref().and_then(|records| records.key(row));
+        (record.is_some(), rest, record)
     }
 
     /// Rows without an id come last.
@@ -109,14 +107,52 @@ impl Keys {
     }
 }
 
-/// Of the records of a batch that stand at a hit, by their place there: file and row. None are known where files are codes.
-fn at_hits(batch: &RecordBatch) -> HashMap<usize, (String, i64)> {
-    let stand = batch.column_by_name(STANDS_AT_HIT).and_then(|c| c.as_boolean_opt());
-    let files = batch.column_by_name(FILE).and_then(|c| c.as_string_opt::<i32>());
-    let numbers = batch.column_by_name("row").and_then(|c| c.as_primitive_opt::<Int64Type>());
-    let (Some(stand), Some(files), Some(numbers)) = (stand, files, numbers) else { return HashMap::new() };
-    let at_hits = (0..batch.num_rows()).filter(|row| stand.is_valid(*row) && stand.value(*row));
-    at_hits.map(|row| (row, (files.value(row).to_string(), numbers.value(row)))).collect()
+/// What orders records that are in one place: file, row, source.
+type RecordKey<'a> = (&'a str, i64, &'a str);
+
+/// The columns that order records which are in one place. Files and sources are never codes where there are rows of records.
+#[derive(Clone)]
+struct Records {
+    files: Texts,
+    rows: Int64Array,
+    sources: Texts,
+}
+
+impl Records {
+    /// Those of a batch; None where no row is a record.
+    fn of(batch: &RecordBatch) -> Result<Option<Self>> {
+        let rows = batch.column_by_name(ROW).and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let Some(rows) = rows.filter(|rows| rows.null_count() < rows.len()) else { return Ok(None) };
+        let Some(files) = Texts::of(batch, FILE)? else { return Ok(None) };
+        let sources = Texts::of(batch, SOURCE)?.unwrap_or_else(|| files.clone());
+        Ok(Some(Self { files, rows: rows.clone(), sources }))
+    }
+
+    /// That of a row; None for a hit.
+    fn key(&self, row: usize) -> Option<RecordKey<'_>> {
+        self.rows.is_valid(row).then(|| (self.files.at(row), self.rows.value(row), self.sources.at(row)))
+    }
+}
+
+/// Texts of rows: one a row, or a single one that all rows have.
+#[derive(Clone)]
+struct Texts {
+    texts: StringArray,
+    one_for_all: bool,
+}
+
+impl Texts {
+    /// Those of a column; None where a batch has no such column of texts.
+    fn of(batch: &RecordBatch, name: &str) -> Result<Option<Self>> {
+        let Some(column) = batch.column_by_name(name) else { return Ok(None) };
+        let one = first_of_same(column)?;
+        let texts = one.as_ref().unwrap_or(column).as_string_opt::<i32>();
+        Ok(texts.map(|texts| Self { texts: texts.clone(), one_for_all: one.is_some() }))
+    }
+
+    fn at(&self, row: usize) -> &str {
+        self.texts.value(if self.one_for_all { 0 } else { row })
+    }
 }
 
 /// Where a row is, and the numbers that decide most comparisons.
@@ -156,17 +192,17 @@ enum Column {
 impl Piece {
     fn of(schema: &SchemaRef, batch: &RecordBatch, dictionaries: &mut Dictionaries) -> Result<Self> {
         let keys = Keys::of(batch)?;
-        let names: usize = keys.at_hits.values().map(|(file, _)| file.len() + size_of::<(usize, String, i64)>()).sum();
-        let (mut columns, mut bytes) = (vec![], batch.num_rows() * size_of::<Position>() + names);
+        let (mut columns, mut bytes) = (vec![], batch.num_rows() * size_of::<Position>());
         for (number, (array, field)) in batch.columns().iter().zip(schema.fields()).enumerate() {
             let column = if array.null_count() == array.len() {
                 Column::Absent
             } else if let Some(codes) = dictionaries.encode(number, array)? {
                 bytes += codes.bytes();
                 Column::Coded(codes)
-            } else if !ORDER.contains(&field.name().as_str()) && is_one_value(array) {
-                // copied, lest its row keep all rows in memory
-                Column::Same(take(array, &UInt32Array::from(vec![0]), None)?)
+            } else if !ORDER.contains(&field.name().as_str())
+                && let Some(one) = first_of_same(array)?
+            {
+                Column::Same(one)
             } else {
                 bytes += array.get_array_memory_size();
                 Column::Rows(array.clone())
@@ -220,7 +256,7 @@ impl Heap {
         self.pieces.iter().map(|piece| piece.bytes).sum::<usize>() / rows.max(1) + 1
     }
 
-    /// The rows of one bucket in order; of rows that are equal in all of [`ORDER`] and in their hit ids the latest first, see
+    /// The rows of one bucket in order; of rows that are equal in all that [`Keys::compare`] looks at the latest first, see
     /// [`super::repeats`].
     pub fn sorted(&self, bucket: usize) -> Vec<Position> {
         let mut positions = vec![];
@@ -362,6 +398,14 @@ impl Nulls {
     }
 }
 
+/// The first row of a column all of whose rows have one value; copied, lest it keep all rows in memory.
+fn first_of_same(array: &ArrayRef) -> Result<Option<ArrayRef>> {
+    Ok(match is_one_value(array) {
+        true => Some(take(array, &UInt32Array::from(vec![0]), None)?),
+        false => None,
+    })
+}
+
 /// True where all rows have one value. Costs little where they have not.
 fn is_one_value(array: &dyn Array) -> bool {
     if array.null_count() > 0 || array.is_empty() {
@@ -431,32 +475,49 @@ mod tests {
     }
 
     #[test]
-    fn records_at_one_hit_lie_by_file_and_row() {
-        let at_hit: Row = (7, Some("a"), 9, 1, None, None);
-        let rows = |records: &[(&str, i64)]| {
-            let given = batch(&vec![at_hit; records.len()]);
-            let mut fields = given.schema().fields().to_vec();
-            let mut columns = given.columns().to_vec();
-            for name in [STANDS_AT_HIT, FILE, "row"] {
+    fn records_in_one_place_lie_after_hits_by_file_row_and_source() {
+        type Given = (&'static str, Option<i64>, Option<&'static str>);
+        let place: Row = (7, Some("a"), 9, 1, None, None);
+        let rows = |given: &[Given]| {
+            let plain = batch(&vec![place; given.len()]);
+            let mut fields = plain.schema().fields().to_vec();
+            let mut columns = plain.columns().to_vec();
+            for name in [FILE, ROW, SOURCE, HIT_ID_REST] {
                 fields.push(Arc::new(columns::key_field(name).unwrap()));
             }
-            columns.push(Arc::new(BooleanArray::from(vec![true; records.len()])));
-            columns.push(Arc::new(records.iter().map(|record| Some(record.0)).collect::<StringArray>()));
-            columns.push(Arc::new(records.iter().map(|record| Some(record.1)).collect::<Int64Array>()));
+            columns.push(Arc::new(given.iter().map(|row| Some(row.0)).collect::<StringArray>()));
+            columns.push(Arc::new(given.iter().map(|row| row.1).collect::<Int64Array>()));
+            columns.push(Arc::new(given.iter().map(|row| row.2).collect::<StringArray>()));
+            let rests = given.iter().map(|row| row.1.is_none().then_some(3_i64));
+            columns.push(Arc::new(rests.collect::<Int64Array>()));
             RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
         };
-        let expected = rows(&[("a.txt", 10), ("b.txt", 2), ("b.txt", 3), ("b.txt", 11)]);
-        for records in [
-            [("b.txt", 11), ("a.txt", 10), ("b.txt", 3), ("b.txt", 2)],
-            [("b.txt", 2), ("b.txt", 3), ("b.txt", 11), ("a.txt", 10)],
-        ] {
-            let mut heap = Heap::new(expected.schema());
-            for piece in records.chunks(3) {
-                heap.push(&rows(piece), &mut Dictionaries::default()).unwrap();
+        let in_order: [Given; 6] = [
+            ("c", None, None),
+            ("a.txt", Some(10), Some("tills")),
+            ("b.txt", Some(2), Some("calls")),
+            ("b.txt", Some(2), Some("tills")),
+            ("b.txt", Some(3), Some("calls")),
+            ("b.txt", Some(11), Some("tills")),
+        ];
+        let expected = rows(&in_order);
+        for places in [[5, 4, 3, 2, 1, 0], [2, 5, 0, 4, 1, 3], [1, 3, 5, 0, 2, 4]] {
+            for cut in 1..=6 {
+                let mut dictionaries = Dictionaries::new(&expected.schema(), usize::MAX);
+                let mut heap = Heap::new(expected.schema());
+                for piece in places.map(|place| in_order[place]).chunks(cut) {
+                    heap.push(&rows(piece), &mut dictionaries).unwrap();
+                }
+                let sorted = heap.sorted(layout::bucket_of(7));
+                let all = (0..expected.num_columns()).collect();
+                let shape = dictionaries.shape(&expected.schema(), all).unwrap();
+                let columns = heap.gather(&sorted, &shape).unwrap();
+                let gathered = RecordBatch::try_new(shape.schema.clone(), columns).unwrap();
+                for name in [FILE, ROW, SOURCE] {
+                    let [found, expected] = [&gathered, &expected].map(|rows| rows.column_by_name(name).unwrap());
+                    assert_eq!(found, expected, "{name} of {places:?}, pieces of {cut}");
+                }
             }
-            let sorted = heap.sorted(layout::bucket_of(7));
-            let gathered = heap.gather(&sorted, &Shape::plain(&expected.schema())).unwrap();
-            assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected);
         }
     }
 

@@ -156,7 +156,7 @@ record! {
         kind: String = TEXT,
         /// `feed`, `source_text`, `source_json`, `parquet`, `csv` or `ndjson`.
         format: String = TEXT,
-        /// `loaded`, `refused`, `removed` or `replaced`.
+        /// `loaded`, `copy` (its bytes are loaded under another name), `refused`, `removed` or `replaced`.
         status: String = TEXT,
         /// When it was received.
         received: Option<DateTime<Utc>> = timestamp(),

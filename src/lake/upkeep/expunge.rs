@@ -18,10 +18,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rejoin_instances::planning;
 
 use crate::columns::{FILE, HIT_TIME};
+use crate::lake::key_check::tag_unique_keys;
 use crate::lake::retry::Retry;
 use crate::lake::rewrite::{Job, Limits, Rewriter, with_columns_of};
 use crate::lake::scan::LakeTable;
-use crate::lake::together::tell_apart;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Change, DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
@@ -31,16 +31,16 @@ const SEARCHED_AT_ONCE: usize = 4;
 
 /// Rows of a file that are to go.
 #[derive(Clone, Debug)]
-pub struct Doomed {
+pub struct RowsToRemove {
     /// The file.
     pub file: DataFile,
     /// Rows that go, by the value of their column `file`.
     pub rows_of: BTreeMap<String, u64>,
     /// True for them, and for no row that stays.
-    is_doomed: Expr,
+    is_removed: Expr,
 }
 
-impl Doomed {
+impl RowsToRemove {
     /// Rows that go.
     pub fn rows(&self) -> u64 {
         self.rows_of.values().sum()
@@ -57,7 +57,7 @@ pub struct Expunged {
 }
 
 /// The files of a table that hold rows for which one of `rows` is true.
-pub async fn find(lake: &Lake, snapshot: &Snapshot, rows: &[Expr]) -> Result<Vec<Doomed>> {
+pub async fn find(lake: &Lake, snapshot: &Snapshot, rows: &[Expr]) -> Result<Vec<RowsToRemove>> {
     let table = LakeTable::new(lake.clone(), Arc::new(snapshot.clone()), snapshot.schema.clone());
     let mut wanted: BTreeMap<&str, (&DataFile, Vec<Expr>)> = BTreeMap::new();
     for alternative in rows {
@@ -74,11 +74,11 @@ pub async fn find(lake: &Lake, snapshot: &Snapshot, rows: &[Expr]) -> Result<Vec
         SessionContext::new_with_config(config.set_bool("datafusion.execution.parquet.pushdown_filters", true));
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let searches = wanted.into_values().filter_map(|(file, alternatives)| Some((file, disjunction(alternatives)?)));
-    let found = stream::iter(searches.map(|(file, is_doomed)| search(lake, &context, snapshot, file, is_doomed)))
+    let found = stream::iter(searches.map(|(file, is_removed)| search(lake, &context, snapshot, file, is_removed)))
         .buffered(SEARCHED_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?;
-    Ok(found.into_iter().filter(|doomed| doomed.rows() > 0).collect())
+    Ok(found.into_iter().filter(|removed| removed.rows() > 0).collect())
 }
 
 /// Takes the rows for which one of `rows` is true out of the newest version of a table; those that another writer brings
@@ -108,32 +108,37 @@ async fn try_expunge(
     rewritten: &mut HashMap<String, Option<NewFile>>,
 ) -> Result<Expunged> {
     let snapshot = Snapshot::open(lake, table, None).await?;
-    let doomed = find(lake, &snapshot, rows).await?;
-    if doomed.is_empty() {
+    let removed = find(lake, &snapshot, rows).await?;
+    if removed.is_empty() {
         return Ok(Expunged::default());
     }
-    let partly: Vec<&Doomed> = doomed.iter().filter(|d| d.file.rows != Some(d.rows())).collect();
-    let new: Vec<&Doomed> = partly.iter().filter(|d| !rewritten.contains_key(&d.file.relative)).copied().collect();
-    let jobs = new.iter().map(|d| Job { inputs: vec![d.file.clone()], keep: vec![d.is_doomed.clone().is_not_true()] });
+    let partly: Vec<&RowsToRemove> = removed.iter().filter(|d| d.file.rows != Some(d.rows())).collect();
+    let new: Vec<&RowsToRemove> =
+        partly.iter().filter(|d| !rewritten.contains_key(&d.file.relative)).copied().collect();
+    let jobs = new.iter().map(|d| Job {
+        inputs: vec![d.file.clone()],
+        keep: vec![d.is_removed.clone().is_not_true()],
+        part: None,
+    });
     let rests = limits.rewrite(lake, &snapshot, jobs.collect()).await?;
-    for (doomed, rest) in new.into_iter().zip(rests) {
+    for (removed, rest) in new.into_iter().zip(rests) {
         let kept = rest.as_ref().map_or(0, |r| r.rows);
-        rewritten.insert(doomed.file.relative.clone(), rest);
-        if doomed.file.rows.is_some_and(|all| all != kept + doomed.rows()) {
+        rewritten.insert(removed.file.relative.clone(), rest);
+        if removed.file.rows.is_some_and(|all| all != kept + removed.rows()) {
             return Err(Error::bug(format!(
                 "table {table}: of {} rows of a file {} were to go and {kept} stayed; nothing was changed",
-                doomed.file.rows.unwrap_or_default(),
-                doomed.rows()
+                removed.file.rows.unwrap_or_default(),
+                removed.rows()
             )));
         }
     }
-    let rest_of = |d: &&Doomed| rewritten.get(&d.file.relative).cloned().flatten();
+    let rest_of = |d: &&RowsToRemove| rewritten.get(&d.file.relative).cloned().flatten();
     let mut add: Vec<NewFile> = partly.iter().filter_map(rest_of).collect();
-    let goes: HashSet<&str> = doomed.iter().map(|d| d.file.relative.as_str()).collect();
-    tell_apart(lake, table, add.iter_mut().collect(), &|file| !goes.contains(file.relative.as_str())).await?;
-    let change = Change { add, remove: doomed.iter().map(|d| d.file.clone()).collect(), columns: vec![] };
+    let goes: HashSet<&str> = removed.iter().map(|d| d.file.relative.as_str()).collect();
+    tag_unique_keys(lake, table, add.iter_mut().collect(), &|file| !goes.contains(file.relative.as_str())).await?;
+    let change = Change { add, remove: removed.iter().map(|d| d.file.clone()).collect(), columns: vec![] };
     snapshot.commit_erased(lake, change).await?;
-    Ok(Expunged { rows: doomed.iter().map(Doomed::rows).sum(), files: doomed.len() as u64 })
+    Ok(Expunged { rows: removed.iter().map(RowsToRemove::rows).sum(), files: removed.len() as u64 })
 }
 
 /// Counts the rows of a file that are to go.
@@ -142,11 +147,11 @@ async fn search(
     context: &SessionContext,
     snapshot: &Snapshot,
     file: &DataFile,
-    is_doomed: Expr,
-) -> Result<Doomed> {
-    let schema = with_columns_of(&snapshot.schema, std::slice::from_ref(&is_doomed))?;
+    is_removed: Expr,
+) -> Result<RowsToRemove> {
+    let schema = with_columns_of(&snapshot.schema, std::slice::from_ref(&is_removed))?;
     let table = LakeTable::new(lake.clone(), Arc::new(snapshot.only(vec![file.clone()])), schema);
-    let rows = context.read_table(Arc::new(table))?.filter(is_doomed.clone())?.select_columns(&[FILE])?;
+    let rows = context.read_table(Arc::new(table))?.filter(is_removed.clone())?.select_columns(&[FILE])?;
     let mut batches = planning::stream(rows).await?;
     let mut rows_of: BTreeMap<String, u64> = BTreeMap::new();
     while let Some(batch) = batches.try_next().await? {
@@ -159,7 +164,7 @@ async fn search(
             }
         }
     }
-    Ok(Doomed { file: file.clone(), rows_of, is_doomed })
+    Ok(RowsToRemove { file: file.clone(), rows_of, is_removed })
 }
 
 /// False where the conditions ask for times before all rows of the file.

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::Serialize;
 
-use super::vacuum::Floor;
+use super::vacuum::OldestKept;
 use crate::error::did_you_mean;
 use crate::lake::commits::{Commit, Log};
 use crate::lake::layout::TAG_LOADS;
@@ -81,25 +81,25 @@ pub struct PastVersion {
 
 /// The last `limit` rebuilds and versions; with `table`, only of that table.
 pub async fn history(lake: &Lake, table: Option<&str>, limit: usize) -> Result<History> {
-    let floor = Floor::read(lake).await?;
+    let oldest_kept = OldestKept::read(lake).await?;
     let mut rebuilds = Registry::<Rebuild>::read(lake).await?.rows;
     rebuilds.sort_by_key(|r| r.rebuild);
     let pinned: HashSet<(String, u64)> = rebuilds
         .iter()
-        .filter(|r| r.rebuild >= floor.oldest_rebuild)
+        .filter(|r| r.rebuild >= oldest_kept.oldest_rebuild)
         .flat_map(|r| versions_of(r).into_iter())
         .collect();
     let mut versions = vec![];
     for name in names(lake, table).await? {
         let log = Log::list(lake, &name).await?;
-        versions.extend(of_table(lake, &log, &name, limit, &floor, &pinned).await?);
+        versions.extend(of_table(lake, &log, &name, limit, &oldest_kept, &pinned).await?);
     }
     versions.sort_by_key(|v| (Reverse(v.time), Reverse(v.version)));
     versions.truncate(limit);
     let mut vacuums = Registry::<Vacuum>::read(lake).await?.rows;
     vacuums.sort_by_key(|v| Reverse(v.started));
     vacuums.truncate(limit);
-    let rebuilds = if table.is_some() { vec![] } else { of_rebuilds(&rebuilds, limit, &floor) };
+    let rebuilds = if table.is_some() { vec![] } else { of_rebuilds(&rebuilds, limit, &oldest_kept) };
     Ok(History { rebuilds, versions, vacuums })
 }
 
@@ -124,7 +124,7 @@ fn versions_of(rebuild: &Rebuild) -> BTreeMap<String, u64> {
     serde_json::from_str(&rebuild.versions).unwrap_or_default()
 }
 
-fn of_rebuilds(rebuilds: &[Rebuild], limit: usize, floor: &Floor) -> Vec<PastRebuild> {
+fn of_rebuilds(rebuilds: &[Rebuild], limit: usize, oldest_kept: &OldestKept) -> Vec<PastRebuild> {
     let mut past = vec![];
     for (at, rebuild) in rebuilds.iter().enumerate().rev().take(limit) {
         let (now, before) = (versions_of(rebuild), at.checked_sub(1).map(|i| versions_of(&rebuilds[i])));
@@ -137,7 +137,7 @@ fn of_rebuilds(rebuilds: &[Rebuild], limit: usize, floor: &Floor) -> Vec<PastReb
             rows: rebuild.rows,
             snapshots: rebuild.snapshots,
             changed: changed.map(|(table, _)| table).filter(|table| table != Rebuild::TABLE).collect(),
-            kept: rebuild.rebuild >= floor.oldest_rebuild,
+            kept: rebuild.rebuild >= oldest_kept.oldest_rebuild,
         });
     }
     past
@@ -148,7 +148,7 @@ async fn of_table(
     log: &Log,
     table: &str,
     limit: usize,
-    floor: &Floor,
+    oldest_kept: &OldestKept,
     pinned: &HashSet<(String, u64)>,
 ) -> Result<Vec<PastVersion>> {
     let mut versions: Vec<PastVersion> = vec![];
@@ -169,7 +169,8 @@ async fn of_table(
             for file in &commit.added {
                 lost.remove(&file.path);
             }
-            let deleted = commit.removed.iter().filter(|file| floor.kept_since.is_some_and(|since| file.time < since));
+            let deleted =
+                commit.removed.iter().filter(|file| oldest_kept.kept_since.is_some_and(|since| file.time < since));
             lost.extend(deleted.map(|file| file.path.clone()));
             unknown.extend(commit.removed.iter().map(|file| (file.path.clone(), versions.len())));
             // clocks differ; what came before came before

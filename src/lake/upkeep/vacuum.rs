@@ -95,14 +95,14 @@ pub struct VacuumedTable {
 
 /// Since when versions are whole, and which is the oldest rebuild of which that is true; as all vacuums have left it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Floor {
+pub struct OldestKept {
     /// Former versions that were replaced before are not kept for their own sake. None: nothing was ever deleted.
     pub kept_since: Option<DateTime<Utc>>,
     /// The oldest rebuild that is kept.
     pub oldest_rebuild: i64,
 }
 
-impl Floor {
+impl OldestKept {
     /// Reads it.
     pub async fn read(lake: &Lake) -> Result<Self> {
         let vacuums = Registry::<Vacuum>::read(lake).await?.rows;

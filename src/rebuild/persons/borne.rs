@@ -14,6 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
 use super::hit_ids::{HitIds, IdRow, IdRows};
+use super::in_parts::ByPart;
 use super::kept::{Kept, Renewal, for_each_run};
 use super::runs::{Bearer, Texts, VISITOR_BYTES, changes, merged, take};
 use crate::Result;
@@ -76,10 +77,10 @@ async fn bearers(
     let mut loads = loads.unwrap_or_default();
     let repeating = ids.repeating(&loads);
     loads.retain(|load, _| !repeating.contains(load));
-    let (mut texts, mut before, mut afresh) = (Texts::default(), vec![], vec![]);
-    let mut owed = 0;
-    let mut see = |row: IdRow<'_>| {
-        owed += take(&mut before, &mut texts, row, row.at);
+    let (mut texts, mut owed) = (Texts::default(), 0);
+    let (mut before, mut afresh) = (ByPart::<Vec<Bearer>>::default(), ByPart::<Vec<Bearer>>::default());
+    let mut see = |part: usize, row: IdRow<'_>| {
+        owed += take(before.of(part), &mut texts, row, row.at);
         if owed < AT_ONCE_BYTES { Ok(()) } else { grow(std::mem::take(&mut owed)) }
     };
     let mut renewal = kept.renew(ids, &loads, anew, &mut see).await?;
@@ -93,20 +94,21 @@ async fn bearers(
     if renewal.is_none()
         && let Some(mut runs) = kept.runs(&ids.suite.suite).await?
     {
-        while let Some(batch) = runs.try_next().await? {
-            let mut bytes = 0;
-            for_each_run(&batch, |first, last| bytes += take(&mut before, &mut texts, first, last))?;
+        while let Some((part, batch)) = runs.next().await? {
+            let (mut bytes, bearers) = (0, before.of(part));
+            for_each_run(&batch, |first, last| bytes += take(bearers, &mut texts, first, last))?;
             grow(bytes)?;
         }
     }
     if !repeating.is_empty() {
         let mut rows = ids.of_loads(&repeating).await?;
-        while let Some(batch) = rows.try_next().await? {
-            let batch = IdRows::of(&batch)?;
-            grow(batch.iter().map(|row| take(&mut afresh, &mut texts, row, row.at)).sum())?;
+        while let Some((part, batch)) = rows.next().await? {
+            let (batch, bearers) = (IdRows::of(&batch)?, afresh.of(part));
+            grow(batch.iter().map(|row| take(bearers, &mut texts, row, row.at)).sum())?;
         }
     }
-    Ok((Some(merged(before, afresh)), renewal))
+    let in_order = |parts: ByPart<Vec<Bearer>>| parts.in_order().flatten().collect::<Vec<_>>();
+    Ok((Some(merged(in_order(before), in_order(afresh))), renewal))
 }
 
 /// What runs tell, and the visitors whose rows must be looked at; None where these are too many.

@@ -1,7 +1,8 @@
 //! The rows of hits that bear a customer ID, visitor by visitor in order of time.
 //!
 //! In: the hits of one suite, all of them or those of some loads or visitors. Out: batches, and their rows one by one. Placeholders
-//! are no IDs, and hits that are not reported have none.
+//! are no IDs, and hits that are not reported have none. Hits of loads are read side by side, and of texts that recur, which are
+//! half of what there is to decode, only the codes.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +10,17 @@ use arrow::array::{AsArray, Decimal128Array, Int64Array, RecordBatch, StringArra
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::in_parts::InParts;
 use crate::Result;
-use crate::columns::{sequence, timestamp};
+use crate::columns::{CUSTOMER_ID, FILE, VISITOR_ID, sequence, timestamp};
 use crate::engine::hits::{HitRules, HitsTable, is_reported};
 use crate::engine::{Engine, SomeVisitors};
 use crate::lake::layout::TAG_SUITE;
 use crate::lake::records::Suite;
-use crate::lake::repeats::repeating;
+use crate::lake::repeats::{may_repeat, repeating};
 use crate::lake::scan::LakeTable;
 use crate::lake::tables::{HITS, REPORTED_HITS, full_schema};
 use crate::lake::{DataFile, Snapshot};
@@ -73,12 +75,19 @@ impl HitIds<'_> {
     }
 
     /// The rows of some loads, beside which no row is a hit that one of them is.
-    pub async fn of_loads(&self, loads: &BTreeSet<Load>) -> Result<SendableRecordBatchStream> {
+    pub async fn of_loads(&self, loads: &BTreeSet<Load>) -> Result<InParts> {
         let schema = full_schema(HITS, &self.hits.schema);
-        let once = |hits: LakeTable| HitsTable::new(hits, HitRules::default()).once();
+        // executors send texts as they are
+        let in_codes = self.engine.remote().is_none();
+        let once = |hits: LakeTable| {
+            let hits = if in_codes { with_codes(hits) } else { hits };
+            HitsTable::new(hits, HitRules::default()).once()
+        };
         let rows = LogicalPlanBuilder::from(rows_of(self.engine, self.hits, &schema, loads, &once)?);
-        self.engine.name_plan(NAME, rows.filter(is_reported(&schema, self.suites))?.build()?)?;
-        self.rows(NAME, "true").await
+        // few rows bear an ID: whatever else is asked is asked of those
+        let rows = rows.filter(ident(CUSTOMER_ID).is_not_null())?.filter(is_reported(&schema, self.suites))?;
+        self.engine.name_plan(NAME, rows.build()?)?;
+        InParts::start(self.engine, self.engine.plan(&self.query(NAME, "true")).await?).await
     }
 
     /// The rows of some visitors.
@@ -98,10 +107,22 @@ impl HitIds<'_> {
     }
 
     async fn rows(&self, hits: &str, which: &str) -> Result<SendableRecordBatchStream> {
-        let sql = PERSONS_SQL.replace("$hits", hits).replace("$which", which);
-        let sql = sql.replace("$placeholders", &literal(&self.suite.placeholders));
-        Ok(self.engine.run(&sql).await?.rows)
+        Ok(self.engine.run(&self.query(hits, which)).await?.rows)
     }
+
+    fn query(&self, hits: &str, which: &str) -> String {
+        let sql = PERSONS_SQL.replace("$hits", hits).replace("$which", which);
+        sql.replace("$placeholders", &literal(&self.suite.placeholders))
+    }
+}
+
+/// Hits with the codes of texts that recur, where their files lie in one order as they are.
+fn with_codes(hits: LakeTable) -> LakeTable {
+    let lie_in_order = {
+        let files = hits.files_for(&[]);
+        hits.is_sorted() && hits.is_one_generation(&files) && !may_repeat(&files)
+    };
+    if lie_in_order { hits.with_dictionaries(&[VISITOR_ID, FILE]) } else { hits }
 }
 
 /// A row that bears an ID.

@@ -13,12 +13,11 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{ident, lit};
-use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::hit_ids::{HitIds, IdRow, IdRows};
+use super::in_parts::{ByPart, InParts};
 use super::runs::{KeptRun, Runs};
 use crate::columns::{FILE, sequence, timestamp};
 use crate::engine::Engine;
@@ -58,8 +57,8 @@ struct Generation {
     reading: String,
 }
 
-/// Told rows that bear an ID, in order.
-pub type See<'s> = dyn FnMut(IdRow<'_>) -> Result<()> + Send + 's;
+/// Told rows that bear an ID, each with its part, those of a part in order.
+pub type See<'s> = dyn FnMut(usize, IdRow<'_>) -> Result<()> + Send + 's;
 
 /// A generation in the place of others, not written yet.
 pub struct Renewal {
@@ -147,24 +146,29 @@ impl<'e> Kept<'e> {
         for one in go.iter().filter(|one| !one.tells_of.is_empty()) {
             let names = one.tells_of.keys().map(|load| load.file.as_str()).collect();
             let Some(mut rows) = self.rows(one.files.clone(), Some(names)).await? else { continue };
-            while let Some(batch) = rows.try_next().await? {
+            while let Some((_, batch)) = rows.next().await? {
                 writer.push(RecordBatch::try_new(schema(), batch.columns().to_vec())?).await?;
             }
         }
         if !came.is_empty() {
-            let (mut runs, mut rows) = (Runs::default(), ids.of_loads(&came).await?);
-            while let Some(batch) = rows.try_next().await? {
+            let (mut all, mut held, mut rows) = (ByPart::<Runs>::default(), 0, ids.of_loads(&came).await?);
+            while let Some((part, batch)) = rows.next().await? {
+                let runs = all.of(part);
+                let before = runs.held();
                 for row in IdRows::of(&batch)?.iter() {
                     runs.take(row);
                     if of_all {
-                        see(row)?;
+                        see(part, row)?;
                     }
                 }
-                if runs.held() > BATCH_ROWS {
-                    writer.push(batch_of(&ids.suite.suite, &runs.done(false))?).await?;
+                held += runs.held() - before;
+                if held > BATCH_ROWS {
+                    let done = runs.done(false);
+                    held -= done.len();
+                    writer.push(batch_of(&ids.suite.suite, &done)?).await?;
                 }
             }
-            let last = runs.done(true);
+            let last: Vec<KeptRun> = all.in_order().flat_map(|mut runs| runs.done(true)).collect();
             if !last.is_empty() {
                 writer.push(batch_of(&ids.suite.suite, &last)?).await?;
             }
@@ -192,7 +196,7 @@ impl<'e> Kept<'e> {
     }
 
     /// The runs of a suite, visitor by visitor in the order of their first rows; None where there are none.
-    pub async fn runs(&self, suite: &str) -> Result<Option<SendableRecordBatchStream>> {
+    pub async fn runs(&self, suite: &str) -> Result<Option<InParts>> {
         let files = self.generations(suite).into_iter().flat_map(|one| one.files).collect();
         self.rows(files, None).await
     }
@@ -231,11 +235,7 @@ impl<'e> Kept<'e> {
     }
 
     /// The runs in some files, in order; of inputs with these names, or of all.
-    async fn rows(
-        &self,
-        mut files: Vec<DataFile>,
-        names: Option<Vec<&str>>,
-    ) -> Result<Option<SendableRecordBatchStream>> {
+    async fn rows(&self, mut files: Vec<DataFile>, names: Option<Vec<&str>>) -> Result<Option<InParts>> {
         files.retain(|file| file.rows != Some(0));
         if files.is_empty() {
             return Ok(None);
@@ -246,7 +246,7 @@ impl<'e> Kept<'e> {
             rows = rows.filter(ident(FILE).in_list(names.into_iter().map(lit).collect(), false))?;
         }
         let rows = rows.project(COLUMNS.map(ident))?.sort(ORDER.map(|name| ident(name).sort(true, false)))?;
-        Ok(Some(self.engine.start(rows.build()?).await?.rows))
+        Ok(Some(InParts::start(self.engine, rows.build()?).await?))
     }
 }
 

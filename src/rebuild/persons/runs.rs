@@ -59,7 +59,8 @@ impl Texts {
 pub fn take(all: &mut Vec<Bearer>, texts: &mut Texts, first: IdRow<'_>, last: Moment) -> usize {
     let mut bytes = 0;
     if all.last().is_none_or(|bearer| bearer.key != first.key || &*bearer.visitor != first.visitor) {
-        all.push(Bearer { key: first.key, visitor: first.visitor.into(), runs: vec![] });
+        // most visitors bear one ID
+        all.push(Bearer { key: first.key, visitor: first.visitor.into(), runs: Vec::with_capacity(1) });
         bytes += first.visitor.len() + VISITOR_BYTES;
     }
     let Some(bearer) = all.last_mut() else { return bytes };
@@ -99,7 +100,7 @@ pub fn merged(one: Vec<Bearer>, other: Vec<Bearer>) -> Vec<Bearer> {
 /// Where the ID becomes another one; None where that cannot be told from runs.
 pub fn changes(mut runs: Vec<Run>) -> Option<Vec<(Moment, Arc<str>)>> {
     runs.sort_by_key(|run| run.first);
-    let (mut changes, mut reach): (Vec<(Moment, Arc<str>)>, Option<Moment>) = (vec![], None);
+    let (mut changes, mut reach): (Vec<(Moment, Arc<str>)>, _) = (Vec::with_capacity(runs.len()), None);
     for run in runs {
         if changes.last().is_none_or(|(_, id)| *id != run.id) {
             // rows of one place may stand in either order

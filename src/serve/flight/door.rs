@@ -2,22 +2,21 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
-    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
-    CommandGetCatalogs, CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
-    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionClosePreparedStatementRequest,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, CommandGetCatalogs,
+    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
+    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
     Action, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
@@ -31,41 +30,30 @@ use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::about::{ABOUT, KINDS, no_foreign_keys, no_primary_keys};
 use super::entrance::Entrance;
 use super::marks::numbered;
 use super::messages::{Messages, parts, travelling};
 use super::sessions::{InUse, Sessions};
+use super::values::{fitting, received, said, wrong};
+use crate::Error;
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::ahead::ahead;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::server::Server;
 use crate::serve::session::{Described, Rows};
 use crate::serve::users::random_key;
-use crate::{Error, ErrorKind};
 
 /// Prepared statements of one user that are kept; the one that was used longest ago goes first.
 const PREPARED: usize = 200;
 
-/// Text of one user's prepared statements that is kept, bytes.
+/// Text and values of one user's prepared statements that are kept, bytes.
 const PREPARED_BYTES: usize = 16 << 20;
 
 /// A prepared statement that is not used so long is forgotten: most clients go without closing theirs.
 const PREPARED_IDLE: Duration = Duration::from_secs(12 * 3600);
 
 type Data = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
-
-/// What a driver is told of the server.
-static ABOUT: LazyLock<Result<SqlInfoData, String>> = LazyLock::new(|| {
-    let mut about = SqlInfoDataBuilder::new();
-    about.append(SqlInfo::FlightSqlServerName, "Rejoin");
-    about.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
-    about.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
-    about.append(SqlInfo::FlightSqlServerReadOnly, true);
-    about.append(SqlInfo::FlightSqlServerSql, true);
-    about.append(SqlInfo::FlightSqlServerSubstrait, false);
-    about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
-    about.build().map_err(|error| error.to_string())
-});
 
 /// Answers requests.
 pub struct Door {
@@ -80,9 +68,23 @@ pub struct Door {
 struct Prepared {
     user: String,
     sql: String,
+    /// What it gives and needs by itself.
     described: Described,
-    values: Vec<ScalarValue>,
+    bound: Bound,
     used: Instant,
+}
+
+/// The values that were bound last, none at first, and what the statement gives and needs with values of their types.
+#[derive(Clone)]
+struct Bound {
+    values: Vec<ScalarValue>,
+    described: Described,
+}
+
+impl Prepared {
+    fn bytes(&self) -> usize {
+        self.sql.len() + self.bound.values.iter().map(ScalarValue::size).sum::<usize>()
+    }
 }
 
 /// Makes room for a statement of a user: what is idle goes, and of the user's what was used longest ago.
@@ -94,7 +96,7 @@ fn make_room(prepared: &mut HashMap<Bytes, Prepared>, user: &str, bytes: usize) 
     let mut gone = vec![];
     for (handle, known) in own {
         count += 1;
-        held += known.sql.len();
+        held += known.bytes();
         if count > PREPARED || held > PREPARED_BYTES {
             gone.push(handle.clone());
         }
@@ -128,10 +130,6 @@ anew; prepare it again"
         found.used = Instant::now();
         Ok(found.clone())
     }
-}
-
-fn wrong(message: impl Into<String>) -> Failure {
-    Failure::new(Reason::Engine(ErrorKind::Usage), message)
 }
 
 /// The rows of a statement; the session lives as long as they do.
@@ -245,7 +243,9 @@ impl FlightSqlService for Door {
         };
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut prepared, &user, sql.len());
-        prepared.insert(handle, Prepared { user, sql, described, values: vec![], used: Instant::now() });
+        let bound = Bound { values: vec![], described: described.clone() };
+        prepared.insert(handle, Prepared { user, sql, described, bound, used: Instant::now() });
+        self.server.tell_prepared(prepared.len());
         Ok(result)
     }
 
@@ -258,6 +258,7 @@ impl FlightSqlService for Door {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.get(&query.prepared_statement_handle).is_some_and(|p| p.user == guest.name) {
             prepared.remove(&query.prepared_statement_handle);
+            self.server.tell_prepared(prepared.len());
         }
         Ok(())
     }
@@ -269,29 +270,21 @@ impl FlightSqlService for Door {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let guest = self.entrance.guest(request.metadata()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
-        let data = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
-        let mut values = None;
-        while let Some(batch) = batches.try_next().await? {
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            if batch.num_rows() > 1 || values.is_some() {
-                return Err(wrong("one row of parameters can be bound").into());
-            }
-            let value = |(i, column): (usize, &ArrayRef)| {
-                let value = ScalarValue::try_from_array(column, 0)?;
-                match known.described.parameters.get(i).cloned().flatten() {
-                    Some(wanted) => value.cast_to(&wanted),
-                    None => Ok(value),
-                }
-            };
-            let row = batch.columns().iter().enumerate().map(value).collect::<Result<Vec<_>, _>>();
-            values = Some(row.map_err(Failure::from)?);
-        }
+        let values = received(request.into_inner(), self.server.limits.statement_bytes).await?;
+        let types = said(&values, &known.described.parameters);
+        let described = match types.iter().all(Option::is_none) {
+            true => known.described,
+            // no value loses anything to a type that was guessed when nothing was known of it
+            false => self.sessions.take(&self.server, guest)?.describe_given(&known.sql, types).await?,
+        };
+        let bound = Bound { values: fitting(values, &described.parameters)?, described };
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = prepared.get_mut(&query.prepared_statement_handle) {
-            known.values = values.unwrap_or_default();
+        // what was closed meanwhile stays so
+        if let Some(mut known) = prepared.remove(&query.prepared_statement_handle) {
+            known.bound = bound;
+            make_room(&mut prepared, &known.user, known.bytes());
+            prepared.insert(query.prepared_statement_handle.clone(), known);
+            self.server.tell_prepared(prepared.len());
         }
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(query.prepared_statement_handle) })
     }
@@ -303,7 +296,7 @@ impl FlightSqlService for Door {
     ) -> Result<Response<FlightInfo>, Status> {
         let guest = self.entrance.guest(request.metadata()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
-        info(request.into_inner(), query.as_any().encode_to_vec(), &travelling(&known.described.schema))
+        info(request.into_inner(), query.as_any().encode_to_vec(), &travelling(&known.bound.described.schema))
     }
 
     async fn do_get_prepared_statement(
@@ -313,11 +306,11 @@ impl FlightSqlService for Door {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let session = self.session(request.metadata()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &session.admission.guest.name)?;
-        if known.values.len() < known.described.parameters.len() {
-            let (needed, given) = (known.described.parameters.len(), known.values.len());
+        let (needed, given) = (known.bound.described.parameters.len(), known.bound.values.len());
+        if needed != given {
             return Err(wrong(format!("the statement has {needed} parameters, {given} are bound")).into());
         }
-        let found = session.run(&known.sql, known.values).await?;
+        let found = session.run(&known.sql, known.bound.values).await?;
         Ok(Response::new(rows(session, found)))
     }
 
@@ -337,6 +330,25 @@ impl FlightSqlService for Door {
     ) -> Result<i64, Status> {
         self.entrance.guest(request.metadata()).await?;
         Err(read_only())
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        _: CommandStatementIngest,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Err(read_only())
+    }
+
+    async fn do_action_begin_transaction(
+        &self,
+        _: ActionBeginTransactionRequest,
+        request: Request<Action>,
+    ) -> Result<ActionBeginTransactionResult, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let message = "there are no transactions: each statement stands for itself; leave autocommit on";
+        Err(Failure::new(Reason::NotOffered, message).into())
     }
 
     async fn get_flight_info_catalogs(
@@ -449,6 +461,98 @@ impl FlightSqlService for Door {
         self.entrance.guest(request.metadata()).await?;
         let about = ABOUT.as_ref().map_err(Status::internal)?;
         Ok(one(query.into_builder(about).build()?))
+    }
+
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let kinds = KINDS.as_ref().map_err(Status::internal)?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &kinds.schema())
+    }
+
+    async fn do_get_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        let kinds = KINDS.as_ref().map_err(Status::internal)?;
+        Ok(one(query.into_builder(kinds).build()?))
+    }
+
+    async fn get_flight_info_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &no_primary_keys().schema())
+    }
+
+    async fn do_get_primary_keys(
+        &self,
+        _: CommandGetPrimaryKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Ok(one(no_primary_keys()))
+    }
+
+    async fn get_flight_info_exported_keys(
+        &self,
+        query: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &no_foreign_keys().schema())
+    }
+
+    async fn do_get_exported_keys(
+        &self,
+        _: CommandGetExportedKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Ok(one(no_foreign_keys()))
+    }
+
+    async fn get_flight_info_imported_keys(
+        &self,
+        query: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &no_foreign_keys().schema())
+    }
+
+    async fn do_get_imported_keys(
+        &self,
+        _: CommandGetImportedKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Ok(one(no_foreign_keys()))
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        query: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        info(request.into_inner(), query.as_any().encode_to_vec(), &no_foreign_keys().schema())
+    }
+
+    async fn do_get_cross_reference(
+        &self,
+        _: CommandGetCrossReference,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.entrance.guest(request.metadata()).await?;
+        Ok(one(no_foreign_keys()))
     }
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}

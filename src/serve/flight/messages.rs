@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
@@ -19,7 +19,8 @@ pub fn travelling(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn travelling_type(data_type: &DataType) -> DataType {
+/// How values of a type travel.
+pub fn travelling_type(data_type: &DataType) -> DataType {
     let within = |field: &FieldRef| {
         let field = field.as_ref().clone();
         let data_type = travelling_type(field.data_type());
@@ -71,7 +72,9 @@ pub fn parts(schema: &SchemaRef, batch: &RecordBatch) -> Result<Vec<RecordBatch>
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<std::result::Result<Vec<ArrayRef>, _>>()?;
-    Ok(in_parts(&RecordBatch::try_new(schema.clone(), columns)?))
+    // an answer may have rows and no columns
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(in_parts(&RecordBatch::try_new_with_options(schema.clone(), columns, &rows)?))
 }
 
 /// A batch in parts that are a message each. The library would take a part of a large column to be as large as all of it, and
@@ -144,8 +147,10 @@ mod tests {
         let schema = batches[0].schema();
         assert_eq!(concat_batches(&schema, &arrived).unwrap(), concat_batches(&schema, &batches).unwrap());
         assert!(arrived.len() > 5, "{}", arrived.len());
-        // an answer without rows has columns
+        // an answer without rows has columns, and one without columns has rows
         assert!(sent(&[batch(0)]).is_empty());
+        let bare = batch(3).project(&[]).unwrap();
+        assert_eq!(sent(&[bare]).iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
     }
 
     #[test]

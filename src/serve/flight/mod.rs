@@ -1,27 +1,32 @@
 //! The Flight SQL door: ADBC and JDBC drivers, answers as Arrow batches.
 //!
-//! * `door`: statements, prepared statements, tables; `marks`: their parameters; `messages`: their rows. `entrance`: passwords
-//!   and tokens. `sessions`: a session for each request.
+//! * `door`: statements, prepared statements, tables; `marks`, `values`: their parameters; `messages`: their rows.
+//! * `arrivals`: connections. `entrance`: passwords and tokens. `sessions`: a session for each request. `about`: what drivers
+//!   ask of the server itself.
 //!
 //! A request stands for itself: it carries its token, and gets a session of its own, so that settings hold for one statement.
 
+mod about;
+mod arrivals;
 mod door;
 mod entrance;
 mod marks;
 mod messages;
 mod sessions;
+mod values;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::server::Server;
 use super::tls::Tls;
 use crate::{Error, Result};
+use arrivals::arrivals;
 use door::Door;
 
 /// Longest message of a client beside its statement, bytes.
@@ -29,6 +34,12 @@ const ENVELOPE: usize = 1 << 20;
 
 /// Streams of one connection at once.
 const STREAMS: u32 = 64;
+
+/// A client may open several connections.
+const OF_A_CLIENT: usize = 8;
+
+/// A connection whose other end does not answer so long is closed.
+const ALIVE: Duration = Duration::from_secs(60);
 
 /// Serves until `stop` turns true and what runs has ended.
 pub async fn serve(
@@ -38,18 +49,20 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let failed = |e: tonic::transport::Error| Error::unavailable(format!("--flight: {e}"));
-    let mut transport = tonic::transport::Server::builder().max_concurrent_streams(STREAMS);
+    let mut transport = tonic::transport::Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(ALIVE))
+        .http2_keepalive_timeout(Some(ALIVE));
     if let Some(tls) = tls {
         let identity = Identity::from_pem(&tls.certificates, &tls.key);
         transport = transport.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
     }
     let longest = server.limits.statement_bytes + ENVELOPE;
+    let incoming = arrivals(listener, server.limits.connections.saturating_mul(OF_A_CLIENT));
     let service = FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest);
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    // the end of a message does not wait until its beginning is acknowledged
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     transport.add_service(service).serve_with_incoming_shutdown(incoming, stopped).await.map_err(failed)
 }

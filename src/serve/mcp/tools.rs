@@ -2,6 +2,7 @@
 //!
 //! Rows are JSON, as `--format json` has them; an answer has at most [`MOST_ROWS`] rows and [`MOST_BYTES`] bytes.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -25,6 +26,12 @@ const MOST_ROWS: usize = 1000;
 
 /// Longest answer.
 const MOST_BYTES: usize = 1 << 20;
+
+/// As much of a wrong name is told.
+const NAME_CHARS: usize = 64;
+
+/// The answer of a statement that has no rows.
+const NO_ROWS: &str = "[]";
 
 /// Arguments of a question that are SQL texts, beside a report's parameters.
 const FILTERS: [&str; 7] = ["conversions", "touches", "visitors", "visits", "segment", "last_resort", "repeats"];
@@ -105,7 +112,7 @@ fn tool(kind: &Kind) -> Tool {
     let property = |(name, kind, about): &(&str, &str, &str)| {
         let mut schema = json!({ "type": kind, "description": about });
         if *kind == "object" {
-            schema["additionalProperties"] = json!({ "type": "string" });
+            schema["additionalProperties"] = json!({ "type": ["string", "number", "boolean"] });
         }
         ((*name).to_string(), schema)
     };
@@ -175,7 +182,7 @@ impl Given {
     /// The answer.
     pub async fn answer(&self, session: &Session) -> Result<String, Failure> {
         match self.kind.name {
-            "tables" => rows(session, &tables(self.text("table")), MOST_ROWS).await,
+            "tables" => self.tables(session).await,
             "columns" => columns(session).await,
             "query" => rows(session, self.text("sql").unwrap_or_default(), self.rows()).await,
             "report" => match self.text("name") {
@@ -187,18 +194,39 @@ impl Given {
         }
     }
 
+    async fn tables(&self, session: &Session) -> Result<String, Failure> {
+        let table = self.text("table");
+        let found = rows(session, &tables(table), MOST_ROWS).await?;
+        match table {
+            // a table has columns
+            Some(name) if found == NO_ROWS => {
+                let known = session.engine.tables().await?;
+                let name: String = name.chars().take(NAME_CHARS).collect();
+                let hint = did_you_mean(&name, known.iter().map(String::as_str));
+                Err(Error::usage(format!("there is no table {name:?}{hint}")).into())
+            }
+            _ => Ok(found),
+        }
+    }
+
     fn report(&self, name: &str) -> Result<String> {
         let report = find(name)?;
         let given = self.arguments.get("parameters").and_then(Value::as_object).cloned().unwrap_or_default();
         let (mut values, mut filters) = (vec![], vec![]);
         for (parameter, value) in &given {
-            let text = value.as_str().ok_or_else(|| Error::usage(format!("{name}: {parameter} is a text")))?;
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                Value::Null => continue,
+                _ => return Err(Error::usage(format!("{name}: {parameter} is a text or a number"))),
+            };
             let filter = FILTERS.iter().find(|filter| *filter == parameter).filter(|_| !report.has(parameter));
             match filter {
-                Some(filter) => filters.push((*filter, literal(text))),
+                Some(filter) => filters.push((*filter, literal(&text))),
                 None => values.push((parameter.as_str(), text)),
             }
         }
+        let values: Vec<(&str, &str)> = values.iter().map(|(parameter, text)| (*parameter, text.as_str())).collect();
         report.filtered(&report.with(&values)?, &filters)
     }
 
@@ -257,13 +285,6 @@ async fn rows(session: &Session, sql: &str, most: usize) -> Result<String, Failu
         batches.push(batch);
     }
     let text = json(&found.schema, &batches)?;
-    if text.len() > MOST_BYTES {
-        let message = format!(
-            "the answer has {} bytes, and at most {MOST_BYTES} are shown; ask for fewer rows or columns",
-            text.len()
-        );
-        return Err(Error::usage(message).into());
-    }
     Ok(match cut {
         true => format!("{text}\nThere are more than these {count} rows: aggregate, filter, or ask for more rows."),
         false => text,
@@ -271,11 +292,42 @@ async fn rows(session: &Session, sql: &str, most: usize) -> Result<String, Failu
 }
 
 fn json(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
-    let mut bytes: Vec<u8> = vec![];
-    let mut encoder = Format::Json.encoder(schema, Look::default(), &mut bytes)?;
+    let mut text = Bounded::default();
+    let written = write_json(schema, batches, &mut text);
+    if text.is_full {
+        let message = format!("the answer has more than {MOST_BYTES} bytes; ask for fewer rows or columns");
+        return Err(Error::usage(message));
+    }
+    written?;
+    Ok(String::from_utf8_lossy(&text.bytes).trim_end().to_string())
+}
+
+fn write_json(schema: &SchemaRef, batches: &[RecordBatch], out: &mut Bounded) -> Result<()> {
+    let mut encoder = Format::Json.encoder(schema, Look::default(), out)?;
     batches.iter().try_for_each(|batch| encoder.rows(batch))?;
-    encoder.finish()?;
-    Ok(String::from_utf8_lossy(&bytes).trim_end().to_string())
+    encoder.finish()
+}
+
+/// What is written, as long as it has at most [`MOST_BYTES`].
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.is_full |= self.bytes.len() + part.len() > MOST_BYTES;
+        if self.is_full {
+            return Err(std::io::Error::other("the answer is too long"));
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn pretty(value: &Value) -> Result<String> {
@@ -285,6 +337,8 @@ fn pretty(value: &Value) -> Result<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use arrow::array::{ArrayRef, StringArray};
 
     use super::*;
 
@@ -316,6 +370,27 @@ mod tests {
         let report = json!({ "name": "model_comparison", "parameters": { "metric": "a'b", "conversions": "x = 'y'" } });
         let sql = given("report", &report).unwrap().report("model_comparison").unwrap();
         assert!(sql.contains("'a''b'") && sql.contains("conversions => 'x = ''y'''"), "{sql}");
+        // numbers are what they say, and null is nothing
+        let report = json!({ "name": "model_comparison", "parameters": { "metric": 7, "dimension": null } });
+        let sql = given("report", &report).unwrap().report("model_comparison").unwrap();
+        assert!(sql.contains("'7'"), "{sql}");
+        let report = json!({ "name": "model_comparison", "parameters": { "metric": ["a"] } });
+        assert!(given("report", &report).unwrap().report("model_comparison").is_err());
+    }
+
+    #[test]
+    fn an_answer_is_bounded() {
+        let texts = |length: usize, rows: usize| {
+            let texts: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(length); rows]));
+            RecordBatch::try_from_iter([("t", texts)]).unwrap()
+        };
+        let of = |batch: RecordBatch| json(&batch.schema(), &[batch]);
+        assert_eq!(of(texts(1, 1)).unwrap(), "[\n{\"t\":\"x\"}\n]");
+        assert_eq!(of(texts(1, 0)).unwrap(), NO_ROWS);
+        assert!(of(texts(1000, 900)).unwrap().len() > 900_000);
+        for long in [texts(1000, 1100), texts(2_000_000, 1)] {
+            assert!(of(long).unwrap_err().to_string().contains("fewer rows or columns"));
+        }
     }
 
     #[test]

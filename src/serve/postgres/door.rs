@@ -41,6 +41,7 @@ use super::{catalog, copy, wire_error};
 use crate::engine::Statement;
 use crate::engine::explained::LINES;
 use crate::serve::failure::{Failure, Reason};
+use crate::serve::guard;
 use crate::serve::session::{self, Described};
 
 /// Text of all prepared statements of a connection, bytes.
@@ -348,7 +349,7 @@ fn words(sql: &str) -> PgWireResult<Vec<Word>> {
         }
         Err(_) if starts("abort") => return Ok(vec![Word::RollBack]),
         Err(_) if begins(sql) => return Ok(vec![Word::Begin]),
-        Err(error) => return Err(Failure::from(error).into()),
+        Err(error) => return Err(guard::refusal(sql).unwrap_or_else(|| error.into()).into()),
     };
     Ok(parsed.iter().map(words::read).collect::<Result<_, Failure>>()?)
 }

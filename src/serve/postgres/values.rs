@@ -1,15 +1,21 @@
 //! Parameters of prepared statements as Arrow scalars.
 
+use arrow::array::timezone::Tz;
 use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
+use arrow::error::ArrowError;
 use bytes::{Buf, Bytes};
+use chrono::TimeDelta;
 use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 use pgwire::api::portal::Portal;
 
 use super::encode::{DAYS_TO_2000, MICROS_TO_2000};
 use super::types::{arrow_type, arrow_type_or_list, item_type, pg_type};
+use crate::clock;
+use crate::functions::{is_time, time_of};
 use crate::serve::any;
 use crate::serve::failure::{Failure, Reason};
+use crate::time::{Moment, moment};
 
 /// The values of a portal. `wanted` are the types that the statement's parameters have, `zone` the session's.
 pub fn values<S: Clone>(
@@ -41,11 +47,7 @@ pub fn values<S: Clone>(
         match wanted.unwrap_or_else(|| one.data_type()) {
             // its own places
             wanted if is_numeric(&wanted) && is_numeric(&one.data_type()) => Ok(one),
-            DataType::Timestamp(unit, Some(_)) => {
-                let wanted = DataType::Timestamp(unit, Some(zone.into()));
-                one.cast_to(&wanted).map_err(|e| at(i, &e.strip_backtrace()))
-            }
-            wanted => one.cast_to(&wanted).map_err(|e| at(i, &e.strip_backtrace())),
+            wanted => fitted(one, wanted, zone).map_err(|e| at(i, &e)),
         }
     };
     portal.parameters.iter().enumerate().map(value).collect()
@@ -66,6 +68,34 @@ fn binary<S: Clone>(portal: &Portal<S>, i: usize) -> bool {
 
 fn at(i: usize, message: &str) -> Failure {
     Failure::new(Reason::Engine(crate::ErrorKind::Usage), format!("${}: {message}", i + 1)).with_sqlstate("22P02")
+}
+
+/// A value as one of the type that the statement wants; an instant is one of the session's zone.
+fn fitted(value: ScalarValue, wanted: DataType, zone: &str) -> Result<ScalarValue, String> {
+    let wanted = match wanted {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(unit, Some(zone.into())),
+        other => other,
+    };
+    match value.try_as_str().flatten() {
+        Some(text) if is_time(&wanted) => time(text, &wanted, zone),
+        _ => value.cast_to(&wanted).map_err(|e| e.strip_backtrace()),
+    }
+}
+
+/// A time or an interval as it is written; `now` and `today` are those of a clock in the session's zone.
+fn time(text: &str, wanted: &DataType, zone: &str) -> Result<ScalarValue, String> {
+    let told = match moment(text) {
+        Some(moment) if !matches!(wanted, DataType::Interval(_)) => {
+            let zone: Tz = zone.parse().map_err(|e: ArrowError| e.to_string())?;
+            let now = clock::now().with_timezone(&zone).fixed_offset();
+            match moment {
+                Moment::Now => now.to_rfc3339(),
+                Moment::Day(days) => (now.date_naive() + TimeDelta::days(days.into())).to_string(),
+            }
+        }
+        _ => text.to_string(),
+    };
+    time_of(&told, wanted).map_err(|e| e.to_string())
 }
 
 /// A list of items of one type.
@@ -90,17 +120,10 @@ fn from_text(text: &str, pg: &Type, zone: &str) -> Result<ScalarValue, String> {
         // its digits tell its type
         Type::NUMERIC => decimal(text),
         // without an offset of its own it is what a clock in the session's zone shows
-        Type::TIMESTAMPTZ => {
-            let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
-            whole.cast_to(&zoned).map_err(|e| e.strip_backtrace())
-        }
+        Type::TIMESTAMPTZ => time(text, &DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into())), zone),
         Type::UUID => match uuid::Uuid::parse_str(text) {
             Ok(id) => Ok(ScalarValue::Utf8(Some(id.to_string()))),
             Err(error) => Err(error.to_string()),
-        },
-        Type::INTERVAL => match interval(text) {
-            Some(interval) => Ok(ScalarValue::IntervalMonthDayNano(Some(interval))),
-            None => whole.cast_to(&arrow_type(pg)).map_err(|e| e.strip_backtrace()),
         },
         Type::BYTEA => match text.strip_prefix("\\x") {
             Some(digits) => {
@@ -114,36 +137,10 @@ fn from_text(text: &str, pg: &Type, zone: &str) -> Result<ScalarValue, String> {
         },
         _ => match arrow_type(pg) {
             DataType::Utf8 => Ok(whole),
+            other if is_time(&other) => time(text, &other, zone),
             other => whole.cast_to(&other).map_err(|e| e.strip_backtrace()),
         },
     }
-}
-
-/// An interval as Postgres writes it: `1 year 2 mons 3 days 04:05:06.5`. None for what is written otherwise.
-fn interval(text: &str) -> Option<IntervalMonthDayNano> {
-    let (mut months, mut days, mut nanos) = (0i32, 0i32, 0i64);
-    let mut words = text.split_whitespace();
-    while let Some(word) = words.next() {
-        if word.contains(':') {
-            let (sign, clock) = word.strip_prefix('-').map_or((1, word), |clock| (-1, clock));
-            let mut parts = clock.trim_start_matches('+').split(':');
-            let (hours, minutes) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
-            let seconds = parts.next().map_or(Some(0.0), |seconds| seconds.parse::<f64>().ok())?;
-            let whole_minutes = hours.checked_mul(60)?.checked_add(minutes)?.checked_mul(60_000_000)?;
-            let micros = whole_minutes.checked_add((seconds * 1e6).round() as i64)?;
-            nanos = nanos.checked_add(sign * micros.checked_mul(1000)?)?;
-            continue;
-        }
-        let count = word.parse::<i32>().ok()?;
-        match words.next()?.trim_end_matches('s') {
-            "year" => months = months.checked_add(count.checked_mul(12)?)?,
-            "mon" | "month" => months = months.checked_add(count)?,
-            "week" => days = days.checked_add(count.checked_mul(7)?)?,
-            "day" => days = days.checked_add(count)?,
-            _ => return None,
-        }
-    }
-    Some(IntervalMonthDayNano::new(months, days, nanos))
 }
 
 /// A numeric with as many places as it is written with; one without end is a text, which the statement's type will take.
@@ -313,14 +310,28 @@ mod tests {
         let words: [i32; 9] = [1, 1, 23, 2, 1, 4, 7, -1, 0];
         let bytes: Vec<u8> = words[..8].iter().flat_map(|word| word.to_be_bytes()).collect();
         assert_eq!(from_binary(&bytes.into(), &Type::INT4_ARRAY).unwrap(), expected);
-        let wanted = IntervalMonthDayNano::new(14, -3, -14_706_500_000_000);
-        assert_eq!(interval("1 year 2 mons -3 days -04:05:06.5"), Some(wanted));
-        assert_eq!(interval("3 fortnights"), None);
-        assert_eq!(interval(&format!("{}:00:00", i64::MAX)), None);
+        let wanted = ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(14, -3, -14_706_500_000_000)));
+        assert_eq!(from_text("1 year 2 mons -3 days -04:05:06.5", &Type::INTERVAL, "UTC").unwrap(), wanted);
+        let long = format!("{}:00:00", i64::MAX);
+        for wrong in ["3 fortnights", long.as_str()] {
+            assert!(from_text(wrong, &Type::INTERVAL, "UTC").is_err(), "{wrong}");
+        }
         let empty = from_text("{}", &Type::TEXT_ARRAY, "UTC").unwrap();
         assert_eq!(empty.data_type(), list(&[], &Type::TEXT).unwrap().data_type());
         assert_eq!(from_text("\\x00ff", &Type::BYTEA, "UTC").unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
         assert_eq!(from_text("-0.05", &Type::NUMERIC, "UTC").unwrap(), ScalarValue::Decimal128(Some(-5), 38, 2));
+    }
+
+    #[test]
+    fn times_as_texts() {
+        let berlin = "Europe/Berlin";
+        let noon = from_text("2026-07-01T12:00", &Type::TIMESTAMPTZ, berlin).unwrap();
+        assert_eq!(noon, ScalarValue::TimestampMicrosecond(Some(1_782_900_000_000_000), Some(berlin.into())));
+        let wanted = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        assert_eq!(fitted("Jul 1, 2026 12:00".into(), wanted, berlin).unwrap(), noon);
+        let today = from_text("today", &Type::DATE, berlin).unwrap();
+        assert_eq!(fitted("today".into(), DataType::Date32, berlin).unwrap(), today);
+        assert!(from_text("2026-01-32", &Type::DATE, berlin).unwrap_err().contains("no such day"));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::layout::{Problem, dressed, link};
-use super::{Web, login};
+use super::layout::{Problem, dressed, link, plain};
+use super::{ASSISTANTS, Web, login};
 use crate::serve::passes::guessed;
 use crate::serve::users::Role;
 
@@ -46,7 +46,10 @@ pub(super) async fn own_host(State(web): State<Arc<Web>>, request: Request, next
         let message = format!("the host is {host:?}; this page is at localhost or 127.0.0.1");
         return dressed(Problem::new(StatusCode::MISDIRECTED_REQUEST, message).into_response(), None);
     }
-    dressed(next.run(request).await, None)
+    // assistants read no pages
+    let of_program = request.uri().path() == ASSISTANTS;
+    let answer = next.run(request).await;
+    if of_program { plain(answer) } else { dressed(answer, None) }
 }
 
 /// Refuses what other sites' pages send. The cookie stays at home then, too.

@@ -182,6 +182,18 @@ pub(super) fn dressed(response: Response, visitor: Option<&Visitor>) -> Response
     page
 }
 
+/// An answer to a program, which reads no pages: a problem is its message.
+pub(super) fn plain(response: Response) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    let (mut parts, _) = response.into_parts();
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
+        parts.headers.remove(name);
+    }
+    let mut text = (problem.status, problem.message + "\n").into_response();
+    text.headers_mut().extend(parts.headers);
+    text
+}
+
 fn is_page(response: &Response<Body>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("text/html"))

@@ -19,6 +19,9 @@ use tokio_rustls::TlsAcceptor;
 /// A handshake takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// The head of a connection's first request is there after this time: places are not for whoever says nothing.
+const FIRST_HEAD: Duration = Duration::from_secs(30);
+
 /// A browser opens several connections.
 const OF_A_BROWSER: usize = 8;
 
@@ -89,9 +92,34 @@ impl Listener for Doorway {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// One connection, which ends after a silence.
+/// How much of a request's head has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    Nothing,
+    Line,
+    NewLine,
+    Whole,
+}
+
+impl Head {
+    /// After more bytes of it. An empty line ends it; HTTP/2 begins with one, too.
+    fn with(self, bytes: &[u8]) -> Self {
+        bytes.iter().fold(self, |head, byte| match (head, byte) {
+            (Head::Whole, _) | (Head::NewLine, b'\n') => Head::Whole,
+            // blank lines before a request are passed over
+            (Head::Nothing, b'\r' | b'\n') => Head::Nothing,
+            (head, b'\r') => head,
+            (_, b'\n') => Head::NewLine,
+            _ => Head::Line,
+        })
+    }
+}
+
+/// One connection, which ends after a silence, or where its first request does not come.
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
+    /// Of its first request.
+    head: Head,
     idle: Duration,
     silence: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
@@ -109,14 +137,16 @@ impl Connection {
             Some(acceptor) => Box::new(acceptor.accept(socket).await?),
             None => Box::new(socket),
         };
-        Ok(Self { stream, idle, silence: Box::pin(sleep(idle)), _place: place })
+        Ok(Self { stream, head: Head::Nothing, idle, silence: Box::pin(sleep(FIRST_HEAD)), _place: place })
     }
 
     /// Passes on what a side did, unless both are silent too long.
     fn heard<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            let until = Instant::now() + self.idle;
-            self.silence.as_mut().reset(until);
+            if self.head == Head::Whole {
+                let until = Instant::now() + self.idle;
+                self.silence.as_mut().reset(until);
+            }
             return polled;
         }
         ready!(self.silence.as_mut().poll(context));
@@ -126,7 +156,11 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if self.head != Head::Whole {
+            self.head = self.head.with(&buffer.filled()[before..]);
+        }
         self.heard(polled, cx)
     }
 }
@@ -143,5 +177,28 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Head;
+
+    #[test]
+    fn the_end_of_a_head() {
+        for whole in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\n\n",
+            "PRI * HTTP/2.0\r\n\r\nSM",
+            "\r\n\r\nGET /\r\n\r\nmore",
+        ] {
+            assert_eq!(Head::Nothing.with(whole.as_bytes()), Head::Whole, "{whole:?}");
+            // in whatever pieces it comes
+            let by_byte = whole.bytes().fold(Head::Nothing, |head, byte| head.with(&[byte]));
+            assert_eq!(by_byte, Head::Whole, "{whole:?}");
+        }
+        for part in ["", "\r\n\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n", "GET /\r\n\r", "PRI * HTTP/2.0"] {
+            assert_ne!(Head::Nothing.with(part.as_bytes()), Head::Whole, "{part:?}");
+        }
     }
 }

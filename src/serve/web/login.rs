@@ -1,19 +1,24 @@
 //! Users come in with their password and leave again. A cookie is their pass.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use maud::html;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::Web;
 use super::layout::{Page, Problem};
 use super::visitor::Visitor;
 use crate::serve::failure::Failure;
 use crate::serve::users::Role;
+
+/// The form of a login is there after this time: strangers hold no place by sending it for ever.
+const FORM: Duration = Duration::from_secs(30);
 
 /// Who sends a request, when logged in.
 pub(super) fn visitor(web: &Web, headers: &HeaderMap) -> Result<Option<Visitor>, Failure> {
@@ -75,8 +80,15 @@ pub(super) async fn show(
 pub(super) async fn enter(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
-    Form(Credentials { user, password, next }): Form<Credentials>,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let Ok(sent) = timeout(FORM, Form::<Credentials>::from_request(request, &())).await else {
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not come whole; send it again"));
+    };
+    let Credentials { user, password, next } = match sent {
+        Ok(Form(credentials)) => credentials,
+        Err(refused) => return Ok(refused.into_response()),
+    };
     let next = local(&next);
     let Some((guest, key)) = web.passes.prove(&user, &password).await? else {
         let page = form(&user, next, "no such user, or a wrong password");

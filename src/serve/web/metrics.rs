@@ -33,6 +33,7 @@ fn text(load: &Load, resident: Option<usize>) -> String {
     gauge("rejoin_users", "Users with a session.", load.users);
     gauge("rejoin_statements_running", "Statements that run.", load.running);
     gauge("rejoin_statements_waiting", "Statements of these that wait for their turn to compute.", load.waiting);
+    gauge("rejoin_prepared_statements", "Statements that are kept prepared for clients of Flight SQL.", load.prepared);
     gauge("rejoin_memory_reserved_bytes", "Memory that statements have reserved.", load.reserved);
     gauge("rejoin_memory_limit_bytes", "Memory that statements can reserve (--memory).", load.memory);
     gauge("rejoin_footer_cache_entries", "Files whose footers are kept.", load.footers);

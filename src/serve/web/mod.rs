@@ -57,6 +57,9 @@ use listen::Doorway;
 use rebuilds::Rebuilding;
 use visitor::Notice;
 
+/// Where assistants ask.
+const ASSISTANTS: &str = "/mcp";
+
 /// Longest form, bytes; uploads and SQL have limits of their own.
 const FORM_BYTES: usize = 64 << 10;
 
@@ -159,7 +162,7 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/logout", post(login::leave))
         .fallback(|| async { Problem::missing("there is no such page") })
         .layer(from_fn_with_state(web.clone(), gate::members));
-    let assistants = mcp::over_http("/mcp", web.server.clone())
+    let assistants = mcp::over_http(ASSISTANTS, web.server.clone())
         .with_state(())
         .layer(from_fn_with_state(web.clone(), gate::with_token));
     Router::new()

@@ -59,13 +59,17 @@ pub(super) async fn run(
 ) -> Result<Response, Problem> {
     let sql = question.q.trim();
     let session = web.session(&visitor.guest, &question.suite).await?;
-    let tables = tables(&session).await;
     let file = match question.to.as_str() {
-        _ if sql.is_empty() => return Ok(page(&web, &visitor, &question, None, &tables).await?.into_response()),
+        _ if sql.is_empty() => {
+            let tables = tables(&session).await;
+            return Ok(page(&web, &visitor, &question, None, &tables).await?.into_response());
+        }
         "csv" => csv(session, sql).await,
         "parquet" => columnar(session, sql, Format::Parquet).await,
         "arrow" => columnar(session, sql, Format::Arrow).await,
         _ => {
+            // before the statement, which may set another suite
+            let tables = tables(&session).await;
             let answer = first_rows(&session, sql).await;
             let status = answer.as_ref().err().map_or(StatusCode::OK, Failure::http);
             return Ok((status, page(&web, &visitor, &question, Some(answer), &tables).await?).into_response());
@@ -75,6 +79,7 @@ pub(super) async fn run(
         Ok(file) => Ok(file),
         Err(failure) => {
             let status = failure.http();
+            let tables = tables(&web.session(&visitor.guest, &question.suite).await?).await;
             Ok((status, page(&web, &visitor, &question, Some(Err(failure)), &tables).await?).into_response())
         }
     }

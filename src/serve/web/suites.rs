@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{Html, Redirect};
 use axum::{Extension, Form};
 use maud::{Markup, html};
@@ -149,7 +150,12 @@ pub(super) async fn switch(
     Path(name): Path<String>,
     Form(Switch { to }): Form<Switch>,
 ) -> Result<Redirect, Problem> {
-    let changes = SuiteChanges { transaction_id: Some(to == "on"), ..SuiteChanges::default() };
+    let on = match to.as_str() {
+        "on" => true,
+        "off" => false,
+        _ => return Err(Problem::new(StatusCode::BAD_REQUEST, "transaction ID recording is switched to on or off")),
+    };
+    let changes = SuiteChanges { transaction_id: Some(on), ..SuiteChanges::default() };
     let word = if set_suite(&web.server.lake, &name, &changes).await?.transaction_id { "on" } else { "off" };
     visitor.notice(format!("Transaction ID recording of {name} is {word}; rows follow at the next rebuild."));
     Ok(Redirect::to("/"))

@@ -33,8 +33,8 @@ use crate::lake::suites::suite;
 use crate::serve::failure::{Failure, Reason};
 use crate::{Error, ErrorKind};
 
-/// Longest name of a file.
-const NAME_CHARS: usize = 120;
+/// Longest name of a file without its ending, bytes: folders take 255.
+const NAME_BYTES: usize = 180;
 
 /// Files that are taken: how they end, and what is said of others.
 struct Kinds {
@@ -119,6 +119,9 @@ pub(super) async fn take_mapped(
 ) -> Result<Redirect, Problem> {
     let suite = suite(&web.server.lake, &name).await.map_err(Problem::not_found)?.suite;
     let Upload { folder, file, replace, mapping } = received(&web, request, &MAPPED).await?;
+    if mapping.is_empty() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "no mapping came; choose the one that reads the file"));
+    }
     let text = stored_mappings::text(&web.server.lake, &mapping).await?;
     let path = folder.path().join(format!("{mapping}.toml"));
     tokio::fs::write(&path, text).await.map_err(unwritable)?;
@@ -155,6 +158,10 @@ async fn received(web: &Web, request: Request, kinds: &Kinds) -> Result<Upload, 
             Some("mapping") => mapping = field.text().await.map_err(|e| broken(web, e))?,
             // a browser sends an empty field where no file was chosen
             Some("file") if field.file_name().is_some_and(|name| !name.is_empty()) => {
+                if received.is_some() {
+                    let message = "more than one file came, and nothing was loaded; upload one after the other";
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, message));
+                }
                 received = Some(receive(web, folder.path(), field, kinds).await?)
             }
             _ => {}
@@ -180,6 +187,7 @@ async fn told(web: &Web, visitor: &Visitor, outcome: Outcome, replace: bool) -> 
         status => {
             visitor.notice(match status {
                 Status::Unchanged => format!("{} was loaded before; nothing was done.", entry.file),
+                Status::Copy(reason) => format!("{}: {reason}.", entry.file),
                 _ => format!("{} is loaded: {}, {} rejected.", entry.file, rows(entry.rows), entry.rejected),
             });
             Ok(Redirect::to(&file_link(&entry.suite, &entry.source, &entry.file)))
@@ -195,7 +203,7 @@ fn several(archive: &str, outcomes: Vec<Outcome>) -> Result<String, Problem> {
         match status {
             Status::Refused(error) => reasons.push(error.to_string()),
             Status::Waiting(reason) => reasons.push(format!("{}: {reason}", entry.file)),
-            Status::Unchanged => unchanged += 1,
+            Status::Unchanged | Status::Copy(_) => unchanged += 1,
             Status::Loaded | Status::Replaced | Status::Validated => {
                 (loaded, rejected) = (loaded + entry.rows, rejected + entry.rejected);
             }
@@ -287,7 +295,8 @@ fn safe_name(given: &str, endings: &[&str]) -> Option<String> {
     let ending = endings.iter().find(|ending| lower.ends_with(**ending))?;
     let stem = &base[..base.len() - ending.len()];
     let fits = |c: char| if c.is_alphanumeric() || "._- ".contains(c) { c } else { '_' };
-    let stem: String = stem.trim().trim_start_matches('.').chars().take(NAME_CHARS).map(fits).collect();
+    let mut stem: String = stem.trim().trim_start_matches('.').chars().map(fits).collect();
+    stem.truncate(stem.floor_char_boundary(NAME_BYTES));
     Some(format!("{}{ending}", if stem.is_empty() { "upload" } else { &stem }))
 }
 
@@ -312,8 +321,10 @@ mod tests {
         for refused in ["", "leads", "leads.csv", "leads.txt/", "leads.gz", "leads.json.gz", ".", "/"] {
             assert_eq!(safe_name(refused, OF_SOURCES.endings), None, "{refused:?}");
         }
-        let long = format!("{}.txt", "x".repeat(4000));
-        assert!(safe_name(&long, OF_SOURCES.endings).is_some_and(|name| name.len() < 200));
+        for long in ["x", "漢", "🦆"] {
+            let long = format!("{}.txt", long.repeat(4000));
+            assert!(safe_name(&long, OF_SOURCES.endings).is_some_and(|name| (150..200).contains(&name.len())));
+        }
         assert_eq!(safe_name("../Clicks.CSV.gz", MAPPED.endings).as_deref(), Some("Clicks.csv.gz"));
         assert_eq!(safe_name("clicks.zip", MAPPED.endings), None);
     }

@@ -106,7 +106,8 @@ impl ByPerson {
         let (offline, key) = (columns.offline, columns.keys[range.start]);
         let place = self.persons.shared_place(key, &mut self.near);
         let files = self.persons.sequences.as_ref();
-        let visitor = Visitor { key, id: files.map_or(0, |files| files.id(id, self.seed)), number: self.visitor };
+        let (number, rank) = (self.visitor, self.persons.rank(place));
+        let visitor = Visitor { key, id: files.map_or(0, |files| files.id(id, self.seed)), number, rank };
         let mut ordinals = (files.is_some() && !offline).then(|| Ordinals {
             columns,
             range: range.clone(),

@@ -63,6 +63,11 @@ impl PersonRows {
         (shared.get(*near) == Some(&key)).then_some(*near)
     }
 
+    /// Where the visitor at a [`Self::shared_place`] stands among these in the order of ids.
+    pub(super) fn rank(&self, place: Option<usize>) -> u32 {
+        self.own().zip(place).map_or(0, |(own, place)| own.rank_at(place))
+    }
+
     fn shared_in_order(&self) -> &[i64] {
         self.own().map_or(&[], PersonsOfSuite::shared_in_order)
     }

@@ -38,6 +38,8 @@ pub(super) struct Visitor {
     /// As in [`Instant`].
     pub id: u64,
     pub number: u32,
+    /// Where it stands among all whose rows are set aside, in the order of ids.
+    pub rank: u32,
 }
 
 impl Visitor {

@@ -15,7 +15,7 @@ use super::rows::{AsideRow, Rows, Run, Visitor};
 const BUFFER_BYTES: usize = 64 << 10;
 /// Bytes of a row on disk, and of what stands before the rows of a run.
 const ROW_BYTES: usize = 48;
-const RUN_BYTES: usize = 44;
+const RUN_BYTES: usize = 48;
 
 /// Parts of the persons that come back from disk together or apart.
 pub(super) const PARTS: usize = 256;
@@ -57,6 +57,7 @@ impl Spilled {
             out.write_all(&run.visitor.key.to_le_bytes())?;
             out.write_all(&run.visitor.id.to_le_bytes())?;
             out.write_all(&run.visitor.number.to_le_bytes())?;
+            out.write_all(&run.visitor.rank.to_le_bytes())?;
             out.write_all(&((run.to - run.from) as u64).to_le_bytes())?;
             for row in &rows[run.from..run.to] {
                 out.write_all(&row.to_bytes())?;
@@ -84,6 +85,7 @@ impl Spilled {
                 let key = i64::from_le_bytes(bytes(&mut read)?);
                 let id = u64::from_le_bytes(bytes(&mut read)?);
                 let number = u32::from_le_bytes(bytes(&mut read)?);
+                let rank = u32::from_le_bytes(bytes(&mut read)?);
                 let count = u64::from_le_bytes(bytes(&mut read)?) as usize;
                 own.clear();
                 for _ in 0..count {
@@ -92,7 +94,7 @@ impl Spilled {
                 at += (RUN_BYTES + ROW_BYTES * count) as u64;
                 if takes(person) {
                     let converts = own.iter().any(|row| row.value != 0.0);
-                    let visitor = Visitor { key, id, number };
+                    let visitor = Visitor { key, id, number, rank };
                     found.add(&Run { person, visitor, from: 0, to: count, between: ANY, converts }, ANY, &own);
                 }
             }

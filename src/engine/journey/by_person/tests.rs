@@ -35,6 +35,7 @@ fn columns(visitor: &str, online: bool, rows: &[(i64, i64)], with_sequences: boo
         anchored: false,
         repeats: false,
         background_hits: true,
+        all_reported: false,
         at_hits: false,
     };
     let integers = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
@@ -155,6 +156,30 @@ fn rows_of_several_parts_come_in_order() {
         let bob = self::persons(&asides, 2, true, &[]);
         assert_eq!(bob.len(), 1);
         assert!(bob[0].iter().copied().eq((0..2 * rows).map(|row| (row, row % 2))), "{spills}");
+    }
+}
+
+#[test]
+fn of_two_devices_in_one_place_that_with_the_lower_id_is_first() {
+    let mut own = PersonsOfSuite::default();
+    own.add("2_2", None, "id:bob", true);
+    own.add("4_4", None, "id:bob", true);
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    assert!(visitor_key("4_4") < visitor_key("2_2"));
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    for spills in [false, true] {
+        let mut walk = ByPerson::new(persons.clone(), disk.clone());
+        for (device, name) in (0..).zip(["4_4", "2_2"]) {
+            push(&mut walk, name, false, true, &[(10, 7, 0, device), (20, 1, 0, 2 + device)]);
+            walk.close_visitor();
+        }
+        if spills {
+            assert!(walk.spill().unwrap());
+        }
+        let asides = [Aside { rows: walk, items: vec![], groups: vec![] }];
+        let bob = self::persons(&asides, 1, true, &[]);
+        let items: Vec<u32> = bob[0].iter().map(|row| row.0).collect();
+        assert_eq!(items, [1, 0, 3, 2], "{spills}");
     }
 }
 

@@ -16,9 +16,9 @@ use crate::engine::journey::ties::{Instant, Sequences};
 /// Bytes that are taken back from disk at a time, by each thread.
 pub(in crate::engine::journey) const TAKEN_BACK_BYTES: usize = 32 << 20;
 
-/// A row's place among the rows of its person: time, what stands at a hit before other offline rows, sequence, online before
-/// offline.
-type Place = (i64, bool, i128, bool);
+/// A row's place among the rows of its person: time, what stands at a hit before other offline rows, sequence. Those of one device
+/// come in order, a record after the hit that it stands at; of several devices in one place that of the lower id is first.
+type Place = (i64, bool, i128);
 
 /// Persons who wait for sequences, and of which instants.
 #[derive(Default)]
@@ -117,8 +117,8 @@ fn each_in_memory<'a>(
         let own = rows.runs.iter().filter(|run| takes(run.person));
         runs.extend(own.map(|run| (run.person, part, run)));
     }
-    // of rows in one place those of the visitor that comes first in the lake, whoever set them aside
-    runs.sort_by(|(a, _, one), (b, _, other)| a.cmp(b).then_with(|| one.visitor.key.cmp(&other.visitor.key)));
+    // of rows in one place those of the visitor with the lower id come first, whoever set them aside
+    runs.sort_by_key(|(of, _, run)| (*of, run.visitor.rank));
     let mut merge = Merge::default();
     for own in runs.chunk_by(|a, b| a.0 == b.0) {
         if !turn.all_matter && !own.iter().any(|(.., run)| run.converts) {
@@ -181,7 +181,7 @@ impl Device {
             Some(sequences) if !row.offline => sequences.of(&self.visitor.instant(row.time), row.sequence)?,
             _ => None,
         };
-        Ok((row.time, row.after, known.unwrap_or(row.sequence), row.offline))
+        Ok((row.time, row.after, known.unwrap_or(row.sequence)))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::engine::journey::input::InputColumns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
 use crate::engine::journey::terms::{EvaluatedTerms, Known};
-use crate::engine::journey::visitors::Visitors;
+use crate::engine::journey::visitors::{Matter, Visitors};
 use crate::engine::journey::{JourneySpec, Selection};
 
 /// Rows that make a batch.
@@ -288,6 +288,10 @@ impl Visitors for ShownWalk {
         };
         columns.source = Some(Arc::new(Source { batch: batch.clone(), terms }));
         Ok(columns)
+    }
+
+    fn rows_that_matter(&self) -> Matter {
+        self.walked.rows_that_matter()
     }
 
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {

@@ -8,7 +8,7 @@ use crate::engine::journey::columns::Columns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
 use crate::engine::journey::selected::Selected;
-use crate::engine::journey::visitors::Visitors;
+use crate::engine::journey::visitors::{Matter, Visitors};
 use crate::engine::journey::walk::Walk;
 
 /// A touch.
@@ -95,6 +95,11 @@ impl<R: Copy + PartialEq> Walked<R> {
             is_bound: journey.bound.is_some(),
             multi_valued: journey.multi_valued,
         }
+    }
+
+    /// Which rows of a visitor who converts matter.
+    pub fn rows_that_matter(&self) -> Matter {
+        self.walk.rows_that_matter()
     }
 
     /// Takes rows of the visitor.

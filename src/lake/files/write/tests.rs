@@ -4,6 +4,7 @@ use arrow::array::{
     ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
@@ -123,6 +124,32 @@ async fn rows_that_spill_are_the_same_rows() {
         keys.is_sorted() && keys.iter().all(|key| layout::bucket_of(*key) == layout::bucket_of(keys[0]))
     };
     assert!(at_once.rows.iter().all(order));
+}
+
+/// Whatever tags the writer was given.
+#[tokio::test]
+async fn files_all_of_whose_hits_are_reported_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+    let hits = batches().swap_remove(0);
+    // those of the first bucket are excluded
+    let keys = hits.column(0).as_primitive::<Int64Type>();
+    let excluded = keys.values().iter().map(|key| i64::from(layout::bucket_of(*key) == 0));
+    let mut columns = hits.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from_iter_values(excluded)));
+    let fields = hits.schema().fields().iter().map(|field| field.as_ref().clone()).collect::<Vec<_>>();
+    let excluded = Field::new(columns::EXCLUDE_HIT, DataType::Int64, true);
+    let schema = Arc::new(Schema::new([fields, vec![excluded]].concat()));
+    let tags = HashMap::from([(TAG_REPORTED.to_string(), "another file".to_string())]);
+    let context = sort_context(64 << 20).unwrap();
+    let mut writer = SortedWriter::start(&lake, "hits", schema.clone(), tags, context).unwrap();
+    writer.push(RecordBatch::try_new(schema, columns).unwrap()).await.unwrap();
+    let files = writer.finish().await.unwrap().files;
+    assert_eq!(files.len(), BUCKETS);
+    for file in files {
+        let own = (file.tags[TAG_BUCKET] != "0").then_some(&file.relative);
+        assert_eq!(file.tags.get(TAG_REPORTED), own);
+    }
 }
 
 /// One run or few, several, and so many that they are merged in passes, give what one sort in memory gives; with little memory

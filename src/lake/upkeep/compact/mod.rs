@@ -1,4 +1,5 @@
-//! Compaction: the generations of a bucket become files of whole calendar months (UTC), in the order that they had.
+//! Compaction: the generations of a bucket become files of whole calendar months (UTC), in the order that they had. What would be a
+//! very large file is a set of files instead, each with an equal part of the bucket's keys.
 //!
 //! Where only what is worth its work is done, files wait for others of about their size: at least four are merged, and none that has
 //! more than three times the rows of all smaller ones. So a row is written again as often as a file can grow by a third, and few

@@ -13,6 +13,7 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime};
 
 use crate::lake::DataFile;
+use crate::lake::parts::as_whole_files;
 
 /// A calendar month, UTC, counted from January of the year 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,13 @@ pub struct Output {
     pub rows: u64,
 }
 
+impl Output {
+    /// A file that is written anew alone, with all that it has.
+    pub fn of_file(file: DataFile) -> Self {
+        Self { times: i64::MIN..i64::MAX, rows: file.rows.unwrap_or_default(), inputs: vec![file] }
+    }
+}
+
 /// The files of which the plan must know how many rows each month has: those that lie over several months and share one.
 pub fn straddling(files: &[DataFile]) -> Vec<DataFile> {
     let shared = overlapping(files).into_iter().filter(|part| part.len() > 1).flatten();
@@ -76,7 +84,8 @@ pub fn straddling(files: &[DataFile]) -> Vec<DataFile> {
 
 /// How many files fewer there would be, at most, judged by the log alone.
 pub fn fewer_files(files: &[DataFile], shared_rows: u64) -> usize {
-    let parts = overlapping(files).into_iter().map(|part| Piece {
+    let (files, _) = as_whole_files(files.to_vec());
+    let parts = overlapping(&files).into_iter().map(|part| Piece {
         first: Month::FIRST,
         last: Month::LAST,
         rows: part.iter().filter_map(|f| f.rows).sum(),
@@ -87,7 +96,7 @@ pub fn fewer_files(files: &[DataFile], shared_rows: u64) -> usize {
 }
 
 /// What is worth its work.
-struct Worth {
+struct MergeThreshold {
     /// Files that are merged, at least.
     files: usize,
     /// A file waits while it has more than so many times the rows of all smaller ones.
@@ -95,10 +104,10 @@ struct Worth {
 }
 
 /// Where more is to come: what is merged with a file shall be a quarter of what is written.
-const GROWING: Worth = Worth { files: 4, times: 3 };
+const GROWING: MergeThreshold = MergeThreshold { files: 4, times: 3 };
 
 /// In months that are over, of which nobody knows how soon more comes: a sixteenth.
-const OVER: Worth = Worth { files: 2, times: 15 };
+const OVER: MergeThreshold = MergeThreshold { files: 2, times: 15 };
 
 /// Months of a file up to which its rows are taken to be spread over them; a file of more has its rows at one place, and times that
 /// some clock got wrong at another.
@@ -151,7 +160,7 @@ pub fn worth_merging(files: &[DataFile], shared_rows: u64) -> Vec<DataFile> {
     candidates.into_iter().filter(|file| merged.contains(&file.relative)).collect()
 }
 
-impl Worth {
+impl MergeThreshold {
     /// How many files are worth merging, of files with so many rows, the smallest first: those up to the end of the last run of
     /// enough files of which none has too many times the rows of all before it.
     fn merged(&self, rows: &[u64]) -> usize {

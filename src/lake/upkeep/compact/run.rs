@@ -14,13 +14,14 @@ use serde::Serialize;
 
 use super::plan::{Calendar, Month, Output, apart, plan, straddling, worth_merging};
 use crate::columns::HIT_TIME;
+use crate::lake::key_check::tag_unique_keys;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::parts::{BucketPart, KeyRange, as_whole_files, parts_for};
 use crate::lake::records::Rebuild;
 use crate::lake::retry::Retry;
-use crate::lake::rewrite::{Job, Rewriter, within};
+use crate::lake::rewrite::{Job, Rewriter, between, within};
 use crate::lake::scan::LakeTable;
 use crate::lake::tables::{self, INTEGRATED, SNAPSHOTS, TableKind};
-use crate::lake::together::tell_apart;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
 use crate::{Error, Result};
@@ -37,6 +38,10 @@ const STEP_BYTES: u64 = 256 << 20;
 /// Commits of one compaction of a table, about: of a very large one each step is as large a part.
 const MOST_STEPS: u64 = 64;
 
+/// A file of this size is written in a few minutes of one core, is well within what any store takes, and its footer within what is
+/// kept of footers.
+const PART_BYTES: u64 = 1 << 30;
+
 /// How to compact.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOptions {
@@ -46,11 +51,13 @@ pub struct CompactionOptions {
     pub shared_rows: u64,
     /// What is merged is committed when so many bytes have gathered.
     pub step_bytes: u64,
+    /// A bucket is cut into parts of about so many bytes, where a file of all of it would have more than twice as many.
+    pub part_bytes: u64,
 }
 
 impl Default for CompactionOptions {
     fn default() -> Self {
-        Self { if_worth: false, shared_rows: SHARED_ROWS, step_bytes: STEP_BYTES }
+        Self { if_worth: false, shared_rows: SHARED_ROWS, step_bytes: STEP_BYTES, part_bytes: PART_BYTES }
     }
 }
 
@@ -113,18 +120,28 @@ async fn compact_table(
     let snapshot = Snapshot::open(lake, table, None).await?;
     let before = Extent::of(&snapshot);
     let mut done = Compacted { table: table.into(), before, after: before, merged: 0, written: 0, postponed: 0 };
-    let mut groups = groups_of(&snapshot);
-    if options.if_worth {
-        groups = groups.iter().map(|files| worth_merging(files, options.shared_rows)).collect();
+    let mut sets = Sets::new();
+    let mut groups = vec![];
+    for files in groups_of(&snapshot) {
+        let (files, parts) = as_whole_files(files);
+        sets.extend(parts);
+        let merged = if options.if_worth { worth_merging(&files, options.shared_rows) } else { files.clone() };
+        groups.push((files, merged));
     }
-    let calendars = calendars(lake, &snapshot, &groups).await?;
-    let plans = groups.iter().flat_map(|files| apart(plan(files, &calendars, options.shared_rows)));
-    let mut units: Vec<Unit> = plans.map(Unit::new).collect();
+    let calendars = calendars(lake, &snapshot, groups.iter().flat_map(|(_, merged)| straddling(merged)), &sets).await?;
+    let mut units: Vec<Unit> = vec![];
+    for (files, merged) in &groups {
+        let outputs = plan(merged, &calendars, options.shared_rows);
+        let stays = |file: &&DataFile| !outputs.iter().flat_map(|o| &o.inputs).any(|f| f.relative == file.relative);
+        let too_large = files.iter().filter(stays).filter(|file| is_too_large(file, options.part_bytes));
+        let cut = too_large.map(|file| vec![Output::of_file(file.clone())]).collect::<Vec<_>>();
+        units.extend(apart(outputs).into_iter().chain(cut).map(|set| Unit::new(&set, &sets, options.part_bytes)));
+    }
     if units.is_empty() {
         return Ok(done);
     }
     // the long ones first, so that all threads end at about the same time
-    units.sort_by_key(|unit| Reverse(unit.rows()));
+    units.sort_by_key(|unit| Reverse(unit.rows));
     let ended = in_steps(lake, &snapshot, &mut units, options.step_bytes, rewriter, progress, &mut done).await;
     // what no step has come to
     let left: Vec<&NewFile> = units.iter().flat_map(|unit| &unit.written).collect();
@@ -150,11 +167,11 @@ async fn in_steps(
     done: &mut Compacted,
 ) -> Result<()> {
     let step_bytes = step_bytes.max(units.iter().map(Unit::bytes).sum::<u64>() / MOST_STEPS);
-    let jobs: Vec<Job> = units.iter().flat_map(Unit::jobs).collect();
+    let jobs: Vec<Job> = units.iter().flat_map(|unit| unit.jobs.iter().cloned()).collect();
     let bytes_of: Vec<u64> = jobs.iter().map(|job| job.inputs.iter().map(|file| file.size).sum()).collect();
     let all_bytes: u64 = bytes_of.iter().sum();
     let unit_of: Vec<usize> =
-        units.iter().enumerate().flat_map(|(number, unit)| unit.outputs.iter().map(move |_| number)).collect();
+        units.iter().enumerate().flat_map(|(number, unit)| unit.jobs.iter().map(move |_| number)).collect();
     let (mut whole, mut whole_bytes, mut merged_bytes) = (vec![], 0, 0);
     let merging: HashSet<String> =
         units.iter().flat_map(|unit| &unit.inputs).map(|file| file.relative.clone()).collect();
@@ -212,37 +229,30 @@ impl Extent {
 #[derive(Default)]
 struct Unit {
     inputs: Vec<DataFile>,
-    outputs: Vec<Output>,
+    /// What is to be written; a part of a bucket is a job of its own.
+    jobs: Vec<Job>,
+    /// Rows that are to be written.
+    rows: u64,
     written: Vec<NewFile>,
-    /// Outputs that are not written yet.
+    /// Jobs that are not done yet.
     waiting: usize,
 }
 
 impl Unit {
-    fn new(outputs: Vec<Output>) -> Self {
-        let inputs: BTreeMap<&str, &DataFile> =
-            outputs.iter().flat_map(|output| &output.inputs).map(|file| (file.relative.as_str(), file)).collect();
-        let inputs = inputs.into_values().cloned().collect();
-        Self { inputs, waiting: outputs.len(), outputs, written: vec![] }
-    }
-
-    fn jobs(&self) -> impl Iterator<Item = Job> {
-        self.outputs.iter().map(|output| {
-            let inside =
-                |f: &DataFile| f.hit_time.is_some_and(|(a, b)| output.times.start <= a && b < output.times.end);
-            let keep = if output.inputs.iter().all(inside) { vec![] } else { within(&output.times) };
-            Job { inputs: output.inputs.clone(), keep }
-        })
+    fn new(outputs: &[Output], sets: &Sets, part_bytes: u64) -> Self {
+        let inputs: BTreeMap<String, DataFile> = outputs
+            .iter()
+            .flat_map(|output| files_of(&output.inputs, sets))
+            .map(|file| (file.relative.clone(), file))
+            .collect();
+        let jobs: Vec<Job> = outputs.iter().flat_map(|output| jobs_of(output, sets, part_bytes)).collect();
+        let rows = outputs.iter().map(|output| output.rows).sum();
+        Self { inputs: inputs.into_values().collect(), waiting: jobs.len(), jobs, rows, written: vec![] }
     }
 
     /// Bytes of its inputs.
     fn bytes(&self) -> u64 {
         self.inputs.iter().map(|f| f.size).sum()
-    }
-
-    /// Rows that are to be written.
-    fn rows(&self) -> u64 {
-        self.outputs.iter().map(|output| output.rows).sum()
     }
 
     fn rows_in(&self) -> u64 {
@@ -252,6 +262,49 @@ impl Unit {
     fn rows_out(&self) -> u64 {
         self.written.iter().map(|f| f.rows).sum()
     }
+}
+
+/// The files of each set, by the path of the file that stands for it.
+type Sets = HashMap<String, Vec<DataFile>>;
+
+/// Files, with those of a set in place of the one that stands for it.
+fn files_of(files: &[DataFile], sets: &Sets) -> Vec<DataFile> {
+    let of = |file: &DataFile| sets.get(&file.relative).cloned().unwrap_or_else(|| vec![file.clone()]);
+    files.iter().flat_map(of).collect()
+}
+
+/// True for a file, or a set, of one bucket that is to be cut into more parts than it has.
+fn is_too_large(file: &DataFile, part_bytes: u64) -> bool {
+    let parts = BucketPart::of_tags(&file.tags).map_or(1, |part| part.count);
+    parts_for(file.size, part_bytes) > parts && file.size / parts as u64 > part_bytes.saturating_mul(2)
+}
+
+/// What writes the file of an output, or its parts.
+fn jobs_of(output: &Output, sets: &Sets, part_bytes: u64) -> Vec<Job> {
+    let inputs = files_of(&output.inputs, sets);
+    let inside = |f: &DataFile| f.hit_time.is_some_and(|(a, b)| output.times.start <= a && b < output.times.end);
+    let in_time = if inputs.iter().all(inside) { vec![] } else { within(&output.times) };
+    let bytes: u64 = inputs.iter().map(|file| file.size).sum();
+    let rows: u64 = inputs.iter().filter_map(|file| file.rows).sum();
+    let bytes = (bytes as f64 * output.rows as f64 / rows.max(1) as f64) as u64;
+    let bucket = inputs.first().and_then(|file| file.tags.get(TAG_BUCKET)?.parse::<usize>().ok());
+    let (count, Some(bucket)) = (parts_for(bytes, part_bytes), bucket) else {
+        return vec![Job { inputs, keep: in_time, part: None }];
+    };
+    if count == 1 {
+        return vec![Job { inputs, keep: in_time, part: None }];
+    }
+    let set = uuid::Uuid::new_v4().to_string();
+    let job = |number: usize| {
+        let part = BucketPart { number, count, set: set.clone() };
+        let keys = part.keys(bucket);
+        let keys_in = |file: &DataFile| KeyRange::of_tags(&file.tags);
+        let inputs: Vec<DataFile> = inputs.iter().filter(|file| keys_in(file).meets(keys)).cloned().collect();
+        let in_part = if inputs.iter().all(|file| keys.has_all_of(keys_in(file))) { vec![] } else { between(keys) };
+        let keep = in_time.iter().cloned().chain(in_part).collect();
+        (!inputs.is_empty()).then_some(Job { inputs, keep, part: Some(part) })
+    };
+    (0..count).filter_map(job).collect()
 }
 
 /// The files of our writers in groups whose rows may share a file. Where loads fill the table, each says which.
@@ -267,14 +320,19 @@ fn groups_of(snapshot: &Snapshot) -> Vec<Vec<DataFile>> {
     groups.into_values().collect()
 }
 
-/// Counts the rows of the files that lie over several months.
-async fn calendars(lake: &Lake, snapshot: &Snapshot, groups: &[Vec<DataFile>]) -> Result<HashMap<String, Calendar>> {
+/// Counts the rows of files, or sets, that lie over several months.
+async fn calendars(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    files: impl Iterator<Item = DataFile>,
+    sets: &Sets,
+) -> Result<HashMap<String, Calendar>> {
     let context = SessionContext::new();
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let mut calendars = HashMap::new();
-    for file in groups.iter().flat_map(|files| straddling(files)) {
+    for file in files {
         let relative = file.relative.clone();
-        let only = Arc::new(snapshot.only(vec![file]));
+        let only = Arc::new(snapshot.only(files_of(&[file], sets)));
         let table = LakeTable::new(lake.clone(), only, snapshot.schema.clone());
         let times = context.read_table(Arc::new(table))?.select_columns(&[HIT_TIME])?;
         let mut batches = planning::stream(times).await?;
@@ -321,7 +379,7 @@ async fn commit(
         return Ok(());
     }
     let written = units.iter_mut().flat_map(|unit| &mut unit.written).collect();
-    let told = tell_apart(lake, table, written, &|file| !merging.contains(&file.relative)).await;
+    let told = tag_unique_keys(lake, table, written, &|file| !merging.contains(&file.relative)).await;
     let committed = match told {
         Ok(()) => try_commit(lake, table, &units, done).await,
         Err(error) => Err(error),

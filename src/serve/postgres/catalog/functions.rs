@@ -1,5 +1,6 @@
 //! Functions that Postgres has of itself: who asks, what is set, what objects are called.
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
@@ -219,6 +220,7 @@ fn constants() -> Vec<(&'static str, ScalarValue)> {
             ],
             &ScalarValue::TimestampMicrosecond(None, Some("UTC".into())),
         ),
+        of(&["pg_blocking_pids"], &ScalarValue::List(ScalarValue::new_list_nullable(&[], &DataType::Int32))),
         of(&["pg_notification_queue_usage"], &ScalarValue::Float64(Some(0.0))),
         of(&["pg_encoding_max_length"], &ScalarValue::Int32(Some(4))),
         of(
@@ -377,6 +379,18 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         };
         Ok(Arc::new(oids.as_primitive::<Int32Type>().iter().map(|oid| oid.map(name)).collect::<StringArray>()))
     }));
+    let known = names.clone();
+    add(Function::udf(REGCLASS_NUMBER, Volatility::Stable, DataType::Int32, move |_, arrays| {
+        let Some(relations) = arrays.first() else { return Err(wants("a relation's name")) };
+        if relations.data_type().is_numeric() {
+            return Ok(cast(relations, &DataType::Int32)?);
+        }
+        let relations = texts(relations)?;
+        let names = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_name: HashMap<String, i32> = names.iter().map(|(number, name)| (on_the_path(name), *number)).collect();
+        let number = |name: &str| name.parse().ok().or_else(|| by_name.get(&on_the_path(name)).copied());
+        Ok(Arc::new(relations.iter().map(|name| number(name?)).collect::<Int32Array>()))
+    }));
     let names = names.clone();
     add(Function::udf("pg_table_is_visible", Volatility::Stable, DataType::Boolean, move |_, arrays| {
         let Some(oids) = arrays.first() else { return Err(wants("a relation's number")) };
@@ -426,6 +440,17 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
 pub const REGPROC_NAME: &str = "regproc_name";
 /// A relation's name by its number; the rewording of `::regclass::text`.
 pub const REGCLASS_NAME: &str = "regclass_name";
+/// A relation's number by its name, where that is computed; the rewording of `::regclass`.
+pub const REGCLASS_NUMBER: &str = "regclass_number";
+
+/// A relation's name without quotes, and without the schemas that are looked through.
+fn on_the_path(name: &str) -> String {
+    let plain = name.replace('"', "");
+    let within = [CATALOG, SCHEMA, "pg_catalog"].iter().fold(plain.as_str(), |name, before| {
+        name.strip_prefix(before).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
+    });
+    within.to_string()
+}
 
 /// A pattern of LIKE whose escape is another sign; the rewording of `LIKE x ESCAPE '!'`.
 pub const LIKE_PATTERN: &str = "like_pattern";

@@ -67,7 +67,7 @@ pub const PG_CATALOG: &[(&str, Layout)] = &[
     ("pg_file_settings", &[("sourcefile", Text), ("sourceline", Int4), ("seqno", Int4), ("name", Text), ("setting", Text), ("applied", Bool), ("error", Text)]),
     ("pg_hba_file_rules", &[("line_number", Int4), ("type", Text), ("database", Text), ("user_name", Text), ("address", Text), ("netmask", Text), ("auth_method", Text), ("options", Text), ("error", Text)]),
     ("pg_ident_file_mappings", &[("line_number", Int4), ("map_name", Text), ("sys_name", Text), ("pg_username", Text), ("error", Text)]),
-    ("pg_parameter_acl", &[("oid", Oid), ("parname", Text), ("paracl", Text)]),
+    ("pg_parameter_acl", &[("oid", Oid), ("parname", Text), ("paracl", Texts)]),
     ("pg_replication_origin_status", &[("local_id", Oid), ("external_id", Text), ("remote_lsn", Text), ("local_lsn", Text)]),
     ("pg_seclabels", &[("objoid", Oid), ("classoid", Oid), ("objsubid", Int4), ("objtype", Text), ("objnamespace", Oid), ("objname", Text), ("provider", Text), ("label", Text)]),
     ("pg_shmem_allocations", &[("name", Text), ("off", Int8), ("size", Int8), ("allocated_size", Int8)]),

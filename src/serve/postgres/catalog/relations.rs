@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, JoinConstraint,
-    JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
-    TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
+    AccessExpr, Array, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
+    SetExpr, SetOperator, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
 };
-use rejoin_instances::syntax::{change, look};
+use rejoin_instances::syntax::{change, change_outside_queries, look, look_outside_queries};
 
 use super::column_names::{column_name, name_items};
 use super::layouts;
@@ -68,9 +68,47 @@ const VACANT: &[&str] = &[
 /// Functions of values that clients call in a FROM, where they are one row.
 const OF_ONE_ROW: &[&str] = &["string_to_array", "current_setting", "current_schemas", "array_to_string"];
 
+/// Functions of Postgres that give rows, and what stands for them.
+const OF_ROWS: &[(&str, &str)] = &[
+    (
+        "pg_partition_tree",
+        "SELECT NULL::INT AS relid, NULL::INT AS parentrelid, false AS isleaf, 0 AS level WHERE false",
+    ),
+    ("pg_partition_ancestors", "SELECT NULL::INT AS relid WHERE false"),
+    ("pg_options_to_table", "SELECT NULL::TEXT AS option_name, NULL::TEXT AS option_value WHERE false"),
+    ("ts_token_type", "SELECT 0 AS tokid, NULL::TEXT AS alias, NULL::TEXT AS description WHERE false"),
+    (
+        "aclexplode",
+        "SELECT NULL::INT AS grantor, NULL::INT AS grantee, NULL::TEXT AS privilege_type, false AS is_grantable WHERE false",
+    ),
+    ("pg_show_all_settings", "SELECT * FROM pg_catalog.pg_settings"),
+];
+
+/// What stands for a function that gives rows.
+fn rows_of(function: &str) -> Option<&'static str> {
+    OF_ROWS.iter().find(|(name, _)| *name == function).map(|(_, query)| *query)
+}
+
+/// True for a function that gives rows in Postgres, and none here.
+fn gives_no_rows(function: &str) -> bool {
+    rows_of(function).is_some_and(|query| query.ends_with("WHERE false"))
+}
+
 /// Aggregates, of which a SELECT has a row even if there are none.
-pub const AGGREGATES: &[&str] =
-    &["array_agg", "string_agg", "count", "min", "max", "sum", "avg", "bool_and", "bool_or", "json_agg", "jsonb_agg"];
+const AGGREGATES: &[&str] = &[
+    "array_agg",
+    "string_agg",
+    "count",
+    "min",
+    "max",
+    "sum",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "first_value",
+    "json_agg",
+    "jsonb_agg",
+];
 
 /// The last word of a name, in lower case.
 fn last(name: &ObjectName) -> String {
@@ -91,7 +129,7 @@ pub fn is_vacant(query: &Query) -> bool {
 }
 
 fn gives_nothing(select: &Select) -> bool {
-    let counts = |item: &SelectItem| look(item, &mut Aggregates::default()).is_break();
+    let counts = |item: &SelectItem| look_outside_queries(item, &mut until_aggregate).is_break();
     let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
     // of no rows there is no group, but one of all
     let groups = match &select.group_by {
@@ -140,6 +178,7 @@ fn is_vacant_factor(factor: &TableFactor) -> bool {
             let of_catalog = name.0.len() == 1 || name.0.first().is_some_and(|first| first.to_string() == "pg_catalog");
             of_catalog && VACANT.contains(&last(name).as_str())
         }
+        TableFactor::Table { name, args: Some(_), .. } if gives_no_rows(&last(name)) => true,
         // the items of what is never set
         TableFactor::Table { name, args: Some(args), .. } if last(name) == "unnest" => match args.args.as_slice() {
             [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] => is_never_set(array),
@@ -152,32 +191,32 @@ fn is_vacant_factor(factor: &TableFactor) -> bool {
     }
 }
 
-/// Breaks off at an aggregate that is not one of a query within.
-#[derive(Default)]
-struct Aggregates {
-    within: usize,
+/// True for what sums up rows.
+pub fn is_aggregated(expr: &Expr) -> bool {
+    look_outside_queries(expr, &mut until_aggregate).is_break()
 }
 
-impl Visitor for Aggregates {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.within += 1;
-        ControlFlow::Continue(())
+/// Takes from the named queries of a query the branches of a UNION that have no rows; what has no other branch any more does not
+/// ask for itself.
+pub fn without_vacant_branches(query: &mut Query) {
+    let Some(with) = &mut query.with else { return };
+    for named in &mut with.cte_tables {
+        let left = match named.query.body.as_ref() {
+            SetExpr::SetOperation { op: SetOperator::Union, left, right, .. } => match right.as_ref() {
+                SetExpr::Select(select) if gives_nothing(select) => left.clone(),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        named.query.body = left;
     }
+}
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.within -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Function(function) if self.within == 0 && AGGREGATES.contains(&last(&function.name).as_str()) => {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        }
+/// Breaks off at an aggregate.
+fn until_aggregate(expr: &Expr) -> ControlFlow<()> {
+    match expr {
+        Expr::Function(function) if AGGREGATES.contains(&last(&function.name).as_str()) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
     }
 }
 
@@ -233,7 +272,7 @@ impl Visitor for Queries {
     }
 }
 
-/// Takes from a SELECT that has no rows what it computes by queries, and gives `tableoid` its value.
+/// Takes from a SELECT that has no rows what it computes by queries, and gives `tableoid`, `xmin` and their like their values.
 pub fn settle(select: &mut Select) {
     if gives_nothing(select) {
         for item in &mut select.projection {
@@ -282,13 +321,21 @@ pub fn settle(select: &mut Select) {
             if let TableFactor::Table { name, args: None, alias, .. } = factor
                 && let Some(number) = number_by_heart(&last(name))
             {
-                let called = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.clone());
+                let called = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
                 numbers.insert(called, number);
             }
         }
     }
+    let mut system = SystemColumns(numbers);
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) = &*item
+            && let Some(value) = system.value(expr)
+        {
+            *item = SelectItem::ExprWithAlias { expr: value, alias: Ident::new(column_name(expr).0) };
+        }
+    }
     // it never breaks off
-    let _ = change(select, &mut TableNumbers(numbers));
+    let _ = change(select, &mut system);
 }
 
 /// An array that says nothing of any row.
@@ -297,19 +344,37 @@ fn one_item() -> Expr {
     Expr::Array(Array { elem: vec![number], named: true })
 }
 
-/// Numbers of the tables of a FROM, by what they are called there.
-struct TableNumbers(BTreeMap<String, i32>);
+/// Columns that each table of Postgres has unseen, of the catalog's tables of a FROM: their numbers, by what they are called there.
+struct SystemColumns(BTreeMap<String, i32>);
 
-impl VisitorMut for TableNumbers {
+impl SystemColumns {
+    /// What such a column holds; None for another expression. All rows are of the first transaction there was.
+    fn value(&self, expr: &Expr) -> Option<Expr> {
+        let (number, column) = match expr {
+            Expr::CompoundIdentifier(names) => match names.as_slice() {
+                [table, column] => (Some(*self.0.get(&table.value.to_lowercase())?), column),
+                _ => return None,
+            },
+            // whose it is does not matter but for its number
+            Expr::Identifier(column) if !self.0.is_empty() => (None, column),
+            _ => return None,
+        };
+        let value = match column.value.to_lowercase().as_str() {
+            "tableoid" => number?,
+            "xmin" => 1,
+            "xmax" | "cmin" | "cmax" => 0,
+            _ => return None,
+        };
+        Some(Expr::Value(Value::Number(value.to_string(), false).with_empty_span()))
+    }
+}
+
+impl VisitorMut for SystemColumns {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::CompoundIdentifier(names) = &*expr
-            && let [table, column] = names.as_slice()
-            && column.value.eq_ignore_ascii_case("tableoid")
-            && let Some(number) = self.0.get(&table.value)
-        {
-            *expr = Expr::Value(Value::Number(number.to_string(), false).with_empty_span());
+        if let Some(value) = self.value(expr) {
+            *expr = value;
         }
         ControlFlow::Continue(())
     }
@@ -327,64 +392,173 @@ pub fn name_branches(body: &mut SetExpr, first: bool) {
     }
 }
 
-/// The items of an array in a FROM: their only column is called as they are.
-pub fn name_unnested(factor: &mut TableFactor) {
-    let alias = match factor {
-        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality: false, .. }
-            if array_exprs.len() == 1 =>
-        {
-            alias
-        }
-        TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. }
-            if args.args.len() == 1 && last(name) == "unnest" =>
-        {
-            alias
-        }
-        _ => return,
-    };
-    if let Some(TableAlias { name, columns, .. }) = alias
-        && columns.is_empty()
-    {
-        columns.push(TableAliasColumnDef { name: name.clone(), data_type: None });
-    }
-}
-
-/// `EXISTS (query)` in a result: the engine knows it in a condition only, and wants a value here.
+/// `EXISTS (query)` in a result: the engine knows it in a condition only, and wants a value here. Queries within the result see to
+/// their own.
 pub fn exists_as_value(select: &mut Select) {
-    // it never breaks off
-    let _ = change(&mut select.projection, &mut Existing::default());
-}
-
-#[derive(Default)]
-struct Existing {
-    /// Queries within the result, which see to their own.
-    within: usize,
-}
-
-impl VisitorMut for Existing {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.within += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.within -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.within == 0
-            && let Expr::Exists { subquery, negated } = &*expr
-        {
+    change_outside_queries(&mut select.projection, &mut |expr| {
+        if let Expr::Exists { subquery, negated } = &*expr {
             let sign = if *negated { "=" } else { ">" };
             let counted = format!("SELECT count(*) {sign} 0 AS found FROM ({subquery}) AS asked");
             if let Some(query) = query_of(&format!("SELECT max(found) FROM ({counted}) AS counted")) {
                 *expr = Expr::Nested(Box::new(Expr::Subquery(query)));
             }
         }
-        ControlFlow::Continue(())
+    });
+}
+
+/// `value IN (query)` in a result: the engine knows it in a condition only, and of an array everywhere.
+pub fn among_in_result(select: &mut Select) {
+    change_outside_queries(&mut select.projection, &mut |expr| {
+        let (value, query, negated) = match &*expr {
+            Expr::InSubquery { expr, subquery, negated } => (expr, subquery, *negated),
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => match right.as_ref() {
+                Expr::Subquery(query) => (left, query, false),
+                _ => return,
+            },
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => match right.as_ref() {
+                Expr::Subquery(query) => (left, query, true),
+                _ => return,
+            },
+            _ => return,
+        };
+        let items = Box::new(Expr::Function(Function {
+            name: ObjectName::from(vec![Ident::new("ARRAY")]),
+            args: FunctionArguments::Subquery(query.clone()),
+            uses_odbc_syntax: false,
+            parameters: FunctionArguments::None,
+            filter: None,
+            null_treatment: None,
+            over: None,
+            within_group: vec![],
+        }));
+        let left = value.clone();
+        *expr = match negated {
+            true => Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right: items },
+            false => Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right: items, is_some: false },
+        };
+    });
+}
+
+/// What gives several rows for one in a result: the engine knows `unnest` there.
+pub fn rows_in_result(select: &mut Select) {
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        let Expr::Function(function) = &mut *expr else { continue };
+        match last(&function.name).as_str() {
+            "generate_series" => {}
+            "string_to_table" => function.name = ObjectName::from(vec![Ident::new("string_to_array")]),
+            _ => continue,
+        }
+        let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(function.clone())));
+        let mut rows = function.clone();
+        rows.name = ObjectName::from(vec![Ident::new("unnest")]);
+        rows.args = FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![argument],
+            clauses: vec![],
+        });
+        *expr = Expr::Function(rows);
+    }
+}
+
+/// The list whose items an expression gives as rows.
+pub fn only_list(expr: &Expr) -> Option<Expr> {
+    let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr else { return None };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(only))] if last(name) == "unnest" => Some(only.clone()),
+        _ => None,
+    }
+}
+
+/// What stands for a query whose only column is made of the row around it alone: that value where the query has a row. None for
+/// another query.
+pub fn value_around(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let ([from], [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }]) =
+        (select.from.as_slice(), select.projection.as_slice())
+    else {
+        return None;
+    };
+    let TableFactor::Table { name, args: None, alias, .. } = &from.relation else { return None };
+    let condition = select.selection.as_ref().filter(|_| from.joins.is_empty() && select.having.is_none())?;
+    let own = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
+    let mut around = false;
+    let seen = look_outside_queries(value, &mut |expr| match expr {
+        Expr::CompoundIdentifier(names) if names.len() == 2 && names[0].value.to_lowercase() != own => {
+            around = true;
+            ControlFlow::Continue(())
+        }
+        Expr::CompoundIdentifier(_) | Expr::Identifier(_) | Expr::Function(_) | Expr::Subquery(_) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    if !around || seen.is_break() {
+        return None;
+    }
+    let counted = format!("SELECT count(*) FROM {from} WHERE {condition}");
+    let written = query_of(&format!("SELECT CASE WHEN ({counted}) > 0 THEN {value} END"))?;
+    match *written.body {
+        SetExpr::Select(select) => match select.projection.into_iter().next() {
+            Some(SelectItem::UnnamedExpr(expr)) => Some(expr),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Puts queries of one value that the engine computes for each row into parentheses, in which the catalog's library, which knows
+/// none of them, lets them be.
+pub fn keep_computable(select: &mut Select) {
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        if let Expr::Subquery(query) = &*expr
+            && is_tied_by_equality(query)
+        {
+            *expr = Expr::Nested(Box::new(expr.clone()));
+        }
+    }
+}
+
+/// True for a query of one value over a table, which conditions of equality tie to the row around it.
+fn is_tied_by_equality(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let ([from], [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }]) =
+        (select.from.as_slice(), select.projection.as_slice())
+    else {
+        return false;
+    };
+    let TableFactor::Table { name, args: None, alias, .. } = &from.relation else { return false };
+    let own = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
+    let looks_around = |expr: &Expr| {
+        look_outside_queries(expr, &mut |part| match part {
+            Expr::CompoundIdentifier(names) if names.first().is_some_and(|first| first.value.to_lowercase() == own) => {
+                ControlFlow::Continue(())
+            }
+            Expr::CompoundIdentifier(_) | Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+    };
+    let is_equality = |expr: &Expr| matches!(expr, Expr::BinaryOp { op: BinaryOperator::Eq, .. });
+    let conditions = select.selection.as_ref().map(conditions).unwrap_or_default();
+    let ties: Vec<&Expr> = conditions.into_iter().filter(|condition| looks_around(condition)).collect();
+    let plain = from.joins.is_empty() && query.limit_clause.is_none() && is_aggregated(value) && !looks_around(value);
+    plain && !ties.is_empty() && ties.into_iter().all(is_equality)
+}
+
+/// What must hold, all of it.
+fn conditions(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            let mut both = conditions(left);
+            both.extend(conditions(right));
+            both
+        }
+        Expr::Nested(inner) => conditions(inner),
+        one => vec![one],
     }
 }
 
@@ -400,6 +574,14 @@ fn query_of(sql: &str) -> Option<Box<Query>> {
 
 /// A function in a FROM as Postgres has it: its only column has its name there, and its arguments may be computed.
 pub fn function_in_from(factor: &mut TableFactor) {
+    if let TableFactor::Table { name, args: Some(_), alias, .. } = &*factor
+        && let Some(subquery) = rows_of(&last(name)).and_then(query_of)
+    {
+        let named = Ident::new(last(name));
+        let alias = alias.clone().unwrap_or(TableAlias { explicit: true, name: named, columns: vec![], at: None });
+        *factor = TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None };
+        return;
+    }
     let TableFactor::Table { name, args: Some(args), alias: Some(alias), with_ordinality: false, .. } = &*factor else {
         return;
     };

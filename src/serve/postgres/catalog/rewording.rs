@@ -17,7 +17,7 @@ use datafusion_pg_catalog::sql::rules::{
 use rejoin_instances::syntax::change;
 
 use super::column_names::{last_word, name_columns};
-use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGPROC_NAME, escaped_by_backslash};
+use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGCLASS_NUMBER, REGPROC_NAME, escaped_by_backslash};
 use super::objects::number_by_heart;
 use super::of_values::EXPANDED;
 use super::{layouts, relations};
@@ -83,6 +83,15 @@ impl VisitorMut for Rewording {
             relations::settle(select);
         }
         relations::exists_as_value(select);
+        relations::rows_in_result(select);
+        relations::among_in_result(select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if self.asks_catalog {
+            relations::keep_computable(select);
+        }
         ControlFlow::Continue(())
     }
 
@@ -90,11 +99,13 @@ impl VisitorMut for Rewording {
         if self.asks_catalog {
             relations::function_in_from(factor);
         }
-        relations::name_unnested(factor);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if self.asks_catalog {
+            relations::without_vacant_branches(query);
+        }
         relations::name_branches(&mut query.body, true);
         // FETCH FIRST is a LIMIT
         if let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch {
@@ -119,6 +130,14 @@ impl VisitorMut for Rewording {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let among = match &*expr {
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => among_rows(left, right, false),
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => among_rows(left, right, true),
+            _ => None,
+        };
+        if let Some(among) = among {
+            *expr = among;
+        }
         // an array of a query without rows
         if self.asks_catalog
             && let Expr::Function(function) = &*expr
@@ -136,15 +155,46 @@ impl VisitorMut for Rewording {
         if self.asks_catalog
             && let Expr::Subquery(query) = expr
         {
-            match relations::is_vacant(query) {
-                true => *expr = value(Value::Null),
-                false => drop(aggregated(query, "max")),
+            match (relations::is_vacant(query), relations::value_around(query)) {
+                (true, _) => *expr = value(Value::Null),
+                (false, Some(value)) => *expr = value,
+                (false, None) => drop(aggregated(query, "max")),
             }
         }
         if let Some(other) = other_words(expr) {
             *expr = other;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Whether a value is one of the rows of a query, or of an array of them, or is none of them; None where there is no query.
+fn among_rows(value: &Expr, rows: &Expr, negated: bool) -> Option<Expr> {
+    match rows {
+        Expr::Subquery(query) => {
+            Some(Expr::InSubquery { expr: Box::new(value.clone()), subquery: query.clone(), negated })
+        }
+        rows if is_array_of_query(rows) => {
+            let of_rows = Expr::Value(Value::Boolean(true).with_empty_span());
+            let equal = call(any::NAME, vec![value.clone(), rows.clone(), of_rows]);
+            Some(match negated {
+                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(equal) },
+                false => equal,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// True for `ARRAY(query)`.
+fn is_array_of_query(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_array_of_query(inner),
+        Expr::Function(function) => {
+            function.name.to_string().eq_ignore_ascii_case("array")
+                && matches!(function.args, FunctionArguments::Subquery(_))
+        }
+        _ => false,
     }
 }
 
@@ -217,6 +267,7 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                         // as a cast has it
                         Some(match catalog_number(&name) {
                             Some(number) => value(Value::Number(number.to_string(), false)),
+                            None if is_computed(&name) => call(REGCLASS_NUMBER, vec![name]),
                             None => cast(name, DataType::Regclass),
                         })
                     }
@@ -247,6 +298,9 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                 && let Some(number) = catalog_number(inner)
             {
                 **inner = value(Value::Number(number.to_string(), false));
+            }
+            if last_word(data_type) == "regclass" && is_computed(inner) {
+                return Some(call(REGCLASS_NUMBER, vec![inner.as_ref().clone()]));
             }
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
@@ -314,11 +368,15 @@ fn renamed(name: &str, list: &FunctionArgumentList) -> Option<Expr> {
     };
     let arguments: Vec<Expr> = list.args.iter().map(argument).collect::<Option<_>>()?;
     match (name, arguments.as_slice()) {
+        // of a number of a transaction; none is kept here, so that all are long ago
+        ("age", [Expr::Value(number)]) if matches!(number.value, Value::Number(..)) => Some(longest_ago()),
+        ("age", [Expr::Cast { data_type: DataType::Integer(_), .. }]) => Some(longest_ago()),
         ("age", [earlier]) => {
             let today = call("current_date", vec![]);
             Some(call("age", vec![as_clock(today), as_clock(earlier.clone())]))
         }
         ("age", [later, earlier]) => Some(call("age", vec![as_clock(later.clone()), as_clock(earlier.clone())])),
+        ("date", [time]) => Some(cast(time.clone(), DataType::Date)),
         ("mod", [left, right]) => {
             let [left, right] = [left, right].map(|side| Box::new(Expr::Nested(Box::new(side.clone()))));
             Some(Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Modulo, right })))
@@ -329,6 +387,11 @@ fn renamed(name: &str, list: &FunctionArgumentList) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// The age of a transaction that is older than all others.
+fn longest_ago() -> Expr {
+    value(Value::Number(i32::MAX.to_string(), false))
 }
 
 /// Parts of Postgres' patterns of times, and what strptime calls them; the longer of two that begin alike comes first.
@@ -378,22 +441,34 @@ fn strptime(pattern: &str) -> Option<String> {
 fn aggregated(query: &mut Query, aggregate: &str) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    if grouped || select.having.is_some() || query.limit_clause.is_some() {
+    let one_row = aggregate == "max" && query.limit_clause.as_ref().is_some_and(takes_a_row);
+    if grouped || select.having.is_some() || query.limit_clause.is_some() && !one_row {
         return false;
     }
     let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] = select.projection.as_slice()
     else {
         return false;
     };
-    // an aggregate is one value already
-    if let Expr::Function(function) = item
-        && relations::AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str())
+    // of a LIMIT nothing is left where there is one value
+    query.limit_clause = None;
+    let aggregate = if one_row && query.order_by.is_some() { "first_value" } else { aggregate };
+    // the items of one list are that list
+    if let Some(list) = relations::only_list(item)
+        && aggregate == "array_agg"
+        && select.from.is_empty()
+        && select.selection.is_none()
+        && query.order_by.is_none()
     {
+        select.projection = vec![SelectItem::UnnamedExpr(list)];
+        return true;
+    }
+    // an aggregate is one value already
+    if relations::is_aggregated(item) {
         return aggregate != "array_agg";
     }
     let mut of_rows = call(aggregate, vec![item.clone()]);
     if let (Expr::Function(function), Some(order)) = (&mut of_rows, query.order_by.take())
-        && let (FunctionArguments::List(list), OrderByKind::Expressions(by), "array_agg") =
+        && let (FunctionArguments::List(list), OrderByKind::Expressions(by), "array_agg" | "first_value") =
             (&mut function.args, order.kind, aggregate)
     {
         // a place in the list of columns is that of the only one
@@ -408,6 +483,14 @@ fn aggregated(query: &mut Query, aggregate: &str) -> bool {
     select.projection = vec![SelectItem::UnnamedExpr(of_rows)];
     select.distinct = None;
     true
+}
+
+/// True for a LIMIT of a number of rows, from the first one on.
+fn takes_a_row(limit: &LimitClause) -> bool {
+    let LimitClause::LimitOffset { limit: Some(Expr::Value(rows)), offset: None, limit_by } = limit else {
+        return false;
+    };
+    limit_by.is_empty() && matches!(&rows.value, Value::Number(number, _) if number != "0")
 }
 
 /// `'{a,b}'` as `ARRAY['a', 'b']`, where an array is compared.
@@ -445,11 +528,24 @@ fn name_of_object(inner: &Expr) -> Option<Expr> {
                 _ => None,
             }
         }
+        Expr::Function(function) if function.name.to_string() == REGCLASS_NUMBER => {
+            Some(call(REGCLASS_NAME, vec![inner.clone()]))
+        }
         Expr::Identifier(name) => is_function(&name.value).then(|| call(REGPROC_NAME, vec![inner.clone()])),
         Expr::CompoundIdentifier(names) => {
             names.last().is_some_and(|name| is_function(&name.value)).then(|| call(REGPROC_NAME, vec![inner.clone()]))
         }
         _ => None,
+    }
+}
+
+/// True for a text, or a number, that is computed.
+fn is_computed(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_computed(inner),
+        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } | Expr::Function(_) => true,
+        Expr::Cast { expr, data_type, .. } => is_text(data_type) && text_of(expr).is_none() && !is_parameter(expr),
+        _ => false,
     }
 }
 
@@ -526,104 +622,4 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    fn words(sql: &str) -> String {
-        understood(sql).unwrap()[0].to_string()
-    }
-
-    #[test]
-    fn what_has_no_rows_is_not_computed() {
-        for (sql, expected) in [
-            (
-                "SELECT a, ARRAY(SELECT b FROM pg_roles) AS c FROM pg_policy WHERE d = ANY(e)",
-                "SELECT a, NULL AS c FROM pg_catalog.pg_policy WHERE false",
-            ),
-            (
-                "SELECT a FROM pg_class c LEFT JOIN pg_index i ON i.b = c.a WHERE c.d = 1",
-                "SELECT a FROM pg_catalog.pg_class AS c LEFT JOIN pg_catalog.pg_index AS i ON i.b = c.a WHERE c.d = 1",
-            ),
-            (
-                "SELECT a FROM pg_class c JOIN pg_index i ON c.a = ANY(i.b) WHERE c.d = $1",
-                "SELECT a FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON true WHERE (c.d = $1) AND false",
-            ),
-            (
-                "SELECT a || ARRAY(SELECT x FROM unnest(t.reloptions) x) AS b FROM pg_class t",
-                "SELECT a || ARRAY[]::TEXT[] AS b FROM pg_catalog.pg_class AS t",
-            ),
-            ("SELECT count(*) AS n FROM pg_index", "SELECT count(*) AS n FROM pg_catalog.pg_index"),
-            ("SELECT l.tableoid AS n FROM pg_language l", "SELECT 2612 AS n FROM pg_catalog.pg_language AS l"),
-        ] {
-            let found = words(sql).replace("CAST(ARRAY[] AS TEXT[])", "ARRAY[]::TEXT[]");
-            // an alias is written as the client wrote it
-            assert_eq!(found.replace(" AS ", " "), expected.replace(" AS ", " "));
-        }
-    }
-
-    #[test]
-    fn the_items_of_an_array_are_called_as_they_are() {
-        let found = words("SELECT k FROM t CROSS JOIN unnest(t.a) AS k").to_lowercase();
-        assert_eq!(found, "select k from t cross join unnest(t.a) as k (k)");
-        let named = words("SELECT k.b FROM t CROSS JOIN unnest(t.a) AS k (b)").to_lowercase();
-        assert_eq!(named, "select k.b from t cross join unnest(t.a) as k (b)");
-    }
-
-    #[test]
-    fn patterns_of_postgres_as_strptime_reads_them() {
-        for (pattern, expected) in [
-            ("YYYY-MM-DD\"T\"HH24:MI:SS.MS", Some("%Y-%m-%dT%H:%M:%S.%3f")),
-            ("fmDD Mon yy, HH12 am", Some("%d %b %y, %I %p")),
-            ("%Y-%m-%d", None),
-            ("YYYY-IW", None),
-            ("YYYY \"open", None),
-        ] {
-            assert_eq!(strptime(pattern).as_deref(), expected, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn other_words_for_the_same() {
-        for (sql, expected) in [
-            ("SELECT a FROM t WHERE a = ANY('{1,2}')", "SELECT a FROM t WHERE any_equal(a, '{1,2}')"),
-            ("SELECT a FROM t WHERE a <> ALL($1)", "SELECT a FROM t WHERE NOT any_equal(a, $1)"),
-            ("SELECT a FROM t WHERE a < ANY('{1,2}')", "SELECT a FROM t WHERE a < ANY(ARRAY['1', '2'])"),
-            ("SELECT a FROM t WHERE a LIKE '10!%' ESCAPE '!'", "SELECT a FROM t WHERE a LIKE '10\\%'"),
-            ("SELECT a FROM t WHERE a LIKE b ESCAPE '!'", "SELECT a FROM t WHERE a LIKE like_pattern(b, '!')"),
-            (
-                "SELECT ARRAY(SELECT b FROM u ORDER BY 1) AS b FROM t",
-                "SELECT (SELECT array_agg(b ORDER BY b) FROM u) AS b FROM t",
-            ),
-            ("SELECT a FROM pg_stat_activity", "SELECT a FROM pg_catalog.pg_stat_activity"),
-            ("SELECT a FROM t WHERE b = '{1,2}'::INT[]", "SELECT a FROM t WHERE b = ARRAY['1', '2']::INT[]"),
-            ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "SELECT a FROM t LIMIT 3"),
-            ("SELECT a FROM t WHERE b = current_user", "SELECT a FROM t WHERE b = current_user()"),
-            (
-                "SELECT mod(a, 3) + 1 AS a, sign(a) OVER () AS b FROM t",
-                "SELECT ((a) % (3)) + 1 AS a, signum(a) OVER () AS b FROM t",
-            ),
-            (
-                "SELECT to_date(a, 'DD.MM.YYYY') AS a, to_timestamp(b, '%Y') AS b FROM t",
-                "SELECT to_date(a, '%d.%m.%Y') AS a, to_timestamp(b, '%Y') AS b FROM t",
-            ),
-            (
-                "SELECT CASE WHEN NOT EXISTS (SELECT a FROM t) THEN 1 END AS x FROM u WHERE EXISTS (SELECT b FROM t)",
-                "SELECT CASE WHEN ((SELECT max(found) FROM (SELECT count(*) = 0 AS found FROM (SELECT a FROM t) AS asked) \
-AS counted)) THEN 1 END AS x FROM u WHERE EXISTS (SELECT b FROM t)",
-            ),
-            (
-                "SELECT oid FROM pg_type WHERE typname::name = 'x'",
-                "SELECT oid FROM pg_catalog.pg_type WHERE typname::TEXT = 'x'",
-            ),
-            ("SELECT t AT TIME ZONE 'Asia/Tokyo' AS t FROM x", "SELECT timezone('Asia/Tokyo', t) AS t FROM x"),
-            (
-                "SELECT oid FROM pg_type WHERE typreceive::text <> 'x' AND typelem::regtype::text = 'y'",
-                "SELECT oid FROM pg_catalog.pg_type WHERE regproc_name(typreceive) <> 'x' AND format_type(typelem, NULL) = 'y'",
-            ),
-        ] {
-            assert_eq!(words(sql), expected);
-        }
-    }
-}
+mod tests;

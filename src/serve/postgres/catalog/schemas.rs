@@ -44,8 +44,14 @@ impl std::fmt::Debug for Sources {
     }
 }
 
-/// Tables that name relations by number: who reads them may want their names.
+/// Tables that name relations, by number or by name: who reads them may want the other one.
 const NUMBERING: &[&str] = &[
+    "columns",
+    "tables",
+    "views",
+    "pg_tables",
+    "pg_views",
+    "pg_stat_user_tables",
     "pg_class",
     "pg_attribute",
     "pg_index",
@@ -75,10 +81,7 @@ impl SchemaProvider for PgCatalog {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if NUMBERING.contains(&name) {
-            let names = names_by_number(&self.0.lake, self.0.fixed).await?;
-            *self.0.names.lock().unwrap_or_else(|e| e.into_inner()) = names;
-        }
+        self.0.know_names(name).await?;
         match layouts::of_pg_catalog(name) {
             Some(layout) => grid::table(layout, self.0.rows(name).await?).map(Some),
             None => Ok(self.0.fixed.table(name)),
@@ -97,6 +100,7 @@ impl SchemaProvider for InformationSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.0.know_names(name).await?;
         match layouts::of_information_schema(name) {
             Some(layout) => grid::table(layout, self.0.views(name).await?).map(Some),
             None => Ok(None),
@@ -160,6 +164,15 @@ impl<'a> Column<'a> {
 impl Sources {
     async fn relations(&self) -> Result<Vec<Relation>> {
         relations(&self.lake, self.fixed).await
+    }
+
+    /// Notes what relations are called, for functions of a statement that reads this table.
+    async fn know_names(&self, table: &str) -> Result<()> {
+        if NUMBERING.contains(&table) {
+            let names = names_by_number(&self.lake, self.fixed).await?;
+            *self.names.lock().unwrap_or_else(|e| e.into_inner()) = names;
+        }
+        Ok(())
     }
 
     /// Rows of a table of `pg_catalog` that is made of the lake.

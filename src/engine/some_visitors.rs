@@ -1,4 +1,4 @@
-//! Some visitors, at whose rows alone a session looks.
+//! The visitors to whom a session is restricted.
 //!
 //! Rows of others are left out where `hits` and `integrated` are read, beneath whatever brings the rows of a visitor together.
 //! So a query that treats each visitor apart says of these visitors what it says of them among all others.

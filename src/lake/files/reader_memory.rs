@@ -23,7 +23,7 @@ const BESIDE_BYTES: usize = 128 << 20;
 const PAUSE: Duration = Duration::from_millis(20);
 const LOOKS: usize = 50;
 
-static BESIDE: Beside = Beside::new();
+static BESIDE: BesidePools = BesidePools::new();
 
 /// What these parts of a file and their decoders take, bytes. Small parts take little to decode.
 pub(super) fn needed(ranges: &[Range<u64>]) -> usize {
@@ -43,9 +43,9 @@ pub(super) fn has_left(pool: &Arc<dyn MemoryPool>, bytes: usize, parts: usize) -
 }
 
 /// What readers hold beside the pools.
-struct Beside(AtomicUsize);
+struct BesidePools(AtomicUsize);
 
-impl Beside {
+impl BesidePools {
     const fn new() -> Self {
         Self(AtomicUsize::new(0))
     }
@@ -65,16 +65,16 @@ impl Beside {
 }
 
 /// The memory of one reader.
-pub(super) struct Held {
+pub(super) struct ReaderMemory {
     pool: Arc<dyn MemoryPool>,
     /// What it holds of the pool.
     reservation: MemoryReservation,
     /// What it holds beside it.
     bytes_beside: usize,
-    beside: &'static Beside,
+    beside: &'static BesidePools,
 }
 
-impl Held {
+impl ReaderMemory {
     /// Nothing yet, of this pool.
     pub fn of(pool: Arc<dyn MemoryPool>) -> Self {
         Self::new(pool, &BESIDE)
@@ -86,7 +86,7 @@ impl Held {
         (has_left(&held.pool, bytes, 4) && held.reservation.try_grow(bytes).is_ok()).then_some(held)
     }
 
-    fn new(pool: Arc<dyn MemoryPool>, beside: &'static Beside) -> Self {
+    fn new(pool: Arc<dyn MemoryPool>, beside: &'static BesidePools) -> Self {
         let reservation = MemoryConsumer::new("a file that is read").register(&pool);
         Self { pool, reservation, bytes_beside: 0, beside }
     }
@@ -123,7 +123,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ReaderMemory {
     fn drop(&mut self) {
         self.release();
     }
@@ -147,9 +147,9 @@ mod tests {
 
     #[tokio::test]
     async fn readers_wait_for_each_other_and_one_goes_on() {
-        static SHARED: Beside = Beside::new();
+        static SHARED: BesidePools = BesidePools::new();
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
-        let reader = || Held::new(pool.clone(), &SHARED);
+        let reader = || ReaderMemory::new(pool.clone(), &SHARED);
         let held = || (pool.reserved(), SHARED.taken());
         let mut first = reader();
         first.hold(40).await.unwrap();
@@ -182,13 +182,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_yet_wanted_takes_a_quarter() {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
-        let first = Held::spare(pool.clone(), 20).unwrap();
-        assert!(Held::spare(pool.clone(), 6).is_none());
-        let second = Held::spare(pool.clone(), 5).unwrap();
+        let first = ReaderMemory::spare(pool.clone(), 20).unwrap();
+        assert!(ReaderMemory::spare(pool.clone(), 6).is_none());
+        let second = ReaderMemory::spare(pool.clone(), 5).unwrap();
         assert_eq!(pool.reserved(), 25);
         drop((first, second));
-        let mut wanted = Held::of(pool.clone());
+        let mut wanted = ReaderMemory::of(pool.clone());
         wanted.hold(30).await.unwrap();
-        assert!(Held::spare(pool.clone(), 1).is_none());
+        assert!(ReaderMemory::spare(pool.clone(), 1).is_none());
     }
 }

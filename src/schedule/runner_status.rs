@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::step::Ran;
+use super::step::EndedRun;
 use crate::Result;
 use crate::format::prometheus::Page;
 use crate::ingest::Status;
@@ -20,7 +20,7 @@ const STATUSES: [&str; 3] = ["ok", "partly", "failed"];
 
 /// What there is to see.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<State>);
+pub struct RunnerStatus(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -37,7 +37,7 @@ struct State {
     newest_input: Option<DateTime<Utc>>,
 }
 
-impl Board {
+impl RunnerStatus {
     /// The lease is held, or no longer.
     pub(super) fn has_lease(&self, has: bool) {
         self.state().has_lease = has;
@@ -64,7 +64,7 @@ impl Board {
     }
 
     /// A run ended.
-    pub(super) fn ran(&self, ran: &Ran) {
+    pub(super) fn ran(&self, ran: &EndedRun) {
         let loaded = ran.steps.outcomes.iter().filter(|o| matches!(o.status, Status::Loaded | Status::Replaced));
         let newest = loaded.filter_map(|o| o.entry.received).max();
         let mut state = self.state();
@@ -82,19 +82,19 @@ impl Board {
     }
 
     /// Why the runner is not ready; nothing when it is. A refused input is no reason: the runner did its work.
-    pub fn troubles(&self, now: DateTime<Utc>) -> Vec<String> {
+    pub fn problems(&self, now: DateTime<Utc>) -> Vec<String> {
         let state = self.state();
-        let mut troubles = vec![];
+        let mut problems = vec![];
         if !state.has_lease {
-            troubles.push("the lease of the lake is not held".to_string());
+            problems.push("the lease of the lake is not held".to_string());
         }
         if let Some(run) = state.last.as_ref().filter(|run| run.status == "failed") {
-            troubles.push(format!("run {} failed: {}", run.run, run.message));
+            problems.push(format!("run {} failed: {}", run.run, run.message));
         }
         if let Some(next) = state.next.filter(|next| *next + LATE < now) {
-            troubles.push(format!("a run is overdue since {}", next.format("%Y-%m-%dT%H:%M:%SZ")));
+            problems.push(format!("a run is overdue since {}", next.format("%Y-%m-%dT%H:%M:%SZ")));
         }
-        troubles
+        problems
     }
 
     /// All metrics, in Prometheus' text format.
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::schedule::step::RunSteps;
 
-    fn ran(status: &str, now: DateTime<Utc>) -> Ran {
+    fn ran(status: &str, now: DateTime<Utc>) -> EndedRun {
         let run = Run {
             run: 7,
             started: Some(now - TimeDelta::seconds(90)),
@@ -177,30 +177,30 @@ mod tests {
             message: "the store is down".into(),
             ..Run::default()
         };
-        Ran { run, steps: RunSteps::default() }
+        EndedRun { run, steps: RunSteps::default() }
     }
 
     #[test]
     fn readiness_names_its_reasons() {
         let now: DateTime<Utc> = "2026-05-01T10:00:00Z".parse().unwrap();
-        let board = Board::default();
-        assert_eq!(board.troubles(now), ["the lease of the lake is not held"]);
-        board.has_lease(true);
-        board.next_is(now);
-        board.ran(&ran("partly", now));
-        assert!(board.troubles(now + TimeDelta::minutes(9)).is_empty());
-        board.ran(&ran("failed", now));
-        let troubles = board.troubles(now + TimeDelta::minutes(11));
-        assert_eq!(troubles, ["run 7 failed: the store is down", "a run is overdue since 2026-05-01T10:00:00Z"]);
+        let status = RunnerStatus::default();
+        assert_eq!(status.problems(now), ["the lease of the lake is not held"]);
+        status.has_lease(true);
+        status.next_is(now);
+        status.ran(&ran("partly", now));
+        assert!(status.problems(now + TimeDelta::minutes(9)).is_empty());
+        status.ran(&ran("failed", now));
+        let problems = status.problems(now + TimeDelta::minutes(11));
+        assert_eq!(problems, ["run 7 failed: the store is down", "a run is overdue since 2026-05-01T10:00:00Z"]);
     }
 
     #[test]
     fn metrics_have_their_heads_and_add_up() {
         let now: DateTime<Utc> = "2026-05-01T10:00:00Z".parse().unwrap();
-        let board = Board::default();
-        board.ran(&ran("ok", now));
-        board.ran(&ran("failed", now));
-        let page = board.metrics(now);
+        let status = RunnerStatus::default();
+        status.ran(&ran("ok", now));
+        status.ran(&ran("failed", now));
+        let page = status.metrics(now);
         for line in [
             "rejoin_runs_total{status=\"ok\"} 1",
             "rejoin_runs_total{status=\"failed\"} 1",

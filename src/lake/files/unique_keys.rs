@@ -11,7 +11,8 @@ use std::collections::{HashMap, HashSet};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
-use super::layout::{TAG_APART, TAG_NOBODY};
+use super::layout::{TAG_NOBODY, TAG_UNIQUE_KEYS};
+use super::parts::{BucketPart, KeyRange};
 use crate::columns::{VISITOR_ID, VISITOR_KEY};
 use crate::lake::DataFile;
 
@@ -20,7 +21,7 @@ const MOST_FILES: usize = 64;
 
 /// Finds out whether keys tell visitors apart among rows that are written in the lake's order.
 #[derive(Debug, Default)]
-pub(super) struct Apart {
+pub(super) struct UniqueKeys {
     /// Key and id of the last row.
     last: Option<(i64, Option<String>)>,
     /// Some key is of two visitors, or of a visitor and of a row that has none.
@@ -29,7 +30,7 @@ pub(super) struct Apart {
     nobody: bool,
 }
 
-impl Apart {
+impl UniqueKeys {
     /// Takes the next rows.
     pub fn take(&mut self, batch: &RecordBatch) {
         if batch.num_rows() == 0 {
@@ -53,8 +54,8 @@ impl Apart {
     /// The tags of `file` with these rows. That it names the file makes it say nothing of another one, to which a writer that
     /// does not know the tag has copied it.
     pub fn tags(&self, file: &str) -> impl Iterator<Item = (String, String)> {
-        let apart = (self.last.is_some() && !self.in_doubt).then(|| (TAG_APART.to_string(), tag_of(&[file])));
-        apart.into_iter().chain(self.nobody.then(|| (TAG_NOBODY.to_string(), "true".to_string())))
+        let unique = (self.last.is_some() && !self.in_doubt).then(|| (TAG_UNIQUE_KEYS.to_string(), tag_of(&[file])));
+        unique.into_iter().chain(self.nobody.then(|| (TAG_NOBODY.to_string(), "true".to_string())))
     }
 }
 
@@ -64,7 +65,7 @@ fn tag_of(names: &[&str]) -> String {
 
 /// The files that a file names; none where its own keys do not tell its visitors apart.
 fn named(tags: &HashMap<String, String>) -> Vec<String> {
-    tags.get(TAG_APART).and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default()
+    tags.get(TAG_UNIQUE_KEYS).and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default()
 }
 
 /// Lets a file that names itself name others, too.
@@ -77,17 +78,22 @@ pub(in crate::lake) fn name_others<'n>(tags: &mut HashMap<String, String>, other
         }
     }
     let tag = tag_of(&names);
-    tags.insert(TAG_APART.into(), tag);
+    tags.insert(TAG_UNIQUE_KEYS.into(), tag);
 }
 
 /// True where no key among the rows of `files`, which are of one bucket, is of two visitors, by what their tags say.
 pub(in crate::lake) fn keys_tell_visitors(files: &[&DataFile]) -> bool {
-    if files.len() > MOST_FILES {
+    // parts of a bucket are files beside each other
+    let parts = files.iter().filter_map(|file| Some(BucketPart::of_tags(&file.tags)?.count)).max().unwrap_or(1);
+    if files.len() > MOST_FILES * parts {
         return false;
     }
+    let keys: Vec<KeyRange> = files.iter().map(|file| KeyRange::of_tags(&file.tags)).collect();
     let names: Vec<HashSet<String>> = files.iter().map(|file| named(&file.tags).into_iter().collect()).collect();
     let is_named = |one: usize, other: usize| names[one].contains(&files[other].relative);
-    (0..files.len()).all(|one| is_named(one, one) && (0..one).all(|other| is_named(one, other) || is_named(other, one)))
+    let are_told =
+        |one: usize, other: usize| !keys[one].meets(keys[other]) || is_named(one, other) || is_named(other, one);
+    (0..files.len()).all(|one| is_named(one, one) && (0..one).all(|other| are_told(one, other)))
 }
 
 /// True where a file says that some of its rows have no visitor.
@@ -120,9 +126,9 @@ mod tests {
     /// What is said of rows, however they are cut into batches: that keys tell visitors apart, and that some row has none.
     fn told(rows: &[(i64, Option<&str>)]) -> (bool, bool) {
         let each = (1..=rows.len()).map(|cut| {
-            let mut apart = Apart::default();
-            rows.chunks(cut).for_each(|rows| apart.take(&batch(rows)));
-            let file = file("a", apart.tags("a"));
+            let mut keys = UniqueKeys::default();
+            rows.chunks(cut).for_each(|rows| keys.take(&batch(rows)));
+            let file = file("a", keys.tags("a"));
             (keys_tell_visitors(&[&file]), lacks_visitors(&file))
         });
         let each: Vec<(bool, bool)> = each.collect();
@@ -145,22 +151,23 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_no_rows_and_of_rows_without_ids() {
-        let mut apart = Apart::default();
-        assert_eq!(apart.tags("a").count(), 0);
-        apart.take(&batch(&[]));
-        assert_eq!(apart.tags("a").count(), 0);
-        apart.take(&batch(&[(1, Some("a"))]).project(&[0]).unwrap());
-        apart.take(&batch(&[(2, Some("a"))]));
-        assert_eq!(apart.tags("a").count(), 0);
+        let mut keys = UniqueKeys::default();
+        assert_eq!(keys.tags("a").count(), 0);
+        keys.take(&batch(&[]));
+        assert_eq!(keys.tags("a").count(), 0);
+        keys.take(&batch(&[(1, Some("a"))]).project(&[0]).unwrap());
+        keys.take(&batch(&[(2, Some("a"))]));
+        assert_eq!(keys.tags("a").count(), 0);
     }
 
     #[test]
     fn files_are_told_together_by_the_tag_of_either() {
-        let names = |names: &[&str]| (!names.is_empty()).then(|| (TAG_APART.to_string(), tag_of(names))).into_iter();
+        let names =
+            |names: &[&str]| (!names.is_empty()).then(|| (TAG_UNIQUE_KEYS.to_string(), tag_of(names))).into_iter();
         let (a, b) = (file("a", names(&["a"])), file("b", names(&["b", "a"])));
         let (c, copied) = (file("c", names(&["c", "b"])), file("d", names(&["a", "b"])));
         let unknown = file("e", names(&[]));
-        let foreign = file("f", [(TAG_APART.to_string(), "f".to_string())].into_iter());
+        let foreign = file("f", [(TAG_UNIQUE_KEYS.to_string(), "f".to_string())].into_iter());
         assert!(keys_tell_visitors(&[]) && keys_tell_visitors(&[&a]) && keys_tell_visitors(&[&a, &b]));
         assert!(keys_tell_visitors(&[&b, &a]) && keys_tell_visitors(&[&c, &b]));
         assert!(!keys_tell_visitors(&[&a, &c]) && !keys_tell_visitors(&[&a, &b, &c]), "nobody has seen a beside c");

@@ -1,7 +1,7 @@
 //! Finds out whether keys tell visitors apart in several files together: hits, and the integrated rows of the same visitors.
 //!
 //! In: files that are about to be committed, and those that they will lie beside. Out: the tags of the new ones name the
-//! others (`apart`), so that no question has to find out anew. Of each file its writer knows. That a key is of one visitor in
+//! others (`unique_keys`), so that no question has to find out anew. Of each file its writer knows. That a key is of one visitor in
 //! one file and of another one in another is seen by a look at the keys and ids of all: a small part of what was just written,
 //! and no more than a question would read. Where it could not become known of all files of a bucket, none is taken.
 
@@ -18,10 +18,10 @@ use rejoin_instances::planning;
 use tokio::task::JoinSet;
 
 use crate::columns::{VISITOR_ID, VISITOR_KEY, key_field};
-use crate::lake::apart::{keys_tell_visitors, name_others};
 use crate::lake::layout::{TAG_BUCKET, TAG_SUITE};
 use crate::lake::scan::LakeTable;
 use crate::lake::tables::{HITS, INTEGRATED};
+use crate::lake::unique_keys::{keys_tell_visitors, name_others};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ const ROWS_A_NEW_ROW: u64 = 20;
 
 /// Lets new files of `table` name those files that journeys read beside them, where keys tell the visitors of all apart.
 /// `stays` is true of the files that will be there beside the new ones.
-pub async fn tell_apart(
+pub async fn tag_unique_keys(
     lake: &Lake,
     table: &str,
     written: Vec<&mut NewFile>,
@@ -248,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = lake_of(folder.path(), hits).await;
         let mut new = written(&lake, INTEGRATED, None, integrated).await;
-        tell_apart(&lake, INTEGRATED, vec![&mut new], &|_| true).await.unwrap();
+        tag_unique_keys(&lake, INTEGRATED, vec![&mut new], &|_| true).await.unwrap();
         let new = DataFile::from(new);
         let mut of_suites = BTreeMap::<String, Vec<DataFile>>::new();
         for file in Snapshot::open(&lake, HITS, None).await.unwrap().files {

@@ -22,7 +22,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::held::{Held, has_left, needed};
+use super::reader_memory::{ReaderMemory, has_left, needed};
 
 /// Row groups of a file that are fetched ahead, at most: as many as a request to a distant store lasts longer than one is decoded.
 pub(super) const MOST_GROUPS: usize = 4;
@@ -39,14 +39,14 @@ static DISK_IS_COLD: AtomicBool = AtomicBool::new(false);
 
 /// How long a store lets those wait who read from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum Latency {
     /// Files of this machine, which are mostly in memory.
     Disk,
     /// Any other: each request is a wait.
     Distant,
 }
 
-impl Pace {
+impl Latency {
     /// That of a store, by its URL.
     pub fn of(url: &ObjectStoreUrl) -> Self {
         if url.as_str().starts_with("file:") { Self::Disk } else { Self::Distant }
@@ -81,16 +81,16 @@ impl Fetch {
 }
 
 /// What is fetched before it is wanted.
-struct Foreseen {
+struct Prefetched {
     ranges: Vec<Range<u64>>,
     fetch: Fetch,
-    held: Held,
+    held: ReaderMemory,
 }
 
 /// A file whose row groups are fetched before their turn.
-pub(super) struct Ahead {
+pub(super) struct ReadAhead {
     store: Arc<dyn ObjectStore>,
-    pace: Pace,
+    latency: Latency,
     file: ObjectMeta,
     pool: Arc<dyn MemoryPool>,
     metrics: ParquetFileMetrics,
@@ -98,18 +98,18 @@ pub(super) struct Ahead {
     access: Option<ParquetAccessPlan>,
     footer: Option<Arc<ParquetMetaData>>,
     /// In the order in which they will be wanted.
-    foreseen: VecDeque<Foreseen>,
+    prefetched: VecDeque<Prefetched>,
     /// How many there may be by now: of a file that is read on and on, more and more.
     most: usize,
     /// The row group after the last one that was asked for; None where nothing more is foreseen.
     next: Option<usize>,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// Nothing is fetched yet; with the first row group that is wanted, `most` will be.
     pub fn new(
         store: Arc<dyn ObjectStore>,
-        pace: Pace,
+        latency: Latency,
         file: &PartitionedFile,
         most: usize,
         pool: Arc<dyn MemoryPool>,
@@ -117,13 +117,13 @@ impl Ahead {
     ) -> Self {
         Self {
             store,
-            pace,
+            latency,
             file: file.object_meta.clone(),
             pool,
             metrics,
             access: file.extension::<ParquetAccessPlan>().cloned(),
             footer: None,
-            foreseen: VecDeque::new(),
+            prefetched: VecDeque::new(),
             most,
             next: Some(0),
         }
@@ -135,8 +135,8 @@ impl Ahead {
     }
 
     /// What was fetched of exactly these parts, which are wanted now, and its memory.
-    pub fn foreseen(&mut self, ranges: &[Range<u64>]) -> Option<(Fetch, Held)> {
-        let Foreseen { ranges: expected, fetch, held } = self.foreseen.pop_front()?;
+    pub fn prefetched(&mut self, ranges: &[Range<u64>]) -> Option<(Fetch, ReaderMemory)> {
+        let Prefetched { ranges: expected, fetch, held } = self.prefetched.pop_front()?;
         if expected == ranges {
             return Some((fetch, held));
         }
@@ -145,7 +145,7 @@ impl Ahead {
     }
 
     fn foresees_no_more(&mut self) {
-        self.foreseen.clear();
+        self.prefetched.clear();
         self.next = None;
     }
 
@@ -153,11 +153,12 @@ impl Ahead {
     pub fn fetch(&self, ranges: &[Range<u64>]) -> Fetch {
         let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
         self.metrics.bytes_scanned.add(usize::try_from(bytes).unwrap_or_default());
-        let (store, path, pace, ranges) = (self.store.clone(), self.file.location.clone(), self.pace, ranges.to_vec());
+        let (store, path, latency, ranges) =
+            (self.store.clone(), self.file.location.clone(), self.latency, ranges.to_vec());
         Fetch(SpawnedTask::spawn(async move {
             let begun = Instant::now();
             let bytes = store.get_ranges(&path, &ranges).await?;
-            pace.took(&ranges, begun.elapsed());
+            latency.took(&ranges, begun.elapsed());
             Ok::<_, object_store::Error>(bytes)
         }))
     }
@@ -168,14 +169,14 @@ impl Ahead {
         let of = self.columns_of(&footer, wanted).filter(|_| has_left(&self.pool, 0, 2));
         let Some((group, columns)) = of else { return self.foresees_no_more() };
         let mut next = next.max(group + 1);
-        let mut bytes: usize = self.foreseen.iter().map(|foreseen| needed(&foreseen.ranges)).sum();
-        while self.foreseen.len() < self.most && next < footer.num_row_groups() {
+        let mut bytes: usize = self.prefetched.iter().map(|prefetched| needed(&prefetched.ranges)).sum();
+        while self.prefetched.len() < self.most && next < footer.num_row_groups() {
             if let Some(ranges) = self.ranges_of(&footer, next, &columns) {
                 bytes = bytes.saturating_add(needed(&ranges));
-                let held = Held::spare(self.pool.clone(), needed(&ranges)).filter(|_| bytes <= MOST_BYTES);
+                let held = ReaderMemory::spare(self.pool.clone(), needed(&ranges)).filter(|_| bytes <= MOST_BYTES);
                 let Some(held) = held else { break };
                 let fetch = self.fetch(&ranges);
-                self.foreseen.push_back(Foreseen { ranges, fetch, held });
+                self.prefetched.push_back(Prefetched { ranges, fetch, held });
             }
             next += 1;
         }
@@ -233,7 +234,7 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for ReadAhead {
     // as DataFusion's own reader does
     fn drop(&mut self) {
         self.metrics.scan_efficiency_ratio.add_part(self.metrics.bytes_scanned.value());
@@ -294,14 +295,14 @@ mod tests {
         footer: &Arc<ParquetMetaData>,
         access: Option<Vec<RowGroupAccess>>,
         pool: Arc<dyn MemoryPool>,
-    ) -> Ahead {
+    ) -> ReadAhead {
         let file = PartitionedFile::new("x.parquet", 1);
         let file = match access {
             Some(groups) => file.with_extension(ParquetAccessPlan::new(groups)),
             None => file,
         };
         let metrics = ParquetFileMetrics::new(0, "x.parquet", &ExecutionPlanMetricsSet::new());
-        let mut ahead = Ahead::new(store.clone(), Pace::Distant, &file, MOST_GROUPS, pool, metrics);
+        let mut ahead = ReadAhead::new(store.clone(), Latency::Distant, &file, MOST_GROUPS, pool, metrics);
         ahead.knows(footer);
         ahead
     }
@@ -322,17 +323,17 @@ mod tests {
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         for columns in [&[0, 1][..], &[1]] {
             let mut ahead = ahead(&store, &footer, None, pool.clone());
-            assert!(ahead.foreseen(&chunks(&footer, 0, columns)).is_none());
+            assert!(ahead.prefetched(&chunks(&footer, 0, columns)).is_none());
             for group in 0..GROUPS {
                 let wanted = chunks(&footer, group, columns);
-                if let Some((fetch, held)) = ahead.foreseen(&wanted) {
+                if let Some((fetch, held)) = ahead.prefetched(&wanted) {
                     assert!(is_of_file(fetch, &bytes, &wanted).await);
                     drop(held);
                 } else {
                     assert_eq!(group, 0, "all but the first are foreseen");
                 }
                 ahead.look_ahead(&wanted);
-                assert_eq!(ahead.foreseen.len(), MOST_GROUPS.min(GROUPS - 1 - group));
+                assert_eq!(ahead.prefetched.len(), MOST_GROUPS.min(GROUPS - 1 - group));
             }
             assert_eq!(pool.reserved(), 0);
         }
@@ -345,9 +346,9 @@ mod tests {
         ahead.most = 1;
         for (group, expected) in [1, 2, 4].into_iter().enumerate() {
             let wanted = chunks(&footer, group, &[0]);
-            assert_eq!(ahead.foreseen(&wanted).is_some(), group > 0);
+            assert_eq!(ahead.prefetched(&wanted).is_some(), group > 0);
             ahead.look_ahead(&wanted);
-            assert_eq!(ahead.foreseen.len(), expected);
+            assert_eq!(ahead.prefetched.len(), expected);
         }
     }
 
@@ -359,10 +360,10 @@ mod tests {
         ahead.look_ahead(&chunks(&footer, 0, &[0]));
         assert!(pool.reserved() > 0);
         // a row group was passed over
-        assert!(ahead.foreseen(&chunks(&footer, 2, &[0])).is_none());
+        assert!(ahead.prefetched(&chunks(&footer, 2, &[0])).is_none());
         assert_eq!(pool.reserved(), 0);
         ahead.look_ahead(&chunks(&footer, 2, &[0]));
-        assert!(ahead.foreseen.is_empty());
+        assert!(ahead.prefetched.is_empty());
     }
 
     #[tokio::test]
@@ -371,7 +372,7 @@ mod tests {
         let mut ahead = ahead(&store, &footer, None, Arc::new(UnboundedMemoryPool::default()));
         let chunk = chunks(&footer, 0, &[1]).remove(0);
         ahead.look_ahead(std::slice::from_ref(&(chunk.start..chunk.end - 20)));
-        assert!(ahead.foreseen.is_empty());
+        assert!(ahead.prefetched.is_empty());
     }
 
     #[tokio::test]
@@ -399,9 +400,9 @@ mod tests {
             [0, 1].into_iter().flat_map(of).collect()
         };
         ahead.look_ahead(&pages(1, &first));
-        assert_eq!(ahead.foreseen.len(), 2);
+        assert_eq!(ahead.prefetched.len(), 2);
         for wanted in [chunks(&footer, 2, &[0, 1]), pages(5, &last)] {
-            let (fetch, _held) = ahead.foreseen(&wanted).unwrap();
+            let (fetch, _held) = ahead.prefetched(&wanted).unwrap();
             assert!(is_of_file(fetch, &bytes, &wanted).await);
         }
     }
@@ -414,18 +415,18 @@ mod tests {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(10 * group));
         let mut ahead = ahead(&store, &footer, None, pool.clone());
         ahead.look_ahead(&wanted);
-        assert_eq!(ahead.foreseen.len(), 2, "a quarter of the pool");
+        assert_eq!(ahead.prefetched.len(), 2, "a quarter of the pool");
         let other = MemoryConsumer::new("another").register(&pool);
         other.try_grow(4 * group).unwrap();
-        let (_fetch, _held) = ahead.foreseen(&chunks(&footer, 1, &[0, 1])).unwrap();
+        let (_fetch, _held) = ahead.prefetched(&chunks(&footer, 1, &[0, 1])).unwrap();
         ahead.look_ahead(&chunks(&footer, 1, &[0, 1]));
-        assert!(ahead.foreseen.is_empty(), "half of the pool is taken");
+        assert!(ahead.prefetched.is_empty(), "half of the pool is taken");
     }
 
     #[test]
     fn a_disk_waits_when_it_is_cold() {
         let url = |text: &str| ObjectStoreUrl::parse(text).unwrap();
-        assert_eq!((Pace::of(&url("file://")), Pace::of(&url("s3://lake"))), (Pace::Disk, Pace::Distant));
-        assert!(Pace::Distant.keeps_waiting());
+        assert_eq!((Latency::of(&url("file://")), Latency::of(&url("s3://lake"))), (Latency::Disk, Latency::Distant));
+        assert!(Latency::Distant.keeps_waiting());
     }
 }

@@ -1,0 +1,135 @@
+//! Mappings that are guessed, of files of many kinds.
+
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn guessed(name: &str, text: &str) -> Result<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    guess(&path)
+}
+
+fn of(name: &str, text: &str) -> String {
+    guessed(name, text).unwrap()
+}
+
+#[test]
+fn a_data_source_file_needs_none() {
+    let error = guessed("leads.txt", "Date\ttransactionID\tEvent 1\n09/01/2026\tT1\t1\n").unwrap_err();
+    assert!(error.to_string().contains("needs no mapping"), "{error}");
+    assert!(of("leads.txt", "date\tid\tn\n2026-09-01\tT1\t1\n").contains("time = \"date\""));
+}
+
+#[test]
+fn columns_are_known_by_their_names() {
+    let text = of("a.csv", "User_Pseudo_ID,event_timestamp,URL,order_id,amount,colour\nu,1790000000000,/,7,9.5,red\n");
+    for line in [
+        "kind = \"online\"",
+        "visitor_id = \"User_Pseudo_ID\"",
+        "time = \"event_timestamp\"",
+        "time_unit = \"ms\"",
+        "transaction_id = \"order_id\"",
+        "page_url = \"URL\"",
+        "revenue = \"amount\"",
+        "#   colour (text)",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(of("a.csv", "id,At,n\nu,2026-09-01,1\n").contains("time = \"At\""));
+    let text = of("crm.ndjson", "{\"customer_id\":\"c\",\"closed_at\":\"2026-09-01\",\"stage\":\"won\"}\n");
+    assert!(text.contains("kind = \"offline\"") && text.contains("event1 = 1"), "{text}");
+    let text = of("a.csv", "user;time;\"we \"\"quote\"\"\"\n1;2;3\n");
+    assert!(text.contains("delimiter = \";\""), "{text}");
+    assert!(of("b.csv", "a,b\n").contains("which one is it?"));
+    // who has pages is online; a metric of ours is itself
+    let text = of("d.csv", "User ID,Event Time,Page Name,Orders,order_id\nu,2026-09-01,home,2,o1\n");
+    for line in ["kind = \"online\"", "visitor_id = \"User ID\"", "page_name = \"Page Name\"", "orders = \"Orders\""] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(text.matches("orders =").count(), 1, "{text}");
+    assert!(of("e.tsv", "Kunde\tDatum\nA\t2026-09-01\n").contains("time = \"Datum\""));
+}
+
+/// Parts of records and keys of lists are found as columns are.
+#[test]
+fn parts_are_known_by_their_names() {
+    let text = of(
+        "ga4.ndjson",
+        r#"{"user_pseudo_id":"1.2","event_timestamp":"1788256800000000","event_name":"page_view","event_params":[{"key":"page_title","value":{"string_value":"Home"}},{"key":"it's","value":{"string_value":"x"}}],"ecommerce":{"transaction_id":"(not set)","purchase_revenue":9.5},"geo":{"country":"Germany","city":"Cologne"}}
+{"user_pseudo_id":"1.2","event_timestamp":"1788256860000000","event_name":"purchase","event_params":[{"key":"ga_session_id","value":{"int_value":"7"}}],"ecommerce":{"transaction_id":"T","purchase_revenue":9.5},"geo":{"country":"Germany","city":"Cologne"}}
+"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.visit.as_deref(), Some("param(event_params, 'ga_session_id')"), "{text}");
+    assert_eq!(mapping.transaction_id.as_deref(), Some("nullif(ecommerce['transaction_id'], '(not set)')"));
+    assert_eq!(mapping.dimensions["page_name"], "param(event_params, 'page_title')");
+    assert_eq!(mapping.dimensions["geo_country"], "geo['country']");
+    assert!(!mapping.dimensions.contains_key("tracking_code"), "{text}");
+    assert_eq!(mapping.metrics["revenue"], "ecommerce['purchase_revenue']");
+    assert_eq!(mapping.metrics["orders"], "CASE WHEN event_name = 'purchase' THEN 1 END");
+    assert_eq!(mapping.metrics["page_views"], "CASE WHEN event_name = 'page_view' THEN 1 ELSE 0 END");
+    for line in ["(list with the keys ga_session_id, it's, page_title)", "geo (record of city, country)"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // a word of SQL is quoted, and what has a column of its own is not looked for in a record
+    let text = of(
+        "s.ndjson",
+        r#"{"user":{"id":"c"},"order":{"id":"T"},"anonymousId":"a","timestamp":"2026-09-01","properties":{"timestamp":"x","revenue":"n/a"}}"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!((mapping.time.as_str(), mapping.customer_id.as_deref()), ("timestamp", Some("\"user\"['id']")));
+    assert_eq!(mapping.transaction_id.as_deref(), Some("\"order\"['id']"));
+    assert!(!mapping.metrics.contains_key("revenue"), "{text}");
+}
+
+/// Of a visit with its actions, each action is a row.
+#[test]
+fn a_list_of_what_has_a_time_is_taken_apart() {
+    let text = of(
+        "visits.json",
+        r#"[{"visitorId":"v","idVisit":"1","actionDetails":[{"type":"action","url":"/","timestamp":1788256800},
+{"type":"ecommerceOrder","orderId":"T","timestamp":1788256900}]},{"visitorId":"w","idVisit":"2","actionDetails":[]}]"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.unnest.as_deref(), Some("actionDetails"), "{text}");
+    assert_eq!((mapping.time.as_str(), mapping.visit.as_deref()), ("actionDetails['timestamp']", Some("idVisit")));
+    assert!(text.contains("time_unit = \"s\""), "{text}");
+    assert_eq!(mapping.dimensions["page_url"], "actionDetails['url']");
+    assert_eq!(mapping.transaction_id.as_deref(), Some("actionDetails['orderId']"));
+    assert_eq!(mapping.metrics["orders"], "CASE WHEN actionDetails['type'] = 'ecommerceOrder' THEN 1 END");
+}
+
+/// What a till and a CRM write is offline, with days and amounts as people write them.
+#[test]
+fn records_of_elsewhere_are_read_as_they_are_written() {
+    let text = of(
+        "till.csv",
+        "Bon-Nr.;Datum;Bestellung;Betrag\nB1;05.09.2026;T-1;-1.234,50 €\nB2;06.09.2026;T-2;12\nB3;;T-3;\n",
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.time, "to_date(Datum, '%d.%m.%Y')", "{text}");
+    assert_eq!(mapping.transaction_id.as_deref(), Some("Bestellung"));
+    assert_eq!(mapping.metrics["revenue"], "parse_number(Betrag, ',')");
+    assert!(text.contains("kind = \"offline\"") && text.contains("--kind transaction"), "{text}");
+    let text = of("deals.csv", "Lead-Nr.,Abschluss am,Won on\nL1,05.09.2026,2026-09-06\n");
+    assert_eq!(Mapping::parse(&text).unwrap().time, "to_date(\"Abschluss am\", '%d.%m.%Y')", "{text}");
+    let text = of("crm.csv", "Id,CloseDate,Customer_Number__c,Amount\n1,2026-09-05,c1,9.5\n");
+    assert!(text.contains("kind = \"offline\"") && text.contains("--kind customer"), "{text}");
+    assert!(text.contains("time = \"CloseDate\"") && text.contains("customer_id = \"Customer_Number__c\""));
+    // which comes first is known where a day is past the twelfth
+    let time = |times: &str| of("a.csv", &format!("visitor,event_time\n{times}"));
+    let text = time("u,05/31/2026 10:00\n");
+    assert!(text.contains("time = \"to_timestamp(event_time, '%m/%d/%Y %H:%M')\"\n"), "{text}");
+    let text = time("u,05/06/2026\n");
+    assert!(text.contains("time = \"to_date(event_time, '%d/%m/%Y')\"   # the day first, or the month?"), "{text}");
+    assert!(time("u,5\n").contains("time = \"event_time\""));
+}
+
+#[test]
+fn what_is_no_file_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(guess(folder.path()).unwrap_err().to_string().contains("is a folder"));
+    let error = guess(&folder.path().join("none.csv")).unwrap_err().to_string();
+    assert_eq!(error.matches("none.csv").count(), 1, "{error}");
+}
