@@ -7,10 +7,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    Interval, ObjectName, TableAlias, TableAliasColumnDef, TableFactor, Value, VisitorMut,
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName,
+    TableAlias, TableAliasColumnDef, TableFactor, Value, VisitorMut,
 };
 use rejoin_instances::syntax::{PartMut, change};
+
+use super::written_calls::call;
 
 /// Writes the functions of a statement, or of a part of one, as UNNEST.
 pub(super) fn settle(part: &mut impl PartMut) {
@@ -139,20 +141,6 @@ fn is_constant(argument: &FunctionArg) -> bool {
         }
     }
     matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_known(expr))
-}
-
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
-    let args = arguments.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
 }
 
 #[cfg(test)]

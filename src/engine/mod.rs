@@ -85,6 +85,7 @@ mod union;
 pub mod view;
 pub mod visits;
 pub mod window;
+pub mod written_calls;
 mod written_times;
 mod zone;
 
