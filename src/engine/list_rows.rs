@@ -34,6 +34,9 @@ impl VisitorMut for Settling {
         if let Some(unnest) = as_unnest(factor) {
             *factor = unnest;
         }
+        if let TableFactor::UNNEST { array_exprs, .. } = factor {
+            array_exprs.iter_mut().for_each(look_at_the_row);
+        }
         // the only column is called as the items are
         if let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_offset: false, .. } = factor
             && array_exprs.len() == 1
@@ -51,6 +54,18 @@ impl VisitorMut for Settling {
             step_as_interval(&mut list.args);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Writes a list of more than constants as a call: DataFusion reads the items of one that stands in brackets without the relations
+/// before it.
+fn look_at_the_row(list: &mut Expr) {
+    if let Expr::Array(array) = list
+        && array.elem.iter().any(|item| !matches!(item, Expr::Value(_)))
+    {
+        let mut items = std::mem::take(&mut array.elem);
+        items.iter_mut().for_each(look_at_the_row);
+        *list = call("make_array", items);
     }
 }
 
@@ -93,6 +108,8 @@ fn as_unnest(factor: &TableFactor) -> Option<TableFactor> {
         }
         _ => return None,
     };
+    let mut list = list;
+    look_at_the_row(&mut list);
     let mut array_exprs = vec![list.clone()];
     if numbered {
         let kind = CastKind::Cast;

@@ -16,5 +16,5 @@ SELECT [1, 2, NULL] AS numbers, ['a"b', 'c'] AS texts;
 SELECT count(*) AS none FROM hits WHERE 1 = 0;
 SELECT visitor_id FROM hits WHERE 1 = 0;
 SELECT timestamp '2026-01-31 12:00' AS plain, timestamptz '2026-01-31 12:00 +02' AS zoned, date 'Jan 31, 2026' AS day, timestamp '2026-01-31 12:00' + interval '1 day 02:00' AS later;
-SELECT s.suite, u.x, u.n FROM suites s CROSS JOIN LATERAL unnest(make_array(s.suite, 'b')) WITH ORDINALITY AS u(x, n) ORDER BY n;
+SELECT s.suite, u.x, u.n FROM suites s CROSS JOIN LATERAL unnest([s.suite, 'b']) WITH ORDINALITY AS u(x, n) ORDER BY n;
 EXPLAIN SELECT 1 AS one;
