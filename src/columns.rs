@@ -24,7 +24,8 @@ pub const HIT_TIME: &str = "hit_time";
 /// online ones, but for those that stand right after a hit: they have its sequence. Records with one sequence follow each
 /// other by [`FILE`], [`ROW`] and [`SOURCE`].
 pub const HIT_SEQ: &str = "hit_seq";
-/// What of a hit id [`HIT_SEQ`] has no room for, so that both together are the hit id, in order; NULL where a row has none.
+/// What of a hit id [`HIT_SEQ`] has no room for, so that both together are the hit id, in order; NULL where a row has none, and on
+/// rows that a feed brought integrated in files of former versions, which did not keep it.
 pub const HIT_ID_REST: &str = "hit_id_rest";
 /// 1 online; 5, 8, 9 summary; 7 transaction, as in a data feed.
 pub const HIT_SOURCE: &str = "hit_source";
@@ -308,6 +309,13 @@ pub fn integrated_sequence(online: i128) -> i128 {
     ONLINE_SEQUENCE_END + online.min(EXACT_INTEGRATED_END) + folded
 }
 
+/// What [`integrated_sequence`] has no room for, from the sequence and the rest of the hit id ([`hit_sequence`]): both together are
+/// the hit id, in order.
+pub fn integrated_rest(online: i128, rest: i64) -> i64 {
+    let folded = (online - EXACT_INTEGRATED_END).max(0);
+    (((folded & 31) as i64) << 5) | rest
+}
+
 /// Bytes of a file's name that order its records; those of files whose names begin alike are ordered by their rows first.
 const NAME_BYTES: usize = 11;
 /// Bits for the number of a row, and for what tells files with one beginning apart.
@@ -350,5 +358,20 @@ mod tests {
         assert!(all[0] >= ONLINE_SEQUENCE_END && all[all.len() - 1] < 10_i128.pow(38));
         assert!(hit_sequence(u64::MAX, u64::MAX).0 < ONLINE_SEQUENCE_END);
         assert_ne!(record_sequence("store_returns_1.txt", 7), record_sequence("store_returns_2.txt", 7));
+    }
+
+    #[test]
+    fn sequence_and_rest_of_integrated_rows_are_the_hit_id() {
+        let highs = [0, 1 << 56, 1 << 57, 1 << 62, 1 << 63, u64::MAX];
+        let ids = highs.into_iter().flat_map(|high| (0..2048).map(move |low| (high, low)));
+        let place = |(high, low)| {
+            let (online, rest) = hit_sequence(high, low);
+            (integrated_sequence(online), integrated_rest(online, rest))
+        };
+        let places: Vec<(i128, i64)> = ids.map(place).collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "each id has a place of its own, in order");
+        assert!(places.iter().all(|(_, rest)| (0..1024).contains(rest)));
+        assert_eq!(places[0].1, 0, "of a small id nothing is lost");
+        assert!(places.windows(2).any(|two| two[0].0 == two[1].0), "some differ in the rest alone");
     }
 }

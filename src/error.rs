@@ -56,13 +56,13 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     spot: Option<Spot>,
-    flaw: Option<Flaw>,
+    fault: Option<StatementFault>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What is wrong about a statement, where a program may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
+pub enum StatementFault {
     /// It is no SQL.
     Syntax,
     /// It names a table that there is not.
@@ -71,6 +71,8 @@ pub enum Flaw {
     Column,
     /// It names a function that there is not.
     Function,
+    /// It asks for a setting that there is not.
+    Setting,
     /// A text that is to be a time is none.
     Time,
     /// A text that is to be a time is one that there is not.
@@ -99,9 +101,10 @@ macro_rules! constructors {
 }
 
 impl Error {
-    /// An error without a cause.
+    /// An error without a cause. What a message names may come from an input, and be as long as that: a word of more than
+    /// 400 bytes is shown with its middle left out.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), spot: None, flaw: None, source: None }
+        Self { kind, message: short_words(message.into()), spot: None, fault: None, source: None }
     }
 
     constructors!(usage => Usage, configuration => Configuration, refused => Refused, conflict => Conflict,
@@ -120,14 +123,14 @@ impl Error {
     }
 
     /// Says what is wrong about the statement.
-    pub fn of_flaw(mut self, flaw: Flaw) -> Self {
-        self.flaw = Some(flaw);
+    pub fn of_fault(mut self, fault: StatementFault) -> Self {
+        self.fault = Some(fault);
         self
     }
 
     /// What is wrong about the statement, where that is known.
-    pub fn flaw(&self) -> Option<Flaw> {
-        self.flaw
+    pub fn fault(&self) -> Option<StatementFault> {
+        self.fault
     }
 
     /// What in a statement it is about, where that is known.
@@ -176,7 +179,8 @@ impl Error {
         }
         let store = causes(error).find_map(|e| e.downcast_ref::<object_store::Error>())?;
         let text = store.to_string();
-        Some(Error::unavailable(format!("{text}{}", next_step(&text))))
+        let reason = causes(store).last().map(ToString::to_string).unwrap_or_default();
+        Some(Error::unavailable(store_says(&text, &reason) + &next_step(&text, &reason)))
     }
 
     /// The class of the failure.
@@ -185,9 +189,78 @@ impl Error {
     }
 }
 
-/// What to do about an error of a store, which says in words only what it is: the code of its answer, or that none came.
-fn next_step(text: &str) -> String {
+/// Longest word of a message, bytes; of a longer one so many of its beginning and of its end are shown.
+const WORD_BYTES: usize = 400;
+const HEAD_BYTES: usize = 200;
+const END_BYTES: usize = 100;
+
+fn short_words(message: String) -> String {
+    if message.len() <= WORD_BYTES {
+        return message;
+    }
+    let short = |word: &str| match word.len() > WORD_BYTES {
+        true => {
+            let (head, end) = (word.floor_char_boundary(HEAD_BYTES), word.ceil_char_boundary(word.len() - END_BYTES));
+            format!("{}…{}", &word[..head], &word[end..])
+        }
+        false => word.to_owned(),
+    };
+    message.split_inclusive(char::is_whitespace).map(short).collect()
+}
+
+/// What an error of a store says, for a person: what it answers, or why it does not, and what was asked. `reason` is what is
+/// behind it all. Answers are XML, of which the code and the message are kept.
+fn store_says(text: &str, reason: &str) -> String {
+    // Error performing GET http://host/path?query in 15.01s, after 23 retries, ...  - what came of it
+    let asked = text.rsplit_once("Error performing ").and_then(|(_, rest)| rest.split_once(" - "));
+    let Some((request, came)) = asked else { return without_xml(text) };
+    let mut words = request.split(' ');
+    let (method, url) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let url = url.split('?').next().unwrap_or_default();
+    let seconds = words.nth(1).and_then(|took| took.trim_end_matches([',', 's']).parse::<f64>().ok());
+    let took = seconds.filter(|s| *s >= 1.0).map(|s| format!(", tried for {s:.0} s")).unwrap_or_default();
+    let says = match came.strip_prefix("Server returned ") {
+        Some(answer) => {
+            let answer = answer.split_once("status code: ").or_else(|| answer.split_once("response: "));
+            format!("the store answers {}", without_xml(answer.map_or(came, |(_, answer)| answer)))
+        }
+        None if came.starts_with("HTTP error") => format!("the store does not answer: {}", without_xml(reason)),
+        None => format!("the store: {}", without_xml(came)),
+    };
+    format!("{says} ({method} {url}{took})")
+}
+
+/// Longest part of an answer that is told, characters.
+const TOLD: usize = 500;
+
+/// A text of which the XML, or a page of a proxy, is what its `Code` and `Message` say; in one line, and not long.
+fn without_xml(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    code_and_message(&line).chars().take(TOLD).collect()
+}
+
+fn code_and_message(text: &str) -> String {
+    let Some(at) = text.find("<?xml").or_else(|| text.find("<Error")).or_else(|| text.find("<html")) else {
+        return text.trim_end().trim_end_matches(':').to_string();
+    };
+    let part = |tag: &str| -> Option<&str> {
+        let rest = text[at..].split_once(&format!("<{tag}>"))?.1;
+        Some(rest.split_once(&format!("</{tag}>"))?.0.trim_end_matches('.'))
+    };
+    let before = text[..at].trim_end().trim_end_matches(':');
+    let code = match (part("Code"), part("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_string(),
+        (None, _) => return before.to_string(),
+    };
+    if before.is_empty() { code } else { format!("{before}, {code}") }
+}
+
+/// What to do about an error of a store, which says in words only what it is: the code of its answer, or that none came, and
+/// the reason for that.
+fn next_step(text: &str, reason: &str) -> String {
     let says = |word: &str| text.contains(word);
+    let because = |words: &[&str]| says("HTTP error") && words.iter().any(|word| reason.contains(word));
     let step = match text {
         _ if says("RequestTimeTooSkewed") => {
             "; the clock of this machine is wrong, and requests are signed with their time: set the clock"
@@ -210,7 +283,18 @@ fn next_step(text: &str) -> String {
         _ if says("169.254.") => {
             "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
         }
-        _ if says("NoSuchBucket") => "; create the bucket first",
+        _ if says("NoSuchBucket") => "; create the bucket first, or name another with --lake",
+        _ if says("invalid list response") => "; is AWS_ENDPOINT_URL the address of an S3 store?",
+        _ if ["503 Service", "429 Too Many", "500 Internal", "502 Bad", "504 Gate"].into_iter().any(says) => {
+            "; the store is busy or down: try again later, or ask whoever runs it"
+        }
+        _ if because(&["lookup address", "dns error"]) => {
+            "; there is no such host: check AWS_ENDPOINT_URL and the network's DNS"
+        }
+        _ if because(&["certificate", "InvalidContentType", "HandshakeFailure"]) => {
+            "; TLS failed: does AWS_ENDPOINT_URL speak it (http:// or https://), with a certificate that this machine trusts \
+             (SSL_CERT_FILE)?"
+        }
         _ if says("HTTP error") => "; check AWS_ENDPOINT_URL and the network, then run `rejoin doctor`",
         _ => "",
     };
@@ -248,12 +332,12 @@ impl From<DataFusionError> for Error {
             }
             // the reader of footers keeps of a store's error only the words: of a footer, or of what lies beside it
             D::ParquetError(e) if STORE_FAILED.iter().any(|words| e.to_string().contains(words)) => {
-                Error::unavailable(e.to_string())
+                Error::unavailable(store_says(&e.to_string(), "its server cannot be reached"))
             }
             D::SQL(parser, _) => match parser.as_ref() {
                 ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
                     let spot = line_and_column(message).map(|(line, column)| Spot::LineAndColumn(line, column));
-                    Error { spot, flaw: Some(Flaw::Syntax), ..Error::query(message.clone()) }
+                    Error { spot, fault: Some(StatementFault::Syntax), ..Error::query(message.clone()) }
                 }
                 ParserError::RecursionLimitExceeded => {
                     Error::query("this is nested too deeply; take parts out with WITH")
@@ -362,10 +446,14 @@ fn nearest(wrong: &str, known: &[&str]) -> String {
     if let Some(ours) = meant.filter(|ours| known.contains(ours)) {
         return format!("; did you mean {ours}?");
     }
+    // what is this long nobody has typed, and it would fill the message
+    let short = |name: &str| name.len() <= HEAD_BYTES;
+    let length = |name: &str| name.chars().count();
     known
         .iter()
+        .filter(|k| short(k) && short(wrong))
         .map(|k| (strsim::damerau_levenshtein(wrong, &k.to_lowercase()), k))
-        .filter(|(d, k)| *d <= 1 + k.len().max(wrong.len()) / 3)
+        .filter(|(d, k)| *d <= 1 + length(k).max(length(wrong)) / 3)
         .min()
         .map(|(_, k)| format!("; did you mean {k}?"))
         .unwrap_or_default()
@@ -376,6 +464,27 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn long_names_are_not_suggested() {
+        let long = format!("referre{}", "\u{1f4b6}".repeat(700));
+        assert_eq!(did_you_mean("revenue", [long.as_str()]), "");
+        assert_eq!(did_you_mean(&long, ["referrer"]), "");
+        // lengths are those of people, not of bytes
+        assert_eq!(did_you_mean("ab", ["éèàù"]), "");
+    }
+
+    #[test]
+    fn long_words_are_shown_in_part() {
+        let name = "n".repeat(5000);
+        let text = Error::refused(format!("there is no suite {name} (create it)")).to_string();
+        assert!(text.starts_with("there is no suite nnn") && text.ends_with("nnn (create it)"), "{text}");
+        assert!(text.len() < 400, "{text}");
+        let signs = "\u{feff}é".repeat(200);
+        assert!(Error::refused(signs.clone()).to_string().len() < 310);
+        let lines = format!("two words\nof {}", "a path/".repeat(100));
+        assert_eq!(Error::refused(lines.clone()).to_string(), lines);
+    }
 
     #[test]
     fn a_place_is_named_once() {
@@ -406,9 +515,42 @@ mod tests {
             ("403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code></Error>", "check the credentials"),
             ("404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", "create the bucket"),
             ("HTTP error: connection refused", "AWS_ENDPOINT_URL"),
+            ("503 Service Unavailable: <Error><Code>SlowDown</Code></Error>", "later"),
+            ("HTTP error: failed to lookup address information", "DNS"),
+            ("HTTP error: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
         ] {
             let said = said(answer);
             assert!(said.rsplit_once("; ").is_some_and(|(_, step)| step.contains(next)), "{said}");
+            assert!(!said.contains('<'), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_store_says_what_it_answers() {
+        let asked = "Generic S3 error: Error performing list request: Error performing GET http://host:9/b?prefix=l in";
+        let tried = "15.006348704s, after 23 retries, max_retries: 100, retry_timeout: 15s  -";
+        let status = "Server returned non-2xx status code:";
+        let xml = "<?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Message>It is not there.</Message></Error>";
+        for (text, expected) in [
+            (
+                format!("{asked} {tried} HTTP error: error sending request"),
+                "the store does not answer: Connection refused (GET http://host:9/b, tried for 15 s)",
+            ),
+            (
+                format!("{asked} 130.910511ms, after 1 retries  - {status} 404 Not Found: {xml}"),
+                "the store answers 404 Not Found, NoSuchBucket: It is not there (GET http://host:9/b)",
+            ),
+            (
+                format!("{asked} 3.2s - Server returned error response: {xml}"),
+                "the store answers NoSuchBucket: It is not there (GET http://host:9/b, tried for 3 s)",
+            ),
+            (
+                format!("{asked} 1ms - {status} 502 Bad Gateway: <html><h1>nginx</h1></html>"),
+                "the store answers 502 Bad Gateway (GET http://host:9/b)",
+            ),
+            ("Generic S3 error: Got invalid list response".into(), "Generic S3 error: Got invalid list response"),
+        ] {
+            assert_eq!(store_says(&text, "Connection refused"), expected);
         }
     }
 }

@@ -1,33 +1,20 @@
-//! Rejoin ties offline events to online visitors, on the user's own Parquet, in SQL.
+//! Rejoin ties offline events to online visitors, on your own Parquet, in SQL.
 //!
-//! Public is what the program, the tests and the benchmark name; of all else the compiler tells what nothing uses.
+//! The program is made of four crates, so that a change does not compile all of it; this is the uppermost: the doors. Public is
+//! what the program, the tests and the benchmark name.
 
-mod address;
-pub mod attribution;
 pub mod cli;
-mod clock;
-pub mod cluster;
-pub mod columns;
-pub mod engine;
-pub mod error;
-pub mod export;
-pub mod feed;
-mod format;
-mod functions;
-pub mod ingest;
-pub mod lake;
 pub mod manual;
-mod options;
 mod pages;
-pub mod persons;
-mod quote;
-pub mod rebuild;
-mod report;
-pub mod sample;
 mod schedule;
-mod sealed;
 mod serve;
 mod shell;
-mod time;
+
+use rejoin_engine::functions;
+pub use rejoin_engine::{cluster, engine};
+use rejoin_ingest::report;
+pub use rejoin_ingest::{export, ingest, rebuild, sample};
+use rejoin_lake::{address, clock, format, options, quote, sealed, time};
+pub use rejoin_lake::{attribution, columns, error, feed, lake, persons};
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,5 +1,6 @@
 //! The program `rejoin`: sets the process up, runs the command line, and turns its end into an exit code.
 
+use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,7 +38,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<u8> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off,rejoin=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // colours are for terminals, not for files
+    if std::io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.with_ansi(false).init();
+    }
     // fails when one is installed already, which is as good
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = Settings::new(&arguments.global)?;

@@ -23,6 +23,13 @@ extensions_options! {
     }
 }
 
+impl RejoinOptions {
+    /// The settings of a session that begins with this suite; empty for all.
+    pub fn of_suite(suite: String) -> Self {
+        Self { suite, ..Self::default() }
+    }
+}
+
 impl ConfigExtension for RejoinOptions {
     const PREFIX: &'static str = "rejoin";
 }

@@ -2,7 +2,7 @@
 //!
 //! The compiler proves for each future that may move between threads that all of its parts may, down to the last field. A plan
 //! of DataFusion has hundreds of parts, and inside a trait's method such a proof is made anew for each method: it was half of
-//! the time that our crate takes to build. Behind [`Held`] the proof ends. It costs one call through a table.
+//! the time that our crate takes to build. Behind `Held` the proof ends. It costs one call through a table.
 
 use std::fmt;
 use std::ops::Deref;

@@ -14,6 +14,6 @@ SELECT integrated.suite, integrated.event_id, integrated.visitor_id, CAST(NULL A
        integrated.hit_time, integrated.hit_source, integrated.row_kind, integrated.match_status, integrated.transaction_id,
        integrated.snapshot_time, integrated.record_time,
        integrated.hit_seq, integrated.source, integrated.file, integrated."row", integrated.customer_id, integrated.visitor_key,
-       integrated.snapshot_seq, CAST(NULL AS BIGINT), integrated.snapshot_rest, coalesce(integrated.persisted, false)
+       integrated.snapshot_seq, integrated.hit_id_rest, integrated.snapshot_rest, coalesce(integrated.persisted, false)
        {{, dimensions of integrated}}{{, touches of integrated if integrated.persisted}}, CAST(1 AS DOUBLE){{, metrics of integrated}}
 FROM integrated

@@ -6,9 +6,10 @@ use super::bystanders::Bystanders;
 use super::credit::CreditSink;
 use super::decay::Decay;
 use super::journey::{Conversion, Journey};
-use super::model::Model;
+use super::model::{Container, Model};
 use super::participation::Participation;
-use super::parts::divide;
+use super::parts::{divide, take_apart};
+use super::path_filter::PathFilter;
 use super::reach::Reach;
 use super::shares::{all_to_one, to_each, unreached_to_none, weighted};
 use super::whole_days::WholeDays;
@@ -20,6 +21,8 @@ pub struct Attributor {
     participation: Participation,
     decay: Decay,
     whole_days: WholeDays,
+    /// The journey with its parts taken apart, where some have no item.
+    apart: Journey,
 }
 
 impl Attributor {
@@ -31,6 +34,7 @@ impl Attributor {
             participation: Participation::default(),
             decay: Decay::default(),
             whole_days: WholeDays::default(),
+            apart: Journey::new(),
         })
     }
 
@@ -46,11 +50,32 @@ impl Attributor {
 
     /// Bytes of scratch memory that are allocated.
     pub fn memory_bytes(&self) -> usize {
-        self.participation.memory_bytes() + self.decay.memory_bytes() + self.whole_days.memory_bytes()
+        let models = self.participation.memory_bytes() + self.decay.memory_bytes() + self.whole_days.memory_bytes();
+        models + self.apart.memory_bytes()
     }
 
     /// Hands out the credit of every conversion in the container. `reach` has been found in this very `journey`.
     pub fn credit(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
+        if !journey.has_parts_without_item() {
+            return self.credit_of_items(journey, reach, sink);
+        }
+        let mut apart = std::mem::take(&mut self.apart);
+        let alone = take_apart(journey, reach, &mut apart);
+        let mut found = Reach::new(reach.container(), reach.lookback_us());
+        found.find(&apart);
+        self.credit_of_items(&apart, &found, sink);
+        // what is left of a path is in reach
+        let mut found = Reach::new(Container::Visitor, None);
+        for (c, portion) in alone {
+            PathFilter::default().apply(journey, reach, c, Some(portion), |_| false, &mut apart);
+            found.find(&apart);
+            self.credit_of_items(&apart, &found, sink);
+        }
+        self.apart = apart;
+    }
+
+    /// Every part of what converts has an item.
+    fn credit_of_items(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
         match Bystanders::of(journey, sink) {
             Ok(mut bystanders) => {
                 self.credit_parts(journey, reach, &mut bystanders);
@@ -326,12 +351,58 @@ mod tests {
     #[test]
     fn a_part_of_no_item_is_none() {
         let mut journey = Journey::new();
-        journey.touch(0, 0, 0, BOOT);
+        journey.touch(1, 0, 0, BOOT);
         journey.divide([(BOOT, 60.0), (NONE, 9.0)]);
-        journey.convert(conversion(0, 0, 0, 69.0));
+        journey.convert(conversion(1, 0, 0, 69.0));
         for model in ["same_touch", "linear", "u_shaped", "time_decay", "participation"] {
             assert_eq!(report(&journey, Container::Visitor, None, model), [(BOOT, 60.0), (NONE, 9.0)], "{model}");
         }
+    }
+
+    /// A sock is viewed; a day later a row of several lines earns what they sum to.
+    fn after_a_sock(lines: &[(u32, f64)]) -> Journey {
+        let mut journey = Journey::new();
+        journey.touch(1, 0, 0, SOCK);
+        journey.touch_all(3, DAY_US, 0, lines.iter().map(|(item, _)| *item));
+        journey.divide(lines.iter().copied());
+        journey.convert(conversion(3, DAY_US, 0, lines.iter().map(|(_, amount)| amount).sum()));
+        journey
+    }
+
+    #[test]
+    fn to_a_part_of_no_item_its_row_is_no_touch() {
+        let mut journey = after_a_sock(&[(BOOT, 60.0), (NONE, 9.0)]);
+        let of = |model| report(&journey, Container::Visitor, None, model);
+        assert_eq!(of("first_touch"), [(SOCK, 69.0)]);
+        assert_eq!(of("last_touch"), [(BOOT, 60.0), (SOCK, 9.0)]);
+        assert_eq!(of("same_touch"), [(BOOT, 60.0), (NONE, 9.0)]);
+        assert_eq!(of("linear"), [(BOOT, 30.0), (SOCK, 39.0)]);
+        assert_near(&of("inverse_j"), &[(BOOT, 15.0), (SOCK, 54.0)]);
+        assert_eq!(of("participation"), [(BOOT, 60.0), (SOCK, 69.0)]);
+        assert_eq!(of("each occurrence"), [(BOOT, 60.0), (SOCK, 69.0)]);
+        let share = 1.0 / (1.0 + 0.5f64.powf(1.0 / 7.0));
+        for model in ["time_decay", "time_decay(whole)"] {
+            assert_near(&of(model), &[(BOOT, 60.0 * share), (SOCK, 69.0 - 60.0 * share)]);
+        }
+        // nothing is in reach of the part
+        assert_eq!(report(&journey, Container::Visitor, Some(0), "last_touch"), [(BOOT, 60.0), (NONE, 9.0)]);
+        let order = journey.conversions()[0];
+        journey.convert(Conversion { row: 5, value: -69.0, ..order });
+        for model in ["first_touch", "last_touch", "same_touch", "linear", "u_shaped", "time_decay", "participation"] {
+            let credits = report(&journey, Container::Visitor, None, model);
+            assert!(!credits.is_empty() && credits.iter().all(|(_, c)| c.abs() < 1e-12), "{model}: {credits:?}");
+        }
+    }
+
+    #[test]
+    fn parts_that_sum_to_nothing_beside_one_of_no_item_convert() {
+        let journey = after_a_sock(&[(BOOT, 5.0), (GIFT, -5.0), (NONE, 3.0)]);
+        let of = |model| report(&journey, Container::Visitor, None, model);
+        assert_eq!(of("first_touch"), [(SOCK, 3.0)]);
+        assert_eq!(of("last_touch"), [(BOOT, 5.0), (SOCK, 3.0), (GIFT, -5.0)]);
+        assert_eq!(of("same_touch"), [(BOOT, 5.0), (GIFT, -5.0), (NONE, 3.0)]);
+        assert_eq!(of("linear"), [(BOOT, 2.5), (SOCK, 3.0), (GIFT, -2.5)]);
+        assert_eq!(of("participation"), [(BOOT, 5.0), (SOCK, 3.0), (GIFT, -5.0)]);
     }
 
     #[test]

@@ -34,8 +34,18 @@ pub fn explain(journey: &Journey, reach: &Reach, model: Model, game: Option<&Gam
 pub fn explain_listed(journey: &Journey, reach: &Reach, model: Model, game: Option<&Game>, listed: usize) -> Vec<Step> {
     let converted = *reach.conversion(journey, listed);
     let touches: Vec<usize> = reach.range(listed).map(|k| reach.touch(k)).collect();
-    let shares = shares(journey, model, &touches, converted.position, converted.time);
-    let own_share = shares.last().copied().unwrap_or_default();
+    let shares_of = |touches: &[usize]| shares(journey, model, touches, converted.position, converted.time);
+    let mut shares = shares_of(&touches);
+    let parts = own_parts(journey, reach, listed).filter(|_| !model.needs_all_visitors());
+    let parts = parts.map(|(_, parts)| parts).unwrap_or_default();
+    let mut of_nobody = 0.0;
+    if let (Some(none), Some((_, before))) = (parts.iter().find(|part| part.item == NONE), touches.split_last()) {
+        // to a part without an item, the row is no touch
+        let (with_item, without) = (Part::with_items(parts).1 / none.total, none.of(1.0));
+        let others = shares_of(before);
+        shares.iter_mut().zip(&others).for_each(|(share, other)| *share = *share * with_item + other * without);
+        of_nobody = if others.iter().all(|other| *other == 0.0) { without } else { 0.0 };
+    }
     let mut steps: Vec<Step> = vec![];
     for (&touch, share) in touches.iter().zip(shares) {
         let (position, time) = (journey.position(touch), journey.time(touch));
@@ -52,10 +62,11 @@ pub fn explain_listed(journey: &Journey, reach: &Reach, model: Model, game: Opti
         }
         _ => {}
     }
-    if !model.needs_all_visitors()
-        && let Some((_, parts)) = own_parts(journey, reach, listed)
-    {
-        divide(&mut steps, parts, own_share, &converted);
+    if !parts.is_empty() {
+        divide(&mut steps, parts, &converted);
+    }
+    if of_nobody != 0.0 {
+        steps.push(Step { position: converted.row, time: converted.time, item: NONE, share: of_nobody });
     }
     if steps.iter().all(|step| step.share == 0.0) {
         steps.push(Step { position: converted.row, time: converted.time, item: NONE, share: 1.0 });
@@ -95,13 +106,9 @@ fn shares(journey: &Journey, model: Model, touches: &[usize], position: u32, tim
 }
 
 /// Leaves every item of the conversion's own row its own part of what is the row's share.
-fn divide(steps: &mut Vec<Step>, parts: &[Part], own_share: f64, converted: &Conversion) {
+fn divide(steps: &mut [Step], parts: &[Part], converted: &Conversion) {
     let of = |item: u32| parts.iter().find(|part| part.item == item).map_or(0.0, |part| part.of(1.0));
     steps.iter_mut().filter(|s| s.position == converted.position).for_each(|step| step.share *= of(step.item));
-    let none = own_share * of(NONE);
-    if none != 0.0 {
-        steps.push(Step { position: converted.row, time: converted.time, item: NONE, share: none });
-    }
 }
 
 fn on_first_touches(steps: &mut [Step], share: impl Fn(u32) -> f64) {
@@ -151,8 +158,12 @@ mod tests {
         let shares = |model: Model| {
             explain(&journey, &reach, model, None, 1).iter().map(|s| (s.position, s.item, s.share)).collect::<Vec<_>>()
         };
-        assert_eq!(shares(Model::JShaped)[3..], [(2, 5, 0.6 * 0.75), (4, NONE, 0.6 * 0.25)]);
-        assert_eq!(shares(once)[..4], [(0, 5, 1.0), (1, 6, 1.0), (1, 7, 1.0), (2, 5, 0.0)]);
+        // to the fourth that is no item's, the row is no touch
+        assert_eq!(shares(Model::JShaped)[3..], [(2, 5, 0.6 * 0.75)]);
+        assert_eq!(shares(Model::JShaped)[1], (1, 6, 0.2 * 0.75 + 0.75 * 0.25));
+        assert_eq!(shares(Model::LastTouch)[1..], [(1, 6, 0.25), (1, 7, 0.25), (2, 5, 0.75)]);
+        assert_eq!(shares(Model::SameTouch)[3..], [(2, 5, 0.75), (4, NONE, 0.25)]);
+        assert_eq!(shares(once)[..], [(0, 5, 1.0), (1, 6, 1.0), (1, 7, 1.0), (2, 5, 0.0)]);
 
         let mut visits = Reach::new(Container::Visit, None);
         visits.find(&journey);

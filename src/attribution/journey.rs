@@ -29,7 +29,7 @@ pub struct Conversion {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Part {
     pub touch: u32,
-    /// An item of the touch, or [`NONE`] for what belongs to no item of it.
+    /// An item of the touch, or [`NONE`] for what belongs to no item of it: the last of the touch's parts.
     pub item: u32,
     /// In the unit of `total`, the sum over the parts of the touch.
     pub amount: f64,
@@ -42,6 +42,15 @@ impl Part {
     /// Its part of an amount; of the very total, the part's own amount to the last digit.
     pub fn of(&self, amount: f64) -> f64 {
         amount / self.total * self.amount
+    }
+
+    /// Those of the parts of one touch that have an item, with the sum of their amounts; what has none may come after them.
+    pub fn with_items(parts: &[Self]) -> (&[Self], f64) {
+        match parts.split_last() {
+            Some((none, own)) if none.item == NONE => (own, own.iter().map(|part| part.amount).sum()),
+            Some((last, _)) => (parts, last.total),
+            None => (parts, 0.0),
+        }
     }
 }
 
@@ -128,6 +137,7 @@ impl Journey {
 
     /// Divides what converts on the row of the newest touch among its items, in proportion to the amounts. A part of an
     /// item that the touch lacks belongs to [`NONE`]; amounts that sum to 0 divide nothing: each item gets the full value.
+    /// Nothing stands at the position just before such a row: there its parts without an item convert.
     pub fn divide(&mut self, parts: impl IntoIterator<Item = (u32, f64)>) {
         let Some(touch) = self.touches().checked_sub(1) else { return };
         let (start, own) = (self.parts.len(), self.item_range(touch));
@@ -174,13 +184,26 @@ impl Journey {
         }
     }
 
-    /// Becomes one conversion of `journey`, with some items of some touches, in order.
+    /// Becomes one conversion of `journey`, with some items of some touches, in order; it converts as a whole.
     pub(super) fn become_path(&mut self, journey: &Self, items: &[(u32, u32)], conversion: Conversion) {
         self.clear();
         for row in items.chunk_by(|a, b| a.0 == b.0) {
             self.take_touch(journey, row[0].0 as usize, row.iter().map(|(_, item)| *item));
         }
+        self.parts.clear();
         self.conversions.push(conversion);
+    }
+
+    /// Becomes the touches of `journey` with other conversions, which come in parts of items alone: where these sum to 0, in none.
+    pub(super) fn become_divided(&mut self, journey: &Self, conversions: impl IntoIterator<Item = Conversion>) {
+        self.become_part(journey, conversions);
+        self.parts.clear();
+        for parts in journey.parts.chunk_by(|a, b| a.touch == b.touch) {
+            let (own, total) = Part::with_items(parts);
+            if total != 0.0 {
+                self.parts.extend(own.iter().map(|part| Part { total, ..*part }));
+            }
+        }
     }
 
     /// Becomes the touches of `journey` with some of its conversions.
@@ -254,6 +277,11 @@ impl Journey {
         !self.parts.is_empty()
     }
 
+    /// True if some of these parts belongs to no item.
+    pub(super) fn has_parts_without_item(&self) -> bool {
+        self.parts.iter().any(|part| part.item == NONE)
+    }
+
     /// The parts of all touches, in the order of touches and items.
     pub(super) fn all_parts(&self) -> &[Part] {
         &self.parts
@@ -311,6 +339,14 @@ mod tests {
         assert_eq!(parts(0), [(3, 1.0, 7.0), (7, 6.0, 7.0)]);
         assert_eq!(parts(1), []);
         assert_eq!(parts(2), [(5, 3.0, 6.0), (NONE, 3.0, 6.0)]);
+        // what has no item taken away
+        let mut divided = Journey::new();
+        divided.touch(4, 4, 0, 1);
+        divided.become_divided(&journey, []);
+        let parts = |touch| divided.parts(touch).iter().map(|p| (p.item, p.amount, p.total)).collect::<Vec<_>>();
+        assert_eq!((divided.touches(), parts(0)), (3, vec![(3, 1.0, 7.0), (7, 6.0, 7.0)]));
+        assert_eq!((parts(1), parts(2)), (vec![], vec![(5, 3.0, 3.0)]));
+        assert!(journey.has_parts_without_item() && !divided.has_parts_without_item());
     }
 
     #[test]

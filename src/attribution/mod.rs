@@ -45,6 +45,7 @@ pub use lifetime::{Allocation, Expiry};
 pub use lookback::parse_lookback;
 pub use markov::{Chain, ChainCount, Unconverted};
 pub use model::{Container, Model, Weights};
+pub use parts::{Portion, portions};
 pub use path_filter::{PathFilter, Repeats};
 pub use paths::{LARGEST_PATH, PathCount, PathCounts};
 pub use persistence::Persistence;

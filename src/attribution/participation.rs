@@ -6,7 +6,7 @@
 //! window form and the report form are the same numbers.
 
 use super::credit::CreditSink;
-use super::journey::{Journey, NONE};
+use super::journey::Journey;
 use super::parts::{divide_one, own_parts};
 use super::reach::Reach;
 use super::sum::Sum;
@@ -96,8 +96,8 @@ impl Participation {
         }
     }
 
-    /// Corrects the credit of conversions that come in parts, where the part's item took part by its own row only: an item
-    /// with another touch in reach has the full value from there.
+    /// Corrects the credit of conversions that come in parts, each with an item, where the item took part by its own row only:
+    /// an item with another touch in reach has the full value from there.
     pub fn divide(&mut self, journey: &Journey, reach: &Reach, sink: &mut impl CreditSink) {
         // per item, one above its last touch listed before the row
         let (before, mut seen) = (&mut self.items, 0);
@@ -109,9 +109,8 @@ impl Participation {
                 journey.items(reach.touch(k)).iter().for_each(|item| before.set(*item, k + 1));
             }
             seen = seen.max(range.end - 1);
-            let by_own_row = |item: u32| item == NONE || before.get(item) <= range.start;
-            for part in parts.iter().filter(|part| by_own_row(part.item)) {
-                divide_one(journey, touch, conversion.row, part, conversion.value, sink);
+            for part in parts.iter().filter(|part| before.get(part.item) <= range.start) {
+                divide_one(journey, touch, part, conversion.value, sink);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::journey::Journey;
+use super::parts::Portion;
 use super::reach::Reach;
 use crate::error::did_you_mean;
 
@@ -69,18 +70,26 @@ impl PathFilter {
         self.left.capacity() * size_of::<(u32, u32)>() + self.seen.capacity() * 5
     }
 
-    /// Makes `path` the journey of the conversion listed at `listed`, with the touches that are left of its reach.
+    /// Makes `path` the journey of the conversion listed at `listed`, or of a portion of it, with the touches that are left of
+    /// its reach.
     pub fn apply(
         &mut self,
         journey: &Journey,
         reach: &Reach,
         listed: usize,
+        portion: Option<Portion>,
         is_last_resort: impl Fn(u32) -> bool,
         path: &mut Journey,
     ) {
+        let mut conversion = *reach.conversion(journey, listed);
         let touches = reach.range(listed).map(|k| reach.touch(k));
         self.left.clear();
         self.left.extend(touches.flat_map(|t| journey.items(t).iter().map(move |item| (t as u32, *item))));
+        if let Some(Portion { item: own, value, .. }) = portion {
+            let row = conversion.position;
+            self.left.retain(|(touch, item)| *item == own || journey.position(*touch as usize) != row);
+            conversion.value = value;
+        }
         if self.left.iter().any(|(_, item)| !is_last_resort(*item)) {
             self.left.retain(|(_, item)| !is_last_resort(*item));
         }
@@ -98,7 +107,7 @@ impl PathFilter {
             let first: usize = rows().take(passed).map(<[_]>::len).sum();
             self.left.drain(..first);
         }
-        path.become_path(journey, &self.left, *reach.conversion(journey, listed));
+        path.become_path(journey, &self.left, conversion);
     }
 
     /// Drops an item of a row that the next row of the path has, too.
@@ -117,7 +126,7 @@ impl PathFilter {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::journey::Conversion;
+    use super::super::journey::{Conversion, NONE};
     use super::super::model::Container;
     use super::*;
 
@@ -133,7 +142,7 @@ mod tests {
         reach.find(&journey);
         let (mut filter, mut found) = (PathFilter::new(repeats.parse().unwrap(), last_touches), Journey::new());
         let is_last_resort = |item: u32| last_resort.bytes().any(|letter| u32::from(letter) == item);
-        filter.apply(&journey, &reach, 0, is_last_resort, &mut found);
+        filter.apply(&journey, &reach, 0, None, is_last_resort, &mut found);
         assert_eq!(found.conversions(), journey.conversions());
         (0..found.touches()).map(|t| char::from(found.items(t)[0] as u8)).collect()
     }
@@ -166,14 +175,21 @@ mod tests {
         let mut reach = Reach::new(Container::Visitor, None);
         reach.find(&journey);
         let mut found = Journey::new();
-        let mut rows = |repeats, last_touches, last_resort: &[u32]| {
+        let mut rows = |repeats, last_touches, last_resort: &[u32], portion| {
             let mut filter = PathFilter::new(repeats, last_touches);
-            filter.apply(&journey, &reach, 0, |item| last_resort.contains(&item), &mut found);
+            filter.apply(&journey, &reach, 0, portion, |item| last_resort.contains(&item), &mut found);
             (0..found.touches()).map(|t| (found.position(t), found.items(t).to_vec())).collect::<Vec<_>>()
         };
-        assert_eq!(rows(Repeats::Collapse, None, &[]), [(0, vec![1]), (1, vec![2]), (2, vec![1, 3])]);
-        assert_eq!(rows(Repeats::First, None, &[]), [(0, vec![1, 2]), (2, vec![3])]);
-        assert_eq!(rows(Repeats::Keep, Some(2), &[2]), [(0, vec![1]), (2, vec![1, 3])]);
-        assert_eq!(found.parts(1).len(), 2);
+        assert_eq!(rows(Repeats::Collapse, None, &[], None), [(0, vec![1]), (1, vec![2]), (2, vec![1, 3])]);
+        assert_eq!(rows(Repeats::First, None, &[], None), [(0, vec![1, 2]), (2, vec![3])]);
+        assert_eq!(rows(Repeats::Keep, Some(2), &[2], None), [(0, vec![1]), (2, vec![1, 3])]);
+        // to a line, its row is a touch of its own item alone
+        let line = |item| Some(Portion { item, value: 0.5, converts: true });
+        assert_eq!(rows(Repeats::Collapse, None, &[], line(1)), [(0, vec![1]), (1, vec![2]), (2, vec![1])]);
+        assert_eq!(rows(Repeats::First, None, &[], line(3)), [(0, vec![1, 2]), (2, vec![3])]);
+        assert_eq!(rows(Repeats::First, None, &[], line(1)), [(0, vec![1, 2])]);
+        assert_eq!(rows(Repeats::Keep, Some(1), &[], line(NONE)), [(1, vec![2])]);
+        assert_eq!(rows(Repeats::Keep, Some(1), &[1], line(1)), [(1, vec![2])]);
+        assert_eq!((found.conversions()[0].value, found.has_parts()), (0.5, false));
     }
 }

@@ -41,8 +41,8 @@ pub struct PathCounts {
     pub(super) direct: ItemCredits,
     seen: Seen,
     participation: Participation,
-    /// Per conversion, what each item of its path gets if that is beyond [`LARGEST_PATH`], else 0.
-    equal: Vec<f64>,
+    /// Conversions with paths beyond [`LARGEST_PATH`]; the value of each is what every item of its path gets.
+    equal: Vec<Conversion>,
     set: Vec<u32>,
     order: Vec<u32>,
 }
@@ -119,8 +119,7 @@ impl PathCounts {
 
     fn add_converting(&mut self, journey: &Journey, reach: &Reach) {
         self.seen.begin(journey.item_count());
-        self.equal.clear();
-        let (mut pending, mut some_equal) = (PathCount::default(), false);
+        let mut pending = PathCount::default();
         for c in 0..reach.len() {
             let (conversion, mut range) = (reach.conversion(journey, c), reach.range(c));
             // to a part, the row is a touch of the part's own item alone: the window ends before it
@@ -130,16 +129,14 @@ impl PathCounts {
             if (changed || own.is_some()) && pending.paths > 0 {
                 self.count_set(std::mem::take(&mut pending));
             }
-            let more = own.map_or(0, |(touch, _)| self.seen.missing(journey.items(touch)));
-            let distinct = self.seen.items.len() + more;
-            let equal = distinct > LARGEST_PATH;
-            self.equal.push(if equal { conversion.value / distinct as f64 } else { 0.0 });
-            some_equal |= equal;
-            if let (false, Some((_, parts))) = (equal, own) {
+            let distinct = self.seen.items.len();
+            if let Some((_, parts)) = own {
                 self.add_parts(parts, conversion);
             } else if distinct == 0 {
                 self.direct.credit(NONE, conversion.row, conversion.value);
-            } else if !equal {
+            } else if distinct > LARGEST_PATH {
+                self.equal.push(Conversion { value: conversion.value / distinct as f64, ..*conversion });
+            } else {
                 if pending.paths == 0 {
                     self.seen.sorted_into(&mut self.set);
                 }
@@ -151,17 +148,29 @@ impl PathCounts {
         if pending.paths > 0 {
             self.count_set(pending);
         }
-        if some_equal {
-            self.participation.credit(journey, reach, |c| self.equal[c], &mut self.direct);
+        if !self.equal.is_empty() {
+            let (mut long, mut found) = (Journey::new(), Reach::new(reach.container(), reach.lookback_us()));
+            long.become_part(journey, self.equal.drain(..));
+            found.find(&long);
+            self.participation.credit(&long, &found, |c| found.conversion(&long, c).value, &mut self.direct);
         }
     }
 
     /// Each part is a conversion of its own, whose path is what was seen before its row, and its own item.
     fn add_parts(&mut self, parts: &[Part], conversion: &Conversion) {
+        let mut equal = 0.0;
         for part in parts.iter().filter(|part| part.converts) {
             let value = part.of(conversion.value);
             if value == 0.0 || (part.item == NONE && self.seen.items.is_empty()) {
                 self.direct.credit(part.item, conversion.row, value);
+                continue;
+            }
+            let distinct = self.seen.items.len() + self.seen.missing(part.item);
+            if distinct > LARGEST_PATH {
+                equal += value / distinct as f64;
+                if distinct > self.seen.items.len() {
+                    self.direct.credit(part.item, conversion.row, value / distinct as f64);
+                }
                 continue;
             }
             if part.item != NONE {
@@ -173,6 +182,14 @@ impl PathCounts {
             }
             let path = PathCount { value: Sum::from_iter([value]), magnitude: Sum::from_iter([value.abs()]), paths: 1 };
             self.count_set(path);
+        }
+        if equal != 0.0 {
+            // what was seen before the row
+            self.equal.push(Conversion {
+                position: conversion.position.saturating_sub(1),
+                value: equal,
+                ..*conversion
+            });
         }
     }
 
@@ -269,9 +286,9 @@ impl Seen {
         changed
     }
 
-    /// How many of some distinct items are not in the window.
-    fn missing(&self, items: &[u32]) -> usize {
-        items.iter().filter(|item| self.times[**item as usize] == 0).count()
+    /// 1 if an item is not in the window; [`NONE`] is no item.
+    fn missing(&self, item: u32) -> usize {
+        usize::from(item != NONE && self.times[item as usize] == 0)
     }
 
     fn sorted_into(&self, set: &mut Vec<u32>) {
@@ -393,5 +410,26 @@ mod tests {
         assert_eq!(sets, [((0..10).collect(), 1.0, 1)]);
         assert!(counts.direct.iter().all(|(_, credit)| credit == 0.5));
         assert_eq!(counts.direct.iter().count(), 100);
+    }
+
+    #[test]
+    fn parts_of_many_items_have_paths_of_their_own() {
+        // 70 lines, of which one sees its own item alone; then as many more, which have seen those
+        let mut journey = Journey::new();
+        for (row, first) in [(1, 0), (3, 100)] {
+            journey.touch_all(row, 0, 0, first..first + 71);
+            journey.divide((first..first + 70).map(|item| (item, 2.0)));
+            journey.convert(Conversion { row, position: row, time: 0, visit: 0, value: 140.0 });
+        }
+        let (counts, sets) = counted(Container::Visitor, None, &[journey]);
+        assert_eq!(sets, (0..70u32).map(|item| (vec![item], 2.0, 1u64)).collect::<Vec<_>>());
+        // each of 70 lines gives 2 to its own item and the 71 before it alike
+        let given: Vec<(u32, f64)> = counts.direct.iter().collect();
+        assert_eq!(given.len(), 71 + 70);
+        let near = |(item, credit): &(u32, f64)| {
+            let lines = if *item < 100 { 70.0 } else { 1.0 };
+            (credit - lines * 2.0 / 72.0).abs() < 1e-12
+        };
+        assert!(given.iter().all(near), "{given:?}");
     }
 }

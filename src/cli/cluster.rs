@@ -70,8 +70,8 @@ pub struct ExecutorArguments {
     /// Address of the scheduler
     #[arg(long, value_name = "ADDR", default_value = SCHEDULER)]
     pub scheduler: String,
-    /// Where others find it: this port for rows, the next one for tasks; 0 for any two that are free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    /// Where others find it: this port for rows, the next one for tasks; 0 for any two that are free, so that many run on a machine
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: String,
     /// Tasks at once [default: one per core]
     #[arg(long, value_name = "N")]
@@ -173,7 +173,7 @@ async fn executor(settings: &Settings, arguments: &ExecutorArguments) -> Result<
     }
     if begun.elapsed() < STARTED {
         return Err(Error::unavailable(format!(
-            "the executor at {address} stopped by itself: is one of its ports, or the next one, in use? (RUST_LOG=info tells more)"
+            "the executor at {address} stopped by itself: is this port, or the next one, in use? (--listen takes others; RUST_LOG=info tells more)"
         )));
     }
     // Ballista's executors end when their scheduler has not answered for half a minute

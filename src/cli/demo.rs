@@ -12,7 +12,7 @@ use super::output::Output;
 use super::settings::Settings;
 use super::{ingest, progress, rebuild, terminal};
 use crate::engine::Engine;
-use crate::format::{Format, Look};
+use crate::format::{Format, TextStyle};
 use crate::ingest::IngestOptions;
 use crate::lake::Lake;
 use crate::lake::sources::{NewSource, create_source};
@@ -195,7 +195,7 @@ async fn report(settings: &Settings, engine: &Engine, sample: &Sample, rebuilt: 
         let sql = case_sql(story);
         let running = engine.run(&sql).await?;
         let mut text = vec![];
-        let mut encoder = Format::Json.encoder(&running.schema, Look::default(), &mut text)?;
+        let mut encoder = Format::Json.encoder(&running.schema, TextStyle::default(), &mut text)?;
         let mut rows = running.rows;
         while let Some(batch) = rows.next().await {
             encoder.rows(&batch?)?;
@@ -214,7 +214,7 @@ async fn report(settings: &Settings, engine: &Engine, sample: &Sample, rebuilt: 
 }
 
 fn heading(text: &str) -> String {
-    if terminal::look().colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
+    if terminal::text_style().colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
 }
 
 fn capital(text: &str) -> String {

@@ -14,7 +14,7 @@ use crate::format::Format;
 use crate::lake::guard::PROBE_FOLDER;
 use crate::lake::records::{FileEntry, Rebuild};
 use crate::lake::sources::sources;
-use crate::lake::suites::{oddities, suites};
+use crate::lake::suites::{odd_settings, suites};
 use crate::lake::{Lake, Registry};
 use crate::rebuild::{is_stale, status_of_feeds};
 use crate::{Error, ErrorKind, Result};
@@ -102,7 +102,7 @@ impl Check {
             Verdict::Failed => ("FAILED", "31"),
         };
         let word = format!("{word:<7}");
-        let word = if terminal::look().colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word };
+        let word = if terminal::text_style().colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word };
         format!("{word}{:<12}{}", self.check, crate::format::printable(&self.detail))
     }
 }
@@ -153,7 +153,7 @@ fn missing_folders(lake: &Lake) -> Vec<PathBuf> {
 async fn suite_settings(lake: &Lake) -> Result<Check> {
     let all = suites(lake).await?;
     let odd: Vec<String> =
-        all.iter().flat_map(|s| oddities(s).into_iter().map(|o| format!("{}: {o}", s.suite))).collect();
+        all.iter().flat_map(|s| odd_settings(s).into_iter().map(|o| format!("{}: {o}", s.suite))).collect();
     if !odd.is_empty() {
         return Ok(Check::failed("suites", &Error::configuration(odd.join("; "))));
     }
@@ -194,7 +194,7 @@ async fn feeds(settings: &Settings) -> Result<Option<Check>> {
     let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
     let feeds = status_of_feeds(&engine, None).await?;
     let detail: Vec<String> = feeds.iter().map(|feed| format!("{}: {}", feed.suite, feed.describe())).collect();
-    let by_hand = feeds.iter().any(|feed| feed.by_former_version > 0);
+    let by_hand = feeds.iter().any(|feed| feed.by_former_version > 0 || feed.without_offline_repeats > 0);
     Ok(match (feeds.is_empty(), by_hand) {
         (true, _) => None,
         (false, false) => Some(Check::ok("feeds", detail.join("; "))),

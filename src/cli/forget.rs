@@ -21,7 +21,7 @@ use crate::ingest::{ForgetOptions, Forgotten, Whose, forget};
 use crate::lake::Snapshot;
 use crate::lake::rewrite::Limits;
 use crate::lake::tables::OFFLINE;
-use crate::rebuild::{RebuildOptions, Rebuilt, is_stale, left_behind};
+use crate::rebuild::{RebuildOptions, Rebuilt, is_stale, tables_with_removed_rows};
 use crate::{Error, Result};
 
 /// Erase a visitor, a person, or everything before a month
@@ -97,7 +97,7 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         _ => Some(rebuild::with_progress(settings, &rebuilding, true).await?.rebuilt),
     };
     let behind = match &rebuilt {
-        Some(_) => left_behind(&settings.lake).await?,
+        Some(_) => tables_with_removed_rows(&settings.lake).await?,
         None => vec![],
     };
     let mut output = Output::stdout(Format::Table);

@@ -43,9 +43,9 @@ pub fn run(settings: &Settings, arguments: &HelpArguments, all: &clap::Command) 
         output.json(&serde_json::json!({ "markdown": text }))?;
         return output.close();
     }
-    let look = terminal::look();
-    let shown = markdown::render(&text, look.terminal.unwrap_or(READABLE).min(READABLE), look.colour);
-    if look.terminal.is_none() || !terminal::paged(&shown) {
+    let text_style = terminal::text_style();
+    let shown = markdown::render(&text, text_style.terminal.unwrap_or(READABLE).min(READABLE), text_style.colour);
+    if text_style.terminal.is_none() || !terminal::paged(&shown) {
         output.line(shown.trim_end())?;
     }
     output.close()

@@ -80,7 +80,11 @@ pub async fn run(settings: &Settings, arguments: &IngestArguments) -> Result<()>
     if settings.json {
         output.json(&outcomes.iter().map(report).collect::<Vec<_>>())?;
     } else if outcomes.is_empty() {
-        output.line("nothing to load: no delivery, no .txt with its .fin, and no file for a mapping")?;
+        let others = match arguments.mapping.is_empty() {
+            true => "; other files need a mapping (rejoin mapping guess FILE)",
+            false => ", and no file for a mapping",
+        };
+        output.line(format!("nothing to load: no delivery, no .txt with its .fin{others}"))?;
     } else {
         output.batch(&table(&outcomes)?)?;
     }

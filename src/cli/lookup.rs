@@ -34,8 +34,9 @@ pub async fn run(settings: &Settings, arguments: &LookupArguments) -> Result<()>
         output.json(&loaded)?;
         return output.close();
     }
-    let (table, rows) = (&loaded.table, HumanCount(loaded.rows as u64));
-    output.line(format!("{table}: {rows} rows, {} -> {}", loaded.columns[0], loaded.columns[1..].join(", ")))?;
+    let (table, count) = (&loaded.table, HumanCount(loaded.rows as u64));
+    let rows = if loaded.rows == 1 { "row" } else { "rows" };
+    output.line(format!("{table}: {count} {rows}, {} -> {}", loaded.columns[0], loaded.columns[1..].join(", ")))?;
     output.line(format!("  SELECT * FROM attribution('orders', '{table}.{}')", loaded.columns[1]))?;
     output.close()
 }

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 
 use super::{progress, terminal};
 use crate::engine::Running;
-use crate::format::{Expanded, Format, Look};
+use crate::format::{Expanded, Format, TextStyle};
 use crate::shell::Printer;
 use crate::{Error, Result};
 
@@ -42,7 +42,7 @@ pub fn note(text: impl AsRef<str>) {
 pub struct Output {
     sink: Sink,
     format: Format,
-    look: Look,
+    text_style: TextStyle,
     binary_results: usize,
     /// Tables on a terminal go through a pager.
     pager: bool,
@@ -51,8 +51,8 @@ pub struct Output {
 impl Output {
     /// To stdout.
     pub fn stdout(format: Format) -> Self {
-        let look = terminal::look();
-        Self { sink: Sink::Stdout(BufWriter::new(io::stdout())), format, look, binary_results: 0, pager: false }
+        let text_style = terminal::text_style();
+        Self { sink: Sink::Stdout(BufWriter::new(io::stdout())), format, text_style, binary_results: 0, pager: false }
     }
 
     /// To a file, which appears at [`close`](Self::close), or to stdout.
@@ -63,12 +63,12 @@ impl Output {
             }
             return Ok(Self::stdout(format));
         };
-        Ok(Self { sink: Sink::file(path)?, format, look: Look::default(), binary_results: 0, pager: false })
+        Ok(Self { sink: Sink::file(path)?, format, text_style: TextStyle::default(), binary_results: 0, pager: false })
     }
 
     /// Prints a missing value so in tables.
     pub fn with_null(mut self, null: &'static str) -> Self {
-        self.look.null = Some(null);
+        self.text_style.null = Some(null);
         self
     }
 
@@ -86,7 +86,7 @@ impl Output {
 
     /// A small result that is at hand.
     pub fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
-        let mut encoder = self.format.encoder(&batch.schema(), self.look, &mut self.sink)?;
+        let mut encoder = self.format.encoder(&batch.schema(), self.text_style, &mut self.sink)?;
         encoder.rows(batch)?;
         encoder.finish()
     }
@@ -107,7 +107,7 @@ impl Output {
         let mut count = 0;
         // the first batch is awaited before anything is printed, so that most errors leave no half a document
         let mut next = rows.next().await.transpose()?;
-        let mut encoder = self.format.encoder(schema, self.look, &mut self.sink)?;
+        let mut encoder = self.format.encoder(schema, self.text_style, &mut self.sink)?;
         while let Some(batch) = next {
             count += batch.num_rows() as u64;
             encoder.rows(&batch)?;
@@ -140,7 +140,7 @@ impl Printer for Output {
         // what a person waits for is the first batch
         let first = progress::of_query(plan, rows.next()).await;
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::iter(first).chain(rows)));
-        let paging = self.pager && self.format == Format::Table && self.look.terminal.is_some();
+        let paging = self.pager && self.format == Format::Table && self.text_style.terminal.is_some();
         if !paging || schema.fields().is_empty() || !matches!(self.sink, Sink::Stdout(_)) {
             return self.stream(&schema, rows).await;
         }
@@ -148,10 +148,10 @@ impl Printer for Output {
         self.sink.flush()?;
         let stdout = std::mem::replace(&mut self.sink, Sink::Pager(pager));
         // lines go to the pager whole, it scrolls sideways
-        let look = self.look;
-        self.look = Look { colour: false, terminal: None, ..look };
+        let text_style = self.text_style;
+        self.text_style = TextStyle { colour: false, terminal: None, ..text_style };
         let result = self.stream(&schema, rows).await;
-        self.look = look;
+        self.text_style = text_style;
         std::mem::replace(&mut self.sink, stdout).close()?;
         result
     }
@@ -169,13 +169,12 @@ impl Printer for Output {
     }
 
     fn set_format(&mut self, name: &str) -> Result<()> {
-        let found = Format::ALL.into_iter().find(|f| f.to_string() == name);
-        let Some(format) = found else {
+        let Some(format) = Format::named(name) else {
             let names = Format::ALL.map(|f| f.to_string());
             let hint = crate::error::did_you_mean(name, names.iter().map(String::as_str));
             return Err(Error::usage(format!("no format {name}{hint} (formats: {})", names.join(", "))));
         };
-        if format.is_binary() && self.look.terminal.is_some() {
+        if format.is_binary() && self.text_style.terminal.is_some() {
             return Err(Error::usage(format!("{format} is nothing for a terminal; say \\o FILE before")));
         }
         self.format = format;
@@ -187,27 +186,28 @@ impl Printer for Output {
             Some(path) => Sink::file(path)?,
             None => Sink::Stdout(BufWriter::new(io::stdout())),
         };
-        let Look { expanded, null, .. } = self.look;
-        self.look = Look { expanded, null, ..if path.is_some() { Look::default() } else { terminal::look() } };
+        let TextStyle { expanded, null, .. } = self.text_style;
+        self.text_style =
+            TextStyle { expanded, null, ..if path.is_some() { TextStyle::default() } else { terminal::text_style() } };
         self.binary_results = 0;
-        if path.is_none() && self.format.is_binary() && self.look.terminal.is_some() {
+        if path.is_none() && self.format.is_binary() && self.text_style.terminal.is_some() {
             self.format = Format::Table;
         }
         std::mem::replace(&mut self.sink, next).close()
     }
 
     fn set_expanded(&mut self, expanded: Option<Expanded>) -> Expanded {
-        let other = match self.look.expanded {
+        let other = match self.text_style.expanded {
             Expanded::Off | Expanded::Needed => Expanded::On,
             Expanded::On | Expanded::Auto => Expanded::Off,
         };
-        self.look.expanded = expanded.unwrap_or(other);
-        self.look.expanded
+        self.text_style.expanded = expanded.unwrap_or(other);
+        self.text_style.expanded
     }
 
     fn set_null(&mut self, null: &str) {
         // a look is copied everywhere; a session has a handful of these at most
-        self.look.null = Some(Box::leak(null.to_string().into_boxed_str()));
+        self.text_style.null = Some(Box::leak(null.to_string().into_boxed_str()));
     }
 
     fn set_pager(&mut self, on: Option<bool>) -> bool {

@@ -1,7 +1,6 @@
 //! `rejoin query` and `rejoin shell`: SQL from the command line, a file, a pipe, or a person.
 
 use clap::Args;
-use futures::join;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
 
@@ -59,7 +58,7 @@ const LONGEST_BYTES: u64 = 64 << 20;
 /// Runs the statements one after another; the first error ends it.
 pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> {
     let format = result_format(arguments.format, settings.json, arguments.output.as_deref())?;
-    let statements = Statement::all(&text(arguments)?)?;
+    let statements = Statement::asked(&text(arguments)?)?;
     if statements.is_empty() {
         return Err(Error::usage("there is no SQL statement; e.g. rejoin query \"SELECT count(*) FROM events\""));
     }
@@ -74,9 +73,19 @@ pub async fn run(settings: &Settings, arguments: &QueryArguments) -> Result<()> 
         let running = engine.run_statement(&statements[0]).await;
         Ok::<_, Error>((engine, running))
     };
-    // on a distant store each is a wait
-    let (there, first) = join!(settings.lake_is_there(), first);
-    there?;
+    // on a distant store each is a wait; one that does not answer is waited for once
+    let there = settings.lake_is_there();
+    tokio::pin!(there, first);
+    let first = tokio::select! {
+        found = &mut there => {
+            found?;
+            first.await
+        }
+        first = &mut first => {
+            there.await?;
+            first
+        }
+    };
     let (engine, first) = first?;
     let (mut output, mut first) = (Output::open(format, arguments.output.as_deref())?, Some(first));
     for statement in &statements {

@@ -4,15 +4,15 @@ use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::format::{Expanded, Look};
+use crate::format::{Expanded, TextStyle};
 
 /// How text on stdout is shown.
-pub fn look() -> Look {
+pub fn text_style() -> TextStyle {
     if !stdout().is_terminal() {
-        return Look::default();
+        return TextStyle::default();
     }
     let (terminal, expanded) = (Some(columns().unwrap_or(100)), Expanded::Needed);
-    Look { terminal, expanded, colour: colours(), ..Look::default() }
+    TextStyle { terminal, expanded, colour: colours(), ..TextStyle::default() }
 }
 
 /// True where colours are welcome, if the output is a terminal.

@@ -38,7 +38,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::parts::{MESSAGE_BYTES, arrived, configured, defaults, readable, settings_of};
+use super::parts::{MESSAGE_BYTES, configured, decode_error, defaults, readable, settings_of};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
 use super::windows::KeepWords;
@@ -230,7 +230,7 @@ impl Cluster {
                     return Ok(None);
                 }
                 Some(Status::Failed(failed)) => {
-                    return Err(arrived(&failed.error).unwrap_or_else(|| Error::query(readable(&failed.error))));
+                    return Err(decode_error(&failed.error).unwrap_or_else(|| Error::query(readable(&failed.error))));
                 }
                 Some(Status::Queued(_)) if begun.elapsed() > PLANNED => {
                     return Err(Error::unavailable(format!(

@@ -20,7 +20,7 @@ use datafusion_proto::physical_plan::{
 use rejoin_instances::encoding::{expr_bytes, read_expr};
 use serde::{Deserialize, Serialize};
 
-use super::keep::{Keep, KeepExec};
+use super::keep::{KeepExec, KeptShape};
 use super::windows;
 use super::writes::{WriteExec, WriteSpec};
 use crate::engine::beside::BesideExec;
@@ -31,7 +31,7 @@ use crate::engine::journey::{
 use crate::engine::persistence::{PersistenceExec, Persisting};
 use crate::engine::repeats::RepeatsExec;
 use crate::engine::visits::{VisitRules, VisitsExec};
-use crate::functions::Made;
+use crate::functions::FunctionSpec;
 use crate::lake::merge::SortedMergeExec;
 use crate::lake::ranges::RangeExec;
 use crate::lake::{Lake, layout};
@@ -47,7 +47,7 @@ type Encoded = Vec<u8>;
 /// Our operators, without their inputs.
 #[derive(Serialize, Deserialize)]
 enum Node {
-    Keep(Keep),
+    Keep(KeptShape),
     SortedMerge {
         of_branches: bool,
     },
@@ -238,8 +238,10 @@ impl PhysicalExtensionCodec for Codec {
     }
 
     fn try_encode_udf(&self, function: &ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
-        match Made::of(function) {
-            Some(made) => serde_json::to_writer(buf, &made).map_err(|e| DataFusionError::External(Box::new(e))),
+        match FunctionSpec::of(function) {
+            Some(function_spec) => {
+                serde_json::to_writer(buf, &function_spec).map_err(|e| DataFusionError::External(Box::new(e)))
+            }
             None => Ok(()),
         }
     }
@@ -256,8 +258,9 @@ impl PhysicalExtensionCodec for Codec {
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {
-        let made: Made = serde_json::from_slice(buf).map_err(|e| malformed(format!("the function {name}: {e}")))?;
-        let function = made.function().ok_or_else(|| malformed(format!("the function {name}")))?;
+        let function_spec: FunctionSpec =
+            serde_json::from_slice(buf).map_err(|e| malformed(format!("the function {name}: {e}")))?;
+        let function = function_spec.function().ok_or_else(|| malformed(format!("the function {name}")))?;
         Ok(Arc::new(function))
     }
 }

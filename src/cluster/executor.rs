@@ -11,8 +11,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use tokio::net::TcpListener;
 
 use super::codec::Codec;
-use super::last_words::AtWork;
 use super::parts::{MESSAGE_BYTES, Patience, TASKS_BYTES, defaults, state};
+use super::task_reports::RunningTasks;
 use super::tasks::Cancellable;
 use super::wire::Wire;
 use crate::lake::Lake;
@@ -45,7 +45,7 @@ pub struct ExecutorSettings {
 pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake: Lake) -> Result<()> {
     let patience = Patience::read()?;
     let functions = BallistaFunctionRegistry::from(&state(defaults(), runtime.clone()));
-    let at_work = AtWork::default();
+    let at_work = RunningTasks::default();
     let engine = Cancellable { inner: DefaultExecutionEngine::new(), at_work: at_work.clone() };
     let (outside, tasks) = (settings.address, SocketAddr::new(settings.address.ip(), settings.tasks_port));
     let mut bind = outside.ip();

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is to stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Keep {
+pub(super) enum KeptShape {
     /// All rows in one task.
     Gathered,
     /// A union beneath its sorts.
@@ -49,15 +49,15 @@ pub(super) enum Keep {
 #[derive(Debug)]
 pub(super) struct KeepExec {
     input: Arc<dyn ExecutionPlan>,
-    pub keep: Keep,
+    pub keep: KeptShape,
     properties: Arc<PlanProperties>,
 }
 
 impl KeepExec {
     /// Over an input, which has been gathered if it is for one task.
-    pub fn over(input: Arc<dyn ExecutionPlan>, keep: Keep) -> Arc<dyn ExecutionPlan> {
+    pub fn over(input: Arc<dyn ExecutionPlan>, keep: KeptShape) -> Arc<dyn ExecutionPlan> {
         let mut properties = input.properties().clone();
-        if matches!(keep, Keep::Whole | Keep::Parts) {
+        if matches!(keep, KeptShape::Whole | KeptShape::Parts) {
             // ranges of visitors mean nothing where all are read
             let partitions = Partitioning::UnknownPartitioning(input.output_partitioning().partition_count());
             properties = Arc::new(properties.as_ref().clone().with_partitioning(partitions));
@@ -71,16 +71,16 @@ impl KeepExec {
             Some(order) => Arc::new(SortPreservingMergeExec::new(order, input)),
             None => Arc::new(CoalescePartitionsExec::new(input)),
         };
-        Self::over(gathered, Keep::Gathered)
+        Self::over(gathered, KeptShape::Gathered)
     }
 
     /// An input of a join that each task has whole.
     pub fn whole(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         match input.downcast_ref::<CoalescePartitionsExec>() {
             Some(gathering) => {
-                Arc::new(CoalescePartitionsExec::new(Self::over(gathering.input().clone(), Keep::Whole)))
+                Arc::new(CoalescePartitionsExec::new(Self::over(gathering.input().clone(), KeptShape::Whole)))
             }
-            None => Self::over(input, Keep::Whole),
+            None => Self::over(input, KeptShape::Whole),
         }
     }
 }
@@ -102,18 +102,18 @@ impl ExecutionPlan for KeepExec {
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         InputDistributionRequirements::new(vec![match self.keep {
-            Keep::Gathered => Distribution::SinglePartition,
-            Keep::Union | Keep::Whole | Keep::Parts => Distribution::UnspecifiedDistribution,
+            KeptShape::Gathered => Distribution::SinglePartition,
+            KeptShape::Union | KeptShape::Whole | KeptShape::Parts => Distribution::UnspecifiedDistribution,
         }])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let order = self.input.output_ordering().filter(|_| self.keep == Keep::Gathered);
+        let order = self.input.output_ordering().filter(|_| self.keep == KeptShape::Gathered);
         vec![order.cloned().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.keep != Keep::Union]
+        vec![self.keep != KeptShape::Union]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -145,7 +145,7 @@ impl ExecutionPlan for KeepExec {
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.schema());
-        if self.keep == Keep::Whole {
+        if self.keep == KeptShape::Whole {
             statistics.total_byte_size = Precision::Inexact(1);
         }
         Ok(Arc::new(statistics))
@@ -153,7 +153,7 @@ impl ExecutionPlan for KeepExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, context)?;
-        if self.keep != Keep::Union {
+        if self.keep != KeptShape::Union {
             return Ok(rows);
         }
         let schema = self.schema();

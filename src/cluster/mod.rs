@@ -1,7 +1,7 @@
 //! The engine's plans on many machines: Apache DataFusion Ballista, embedded; no distributed computation of our own.
 //!
 //! * `scheduler`, `executor`: the two kinds of processes of a cluster. `workers`: what the first knows of the others;
-//!   `tasks` makes an executor stop what is cancelled; `last_words`: what ended, and nobody heard of it.
+//!   `tasks` makes an executor stop what is cancelled; `task_reports`: what ended, and nobody heard of it.
 //! * `client`: submits a plan, watches it, fetches its rows, cancels what nobody waits for.
 //! * `ready`: makes a plan one that Ballista computes rightly, or refuses it; `keep`: what the scheduler must leave so;
 //!   `windows`: words that would be lost on the way.
@@ -16,10 +16,10 @@ mod client;
 mod codec;
 mod executor;
 mod keep;
-mod last_words;
 mod parts;
 mod ready;
 mod scheduler;
+mod task_reports;
 mod tasks;
 mod windows;
 mod wire;

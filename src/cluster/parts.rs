@@ -115,7 +115,7 @@ const OUT_OF_MEMORY: &str = "OutOfMemory";
 
 /// An error of ours, or of the store, in words that whoever hears of it through Ballista's many layers can tell from theirs;
 /// others stay what they are, since Ballista acts on some.
-pub(super) fn travelling(error: DataFusionError) -> DataFusionError {
+pub(super) fn encode_error(error: DataFusionError) -> DataFusionError {
     match Error::of_store(&error) {
         Some(ours) => DataFusionError::Execution(format!("«{:?}: {ours}»", ours.kind())),
         None if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
@@ -126,7 +126,7 @@ pub(super) fn travelling(error: DataFusionError) -> DataFusionError {
 }
 
 /// The error that an executor had, in what Ballista says of it.
-pub(super) fn arrived(said: &str) -> Option<Error> {
+pub(super) fn decode_error(said: &str) -> Option<Error> {
     let (_, rest) = said.split_once('«')?;
     let (kind, message) = rest.rsplit_once('»')?.0.split_once(": ")?;
     // the layers write it down as Rust does
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn errors_arrive_as_they_were() {
         let error = Error::unavailable("file \"a\\b\": no answer\nat all");
-        let said = format!("Job failed: {:?}", travelling(DataFusionError::External(Box::new(error))));
-        let error = arrived(&said).map(|e| (e.kind(), e.to_string()));
+        let said = format!("Job failed: {:?}", encode_error(DataFusionError::External(Box::new(error))));
+        let error = decode_error(&said).map(|e| (e.kind(), e.to_string()));
         assert_eq!(error, Some((ErrorKind::Unavailable, "file \"a\\b\": no answer\nat all".into())));
-        assert!(matches!(travelling(DataFusionError::Plan("x".into())), DataFusionError::Plan(_)));
-        assert!(arrived("some «words»").is_none());
+        assert!(matches!(encode_error(DataFusionError::Plan("x".into())), DataFusionError::Plan(_)));
+        assert!(decode_error("some «words»").is_none());
         for (what, advice) in [("a sort", "ask for less at once"), ("HashJoinInput[0]", "prefer_hash_join = false")] {
             let full = DataFusionError::ResourcesExhausted(what.into());
-            let error = arrived(&travelling(full).to_string());
+            let error = decode_error(&encode_error(full).to_string());
             assert!(error.as_ref().is_some_and(Error::is_out_of_memory), "{error:?}");
             let said = error.map(|e| e.to_string()).unwrap_or_default();
             assert!(said.starts_with("an executor: ") && said.contains(what) && said.ends_with(advice), "{said}");

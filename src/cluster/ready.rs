@@ -31,7 +31,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use futures::TryStreamExt;
 
-use super::keep::{Keep, KeepExec};
+use super::keep::{KeepExec, KeptShape};
 use crate::Error;
 use crate::engine::journey::{DataDrivenExec, Input, JourneyExec, added_up};
 use crate::lake::ranges::in_ranges;
@@ -65,7 +65,7 @@ fn gathering_parts(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn E
         return Ok(Transformed::no(node));
     }
     let without_ranges = |plan: &Arc<dyn ExecutionPlan>| match is_range(plan) {
-        true => KeepExec::over(plan.clone(), Keep::Parts),
+        true => KeepExec::over(plan.clone(), KeptShape::Parts),
         false => plan.clone(),
     };
     let children = node.children().into_iter().map(without_ranges).collect();
@@ -269,7 +269,10 @@ fn with_sorts_above(union: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     let branches: Vec<_> = union.children().into_iter().map(sort).collect();
     // without this node the scheduler would move a sort from above the union into its branches
     let united = |branches| {
-        Ok::<_, DataFusionError>(KeepExec::over(replace_children_if_necessary(union.clone(), branches)?, Keep::Union))
+        Ok::<_, DataFusionError>(KeepExec::over(
+            replace_children_if_necessary(union.clone(), branches)?,
+            KeptShape::Union,
+        ))
     };
     if let Some(Some((order, fetch, _))) = branches.first().cloned()
         && branches.iter().flatten().filter(|(o, f, _)| *o == order && *f == fetch).count() == branches.len()

@@ -22,8 +22,8 @@ use tonic::codegen::Service;
 use tonic::transport::Channel;
 
 use super::codec::Codec;
-use super::last_words::{LastWords, Report, TASKS, TaskName};
 use super::parts::{MESSAGE_BYTES, Patience, VERSION, defaults, readable, same_version, state};
+use super::task_reports::{ExecutorReport, TASKS, TaskName, TaskReports};
 use super::wire::Wire;
 use super::workers::{Workers, locked};
 use crate::{Error, Result, clock};
@@ -56,7 +56,7 @@ pub struct Overview {
 }
 
 #[derive(Deserialize)]
-struct Of {
+struct JobQuery {
     job: Option<String>,
 }
 
@@ -90,43 +90,43 @@ impl Overview {
 
 /// What the scheduler keeps beside Ballista's state.
 #[derive(Clone)]
-struct Desk {
+struct SchedulerState {
     server: Server,
     workers: Arc<Workers>,
     /// When somebody last asked how far a job is.
     asked: Arc<Mutex<HashMap<JobId, Instant>>>,
     /// What executors tell of their tasks.
-    words: Arc<Mutex<LastWords>>,
+    words: Arc<Mutex<TaskReports>>,
     patience: Patience,
 }
 
-async fn overview(State(desk): State<Desk>, Query(of): Query<Of>) -> Json<Overview> {
-    let state = &desk.server.state;
+async fn overview(State(scheduler_state): State<SchedulerState>, Query(of): Query<JobQuery>) -> Json<Overview> {
+    let state = &scheduler_state.server.state;
     let mut executors = state.executor_manager.get_executors_state().await.unwrap_or_default();
-    let since = clock::now().timestamp().unsigned_abs().saturating_sub(desk.patience.gone);
+    let since = clock::now().timestamp().unsigned_abs().saturating_sub(scheduler_state.patience.gone);
     executors.retain(|(_, heard, _)| heard.is_some_and(|heard| heard.as_secs() >= since));
     let vcores = executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum();
     let members = executors.iter().map(|(e, ..)| (e.id.to_string(), format!("{}:{}", e.host, e.port))).collect();
     let mut overview =
         Overview { version: VERSION.into(), executors: executors.len(), vcores, members, ..Default::default() };
     if let Some(id) = of.job {
-        overview.lost_an_executor = desk.workers.lost_an_executor(&id);
+        overview.lost_an_executor = scheduler_state.workers.lost_an_executor(&id);
         let id = JobId::new(id);
         if let Some(job) = state.task_manager.get_running_job_cache().get(&id) {
             let graph = job.execution_graph.read().await;
             overview.stages = Some((graph.completed_stages(), graph.stage_count()));
             drop(graph);
-            locked(&desk.asked).insert(id, Instant::now());
+            locked(&scheduler_state.asked).insert(id, Instant::now());
         }
     }
     Json(overview)
 }
 
-async fn tasks(State(desk): State<Desk>, Json(report): Json<Report>) {
-    locked(&desk.words).hear(report, Instant::now());
+async fn tasks(State(scheduler_state): State<SchedulerState>, Json(report): Json<ExecutorReport>) {
+    locked(&scheduler_state.words).receive(report, Instant::now());
 }
 
-impl Desk {
+impl SchedulerState {
     /// Finds the jobs of which a task has ended without a word, so that their clients run them again.
     async fn find_lost_words(&self) {
         loop {
@@ -203,10 +203,10 @@ pub async fn serve(
     let cluster = BallistaCluster::new(workers.clone(), jobs);
     let server = scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
     let routes = services(server.clone(), MESSAGE_BYTES);
-    let desk = Desk { server, workers, asked: Arc::default(), words: Arc::default(), patience };
-    let router = routes
-        .into_axum_router()
-        .merge(Router::new().route(OVERVIEW, get(overview)).route(TASKS, post(tasks)).with_state(desk.clone()));
+    let scheduler_state = SchedulerState { server, workers, asked: Arc::default(), words: Arc::default(), patience };
+    let router = routes.into_axum_router().merge(
+        Router::new().route(OVERVIEW, get(overview)).route(TASKS, post(tasks)).with_state(scheduler_state.clone()),
+    );
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
@@ -222,7 +222,7 @@ pub async fn serve(
     tokio::select! {
         served = http::serve(Box::new(listener), router, Box::pin(pending::<()>())) => Ok(served?),
         () = stopped => Ok(()),
-        () = desk.cancel_forgotten() => Ok(()),
-        () = desk.find_lost_words() => Ok(()),
+        () = scheduler_state.cancel_forgotten() => Ok(()),
+        () = scheduler_state.find_lost_words() => Ok(()),
     }
 }

@@ -25,14 +25,14 @@ use futures::StreamExt;
 use futures::future::AbortHandle;
 use futures::stream::{Abortable, abortable};
 
-use super::last_words::{AtWork, Begun, TaskName};
-use super::parts::{same_version, travelling};
+use super::parts::{encode_error, same_version};
+use super::task_reports::{RunningTasks, TaskGuard, TaskName};
 
 /// Runs tasks as `inner` does.
 pub(super) struct Cancellable<E> {
     pub inner: E,
     /// Those that are here.
-    pub at_work: AtWork,
+    pub at_work: RunningTasks,
 }
 
 impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
@@ -109,7 +109,7 @@ impl Drop for StopOnDrop<'_> {
 struct Stage {
     inner: Arc<dyn QueryStageExecutor>,
     streams: Streams,
-    _begun: Begun,
+    _begun: TaskGuard,
 }
 
 impl fmt::Display for Stage {
@@ -122,7 +122,7 @@ impl fmt::Display for Stage {
 impl QueryStageExecutor for Stage {
     async fn execute_query_stage(&self, task: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let _stop = StopOnDrop(&self.streams);
-        self.inner.execute_query_stage(task, context).await.map_err(travelling)
+        self.inner.execute_query_stage(task, context).await.map_err(encode_error)
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
@@ -202,7 +202,7 @@ impl ExecutionPlan for TaskExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (streams, outermost) = (self.streams.clone(), self.outermost);
         let stream = self.streams.add(self.input.execute(partition, context)?);
-        let stream = stream.map(move |rows| if outermost { rows.map_err(travelling) } else { rows });
+        let stream = stream.map(move |rows| if outermost { rows.map_err(encode_error) } else { rows });
         // a stream that was stopped has no end of its own: without this error it would look complete
         let stopped = futures::stream::once(async move {
             let stopped = streams.0.lock().unwrap_or_else(|e| e.into_inner()).stopped;

@@ -35,7 +35,7 @@ fn brief_columns<'a>() -> impl Iterator<Item = &'a str> {
 }
 
 /// `events` with those of its main columns that the data has, and those that have a friendly name, under it.
-pub(super) fn brief(events: &LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
+pub(super) fn with_main_columns(events: &LogicalPlan, names: &BTreeMap<String, String>) -> Result<LogicalPlan> {
     let known = |name: &str| events.schema().has_column_with_unqualified_name(name);
     let named = names.values().map(String::as_str).filter(|name| !brief_columns().any(|column| column == *name));
     let columns: Vec<Expr> = brief_columns().chain(named).filter(|name| known(name)).map(ident).collect();

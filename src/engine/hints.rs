@@ -10,7 +10,7 @@ use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
 use crate::columns::{PERSON_ID, PERSON_STATUS};
-use crate::error::{Flaw, Spot, did_you_mean};
+use crate::error::{Spot, StatementFault, did_you_mean};
 use crate::functions::windows::WINDOW_FUNCTIONS;
 
 /// The error of a statement that could not be planned.
@@ -43,7 +43,7 @@ pub(super) async fn planning_error(
         };
         let message = format!("there is no column {}{listed}", field.quoted_flat_name().replace('"', ""));
         let spot = Spot::Name(field.name.clone());
-        return Error::query(message).at_spot(spot).of_flaw(Flaw::Column).caused_by(error);
+        return Error::query(message).at_spot(spot).of_fault(StatementFault::Column).caused_by(error);
     }
     if let Some((function, types)) = unfit_arguments(&error.to_string()) {
         let advice = match types.contains("text") {
@@ -76,13 +76,14 @@ pub(super) async fn planning_error(
             let hint = did_you_mean(name, tables.iter().map(String::as_str));
             let spot = Spot::Name(name.clone());
             let message = format!("there is no table {name}{hint}");
-            return Error::query(message).at_spot(spot).of_flaw(Flaw::Table).caused_by(error);
+            return Error::query(message).at_spot(spot).of_fault(StatementFault::Table).caused_by(error);
         }
     }
     let (state, names) = (context.state(), statement.names());
     let known = |name: &str| state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok();
     let gives_rows = |name: &str| is_report(name) || state.table_functions().contains_key(name);
-    let about = |error: Error, function: &str| error.at_spot(Spot::Name(function.into())).of_flaw(Flaw::Function);
+    let about =
+        |error: Error, function: &str| error.at_spot(Spot::Name(function.into())).of_fault(StatementFault::Function);
     if let Some(function) = names.functions.iter().find(|name| !known(name)) {
         if gives_rows(function) {
             let message = format!("{function} gives rows, not a value: SELECT * FROM {function}(...)");

@@ -28,7 +28,7 @@ use super::repeats::{self, RepeatsExec};
 use super::visits::{VisitRules, VisitsExec};
 use crate::attribution::Persistence;
 use crate::columns::{
-    self, BACKGROUND_HIT, EXCLUDE_HIT, HIT_SEQ, HIT_TIME, SUITE, VISIT_ID, VISIT_NUM, VISIT_START, VISITOR_ID,
+    self, BACKGROUND_HIT, EXCLUDE_HIT, HIT_SEQ, HIT_TIME, SOURCE, SUITE, VISIT_ID, VISIT_NUM, VISIT_START, VISITOR_ID,
     VISITOR_KEY, persisted_flag, set_column,
 };
 use crate::lake::layout::{ORDER, TAG_SUITE, TAG_VISITS};
@@ -93,13 +93,14 @@ pub struct HitsTable {
     schema: SchemaRef,
     rules: HitRules,
     once: bool,
+    stored_visits: bool,
 }
 
 impl HitsTable {
     /// Over the stored hits.
     pub fn new(stored: LakeTable, rules: HitRules) -> Self {
         let schema = rules.columns(&stored.schema());
-        Self { stored, schema, rules, once: false }
+        Self { stored, schema, rules, once: false, stored_visits: false }
     }
 
     /// Each hit once, however often it was delivered.
@@ -107,9 +108,14 @@ impl HitsTable {
         Self { once: true, ..self }
     }
 
+    /// Visits as they are stored, even where no input named them: of rows that a feed brought integrated.
+    pub fn with_stored_visits(self) -> Self {
+        Self { stored_visits: true, ..self }
+    }
+
     /// What is to be computed for the columns `wanted` of some files.
     fn work(&self, wanted: &[&str], files: &[&DataFile]) -> Work {
-        let given = files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"));
+        let given = self.stored_visits || files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"));
         let of_suite = |suite: &str| files.iter().any(|f| f.tags.get(TAG_SUITE).is_none_or(|s| s == suite));
         let rules: BTreeMap<_, _> = self
             .rules
@@ -360,8 +366,8 @@ pub fn is_reported(schema: &Schema, suites: &[Suite]) -> Expr {
 
 /// What all hits of a visitor have in common.
 const VISITOR: [&str; 3] = [SUITE, VISITOR_ID, VISITOR_KEY];
-/// What all rows of a hit have in common.
-const HIT: [&str; 5] = [SUITE, VISITOR_ID, VISITOR_KEY, HIT_TIME, HIT_SEQ];
+/// What all rows of a hit have in common; those that a feed brought integrated have a source, too.
+const HIT: [&str; 6] = [SUITE, VISITOR_ID, VISITOR_KEY, HIT_TIME, HIT_SEQ, SOURCE];
 
 /// Some columns of rows, by name.
 fn columns_of<'n>(rows: Arc<dyn ExecutionPlan>, names: impl Iterator<Item = &'n str>) -> Result<ProjectionExec> {

@@ -2,37 +2,44 @@
 //! `LATERAL unnest(t.list) WITH ORDINALITY AS u(item, n)`, `generate_series(1, t.n) AS i`, `string_to_table(t.words, ',')`.
 //!
 //! They become an UNNEST, which may look at the relations before it; of WITH ORDINALITY, a second list of numbers beside the first.
-//! `generate_series` of constants stays a table function, which holds no list. Its step may be a text: an interval.
+//! `generate_series` of constants stays a table function, which holds no list; its column is called as PostgreSQL calls it. Its step
+//! may be a text: an interval. `range`, which is not PostgreSQL's, keeps its column `value`.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName,
-    TableAlias, TableAliasColumnDef, TableFactor, Value, VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, TypedString, Value, VisitorMut,
 };
-use rejoin_instances::syntax::{PartMut, change};
+use rejoin_instances::syntax::{PartMut, change, change_outside_queries};
 
 use super::written_calls::call;
 
+/// Functions that count.
+const SERIES: &str = "generate_series";
+const RANGE: &str = "range";
+
 /// Writes the functions of a statement, or of a part of one, as UNNEST.
-pub(super) fn settle(part: &mut impl PartMut) {
+pub(super) fn rewrite(part: &mut impl PartMut) {
     // it never breaks off
-    let _ = change(part, &mut Settling);
+    let _ = change(part, &mut ListRowRewriter);
 }
 
-struct Settling;
+struct ListRowRewriter;
 
-impl VisitorMut for Settling {
+impl VisitorMut for ListRowRewriter {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args: Some(args), .. } = factor
-            && last(name) == "generate_series"
+            && [SERIES, RANGE].contains(&last(name).as_str())
         {
             step_as_interval(&mut args.args);
+            args.args.iter_mut().for_each(count_nanoseconds);
         }
-        if let Some(unnest) = as_unnest(factor) {
-            *factor = unnest;
+        match as_unnest(factor) {
+            Some(unnest) => *factor = unnest,
+            None => name_series(factor),
         }
         if let TableFactor::UNNEST { array_exprs, .. } = factor {
             array_exprs.iter_mut().for_each(look_at_the_row);
@@ -49,12 +56,40 @@ impl VisitorMut for Settling {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr
-            && last(name) == "generate_series"
+            && last(name) == SERIES
         {
             step_as_interval(&mut list.args);
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Lets the times in an argument count nanoseconds: a table function of DataFusion's takes no others.
+fn count_nanoseconds(argument: &mut FunctionArg) {
+    let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument else { return };
+    change_outside_queries(argument, &mut |part| {
+        if let Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) = part
+            && let DataType::Timestamp(places, _) = data_type
+        {
+            *places = Some(9);
+        }
+    });
+}
+
+/// Calls the column of a series as it, or its function, is called.
+fn name_series(factor: &mut TableFactor) {
+    if let TableFactor::Table { name, args: Some(_), alias, .. } = factor
+        && last(name) == SERIES
+    {
+        let alias = alias.get_or_insert_with(|| named(Ident::new(SERIES)));
+        if alias.columns.is_empty() {
+            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+        }
+    }
+}
+
+fn named(name: Ident) -> TableAlias {
+    TableAlias { explicit: true, name, columns: vec![], at: None }
 }
 
 /// Writes a list of more than constants as a call: DataFusion reads the items of one that stands in brackets without the relations
@@ -101,7 +136,8 @@ fn as_unnest(factor: &TableFactor) -> Option<TableFactor> {
         }
         TableFactor::Table { name, args: Some(args), with_ordinality, alias, .. } => {
             let function = last(name);
-            if function == "generate_series" && !with_ordinality && args.args.iter().all(is_constant) {
+            let stays = function == RANGE || function == SERIES && args.args.iter().all(is_constant);
+            if stays && !with_ordinality {
                 return None;
             }
             (function.clone(), list_of(&function, &args.args)?, *with_ordinality, alias)
@@ -116,11 +152,11 @@ fn as_unnest(factor: &TableFactor) -> Option<TableFactor> {
         let count = Box::new(call("cardinality", vec![list]));
         let count = Expr::Cast { kind, expr: count, data_type: DataType::BigInt(None), array: false, format: None };
         let one = Expr::Value(Value::Number("1".into(), false).with_empty_span());
-        array_exprs.push(call("generate_series", vec![one, count]));
+        array_exprs.push(call(SERIES, vec![one, count]));
     }
-    let named = |name: Ident| TableAlias { explicit: true, name, columns: vec![], at: None };
+    let is_range = function == RANGE;
     let mut alias = alias.clone().unwrap_or_else(|| named(Ident::new(function)));
-    let own = [alias.name.clone(), Ident::new("ordinality")];
+    let own = [if is_range { Ident::new("value") } else { alias.name.clone() }, Ident::new("ordinality")];
     for name in own.into_iter().take(array_exprs.len()).skip(alias.columns.len()) {
         alias.columns.push(TableAliasColumnDef { name, data_type: None });
     }
@@ -142,10 +178,21 @@ fn list_of(function: &str, arguments: &[FunctionArg]) -> Option<Expr> {
     let arguments = arguments.iter().map(argument).collect::<Option<Vec<_>>>()?;
     match (function, arguments.as_slice()) {
         ("unnest", [list]) => Some(list.clone()),
-        ("generate_series", [_, _] | [_, _, _]) => Some(call("generate_series", arguments)),
+        (SERIES, [_, _] | [_, _, _]) | (RANGE, [_] | [_, _] | [_, _, _]) => Some(call(function, arguments)),
         ("string_to_table", [_, _]) => Some(call("string_to_array", arguments)),
+        ("regexp_split_to_table", [text, pattern]) => {
+            // a sign that nobody writes
+            let (apart, all) = (written("\u{1f}"), written("g"));
+            let replaced = call("regexp_replace", vec![text.clone(), pattern.clone(), apart.clone(), all]);
+            Some(call("string_to_array", vec![replaced, apart]))
+        }
         _ => None,
     }
+}
+
+/// A text in the statement.
+fn written(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_string()).with_empty_span())
 }
 
 /// True for what is known before any row is.
@@ -171,7 +218,7 @@ mod tests {
 
     fn settled(sql: &str) -> String {
         let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
-        settle(&mut parsed);
+        rewrite(&mut parsed);
         // a table's alias is written as it was
         parsed.to_string().replace(" AS ", " ").to_lowercase()
     }
@@ -195,7 +242,21 @@ mod tests {
             ),
             ("SELECT x FROM unnest(a) x", "select x from unnest(a) x (x)"),
             // what is a constant is no list
-            ("SELECT * FROM generate_series(1, -3::int)", "select * from generate_series(1, -3::int)"),
+            (
+                "SELECT * FROM generate_series(1, -3::int)",
+                "select * from generate_series(1, -3::int) generate_series (generate_series)",
+            ),
+            (
+                "SELECT d FROM generate_series(TIMESTAMP '2026-01-01', '2026-01-02'::TIMESTAMP, '1 hour') d",
+                "select d from generate_series(timestamp(9) '2026-01-01', '2026-01-02'::timestamp(9), interval '1 hour') d (d)",
+            ),
+            ("SELECT d FROM generate_series(1, 3) d", "select d from generate_series(1, 3) d (d)"),
+            ("SELECT d.n FROM generate_series(1, 3) d(n)", "select d.n from generate_series(1, 3) d (n)"),
+            ("SELECT value FROM range(1, 3)", "select value from range(1, 3)"),
+            (
+                "SELECT * FROM range(1, 3) WITH ORDINALITY",
+                "select * from unnest(range(1, 3), generate_series(1, cast(cardinality(range(1, 3)) bigint))) range (value, ordinality)",
+            ),
             ("SELECT * FROM unnest(a, b) u", "select * from unnest(a, b) u"),
             (
                 "SELECT * FROM generate_series(date '2026-01-01', now(), '1 day') d",

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, TableFactor, Visitor};
-use rejoin_instances::syntax::{Part, look, look_outside_queries};
+use rejoin_instances::syntax::{Part, walk, walk_outside_queries};
 
 use super::output_names::is_aggregate;
 use crate::Error;
@@ -49,7 +49,7 @@ fn passed_over(message: &str) -> ControlFlow<Box<Error>> {
 
 /// What in an expression looks at more than the one row that it is for: a function of many rows, or a query.
 pub fn beyond_one_row(expr: &impl Part) -> Option<String> {
-    match look(expr, &mut BeyondOneRow) {
+    match walk(expr, &mut BeyondOneRow) {
         ControlFlow::Break(what) => Some(what),
         ControlFlow::Continue(()) => None,
     }
@@ -76,7 +76,7 @@ impl Visitor for BeyondOneRow {
 
 /// Breaks off at a function of many rows in an expression of a clause; what its subqueries ask is theirs.
 fn check(expr: &Expr, clause: &str, no_aggregates: bool) -> ControlFlow<Box<Error>> {
-    let of_many_rows = look_outside_queries(expr, &mut |part| match part {
+    let of_many_rows = walk_outside_queries(expr, &mut |part| match part {
         Expr::Function(function) if function.over.is_some() || (no_aggregates && is_aggregate(part)) => {
             ControlFlow::Break((function.name.to_string().to_lowercase(), function.over.is_some()))
         }
@@ -106,7 +106,7 @@ mod tests {
 
     fn wrong(sql: &str) -> Option<String> {
         let statement = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
-        match look(&statement, &mut Clauses) {
+        match walk(&statement, &mut Clauses) {
             ControlFlow::Break(error) => Some(error.to_string()),
             ControlFlow::Continue(()) => None,
         }

@@ -4,8 +4,9 @@
 //! * `statement`: one statement, parsed once, with what it names. `running`: a statement that runs. `explained`: its plan as
 //!   lines.
 //! * `dialect`: the SQL that is spoken. `similar`: what `SIMILAR TO` means. `depth`: statements that would overflow the stack are
-//!   refused. `misplaced`: aggregates and window functions where they cannot stand, such as in WHERE. `output_names`: which column
-//!   is meant in HAVING and ORDER BY where the result and its input have one of the same name. `shared_columns`: columns of USING.
+//!   refused; `expanded`: so are those that stand for too many tables. `misplaced`: aggregates and window functions where they
+//!   cannot stand, such as in WHERE. `output_names`: which column is meant in HAVING and ORDER BY where the result and its input
+//!   have one of the same name. `shared_columns`: columns of USING. `column_names`: what the columns of a result are called.
 //! * `hints`: planning errors that name the nearest right name.
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
 //!   versions of the past. `events`: the main view, and the names of its columns; `kept_events`: its plan, as a session keeps it.
@@ -14,7 +15,8 @@
 //!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` puts columns that are computed of all
 //!   rows beside others of the same rows. `by_visitor`: the order of rows that all these need and keep.
 //! * `union`: online and offline rows of a bucket become one time line without a sort. `in_turn`: of many branches and subqueries
-//!   few are computed at once. `first_rows`: a `LIMIT` reads no more than it needs. `join_filters`: conditions of joins that sort.
+//!   few are computed at once. `yielding`: joins give others their turn. `large_constants`: none is written out in many rows.
+//!   `first_rows`: a `LIMIT` reads no more than it needs. `join_filters`: conditions of joins that sort.
 //! * `report`, `report_call`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
 //!   what arguments say in columns of `events`; `stored_terms`: the same over what is stored. `segments`, `members`: who belongs to
@@ -25,9 +27,9 @@
 //! * `lookup`: classifications, lookup tables that make items of a dimension's values. `spellings`: how items are written that
 //!   differ only in case. `names`: what metrics and dimensions are called.
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
-//! * `remote`: plans that another process computes.
+//! * `remote`: plans that another process computes. `copy_to`: what `COPY` writes to a file.
 //! * `window`: completes the calls of window functions of journeys with the columns that they need. `zone`: the zone of a session, in which its statements
-//!   see instants. `written_times`: texts that become times and intervals.
+//!   see instants. `written_times`: texts that become times and intervals. `json_calls`: JSON of many rows.
 //! * `list_rows`: functions that give the items of lists as rows. `lateral`: relations that look at the row before them.
 //! * `parameters`: `$1` in the arguments of table functions. `chain_credits`: `credits` of models that look at all journeys.
 //!   `model_list`: the models of a call.
@@ -38,9 +40,12 @@ mod bound;
 mod by_visitor;
 pub mod catalog;
 mod chain_credits;
+pub mod column_names;
+mod copy_to;
 mod depth;
 pub mod dialect;
 mod events;
+mod expanded;
 pub mod explained;
 mod first_rows;
 mod groupings;
@@ -49,8 +54,10 @@ pub mod hits;
 mod in_turn;
 mod join_filters;
 pub mod journey;
+mod json_calls;
 mod kept_events;
 mod known_persons;
+mod large_constants;
 mod lateral;
 mod list_rows;
 pub mod lookup;
@@ -87,6 +94,7 @@ pub mod visits;
 pub mod window;
 pub mod written_calls;
 mod written_times;
+mod yielding;
 mod zone;
 
 pub use running::Running;

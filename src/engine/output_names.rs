@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
     TableAlias, TableFactor, VisitorMut,
 };
-use rejoin_instances::syntax::{PartMut, change, change_outside_queries, look_outside_queries};
+use rejoin_instances::syntax::{PartMut, change, change_outside_queries, walk_outside_queries};
 
 /// Names of the functions of groups.
 static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -29,12 +29,12 @@ static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 /// Writes out which column is meant, in a statement or a part of it.
 pub(super) fn resolve(statement: &mut impl PartMut) {
     // it never breaks off
-    let _ = change(statement, &mut Resolve);
+    let _ = change(statement, &mut OutputNameResolver);
 }
 
-struct Resolve;
+struct OutputNameResolver;
 
-impl VisitorMut for Resolve {
+impl VisitorMut for OutputNameResolver {
     type Break = ();
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
@@ -212,7 +212,7 @@ impl Mentioned {
 
     fn take(&mut self, expr: &Expr) {
         // it never breaks off
-        let _ = look_outside_queries(expr, &mut |part| {
+        let _ = walk_outside_queries(expr, &mut |part| {
             self.names.extend(identifier(part).map(normal));
             self.has_aggregates |= is_aggregate(part);
             ControlFlow::<()>::Continue(())

@@ -22,7 +22,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use rejoin_instances::syntax::{change, look};
+use rejoin_instances::syntax::{change, walk};
 
 use crate::columns::{is_dimension, is_metric, is_multi_valued};
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ pub(super) fn of(arguments: &[FunctionArg]) -> BTreeSet<String> {
     let mut found = Found::default();
     for argument in arguments {
         // it never breaks off
-        let _ = look(argument, &mut found);
+        let _ = walk(argument, &mut found);
     }
     found.0
 }

@@ -26,23 +26,23 @@ const CONTAINERS: [&str; 3] = ["visit", "visitor", "person"];
 
 /// Whose rows make a journey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Whole {
+pub(super) struct JourneyScope {
     /// How far apart touch and conversion may lie; of persons as of visitors.
     pub container: Container,
     /// The journeys are those of persons.
     pub by_person: bool,
 }
 
-impl Whole {
+impl JourneyScope {
     /// Of the argument `container`.
     pub fn of(arguments: &Arguments) -> Result<Self> {
         let text = arguments.text("container")?;
         let text = text.as_deref().map_or("visitor".into(), |text| text.trim().to_lowercase());
-        let whole = |container, by_person| Ok(Self { container, by_person });
+        let scope = |container, by_person| Ok(Self { container, by_person });
         match text.as_str() {
-            "visit" => whole(Container::Visit, false),
-            "visitor" => whole(Container::Visitor, false),
-            "person" => whole(Container::Visitor, true),
+            "visit" => scope(Container::Visit, false),
+            "visitor" => scope(Container::Visitor, false),
+            "person" => scope(Container::Visitor, true),
             other => {
                 let hint = did_you_mean(other, CONTAINERS);
                 Err(Error::query(format!("unknown container {other:?}{hint}; it is 'visit', 'visitor' or 'person'")))

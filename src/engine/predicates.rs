@@ -13,8 +13,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visitor};
-use rejoin_instances::syntax::look;
-use rejoin_instances::trees::{change_parts, look_at_parts};
+use rejoin_instances::syntax::walk;
+use rejoin_instances::trees::{change_parts, walk_parts};
 
 use super::arguments::Arguments;
 use super::depth;
@@ -22,7 +22,7 @@ use super::dialect::EngineDialect;
 use super::groupings::Grouping;
 use super::journey::RowTerms;
 use super::similar::as_regex;
-use super::written_times::settle_intervals;
+use super::written_times;
 use super::zone;
 use crate::attribution::Container;
 use crate::error::did_you_mean;
@@ -144,10 +144,10 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
     if let Some(alias) = alias {
         return Err(Error::query(format!("a condition has no name of its own, as {alias} is")));
     }
-    if look(&parsed, &mut NoQueries).is_break() {
+    if walk(&parsed, &mut NoQueries).is_break() {
         return Err(Error::query("a query within a condition; it looks at one row of events at a time"));
     }
-    settle_intervals(&mut parsed)?;
+    written_times::rewrite(&mut parsed)?;
     let planned = context.sql_to_expr(parsed, events).map_err(|error| unplanned(text, error))?;
     let planned = change_parts(planned, &mut as_regex).map_err(|error| unplanned(text, error))?.data;
     look_through(&planned)?;
@@ -171,7 +171,7 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
 /// What one row alone cannot answer, or not twice alike, is an error.
 fn look_through(expr: &Expr) -> Result<()> {
     let mut wrong = None;
-    look_at_parts(expr, &mut |part| {
+    walk_parts(expr, &mut |part| {
         wrong = match part {
             Expr::AggregateFunction(call) => Some(format!("{} sums up rows", call.func.name())),
             Expr::WindowFunction(call) => Some(format!("{} looks at other rows", call.fun.name())),

@@ -1,4 +1,5 @@
-//! One hit counts once: of the rows of a hit that was delivered more than once, the first in the lake's order goes on.
+//! One hit counts once: of the rows of a hit that was delivered more than once, the first in the lake's order goes on. So it is with rows
+//! that a feed brings integrated.
 //!
 //! In: hits sorted by visitor and time, see [`crate::lake::repeats`]. Out: the same without repeats. State is the rows of one
 //! instant, and the keys of one visitor.

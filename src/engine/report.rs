@@ -22,8 +22,8 @@ use super::catalog::LakeSchema;
 use super::chain_credits;
 use super::groupings::{Grouping, groupings, line_grouping};
 use super::journey::{
-    Answer, EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Question, RowTerms, Selection, ShownNode,
-    ShownSpec, StoredJourneyNode, Wanted,
+    Answer, ConversionOutput, EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Question, RowTerms, Selection,
+    ShownNode, ShownSpec, StoredJourneyNode,
 };
 use super::names::Names;
 use super::parameters;
@@ -197,8 +197,8 @@ impl<'a> Asked<'a> {
             && match &wanted {
                 None => true,
                 // of a row with several values all are shown, as they stand there
-                Some(Wanted::Conversions) => !spec.multi_valued,
-                Some(Wanted::Credits) => true,
+                Some(ConversionOutput::Conversions) => !spec.multi_valued,
+                Some(ConversionOutput::Credits) => true,
             };
         let Some(stored) = view.stored_events().filter(|_| at_once && self.binding.is_none() && !part.by_person())
         else {
@@ -215,7 +215,7 @@ impl<'a> Asked<'a> {
         terms.lines = self.lines.clone();
         if let Some(wanted) = &wanted {
             terms.shown = ["event_id", columns::ROW_KIND].map(ident).to_vec();
-            terms.shown.extend(matches!(wanted, Wanted::Conversions).then(|| ident(columns::VISITOR_ID)));
+            terms.shown.extend(matches!(wanted, ConversionOutput::Conversions).then(|| ident(columns::VISITOR_ID)));
             terms.shown.append(&mut terms.by);
         }
         if let Part::Alone(persons) = part {

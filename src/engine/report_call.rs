@@ -5,9 +5,9 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::arguments::Arguments;
 use super::groupings::{Grouping, listed};
-use super::journey::{Gives, JourneySpec, PathSpec, Selection, ShownSpec, Wanted};
+use super::journey::{ConversionOutput, JourneyOutput, JourneySpec, PathSpec, Selection, ShownSpec};
 use super::model_list::models;
-use super::person_journeys::Whole;
+use super::person_journeys::JourneyScope;
 use super::predicates::PredicateTexts;
 use super::segments;
 use super::sequences;
@@ -114,7 +114,7 @@ pub(super) enum Shape {
 
 impl Report {
     pub fn new(function: &str, arguments: &Arguments) -> Result<Self> {
-        let Whole { container, by_person } = Whole::of(arguments)?;
+        let JourneyScope { container, by_person } = JourneyScope::of(arguments)?;
         let default_lookback = if function == "participation" { "all" } else { "30 days" };
         let lookback = arguments.text("lookback")?;
         let lookback_us = parse_lookback(lookback.as_deref().unwrap_or(default_lookback)).map_err(Error::query)?;
@@ -173,10 +173,11 @@ impl Report {
             anchored,
             selection,
             gives: match function {
-                "paths" => {
-                    Gives::Paths { unconverted: arguments.flag("unconverted")?.unwrap_or(false), in_parts: false }
-                }
-                _ => Gives::Credit,
+                "paths" => JourneyOutput::Paths {
+                    unconverted: arguments.flag("unconverted")?.unwrap_or(false),
+                    in_parts: false,
+                },
+                _ => JourneyOutput::Credit,
             },
             by_person: false,
         };
@@ -204,11 +205,11 @@ impl Report {
     }
 
     /// What is shown of conversions; None: credit per item, paths, or one conversion explained.
-    pub fn wanted(&self) -> Option<Wanted> {
+    pub fn wanted(&self) -> Option<ConversionOutput> {
         match &self.shape {
             Shape::Items | Shape::Paths | Shape::Path { .. } => None,
-            Shape::Conversions => Some(Wanted::Conversions),
-            Shape::Credits => Some(Wanted::Credits),
+            Shape::Conversions => Some(ConversionOutput::Conversions),
+            Shape::Credits => Some(ConversionOutput::Credits),
         }
     }
 
@@ -278,14 +279,7 @@ impl Report {
         {
             return refused(name, &self.dimension, "its values are bound to products, each of which has its own path");
         }
-        if spec.in_lines
-            && let Some(name) =
-                given(&["last_resort"]).or(given(&["repeats"]).filter(|_| selection.repeats == Repeats::First))
-        {
-            let why = format!("{} is divided by product line, and a line's own row is its touch", self.metric);
-            return refused(name, &self.dimension, &why);
-        }
-        if let Gives::Paths { unconverted, .. } = spec.gives {
+        if let JourneyOutput::Paths { unconverted, .. } = spec.gives {
             if spec.multi_valued || spec.bound.is_some() {
                 let message = format!("paths: {} has several values a row, of which none is the next", self.dimension);
                 return Err(Error::query(message));

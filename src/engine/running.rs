@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
+use super::column_names;
 use super::explained::{LINES, by_line, explains};
 use crate::Error;
 
@@ -33,6 +36,18 @@ impl Running {
             true => Self { schema: LINES.clone(), rows: by_line(self.rows), plan: self.plan },
             false => self,
         }
+    }
+
+    /// With the names that its columns are shown with.
+    pub(super) fn headed(self) -> Self {
+        let Some(schema) = column_names::shown(&self.schema) else { return self };
+        let (head, rows) = (schema.clone(), self.rows);
+        let rows = rows.map(move |batch| -> Result<RecordBatch> {
+            let batch = batch?;
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            Ok(RecordBatch::try_new_with_options(head.clone(), batch.columns().to_vec(), &options)?)
+        });
+        Self { rows: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows)), schema, plan: self.plan }
     }
 
     /// The rows are computed in a task of its own, so that its reader can look at the clock and at signals while an operator

@@ -16,7 +16,7 @@ use super::journey::{
     Answer, EVER, Follows, GROUP_COLUMNS, Question, RowTerms, Sequence, SequenceNode, SequenceSpec, StoredJourneyNode,
 };
 use super::names::Names;
-use super::person_journeys::{PersonJourneys, Whole};
+use super::person_journeys::{JourneyScope, PersonJourneys};
 use super::predicates::predicate;
 use super::reporting_window::{lies_in, window};
 use super::segments;
@@ -59,9 +59,9 @@ pub(super) fn plan(
         }
         None => None,
     };
-    let whole = Whole::of(arguments)?;
-    let persons = whole.by_person.then(|| PersonJourneys::of(view)).transpose()?;
-    let in_visits = whole.container == Container::Visit;
+    let scope = JourneyScope::of(arguments)?;
+    let persons = scope.by_person.then(|| PersonJourneys::of(view)).transpose()?;
+    let in_visits = scope.container == Container::Visit;
     let call = Call { arguments, view, events, in_visits, persons, segment };
     match function {
         "funnel" => call.funnel(context),

@@ -27,6 +27,7 @@ use rejoin_instances::planning::plan;
 use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
+use super::copy_to::held_by_file;
 use super::first_rows::ReadFirstRows;
 use super::hints::{operator_error, planning_error};
 use super::in_turn::ManyInTurn;
@@ -34,6 +35,7 @@ use super::join_filters::FiltersSeeNulls;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
 use super::known_persons::KeptPersons;
+use super::large_constants::NoLargeConstants;
 use super::lateral::PutAbove;
 use super::members::{CollectedMembers, KeptSegments, KnownSegments};
 use super::pins::Pins;
@@ -49,8 +51,9 @@ use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
 use super::view::LakeView;
-use super::window::GiveWindows;
+use super::window::PlanWindows;
 use super::written_times::{IntervalArithmetic, ReadTimes};
+use super::yielding::YieldInJoins;
 use super::zone::{Clocks, UTC, in_zone, zone_of};
 use crate::error::did_you_mean;
 use crate::functions::{self, Persons};
@@ -123,14 +126,18 @@ pub type Planned = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
 /// A statement that has been planned over one view of the lake.
 #[derive(Clone, Debug)]
 pub struct PlannedStatement {
-    /// The plan.
-    pub plan: LogicalPlan,
+    plan: Sealed<LogicalPlan>,
     statement: Statement,
     view: Arc<LakeView>,
     zone: Option<Arc<str>>,
 }
 
 impl PlannedStatement {
+    /// The plan.
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
     /// What was planned.
     pub fn statement(&self) -> &Statement {
         &self.statement
@@ -182,10 +189,7 @@ impl Engine {
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
-            .with_option_extension(RejoinOptions {
-                suite: settings.suite.clone().unwrap_or_default(),
-                ..RejoinOptions::default()
-            })
+            .with_option_extension(RejoinOptions::of_suite(settings.suite.clone().unwrap_or_default()))
             .set_str("datafusion.sql_parser.dialect", "postgresql")
             // what has no value comes last, in either order
             .set_str("datafusion.sql_parser.default_null_ordering", "nulls_last")
@@ -204,16 +208,18 @@ impl Engine {
             config = remote.configured(config);
         }
         let schema = Arc::new(LakeSchema::new(Arc::new(LakeView::new(lake.clone(), settings.suite, pinned.clone()))));
-        let state = SessionStateBuilder::new()
+        let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
-            .with_analyzer_rule(Arc::new(GiveWindows::new(schema.clone())))
+            .with_analyzer_rule(Arc::new(PlanWindows::new(schema.clone())))
             .with_analyzer_rule(Arc::new(PutAbove))
             .with_analyzer_rule(Arc::new(ReadTimes))
             .with_analyzer_rule(Arc::new(Clocks));
+        // before DataFusion's own planners, of which one takes each `extract`
+        state.expr_planners().get_or_insert_default().insert(0, Arc::new(IntervalArithmetic));
         let state = match &settings.remote {
             Some(remote) => state.with_analyzer_rule(remote.rule()),
             None => state,
@@ -228,7 +234,6 @@ impl Engine {
         schema.attach(move || weak.upgrade().map(|state| in_utc(state.read().clone())));
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteSimilar))?;
-        context.state_ref().write().register_expr_planner(Arc::new(IntervalArithmetic))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
@@ -260,7 +265,7 @@ impl Engine {
 
     /// Plans and starts a statement, over the newest version of the lake (or the one that was pinned).
     pub fn run_statement<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Running>> {
-        async move { self.start(self.plan_statement(statement).await?.plan).await }.boxed()
+        async move { self.start(self.plan_statement(statement).await?.plan().clone()).await }.boxed()
     }
 
     /// Plans a statement, over the newest version of the lake (or the one that was pinned).
@@ -281,7 +286,8 @@ impl Engine {
                         Some(zone) => in_zone(plan, zone)?,
                         None => plan,
                     };
-                    let plan = self.with_segments(plan, &view)?;
+                    let plan = held_by_file(self.with_segments(plan, &view)?)?;
+                    let plan = Sealed::new(plan);
                     Ok(PlannedStatement { statement: statement.clone(), plan, view, zone })
                 }
                 Err(error) => Err(planning_error(&view, &self.context, statement, error).await),
@@ -328,10 +334,10 @@ impl Engine {
             if let Some(remote) = &self.remote
                 && let Some(running) = remote.start(plan.clone(), task.clone()).await?
             {
-                return Ok(running);
+                return Ok(running.headed());
             }
             let rows = execute_stream(plan.clone(), task)?;
-            Ok(Running { schema: plan.schema(), rows, plan })
+            Ok(Running { schema: plan.schema(), rows, plan }.headed())
         }
         .boxed()
     }
@@ -407,11 +413,11 @@ impl Engine {
 
     /// Plans ONE query that this session's other queries may build on.
     pub fn plan<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
-        async move { Ok(self.plan_statement(&Statement::one(query)?).await?.plan) }.boxed()
+        async move { Ok(self.plan_statement(&Statement::one(query)?).await?.plan().clone()) }.boxed()
     }
 
     /// From now on statements see the rows of some visitors alone, of hits and of integrated rows; None: those of all.
-    pub fn look_at(&self, visitors: Option<SomeVisitors>) {
+    pub fn restrict_to(&self, visitors: Option<SomeVisitors>) {
         *self.looked_at.lock().unwrap_or_else(|e| e.into_inner()) = visitors;
         // who belongs to a segment was found among others
         *self.segments.lock().unwrap_or_else(|e| e.into_inner()) = KeptSegments::default();
@@ -559,7 +565,8 @@ impl Engine {
 
     /// The suite, and whether journeys read the lake's files, as the session's settings have it.
     fn choices(&self) -> Result<(Option<String>, bool)> {
-        let state = self.context.state();
+        let state = self.context.state_ref();
+        let state = state.read();
         let options = state.config().options().extensions.get::<RejoinOptions>();
         let suite = options.map(|o| o.suite.clone()).filter(|s| !s.is_empty());
         match options.map_or("stored", |o| o.journeys.as_str()) {
@@ -584,7 +591,7 @@ impl Engine {
                 None => view,
             });
             self.schema.show(view.clone());
-            let (names, state) = (statement.names(), in_utc(self.context.state()));
+            let names = statement.names();
             let reports = names.table_functions.iter().any(|function| is_report(function));
             let segments = names.functions.contains("in_segment");
             if self.lake.is_distant() {
@@ -598,6 +605,7 @@ impl Engine {
                 view.suites().await?;
             }
             if segments || reports {
+                let state = in_utc(self.context.state());
                 view.load_events(&state).await?;
                 view.load_stored_events().await?;
                 view.load_lookups(names.lookups(), &state).await?;
@@ -663,8 +671,10 @@ fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
     }
     rules.extend(state.physical_optimizers().iter().cloned());
     rules.push(Arc::new(FiltersSeeNulls));
+    rules.push(Arc::new(NoLargeConstants));
     if here {
         rules.push(Arc::new(ReadFirstRows));
+        rules.push(Arc::new(YieldInJoins));
     }
     SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
 }

@@ -21,12 +21,12 @@ use super::output_names::{identifier, named, normal, sort_keys};
 /// Writes out which column is meant, in a statement or a part of it.
 pub(super) fn resolve(statement: &mut impl PartMut) {
     // it never breaks off
-    let _ = change(statement, &mut Resolve);
+    let _ = change(statement, &mut SharedColumnResolver);
 }
 
-struct Resolve;
+struct SharedColumnResolver;
 
-impl VisitorMut for Resolve {
+impl VisitorMut for SharedColumnResolver {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {

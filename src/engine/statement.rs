@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement as Parsed};
@@ -12,16 +11,17 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query, SetExpr, Statement as Sql,
     TableFactor, Value, ValueWithSpan, Visitor,
 };
-use rejoin_instances::syntax::{PartMut, look};
+use rejoin_instances::syntax::{PartMut, walk};
 use rejoin_instances::values::same_statements;
 
 use super::depth;
 use super::dialect::EngineDialect;
+use super::expanded::Expanded;
 use super::lookup::table_of;
 use super::misplaced::Clauses;
 use super::parameters;
-use super::written_times::settle_intervals;
-use super::{list_rows, output_names, shared_columns};
+use super::{column_names, json_calls, list_rows, output_names, shared_columns, written_times};
+use crate::sealed::Sealed;
 use crate::{Error, Result};
 
 /// Schemas whose tables list the tables of the session.
@@ -30,7 +30,7 @@ const LISTS: [&str; 2] = ["information_schema", "pg_catalog"];
 /// A statement and what it names.
 #[derive(Clone)]
 pub struct Statement {
-    parsed: Arc<Parsed>,
+    parsed: Sealed<Parsed>,
     names: Names,
 }
 
@@ -92,7 +92,15 @@ impl Statement {
 
     /// The one statement of a text.
     pub fn one(sql: &str) -> Result<Self> {
-        let mut all = Self::all(sql)?;
+        Self::only(Self::all(sql)?)
+    }
+
+    /// The one statement of a text that somebody asks, see [`Self::asked`].
+    pub fn one_asked(sql: &str) -> Result<Self> {
+        Self::only(Self::asked(sql)?)
+    }
+
+    fn only(mut all: Vec<Self>) -> Result<Self> {
         match (all.pop(), all.len()) {
             (Some(only), 0) => Ok(only),
             (None, _) => Err(Error::query("there is no statement")),
@@ -100,9 +108,21 @@ impl Statement {
         }
     }
 
+    /// The statements of a text that somebody asks: the columns of their results are called as [`column_names`] has it.
+    pub fn asked(sql: &str) -> Result<Vec<Self>> {
+        let headed = |mut sql: Sql| {
+            column_names::name_result_columns(&mut sql);
+            sql
+        };
+        Self::all(sql)?.into_iter().map(|statement| statement.reworded(headed)).collect()
+    }
+
     /// A statement that somebody else parsed.
     fn new(mut parsed: Parsed) -> Result<Self> {
         if let ControlFlow::Break(error) = visit(&parsed, &mut Clauses) {
+            return Err(*error);
+        }
+        if let ControlFlow::Break(error) = visit(&parsed, &mut Expanded::default()) {
             return Err(*error);
         }
         resolve(&mut parsed)?;
@@ -115,12 +135,12 @@ impl Statement {
             names.tables.insert(table.table().to_string());
         }
         names.tables.retain(|name| !names.table_functions.contains(name));
-        Ok(Self { parsed: Arc::new(parsed), names })
+        Ok(Self { parsed: Sealed::new(parsed), names })
     }
 
     /// The same with other words, where it is SQL's own (and no extension of the engine).
     pub fn reworded(self, reword: impl FnOnce(Sql) -> Sql) -> Result<Self> {
-        Self::new(reworded(Arc::unwrap_or_clone(self.parsed), reword))
+        Self::new(reworded(Parsed::clone(&self.parsed), reword))
     }
 
     /// The same with values for `$1`, `$2`, ... in place of the parameters among the arguments of table functions, whose plans
@@ -205,11 +225,13 @@ fn is_into(query: &Query) -> bool {
     matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some())
 }
 
-/// Functions of lists stand as UNNEST, and intervals are read; columns of relations that share a name, and of the input and the result that do, are told apart.
+/// Functions of lists stand as UNNEST, intervals are read, and what makes JSON of rows has their list; columns of relations that share
+/// a name, and of the input and the result that do, are told apart.
 fn resolve(parsed: &mut Parsed) -> Result<()> {
     fn resolve_part(part: &mut impl PartMut) -> Result<()> {
-        list_rows::settle(part);
-        settle_intervals(part)?;
+        list_rows::rewrite(part);
+        written_times::rewrite(part)?;
+        json_calls::rewrite(part);
         shared_columns::resolve(part);
         output_names::resolve(part);
         Ok(())
@@ -235,9 +257,9 @@ impl fmt::Display for Statement {
 
 fn visit<V: Visitor>(parsed: &Parsed, visitor: &mut V) -> ControlFlow<V::Break> {
     match parsed {
-        Parsed::Statement(statement) => look(statement, visitor),
+        Parsed::Statement(statement) => walk(statement, visitor),
         Parsed::CopyTo(copy) => match &copy.source {
-            CopyToSource::Query(query) => look(query, visitor),
+            CopyToSource::Query(query) => walk(query, visitor),
             CopyToSource::Relation(_) => ControlFlow::Continue(()),
         },
         Parsed::Explain(explain) => visit(&explain.statement, visitor),
@@ -394,9 +416,9 @@ mod tests {
     }
 
     /// Breaks off at a name.
-    struct Finds(&'static str, usize);
+    struct NameFinder(&'static str, usize);
 
-    impl Visitor for Finds {
+    impl Visitor for NameFinder {
         type Break = String;
 
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
@@ -408,9 +430,9 @@ mod tests {
         }
     }
 
-    struct Renames;
+    struct NameRewriter;
 
-    impl VisitorMut for Renames {
+    impl VisitorMut for NameRewriter {
         type Break = ();
 
         fn post_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
@@ -423,10 +445,10 @@ mod tests {
     fn visitors_see_change_and_break_off() {
         let sql = "SELECT a, b + c FROM t WHERE d IN (SELECT e FROM u)";
         let mut statement = Parser::parse_sql(&GenericDialect {}, sql).unwrap().remove(0);
-        let (mut found, mut none) = (Finds("c", 0), Finds("z", 0));
-        assert_eq!(look(&statement, &mut found), ControlFlow::Break("C".into()));
-        assert_eq!((look(&statement, &mut none), found.1, none.1), (ControlFlow::Continue(()), 4, 7));
-        assert!(change(&mut statement, &mut Renames).is_continue());
+        let (mut found, mut none) = (NameFinder("c", 0), NameFinder("z", 0));
+        assert_eq!(walk(&statement, &mut found), ControlFlow::Break("C".into()));
+        assert_eq!((walk(&statement, &mut none), found.1, none.1), (ControlFlow::Continue(()), 4, 7));
+        assert!(change(&mut statement, &mut NameRewriter).is_continue());
         assert_eq!(statement.to_string(), sql.replace("FROM t", "FROM t2").replace("FROM u", "FROM u2"));
     }
 }

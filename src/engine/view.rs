@@ -14,7 +14,7 @@ use futures::{FutureExt, join, try_join};
 use rejoin_instances::planning::{self, plan_text};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::events::{EVENTS_SQL, brief, with_friendly_names};
+use super::events::{EVENTS_SQL, with_friendly_names, with_main_columns};
 use super::hits::{HitRules, HitsTable, is_reported};
 use super::journey::StoredEvents;
 use super::kept_events::{Basis, KeptEvents};
@@ -409,17 +409,19 @@ impl LakeView {
             return Ok(snapshot);
         }
         let snapshot = match &self.pinned {
-            None => Snapshot::open(&self.lake, name, None).await?,
+            None => Snapshot::open_shared(&self.lake, name, None).await?,
             // a table that came later did not exist then; the log of rebuilds itself is always the newest
             Some(pins) => match pins.versions.get(name) {
-                Some(version) => Snapshot::open(&self.lake, name, Some(*version)).await?,
-                None if pins.others_newest || name == Rebuild::TABLE => Snapshot::open(&self.lake, name, None).await?,
-                None => Snapshot::missing(&self.lake, name)?,
+                Some(version) => Snapshot::open_shared(&self.lake, name, Some(*version)).await?,
+                None if pins.others_newest || name == Rebuild::TABLE => {
+                    Snapshot::open_shared(&self.lake, name, None).await?
+                }
+                None => Arc::new(Snapshot::missing(&self.lake, name)?),
             },
         };
         // of two that come at once the first says what the statement sees
         let mut loaded = self.snapshots.lock().await;
-        Ok(loaded.entry(name.to_string()).or_insert_with(|| Arc::new(snapshot)).clone())
+        Ok(loaded.entry(name.to_string()).or_insert(snapshot).clone())
     }
 
     /// Opens, side by side, what tables of these names are made of: on a distant store each is a wait. Whoever needs one that does
@@ -455,7 +457,7 @@ impl LakeView {
             match name {
                 EVENTS => return Ok(Some(view_of(self.load_events(state).await?.clone(), EVENTS_SQL))),
                 EVENTS_BRIEF => {
-                    let plan = brief(self.load_events(state).await?, &self.friendly_names())?;
+                    let plan = with_main_columns(self.load_events(state).await?, &self.friendly_names())?;
                     return Ok(Some(view_of(plan, EVENTS_BRIEF)));
                 }
                 VISITS => return self.planned(VISITS_SQL, state).await,

@@ -2,13 +2,14 @@
 //!
 //! `visitor_participation(item, metric) OVER (PARTITION BY visitor_id ORDER BY hit_time)` names neither the tie-break of
 //! one instant, nor the rows that have no visitor, nor where a persisted dimension was really set. Where the input has
-//! the columns that tell, this rule adds them, so that the window form and the table form give the same credit.
+//! the columns that tell, this rule adds them, so that the window form and the table form give the same credit. How rows stand that are
+//! in one place is added where they may be sorted anew: as the lake's files have them they stand so.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ExprSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::expr_fn::lower;
@@ -16,7 +17,7 @@ use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, cast, lit};
 use datafusion::optimizer::analyzer::AnalyzerRule;
-use rejoin_instances::trees::change_nodes;
+use rejoin_instances::trees::{change_nodes, walk_nodes};
 
 use super::by_visitor;
 use super::catalog::LakeSchema;
@@ -31,18 +32,18 @@ use crate::lake::bindings::Bindings;
 
 /// Replaces the calls by [`WindowNode`].
 #[derive(Debug)]
-pub struct GiveWindows {
+pub struct PlanWindows {
     schema: Arc<LakeSchema>,
 }
 
-impl GiveWindows {
+impl PlanWindows {
     /// For the tables of `schema`.
     pub fn new(schema: Arc<LakeSchema>) -> Self {
         Self { schema }
     }
 }
 
-impl AnalyzerRule for GiveWindows {
+impl AnalyzerRule for PlanWindows {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         change_nodes(plan, &mut |plan| match plan {
             LogicalPlan::Window(window) if window.window_expr.iter().any(|e| call(e).is_some()) => {
@@ -70,7 +71,13 @@ impl AnalyzerRule for GiveWindows {
                         None => windows.push((window, vec![call], arguments)),
                     }
                 }
-                for (window, calls, arguments) in windows {
+                let stored = lie_as_stored(&plan)?;
+                for (number, (mut window, calls, arguments)) in windows.into_iter().enumerate() {
+                    // what one window leaves has no order that the next one knows
+                    if window.in_lake_order && (number > 0 || !stored) {
+                        let ties = ties_of(&window, &input_schema)?;
+                        window.order.extend(ties);
+                    }
                     let node = Arc::new(WindowNode::try_new(window, calls, arguments, plan)?);
                     plan = LogicalPlan::Extension(Extension { node });
                 }
@@ -221,6 +228,33 @@ fn give(expr: &Expr, schema: &DFSchema, suite: &Settings) -> Result<Option<(Wind
         }
     };
     Ok(Some((window, Call { name: expr.schema_name().to_string(), model, lookback_us }, args)))
+}
+
+/// True for rows as the lake's tables have them: nothing joins, groups or sorts them.
+fn lie_as_stored(plan: &LogicalPlan) -> Result<bool> {
+    let mut stored = true;
+    walk_nodes(plan, &mut |node| {
+        stored &= matches!(
+            node,
+            LogicalPlan::TableScan(_)
+                | LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Union(_)
+        );
+        Ok(if stored { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(stored)
+}
+
+/// How rows of a window in the lake's order stand that are in one place, by the columns beside that of the visitor.
+fn ties_of(window: &Window, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let Some(Expr::Column(visitor)) = window.visitor.last() else { return Ok(vec![]) };
+    let ties = by_visitor::ties(|name| {
+        let column = Column { name: name.into(), ..visitor.clone() };
+        schema.has_column(&column).then(|| Expr::Column(column))
+    })?;
+    Ok(ties.into_iter().map(|(_, tie)| tie).collect())
 }
 
 /// The window over rows as the lake has them: equal visitor ids have equal keys, by which it is sorted.

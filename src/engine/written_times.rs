@@ -5,6 +5,9 @@
 //! In: a plan whose casts are all written out, those that a comparison needs among them. Out: one in which `as_time` stands for
 //! each cast of a text to a time or an interval. `'now'` and `'today'` mean the statement's begin. What is written behind the word
 //! INTERVAL is a value before there is a plan, and is put into words of DataFusion's in the statement.
+//!
+//! A time counts microseconds, as PostgreSQL's and all that are kept here: of nanoseconds, which DataFusion would compare by, 64 bits
+//! reach from 1677 to 2262. Intervals are compared by their lengths, and a day to which one is added becomes a time.
 
 use std::ops::ControlFlow;
 
@@ -13,24 +16,30 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as PlanResult;
-use datafusion::functions::datetime::now::NowFunc;
 use datafusion::functions::datetime::to_local_time;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator, DateTimeField, UnaryOperator, Value, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    self, ArrayElemTypeDef, BinaryOperator, DateTimeField, FunctionArg, FunctionArgExpr, FunctionArguments,
+    TimezoneInfo, UnaryOperator, Value, VisitorMut,
+};
 use rejoin_instances::syntax::{PartMut, change};
 use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
-use crate::functions::{as_time, interval_times, is_time, time_of, unread};
+use crate::functions::{
+    INTERVAL_PARTS, as_interval, as_time, date_part, interval_length, interval_times, is_time, now, time_of, unread,
+};
 use crate::time::{Interval, Moment, Unit, Unread, moment, read_interval};
 use crate::{Error, Result};
 
 /// An interval's type.
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+/// The type of a time that has no zone.
+const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Reads the texts of a plan that are cast to times and intervals.
 #[derive(Debug)]
@@ -56,7 +65,77 @@ impl AnalyzerRule for ReadTimes {
 
 /// Reads the texts in an expression over columns, whose casts are all written out.
 pub(super) fn read_times(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
-    change_parts(expr, &mut |expr| read_cast(expr, columns, options))
+    let prepared =
+        change_parts(expr, &mut |expr| compared(expr, columns)?.transform_data(|expr| exact_seconds(expr, columns)))?;
+    prepared.transform_data(|expr| change_parts(expr, &mut |expr| read_cast(expr, columns, options)))
+}
+
+/// `to_timestamp(1769862896.789)` to the nearest microsecond: DataFusion cuts off what a double lacks.
+fn exact_seconds(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    if let Expr::ScalarFunction(call) = &expr
+        && call.name() == "to_timestamp"
+        && let [seconds] = call.args.as_slice()
+        && seconds.get_type(columns).is_ok_and(|data_type| data_type.is_floating())
+    {
+        let mut call = call.clone();
+        call.args = vec![cast(seconds.clone(), DataType::Decimal128(20, 6))];
+        return Ok(Transformed::yes(Expr::ScalarFunction(call)));
+    }
+    Ok(Transformed::no(expr))
+}
+
+/// A comparison of intervals as one of their lengths, and one of times as one in microseconds.
+fn compared(mut expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    let mut sides: Vec<&mut Expr> = match &mut expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => vec![left.as_mut(), right.as_mut()],
+        Expr::Between(Between { expr, low, high, .. }) => vec![expr.as_mut(), low.as_mut(), high.as_mut()],
+        Expr::InList(InList { expr, list, .. }) => std::iter::once(expr.as_mut()).chain(list).collect(),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let is_interval = |side: &Expr| side.get_type(columns).is_ok_and(|data_type| data_type == INTERVAL);
+    let is_changed = if sides.iter().all(|side| is_interval(side)) {
+        sides.iter_mut().for_each(|side| **side = interval_length(std::mem::take(*side)));
+        true
+    } else {
+        in_microseconds(&mut sides, columns)
+    };
+    Ok(Transformed::new_transformed(expr, is_changed))
+}
+
+fn compares(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// Compares times in microseconds where DataFusion has made nanoseconds of all; false where one counts these of itself.
+fn in_microseconds(sides: &mut [&mut Expr], columns: &DFSchema) -> bool {
+    let mut has_time = false;
+    for side in sides.iter() {
+        let Expr::Cast(Cast { expr: inner, field }) = &**side else { return false };
+        if !matches!(field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) {
+            return false;
+        }
+        match inner.get_type(columns) {
+            Ok(DataType::Timestamp(unit, _)) if unit != TimeUnit::Nanosecond => has_time = true,
+            Ok(DataType::Date32 | DataType::Date64 | DataType::Null) => {}
+            Ok(data_type) if is_text(&data_type) => {}
+            _ => return false,
+        }
+    }
+    if !has_time {
+        return false;
+    }
+    for side in sides.iter_mut() {
+        if let Expr::Cast(Cast { expr: inner, field }) = &**side
+            && let DataType::Timestamp(_, zone) = field.data_type()
+        {
+            let micros = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+            let is_so = inner.get_type(columns).is_ok_and(|data_type| data_type == micros);
+            let inner = inner.as_ref().clone();
+            **side = if is_so { inner } else { cast(inner, micros) };
+        }
+    }
+    true
 }
 
 fn read_cast(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
@@ -110,8 +189,7 @@ fn text_of(expr: &Expr) -> Option<&str> {
 
 /// The time that the statement's begin tells.
 fn at(moment: Moment, wanted: &DataType, options: &ConfigOptions) -> Expr {
-    let plain = DataType::Timestamp(TimeUnit::Nanosecond, None);
-    let now = ScalarUDF::from(NowFunc::new_with_config(options)).call(vec![]);
+    let now = now(options).call(vec![]);
     let clock = to_local_time().call(vec![now.clone()]);
     match (moment, wanted) {
         (Moment::Now, DataType::Timestamp(_, Some(_))) => cast(now, wanted.clone()),
@@ -122,66 +200,164 @@ fn at(moment: Moment, wanted: &DataType, options: &ConfigOptions) -> Expr {
             let day = Expr::BinaryExpr(BinaryExpr::new(Box::new(today), Operator::Plus, Box::new(days)));
             match wanted {
                 DataType::Date32 => day,
-                DataType::Time32(_) | DataType::Time64(_) => cast(cast(day, plain), wanted.clone()),
+                DataType::Time32(_) | DataType::Time64(_) => cast(cast(day, TIME), wanted.clone()),
                 _ => cast(day, wanted.clone()),
             }
         }
     }
 }
 
-/// `time + '1 day'`: what is added to a time is an interval. `1.5 * interval '1 day'`, `interval '1 day' / 2`.
+/// `time + '1 day'`: what is added to a time is an interval. `1.5 * interval '1 day'`, `interval '1 day' / 2`. A day with an interval is
+/// a time, and the difference of two times an interval where it meets one or a number. `extract(field FROM time)`.
 #[derive(Debug)]
 pub(super) struct IntervalArithmetic;
 
 impl ExprPlanner for IntervalArithmetic {
+    fn plan_extract(&self, args: Vec<Expr>) -> PlanResult<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(date_part().call(args)))
+    }
+
     fn plan_binary_op(&self, expr: RawBinaryExpr, columns: &DFSchema) -> PlanResult<PlannerResult<RawBinaryExpr>> {
-        let is_instant =
-            |side: &Expr| side.get_type(columns).is_ok_and(|data_type| matches!(data_type, DataType::Timestamp(..)));
-        let is_interval = |side: &Expr| matches!(side.get_type(columns), Ok(DataType::Interval(_)));
-        let is_number = |side: &Expr| side.get_type(columns).is_ok_and(|data_type| data_type.is_numeric());
-        let number = |side: &Expr| cast(side.clone(), DataType::Float64);
-        let product = match expr.op {
-            BinaryOperator::Plus => None,
-            BinaryOperator::Multiply if is_interval(&expr.left) && is_number(&expr.right) => {
-                Some(interval_times(expr.left.clone(), number(&expr.right)))
-            }
-            BinaryOperator::Multiply if is_number(&expr.left) && is_interval(&expr.right) => {
-                Some(interval_times(expr.right.clone(), number(&expr.left)))
-            }
-            BinaryOperator::Divide if is_interval(&expr.left) && is_number(&expr.right) => {
-                let (one, divisor) = (Box::new(lit(1.0_f64)), Box::new(number(&expr.right)));
-                let factor = Expr::BinaryExpr(BinaryExpr::new(one, Operator::Divide, divisor));
-                Some(interval_times(expr.left.clone(), factor))
-            }
-            _ => return Ok(PlannerResult::Original(expr)),
+        let RawBinaryExpr { op, left, right } = expr;
+        let operator = match op {
+            BinaryOperator::Plus => Some(Operator::Plus),
+            BinaryOperator::Minus => Some(Operator::Minus),
+            _ => comparison(&op),
         };
-        if let Some(product) = product {
-            return Ok(PlannerResult::Planned(product));
+        let scales = matches!(op, BinaryOperator::Multiply | BinaryOperator::Divide);
+        let right_side = if operator.is_some() || scales { Side::of(&right, columns) } else { Side::Other };
+        // the left side may be long, and is looked at where it can matter
+        if right_side == Side::Other || right_side == Side::Number && !scales {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
-        let sides = match (text_of(&expr.left), text_of(&expr.right)) {
-            (None, Some(text)) if is_instant(&expr.left) => (expr.left.clone(), lit(time_of(text, &INTERVAL)?)),
-            (Some(text), None) if is_instant(&expr.right) => (lit(time_of(text, &INTERVAL)?), expr.right.clone()),
-            _ => return Ok(PlannerResult::Original(expr)),
+        let sides = [Side::of(&left, columns), right_side];
+        let planned = match (&op, sides) {
+            (BinaryOperator::Multiply, [Side::Interval | Side::Difference, Side::Number]) => {
+                interval_times(sides[0].interval(&left), number(&right))
+            }
+            (BinaryOperator::Multiply, [Side::Number, Side::Interval | Side::Difference]) => {
+                interval_times(sides[1].interval(&right), number(&left))
+            }
+            (BinaryOperator::Divide, [Side::Interval | Side::Difference, Side::Number]) => {
+                let (one, divisor) = (Box::new(lit(1.0_f64)), Box::new(number(&right)));
+                let factor = Expr::BinaryExpr(BinaryExpr::new(one, Operator::Divide, divisor));
+                interval_times(sides[0].interval(&left), factor)
+            }
+            (BinaryOperator::Plus, [Side::Time, Side::Text]) => {
+                let interval = lit(time_of(text_of(&right).unwrap_or_default(), &INTERVAL)?);
+                binary(left, Operator::Plus, interval)
+            }
+            (BinaryOperator::Plus, [Side::Text, Side::Time]) => {
+                let interval = lit(time_of(text_of(&left).unwrap_or_default(), &INTERVAL)?);
+                binary(interval, Operator::Plus, right)
+            }
+            (BinaryOperator::Plus | BinaryOperator::Minus, [Side::Day, Side::Interval | Side::Difference])
+                if let Some(operator) = operator =>
+            {
+                binary(cast(left, TIME), operator, right)
+            }
+            (BinaryOperator::Minus, [Side::Time, Side::Day])
+                if let Ok(time @ DataType::Timestamp(_, None)) = left.get_type(columns) =>
+            {
+                binary(left, Operator::Minus, cast(right, time))
+            }
+            (BinaryOperator::Minus, [Side::Day, Side::Time])
+                if let Ok(time @ DataType::Timestamp(_, None)) = right.get_type(columns) =>
+            {
+                binary(cast(left, time), Operator::Minus, right)
+            }
+            (BinaryOperator::Plus, [Side::Interval | Side::Difference, Side::Day]) => {
+                binary(left, Operator::Plus, cast(right, TIME))
+            }
+            (_, [Side::Difference, Side::Interval] | [Side::Interval, Side::Difference])
+                if let Some(operator) = operator =>
+            {
+                binary(sides[0].interval(&left), operator, sides[1].interval(&right))
+            }
+            (op, [Side::Interval | Side::Difference, Side::Text]) if let Some(operator) = comparison(op) => {
+                let interval = lit(time_of(text_of(&right).unwrap_or_default(), &INTERVAL)?);
+                binary(sides[0].interval(&left), operator, interval)
+            }
+            (op, [Side::Text, Side::Interval | Side::Difference]) if let Some(operator) = comparison(op) => {
+                let interval = lit(time_of(text_of(&left).unwrap_or_default(), &INTERVAL)?);
+                binary(interval, operator, sides[1].interval(&right))
+            }
+            _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
         };
-        let (left, right) = (Box::new(sides.0), Box::new(sides.1));
-        Ok(PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(left, Operator::Plus, right))))
+        Ok(PlannerResult::Planned(planned))
     }
 }
 
-/// Puts what is written behind the word INTERVAL, in a statement or a part of it, into DataFusion's words.
+/// What stands at one side of an operator.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Time,
+    Day,
+    Interval,
+    /// What one time is after another.
+    Difference,
+    Number,
+    /// A text that stands in the statement.
+    Text,
+    Other,
+}
+
+impl Side {
+    fn of(side: &Expr, columns: &DFSchema) -> Self {
+        if text_of(side).is_some() {
+            return Self::Text;
+        }
+        match side.get_type(columns) {
+            Ok(DataType::Timestamp(..)) => Self::Time,
+            Ok(DataType::Date32 | DataType::Date64) => Self::Day,
+            Ok(DataType::Interval(_)) => Self::Interval,
+            Ok(DataType::Duration(_)) => Self::Difference,
+            Ok(data_type) if data_type.is_numeric() => Self::Number,
+            _ => Self::Other,
+        }
+    }
+
+    /// The interval that it is.
+    fn interval(self, side: &Expr) -> Expr {
+        if self == Self::Difference { as_interval(side.clone()) } else { side.clone() }
+    }
+}
+
+fn number(side: &Expr) -> Expr {
+    cast(side.clone(), DataType::Float64)
+}
+
+fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+}
+
+fn comparison(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        _ => return None,
+    })
+}
+
+/// Puts what is written behind the word INTERVAL, in a statement or a part of it, into DataFusion's words, and lets the times that
+/// are written in it count microseconds. The arguments of `make_interval` come in their order.
 ///
 /// # Errors
 /// A text is no interval.
-pub(super) fn settle_intervals(part: &mut impl PartMut) -> Result<()> {
-    match change(part, &mut Settling) {
+pub(super) fn rewrite(part: &mut impl PartMut) -> Result<()> {
+    match change(part, &mut WrittenTimeRewriter) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
-struct Settling;
+struct WrittenTimeRewriter;
 
-impl VisitorMut for Settling {
+impl VisitorMut for WrittenTimeRewriter {
     type Break = Error;
 
     fn post_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<Error> {
@@ -192,6 +368,15 @@ impl VisitorMut for Settling {
                 ast::Expr::Interval(interval) => backwards(interval),
                 _ => Ok(None),
             },
+            ast::Expr::Cast { data_type, .. } => {
+                count_microseconds(data_type);
+                Ok(None)
+            }
+            ast::Expr::TypedString(typed) => {
+                count_microseconds(&mut typed.data_type);
+                Ok(None)
+            }
+            ast::Expr::Function(function) => order_parts(function).map(|()| None),
             _ => Ok(None),
         };
         match settled {
@@ -201,6 +386,55 @@ impl VisitorMut for Settling {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `timestamp` as `timestamp(6)`.
+fn count_microseconds(data_type: &mut ast::DataType) {
+    match data_type {
+        ast::DataType::Timestamp(places @ None, zone) => {
+            *places = Some(6);
+            // both words mean the same, and one of them can be shown with its places
+            if *zone == TimezoneInfo::WithTimeZone {
+                *zone = TimezoneInfo::Tz;
+            }
+        }
+        ast::DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => count_microseconds(item),
+        _ => {}
+    }
+}
+
+/// `make_interval(days => 10)` with all arguments up to the last one that is given.
+fn order_parts(function: &mut ast::Function) -> Result<()> {
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
+    let name = |argument: &FunctionArg| match argument {
+        FunctionArg::Named { name, .. } | FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), .. } => {
+            Some(name.value.to_lowercase())
+        }
+        _ => None,
+    };
+    let is_named = |argument: &FunctionArg| name(argument).is_some();
+    if !function.name.to_string().eq_ignore_ascii_case("make_interval") || !list.args.iter().any(is_named) {
+        return Ok(());
+    }
+    let mut ordered: Vec<Option<FunctionArgExpr>> = vec![];
+    for argument in &list.args {
+        let place = match name(argument) {
+            Some(name) => {
+                let place = INTERVAL_PARTS.iter().position(|part| *part == name);
+                let unknown = || format!("make_interval has no {name}; it takes {}", INTERVAL_PARTS.join(", "));
+                place.ok_or_else(|| Error::query(unknown()))?
+            }
+            None => ordered.len(),
+        };
+        let arg = match argument {
+            FunctionArg::Named { arg, .. } | FunctionArg::ExprNamed { arg, .. } | FunctionArg::Unnamed(arg) => arg,
+        };
+        ordered.resize(ordered.len().max(place + 1), None);
+        ordered[place] = Some(arg.clone());
+    }
+    let zero = || FunctionArgExpr::Expr(ast::Expr::Value(Value::Number("0".into(), false).with_empty_span()));
+    list.args = ordered.into_iter().map(|value| FunctionArg::Unnamed(value.unwrap_or_else(zero))).collect();
+    Ok(())
 }
 
 /// The text of an interval that is written as one.
@@ -272,12 +506,25 @@ mod tests {
 
     fn settled(sql: &str) -> Result<String> {
         let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
-        settle_intervals(&mut parsed)?;
+        rewrite(&mut parsed)?;
         // what is settled stays as it is
         let once = parsed.to_string();
-        settle_intervals(&mut parsed)?;
+        rewrite(&mut parsed)?;
         assert_eq!(parsed.to_string(), once);
         Ok(once)
+    }
+
+    #[test]
+    fn times_count_microseconds() {
+        for (sql, expected) in [
+            ("SELECT TIMESTAMP '9999-12-31'", "SELECT TIMESTAMP(6) '9999-12-31'"),
+            ("SELECT a::TIMESTAMP(3), b::TIMESTAMPTZ", "SELECT a::TIMESTAMP(3), b::TIMESTAMPTZ(6)"),
+            ("SELECT make_interval(days => 10, secs => 1.5)", "SELECT make_interval(0, 0, 0, 10, 0, 0, 1.5)"),
+            ("SELECT make_interval(1, weeks => 2)", "SELECT make_interval(1, 0, 2)"),
+        ] {
+            assert_eq!(settled(sql).unwrap(), expected);
+        }
+        assert!(settled("SELECT make_interval(decades => 1)").unwrap_err().to_string().contains("has no decades"));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The stable id is a hash of what a conversion is called, never of its file, its row or its value: a hit by its key, or by its id
 //! and time, with its visitor; a record by its source, its transaction or customer ID and its time. What bears one of these
-//! twice is told apart later, by rank (`decide`). It must never change: targets know conversions by it.
+//! twice is told apart later, by rank (`decide`). It must never change: targets know conversions by it. So what the sequence of a row
+//! that a feed brought integrated has no room for is no part of it, which former versions did not keep.
 
 use super::definition::{Credit, Export};
 use super::fields::Treatment;
@@ -129,7 +130,8 @@ fn id() -> String {
     let hit = format!(
         "concat_ws('{SEPARATOR}', suite, 'hit', coalesce(visitor_id, ''), \
          CASE WHEN hit_id_rest IS NOT NULL OR source = 'data_feed' THEN CAST(hit_seq AS VARCHAR) ELSE '' END, \
-         coalesce(CAST(hit_id_rest AS VARCHAR), ''), CASE WHEN hit_id_rest >= {keyed} THEN '' ELSE {} END)",
+         CASE WHEN source = 'data_feed' THEN '' ELSE coalesce(CAST(hit_id_rest AS VARCHAR), '') END, \
+         CASE WHEN hit_id_rest >= {keyed} THEN '' ELSE {} END)",
         time("hit_time")
     );
     let record = format!(

@@ -21,22 +21,27 @@ pub const MAX_TRANSACTION_ID_BYTES: usize = 100;
 pub struct Parts<'t> {
     text: &'t str,
     ranges: [Range<usize>; ROLES],
+    /// A bit for each that holds a backslash.
+    escaped: u32,
 }
 
 impl<'t> Parts<'t> {
     /// Of a record none of whose parts is known to have a value.
     pub fn new(text: &'t str) -> Self {
-        Self { text, ranges: [const { 0..0 }; ROLES] }
+        const { assert!(ROLES <= u32::BITS as usize) }
+        Self { text, ranges: [const { 0..0 }; ROLES], escaped: 0 }
     }
 
-    /// Says where a part is.
-    pub fn set(&mut self, role: Role, range: Range<usize>) {
+    /// Says where a part is; `escaped`: that it holds a backslash.
+    pub fn set(&mut self, role: Role, range: Range<usize>, escaped: bool) {
         self.ranges[role as usize] = range;
+        self.escaped |= u32::from(escaped) << role as u32;
     }
 
     /// The part, escapes resolved; empty where the record has none.
     pub fn get(&self, role: Role) -> Cow<'t, str> {
-        unescape(&self.text[self.ranges[role as usize].clone()])
+        let part = &self.text[self.ranges[role as usize].clone()];
+        if self.escaped & (1 << role as u32) == 0 { Cow::Borrowed(part) } else { unescape(part) }
     }
 
     /// True where the record has no such part.

@@ -269,15 +269,25 @@ impl Amounts {
     }
 }
 
+/// Values up to which a list is looked through for another one.
+const FEW_VALUES: usize = 8;
+
 #[derive(Default)]
 struct Distinct<'a> {
     values: Vec<Cow<'a, str>>,
+    /// The same, where they are many.
     seen: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Distinct<'a> {
     fn add(&mut self, value: Cow<'a, str>) {
-        if !value.is_empty() && self.seen.insert(value.clone()) {
+        if value.is_empty() || self.values.len() <= FEW_VALUES && self.values.contains(&value) {
+            return;
+        }
+        if self.values.len() == FEW_VALUES {
+            self.seen.extend(self.values.iter().cloned());
+        }
+        if self.values.len() < FEW_VALUES || self.seen.insert(value.clone()) {
             self.values.push(value);
         }
     }
@@ -352,6 +362,16 @@ mod tests {
             ("", "", false, "page_views=1 [] []"),
         ] {
             assert_eq!(read(events, products, duplicate), (expected.to_owned(), None), "{events} {products}");
+        }
+    }
+
+    #[test]
+    fn each_product_is_listed_once() {
+        for count in [1, 2, 7, 8, 9, 10, 30] {
+            let products: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+            let twice: Vec<String> = products.iter().chain(products.iter().rev()).map(|p| format!("c;{p}")).collect();
+            let expected = format!("page_views=1 [{}] [c]", products.join("--**--"));
+            assert_eq!(read("", &twice.join(","), false), (expected, None), "{count}");
         }
     }
 

@@ -332,7 +332,7 @@ impl<'d> Rows<'d> {
         let count = non_empty_fields(text.as_bytes(), |column, range, escaped| {
             let Some(field) = decoder.fields.get(column) else { return };
             if let Some(role) = field.role {
-                parts.set(role, range.clone());
+                parts.set(role, range.clone(), escaped);
             }
             if field.is_text() {
                 texts.push(TextField { field: *field, range, escaped });
@@ -401,7 +401,8 @@ impl<'d> Rows<'d> {
         let fields = self.texts.iter().map(|text| text.field);
         let of_field = |field: FieldUse| {
             let by_event = field.set.and_then(|(_, touch)| touch).filter(|touch| !self.decoder.channel.contains(touch));
-            by_event.or(field.raw_of)
+            // where the row has a value, it is looked at with that
+            by_event.or(field.raw_of.filter(|touch| !self.touches.has_value(*touch)))
         };
         fields.filter_map(of_field).any(|touch| self.touches.disagrees(touch, text))
     }

@@ -28,9 +28,40 @@ pub fn clip(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+/// `message` without what it quotes of `input` at length: of a piece of at least `bytes` bytes so many halves stay.
+pub fn without_long_pieces(message: &str, input: &str, bytes: usize) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    while let Some(next) = message[at..].chars().next() {
+        let piece = clip(&message[at..], bytes);
+        let found =
+            (piece.len() + 4 > bytes).then(|| memchr::memmem::find(input.as_bytes(), piece.as_bytes())).flatten();
+        let Some(found) = found else {
+            out.push(next);
+            at += next.len_utf8();
+            continue;
+        };
+        let same = message[at..].bytes().zip(input[found..].bytes()).take_while(|(a, b)| a == b).count();
+        out.push_str(clip(piece, bytes / 2));
+        out.push('…');
+        at = message.floor_char_boundary(at + same);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_pieces_are_shortened() {
+        let (key, rest) = ("a long key ".repeat(40), "é".repeat(300));
+        let input = format!("{key}= 1\n{rest}");
+        let said = without_long_pieces(&format!("unknown key {key}; known: kind, {rest}"), &input, 100);
+        assert!(said.starts_with("unknown key a long key a long"), "{said}");
+        assert!(said.contains("; known: kind, é") && said.ends_with("é…"), "{said}");
+        assert!(said.len() < 160, "{said}");
+        assert_eq!(without_long_pieces("kind is missing", &input, 100), "kind is missing");
+    }
 
     #[test]
     fn clips_at_a_character() {

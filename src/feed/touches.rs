@@ -117,6 +117,11 @@ impl RowTouches {
         self.1[usize::from(touch)].value = (self.0, range);
     }
 
+    /// True where the row has one.
+    pub fn has_value(&self, touch: u16) -> bool {
+        self.1[usize::from(touch)].value.0 == self.0
+    }
+
     /// Where that is what the page sent.
     pub fn raw(&mut self, touch: u16, range: Range<usize>) {
         self.1[usize::from(touch)].raw = (self.0, range);
@@ -170,7 +175,9 @@ mod tests {
         row.value(0, 0..1);
         row.raw(0, 1..2);
         assert!(!row.disagrees(0, "xx") && row.disagrees(0, "xy") && !row.disagrees(1, "xx"));
+        assert!(row.has_value(0) && !row.has_value(1));
         row.turn();
+        assert!(!row.has_value(0));
         row.value(0, 0..1);
         assert!(!row.is_set(0) && !row.disagrees(0, "xx"), "persisted");
         row.raw(0, 0..1);

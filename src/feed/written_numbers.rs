@@ -14,6 +14,9 @@ const MARK: char = '\0';
 /// The same in JSON, after the quote that begins a text.
 const MARK_IN_JSON: &[u8] = br"\u0000";
 
+/// What Python and others write for what is no number.
+const NO_NUMBERS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
+
 /// A decimal number with at most so many digits is written by a reader as it was.
 const DIGITS: usize = 15;
 
@@ -51,6 +54,31 @@ pub fn marked(json: &[u8]) -> Cow<'_, [u8]> {
 /// The number that a text stands for, as it was written; None for a text that is one.
 pub fn number(text: &str) -> Option<&str> {
     text.strip_prefix(MARK)
+}
+
+/// The JSON with null for what some write where there is no number, and JSON does not know; None where there is none of it.
+pub fn without_nan(json: &[u8]) -> Option<Vec<u8>> {
+    let (mut out, mut done, mut at) = (vec![], 0, 0);
+    while at < json.len() {
+        if json[at] == b'"' {
+            at = end_of_text(json, at + 1);
+            continue;
+        }
+        match NO_NUMBERS.iter().find(|word| json[at..].starts_with(word)) {
+            Some(word) => {
+                out.extend_from_slice(&json[done..at]);
+                out.extend_from_slice(b"null");
+                at += word.len();
+                done = at;
+            }
+            None => at += 1,
+        }
+    }
+    if done == 0 {
+        return None;
+    }
+    out.extend_from_slice(&json[done..]);
+    Some(out)
 }
 
 fn end_of_text(json: &[u8], mut at: usize) -> usize {
@@ -118,6 +146,20 @@ mod tests {
             assert_eq!(written, number);
             // a text is one whatever is in it
             assert_eq!(value["a"][1], number);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_null() {
+        for (json, expected) in [
+            ("{\"a\":NaN,\"b\":[-Infinity, 1.10,Infinity]}", Some("{\"a\":null,\"b\":[null, 1.10,null]}")),
+            ("{\"NaN\":\"a\\\"NaN\",\"b\":NaN}", Some("{\"NaN\":\"a\\\"NaN\",\"b\":null}")),
+            ("NaN", Some("null")),
+            ("{\"a\":\"NaN\",\"b\":nan}", None),
+            ("{\"a\":\"Infinity", None),
+            ("", None),
+        ] {
+            assert_eq!(without_nan(json.as_bytes()).as_deref(), expected.map(str::as_bytes), "{json}");
         }
     }
 

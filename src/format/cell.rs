@@ -2,6 +2,7 @@
 //!
 //! In: a column of any Arrow type. Out: text for a cell, and what class of value it is. Nested values are JSON.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -222,25 +223,49 @@ pub fn write_json(column: &Column<'_>, row: usize, cell: &mut String, out: &mut 
 /// A JSON string; what could drive a terminal is escaped, too.
 pub fn write_json_text(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        // writing to a String cannot fail
-        let _ = match c {
-            '"' => out.write_str("\\\""),
-            '\\' => out.write_str("\\\\"),
-            '\n' => out.write_str("\\n"),
-            '\r' => out.write_str("\\r"),
-            '\t' => out.write_str("\\t"),
-            // all of them lie in the basic plane, so one \u holds them
-            c if is_unprintable(c) => write!(out, "\\u{:04x}", u32::from(c)),
-            c => out.write_char(c),
-        };
+    let mut written = 0;
+    for (at, c) in text.char_indices() {
+        if c != '"' && c != '\\' && !is_unprintable(c) {
+            continue;
+        }
+        out.push_str(&text[written..at]);
+        written = at + c.len_utf8();
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // all of them lie in the basic plane, so one \u holds them; writing to a String cannot fail
+            c => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+        }
     }
+    out.push_str(&text[written..]);
     out.push('"');
 }
 
 /// Names of the columns.
 pub fn names(schema: &SchemaRef) -> Vec<String> {
     schema.fields().iter().map(|f| f.name().clone()).collect()
+}
+
+/// Names of the columns, each told from those before it that are called so: `sum`, `sum_2`.
+pub fn distinct_names(schema: &SchemaRef) -> Vec<String> {
+    let names = names(schema);
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let distinct = |name: &String| {
+        let is_free = |other: &String| !taken.contains(other) && !names.contains(other);
+        let other = match taken.contains(name) {
+            true => (2..).map(|n| format!("{name}_{n}")).find(is_free),
+            false => None,
+        };
+        let distinct = other.unwrap_or_else(|| name.clone());
+        taken.insert(distinct.clone());
+        distinct
+    };
+    names.iter().map(distinct).collect()
 }
 
 fn rounded(value: f64) -> f64 {

@@ -1,4 +1,4 @@
-//! Parquet and Arrow IPC files.
+//! Parquet and Arrow IPC files, with columns in forms that these have.
 
 use std::io::Write;
 
@@ -10,10 +10,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::encoder::Encoder;
+use super::forms::{Form, Held};
 use crate::Result;
 
 /// Writes one Parquet file.
 pub struct ParquetFile<'a> {
+    held: Held,
     writer: ArrowWriter<&'a mut (dyn Write + Send)>,
 }
 
@@ -24,13 +26,14 @@ impl<'a> ParquetFile<'a> {
             .set_created_by(concat!("rejoin ", env!("CARGO_PKG_VERSION")).to_string())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
             .build();
-        Ok(Self { writer: ArrowWriter::try_new(out, schema.clone(), Some(properties))? })
+        let held = Held::new(schema, Form::in_parquet);
+        Ok(Self { writer: ArrowWriter::try_new(out, held.schema.clone(), Some(properties))?, held })
     }
 }
 
 impl Encoder for ParquetFile<'_> {
     fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
-        Ok(self.writer.write(batch)?)
+        Ok(self.writer.write(&self.held.rows(batch)?)?)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
@@ -41,19 +44,21 @@ impl Encoder for ParquetFile<'_> {
 
 /// Writes one Arrow IPC file.
 pub struct ArrowFile<'a> {
+    held: Held,
     writer: FileWriter<&'a mut (dyn Write + Send)>,
 }
 
 impl<'a> ArrowFile<'a> {
     /// Starts the file.
     pub fn new(schema: &SchemaRef, out: &'a mut (dyn Write + Send)) -> Result<Self> {
-        Ok(Self { writer: FileWriter::try_new(out, schema)? })
+        let held = Held::new(schema, Form::in_arrow);
+        Ok(Self { writer: FileWriter::try_new(out, &held.schema)?, held })
     }
 }
 
 impl Encoder for ArrowFile<'_> {
     fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
-        Ok(self.writer.write(batch)?)
+        Ok(self.writer.write(&self.held.rows(batch)?)?)
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
@@ -68,16 +73,16 @@ mod tests {
     use std::io::Cursor;
 
     use super::super::samples::{bytes, empty, hostile};
-    use super::super::{Format, Look};
+    use super::super::{Format, TextStyle};
 
     #[test]
     fn files_read_back() {
         for batch in [hostile(), empty()] {
-            let parquet = bytes(Format::Parquet, Look::default(), &batch);
+            let parquet = bytes(Format::Parquet, TextStyle::default(), &batch);
             let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes_of(parquet));
             let rows: usize = reader.unwrap().build().unwrap().map(|b| b.unwrap().num_rows()).sum();
             assert_eq!(rows, batch.num_rows());
-            let arrow = bytes(Format::Arrow, Look::default(), &batch);
+            let arrow = bytes(Format::Arrow, TextStyle::default(), &batch);
             let reader = arrow::ipc::reader::FileReader::try_new(Cursor::new(arrow), None).unwrap();
             assert_eq!(reader.map(|b| b.unwrap().num_rows()).sum::<usize>(), batch.num_rows());
         }

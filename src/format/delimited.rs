@@ -9,30 +9,71 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::cell::{Column, names, prepare};
-use super::encoder::{Encoder, Look};
+use super::encoder::{Encoder, TextStyle};
 use super::width::printable;
 use crate::Result;
 
 /// Writes csv or tsv.
 pub struct Delimited<'a> {
     out: &'a mut (dyn Write + Send),
+    lines: Lines,
+}
+
+impl<'a> Delimited<'a> {
+    /// Comma separated; writes the header.
+    pub fn csv(schema: &SchemaRef, text_style: TextStyle, out: &'a mut (dyn Write + Send)) -> Result<Self> {
+        let lines = Lines { terminal: text_style.terminal.is_some(), ..CSV };
+        Self { out, lines }.with_header(schema)
+    }
+
+    /// Tab separated; writes the header.
+    pub fn tsv(schema: &SchemaRef, text_style: TextStyle, out: &'a mut (dyn Write + Send)) -> Result<Self> {
+        let lines = Lines { separator: '\t', append: append_escaped, terminal: text_style.terminal.is_some() };
+        Self { out, lines }.with_header(schema)
+    }
+
+    fn with_header(self, schema: &SchemaRef) -> Result<Self> {
+        self.out.write_all(self.lines.head(schema).as_bytes())?;
+        Ok(self)
+    }
+}
+
+impl Encoder for Delimited<'_> {
+    fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.lines.rows(batch, &mut String::new(), |line| {
+            self.out.write_all(line.as_bytes())?;
+            line.clear();
+            Ok(())
+        })
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The header of csv, for whoever sends it piece by piece.
+pub fn csv_head(schema: &SchemaRef) -> String {
+    CSV.head(schema)
+}
+
+/// Appends rows of csv, for whoever sends it piece by piece.
+pub fn csv_lines(batch: &RecordBatch, out: &mut String) -> Result<()> {
+    CSV.rows(batch, out, |_| Ok(()))
+}
+
+const CSV: Lines = Lines { separator: ',', append: append_quoted, terminal: false };
+
+/// How lines are written.
+#[derive(Clone, Copy)]
+struct Lines {
     separator: char,
     append: fn(&str, &mut String),
     terminal: bool,
 }
 
-impl<'a> Delimited<'a> {
-    /// Comma separated; writes the header.
-    pub fn csv(schema: &SchemaRef, look: Look, out: &'a mut (dyn Write + Send)) -> Result<Self> {
-        Self { out, separator: ',', append: append_quoted, terminal: look.terminal.is_some() }.with_header(schema)
-    }
-
-    /// Tab separated; writes the header.
-    pub fn tsv(schema: &SchemaRef, look: Look, out: &'a mut (dyn Write + Send)) -> Result<Self> {
-        Self { out, separator: '\t', append: append_escaped, terminal: look.terminal.is_some() }.with_header(schema)
-    }
-
-    fn with_header(self, schema: &SchemaRef) -> Result<Self> {
+impl Lines {
+    fn head(self, schema: &SchemaRef) -> String {
         let mut line = String::new();
         for (i, name) in names(schema).iter().enumerate() {
             if i > 0 {
@@ -40,23 +81,20 @@ impl<'a> Delimited<'a> {
             }
             self.field(name, &mut line);
         }
-        line.push('\n');
-        self.out.write_all(line.as_bytes())?;
-        Ok(self)
+        line + "\n"
     }
 
-    fn field(&self, text: &str, line: &mut String) {
-        if self.terminal { (self.append)(&printable(text), line) } else { (self.append)(text, line) }
-    }
-}
-
-impl Encoder for Delimited<'_> {
-    fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Appends rows to `line`; after each one `written` may take it.
+    fn rows(
+        self,
+        batch: &RecordBatch,
+        line: &mut String,
+        mut written: impl FnMut(&mut String) -> Result<()>,
+    ) -> Result<()> {
         let arrays = prepare(batch)?;
         let columns = arrays.iter().map(|a| Column::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
-        let (mut line, mut cell) = (String::new(), String::new());
+        let mut cell = String::new();
         for row in 0..batch.num_rows() {
-            line.clear();
             for (i, column) in columns.iter().enumerate() {
                 if i > 0 {
                     line.push(self.separator);
@@ -64,17 +102,17 @@ impl Encoder for Delimited<'_> {
                 if !column.is_null(row) {
                     cell.clear();
                     column.write(row, &mut cell)?;
-                    self.field(&cell, &mut line);
+                    self.field(&cell, line);
                 }
             }
             line.push('\n');
-            self.out.write_all(line.as_bytes())?;
+            written(line)?;
         }
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn field(self, text: &str, line: &mut String) {
+        if self.terminal { (self.append)(&printable(text), line) } else { (self.append)(text, line) }
     }
 }
 
@@ -108,11 +146,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::super::samples::{all_types, hostile, render};
-    use super::super::{Format, Look};
+    use super::super::{Format, TextStyle};
 
     #[test]
     fn csv_of_all_types() {
-        let text = render(Format::Csv, Look::default(), &all_types());
+        let text = render(Format::Csv, TextStyle::default(), &all_types());
         let expected = concat!(
             "true,-8,9223372036854775807,18446744073709551615,0.1,500,1.5e-9,-2e21,0.30000000000000004,0,NaN,",
             "90000000000000000000000000000000000000,-12.05,plain,large,a view longer than twelve bytes,word,cafe,",
@@ -127,17 +165,17 @@ mod tests {
 
     #[test]
     fn csv_quotes() {
-        let text = render(Format::Csv, Look::default(), &hostile());
+        let text = render(Format::Csv, TextStyle::default(), &hostile());
         assert!(text.contains("\"say \"\"hi\"\"\""), "{text}");
         assert!(text.contains("\"a,b\"") && text.contains("\"two\nlines\"") && text.contains("\"\""), "{text}");
         assert!(text.contains('\x1b'), "a file keeps every byte");
-        let shown = render(Format::Csv, Look { terminal: Some(80), ..Look::default() }, &hostile());
+        let shown = render(Format::Csv, TextStyle { terminal: Some(80), ..TextStyle::default() }, &hostile());
         assert!(!shown.contains('\x1b') && shown.contains("\\x1b"), "{shown}");
     }
 
     #[test]
     fn tsv_escapes() {
-        let text = render(Format::Tsv, Look::default(), &hostile());
+        let text = render(Format::Tsv, TextStyle::default(), &hostile());
         assert!(
             text.contains("tab\\there") && text.contains("two\\nlines") && text.contains("back\\\\slash"),
             "{text}"

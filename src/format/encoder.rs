@@ -14,7 +14,7 @@ pub trait Encoder: Send {
 
 /// How and where text is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct TextStyle {
     /// Columns of the terminal; None when the output is none.
     pub terminal: Option<usize>,
     /// Colours are welcome.

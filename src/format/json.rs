@@ -6,7 +6,7 @@ use std::io::Write;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cell::{Column, names, prepare, write_json, write_json_text};
+use super::cell::{Column, distinct_names, prepare, write_json, write_json_text};
 use super::encoder::Encoder;
 use crate::Result;
 
@@ -68,21 +68,35 @@ fn keys(schema: &SchemaRef) -> Vec<String> {
         write_json_text(name, &mut key);
         key + ":"
     };
-    names(schema).iter().map(key).collect()
+    distinct_names(schema).iter().map(key).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
     use serde_json::Value;
 
     use super::super::samples::{all_types, empty, hostile, render};
-    use super::super::{Format, Look};
+    use super::super::{Format, TextStyle};
+
+    #[test]
+    fn columns_of_one_name_are_told_apart() {
+        let field = |name: &str| Field::new(name, DataType::Int64, true);
+        let schema = Arc::new(Schema::new(vec![field("a"), field("a"), field("a_2"), field("a")]));
+        let values = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value])) };
+        let batch = RecordBatch::try_new(schema, (1..5).map(values).collect()).unwrap();
+        let text = render(Format::Ndjson, TextStyle::default(), &batch);
+        assert_eq!(text.trim(), r#"{"a":1,"a_3":2,"a_2":3,"a_4":4}"#);
+    }
 
     #[test]
     fn json_of_all_types() {
-        let text = render(Format::Json, Look::default(), &all_types());
+        let text = render(Format::Json, TextStyle::default(), &all_types());
         let first = text.lines().nth(1).unwrap();
         let expected = concat!(
             r#"{"boolean":true,"int8":-8,"int64":9223372036854775807,"uint64":18446744073709551615,"float32":0.1,"#,
@@ -101,7 +115,7 @@ mod tests {
     #[test]
     fn hostile_text_comes_back_as_it_was() {
         let batch = hostile();
-        let rows: Vec<Value> = serde_json::from_str(&render(Format::Json, Look::default(), &batch)).unwrap();
+        let rows: Vec<Value> = serde_json::from_str(&render(Format::Json, TextStyle::default(), &batch)).unwrap();
         let texts = arrow::array::AsArray::as_string::<i32>(batch.column(0));
         for (row, text) in rows.iter().zip(texts.iter()) {
             assert_eq!(row["text"].as_str(), text);
@@ -110,9 +124,9 @@ mod tests {
 
     #[test]
     fn lines_and_nothing() {
-        let text = render(Format::Ndjson, Look::default(), &hostile());
+        let text = render(Format::Ndjson, TextStyle::default(), &hostile());
         assert!(text.lines().all(|l| serde_json::from_str::<Value>(l).is_ok()));
-        assert_eq!(render(Format::Json, Look::default(), &empty()), "[]\n");
-        assert_eq!(render(Format::Ndjson, Look::default(), &empty()), "");
+        assert_eq!(render(Format::Json, TextStyle::default(), &empty()), "[]\n");
+        assert_eq!(render(Format::Ndjson, TextStyle::default(), &empty()), "");
     }
 }

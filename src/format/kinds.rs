@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use clap::ValueEnum;
 
-use super::encoder::{Encoder, Look};
+use super::encoder::{Encoder, TextStyle};
+use super::forms::Form;
 use super::{columnar, delimited, json, table};
 use crate::Result;
 
@@ -48,22 +49,37 @@ impl Format {
         }
     }
 
+    /// The format of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.to_string() == name)
+    }
+
     /// True where the output is no text, and a file can hold one result only.
     pub fn is_binary(self) -> bool {
         matches!(self, Format::Parquet | Format::Arrow)
+    }
+
+    /// The form of a type's values.
+    pub fn form(self, of: &DataType) -> Form {
+        match self {
+            Format::Table | Format::Csv | Format::Tsv => Form::in_lines(of),
+            Format::Json | Format::Ndjson => Form::in_json(of),
+            Format::Parquet => Form::in_parquet(of),
+            Format::Arrow => Form::in_arrow(of),
+        }
     }
 
     /// An encoder of one result with these columns.
     pub fn encoder<'a>(
         self,
         schema: &SchemaRef,
-        look: Look,
+        text_style: TextStyle,
         out: &'a mut (dyn Write + Send),
     ) -> Result<Box<dyn Encoder + 'a>> {
         Ok(match self {
-            Format::Table => Box::new(table::Table::new(schema, look, out)),
-            Format::Csv => Box::new(delimited::Delimited::csv(schema, look, out)?),
-            Format::Tsv => Box::new(delimited::Delimited::tsv(schema, look, out)?),
+            Format::Table => Box::new(table::Table::new(schema, text_style, out)),
+            Format::Csv => Box::new(delimited::Delimited::csv(schema, text_style, out)?),
+            Format::Tsv => Box::new(delimited::Delimited::tsv(schema, text_style, out)?),
             Format::Json => Box::new(json::Json::array(schema, out)?),
             Format::Ndjson => Box::new(json::Json::lines(schema, out)),
             Format::Parquet => Box::new(columnar::ParquetFile::new(schema, out)?),

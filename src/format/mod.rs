@@ -3,7 +3,7 @@
 //! * `kinds`: the formats by name. `encoder`: what all have in common.
 //! * `table`: for people, aligned; looks ahead a bounded number of rows.
 //! * `delimited`: csv and tsv. `json`: one array, or a line a row.
-//! * `columnar`: Parquet and Arrow files.
+//! * `columnar`: Parquet and Arrow files. `forms`: in which form a column is there, where a format has no values of its type.
 //! * `cell`: the text of one value, the same in all text formats.
 //! * `prometheus`: numbers for a collector.
 //! * `width`: how wide text is on a terminal, and text that cannot drive one.
@@ -15,6 +15,7 @@ mod cell;
 mod columnar;
 mod delimited;
 mod encoder;
+mod forms;
 mod json;
 mod kinds;
 pub mod prometheus;
@@ -23,6 +24,8 @@ mod samples;
 mod table;
 mod width;
 
-pub use encoder::{Expanded, Look};
+pub use delimited::{csv_head, csv_lines};
+pub use encoder::{Expanded, TextStyle};
+pub use forms::Form;
 pub use kinds::Format;
 pub use width::{printable, width};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 
-use super::{Format, Look};
+use super::{Format, TextStyle};
 
 /// The bytes that a format makes of a batch, fed in two parts.
-pub fn bytes(format: Format, look: Look, batch: &RecordBatch) -> Vec<u8> {
+pub fn bytes(format: Format, text_style: TextStyle, batch: &RecordBatch) -> Vec<u8> {
     let mut out = vec![];
-    let mut encoder = format.encoder(&batch.schema(), look, &mut out).unwrap();
+    let mut encoder = format.encoder(&batch.schema(), text_style, &mut out).unwrap();
     let half = batch.num_rows() / 2;
     encoder.rows(&batch.slice(0, half)).unwrap();
     encoder.rows(&batch.slice(half, batch.num_rows() - half)).unwrap();
@@ -20,8 +20,8 @@ pub fn bytes(format: Format, look: Look, batch: &RecordBatch) -> Vec<u8> {
 }
 
 /// The same, as text.
-pub fn render(format: Format, look: Look, batch: &RecordBatch) -> String {
-    String::from_utf8(bytes(format, look, batch)).unwrap()
+pub fn render(format: Format, text_style: TextStyle, batch: &RecordBatch) -> String {
+    String::from_utf8(bytes(format, text_style, batch)).unwrap()
 }
 
 /// A row of values and a row of NULLs.

@@ -1,7 +1,8 @@
 //! Aligned columns for people, as psql shows them: a header, a rule, rows, and their number.
 //!
 //! Widths come from the first rows; later rows that are wider are shown whole and break the alignment, so memory is
-//! bounded. On a terminal the widest columns of texts give way until a row fits; numbers and times are never cut.
+//! bounded. On a terminal names take several lines and then the widest columns of texts give way until a row fits; numbers and
+//! times are never cut.
 
 use std::io::Write;
 
@@ -9,13 +10,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::cell::{Class, Column, names, prepare};
-use super::encoder::{Encoder, Expanded, Look};
+use super::encoder::{Encoder, Expanded, TextStyle};
 use super::width::{fit, printable, width};
 use crate::Result;
 
 /// Rows that decide on the widths.
 const LOOK_AHEAD: usize = 1000;
-/// A column, or the name of one, is not cut below this.
+/// A column, or a word of the name of one, is not cut below this.
 const NARROWEST: usize = 8;
 
 /// A cell as shown; None is NULL.
@@ -24,7 +25,7 @@ type Cell = Option<String>;
 /// Writes a table.
 pub struct Table<'a> {
     out: &'a mut (dyn Write + Send),
-    look: Look,
+    text_style: TextStyle,
     names: Vec<String>,
     classes: Vec<Class>,
     /// Columns whose cells may be cut.
@@ -38,10 +39,10 @@ pub struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// A table with these columns.
-    pub fn new(schema: &SchemaRef, look: Look, out: &'a mut (dyn Write + Send)) -> Self {
+    pub fn new(schema: &SchemaRef, text_style: TextStyle, out: &'a mut (dyn Write + Send)) -> Self {
         Self {
             out,
-            look,
+            text_style,
             names: names(schema).iter().map(|n| printable(n).into_owned()).collect(),
             classes: schema.fields().iter().map(|f| Class::of(f.data_type())).collect(),
             cut: schema.fields().iter().map(|f| may_be_cut(f.data_type())).collect(),
@@ -63,16 +64,20 @@ impl<'a> Table<'a> {
             }
         }
         let mut widths: Vec<usize> = self.names.iter().zip(&cells).map(|(n, w)| width(n).max(*w)).collect();
+        let words: Vec<usize> = self.names.iter().map(|n| words(n).map(width).max().unwrap_or(0)).collect();
+        // nothing is cut, but names take several lines
+        let whole: Vec<usize> = words.iter().zip(&cells).map(|(word, cells)| *word.max(cells)).collect();
         // a name may be cut where the cells below it may not
-        let least = widths.iter().zip(&cells).zip(&self.cut);
+        let least = whole.iter().zip(&cells).zip(&self.cut);
         let least: Vec<usize> =
             least.map(|((w, cells), cut)| (*w).min(if *cut { NARROWEST } else { NARROWEST.max(*cells) })).collect();
-        self.expanded = match (self.look.expanded, self.look.terminal) {
-            (Expanded::Auto, Some(columns)) => !fits(&widths, columns),
+        self.expanded = match (self.text_style.expanded, self.text_style.terminal) {
+            (Expanded::Auto, Some(columns)) => !fits(&whole, columns),
             (Expanded::Needed, Some(columns)) => !fits(&least, columns),
             (expanded, _) => expanded == Expanded::On,
         };
-        if let Some(columns) = self.look.terminal {
+        if let Some(columns) = self.text_style.terminal {
+            shrink(&mut widths, &whole, columns);
             shrink(&mut widths, &least, columns);
         }
         let waiting = std::mem::take(&mut self.waiting);
@@ -87,22 +92,24 @@ impl<'a> Table<'a> {
     }
 
     fn header(&mut self, widths: &[usize]) -> Result<()> {
-        let (mut head, mut rule) = (String::new(), String::new());
-        for (i, (name, &w)) in self.names.iter().zip(widths).enumerate() {
-            if i > 0 {
-                head.push('|');
-                rule.push('+');
+        let names: Vec<Vec<String>> = self.names.iter().zip(widths).map(|(name, &w)| lines(name, w)).collect();
+        for line in 0..names.iter().map(Vec::len).max().unwrap_or(0) {
+            let mut head = String::new();
+            for (i, (name, &w)) in names.iter().zip(widths).enumerate() {
+                if i > 0 {
+                    head.push('|');
+                }
+                let name = name.get(line).map_or("", String::as_str);
+                let before = (w - width(name)) / 2;
+                let shown = if name.is_empty() { String::new() } else { self.paint(BOLD, name) };
+                let last = i + 1 == widths.len();
+                let after = if last { String::new() } else { spaces(w - width(name) - before + 1) };
+                head.push_str(&format!(" {}{shown}{after}", spaces(before)));
             }
-            let name = fit(name, w);
-            let before = (w - width(&name)) / 2;
-            let after = w - width(&name) - before;
-            let shown = self.paint(BOLD, &name);
-            let last = i + 1 == widths.len();
-            head.push_str(&format!(" {}{shown}{}", spaces(before), if last { "".into() } else { spaces(after + 1) }));
-            rule.push_str(&"-".repeat(w + 2));
+            writeln!(self.out, "{}", head.trim_end())?;
         }
-        writeln!(self.out, "{head}")?;
-        writeln!(self.out, "{rule}")?;
+        let rule: Vec<String> = widths.iter().map(|w| "-".repeat(w + 2)).collect();
+        writeln!(self.out, "{}", rule.join("+"))?;
         Ok(())
     }
 
@@ -115,7 +122,7 @@ impl<'a> Table<'a> {
         let mut line = String::new();
         for (i, (cell, &w)) in row.iter().zip(widths).enumerate() {
             let text = cell.as_deref().unwrap_or(self.null());
-            let text = if self.look.terminal.is_some() && self.cut[i] { fit(text, w) } else { text.into() };
+            let text = if self.text_style.terminal.is_some() && self.cut[i] { fit(text, w) } else { text.into() };
             let padding = w.saturating_sub(width(&text));
             let shown = if cell.is_none() { self.paint(DIM, &text) } else { text.into_owned() };
             let right = self.classes[i] == Class::Number;
@@ -141,11 +148,11 @@ impl<'a> Table<'a> {
     }
 
     fn null(&self) -> &'static str {
-        self.look.null.unwrap_or("NULL")
+        self.text_style.null.unwrap_or("NULL")
     }
 
     fn paint(&self, style: &str, text: &str) -> String {
-        if self.look.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_string() }
+        if self.text_style.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_string() }
     }
 }
 
@@ -162,7 +169,7 @@ impl Encoder for Table<'_> {
                     return Ok(None);
                 }
                 let mut text = String::new();
-                match self.look.terminal {
+                match self.text_style.terminal {
                     Some(_) => column.write_rounded(row, &mut text)?,
                     None => column.write(row, &mut text)?,
                 }
@@ -196,6 +203,27 @@ fn may_be_cut(data_type: &DataType) -> bool {
         DataType::RunEndEncoded(_, values) => may_be_cut(values.data_type()),
         other => !(other.is_numeric() || other.is_temporal() || *other == DataType::Boolean),
     }
+}
+
+/// The words of a name, each with the sign that ends it.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split_inclusive(['_', ' '])
+}
+
+/// A name in lines of at most `columns`, broken between words; a word that is longer is cut.
+fn lines(name: &str, columns: usize) -> Vec<String> {
+    if width(name) <= columns {
+        return vec![name.to_string()];
+    }
+    let mut lines: Vec<String> = vec![];
+    for word in words(name) {
+        let word = fit(word, columns);
+        match lines.last_mut() {
+            Some(line) if width(line) + width(&word) <= columns => line.push_str(&word),
+            _ => lines.push(word.into_owned()),
+        }
+    }
+    lines
 }
 
 /// What a row of such columns takes, with what stands between them.
@@ -233,12 +261,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::super::samples::{all_types, empty, hostile, reach, render};
-    use super::super::{Format, Look};
+    use super::super::{Format, TextStyle};
     use super::*;
 
     #[test]
     fn columns_align_by_width() {
-        insta::assert_snapshot!(render(Format::Table, Look::default(), &reach()), @r"
+        insta::assert_snapshot!(render(Format::Table, TextStyle::default(), &reach()), @r"
          item  | credit
         -------+--------
          東京  |    500
@@ -247,24 +275,26 @@ mod tests {
          a\tb  |      0
         (4 rows)
         ");
-        assert_eq!(render(Format::Table, Look::default(), &empty()), " text\n------\n(0 rows)\n");
+        assert_eq!(render(Format::Table, TextStyle::default(), &empty()), " text\n------\n(0 rows)\n");
     }
 
     #[test]
     fn one_line_a_column() {
-        let text = render(Format::Table, Look { expanded: Expanded::On, ..Look::default() }, &reach());
+        let text = render(Format::Table, TextStyle { expanded: Expanded::On, ..TextStyle::default() }, &reach());
         let head = "-[ row 1 ]----------------\nitem   | 東京\ncredit | 500\n-[ row 2 ]----------------\n";
         assert!(text.starts_with(head) && text.ends_with("credit | 0\n(4 rows)\n"), "{text}");
-        assert!(render(Format::Table, Look { null: Some("-"), ..Look::default() }, &all_types()).contains("| -"));
+        assert!(
+            render(Format::Table, TextStyle { null: Some("-"), ..TextStyle::default() }, &all_types()).contains("| -")
+        );
     }
 
     #[test]
     fn hostile_text_is_shown_escaped_and_whole_in_a_file() {
-        let text = render(Format::Table, Look::default(), &hostile());
+        let text = render(Format::Table, TextStyle::default(), &hostile());
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
         let long = "x".repeat(300);
         assert!(text.contains(&long));
-        let shown = render(Format::Table, Look { terminal: Some(40), ..Look::default() }, &hostile());
+        let shown = render(Format::Table, TextStyle { terminal: Some(40), ..TextStyle::default() }, &hostile());
         assert!(shown.lines().all(|l| width(l) <= 40), "{shown}");
     }
 
@@ -284,6 +314,38 @@ mod tests {
         let mut widths = [100, 30];
         shrink(&mut widths, &[100, 8], 80);
         assert_eq!(widths, [100, 8]);
+    }
+
+    #[test]
+    fn names_take_several_lines_before_anything_is_cut() {
+        use std::sync::Arc;
+
+        use arrow::array::{ArrayRef, Float64Array};
+
+        let number = || Arc::new(Float64Array::from(vec![15.25])) as ArrayRef;
+        let names = ["page_name", "first_touch", "last_touch", "visitor_participation", "u"];
+        let batch = RecordBatch::try_from_iter(names.map(|name| (name, number()))).unwrap();
+        let shown = |terminal, expanded| {
+            let text_style = TextStyle { terminal: Some(terminal), expanded, ..TextStyle::default() };
+            render(Format::Table, text_style, &batch)
+        };
+        insta::assert_snapshot!(shown(60, Expanded::Needed), @r"
+         page_name |  first_   | last_touch |   visitor_    |   u
+                   |   touch   |            | participation |
+        -----------+-----------+------------+---------------+-------
+             15.25 |     15.25 |      15.25 |         15.25 | 15.25
+        (1 row)
+        ");
+        let narrow = shown(50, Expanded::Auto);
+        assert!(narrow.lines().all(|line| width(line) <= 50) && !narrow.contains('…'), "{narrow}");
+        assert!(narrow.lines().nth(1).unwrap().contains("touch"), "{narrow}");
+        // nothing is cut while that can be
+        let least = shown(45, Expanded::Needed);
+        assert!(least.contains("parti") && least.contains('…') && !least.starts_with("-["), "{least}");
+        assert!(shown(20, Expanded::Needed).starts_with("-[ row 1 ]"));
+        assert_eq!(lines("a_very_long_name", 7), ["a_very_", "long_", "name"]);
+        assert_eq!(lines("participation", 8), ["part…ion"]);
+        assert_eq!(lines("", 0), [""]);
     }
 
     /// A row of a text, a number, an instant and a text; the numbers of later rows are wider.
@@ -313,8 +375,8 @@ mod tests {
     fn numbers_and_times_are_whole_on_every_terminal() {
         for terminal in [80, 110, 200] {
             for expanded in [Expanded::Needed, Expanded::Off, Expanded::Auto] {
-                let look = Look { terminal: Some(terminal), expanded, ..Look::default() };
-                let text = render(Format::Table, look, &wide(LOOK_AHEAD + 1));
+                let text_style = TextStyle { terminal: Some(terminal), expanded, ..TextStyle::default() };
+                let text = render(Format::Table, text_style, &wide(LOOK_AHEAD + 1));
                 assert!(text.contains("1234567890123456789") && text.contains("-0.3333"), "{terminal}");
                 assert!(!text.contains("-0.33333"), "{terminal}");
                 assert!(text.contains("2026-09-21T14:13:20.123456"), "{terminal}");
@@ -325,20 +387,20 @@ mod tests {
             }
         }
         // numbers are at the right, also beside NULL, and the beginning and the end of a text stay
-        let look = Look { terminal: Some(80), expanded: Expanded::Needed, ..Look::default() };
-        let text = render(Format::Table, look, &wide(2));
+        let text_style = TextStyle { terminal: Some(80), expanded: Expanded::Needed, ..TextStyle::default() };
+        let text = render(Format::Table, text_style, &wide(2));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[2].contains("| -0.3333 |") && lines[3].contains("|    NULL |"), "{text}");
         assert!(lines[2].starts_with(" a ") && lines[2].contains('…') && lines[2].ends_with("end"), "{text}");
         // one line a column only where it is needed, or wanted
         let expanded = |terminal, expanded| {
-            let look = Look { terminal: Some(terminal), expanded, ..Look::default() };
-            render(Format::Table, look, &wide(2)).starts_with("-[ row 1 ]")
+            let text_style = TextStyle { terminal: Some(terminal), expanded, ..TextStyle::default() };
+            render(Format::Table, text_style, &wide(2)).starts_with("-[ row 1 ]")
         };
         assert!(expanded(60, Expanded::Needed) && !expanded(80, Expanded::Needed));
         assert!(expanded(110, Expanded::Auto) && !expanded(200, Expanded::Auto) && !expanded(60, Expanded::Off));
         // a file has everything
-        assert!(render(Format::Table, Look::default(), &wide(1)).contains("-0.3333333333333333"));
+        assert!(render(Format::Table, TextStyle::default(), &wide(1)).contains("-0.3333333333333333"));
     }
 
     #[test]
@@ -348,10 +410,10 @@ mod tests {
         use arrow::array::{ArrayRef, Float32Array, Float64Array};
 
         let values = [0.1 + 0.2, 100.0 / 3.0, 1e-9 / 3.0, 1234567.891, -0.000123456, 0.99999999, f64::NAN, 1e300, 0.0];
-        let look = Look { terminal: Some(80), ..Look::default() };
+        let text_style = TextStyle { terminal: Some(80), ..TextStyle::default() };
         let shown = |values: ArrayRef| -> Vec<String> {
             let batch = RecordBatch::try_from_iter([("x", values)]).unwrap();
-            let text = render(Format::Table, look, &batch);
+            let text = render(Format::Table, text_style, &batch);
             text.lines().skip(2).map(|line| line.trim().to_string()).filter(|line| !line.contains("row")).collect()
         };
         let expected = ["0.3", "33.3333", "3.333e-10", "1234567.891", "-0.0001235", "1", "NaN", "1e300", "0"];

@@ -7,21 +7,21 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::made::{Made, plan_function};
+use super::function_spec::{FunctionSpec, plan_function};
 use super::visitor_keys::VisitorKeys;
 
 /// True for the visitors with these keys, who share a person or have several.
 pub fn shares_person(keys: &VisitorKeys) -> ScalarUDF {
-    among("shares_person", Made::SharesPerson(keys.clone()), keys.clone())
+    among("shares_person", FunctionSpec::SharesPerson(keys.clone()), keys.clone())
 }
 
 /// True for the visitors with these keys, whom a session looks at.
 pub fn is_looked_at(keys: &VisitorKeys) -> ScalarUDF {
-    among("is_looked_at", Made::IsLookedAt(keys.clone()), keys.clone())
+    among("is_looked_at", FunctionSpec::IsLookedAt(keys.clone()), keys.clone())
 }
 
-fn among(name: &str, made: Made, keys: VisitorKeys) -> ScalarUDF {
-    plan_function(name, vec![DataType::Int64], DataType::Boolean, made, move |rows| {
+fn among(name: &str, function_spec: FunctionSpec, keys: VisitorKeys) -> ScalarUDF {
+    plan_function(name, vec![DataType::Int64], DataType::Boolean, function_spec, move |rows| {
         let own = cast(rows.array(0), &DataType::Int64)?;
         let own = own.as_primitive::<Int64Type>();
         let found = (0..rows.len).map(|row| Some(own.is_valid(row) && keys.contains(own.value(row))));

@@ -13,10 +13,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::made::Made;
+use super::function_spec::FunctionSpec;
 use super::rows::evaluate;
 use crate::Error;
-use crate::error::Flaw;
+use crate::error::StatementFault;
 use crate::time::{TimeText, Unit, Unread, ZoneText, read_interval, read_time};
 
 /// Nanoseconds of a second.
@@ -54,18 +54,20 @@ pub fn unread(text: &str, wanted: &DataType, why: Unread) -> Error {
         DataType::Interval(_) => ("interval", "1 day 02:00:00"),
         _ => ("time", "2026-01-31 12:00:00"),
     };
-    let (message, flaw) = match why {
-        Unread::Form => (format!("{shown:?} is no {what}; write one as {example}"), Flaw::Time),
-        Unread::Range => (format!("{shown:?}: there is no such {what}, or none that is kept here"), Flaw::TimeRange),
+    let (message, fault) = match why {
+        Unread::Form => (format!("{shown:?} is no {what}; write one as {example}"), StatementFault::Time),
+        Unread::Range => {
+            (format!("{shown:?}: there is no such {what}, or none that is kept here"), StatementFault::TimeRange)
+        }
         Unread::Endless => {
-            (format!("{shown:?}: a {what} without an end is not kept here; write a far one"), Flaw::TimeRange)
+            (format!("{shown:?}: a {what} without an end is not kept here; write a far one"), StatementFault::TimeRange)
         }
         Unread::Twice => (
             format!("{shown:?}: the zone's clock shows it twice; write its offset behind it, as in {example}+02"),
-            Flaw::TimeRange,
+            StatementFault::TimeRange,
         ),
     };
-    Error::query(message).of_flaw(flaw)
+    Error::query(message).of_fault(fault)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -77,8 +79,8 @@ pub(super) struct AsTime {
 
 impl AsTime {
     /// What it is made of.
-    pub(super) fn made(&self) -> Made {
-        Made::AsTime { returns: self.returns.to_string(), tries: self.tries }
+    pub(super) fn function_spec(&self) -> FunctionSpec {
+        FunctionSpec::AsTime { returns: self.returns.to_string(), tries: self.tries }
     }
 
     fn read(&self, texts: &StringArray) -> Result<ArrayRef> {

@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::classes::{Classes, fold_case};
-use super::made::{BoundLines, Made, plan_function};
+use super::function_spec::{BoundLines, FunctionSpec, plan_function};
 use crate::feed::caret::list_values;
 use crate::feed::product_list::{Product, has_amounts, parse};
 
@@ -25,8 +25,8 @@ pub fn bound_lines(lines: BoundLines) -> ScalarUDF {
     let fields = Fields::from(vec![text("product"), text("value"), Field::new("amount", DataType::Float64, true)]);
     let line = Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true));
     let arguments = vec![DataType::Utf8, DataType::Utf8, DataType::Utf8, DataType::Boolean];
-    let made = Made::BoundLines(lines.clone());
-    plan_function("bound_lines", arguments, DataType::List(line.clone()), made, move |rows| {
+    let function_spec = FunctionSpec::BoundLines(lines.clone());
+    plan_function("bound_lines", arguments, DataType::List(line.clone()), function_spec, move |rows| {
         let (lists, products, values) = (rows.text(0)?, rows.text(1)?, rows.text(2)?);
         let strict = rows.array(3).as_boolean();
         let mut out = Builders::default();

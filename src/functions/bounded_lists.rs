@@ -1,5 +1,5 @@
 //! `generate_series` and `range` as values: lists, which lie in memory, so that what a call may make is bounded. In a FROM, of
-//! constants, both give rows one after the other.
+//! constants, both give rows one after the other. From a time to a day, and from a day to a time, they count times, as in PostgreSQL.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, FieldRef, Float64Type, IntervalMonthDayNanoType
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature,
 };
 
 use crate::Error;
@@ -20,12 +21,16 @@ const MONTH: f64 = 28.0 * 86_400.0;
 
 /// A function that makes lists from the first item to the last, by steps, with a bound.
 pub(super) fn bounded(function: Arc<ScalarUDF>) -> ScalarUDF {
-    ScalarUDF::new_from_impl(Bounded { function })
+    let Signature { type_signature, volatility, .. } = function.signature().clone();
+    let signature = Signature::one_of(vec![type_signature, TypeSignature::UserDefined], volatility);
+    ScalarUDF::new_from_impl(Bounded { function, signature })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
     function: Arc<ScalarUDF>,
+    /// The function's own types, and those that become them.
+    signature: Signature,
 }
 
 impl ScalarUDFImpl for Bounded {
@@ -38,7 +43,18 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn signature(&self) -> &Signature {
-        self.function.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        use DataType::{Date32, Interval, Null, Timestamp, Utf8};
+        match arguments {
+            [time @ Timestamp(..), Timestamp(..) | Date32 | Utf8 | Null, _]
+            | [Date32 | Utf8 | Null, time @ Timestamp(..), _] => {
+                Ok(vec![time.clone(), time.clone(), Interval(IntervalUnit::MonthDayNano)])
+            }
+            _ => Err(Error::query(format!("{} does not count from the one to the other", self.name())).into()),
+        }
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {

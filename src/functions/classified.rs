@@ -7,13 +7,13 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::classes::Classes;
-use super::made::{Made, plan_function};
+use super::function_spec::{FunctionSpec, plan_function};
 use crate::feed::caret::{join_list, list_values};
 
 /// The function `name(value)`; of a multi-valued dimension each value of a cell has its own class.
 pub fn classified(name: &str, classes: Classes, multi_valued: bool) -> ScalarUDF {
-    let made = Made::Classified { name: name.into(), classes: classes.clone(), multi_valued };
-    plan_function(name, vec![DataType::Utf8], DataType::Utf8, made, move |rows| {
+    let function_spec = FunctionSpec::Classified { name: name.into(), classes: classes.clone(), multi_valued };
+    plan_function(name, vec![DataType::Utf8], DataType::Utf8, function_spec, move |rows| {
         let values = rows.text(0)?;
         let mut out = StringBuilder::with_capacity(rows.len, 0);
         let mut cell = String::new();

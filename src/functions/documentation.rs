@@ -15,6 +15,7 @@ pub fn documentation() -> Vec<FunctionDoc> {
         super::param::DOCUMENTATION,
         super::json::DOCUMENTATION,
         super::parse_number::DOCUMENTATION,
+        super::parse_duration::DOCUMENTATION,
         super::to_char::DOCUMENTATION,
         super::local_time::DOCUMENTATION,
         super::from_local::DOCUMENTATION,

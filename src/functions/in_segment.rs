@@ -10,7 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::function_doc::FunctionDoc;
-use super::made::{Made, plan_function};
+use super::function_spec::{FunctionSpec, plan_function};
 use super::members::Members;
 use crate::columns::timestamp;
 
@@ -59,8 +59,8 @@ pub fn in_segment(members: &Members) -> ScalarUDF {
     if members.in_visits() {
         arguments.extend([DataType::Int64, timestamp()]);
     }
-    let (made, members) = (Made::InSegment(members.clone()), members.clone());
-    plan_function(DOCUMENTATION.name, arguments, DataType::Boolean, made, move |rows| {
+    let (function_spec, members) = (FunctionSpec::InSegment(members.clone()), members.clone());
+    plan_function(DOCUMENTATION.name, arguments, DataType::Boolean, function_spec, move |rows| {
         let visitors = rows.text(0)?;
         let id = |row: usize| visitors.is_valid(row).then(|| visitors.value(row));
         if !members.in_visits() {

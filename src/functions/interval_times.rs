@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use super::rows::function;
 use crate::Error;
-use crate::error::Flaw;
+use crate::error::StatementFault;
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
@@ -25,7 +25,9 @@ static FUNCTION: LazyLock<ScalarUDF> = LazyLock::new(|| {
                 return Ok(None);
             }
             let product = times(intervals.value(row), factors.value(row));
-            product.map(Some).ok_or_else(|| Error::query("the interval is too long").of_flaw(Flaw::TimeRange).into())
+            product
+                .map(Some)
+                .ok_or_else(|| Error::query("the interval is too long").of_fault(StatementFault::TimeRange).into())
         };
         let products = (0..rows.len).map(product).collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(IntervalMonthDayNanoArray::from_iter(products)))

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Decimal128Type};
 use datafusion::error::Result;
 use datafusion::logical_expr::ScalarUDF;
 
-use super::made::{Made, plan_function};
+use super::function_spec::{FunctionSpec, plan_function};
 use super::person_spans::Persons;
 use super::rows::Rows;
 use crate::columns::{self, sequence, timestamp};
@@ -36,8 +36,8 @@ pub fn person_id(persons: &Persons) -> ScalarUDF {
     let text = DataType::Utf8;
     let arguments =
         vec![text.clone(), text.clone(), text.clone(), text.clone(), timestamp(), sequence(), timestamp(), sequence()];
-    let (made, persons) = (Made::PersonId(persons.clone()), persons.clone());
-    plan_function("person_id", arguments, text, made, move |rows| of_rows(&persons, rows))
+    let (function_spec, persons) = (FunctionSpec::PersonId(persons.clone()), persons.clone());
+    plan_function("person_id", arguments, text, function_spec, move |rows| of_rows(&persons, rows))
 }
 
 fn of_rows(persons: &Persons, rows: &Rows) -> Result<ArrayRef> {
@@ -88,8 +88,8 @@ fn of_rows(persons: &Persons, rows: &Rows) -> Result<ArrayRef> {
 
 /// What `match_status` is where all visitors of a person are one: a customer record whose ID several visitors bear is matched.
 pub fn person_status(persons: &Persons) -> ScalarUDF {
-    let (made, persons) = (Made::PersonStatus(persons.clone()), persons.clone());
-    plan_function("person_status", vec![DataType::Utf8; 4], DataType::Utf8, made, move |rows| {
+    let (function_spec, persons) = (FunctionSpec::PersonStatus(persons.clone()), persons.clone());
+    plan_function("person_status", vec![DataType::Utf8; 4], DataType::Utf8, function_spec, move |rows| {
         let [suites, kinds, ids, statuses] = [0, 1, 2, 3].map(|i| rows.text(i));
         let (suites, kinds, ids, statuses) = (suites?, kinds?, ids?, statuses?);
         let status = |row: usize| {

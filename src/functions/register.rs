@@ -14,6 +14,7 @@ use crate::attribution::Container;
 pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     for udf in [
         super::bound_value::udf(),
+        super::date_part::date_part(),
         super::days_after::udf(),
         super::event::udf(),
         super::from_local::udf(),
@@ -24,6 +25,7 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::list_values::udf(),
         super::local_time::udf(suite_zone),
         super::param::udf(),
+        super::parse_duration::udf(),
         super::parse_number::udf(),
         super::products::udf(),
         super::snapshot_holds::udf(),
@@ -39,7 +41,19 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
             context.register_udf(super::bounded_lists::bounded(function));
         }
     }
-    super::json::udfs().into_iter().for_each(|udf| context.register_udf(udf));
+    for (name, size) in super::bounded_values::BOUNDED {
+        if let Ok(function) = context.udf(name) {
+            context.register_udf(super::bounded_values::bounded(function, size));
+        }
+    }
+    for udf in super::json::udfs().into_iter().chain(super::json_text::udfs()) {
+        context.register_udf(udf);
+    }
+    let of_values =
+        super::numeric_functions::udfs().into_iter().chain(super::made_times::udfs()).chain(super::spans::udfs());
+    of_values.for_each(|udf| context.register_udf(udf));
+    let options = context.state_ref().read().config_options().clone();
+    context.register_udf(super::now::now(&options));
     let operators = context.state_ref().write().register_expr_planner(Arc::new(super::json::Operators));
     operators.expect("a session takes planners of expressions");
     for container in [Container::Visit, Container::Visitor] {

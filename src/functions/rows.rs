@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, SimpleScalarUDF,
+    Volatility, create_udf,
+};
 
 /// The arguments of one call as arrays of one length.
 pub struct Rows {
@@ -61,6 +64,46 @@ pub fn function_of(
 ) -> ScalarUDF {
     let body = Arc::new(move |values: &[ColumnarValue]| evaluate(values, &body));
     ScalarUDF::new_from_impl(SimpleScalarUDF::new_with_signature(name, signature, returns, body))
+}
+
+/// A scalar function of one argument, which gives NULL for NULL alone.
+pub fn function_of_one(
+    name: &str,
+    returns: DataType,
+    body: impl Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync + 'static,
+) -> ScalarUDF {
+    let body = Arc::new(move |values: &[ColumnarValue]| evaluate(values, |rows| body(rows.array(0))));
+    let signature = Signature::any(1, Volatility::Immutable);
+    let function = SimpleScalarUDF::new_with_signature(name, signature, returns, body);
+    ScalarUDF::new_from_impl(OfOne { function })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OfOne {
+    function: SimpleScalarUDF,
+}
+
+impl ScalarUDFImpl for OfOne {
+    fn name(&self) -> &str {
+        self.function.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.function.signature()
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        self.function.return_type(arguments)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&[])?, nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.function.invoke_with_args(args)
+    }
 }
 
 /// Runs `body` on the arguments of a call; a call of constants gives a constant.

@@ -125,14 +125,14 @@ fn written(values: &ArrayRef, patterns: &StringArray) -> Result<ArrayRef> {
 }
 
 /// A zone as a type names it.
-enum Zone {
+pub(super) enum Zone {
     Named(chrono_tz::Tz),
     /// Seconds ahead of UTC, whenever.
     Fixed(i32),
 }
 
 impl Zone {
-    fn named(name: &str) -> Result<Self> {
+    pub(super) fn named(name: &str) -> Result<Self> {
         if let Ok(zone) = name.parse() {
             return Ok(Self::Named(zone));
         }
@@ -142,7 +142,7 @@ impl Zone {
     }
 
     /// Seconds ahead of UTC at an instant, and what the zone calls itself then.
-    fn offset(&self, micros: i64) -> Option<(i32, String)> {
+    pub(super) fn offset(&self, micros: i64) -> Option<(i32, String)> {
         match self {
             Self::Named(zone) => offset(micros, *zone),
             Self::Fixed(0) => Some((0, "UTC".to_string())),

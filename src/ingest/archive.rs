@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::unpack::{MAX_MEMBERS, path_within, too_many};
+use super::member_names::{MAX_MEMBERS, path_within, too_many};
 use crate::{Error, Result};
 
 /// A data source file in an archive.

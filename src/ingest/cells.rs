@@ -1,7 +1,7 @@
 //! Values of any type become ours: texts, ids, numbers, instants. What does not fit is a complaint about its row.
 //!
 //! In: one evaluated column of a mapped file. Out: a column of the lake's type, NULL where the value is missing or bad;
-//! each bad value is noted in [`Complaints`], so that no row loses a value silently.
+//! each bad value is noted in [`RowFaults`], so that no row loses a value silently.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use arrow::datatypes::{
     DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::feed::row_issue::clip;
 use crate::feed::{RowIssue, caret, number};
-use crate::time::{self, Written};
+use crate::time::{self, TimeText, Written, ZoneText};
 use crate::{Error, Result};
 
 /// Unit of a time that is a number.
@@ -37,12 +37,12 @@ pub enum EpochUnit {
 }
 
 /// The first thing that is wrong with each row of a batch.
-pub struct Complaints {
+pub struct RowFaults {
     issues: BTreeMap<usize, RowIssue>,
     lines: Vec<u64>,
 }
 
-impl Complaints {
+impl RowFaults {
     /// None yet; `lines` are the lines (or numbers) of the rows.
     pub fn new(lines: Vec<u64>) -> Self {
         Self { issues: BTreeMap::new(), lines }
@@ -95,9 +95,9 @@ const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// A dimension: the value as text, an empty one is NULL; the values of a list are joined.
-pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+pub fn texts(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Result<StringArray> {
     if let DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) = values.data_type() {
-        return joined(values, column, complaints);
+        return joined(values, column, faults);
     }
     let values = &unwrapped(values)?;
     let cast = to_text(values, column)?;
@@ -107,10 +107,10 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
     let mut texts = StringBuilder::with_capacity(cast.len(), cast.value_data().len());
     for row in 0..cast.len() {
         if cast.is_null(row) && values.is_valid(row) && values.data_type() != &DataType::Null {
-            complaints.add(row, column, NO_TEXT, &shown(values, row));
+            faults.add(row, column, NO_TEXT, &shown(values, row));
         }
         if cast.is_valid(row) && cast.value(row).contains('\0') {
-            complaints.add(row, column, "holds a NUL byte", cast.value(row));
+            faults.add(row, column, "holds a NUL byte", cast.value(row));
         }
         texts.append_option(cast.is_valid(row).then(|| cast.value(row)).filter(|t| !t.is_empty()));
     }
@@ -118,14 +118,14 @@ pub fn texts(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Re
 }
 
 /// An id: as a text, but `123.0` is 123, and a float must be a whole number without lost digits.
-pub fn ids(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+pub fn ids(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Result<StringArray> {
     let values = &unwrapped(values)?;
     if values.data_type().is_decimal() {
         let texts = to_text(values, column)?;
         return Ok(texts.iter().map(|text| text.map(whole)).collect());
     }
     if !values.data_type().is_floating() {
-        return texts(values, column, complaints);
+        return texts(values, column, faults);
     }
     let floats = cast(values, &DataType::Float64)?;
     let floats = floats.as_primitive::<Float64Type>();
@@ -134,7 +134,7 @@ pub fn ids(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Resu
         let value = floats.is_valid(row).then(|| floats.value(row));
         if let Some(bad) = value.filter(|v| v.fract() != 0.0 || v.abs() >= 9_007_199_254_740_992.0) {
             let reason = "an id that is a floating point number may have lost digits; store it as text or integer";
-            complaints.add(row, column, reason, &bad.to_string());
+            faults.add(row, column, reason, &bad.to_string());
         }
         ids.append_option(value.map(|v| format!("{v:.0}")));
     }
@@ -142,13 +142,13 @@ pub fn ids(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Resu
 }
 
 /// A metric; a span of time counts in seconds. An empty text is none; infinities and NaN are no numbers.
-pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<Float64Array> {
+pub fn numbers(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Result<Float64Array> {
     let values = &unwrapped(values)?;
     if is_text(values.data_type()) {
         let texts = to_text(values, column)?;
         let parse = |(row, text): (usize, Option<&str>)| {
             if text.is_none() && values.is_valid(row) {
-                complaints.add(row, column, NO_TEXT, &shown(values, row));
+                faults.add(row, column, NO_TEXT, &shown(values, row));
             }
             let text = text.map(str::trim).filter(|t| !t.is_empty())?;
             let parsed = number::parse(text);
@@ -157,7 +157,7 @@ pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> 
                     true => "; parse_number(column, ',') in the mapping reads 1.234,56",
                     false => "",
                 };
-                complaints.add(row, column, number::why_not(text) + advice, text);
+                faults.add(row, column, number::why_not(text) + advice, text);
             }
             parsed
         };
@@ -179,7 +179,7 @@ pub fn numbers(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> 
     let check = |(row, value): (usize, Option<f64>)| {
         if let Some(bad) = value.filter(|v| !v.is_finite()) {
             let reason = "not a finite number; where it means none, map it with nullif or nanvl";
-            complaints.add(row, column, reason, &bad.to_string());
+            faults.add(row, column, reason, &bad.to_string());
         }
         value.filter(|v| v.is_finite())
     };
@@ -192,7 +192,7 @@ pub fn instants(
     unit: Option<EpochUnit>,
     zone: Tz,
     column: &str,
-    complaints: &mut Complaints,
+    faults: &mut RowFaults,
 ) -> Result<Vec<Instant>> {
     let values = &unwrapped(values)?;
     let found: Vec<Instant> = match values.data_type() {
@@ -217,7 +217,7 @@ pub fn instants(
             let mut parse = |(row, text): (usize, Option<&str>)| {
                 let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else { return Instant::Missing };
                 parse_time(text, unit, zone).unwrap_or_else(|reason| {
-                    complaints.add(row, column, reason, text);
+                    faults.add(row, column, reason, text);
                     Instant::Missing
                 })
             };
@@ -239,13 +239,13 @@ pub fn instants(
     };
     for (row, instant) in found.iter().enumerate() {
         match instant {
-            Instant::Missing if values.is_null(row) => complaints.add(row, column, "no time", ""),
-            Instant::Missing => complaints.add(row, column, "no time", &shown(values, row)),
+            Instant::Missing if values.is_null(row) => faults.add(row, column, "no time", ""),
+            Instant::Missing => faults.add(row, column, "no time", &shown(values, row)),
             Instant::At(micros) if !TIMES.contains(micros) => {
-                complaints.add(row, column, "a time out of all bounds; is time_unit right?", &shown(values, row));
+                faults.add(row, column, "a time out of all bounds; is time_unit right?", &shown(values, row));
             }
             Instant::Day(day) if !YEARS.contains(&day.year()) => {
-                complaints.add(row, column, "a day out of all bounds", &shown(values, row));
+                faults.add(row, column, "a day out of all bounds", &shown(values, row));
             }
             _ => {}
         }
@@ -266,6 +266,9 @@ fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, 
         Some(other) => return other.in_zone(zone).map(Instant::At).ok_or_else(|| "a time out of all bounds".into()),
         None => {}
     }
+    if let Some(spelled) = spelled_time(text, zone) {
+        return Ok(spelled);
+    }
     if number::parse(text).is_some() {
         return Err(match text.len() {
             8 => "a number; to_date(column, '%Y%m%d') in the mapping reads days such as 20261005".into(),
@@ -274,6 +277,28 @@ fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, 
     }
     Err("not a time in ISO 8601 (2026-10-05T14:30:00Z); to_timestamp(column, '%d.%m.%Y %H:%M') in the mapping reads others"
         .into())
+}
+
+/// A time with the name of its zone or month, or by a clock of twelve hours: `2026-09-01 10:00 Europe/Berlin`,
+/// `Tue, 01 Sep 2026 10:00:00 PDT`, `2026/09/01 10:00 PM`. None where the month could be the day.
+fn spelled_time(text: &str, zone: Tz) -> Option<Instant> {
+    let year = text.trim_start().bytes().take_while(u8::is_ascii_digit).count();
+    let is_year_first = year == 4 && matches!(text.trim_start().as_bytes().get(year), Some(b'-' | b'/'));
+    let mut words = text.split(|c: char| !c.is_ascii_alphabetic());
+    if !is_year_first && !words.any(|word| time::month_named(word).is_some()) {
+        return None;
+    }
+    let TimeText { day, clock, zone: own } = time::read_time(text).ok()?;
+    let day = day?;
+    let Some(nanos) = clock else { return Some(Instant::Day(day)) };
+    let shown = day.and_time(NaiveTime::MIN).checked_add_signed(TimeDelta::nanoseconds(nanos))?;
+    let in_zone = |zone: Tz| Written::Clock(shown).in_zone(zone);
+    let micros = match own {
+        None => in_zone(zone)?,
+        Some(ZoneText::Named(own)) => in_zone(own)?,
+        Some(ZoneText::Ahead(seconds)) => shown.and_utc().timestamp_micros() - i64::from(seconds) * 1_000_000,
+    };
+    Some(Instant::At(micros))
 }
 
 fn epochs(values: &ArrayRef, unit: EpochUnit) -> Result<Vec<Instant>> {
@@ -364,7 +389,7 @@ fn are_plain(texts: &StringArray) -> bool {
 
 /// Bytes as people write them: 16 as a UUID with hyphens, a text as it is; of a fixed number of bytes what is no text is a hash or
 /// a key in hexadecimal digits. NULL for what is none of these.
-fn of_bytes(values: &ArrayRef) -> Result<StringArray> {
+pub fn of_bytes(values: &ArrayRef) -> Result<StringArray> {
     let is_fixed = matches!(values.data_type(), DataType::FixedSizeBinary(_));
     let bytes = cast(values, &DataType::LargeBinary)?;
     let text = |bytes: Option<&[u8]>| {
@@ -408,7 +433,7 @@ fn to_text(values: &ArrayRef, column: &str) -> Result<StringArray> {
     }
 }
 
-fn joined(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Result<StringArray> {
+fn joined(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Result<StringArray> {
     let lists: ArrayRef = match values.data_type() {
         DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
             cast(values, &DataType::LargeList(field.clone()))?
@@ -425,13 +450,13 @@ fn joined(values: &ArrayRef, column: &str, complaints: &mut Complaints) -> Resul
             let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
             let bad = range.clone().find(|&i| parts.is_null(i) && lists.values().is_valid(i));
             if bad.is_some() && lists.values().data_type() != &DataType::Null {
-                complaints.add(row, column, NO_TEXT, &shown(values, row));
+                faults.add(row, column, NO_TEXT, &shown(values, row));
             }
             let valid = range.filter(|&i| parts.is_valid(i) && !parts.value(i).is_empty());
             caret::join_list(valid.map(|i| parts.value(i)), &mut cell);
         }
         if cell.contains('\0') {
-            complaints.add(row, column, "holds a NUL byte", &cell);
+            faults.add(row, column, "holds a NUL byte", &cell);
         }
         cells.append_option((!cell.is_empty()).then_some(&cell));
     }
@@ -467,34 +492,34 @@ mod tests {
 
     #[test]
     fn texts_and_lists() {
-        let mut complaints = Complaints::new((1..=3).collect());
-        let empty = texts(&strings(&[Some(""), Some("a"), None]), "x", &mut complaints).unwrap();
+        let mut faults = RowFaults::new((1..=3).collect());
+        let empty = texts(&strings(&[Some(""), Some("a"), None]), "x", &mut faults).unwrap();
         assert_eq!(empty, StringArray::from(vec![None, Some("a"), None]));
         let list = ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>(vec![
             Some(vec![Some(1), None, Some(2)]),
             Some(vec![]),
             None,
         ]);
-        let cells = texts(&(Arc::new(list) as ArrayRef), "x", &mut complaints).unwrap();
+        let cells = texts(&(Arc::new(list) as ArrayRef), "x", &mut faults).unwrap();
         assert_eq!(cells, StringArray::from(vec![Some("1--**--2"), None, None]));
-        assert_eq!(complaints.into_issues().count(), 0);
+        assert_eq!(faults.into_issues().count(), 0);
     }
 
     #[test]
     fn ids_do_not_lose_digits() {
-        let mut complaints = Complaints::new((1..=3).collect());
+        let mut faults = RowFaults::new((1..=3).collect());
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(123.0), Some(1.5), None]));
-        let found = ids(&floats, "user", &mut complaints).unwrap();
+        let found = ids(&floats, "user", &mut faults).unwrap();
         assert_eq!((found.value(0), found.is_null(2)), ("123", true));
-        let issues: Vec<RowIssue> = complaints.into_issues().collect();
+        let issues: Vec<RowIssue> = faults.into_issues().collect();
         assert_eq!((issues.len(), issues[0].line), (1, 2));
     }
 
     /// Texts of the values, and how many complaints there are.
     fn texts_of(values: ArrayRef) -> (Vec<Option<String>>, usize) {
-        let mut complaints = Complaints::new((1..=values.len() as u64).collect());
-        let found = texts(&values, "x", &mut complaints).unwrap();
-        (found.iter().map(|text| text.map(str::to_string)).collect(), complaints.into_issues().count())
+        let mut faults = RowFaults::new((1..=values.len() as u64).collect());
+        let found = texts(&values, "x", &mut faults).unwrap();
+        (found.iter().map(|text| text.map(str::to_string)).collect(), faults.into_issues().count())
     }
 
     fn some(texts: &[&str]) -> Vec<Option<String>> {
@@ -518,8 +543,8 @@ mod tests {
         ] {
             assert_eq!(texts_of(values), (some(&["sixteen letters!", uuid, "line\none"]), 0));
         }
-        let (found, complaints) = texts_of(Arc::new(BinaryArray::from_iter_values([&b"a"[..], b"\xff"])));
-        assert_eq!((found[1].as_deref(), complaints), (None, 1));
+        let (found, faults) = texts_of(Arc::new(BinaryArray::from_iter_values([&b"a"[..], b"\xff"])));
+        assert_eq!((found[1].as_deref(), faults), (None, 1));
         // in a dictionary, and in lists
         let inner = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::FixedSizeBinary(16)));
         let keys = arrow::array::PrimitiveArray::<Int8Type>::from(vec![0, 0]);
@@ -532,9 +557,9 @@ mod tests {
         assert_eq!(texts_of(Arc::new(lists)), (some(&[&format!("{uuid}--**--{uuid}")]), 0));
         // texts that are bytes are numbers and times where they are wanted
         let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values([&b"1.5"[..], b"\xff"]));
-        let mut complaints = Complaints::new(vec![1, 2]);
-        assert_eq!(numbers(&bytes, "x", &mut complaints).unwrap(), Float64Array::from(vec![Some(1.5), None]));
-        assert_eq!(complaints.good(), vec![true, false].into());
+        let mut faults = RowFaults::new(vec![1, 2]);
+        assert_eq!(numbers(&bytes, "x", &mut faults).unwrap(), Float64Array::from(vec![Some(1.5), None]));
+        assert_eq!(faults.good(), vec![true, false].into());
     }
 
     #[test]
@@ -547,19 +572,19 @@ mod tests {
                 .unwrap(),
         );
         for values in [decimals, large] {
-            let mut complaints = Complaints::new(vec![1, 2]);
+            let mut faults = RowFaults::new(vec![1, 2]);
             assert_eq!(texts_of(values.clone()).0, some(&["15.00", "123.00"]));
-            assert_eq!(ids(&values, "x", &mut complaints).unwrap(), StringArray::from(vec!["15", "123"]));
-            assert_eq!(numbers(&values, "x", &mut complaints).unwrap(), Float64Array::from(vec![15.0, 123.0]));
+            assert_eq!(ids(&values, "x", &mut faults).unwrap(), StringArray::from(vec!["15", "123"]));
+            assert_eq!(numbers(&values, "x", &mut faults).unwrap(), Float64Array::from(vec![15.0, 123.0]));
         }
-        let mut complaints = Complaints::new(vec![1]);
+        let mut faults = RowFaults::new(vec![1]);
         let spent: ArrayRef = Arc::new(DurationMillisecondArray::from(vec![1_500]));
-        assert_eq!(numbers(&spent, "x", &mut complaints).unwrap(), Float64Array::from(vec![1.5]));
+        assert_eq!(numbers(&spent, "x", &mut faults).unwrap(), Float64Array::from(vec![1.5]));
         let clock: ArrayRef = Arc::new(Time32SecondArray::from(vec![36_000]));
         assert_eq!(texts_of(clock.clone()), (some(&["10:00:00"]), 0));
-        assert!(numbers(&clock, "x", &mut complaints).unwrap_err().to_string().contains("date_part"));
-        let (months, complaints) = texts_of(Arc::new(IntervalYearMonthArray::from(vec![14])));
-        assert!(months[0].is_some() && complaints == 0, "{months:?}");
+        assert!(numbers(&clock, "x", &mut faults).unwrap_err().to_string().contains("date_part"));
+        let (months, faults) = texts_of(Arc::new(IntervalYearMonthArray::from(vec![14])));
+        assert!(months[0].is_some() && faults == 0, "{months:?}");
     }
 
     #[test]
@@ -567,27 +592,26 @@ mod tests {
         let days: ArrayRef = Arc::new(Date32Array::from(vec![20_000, i32::MAX]));
         let millis: ArrayRef = Arc::new(Date64Array::from(vec![20_000 * 86_400_000, i64::MAX]));
         for values in [days, millis] {
-            let mut complaints = Complaints::new(vec![1, 2]);
-            let found = instants(&values, None, Tz::UTC, "x", &mut complaints).unwrap();
+            let mut faults = RowFaults::new(vec![1, 2]);
+            let found = instants(&values, None, Tz::UTC, "x", &mut faults).unwrap();
             assert!(matches!(found[0], Instant::Day(_)), "{found:?}");
-            assert_eq!(complaints.good(), vec![true, false].into());
-            let (found, complaints) = texts_of(values);
+            assert_eq!(faults.good(), vec![true, false].into());
+            let (found, faults) = texts_of(values);
             assert!(found[0].as_deref().is_some_and(|text| text.starts_with("2024-10-04")), "{found:?}");
-            assert_eq!((found[1].is_none(), complaints), (true, 1));
+            assert_eq!((found[1].is_none(), faults), (true, 1));
         }
     }
 
     #[test]
     fn bad_numbers_are_complaints() {
-        let mut complaints = Complaints::new((1..=4).collect());
-        let found =
-            numbers(&strings(&[Some("1.5"), Some("abc"), Some(" "), None]), "revenue", &mut complaints).unwrap();
+        let mut faults = RowFaults::new((1..=4).collect());
+        let found = numbers(&strings(&[Some("1.5"), Some("abc"), Some(" "), None]), "revenue", &mut faults).unwrap();
         assert_eq!(found, Float64Array::from(vec![Some(1.5), None, None, None]));
-        assert_eq!(complaints.good(), vec![true, false, true, true].into());
-        let mut complaints = Complaints::new((1..=2).collect());
+        assert_eq!(faults.good(), vec![true, false, true, true].into());
+        let mut faults = RowFaults::new((1..=2).collect());
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0]));
-        numbers(&floats, "revenue", &mut complaints).unwrap();
-        assert_eq!(complaints.good(), vec![false, true].into());
+        numbers(&floats, "revenue", &mut faults).unwrap();
+        assert_eq!(faults.good(), vec![false, true].into());
     }
 
     #[test]
@@ -605,12 +629,26 @@ mod tests {
         assert_eq!(at("2026-10-25T02:30:00", None), micros("2026-10-25T00:30:00Z"));
         assert_eq!(at("1790000000.5", Some(EpochUnit::Second)), Ok(Instant::At(1_790_000_000_500_000)));
         assert!(at("1790000000", None).unwrap_err().contains("time_unit"));
-        assert!(at("yesterday", None).is_err());
+        for (text, expected) in [
+            ("Tue, 01 Sep 2026 10:00:00 PDT", "2026-09-01T17:00:00Z"),
+            ("1 Sep 2026 10:00 +0530", "2026-09-01T04:30:00Z"),
+            ("Sep 1, 2026 10:00 PM", "2026-09-01T20:00:00Z"),
+            ("2026-09-01 10:00:00.5 CEST", "2026-09-01T08:00:00.5Z"),
+            ("2026-09-01T10:00 America/New_York", "2026-09-01T14:00:00Z"),
+            ("2026/09/01 10:00", "2026-09-01T08:00:00Z"),
+        ] {
+            assert_eq!(at(text, None), micros(expected), "{text}");
+        }
+        assert_eq!(at("1 September 2026", None), Ok(Instant::Day(NaiveDate::from_ymd_opt(2026, 9, 1).unwrap())));
+        // which is the month?
+        for text in ["yesterday", "01/09/2026 10:00", "1.9.2026", "10:00 PM", "2026-13-01 10:00 CET", "2026-09"] {
+            assert!(at(text, None).is_err(), "{text}");
+        }
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_790_000_000_000), None, Some(i64::MAX)]));
-        let mut complaints = Complaints::new((1..=3).collect());
-        assert!(instants(&numbers, None, paris, "time", &mut complaints).is_err());
-        let found = instants(&numbers, Some(EpochUnit::Millisecond), paris, "time", &mut complaints).unwrap();
+        let mut faults = RowFaults::new((1..=3).collect());
+        assert!(instants(&numbers, None, paris, "time", &mut faults).is_err());
+        let found = instants(&numbers, Some(EpochUnit::Millisecond), paris, "time", &mut faults).unwrap();
         assert_eq!(found[0], Instant::At(1_790_000_000_000_000));
-        assert_eq!(complaints.good(), vec![true, false, false].into());
+        assert_eq!(faults.good(), vec![true, false, false].into());
     }
 }

@@ -169,15 +169,22 @@ pub fn session() -> SessionContext {
     context
 }
 
-/// The error beneath all others.
+/// The error beneath all others, without the names of kinds of errors before it.
 pub fn root(error: &DataFusionError) -> String {
     let said = error.find_root().strip_backtrace();
+    let mut said = said.as_str();
+    while let Some(rest) = KINDS.iter().find_map(|kind| said.strip_prefix(kind)) {
+        said = rest;
+    }
     // JSON of many systems has numbers as texts
     match said.contains("Cannot coerce arithmetic expression") {
-        true => said + "; CAST(column AS DOUBLE) makes a number of a text",
-        false => said,
+        true => format!("{said}; CAST(column AS DOUBLE) makes a number of a text"),
+        false => said.to_string(),
     }
 }
+
+const KINDS: [&str; 5] =
+    ["Error during planning: ", "Execution error: ", "Arrow error: ", "Parser error: ", "Cast error: "];
 
 #[cfg(test)]
 mod tests {
@@ -229,6 +236,12 @@ mod tests {
         let values = values.as_primitive::<Float64Type>().iter().collect::<Vec<_>>();
         assert_eq!(values, [Some(1.5), None, None]);
         assert!(matches!(bad.as_slice(), [(1, why)] if why.contains("try_cast")), "{bad:?}");
+        // what is wrong, and not which layer found it
+        let mut said = vec![];
+        for text in ["to_timestamp(price, '%Y-%m-%d %H:%M')", "CAST(price AS INTERVAL)"] {
+            planned(text).values(&batch, &mut |_, why| said.push(why)).unwrap();
+        }
+        assert!(!said.is_empty() && !said.iter().any(|why| KINDS.iter().any(|kind| why.contains(kind))), "{said:?}");
         // words for other functions, and functions of ours
         for text in ["coalesce(price, 'none')", "nvl(price, '0')", "parse_number(price, ',')"] {
             let values = planned(text).values(&batch, &mut |_, _| {}).unwrap();

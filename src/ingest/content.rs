@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::hashed::Hashed;
 use super::input_file::InputFile;
-use super::unpack::{HIT_DATA, Member, gunzip, unpacked};
+use super::unpack::{HIT_DATA, Member, unpack_alone, unpacked};
 use crate::feed::text::Encoding;
 use crate::{Error, Result};
 
@@ -52,12 +52,12 @@ pub fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<(Conte
         return Ok((Content { bytes, identity: known_as(hash), packed: None }, Some(encoding)));
     }
     let mut stored = Hashed::new(file.stream()?);
-    if !file.is_gzipped() {
+    if !file.is_packed() {
         let encoding = Encoding::detect(&mut stored).map_err(unreadable)?;
         let (hash, bytes) = stored.finish().map_err(unreadable)?;
         return Ok((Content { bytes, identity: known_as(hash), packed: None }, Some(encoding)));
     }
-    let mut unpacked = Hashed::new(gunzip(&mut stored));
+    let mut unpacked = Hashed::new(unpack_alone(file, &mut stored)?);
     let looked = Encoding::detect(&mut unpacked).and_then(|encoding| Ok((encoding, unpacked.finish()?.0)));
     let (hash, bytes) = stored.finish().map_err(unreadable)?;
     let packed = known_as(hash);
@@ -88,7 +88,7 @@ fn hex(hash: &Xxh3) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::path::Path;
 
     use flate2::{Compression, GzBuilder};
@@ -131,6 +131,11 @@ mod tests {
         gzipped(&other, "y", 9, &text);
         gzipped(&changed, "x", 1, &(text.clone() + " "));
         std::fs::write(&plain, &text).unwrap();
+        let zst = folder.path().join("e.csv.zst");
+        std::fs::write(&zst, zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap();
+        let mut read = String::new();
+        unpacked(&InputFile::alone(&zst)).unwrap().read_to_string(&mut read).unwrap();
+        assert_eq!((read.len(), content(&zst).identity), (text.len(), content(&plain).identity));
         let (one, other) = (content(&one), content(&other));
         assert_eq!(one.identity, other.identity);
         assert_eq!(one.identity, content(&plain).identity);

@@ -1,14 +1,15 @@
 //! Rows flow from an input into sorted files: one thread reads, others decode what it has read, in turn it is sorted.
 //!
 //! In: a function that reads an input and says how each piece of it is decoded. Out: its rows, held, which can then be
-//! written to files that are not committed; and the rows that were not taken, all in the input's order. A few pieces are
-//! in memory at once, as many as there are threads and memory is for; an error on either side stops the other and leaves no
-//! file.
+//! written to files that are not committed, alone or together with those of other inputs; and the rows that were not taken, all in
+//! the input's order. A few pieces are in memory at once, as many as there are threads and memory is for; an error on either side
+//! stops the other and leaves no file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::Field;
 use datafusion::execution::TaskContext;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -106,13 +107,18 @@ pub struct Destination {
     pub offline_tags: HashMap<String, String>,
 }
 
-/// What came out.
+/// The files of a load's rows, or of those of several.
 #[derive(Default)]
-pub struct Decoded {
+pub struct LoadFiles {
     /// Files of `hits`.
     pub hits: Written,
     /// Files of `offline`.
     pub offline: Written,
+}
+
+/// What came out beside the rows.
+#[derive(Default)]
+pub struct Decoded {
     /// Rows for both tables.
     pub rows: u64,
     /// Rows that were not taken.
@@ -144,7 +150,7 @@ pub async fn decode_input(
     destination: Destination,
     read: impl FnOnce(&PieceSender) -> Result<()> + Send + 'static,
     tick: &(dyn Fn() + Send + Sync),
-) -> Result<DecodedInput> {
+) -> Result<(DecodedRows, Decoded)> {
     let destination = Arc::new(destination);
     let runtime = Handle::current();
     // they have as much memory as what is sorted has
@@ -169,31 +175,77 @@ pub async fn decode_input(
     let read = reader.await.map_err(|e| Error::bug(format!("reader: {e}")))?;
     pushed?;
     read?;
-    Ok(DecodedInput(sink))
+    let Sink { destination, decoded, hits, offline } = sink;
+    let lake = destination.lake.clone();
+    Ok((DecodedRows { lake, hits: hits.writer, offline: offline.writer }, decoded))
 }
 
-/// All rows of an input, decoded and not yet written.
-pub struct DecodedInput(Sink);
+/// All rows of an input, or of several, decoded and not yet written.
+pub struct DecodedRows {
+    lake: Lake,
+    hits: Option<SortedWriter>,
+    offline: Option<SortedWriter>,
+}
 
-impl DecodedInput {
-    /// What came out, but for the files.
-    pub fn decoded(&self) -> &Decoded {
-        &self.0.decoded
+impl DecodedRows {
+    fn writers(&self) -> impl Iterator<Item = &SortedWriter> {
+        [&self.hits, &self.offline].into_iter().filter_map(Option::as_ref)
     }
 
     /// Memory that the rows take.
     pub fn bytes(&self) -> usize {
-        self.0.channels().map(SortedWriter::held_bytes).sum()
+        self.writers().map(SortedWriter::held_bytes).sum()
     }
 
     /// True where rows are on disk.
     pub fn has_spilled(&self) -> bool {
-        self.0.channels().any(SortedWriter::has_spilled)
+        self.writers().any(SortedWriter::has_spilled)
+    }
+
+    /// The columns that the files of each table, `hits` and `offline`, would have.
+    pub fn fields(&self) -> [Vec<Field>; 2] {
+        [&self.hits, &self.offline].map(|writer| writer.as_ref().map_or_else(Vec::new, SortedWriter::fields_in_use))
+    }
+
+    /// True where the rows of an input can be written together with these, see [`SortedWriter::can_append`].
+    pub fn can_append(&self, other: &Self) -> bool {
+        let hits = match (&self.hits, &other.hits) {
+            (Some(own), Some(others)) => own.can_append(others),
+            (own, others) => own.is_none() && others.is_none(),
+        };
+        hits && self.offline.as_ref().zip(other.offline.as_ref()).is_none_or(|(own, others)| own.can_append(others))
+    }
+
+    /// Takes the rows of an input that [`Self::can_append`] is true for.
+    pub fn append(&mut self, other: Self) -> Result<()> {
+        for (own, others) in [(&mut self.hits, other.hits), (&mut self.offline, other.offline)] {
+            match (own, others) {
+                (Some(own), Some(others)) => own.append(others)?,
+                (_, None) => {}
+                (own, others) => *own = others,
+            }
+        }
+        Ok(())
     }
 
     /// Writes the files.
-    pub async fn write(self) -> Result<Decoded> {
-        self.0.finish().await
+    pub async fn write(self) -> Result<LoadFiles> {
+        let Self { lake, hits, offline } = self;
+        let offline = finish(offline).await?;
+        match finish(hits).await {
+            Ok(hits) => Ok(LoadFiles { hits, offline }),
+            Err(error) => {
+                discard_uncommitted(&lake, OFFLINE, &offline.files.iter().collect::<Vec<_>>()).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn finish(writer: Option<SortedWriter>) -> Result<Written> {
+    match writer {
+        Some(writer) => writer.finish().await,
+        None => Ok(Written::default()),
     }
 }
 
@@ -211,10 +263,6 @@ impl Sink {
         let hits = Channel { table: HITS, tags: destination.hits_tags.clone(), context: context.clone(), writer: None };
         let offline = Channel { table: OFFLINE, tags: destination.offline_tags.clone(), context, writer: None };
         Ok(Self { destination: destination.clone(), decoded: Decoded::default(), hits, offline })
-    }
-
-    fn channels(&self) -> impl Iterator<Item = &SortedWriter> {
-        [&self.hits, &self.offline].into_iter().filter_map(|channel| channel.writer.as_ref())
     }
 
     async fn take(&mut self, piece: Piece) -> Result<()> {
@@ -242,20 +290,6 @@ impl Sink {
         }
         Ok(())
     }
-
-    async fn finish(self) -> Result<Decoded> {
-        let Self { destination, mut decoded, hits, offline } = self;
-        decoded.offline = offline.finish().await?;
-        match hits.finish().await {
-            Ok(written) => decoded.hits = written,
-            Err(error) => {
-                discard_uncommitted(&destination.lake, OFFLINE, &decoded.offline.files.iter().collect::<Vec<_>>())
-                    .await;
-                return Err(error);
-            }
-        }
-        Ok(decoded)
-    }
 }
 
 /// The writer of one table, started with its first rows.
@@ -275,13 +309,6 @@ impl Channel {
         match &mut self.writer {
             Some(writer) => writer.push(batch).await,
             None => Err(Error::bug("a writer was started and is not there")),
-        }
-    }
-
-    async fn finish(self) -> Result<Written> {
-        match self.writer {
-            Some(writer) => writer.finish().await,
-            None => Ok(Written::default()),
         }
     }
 }

@@ -8,10 +8,6 @@ use crate::error::did_you_mean;
 use crate::feed::text::Encoding;
 use crate::{Error, Result};
 
-/// The keys of a mapping that tell how a delimited text is written.
-pub const DELIMITED_KEYS: [&str; 8] =
-    ["delimiter", "header", "columns", "quote", "escape", "comment", "encoding", "null_values"];
-
 /// Signs that separate fields in practice, the likeliest first.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 
@@ -21,13 +17,19 @@ const BEGINNINGS: [(&str, &str); 6] = [
     ("PK\u{3}\u{4}", "a zip archive or a workbook of a spreadsheet; unpack it, or save the sheet as CSV"),
     ("PAR1\u{15}", "a Parquet file; end its name in .parquet"),
     ("BZh91AY&SY", "a bzip2 file; unpack it, or pack it with gzip"),
-    ("(\u{b5}/\u{fd}", "a zstd file; unpack it, or pack it with gzip"),
+    ("(\u{b5}/\u{fd}", "a zstd file; end its name in .zst"),
     ("%PDF-", "a PDF; export it as CSV"),
 ];
 
 /// What bytes are that begin so, where they are no text, and what to do.
 pub fn kind_of_bytes(start: &str) -> Option<&'static str> {
     BEGINNINGS.iter().find(|(beginning, _)| start.starts_with(beginning)).map(|(_, kind)| *kind)
+}
+
+/// True for a line that is JSON, or begins some.
+pub fn is_json(line: &str) -> bool {
+    let line = line.trim();
+    matches!(line, "{" | "[") || line.starts_with("{\"") || line.starts_with("[{")
 }
 
 /// How a delimited text is written, as far as it is said.

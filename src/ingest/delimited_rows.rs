@@ -3,23 +3,31 @@
 //! In: the bytes in UTF-8, and how they are written ([`Delimited`]). Out: batches of the columns asked for. It is known of
 //! each column whether all its cells are numbers.
 
-use std::io::Read;
+use std::io::{Read, SeekFrom};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use csv::{ByteRecord, Reader, StringRecord};
+use csv::{Position, Reader, StringRecord};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
-use super::bounded::{Bounded, Limit};
-use super::delimited::{Delimited, kind_of_bytes, likely_delimiter};
+use super::delimited::{Delimited, is_json, kind_of_bytes, likely_delimiter};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
-use super::tail::{Tail, Tailed};
+use super::rewindable::{Held, Rewindable};
+use crate::feed::row_issue::MAX_TEXT_BYTES;
 use crate::feed::{RowIssue, number};
 use crate::{Error, Result};
 
-/// A longer row is a quote that was not closed.
-const MAX_ROW_BYTES: u64 = 64 << 20;
+/// A longer row is none.
+const MAX_ROW_BYTES: usize = 16 << 20;
+
+/// A cell of more lines is a quote that was not closed.
+const MAX_CELL_LINES: usize = 1000;
+
+/// Why a row is none.
+const LEFT_OPEN: &str = "a quote is left open, so that what follows would be one cell; close it, or say quote = \"\" \
+                         in the mapping where there are none";
 
 /// So many bytes of cells make a batch, however few the rows.
 const BATCH_BYTES: usize = 32 << 20;
@@ -40,11 +48,9 @@ pub struct DelimitedFile {
 
 /// The rows of a delimited text, one at a time.
 struct Records<R> {
-    /// The sign around fields, where there is one.
-    quote: Option<u8>,
-    reader: Reader<Bounded<Tailed<R>>>,
-    limit: Limit,
-    tail: Tail,
+    signs: RowSyntax,
+    reader: Reader<Rewindable<R>>,
+    held: Held,
     record: StringRecord,
 }
 
@@ -54,31 +60,35 @@ enum Next {
     Row(u64),
     /// It is not text in UTF-8.
     Malformed(u64),
+    /// A quote in it is left open: its first line, and how it begins. The lines after it are read as rows of their own.
+    LeftOpen(u64, String),
     /// There is none.
     End,
 }
 
 impl<R: Read> Records<R> {
     fn next(&mut self) -> Result<Next> {
-        self.limit.renew();
-        let line = self.reader.position().line();
+        let start = self.reader.position().clone();
+        self.held.hold(start.byte());
         let mut record = std::mem::take(&mut self.record).into_byte_record();
-        let is_row = self.reader.read_byte_record(&mut record).map_err(|error| {
-            Error::refused(format!(
-                "line {line}: {error}; is a quote left open? quote = \"\" in the mapping says that there are none"
-            ))
-        })?;
-        if !is_row {
-            return Ok(Next::End);
+        match self.reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Next::End),
+            Err(error) => {
+                let open = if self.held.is_full() { self.left_open(&start, self.held.end())? } else { None };
+                return open.ok_or_else(|| Error::refused(format!("line {}: {error}", start.line())));
+            }
         }
-        let is_left_open = self.is_left_open(&record);
-        let line = self.first_line(&record, !is_left_open);
-        if is_left_open {
-            return Err(Error::refused(format!(
-                "line {line}: a quote is left open, so that all that follows is one cell; close it, or quote = \"\" in the \
-                 mapping says that there are none"
-            )));
+        let end = self.reader.position().byte();
+        if memchr2(b'\n', b'\r', record.as_slice()).is_some()
+            && let Some(open) = self.left_open(&start, end)?
+        {
+            return Ok(open);
         }
+        // the reader counts comments and empty lines before a row as its own
+        let taken = self.held.bytes(start.byte(), end);
+        let line = start.line() + line_feeds(&taken[..self.signs.before_row(&taken)]);
+        drop(taken);
         match StringRecord::from_byte_record(record) {
             Ok(record) => {
                 self.record = record;
@@ -88,35 +98,107 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// The first line of the row that was read: the reader counts comments and empty lines before a row as its own. `ends` is
-    /// false where the row has no end but that of the file.
-    fn first_line(&self, record: &ByteRecord, ends: bool) -> u64 {
-        let end = self.reader.position();
-        let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        // the line feed after a carriage return is read with the next row
-        let is_over = ends && self.tail.byte_before(end.byte()) == Some(b'\n');
-        end.line().saturating_sub(within + u64::from(is_over))
+    /// Where a quote in what was read from `start` up to `end` is left open, goes on with the line after it.
+    fn left_open(&mut self, start: &Position, end: u64) -> Result<Option<Next>> {
+        let taken = self.held.bytes(start.byte(), end);
+        let (before, row) = taken.split_at(self.signs.before_row(&taken));
+        let Some(next) = self.signs.line_after_open_quote(row) else { return Ok(None) };
+        let line = start.line() + line_feeds(before);
+        let shown = &row[..next.min(MAX_TEXT_BYTES)];
+        let open = Next::LeftOpen(line, String::from_utf8_lossy(shown).trim_end().to_string());
+        let mut place = Position::new();
+        place.set_byte(start.byte() + (before.len() + next) as u64).set_line(line + line_feeds(&row[..next]));
+        drop(taken);
+        // a reader that could not hold more is to go on all the same
+        if place.byte() < self.reader.position().byte() || self.reader.is_done() {
+            let again = self.reader.seek_raw(SeekFrom::Start(place.byte()), place);
+            again.map_err(|e| Error::bug(format!("what was read cannot be read again: {e}")))?;
+        }
+        Ok(Some(open))
     }
 }
 
-impl<R: Read> Records<R> {
-    /// True where the last cell of the row that was read runs over lines and no quote ends it: it ends with the file.
-    fn is_left_open(&self, record: &ByteRecord) -> bool {
-        let Some(quote) = self.quote else { return false };
-        let last = record.iter().next_back().unwrap_or_default();
-        if memchr::memchr(b'\n', last).is_none() {
-            return false;
-        }
-        // the row's own line end, and what some leave before it
-        let mut end = self.reader.position().byte();
-        let before = loop {
-            match self.tail.byte_before(end) {
-                Some(b'\n' | b'\r' | b' ' | b'\t') => end -= 1,
-                other => break other,
+/// The signs of a delimited text that decide where a row ends.
+struct RowSyntax {
+    delimiter: u8,
+    /// The sign around fields, where there is one.
+    quote: Option<u8>,
+    escape: Option<u8>,
+    comment: Option<u8>,
+}
+
+impl RowSyntax {
+    /// How many bytes are comments and empty lines before the row.
+    fn before_row(&self, taken: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(byte) = taken.get(at) {
+            match byte {
+                b'\n' | b'\r' => at += 1,
+                byte if Some(*byte) == self.comment => {
+                    at += memchr(b'\n', &taken[at..]).map_or(taken.len() - at, |end| end + 1);
+                }
+                _ => break,
             }
-        };
-        before.is_some_and(|byte| byte != quote)
+        }
+        at
     }
+
+    /// Where a quote of the row is left open, the place after its line. Such a quote has no end, or what has one runs over
+    /// lines and goes on after it, or over too many lines. None where no line comes after it.
+    fn line_after_open_quote(&self, row: &[u8]) -> Option<usize> {
+        let quote = self.quote?;
+        let mut at = 0;
+        while at < row.len() {
+            let field = at;
+            let (mut is_closed, mut lines) = (true, 0);
+            if row[at] == quote {
+                let end = self.end_of_quoted(quote, &row[at + 1..]).map(|end| at + 1 + end);
+                is_closed = end.is_some();
+                at = end.unwrap_or(row.len());
+                lines = line_ends(&row[field..at]);
+                at += row[at..].iter().take_while(|byte| self.is_blank(**byte)).count();
+            }
+            // what goes on after a quote that was closed on its line is part of the field
+            let rest = memchr3(self.delimiter, b'\n', b'\r', &row[at..]).unwrap_or(row.len() - at);
+            if !is_closed || lines > 0 && rest > 0 || lines > MAX_CELL_LINES {
+                return after_line(&row[field..]).map(|next| field + next);
+            }
+            at += rest + 1;
+        }
+        None
+    }
+
+    /// The place after the quote that ends a field, in what follows the one that begins it.
+    fn end_of_quoted(&self, quote: u8, field: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            at += memchr2(quote, self.escape.unwrap_or(quote), field.get(at..)?)? + 1;
+            // what is escaped, by a sign of its own or by a quote, is no end
+            if field[at - 1] == quote && field.get(at) != Some(&quote) {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+
+    fn is_blank(&self, byte: u8) -> bool {
+        matches!(byte, b' ' | b'\t') && byte != self.delimiter
+    }
+}
+
+/// The place after the first line end.
+fn after_line(text: &[u8]) -> Option<usize> {
+    let end = memchr2(b'\n', b'\r', text)?;
+    Some(if text[end..].starts_with(b"\r\n") { end + 2 } else { end + 1 })
+}
+
+fn line_feeds(text: &[u8]) -> u64 {
+    memchr_iter(b'\n', text).count() as u64
+}
+
+/// How many lines end, whichever way they do.
+fn line_ends(text: &[u8]) -> usize {
+    memchr_iter(b'\n', text).count().max(memchr_iter(b'\r', text).count())
 }
 
 impl DelimitedFile {
@@ -143,10 +225,14 @@ impl DelimitedFile {
                 "line 1: NUL bytes; a UTF-16 file without a byte order mark needs encoding = \"utf-16le\" in the mapping",
             ));
         }
+        if file.delimited.columns.is_none() && is_json(&shown) {
+            return Err(Error::refused("line 1: JSON, and no line of column names; end the file's name in .json"));
+        }
         file.likely_delimiter = likely_delimiter(&shown, used);
         file.names = match (&file.delimited.columns, first) {
             (Some(columns), _) => columns.clone(),
             (None, Next::Row(_)) => names_of(&records.record),
+            (None, Next::LeftOpen(line, _)) => return Err(Error::refused(format!("line {line}: {LEFT_OPEN}"))),
             (None, Next::Malformed(line)) => {
                 return Err(Error::refused(format!("line {line}: the column names are not text in UTF-8")));
             }
@@ -167,22 +253,22 @@ impl DelimitedFile {
 
     /// For each column the type that all its cells have, where they are numbers.
     pub fn find_numbers(&self, input: impl Read) -> Result<Vec<Option<DataType>>> {
-        let mut natures = vec![Nature::Empty; self.names.len()];
+        let mut inferred_types = vec![InferredType::Empty; self.names.len()];
         let mut records = self.rows(input)?;
         loop {
             match records.next()? {
                 Next::End => break,
-                Next::Malformed(_) => {}
+                Next::Malformed(_) | Next::LeftOpen(..) => {}
                 Next::Row(_) => {
-                    for (nature, cell) in natures.iter_mut().zip(&records.record) {
-                        if *nature != Nature::Text && !self.delimited.is_null(cell.as_bytes()) {
-                            *nature = (*nature).max(Nature::of(cell));
+                    for (inferred, cell) in inferred_types.iter_mut().zip(&records.record) {
+                        if *inferred != InferredType::Text && !self.delimited.is_null(cell.as_bytes()) {
+                            *inferred = (*inferred).max(InferredType::of(cell));
                         }
                     }
                 }
             }
         }
-        Ok(natures.into_iter().map(Nature::number).collect())
+        Ok(inferred_types.into_iter().map(InferredType::number).collect())
     }
 
     /// The rows as batches of these columns.
@@ -193,6 +279,7 @@ impl DelimitedFile {
             match records.next()? {
                 Next::End => break,
                 Next::Malformed(line) => batch.issues.push(RowIssue::new(line, "", "not text in UTF-8", "")),
+                Next::LeftOpen(line, text) => batch.issues.push(RowIssue::new(line, "", LEFT_OPEN, &text)),
                 Next::Row(line) => self.take(&records.record, line, columns, &mut batch),
             }
             if batch.is_full()
@@ -256,11 +343,11 @@ impl DelimitedFile {
     }
 
     fn records<R: Read>(&self, input: R) -> Records<R> {
-        let (input, tail) = Tailed::new(input);
-        let (input, limit) = Bounded::new(input, MAX_ROW_BYTES);
+        let (input, held) = Rewindable::new(input, MAX_ROW_BYTES);
         let reader = self.delimited.reader(self.default_delimiter).buffer_capacity(256 << 10).from_reader(input);
-        let quote = self.delimited.quote.unwrap_or(Some(b'"'));
-        Records { quote, reader, limit, tail, record: StringRecord::new() }
+        let Delimited { quote, escape, comment, .. } = self.delimited;
+        let signs = RowSyntax { delimiter: self.used(), quote: quote.unwrap_or(Some(b'"')), escape, comment };
+        Records { signs, reader, held, record: StringRecord::new() }
     }
 }
 
@@ -318,7 +405,7 @@ impl Batch {
 
 /// What the cells of a column have in common; the larger one prevails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Nature {
+pub enum InferredType {
     /// No cell.
     Empty,
     /// Whole numbers.
@@ -329,7 +416,7 @@ pub enum Nature {
     Text,
 }
 
-impl Nature {
+impl InferredType {
     /// What a cell is.
     pub fn of(cell: &str) -> Self {
         let digits = cell.strip_prefix('-').unwrap_or(cell);
@@ -354,5 +441,67 @@ impl Nature {
             Self::Float => Some(DataType::Float64),
             Self::Empty | Self::Text => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::AsArray;
+
+    use super::*;
+
+    /// The first column, and the lines of what is no row.
+    fn read(text: &str, delimited: &Delimited) -> (Vec<String>, Vec<u64>) {
+        let open = || Ok(text.as_bytes());
+        let file = DelimitedFile::look(open, delimited.clone(), b',').unwrap();
+        let schema = Arc::new(file.schema().project(&[0]).unwrap());
+        let (mut cells, mut lines) = (vec![], vec![]);
+        file.read(text.as_bytes(), &[0], &schema, &mut |rows| {
+            cells.extend(rows.batch.column(0).as_string::<i32>().iter().flatten().map(str::to_string));
+            lines.extend(rows.issues.iter().map(|issue| issue.line));
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+        (cells, lines)
+    }
+
+    #[test]
+    fn a_quote_that_is_left_open_takes_its_line_alone() {
+        let plain = Delimited::default();
+        let escaped = Delimited { escape: Some(b'\\'), comment: Some(b'#'), ..Delimited::default() };
+        let long = format!("a,b\n1,\"x\n{}4,y\"\n", "2,z\n".repeat(1500));
+        let of_long: Vec<String> = std::iter::repeat_n("2", 1500).chain(["4"]).map(str::to_string).collect();
+        let rows = |cells: &[&str]| cells.iter().map(|cell| cell.to_string()).collect::<Vec<_>>();
+        for (text, delimited, cells, lines) in [
+            ("a,b\n1,x\n2,\"open\n3,y\n4,z\n", &plain, rows(&["1", "3", "4"]), vec![3]),
+            ("a,b\r\n1,\"open\r\n3,y\r\n4,\"z", &plain, rows(&["3", "4"]), vec![2]),
+            ("a,b\r1,\"open\r3,y\r", &plain, rows(&["3"]), vec![1]),
+            // the next quote would end it, and what follows that shows that it does not
+            ("a,b\n1,\"open\n2,\"red\"\n3,\"\"\n", &plain, rows(&["2", "3"]), vec![2]),
+            ("a,b\n1,\"open\n2,\"open\n3,x\n", &plain, rows(&["3"]), vec![2, 3]),
+            // a cell of several lines before it, comments and empty lines
+            ("a,b\n\n\"1\n2\",\"open\n3,x\n", &plain, rows(&["3"]), vec![3]),
+            ("#c\na,b\n#c\n1,\"open \\\" \n#c\n3,x\n", &escaped, rows(&["3"]), vec![4]),
+            // cells of several lines stay
+            ("a,b\n1,\"x\n\"\"y\"\" \n\" ,\n2,\"z\"z\n", &plain, rows(&["1", "2"]), vec![]),
+            ("a,b\n1,\"x\\\"\n\"\n2,y\n", &escaped, rows(&["1", "2"]), vec![]),
+            (long.as_str(), &plain, of_long, vec![2]),
+        ] {
+            assert_eq!(read(text, delimited), (cells, lines), "{}", &text[..text.len().min(80)]);
+        }
+        let error = DelimitedFile::look(|| Ok(&b"a,\"b\n1,2\n"[..]), plain, b',').unwrap_err().to_string();
+        assert!(error.contains("line 1: a quote is left open"), "{error}");
+    }
+
+    #[test]
+    fn a_row_of_too_many_bytes() {
+        let text = format!("a,b\n1,\"x\n{}4,y\n", format!("2,{}\n", "z".repeat(200)).repeat(90_000));
+        let (cells, lines) = read(&text, &Delimited::default());
+        assert_eq!((cells.len(), lines), (90_001, vec![2]));
+        let text = format!("a,b\n1,{}\n", "x".repeat(17 << 20));
+        let file = DelimitedFile::look(|| Ok(text.as_bytes()), Delimited::default(), b',').unwrap();
+        let error = file.find_numbers(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("more than 16 MiB"), "{error}");
     }
 }

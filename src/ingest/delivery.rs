@@ -56,6 +56,11 @@ pub struct DeliveryFile {
 }
 
 impl Delivery {
+    /// True where no file can hold the headers: the last ones of its suite are needed.
+    pub fn lacks_headers(&self) -> bool {
+        !self.files.iter().any(|file| !file.has_hits || file.is_archive())
+    }
+
     /// The delivery of a manifest. A manifest that is cut short waits, one that contradicts itself is refused.
     pub fn of_manifest(path: &Path) -> Result<Self> {
         let file = super::paths::file_name(path);

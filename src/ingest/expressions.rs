@@ -13,15 +13,15 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
-use datafusion::logical_expr::{Expr, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Subscript,
     Value as SqlValue, Visitor,
 };
-use rejoin_instances::syntax::look;
+use rejoin_instances::syntax::walk;
 use rejoin_instances::trees::change_parts_down;
 
-use super::cells::Complaints;
+use super::cells::{RowFaults, of_bytes};
 use super::computed::{Computed, INSTANT, MAX_SHOWN_BYTES, TEXT, missing_as, parsed, root, session};
 use super::json_shape::Wanted;
 use super::mapped_file::MappedFile;
@@ -30,7 +30,11 @@ use super::products::{Lines, Products};
 use crate::columns::{CUSTOMER_ID, TRANSACTION_ID, VISITOR_ID};
 use crate::engine::misplaced::beyond_one_row;
 use crate::feed::row_issue::clip;
+use crate::functions::rows::function;
 use crate::{Error, Result};
+
+/// The type of a UUID in Parquet.
+const UUID: DataType = DataType::FixedSizeBinary(16);
 
 /// What a mapped value is in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +123,8 @@ impl Expressions {
                 let parsed = parsed.map_err(|e| at(unknown(&e, file)))?;
                 let missing = |data_type: &DataType| missing_as(parsed.clone(), &all, data_type);
                 let forms = [typed(parsed.clone(), file)?, parsed.clone()];
-                forms.into_iter().chain([missing(&TEXT)?, missing(&INSTANT)?]).collect()
+                let written = uuids_as_texts(parsed.clone(), &all)?;
+                forms.into_iter().chain([missing(&TEXT)?, missing(&INSTANT)?, written]).collect()
             };
             logical.push((place, key, text, expressions));
         }
@@ -147,10 +152,10 @@ impl Expressions {
     }
 
     /// Evaluates everything over some rows. A row for which a value cannot be computed is bad, and not its file.
-    pub fn evaluate(&self, batch: &RecordBatch, complaints: &mut Complaints) -> Result<Vec<Evaluated<'_>>> {
+    pub fn evaluate(&self, batch: &RecordBatch, faults: &mut RowFaults) -> Result<Vec<Evaluated<'_>>> {
         let evaluate = |compiled| {
             let Compiled { place, key, value }: &Compiled = compiled;
-            let values = value.values(batch, &mut |row, why| complaints.add(row, key, why, ""))?;
+            let values = value.values(batch, &mut |row, why| faults.add(row, key, why, ""))?;
             Ok(Evaluated { place, key, values })
         };
         self.compiled.iter().map(evaluate).collect()
@@ -178,12 +183,12 @@ fn values(mapping: &Mapping) -> Vec<(Meaning, String, &str)> {
     keys.chain(dimensions).chain(metrics).chain(lines).collect()
 }
 
-/// The columns as SQL may take them: as numbers where all cells are, as texts where no row has a value.
+/// The columns as SQL may take them: as numbers where all cells are, as texts where no row has a value or all are UUIDs.
 fn as_taken(file: &MappedFile) -> Schema {
     let taken = |(field, number): (&Arc<Field>, &Option<DataType>)| {
         let data_type = match (number, field.data_type()) {
             (Some(number), _) => number.clone(),
-            (None, DataType::Null) => DataType::Utf8,
+            (None, DataType::Null | DataType::FixedSizeBinary(16)) => DataType::Utf8,
             (None, data_type) => data_type.clone(),
         };
         field.as_ref().clone().with_data_type(data_type)
@@ -212,13 +217,26 @@ fn typed(expression: Expr, file: &MappedFile) -> Result<Expr> {
     Ok(change_parts_down(expression, &mut cast_column)?.data)
 }
 
-/// True for a function that reads a text by a format: what looks like a number there is a text all the same.
+/// UUIDs are texts with hyphens to functions that take no bytes.
+fn uuids_as_texts(expression: Expr, columns: &DFSchema) -> Result<Expr> {
+    let written = function("uuid_text", vec![UUID], TEXT, |rows| Ok(Arc::new(of_bytes(rows.array(0))?)));
+    let mut write_uuid = |e: Expr| {
+        let may_be = matches!(e, Expr::Column(_) | Expr::ScalarFunction(_));
+        Ok(match may_be && e.get_type(columns).is_ok_and(|data_type| data_type == UUID) {
+            // what was put around it is not looked at again
+            true => Transformed::new(written.call(vec![e]), true, TreeNodeRecursion::Jump),
+            false => Transformed::no(e),
+        })
+    };
+    Ok(change_parts_down(expression, &mut write_uuid)?.data)
+}
+
+/// True for a function that reads a text, by a format or as people write it: what looks like a number there is a text all the same.
 fn parses_text(expression: &Expr) -> bool {
     let Expr::ScalarFunction(call) = expression else { return false };
-    call.args.len() > 1
-        && (call.name() == "parse_number"
-            || call.name().starts_with("to_date")
-            || call.name().starts_with("to_timestamp"))
+    let has_format =
+        call.name() == "parse_number" || call.name().starts_with("to_date") || call.name().starts_with("to_timestamp");
+    call.name() == "parse_duration" || has_format && call.args.len() > 1
 }
 
 /// The places of a file that the mapping's values name.
@@ -241,15 +259,21 @@ pub fn wanted(mapping: &Mapping) -> Wanted {
     if let Some((list, parts)) = mapping.products.as_ref().and_then(Products::of_elements)
         && let Some(list) = list_named(list).filter(|list| is_whole(list))
     {
-        wanted.add_list(list.iter().map(String::as_str));
+        wanted.add_records(list.iter().map(String::as_str));
         for part in parts.flat_map(|part| paths(part).paths) {
             wanted.add_element(list.iter().map(String::as_str), part.iter().map(String::as_str));
         }
     }
     if let Some(list) = &mapping.unnest {
-        wanted.take_apart(list);
+        wanted.add_records([list.as_str()]);
     }
     wanted
+}
+
+/// What the expressions over a product line name of it.
+pub fn named_of_lines(products: &Products) -> BTreeSet<String> {
+    let parts = products.of_elements().into_iter().flat_map(|(_, parts)| parts);
+    parts.flat_map(|part| paths(part).paths).filter_map(|path| path.into_iter().next()).collect()
 }
 
 /// The first value that an expression names and no row has, as it is written and with the name of its column; and whether
@@ -273,7 +297,7 @@ fn paths(text: &str) -> Paths {
     if is_word(text) {
         found.paths.push(vec![text.to_string()]);
     } else if let Ok(expression) = parsed(text) {
-        let _ = look(&expression, &mut found);
+        let _ = walk(&expression, &mut found);
     }
     found
 }

@@ -11,10 +11,10 @@ use std::sync::{Arc, mpsc};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, new_null_array,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema};
+use arrow::datatypes::{Decimal128Type, Field, Int64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::content::{Content, Identity, identity_of_members};
@@ -76,7 +76,7 @@ impl InputKind for Delivery {
             persistence,
             rates: None,
             waits: None,
-            lacks_headers: !self.files.iter().any(|file| !file.has_hits || file.is_archive()),
+            lacks_headers: self.lacks_headers(),
         })
     }
 
@@ -413,6 +413,9 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
     let keys: Int64Array = (0..rows).map(|row| Some(key(row))).collect();
     let sequence: Decimal128Array =
         (0..rows).map(|row| Some(columns::integrated_sequence(sequences.value(row)))).collect();
+    let rest =
+        |row: usize| rests.is_valid(row).then(|| columns::integrated_rest(sequences.value(row), rests.value(row)));
+    let left: Int64Array = (0..rows).map(rest).collect();
     let kinds: StringArray =
         sources.iter().map(|s| Some(if s == Some(7) { "transaction" } else { "summary" })).collect();
     let fixed: Vec<(&str, ArrayRef)> = vec![
@@ -425,7 +428,7 @@ fn offline(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
         ("record_time", column(batch, HIT_TIME)?.clone()),
         ("has_time", Arc::new(BooleanArray::from(vec![true; rows]))),
         (HIT_SEQ, Arc::new(sequence.with_data_type(columns::sequence()))),
-        (HIT_ID_REST, new_null_array(&DataType::Int64, rows)),
+        (HIT_ID_REST, Arc::new(left)),
     ];
     beside(fixed, batch)
 }

@@ -65,12 +65,12 @@ pub struct Input {
     /// The file that stands for it; a text in an archive as if that were a folder.
     pub path: PathBuf,
     /// What it is.
-    pub what: What,
+    pub what: InputType,
 }
 
 /// What an input is.
 #[derive(Debug)]
-pub enum What {
+pub enum InputType {
     /// A delivery of a data feed, all files there.
     Delivery(Delivery),
     /// A data source file with its `.fin`, or the Data Sources API's JSON.
@@ -131,7 +131,7 @@ pub fn find(given: &[GivenPath], mappings: &[Arc<Mapping>]) -> Found {
 }
 
 /// A mapping that says that a file is its own.
-struct Claim {
+struct MatchedMapping {
     /// What the file is called, where the mapping's pattern says it.
     name: Option<String>,
     format: Format,
@@ -251,7 +251,7 @@ impl<'a> Finder<'a> {
         }
         let below = path.strip_prefix(root.folder).unwrap_or(path);
         let known_as = name_of(path, &root.label, below);
-        self.add(&known_as, path, What::Waiting(format!("{name}: a link that leads nowhere ({error})")));
+        self.add(&known_as, path, InputType::Waiting(format!("{name}: a link that leads nowhere ({error})")));
     }
 
     /// `root` is the searched folder; None for a file that was named itself. `below` is its path below what was given.
@@ -261,17 +261,17 @@ impl<'a> Finder<'a> {
         let known_as = name_of(path, root.map_or(Path::new(""), |root| &root.label), below);
         match self.mapping_of(path, &name) {
             Ok(None) => {}
-            Ok(Some(Claim { name, format, mapping })) => {
-                return self.add(name.as_ref().unwrap_or(&known_as), path, What::Mapped(format, mapping));
+            Ok(Some(MatchedMapping { name, format, mapping })) => {
+                return self.add(name.as_ref().unwrap_or(&known_as), path, InputType::Mapped(format, mapping));
             }
-            Err(error) => return self.add(&known_as, path, What::Refused(error)),
+            Err(error) => return self.add(&known_as, path, InputType::Refused(error)),
         }
         let lower = name.to_ascii_lowercase();
         if let Some(ending) = [".txt", ".txt.gz"].into_iter().find(|ending| lower.ends_with(ending)) {
             let stem = &name[..name.len() - ending.len()];
             if !name.ends_with(ending) {
                 let advice = format!("{name}: endings are lower case; rename it to {stem}{ending}");
-                return self.add(&known_as, path, What::Waiting(advice));
+                return self.add(&known_as, path, InputType::Waiting(advice));
             }
             if ending == ".txt" && is_manifest(path) {
                 return self.delivery(path, stem, Delivery::of_manifest(path));
@@ -287,7 +287,7 @@ impl<'a> Finder<'a> {
         }
         if lower.ends_with(".json") {
             let found = SourceFile { file: InputFile::alone(path), format: SourceFormat::Json, fin: None };
-            return self.add(&known_as, path, What::Source(found));
+            return self.add(&known_as, path, InputType::Source(found));
         }
         if let Some(delivery) = DeliveryName::parse(&name).filter(is_data) {
             return self.data_file(path, &delivery, root, below);
@@ -301,7 +301,7 @@ impl<'a> Finder<'a> {
 
     /// The mapping that a file belongs to: the one that has a pattern for it, else the one without patterns where the
     /// ending is that of a format.
-    fn mapping_of(&self, path: &Path, name: &str) -> Result<Option<Claim>> {
+    fn mapping_of(&self, path: &Path, name: &str) -> Result<Option<MatchedMapping>> {
         let lower = name.to_lowercase();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let claims = self.mappings.iter().filter_map(|mapping| {
@@ -312,19 +312,19 @@ impl<'a> Finder<'a> {
         match claims.as_slice() {
             [(_, mapping)] if lower.ends_with(".zip") => {
                 return Err(Error::refused(format!(
-                    "{name}: the files of {} hold an archive; unpack it, or pack each file by itself with gzip",
+                    "the files of {} hold an archive; unpack it, or pack each file by itself with gzip",
                     mapping.label()
                 )));
             }
             // what is no other format is a delimited text
             [(end, mapping)] => {
                 let format = Format::of(&lower).unwrap_or(Format::Csv);
-                return Ok(Some(Claim { name: Some(end.clone()), format, mapping: (*mapping).clone() }));
+                return Ok(Some(MatchedMapping { name: Some(end.clone()), format, mapping: (*mapping).clone() }));
             }
             [] => {}
             [(_, first), (_, second), ..] => {
                 return Err(Error::configuration(format!(
-                    "{name}: the files of two mappings hold it, of {} and of {}; correct one of them",
+                    "the files of two mappings hold it, of {} and of {}; correct one of them",
                     first.label(),
                     second.label()
                 )));
@@ -334,9 +334,9 @@ impl<'a> Finder<'a> {
         let mut open = self.mappings.iter().filter(|mapping| mapping.files.is_empty());
         match (open.next(), open.next()) {
             (None, _) => Ok(None),
-            (Some(mapping), None) => Ok(Some(Claim { name: None, format, mapping: mapping.clone() })),
+            (Some(mapping), None) => Ok(Some(MatchedMapping { name: None, format, mapping: mapping.clone() })),
             (Some(first), Some(second)) => Err(Error::configuration(format!(
-                "{name}: is it for {} or for {}? say in both which files are theirs, as in files = \"web/*.csv\"",
+                "is it for {} or for {}? say in both which files are theirs, as in files = \"web/*.csv\"",
                 first.label(),
                 second.label()
             ))),
@@ -344,15 +344,15 @@ impl<'a> Finder<'a> {
     }
 
     /// A data source file, gzipped or not; `stem` is its name without endings.
-    fn source_text(&mut self, path: &Path, stem: &str) -> What {
+    fn source_text(&mut self, path: &Path, stem: &str) -> InputType {
         if let Some(fin) = self.fin_of(path, stem) {
             let (file, format) = (InputFile::alone(path), SourceFormat::Text);
-            return What::Source(SourceFile { file, format, fin: Some(fin) });
+            return InputType::Source(SourceFile { file, format, fin: Some(fin) });
         }
         let wrong = format!("{stem}.fin").to_lowercase();
         match self.names_beside(path).iter().find(|n| n.to_lowercase() == wrong) {
-            Some(fin) => What::Waiting(format!("{fin}: endings are lower case; rename it to {stem}.fin")),
-            None => What::Waiting(format!(
+            Some(fin) => InputType::Waiting(format!("{fin}: endings are lower case; rename it to {stem}.fin")),
+            None => InputType::Waiting(format!(
                 "{stem}.fin is missing; an empty file of that name says that {} is whole",
                 file_name(path)
             )),
@@ -376,8 +376,8 @@ impl<'a> Finder<'a> {
             Err(error) => {
                 // its list is the last that is written of it
                 let what = match root.is_none() || fin.is_some() {
-                    true => What::Refused(error),
-                    false => What::Waiting(error.to_string()),
+                    true => InputType::Refused(error),
+                    false => InputType::Waiting(error.to_string()),
                 };
                 self.add(known_as, path, what);
                 return true;
@@ -386,7 +386,7 @@ impl<'a> Finder<'a> {
         let texts = match texts_in(&members, &name, fin.is_some()) {
             Ok(texts) => texts,
             Err(error) => {
-                self.add(known_as, path, What::Refused(error));
+                self.add(known_as, path, InputType::Refused(error));
                 return true;
             }
         };
@@ -395,9 +395,9 @@ impl<'a> Finder<'a> {
             let what = match text.is_whole {
                 true => {
                     let (file, format) = (archive.text(&text.path), SourceFormat::Text);
-                    What::Source(SourceFile { file, format, fin: fin.clone() })
+                    InputType::Source(SourceFile { file, format, fin: fin.clone() })
                 }
-                false => What::Waiting(format!(
+                false => InputType::Waiting(format!(
                     "a .fin is missing; {stem}.fin beside {name}, or one in it beside {}, says that the file is whole",
                     text.path
                 )),
@@ -433,12 +433,12 @@ impl<'a> Finder<'a> {
             return self.add(
                 &name,
                 path,
-                What::Waiting(format!("{stem}.txt is missing; {name} says that it is whole")),
+                InputType::Waiting(format!("{stem}.txt is missing; {name} says that it is whole")),
             );
         }
         if !name.ends_with(".fin") {
             let advice = format!("{name}: endings are lower case; rename it to {stem}.fin");
-            return self.add(stem, path, What::Waiting(advice));
+            return self.add(stem, path, InputType::Waiting(advice));
         }
         self.delivery(path, stem, Delivery::of_fin(path, &files));
     }
@@ -456,27 +456,27 @@ impl<'a> Finder<'a> {
         }
         let reason = format!("{stem}.txt (the manifest, which comes last) is missing");
         let manifest = path.with_file_name(format!("{stem}.txt"));
-        self.add(&stem, &manifest, What::Waiting(reason));
+        self.add(&stem, &manifest, InputType::Waiting(reason));
     }
 
     fn delivery(&mut self, path: &Path, stem: &str, delivery: Result<Delivery>) {
         match delivery {
             Ok(delivery) => {
                 let what = match delivery.incomplete() {
-                    Some(reason) => What::Waiting(reason),
-                    None => What::Delivery(delivery),
+                    Some(reason) => InputType::Waiting(reason),
+                    None => InputType::Delivery(delivery),
                 };
                 self.add(stem, path, what);
             }
-            Err(error) => self.add(stem, path, What::Refused(error)),
+            Err(error) => self.add(stem, path, InputType::Refused(error)),
         }
     }
 
     fn refuse(&mut self, path: &Path, error: Error) {
-        self.add(&file_name(path), path, What::Refused(error));
+        self.add(&file_name(path), path, InputType::Refused(error));
     }
 
-    fn add(&mut self, name: &str, path: &Path, what: What) {
+    fn add(&mut self, name: &str, path: &Path, what: InputType) {
         // a text in an archive has the path of that, and its own below
         let real = path.ancestors().find_map(|above| {
             let below = path.strip_prefix(above).ok()?;
@@ -562,12 +562,12 @@ mod tests {
         let mappings = if mapped { vec![Arc::new(mapping)] } else { vec![] };
         let found = find(&paths, &mappings);
         let what = |input: &Input| match &input.what {
-            What::Delivery(_) => "delivery".to_string(),
-            What::Source(SourceFile { format: SourceFormat::Text, .. }) => "text".into(),
-            What::Source(SourceFile { format: SourceFormat::Json, .. }) => "json".into(),
-            What::Mapped(format, _) => format.name().into(),
-            What::Waiting(reason) => format!("waits: {reason}"),
-            What::Refused(error) => format!("{:?}: {error}", error.kind()),
+            InputType::Delivery(_) => "delivery".to_string(),
+            InputType::Source(SourceFile { format: SourceFormat::Text, .. }) => "text".into(),
+            InputType::Source(SourceFile { format: SourceFormat::Json, .. }) => "json".into(),
+            InputType::Mapped(format, _) => format.name().into(),
+            InputType::Waiting(reason) => format!("waits: {reason}"),
+            InputType::Refused(error) => format!("{:?}: {error}", error.kind()),
         };
         (found.inputs.iter().map(|i| format!("{} {}", i.name, what(i))).collect(), found.ignored)
     }
@@ -666,7 +666,7 @@ mod tests {
         for (name, advice) in [
             ("Export.XLSX", "save the sheet as CSV"),
             ("hits.csv.bz2", "pack each file by itself with gzip"),
-            ("hits.ndjson.zst", "unpack it"),
+            ("leads.txt.zst", "unpack it"),
             ("hits.parquet.gz", "gunzip"),
             ("hits.avro", "make a Parquet file of it"),
         ] {

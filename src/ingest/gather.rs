@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocking::blocking;
-use super::find::{GivenPath, Input, What, find};
+use super::find::{GivenPath, Input, InputType, find};
 use super::known::{Known, Marks};
 use super::mapping::Mapping;
 use super::remote::{PathOrBucket, Remote};
@@ -102,7 +102,7 @@ impl Gathered {
             if offer.may_grow() && offer.input.marks() != offer.marks {
                 let reason =
                     format!("it is still being written; it is taken when it has not changed for {} s", REST.as_secs());
-                offer.input.what = What::Waiting(reason);
+                offer.input.what = InputType::Waiting(reason);
             }
         }
     }
@@ -111,8 +111,8 @@ impl Gathered {
 impl Offer {
     fn may_grow(&self) -> bool {
         let unmarked = match &self.input.what {
-            What::Mapped(..) => true,
-            What::Source(found) => found.fin.is_none(),
+            InputType::Mapped(..) => true,
+            InputType::Source(found) => found.fin.is_none(),
             _ => false,
         };
         self.remote.is_none() && unmarked

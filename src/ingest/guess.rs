@@ -5,6 +5,8 @@
 //! values (`param(event_params, 'page_title')`) are looked at like columns. Where only the elements of a list have a
 //! time, each of them is a row.
 
+mod words;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -13,15 +15,20 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Fields, Float64Type};
-use chrono::{Datelike, NaiveDate, NaiveDateTime};
+use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 
+use self::words::{
+    CLOCK, CUSTOMER, DIMENSIONS, EVENT, LINE_CATEGORY, LINE_PRICE, LINE_PRODUCT, LINE_QUANTITY, LINES, METRICS, ORDER,
+    PAGE_VIEW, TIME, TOTALS, TRANSACTION, VISIT, VISITOR, WRAPPERS,
+};
 use super::input_file::InputFile;
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::Mapping;
 use super::paths::file_name;
 use crate::feed::source_columns::parse_headers;
+use crate::time::{Written, parse_time};
 use crate::{Error, Result, quote};
 
 /// Columns that are shown as comments.
@@ -32,144 +39,8 @@ const MAX_SHOWN_PARTS: usize = 12;
 const MAX_PARTS: usize = 1_000;
 const MAX_DEPTH: usize = 4;
 
-/// What columns are called that hold such a thing, the likeliest first.
-const VISITOR: &[&str] = &[
-    "user_pseudo_id",
-    "domain_userid",
-    "anonymous_id",
-    "anonymousid",
-    "visitor_id",
-    "visitorid",
-    "idvisitor",
-    "client_id",
-    "clientid",
-    "fullvisitorid",
-    "distinct_id",
-    "amplitude_id",
-    "device_id",
-    "cookie_id",
-    "visitor",
-];
-const TIME: &[&str] = &[
-    "event_timestamp",
-    "derived_tstamp",
-    "collector_tstamp",
-    "original_timestamp",
-    "timestamp",
-    "event_time",
-    "hit_time",
-    "time",
-    "ts",
-    "servertime",
-    "created_at",
-    "closed_at",
-    "close_date",
-    "closedate",
-    "sold_at",
-    "received_at",
-    "date_time",
-    "datetime",
-    "at",
-    "date",
-    "day",
-    "event_date",
-    "datum",
-];
-const VISIT: &[&str] = &[
-    "ga_session_id",
-    "domain_sessionid",
-    "domain_sessionidx",
-    "session_id",
-    "sessionid",
-    "idvisit",
-    "visit_id",
-    "visitid",
-    "visit",
-    "session",
-];
-const TRANSACTION: &[&str] = &[
-    "transaction_id",
-    "transactionid",
-    "order_id",
-    "orderid",
-    "order_ref",
-    "tr_orderid",
-    "ecommerce_transaction_id",
-    "order_number",
-    "order_no",
-    "order",
-    "bestellnummer",
-    "bestellung",
-    "receipt",
-    "lead_id",
-    "lead_number",
-    "lead_nr",
-];
-const CUSTOMER: &[&str] = &[
-    "customer_id",
-    "customerid",
-    "customer_number",
-    "user_id",
-    "userid",
-    "crm_id",
-    "account_id",
-    "member_id",
-    "loyalty_id",
-    "customer",
-    "kundennummer",
-];
-const DIMENSIONS: &[(&str, &[&str])] = &[
-    ("page_url", &["page_url", "page_location", "url", "context_page_url", "pageurl"]),
-    ("page_name", &["page_name", "page_title", "pagetitle", "context_page_title", "page", "title"]),
-    (
-        "tracking_code",
-        &[
-            "tracking_code",
-            "utm_campaign",
-            "mkt_campaign",
-            "context_campaign_name",
-            "collected_traffic_source_manual_campaign_name",
-            "campaign_name",
-            "campaignname",
-            "campaign",
-            "referrername",
-        ],
-    ),
-    ("referring_domain", &["referring_domain", "refr_urlhost", "referrer_domain"]),
-    ("marketing_channel", &["marketing_channel", "mkt_medium", "utm_medium", "channel", "medium"]),
-    ("geo_country", &["geo_country", "country", "country_code", "countrycode"]),
-    ("product", &["product", "sku", "product_id", "item_id", "article"]),
-    ("category", &["category", "product_category", "item_category"]),
-    ("state", &["state", "region"]),
-    ("zip", &["zip", "zip_code", "postal_code", "postcode"]),
-];
-const METRICS: &[(&str, &[&str])] = &[
-    (
-        "revenue",
-        &[
-            "revenue",
-            "tr_total",
-            "total",
-            "amount",
-            "order_total",
-            "net_amount",
-            "purchase_revenue",
-            "value",
-            "price",
-            "sum",
-            "betrag",
-        ],
-    ),
-    ("units", &["units", "quantity", "qty", "items", "total_item_quantity"]),
-    ("orders", &["orders", "purchases", "transactions"]),
-];
-/// Columns that say what happened, and what they say of an order and of a page view.
-const EVENT: &[&str] = &["event_name", "event", "type"];
-const ORDER: &[&str] = &["purchase", "order_completed", "ecommerceorder"];
-const PAGE_VIEW: &[&str] = &["page_view", "pageview", "page"];
-/// Records that hold what belongs to the row itself.
-const WRAPPERS: &[&str] =
-    &["properties", "ecommerce", "event_properties", "event_data", "attributes", "payload", "data"];
+/// How what the clock shows is written.
+const CLOCKS: [&str; 2] = ["%H:%M:%S", "%H:%M"];
 /// How a day, and a time, is written where it does not begin with the year.
 const DAYS: [&str; 3] = ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y"];
 const TIMES: [&str; 6] = [
@@ -213,7 +84,7 @@ pub fn guess(path: &Path) -> Result<String> {
     let all: Vec<usize> = (0..file.schema.fields().len()).collect();
     let mut first: Option<RecordBatch> = None;
     file.read(&all, Arc::default(), &mut |rows| {
-        first = Some(rows.batch);
+        first = Some(without_totals(rows.batch));
         Ok(ControlFlow::Break(()))
     })?;
     let column = |index: usize| {
@@ -248,6 +119,17 @@ pub fn guess(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// Rows without a last one that only adds up those before it, as tills and reports write it.
+fn without_totals(rows: RecordBatch) -> RecordBatch {
+    let Some(last) = rows.num_rows().checked_sub(1) else { return rows };
+    let texts = rows.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
+    let is_total = texts.filter(|texts| texts.is_valid(last)).any(|texts| {
+        let word = texts.value(last).trim().trim_end_matches(':').to_lowercase();
+        TOTALS.contains(&word.as_str())
+    });
+    if is_total { rows.slice(0, last) } else { rows }
+}
+
 /// Where only the elements of a list have a time, makes the list a record, as if each element were a row; its name.
 fn take_apart(columns: &mut [Column]) -> Option<String> {
     let is_time = |name: &str| TIME.contains(&name);
@@ -270,7 +152,10 @@ struct Guess<'a> {
 impl<'a> Guess<'a> {
     fn mapping(mut self, file: &str, unnest: Option<String>, delimiter: Option<String>) -> String {
         let visitor = self.find(VISITOR);
-        let (time, visit) = (self.find(TIME).or_else(|| self.timestamp()), self.find(VISIT));
+        let time = self.find_like(TIME, |column| column.clock().is_none()).or_else(|| self.timestamp());
+        let clock = time.filter(|column| !column.days().is_empty());
+        let clock = clock.and_then(|_| self.find_like(CLOCK, |column| column.clock().is_some()));
+        let visit = self.find(VISIT);
         let transaction = self.find(TRANSACTION);
         let transaction_id = transaction.map(Column::id);
         let customer = self.find(CUSTOMER);
@@ -307,10 +192,12 @@ impl<'a> Guess<'a> {
         }
         match time {
             Some(column) => {
-                let (value, comment) = column.time();
+                let (value, comment) = clock.and_then(|clock| column.time_by(clock)).unwrap_or_else(|| column.time());
                 line("time", &value, comment);
                 if let Some(unit) = column.unit() {
                     line("time_unit", unit, "");
+                } else if column.is_by_clock() || value.starts_with("to_timestamp") {
+                    line("# time_zone", "Europe/Berlin", "whose clock shows these times; UTC without it");
                 }
             }
             None => line("time", &self.columns[0].name, "no column looks like a time: which one is it?"),
@@ -327,8 +214,11 @@ impl<'a> Guess<'a> {
         if let Some(delimiter) = delimiter {
             let _ = writeln!(text, "{delimiter}");
         }
+        let products = self.products();
         text += "\n[dimensions]\n";
-        for (ours, names) in DIMENSIONS {
+        // those of lines come with them
+        let of_lines = |name: &str| products.is_some() && matches!(name, "product" | "category");
+        for (ours, names) in DIMENSIONS.iter().filter(|(ours, _)| !of_lines(ours)) {
             if let Some(column) = self.find(names) {
                 let _ = writeln!(text, "{ours} = {}", quoted(&column.value));
             }
@@ -353,8 +243,32 @@ impl<'a> Guess<'a> {
         if let Some(is_order) = self.event(ORDER).or_else(has_id).filter(|_| online && !has_orders) {
             let _ = writeln!(text, "orders = {}", quoted(&format!("CASE WHEN {is_order} THEN 1 END")));
         }
+        text += &products.unwrap_or_default();
         self.others(&mut text);
         text
+    }
+
+    /// The table of product lines, where a list of records looks like them.
+    fn products(&mut self) -> Option<String> {
+        let is_list = |c: &&Column| c.plain.iter().any(|plain| LINES.contains(&plain.as_str()));
+        let is_free = |c: &&Column| !self.taken.contains(&c.value.as_str());
+        let (list, fields) = self.columns.iter().filter(is_list).filter(is_free).find_map(|list| {
+            let fields = record_of(&list.data_type)?;
+            field_named(fields, LINE_PRODUCT).is_some().then_some((list, fields))
+        })?;
+        self.taken.push(&list.value);
+        let mut text = format!("\n[products]\nlist = {}\n", quoted(&list.value));
+        for (key, names) in [("product", LINE_PRODUCT), ("category", LINE_CATEGORY), ("quantity", LINE_QUANTITY)] {
+            if let Some(field) = field_named(fields, names) {
+                let _ = writeln!(text, "{key} = {}", quoted(field.name()));
+            }
+        }
+        if let Some(price) = field_named(fields, LINE_PRICE).and_then(number_of) {
+            let times = field_named(fields, LINE_QUANTITY).and_then(number_of).map(|n| format!(" * coalesce({n}, 1)"));
+            let price = format!("{price}{}", times.unwrap_or_default());
+            let _ = writeln!(text, "price = {}   # the line's total", quoted(&price));
+        }
+        Some(text)
     }
 
     /// The columns that nobody knows, as comments.
@@ -393,12 +307,14 @@ impl<'a> Guess<'a> {
         Some(found)
     }
 
-    /// Columns come before parts of them, and what has parts is none of what is looked for.
+    /// What says something comes before what is empty, and columns before parts of them; what has parts is none of what
+    /// is looked for.
     fn position(&self, names: &[&str], is_fit: impl Fn(&Column) -> bool) -> Option<usize> {
         let is_free = |c: &Column| !c.has_parts() && !self.taken.contains(&c.value.as_str()) && is_fit(c);
-        [false, true].into_iter().find_map(|part| {
+        [(false, false), (false, true), (true, false), (true, true)].into_iter().find_map(|(empty, part)| {
             names.iter().find_map(|name| {
-                let is_it = |c: &Column| c.is_part == part && c.plain.iter().any(|plain| plain == name) && is_free(c);
+                let is_named = |c: &Column| c.plain.iter().any(|plain| plain == name);
+                let is_it = |c: &Column| c.is_part == part && is_named(c) && is_free(c) && c.is_empty() == empty;
                 self.columns.iter().position(is_it)
             })
         })
@@ -457,15 +373,9 @@ impl Column {
         }
     }
 
-    /// It in an expression, where names keep their case.
+    /// It in an expression.
     fn sql(&self) -> String {
-        if self.is_part {
-            return self.value.clone();
-        }
-        let is_plain = self.name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !ALL_KEYWORDS.contains(&self.name.to_uppercase().as_str());
-        if is_plain { self.name.clone() } else { quote::quoted(&self.name) }
+        if self.is_part { self.value.clone() } else { sql_name(&self.name) }
     }
 
     /// What is written in it, where it is text.
@@ -475,6 +385,13 @@ impl Column {
         let Some(Ok(texts)) = values.map(|values| cast(values, &DataType::Utf8)) else { return vec![] };
         let texts = texts.as_string::<i32>().iter().flatten().map(str::trim);
         texts.filter(|text| !text.is_empty()).map(String::from).collect()
+    }
+
+    /// True where the first rows say nothing in it.
+    fn is_empty(&self) -> bool {
+        let Some(values) = &self.values else { return false };
+        let is_text = matches!(self.data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        values.logical_null_count() == values.len() || is_text && self.texts().is_empty()
     }
 
     /// As a transaction ID: GA4 writes `(not set)` where there is none.
@@ -488,9 +405,6 @@ impl Column {
     /// As a time, and what is to be said of it.
     fn time(&self) -> (String, &'static str) {
         let texts = self.texts();
-        let is_day = |text: &str, format: &str| {
-            NaiveDate::parse_from_str(text, format).is_ok_and(|day| (1970..3000).contains(&day.year()))
-        };
         let is_time = |text: &str, format: &str| {
             NaiveDateTime::parse_from_str(text, format).is_ok_and(|time| (1970..3000).contains(&time.year()))
         };
@@ -504,6 +418,28 @@ impl Column {
             }
             None => (self.value.clone(), ""),
         }
+    }
+
+    /// As a time of which another column says what the clock shows.
+    fn time_by(&self, clock: &Self) -> Option<(String, &'static str)> {
+        let (days, shown) = (self.days(), clock.clock()?);
+        let comment = if days.len() > 1 { "the day first, or the month?" } else { "" };
+        let written = format!("{} {shown}", days.first()?);
+        Some((format!("to_timestamp(concat({}, ' ', {}), '{written}')", self.sql(), clock.sql()), comment))
+    }
+
+    /// The ways in which its days may be written; none where it has other texts.
+    fn days(&self) -> Vec<&'static str> {
+        let texts = self.texts();
+        let known = ["%Y-%m-%d"].into_iter().chain(DAYS);
+        known.filter(|format| !texts.is_empty() && texts.iter().all(|text| is_day(text, format))).collect()
+    }
+
+    /// How it says what the clock shows, where it says nothing else.
+    fn clock(&self) -> Option<&'static str> {
+        let texts = self.texts();
+        let is_clock = |format: &&str| texts.iter().all(|text| NaiveTime::parse_from_str(text, format).is_ok());
+        CLOCKS.into_iter().find(is_clock).filter(|_| !texts.is_empty())
     }
 
     /// True for texts that are days or times, whichever way they are written.
@@ -526,9 +462,16 @@ impl Column {
         if texts.iter().all(|text| text.parse::<f64>().is_ok_and(f64::is_finite)) {
             return Some(self.value.clone());
         }
-        let has_comma = texts.iter().any(|text| text.contains(','));
-        let fits = has_comma && texts.iter().all(|text| text == "-" || is_comma_amount(text));
-        fits.then(|| format!("parse_number({}, ',')", self.sql()))
+        let written: Vec<&String> = texts.iter().filter(|text| *text != "-").collect();
+        let are_amounts = |sign: &char| written.iter().all(|text| is_amount(text, *sign));
+        let sign = ['.', ','].into_iter().find(are_amounts).filter(|_| !written.is_empty())?;
+        Some(format!("parse_number({}, '{sign}')", self.sql()))
+    }
+
+    /// True for times of which only a clock is told.
+    fn is_by_clock(&self) -> bool {
+        let texts = self.texts();
+        !texts.is_empty() && texts.iter().all(|text| matches!(parse_time(text), Some(Written::Clock(_))))
     }
 
     fn is_time(&self) -> bool {
@@ -602,7 +545,30 @@ impl Column {
 fn plain(name: &str) -> String {
     let name = name.to_lowercase();
     let name = name.strip_suffix("__c").unwrap_or(&name).replace(['-', ' ', '.'], "_");
-    name.trim_matches('_').to_string()
+    name.trim_matches(['_', '$']).to_string()
+}
+
+/// A name in an expression, where it keeps its case.
+fn sql_name(name: &str) -> String {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !ALL_KEYWORDS.contains(&name.to_uppercase().as_str());
+    if is_plain { name.to_string() } else { quote::quoted(name) }
+}
+
+/// The first field with one of these names.
+fn field_named<'f>(fields: &'f Fields, names: &[&str]) -> Option<&'f FieldRef> {
+    names.iter().find_map(|name| fields.iter().find(|field| plain(field.name()) == *name))
+}
+
+/// A field as a number in an expression; none where it holds something else.
+fn number_of(field: &FieldRef) -> Option<String> {
+    let name = sql_name(field.name());
+    match field.data_type() {
+        number if number.is_numeric() => Some(name),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(format!("try_cast({name} AS DOUBLE)")),
+        _ => None,
+    }
 }
 
 /// The fields of the records in a list.
@@ -626,12 +592,35 @@ fn elements(lists: &ArrayRef) -> Option<ArrayRef> {
     }
 }
 
-/// True for `12`, `-1.234,50` and `99,95 €`.
-fn is_comma_amount(text: &str) -> bool {
-    let text = text.trim_end_matches('€').trim().trim_start_matches('-');
-    let (whole, fraction) = text.split_once(',').unwrap_or((text, ""));
+fn is_day(text: &str, format: &str) -> bool {
+    NaiveDate::parse_from_str(text, format).is_ok_and(|day| (1970..3000).contains(&day.year()))
+}
+
+/// True for `12`, `-1.234,50`, `99,95 €` and, where `.` is before a fraction, `EUR 1,234.50`.
+fn is_amount(text: &str, sign: char) -> bool {
+    let text = without_currency(text).trim_start_matches('-');
+    let (whole, fraction) = text.split_once(sign).unwrap_or((text, ""));
     let are_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    !whole.is_empty() && whole.split('.').all(are_digits) && are_digits(fraction)
+    let mut groups = whole.split(if sign == ',' { '.' } else { ',' });
+    let first = groups.next().unwrap_or_default();
+    let is_whole = !first.is_empty() && are_digits(first) && groups.all(|group| group.len() == 3 && are_digits(group));
+    is_whole && are_digits(fraction)
+}
+
+/// An amount without its currency, which stands before or behind it as a sign or three letters.
+fn without_currency(text: &str) -> &str {
+    let is_sign = |c: char| c.is_whitespace() || "€$£¥".contains(c);
+    let is_code = |code: &str| code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase());
+    let text = text.trim_matches(is_sign);
+    let text = match text.split_once(char::is_whitespace) {
+        Some((code, amount)) if is_code(code) => amount,
+        _ => text,
+    };
+    let text = match text.rsplit_once(char::is_whitespace) {
+        Some((amount, code)) if is_code(code) => amount,
+        _ => text,
+    };
+    text.trim_matches(is_sign)
 }
 
 fn kind_of(data_type: &DataType) -> &'static str {

@@ -175,10 +175,18 @@ impl JsonFile {
     }
 
     fn object(&self, text: &[u8]) -> Result<Value, String> {
+        // lines that were taken out of an array keep its commas
+        let text = text.trim_ascii_end();
+        let text = text.strip_suffix(b",").unwrap_or(text);
+        let value = self.pruned(text);
+        let value = value.or_else(|e| written_numbers::without_nan(text).map_or(Err(e), |text| self.pruned(&text)));
+        checked(value.map_err(|e| format!("no JSON object in one line (sign {})", e.column()))?)
+    }
+
+    fn pruned(&self, text: &[u8]) -> serde_json::Result<Value> {
         let text = written_numbers::marked(text);
         let mut deserializer = Deserializer::from_slice(&text);
-        let value = Pruned(&self.wanted).deserialize(&mut deserializer).and_then(|v| deserializer.end().map(|()| v));
-        checked(value.map_err(|e| format!("no JSON object in one line (sign {})", e.column()))?)
+        Pruned(&self.wanted).deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
     }
 
     fn elements(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {

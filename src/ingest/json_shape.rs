@@ -21,8 +21,8 @@ pub struct Wanted {
     if_there: bool,
     /// A list of which an element is wanted: what stands alone is one of one.
     list: bool,
-    /// A list of which each element is a row: one that is no object has none of the parts.
-    apart: bool,
+    /// A list of records: an element that is no object is none. A text that holds JSON is what it holds.
+    records: bool,
     /// Of a list, the parts of its elements.
     parts: BTreeMap<String, Wanted>,
 }
@@ -44,10 +44,10 @@ impl Wanted {
         (place.all, place.list) = (true, true);
     }
 
-    /// The list of this name, each element of which is a row.
-    pub fn take_apart(&mut self, name: &str) {
-        let place = self.place([name]);
-        (place.all, place.list, place.apart) = (true, true, true);
+    /// The list of records at this path, too.
+    pub fn add_records<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
+        let place = self.place(path);
+        (place.all, place.list, place.records) = (true, true, true);
     }
 
     /// A part of the elements of the list at this path, too.
@@ -148,20 +148,26 @@ impl<'de> Visitor<'de> for Pruned<'_> {
 
 /// A value in which what is wanted as a list is one.
 fn arranged(value: Value, wanted: &Wanted) -> Value {
+    let value = if wanted.records { held(value) } else { value };
     let mut value = if wanted.list { listed(value) } else { value };
     if wanted.parts.is_empty() {
         return value;
     }
-    let arrange = |object: &mut Value| match object {
-        Value::Object(parts) => {
-            for (name, wanted) in &wanted.parts {
-                if let Some(part) = parts.get_mut(name) {
-                    *part = arranged(part.take(), wanted);
+    let arrange = |object: &mut Value| {
+        if wanted.records {
+            *object = held(object.take());
+        }
+        match object {
+            Value::Object(parts) => {
+                for (name, wanted) in &wanted.parts {
+                    if let Some(part) = parts.get_mut(name) {
+                        *part = arranged(part.take(), wanted);
+                    }
                 }
             }
+            other if wanted.records => *other = Value::Null,
+            _ => {}
         }
-        other if wanted.apart => *other = Value::Null,
-        _ => {}
     };
     match &mut value {
         Value::Array(elements) if wanted.list => elements.iter_mut().for_each(arrange),
@@ -169,6 +175,29 @@ fn arranged(value: Value, wanted: &Wanted) -> Value {
         _ => {}
     }
     value
+}
+
+/// The records of a list that stands in a text as JSON, or the one that does; None in the place of what is none.
+pub fn records_in(text: &str) -> Vec<Option<Map<String, Value>>> {
+    if text.trim() == "null" {
+        return vec![];
+    }
+    let Value::Array(items) = listed(held(Value::from(text))) else { return vec![] };
+    let record = |item: Value| match held(item) {
+        Value::Object(record) => Some(record),
+        _ => None,
+    };
+    items.into_iter().map(record).collect()
+}
+
+/// The list or object that a text holds as JSON; what holds none is as it is.
+fn held(value: Value) -> Value {
+    let Value::String(text) = &value else { return value };
+    if !text.trim_start().starts_with(['[', '{']) {
+        return value;
+    }
+    let read: serde_json::Result<Value> = serde_json::from_slice(&written_numbers::marked(text.as_bytes()));
+    read.unwrap_or(value)
 }
 
 /// A value as a list; what is empty is no value.
@@ -497,13 +526,18 @@ mod tests {
     fn a_list_that_is_taken_apart() {
         let mut rows = wanted(&[&["id"], &["actions", "page"]]);
         rows.add_list(["actions", "tags"]);
-        rows.take_apart("actions");
+        rows.add_records(["actions"]);
         for (row, actions) in [
             (r#"{"id":1}"#, "null"),
             (r#"{"actions":[]}"#, "[]"),
             (r#"{"actions":{"page":"p","tags":"t"}}"#, r#"[{"page":"p","tags":["t"]}]"#),
             (r#"{"actions":[{"tags":[1]},"odd",null,[]]}"#, r#"[{"tags":[1]},null,null,null]"#),
             (r#"{"actions":"odd"}"#, "[null]"),
+            // JSON in a text, as a whole or an element, and what is none
+            (r#"{"actions":"[{\"page\":1.50}]"}"#, r#"[{"page":"\u00001.50"}]"#),
+            (r#"{"actions":["{\"page\":\"p\"}","{page","[1]"]}"#, r#"[{"page":"p"},null,null]"#),
+            (r#"{"actions":" {\"page\":\"p\"}"}"#, r#"[{"page":"p"}]"#),
+            (r#"{"actions":"[{"}"#, "[null]"),
         ] {
             assert_eq!(pruned(&rows, row)["actions"].to_string(), actions, "{row}");
             let mut shape = Shape::Object(BTreeMap::new());
@@ -514,7 +548,7 @@ mod tests {
         }
         // elements of which nothing is named stay as they are
         let mut plain = wanted(&[&["id"]]);
-        plain.take_apart("tags");
+        plain.add_records(["tags"]);
         assert_eq!(pruned(&plain, r#"{"tags":["a",{"b":1}]}"#)["tags"].to_string(), r#"["a",{"b":1}]"#);
     }
 

@@ -60,6 +60,16 @@ impl Key {
         Ok(self.parts_in(snapshot)?.iter().map(|part| part.rows).sum())
     }
 
+    /// How many rows of the load files have whose tags are of its suite and source.
+    pub(super) fn rows_in(&self, files: &[DataFile]) -> Result<u64> {
+        let mut rows = 0;
+        for file in files {
+            let parts = file.loads()?.into_iter().filter(|part| part.file == self.file);
+            rows += parts.filter_map(|part| part.rows).sum::<u64>();
+        }
+        Ok(rows)
+    }
+
     /// True for the row of the file log that says this key is loaded.
     pub fn is_loaded_as(&self, entry: &FileEntry) -> bool {
         entry.status == "loaded" && Key::of(entry) == *self

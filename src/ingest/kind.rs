@@ -1,7 +1,7 @@
 //! What a kind of input knows of itself, for the one driver in [`super::run`].
 //!
 //! A kind is found by [`super::find`]; then it says whose it is and what its content is, gets ready, and decodes its
-//! rows. To add one: a variant of [`super::find::What`], and these steps in a file of its own.
+//! rows. To add one: a variant of [`super::find::InputType`], and these steps in a file of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

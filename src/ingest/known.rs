@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::find::{Input, What};
+use super::find::{Input, InputType};
 use super::outcome::Status;
 use crate::ErrorKind;
 
@@ -63,18 +63,18 @@ impl Input {
     /// The files that it consists of.
     pub fn files(&self) -> Vec<PathBuf> {
         match &self.what {
-            What::Delivery(delivery) => {
+            InputType::Delivery(delivery) => {
                 let files = delivery.files.iter().map(|f| f.input.path().to_path_buf());
                 [self.path.clone()].into_iter().chain(files).collect()
             }
-            What::Source(found) => found.files(),
+            InputType::Source(found) => found.files(),
             _ => vec![self.path.clone()],
         }
     }
 
     /// True for a text in an archive, which other inputs may lie in as well.
     pub fn is_in_archive(&self) -> bool {
-        matches!(&self.what, What::Source(found) if found.file.member().is_some())
+        matches!(&self.what, InputType::Source(found) if found.file.member().is_some())
     }
 
     /// The marks of its local files; none where one of them cannot be looked at.

@@ -73,6 +73,15 @@ pub async fn load_lookup(lake: &Lake, name: &str, path: &Path) -> Result<LoadedL
             clip(columns[0].name(), 60)
         )));
     }
+    let as_before = |new: &Field| {
+        let known =
+            snapshot.schema.fields().iter().find(|known| known.name().to_lowercase() == new.name().to_lowercase());
+        known.filter(|known| known.name() != new.name()).map(|known| (known.name().clone(), new.name().clone()))
+    };
+    if let Some((known, new)) = columns.iter().find_map(as_before) {
+        let new = clip(&new, 60);
+        return Err(Error::conflict(format!("the lookup table {name} has the class {known}; call it so, not {new}")));
+    }
     let file = write_plain(lake, name, &batches, HashMap::new()).await?;
     let add: Vec<_> = file.into_iter().collect();
     let change = Change { add: add.clone(), remove: snapshot.files.clone(), columns: columns.clone() };
@@ -97,6 +106,14 @@ fn read(path: &Path, format: Format) -> Result<Vec<RecordBatch>> {
     if let Some(name) = names.iter().find(|name| !plain(name)) {
         let name = clip(name, 60);
         return Err(Error::refused(format!("the column {name:?} cannot be named in SQL; use letters, digits and _")));
+    }
+    let mut lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    lower.sort_unstable();
+    if let Some(pair) = lower.windows(2).find(|pair| pair[0] == pair[1]) {
+        let name = clip(&pair[0], 60);
+        return Err(Error::refused(format!(
+            "two columns are called {name}, as capitals do not tell them apart; rename one"
+        )));
     }
     let schema = Arc::new(Schema::new(names.iter().map(|n| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>()));
     let all: Vec<usize> = (0..names.len()).collect();

@@ -1,4 +1,4 @@
-//! A file of any other system, as a schema and rows: Parquet, delimited text, JSON, the latter two also gzipped.
+//! A file of any other system, as a schema and rows: Parquet, delimited text, JSON, the latter two also packed.
 //!
 //! In: a path, and how the file is written. Out: batches in the order of the file, only the columns asked for, and the rows
 //! that are none. What the columns of a text hold is found by reading the whole file, so that no later row can fail to
@@ -19,13 +19,14 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::Length;
 
 use super::delimited::Delimited;
-use super::delimited_rows::{DelimitedFile, Nature};
+use super::delimited_rows::{DelimitedFile, InferredType};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::footer::is_sound;
 use super::input_file::{Counted, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
 use super::pages::are_sound;
+use super::paths::without_packing;
 use super::pattern::{FolderValue, folder_values};
 use super::unpack::unpacked;
 use crate::error::did_you_mean;
@@ -47,7 +48,7 @@ pub enum Format {
 impl Format {
     /// The format that a lower-cased file name's ending says.
     pub fn of(name: &str) -> Option<Self> {
-        let name = name.strip_suffix(".gz").filter(|n| !n.ends_with(".parquet")).unwrap_or(name);
+        let name = Some(without_packing(name)).filter(|n| !n.ends_with(".parquet")).unwrap_or(name);
         let ending = Path::new(name).extension()?.to_str()?;
         match ending {
             "parquet" => Some(Self::Parquet),
@@ -163,7 +164,7 @@ impl MappedFile {
         let mut fields: Vec<Field> = fields.collect();
         folders.retain(|(name, _)| stored.index_of(name).is_err());
         fields.extend(folders.iter().map(|(name, _)| Field::new(name, DataType::Utf8, true)));
-        numbers.extend(folders.iter().map(|(_, value)| Nature::of(value).number()));
+        numbers.extend(folders.iter().map(|(_, value)| InferredType::of(value).number()));
         let schema = Arc::new(Schema::new(fields));
         Ok(Self { file, encoding, content, stored, folders, unnest, schema, numbers })
     }
@@ -201,6 +202,9 @@ impl MappedFile {
         let mut names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
         if let Content::Json(json) = &self.content {
             names.retain(|name| self.has(&[name.to_string()]));
+            if json.names().any(|other| other == name) && !names.contains(&name) {
+                return "; where rows name it, it is null or empty".into();
+            }
             names.extend(json.names());
             names.sort_unstable();
             names.dedup();
@@ -289,7 +293,7 @@ impl MappedFile {
 /// The sign that separates the fields of a file with such a name.
 fn usual_delimiter(file: &InputFile) -> u8 {
     let name = file.name().to_lowercase();
-    match Path::new(name.strip_suffix(".gz").unwrap_or(&name)).extension().and_then(|e| e.to_str()) {
+    match Path::new(without_packing(&name)).extension().and_then(|e| e.to_str()) {
         Some("tsv" | "tab") => b'\t',
         Some("psv") => b'|',
         _ => b',',
@@ -408,6 +412,7 @@ mod tests {
         assert_eq!(Format::of("a.jsonl"), Some(Format::Ndjson));
         assert_eq!(Format::of("a.parquet"), Some(Format::Parquet));
         assert_eq!(Format::of("a.parquet.gz"), None);
+        assert_eq!((Format::of("a.parquet.zst"), Format::of("a.json.zst")), (None, Some(Format::Ndjson)));
         assert_eq!(Format::of("a.tsv.gz"), Some(Format::Csv));
         assert_eq!(Format::of("a.txt"), None);
     }

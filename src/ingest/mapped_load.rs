@@ -16,12 +16,12 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::cells::{self, Complaints, Instant};
+use super::cells::{self, Instant, RowFaults};
 use super::content::{Content, content_of};
 use super::content_hash::hash_rows;
 use super::decoding::{Piece, PieceSender};
 use super::exchange::Rates;
-use super::expressions::{Evaluated, Expressions, Meaning, wanted};
+use super::expressions::{Evaluated, Expressions, Meaning, named_of_lines, wanted};
 use super::file_rows::FileRows;
 use super::input_file::InputFile;
 use super::kind::{Context, InputKind, Owner, Prepared, Rows};
@@ -135,7 +135,9 @@ impl Decoder {
         let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
         let list = expressions.data_type(&Meaning::Lines(Lines::List));
-        let lines = mapping.products.as_ref().map(|products| LineExpressions::compile(products, list)).transpose()?;
+        let lines = mapping.products.as_ref();
+        let lines = lines.map(|products| LineExpressions::compile(products, list, &named_of_lines(products)));
+        let lines = lines.transpose()?;
         Ok(Self { mapping, file, expressions, lines: lines.flatten(), rates: None })
     }
 
@@ -185,17 +187,17 @@ impl Decoder {
 
     fn piece(&self, origin: &Origin, rows: FileRows) -> Result<Piece> {
         let FileRows { batch, lines, mut issues } = rows;
-        let mut complaints = Complaints::new(lines);
-        let evaluated = self.expressions.evaluate(&batch, &mut complaints)?;
-        let mut row = self.row_values(evaluated, &mut complaints)?;
+        let mut faults = RowFaults::new(lines);
+        let evaluated = self.expressions.evaluate(&batch, &mut faults)?;
+        let mut row = self.row_values(evaluated, &mut faults)?;
         let warnings = std::mem::take(&mut row.warnings);
         let decoded = match self.mapping.kind {
-            MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut complaints)?,
-            MappedKind::Offline => offline(origin, row, &mut complaints)?,
+            MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut faults)?,
+            MappedKind::Offline => offline(origin, row, &mut faults)?,
         };
-        let good = complaints.good();
+        let good = faults.good();
         let decoded = if good.true_count() == good.len() { decoded } else { filter_record_batch(&decoded, &good)? };
-        issues.extend(complaints.into_issues());
+        issues.extend(faults.into_issues());
         issues.sort_by_key(|issue| issue.line);
         Ok(match self.mapping.kind {
             MappedKind::Online => Piece { hits: Some(decoded), issues, warnings, ..Default::default() },
@@ -204,7 +206,7 @@ impl Decoder {
     }
 
     /// Every mapped value in our types.
-    fn row_values(&self, evaluated: Vec<Evaluated<'_>>, complaints: &mut Complaints) -> Result<RowValues> {
+    fn row_values(&self, evaluated: Vec<Evaluated<'_>>, faults: &mut RowFaults) -> Result<RowValues> {
         let mut row = RowValues::default();
         let (mut lines, mut currency) = (vec![], None);
         for Evaluated { place, key, values } in evaluated {
@@ -212,23 +214,23 @@ impl Decoder {
                 Meaning::Lines(of) => lines.push((of.clone(), key.to_string(), values)),
                 Meaning::Time => {
                     let (unit, zone) = (self.mapping.time_unit, self.mapping.time_zone);
-                    row.time = cells::instants(&values, unit, zone, key, complaints)?;
+                    row.time = cells::instants(&values, unit, zone, key, faults)?;
                 }
                 Meaning::Visit if self.has_visit_numbers() => {
-                    row.visit = Some(Arc::new(visit_numbers(&values, key, complaints)?));
+                    row.visit = Some(Arc::new(visit_numbers(&values, key, faults)?));
                 }
-                Meaning::Visit => row.visit = Some(Arc::new(cells::texts(&values, key, complaints)?)),
-                Meaning::Visitor => row.visitor = Some(cells::ids(&values, key, complaints)?),
-                Meaning::Transaction => row.transaction = Some(Arc::new(cells::ids(&values, key, complaints)?)),
-                Meaning::Customer => row.customer = Some(Arc::new(cells::ids(&values, key, complaints)?)),
-                Meaning::Currency => currency = Some(cells::texts(&values, key, complaints)?),
-                Meaning::Key => row.key = Some(cells::ids(&values, key, complaints)?),
+                Meaning::Visit => row.visit = Some(Arc::new(cells::texts(&values, key, faults)?)),
+                Meaning::Visitor => row.visitor = Some(cells::ids(&values, key, faults)?),
+                Meaning::Transaction => row.transaction = Some(Arc::new(cells::ids(&values, key, faults)?)),
+                Meaning::Customer => row.customer = Some(Arc::new(cells::ids(&values, key, faults)?)),
+                Meaning::Currency => currency = Some(cells::texts(&values, key, faults)?),
+                Meaning::Key => row.key = Some(cells::ids(&values, key, faults)?),
                 Meaning::Dimension(name) => {
-                    let texts = cells::texts(&values, key, complaints)?;
+                    let texts = cells::texts(&values, key, faults)?;
                     row.values.push((Arc::new(columns::dimension(name)), Arc::new(texts)));
                 }
                 Meaning::Metric(name) => {
-                    let numbers = cells::numbers(&values, key, complaints)?;
+                    let numbers = cells::numbers(&values, key, faults)?;
                     row.values.push((Arc::new(columns::metric(name)), Arc::new(numbers)));
                 }
             }
@@ -253,11 +255,11 @@ impl Decoder {
             let counts = |row: usize| self.mapping.kind == MappedKind::Offline || is_purchase(row);
             let mapped = |name: &str| self.mapping.metrics.contains_key(name);
             let of_rows = OfRows { rows: row.time.len(), counts: &counts, mapped: &mapped, rates: rates.as_mut() };
-            let of_lines = columns_of(products, self.lines.as_ref(), lines, of_rows, complaints, &mut row.warnings)?;
+            let of_lines = columns_of(products, self.lines.as_ref(), lines, of_rows, faults, &mut row.warnings)?;
             row.values.extend(of_lines);
         }
         if let (Some(rates), Some(codes)) = (rates, &currency) {
-            row.warnings.extend(rates.warnings(codes, &row.time, complaints.lines()));
+            row.warnings.extend(rates.warnings(codes, &row.time, faults.lines()));
             row.lost = rates.into_lost();
         }
         Ok(row)
@@ -267,10 +269,10 @@ impl Decoder {
         self.expressions.data_type(&Meaning::Visit).is_some_and(DataType::is_numeric)
     }
 
-    fn hits(&self, origin: &Origin, row: RowValues, rows: usize, complaints: &mut Complaints) -> Result<RecordBatch> {
+    fn hits(&self, origin: &Origin, row: RowValues, rows: usize, faults: &mut RowFaults) -> Result<RecordBatch> {
         let visitor = row.visitor.ok_or_else(|| Error::bug("a mapping of hits without a visitor"))?;
         for bad in (0..rows).filter(|&r| visitor.is_null(r)) {
-            complaints.add(bad, VISITOR_ID, "no visitor id; every online hit needs one", "");
+            faults.add(bad, VISITOR_ID, "no visitor id; every online hit needs one", "");
         }
         // a row without a time is filtered out; until then it needs some
         let midnight = |day: NaiveDate| Written::Day(day).in_zone(self.mapping.time_zone).unwrap_or_default();
@@ -355,7 +357,7 @@ struct RowValues {
     warnings: Vec<RowIssue>,
 }
 
-fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Result<RecordBatch> {
+fn offline(origin: &Origin, row: RowValues, faults: &mut RowFaults) -> Result<RecordBatch> {
     let rows = row.time.len();
     let latest = cells::latest_record(crate::clock::now());
     let noon = |day: NaiveDate| -> NaiveDateTime { day.and_hms_opt(12, 0, 0).unwrap_or_else(|| day.into()) };
@@ -370,13 +372,13 @@ fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Resu
             Instant::Missing => continue,
         };
         if micros > latest {
-            complaints.add(r, "time", "more than a day in the future", "");
+            faults.add(r, "time", "more than a day in the future", "");
         }
         if !any(r, &|f| columns::is_metric(f)) && row.lost.get(r) != Some(&true) {
-            complaints.add(r, "", "no metric; a record needs at least one", "");
+            faults.add(r, "", "no metric; a record needs at least one", "");
         }
         if !any(r, &|f| !columns::is_metric(f)) && !has(&row.transaction, r) && !has(&row.customer, r) {
-            complaints.add(r, "", "no dimension and no id; a record needs at least one", "");
+            faults.add(r, "", "no dimension and no id; a record needs at least one", "");
         }
     }
     let record_time = |i: &Instant| if let Instant::At(micros) = i { Some(*micros) } else { None };
@@ -390,7 +392,7 @@ fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Resu
         }
     }
     let records = Records {
-        row: complaints.lines().iter().map(|line| Some(*line as i64)).collect(),
+        row: faults.lines().iter().map(|line| Some(*line as i64)).collect(),
         record_time: Some(record_times.into()),
         record_local: Some(row.time.iter().map(record_local).collect()),
         has_time: row.time.iter().map(|i| Some(!matches!(i, Instant::Day(_)))).collect(),
@@ -401,13 +403,13 @@ fn offline(origin: &Origin, row: RowValues, complaints: &mut Complaints) -> Resu
     offline_batch(origin, records)
 }
 
-fn visit_numbers(values: &ArrayRef, key: &str, complaints: &mut Complaints) -> Result<Int64Array> {
-    let texts: ArrayRef = Arc::new(cells::ids(values, key, complaints)?);
+fn visit_numbers(values: &ArrayRef, key: &str, faults: &mut RowFaults) -> Result<Int64Array> {
+    let texts: ArrayRef = Arc::new(cells::ids(values, key, faults)?);
     let texts = texts.as_string::<i32>();
     let number = |(row, text): (usize, Option<&str>)| {
         let parsed = text?.parse().ok();
         if parsed.is_none() {
-            complaints.add(row, key, "no whole number; a visit is a whole number or a text", text.unwrap_or_default());
+            faults.add(row, key, "no whole number; a visit is a whole number or a text", text.unwrap_or_default());
         }
         parsed
     };

@@ -18,7 +18,7 @@ use crate::attribution::{Expiry, Persistence};
 use crate::columns::{self, KEYS};
 use crate::error::did_you_mean;
 use crate::feed::event_list::is_metric_name;
-use crate::feed::row_issue::clip;
+use crate::feed::row_issue::{clip, without_long_pieces};
 use crate::lake::bindings::{Binding, Bindings, check_dimension};
 use crate::lake::suites::can_persist;
 use crate::{Error, Result};
@@ -95,6 +95,9 @@ pub struct Mapping {
 /// Longest message of what is wrong with a mapping.
 const MAX_MESSAGE_BYTES: usize = 800;
 
+/// Longest piece of the mapping in one.
+const MAX_PIECE_BYTES: usize = 300;
+
 /// Keys of the file, in the order of the manual.
 const MAPPING_KEYS: [&str; 28] = [
     "kind",
@@ -153,11 +156,16 @@ impl Mapping {
     /// Parses and checks the text of a mapping file.
     pub fn parse(text: &str) -> Result<Self> {
         // a mistake may be as long as the file
-        Self::checked(text).map_err(|e| Error::new(e.kind(), clip(&e.to_string(), MAX_MESSAGE_BYTES)))
+        let short = |said: &str| without_long_pieces(clip(said, MAX_MESSAGE_BYTES), text, MAX_PIECE_BYTES);
+        Self::checked(text).map_err(|e| Error::new(e.kind(), short(&e.to_string())))
     }
 
     fn checked(text: &str) -> Result<Self> {
-        let mut table: Table = toml::from_str(text).map_err(|e| wrong(e.message().to_string() + &line_of(text, &e)))?;
+        let mut table: Table = toml::from_str(text).map_err(|e| {
+            // a word that begins as true or false do is read as one of them
+            let hint = if e.message().starts_with("invalid boolean") { "; a text stands in quotes" } else { "" };
+            wrong(format!("{}{hint}{}", e.message(), line_of(text, &e)))
+        })?;
         if let Some(unknown) = table.keys().find(|k| !MAPPING_KEYS.contains(&k.as_str())) {
             let hint = did_you_mean(unknown, MAPPING_KEYS);
             return Err(wrong(format!("unknown key {unknown}{hint} (known: {})", MAPPING_KEYS.join(", "))));
@@ -551,6 +559,14 @@ mod tests {
         assert_eq!(mapping.time_zone, chrono_tz::Europe::Paris);
         assert_eq!(mapping.metrics["units"], "1");
         assert_eq!(mapping.snapshot, Some(vec!["tracking_code".to_string()]));
+    }
+
+    #[test]
+    fn a_text_without_quotes() {
+        for word in ["timestamp", "first_seen", "user"] {
+            let said = error(&format!("kind = 'online'\nvisitor_id = 'user'\ntime = {word}\n"));
+            assert!(said.contains("quote") && said.contains("(line 3)"), "{word}: {said}");
+        }
     }
 
     #[test]

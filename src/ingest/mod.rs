@@ -3,8 +3,10 @@
 //! * `run`: one run of `ingest`, the same steps for each input. `kind`: what a kind of input knows of itself.
 //!   `find`: what lies under the paths. `input_file`: the door to its bytes. `content`: what they are, however they are
 //!   packed. `suites_and_sources`: whose it is.
+//! * `group`: small inputs that are written and committed together.
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
-//! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams), `feed_load`, `lookups`.
+//! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams; `gunzip`, `unzstd`,
+//!   `member_names`), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`,
 //!   `footer` and `pages` (of Parquet), `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
@@ -35,7 +37,9 @@ pub mod find;
 mod footer;
 pub mod forget;
 pub mod gather;
+mod group;
 pub mod guess;
+mod gunzip;
 pub mod hashed;
 pub mod input_file;
 pub mod json_rows;
@@ -49,6 +53,7 @@ pub mod lookups;
 pub mod mapped_file;
 pub mod mapped_load;
 pub mod mapping;
+mod member_names;
 pub mod offline_rows;
 pub mod options;
 pub mod outcome;
@@ -61,12 +66,13 @@ pub mod refusal;
 pub mod rejects;
 pub mod remote;
 pub mod remove;
+mod rewindable;
 pub mod run;
 pub mod source_load;
 pub mod stored_mappings;
 pub mod suites_and_sources;
-mod tail;
 pub mod unpack;
+mod unzstd;
 
 #[cfg(test)]
 mod tests;

@@ -25,8 +25,8 @@ pub enum Progress {
     Bytes(u64),
     /// It is read, or cannot be. The next one may begin while it is written.
     Read,
-    /// The commits of an input begin: whoever drops the ingest now leaves it as a crash does, to be finished by the next
-    /// one.
+    /// The commits of inputs that were read begin: whoever drops the ingest now leaves them as a crash does, to be finished by the
+    /// next one.
     Committing,
     /// They are over.
     Committed,

@@ -115,7 +115,7 @@ struct Header {
 }
 
 /// What can be true of a page, in bytes and values of the column.
-struct Claim {
+struct PageLimits {
     packed: u64,
     bytes: u64,
     values: u64,
@@ -140,7 +140,7 @@ impl Header {
     }
 
     /// None where the claim cannot be true, of a page of which `left` bytes are there.
-    fn claim(&self, compression: Compression, left: u64) -> Option<Claim> {
+    fn claim(&self, compression: Compression, left: u64) -> Option<PageLimits> {
         let is_number = |number: &i64| (0..=i64::from(i32::MAX)).contains(number);
         let number = |number: i64| Some(number).filter(is_number).map(|number| number as u64);
         let packed = number(self.packed).filter(|packed| *packed <= left)?;
@@ -155,7 +155,7 @@ impl Header {
         }
         // a reader takes the lower half of a number, whatever the upper one says
         number(self.encoding)?;
-        Some(Claim { packed, bytes, values: number(self.values)? })
+        Some(PageLimits { packed, bytes, values: number(self.values)? })
     }
 }
 

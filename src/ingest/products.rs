@@ -4,7 +4,7 @@
 //! and `category`, and those metrics of the lines (units, revenue, events) that the mapping does not map itself, summed over
 //! the row. Whoever reads product lines reads that one form.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -19,9 +19,10 @@ use datafusion::logical_expr::Expr;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::cells::{self, Complaints};
+use super::cells::{self, RowFaults};
 use super::computed::{Computed, INSTANT, MAX_SHOWN_BYTES, TEXT, missing_as, parsed, root, session};
 use super::exchange::RowRates;
+use super::json_shape::{Shape, records_in};
 use crate::columns::{self, PRODUCT_LIST, numbered};
 use crate::error::did_you_mean;
 use crate::feed::caret::{escape, join_list};
@@ -172,6 +173,10 @@ impl Part {
             Self::Bound(name) => format!("products.bound.{name}"),
         }
     }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Self::Quantity | Self::Price | Self::Event(_))
+    }
 }
 
 /// The parts of a list of structs, compiled over the fields of one.
@@ -183,8 +188,9 @@ pub struct LineExpressions {
 }
 
 impl LineExpressions {
-    /// For the type that the list has in a file; None where the mapping has no list, or no row of the file does.
-    pub fn compile(products: &Products, list: Option<&DataType>) -> Result<Option<Self>> {
+    /// For the type that the list has in a file; None where the mapping has no list, or no row of the file does. `named` are
+    /// the parts that the expressions name: those of JSON in a text.
+    pub fn compile(products: &Products, list: Option<&DataType>, named: &BTreeSet<String>) -> Result<Option<Self>> {
         let (Some(text), Some(list)) = (&products.list, list) else { return Ok(None) };
         let at = |e: Error| e.at(format!("mapping products.list = {text:?}"));
         let fields = match list {
@@ -199,7 +205,8 @@ impl LineExpressions {
                     }
                 }
             }
-            DataType::Null | DataType::Utf8 => Fields::empty(),
+            DataType::Null => Fields::empty(),
+            text if text.is_string() => named.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect(),
             other => return Err(at(Error::refused(format!("a {other}; give a list of structs")))),
         };
         // a line that is NULL has none of its fields, whatever the file says of them
@@ -269,34 +276,39 @@ pub struct OfRows<'a, 'r> {
     pub rates: Option<&'a mut RowRates<'r>>,
 }
 
-/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys. A number in Adobe's text that is
+/// The columns of the rows of a batch; `evaluated` are those of [`Products::values`] with their keys. A number of a line that is
 /// none is a warning, as in a feed.
 pub fn columns_of(
     products: &Products,
     expressions: Option<&LineExpressions>,
     evaluated: Vec<(Lines, String, ArrayRef)>,
     of_rows: OfRows<'_, '_>,
-    complaints: &mut Complaints,
+    faults: &mut RowFaults,
     warnings: &mut Vec<RowIssue>,
 ) -> Result<Vec<(Arc<Field>, ArrayRef)>> {
     let OfRows { rows, counts, mapped, rates } = of_rows;
     let mut lists = StringBuilder::new();
     let mut columns = vec![];
     let mut text = None;
+    let mut no_numbers = RowFaults::new(faults.lines().to_vec());
     for (lines, key, values) in evaluated {
         match lines {
-            Lines::Text => text = Some(cells::texts(&values, &key, complaints)?),
-            Lines::List => columns.extend(of_structs(expressions, &values, complaints)?),
-            Lines::Part(part) => columns.push(Column::new(part, &key, &values, complaints)?),
+            Lines::Text => text = Some(cells::texts(&values, &key, faults)?),
+            Lines::List => columns.extend(of_structs(expressions, &values, faults, &mut no_numbers, warnings)?),
+            Lines::Part(part) => {
+                let issues = if part.is_number() { &mut no_numbers } else { &mut *faults };
+                columns.push(Column::new(part, &key, &values, issues)?);
+            }
         }
     }
+    warnings.extend(no_numbers.into_issues());
     if let Some(rates) = rates {
         columns.iter_mut().filter(|column| column.part == Part::Price).for_each(|prices| prices.exchange(rates, rows));
     }
     for row in 0..rows {
         let list = match &text {
             Some(text) => text.is_valid(row).then(|| text.value(row).to_string()),
-            None => written(&columns, row, complaints),
+            None => written(&columns, row, faults),
         };
         lists.append_option(list.filter(|list| !list.is_empty()));
     }
@@ -311,7 +323,7 @@ pub fn columns_of(
         if products.is_text()
             && let Some(reason) = lines.iter().find_map(bad_number)
         {
-            warnings.push(RowIssue::new(complaints.lines()[row], "products.text", reason, list));
+            warnings.push(RowIssue::new(faults.lines()[row], "products.text", reason, list));
         }
         product.append_option(joined(lines.iter().map(|line| &*line.product)));
         category.append_option(joined(lines.iter().map(|line| &*line.category)));
@@ -343,37 +355,78 @@ fn bad_number(line: &Product<'_>) -> Option<String> {
     })
 }
 
+/// The lines of a list of records. What is no record among them is no line, and a warning; numbers that are none are told apart.
 fn of_structs(
     expressions: Option<&LineExpressions>,
     values: &ArrayRef,
-    complaints: &mut Complaints,
+    faults: &mut RowFaults,
+    no_numbers: &mut RowFaults,
+    warnings: &mut Vec<RowIssue>,
 ) -> Result<Vec<Column>> {
+    const KEY: &str = "products.list";
     let Some(LineExpressions { schema, parts, .. }) = expressions else { return Ok(vec![]) };
-    if parts.is_empty() {
-        // records, of which none has anything
-        if !schema.fields().is_empty() {
-            return Ok(vec![]);
-        }
-        let key = "products.list";
-        let texts = cells::texts(values, key, complaints)?;
+    if schema.fields().is_empty() {
+        let texts = cells::texts(values, KEY, faults)?;
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
-            complaints.add(row, key, "no list of structs; some row of the file has another value there", "");
+            faults.add(row, KEY, "a text, and no list of structs", "");
         }
         return Ok(vec![]);
     }
-    let element = Arc::new(Field::new_list_field(DataType::Struct(schema.fields().clone()), true));
-    let lists = cast(values, &DataType::List(element))?;
-    let lists = lists.as_list::<i32>();
-    let (offsets, structs) = of_rows(lists, lists.values())?;
-    let lines = RecordBatch::try_new(schema.clone(), structs.as_struct().columns().to_vec())?;
+    let (offsets, lines, missing) = match values.data_type().is_string() {
+        true => lines_of_texts(schema, &cells::texts(values, KEY, faults)?)?,
+        false => lines_of_lists(schema, values)?,
+    };
+    for (row, missing) in missing.into_iter().enumerate().filter(|(_, missing)| *missing > 0) {
+        let what = if missing == 1 { "item that is no record" } else { "items that are no records" };
+        let reason = format!("{missing} {what}: no product lines");
+        warnings.push(RowIssue::new(faults.lines()[row], KEY, reason, ""));
+    }
     let mut columns = vec![];
     for (part, expression) in parts {
         let key = part.key();
-        let values =
-            expression.values(&lines, &mut |line, why| complaints.add(row_of(&offsets, line), &key, why, ""))?;
-        columns.push(Column::flat(part.clone(), &key, offsets.clone(), &values, complaints)?);
+        let values = expression.values(&lines, &mut |line, why| faults.add(row_of(&offsets, line), &key, why, ""))?;
+        let issues = if part.is_number() { &mut *no_numbers } else { &mut *faults };
+        columns.push(Column::flat(part.clone(), &key, offsets.clone(), &values, issues)?);
     }
     Ok(columns)
+}
+
+/// Where the lines of each row are, the lines, and how many items of each row are none.
+type LinesOfRows = (OffsetBuffer<i32>, RecordBatch, Vec<usize>);
+
+/// Those of lists of structs.
+fn lines_of_lists(schema: &Arc<Schema>, values: &ArrayRef) -> Result<LinesOfRows> {
+    let element = Arc::new(Field::new_list_field(DataType::Struct(schema.fields().clone()), true));
+    let lists = cast(values, &DataType::List(element))?;
+    let lists = lists.as_list::<i32>();
+    let (offsets, structs) = of_rows(lists, lists.values(), &|line| lists.values().is_valid(line))?;
+    let missing = (0..lists.len()).map(|row| {
+        let items = if lists.is_valid(row) { lists.value_length(row) } else { 0 };
+        (items - (offsets[row + 1] - offsets[row])) as usize
+    });
+    let missing = missing.collect();
+    let lines = RecordBatch::try_new(schema.clone(), structs.as_struct().columns().to_vec())?;
+    Ok((offsets, lines, missing))
+}
+
+/// Those of JSON in texts, whose parts are texts.
+fn lines_of_texts(schema: &Arc<Schema>, texts: &StringArray) -> Result<LinesOfRows> {
+    let mut parts: Vec<StringBuilder> = schema.fields().iter().map(|_| StringBuilder::new()).collect();
+    let (mut lengths, mut missing) = (vec![], vec![]);
+    for text in texts {
+        let items = text.map(records_in).unwrap_or_default();
+        let records = items.iter().flatten();
+        lengths.push(records.clone().count());
+        missing.push(items.len() - records.clone().count());
+        for record in records {
+            for (field, part) in schema.fields().iter().zip(&mut parts) {
+                let value = record.get(field.name()).map(|value| Shape::Text.fit(value.clone()));
+                part.append_option(value.as_ref().and_then(serde_json::Value::as_str));
+            }
+        }
+    }
+    let columns = parts.iter_mut().map(|part| Arc::new(part.finish()) as ArrayRef).collect();
+    Ok((OffsetBuffer::from_lengths(lengths), RecordBatch::try_new(schema.clone(), columns)?, missing))
 }
 
 /// The row that a line is of.
@@ -381,35 +434,42 @@ fn row_of(offsets: &OffsetBuffer<i32>, line: usize) -> usize {
     offsets.partition_point(|start| *start as usize <= line) - 1
 }
 
-/// Where the lines of each row are among `values`, the elements of lists, without those that no row has.
-fn of_rows(lists: &ListArray, values: &ArrayRef) -> Result<(OffsetBuffer<i32>, ArrayRef)> {
-    // a list that is NULL has no lines, whatever lies beneath it
-    let length = |row: usize| if lists.is_valid(row) { lists.value_length(row) } else { 0 };
-    let taken = (0..lists.len()).flat_map(|row| {
-        let start = lists.value_offsets()[row];
-        start..start + length(row)
-    });
-    let taken: Int32Array = taken.map(Some).collect();
-    let offsets = OffsetBuffer::from_lengths((0..lists.len()).map(|row| length(row) as usize));
-    Ok((offsets, take(values, &taken, None)?))
+/// Where the lines of each row are among `values`, the elements of lists, without those that no row has or that are no line.
+fn of_rows(
+    lists: &ListArray,
+    values: &ArrayRef,
+    is_line: &dyn Fn(usize) -> bool,
+) -> Result<(OffsetBuffer<i32>, ArrayRef)> {
+    let mut taken = vec![];
+    let mut lengths = Vec::with_capacity(lists.len());
+    for row in 0..lists.len() {
+        let before = taken.len();
+        // a list that is NULL has no lines, whatever lies beneath it
+        if lists.is_valid(row) {
+            let (start, end) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
+            taken.extend((start..end).filter(|line| is_line(*line as usize)));
+        }
+        lengths.push(taken.len() - before);
+    }
+    Ok((OffsetBuffer::from_lengths(lengths), take(values, &Int32Array::from(taken), None)?))
 }
 
 impl Column {
     /// Of a list a row, or of one value.
-    fn new(part: Part, key: &str, values: &ArrayRef, complaints: &mut Complaints) -> Result<Self> {
+    fn new(part: Part, key: &str, values: &ArrayRef, faults: &mut RowFaults) -> Result<Self> {
         let element = match values.data_type() {
             DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
                 element.clone()
             }
             _ => {
-                let cells = Cells::new(&part, key, values, complaints)?;
+                let cells = Cells::new(&part, key, values, faults)?;
                 return Ok(Self { part, offsets: None, cells });
             }
         };
         let lists = cast(values, &DataType::List(element))?;
         let lists = lists.as_list::<i32>();
-        let (offsets, values) = of_rows(lists, lists.values())?;
-        Self::flat(part, key, offsets, &values, complaints)
+        let (offsets, values) = of_rows(lists, lists.values(), &|_| true)?;
+        Self::flat(part, key, offsets, &values, faults)
     }
 
     /// Of the values of all lines; a complaint about a line is one about its row.
@@ -418,12 +478,12 @@ impl Column {
         key: &str,
         offsets: OffsetBuffer<i32>,
         values: &ArrayRef,
-        complaints: &mut Complaints,
+        faults: &mut RowFaults,
     ) -> Result<Self> {
-        let mut of_lines = Complaints::new((0..values.len() as u64).collect());
+        let mut of_lines = RowFaults::new((0..values.len() as u64).collect());
         let cells = Cells::new(&part, key, values, &mut of_lines)?;
         for issue in of_lines.into_issues() {
-            complaints.add(row_of(&offsets, issue.line as usize), &issue.column, issue.reason, &issue.text);
+            faults.add(row_of(&offsets, issue.line as usize), &issue.column, issue.reason, &issue.text);
         }
         Ok(Self { part, offsets: Some(offsets), cells })
     }
@@ -453,17 +513,17 @@ impl Column {
 }
 
 impl Cells {
-    fn new(part: &Part, key: &str, values: &ArrayRef, complaints: &mut Complaints) -> Result<Self> {
+    fn new(part: &Part, key: &str, values: &ArrayRef, faults: &mut RowFaults) -> Result<Self> {
         Ok(match part {
-            Part::Product => Self::Texts(cells::ids(values, key, complaints)?),
-            Part::Category | Part::Bound(_) => Self::Texts(cells::texts(values, key, complaints)?),
-            Part::Quantity | Part::Price | Part::Event(_) => Self::Numbers(cells::numbers(values, key, complaints)?),
+            Part::Product => Self::Texts(cells::ids(values, key, faults)?),
+            Part::Category | Part::Bound(_) => Self::Texts(cells::texts(values, key, faults)?),
+            Part::Quantity | Part::Price | Part::Event(_) => Self::Numbers(cells::numbers(values, key, faults)?),
         })
     }
 }
 
 /// The product list of a row.
-fn written(columns: &[Column], row: usize, complaints: &mut Complaints) -> Option<String> {
+fn written(columns: &[Column], row: usize, faults: &mut RowFaults) -> Option<String> {
     let lengths: BTreeMap<usize, &Column> =
         columns.iter().filter_map(|column| Some((column.lines(row)?, column))).collect();
     // a list that is missing says nothing of the others
@@ -472,7 +532,7 @@ fn written(columns: &[Column], row: usize, complaints: &mut Complaints) -> Optio
     if let Some((other, column)) = known.next() {
         let reason =
             format!("lists of {} and {other} product lines; side by side they have one length", lines.unwrap_or(0));
-        complaints.add(row, &column.part.key(), reason, "");
+        faults.add(row, &column.part.key(), reason, "");
         return None;
     }
     let lines = lines.unwrap_or(usize::from(lengths.is_empty()));
@@ -502,7 +562,7 @@ fn written(columns: &[Column], row: usize, complaints: &mut Complaints) -> Optio
                 Cells::Texts(texts) if texts.is_valid(at) => {
                     if separated && texts.value(at).contains('|') {
                         let reason = "a value with | cannot be bound to a product: it parts values in a product list";
-                        complaints.add(row, &column.part.key(), reason, texts.value(at));
+                        faults.add(row, &column.part.key(), reason, texts.value(at));
                     }
                     escape(texts.value(at), part);
                     true

@@ -44,6 +44,11 @@ impl Rejects {
         self.count
     }
 
+    /// Bytes of those that are kept.
+    pub fn bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
     /// The first few, for a message.
     pub fn first(&self) -> Vec<RowIssue> {
         self.kept.iter().take(5).cloned().collect()

@@ -1,34 +1,36 @@
 //! One run of `ingest`: paths in, an outcome for each input out.
 //!
 //! Inputs are taken one after another, in the order of [`super::find`]; each is loaded whole or not at all, and what
-//! happens to one does not touch the others.
+//! happens to one does not touch the others. Small ones that follow each other and are of one kind are written and committed
+//! together: their rows share files, whose columns are long enough to be worth their beginning, and commits.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::blocking::blocking;
 use super::content::{Content, Identity};
-use super::decoding::{Decoded, DecodedInput, Destination, decode_input};
+use super::decoding::{Decoded, Destination, decode_input};
 use super::exchange::Rates;
-use super::find::{Input, What};
+use super::find::{Input, InputType};
 use super::gather::{Offer, gather};
+use super::group::{Done, Findings, Group, PendingInput, ReadInput};
 use super::key::{FEED_SOURCE, Key};
 use super::kind::{Context, InputKind, Prepared};
-use super::known::{Known, Marks};
-use super::load::{self, Decision, Load, Permit};
+use super::known::Known;
+use super::load::{self, Decision, Load, LoadPermission};
 use super::mapped_load::MappedInput;
 use super::mapping::Mapping;
 use super::offline_rows::Origin;
 use super::options::IngestOptions;
 use super::outcome::{Outcome, Progress, Status};
-use super::preview::Preview;
 use super::remote::Remote;
 use super::source_load::{SourceInput, set_aside};
 use super::suites_and_sources::SuitesAndSources;
@@ -90,78 +92,61 @@ fn ingest_offers<'a>(
         }
         let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
         let counter = Arc::default();
-        let mut run = Run { lake, options, progress, lake_has, remote: None, former: None, counter };
-        let mut settled = Settled { settings, known, outcomes: vec![] };
-        // an input is read while the one before it is written and committed
-        let mut before: Option<(Taken, ReadInput)> = None;
-        for Offer { input, id, marks, remote } in gathered.offers {
-            if let Some((taken, decoded)) = before.take_if(|(_, decoded)| !run.leaves_room(decoded)) {
-                let done = decoded.write(lake, progress).await;
-                settled.add(&run, taken, done).await;
+        let mut run = Run { lake, options, progress, lake_has, remote: None, group: None, former: None, counter };
+        let mut settled = Outcomes { settings, known, waiting: BTreeMap::new(), outcomes: vec![] };
+        // inputs are read while those before them are written and committed
+        let mut writing = Writing::Nothing;
+        for (number, Offer { input, id, marks, remote }) in gathered.offers.into_iter().enumerate() {
+            if run.must_write_before(&input) {
+                let done = run.write_group(&mut writing).await;
+                settled.add(&run, done).await;
             }
             let (name, entry) = (input.name.clone(), blank_entry(&input.name));
-            let mut taken = Taken { name, id, marks, entry, findings: Findings::default(), bytes_read: 0 };
-            let read = match before.take() {
-                Some((taken_before, decoded)) => {
-                    let (over, done) = watch::channel(());
-                    run.former = Some(Former { entry: decoded.entry.clone(), bytes: decoded.held.bytes(), done });
-                    let write = async {
-                        let written = decoded.write(lake, progress).await;
-                        drop(over);
-                        written
-                    };
-                    let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings);
-                    let (read, written) = tokio::join!(read, write);
-                    run.former = None;
-                    settled.add(&run, taken_before, written).await;
-                    read
-                }
-                None => run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings).await,
-            };
+            let mut taken =
+                PendingInput { number, name, id, marks, entry, findings: Findings::default(), bytes_read: 0 };
+            let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings);
+            let read = writing.beside(read).await;
             taken.bytes_read = run.counter.load(Ordering::Relaxed);
             match read {
-                Ok(Step::Read(decoded)) => before = Some((taken, *decoded)),
-                Ok(Step::Over(status)) => settled.add(&run, taken, Ok(status)).await,
-                Err(error) => settled.add(&run, taken, Err(error)).await,
+                Ok(Step::Read(read)) => {
+                    if let Some((taken, read)) = run.gather(taken, *read).await {
+                        let done = run.write_group(&mut writing).await;
+                        settled.add(&run, done).await;
+                        run.group = Some(Group::of(taken, read));
+                    }
+                }
+                Ok(Step::Over(status)) => settled.add(&run, vec![(taken, Ok(status))]).await,
+                Err(error) => settled.add(&run, vec![(taken, Err(error))]).await,
             }
         }
-        if let Some((taken, decoded)) = before {
-            let done = decoded.write(lake, progress).await;
-            settled.add(&run, taken, done).await;
-        }
+        let done = run.write_group(&mut writing).await;
+        settled.add(&run, done).await;
+        let done = run.finish(&mut writing).await;
+        settled.add(&run, done).await;
         Ok(settled.outcomes)
     }
     .boxed()
 }
 
-/// An input on its way.
-struct Taken {
-    name: String,
-    id: String,
-    marks: Marks,
-    entry: FileEntry,
-    findings: Findings,
-    bytes_read: u64,
-}
-
-/// What is told of the rows of an input, whatever becomes of it.
-#[derive(Default)]
-struct Findings {
-    rejects: Vec<RowIssue>,
-    warnings: Vec<RowIssue>,
-    preview: Option<Preview>,
-}
-
-/// What became of the inputs so far.
-struct Settled<'a> {
+/// What became of the inputs so far, in their order.
+struct Outcomes<'a> {
     settings: String,
     known: Option<&'a mut Known>,
+    /// Inputs before these are not settled yet.
+    waiting: BTreeMap<usize, Done>,
     outcomes: Vec<Outcome>,
 }
 
-impl Settled<'_> {
-    async fn add(&mut self, run: &Run<'_>, taken: Taken, done: Result<Status>) {
-        let Taken { name, id, marks, mut entry, findings, bytes_read } = taken;
+impl Outcomes<'_> {
+    async fn add(&mut self, run: &Run<'_>, done: Vec<Done>) {
+        self.waiting.extend(done.into_iter().map(|done| (done.0.number, done)));
+        while let Some((taken, done)) = self.waiting.remove(&self.outcomes.len()) {
+            self.settle(run, taken, done).await;
+        }
+    }
+
+    async fn settle(&mut self, run: &Run<'_>, taken: PendingInput, done: Result<Status>) {
+        let PendingInput { number: _, name, id, marks, mut entry, findings, bytes_read } = taken;
         let Findings { rejects, warnings, preview } = findings;
         let status = match done {
             Ok(status) => status,
@@ -193,19 +178,55 @@ struct Run<'a> {
     lake_has: Arc<SuitesAndSources>,
     /// Where the input at hand lies, when that is a bucket.
     remote: Option<Arc<Remote>>,
-    /// The input that is written while the one at hand is read.
-    former: Option<Former>,
+    /// Inputs that are read and not written.
+    group: Option<Group>,
+    /// Those that are written while the one at hand is read.
+    former: Option<WriteUnderWay>,
     /// Bytes that were read of the files of the input at hand.
     counter: Arc<AtomicU64>,
 }
 
-/// An input that is written while the next one is read.
-struct Former {
-    entry: FileEntry,
-    /// Memory that its rows take.
+/// Inputs that are written while the next one is read.
+struct WriteUnderWay {
+    entries: Vec<FileEntry>,
+    /// Memory that their rows take.
     bytes: usize,
-    /// Closed when it is committed, or will not be.
+    /// Closed when they are committed, or will not be.
     done: watch::Receiver<()>,
+}
+
+/// What is done beside reading.
+enum Writing<'a> {
+    Nothing,
+    /// Inputs are written and committed.
+    Under(BoxFuture<'a, Vec<Done>>),
+    /// They are.
+    Over(Vec<Done>),
+}
+
+impl Writing<'_> {
+    /// Does something else while inputs are written.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let over = match self {
+            Self::Under(group) => match select(work.as_mut(), group).await {
+                Either::Left((done, _)) => return done,
+                Either::Right((over, _)) => over,
+            },
+            Self::Nothing | Self::Over(_) => return work.await,
+        };
+        *self = Self::Over(over);
+        work.await
+    }
+
+    /// Waits for the end, and says what became of the inputs.
+    async fn finish(&mut self) -> Vec<Done> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Nothing => vec![],
+            Self::Under(group) => group.await,
+            Self::Over(done) => done,
+        }
+    }
 }
 
 /// How far reading an input has come.
@@ -216,33 +237,53 @@ enum Step {
     Read(Box<ReadInput>),
 }
 
-/// An input that is read: nothing else is needed of it.
-struct ReadInput {
-    held: DecodedInput,
-    entry: FileEntry,
-    permit: Permit,
-    /// What it is when it is committed.
-    status: Status,
-}
-
-impl ReadInput {
-    /// Writes the rows and commits them.
-    async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Status> {
-        let Self { held, entry, permit, status } = self;
-        let Decoded { hits, offline, rejects, lookups, headers, .. } = held.write().await?;
-        progress(Progress::Committing);
-        let (lake, load) = (lake.clone(), Load { entry, permit, hits, offline, rejects, lookups, headers });
-        // beside the reading of the next input; ends with whoever waits here
-        let mut commit = JoinSet::new();
-        commit.spawn(async move { load::commit(&lake, load).await });
-        let done = commit.join_next().await.ok_or_else(|| Error::bug("a commit was begun and is not there"))?;
-        progress(Progress::Committed);
-        done.map_err(|e| Error::bug(format!("a commit stopped: {e}")))??;
-        Ok(status)
+impl<'a> Run<'a> {
+    /// True where what was read must be written before an input is read: it is as much as is written at once, or the input may hang on
+    /// it.
+    fn must_write_before(&self, input: &Input) -> bool {
+        let Some(group) = &self.group else { return false };
+        let lacks_headers = matches!(&input.what, InputType::Delivery(delivery) if delivery.lacks_headers());
+        lacks_headers || group.has(&input.name) || group.is_full(self.sort_bytes())
     }
-}
 
-impl Run<'_> {
+    /// Puts an input to those that were read before it; gives it back where they are not written together.
+    async fn gather(&mut self, taken: PendingInput, read: ReadInput) -> Option<(PendingInput, ReadInput)> {
+        if let Some(group) = &mut self.group
+            && group.takes(self.lake, &read).await
+        {
+            group.add(taken, read);
+            return None;
+        }
+        Some((taken, read))
+    }
+
+    /// Begins to write what was read, when what came before is written, of which it says what became.
+    async fn write_group(&mut self, writing: &mut Writing<'a>) -> Vec<Done> {
+        let mut done = self.finish(writing).await;
+        let Some(group) = self.group.take() else { return done };
+        let (over, is_over) = watch::channel(());
+        let leaves_room = group.leaves_room(self.sort_bytes());
+        self.former = Some(WriteUnderWay { entries: group.entries(), bytes: group.bytes(), done: is_over });
+        let (lake, progress) = (self.lake, self.progress);
+        let write = async move {
+            let done = group.write(lake, progress).await;
+            drop(over);
+            done
+        };
+        *writing = Writing::Under(write.boxed());
+        if !leaves_room {
+            done.extend(self.finish(writing).await);
+        }
+        done
+    }
+
+    /// Waits for what is being written.
+    async fn finish(&mut self, writing: &mut Writing<'a>) -> Vec<Done> {
+        let done = writing.finish().await;
+        self.former = None;
+        done
+    }
+
     async fn fetch_and_take(
         &mut self,
         input: Input,
@@ -252,7 +293,9 @@ impl Run<'_> {
     ) -> Result<Step> {
         self.remote = remote.clone();
         let (files, in_archive) = (input.files(), input.is_in_archive());
-        if let Some(remote) = remote.as_ref().filter(|_| !matches!(input.what, What::Waiting(_) | What::Refused(_))) {
+        if let Some(remote) =
+            remote.as_ref().filter(|_| !matches!(input.what, InputType::Waiting(_) | InputType::Refused(_)))
+        {
             remote.fetch(&files).await?;
         }
         self.counter = Arc::default();
@@ -270,19 +313,14 @@ impl Run<'_> {
         self.options.memory_bytes / 4
     }
 
-    /// True where the next input can be read while this one is written: half of the memory for sorting is free.
-    fn leaves_room(&self, read: &ReadInput) -> bool {
-        !read.held.has_spilled() && read.held.bytes() <= self.sort_bytes() / 2
-    }
-
     /// All steps up to the decoded rows, the same for each kind of input.
     async fn take(&mut self, input: Input, entry: &mut FileEntry, findings: &mut Findings) -> Result<Step> {
         // an archive holds more than the file that stops its source
         let aside = if input.is_in_archive() { vec![] } else { input.files() };
         let Input { path, what, .. } = input;
         let kind: Box<dyn InputKind> = match what {
-            What::Waiting(reason) => return Ok(Step::Over(Status::Waiting(reason))),
-            What::Refused(error) => {
+            InputType::Waiting(reason) => return Ok(Step::Over(Status::Waiting(reason))),
+            InputType::Refused(error) => {
                 // the suite of a delivery that cannot be taken is still known by its name
                 if let Some(name) = DeliveryName::parse(&format!("{}.txt", entry.file))
                     && let Ok(suite) = self.lake_has.suite_of_feed(&name.rsid, None)
@@ -291,9 +329,9 @@ impl Run<'_> {
                 }
                 return Err(error);
             }
-            What::Delivery(delivery) => Box::new(delivery),
-            What::Source(found) => Box::new(SourceInput::new(found)),
-            What::Mapped(format, mapping) => Box::new(MappedInput::new(&path, format, mapping)),
+            InputType::Delivery(delivery) => Box::new(delivery),
+            InputType::Source(found) => Box::new(SourceInput::new(found)),
+            InputType::Mapped(format, mapping) => Box::new(MappedInput::new(&path, format, mapping)),
         };
         self.counter = kind.counter();
         let (lake_has, options) = (self.lake_has.clone(), self.options.clone());
@@ -315,10 +353,10 @@ impl Run<'_> {
         let (kind, content) = step(kind, |kind| kind.content()).await?;
         let Content { bytes, identity: Identity { data, hash }, packed } = content;
         (entry.bytes, entry.content, entry.data) = (bytes as i64, hash, Some(data));
-        let permit = match self.decide(entry, packed.as_ref()).await? {
+        let permission = match self.decide(entry, packed.as_ref()).await? {
             Decision::Unchanged(_) => return Ok(Step::Over(Status::Unchanged)),
             Decision::Copy(original) => return self.copy(entry, &original).await,
-            Decision::Load(permit) => permit,
+            Decision::Load(permission) => permission,
         };
         if let Some(reason) = owner.source.as_ref().and_then(why_closed) {
             return Ok(Step::Over(Status::Waiting(reason)));
@@ -356,7 +394,7 @@ impl Run<'_> {
             file: entry.file.clone(),
             received: received.timestamp_micros(),
         });
-        self.decode(prepared, permit, origin, entry, findings, &read).await
+        self.decode(prepared, permission, origin, entry, findings, &read).await
     }
 
     /// A suite as the input before this one leaves it.
@@ -370,15 +408,16 @@ impl Run<'_> {
 
     async fn decide(&self, entry: &mut FileEntry, packed: Option<&Identity>) -> Result<Decision> {
         // of the same name, or the same bytes: what it leaves is what this one finds
-        let matters = |former: &&Former| {
-            Key::of(&former.entry) == Key::of(entry) || load::is_same_data(&former.entry, entry, packed)
-        };
+        let is_it = |loaded: &FileEntry| Key::of(loaded) == Key::of(entry) || load::is_same_data(loaded, entry, packed);
+        let matters = |former: &&WriteUnderWay| former.entries.iter().any(is_it);
         if let Some(former) = self.former.as_ref().filter(matters) {
             // an error says that it is over
             let _ = former.done.clone().changed().await;
         }
         let IngestOptions { replace, again, .. } = self.options;
-        let decision = load::decide(self.lake, entry, packed, *replace, *again).await?;
+        // none of them has its name
+        let read = self.group.as_ref().map_or_else(Vec::new, Group::entries);
+        let decision = load::decide(self.lake, entry, packed, *replace, *again, &read).await?;
         if let Decision::Unchanged(former) = &decision {
             *entry = former.clone();
         }
@@ -389,7 +428,7 @@ impl Run<'_> {
     async fn decode(
         &self,
         prepared: Prepared,
-        permit: Permit,
+        permission: LoadPermission,
         origin: Arc<Origin>,
         entry: &mut FileEntry,
         findings: &mut Findings,
@@ -398,33 +437,56 @@ impl Run<'_> {
         let Prepared { rows, visits, offline_source } = prepared;
         let key = Key::of(entry);
         let offline_visits = visits.filter(|_| offline_source == FEED_SOURCE);
+        let taken = self.former.as_ref().map_or(0, |former| former.bytes) + self.group.as_ref().map_or(0, Group::bytes);
         let destination = Destination {
             lake: self.lake.clone(),
-            write: !self.options.validate && permit.is_certain(),
-            memory_bytes: self.sort_bytes() - self.former.as_ref().map_or(0, |former| former.bytes),
+            write: !self.options.validate && permission.is_certain(),
+            memory_bytes: self.sort_bytes().saturating_sub(taken),
             hits_tags: key.tags(&entry.content, &key.source, visits),
             offline_tags: key.tags(&entry.content, &offline_source, offline_visits),
         };
         let tick = || (self.progress)(Progress::Bytes(read.load(Ordering::Relaxed)));
-        let held = decode_input(destination, move |pieces| rows.decode(&origin, pieces), &tick).await?;
-        describe(entry, held.decoded());
-        let decoded = held.decoded();
-        if let Some(loaded) = permit.settle(entry)? {
+        let (rows, decoded) = decode_input(destination, move |pieces| rows.decode(&origin, pieces), &tick).await?;
+        describe(entry, &decoded);
+        if let Some(loaded) = permission.settle(entry)? {
             *entry = loaded.clone();
             return Ok(Step::Over(Status::Unchanged));
         }
-        if let Some(original) = permit.original(entry) {
+        if let Some(original) = permission.original(entry) {
             return self.copy(entry, original).await;
         }
+        if let Some(original) = self.same_delivery(&permission, entry).await? {
+            // what lies under the name is meant to be replaced by something of its own
+            return match permission.replaces {
+                Some(_) => Err(load::loaded_elsewhere(&original, "")),
+                None => self.copy(entry, &original).await,
+            };
+        }
         (findings.rejects, findings.warnings) = (decoded.rejects.first(), decoded.first_warnings.clone());
-        load::check_forgotten(&permit, entry)?;
-        check_rows(decoded, permit.replaces.as_ref())?;
+        load::check_forgotten(&permission, entry)?;
+        check_rows(&decoded, permission.replaces.as_ref())?;
         if self.options.validate {
-            findings.preview = Some(decoded.preview.clone());
+            findings.preview = Some(decoded.preview);
             return Ok(Step::Over(Status::Validated));
         }
-        let status = if permit.replaces.is_some() { Status::Replaced } else { Status::Loaded };
-        Ok(Step::Read(Box::new(ReadInput { held, entry: entry.clone(), permit, status })))
+        let status = if permission.replaces.is_some() { Status::Replaced } else { Status::Loaded };
+        let Decoded { rejects, lookups, headers, .. } = decoded;
+        let load = Load { entry: entry.clone(), permission: permission.kept(), rejects, headers };
+        Ok(Step::Read(Box::new(ReadInput { rows, load, lookups, status })))
+    }
+
+    /// The delivery that holds the same under another name.
+    async fn same_delivery(&self, permission: &LoadPermission, entry: &FileEntry) -> Result<Option<FileEntry>> {
+        if let Some(twin) = permission.twin(entry) {
+            return Ok(Some(twin.clone()));
+        }
+        let is_it = |loaded: &FileEntry| !self.options.again && load::is_same_delivery(loaded, entry);
+        let matters = |former: &&WriteUnderWay| former.entries.iter().any(is_it);
+        let Some(former) = self.former.as_ref().filter(matters) else { return Ok(None) };
+        // an error says that it is over; it may have failed
+        let _ = former.done.clone().changed().await;
+        let log = Registry::<FileEntry>::read(self.lake).await?;
+        Ok(log.rows.into_iter().filter(is_it).min_by(|one, other| one.file.cmp(&other.file)))
     }
 
     /// Notes a copy of what is loaded in the file log.

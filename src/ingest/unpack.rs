@@ -1,33 +1,32 @@
 //! What packed files hold, as streams: the members of a delivered file (`.tsv.gz`, `.tar.gz`, `.zip`, plain `.tsv`), and the
-//! text of a file that is an input by itself, gzipped or in a zip archive. Nothing is written to disk.
+//! text of a file that is an input by itself, packed by gzip or zstd or in a zip archive. Nothing is written to disk.
 //!
 //! In: a file. Out: each member's name and bytes, and what the file was, packed and unpacked; or the bytes of one text.
 //! Invariants: an archive that tries to leave its folder (absolute paths, `..`, links, devices) is refused as a whole, and so
 //! is one whose members share bytes or a name; memory is constant.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::CrcReader;
 use flate2::bufread::DeflateDecoder;
-use flate2::read::MultiGzDecoder;
 use md5::{Digest as _, Md5};
 use memchr::memmem;
 use tar::EntryType;
 use zip::CompressionMethod;
 use zip::result::ZipError;
 
+use super::gunzip::{Gunzip, foreign_bytes, only_zeros};
 use super::hashed::Hashed;
 use super::input_file::{InputFile, Stream};
+use super::member_names::{note_member, path_within, plain_name};
 use super::paths::file_name;
+use super::unzstd::Unzstd;
 use crate::{Error, Result};
 
 /// The name of the hits in a delivery; a file that is no archive is called so, too.
 pub const HIT_DATA: &str = "hit_data.tsv";
-
-/// An archive with more members is refused: a real one has about twenty.
-pub const MAX_MEMBERS: usize = 1000;
 
 /// A zip archive with more members is not listed, which would take memory.
 const MAX_LISTED: u64 = 100_000;
@@ -127,7 +126,9 @@ pub fn read_members(
         Packing::TarGz => {
             let mut input = Named { input: gunzip(&mut raw), file: name.clone() };
             read_tar(&mut input, &name, &mut visit)?;
-            drain(&mut input, &name)?;
+            // two archives that were put together would be read as the first
+            let mut rest = BufReader::with_capacity(BUFFER_BYTES, input);
+            only_zeros(&mut rest).map_err(|e| damaged(&name, &e))?;
         }
         Packing::Zip => read_zip(file.stream()?, &name, &mut visit)?,
     }
@@ -137,16 +138,25 @@ pub fn read_members(
 }
 
 /// The bytes that are packed in a gzip file.
-pub fn gunzip<R: Read>(input: R) -> MultiGzDecoder<BufReader<R>> {
-    MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, input))
+pub fn gunzip<R: Read>(input: R) -> Gunzip<R> {
+    Gunzip::new(BufReader::with_capacity(BUFFER_BYTES, input))
 }
 
-/// The text that a file is, however it is packed: gzipped, in a zip archive, or not at all.
+/// What is packed in a file by itself, by the ending of its name.
+pub fn unpack_alone<'a>(file: &InputFile, packed: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
+    if file.is_gzipped() {
+        return Ok(Box::new(gunzip(packed)));
+    }
+    let unpacked = Unzstd::new(BufReader::with_capacity(BUFFER_BYTES, packed));
+    Ok(Box::new(unpacked.map_err(|e| damaged(&file.name(), &e))?))
+}
+
+/// The text that a file is, however it is packed: by gzip or zstd, in a zip archive, or not at all.
 pub fn unpacked(file: &InputFile) -> Result<Box<dyn Read + Send>> {
     let name = file_name(file.path());
     let input: Box<dyn Read + Send> = match file.member() {
-        None if !file.is_gzipped() => return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file.stream()?))),
-        None => Box::new(gunzip(file.stream()?)),
+        None if !file.is_packed() => return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file.stream()?))),
+        None => unpack_alone(file, file.stream()?)?,
         Some(member) => unzipped(file.stream()?, &name, member)?,
     };
     Ok(Box::new(Named { input: AtMost { input, left: MAX_TEXT_BYTES, file: name.clone() }, file: name }))
@@ -156,12 +166,6 @@ pub fn unpacked(file: &InputFile) -> Result<Box<dyn Read + Send>> {
 pub fn zip_members(file: &InputFile) -> Result<Vec<String>> {
     let archive = zip_archive(file.stream()?, &file_name(file.path()))?;
     Ok(archive.file_names().filter(|name| !name.ends_with(['/', '\\'])).map(str::to_string).collect())
-}
-
-/// The path of a member within its archive, `/` between its parts.
-pub fn path_within(member: &str, file: &str) -> Result<String> {
-    // a backslash is a separator where the archive comes from Windows
-    Ok(parts_within(Path::new(&member.replace('\\', "/")), file)?.join("/"))
 }
 
 /// One text of a zip archive.
@@ -304,6 +308,10 @@ fn zip_archive(mut input: Stream, file: &str) -> Result<zip::ZipArchive<BufReade
     }
     let archive = zip::ZipArchive::new(BufReader::with_capacity(BUFFER_BYTES, input));
     let archive = archive.map_err(|e| not_unpacked(file, &e))?;
+    // which looks for the end farther back than it can lie
+    if announced.is_none() {
+        return Err(damaged(file, &foreign_bytes()));
+    }
     // and keeps the last of those that have one name
     if announced != Some(archive.len() as u64) {
         let (count, listed) = (announced.unwrap_or_default(), archive.len());
@@ -315,23 +323,49 @@ fn zip_archive(mut input: Stream, file: &str) -> Result<zip::ZipArchive<BufReade
 }
 
 /// How many members the end of a zip archive says that it has.
+///
+/// # Errors
+/// Something other than zeros follows the end.
 fn announced_members(input: &mut Stream) -> io::Result<Option<u64>> {
-    let bytes = input.seek(SeekFrom::End(0))?;
-    input.seek(SeekFrom::Start(bytes.saturating_sub(END_BYTES)))?;
+    let bytes = bytes_before_zeros(input)?;
+    let start = bytes.saturating_sub(END_BYTES);
+    input.seek(SeekFrom::Start(start))?;
     let mut end = vec![];
-    input.by_ref().take(END_BYTES).read_to_end(&mut end)?;
+    // the last record ends in zeros, too
+    input.by_ref().take(2 * END_BYTES).read_to_end(&mut end)?;
     input.seek(SeekFrom::Start(0))?;
     let number = |at: usize, bytes: usize| {
         let digits = end.get(at..at + bytes)?.iter().rev();
         Some(digits.fold(0, |number: u64, digit| (number << 8) | u64::from(*digit)))
     };
     let Some(last) = memmem::rfind(&end, b"PK\x05\x06") else { return Ok(None) };
+    let comment = number(last + 20, 2).unwrap_or_default();
+    if start + last as u64 + 22 + comment < bytes {
+        return Err(foreign_bytes());
+    }
     let is_large = last.checked_sub(20).is_some_and(|at| end[at..].starts_with(b"PK\x06\x07"));
     let large = is_large.then(|| memmem::rfind(&end[..last], b"PK\x06\x06")).flatten();
     Ok(match large {
         Some(at) => number(at + 32, 8),
         None => number(last + 10, 2),
     })
+}
+
+/// The number of bytes of a file, without zeros at its end, with which tapes and some tools fill a block.
+fn bytes_before_zeros(input: &mut Stream) -> io::Result<u64> {
+    let mut end = input.seek(SeekFrom::End(0))?;
+    let mut block = vec![];
+    while end > 0 {
+        let start = end.saturating_sub(END_BYTES);
+        input.seek(SeekFrom::Start(start))?;
+        block.clear();
+        input.by_ref().take(end - start).read_to_end(&mut block)?;
+        if let Some(last) = block.iter().rposition(|byte| *byte != 0) {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// Why a zip archive cannot be unpacked.
@@ -351,49 +385,6 @@ fn refuse_special<R: Read>(entry: &zip::read::ZipFile<'_, R>, file: &str) -> Res
     }
     let path = entry.name();
     Err(Error::refused(format!("{file}: {path} is a link or a device; the archive is not to be trusted")))
-}
-
-/// The file name of a member that lies in the archive's root or one folder below.
-fn plain_name(path: &Path, file: &str) -> Result<Option<String>> {
-    let mut parts = parts_within(path, file)?;
-    if parts.len() > 2 {
-        return Ok(None);
-    }
-    Ok(parts.pop())
-}
-
-/// The parts of a member's path, none of which leads out of the archive.
-fn parts_within(path: &Path, file: &str) -> Result<Vec<String>> {
-    let mut parts = vec![];
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
-            _ => {
-                return Err(Error::refused(format!(
-                    "{file}: member {:?} points outside of the archive; it is not to be trusted",
-                    path.display().to_string()
-                )));
-            }
-        }
-    }
-    Ok(parts)
-}
-
-fn note_member(seen: &mut Vec<String>, name: &str, file: &str) -> Result<()> {
-    if seen.iter().any(|s| s == name) {
-        return Err(Error::refused(format!("{file}: {name} is there twice; which one is meant cannot be known")));
-    }
-    if seen.len() >= MAX_MEMBERS {
-        return Err(too_many(file));
-    }
-    seen.push(name.to_string());
-    Ok(())
-}
-
-/// The refusal of an archive with more than [`MAX_MEMBERS`].
-pub fn too_many(file: &str) -> Error {
-    Error::refused(format!("{file}: more than {MAX_MEMBERS} members; this is no delivery of Adobe's"))
 }
 
 /// Counts and hashes what passes.
@@ -628,6 +619,32 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let error = zip_members(&InputFile::alone(&path)).unwrap_err().to_string();
         assert!(error.contains("more than 100000"), "{error}");
+    }
+
+    /// Zeros fill a block; anything else may be rows.
+    #[test]
+    fn what_follows_the_end_of_an_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = zipped(folder.path(), &[("a.txt", "1")]);
+        let tar = tar_gz(folder.path(), &[("hit_data.tsv", EntryType::Regular, b"a")]);
+        let (of_zip, mut of_tar) = (std::fs::read(&zip).unwrap(), vec![]);
+        gunzip(&*std::fs::read(&tar).unwrap()).read_to_end(&mut of_tar).unwrap();
+        let put = |rest: &[u8]| {
+            std::fs::write(&zip, [&of_zip[..], rest].concat()).unwrap();
+            let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+            encoder.write_all(&[&of_tar[..], rest].concat()).unwrap();
+            std::fs::write(&tar, encoder.finish().unwrap()).unwrap();
+            (text(&zip, "a.txt"), members(&tar))
+        };
+        for zeros in [0, 1, 700, 200_000] {
+            let (of_zip, of_tar) = put(&vec![0_u8; zeros]);
+            assert_eq!((of_zip.unwrap(), of_tar.unwrap().len()), ("1".into(), 1), "{zeros}");
+            let (of_zip, of_tar) = put(&[vec![0_u8; zeros], b"rows".to_vec()].concat());
+            for said in [of_zip.unwrap_err().to_string(), of_tar.unwrap_err().to_string()] {
+                assert!(said.contains("other bytes than zeros follow its end"), "{zeros}: {said}");
+            }
+        }
+        assert!(put(&of_tar).1.is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 /// Shows a visitor all parts of a statement, or of a part of one, until it breaks off.
-pub fn look<V: Visitor>(part: &impl Part, visitor: &mut V) -> ControlFlow<V::Break> {
+pub fn walk<V: Visitor>(part: &impl Part, visitor: &mut V) -> ControlFlow<V::Break> {
     let mut held = Held { visitor, broken: None };
     let _ = part.show(&mut held);
     held.broken.map_or(ControlFlow::Continue(()), ControlFlow::Break)
@@ -28,16 +28,16 @@ pub fn change<V: VisitorMut>(part: &mut impl PartMut, visitor: &mut V) -> Contro
 ///
 /// What stands within a query in that part, as in `a IN (SELECT b FROM t)`, is that query's and is not shown; the expression that
 /// has the query in it is. Of a part that is a query itself nothing is shown.
-pub fn look_outside_queries<B>(part: &impl Part, see: &mut dyn FnMut(&Expr) -> ControlFlow<B>) -> ControlFlow<B> {
-    look(part, &mut Seeing { see, queries: 0 })
+pub fn walk_outside_queries<B>(part: &impl Part, see: &mut dyn FnMut(&Expr) -> ControlFlow<B>) -> ControlFlow<B> {
+    walk(part, &mut OutsideQueries { see, queries: 0 })
 }
 
 /// Changes the expressions of a part of a statement, the inner ones first.
 ///
-/// As in [`look_outside_queries`], what stands within a query in that part stays as it is.
+/// As in [`walk_outside_queries`], what stands within a query in that part stays as it is.
 pub fn change_outside_queries(part: &mut impl PartMut, alter: &mut dyn FnMut(&mut Expr)) {
     // it never breaks off
-    let _ = change(part, &mut Altering { alter, queries: 0 });
+    let _ = change(part, &mut OutsideQueriesMut { alter, queries: 0 });
 }
 
 /// A statement, or a part of one, that visitors see.
@@ -56,7 +56,7 @@ macro_rules! seen {
     ($($part:ty),*) => {
         $(impl Part for $part {
             fn show(&self, visitor: &mut dyn Visitor<Break = ()>) -> ControlFlow<()> {
-                Visit::visit(self, &mut Any(visitor))
+                Visit::visit(self, &mut AnyVisitor(visitor))
             }
         })*
     };
@@ -66,7 +66,7 @@ macro_rules! changed {
     ($($part:ty),*) => {
         $(impl PartMut for $part {
             fn give(&mut self, visitor: &mut dyn VisitorMut<Break = ()>) -> ControlFlow<()> {
-                VisitMut::visit(self, &mut AnyMut(visitor))
+                VisitMut::visit(self, &mut AnyVisitorMut(visitor))
             }
         })*
     };
@@ -106,13 +106,13 @@ impl<P: PartMut> PartMut for Vec<P> {
 }
 
 /// Sees the expressions that stand in no query.
-struct Seeing<'f, B> {
+struct OutsideQueries<'f, B> {
     see: &'f mut dyn FnMut(&Expr) -> ControlFlow<B>,
     /// In how many queries, one in another, the visitor is.
     queries: usize,
 }
 
-impl<B> Visitor for Seeing<'_, B> {
+impl<B> Visitor for OutsideQueries<'_, B> {
     type Break = B;
 
     fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<B> {
@@ -134,13 +134,13 @@ impl<B> Visitor for Seeing<'_, B> {
 }
 
 /// Changes the expressions that stand in no query.
-struct Altering<'f> {
+struct OutsideQueriesMut<'f> {
     alter: &'f mut dyn FnMut(&mut Expr),
     /// In how many queries, one in another, the visitor is.
     queries: usize,
 }
 
-impl VisitorMut for Altering<'_> {
+impl VisitorMut for OutsideQueriesMut<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
@@ -162,10 +162,10 @@ impl VisitorMut for Altering<'_> {
 }
 
 /// A visitor of any type.
-struct Any<'v>(&'v mut (dyn Visitor<Break = ()> + 'v));
+struct AnyVisitor<'v>(&'v mut (dyn Visitor<Break = ()> + 'v));
 
 /// A visitor of any type that changes parts.
-struct AnyMut<'v>(&'v mut (dyn VisitorMut<Break = ()> + 'v));
+struct AnyVisitorMut<'v>(&'v mut (dyn VisitorMut<Break = ()> + 'v));
 
 /// A visitor, and with what it broke off.
 struct Held<'v, V, B> {
@@ -232,13 +232,13 @@ macro_rules! held_mut {
     };
 }
 
-impl Visitor for Any<'_> {
+impl Visitor for AnyVisitor<'_> {
     type Break = ();
 
     parts!(passed_on);
 }
 
-impl VisitorMut for AnyMut<'_> {
+impl VisitorMut for AnyVisitorMut<'_> {
     type Break = ();
 
     parts!(passed_on_mut);

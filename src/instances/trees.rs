@@ -32,12 +32,9 @@ pub fn change_parts_down(
 /// Shows the parts of an expression, the outer ones first.
 ///
 /// # Errors
-/// Those of `look`.
-pub fn look_at_parts(
-    expr: &Expr,
-    look: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>,
-) -> Result<TreeNodeRecursion> {
-    expr.apply(look)
+/// Those of `see`.
+pub fn walk_parts(expr: &Expr, see: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+    expr.apply(see)
 }
 
 /// Changes the expressions of one node of a plan.
@@ -54,12 +51,12 @@ pub fn change_expressions(
 /// Shows the expressions of one node of a plan.
 ///
 /// # Errors
-/// Those of `look`.
-pub fn look_at_expressions(
+/// Those of `see`.
+pub fn walk_expressions(
     node: &LogicalPlan,
-    look: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>,
+    see: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>,
 ) -> Result<TreeNodeRecursion> {
-    node.apply_expressions(look)
+    node.apply_expressions(see)
 }
 
 /// Changes the nodes of a plan and of its subqueries, the inner ones first.
@@ -88,10 +85,10 @@ pub fn change_nodes_down_and_up(
 /// Shows the nodes of a plan and of its subqueries, the outer ones first.
 ///
 /// # Errors
-/// Those of `look`.
-pub fn look_at_nodes(
+/// Those of `see`.
+pub fn walk_nodes(
     plan: &LogicalPlan,
-    look: &mut dyn FnMut(&LogicalPlan) -> Result<TreeNodeRecursion>,
+    see: &mut dyn FnMut(&LogicalPlan) -> Result<TreeNodeRecursion>,
 ) -> Result<TreeNodeRecursion> {
-    plan.apply_with_subqueries(look)
+    plan.apply_with_subqueries(see)
 }

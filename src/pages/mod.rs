@@ -14,4 +14,4 @@ mod table;
 pub(crate) use chart::{Chart, Kind};
 pub(crate) use page::{ECHARTS, SCRIPT, STYLE, document};
 pub use reports::{Asked, OVERVIEW, page};
-pub(crate) use table::{Cell, Head, Links, Table, Texts, number, texts};
+pub(crate) use table::{Cell, Head, Links, Table, number, texts};

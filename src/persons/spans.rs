@@ -16,7 +16,7 @@ use super::subject::Subject;
 
 /// The customer IDs that a visitor's rows bear.
 #[derive(Clone, Debug)]
-pub struct Borne {
+pub struct VisitorIds {
     /// The visitor.
     pub visitor: Arc<str>,
     /// Where the ID becomes another one, in order; of visitors that rules name, every row with an ID.
@@ -93,11 +93,11 @@ pub struct Found {
 
 /// The persons of a suite. An ID on more than `limit` visitors counts as none. `borne` are the visitors that bear IDs, and
 /// those with rows that rules name.
-pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[Borne]) -> Found {
+pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[VisitorIds]) -> Found {
     let ids = Ids::new(limit, rules, borne);
     let (units, mut spans, mut owners) = (units(rules, borne), Vec::with_capacity(borne.len()), Owners::default());
     for (number, members) in units.iter().enumerate() {
-        Unit::new(members, ids.all.len() + number, rules, &ids).add_spans(method, &mut spans, &mut owners);
+        VisitorGroup::new(members, ids.all.len() + number, rules, &ids).add_spans(method, &mut spans, &mut owners);
     }
     owners.mark_shared(&mut spans, ids.all.len() + units.len());
     Found { spans, audit: ids.audit() }
@@ -129,7 +129,7 @@ struct Id<'a> {
 }
 
 /// Numbers IDs, whoever names them.
-struct Numbers<'a> {
+struct IdNumbers<'a> {
     rules: &'a Rules,
     /// What linked IDs are called.
     names: HashMap<&'a str, &'a str>,
@@ -137,7 +137,7 @@ struct Numbers<'a> {
     all: Vec<Id<'a>>,
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> IdNumbers<'a> {
     fn of(&mut self, text: &'a str) -> usize {
         if let Some(known) = self.known.get(text) {
             return *known;
@@ -166,10 +166,10 @@ impl<'a> Numbers<'a> {
 }
 
 impl<'a> Ids<'a> {
-    fn new(limit: usize, rules: &'a Rules, borne: &'a [Borne]) -> Self {
+    fn new(limit: usize, rules: &'a Rules, borne: &'a [VisitorIds]) -> Self {
         let names = rules.names_of_ids();
         let of_rules: Vec<&str> = names.keys().copied().chain(rules.blocked.iter().map(String::as_str)).collect();
-        let mut numbers = Numbers { rules, names, known: HashMap::new(), all: vec![] };
+        let mut numbers = IdNumbers { rules, names, known: HashMap::new(), all: vec![] };
         for id in of_rules {
             numbers.of(id);
         }
@@ -178,7 +178,7 @@ impl<'a> Ids<'a> {
             linked.entry(visitor).or_default().push((place, numbers.of(id)));
         }
         let mut of_places = Vec::with_capacity(borne.iter().map(|one| one.ids.len()).sum());
-        for (place, Borne { visitor, ids }) in borne.iter().enumerate() {
+        for (place, VisitorIds { visitor, ids }) in borne.iter().enumerate() {
             for (_, id) in ids {
                 let number = numbers.of(id);
                 of_places.push(number);
@@ -238,12 +238,12 @@ fn person_of_id(name: &str) -> Arc<str> {
 /// A visitor with IDs, and where they begin among those of all visitors.
 #[derive(Clone, Copy)]
 struct Member<'a> {
-    borne: &'a Borne,
+    borne: &'a VisitorIds,
     first: usize,
 }
 
 /// Visitors with one time line for rows without ID: those that rules link, and each other one alone.
-fn units<'a>(rules: &Rules, borne: &'a [Borne]) -> Vec<Vec<Member<'a>>> {
+fn units<'a>(rules: &Rules, borne: &'a [VisitorIds]) -> Vec<Vec<Member<'a>>> {
     let groups = rules.groups_of_visitors();
     let mut linked: HashMap<&str, Vec<Member<'_>>> = HashMap::new();
     let (mut units, mut first) = (vec![], 0);
@@ -281,7 +281,7 @@ fn beginning(text: &str) -> u64 {
 type IdPlace<'a> = (Moment, usize, &'a str, usize);
 
 /// Visitors with one time line.
-struct Unit<'a> {
+struct VisitorGroup<'a> {
     ids: &'a Ids<'a>,
     rules: &'a Rules,
     members: &'a [Member<'a>],
@@ -292,11 +292,11 @@ struct Unit<'a> {
     own: usize,
 }
 
-impl<'a> Unit<'a> {
+impl<'a> VisitorGroup<'a> {
     fn new(members: &'a [Member<'a>], own: usize, rules: &'a Rules, ids: &'a Ids<'a>) -> Self {
         let mut line: Vec<IdPlace<'a>> = vec![];
         for (number, member) in members.iter().enumerate() {
-            let Borne { visitor, ids: borne } = member.borne;
+            let VisitorIds { visitor, ids: borne } = member.borne;
             for ((moment, id), of) in borne.iter().zip(ids.of_member(member)) {
                 if !rules.is_unlinked(visitor, id)
                     && let Some(name) = ids.of(*of)
@@ -459,10 +459,10 @@ mod tests {
     use super::*;
 
     /// Visitors with the IDs of their rows, `-` for none: a row each second.
-    fn borne(visitors: &[(&str, &str)]) -> Vec<Borne> {
+    fn borne(visitors: &[(&str, &str)]) -> Vec<VisitorIds> {
         let of = |(visitor, rows): &(&str, &str)| {
             let ids = rows.split(' ').enumerate().filter(|(_, id)| *id != "-");
-            Borne { visitor: (*visitor).into(), ids: ids.map(|(n, id)| ((n as i64, 0), id.into())).collect() }
+            VisitorIds { visitor: (*visitor).into(), ids: ids.map(|(n, id)| ((n as i64, 0), id.into())).collect() }
         };
         visitors.iter().map(of).collect()
     }

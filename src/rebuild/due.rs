@@ -5,7 +5,8 @@
 //! due, they are `hits`, nothing, and `offline`.
 //!
 //! A hit that another input delivered, too, counts by another row when one of the two comes or goes: of such visitors
-//! (`again_visitors`) the rows near those that changed are taken for changed, and all of their hits are looked at.
+//! (`again_visitors`) the rows near those that changed are taken for changed, and all of their hits are looked at. Of rows that feeds
+//! bring integrated the same is done place by place (`again_places`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
 use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
 use crate::engine::hits::{HitRules, HitsTable, is_reported};
-use crate::lake::layout::{TAG_SOURCE, TAG_SUITE, TAG_VISITS};
+use crate::lake::layout::{TAG_REPEATS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
 use crate::lake::records::Suite;
 use crate::lake::repeats::{may_repeat, may_repeat_each_other};
 use crate::lake::scan::LakeTable;
@@ -36,6 +37,9 @@ const MOST_VISITORS: usize = 100_000;
 const STALE_SQL: &str = include_str!("../../queries/due/stale.sql");
 const KINDS_SQL: &str = include_str!("../../queries/due/kinds.sql");
 const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
+const DUE_AGAIN_SQL: &str = include_str!("../../queries/due/due_again.sql");
+const AGAIN_PLACES_SQL: &str = include_str!("../../queries/due/again_places.sql");
+const CHANGED_OFFLINE_AGAIN_SQL: &str = include_str!("../../queries/due/changed_offline_again.sql");
 const ORPHANS_SQL: &str = include_str!("../../queries/due/orphans.sql");
 const HITS_OF_ORPHANS_SQL: &str = include_str!("../../queries/due/hits_of_orphans.sql");
 const TOUCHED_SQL: &str = include_str!("../../queries/due/touched.sql");
@@ -68,6 +72,8 @@ pub struct Due {
     pub integrated: Work,
     /// Kinds of offline records, beside which none is due; None where any may be.
     pub kinds: Option<BTreeSet<String>>,
+    /// True where rows of feeds are due in places where other loads hold some, too.
+    pub again: bool,
     /// Which integrated rows that are not due may be in one place with some that are.
     pub beside: Beside,
 }
@@ -96,9 +102,9 @@ pub async fn name_due(
     let changes = match scope {
         Scope::All(_) => {
             name_all_hits(engine).await?;
-            engine.name_query("due_offline", "SELECT * FROM offline").await?;
+            engine.name_plan("due_offline", offline_once(engine, offline)?)?;
             let (snapshots, integrated, beside) = (Work::All, Work::All, Beside::default());
-            return Ok(Found::Due(Due { snapshots, integrated, kinds: None, beside }));
+            return Ok(Found::Due(Due { snapshots, integrated, kinds: None, again: false, beside }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -110,7 +116,14 @@ pub async fn name_due(
     let rules = HitRules::of(suites)?;
     let hits = rules.columns(&full_schema(&hits.name, &hits.schema));
     name_changed(engine, HITS, &changes.hits, &hits)?;
-    name_changed(engine, OFFLINE, &changes.offline, &full_schema(&offline.name, &offline.schema))?;
+    let records = full_schema(&offline.name, &offline.schema);
+    name_changed(engine, OFFLINE, &changes.offline, &records)?;
+    engine.name_plan("offline_once", offline_once(engine, offline)?)?;
+    let came_offline = rows_of(engine, &changes.offline.now, &records, &changes.offline.came, &each_once)?;
+    engine.name_plan("came_offline_once", came_offline)?;
+    let Some(places) = places_again(engine, &changes.offline, &records, memory_bytes).await? else {
+        return Ok(TOO_MANY);
+    };
     let again = come_again(engine, &changes.hits, &hits).await?;
     let persist = rules.persist_in(&changed_suites(&changes.hits));
     let reported = |hits: LakeTable| HitsTable::new(hits, HitRules::default()).once();
@@ -127,51 +140,112 @@ pub async fn name_due(
     // what such a snapshot holds may be another although no hit that bears its ID came or went
     match persist {
         true => engine.name_query("moved", "SELECT suite, transaction_id FROM touched").await?,
-        false => engine.name_rows("moved", vec![RecordBatch::new_empty(texts(&["suite", "transaction_id"]))])?,
+        false => engine.name_rows("moved", vec![RecordBatch::new_empty(key_columns(&["suite", "transaction_id"]))])?,
     }
     let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
     let mut kinds = BTreeSet::new();
     if integrated == Work::Some {
-        if engine.keep_rows("stale", STALE_SQL, texts(&["suite", "kind", "id"]), memory_bytes).await?.is_none() {
+        if engine.keep_rows("stale", STALE_SQL, key_columns(&["suite", "kind", "id"]), memory_bytes).await?.is_none() {
             return Ok(TOO_MANY);
         }
-        engine.name_query("due_offline", DUE_OFFLINE_SQL).await?;
+        let due = match places {
+            0 => DUE_OFFLINE_SQL.to_string(),
+            _ => format!("{DUE_OFFLINE_SQL}\nUNION ALL\n{DUE_AGAIN_SQL}"),
+        };
+        engine.name_query("due_offline", &due).await?;
         for batch in engine.collect(KINDS_SQL).await? {
             let texts = cast(batch.column(0), &DataType::Utf8)?;
             kinds.extend(texts.as_string::<i32>().iter().flatten().map(str::to_string));
         }
     }
-    Ok(Found::Due(Due { snapshots, integrated, kinds: Some(kinds), beside: Beside::of(changes)? }))
+    let (kinds, again, beside) = (Some(kinds), places > 0, Beside::of(changes)?);
+    Ok(Found::Due(Due { snapshots, integrated, kinds, again, beside }))
 }
 
 /// The visitors of whom a row that came or went is a hit that another input delivered, too; `changed_hits` has the rows near
 /// those, too, from here on. Of more than [`MOST_VISITORS`] not all.
 async fn come_again(engine: &Engine, hits: &TableChanges, schema: &SchemaRef) -> Result<Vec<i64>> {
-    let near = |snapshot: &Snapshot, changed: &BTreeSet<Load>| -> Vec<DataFile> {
-        let is_changed = |file: &&DataFile| !loads_in(file, changed).is_empty();
-        let changed: Vec<&DataFile> = snapshot.files.iter().filter(is_changed).collect();
-        let beside = |file: &&DataFile| {
-            let shared = file.loads().is_ok_and(|loads| loads.len() > 1) && is_changed(file);
-            let met = |other: &&&DataFile| other.relative != file.relative && may_repeat_each_other(other, file);
-            (shared && may_repeat(&[file])) || changed.iter().any(|other| met(&other))
-        };
-        snapshot.files.iter().filter(beside).cloned().collect()
-    };
-    let all =
-        |snapshot: &Snapshot, files| Ok::<_, Error>(scan(engine, snapshot, schema, files, &|rows| rows)?.build()?);
-    let (now, former) = (near(&hits.now, &hits.came), near(&hits.former, &hits.gone));
-    if now.is_empty() && former.is_empty() {
+    let Some(near) = near_rows(engine, hits, schema, &|file| may_repeat(&[file]))? else {
         name_keys(engine, "again_visitors", vec![])?;
         return Ok(vec![]);
-    }
-    let rows = LogicalPlanBuilder::from(all(&hits.now, now)?).union(all(&hits.former, former)?)?;
-    engine.name_plan("near_hits", rows.build()?)?;
+    };
+    engine.name_plan("near_hits", near)?;
     let visitors = visitors_of(engine, &format!("{AGAIN_SQL} LIMIT {}", MOST_VISITORS + 1)).await?;
     name_keys(engine, "again_visitors", visitors.clone())?;
     if !visitors.is_empty() {
         engine.name_query("changed_hits", CHANGED_AGAIN_SQL).await?;
     }
     Ok(visitors)
+}
+
+/// The places of rows that feeds brought integrated and that came or went, where another load holds a row, too (`again_places`): how
+/// many there are, or None where they take more than `memory_bytes`. `changed_offline` has all rows in them from here on.
+async fn places_again(
+    engine: &Engine,
+    offline: &TableChanges,
+    schema: &SchemaRef,
+    memory_bytes: usize,
+) -> Result<Option<usize>> {
+    let columns = key_columns(&["suite", "hit_time", "hit_seq"]);
+    // rows in one place have one order, of whatever ids they are
+    let has_ids = |file: &DataFile| file.tags.contains_key(TAG_REPEATS);
+    let Some(near) = near_rows(engine, offline, schema, &has_ids)? else {
+        engine.name_rows("again_places", vec![RecordBatch::new_empty(columns)])?;
+        return Ok(Some(0));
+    };
+    engine.name_plan("near_offline", near)?;
+    let places = engine.keep_rows("again_places", AGAIN_PLACES_SQL, columns, memory_bytes).await?;
+    if places.is_some_and(|places| places > 0) {
+        engine.name_query("changed_offline", CHANGED_OFFLINE_AGAIN_SQL).await?;
+    }
+    Ok(places)
+}
+
+/// The rows of files, of before or of now, in which another row of a hit that came or went may lie: of files of the same times, and of
+/// those that hold such hits beside others, where `within` says so. None where there is no such file.
+fn near_rows(
+    engine: &Engine,
+    changes: &TableChanges,
+    schema: &SchemaRef,
+    within: &dyn Fn(&DataFile) -> bool,
+) -> Result<Option<LogicalPlan>> {
+    let near = |snapshot: &Snapshot, changed: &BTreeSet<Load>| -> Vec<DataFile> {
+        let is_changed = |file: &&DataFile| !loads_in(file, changed).is_empty();
+        let changed: Vec<&DataFile> = snapshot.files.iter().filter(is_changed).collect();
+        let beside = |file: &&DataFile| {
+            let shared = file.loads().is_ok_and(|loads| loads.len() > 1) && is_changed(file);
+            let met = |other: &&&DataFile| other.relative != file.relative && may_repeat_each_other(other, file);
+            (shared && within(file)) || changed.iter().any(|other| met(&other))
+        };
+        snapshot.files.iter().filter(beside).cloned().collect()
+    };
+    let all =
+        |snapshot: &Snapshot, files| Ok::<_, Error>(scan(engine, snapshot, schema, files, &|rows| rows)?.build()?);
+    let (now, former) = (near(&changes.now, &changes.came), near(&changes.former, &changes.gone));
+    if now.is_empty() && former.is_empty() {
+        return Ok(None);
+    }
+    let rows = LogicalPlanBuilder::from(all(&changes.now, now)?).union(all(&changes.former, former)?)?;
+    Ok(Some(rows.build()?))
+}
+
+/// Offline records, and rows that feeds brought integrated, each once, however often it was delivered: as of hits, the row of the
+/// delivery that comes last by name. Files say in a tag whether their rows have hit ids.
+fn offline_once(engine: &Engine, offline: &Snapshot) -> Result<LogicalPlan> {
+    let schema = full_schema(&offline.name, &offline.schema);
+    let (with_ids, others): (Vec<DataFile>, Vec<DataFile>) =
+        offline.files.iter().cloned().partition(|file| file.tags.contains_key(TAG_REPEATS));
+    let others = scan(engine, offline, &schema, others, &|rows| rows)?;
+    if with_ids.is_empty() {
+        return Ok(others.build()?);
+    }
+    let once = scan(engine, offline, &schema, with_ids, &each_once)?;
+    Ok(others.union(once.build()?)?.build()?)
+}
+
+/// Rows that feeds brought integrated, each once.
+fn each_once(offline: LakeTable) -> HitsTable {
+    HitsTable::new(offline, HitRules::default()).once().with_stored_visits()
 }
 
 /// The hits to look at for snapshots, and the former snapshots that compete with them.
@@ -182,7 +256,7 @@ async fn due_hits(
     persist: bool,
     memory_bytes: usize,
 ) -> Result<Option<Work>> {
-    let columns = || texts(&["suite", "transaction_id"]);
+    let columns = || key_columns(&["suite", "transaction_id"]);
     // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
     let hang_together = persist || computes_visits(&changes.hits);
     let visitors = match hang_together {
@@ -351,8 +425,8 @@ fn loads(loads: &BTreeSet<Load>) -> Result<Vec<RecordBatch>> {
     Ok(vec![RecordBatch::try_from_iter(columns)?])
 }
 
-/// Key columns of text.
-fn texts(names: &[&str]) -> SchemaRef {
-    let text = |name: &&str| key_field(name).unwrap_or_else(|| crate::columns::dimension(name));
-    Arc::new(Schema::new(names.iter().map(text).collect::<Vec<_>>()))
+/// Key columns, and columns of text.
+fn key_columns(names: &[&str]) -> SchemaRef {
+    let column = |name: &&str| key_field(name).unwrap_or_else(|| crate::columns::dimension(name));
+    Arc::new(Schema::new(names.iter().map(column).collect::<Vec<_>>()))
 }

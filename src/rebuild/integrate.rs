@@ -19,6 +19,7 @@ const KINDS: [&str; 4] = ["transaction", "customer", "summary", "data_feed"];
 const DROPPED_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/dropped_snapshots.sql");
 const KEPT_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/kept_snapshots.sql");
 const DROPPED_INTEGRATED_SQL: &str = include_str!("../../queries/due/dropped_integrated.sql");
+const DROPPED_AGAIN_SQL: &str = include_str!("../../queries/due/dropped_again.sql");
 const KEPT_INTEGRATED_SQL: &str = include_str!("../../queries/due/kept_integrated.sql");
 
 /// Of as much memory as sorting takes, what each list of places takes beside it: one part of so many.
@@ -85,11 +86,12 @@ pub async fn integrate(
         Work::Some => due.beside.queries(engine, memory_bytes / PART_FOR_PLACES).await?,
         Work::None | Work::All => vec![],
     };
+    let again = due.again.then_some(DROPPED_AGAIN_SQL);
     let rows = Renewal {
         former: tables.integrated,
         work: due.integrated,
         queries: queries.collect::<Result<_>>()?,
-        moved: [DROPPED_INTEGRATED_SQL].into_iter().chain(beside).collect(),
+        moved: [DROPPED_INTEGRATED_SQL].into_iter().chain(again).chain(beside).collect(),
         kept: KEPT_INTEGRATED_SQL,
     };
     let rows = rows.run(engine, memory_bytes, progress).await?;

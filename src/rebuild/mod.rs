@@ -30,7 +30,7 @@ mod status;
 mod upkeep;
 
 pub use inputs::last_rebuild;
-pub use own::{OwnBuilt, left_behind};
+pub use own::{OwnBuilt, tables_with_removed_rows};
 pub use run::{RebuildOptions, Rebuilt, is_stale, rebuild};
 pub use status::{FeedStatus, PersonStatus, SourceStatus, status_of_feeds, status_of_persons, status_of_sources};
 pub use upkeep::{Steps, Upkeep, upkeep};

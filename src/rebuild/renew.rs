@@ -13,7 +13,7 @@ use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use futures::TryStreamExt;
 
 use super::due::{Work, name_former_in};
-use super::sink::{Sink, Sunk};
+use super::sink::{Sink, WrittenRows};
 use crate::columns::{is_dimension, is_metric, key_field};
 use crate::engine::Engine;
 use crate::lake::compact::{CompactionOptions, fewer_files};
@@ -84,8 +84,8 @@ impl Renewal<'_> {
             sink.take(self.kept).await?;
         }
         let name = self.former.name.clone();
-        let sunk = sink.finish(&|told| progress(&format!("{name}: {told}"))).await;
-        let Sunk { written, rows } = sunk.map_err(|e| e.at(format!("table {name}")))?;
+        let written_rows = sink.finish(&|told| progress(&format!("{name}: {told}"))).await;
+        let WrittenRows { written, rows } = written_rows.map_err(|e| e.at(format!("table {name}")))?;
         let new_rows = rows.iter().take(self.queries.len()).sum();
         self.commit(engine, written, &replaced, new_rows).await
     }

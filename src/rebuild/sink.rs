@@ -34,7 +34,7 @@ pub struct Sink<'e> {
 }
 
 /// What a sink leaves.
-pub struct Sunk {
+pub struct WrittenRows {
     /// The files.
     pub written: Written,
     /// Rows of each query.
@@ -56,7 +56,7 @@ impl<'e> Sink<'e> {
     /// Takes the rows of ONE query: at once, or in the end, if a cluster computes.
     pub async fn take(&mut self, sql: &str) -> Result<()> {
         let (plan, context) =
-            self.engine.physical(self.engine.plan_statement(&Statement::one(sql)?).await?.plan).await?;
+            self.engine.physical(self.engine.plan_statement(&Statement::one(sql)?).await?.plan().clone()).await?;
         let schema = match &self.schema {
             Some(schema) => schema.clone(),
             None => self.schema.insert((self.stored)(&plan.schema())?).clone(),
@@ -95,14 +95,14 @@ impl<'e> Sink<'e> {
     }
 
     /// Ends the writing. `progress` is told how far others are.
-    pub async fn finish(mut self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Sunk> {
+    pub async fn finish(mut self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<WrittenRows> {
         let waiting = std::mem::take(&mut self.waiting);
         if let (Some(remote), Some((_, context)), Some(schema)) = (self.engine.remote(), waiting.first(), &self.schema)
         {
             let plans: Vec<_> = waiting.iter().map(|(plan, _)| plan.clone()).collect();
             let done = remote.write(&self.table, schema, &plans, context.clone(), progress).await?;
             if let Some((written, rows)) = done {
-                return Ok(Sunk { written, rows });
+                return Ok(WrittenRows { written, rows });
             }
         }
         // what is known in this process only is computed here
@@ -114,7 +114,7 @@ impl<'e> Sink<'e> {
             Some(writer) => writer.finish().await?,
             None => Written::default(),
         };
-        Ok(Sunk { written, rows: self.rows })
+        Ok(WrittenRows { written, rows: self.rows })
     }
 }
 

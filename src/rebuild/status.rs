@@ -12,11 +12,12 @@ use serde::Serialize;
 use super::inputs::last_rebuild;
 use crate::Result;
 use crate::engine::Engine;
-use crate::lake::loads::is_read_as_now;
+use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
+use crate::lake::loads::{is_read_as_now, tells_touches};
 use crate::lake::records::{FileEntry, JoinReport, Source, Suite};
 use crate::lake::repeats::may_repeat;
 use crate::lake::sources::sources;
-use crate::lake::tables::HITS;
+use crate::lake::tables::{HITS, OFFLINE};
 use crate::lake::{Lake, Registry, Snapshot};
 use crate::quote::literal;
 
@@ -90,9 +91,11 @@ pub struct FeedStatus {
     pub by_both: i64,
     /// Those that an earlier version loaded, by raw columns.
     pub by_former_version: i64,
+    /// Those with offline rows, integrated before, that an earlier version loaded: which of them repeat is not known.
+    pub without_offline_repeats: i64,
     /// Rows on which raw columns would tell other touches than instances do.
     pub disagreeing: i64,
-    /// Rows of hits that another row is, too, and counts.
+    /// Rows of hits, and of offline rows that came integrated, that another row is, too, and counts.
     pub repeats: i64,
 }
 
@@ -113,24 +116,43 @@ pub async fn status_of_feeds(engine: &Engine, suite: Option<&str>) -> Result<Vec
             Some("instances") => feed.by_instances += 1,
             Some("both") => feed.by_both += 1,
             Some(_) => feed.by_raw_columns += 1,
-            None if !is_read_as_now(&file.content) => feed.by_former_version += 1,
+            None if !tells_touches(&file.content) => feed.by_former_version += 1,
             // it has neither eVars nor a campaign
             None => {}
         }
     }
-    let hits = Snapshot::open(lake, HITS, None).await?;
-    if may_repeat(&hits.files.iter().collect::<Vec<_>>()) {
-        for batch in engine.collect(REPEATS_SQL).await? {
+    let (hits, offline) = (Snapshot::open(lake, HITS, None).await?, Snapshot::open(lake, OFFLINE, None).await?);
+    for (suite, _) in of_former_version(&offline)? {
+        if let Some(feed) = found.get_mut(&suite) {
+            feed.without_offline_repeats += 1;
+        }
+    }
+    for (table, repeats) in [(&hits, REPEATS_SQL), (&offline, OFFLINE_REPEATS_SQL)] {
+        if !may_repeat(&table.files.iter().collect::<Vec<_>>()) {
+            continue;
+        }
+        for batch in engine.collect(repeats).await? {
             let (suites, rows) = (cast(batch.column(0), &DataType::Utf8)?, cast(batch.column(1), &DataType::Int64)?);
             let counted = suites.as_string::<i32>().iter().zip(rows.as_primitive::<Int64Type>());
             for (suite, rows) in counted {
                 let Some(name) = suite.filter(|name| is_wanted(name)) else { continue };
                 let of_suite = || FeedStatus { suite: name.to_string(), ..FeedStatus::default() };
-                found.entry(name.to_string()).or_insert_with(of_suite).repeats = rows.unwrap_or_default();
+                found.entry(name.to_string()).or_insert_with(of_suite).repeats += rows.unwrap_or_default();
             }
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// The deliveries, by suite and name, whose offline rows an earlier version loaded.
+fn of_former_version(offline: &Snapshot) -> Result<BTreeSet<(String, String)>> {
+    let mut found = BTreeSet::new();
+    for file in offline.files.iter().filter(|f| f.tags.get(TAG_SOURCE).is_some_and(|source| source == "data_feed")) {
+        let suite = file.tags.get(TAG_SUITE).cloned().unwrap_or_default();
+        let former = file.loads()?.into_iter().filter(|load| !is_read_as_now(&load.content));
+        found.extend(former.map(|load| (suite.clone(), load.file)));
+    }
+    Ok(found)
 }
 
 /// Rows that repeat a hit, by suite: by hit id, or by a key, whose rests lie above all others. The groups are in the order of
@@ -144,10 +166,17 @@ SELECT suite, sum(rows - 1) FROM (
   WHERE hit_id_rest >= 4611686018427387904 GROUP BY suite, visitor_key, visitor_id, hit_seq, hit_id_rest
 ) WHERE rows > 1 GROUP BY suite";
 
+/// Rows that repeat one that a feed brought integrated, by suite. Records of files have no hit ids.
+const OFFLINE_REPEATS_SQL: &str = "
+SELECT suite, sum(rows - 1) FROM (
+  SELECT suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest, count(*) AS rows FROM offline
+  WHERE hit_id_rest IS NOT NULL GROUP BY suite, visitor_key, visitor_id, hit_time, hit_seq, hit_id_rest
+) WHERE rows > 1 GROUP BY suite";
+
 impl FeedStatus {
     /// What there is to say to a person.
     pub fn describe(&self) -> String {
-        let Self { by_instances, by_raw_columns, by_both, by_former_version, disagreeing, .. } = self;
+        let Self { by_instances, by_raw_columns, by_both, by_former_version, without_offline_repeats, .. } = self;
         let parts = [
             (by_instances, "with touches by instances"),
             (by_both, "with touches by instances, and by raw columns of eVars that event.tsv does not name"),
@@ -159,11 +188,15 @@ impl FeedStatus {
                 by_former_version,
                 "as an earlier version read them, touches by raw columns and repeats not known: load them again with --replace",
             ),
+            (
+                without_offline_repeats,
+                "with offline rows as an earlier version read them, their repeats not known: load them again with --replace",
+            ),
         ];
         let parts = parts.into_iter().filter(|(count, _)| **count > 0);
         let mut parts: Vec<String> = parts.map(|(count, how)| format!("{} {how}", deliveries(*count))).collect();
-        if *disagreeing > 0 {
-            parts.push(format!("on {disagreeing} rows instances and raw columns differ"));
+        if self.disagreeing > 0 {
+            parts.push(format!("on {} rows instances and raw columns differ", self.disagreeing));
         }
         match self.repeats {
             0 => {}

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use tonic::Code;
 
-use crate::error::{Flaw, Spot};
+use crate::error::{Spot, StatementFault};
 use crate::{Error, ErrorKind};
 
 /// Why a door did not give what it was asked for.
@@ -103,13 +103,14 @@ impl std::fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let reason = if error.is_out_of_memory() { Reason::Memory } else { Reason::Engine(error.kind()) };
-        let state = error.flaw().map(|flaw| match flaw {
-            Flaw::Syntax => "42601",
-            Flaw::Table => "42P01",
-            Flaw::Column => "42703",
-            Flaw::Function => "42883",
-            Flaw::Time => "22007",
-            Flaw::TimeRange => "22008",
+        let state = error.fault().map(|fault| match fault {
+            StatementFault::Syntax => "42601",
+            StatementFault::Table => "42P01",
+            StatementFault::Column => "42703",
+            StatementFault::Function => "42883",
+            StatementFault::Setting => "42704",
+            StatementFault::Time => "22007",
+            StatementFault::TimeRange => "22008",
         });
         Self { reason, message: error.to_string(), spot: error.spot().cloned(), state }
     }

@@ -1,6 +1,6 @@
 //! The doors: Postgres wire, Flight SQL and web pages over one lake. The same users, limits and engine stand behind each.
 //!
-//! * `users`: who may enter, and how that is proved. `passes`: what stands for a user afterwards. `tls`: certificates.
+//! * `users`: who may enter, and how that is proved. `login_keys`: what stands for a user afterwards. `tls`: certificates.
 //! * `server`: the lake and what all guests share; a guest who was let in. `share`: a user's part of the memory. `turns`: whose
 //!   statement begins next.
 //! * `session`: one guest's statements: read only, bounded in time and rows, cancelled. `guard`: what a statement may do.
@@ -16,9 +16,9 @@ mod any;
 mod failure;
 pub mod flight;
 mod guard;
+mod login_keys;
 pub mod mcp;
 mod parameters;
-mod passes;
 pub mod postgres;
 mod server;
 mod session;

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use rejoin_instances::trees::{
-    change_expressions, change_nodes, change_parts, look_at_expressions, look_at_nodes, look_at_parts,
+    change_expressions, change_nodes, change_parts, walk_expressions, walk_nodes, walk_parts,
 };
 
 use super::any;
@@ -52,7 +52,7 @@ pub fn types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Optio
     for (name, follows) in plan.get_parameter_types()? {
         found.insert(name, Known { needed: None, follows });
     }
-    look_at_nodes(plan, &mut |node| {
+    walk_nodes(plan, &mut |node| {
         if let LogicalPlan::Limit(limit) = node {
             for count in limit.skip.iter().chain(limit.fetch.iter()) {
                 if let Some(known) = parameter(&mut found, count) {
@@ -61,8 +61,8 @@ pub fn types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Optio
             }
         }
         let inputs = node.inputs();
-        look_at_expressions(node, &mut |expr| {
-            look_at_parts(expr, &mut |expr| {
+        walk_expressions(node, &mut |expr| {
+            walk_parts(expr, &mut |expr| {
                 // what is cast is read as what it becomes
                 if let Expr::Cast(cast) = expr
                     && let Some(known) = parameter(&mut found, &cast.expr)

@@ -22,6 +22,7 @@ use super::parameters;
 use super::server::{Admission, RunningStatement, Server};
 use super::turns::{Line, Turns};
 use super::users::Guest;
+use crate::engine::column_names;
 use crate::engine::explained::{LINES, by_line};
 use crate::engine::session::Planned;
 use crate::engine::{Engine, PlannedStatement, Running, Statement};
@@ -61,7 +62,7 @@ impl Asked {
     /// Parsed.
     fn statement(self) -> Result<Statement, Failure> {
         Ok(match self {
-            Self::Text(sql) => Statement::one(&sql)?,
+            Self::Text(sql) => Statement::one_asked(&sql)?,
             Self::Statement(statement) => *statement,
         })
     }
@@ -80,7 +81,7 @@ async fn planned(
     // of some statements that write the engine knows no more than that
     let refused = |error: crate::Error| guard::refusal(&statement.to_string()).unwrap_or_else(|| error.into());
     let planned = planned.map_err(refused)?;
-    guard::check(&planned.plan)?;
+    guard::check(planned.plan())?;
     Ok(planned)
 }
 
@@ -225,9 +226,10 @@ impl Session {
             let (engine, before) = (self.engine.clone(), self.last().take());
             let plan = async move {
                 let planned = planned(asked.statement()?, &engine, before).await?;
-                let parameters = parameters::types(&planned.plan, &given)?;
-                let plan = parameters::declared(planned.plan.clone(), &parameters)?;
-                let schema = Arc::new(plan.schema().as_arrow().clone());
+                let parameters = parameters::types(planned.plan(), &given)?;
+                let plan = parameters::declared(planned.plan().clone(), &parameters)?;
+                let schema = plan.schema().as_arrow();
+                let schema = column_names::shown(schema).unwrap_or_else(|| Arc::new(schema.clone()));
                 Ok::<_, Failure>((Described { schema, parameters }, planned))
             };
             let (described, planned) = self.on_threads(&mut self.until(), plan).await?;
@@ -259,7 +261,7 @@ impl Session {
             let start = async move {
                 let statement = asked.statement()?.with_values(&values)?;
                 let planned = planned(statement, &engine, before).await?;
-                let mut plan = planned.plan.clone();
+                let mut plan = planned.plan().clone();
                 if !values.is_empty() {
                     let values: Vec<_> = values.into_iter().map(Into::into).collect();
                     plan = plan.with_param_values(ParamValues::List(values))?;

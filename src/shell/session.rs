@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
             return Ok(Next::Continue);
         }
         let marked = |error: Error| super::spot::marked(input, error);
-        for statement in Statement::all(input).map_err(marked)? {
+        for statement in Statement::asked(input).map_err(marked)? {
             self.statement(&statement).await.map_err(marked)?;
         }
         Ok(Next::Continue)

@@ -26,10 +26,15 @@ pub(super) fn row_of(table: &str) -> String {
     large.or_else(small).unwrap_or_else(|| "a row of a lookup table, or of a table of your own".into())
 }
 
+/// It begins in small letters, as those of the large tables do.
 fn first_sentence(text: &str) -> String {
     let text = text.trim();
     let end = text.find(". ").unwrap_or(text.len());
-    text[..end].trim_end_matches('.').to_string()
+    let mut sentence = text[..end].trim_end_matches('.').to_string();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    sentence
 }
 
 /// The name of a type in SQL.
@@ -75,6 +80,7 @@ mod tests {
         for name in tables::listed() {
             let row = row_of(name);
             assert!(!row.contains("your own") && !row.is_empty() && !row.contains(". "), "{name}: {row}");
+            assert!(!row.starts_with(char::is_uppercase), "{name}: {row}");
         }
         assert!(row_of("plans").contains("your own"));
     }

@@ -14,5 +14,5 @@ mod zone;
 pub use duration::{DAY_US, Span, duration_text, parse_duration, parse_span};
 pub use instant::{Written, parse_time};
 pub use interval::{Interval, Unit, read_interval};
-pub use reading::{Moment, TimeText, Unread, ZoneText, moment, read_time};
+pub use reading::{Moment, TimeText, Unread, ZoneText, moment, month_named, read_time};
 pub use zone::{Zones, from_local, is_summer_time, named_zone, offset, to_local, written_offset, zone};

@@ -123,7 +123,7 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// The number of a month of this name, from 1.
-fn month_named(name: &str) -> Option<u32> {
+pub fn month_named(name: &str) -> Option<u32> {
     const MONTHS: [&str; 12] = [
         "january",
         "february",
@@ -267,7 +267,7 @@ impl<'t> Parts<'t> {
     fn take(&mut self, word: &'t str) -> Result<(), Unread> {
         let first = word.as_bytes().first().copied().unwrap_or_default();
         match first {
-            b'+' | b'-' if self.clock.is_some() => once(&mut self.zone, offset_of(word)?),
+            b'+' | b'-' if self.clock.is_some() || self.day.is_some() => once(&mut self.zone, offset_of(word)?),
             digit if digit.is_ascii_digit() => self.take_digits(word),
             letter if letter.is_ascii_alphabetic() => self.take_name(word),
             _ => Err(match word.trim_start_matches(['+', '-']).eq_ignore_ascii_case("infinity") {
@@ -501,6 +501,8 @@ mod tests {
             ("20260131T123000", "2026-01-31 45000.000000000"),
             ("20260131 123000", "2026-01-31 45000.000000000"),
             ("2026-01-31 12:00 +02", "2026-01-31 43200.000000000 7200"),
+            ("2026-01-31 +02", "2026-01-31 7200"),
+            ("2026-01-31 -05:30", "2026-01-31 -19800"),
             ("2026-01-31 12:00:00.5 -05:30", "2026-01-31 43200.500000000 -19800"),
             ("2026-01-31 12:00:00-0530", "2026-01-31 43200.000000000 -19800"),
             ("2026-07-31 12:00 CET", "2026-07-31 43200.000000000 3600"),

@@ -6,14 +6,19 @@
                                           each one answer after another, for as long as each can expect ANSWERS of them
     clients.py together SERVERS RUNS SHORT SQLS  seconds of each statement alone, of all at once, each by a user of its own, and of a
                                           short one, alone and while the others are answered
+    clients.py day SERVERS PROCESS CONNECTIONS STATEMENTS  resident bytes of a server by the number of connections that it has had;
+                                          the users of SERVERS, which are by door, connect and ask all at once
 
 A server is JSON: port, user and password, and a database where it speaks Postgres' protocol. What comes out is JSON, too.
 `text`, `binary`: psycopg, the rows in the memory of libpq; `objects`: as Python's values. `copy`, `copy_binary`: COPY TO STDOUT.
 `flight`: ADBC, a table of Arrow. `csv`, `arrow`: downloads of the SQL page.
 """
 
+import concurrent.futures
 import contextlib
+import itertools
 import json
+import pathlib
 import statistics
 import sys
 import threading
@@ -23,11 +28,20 @@ import urllib.request
 
 import psycopg
 import psycopg.postgres
+from kinds import KINDS
+
+# of ten connections one after the other; most people's programs speak Postgres' protocol
+BY_POSTGRES = [(way, "postgres") for way in ("text", "binary", "objects", "binary")]
+DOORS = [*BY_POSTGRES, ("flight", "flight"), *BY_POSTGRES, ("csv", "http")]
+# so many connections have filled what is kept
+FIRST = 100
+# nothing is asked any more for so long, seconds
+QUIET = 5
 
 
 def main():
     task, *arguments = sys.argv[1:]
-    print(json.dumps({"rows": rows, "load": load, "users": users, "together": together}[task](*arguments)))
+    print(json.dumps({"rows": rows, "load": load, "users": users, "together": together, "day": day}[task](*arguments)))
 
 
 def rows(way, server, runs, sql):
@@ -98,6 +112,36 @@ def together(servers, runs, short, statements):
             at_once.append(time.perf_counter() - begun)
         alone = [ask_once(quick, short) for _ in range(10)]
     return {"in_turn": in_turn, "at_once": at_once, "alone": alone, "beside": beside}
+
+
+def day(servers, process, connections, statements):
+    servers, process, connections = json.loads(servers), int(process), int(connections)
+    each, numbers, ended, sizes = int(statements) // connections, itertools.count(), itertools.count(1), {}
+
+    def work(user):
+        while (number := next(numbers)) < connections:
+            way, door = DOORS[number % len(DOORS)]
+            with WAYS[way](user[door]) as ask:
+                for turn in range(each):
+                    ask(KINDS[(number * each + turn) % len(KINDS)])
+            count = next(ended)
+            if count == FIRST or count % 1_000 == 0:
+                sizes[count] = resident(process)
+
+    begun = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:
+        for done in [pool.submit(work, user) for user in servers]:
+            done.result()
+    seconds = time.monotonic() - begun
+    time.sleep(QUIET)
+    last = resident(process)
+    return {"first": sizes[FIRST], "last": last, "most": max(last, *sizes.values()), "seconds": seconds, "sizes": sizes}
+
+
+def resident(process):
+    """Resident bytes of a process."""
+    [line] = [line for line in pathlib.Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) * 1024
 
 
 def ask_once(connection, sql):

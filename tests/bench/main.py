@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import child
 import report
 from rejoin import Rejoin, scan, sql
-from steps import PARTICIPATION, STEPS
+from steps import LONG, PARTICIPATION, STEPS
 from workloads import BY_NAME, WORKLOADS, scan_of
 
 HERE = pathlib.Path(__file__).parent
@@ -75,7 +75,7 @@ def options():
     add("--visitors", type=int, help="about 12 hits each [default: 1000000, with --agree 2000]")
     add("--dir", type=pathlib.Path, default=cache, help="keeps the data for the next run [default: %(default)s]")
     add("--runs", type=int, default=3, help="timed runs, of which the best counts [default: 3]")
-    add("--only", nargs="+", metavar="NAME", choices=[*BY_NAME, *STEPS], help="measure only: %(choices)s")
+    add("--only", nargs="+", metavar="NAME", choices=[*BY_NAME, *STEPS], help="measure only: %(choices)s; without it all but day, which takes an hour")
     add("--skip-peers", action="store_true", help="leave out DuckDB and Polars, compare no answers")
     add("--agree", action="store_true", help="check only that all engines give the same answers; no times")
     add("--sizes", type=int, nargs=2, metavar="VISITORS", help="measure only how Rejoin grows from one size to another")
@@ -118,7 +118,7 @@ def measure(given):
     agree(answers)
     steps = []
     for name, take in STEPS.items():
-        if given.only is None or name in given.only:
+        if name not in LONG if given.only is None else name in given.only:
             note(name)
             steps += take(bench)
     return {"visitors": given.visitors, "hits": count_hits(bench), "states": states, "queries": answers, "steps": steps}

@@ -23,18 +23,19 @@ LONGEST_START = 60
 
 
 @contextlib.contextmanager
-def serving(rejoin, folder, users):
-    """Opens every door to some users; gives the ports by door."""
+def serving(rejoin, folder, users, *options):
+    """Opens every door to some users; gives the ports by door, and the server's process."""
     folder.mkdir(parents=True)
     known, log = folder / "users.json", folder / "log"
     for user in users:
         rejoin.run("user", "add", user, "--users", known, text=f"{PASSWORD}\n")
-    command = rejoin.command("serve", "--users", known, *(option for door in DOORS for option in (f"--{door}", "0")))
+    doors = [option for door in DOORS for option in (f"--{door}", "0")]
+    command = rejoin.command("serve", "--users", known, *doors, *options)
     with open(log, "w") as out:
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
         until(lambda: len(ports(log)) == len(DOORS), server, log)
-        yield ports(log)
+        yield ports(log) | {"process": server.pid}
     finally:
         end(server, signal.SIGTERM)
 

@@ -10,6 +10,8 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import child
 from peers import MAPPED
@@ -51,6 +53,9 @@ BY_WIRE = {
 USERS = [f"user{number}" for number in range(8)]
 # of each user
 ANSWERS = 10
+# connections and statements of a day, and the memory of the server that has it
+DAY = (10_000, 100_000)
+DAY_MEMORY, DAY_MEMORY_BYTES = "512MiB", 512 * 2**20
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -304,6 +309,58 @@ def doors(bench):
     return rows + fairness(**answers) + side_by_side(**at_once)
 
 
+def day(bench):
+    """A day's work of a server with little memory: connections by all doors, one after the other of each user, and statements of
+    fifty kinds (kinds.py), over a lake of its own that is loaded and rebuilt meanwhile. What is resident in the end and at most,
+    beside what it was after the first hundred connections. It takes an hour and more, so it must be named to be taken."""
+    shop = Rejoin(bench.rejoin.binary, bench.work / "day", bench.threads)
+    shop.create()
+    shop.run("suite", "create", "shop")
+    files = shop.folder / "sample"
+    shop.run("sample", files, "--hits", "20000", "--days", "30")
+    shop.run("ingest", files / "feed", "--suite", "shop")
+    shop.run("source", "create", "shop", "leads", "--kind", "transaction")
+    shop.run("ingest", files / "leads", "--suite", "shop", "--source", "leads")
+    shop.run("rebuild")
+    newest = json.loads(shop.query("SELECT max(file) AS f FROM files WHERE format = 'feed' AND status = 'loaded'").output)["f"]
+    over, rebuilt = threading.Event(), []
+
+    def go_on():
+        """A day's hits go and come back, and each is rebuilt."""
+        while not over.wait(5):
+            shop.run("remove", newest, "--suite", "shop")
+            shop.run("rebuild")
+            shop.run("ingest", files / "feed", "--suite", "shop")
+            shop.run("rebuild")
+            rebuilt.append(1)
+
+    options = ["--suite", "shop", "--memory", DAY_MEMORY]
+    with serving(shop, bench.work / "serve-day", USERS, *options) as ports, ThreadPoolExecutor(1) as beside:
+        rebuilds = beside.submit(go_on)
+        servers = [
+            {
+                "postgres": {"port": ports["postgres"], "user": user, "password": PASSWORD, "dbname": "rejoin"},
+                **{door: {"port": ports[door], "user": user, "password": PASSWORD} for door in ("flight", "http")},
+            }
+            for user in USERS
+        ]
+        try:
+            told = as_client("day", servers, ports["process"], *DAY)
+        finally:
+            over.set()
+        rebuilds.result()
+    connections, statements = DAY
+    first, last, most = told["first"], told["last"], told["most"]
+    largest = DAY_MEMORY_BYTES + 300e6
+    value = f"{in_megabytes(last)}; after the first hundred connections {in_megabytes(first)}, {last / first:.2f}x"
+    what = f"memory after {connections:,} connections and {statements:,} statements in {in_seconds(told['seconds'])}"
+    return [
+        step(what, f"{value}; {2 * len(rebuilt)} rebuilds", "at most 1.25x", last <= 1.25 * first, **told),
+        step(f"most of it, with --memory {DAY_MEMORY}", in_megabytes(most), f"at most {in_megabytes(largest)}", most <= largest,
+             bytes=most),
+    ]
+
+
 def sent(what, seconds, count, other=None, whose="", least=0):
     """How fast so many rows came, and how many times as fast as by another way."""
     value = f"{in_seconds(seconds)}, {count / seconds / 1e6:.2f} million a second"
@@ -365,5 +422,8 @@ STEPS = {
     "s3": s3,
     "persons": persons,
     "doors": doors,
+    "day": day,
     "rebuild": rebuild,
 }
+# only where they are named
+LONG = {"day"}

@@ -118,7 +118,8 @@ def as_text(value):
     if not isinstance(value, list):
         return value
     quoted = lambda v: '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return "{" + ",".join("NULL" if v is None else quoted(v) if isinstance(v, str) and not v.isdigit() else str(v) for v in value) + "}"
+    misleads = lambda v: v == "" or v.upper() == "NULL" or re.search(r'["\\{},\s]', v)
+    return "{" + ",".join("NULL" if v is None else quoted(v) if isinstance(v, str) and misleads(v) else str(v) for v in value) + "}"
 
 
 def by_line(plans):

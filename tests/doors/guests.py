@@ -94,6 +94,17 @@ def limited(postgres, flight_port, user, password):
     refused("42000", lambda: connection.execute("SELECT " + "1+" * 200_000 + "1"))
     for long in ["SELECT generate_series(1, 2000000000)", "SELECT count(*) FROM suites, generate_series(1, length(suite) + 2000000000) n"]:
         refused("53200", lambda: connection.execute(long))
+    # no value is made of which the memory could not be asked for, nor is one written out in many rows
+    for large in ["repeat('x', 2000000000)", "array_repeat(1, 2000000000)", "array_resize([1], 2000000000)", "lpad('x', 2000000000)",
+                  "count(*) FROM (SELECT unnest(range(0, 1000000)) FROM range(1000000))", "repeat('x', 9000000) FROM range(1000000)"]:
+        refused("53200", lambda: connection.execute(f"SELECT {large}"))
+    # names that stand for a billion tables are not planned
+    doubled = ", ".join(f"c{i} AS (SELECT * FROM c{i - 1} UNION ALL SELECT * FROM c{i - 1})" for i in range(1, 30))
+    refused("42000", lambda: connection.execute(f"WITH c0 AS (SELECT 1 AS x), {doubled} SELECT count(*) FROM c29"))
+    # what has been given up leaves room for others
+    for _ in range(2):
+        refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 20000) a, range(1, 20000) b, range(1, 20000) c"))
+    assert connection.execute("SELECT count(*) > 0 FROM suites").fetchone() == (True,)
     refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3"))
     connection.execute("SET statement_timeout = '200ms'")
     message = refused("57014", lambda: connection.execute("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3"))

@@ -98,7 +98,27 @@ def answers(*server):
         ("SELECT timestamptz 'epoch' + 1769860800 * interval '1 second'", datetime.datetime(2026, 1, 31, 12, tzinfo=UTC)),
         ("SELECT timestamp '2026-01-31 12:00' + '1 day'", datetime.datetime(2026, 2, 1, 12)),
         ("SELECT date(timestamp '2026-01-31 12:00')", datetime.date(2026, 1, 31)),
+        ("SELECT date '2026-01-31' + interval '1 month'", datetime.datetime(2026, 2, 28)),
+        ("SELECT timestamp '9999-12-31'", datetime.datetime(9999, 12, 31)),
+        ("SELECT count(*) FROM events WHERE hit_time > '9999-12-31' OR hit_time < '0001-01-01'", 0),
+        ("SELECT extract(second FROM timestamp '2026-01-31 12:34:56.789')", 56.789),
+        ("SELECT timestamp '2026-01-03 12:00' - timestamp '2026-01-01' > interval '2 days'", True),
+        ("SELECT make_interval(days => 1, hours => 2)", datetime.timedelta(days=1, hours=2)),
+        ("SELECT timestamp '2026-01-31 12:00:00.25'::text", "2026-01-31 12:00:00.25"),
+        ("SELECT timestamptz '2026-01-31 12:00+02'::text", "2026-01-31 10:00:00+00"),
+        ("SELECT interval '1 day 02:00'::text", "1 day 02:00:00"),
+        ("SELECT ARRAY[1, NULL]::text || ARRAY['a b', 'c']::text", '{1,NULL}{"a b",c}'),
+        ("SELECT max(d)::text FROM generate_series(date '2026-01-01', date '2026-01-03', '1 day') d", "2026-01-03 00:00:00"),
+        ("SELECT json_agg(json_build_object('x', x) ORDER BY x) FROM (VALUES (1), (2)) t(x)", '[{"x":1},{"x":2}]'),
+        ("SELECT to_json('[1]'::jsonb)", "[1]"),
+        ("SELECT (SELECT string_agg(a.attname, ',' ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+         " WHERE a.attrelid = c.oid AND a.attnum IN (1, 2)) FROM pg_class c WHERE c.relname = 'suites'", "suite,transaction_id"),
         ("SELECT sum(n) FROM (SELECT generate_series(1, 3) AS n) x", 6),
+        # tools ask for the columns of somebody's statement by their heads
+        ("SELECT x.count > 0 FROM (SELECT suite, count(*) FROM suites GROUP BY 1) x", True),
+        ("WITH x AS (SELECT max(d)::text FROM (VALUES (date '2026-01-31')) t(d)) SELECT max FROM x", "2026-01-31"),
+        ("SELECT x.d FROM (SELECT d::text FROM (VALUES (date '2026-01-31')) t(d)) x", "2026-01-31"),
+        ("SELECT array_remove(ARRAY[1, 2, 1], 1)::text || array_replace(ARRAY[1, 2, 1], 1, 5)::text", "{2}{5,2,5}"),
         ("SELECT string_agg(x, '|' ORDER BY n) FROM unnest(ARRAY['a', 'b']) WITH ORDINALITY AS u(x, n)", "a|b"),
         ("SELECT 2 = ANY (ARRAY(SELECT generate_series(1, 3)))", True),
         ("SELECT 4 = ANY (ARRAY(SELECT value FROM range(1, 4)))", False),
@@ -106,6 +126,10 @@ def answers(*server):
         ("SELECT 2 NOT IN (SELECT value FROM range(1, 4))", False),
         ("SELECT NULL::bigint IN (SELECT value FROM range(1, 4) WHERE value > 9)", False),
         ("SELECT date '2026-01-31' = ANY('{20260131}')", True),
+        # as pgjdbc sends a day
+        ("SELECT '2026-01-31 -05'::date", datetime.date(2026, 1, 31)),
+        ("SELECT '2026-01-31 +02'::timestamp", datetime.datetime(2026, 1, 31)),
+        ("SELECT 'abc'::character varying || 'd'::character varying(20)", "abcd"),
         ("SELECT date '2026-01-31' = ANY(ARRAY['Jan 31, 2026']::date[])", True),
         ("SELECT '{20260131,NULL}'::date[]", [datetime.date(2026, 1, 31), None]),
         ("SELECT to_regclass('public.' || 'events') = 'events'::regclass", True),
@@ -123,6 +147,7 @@ def answers(*server):
         for sql, names in [
             ("SELECT 1, 2, 'x', count(*), 1::bigint, version()", ["?column?", "?column?", "?column?", "count", "int8", "version"]),
             ("SELECT event_id, event_id FROM events LIMIT 1", ["event_id", "event_id"]),
+            ("SELECT x.b, *, upper(a) AS a FROM (SELECT 'a' AS a, 'b' AS b) x", ["b", "a", "b", "a"]),
             ("SELECT sum(hit_seq) FROM events GROUP BY row_kind ORDER BY sum(hit_seq)", ["sum"]),
         ]:
             cursor.execute(sql)
@@ -256,6 +281,10 @@ def settings(*server):
     refused("55000", lambda: guest.execute("SET rejoin.suite = 'nosuch'"), "does not exist")
     refused("22023", lambda: guest.execute("SET client_encoding = 'LATIN1'"), "UTF8")
     refused("42704", lambda: guest.execute("SET statment_timeout = 1"), "did you mean")
+    refused("42704", lambda: guest.execute("SELECT current_setting('statment_timeout')"), "did you mean")
+    assert one(guest, "SELECT current_setting('nosuch', true)") is None
+    # asyncpg switches it off while it looks for types
+    assert one(guest, "SELECT current_setting('jit') || set_config('jit', 'off', false)") == "offoff"
     assert one(guest, "SELECT set_config('statement_timeout', '150ms', false)") == "150ms"
     refused("57014", lambda: guest.execute(slow), "150ms")
     # the start of a connection

@@ -17,4 +17,6 @@ SELECT count(*) AS none FROM hits WHERE 1 = 0;
 SELECT visitor_id FROM hits WHERE 1 = 0;
 SELECT timestamp '2026-01-31 12:00' AS plain, timestamptz '2026-01-31 12:00 +02' AS zoned, date 'Jan 31, 2026' AS day, timestamp '2026-01-31 12:00' + interval '1 day 02:00' AS later;
 SELECT s.suite, u.x, u.n FROM suites s CROSS JOIN LATERAL unnest([s.suite, 'b']) WITH ORDINALITY AS u(x, n) ORDER BY n;
+SELECT 1, 'x', count(*), 2 AS a, 3 AS a FROM suites;
+SELECT extract(second FROM timestamp '2026-01-31 12:34:56.789') AS seconds, date '2026-01-31' + interval '1 month' AS later, timestamp '9999-12-31' AS far, json_build_object('a', [1, 2]) AS made;
 EXPLAIN SELECT 1 AS one;

@@ -1,5 +1,7 @@
 //! The command line: exit codes, what goes to stdout and stderr, formats and JSON shapes, every command on an empty lake.
 
+use arrow::array::AsArray;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -147,6 +149,34 @@ fn formats() {
     place.write("q.sql", format!("{sql};\n"));
     assert_eq!(place.rejoin("query -f q.sql --format csv").ok().stdout, print("csv"));
     place.rejoin_with(&["query", sql, "--format", "cvs"]).fails(2, &["csv"]);
+}
+
+#[test]
+fn columns_have_a_form_in_every_file() {
+    let place = loaded();
+    let parquet = |file: &str| -> Vec<String> {
+        let file = std::fs::File::open(place.path().join(file)).unwrap();
+        let rows = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+        let batches: Vec<_> = rows.map(|batch| batch.unwrap()).collect();
+        let texts = batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter());
+        texts.map(|text| text.unwrap().to_string()).collect()
+    };
+    let span = "SELECT INTERVAL '1 month 2 days' AS c";
+    let shown = place.rejoin_with(&["query", span, "--format", "csv"]).ok().stdout;
+    let text = shown.lines().nth(1).unwrap();
+    place.rejoin_with(&["query", span, "-o", "span.parquet"]).ok();
+    assert_eq!(parquet("span.parquet"), [text]);
+    place.rejoin_with(&["query", &format!("COPY ({span}) TO 'copy.parquet'")]).ok();
+    assert_eq!(parquet("copy.parquet"), [text]);
+    place.rejoin_with(&["query", "SELECT [INTERVAL '1 day'] AS c", "-o", "list.parquet"]).ok();
+    assert_eq!(parquet("list.parquet"), ["[\"1 days\"]"]);
+    // each batch has a dictionary of its own
+    let words = "SELECT arrow_cast(visitor_id, 'Dictionary(Int32, Utf8)') AS c FROM events";
+    place.rejoin_with(&["query", words, "-o", "words.arrow"]).ok();
+    for (query, file) in [("SELECT [INTERVAL '1 day'] AS c", "c.parquet"), ("SELECT [1, 2] AS c", "c.csv")] {
+        let copy = format!("COPY ({query}) TO '{file}'");
+        place.rejoin_with(&["query", &copy]).fails(7, &["column c is", "CAST it to text"]);
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn traps() {
                     "SELECT count(*) FROM hits UNION ALL SELECT 7 UNION ALL SELECT 8",
                     "SELECT sum(n) FROM (SELECT count(*) AS n FROM hits UNION ALL SELECT 7 UNION ALL SELECT n FROM (VALUES (1), (2)) v (n))",
                     "SELECT event_id FROM events WHERE row_kind = 'summary' UNION ALL SELECT 'x' WHERE false",
-                    "SELECT value FROM generate_series(1, 3) UNION ALL SELECT count(*) FROM hits",
+                    "SELECT n FROM generate_series(1, 3) AS n UNION ALL SELECT count(*) FROM hits",
                     "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT i, count(*) FROM n, offline GROUP BY 1",
                     // a word of windows that a plan loses when it is written down
                     "SELECT event_id, last_value(revenue) IGNORE NULLS OVER w, lag(revenue) IGNORE NULLS OVER w, last_value(revenue) OVER w,
@@ -559,7 +559,7 @@ fn refused() {
                      SELECT count(*) FROM n, hits",
                     "RECURSIVE",
                 ),
-                ("SELECT count(*) FROM hits JOIN generate_series(1, 3000000) g ON g.value = hits.visit_num",
+                ("SELECT count(*) FROM hits JOIN generate_series(1, 3000000) g ON g = hits.visit_num",
                     "more than 8 MiB"),
             ];
             for (sql, why) in refused {

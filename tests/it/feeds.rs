@@ -1,8 +1,8 @@
 //! Random histories of data feeds by brute force: which rows are one hit, which of them counts, what it set, what it credits,
 //! and what offline rows of the feed (hit source 5 and 7) and offline records take from hits.
 //!
-//! Deliveries and files of records are loaded, sent again, replaced and removed; hits come twice, in other deliveries and in
-//! the same one, some are excluded, some happened in the background; some deliveries tell instances and some do not.
+//! Deliveries and files of records are loaded, sent again, replaced and removed; hits and offline rows come twice, in other deliveries
+//! and in the same one, some are excluded, some happened in the background; some deliveries tell instances and some do not.
 //! Transaction ID recording is switched off and on. Nothing here is shared with the product: of what is left in the end the
 //! answers follow from the rules.
 
@@ -31,7 +31,8 @@ use crate::table;
 pub struct Row {
     visitor: u8,
     second: u8,
-    /// Which hit id, of few: neighbours, and such as differ in a high bit only. Offline rows have one of their own.
+    /// Which hit id, of few: neighbours, and such as differ in a high bit only. Offline rows have others than hits, and those of each
+    /// visitor and source their own.
     id: u8,
     /// 1 for a hit, 5 for a summary row, 7 for a transaction row that is integrated already.
     source: u8,
@@ -118,9 +119,18 @@ fn halves(id: u8) -> (u64, u64) {
     }
 }
 
-/// The halves of the id of a row, which is the `place`-th of its delivery.
-fn halves_of(row: &Row, name: u8, place: usize) -> (u64, u64) {
-    if row.source == 1 { halves(row.id) } else { (3, 1000 * u64::from(name) + place as u64 * 37 % 101) }
+/// The halves of the id of a row.
+fn halves_of(row: &Row) -> (u64, u64) {
+    if row.source == 1 {
+        return halves(row.id);
+    }
+    let own = 100 * u64::from(row.visitor) + 10 * u64::from(row.source) + u64::from(row.id);
+    match row.id {
+        0..3 => (3, 1000 + own),
+        // neighbours, of which all that is kept of the sequence is the same
+        3..5 => (1 << 63 | 6, (1 << 63) + own),
+        _ => (1 << 57, own),
+    }
 }
 
 /// The name of a delivery in the file log.
@@ -137,12 +147,12 @@ fn item(prefix: &str, item: Option<u8>, nothing: &str) -> String {
 }
 
 /// The table of `tests/bin/feed`.
-fn table_of(name: u8, rows: &[Row]) -> String {
+fn table_of(rows: &[Row]) -> String {
     let mut out = String::from(
         "visitor  time  visit  visit_start_time_gmt  hitid_high  hitid  hit_source  evar1  post_evar1  post_event_list  post_product_list  exclude_hit  post_customer_perspective  post_transactionid  post_mobileaction\n",
     );
-    for (place, row) in rows.iter().enumerate() {
-        let (high, low) = halves_of(row, name, place);
+    for row in rows {
+        let (high, low) = halves_of(row);
         let mut events = vec![];
         events.extend(row.instance.then_some("100"));
         events.extend(row.price.map(|_| "1"));
@@ -170,7 +180,7 @@ fn table_of(name: u8, rows: &[Row]) -> String {
 pub fn deliver(place: &Place, folder: &str, name: u8, (rows, named): &Delivery) {
     let names = if *named { "--event '100=Instance of eVar 1'" } else { "" };
     let date = &file_of(name)[4..];
-    place.sh(&format!("feed web {date} --dir {folder} {names} <<'END'\n{}END", table_of(name, rows)));
+    place.sh(&format!("feed web {date} --dir {folder} {names} <<'END'\n{}END", table_of(rows)));
 }
 
 /// One row of each kind, so that every column exists.
@@ -264,16 +274,20 @@ impl Left {
     /// The rows that the feed brings integrated, in order.
     fn integrated(&self) -> Vec<Event> {
         let snapshots = self.snapshots();
+        let mut counting: BTreeMap<_, (&Row, bool)> = BTreeMap::new();
+        // repeats as those of hits; whose and of which source a row is says its id
+        for (rows, named) in self.deliveries.values() {
+            let integrated = rows.iter().filter(|row| row.source != 1);
+            counting.extend(integrated.map(|row| ((row.second, halves_of(row)), (row, *named))));
+        }
         let mut events = vec![];
-        for (name, (rows, named)) in &self.deliveries {
-            for (place, row) in rows.iter().enumerate().filter(|(_, row)| row.source != 1 && !row.excluded) {
-                let mut event = event_of(row, *named, halves_of(row, *name, place));
-                event.at.1 = 1;
-                event.visitor = event.visitor.filter(|_| row.source == 7 && self.recording);
-                let hit = event.transaction.and_then(|id| snapshots.get(&id)).filter(|_| row.source == 7);
-                event.hit = hit.filter(|hit| hit.visitor == event.visitor).map(|hit| hit.at);
-                events.push(event);
-            }
+        for (row, named) in counting.into_values().filter(|(row, _)| !row.excluded) {
+            let mut event = event_of(row, named, halves_of(row));
+            event.at.1 = 1;
+            event.visitor = event.visitor.filter(|_| row.source == 7 && self.recording);
+            let hit = event.transaction.and_then(|id| snapshots.get(&id)).filter(|_| row.source == 7);
+            event.hit = hit.filter(|hit| hit.visitor == event.visitor).map(|hit| hit.at);
+            events.push(event);
         }
         events.sort_by_key(|event| event.at);
         events
@@ -563,7 +577,7 @@ impl World {
             ),
             (
                 "SELECT match_status, visitor_id, evar1, CAST(date_part('second', snapshot_time) AS BIGINT) FROM events \
-                 WHERE row_kind = 'transaction' AND source = 'data_feed' ORDER BY hit_time, hit_seq",
+                 WHERE row_kind = 'transaction' AND source = 'data_feed' ORDER BY hit_time, hit_seq, hit_id_rest",
                 of_feeds.map(transaction).collect(),
             ),
             (

@@ -326,7 +326,7 @@ impl Seeds {
                     true => {
                         let at = dice.below(lookups.len());
                         lookups[at].1 = damage(lookups[at].1.clone(), &other, dice);
-                        lookups[at].1.clone()
+                        [&hits[..], &lookups[at].1].concat()
                     }
                     false => {
                         hits = damage(hits, &other, dice);

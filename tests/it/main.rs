@@ -2,7 +2,7 @@
 //!
 //! * `slt`: runs `tests/slt/**/*.slt`, the rules of the domain and the SQL functions by example.
 //! * `oracle`, `laws`: participation and attribution by brute force on random journeys, and their laws.
-//! * `bindings`: values bound to products by brute force on random worlds.
+//! * `bindings`: values bound to products by brute force on random worlds. `product_lines`: lines with and without an item.
 //! * `persistence`: dimensions that persist, by brute force on random histories.
 //! * `bad_input`: hostile and broken files through the binary. `fuzz`: inputs that were damaged at random.
 //! * `cli`: exit codes, formats and JSON shapes of the commands.
@@ -60,6 +60,7 @@ mod persistence;
 mod persons;
 mod place;
 mod plans;
+mod product_lines;
 mod questions;
 mod ranges;
 mod record_order;

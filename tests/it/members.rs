@@ -129,10 +129,10 @@ impl Members {
         self.scheduler = Member::start(&arguments, &self.lake, &borrowed(&self.environment));
     }
 
-    /// One more executor, which has two vcores.
+    /// One more executor, which has two vcores, and listens where it is free.
     pub fn join(&mut self) {
         let scheduler = self.scheduler.address.clone();
-        let arguments = ["cluster", "executor", "--scheduler", &scheduler, "--listen", "127.0.0.1:0", "--vcores", "2"];
+        let arguments = ["cluster", "executor", "--scheduler", &scheduler, "--vcores", "2"];
         self.executors.push(Member::start(&arguments, &self.lake, &borrowed(&self.environment)));
         self.wait_for(self.executors.len());
     }

@@ -357,3 +357,43 @@ fn a_store_without_conditional_writes_is_refused() {
         });
     });
 }
+
+/// A store that is not there: who waits is told after two seconds, and in the end what to look at, once, by each command.
+#[test]
+fn a_store_that_does_not_answer_is_named() {
+    let place = Place::new();
+    // nobody listens there any more
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let told = |lake: &str, arguments: &[&str], endpoint: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+        place.settle(command.args(arguments));
+        command.envs(stores::server().environment()).env("REJOIN_LAKE", lake);
+        if let Some(endpoint) = endpoint {
+            command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_ALLOW_HTTP", "true");
+        }
+        let begun = Instant::now();
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // neither XML nor colours, in what is no terminal
+        assert!(!output.status.success() && !said.contains(['<', '\x1b']), "{arguments:?}: {said}");
+        (output.status.code(), said, begun.elapsed())
+    };
+    let endpoint = format!("http://{gone}");
+    std::thread::scope(|scope| {
+        let commands: [&[&str]; 3] = [&["status"], &["query", "SELECT 1 FROM hits"], &["ingest", "s3://bucket/feed/"]];
+        let commands = commands.map(|arguments| {
+            let (told, endpoint) = (&told, &endpoint);
+            scope.spawn(move || told("s3://bucket/lake", arguments, Some(endpoint.as_str())))
+        });
+        for command in commands {
+            let (code, said, took) = command.join().unwrap();
+            assert_eq!(code, Some(6), "{said}");
+            for part in ["waiting for 127.0.0.1", "does not answer", "tried for 15 s", "AWS_ENDPOINT_URL"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            assert!(took < Duration::from_secs(29), "{took:?}: {said}");
+        }
+    });
+    // and a bucket that is not
+    told("s3://no-such-bucket/lake", &["status"], None);
+}

@@ -365,6 +365,8 @@ fn persons_are_as_their_rules_say_and_answer_like_visitors() {
                 let engine = Engine::open(place.open_lake(), settings.clone()).await.unwrap();
                 let other = Engine::open(merged.open_lake(), settings.clone()).await.unwrap();
                 rows_are_whose_they_should_be(&engine, &world).await;
+                let ranges = [1, 3, 16, 64][number % 4];
+                engine.collect(&format!("SET rejoin.ranges = {ranges}")).await.unwrap();
                 for (turn, question) in questions.iter().enumerate() {
                     let ways = ["stored", "plain"][turn % 2];
                     engine.collect(&format!("SET rejoin.journeys = '{ways}'")).await.unwrap();
@@ -400,6 +402,8 @@ fn hits_of_one_instant_have_one_order_on_all_devices() {
         deep(|runtime| {
             runtime.block_on(async {
                 let engine = Engine::open(place.open_lake(), settings).await.unwrap();
+                let ranges = [1, 3, 16, 64][number % 4];
+                engine.collect(&format!("SET rejoin.ranges = {ranges}")).await.unwrap();
                 for question in questions.iter().map(|question| question.replace('$', "person")) {
                     let mut answers = vec![];
                     for way in ["stored", "plain"] {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use rejoin_instances::syntax::{change_outside_queries, look_outside_queries};
+use rejoin_instances::syntax::{change_outside_queries, walk_outside_queries};
 
 /// Expressions with queries in them, and what they are when each name outside of these is written with a `!`.
 const EXPRESSIONS: &[(&str, &str)] = &[
@@ -58,7 +58,7 @@ fn names_in_queries_stay() {
 fn names_in_queries_are_not_seen() {
     for (sql, expected) in EXPRESSIONS {
         let mut seen = vec![];
-        let step = look_outside_queries(&expression(sql), &mut |part| {
+        let step = walk_outside_queries(&expression(sql), &mut |part| {
             seen.extend(name(part).map(|name| name.value.clone()));
             ControlFlow::<()>::Continue(())
         });
@@ -73,7 +73,7 @@ fn names_in_queries_are_not_seen() {
 #[test]
 fn the_order_of_parts() {
     let mut seen = vec![];
-    let step = look_outside_queries(&expression("NOT (a IN (SELECT b FROM t) AND c AND d)"), &mut |part| {
+    let step = walk_outside_queries(&expression("NOT (a IN (SELECT b FROM t) AND c AND d)"), &mut |part| {
         seen.push(part.to_string());
         match name(part) {
             Some(name) if name.value == "c" => ControlFlow::Break(seen.len()),

@@ -157,6 +157,13 @@ rejoin source create web halts --kind transaction --metrics event10 --on-error s
     assert_eq!(parquet.header("content-disposition"), "attachment; filename=\"result.parquet\"");
     let read = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet.file())).unwrap().build().unwrap();
     assert_eq!(read.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
+    // what a format has no values for is text there
+    let spans = "q=SELECT+INTERVAL+%271+day%27+AS+i%2C+%5BINTERVAL+%271+day%27%5D+AS+l&to=parquet";
+    let spans = server.form("/sql", &[&rob], spans).is(200, &[]);
+    let read = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(spans.file())).unwrap();
+    assert!(read.schema().fields().iter().all(|field| field.data_type().is_string()), "{}", read.schema());
+    let lists = server.form("/sql", &[&rob], "q=SELECT+%5B1%2C+NULL%5D+AS+l&to=csv").is(200, &[]);
+    assert_eq!(lists.chunks(), "l\n\"[1,null]\"\n");
     let arrow = server.form("/sql", &[&rob], &format!("{all}&to=arrow")).is(200, &[]);
     let read = arrow::ipc::reader::FileReader::try_new(Cursor::new(arrow.file()), None).unwrap();
     assert_eq!(read.map(|batch| batch.unwrap().num_columns()).max(), Some(2));

@@ -133,7 +133,7 @@ fn add_paths(
     match selected.as_mut().filter(|selected| selected.filters_paths()) {
         Some(selected) => {
             for listed in 0..reach.conversions() {
-                let (path, path_reach) = selected.path(journey, reach, listed, names, false);
+                let (path, path_reach) = selected.path(journey, reach, (listed, None), names, false);
                 chain.add(path, path_reach, success);
             }
         }

@@ -10,18 +10,19 @@ use arrow::array::{
 };
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, filter_record_batch, not, nullif, take_record_batch};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::PhysicalExpr;
 
 use super::bound_lines::BoundLines;
 use super::breakdown::{GROUP_COLUMNS, GroupRows, LineGroups};
+use super::finder::Finder;
 use super::items::{Codes, Text};
 use super::stored_rows::{Metric, StoredRows};
 use super::terms::{EvaluatedTerms, Known, holds};
-use super::{EVER, JourneySpec, Selection, Sequence, SequenceSpec};
+use super::{EVER, JourneySpec, Sequence, SequenceSpec};
 use crate::attribution::Place;
-use crate::columns::{self, sequence, timestamp};
+use crate::columns;
 use crate::engine::visits::VisitRules;
 
 /// Rows that are looked at together: so few that most of them convert nothing.
@@ -413,6 +414,7 @@ impl Columns {
     }
 
     /// The person of a row, where its place does not say it.
+    #[inline]
     pub fn person(&self, row: usize) -> Option<&str> {
         let (rows, persons) = self.persons.as_ref()?;
         let place = rows.binary_search(&(row as u32)).ok().filter(|place| persons.is_valid(*place))?;
@@ -431,10 +433,23 @@ impl Columns {
     /// Where the items of a row are, which is where the dimension was set if its value persists, and their numbers.
     #[inline]
     pub fn item_of<'c>(&'c self, row: usize, codes: &'c mut (Codes, Codes)) -> (&'c Text, &'c mut Codes) {
-        match &self.set {
-            Some((persisted, set)) if persisted.is_valid(row) && persisted.value(row) => (set, &mut codes.1),
-            _ => (&self.items, &mut codes.0),
+        match self.set_of(row) {
+            Some(set) => (set, &mut codes.1),
+            None => (&self.items, &mut codes.0),
         }
+    }
+
+    /// Where the dimension was set, for a row whose value persists.
+    #[inline]
+    fn set_of(&self, row: usize) -> Option<&Text> {
+        let (persisted, set) = self.set.as_ref()?;
+        (persisted.is_valid(row) && persisted.value(row)).then_some(set)
+    }
+
+    /// False for a row without an item, a value, and a mark that selects its visitor.
+    pub fn says_something(&self, row: usize) -> bool {
+        let has_item = self.set_of(row).unwrap_or(&self.items).is_valid(row);
+        has_item || self.value(row) != 0.0 || self.marks_visitor(row)
     }
 
     /// False where no row has an item.
@@ -447,6 +462,11 @@ impl Columns {
     #[inline]
     pub fn time(&self, row: usize) -> i64 {
         self.times.as_ref().map_or(0, |times| times[row])
+    }
+
+    /// True where times are read. Where they are not, a visitor's rows come in order of time input after input.
+    pub fn tell_times(&self) -> bool {
+        self.times.is_some()
     }
 
     /// The first of some rows of one visitor that is not older than `oldest` microseconds, else the one after them; where times
@@ -569,11 +589,13 @@ impl Columns {
     }
 
     /// True for a row that selects its visitor.
+    #[inline]
     pub fn marks_visitor(&self, row: usize) -> bool {
         self.marks[0].as_ref().is_some_and(|marks| marks.is_valid(row) && marks.value(row))
     }
 
     /// True for a row that selects its visit.
+    #[inline]
     pub fn marks_visit(&self, row: usize) -> bool {
         self.marks[1].as_ref().is_some_and(|marks| marks.is_valid(row) && marks.value(row))
     }
@@ -631,68 +653,6 @@ impl Text {
     /// A column in which no row has a value.
     fn nothing(rows: usize) -> Self {
         Self::Plain(StringArray::new_null(rows))
-    }
-}
-
-/// Columns of a batch by name, in the type that is wanted; a cast to the type that a column already has costs nothing.
-pub(super) struct Finder<'b>(pub &'b RecordBatch);
-
-impl Finder<'_> {
-    pub fn column(&self, name: &str) -> Result<&ArrayRef> {
-        let found = self.0.column_by_name(name);
-        found.ok_or_else(|| DataFusionError::Internal(format!("a journey needs the column {name}")))
-    }
-
-    pub fn typed(&self, name: &str, data_type: &DataType) -> Result<ArrayRef> {
-        Ok(cast(self.column(name)?, data_type)?)
-    }
-
-    pub fn text(&self, name: &str) -> Result<Text> {
-        Text::of(self.column(name)?)
-    }
-
-    pub fn integers(&self, name: &str) -> Result<Int64Array> {
-        Ok(self.typed(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-    }
-
-    pub fn floats(&self, name: &str) -> Result<Float64Array> {
-        Ok(self.typed(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-    }
-
-    pub fn booleans(&self, name: &str) -> Result<BooleanArray> {
-        Ok(self.typed(name, &DataType::Boolean)?.as_boolean().clone())
-    }
-
-    pub fn times(&self, name: &str) -> Result<TimestampMicrosecondArray> {
-        Ok(self.typed(name, &timestamp())?.as_primitive::<TimestampMicrosecondType>().clone())
-    }
-
-    fn marks(&self, selection: &Selection) -> Result<[Option<BooleanArray>; 2]> {
-        let mark = |wanted: bool, name| wanted.then(|| self.booleans(name)).transpose();
-        Ok([mark(selection.visitors, "marks_visitor")?, mark(selection.visits, "marks_visit")?])
-    }
-
-    fn groups(&self, selection: &Selection) -> Result<Option<GroupRows>> {
-        match selection.by.is_empty() || selection.takes_lines() {
-            true => Ok(None),
-            false => GroupRows::new(&selection.by, &self.group_columns(selection)?).map(Some),
-        }
-    }
-
-    fn line_groups(&self, selection: &Selection) -> Result<Option<LineGroups>> {
-        if !selection.takes_lines() {
-            return Ok(None);
-        }
-        let lines = self.column("lines")?.as_list::<i32>();
-        LineGroups::new(&selection.by, &self.group_columns(selection)?, lines).map(Some)
-    }
-
-    fn group_columns(&self, selection: &Selection) -> Result<Vec<ArrayRef>> {
-        GROUP_COLUMNS.iter().take(selection.by.len()).map(|name| self.column(name).cloned()).collect()
-    }
-
-    fn sequences(&self, name: &str) -> Result<Decimal128Array> {
-        Ok(self.typed(name, &sequence())?.as_primitive::<Decimal128Type>().clone())
     }
 }
 

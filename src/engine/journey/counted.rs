@@ -24,6 +24,15 @@ impl Counted {
     /// suite, without a visitor, not reported, or a hit that was there before.
     #[inline]
     pub fn visit_of(&mut self, columns: &Columns, row: usize) -> Option<u32> {
+        // mostly all rows count, and visits are not asked for
+        let all_count = columns.all_take_part() && !columns.may_repeat();
+        match all_count && matches!(columns.visits, Visits::Untold) {
+            true => Some(0),
+            false => self.looked_at(columns, row),
+        }
+    }
+
+    fn looked_at(&mut self, columns: &Columns, row: usize) -> Option<u32> {
         let all_take_part = columns.all_take_part();
         if !all_take_part && !columns.is_of_suite(row) {
             return None;

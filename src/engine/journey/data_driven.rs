@@ -138,7 +138,7 @@ async fn credit_of_all(
     reservation: MemoryReservation,
     metrics: BaselineMetrics,
 ) -> Result<RecordBatch> {
-    let mut whole = Whole::new(spec);
+    let mut whole = MergedTallies::new(spec);
     while let Some(batch) = input.try_next().await? {
         let _timer = metrics.elapsed_compute().timer();
         whole.add(&batch)?;
@@ -153,7 +153,7 @@ async fn credit_of_all(
 }
 
 /// What was counted of all visitors so far.
-struct Whole {
+struct MergedTallies {
     spec: JourneySpec,
     items: Items,
     groups: Groups,
@@ -163,7 +163,7 @@ struct Whole {
     chains: Vec<Chained>,
 }
 
-impl Whole {
+impl MergedTallies {
     /// Nothing yet.
     fn new(spec: JourneySpec) -> Self {
         Self {

@@ -31,17 +31,17 @@ use futures::stream::once;
 use futures::{StreamExt, TryStreamExt};
 
 use super::answer::Answer;
-use super::by_person::{ByPerson, PersonRows};
+use super::by_person::{PersonRows, RowsByPerson};
 use super::input::{Input, InputColumns};
 use super::metrics::JourneyMetrics;
 use super::path::ShownWalk;
 use super::sequence::SequenceWalk;
 use super::stream::{Share, found_together};
-use super::telling::Telling;
 use super::terms::holds;
 use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
+use super::walked_keys::WalkedKeys;
 use crate::columns::VISITOR_KEY;
 use crate::engine::by_visitor;
 use crate::lake::keys::KnownKeys;
@@ -59,7 +59,7 @@ pub struct JourneyExec {
     /// Whose rows are whose, where they are brought together by person.
     persons: Option<PersonRows>,
     /// Where what the walk finds out about visitor keys is told.
-    keys: Option<Telling>,
+    keys: Option<WalkedKeys>,
     /// On what is found: which rows those above still want. They narrow while rows come.
     filters: Vec<Arc<dyn PhysicalExpr>>,
 }
@@ -84,7 +84,7 @@ impl JourneyExec {
 
     /// Tells `keys` of the files whose visitor keys each are one visitor's.
     pub fn telling(self, keys: KnownKeys) -> Self {
-        Self { keys: Some(Telling::new(keys, self.buckets())), ..self }
+        Self { keys: Some(WalkedKeys::new(keys, self.buckets())), ..self }
     }
 
     /// Brings rows together by person, where the answer asks for it.
@@ -242,7 +242,7 @@ impl ExecutionPlan for JourneyExec {
                     let metrics = metrics();
                     let walk = Walk::new(spec.clone(), metrics.counts.clone());
                     let disk = || context.runtime_env().disk_manager.clone();
-                    let by_person = self.persons.clone().map(|persons| ByPerson::new(persons, disk()));
+                    let by_person = self.persons.clone().map(|persons| RowsByPerson::new(persons, disk()));
                     self.share(walk.by_person(by_person), (first, threads), metrics, &context)
                 };
                 let shares = (0..threads).map(share).collect();
@@ -298,8 +298,8 @@ mod tests {
 
     use super::*;
     use crate::attribution::Container;
-    use crate::engine::journey::stream::{all_walked, put_together};
-    use crate::engine::journey::{Gives, JourneySpec};
+    use crate::engine::journey::stream::{put_together, walk_all};
+    use crate::engine::journey::{JourneyOutput, JourneySpec};
 
     const VISITORS: i64 = 80;
     const BUCKETS: i64 = 4;
@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn spec() -> JourneySpec {
-        let gives = Gives::Paths { unconverted: false, in_parts: false };
+        let gives = JourneyOutput::Paths { unconverted: false, in_parts: false };
         JourneySpec { gives, ..JourneySpec::without_models(Container::Visitor) }
     }
 
@@ -396,7 +396,7 @@ mod tests {
     async fn paths_that_do_not_fit_are_the_same() {
         let (operator, context) = (operator(), context());
         // there is no room to make one walk of two
-        let walked = all_walked(shares(&operator, &context)).await.unwrap();
+        let walked = walk_all(shares(&operator, &context)).await.unwrap();
         let rest = MemoryConsumer::new("rest").register(context.memory_pool());
         rest.try_grow(POOL_BYTES - context.memory_pool().reserved()).unwrap();
         let stream = put_together(walked, operator.schema()).await.unwrap();

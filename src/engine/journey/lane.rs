@@ -12,7 +12,7 @@ use super::counted::Counted;
 use super::input::InputColumns;
 use super::items::Codes;
 use super::terms::Known;
-use super::visitors::{Matter, Visitors};
+use super::visitors::{RelevantRows, Visitors};
 
 /// A row's place among the rows of its visitor: time, what stands at a hit before other offline rows, sequence, online before
 /// offline, what is left of the hit id.
@@ -56,7 +56,7 @@ impl Lane {
             batch_bytes: batch.get_array_memory_size(),
             lacks_visitors: false,
         };
-        lane.look_at_batch(visitors);
+        lane.inspect_batch(visitors);
         Ok(lane)
     }
 
@@ -75,18 +75,18 @@ impl Lane {
         self.columns = visitors.columns(&self.kind, batch, &mut self.known)?;
         self.batch_bytes = batch.get_array_memory_size();
         self.row = 0;
-        self.look_at_batch(visitors);
+        self.inspect_batch(visitors);
         Ok(())
     }
 
-    fn look_at_batch<V: Visitors>(&mut self, visitors: &V) {
+    fn inspect_batch<V: Visitors>(&mut self, visitors: &V) {
         self.codes.0.turn_to(&self.columns.items);
         if let Some((_, set)) = &self.columns.set {
             self.codes.1.turn_to(set);
         }
         self.lacks_visitors |= self.columns.ids.as_ref().is_some_and(|ids| !ids.all_valid());
         self.columns.converting(&mut self.converting);
-        visitors.mind(&self.columns, &mut self.converting);
+        visitors.add_set_aside(&self.columns, &mut self.converting);
         self.next_converting = 0;
     }
 
@@ -154,8 +154,8 @@ impl Lane {
     }
 
     /// Passes over rows of the visitor at hand, which are those before `end`, that are too old to matter; where those that do end.
-    pub fn narrow(&mut self, end: usize, matter: Matter) -> usize {
-        let Matter::UpToConversions { lookback_us } = matter else { return end };
+    pub fn narrow(&mut self, end: usize, matter: RelevantRows) -> usize {
+        let RelevantRows::UpToConversions { lookback_us } = matter else { return end };
         let Some((first, last)) = self.converting_before(end) else { return end };
         if let Some(lookback_us) = lookback_us {
             self.pass_older(first, self.columns.time(first).saturating_sub(lookback_us));
@@ -181,11 +181,14 @@ impl Lane {
         self.row = self.columns.rows;
     }
 
-    /// The key of the next row that may matter, or of the last row of the batch, whose visitor may go on in the next one.
-    /// The row at hand is in the batch.
-    pub fn next_key(&mut self) -> i64 {
-        let row = self.next_converting().unwrap_or(self.columns.rows - 1);
-        self.columns.keys[row]
+    /// The key at hand, and the first from there on that may matter: where visitors are passed over, that of the next row that
+    /// converts, or of the last row of the batch, whose visitor may go on in the next one. The row at hand is in the batch.
+    pub fn head(&mut self, passes: bool) -> (i64, i64) {
+        let next = match passes {
+            true => self.next_converting().unwrap_or(self.columns.rows - 1),
+            false => self.row,
+        };
+        (self.key(), self.columns.keys[next])
     }
 
     /// Passes over the rows before the first of `key`, which the batch has.

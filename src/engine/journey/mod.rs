@@ -4,10 +4,10 @@
 //!   that is found out about journeys.
 //! * `stored`: the logical node straight over the lake's files: the usual, fast way; `stored_rows`: what rows are there.
 //! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted;
-//!   `telling`: what a walk tells of keys.
+//!   `walked_keys`: what a walk tells of keys.
 //! * `traversal`: visitor after visitor over the sorted inputs of a bucket; `visitors`: to whom it hands their rows; `lane` is
-//!   one input, `columns` one batch of it, `items` numbers its dictionary; `seeded` hashes what is looked up for
-//!   many rows.
+//!   one input, `columns` one batch of it, whose columns `finder` gives by name, `items` numbers its dictionary; `seeded`
+//!   hashes what is looked up for many rows.
 //! * `walk`: what happened to a visitor in, credit out; `counted`: which rows count; `path_sums`: the paths of conversions, and
 //!   `path_parts` those of several parts of the visitors; `bound` and `bound_lines` are for values that product lines bind.
 //! * `by_person`: rows of visitors that share a person, brought together; `ties`: in which order those of one instant are.
@@ -39,6 +39,7 @@ mod counted;
 mod credit_rows;
 mod data_driven;
 mod exec;
+mod finder;
 mod input;
 mod items;
 mod lane;
@@ -57,12 +58,12 @@ mod stored;
 mod stored_rows;
 mod stream;
 mod tallies;
-mod telling;
 mod terms;
 mod ties;
 mod traversal;
 mod visitors;
 mod walk;
+mod walked_keys;
 mod window;
 
 pub use answer::Answer;
@@ -71,8 +72,8 @@ pub use by_person::PersonRows;
 pub use data_driven::DataDrivenExec;
 pub use exec::JourneyExec;
 pub use input::{Input, InputColumns};
-pub use node::{Gives, JourneyNode, JourneySpec};
-pub use path::{PathExec, PathNode, PathSpec, ShownNode, ShownSpec, Wanted};
+pub use node::{JourneyNode, JourneyOutput, JourneySpec};
+pub use path::{ConversionOutput, PathExec, PathNode, PathSpec, ShownNode, ShownSpec};
 pub use path_parts::added_up;
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use selection::Selection;

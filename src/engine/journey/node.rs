@@ -35,14 +35,14 @@ pub struct JourneySpec {
     /// What of the journeys counts, and by what it is broken down.
     pub selection: Selection,
     /// What a row of the answer is.
-    pub gives: Gives,
+    pub gives: JourneyOutput,
     /// Rows of visitors that share a person are brought together by person.
     pub by_person: bool,
 }
 
 /// What a row of the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
-pub enum Gives {
+pub enum JourneyOutput {
     /// An item, with its credit in each model.
     Credit,
     /// The items that conversions see, in order, and how many do.
@@ -68,7 +68,7 @@ impl JourneySpec {
             bound: None,
             anchored: false,
             selection: Selection::default(),
-            gives: Gives::Credit,
+            gives: JourneyOutput::Credit,
             by_person: false,
         }
     }
@@ -78,16 +78,16 @@ impl JourneySpec {
     pub fn output(&self) -> SchemaRef {
         let mut fields = breakdown::fields(&self.selection.by);
         match self.gives {
-            Gives::Credit => {
+            JourneyOutput::Credit => {
                 fields.push(Field::new("item", DataType::Utf8, true));
                 fields.extend(self.models.iter().map(|(name, _)| Field::new(name, DataType::Float64, true)));
             }
-            Gives::Paths { .. } => {
+            JourneyOutput::Paths { .. } => {
                 fields.push(Field::new_list("path", Field::new_list_field(DataType::Utf8, true), false));
                 let count = |name| Field::new(name, DataType::Int64, true);
                 fields.extend([count("conversions"), Field::new("value", DataType::Float64, true), count("journeys")]);
             }
-            Gives::Tallies => fields.extend(tallies::fields()),
+            JourneyOutput::Tallies => fields.extend(tallies::fields()),
         }
         Arc::new(Schema::new(fields))
     }
@@ -131,21 +131,21 @@ impl JourneySpec {
 
     /// True where one partition goes over all visitors.
     pub fn is_in_one_part(&self) -> bool {
-        self.by_person || matches!(self.gives, Gives::Paths { in_parts: false, .. })
+        self.by_person || matches!(self.gives, JourneyOutput::Paths { in_parts: false, .. })
     }
 
     /// What walks count for it, where a model needs the journeys of all visitors at once.
     pub fn tallied(&self) -> Option<Self> {
-        (self.gives == Gives::Credit && self.needs_all_visitors())
-            .then(|| Self { gives: Gives::Tallies, ..self.clone() })
+        (self.gives == JourneyOutput::Credit && self.needs_all_visitors())
+            .then(|| Self { gives: JourneyOutput::Tallies, ..self.clone() })
     }
 
     /// The same for the buckets of each partition alone, where equal rows are then added up: paths, but those of persons, whose
     /// rows may be in any bucket.
     pub fn in_parts(&self) -> Option<Self> {
         match self.gives {
-            Gives::Paths { unconverted, in_parts: false } if !self.by_person => {
-                Some(Self { gives: Gives::Paths { unconverted, in_parts: true }, ..self.clone() })
+            JourneyOutput::Paths { unconverted, in_parts: false } if !self.by_person => {
+                Some(Self { gives: JourneyOutput::Paths { unconverted, in_parts: true }, ..self.clone() })
             }
             _ => None,
         }
@@ -153,7 +153,7 @@ impl JourneySpec {
 
     /// True where visitors without a conversion count, too.
     pub fn all_visitors_matter(&self) -> bool {
-        self.needs_all_visitors() || matches!(self.gives, Gives::Paths { unconverted: true, .. })
+        self.needs_all_visitors() || matches!(self.gives, JourneyOutput::Paths { unconverted: true, .. })
     }
 
     /// True when the result of a part of the visitors cannot be added to that of another part.
@@ -189,9 +189,9 @@ pub(super) fn describe(spec: &JourneySpec) -> String {
     let selection = spec.selection.describe();
     let container = spec.container;
     let gives = match spec.gives {
-        Gives::Credit => format!("credit=[{}]", models.join(", ")),
-        Gives::Tallies => format!("tallies=[{}]", models.join(", ")),
-        Gives::Paths { unconverted, in_parts } => {
+        JourneyOutput::Credit => format!("credit=[{}]", models.join(", ")),
+        JourneyOutput::Tallies => format!("tallies=[{}]", models.join(", ")),
+        JourneyOutput::Paths { unconverted, in_parts } => {
             format!("paths, unconverted={unconverted}{}", if in_parts { ", in parts" } else { "" })
         }
     };

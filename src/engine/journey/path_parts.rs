@@ -88,12 +88,12 @@ mod tests {
 
     use super::*;
     use crate::attribution::Container;
-    use crate::engine::journey::{Gives, GroupType, JourneySpec};
+    use crate::engine::journey::{GroupType, JourneyOutput, JourneySpec};
 
     type Row = (Option<&'static str>, Vec<Option<&'static str>>, i64);
 
     fn schema() -> SchemaRef {
-        let gives = Gives::Paths { unconverted: false, in_parts: true };
+        let gives = JourneyOutput::Paths { unconverted: false, in_parts: true };
         let mut spec = JourneySpec { gives, ..JourneySpec::without_models(Container::Visitor) };
         spec.selection.by = vec![("country".to_string(), GroupType::Text)];
         spec.output()

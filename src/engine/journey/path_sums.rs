@@ -133,7 +133,7 @@ impl PathSums {
         self.path.push(group);
         match selected.as_mut().filter(|selected| selected.filters_paths()) {
             Some(selected) => {
-                let (path, _) = selected.path(journey, reach, listed, names, false);
+                let (path, _) = selected.path(journey, reach, (listed, None), names, false);
                 self.path.extend((0..path.touches()).flat_map(|touch| path.items(touch).iter().copied()));
             }
             None => reach.see(journey, listed, &mut self.path),
@@ -248,10 +248,10 @@ mod tests {
 
     use super::*;
     use crate::attribution::Conversion;
-    use crate::engine::journey::Gives;
+    use crate::engine::journey::JourneyOutput;
 
     fn spec(container: Container, unconverted: bool) -> JourneySpec {
-        let gives = Gives::Paths { unconverted, in_parts: false };
+        let gives = JourneyOutput::Paths { unconverted, in_parts: false };
         JourneySpec { gives, ..JourneySpec::without_models(container) }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::breakdown::Groups;
 use super::columns::Columns;
 use super::selection::Selection;
-use crate::attribution::{Attributor, Container, ItemCredits, Journey, NO_VISIT, PathFilter, Reach};
+use crate::attribution::{Attributor, Container, ItemCredits, Journey, NO_VISIT, PathFilter, Portion, Reach, portions};
 
 /// A selection and the visitor at hand.
 pub(super) struct Selected {
@@ -116,20 +116,21 @@ impl Selected {
         self.wanted.filters_paths() || !self.wanted.by.is_empty()
     }
 
-    /// What is left of the path of the conversion listed at `listed`, as a journey of its own; with `whole`, all of it.
+    /// What is left of the path of the conversion listed at `listed`, or of a portion of it, as a journey of its own; with
+    /// `whole`, all of it.
     pub fn path(
         &mut self,
         journey: &Journey,
         reach: &Reach,
-        listed: usize,
+        (listed, portion): (usize, Option<Portion>),
         names: &[Arc<str>],
         whole: bool,
     ) -> (&Journey, &Reach) {
         let last_resort = self.last_resort.of(names);
         let is_last_resort = |item: u32| last_resort.get(item as usize).copied().unwrap_or_default();
         match whole {
-            true => self.whole.apply(journey, reach, listed, |_| false, &mut self.path),
-            false => self.filter.apply(journey, reach, listed, is_last_resort, &mut self.path),
+            true => self.whole.apply(journey, reach, listed, portion, |_| false, &mut self.path),
+            false => self.filter.apply(journey, reach, listed, portion, is_last_resort, &mut self.path),
         }
         self.path_reach.find(&self.path);
         (&self.path, &self.path_reach)
@@ -148,8 +149,12 @@ impl Selected {
                 let group = self.group_of(reach.number(listed));
                 for whole in [false, true] {
                     let of_this = |model: &Attributor| model.looks_at_own_row_only() == whole;
-                    if models.iter().any(|(model, _)| model.as_ref().is_some_and(of_this)) {
-                        self.path(journey, reach, listed, names, whole);
+                    if !models.iter().any(|(model, _)| model.as_ref().is_some_and(of_this)) {
+                        continue;
+                    }
+                    let converts = |portion: &Option<Portion>| portion.is_none_or(|portion| portion.converts);
+                    for portion in portions(journey, reach, listed).filter(converts) {
+                        self.path(journey, reach, (listed, portion), names, whole);
                         let grouped = (!self.wanted.by.is_empty()).then_some((&mut self.groups, group));
                         give(&self.path, &self.path_reach, grouped, models, of_this);
                     }

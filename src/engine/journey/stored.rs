@@ -37,6 +37,7 @@ use crate::engine::visits::VisitRules;
 use crate::engine::written_times::read_times;
 use crate::functions::{Classes, LOCAL_TIME};
 use crate::lake::DataFile;
+use crate::lake::prune::Visitors;
 use crate::lake::records::Suite;
 use crate::lake::repeats::{may_repeat, may_repeat_by_key};
 use crate::lake::reported::are_all_reported;
@@ -177,6 +178,10 @@ impl StoredEvents {
             false => &[(&self.hits, true)],
         };
         let at_hits = tables.len() > 1 && self.integrated.stores_column(columns::STANDS_AT_HIT);
+        let visitors = match persons {
+            Some(_) => Visitors::of(&[]),
+            None => visitors_that_matter(spec, question),
+        };
         let mut wanted: Vec<(&LakeTable, StoredRows, Vec<&DataFile>)> = vec![];
         for &(table, online) in tables {
             let files = table.files_of_suite(&self.suite);
@@ -185,7 +190,10 @@ impl StoredEvents {
                 true => EVER,
                 false => times_that_matter(spec, question, table, &files),
             };
-            let files: Vec<&DataFile> = files.into_iter().filter(|f| f.may_lie_in(times)).collect();
+            let may_matter = |file: &&DataFile| file.may_lie_in(times) && visitors.may_be_in(file);
+            let mut files: Vec<&DataFile> = files.into_iter().filter(may_matter).collect();
+            // files of different times come in turn
+            files.sort_by_key(|file| file.hit_time);
             let counts = online || offline_counts;
             let rows = StoredRows {
                 online,
@@ -232,7 +240,7 @@ impl StoredEvents {
             [(table, rows, files)] => {
                 let visits_told = !spec.needs_visits() || table.gives_visits(files);
                 let times_told = !question.needs_times() && !spec.needs_times() && !rows.repeats && !spec.by_person;
-                table.is_one_generation(files) && visits_told && times_told
+                table.come_in_turn(files) && visits_told && times_told
             }
             _ => false,
         };
@@ -258,7 +266,7 @@ impl StoredEvents {
             fields.extend(read.into_iter().filter_map(|name| table.field(name)));
             let mut known = BTreeSet::new();
             fields.retain(|field| known.insert(field.name().clone()));
-            let scans = table.sorted_scans(state, &files, &fields)?;
+            let scans = table.sorted_scans(state, &files, &fields, &visitors)?;
             let Some(first) = scans.first() else { continue };
             let schema = Arc::new(DFSchema::try_from(first.schema().as_ref().clone())?);
             let terms = Arc::new(terms.map(|term| evaluated(term, &schema, state))?);
@@ -268,7 +276,23 @@ impl StoredEvents {
         }
         let journey = JourneyExec::new(answer.clone(), inputs, state.config().target_partitions());
         let journey = journey.by_person(persons);
-        Ok(if keys_suffice { journey } else { journey.telling(self.hits.keys().clone()) })
+        // of what is not read nothing can be told
+        let tells = !keys_suffice && visitors.are_any();
+        Ok(if tells { journey.telling(self.hits.keys().clone()) } else { journey })
+    }
+}
+
+/// The visitors whose rows can change the answer, where the question names them: no other is marked, or converts.
+fn visitors_that_matter(spec: &JourneySpec, question: &Question) -> Visitors {
+    if spec.by_person || spec.all_visitors_matter() {
+        return Visitors::of(&[]);
+    }
+    // a row of either table may say it
+    let [hits, integrated] = &question.terms;
+    let marked = Visitors::of(hits.visitors.as_slice()).or(Visitors::of(integrated.visitors.as_slice()));
+    match marked.are_any() {
+        true => Visitors::of(hits.conversions.as_slice()).or(Visitors::of(integrated.conversions.as_slice())),
+        false => marked,
     }
 }
 
@@ -434,6 +458,41 @@ mod tests {
     use datafusion::logical_expr::{col, lit};
 
     use super::*;
+    use crate::attribution::Model;
+
+    #[test]
+    fn of_visitors_whom_a_question_names_all_others_are_left_out() {
+        let is = |id: &str| Some(col(columns::VISITOR_ID).eq(lit(id)));
+        let question = |visitors: [Option<Expr>; 2], conversions: Option<Expr>| Question {
+            metric: "orders".into(),
+            dimension: None,
+            classes: None,
+            counted: false,
+            set: None,
+            inherited: false,
+            window: EVER,
+            times: false,
+            terms: visitors.map(|visitors| {
+                let conversions = conversions.clone();
+                RowTerms { visitors, conversions, ..RowTerms::default() }
+            }),
+        };
+        let named = |filter: Option<Expr>| Visitors::of(filter.as_slice());
+        let spec = JourneySpec::without_models(Container::Visitor);
+        let matter = |visitors: [Option<Expr>; 2], conversions: Option<Expr>| {
+            visitors_that_matter(&spec, &question(visitors, conversions))
+        };
+        assert_eq!(matter([is("a"), is("a")], None), named(is("a")));
+        assert_eq!(matter([is("a"), is("b")], None), named(is("a")).or(named(is("b"))), "a record may say it");
+        assert_eq!(matter([None, None], is("b")), named(is("b")));
+        let page = || Some(col("page_name").eq(lit("home")));
+        assert!(matter([is("a"), page()], None).are_any(), "any visitor may have such a record");
+        assert!(matter([page(), page()], page()).are_any() && matter([None, None], None).are_any());
+        let of_all = JourneySpec { models: vec![("share".into(), Model::Algorithmic)], ..spec.clone() };
+        assert!(visitors_that_matter(&of_all, &question([is("a"), is("a")], None)).are_any());
+        let by_person = JourneySpec { by_person: true, ..spec.clone() };
+        assert!(visitors_that_matter(&by_person, &question([is("a"), is("a")], None)).are_any());
+    }
 
     #[test]
     fn predicates_that_hold_nowhere() {

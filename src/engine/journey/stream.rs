@@ -21,14 +21,14 @@ use futures::{FutureExt, Stream, StreamExt};
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
-use super::by_person::{Aside, TAKEN_BACK_BYTES, Waiting, is_on_disk, sequence_files};
+use super::by_person::{SetAsideRows, TAKEN_BACK_BYTES, WaitingPersons, is_on_disk, sequence_files};
 use super::input::{Input, InputColumns};
 use super::path_parts::{added_up, running};
-use super::telling::Telling;
 use super::ties::{Instant, SequenceFiles, Sequences};
 use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
+use super::walked_keys::WalkedKeys;
 use crate::lake::scan::{Begun, read_sorted};
 
 /// Buckets of stored files that all walks of this process read at once. Each holds pages of all of its columns; more of them
@@ -55,7 +55,7 @@ pub(super) struct Share<V> {
     /// The next of them, as far as they were begun: an entry an input, where that would wait.
     pub begun: VecDeque<Vec<Option<Begun>>>,
     pub context: Arc<TaskContext>,
-    pub keys: Option<Telling>,
+    pub keys: Option<WalkedKeys>,
     pub work: Time,
 }
 
@@ -159,7 +159,7 @@ fn files_of(inputs: &[Input], bucket: usize) -> Option<Vec<Path>> {
 
 /// What the walks of all shares find together, in columns of `schema`; there is at least one.
 pub(super) async fn found_together(shares: Vec<Share<Walk>>, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
-    put_together(all_walked(shares).await?, schema).await
+    put_together(walk_all(shares).await?, schema).await
 }
 
 /// What walks found, and find on what is left of their shares, put together. Where that is more paths than walks keep, or than
@@ -177,13 +177,13 @@ pub(super) async fn put_together(shares: Vec<Share<Walk>>, schema: SchemaRef) ->
     let bytes: usize = shares.iter().map(|share| share.visitors.paths_bytes()).sum();
     let fits = shares.iter().all(Share::is_small_and_whole) && (bytes == 0 || first.traversal.grow(bytes).is_ok());
     if fits {
-        return Ok(stream(made_one(shares).await?));
+        return Ok(stream(merge_walks(shares).await?));
     }
     execute_stream(added_up(running(&schema, shares.into_iter().map(stream))?, parts)?, context)
 }
 
 /// The walks of all shares, two and two made one until one is left.
-async fn made_one(mut shares: Vec<Share<Walk>>) -> Result<Share<Walk>> {
+async fn merge_walks(mut shares: Vec<Share<Walk>>) -> Result<Share<Walk>> {
     while shares.len() > 1 {
         let mut others = shares.split_off(shares.len().div_ceil(2)).into_iter();
         let pairs: Vec<_> = shares.into_iter().map(|share| (share, others.next())).collect();
@@ -199,13 +199,13 @@ async fn made_one(mut shares: Vec<Share<Walk>>) -> Result<Share<Walk>> {
 }
 
 /// The walks of all shares, side by side.
-pub(super) async fn all_walked(shares: Vec<Share<Walk>>) -> Result<Vec<Share<Walk>>> {
+pub(super) async fn walk_all(shares: Vec<Share<Walk>>) -> Result<Vec<Share<Walk>>> {
     let mut shares = side_by_side(shares, Share::walked).await?;
     if shares.iter().any(|share| share.visitors.is_on_disk()) {
         // makes room for what is taken back
         shares.iter_mut().try_for_each(|share| share.traversal.spill(&mut share.visitors))?;
     }
-    let asides: Vec<Aside> = shares.iter_mut().filter_map(|share| share.visitors.take_aside()).collect();
+    let asides: Vec<SetAsideRows> = shares.iter_mut().filter_map(|share| share.visitors.take_aside()).collect();
     if asides.is_empty() {
         return Ok(shares);
     }
@@ -232,9 +232,9 @@ pub(super) async fn all_walked(shares: Vec<Share<Walk>>) -> Result<Vec<Share<Wal
 /// when the sequences are there.
 async fn brought_together(
     shares: Vec<Share<Walk>>,
-    asides: &Arc<Vec<Aside>>,
-    known: Option<Arc<(Waiting, Sequences)>>,
-) -> Result<(Vec<Share<Walk>>, Waiting)> {
+    asides: &Arc<Vec<SetAsideRows>>,
+    known: Option<Arc<(WaitingPersons, Sequences)>>,
+) -> Result<(Vec<Share<Walk>>, WaitingPersons)> {
     let parts = shares.len();
     let bring = |(part, mut share): (usize, Share<Walk>)| {
         let (asides, known) = (asides.clone(), known.clone());
@@ -246,7 +246,7 @@ async fn brought_together(
     };
     let brought = side_by_side(shares.into_iter().enumerate(), bring).await?;
     let (shares, waiting): (Vec<_>, Vec<_>) = brought.into_iter().unzip();
-    Ok((shares, Waiting::of_all(waiting)))
+    Ok((shares, WaitingPersons::of_all(waiting)))
 }
 
 /// The sequences of the hits of instants, each with its instant's place, from a second look at the files.

@@ -71,11 +71,6 @@ impl<E> RowTerms<E> {
         [touches, conversions, visitors, visits, by, person, steps, lines, shown]
     }
 
-    /// True where nothing is said.
-    pub fn are_none(&self) -> bool {
-        self.iter().next().is_none()
-    }
-
     /// Each term as something else.
     pub fn map<F, Error>(&self, mut made: impl FnMut(&E) -> Result<F, Error>) -> Result<RowTerms<F>, Error> {
         Ok(RowTerms {

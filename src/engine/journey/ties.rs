@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Decimal128Type;
+use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
@@ -16,8 +15,8 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::columns::Finder;
-use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY, key_field, sequence};
+use super::finder::Finder;
+use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY, key_field};
 use crate::lake::lookup::LookupFiles;
 
 /// An instant of a visitor.
@@ -86,8 +85,7 @@ impl SequenceFiles {
     ) -> Result<()> {
         let columns = Finder(batch);
         let (keys, times) = (columns.integers(VISITOR_KEY)?, columns.times(HIT_TIME)?);
-        let sequences = columns.typed(HIT_SEQ, &sequence())?;
-        let sequences = sequences.as_primitive::<Decimal128Type>();
+        let sequences = columns.sequences(HIT_SEQ)?;
         let ids = self.reads_ids.then(|| columns.text(VISITOR_ID)).transpose()?;
         // the key at hand, and which of the instants have it
         let (mut at, mut own) = (None, 0..0);

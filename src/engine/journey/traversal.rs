@@ -5,7 +5,7 @@
 //! memory. Visitors without a row that matters are passed over, and so are batches that say nothing, and of visitors all of whose
 //! rows are at hand those that no conversion looks back on.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 
 use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
@@ -16,9 +16,9 @@ use futures::channel::mpsc::Sender;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::input::InputColumns;
-use super::lane::{Lane, Place, next_batch};
+use super::lane::{Lane, next_batch};
 use super::metrics::Counts;
-use super::visitors::{Matter, Visitors};
+use super::visitors::{RelevantRows, Visitors};
 
 /// A sorted input that is being opened.
 pub(super) type Opening = BoxFuture<'static, Result<(SendableRecordBatchStream, InputColumns)>>;
@@ -81,36 +81,29 @@ impl Traversal {
         self.counts.rows.add(lanes.iter().map(|lane| lane.columns.rows).sum());
         self.lane_bytes = lanes.iter().map(Lane::memory_bytes).sum();
         self.account(visitors)?;
+        let passes = !self.learns_keys && !visitors.all_matter();
         // of each lane that has rows left: the key at hand, and the first of its batch that may matter
         let mut heads: Vec<Option<(i64, i64)>> = vec![];
         for lane in &mut lanes {
             if self.passes_over(visitors, lane) {
                 lane.pass_batch();
             }
-            heads.push(self.head(visitors, lane).await?);
+            heads.push(self.refill(visitors, lane).await?.then(|| lane.head(passes)));
         }
-        let passes = !self.learns_keys && !visitors.all_matter();
         let mut together: Vec<usize> = vec![];
-        loop {
-            // before the least of these keys nobody converts, in any lane
-            if let Some(key) = heads.iter().flatten().map(|(_, next)| *next).min().filter(|_| passes) {
-                for (lane, head) in lanes.iter_mut().zip(&mut heads) {
-                    if let Some((at_hand, _)) = head
-                        && *at_hand < key
-                    {
-                        lane.pass_to(key);
-                        *at_hand = lane.key();
-                    }
-                }
-            }
-            let Some(key) = heads.iter().flatten().map(|(key, _)| *key).min() else { break };
+        // before the least of these keys nobody converts, in any lane
+        while let Some(key) = heads.iter().flatten().map(|(_, next)| *next).min() {
             together.clear();
             let mut until: Option<i64> = None;
-            for (number, head) in heads.iter().enumerate() {
-                match head {
-                    Some((own, _)) if *own == key => together.push(number),
-                    Some((other, _)) => until = Some(until.map_or(*other, |until| until.min(*other))),
-                    None => {}
+            for (number, head) in heads.iter_mut().enumerate() {
+                let Some((at_hand, _)) = head else { continue };
+                if *at_hand < key {
+                    lanes[number].pass_to(key);
+                    *at_hand = lanes[number].key();
+                }
+                match *at_hand == key {
+                    true => together.push(number),
+                    false => until = Some(until.map_or(*at_hand, |until| until.min(*at_hand))),
                 }
             }
             match together.as_slice() {
@@ -118,7 +111,10 @@ impl Traversal {
                 _ => self.joined(visitors, &mut lanes, &together).await?,
             }
             for &number in &together {
-                heads[number] = self.head(visitors, &mut lanes[number]).await?;
+                let lane = &mut lanes[number];
+                // nearly always the visitors after it are in the same batch
+                let goes_on = lane.row < lane.columns.rows || self.refill(visitors, lane).await?;
+                heads[number] = goes_on.then(|| lane.head(passes));
             }
         }
         self.lane_bytes = 0;
@@ -149,7 +145,7 @@ impl Traversal {
             seen += usize::from(lane.columns.has_visitor(lane.row));
             if end < lane.columns.rows {
                 if visitors.all_matter() || lane.converts_before(end) {
-                    let stop = lane.narrow(end, visitors.rows_that_matter());
+                    let stop = lane.narrow(end, visitors.rows_that_matter_of(lane.key()));
                     take(visitors, lane, stop);
                     lane.row = end;
                     visitors.close_visitor();
@@ -204,7 +200,7 @@ impl Traversal {
         }
         if whole {
             self.whole.extend_from_slice(&ends);
-            narrow(lanes, &mut ends, visitors.rows_that_matter());
+            narrow(lanes, &mut ends, visitors.rows_that_matter_of(key));
         }
         // of those that read it, all have the same
         let telling = ends.iter().map(|(number, _)| &lanes[*number]).find(|lane| !whole && lane.reads_ids());
@@ -252,12 +248,7 @@ impl Traversal {
 
     /// True where no row of the lane's batch can matter.
     fn passes_over<V: Visitors>(&self, visitors: &V, lane: &Lane) -> bool {
-        !self.learns_keys && visitors.rows_that_matter() != Matter::All && lane.says_nothing()
-    }
-
-    /// The key at hand of a lane, and the first of its batch that may matter; None at its end.
-    async fn head<V: Visitors>(&mut self, visitors: &mut V, lane: &mut Lane) -> Result<Option<(i64, i64)>> {
-        Ok(self.refill(visitors, lane).await?.then(|| (lane.key(), lane.next_key())))
+        !self.learns_keys && visitors.rows_that_matter() != RelevantRows::All && lane.says_nothing()
     }
 
     /// The lane's next batch with rows that may matter, when the one at hand has been passed; false at the end.
@@ -308,30 +299,49 @@ fn take<V: Visitors>(visitors: &mut V, lane: &mut Lane, end: usize) {
     lane.row = end;
 }
 
-/// Where a row of a lane comes among all rows of its visitor.
-fn place_of(lanes: &[Lane], number: usize, row: usize) -> (Place, Reverse<Option<&str>>, usize) {
-    (lanes[number].place(row), lanes[number].turn(row), number)
+/// True where a row (lane, row) comes before one of another lane, both of one visitor. Nearly always their times say it.
+fn comes_before(lanes: &[Lane], one: (usize, usize), other: (usize, usize)) -> bool {
+    let place = |(number, row): (usize, usize)| (lanes[number].place(row), lanes[number].turn(row), number);
+    let time = |(number, row): (usize, usize)| lanes[number].columns.time(row);
+    match time(one).cmp(&time(other)) {
+        // where times are not read, all rows of a lane come before those of the next
+        Ordering::Equal if !lanes[one.0].columns.tell_times() => one.0 < other.0,
+        Ordering::Equal => place(one) < place(other),
+        order => order.is_lt(),
+    }
 }
 
 /// Narrows the rows of the visitor at hand, all of which are before `ends` (lane, end of the visitor's rows) of their lanes, to
 /// those that matter.
-fn narrow(lanes: &mut [Lane], ends: &mut Vec<(usize, usize)>, matter: Matter) {
-    let Matter::UpToConversions { lookback_us } = matter else { return };
+fn narrow(lanes: &mut [Lane], ends: &mut Vec<(usize, usize)>, matter: RelevantRows) {
+    let RelevantRows::UpToConversions { lookback_us } = matter else { return };
     let here: &[Lane] = lanes;
-    let converting = |&(number, end): &(usize, usize)| Some((number, here[number].converting_before(end)?));
-    let first = ends.iter().filter_map(converting).map(|(number, (row, _))| here[number].columns.time(row)).min();
-    let last = ends.iter().filter_map(converting).map(|(number, (_, row))| (place_of(here, number, row), row)).max();
-    let (Some(first), Some((last, last_row))) = (first, last) else { return };
+    // the time of the first row that converts, and the last such row
+    let mut converting: Option<(i64, (usize, usize))> = None;
+    for &(number, end) in ends.iter() {
+        let Some((first, last)) = here[number].converting_before(end) else { continue };
+        let (time, last) = (here[number].columns.time(first), (number, last));
+        converting = Some(match converting {
+            Some((since, before)) if comes_before(here, last, before) => (since.min(time), before),
+            Some((since, _)) => (since.min(time), last),
+            None => (time, last),
+        });
+    }
+    let Some((since, last)) = converting else { return };
     for (number, end) in ends.iter_mut() {
-        if *number == last.2 {
-            *end = last_row + 1;
-        }
-        while here[*number].row < *end && place_of(here, *number, *end - 1) > last {
-            *end -= 1;
+        let at_hand = here[*number].row;
+        if *number == last.0 {
+            *end = last.1 + 1;
+        } else if comes_before(here, last, (*number, at_hand)) {
+            *end = at_hand;
+        } else {
+            while comes_before(here, last, (*number, *end - 1)) {
+                *end -= 1;
+            }
         }
     }
     if let Some(lookback_us) = lookback_us {
-        let oldest = first.saturating_sub(lookback_us);
+        let oldest = since.saturating_sub(lookback_us);
         ends.iter().for_each(|&(number, end)| lanes[number].pass_older(end, oldest));
     }
     ends.retain(|(number, end)| lanes[*number].row < *end);
@@ -340,17 +350,23 @@ fn narrow(lanes: &mut [Lane], ends: &mut Vec<(usize, usize)>, matter: Matter) {
 /// Of the lanes in `ends` (number, end of the visitor's rows), the one whose row comes first, and where its rows stop
 /// being the first.
 fn next_rows(lanes: &[Lane], ends: &[(usize, usize)]) -> (usize, usize) {
-    let place_of = |number: usize, row: usize| place_of(lanes, number, row);
-    let place = |(number, _): &(usize, usize)| place_of(*number, lanes[*number].row);
-    let (at, &(number, end)) = ends.iter().enumerate().min_by_key(|(_, end)| place(end)).expect("some lane is left");
-    let bound = ends.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, end)| place(end)).min();
-    let lane = &lanes[number];
-    let is_first = |row: usize| bound.is_none_or(|bound| place_of(number, row) < bound);
+    let at_hand = |at: usize| (ends[at].0, lanes[ends[at].0].row);
+    let (mut at, mut second) = (0, None);
+    for other in 1..ends.len() {
+        if comes_before(lanes, at_hand(other), at_hand(at)) {
+            second = Some(at);
+            at = other;
+        } else if second.is_none_or(|second| comes_before(lanes, at_hand(other), at_hand(second))) {
+            second = Some(other);
+        }
+    }
+    let (number, end) = ends[at];
+    let is_first = |row: usize| second.is_none_or(|second| comes_before(lanes, (number, row), at_hand(second)));
     // generations are mostly of different times
     if is_first(end - 1) {
         return (at, end);
     }
-    let mut stop = lane.row + 1;
+    let mut stop = lanes[number].row + 1;
     while is_first(stop) {
         stop += 1;
     }
@@ -375,12 +391,18 @@ mod tests {
 
     use super::*;
     use crate::attribution::Container;
-    use crate::engine::journey::JourneySpec;
     use crate::engine::journey::columns::Columns;
     use crate::engine::journey::items::Codes;
-    use crate::engine::journey::terms::Known;
+    use crate::engine::journey::stored_rows::{Metric, StoredRows};
+    use crate::engine::journey::terms::{Known, RowTerms};
+    use crate::engine::journey::{EVER, JourneySpec};
 
-    const LANES: usize = 2;
+    const LANES: usize = 3;
+
+    /// True for a visitor all of whose rows matter.
+    fn is_whole(visitor: usize) -> bool {
+        visitor % 10 == 9
+    }
 
     #[derive(Debug)]
     struct Row {
@@ -396,18 +418,27 @@ mod tests {
     /// Notes which rows of each visitor are handed over.
     struct Recorder {
         spec: JourneySpec,
-        matter: Matter,
+        matter: RelevantRows,
+        /// True where times are read.
+        timed: bool,
         rows: Vec<usize>,
         visitors: Vec<Vec<usize>>,
     }
 
     impl Visitors for Recorder {
         fn columns(&self, _: &InputColumns, batch: &RecordBatch, _: &mut Known) -> Result<Columns> {
-            Columns::evaluated(batch, &self.spec)
+            match self.timed {
+                true => Columns::evaluated(batch, &self.spec),
+                false => untimed(batch, &self.spec),
+            }
         }
 
-        fn rows_that_matter(&self) -> Matter {
+        fn rows_that_matter(&self) -> RelevantRows {
             self.matter
+        }
+
+        fn rows_that_matter_of(&mut self, key: i64) -> RelevantRows {
+            if is_whole(key as usize) { RelevantRows::All } else { self.matter }
         }
 
         fn rows(&mut self, columns: &Columns, _: &mut (Codes, Codes), range: Range<usize>) {
@@ -425,6 +456,29 @@ mod tests {
         fn memory_bytes(&self) -> usize {
             0
         }
+    }
+
+    /// The columns of a batch as they are stored, but for the times.
+    fn untimed(batch: &RecordBatch, spec: &JourneySpec) -> Result<Columns> {
+        let stored = StoredRows {
+            online: true,
+            metric: Metric::Column("value".into()),
+            counted: false,
+            dimension: Some("item".into()),
+            classes: None,
+            set: None,
+            window: EVER,
+            suite: None,
+            visit_rules: None,
+            anchored: false,
+            repeats: false,
+            background_hits: true,
+            all_reported: true,
+            at_hits: false,
+        };
+        let mut batch = batch.clone();
+        batch.remove_column(batch.schema().index_of("hit_time")?);
+        Columns::stored(&batch, spec, &stored, &RowTerms::default(), &mut Known::default())
     }
 
     fn batch(rows: &[&Row]) -> RecordBatch {
@@ -447,11 +501,16 @@ mod tests {
     }
 
     /// The rows of each visitor that are handed over, of those who convert.
-    fn handed_over(rows: &[Row], batch_rows: usize, matter: Matter) -> Vec<Vec<usize>> {
+    fn handed_over(rows: &[Row], batch_rows: usize, matter: RelevantRows) -> Vec<Vec<usize>> {
+        handed_over_where(true, rows, batch_rows, matter)
+    }
+
+    /// The same, where times are read or not.
+    fn handed_over_where(timed: bool, rows: &[Row], batch_rows: usize, matter: RelevantRows) -> Vec<Vec<usize>> {
         let opening = |lane: usize| -> Opening {
             let own: Vec<&Row> = rows.iter().filter(|row| row.lane == lane).collect();
             let batches: Vec<RecordBatch> = own.chunks(batch_rows).map(batch).collect();
-            let schema = batches[0].schema();
+            let schema = batch(&[]).schema();
             let stream = RecordBatchStreamAdapter::new(schema, iter(batches.into_iter().map(Ok::<_, DataFusionError>)));
             let stream: SendableRecordBatchStream = Box::pin(stream);
             ready(Ok::<_, DataFusionError>((stream, InputColumns::Evaluated))).boxed()
@@ -460,21 +519,24 @@ mod tests {
         let reservation = MemoryConsumer::new("test").register(&pool);
         let mut traversal = Traversal::new(reservation, Counts::default(), false);
         let spec = JourneySpec::without_models(Container::Visitor);
-        let mut recorder = Recorder { spec, matter, rows: vec![], visitors: vec![] };
+        let mut recorder = Recorder { spec, matter, timed, rows: vec![], visitors: vec![] };
         block_on(traversal.bucket(&mut recorder, (0..LANES).map(opening).collect())).unwrap();
         let converts = |own: &Vec<usize>| own.iter().any(|number| rows[*number].converts);
         recorder.visitors.into_iter().filter(converts).collect()
     }
 
     /// The rows of each visitor who converts that are asked for.
-    fn expected(rows: &[Row], matter: Matter) -> Vec<Vec<usize>> {
+    fn expected(rows: &[Row], matter: RelevantRows) -> Vec<Vec<usize>> {
         let own = |own: &[Row]| -> Option<Vec<usize>> {
             let first = own.iter().find(|row| row.converts)?;
             let last = own.iter().rfind(|row| row.converts)?;
             let (oldest, last) = match matter {
-                Matter::All => (i64::MIN, usize::MAX),
-                Matter::UpToConversions { lookback_us: None } => (i64::MIN, last.number),
-                Matter::UpToConversions { lookback_us: Some(lookback_us) } => (first.time - lookback_us, last.number),
+                _ if is_whole(last.visitor) => (i64::MIN, usize::MAX),
+                RelevantRows::All => (i64::MIN, usize::MAX),
+                RelevantRows::UpToConversions { lookback_us: None } => (i64::MIN, last.number),
+                RelevantRows::UpToConversions { lookback_us: Some(lookback_us) } => {
+                    (first.time - lookback_us, last.number)
+                }
             };
             let asked_for = own.iter().filter(|row| row.number <= last && row.time >= oldest);
             Some(asked_for.map(|row| row.number).collect())
@@ -498,10 +560,10 @@ mod tests {
                 Row { visitor, lane, number, time: 0, converts: number % 3 == 2, has_item }
             };
             let rows: Vec<Row> = (0..24).map(row).collect();
-            let all = expected(&rows, Matter::All);
+            let all = expected(&rows, RelevantRows::All);
             for batch_rows in [1, 2, 3, 100] {
-                let found = handed_over(&rows, batch_rows, Matter::UpToConversions { lookback_us: None });
-                assert_eq!(handed_over(&rows, batch_rows, Matter::All), all);
+                let found = handed_over(&rows, batch_rows, RelevantRows::UpToConversions { lookback_us: None });
+                assert_eq!(handed_over(&rows, batch_rows, RelevantRows::All), all);
                 for (visitor, own) in found.iter().enumerate() {
                     let with_item = says_something.is_some_and(|other| other / batch_rows == visitor / batch_rows);
                     let wanted = (0..3).filter(|row| with_item || *row != 1).map(|row| 3 * visitor + row);
@@ -513,16 +575,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_times_are_not_read_lanes_come_in_turn() {
+        // of each visitor two rows of each lane, whose sequences fall from lane to lane; the first row of the second lane converts
+        let row = |number: usize| {
+            let (visitor, lane) = (number / 6, LANES - 1 - number % 6 / 2);
+            Row { visitor, lane, number, time: 0, converts: number % 6 == 2 && visitor < 4, has_item: true }
+        };
+        let rows: Vec<Row> = (0..30).map(row).collect();
+        let in_turn = |own: &[usize]| -> Vec<Vec<usize>> {
+            (0..4).map(|visitor| own.iter().map(|place| 6 * visitor + place).collect()).collect()
+        };
+        for batch_rows in [1, 2, 3, 100] {
+            assert_eq!(handed_over_where(false, &rows, batch_rows, RelevantRows::All), in_turn(&[4, 5, 2, 3, 0, 1]));
+        }
+        let matter = RelevantRows::UpToConversions { lookback_us: None };
+        assert_eq!(handed_over_where(false, &rows, 100, matter), in_turn(&[4, 5, 2]));
+    }
+
     proptest! {
-        /// Of visitors all of whose rows are at hand, the rows that matter and no others; of the rest, these at least.
+        /// Of visitors all of whose rows are at hand, the rows that matter and no others; of the rest, these at least. Of some
+        /// visitors all do.
         #[test]
         fn rows_that_matter_are_handed_over(
-            visitors in vec(vec((0..LANES, 0..20_i64, 0..4_u8), 1..9), 1..9),
+            visitors in vec((any::<bool>(), vec((0..LANES, 0..20_i64, 0..4_u8), 1..9)), 1..9),
             batch_rows in 1..6_usize,
             lookback_us in 0..12_i64,
         ) {
             let mut rows = vec![];
-            for (visitor, mut own) in visitors.into_iter().enumerate() {
+            for (visitor, (whole, mut own)) in visitors.into_iter().enumerate() {
+                let visitor = 10 * visitor + if whole { 9 } else { 0 };
                 own.sort_by_key(|(_, time, _)| *time);
                 for (lane, time, kind) in own {
                     let number = rows.len();
@@ -535,9 +617,9 @@ mod tests {
                 let number = rows.len();
                 rows.push(Row { visitor: last, lane, number, time: 0, converts: false, has_item: true });
             }
-            let all = expected(&rows, Matter::All);
+            let all = expected(&rows, RelevantRows::All);
             for lookback_us in [None, Some(lookback_us)] {
-                let matter = Matter::UpToConversions { lookback_us };
+                let matter = RelevantRows::UpToConversions { lookback_us };
                 let wanted = expected(&rows, matter);
                 prop_assert_eq!(&handed_over(&rows, rows.len(), matter), &wanted);
                 let in_parts = handed_over(&rows, batch_rows, matter);
@@ -546,7 +628,7 @@ mod tests {
                     prop_assert!(is_part(wanted, own) && is_part(own, all), "{own:?} of {all:?}, not {wanted:?}");
                 }
             }
-            prop_assert_eq!(&handed_over(&rows, batch_rows, Matter::All), &all);
+            prop_assert_eq!(&handed_over(&rows, batch_rows, RelevantRows::All), &all);
         }
     }
 }

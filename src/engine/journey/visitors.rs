@@ -12,7 +12,7 @@ use super::terms::Known;
 
 /// Which rows of a visitor who converts matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Matter {
+pub(super) enum RelevantRows {
     /// All of them.
     All,
     /// Those that convert or have an item, up to the last that converts; of those before the first, with a lookback (microseconds),
@@ -34,12 +34,17 @@ pub(super) trait Visitors: Send {
     }
 
     /// Which rows of a visitor who converts must be handed over; others may be, too.
-    fn rows_that_matter(&self) -> Matter {
-        Matter::All
+    fn rows_that_matter(&self) -> RelevantRows {
+        RelevantRows::All
+    }
+
+    /// The same of the visitor with a key.
+    fn rows_that_matter_of(&mut self, _key: i64) -> RelevantRows {
+        self.rows_that_matter()
     }
 
     /// Adds rows that matter though they do not convert to those that do; both in order.
-    fn mind(&self, _columns: &Columns, _rows: &mut Vec<u32>) {}
+    fn add_set_aside(&self, _columns: &Columns, _rows: &mut Vec<u32>) {}
 
     /// Takes rows of the visitor at hand, in order.
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>);

@@ -8,7 +8,9 @@ use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
 
 use super::bound::BoundState;
-use super::by_person::{Aside, AsideRow, ByPerson, PersonRow, Told, Turn, Waiting, each_person};
+use super::by_person::{
+    AsideRow, PersonBatch, PersonRow, RowDetails, RowsByPerson, SetAsideRows, WaitingPersons, each_person,
+};
 use super::chained::Chained;
 use super::columns::{Columns, Visits};
 use super::counted::Counted;
@@ -21,8 +23,8 @@ use super::selected::Selected;
 use super::tallies::{Tallied, Tallies, Tally, TallyBatches};
 use super::terms::Known;
 use super::ties::Sequences;
-use super::visitors::{Matter, Visitors};
-use super::{Gives, JourneySpec};
+use super::visitors::{RelevantRows, Visitors};
+use super::{JourneyOutput, JourneySpec};
 use crate::attribution::{
     Attributor, Bindings, Container, Conversion, ItemCredits, Journey, Line, Model, NO_VISIT, NONE, PathCounts, Place,
     Reach, find_place,
@@ -32,7 +34,7 @@ use crate::attribution::{
 const KEPT_BYTES: usize = 32 << 20;
 
 /// What leaves less than the reach of conversions, with the items' names.
-pub(super) type Leaving<'w> = Option<(&'w mut Selected, &'w [Arc<str>])>;
+pub(super) type SelectionWithNames<'w> = Option<(&'w mut Selected, &'w [Arc<str>])>;
 
 /// How much there is of a visitor.
 pub(super) struct Progress {
@@ -63,15 +65,15 @@ pub(super) struct Walk {
     places: Vec<(Place, u32)>,
     counted: Counted,
     /// Where rows of some visitors are brought together by person.
-    by_person: Option<ByPerson>,
+    by_person: Option<RowsByPerson>,
     pub(super) rows: u32,
     pub(super) items: Items,
     /// Where paths are asked for.
     path_sums: Option<PathSums>,
     /// True if visitors without a conversion matter, too.
     pub(super) all_visitors: bool,
-    /// Which rows of the others matter, where none is brought together with those of others.
-    rows_that_matter: Matter,
+    /// Which rows of the others matter, of visitors as of persons.
+    rows_that_matter: RelevantRows,
     /// True if the sets of items on all paths matter.
     shares_sets: bool,
     /// The credit has been handed out.
@@ -94,8 +96,8 @@ impl Walk {
             bound: BoundState::new(&spec),
             selected: Selected::new(&spec.selection, spec.container, spec.lookback_us),
             path_sums: match spec.gives {
-                Gives::Credit | Gives::Tallies => None,
-                Gives::Paths { unconverted, .. } => Some(PathSums::new(&spec, unconverted)),
+                JourneyOutput::Credit | JourneyOutput::Tallies => None,
+                JourneyOutput::Paths { unconverted, .. } => Some(PathSums::new(&spec, unconverted)),
             },
             spec,
             models,
@@ -114,27 +116,27 @@ impl Walk {
     }
 
     /// Brings rows of some visitors together by person.
-    pub fn by_person(self, by_person: Option<ByPerson>) -> Self {
+    pub fn by_person(self, by_person: Option<RowsByPerson>) -> Self {
         Self { by_person, ..self }
     }
 
     /// True where rows that were set aside for that went to disk.
     pub fn is_on_disk(&self) -> bool {
-        self.by_person.as_ref().is_some_and(ByPerson::is_on_disk)
+        self.by_person.as_ref().is_some_and(RowsByPerson::is_on_disk)
     }
 
     /// What was set aside for that, once all visitors were there.
-    pub fn take_aside(&mut self) -> Option<Aside> {
+    pub fn take_aside(&mut self) -> Option<SetAsideRows> {
         let rows = self.by_person.take()?;
         let groups = self.selected.as_ref().map_or(vec![], |selected| selected.groups.keys().to_vec());
-        Some(Aside { rows, items: self.items.names().to_vec(), groups })
+        Some(SetAsideRows { rows, items: self.items.names().to_vec(), groups })
     }
 
     /// Sets rows of the current visitor aside.
     fn set_aside(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let Self { by_person: Some(by_person), counted, items, selected, .. } = self else { return };
         let id = columns.ids.as_ref().filter(|ids| ids.is_valid(range.start)).map(|ids| ids.value(range.start));
-        let told = range.clone().filter_map(|row| {
+        let told = |row: usize| {
             let visit = counted.visit_of(columns, row)?;
             let value = columns.value(row);
             let group = match selected.as_mut() {
@@ -143,8 +145,8 @@ impl Walk {
             };
             let (text, codes) = columns.item_of(row, codes);
             let item = codes.items_of(text, row, items, false).first().copied().unwrap_or(NONE);
-            Some((row, Told { visit, item, value, group }))
-        });
+            Some(RowDetails { visit, item, value, group })
+        };
         by_person.push(columns, id, range, told);
     }
 
@@ -152,18 +154,19 @@ impl Walk {
     /// are there now. Gives back who must wait.
     pub fn bring_together(
         &mut self,
-        asides: &[Aside],
+        asides: &[SetAsideRows],
         part: (usize, usize),
-        waiting: Option<(&Waiting, &Sequences)>,
-    ) -> Result<Waiting> {
-        let numbers = |aside: &Aside| -> Vec<u32> { aside.items.iter().map(|name| self.items.number(name)).collect() };
+        waiting: Option<(&WaitingPersons, &Sequences)>,
+    ) -> Result<WaitingPersons> {
+        let numbers =
+            |aside: &SetAsideRows| -> Vec<u32> { aside.items.iter().map(|name| self.items.number(name)).collect() };
         let items: Vec<Vec<u32>> = asides.iter().map(numbers).collect();
-        let groups = |aside: &Aside| match &mut self.selected {
+        let groups = |aside: &SetAsideRows| match &mut self.selected {
             Some(selected) => aside.groups.iter().map(|key| selected.groups.number_of(key)).collect(),
             None => vec![],
         };
         let groups: Vec<Vec<u32>> = asides.iter().map(groups).collect();
-        let turn = Turn { part, all_matter: self.all_visitors, waiting };
+        let turn = PersonBatch { part, all_matter: self.all_visitors, matter: self.rows_that_matter, waiting };
         each_person(asides, &turn, |rows| {
             for PersonRow { row, aside, visit, .. } in rows {
                 let (of, visit) = (*aside, *visit);
@@ -296,7 +299,7 @@ impl Walk {
     }
 
     /// The settled visitor; where less than the reach of its conversions may count, what leaves it, and the items' names.
-    pub fn journey(&mut self) -> (&Journey, &Reach, Leaving<'_>) {
+    pub fn journey(&mut self) -> (&Journey, &Reach, SelectionWithNames<'_>) {
         let selected = self.selected.as_mut().filter(|_| self.spec.selection.filters_paths());
         (&self.journey, &self.reach, selected.map(|selected| (selected, self.items.names())))
     }
@@ -316,7 +319,7 @@ impl Walk {
         if self.bound.is_some() {
             return self.close_bound();
         }
-        if self.by_person.as_mut().is_some_and(ByPerson::close_visitor) {
+        if self.by_person.as_mut().is_some_and(RowsByPerson::close_visitor) {
             return self.counted.clear();
         }
         self.settle();
@@ -361,7 +364,7 @@ impl Walk {
 
     /// True where it gives what models count, which is added up elsewhere.
     pub fn gives_tallies(&self) -> bool {
-        self.spec.gives == Gives::Tallies
+        self.spec.gives == JourneyOutput::Tallies
     }
 
     /// Bytes of the paths that were found, about: what another walk needs at most to take them over.
@@ -423,15 +426,22 @@ impl Visitors for Walk {
         let InputColumns::Stored(rows, terms) = kind else { return Columns::evaluated(batch, &self.spec) };
         let mut columns = Columns::stored(batch, &self.spec, rows, terms, known)?;
         if let (Some(person), Some(by_person)) = (&terms.person, &self.by_person) {
-            let rows = by_person.rows_among(&columns.keys);
-            columns.look_at_persons(batch, person, rows)?;
+            // of the others none is set aside
+            let says_something = |row: &u32| columns.says_something(*row as usize);
+            let rows: Vec<u32> = by_person.rows_among(&columns.keys).filter(says_something).collect();
+            if !rows.is_empty() {
+                columns.look_at_persons(batch, person, rows)?;
+            }
         }
         Ok(columns)
     }
 
-    fn mind(&self, columns: &Columns, rows: &mut Vec<u32>) {
-        if let Some(by_person) = &self.by_person {
-            by_person.mind(columns, rows);
+    fn add_set_aside(&self, columns: &Columns, rows: &mut Vec<u32>) {
+        let Some(by_person) = &self.by_person else { return };
+        // of records that say nothing none is set aside, whoever's it is
+        let says_nothing = columns.offline && rows.is_empty() && !columns.have_items();
+        if !says_nothing || self.rows_that_matter == RelevantRows::All {
+            by_person.add_set_aside(columns, rows);
         }
     }
 
@@ -439,8 +449,16 @@ impl Visitors for Walk {
         self.all_visitors
     }
 
-    fn rows_that_matter(&self) -> Matter {
-        if self.by_person.is_some() { Matter::All } else { self.rows_that_matter }
+    fn rows_that_matter(&self) -> RelevantRows {
+        self.rows_that_matter
+    }
+
+    fn rows_that_matter_of(&mut self, key: i64) -> RelevantRows {
+        match self.by_person.as_mut().is_some_and(|by_person| by_person.takes(key)) {
+            // a conversion of another visitor may look back on them
+            true => RelevantRows::All,
+            false => self.rows_that_matter,
+        }
     }
 
     fn rows(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
@@ -479,7 +497,7 @@ impl Visitors for Walk {
     }
 
     fn spill(&mut self) -> Result<bool> {
-        self.by_person.as_mut().map_or(Ok(false), ByPerson::spill)
+        self.by_person.as_mut().map_or(Ok(false), RowsByPerson::spill)
     }
 
     fn memory_bytes(&self) -> usize {
@@ -491,22 +509,22 @@ impl Visitors for Walk {
         let bound = self.bound.as_ref().map_or(0, BoundState::memory_bytes);
         let chains: usize = self.chains.iter().map(Chained::memory_bytes).sum();
         let paths = self.paths.memory_bytes() + self.path_sums.as_ref().map_or(0, PathSums::memory_bytes);
-        let aside = self.by_person.as_ref().map_or(0, ByPerson::memory_bytes);
+        let aside = self.by_person.as_ref().map_or(0, RowsByPerson::memory_bytes);
         credits + scratch + visitor + self.items.memory_bytes() + paths + bound + chains + aside
     }
 }
 
 /// Which rows of a visitor who converts matter to a question.
-fn rows_that_matter(spec: &JourneySpec) -> Matter {
+fn rows_that_matter(spec: &JourneySpec) -> RelevantRows {
     // any row may select its visitor, be the hit of a record, or bind a value
     let selects = spec.selection.visitors || spec.selection.visits;
     // whole days are summed up in an order, and so to a last digit, that hangs on all touches
     let in_whole_days = |model: &Model| matches!(model, Model::TimeDecay { whole_days: true, .. });
     let sums_all = spec.models.iter().any(|(_, model)| in_whole_days(model));
     if spec.all_visitors_matter() || spec.anchored || spec.bound.is_some() || selects || sums_all {
-        return Matter::All;
+        return RelevantRows::All;
     }
-    Matter::UpToConversions { lookback_us: spec.lookback_us.filter(|_| spec.container == Container::Visitor) }
+    RelevantRows::UpToConversions { lookback_us: spec.lookback_us.filter(|_| spec.container == Container::Visitor) }
 }
 
 /// Rows stand at 1, 3, 5, ...; a gap before a row is one less.
@@ -559,5 +577,77 @@ impl Walk {
             bindings.credit(&mut self.models, self.all_visitors.then_some(&mut self.paths));
         }
         self.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use arrow::array::Int64Array;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::columns::{HIT_TIME, VISITOR_KEY, visitor_key};
+    use crate::engine::journey::stored_rows::{Metric, StoredRows};
+    use crate::engine::journey::terms::RowTerms;
+    use crate::engine::journey::{EVER, PersonRows, Selection};
+    use crate::functions::{Persons, PersonsOfSuite};
+
+    /// A row of a visitor that converts nothing.
+    fn columns(spec: &JourneySpec, visitor: &str, online: bool, page: Option<&str>) -> Columns {
+        let stored = StoredRows {
+            online,
+            metric: Metric::None,
+            counted: false,
+            dimension: Some("page".into()),
+            classes: None,
+            set: None,
+            window: EVER,
+            suite: None,
+            visit_rules: None,
+            anchored: false,
+            repeats: false,
+            background_hits: true,
+            all_reported: false,
+            at_hits: false,
+        };
+        let columns: [(&str, ArrayRef); 3] = [
+            (VISITOR_KEY, Arc::new(Int64Array::from(vec![visitor_key(visitor)]))),
+            (HIT_TIME, Arc::new(Int64Array::from(vec![0]))),
+            ("page", Arc::new(StringArray::from(vec![page]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        Columns::stored(&batch, spec, &stored, &RowTerms::default(), &mut Known::default()).unwrap()
+    }
+
+    #[test]
+    fn of_whoever_shares_a_person_all_rows_matter_but_records_that_say_nothing() {
+        let mut own = PersonsOfSuite::default();
+        own.add("phone", None, "id:bob", true);
+        own.add("desk", None, "id:bob", true);
+        own.add("solo", None, "id:zoe", false);
+        let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+        let disk = SessionContext::new().runtime_env().disk_manager.clone();
+        for marks in [false, true] {
+            let selection = Selection { visitors: marks, ..Selection::default() };
+            let spec = JourneySpec { by_person: true, selection, ..JourneySpec::without_models(Container::Visitor) };
+            let by_person = RowsByPerson::new(persons.clone(), disk.clone());
+            let mut walk = Walk::new(spec.clone(), Counts::default()).by_person(Some(by_person));
+            let of_others = if marks { RelevantRows::All } else { RelevantRows::UpToConversions { lookback_us: None } };
+            for (visitor, matter) in [("phone", RelevantRows::All), ("solo", of_others), ("nobody", of_others)] {
+                assert_eq!(walk.rows_that_matter_of(visitor_key(visitor)), matter, "{visitor}");
+            }
+            let minds = |visitor: &str, online: bool, page: Option<&str>| {
+                let mut rows = vec![];
+                walk.add_set_aside(&columns(&spec, visitor, online, page), &mut rows);
+                !rows.is_empty()
+            };
+            assert!(minds("phone", true, None) && minds("phone", true, Some("home")));
+            assert!(minds("desk", false, Some("home")));
+            assert_eq!(minds("desk", false, None), marks);
+            assert!(!minds("solo", true, Some("home")) && !minds("solo", false, Some("home")));
+        }
     }
 }

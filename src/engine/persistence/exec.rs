@@ -133,11 +133,11 @@ fn whole_visitors(
     metrics: BaselineMetrics,
     reservation: MemoryReservation,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    let state = Whole { input: Some(input), filler, metrics, reservation, held: vec![], filled: VecDeque::new() };
+    let state = FillState { input: Some(input), filler, metrics, reservation, held: vec![], filled: VecDeque::new() };
     futures::stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) })
 }
 
-struct Whole {
+struct FillState {
     /// None when it has ended.
     input: Option<SendableRecordBatchStream>,
     filler: Filler,
@@ -148,7 +148,7 @@ struct Whole {
     filled: VecDeque<RecordBatch>,
 }
 
-impl Whole {
+impl FillState {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(batch) = self.filled.pop_front() {
@@ -202,11 +202,11 @@ impl Whole {
 struct Suite {
     name: String,
     counts_background: bool,
-    lanes: Vec<Option<Lane>>,
+    column_states: Vec<Option<ColumnState>>,
 }
 
 /// A column by the rule of a suite.
-struct Lane {
+struct ColumnState {
     rule: Persistence,
     /// Number of the metric that ends values.
     metric: Option<usize>,
@@ -229,16 +229,20 @@ impl Filler {
     fn new(what: Arc<Persisting>) -> Self {
         let metrics = what.metrics();
         let suites = what.rules.iter().map(|(name, rules)| {
-            let lane = |column: &String| {
+            let column_state = |column: &String| {
                 let rule = rules.get(column)?.clone();
                 let metric = match &rule.expiry {
                     Expiry::Metric(name) => metrics.iter().position(|metric| metric == name),
                     _ => None,
                 };
-                Some(Lane { rule, metric, carry: Carry::default(), ahead: Ahead::default() })
+                Some(ColumnState { rule, metric, carry: Carry::default(), ahead: Ahead::default() })
             };
             let counts_background = what.counting_background.contains(name);
-            Suite { name: name.clone(), counts_background, lanes: what.columns.iter().map(lane).collect() }
+            Suite {
+                name: name.clone(),
+                counts_background,
+                column_states: what.columns.iter().map(column_state).collect(),
+            }
         });
         let suites = suites.collect();
         Self { metrics, suites, suite: None, visitor: Visitor::default(), came: Visitor::default(), what }
@@ -268,25 +272,27 @@ impl Filler {
         self.suite
     }
 
-    fn lanes(&mut self) -> impl Iterator<Item = &mut Lane> {
-        self.suites.iter_mut().flat_map(|suite| &mut suite.lanes).flatten()
+    fn column_states(&mut self) -> impl Iterator<Item = &mut ColumnState> {
+        self.suites.iter_mut().flat_map(|suite| &mut suite.column_states).flatten()
     }
 
     /// Finds what whole visitors are filled with.
     fn look_ahead(&mut self, batches: &[Rows<'_>]) {
-        self.lanes().for_each(|lane| lane.ahead.clear());
+        self.column_states().for_each(|column_state| column_state.ahead.clear());
         let mut visitor = Visitor::default();
         for (number, rows) in batches.iter().enumerate() {
             for row in 0..rows.len {
                 if visitor.begins(rows, row) {
-                    self.lanes().for_each(|lane| lane.ahead.next_visitor());
+                    self.column_states().for_each(|column_state| column_state.ahead.next_visitor());
                 }
                 let Some(suite) = self.suite_of(rows, row) else { continue };
                 let takes_part = rows.has_visitor(row) && rows.is_reported(row, self.suites[suite].counts_background);
-                for (column, lane) in self.suites[suite].lanes.iter_mut().enumerate() {
-                    if let Some(lane) = lane.as_mut().filter(|lane| lane.rule.fills_spans()) {
+                for (column, column_state) in self.suites[suite].column_states.iter_mut().enumerate() {
+                    if let Some(column_state) =
+                        column_state.as_mut().filter(|column_state| column_state.rule.fills_spans())
+                    {
                         let seen = takes_part.then(|| rows.row(column, None, row));
-                        lane.ahead.see(&lane.rule, seen.as_ref(), (number, row));
+                        column_state.ahead.see(&column_state.rule, seen.as_ref(), (number, row));
                     }
                 }
             }
@@ -302,23 +308,23 @@ impl Filler {
             (0..self.what.columns.len()).map(|c| StringBuilder::with_capacity(rows.len, bytes(c))).collect();
         for row in 0..rows.len {
             if self.visitor.begins(&rows, row) {
-                self.lanes().for_each(|lane| lane.carry.clear());
+                self.column_states().for_each(|column_state| column_state.carry.clear());
             }
             let suite = self.suite_of(&rows, row);
             let counts_background = suite.is_some_and(|suite| self.suites[suite].counts_background);
             let (has_visitor, is_reported) = (rows.has_visitor(row), rows.is_reported(row, counts_background));
             for (column, out) in filled.iter_mut().enumerate() {
-                let lane = suite.and_then(|suite| self.suites[suite].lanes[column].as_mut());
-                let Some(lane) = lane else {
+                let column_state = suite.and_then(|suite| self.suites[suite].column_states[column].as_mut());
+                let Some(column_state) = column_state else {
                     let own = rows.own[column];
                     out.append_option(own.is_valid(row).then(|| own.value(row)));
                     continue;
                 };
-                let value = if lane.rule.fills_spans() {
-                    let place = lane.ahead.next();
+                let value = if column_state.rule.fills_spans() {
+                    let place = column_state.ahead.next();
                     place.and_then(|(batch, row)| whole[batch].set(column, row))
                 } else if has_visitor && is_reported {
-                    lane.carry.next(&lane.rule, &rows.row(column, lane.metric, row))
+                    column_state.carry.next(&column_state.rule, &rows.row(column, column_state.metric, row))
                 } else {
                     None
                 };

@@ -126,10 +126,128 @@ fn records_of_elsewhere_are_read_as_they_are_written() {
     assert!(time("u,5\n").contains("time = \"event_time\""));
 }
 
+/// A list of what was bought becomes product lines, which have their product and category.
+#[test]
+fn lists_of_items_are_product_lines() {
+    let of_lines = |items: &str| {
+        let row = r#"{"anonymousId":"a","timestamp":"2026-09-01","properties":{"category":"x","products":ITEMS}}"#;
+        of("a.ndjson", &row.replace("ITEMS", items))
+    };
+    let text = of_lines(r#"[{"product_id":"p","Category":"c","price":9.5,"quantity":2},{"product_id":"q"}]"#);
+    for line in [
+        "list = \"properties['products']\"",
+        "product = \"product_id\"",
+        "category = \"Category\"",
+        "quantity = \"quantity\"",
+        "price = \"price * coalesce(quantity, 1)\"   # the line's total",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!((text.matches("category =").count(), text.matches("product =").count()), (1, 1), "{text}");
+    let text = of_lines(r#"[{"itemSKU":"p","price":"9.5"}]"#);
+    assert!(text.contains("price = \"try_cast(price AS DOUBLE)\""), "{text}");
+    for items in [r#"["p"]"#, r#"[{"colour":"red"}]"#, "7"] {
+        let text = of_lines(items);
+        assert!(!text.contains("[products]") && text.contains("category = "), "{text}");
+    }
+}
+
+/// Days beside a clock's time, and amounts with their currency, as tills, shops and centres of calls write them.
+#[test]
+fn exports_of_tills_and_shops() {
+    let text =
+        of("till.csv", "Bon;Datum;Uhrzeit;Kunde;Menge;Betrag\n1;01.09.2026;10:00;K;1;1.249,90\n;;;;4;1.264,87\n");
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.time, "to_timestamp(concat(Datum, ' ', Uhrzeit), '%d.%m.%Y %H:%M')", "{text}");
+    assert_eq!((mapping.transaction_id.as_deref(), mapping.customer_id.as_deref()), (Some("Bon"), Some("Kunde")));
+    assert_eq!(mapping.metrics["units"], "Menge");
+    assert_eq!(mapping.metrics["revenue"], "parse_number(Betrag, ',')");
+    let text =
+        of("a.csv", "Date,Time,Order ID,Total\n05/31/2026,10:00:30,7,\"USD 1,249.90\"\n06/01/2026,09:00:00,8,$5\n");
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.time, "to_timestamp(concat(\"Date\", ' ', \"Time\"), '%m/%d/%Y %H:%M:%S')", "{text}");
+    assert_eq!(mapping.metrics["revenue"], "parse_number(Total, '.')");
+    // a line of totals at the end says nothing of the others
+    let rows = "Date,Order No,Amount\n09/13/2026,1,\"1,249.90\"\nTotal:,,\"1,249.90\"\n";
+    let text = of("sums.csv", rows);
+    assert!(text.contains("to_date(\"Date\", '%m/%d/%Y')"), "{text}");
+    assert!(!of("sums.csv", &rows.replace("Total:", "Subject")).contains("to_date"));
+    // whose clock it is, where no zone is told
+    let says_zone = |time: &str| of("a.csv", &format!("visitor,time\nv,{time}\n")).contains("\n# time_zone = ");
+    assert!(says_zone("2026-09-01 10:00") && says_zone("01.09.2026 10:00"));
+    assert!(!(says_zone("2026-09-01T10:00:00Z") || says_zone("2026-09-01") || says_zone("1788256800")));
+    // a clock alone is no time, and a time needs no clock
+    let text = of("a.csv", "time,created_at,order_id\n10:00,2026-09-01 10:00,7\n");
+    assert!(text.contains("time = \"created_at\"\n"), "{text}");
+    let revenue = |amounts: &str| {
+        let rows: String = amounts.split(' ').map(|amount| format!("1;2026-09-01;{amount}\n")).collect();
+        Mapping::parse(&of("a.csv", &format!("order_id;date;total\n{rows}"))).unwrap().metrics.get("revenue").cloned()
+    };
+    for (amounts, sign) in [
+        ("1,250 980", Some('.')),
+        ("1.250,00 980,5", Some(',')),
+        ("€99,95 -", Some(',')),
+        ("-1,234.5 £7", Some('.')),
+        ("1,2,3 4", None),
+        ("- -", None),
+        ("#1001 5", None),
+    ] {
+        let expected = sign.map(|sign| format!("parse_number(total, '{sign}')"));
+        assert_eq!(revenue(amounts), expected, "{amounts}");
+    }
+    // what a shop and a centre of calls name their records
+    let text = of("shop.csv", "Name,Email,Created at,Total\n#1,a@x.de,2026-09-01 12:00:01 +0200,9.5\n");
+    assert!(text.contains("kind = \"offline\"") && text.contains("customer_id = \"Email\""), "{text}");
+    let text = of("calls.csv", "Conversation ID,Date,Duration\nc-1,2026-09-01T10:00:00.000+0200,PT45S\n");
+    assert!(text.contains("transaction_id = \"Conversation ID\"") && text.contains("time = \"Date\""), "{text}");
+    let text = of(
+        "mixpanel.ndjson",
+        r#"{"event":"Page View","properties":{"time":1788256800,"distinct_id":"m","$current_url":"/","mp_country_code":"DE"}}"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.dimensions["page_url"], "properties['$current_url']");
+    assert_eq!(mapping.dimensions["geo_country"], "properties['mp_country_code']");
+}
+
+/// Of several columns that could be meant the likeliest that says something is taken; the clock of a tracker's server comes
+/// before that of its visitor.
+#[test]
+fn what_says_something_comes_first() {
+    let names = "anonymous_id,sent_at,original_timestamp,timestamp";
+    let text = of("pages.csv", &format!("{names}\na,2026-09-02,2026-09-01,2026-09-03\n"));
+    assert!(text.contains("time = \"timestamp\"\n"), "{text}");
+    let text = of("pages.csv", "anonymous_id,original_timestamp,timestamp\na,2026-09-01,\nb,2026-09-01, \n");
+    assert!(text.contains("time = \"original_timestamp\"\n"), "{text}");
+    let text = of(
+        "orders.json",
+        r#"[{"transaction_id":"","order_number":"7","customer_id":null,"email":"a@example.org","created_at":"2026-09-01","total":"9.5"}]"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.transaction_id.as_deref(), Some("order_number"), "{text}");
+    assert_eq!(mapping.customer_id.as_deref(), Some("email"));
+    // a part that says something comes before a column that does not, and a column that is alone is taken, however empty
+    let text = of(
+        "events.ndjson",
+        r#"{"anonymousId":"a","timestamp":"2026-09-01","order_id":"","user_id":"","properties":{"order_id":"T"}}"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.transaction_id.as_deref(), Some("properties['order_id']"), "{text}");
+    assert_eq!(mapping.customer_id.as_deref(), Some("user_id"));
+    // a file of names alone
+    let text = of("names.csv", "visitor_id,timestamp,page\n");
+    assert!(text.contains("visitor_id = \"visitor_id\"") && text.contains("time = \"timestamp\""), "{text}");
+}
+
 #[test]
 fn what_is_no_file_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     assert!(guess(folder.path()).unwrap_err().to_string().contains("is a folder"));
     let error = guess(&folder.path().join("none.csv")).unwrap_err().to_string();
     assert_eq!(error.matches("none.csv").count(), 1, "{error}");
+    for text in
+        [r#"{"visitor_id":"u","time":"2026-09-01"}"#, r#"[{"visitor_id":"u"}]"#, "{\n  \"visitor_id\": \"u\"\n}\n"]
+    {
+        let error = guessed("events.log", text).unwrap_err().to_string();
+        assert!(error.contains("events.log: line 1: JSON") && error.contains("in .json"), "{error}");
+    }
 }

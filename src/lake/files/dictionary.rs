@@ -3,7 +3,8 @@
 //! In: batches' columns. Out: codes of their rows, of as few bytes as they need; the shape that rows have while they are sorted,
 //! spilled and merged, in which a coded column is one of keys; and at the end its texts beside them. A column whose values
 //! hardly recur would only grow by this, and so would memory by too many texts: from then on its rows are kept as they come, and
-//! those that are coded already get their texts when they are read.
+//! those that are coded already get their texts when they are read. The rows of two writers become those of one by
+//! [`Dictionaries::append`], which says what the codes of one are in the other.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const MOST_BYTES: usize = 1 << 30;
 /// Places of a table at least, a power of two.
 const LEAST_PLACES: usize = 16;
 /// The code of a row without a value; texts have codes from 1 on.
-const NULL: u32 = 0;
+pub(super) const NULL: u32 = 0;
 
 /// The codes of some rows.
 pub(super) enum Codes {
@@ -49,14 +50,36 @@ impl Codes {
         Self::Short(codes.into_iter().map(|code| code as u16).collect())
     }
 
-    /// The number of a row's text, from 0; None for NULL.
-    pub fn key(&self, row: usize) -> Option<u32> {
-        let code = match self {
+    /// The code of a row.
+    pub fn code(&self, row: usize) -> u32 {
+        match self {
             Self::Same(code) => *code,
             Self::Short(codes) => u32::from(codes[row]),
             Self::Long(codes) => codes[row],
-        };
-        code.checked_sub(1)
+        }
+    }
+
+    /// The number of a row's text, from 0; None for NULL.
+    pub fn key(&self, row: usize) -> Option<u32> {
+        self.code(row).checked_sub(1)
+    }
+
+    /// The codes of the same texts in another dictionary; `there` has that of each code here.
+    pub fn recoded(self, there: &[u32]) -> Self {
+        match self {
+            Self::Same(code) => Self::Same(there[code as usize]),
+            Self::Short(mut codes) if there.iter().all(|code| *code <= u32::from(u16::MAX)) => {
+                codes.iter_mut().for_each(|code| *code = there[usize::from(*code)] as u16);
+                Self::Short(codes)
+            }
+            Self::Short(codes) => Self::Long(codes.into_iter().map(|code| there[usize::from(code)]).collect()),
+            Self::Long(codes) => Self::Long(codes.into_iter().map(|code| there[code as usize]).collect()),
+        }
+    }
+
+    /// The texts of so many rows.
+    pub fn decoded(&self, rows: usize, texts: &ArrayRef) -> Result<ArrayRef> {
+        Ok(take(texts, &keys_of((0..rows).map(|row| self.code(row))), None)?)
     }
 
     /// Memory that they take.
@@ -67,6 +90,16 @@ impl Codes {
             Self::Long(codes) => size_of_val(codes.as_slice()),
         }
     }
+}
+
+/// What becomes of the codes of a column when its rows get another dictionary.
+pub(super) enum Recoding {
+    /// The column is not coded.
+    None,
+    /// They become these, each by its place.
+    Codes(Vec<u32>),
+    /// They become texts, which these are for the numbers.
+    Texts(ArrayRef),
 }
 
 /// The dictionaries of a writer's columns.
@@ -97,6 +130,17 @@ impl Dictionaries {
             Some((dictionary, texts)) => dictionary.encode(texts),
             None => Ok(None),
         }
+    }
+
+    /// Takes the texts of another writer's columns, which are the same; gives for each what becomes of its codes. Where one of both
+    /// takes no more texts, none are taken here from then on.
+    pub fn append(&mut self, other: Self) -> Result<Vec<Recoding>> {
+        let pairs = self.columns.iter_mut().zip(other.columns);
+        let recoding = |(own, other): (&mut Option<Dictionary>, Option<Dictionary>)| match (own, other) {
+            (Some(own), Some(other)) => own.append(other),
+            _ => Ok(Recoding::None),
+        };
+        pairs.map(recoding).collect()
     }
 
     /// Memory that all take.
@@ -288,8 +332,32 @@ impl Dictionary {
             return Ok(None);
         }
         self.seen += texts.len() - texts.null_count();
-        let code = |row| if texts.is_valid(row) { self.code(texts.value(row)) } else { NULL };
+        // many rows have the text of the one before
+        let mut last: (&[u8], u32) = (b"", NULL);
+        let code = |row| {
+            if texts.is_null(row) {
+                return NULL;
+            }
+            let text = texts.value(row).as_bytes();
+            if last.1 == NULL || last.0 != text {
+                last = (text, self.code(text));
+            }
+            last.1
+        };
         Ok(Some(Codes::of((0..texts.len()).map(code).collect())))
+    }
+
+    /// Takes the texts of another one; gives what becomes of its codes.
+    fn append(&mut self, other: Self) -> Result<Recoding> {
+        if self.texts.is_some() || other.texts.is_some() || self.bytes.len() + other.bytes.len() > MOST_BYTES {
+            if self.texts.is_none() {
+                self.close()?;
+            }
+            return Ok(Recoding::Texts(other.into_texts()?));
+        }
+        self.seen += other.seen;
+        let codes = (1..other.ends.len() as u32).map(|code| self.code(other.text(code)));
+        Ok(Recoding::Codes(std::iter::once(NULL).chain(codes).collect()))
     }
 
     /// Takes no more texts.
@@ -309,21 +377,21 @@ impl Dictionary {
         self.texts.ok_or_else(|| Error::bug("a dictionary that was closed has no texts"))
     }
 
-    fn code(&mut self, text: &str) -> u32 {
+    fn code(&mut self, text: &[u8]) -> u32 {
         if 2 * self.ends.len() > self.places.len() {
             self.grow();
         }
-        let hash = xxh3_64_with_seed(text.as_bytes(), self.seed) as u32;
+        let hash = xxh3_64_with_seed(text, self.seed) as u32;
         let mask = self.places.len() - 1;
         let mut at = hash as usize & mask;
         while self.places[at].1 != NULL {
             let (other, code) = self.places[at];
-            if other == hash && self.text(code) == text.as_bytes() {
+            if other == hash && self.text(code) == text {
                 return code;
             }
             at = (at + 1) & mask;
         }
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as i32);
         let code = self.ends.len() as u32 - 1;
         self.places[at] = (hash, code);
@@ -348,13 +416,12 @@ impl Dictionary {
     }
 }
 
-/// The keys of rows as an array.
-pub(super) fn keys_of(keys: impl Iterator<Item = Option<u32>>) -> UInt32Array {
-    let codes: Vec<u32> = keys.map(|key| key.map_or(NULL, |key| key + 1)).collect();
-    let has_null = codes.contains(&NULL);
-    let valid = || BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NULL);
-    let nulls = has_null.then(|| NullBuffer::new(valid()));
-    let keys: Vec<u32> = codes.iter().map(|code| code.saturating_sub(1)).collect();
+/// The keys of rows with these codes, as an array.
+pub(super) fn keys_of(codes: impl Iterator<Item = u32>) -> UInt32Array {
+    let mut keys: Vec<u32> = codes.collect();
+    let valid = || BooleanBuffer::collect_bool(keys.len(), |row| keys[row] != NULL);
+    let nulls = keys.contains(&NULL).then(|| NullBuffer::new(valid()));
+    keys.iter_mut().for_each(|key| *key = key.saturating_sub(1));
     UInt32Array::new(ScalarBuffer::from(keys), nulls)
 }
 
@@ -393,7 +460,7 @@ mod tests {
             assert!(!codes.is_empty());
             let count = codes.len() * 1000;
             let expected: ArrayRef = Arc::new(all.slice(0, count));
-            let keys: ArrayRef = Arc::new(keys_of((0..count).map(|row| codes[row / 1000].key(row % 1000))));
+            let keys: ArrayRef = Arc::new(keys_of((0..count).map(|row| codes[row / 1000].code(row % 1000))));
             let shape = dictionaries.shape(&schema, vec![0]).unwrap();
             if items > 900 {
                 assert_eq!(&shape.read(0, &keys).unwrap(), &expected, "{items} texts");
@@ -431,6 +498,46 @@ mod tests {
         assert!(dictionary.memory_bytes() < before);
         assert!(dictionary.encode(&different(0)).unwrap().is_none());
         assert_eq!(dictionary.into_texts().unwrap().len(), 6000);
+    }
+
+    /// Rows of two writers have their texts in the dictionaries of one, whichever of them took no more.
+    #[test]
+    fn dictionaries_are_appended() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("page", DataType::Utf8, true)]));
+        let few = texts(3000, |n| (n % 5 > 0).then(|| format!("text {}", n % 40)));
+        let others = texts(3000, |n| (n % 7 > 0).then(|| format!("text {}", n % 60 + 20)));
+        let same = texts(3000, |_| Some("one".to_string()));
+        // more than two bytes number
+        let many = texts(66_000, |n| Some(format!("text {n}")));
+        let different = texts(6000, |n| Some(format!("id {n}")));
+        let pairs = [[&few, &others], [&same, &few], [&few, &same], [&many, &few], [&few, &many], [&many, &different]];
+        for parts in pairs {
+            for closed in [[false, false], [true, false], [false, true], [true, true]] {
+                let mut sides = parts.iter().zip(closed).map(|(part, closed)| {
+                    let mut dictionaries = Dictionaries::new(&schema, usize::MAX);
+                    let codes = dictionaries.encode(0, *part).unwrap().unwrap();
+                    if closed {
+                        dictionaries.columns[0].as_mut().unwrap().close().unwrap();
+                    }
+                    (dictionaries, codes)
+                });
+                let ((mut dictionaries, codes), (other, others)) = (sides.next().unwrap(), sides.next().unwrap());
+                let recoding = dictionaries.append(other).unwrap().pop().unwrap();
+                let shape = dictionaries.shape(&schema, vec![0]).unwrap();
+                assert_eq!(matches!(shape.forms[0], Form::Keys(_)), closed == [false, false]);
+                let appended = match recoding {
+                    Recoding::Codes(there) => {
+                        let all = dictionaries.into_all_texts().unwrap().pop().unwrap();
+                        let own = codes.decoded(parts[0].len(), &all).unwrap();
+                        assert_eq!(own.as_string::<i32>(), parts[0]);
+                        others.recoded(&there).decoded(parts[1].len(), &all).unwrap()
+                    }
+                    Recoding::Texts(texts) => others.decoded(parts[1].len(), &texts).unwrap(),
+                    Recoding::None => unreachable!("the column is coded"),
+                };
+                assert_eq!(appended.as_string::<i32>(), parts[1]);
+            }
+        }
     }
 
     /// With too little memory the largest are closed, and the others go on while there is some.

@@ -191,7 +191,7 @@ fn bytes_of(array: &ArrayRef) -> usize {
 /// Rows with these codes as an array.
 fn with_texts(codes: &Codes, rows: usize, texts: Option<&ArrayRef>) -> Result<ArrayRef> {
     let texts = texts.ok_or_else(|| Error::bug("a column is coded and has no texts"))?;
-    let keys = keys_of((0..rows).map(|row| codes.key(row)));
+    let keys = keys_of((0..rows).map(|row| codes.code(row)));
     Ok(Arc::new(DictionaryArray::try_new(keys, texts.clone())?))
 }
 

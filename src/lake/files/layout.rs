@@ -41,7 +41,7 @@ pub const TAG_GENERATION: &str = "rejoin.generation";
 pub const TAG_READING: &str = "rejoin.reading";
 /// Tag of one file of such a commit with the loads of hits that its files tell of.
 pub const TAG_TELLS_OF: &str = "rejoin.tells_of";
-/// Tag of a file with hit ids: how many of its rows are the hit that the row before them is, see `repeats`.
+/// Tag of a file some of whose rows have hit ids: how many of its rows are the hit that the row before them is, see `repeats`.
 pub const TAG_REPEATS: &str = "rejoin.repeats";
 /// Tag of a file some of whose rows have a key of the user's own.
 pub const TAG_KEYED: &str = "rejoin.keyed";

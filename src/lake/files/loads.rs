@@ -1,14 +1,18 @@
-//! Which loads' rows a file holds: one load's as it was written, several after compaction.
+//! Which loads' rows a file holds: one load's, those of several that were written together, or what compaction made of them.
 //!
 //! In the log this is one tag, a JSON list. It lets a load be known, replaced and taken out again wherever its rows lie.
 //! All of a file's loads have the suite and the source of its other tags; a name has one content at most.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
+use crate::columns::FILE;
 use crate::lake::{DataFile, Snapshot};
 use crate::{Error, Result};
 
@@ -24,13 +28,16 @@ pub struct LoadPart {
     pub rows: Option<u64>,
 }
 
-/// Ends the content of a data feed's delivery as this version reads it: touches by instances, repeats told. What earlier ones
-/// loaded stays as it is until it is loaded again.
-const READING: &str = "-2";
+/// Ends the content of a data feed's delivery as this version reads it: touches by instances, repeats told of hits and of rows that
+/// came integrated. What earlier ones loaded stays as it is until it is loaded again.
+const READING: &str = "-3";
 
-/// The content of a delivery, with the way in which it is read.
+/// Ends the content as an earlier version read it, which did not tell repeats of rows that came integrated.
+const FORMER_READING: &str = "-2";
+
+/// The content of a delivery, as it is or as an earlier version read it, with the way in which it is read.
 pub fn as_read_now(content: &str) -> String {
-    format!("{content}{READING}")
+    format!("{}{READING}", content.strip_suffix(FORMER_READING).unwrap_or(content))
 }
 
 /// True where this version read a delivery of such content.
@@ -38,15 +45,63 @@ pub fn is_read_as_now(content: &str) -> bool {
     content.ends_with(READING)
 }
 
+/// True where this version or one before read a delivery of such content with touches by instances, and told repeats of hits.
+pub fn tells_touches(content: &str) -> bool {
+    is_read_as_now(content) || content.ends_with(FORMER_READING)
+}
+
 /// The tag's value for these parts.
 pub fn tag_of(parts: &[LoadPart]) -> String {
     serde_json::json!(parts).to_string()
 }
 
+/// The loads in a tag's value; none in one that is not ours.
+pub(in crate::lake) fn parts_in(tag: &str) -> Vec<LoadPart> {
+    serde_json::from_str(tag).unwrap_or_default()
+}
+
 /// The file names in a tag's value; none in one that is not ours.
 pub(in crate::lake) fn names_in(tag: &str) -> Vec<String> {
-    let parts: Vec<LoadPart> = serde_json::from_str(tag).unwrap_or_default();
-    parts.into_iter().map(|part| part.file).collect()
+    parts_in(tag).into_iter().map(|part| part.file).collect()
+}
+
+/// Rows of a file by the name of their input, which is in the column `file`.
+#[derive(Default)]
+pub(in crate::lake) struct RowsOfFiles(HashMap<String, u64>);
+
+impl RowsOfFiles {
+    /// Counts more rows.
+    pub fn count(&mut self, batch: &RecordBatch) -> Result<()> {
+        let column = batch.column_by_name(FILE).ok_or_else(|| Error::bug("rows without a file"))?;
+        let names = cast(column, &DataType::Utf8)?;
+        let names = names.as_string::<i32>();
+        let mut start = 0;
+        while start < names.len() {
+            let name = names.value(start);
+            let end = (start + 1..names.len()).find(|&i| names.value(i) != name).unwrap_or(names.len());
+            match self.0.get_mut(name) {
+                Some(rows) => *rows += (end - start) as u64,
+                None => drop(self.0.insert(name.to_string(), (end - start) as u64)),
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Those of `loads` of which rows were counted.
+    pub fn parts(mut self, loads: impl IntoIterator<Item = LoadPart>) -> Result<Vec<LoadPart>> {
+        let mut parts = vec![];
+        for load in loads {
+            if let Some(rows) = self.0.remove(&load.file) {
+                parts.push(LoadPart { rows: Some(rows), ..load });
+            }
+        }
+        if let Some(name) = self.0.keys().next() {
+            return Err(Error::bug(format!("rows of {name} are in a file whose tags do not name it")));
+        }
+        parts.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(parts)
+    }
 }
 
 impl DataFile {
@@ -88,5 +143,18 @@ impl Snapshot {
             hash.update(&rows.to_le_bytes());
         }
         Ok(hash.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_is_the_same_however_earlier_versions_read_it() {
+        let now = as_read_now("2f6c");
+        assert_eq!(as_read_now("2f6c-2"), now, "by the version before");
+        assert!(is_read_as_now(&now) && tells_touches(&now) && tells_touches("2f6c-2"));
+        assert!(!is_read_as_now("2f6c-2") && !tells_touches("2f6c"));
     }
 }

@@ -125,7 +125,7 @@ impl ExecutionPlan for SortedMergeExec {
         let merge = Merge {
             schema: self.schema(),
             of_branches: self.of_branches,
-            lanes: vec![],
+            inputs: vec![],
             heap: vec![],
             taken: vec![],
             slices: vec![],
@@ -163,7 +163,7 @@ fn schema_of(children: &[Arc<dyn ExecutionPlan>]) -> SchemaRef {
 const LONG_RUN: usize = 24;
 
 /// A child at one of its rows.
-struct Lane {
+struct MergeInput {
     stream: SendableRecordBatchStream,
     head: Head,
 }
@@ -242,7 +242,7 @@ fn compare_hits(
 struct Merge {
     schema: SchemaRef,
     of_branches: bool,
-    lanes: Vec<Lane>,
+    inputs: Vec<MergeInput>,
     /// Lanes with rows left as a heap: the lane whose row comes first is at 0.
     heap: Vec<usize>,
     /// The batches that the next output is made of.
@@ -264,11 +264,11 @@ impl Merge {
         let opened = try_join_all(streams.into_iter().map(|mut stream| async move {
             let first = next_rows(&mut stream).await?;
             let head = first.map(|batch| Head::new(batch, schema, of_branches)).transpose()?;
-            Ok::<_, DataFusionError>(head.map(|head| Lane { stream, head }))
+            Ok::<_, DataFusionError>(head.map(|head| MergeInput { stream, head }))
         }));
-        self.lanes = opened.await?.into_iter().flatten().collect();
-        self.head_bytes = self.lanes.iter().map(|lane| lane.head.bytes).sum();
-        self.heap = (0..self.lanes.len()).collect();
+        self.inputs = opened.await?.into_iter().flatten().collect();
+        self.head_bytes = self.inputs.iter().map(|input| input.head.bytes).sum();
+        self.heap = (0..self.inputs.len()).collect();
         for at in (0..self.heap.len()).rev() {
             self.sift_down(at);
         }
@@ -281,27 +281,27 @@ impl Merge {
         while let Some(&first) = self.heap.first() {
             let timer = elapsed.timer();
             let stop = self.end_of_run(first);
-            let lane = &mut self.lanes[first];
-            let start = lane.head.row;
+            let input = &mut self.inputs[first];
+            let start = input.head.row;
             // slices of one batch share it
-            let source = match self.taken.iter().rposition(|b| same_batch(b, &lane.head.batch)) {
+            let source = match self.taken.iter().rposition(|b| same_batch(b, &input.head.batch)) {
                 Some(source) => source,
                 None => {
-                    self.taken.push(lane.head.batch.clone());
-                    self.taken_bytes += lane.head.bytes;
+                    self.taken.push(input.head.batch.clone());
+                    self.taken_bytes += input.head.bytes;
                     self.taken.len() - 1
                 }
             };
             self.slices.push((source, start, stop - start));
             self.rows += stop - start;
-            lane.head.row = stop;
+            input.head.row = stop;
             drop(timer);
-            if stop == lane.head.batch.num_rows() {
-                match next_rows(&mut lane.stream).await? {
+            if stop == input.head.batch.num_rows() {
+                match next_rows(&mut input.stream).await? {
                     Some(batch) => {
                         let head = Head::new(batch, &self.schema, self.of_branches)?;
-                        self.head_bytes = self.head_bytes + head.bytes - lane.head.bytes;
-                        lane.head = head;
+                        self.head_bytes = self.head_bytes + head.bytes - input.head.bytes;
+                        input.head = head;
                     }
                     None => {
                         self.heap.swap_remove(0);
@@ -321,10 +321,10 @@ impl Merge {
 
     /// After the last row of the lane `first` that comes before the rows of all other lanes.
     fn end_of_run(&self, first: usize) -> usize {
-        let head = &self.lanes[first].head;
+        let head = &self.inputs[first].head;
         let room = self.batch_rows.saturating_sub(self.rows).max(1);
         let end = head.batch.num_rows().min(head.row + room);
-        let seconds = [1, 2].iter().filter_map(|at| self.heap.get(*at)).map(|lane| &self.lanes[*lane].head);
+        let seconds = [1, 2].iter().filter_map(|at| self.heap.get(*at)).map(|input| &self.inputs[*input].head);
         let Some(second) = seconds.reduce(|a, b| if b.is_before(b.row, a) { b } else { a }) else { return end };
         let mut stop = head.row + 1;
         while stop < end && head.is_before(stop, second) {
@@ -373,7 +373,7 @@ impl Merge {
     }
 
     fn comes_before(&self, a: usize, b: usize) -> bool {
-        let (left, right) = (&self.lanes[a].head, &self.lanes[b].head);
+        let (left, right) = (&self.inputs[a].head, &self.inputs[b].head);
         // rows that are equal in everything come in the order of the children
         left.is_before(left.row, right) || (a < b && !right.is_before(right.row, left))
     }

@@ -153,11 +153,35 @@ pub fn lanes<'a>(files: &[&'a DataFile]) -> Vec<Vec<&'a DataFile>> {
     lanes
 }
 
+/// True where the rows of each lane are later than all of the lane before it.
+pub fn come_in_turn(lanes: &[Vec<&DataFile>]) -> bool {
+    let span = |files: &[&DataFile]| files.iter().map(|file| file.hit_time).reduce(times_of_both).flatten();
+    let spans: Vec<Option<TimeSpan>> = lanes.iter().map(|files| span(files)).collect();
+    spans.windows(2).all(|pair| pair[0].zip(pair[1]).is_some_and(|((_, last), (first, _))| last < first))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn lanes_of_different_times_come_in_turn() {
+        let file = |hit_time: Option<TimeSpan>, part: Option<&str>| DataFile { hit_time, ..file("a", part) };
+        let come = |files: &[DataFile]| come_in_turn(&lanes(&files.iter().collect::<Vec<_>>()));
+        let of = |first: i64, last: i64| file(Some((first, last)), None);
+        assert!(come(&[]) && come(&[file(None, None)]) && come(&[of(0, 4), of(5, 5), of(6, 9)]));
+        assert!(!come(&[of(0, 4), of(4, 9)]), "an instant of both");
+        assert!(!come(&[of(5, 9), of(0, 4)]), "the later one is before");
+        assert!(!come(&[of(0, 4), file(None, None)]), "any time");
+        // parts of one set are a lane, whatever their times are
+        let part = |first: i64, last: i64, part: &str| file(Some((first, last)), Some(part));
+        let january = [part(0, 8, "0/2 january"), part(2, 9, "1/2 january")];
+        let february = [part(10, 15, "0/2 february"), part(12, 19, "1/2 february")];
+        assert!(come(&january) && come(&[january.clone(), february.clone()].concat()));
+        assert!(!come(&[february, january].concat()));
+    }
 
     /// A file of bucket 3 with what its tag says of its part.
     fn file(name: &str, part: Option<&str>) -> DataFile {

@@ -18,6 +18,9 @@ use super::parts::KeyRange;
 use crate::columns::{VISITOR_ID, VISITOR_KEY, visitor_key};
 use crate::lake::DataFile;
 
+/// Visitors that are few: of a file hardly more is read for them than a page each.
+const FEW: usize = 8;
+
 /// The keys of the visitors that filters ask for; None when any visitor may do.
 #[derive(Debug, PartialEq)]
 pub struct Visitors(Option<BTreeSet<i64>>);
@@ -26,6 +29,29 @@ impl Visitors {
     /// What `filters`, all of which hold, ask for.
     pub fn of(filters: &[Expr]) -> Self {
         Self(filters.iter().filter_map(keys_of).reduce(|a, b| a.intersection(&b).copied().collect()))
+    }
+
+    /// Those of either.
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0.zip(other.0).map(|(own, others)| own.union(&others).copied().collect()))
+    }
+
+    /// True when any visitor may do.
+    pub fn are_any(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// True when only a few visitors do.
+    pub fn are_few(&self) -> bool {
+        self.0.as_ref().is_some_and(|keys| keys.len() <= FEW)
+    }
+
+    /// Of some keys those from the first to the last of these visitors'; None when none of them has one.
+    pub fn within(&self, keys: KeyRange) -> Option<KeyRange> {
+        let Some(own) = &self.0 else { return Some(keys) };
+        let mut inside = own.range(keys.first..=keys.last).copied();
+        let first = inside.next()?;
+        Some(KeyRange { first, last: inside.next_back().unwrap_or(first) })
     }
 
     /// False when no row of the file is of these visitors.
@@ -129,6 +155,22 @@ mod tests {
         ] {
             assert_eq!(asked(&[any]), None);
         }
+    }
+
+    #[test]
+    fn visitors_of_two_questions_are_those_of_either() {
+        let of = |keys: &[i64]| Visitors(Some(keys.iter().copied().collect()));
+        assert_eq!(of(&[1, 5]).or(of(&[5, 9])), of(&[1, 5, 9]));
+        assert!(of(&[1]).or(Visitors::of(&[])).are_any() && !of(&[]).are_any());
+        assert!(of(&[]).are_few() && of(&[1, 5]).are_few() && !Visitors::of(&[]).are_few());
+        assert!(!of(&(0..=FEW as i64).collect::<Vec<_>>()).are_few());
+        let within = |visitors: &Visitors, first: i64, last: i64| {
+            visitors.within(KeyRange { first, last }).map(|keys| (keys.first, keys.last))
+        };
+        let visitors = of(&[1, 5, 9]);
+        assert_eq!(within(&visitors, i64::MIN, i64::MAX), Some((1, 9)));
+        assert_eq!((within(&visitors, 2, 5), within(&visitors, 6, 8)), (Some((5, 5)), None));
+        assert_eq!(within(&Visitors::of(&[]), 6, 8), Some((6, 8)));
     }
 
     #[test]

@@ -186,6 +186,16 @@ pub(super) fn groups(
     (0..ranges).map(of_range).collect()
 }
 
+/// Files of ranges, of which nothing is read but the rows from the first to the last of `visitors` in each range.
+pub(super) fn narrowed(groups: Vec<FileGroup>, visitors: &Visitors) -> Vec<FileGroup> {
+    let ranges = groups.len();
+    let of_range = |(range, group): (usize, FileGroup)| match visitors.within(KeyRange::of_range(range, ranges)) {
+        Some(keys) => FileGroup::new(group.into_inner().into_iter().map(|file| keys.of_file(file)).collect()),
+        None => FileGroup::new(vec![]),
+    };
+    groups.into_iter().enumerate().map(of_range).collect()
+}
+
 /// A file that is read after those with the keys before its own: that rows come in order then, DataFusion believes where it is told
 /// between which keys they lie.
 fn in_turn(mut file: PartitionedFile, keys: KeyRange, schema: &Schema) -> PartitionedFile {
@@ -480,7 +490,17 @@ mod tests {
     /// The one scan of keys and numbers that a journey would read.
     fn scan(table: &LakeTable, context: &SessionContext) -> Arc<dyn ExecutionPlan> {
         let fields = [VISITOR_KEY, "row"].map(|name| columns::key_field(name).unwrap());
-        let mut scans = table.sorted_scans(&context.state(), &table.files_for(&[]), &fields).unwrap();
+        scan_for(table, context, &Visitors::of(&[]), &fields)
+    }
+
+    /// The same for some visitors.
+    fn scan_for(
+        table: &LakeTable,
+        context: &SessionContext,
+        visitors: &Visitors,
+        fields: &[Field],
+    ) -> Arc<dyn ExecutionPlan> {
+        let mut scans = table.sorted_scans(&context.state(), &table.files_for(&[]), fields, visitors).unwrap();
         assert_eq!(scans.len(), 1);
         scans.swap_remove(0)
     }
@@ -575,6 +595,39 @@ mod tests {
             assert!(beyond <= 2 * (PAGE_ROWS - 1), "{beyond} rows beyond the {} of range {range}", own.len());
         }
         assert!(bytes(&of_parts) < 2 * bytes(&of_whole), "{} of {} bytes", bytes(&of_parts), bytes(&of_whole));
+    }
+
+    #[tokio::test]
+    async fn for_some_visitors_their_pages_are_read_and_their_rows_are_there() {
+        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
+        let (lake, table) = table(folder.path(), &rows);
+        let fields = [VISITOR_KEY, "row"].map(|name| columns::key_field(name).unwrap());
+        let (one, other) = (rows[rows.len() / 3].0, rows[rows.len() / 2].0);
+        let nobody = (1..).map(|n| one + n).find(|key| rows.iter().all(|(own, _)| own != key)).unwrap();
+        for ranges in [1, 4, BUCKETS, 64] {
+            let context = session(&lake, ranges, 8192);
+            for asked in [vec![one], vec![one, other], vec![nobody], vec![]] {
+                let keys = asked.iter().map(|key| lit(*key)).collect();
+                let visitors = Visitors::of(&[ident(VISITOR_KEY).in_list(keys, false)]);
+                let scan = scan_for(&table, &context, &visitors, &fields);
+                assert_eq!(scan.output_partitioning().partition_count(), ranges);
+                let mut found = vec![];
+                for range in 0..ranges {
+                    found.extend(collected(read_sorted(&scan, range, context.task_ctx()).await.unwrap()).await);
+                }
+                // rows of others between them may be there, too
+                let is_between = |key: i64| asked.iter().min() <= Some(&key) && Some(&key) <= asked.iter().max();
+                assert!(found.iter().all(|(key, _)| is_between(*key)), "{ranges} ranges, {asked:?}");
+                let of_asked = |all: &[(i64, i64)]| -> Vec<(i64, i64)> {
+                    all.iter().copied().filter(|(key, _)| asked.contains(key)).collect()
+                };
+                assert_eq!(of_asked(&found), of_asked(&rows), "{ranges} ranges, {asked:?}");
+                if asked == [one] {
+                    let decoded = scan.metrics().unwrap().output_rows().unwrap_or_default();
+                    assert!(decoded <= found.len() + 2 * (PAGE_ROWS - 1), "{decoded} rows for {}", found.len());
+                }
+            }
+        }
     }
 
     /// A task on a cluster has such a plan.

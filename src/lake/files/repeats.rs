@@ -3,7 +3,8 @@
 //!
 //! Rows are one hit where suite, visitor, time and hit id are equal; a row without a hit id is a hit of its own. Sorting
 //! and merging keep the rule, so that whoever reads takes the first of such neighbours. A file with hit ids says in a tag
-//! how many of its rows repeat one before; whether files can repeat each other shows in the spans of their times.
+//! how many of its rows repeat one before; whether files can repeat each other shows in the spans of their times. All of this holds of
+//! rows that feeds bring integrated, in `offline`, as of hits.
 //!
 //! Rows with a key of the user's own are one hit whatever their times: the first of the visitor's counts. They need not be
 //! neighbours, and any two files that have some may repeat each other.

@@ -6,14 +6,12 @@
 //! a page of each of its columns unpacked, and a batch. Where there are more inputs than fit, groups of them are merged first.
 //! Nothing that failed leaves a file.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
@@ -38,7 +36,7 @@ use tokio::task::JoinSet;
 
 use super::encode::{ENCODER_BYTES, Room};
 use super::layout::{TAG_BUCKET, TAG_LOADS, TAG_PART};
-use super::loads::{self, LoadPart};
+use super::loads::{self, RowsOfFiles};
 use super::parts::{BucketPart, KeyRange};
 use super::ranges::FOOTER_BYTES;
 use super::reader_memory::DECODER_BYTES;
@@ -309,7 +307,9 @@ impl Work {
         }
         let Some(open) = open else { return Ok(None) };
         if tagged {
-            target.tags.insert(TAG_LOADS.into(), loads::tag_of(&counted.parts(&job.inputs)?));
+            let of_inputs = job.inputs.iter().map(DataFile::loads).collect::<Result<Vec<_>>>()?;
+            let parts = counted.parts(of_inputs.into_iter().flatten())?;
+            target.tags.insert(TAG_LOADS.into(), loads::tag_of(&parts));
         }
         Ok(Some(open.close(&target).await?))
     }
@@ -457,50 +457,10 @@ fn bytes(size: i64) -> usize {
     usize::try_from(size).unwrap_or_default()
 }
 
-/// Rows by the value of the column `file`.
-#[derive(Default)]
-struct RowsOfFiles(HashMap<String, u64>);
-
-impl RowsOfFiles {
-    fn count(&mut self, batch: &RecordBatch) -> Result<()> {
-        let column = batch.column_by_name(FILE).ok_or_else(|| Error::bug("rows without a file"))?;
-        let names = cast(column, &DataType::Utf8)?;
-        let names = names.as_string::<i32>();
-        let mut start = 0;
-        while start < names.len() {
-            let name = names.value(start);
-            let end = (start + 1..names.len()).find(|&i| names.value(i) != name).unwrap_or(names.len());
-            match self.0.get_mut(name) {
-                Some(rows) => *rows += (end - start) as u64,
-                None => drop(self.0.insert(name.to_string(), (end - start) as u64)),
-            }
-            start = end;
-        }
-        Ok(())
-    }
-
-    /// The loads of `inputs` of which rows were counted.
-    fn parts(mut self, inputs: &[DataFile]) -> Result<Vec<LoadPart>> {
-        let mut parts = vec![];
-        for input in inputs {
-            for load in input.loads()? {
-                if let Some(rows) = self.0.remove(&load.file) {
-                    parts.push(LoadPart { rows: Some(rows), ..load });
-                }
-            }
-        }
-        if let Some(name) = self.0.keys().next() {
-            return Err(Error::bug(format!("rows of {name} are in a file whose tags do not name it")));
-        }
-        parts.sort_by(|a, b| a.file.cmp(&b.file));
-        Ok(parts)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use datafusion::execution::memory_pool::MemoryConsumer;
     use parquet::arrow::ArrowWriter;
 

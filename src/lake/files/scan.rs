@@ -33,7 +33,7 @@ use futures::{FutureExt, StreamExt, poll};
 use super::layout::{self, BUCKETS, ORDER, TAG_BUCKET, TAG_SUITE, TAG_VISITS};
 use super::lookup::LookupFiles;
 use super::merge::SortedMergeExec;
-use super::parts::{BucketPart, lanes, times_of_both};
+use super::parts::{BucketPart, come_in_turn, lanes, times_of_both};
 use super::prune::{Visitors, may_pass_over_pages, with_visitor_keys};
 use super::ranges::{self, FOOTER_BYTES, RangeExec, readable};
 use super::read_ahead::{Latency, MOST_GROUPS};
@@ -160,6 +160,11 @@ impl LakeTable {
         generations(files).len() == 1
     }
 
+    /// True when a visitor's rows, taken from one of `files` after the other as they come here, come in order of time.
+    pub fn come_in_turn(&self, files: &[&DataFile]) -> bool {
+        lanes_of_buckets(files).iter().all(|lanes| come_in_turn(lanes))
+    }
+
     /// True when two of `files` may hold rows of one visitor at one instant.
     pub fn may_share_instants(&self, files: &[&DataFile]) -> bool {
         // files of a set have no visitor in common: the times of all are those of one
@@ -212,22 +217,28 @@ impl LakeTable {
     }
 
     /// One scan a generation of the columns `fields`, sorted by visitor and time, one partition a range of keys. Its rows are
-    /// read by [`read_sorted`] and by nothing else: text columns come as dictionaries, and a range is cut out of its bucket.
+    /// read by [`read_sorted`] and by nothing else: text columns come as dictionaries, and a range is cut out of its bucket. Of
+    /// other visitors than those asked for, rows may be missing.
     pub fn sorted_scans(
         &self,
         state: &dyn Session,
         files: &[&DataFile],
         fields: &[Field],
+        visitors: &Visitors,
     ) -> datafusion::error::Result<Vec<Arc<dyn ExecutionPlan>>> {
         let schema: SchemaRef = Arc::new(Schema::new(fields.iter().map(with_dictionary).collect::<Vec<_>>()));
         let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
         let generations = generations(files);
         let batch_rows = batch_rows(state, generations.len(), NARROW_BATCHES);
-        let (ranges, all) = (ranges::count(state.config()), Visitors::of(&[]));
+        let ranges = ranges::count(state.config());
         let scan = |buckets: &Vec<Vec<&DataFile>>| {
-            let rows = buckets.iter().flatten().map(|f| f.rows).sum();
+            let groups = ranges::groups(buckets, ranges, &schema, visitors);
+            let (groups, rows) = match visitors.are_any() {
+                true => (groups, buckets.iter().flatten().map(|f| f.rows).sum()),
+                false => (ranges::narrowed(groups, visitors), None),
+            };
             let config = self
-                .config(state, schema.clone(), None, ranges::groups(buckets, ranges, &schema, &all), rows)?
+                .config(state, schema.clone(), None, groups, rows)?
                 .with_batch_size(Some(batch_rows))
                 .with_output_ordering(vec![order.clone()])
                 .with_output_partitioning(Some(layout::partitioning(&schema, ranges)?));
@@ -285,10 +296,13 @@ impl LakeTable {
             predicate = Some(state.create_physical_expr(filter, &schema)?);
         }
         let rows: Option<u64> = groups.iter().flatten().map(|f| f.rows).sum();
+        let visitors = Visitors::of(filters);
+        // files of others are not sorted, so that their visitors are on any page
+        let are_few = visitors.are_few() && groups.iter().flatten().all(|f| f.tags.contains_key(TAG_BUCKET));
         let order = layout::ordering(&self.schema).filter(|_| batch_rows.is_some());
         let ranges = ranges::count(state.config());
         let groups = match order {
-            Some(_) => ranges::groups(&groups, ranges, &self.schema, &Visitors::of(filters)),
+            Some(_) => ranges::groups(&groups, ranges, &self.schema, &visitors),
             None => groups_of(&groups),
         };
         let groups_count = groups.len();
@@ -297,8 +311,9 @@ impl LakeTable {
             .with_batch_size(batch_rows)
             .with_projection_indices(projection.cloned())?;
         let Some(order) = order else {
-            // DataFusion would deal out more groups than threads anew, as many as there are threads
-            let are_kept = groups_count > state.config().target_partitions();
+            // DataFusion would deal out more groups than threads anew, as many as there are threads; and it would cut files of
+            // which few pages are wanted, so that each is opened several times
+            let are_kept = groups_count > state.config().target_partitions() || are_few;
             let partitioning = are_kept.then_some(Partitioning::UnknownPartitioning(groups_count));
             return Ok(DataSourceExec::from_data_source(config.with_output_partitioning(partitioning).build()));
         };
@@ -434,12 +449,17 @@ impl TableProvider for LakeTable {
 /// Deals the files out so that no two files of a generation have a key in common: each has at most one file a bucket, or parts of it.
 /// There is at least one generation.
 fn generations<'a>(files: &[&'a DataFile]) -> Vec<Vec<Vec<&'a DataFile>>> {
+    let buckets = lanes_of_buckets(files);
+    let depth = buckets.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    (0..depth).map(|g| buckets.iter().map(|lanes| lanes.get(g).cloned().unwrap_or_default()).collect()).collect()
+}
+
+/// The lanes of each bucket, see [`lanes`].
+fn lanes_of_buckets<'a>(files: &[&'a DataFile]) -> Vec<Vec<Vec<&'a DataFile>>> {
     let mut buckets: Vec<Vec<&DataFile>> = vec![vec![]; BUCKETS];
     for file in files {
         let bucket = file.tags.get(TAG_BUCKET).and_then(|b| b.parse::<usize>().ok()).unwrap_or_default();
         buckets[bucket.min(BUCKETS - 1)].push(file);
     }
-    let buckets: Vec<_> = buckets.iter().map(|files| lanes(files)).collect();
-    let depth = buckets.iter().map(Vec::len).max().unwrap_or(0).max(1);
-    (0..depth).map(|g| buckets.iter().map(|lanes| lanes.get(g).cloned().unwrap_or_default()).collect()).collect()
+    buckets.iter().map(|files| lanes(files)).collect()
 }

@@ -15,7 +15,7 @@ use arrow::array::{
 use arrow::compute::{SortOptions, interleave, take};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
-use super::dictionary::{Codes, Dictionaries, Form, Shape, keys_of};
+use super::dictionary::{Codes, Dictionaries, Form, NULL, Recoding, Shape, keys_of};
 use super::layout::{self, ORDER};
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, ROW, SOURCE, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
@@ -56,8 +56,8 @@ impl Keys {
         self.keys.len()
     }
 
-    /// How a row stands to one of other rows, in the order of [`ORDER`]; of rows that are equal there hits by what is left of their
-    /// ids, and after them records by file, row and source.
+    /// How a row stands to one of other rows, in the order of [`ORDER`]; of rows that are equal there hits, and rows that feeds bring
+    /// integrated, by what is left of their ids, and after them records by file, row and source.
     pub fn compare(&self, row: usize, other: &Keys, other_row: usize) -> Ordering {
         self.keys
             .value(row)
@@ -211,6 +211,29 @@ impl Piece {
         }
         Ok(Self { keys, columns, bytes })
     }
+
+    /// The same rows, their texts in other dictionaries.
+    fn recoded(self, recodings: &[Recoding]) -> Result<Self> {
+        let Self { keys, columns, mut bytes } = self;
+        let mut recoded = Vec::with_capacity(columns.len());
+        for (column, recoding) in columns.into_iter().zip(recodings) {
+            recoded.push(match (column, recoding) {
+                (Column::Coded(codes), Recoding::Codes(there)) => {
+                    bytes -= codes.bytes();
+                    let codes = codes.recoded(there);
+                    bytes += codes.bytes();
+                    Column::Coded(codes)
+                }
+                (Column::Coded(codes), Recoding::Texts(texts)) => {
+                    let array = codes.decoded(keys.len(), texts)?;
+                    bytes = bytes - codes.bytes() + array.get_array_memory_size();
+                    Column::Rows(array)
+                }
+                (column, _) => column,
+            });
+        }
+        Ok(Self { keys, columns: recoded, bytes })
+    }
 }
 
 impl Heap {
@@ -227,6 +250,20 @@ impl Heap {
         let bytes = (piece.bytes + dictionaries.memory_bytes()).saturating_sub(before);
         self.pieces.push(piece);
         Ok(bytes)
+    }
+
+    /// Takes the batches of another heap, as those that came last; `recodings` are of its dictionaries, see
+    /// [`Dictionaries::append`].
+    pub fn append(&mut self, other: Self, recodings: &[Recoding]) -> Result<()> {
+        for piece in other.pieces {
+            self.pieces.push(piece.recoded(recodings)?);
+        }
+        Ok(())
+    }
+
+    /// Bytes that the rows and their places in the index take.
+    pub fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.bytes).sum()
     }
 
     /// Puts a batch, as it is, in the place of an earlier one.
@@ -253,7 +290,7 @@ impl Heap {
     /// Bytes that a row takes on average.
     pub fn row_bytes(&self) -> usize {
         let rows: usize = self.pieces.iter().map(|piece| piece.keys.len()).sum();
-        self.pieces.iter().map(|piece| piece.bytes).sum::<usize>() / rows.max(1) + 1
+        self.bytes() / rows.max(1) + 1
     }
 
     /// The rows of one bucket in order; of rows that are equal in all that [`Keys::compare`] looks at the latest first, see
@@ -283,8 +320,27 @@ impl Heap {
         let indices: Vec<(usize, usize)> = positions.iter().map(|p| (p.piece as usize, p.row as usize)).collect();
         let rows = self.pieces.iter().map(|p| p.keys.len()).fold(indices.len(), usize::max);
         let mut nulls = Nulls { rows, arrays: vec![] };
-        let columns = shape.columns.iter().zip(&shape.forms);
-        columns.map(|(column, form)| self.gather_one(*column, form, &indices, &mut nulls)).collect()
+        let gathered = |(column, form): (&usize, &Form)| match self.of_positions(*column, positions) {
+            Some(array) => Ok(array),
+            None => self.gather_one(*column, form, &indices, &mut nulls),
+        };
+        shape.columns.iter().zip(&shape.forms).map(gathered).collect()
+    }
+
+    /// The values of a column that the index has, where none is NULL.
+    fn of_positions(&self, column: usize, positions: &[Position]) -> Option<ArrayRef> {
+        let field = self.schema.field(column);
+        let mut keys = self.pieces.iter().map(|piece| &piece.keys);
+        match field.name().as_str() {
+            VISITOR_KEY if keys.all(|keys| keys.keys.null_count() == 0) => {
+                Some(Arc::new(Int64Array::from_iter_values(positions.iter().map(|p| p.key))))
+            }
+            HIT_TIME if keys.all(|keys| keys.times.null_count() == 0) => {
+                let times = TimestampMicrosecondArray::from_iter_values(positions.iter().map(|p| p.time));
+                Some(Arc::new(times.with_data_type(field.data_type().clone())))
+            }
+            _ => None,
+        }
     }
 
     /// Sorts by key and time as numbers. Only rows of one key must have their ids compared, and those of one instant
@@ -356,8 +412,8 @@ impl Heap {
             Column::Same(_) | Column::Rows(_) => Err(self.strange(column)),
         });
         let codes: Vec<Option<&Codes>> = codes.collect::<Result<_>>()?;
-        let key = |&(piece, row): &(usize, usize)| codes[piece].and_then(|codes| codes.key(row));
-        Ok(Arc::new(keys_of(indices.iter().map(key))))
+        let code = |&(piece, row): &(usize, usize)| codes[piece].map_or(NULL, |codes| codes.code(row));
+        Ok(Arc::new(keys_of(indices.iter().map(code))))
     }
 
     /// A column of which some rows are coded.

@@ -32,8 +32,9 @@ use tokio::task::JoinSet;
 use super::dictionary::{Dictionaries, Shape, Texts};
 use super::encode::{Encoder, Room};
 use super::layout::{
-    self, BUCKETS, ORDER, TAG_BUCKET, TAG_KEYED, TAG_NOBODY, TAG_REPEATS, TAG_REPORTED, TAG_UNIQUE_KEYS,
+    self, BUCKETS, ORDER, TAG_BUCKET, TAG_KEYED, TAG_LOADS, TAG_NOBODY, TAG_REPEATS, TAG_REPORTED, TAG_UNIQUE_KEYS,
 };
+use super::loads::{self, LoadPart, RowsOfFiles};
 use super::repeats::RepeatCount;
 use super::reported::Reported;
 use super::runs::{BATCH_BYTES, Merge, RUN_BATCH_BYTES, Run, RunWriter, SortedRows};
@@ -146,6 +147,36 @@ impl SortedWriter {
     /// The columns of a batch to push.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// True where the rows of another writer can go into the files of this one: they are of one table and have the same columns, tags
+    /// differ in the loads alone, of which those of the other have the later names, and no row is on disk.
+    pub fn can_append(&self, other: &Self) -> bool {
+        let is_later = || {
+            let (own, others) = (self.target.loads(), other.target.loads());
+            let (last, first) = (own.iter().map(|load| &load.file).max(), others.iter().map(|load| &load.file).min());
+            last.zip(first).is_some_and(|(last, first)| last < first)
+        };
+        let has_spilled = self.has_spilled() || other.has_spilled();
+        !has_spilled && self.target.is_like(&other.target) && is_later() && self.schema == other.schema
+    }
+
+    /// Takes the rows of a writer that [`Self::can_append`] is true for. Of equal rows those of the later load come first, as they do
+    /// where the files of loads are merged.
+    pub fn append(&mut self, other: Self) -> Result<()> {
+        let Self { target, used, heap, dictionaries, .. } = other;
+        self.used.iter_mut().zip(used).for_each(|(used, others)| *used |= others);
+        let recodings = self.dictionaries.append(dictionaries)?;
+        self.heap.append(heap, &recodings)?;
+        self.dictionaries.bound()?;
+        self.memory.resize(self.heap.bytes() + self.dictionaries.memory_bytes());
+        self.target = Arc::new(self.target.with_loads_of(&target));
+        Ok(())
+    }
+
+    /// Columns that files would have now, by name.
+    pub fn fields_in_use(&self) -> Vec<Field> {
+        self.columns_in_use().into_iter().map(|column| self.schema.field(column).clone()).collect()
     }
 
     /// Sorts what is left and writes the files, several buckets at a time.
@@ -375,6 +406,29 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The loads whose rows are written, as the tags say.
+    fn loads(&self) -> Vec<LoadPart> {
+        self.tags.get(TAG_LOADS).map_or_else(Vec::new, |tag| loads::parts_in(tag))
+    }
+
+    /// True for files of the same table with the same tags, but for the loads.
+    fn is_like(&self, other: &Self) -> bool {
+        let is_tag = |other: &HashMap<String, String>, (tag, value): (&String, &String)| {
+            tag == TAG_LOADS && other.contains_key(tag) || other.get(tag) == Some(value)
+        };
+        self.table == other.table
+            && self.tags.len() == other.tags.len()
+            && self.tags.iter().all(|tag| is_tag(&other.tags, tag))
+    }
+
+    /// The same, with the loads of another one as well.
+    fn with_loads_of(&self, other: &Self) -> Self {
+        let parts = [self.loads(), other.loads()].concat();
+        let mut tags = self.tags.clone();
+        tags.insert(TAG_LOADS.into(), loads::tag_of(&parts));
+        Self { lake: self.lake.clone(), table: self.table.clone(), tags }
+    }
+
     fn new_path(&self) -> Result<(String, Path)> {
         let relative = format!("{}.parquet", uuid::Uuid::new_v4());
         let path = self.lake.file_path(&self.table, &relative)?;
@@ -395,12 +449,22 @@ fn write_bucket(
     let Some(first) = rows.next()? else { return Ok(None) };
     let runtime = Handle::current();
     let mut file = OpenFile::create_within(target, Some(bucket), schema, room)?;
+    let loads = target.loads();
+    let mut counted = (loads.len() > 1).then(RowsOfFiles::default);
     let mut next = Some(first);
     while let Some(batch) = next {
-        runtime.block_on(file.write(&texts.beside(&batch)?))?;
+        let batch = texts.beside(&batch)?;
+        if let Some(counted) = &mut counted {
+            counted.count(&batch)?;
+        }
+        runtime.block_on(file.write(&batch))?;
         next = rows.next()?;
     }
-    runtime.block_on(file.close(target)).map(Some)
+    let mut file = runtime.block_on(file.close(target))?;
+    if let Some(counted) = counted {
+        file.tags.insert(TAG_LOADS.into(), loads::tag_of(&counted.parts(loads)?));
+    }
+    Ok(Some(file))
 }
 
 /// A file in the making.

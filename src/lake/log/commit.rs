@@ -3,6 +3,7 @@
 //! Commits and versions are the library's; which files a commit adds and removes is ours.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
@@ -113,9 +114,9 @@ impl Snapshot {
 
     /// The table as a commit has left it.
     fn committed(&self, lake: &Lake, delta: DeltaTable) -> Result<Self> {
-        let snapshot = Self::of(lake, &self.name, delta, self.reads.clone())?;
+        let snapshot = Arc::new(Self::of(lake, &self.name, delta, self.reads.clone())?);
         lake.known().keep_snapshot(&snapshot, None);
-        Ok(snapshot)
+        Ok(Arc::unwrap_or_clone(snapshot))
     }
 
     /// Writes the version after this one to the log, or the first of a table that does not exist. The library does not try

@@ -10,6 +10,7 @@ use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 use url::Url;
 
 use super::aws_profile::Profile;
+use super::waits::WaitReportingConnector;
 use crate::{Error, Result};
 
 /// Longer than a server needs to restart, shorter than a person waits who has mistyped an address.
@@ -17,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The store of an `s3://` URL. An error of kind configuration says which variable is wrong.
 pub fn store(location: &Url) -> Result<AmazonS3> {
+    let bucket = location.host_str().unwrap_or_default();
+    let telling = WaitReportingConnector { store: format!("s3://{bucket}"), patience: PATIENCE };
     let builder = AmazonS3Builder::from_env().with_url(location.as_str()).with_retry(retries());
+    let builder = builder.with_http_connector(telling);
     let mut builder = with_credentials(builder).map_err(|error| error.at(location))?;
     // the more exact variable wins, as everywhere
     for key in [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint] {

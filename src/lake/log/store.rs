@@ -21,7 +21,7 @@ use url::Url;
 use super::delta_error::delta_error;
 use super::guard::{self, Guard, Writers};
 use super::keys::KnownKeys;
-use super::known::KnownTables;
+use super::log_cache::LogCache;
 use super::reads::LogReads;
 use super::s3;
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     /// Files that a commit named whose outcome nobody knows.
     undecided: Arc<Mutex<HashSet<Path>>>,
-    known: KnownTables,
+    known: LogCache,
     keys: KnownKeys,
 }
 
@@ -73,7 +73,7 @@ impl Lake {
         let root = Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("lake {url}: {e}")))?;
         // a file system creates a file once, whoever asks
         let store = if url.scheme() == "file" { store } else { Arc::new(Guard::new(store, root, writers)) };
-        Ok(Self { url, store, undecided: Arc::default(), known: KnownTables::default(), keys: KnownKeys::default() })
+        Ok(Self { url, store, undecided: Arc::default(), known: LogCache::default(), keys: KnownKeys::default() })
     }
 
     /// The lake at `url`, which is this one or lies in its folder; an error for any other, in the words of who may not reach it.
@@ -84,7 +84,7 @@ impl Lake {
         if !url.as_str().starts_with(self.url.as_str()) {
             return Err(Error::configuration(format!("the lake is {}, not {url}", self.url)));
         }
-        let (undecided, known, keys) = (Arc::default(), KnownTables::default(), KnownKeys::default());
+        let (undecided, known, keys) = (Arc::default(), LogCache::default(), KnownKeys::default());
         Ok(Self { url: url.clone(), store: self.store.clone(), undecided, known, keys })
     }
 
@@ -95,7 +95,7 @@ impl Lake {
     }
 
     /// What was read of the tables so far.
-    pub(in crate::lake) fn known(&self) -> &KnownTables {
+    pub(in crate::lake) fn known(&self) -> &LogCache {
         &self.known
     }
 
@@ -176,7 +176,7 @@ impl Lake {
 
     /// Deletes an object that was written but never committed; a failure leaves garbage, never damage. What a commit of
     /// unknown outcome names is left, too.
-    pub(crate) async fn discard(&self, path: &Path) {
+    pub async fn discard(&self, path: &Path) {
         if self.undecided.lock().unwrap_or_else(|e| e.into_inner()).contains(path) {
             return;
         }

@@ -17,25 +17,30 @@ use crate::{Error, Result};
 impl Snapshot {
     /// The table at its latest version, or at `version`. A missing table has no version, no files and no columns.
     pub fn open<'a>(lake: &'a Lake, name: &'a str, version: Option<u64>) -> BoxFuture<'a, Result<Self>> {
+        async move { Self::open_shared(lake, name, version).await.map(Arc::unwrap_or_clone) }.boxed()
+    }
+
+    /// The same, as this process keeps it: nothing of it is copied for whoever only reads it.
+    pub fn open_shared<'a>(lake: &'a Lake, name: &'a str, version: Option<u64>) -> BoxFuture<'a, Result<Arc<Self>>> {
         async move {
+            let missing = || Self::missing(lake, name).map(Arc::new);
             let known = lake.known().snapshot(name);
             let loaded = match (version, known) {
                 (Some(version), Some(known)) if known.version == Some(version) => return Ok(known),
                 (None, Some(known)) => {
-                    let Some(latest) = versions::latest(lake, name, known.version).await? else {
-                        return Self::missing(lake, name);
-                    };
+                    let Some(latest) = versions::latest(lake, name, known.version).await? else { return missing() };
                     if let Some(same) = lake.known().snapshot_at(name, &latest) {
                         return Ok(same);
                     }
                     // what was read before is built upon
-                    let before = lake.known().snapshot_before(name, &latest);
+                    let before = lake.known().snapshot_before(name, &latest).map(Arc::unwrap_or_clone);
                     let loaded = Self::load(lake, name, before, Some(latest.version)).await?;
                     loaded.map(|loaded| (loaded, Some(latest.mark)))
                 }
                 (version, _) => Self::load(lake, name, None, version).await?.map(|loaded| (loaded, None)),
             };
-            let Some((snapshot, mark)) = loaded else { return Self::missing(lake, name) };
+            let Some((snapshot, mark)) = loaded else { return missing() };
+            let snapshot = Arc::new(snapshot);
             lake.known().keep_snapshot(&snapshot, mark);
             Ok(snapshot)
         }

@@ -11,9 +11,9 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::known::{Latest, Mark};
 use super::lines::{COMMIT_ID, WHOLE, commit_file, lines};
 use super::listing::{listing, version_of_last_checkpoint};
+use super::log_cache::{Latest, Mark};
 use super::store::Lake;
 use crate::Result;
 
@@ -207,6 +207,32 @@ mod tests {
         assert!(same(Some(0), Some(3)).await && same(Some(2), Some(3)).await && same(Some(4), Some(4)).await);
         assert!(!same(Some(0), Some(4)).await && !same(Some(3), Some(4)).await && !same(Some(3), Some(0)).await);
         assert!(!same(Some(4), Some(9)).await, "versions that are not there");
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_small_table_are_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Lake::open(folder.path().to_str().unwrap()).unwrap();
+        let lake = open();
+        for (count, name) in [(1, "web"), (2, "shop")] {
+            Registry::<Suite>::update(&lake, |rows| {
+                rows.push(Suite::new(name));
+                Ok(())
+            })
+            .await
+            .unwrap();
+            assert_eq!(Registry::<Suite>::read(&lake).await.unwrap().rows.len(), count);
+        }
+        for entry in std::fs::read_dir(folder.path().join("suites")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "parquet") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let names: Vec<String> =
+            Registry::<Suite>::read(&lake).await.unwrap().rows.into_iter().map(|suite| suite.suite).collect();
+        assert!(names == ["web", "shop"], "{names:?}");
+        assert!(Registry::<Suite>::read(&open()).await.is_err(), "another process has to read the file");
     }
 
     /// Enough commits for several checkpoints: what is read through them, and through a commit alone, is the same.

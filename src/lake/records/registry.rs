@@ -99,13 +99,14 @@ fn latest_batches<'a>(lake: &'a Lake, table: &'a str) -> BoxFuture<'a, Result<St
         let Some(latest) = latest(lake, table, None).await? else {
             return Ok(Stored { batches: vec![], version: None });
         };
-        if let Some(files) = lake.known().files_at(table, &latest) {
-            return of_files(files, latest.version);
+        if let Some(batches) = lake.known().rows_at(table, &latest) {
+            return Ok(Stored { batches, version: Some(latest.version) });
         }
         match whole_files(lake, table, latest.version).await? {
             Some(files) => {
-                lake.known().keep_files(table, &latest, &files);
-                of_files(files, latest.version)
+                let stored = of_files(files, latest.version)?;
+                lake.known().keep_rows(table, &latest, &stored.batches);
+                Ok(stored)
             }
             None => of_log(lake, table, latest.version).await,
         }

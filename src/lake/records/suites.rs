@@ -168,7 +168,7 @@ pub fn find<'a>(suites: &'a [Suite], name: &str) -> Result<&'a Suite> {
 }
 
 /// What is odd about a suite's settings, for a person; a suite made by this module has nothing.
-pub fn oddities(suite: &Suite) -> Vec<String> {
+pub fn odd_settings(suite: &Suite) -> Vec<String> {
     let mut odd = vec![];
     let mut check = |result: Result<()>| odd.extend(result.err().map(|e| e.to_string()));
     check(check_name("report suite id", &suite.suite));
@@ -566,6 +566,6 @@ mod tests {
         assert!(!suite(&lake, "acme").await.unwrap().transaction_id);
         let near = set_suite(&lake, "acne", &off).await.unwrap_err().to_string();
         assert!(near.contains("did you mean acme?"), "{near}");
-        assert!(oddities(&suite(&lake, "acme").await.unwrap()).is_empty());
+        assert!(odd_settings(&suite(&lake, "acme").await.unwrap()).is_empty());
     }
 }

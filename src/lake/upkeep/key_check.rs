@@ -116,15 +116,15 @@ async fn are_apart(lake: &Lake, table: &Snapshot, files: Vec<DataFile>) -> Resul
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let schema: SchemaRef =
         Arc::new(Schema::new([VISITOR_KEY, VISITOR_ID].into_iter().filter_map(key_field).collect::<Vec<_>>()));
-    let mut lanes = vec![];
+    let mut cursors = vec![];
     for file in files {
         let table = LakeTable::new(lake.clone(), Arc::new(table.only(vec![file])), schema.clone());
         let rows = planning::stream(context.read_table(Arc::new(table))?).await?;
-        lanes.extend(Lane::open(rows).await?);
+        cursors.extend(FileCursor::open(rows).await?);
     }
-    while let Some(key) = lanes.iter().map(Lane::key).min() {
+    while let Some(key) = cursors.iter().map(FileCursor::key).min() {
         let is_of_one = {
-            let mut ids = lanes.iter().filter(|lane| lane.key() == key).map(Lane::id);
+            let mut ids = cursors.iter().filter(|cursor| cursor.key() == key).map(FileCursor::id);
             let first = ids.next();
             ids.all(|id| Some(id) == first)
         };
@@ -132,9 +132,9 @@ async fn are_apart(lake: &Lake, table: &Snapshot, files: Vec<DataFile>) -> Resul
             return Ok(false);
         }
         let mut at = 0;
-        while at < lanes.len() {
-            if lanes[at].key() == key && !lanes[at].pass(key).await? {
-                lanes.swap_remove(at);
+        while at < cursors.len() {
+            if cursors[at].key() == key && !cursors[at].pass(key).await? {
+                cursors.swap_remove(at);
             } else {
                 at += 1;
             }
@@ -144,14 +144,14 @@ async fn are_apart(lake: &Lake, table: &Snapshot, files: Vec<DataFile>) -> Resul
 }
 
 /// A file at one of its rows.
-struct Lane {
+struct FileCursor {
     batches: SendableRecordBatchStream,
     keys: Int64Array,
     ids: StringArray,
     row: usize,
 }
 
-impl Lane {
+impl FileCursor {
     /// At the first row; None where there is none.
     async fn open(mut batches: SendableRecordBatchStream) -> Result<Option<Self>> {
         let Some((keys, ids)) = next_rows(&mut batches).await? else { return Ok(None) };

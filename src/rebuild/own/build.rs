@@ -17,7 +17,7 @@ use crate::lake::records::OwnTable;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Lake, Registry, Snapshot};
 use crate::rebuild::inputs::Versions;
-use crate::rebuild::sink::{Sink, Sunk};
+use crate::rebuild::sink::{Sink, WrittenRows};
 use crate::{Error, Result};
 
 /// What became of an own table that was to be built.
@@ -66,7 +66,7 @@ fn is_built(entry: &OwnTable, definition: &Definition) -> bool {
 
 /// Tables that hold rows of what was and is no more, as what they read, also by way of each other, has changed since they were
 /// built: their files are not at hand, or they cannot be built.
-pub async fn left_behind(lake: &Lake) -> Result<Vec<String>> {
+pub async fn tables_with_removed_rows(lake: &Lake) -> Result<Vec<String>> {
     let mut now = Now::new(lake, &Versions::new());
     let (mut reads, mut behind) = (vec![], BTreeSet::new());
     for entry in Registry::<OwnTable>::read(lake).await?.rows.into_iter().filter(|entry| entry.built.is_some()) {
@@ -202,7 +202,7 @@ async fn build_whole(
     sink.take(&query.sql).await?;
     let columns = sink.schema().ok_or_else(|| Error::bug(format!("own table {name} without columns")))?;
     let columns = columns.fields().iter().map(|f| f.as_ref().clone()).collect();
-    let Sunk { written, .. } = sink.finish(&|told| progress(&format!("table {name}: {told}"))).await?;
+    let WrittenRows { written, .. } = sink.finish(&|told| progress(&format!("table {name}: {told}"))).await?;
     match former.commit_whole(engine.lake(), written.files.clone(), columns).await {
         Ok(snapshot) => Ok(snapshot),
         Err(error) => {

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use super::columns::stored_schema;
 use super::definition::Query;
 use super::key::{asks_for_persons, check, is_of_visitors};
-use super::renew::{Renewal, has_columns};
+use super::renew::{KeyRenewal, has_columns};
 use super::states::{Now, PERSONS, State, States};
 use super::visitors::changed_visitors;
 use crate::Result;
@@ -27,7 +27,7 @@ pub struct Renewed {
 }
 
 /// Why a table is to be built whole, where that is no matter of course.
-pub type Whole = Option<String>;
+pub type WholeBuildReason = Option<String>;
 
 /// A table with a key.
 pub struct ByKey<'k> {
@@ -49,7 +49,7 @@ impl ByKey<'_> {
     ///
     /// # Errors
     /// The query cannot have this key.
-    pub async fn renew(&self, then: Option<&States>, now: &mut Now<'_>) -> Result<Result<Renewed, Whole>> {
+    pub async fn renew(&self, then: Option<&States>, now: &mut Now<'_>) -> Result<Result<Renewed, WholeBuildReason>> {
         let Self { engine, former, key, .. } = *self;
         let statement = Statement::one(&self.query.sql)?;
         // over nobody's rows a plan says all the same how it treats them
@@ -70,7 +70,7 @@ impl ByKey<'_> {
         let which = visitors.rows_by(key);
         let rows = self.plan_over(visitors, &statement).await?;
         let rows = LogicalPlanBuilder::from(rows).filter(which.clone())?.build()?;
-        let renewed = Renewal { engine, former, which, memory_bytes: self.memory_bytes }.run(rows).await?;
+        let renewed = KeyRenewal { engine, former, which, memory_bytes: self.memory_bytes }.run(rows).await?;
         engine.restore(settings)?;
         Ok(match renewed {
             Some(snapshot) => Ok(Renewed { snapshot, keys }),
@@ -80,10 +80,10 @@ impl ByKey<'_> {
 
     /// The query's plan over the rows of some visitors.
     async fn plan_over(&self, visitors: SomeVisitors, statement: &Statement) -> Result<LogicalPlan> {
-        self.engine.look_at(Some(visitors));
+        self.engine.restrict_to(Some(visitors));
         let planned = self.engine.plan_statement(statement).await;
-        self.engine.look_at(None);
-        Ok(planned?.plan)
+        self.engine.restrict_to(None);
+        Ok(planned?.plan().clone())
     }
 
     /// The visitors whose rows changed, or why all keys are to be renewed.

@@ -13,11 +13,11 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, Extension, Join, LogicalPlan, Operator, Volatility};
-use rejoin_instances::trees::{look_at_expressions, look_at_nodes, look_at_parts};
+use rejoin_instances::trees::{walk_expressions, walk_nodes, walk_parts};
 
 use crate::columns::{VISITOR_ID, VISITOR_KEY};
 use crate::engine::journey::{
-    GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Sequence, SequenceNode, ShownNode, Wanted,
+    ConversionOutput, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Sequence, SequenceNode, ShownNode,
 };
 use crate::error::did_you_mean;
 use crate::lake::tables::{HITS, INTEGRATED};
@@ -55,9 +55,9 @@ pub fn check(plan: &LogicalPlan, key: &str) -> Result<()> {
 /// True where an answer hangs on whose person a row is. `plan` is optimized, so that what nobody asks for is gone.
 pub fn asks_for_persons(plan: &LogicalPlan) -> Result<bool> {
     let mut asks = false;
-    look_at_nodes(plan, &mut |node| {
-        look_at_expressions(node, &mut |expr| {
-            look_at_parts(expr, &mut |part| {
+    walk_nodes(plan, &mut |node| {
+        walk_expressions(node, &mut |expr| {
+            walk_parts(expr, &mut |part| {
                 asks |= matches!(part, Expr::ScalarFunction(call) if OF_PERSONS.contains(&call.func.name()));
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -75,17 +75,17 @@ enum Rows {
     /// The same ones whoever is looked at.
     Fixed,
     /// Each hangs on the rows of one visitor.
-    OfVisitors(Told),
+    OfVisitors(VisitorColumns),
 }
 
 /// The columns that tell whose a row is, by place.
 #[derive(Clone, Default)]
-struct Told {
+struct VisitorColumns {
     ids: BTreeSet<usize>,
     keys: BTreeSet<usize>,
 }
 
-impl Told {
+impl VisitorColumns {
     /// Those that hold what a key does.
     fn of(&self, key: &str) -> &BTreeSet<usize> {
         if key == VISITOR_ID { &self.ids } else { &self.keys }
@@ -130,12 +130,12 @@ impl Check<'_> {
 
     /// True where one of these columns keeps apart what the key does. Rows without a visitor have keys of their own, so that
     /// a key keeps ids apart, and an id does not keep keys apart.
-    fn are_apart_by(&self, told: &Told) -> bool {
+    fn are_apart_by(&self, told: &VisitorColumns) -> bool {
         !told.keys.is_empty() || (self.key == VISITOR_ID && !told.ids.is_empty())
     }
 
     /// Rows that are brought together by columns, some of which keep visitors apart.
-    fn together(&self, told: Told, by: &Told, why: &str) -> Result<Rows> {
+    fn together(&self, told: VisitorColumns, by: &VisitorColumns, why: &str) -> Result<Rows> {
         match self.are_apart_by(by) {
             true => Ok(Rows::OfVisitors(told)),
             false => self.refuse(&format!("{why} {}", self.key)),
@@ -151,7 +151,7 @@ impl Check<'_> {
                     let named = |name: &str| -> BTreeSet<usize> {
                         fields.iter().position(|field| field.name() == name).into_iter().collect()
                     };
-                    Ok(Rows::OfVisitors(Told { ids: named(VISITOR_ID), keys: named(VISITOR_KEY) }))
+                    Ok(Rows::OfVisitors(VisitorColumns { ids: named(VISITOR_ID), keys: named(VISITOR_KEY) }))
                 }
                 _ if scan.source.get_logical_plan().is_some() => self.refuse("it reads a view of this session"),
                 _ => Ok(Rows::Fixed),
@@ -276,7 +276,7 @@ impl Check<'_> {
     }
 
     /// True where rows of one visitor meet only their own.
-    fn is_by_key(&self, join: &Join, left: &Told, right: &Told) -> bool {
+    fn is_by_key(&self, join: &Join, left: &VisitorColumns, right: &VisitorColumns) -> bool {
         let places = |a: &Expr, b: &Expr| Some((place(a, join.left.schema())?, place(b, join.right.schema())?));
         let meets = |(a, b): (usize, usize)| {
             let keys = left.keys.contains(&a) && right.keys.contains(&b);
@@ -315,7 +315,7 @@ impl Check<'_> {
             of_journey(&node.spec.journey)?
         } else if let Some(node) = node.downcast_ref::<ShownNode>() {
             let mut columns = of_journey(&node.spec.journey)?;
-            if node.spec.wanted == Wanted::Conversions {
+            if node.spec.wanted == ConversionOutput::Conversions {
                 // behind the conversion's id, the visitor whose row it is
                 columns.extend([None, column("device")]);
             }
@@ -335,8 +335,8 @@ impl Check<'_> {
     /// What a node says of its rows must be the same each time, and hang on no other visitor's.
     fn check_expressions(&self, plan: &LogicalPlan) -> Result<()> {
         let mut changes = None;
-        look_at_expressions(plan, &mut |expr| {
-            look_at_parts(expr, &mut |part| {
+        walk_expressions(plan, &mut |expr| {
+            walk_parts(expr, &mut |part| {
                 if let Expr::ScalarFunction(call) = part
                     && call.func.signature().volatility != Volatility::Immutable
                     // the zone is a setting of the suite

@@ -22,5 +22,5 @@ mod row_hash;
 mod states;
 mod visitors;
 
-pub use build::{OwnBuilt, any_stale, build_stale, left_behind};
+pub use build::{OwnBuilt, any_stale, build_stale, tables_with_removed_rows};
 pub use definition::definitions;

@@ -31,7 +31,7 @@ const MOST_ROWS: usize = 4_000_000;
 type Counted = HashMap<u128, u32>;
 
 /// A table, some rows of which are to be others.
-pub struct Renewal<'r> {
+pub struct KeyRenewal<'r> {
     /// The session.
     pub engine: &'r Engine,
     /// The table as it is; whoever commits another version meanwhile wins.
@@ -42,7 +42,7 @@ pub struct Renewal<'r> {
     pub memory_bytes: usize,
 }
 
-impl Renewal<'_> {
+impl KeyRenewal<'_> {
     /// Puts the rows that `query` gives, all of which are of those keys, in place of the former ones; the table as it is
     /// then. None where it has too many former rows.
     pub async fn run(&self, query: LogicalPlan) -> Result<Option<Snapshot>> {

@@ -6,9 +6,9 @@
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use super::borne::borne;
 use super::hit_ids::HitIds;
-use super::kept::Kept;
+use super::kept::KeptIds;
+use super::visitor_ids::visitor_ids;
 use super::written::write;
 use crate::engine::Engine;
 use crate::lake::records::{PersonRule, Suite};
@@ -41,7 +41,7 @@ pub async fn find_persons(
 ) -> Result<Versions> {
     let Sources { hits, suites, rules, anew } = *sources;
     let with_persons: Vec<&Suite> = suites.iter().filter(|suite| suite.has_persons()).collect();
-    let mut kept = Kept::open(engine, memory_bytes).await?;
+    let mut kept = KeptIds::open(engine, memory_bytes).await?;
     kept.leave_only(&with_persons).await?;
     if !with_persons.is_empty() {
         // IDs are on hits here and there, in every page: it takes twice as long to decode the other columns for these alone
@@ -56,7 +56,7 @@ pub async fn find_persons(
         let ids = HitIds { engine, hits, suites, suite };
         let grow = |bytes: usize| grow(&memory, bytes, &suite.suite);
         let method: Method = suite.persons.parse().map_err(Error::configuration)?;
-        let (borne, renewal) = borne(&ids, &mut kept, &rules, anew, &grow).await?;
+        let (visitor_ids, renewal) = visitor_ids(&ids, &mut kept, &rules, anew, &grow).await?;
         let keep = async {
             match renewal {
                 Some(renewal) => kept.keep(renewal).await,
@@ -64,7 +64,8 @@ pub async fn find_persons(
             }
         };
         // files are written on other threads meanwhile
-        let find = async { persons(method, usize::try_from(suite.person_limit).unwrap_or(usize::MAX), &rules, &borne) };
+        let find =
+            async { persons(method, usize::try_from(suite.person_limit).unwrap_or(usize::MAX), &rules, &visitor_ids) };
         let (is_kept, found) = tokio::join!(keep, find);
         is_kept?;
         grow(found.spans.len() * SPAN_BYTES)?;

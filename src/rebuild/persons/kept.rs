@@ -42,7 +42,7 @@ const COLUMNS: [&str; 9] =
     ["suite", "visitor_key", "visitor_id", "hit_time", "hit_seq", "last_time", "last_seq", "customer_id", "file"];
 
 /// What is kept, at the version that is built upon; whoever commits another one meanwhile wins.
-pub struct Kept<'e> {
+pub struct KeptIds<'e> {
     engine: &'e Engine,
     snapshot: Snapshot,
     /// Bounds sorting.
@@ -58,10 +58,10 @@ struct Generation {
 }
 
 /// Told rows that bear an ID, each with its part, those of a part in order.
-pub type See<'s> = dyn FnMut(usize, IdRow<'_>) -> Result<()> + Send + 's;
+pub type OnIdRow<'s> = dyn FnMut(usize, IdRow<'_>) -> Result<()> + Send + 's;
 
 /// A generation in the place of others, not written yet.
-pub struct Renewal {
+pub struct NewGeneration {
     writer: SortedWriter,
     tags: HashMap<String, String>,
     told: Loads,
@@ -72,14 +72,14 @@ pub struct Renewal {
 
 /// A load that a generation tells of.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct CoveredLoad {
     source: String,
     file: String,
     content: String,
     rows: u64,
 }
 
-impl<'e> Kept<'e> {
+impl<'e> KeptIds<'e> {
     /// As it is now.
     pub async fn open(engine: &'e Engine, memory_bytes: usize) -> Result<Self> {
         Ok(Self { engine, snapshot: Snapshot::open(engine.lake(), BORNE_IDS, None).await?, memory_bytes })
@@ -105,8 +105,8 @@ impl<'e> Kept<'e> {
         ids: &HitIds<'_>,
         live: &Loads,
         anew: bool,
-        see: &mut See<'_>,
-    ) -> Result<Option<Renewal>> {
+        see: &mut OnIdRow<'_>,
+    ) -> Result<Option<NewGeneration>> {
         let reading = ids.reading();
         let is_live = |(load, state): (&Load, &(String, u64))| live.get(load) == Some(state);
         let (mut stay, mut go): (Vec<Generation>, Vec<Generation>) =
@@ -174,20 +174,24 @@ impl<'e> Kept<'e> {
             }
         }
         let remove = go.into_iter().flat_map(|one| one.files).collect();
-        Ok(Some(Renewal { writer, tags, told, remove, of_all }))
+        Ok(Some(NewGeneration { writer, tags, told, remove, of_all }))
     }
 
     /// Writes and commits what was renewed.
-    pub async fn keep(&mut self, renewal: Renewal) -> Result<()> {
-        let Renewal { writer, tags, told, remove, .. } = renewal;
+    pub async fn keep(&mut self, renewal: NewGeneration) -> Result<()> {
+        let NewGeneration { writer, tags, told, remove, .. } = renewal;
         let mut files = writer.finish().await?.files;
         if files.is_empty() && !told.is_empty() {
             // that a load has no IDs is told by a file as well
             let none = [RecordBatch::new_empty(schema())];
             files.extend(write_plain(self.engine.lake(), BORNE_IDS, &none, tags).await?);
         }
-        let told =
-            told.into_iter().map(|(Load { source, file, .. }, (content, rows))| Told { source, file, content, rows });
+        let told = told.into_iter().map(|(Load { source, file, .. }, (content, rows))| CoveredLoad {
+            source,
+            file,
+            content,
+            rows,
+        });
         let told = serde_json::to_string(&told.collect::<Vec<_>>()).map_err(|e| Error::bug(e.to_string()))?;
         if let Some(first) = files.first_mut() {
             first.tags.insert(TAG_TELLS_OF.into(), told);
@@ -224,9 +228,9 @@ impl<'e> Kept<'e> {
             }
             let generation = all.entry(tag(TAG_GENERATION)).or_default();
             generation.reading = tag(TAG_READING).into();
-            let told: Vec<Told> = serde_json::from_str(tag(TAG_TELLS_OF)).unwrap_or_default();
+            let told: Vec<CoveredLoad> = serde_json::from_str(tag(TAG_TELLS_OF)).unwrap_or_default();
             generation.tells_of.extend(told.into_iter().map(|told| {
-                let Told { source, file, content, rows } = told;
+                let CoveredLoad { source, file, content, rows } = told;
                 (Load { suite: suite.into(), source, file }, (content, rows))
             }));
             generation.files.push(file.clone());

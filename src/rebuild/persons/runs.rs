@@ -30,7 +30,7 @@ pub struct Run {
 
 /// A visitor who bears IDs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bearer {
+pub struct VisitorRuns {
     /// Key of the visitor.
     pub key: i64,
     /// The visitor.
@@ -56,11 +56,11 @@ impl Texts {
 }
 
 /// Takes a run to the visitors who were taken before, all in the order of visitors and then of first rows; the bytes that it adds.
-pub fn take(all: &mut Vec<Bearer>, texts: &mut Texts, first: IdRow<'_>, last: Moment) -> usize {
+pub fn take(all: &mut Vec<VisitorRuns>, texts: &mut Texts, first: IdRow<'_>, last: Moment) -> usize {
     let mut bytes = 0;
     if all.last().is_none_or(|bearer| bearer.key != first.key || &*bearer.visitor != first.visitor) {
         // most visitors bear one ID
-        all.push(Bearer { key: first.key, visitor: first.visitor.into(), runs: Vec::with_capacity(1) });
+        all.push(VisitorRuns { key: first.key, visitor: first.visitor.into(), runs: Vec::with_capacity(1) });
         bytes += first.visitor.len() + VISITOR_BYTES;
     }
     let Some(bearer) = all.last_mut() else { return bytes };
@@ -76,7 +76,7 @@ pub fn take(all: &mut Vec<Bearer>, texts: &mut Texts, first: IdRow<'_>, last: Mo
 }
 
 /// Visitors of two sources, each in the order of visitors.
-pub fn merged(one: Vec<Bearer>, other: Vec<Bearer>) -> Vec<Bearer> {
+pub fn merged(one: Vec<VisitorRuns>, other: Vec<VisitorRuns>) -> Vec<VisitorRuns> {
     if one.is_empty() || other.is_empty() {
         return if one.is_empty() { other } else { one };
     }
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn sources_are_merged_visitor_by_visitor() {
-        let bearers = |visitors: &[(i64, &'static str)]| {
+        let visitor_runs = |visitors: &[(i64, &'static str)]| {
             let (mut all, mut texts) = (vec![], Texts::default());
             for (key, visitor) in visitors {
                 let row = IdRow { key: *key, visitor, at: (1, 0), id: "x", file: "a" };
@@ -234,10 +234,11 @@ mod tests {
             }
             all
         };
-        let count = |all: Vec<Bearer>| -> Vec<(i64, String, usize)> {
+        let count = |all: Vec<VisitorRuns>| -> Vec<(i64, String, usize)> {
             all.into_iter().map(|b| (b.key, b.visitor.to_string(), b.runs.len())).collect()
         };
-        let (one, other) = (bearers(&[(1, "a"), (2, "a"), (2, "b")]), bearers(&[(0, "z"), (2, "b"), (3, "a")]));
+        let (one, other) =
+            (visitor_runs(&[(1, "a"), (2, "a"), (2, "b")]), visitor_runs(&[(0, "z"), (2, "b"), (3, "a")]));
         let expected = [(0, "z", 1), (1, "a", 1), (2, "a", 1), (2, "b", 2), (3, "a", 1)];
         let expected = expected.map(|(key, visitor, runs)| (key, visitor.to_string(), runs));
         assert_eq!(count(merged(one.clone(), other.clone())), expected);

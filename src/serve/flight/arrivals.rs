@@ -1,8 +1,9 @@
-//! Connections of the Flight SQL door: a bounded number, and none for who says nothing.
+//! Connections of the Flight SQL door: a bounded number, and none for who asks nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,18 +12,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+use tonic::{Request, Status};
 
-/// Who connects begins to speak within this time.
-const FIRST: Duration = Duration::from_secs(30);
+/// Who connects asks something within this time.
+pub const FIRST: Duration = Duration::from_secs(30);
 
-/// Bytes with which HTTP/2 begins (RFC 9113, section 3.4). TLS begins with more.
-const PREFACE: usize = 24;
-
-/// Connections as they come, each with one of `places`; who finds none free waits.
-pub fn arrivals(listener: TcpListener, places: usize) -> impl Stream<Item = io::Result<Connection>> + Send {
+/// Connections as they come, each with one of `places`; who finds none free waits. One by which nothing is asked within `first` ends.
+pub fn arrivals(
+    listener: TcpListener,
+    places: usize,
+    first: Duration,
+) -> impl Stream<Item = io::Result<Connection>> + Send {
     let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-    stream::unfold((listener, places), |(listener, places)| async move {
+    stream::unfold((listener, places), move |(listener, places)| async move {
         let place = places.clone().acquire_owned().await.ok()?;
         loop {
             let Ok((socket, _)) = listener.accept().await else {
@@ -32,46 +35,59 @@ pub fn arrivals(listener: TcpListener, places: usize) -> impl Stream<Item = io::
             };
             // the end of a message does not wait until its beginning is acknowledged
             if socket.set_nodelay(true).is_ok() {
-                return Some((Ok(Connection::new(socket, place)), (listener, places)));
+                return Some((Ok(Connection::new(socket, place, first)), (listener, places)));
             }
         }
     })
 }
 
-/// One connection, which ends where nothing comes first.
+/// Of a connection: something has been asked by it.
+#[derive(Debug, Clone, Default)]
+pub struct Asked(Arc<AtomicBool>);
+
+impl Asked {
+    /// Lets a request pass, and notes it of its connection.
+    pub fn note(request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(asked) = request.extensions().get::<Self>() {
+            asked.0.store(true, Ordering::Relaxed);
+        }
+        Ok(request)
+    }
+}
+
+/// One connection, which ends where nothing is asked first.
 pub struct Connection {
     socket: TcpStream,
-    /// Bytes that have come; they are counted until it has begun.
-    came: usize,
-    /// The time to begin; None once it has.
+    asked: Asked,
+    /// The time to ask; None once something was asked.
     first: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(socket: TcpStream, place: OwnedSemaphorePermit) -> Self {
-        Self { socket, came: 0, first: Some(Box::pin(sleep(FIRST))), _place: place }
+    fn new(socket: TcpStream, place: OwnedSemaphorePermit, first: Duration) -> Self {
+        Self { socket, asked: Asked::default(), first: Some(Box::pin(sleep(first))), _place: place }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Asked;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.socket.connect_info()
+    fn connect_info(&self) -> Asked {
+        self.asked.clone()
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let before = buffer.filled().len();
         let polled = Pin::new(&mut this.socket).poll_read(cx, buffer);
-        let Some(first) = &mut this.first else { return polled };
-        this.came += buffer.filled().len() - before;
-        if this.came >= PREFACE {
+        if this.asked.0.load(Ordering::Relaxed) {
             this.first = None;
-        } else if polled.is_pending() {
+        }
+        if let Some(first) = &mut this.first
+            && polled.is_pending()
+        {
             ready!(first.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -112,6 +128,7 @@ mod tests {
     use std::pin::pin;
 
     use futures::StreamExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::timeout;
 
     use super::*;
@@ -120,11 +137,33 @@ mod tests {
     async fn as_many_as_there_are_places() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut arrivals = pin!(arrivals(listener, 1));
+        let mut arrivals = pin!(arrivals(listener, 1, FIRST));
         let _clients = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
         let first = arrivals.next().await.unwrap().unwrap();
         assert!(timeout(Duration::from_millis(50), arrivals.next()).await.is_err());
         drop(first);
         assert!(arrivals.next().await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_asks_nothing_loses_the_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut arrivals = pin!(arrivals(listener, 2, Duration::from_millis(200)));
+        for has_asked in [false, true] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let mut connection = arrivals.next().await.unwrap().unwrap();
+            // as HTTP/2 begins
+            client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+            let mut came = [0; 24];
+            connection.read_exact(&mut came).await.unwrap();
+            if has_asked {
+                let mut request = Request::new(());
+                request.extensions_mut().insert(connection.connect_info());
+                Asked::note(request).unwrap();
+            }
+            let silence = timeout(Duration::from_millis(800), connection.read_exact(&mut came)).await;
+            assert_eq!(silence.is_err(), has_asked, "{silence:?}");
+        }
     }
 }

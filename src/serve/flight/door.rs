@@ -33,7 +33,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::about::{ABOUT, KINDS, no_foreign_keys, no_primary_keys};
 use super::entrance::Entrance;
 use super::marks::numbered;
-use super::messages::{Messages, parts, travelling};
+use super::messages::{Messages, parts, wire_schema};
 use super::sessions::{InUse, Sessions};
 use super::values::{fitting, received, said, wrong};
 use crate::Error;
@@ -134,7 +134,7 @@ anew; prepare it again"
 
 /// The rows of a statement; the session lives as long as they do.
 fn rows(session: InUse, rows: Rows) -> Data {
-    let schema = travelling(&rows.schema);
+    let schema = wire_schema(&rows.schema);
     let (mut messages, first) = Messages::begin(&schema);
     let batches = stream::unfold((session, rows), |(session, mut rows)| async move {
         let batch = rows.next().await?;
@@ -201,7 +201,7 @@ impl FlightSqlService for Door {
         }
         // a ticket is worth nothing without a token, so that it can be the statement itself
         let ticket = TicketStatementQuery { statement_handle: sql.into_bytes().into() };
-        info(request.into_inner(), ticket.as_any().encode_to_vec(), &travelling(&described.schema))
+        info(request.into_inner(), ticket.as_any().encode_to_vec(), &wire_schema(&described.schema))
     }
 
     async fn do_get_statement(
@@ -238,7 +238,7 @@ impl FlightSqlService for Door {
         };
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.clone(),
-            dataset_schema: ipc(&travelling(&described.schema))?,
+            dataset_schema: ipc(&wire_schema(&described.schema))?,
             parameter_schema: ipc(&parameters)?,
         };
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -296,7 +296,7 @@ impl FlightSqlService for Door {
     ) -> Result<Response<FlightInfo>, Status> {
         let guest = self.entrance.guest(request.metadata()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
-        info(request.into_inner(), query.as_any().encode_to_vec(), &travelling(&known.bound.described.schema))
+        info(request.into_inner(), query.as_any().encode_to_vec(), &wire_schema(&known.bound.described.schema))
     }
 
     async fn do_get_prepared_statement(
@@ -414,7 +414,7 @@ impl FlightSqlService for Door {
         let nothing = Arc::new(Schema::empty());
         for table in session.engine.tables().await.map_err(Failure::from)? {
             let schema = match with_columns {
-                true => travelling(session.engine.columns(&table).await.map_err(Failure::from)?.as_ref()),
+                true => wire_schema(session.engine.columns(&table).await.map_err(Failure::from)?.as_ref()),
                 false => nothing.clone(),
             };
             builder.append(CATALOG, SCHEMA, &table, "TABLE", &schema)?;

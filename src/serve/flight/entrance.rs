@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use tonic::metadata::MetadataMap;
 
 use crate::serve::failure::{Failure, Reason};
-use crate::serve::passes::{Passes, guessed};
+use crate::serve::login_keys::{LoginKeys, guessed};
 use crate::serve::users::{Guest, Users};
 
 /// Arrow's Go clients do not pad.
@@ -17,13 +17,13 @@ const BASIC: GeneralPurpose =
 /// Knows whom the tokens of handshakes stand for.
 pub struct Entrance {
     users: Users,
-    passes: Passes<()>,
+    login_keys: LoginKeys<()>,
 }
 
 impl Entrance {
     /// An entrance that has given no token.
     pub fn new(users: Users) -> Self {
-        Self { passes: Passes::new(users.clone()), users }
+        Self { login_keys: LoginKeys::new(users.clone()), users }
     }
 
     /// Who sends this, and the token of a password that came with it.
@@ -33,13 +33,13 @@ impl Entrance {
         let wrong = || unknown("no such user, or a wrong password or token");
         if scheme.eq_ignore_ascii_case("basic") {
             let Some((name, password)) = name_and_password(value.trim()) else { return Err(wrong()) };
-            let (guest, token) = self.passes.prove(&name, &password).await?.ok_or_else(wrong)?;
+            let (guest, token) = self.login_keys.prove(&name, &password).await?.ok_or_else(wrong)?;
             return Ok((guest, Some(token)));
         }
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(unknown("a bearer token or a user and password is needed"));
         }
-        let found = match self.passes.find(value.trim())? {
+        let found = match self.login_keys.find(value.trim())? {
             Some((guest, _)) => Some(guest),
             None => self.users.by_token(value.trim())?,
         };

@@ -14,20 +14,20 @@ use crate::Result;
 const MESSAGE_BYTES: usize = 2 << 20;
 
 /// How columns travel: no dictionaries and views, which not every driver reads, and each may have NULLs.
-pub fn travelling(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| Field::new(field.name(), travelling_type(field.data_type()), true));
+pub fn wire_schema(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| Field::new(field.name(), wire_type(field.data_type()), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// How values of a type travel.
-pub fn travelling_type(data_type: &DataType) -> DataType {
+pub fn wire_type(data_type: &DataType) -> DataType {
     let within = |field: &FieldRef| {
         let field = field.as_ref().clone();
-        let data_type = travelling_type(field.data_type());
+        let data_type = wire_type(field.data_type());
         Arc::new(field.with_data_type(data_type))
     };
     match data_type {
-        DataType::Dictionary(_, values) => travelling_type(values),
+        DataType::Dictionary(_, values) => wire_type(values),
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::List(item) => DataType::List(within(item)),
@@ -122,7 +122,7 @@ mod tests {
 
     /// Batches as they arrive.
     fn sent(batches: &[RecordBatch]) -> Vec<RecordBatch> {
-        let schema = travelling(&batches[0].schema());
+        let schema = wire_schema(&batches[0].schema());
         let (mut messages, first) = Messages::begin(&schema);
         let mut data = vec![first];
         for batch in batches {
@@ -165,7 +165,7 @@ mod tests {
             [("e", entries), ("v", views), ("l", Arc::new(list)), ("p", Arc::new(pair))];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let arrived = sent(std::slice::from_ref(&batch));
-        let expected = parts(&travelling(&batch.schema()), &batch).unwrap();
+        let expected = parts(&wire_schema(&batch.schema()), &batch).unwrap();
         assert_eq!(arrived, expected);
         let types: String = arrived[0].schema().fields().iter().map(|field| field.data_type().to_string()).collect();
         assert!(!types.contains("View") && !types.contains("Dictionary"), "{types}");

@@ -21,12 +21,13 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::server::Server;
 use super::tls::Tls;
 use crate::{Error, Result};
-use arrivals::arrivals;
+use arrivals::{Asked, FIRST, arrivals};
 use door::Door;
 
 /// Longest message of a client beside its statement, bytes.
@@ -58,8 +59,9 @@ pub async fn serve(
         transport = transport.tls_config(ServerTlsConfig::new().identity(identity)).map_err(failed)?;
     }
     let longest = server.limits.statement_bytes + ENVELOPE;
-    let incoming = arrivals(listener, server.limits.connections.saturating_mul(OF_A_CLIENT));
+    let incoming = arrivals(listener, server.limits.connections.saturating_mul(OF_A_CLIENT), FIRST);
     let service = FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest);
+    let service = InterceptedService::new(service, Asked::note);
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;

@@ -9,7 +9,7 @@ use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tonic::Status;
 
-use super::messages::travelling_type;
+use super::messages::wire_type;
 use crate::ErrorKind;
 use crate::serve::failure::{Failure, Reason};
 
@@ -53,7 +53,7 @@ where
 /// NULL is of any type.
 pub fn said(values: &[ScalarValue], of_statement: &[Option<DataType>]) -> Vec<Option<DataType>> {
     let said = |(place, value): (usize, &ScalarValue)| {
-        let own = travelling_type(&value.data_type());
+        let own = wire_type(&value.data_type());
         match (of_statement.get(place).cloned().flatten(), own) {
             (_, DataType::Null) | (Some(_), DataType::Utf8 | DataType::LargeUtf8) => None,
             (known, own) => (known.as_ref() != Some(&own)).then_some(own),

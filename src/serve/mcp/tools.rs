@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::columns::{is_dimension, is_metric};
 use crate::error::did_you_mean;
-use crate::format::{Format, Look};
+use crate::format::{Format, TextStyle};
 use crate::manual::{topic, topics};
 use crate::quote::literal;
 use crate::report::{find, reports};
@@ -303,7 +303,7 @@ fn json(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
 }
 
 fn write_json(schema: &SchemaRef, batches: &[RecordBatch], out: &mut Bounded) -> Result<()> {
-    let mut encoder = Format::Json.encoder(schema, Look::default(), out)?;
+    let mut encoder = Format::Json.encoder(schema, TextStyle::default(), out)?;
     batches.iter().try_for_each(|batch| encoder.rows(batch))?;
     encoder.finish()
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::door::{Door, Prepared};
 use super::startup::Startup;
-use super::{Visitors, wire_error};
+use super::{SharedState, wire_error};
 use crate::serve::failure::{Failure, Reason};
 
 /// A stranger proves who it is within this time.
@@ -37,7 +37,7 @@ const BESIDE_STATEMENT: usize = 16 << 20;
 pub async fn serve(
     socket: TcpStream,
     acceptor: Option<TlsAcceptor>,
-    visitors: Arc<Visitors>,
+    shared_state: Arc<SharedState>,
     startup: Arc<Startup>,
     door: Arc<Door>,
 ) -> io::Result<()> {
@@ -54,7 +54,7 @@ pub async fn serve(
                 | PgWireConnectionState::AwaitingStartup
                 | PgWireConnectionState::AuthenticationInProgress
         );
-        let most = if stranger { FIRST_BYTES } else { visitors.server.limits.statement_bytes + BESIDE_STATEMENT };
+        let most = if stranger { FIRST_BYTES } else { shared_state.server.limits.statement_bytes + BESIDE_STATEMENT };
         let arriving = poll_fn(|context| match socket.poll_next_unpin(context) {
             Poll::Pending if socket.read_buffer().len() > most => Poll::Ready(Some(Err(too_long(most)))),
             polled => polled,
@@ -77,7 +77,7 @@ pub async fn serve(
             door.clone(),
             door.clone(),
             copies.clone(),
-            visitors.clone(),
+            shared_state.clone(),
         );
         if let Err(error) = done.await {
             process_error(&mut socket, error, extended).await?;

@@ -30,12 +30,12 @@ use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use pgwire::messages::simplequery::Query;
 use pgwire::messages::startup::ParameterStatus;
 
+use super::client_state::ClientState;
 use super::copy::Copy;
 use super::cursors::without_columns;
 use super::encode::{CopyRows, Rows, fields};
 use super::types::{arrow_type_or_list, pg_type};
 use super::values::values;
-use super::visit::Visit;
 use super::words::{self, Word};
 use super::{catalog, copy, wire_error};
 use crate::engine::Statement;
@@ -47,9 +47,9 @@ use crate::serve::session::{self, Described};
 /// Text of all prepared statements of a connection, bytes.
 const PREPARED_BYTES: usize = 16 << 20;
 
-/// Answers statements; there is a visit as soon as the client has entered.
+/// Answers statements; there is a state as soon as the client has entered.
 pub struct Door {
-    visit: Arc<OnceLock<Arc<Visit>>>,
+    client_state: Arc<OnceLock<Arc<ClientState>>>,
     parser: Arc<Parser>,
     /// Bytes of each prepared statement.
     prepared: Mutex<HashMap<String, usize>>,
@@ -64,14 +64,14 @@ pub struct Prepared {
 
 /// Reads statements that are to be prepared.
 pub struct Parser {
-    visit: Arc<OnceLock<Arc<Visit>>>,
+    client_state: Arc<OnceLock<Arc<ClientState>>>,
 }
 
 impl Door {
     /// A door whose guest has not come in yet.
-    pub fn new(visit: Arc<OnceLock<Arc<Visit>>>) -> Self {
-        let parser = Arc::new(Parser { visit: visit.clone() });
-        Self { visit, parser, prepared: Mutex::default() }
+    pub fn new(client_state: Arc<OnceLock<Arc<ClientState>>>) -> Self {
+        let parser = Arc::new(Parser { client_state: client_state.clone() });
+        Self { client_state, parser, prepared: Mutex::default() }
     }
 
     /// Does what a statement says, unless its transaction has failed. Text or binary is the client's choice a column.
@@ -87,15 +87,15 @@ impl Door {
         C::PortalStore: PortalStore,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let visit = entered(&self.visit)?;
+        let client_state = entered(&self.client_state)?;
         let failed = client.transaction_status() == TransactionStatus::Error;
         if failed && !word.ends_failure() {
             return Err(aborted().into());
         }
         // a function may have changed a setting
-        visit.hold()?;
-        let response = self.done(client, visit, word, arguments, format, failed).await?;
-        for (name, value) in visit.untold() {
+        client_state.hold()?;
+        let response = self.done(client, client_state, word, arguments, format, failed).await?;
+        for (name, value) in client_state.unreported_settings() {
             let status = ParameterStatus::new(name.to_string(), value);
             client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
         }
@@ -105,7 +105,7 @@ impl Door {
     async fn done<C>(
         &self,
         client: &mut C,
-        visit: &Visit,
+        client_state: &ClientState,
         word: &Word,
         arguments: Vec<ScalarValue>,
         format: &Format,
@@ -116,70 +116,70 @@ impl Door {
         C::PortalStore: PortalStore,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let zone = visit.settings().zone();
+        let zone = client_state.settings().zone();
         Ok(match word {
             Word::Begin => {
-                visit.begin();
+                client_state.begin();
                 Response::TransactionStart(Tag::new("BEGIN"))
             }
             Word::Commit => {
-                visit.end(!failed).await?;
+                client_state.end(!failed).await?;
                 Response::TransactionEnd(Tag::new(if failed { "ROLLBACK" } else { "COMMIT" }))
             }
             Word::RollBack => {
-                visit.end(false).await?;
+                client_state.end(false).await?;
                 Response::TransactionEnd(Tag::new("ROLLBACK"))
             }
             Word::RollBackTo => Response::Execution(Tag::new("ROLLBACK")),
             Word::Done(tag) => Response::Execution(Tag::new(tag)),
             Word::Set { name, value, local } => {
-                visit.set(name, value.as_deref(), *local)?;
+                client_state.set(name, value.as_deref(), *local)?;
                 Response::Execution(Tag::new("SET"))
             }
             Word::Reset(name) => {
-                visit.reset(name.as_deref())?;
+                client_state.reset(name.as_deref())?;
                 Response::Execution(Tag::new("RESET"))
             }
             Word::Discard => {
-                visit.reset(None)?;
-                visit.cursors.close(None).await?;
-                visit.cursors.deallocate(None).await;
+                client_state.reset(None)?;
+                client_state.cursors.close(None).await?;
+                client_state.cursors.deallocate(None).await;
                 self.forget(client, None)?;
                 Response::Execution(Tag::new("DISCARD ALL"))
             }
             Word::Deallocate(name) => {
-                let known = visit.cursors.deallocate(name.as_deref()).await;
+                let known = client_state.cursors.deallocate(name.as_deref()).await;
                 if name.is_none() || !known {
                     self.forget(client, name.as_deref())?;
                 }
                 Response::Execution(Tag::new(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
             }
             Word::Show(_) | Word::ShowAll => {
-                let batch = shown(visit, word)?;
+                let batch = shown(client_state, word)?;
                 let columns = Arc::new(fields(&batch.schema(), format));
                 let rows: Vec<_> = Rows::new(&batch, format, zone).map_err(Failure::from)?.map(Ok).collect();
                 Response::Query(QueryResponse::new(columns, stream::iter(rows)))
             }
             Word::Change { name, statement, local } => {
-                drain(visit.session.run(statement.as_ref(), arguments).await?).await?;
+                drain(client_state.session.run(statement.as_ref(), arguments).await?).await?;
                 if !local {
-                    visit.changed(name)?;
+                    client_state.changed(name)?;
                 }
                 Response::Execution(Tag::new("SET"))
             }
             Word::Declare { name, statement, declared } => {
-                if !declared.hold && !visit.in_transaction() {
+                if !declared.hold && !client_state.in_transaction() {
                     let message =
                         "DECLARE CURSOR can only be used in transaction blocks; say BEGIN first, or WITH HOLD";
                     let failure = Failure::new(Reason::Engine(crate::ErrorKind::Query), message);
                     return Err(failure.with_sqlstate("25P01").into());
                 }
-                let rows = visit.session.run(statement.as_ref(), arguments).await?;
-                visit.cursors.declare(name, rows, *declared, statement).await?;
+                let rows = client_state.session.run(statement.as_ref(), arguments).await?;
+                client_state.cursors.declare(name, rows, *declared, statement).await?;
                 Response::Execution(Tag::new("DECLARE CURSOR"))
             }
             Word::Fetch { name, way } => {
-                let fetched = visit.cursors.fetch(name, *way, true).await?;
+                let fetched = client_state.cursors.fetch(name, *way, true).await?;
                 let columns = Arc::new(fields(&fetched.schema, format));
                 let encoded = fetched.batches.iter().map(|batch| Rows::new(batch, format, zone));
                 let encoded = encoded.collect::<crate::Result<Vec<_>>>().map_err(Failure::from)?;
@@ -188,31 +188,31 @@ impl Door {
                 Response::Query(response)
             }
             Word::Move { name, way } => {
-                let moved = visit.cursors.fetch(name, *way, false).await?;
+                let moved = client_state.cursors.fetch(name, *way, false).await?;
                 Response::Execution(Tag::new("MOVE").with_rows(usize::try_from(moved.count).unwrap_or(usize::MAX)))
             }
             Word::Close(name) => {
-                visit.cursors.close(name.as_deref()).await?;
+                client_state.cursors.close(name.as_deref()).await?;
                 Response::Execution(Tag::new(if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" }))
             }
             Word::Prepare { name, types, statement } => {
-                visit.session.describe(statement.as_ref()).await?;
-                visit.cursors.prepare(name, types.clone(), statement.as_ref().clone()).await?;
+                client_state.session.describe(statement.as_ref()).await?;
+                client_state.cursors.prepare(name, types.clone(), statement.as_ref().clone()).await?;
                 Response::Execution(Tag::new("PREPARE"))
             }
             Word::Execute { name, values } => {
-                let statement = visit.cursors.executed(name, values).await?;
-                let rows = visit.session.run(&statement, vec![]).await?;
+                let statement = client_state.cursors.executed(name, values).await?;
+                let rows = client_state.session.run(&statement, vec![]).await?;
                 let columns = Arc::new(fields(&rows.schema, format));
                 Response::Query(QueryResponse::new(columns, encoded(rows, format.clone(), zone)))
             }
             Word::Copy { statement, copy } => {
-                let rows = visit.session.run(statement.as_ref(), arguments).await?;
+                let rows = client_state.session.run(statement.as_ref(), arguments).await?;
                 let count = sent(client, rows, copy, zone).await?;
                 Response::Execution(Tag::new("COPY").with_rows(count))
             }
             Word::Engine(statement) => {
-                let rows = visit.session.run(statement.as_ref(), arguments).await?;
+                let rows = client_state.session.run(statement.as_ref(), arguments).await?;
                 if rows.schema.fields().is_empty() {
                     drain(rows).await?;
                     return Ok(Response::Execution(Tag::new("OK")));
@@ -226,8 +226,8 @@ impl Door {
 
     /// True for a cursor that was declared to give binary values.
     async fn is_binary(&self, cursor: &str) -> bool {
-        let Ok(visit) = entered(&self.visit) else { return false };
-        visit.cursors.columns(cursor).await.is_ok_and(|(_, declared)| declared.binary)
+        let Ok(client_state) = entered(&self.client_state) else { return false };
+        client_state.cursors.columns(cursor).await.is_ok_and(|(_, declared)| declared.binary)
     }
 
     /// Forgets a prepared statement, or all.
@@ -298,20 +298,20 @@ async fn drain(mut rows: session::Rows) -> Result<(), Failure> {
     Ok(())
 }
 
-fn entered(visit: &OnceLock<Arc<Visit>>) -> Result<&Arc<Visit>, PgWireError> {
-    visit.get().ok_or_else(|| wire_error("FATAL", Failure::new(Reason::Unknown, "nobody has logged in")))
+fn entered(client_state: &OnceLock<Arc<ClientState>>) -> Result<&Arc<ClientState>, PgWireError> {
+    client_state.get().ok_or_else(|| wire_error("FATAL", Failure::new(Reason::Unknown, "nobody has logged in")))
 }
 
 /// What SHOW gives.
-fn shown(visit: &Visit, word: &Word) -> PgWireResult<RecordBatch> {
+fn shown(client_state: &ClientState, word: &Word) -> PgWireResult<RecordBatch> {
     let texts = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
     let (names, columns) = match word {
         Word::Show(name) => {
-            let (name, value) = visit.shown(name)?;
+            let (name, value) = client_state.shown(name)?;
             (vec![name], vec![texts(vec![value])])
         }
         _ => {
-            let all = visit.settings().all();
+            let all = client_state.settings().all();
             let (names, values) = all.into_iter().map(|(name, value, _)| (name, value)).unzip::<_, _, Vec<_>, Vec<_>>();
             let nothing = vec![String::new(); names.len()];
             let head = ["name", "setting", "description"].map(str::to_string).to_vec();
@@ -424,7 +424,7 @@ impl SimpleQueryHandler for Door {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        entered(&self.visit)?.session.check_text(query)?;
+        entered(&self.client_state)?.session.check_text(query)?;
         let words = words(query)?;
         if words.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
@@ -507,7 +507,7 @@ impl ExtendedQueryHandler for Door {
         } else {
             client.portal_store().rm_portal(name);
             // a cursor of SQL is a portal, too; to close what is not there is no error
-            let _ = entered(&self.visit)?.cursors.close(Some(name)).await;
+            let _ = entered(&self.client_state)?.cursors.close(Some(name)).await;
         }
         client.send(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?;
         Ok(())
@@ -525,7 +525,7 @@ impl ExtendedQueryHandler for Door {
             && let Some(name) = message.name.as_deref()
             && client.portal_store().get_portal(name).is_none()
         {
-            let (schema, declared) = entered(&self.visit)?.cursors.columns(name).await?;
+            let (schema, declared) = entered(&self.client_state)?.cursors.columns(name).await?;
             let columns = fields(&schema, &if declared.binary { Format::UnifiedBinary } else { Format::UnifiedText });
             return send_describe_response(client, &DescribePortalResponse::new(columns)).await;
         }
@@ -604,7 +604,7 @@ impl ExtendedQueryHandler for Door {
     {
         let prepared = &portal.statement.statement;
         let wanted = prepared.described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
-        let zone = entered(&self.visit)?.settings().zone_name().to_string();
+        let zone = entered(&self.client_state)?.settings().zone_name().to_string();
         let arguments = values(portal, wanted, &zone)?;
         check_formats(&portal.result_column_format, prepared)?;
         self.answer(client, &prepared.word, arguments, &portal.result_column_format).await
@@ -631,8 +631,8 @@ impl QueryParser for Parser {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        let visit = entered(&self.visit)?;
-        visit.session.check_text(sql)?;
+        let client_state = entered(&self.client_state)?;
+        client_state.session.check_text(sql)?;
         let mut words = words(sql)?;
         let word = match words.len() {
             0 => return Ok(None),
@@ -648,22 +648,22 @@ impl QueryParser for Parser {
         let given: Vec<_> = types.iter().map(|pg| pg.as_ref().map(arrow_type_or_list)).collect();
         let described = match &word {
             Word::Engine(statement) => {
-                let described = visit.session.describe_given(statement.as_ref(), given).await?;
+                let described = client_state.session.describe_given(statement.as_ref(), given).await?;
                 let schema = if statement.explains() { LINES.clone() } else { described.schema };
                 Some(Described { schema, ..described })
             }
             // they need their parameters, and give no columns of their own
             Word::Copy { statement, .. } | Word::Declare { statement, .. } => {
-                Some(without_columns(visit.session.describe_given(statement.as_ref(), given).await?))
+                Some(without_columns(client_state.session.describe_given(statement.as_ref(), given).await?))
             }
             Word::Execute { name, values } => {
-                Some(visit.session.describe(&visit.cursors.executed(name, values).await?).await?)
+                Some(client_state.session.describe(&client_state.cursors.executed(name, values).await?).await?)
             }
             Word::Fetch { name, .. } => {
-                Some(Described { schema: visit.cursors.columns(name).await?.0, parameters: vec![] })
+                Some(Described { schema: client_state.cursors.columns(name).await?.0, parameters: vec![] })
             }
             Word::Show(_) | Word::ShowAll => {
-                Some(Described { schema: shown(visit, &word)?.schema(), parameters: vec![] })
+                Some(Described { schema: shown(client_state, &word)?.schema(), parameters: vec![] })
             }
             _ => None,
         };

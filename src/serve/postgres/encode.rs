@@ -10,8 +10,8 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal256Type, DurationNanosecondType, Field, Int32Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalUnit, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal256Type, Field, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Schema,
+    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
@@ -21,19 +21,17 @@ use pgwire::api::portal::Format;
 use pgwire::api::results::FieldInfo;
 use pgwire::messages::data::DataRow;
 
-use super::catalog::{function_name, shown_name};
+use super::catalog::function_name;
 use super::copy::Copy;
 use super::digits::{clock, date, float4, float8, fraction, hex, instant, integer, put, time};
 use super::types::{is_vector, length_of, listed_type, object_kind, pg_type, pg_type_of};
 use crate::Result;
+use crate::functions::spans;
 
 /// Microseconds from 1970 to 2000, where Postgres begins to count.
 pub const MICROS_TO_2000: i64 = 946_684_800_000_000;
 /// The same in days.
 pub const DAYS_TO_2000: i32 = 10_957;
-
-/// Nanoseconds of a day.
-const DAY_NANOS: i64 = 86_400_000_000_000;
 
 /// Decimal digits of a numeric's digit.
 const DIGITS: usize = 4;
@@ -46,9 +44,23 @@ pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
     let field = |(i, f): (usize, &std::sync::Arc<Field>)| {
         let pg = pg_type_of(f);
         let size = length_of(&pg);
-        FieldInfo::new(shown_name(f.name()).to_string(), None, None, pg, format.format_for(i)).with_type_size(size)
+        FieldInfo::new(f.name().clone(), None, None, pg, format.format_for(i)).with_type_size(size)
     };
     schema.fields().iter().enumerate().map(field).collect()
+}
+
+/// Values as texts, as a client is shown them; its instants with the clock of a zone.
+pub fn texts(array: &ArrayRef, zone: Tz) -> Result<StringArray> {
+    let column = Column::of(Values::new(array, zone)?);
+    let mut bytes = BytesMut::new();
+    let text = |row: usize| {
+        bytes.clear();
+        (!column.is_null(row)).then(|| {
+            column.text(row, &mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    Ok((0..array.len()).map(text).collect())
 }
 
 /// A batch, a row at a time.
@@ -216,7 +228,7 @@ impl Values {
                 let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
                 Values::Instant(to(utc)?.as_primitive().clone(), zone)
             }
-            Type::INTERVAL => Values::Interval(interval(array)?),
+            Type::INTERVAL => Values::Interval(spans(array)?),
             Type::BYTEA => Values::Bytes(to(DataType::Binary)?.as_binary().clone()),
             Type::TEXT => match array.as_dictionary_opt::<Int32Type>() {
                 Some(entries) if entries.values().data_type() == &DataType::Utf8 => {
@@ -373,7 +385,7 @@ impl Column {
             out.put_slice(b"NULL");
             return;
         }
-        let quoted = matches!(
+        let can_mislead = matches!(
             self.values,
             Values::Text(_)
                 | Values::Entry(..)
@@ -382,12 +394,17 @@ impl Column {
                 | Values::Instant(..)
                 | Values::Interval(_)
         );
-        if !quoted {
+        if !can_mislead {
             self.text(row, out);
             return;
         }
         let mut text = BytesMut::new();
         self.text(row, &mut text);
+        let misleads = |byte: &u8| b"\"\\{},".contains(byte) || byte.is_ascii_whitespace() || *byte == b'\x0b';
+        if !text.is_empty() && !text.eq_ignore_ascii_case(b"null") && !text.iter().any(misleads) {
+            out.put_slice(&text);
+            return;
+        }
         out.put_u8(b'"');
         for &byte in text.iter() {
             if matches!(byte, b'"' | b'\\') {
@@ -444,19 +461,6 @@ impl Column {
 fn bytes_of(texts: &StringArray) -> &[u8] {
     let offsets = texts.value_offsets();
     &texts.value_data()[offsets[0] as usize..offsets[texts.len()] as usize]
-}
-
-/// Intervals, and lengths of time, which have neither months nor days.
-fn interval(array: &ArrayRef) -> Result<PrimitiveArray<IntervalMonthDayNanoType>> {
-    if let DataType::Duration(_) = array.data_type() {
-        let nanos = cast(array, &DataType::Duration(TimeUnit::Nanosecond))?;
-        let nanos = nanos.as_primitive::<DurationNanosecondType>();
-        // as Postgres subtracts times: days of 24 hours
-        let interval = |nanos: i64| IntervalMonthDayNano::new(0, (nanos / DAY_NANOS) as i32, nanos % DAY_NANOS);
-        return Ok(nanos.iter().map(|value| value.map(interval)).collect());
-    }
-    let interval = DataType::Interval(IntervalUnit::MonthDayNano);
-    Ok(cast(array, &interval)?.as_primitive().clone())
 }
 
 /// `1 year 2 mons 3 days 04:05:06.5`.

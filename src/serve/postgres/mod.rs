@@ -1,15 +1,16 @@
 //! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
 //!
 //! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `words`: what
-//!   a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `visit`: a connection with its `settings`, and
+//!   a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `client_state`: a connection with its `settings`, and
 //!   how both come back to what they were. `catalog`: `pg_catalog`, `information_schema`, and other words for statements.
 //!   `cursors`: what a connection names (`DECLARE`, `PREPARE`). `copy`: the formats of `COPY`.
 //! * `types`, `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars. `digits`: numbers and times
-//!   as texts.
+//!   as texts. `text_casts`: the same where a statement casts to a text.
 //!
 //! Messages are pgwire's, what `pg_catalog` has of Postgres itself and some rewording datafusion-postgres'.
 
 mod catalog;
+mod client_state;
 mod connection;
 mod copy;
 mod cursors;
@@ -18,9 +19,9 @@ mod door;
 mod encode;
 mod settings;
 mod startup;
+mod text_casts;
 mod types;
 mod values;
-mod visit;
 mod words;
 
 use std::collections::HashMap;
@@ -53,7 +54,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> crate::Result<()> {
     let acceptor = tls.as_ref().map(|tls| tls.config(&[b"postgresql"])).transpose()?.map(TlsAcceptor::from);
-    let visitors = Arc::new(Visitors { server, secure: acceptor.is_some(), known: Mutex::default() });
+    let shared_state = Arc::new(SharedState { server, secure: acceptor.is_some(), known: Mutex::default() });
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -66,13 +67,13 @@ pub async fn serve(
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                     continue;
                 };
-                if connections.len() >= visitors.server.limits.connections + STRANGERS {
+                if connections.len() >= shared_state.server.limits.connections + STRANGERS {
                     continue;
                 }
-                let visit = Arc::new(OnceLock::new());
-                let startup = Arc::new(Startup::new(visitors.clone(), visit.clone()));
-                let door = Arc::new(Door::new(visit));
-                let served = connection::serve(socket, acceptor.clone(), visitors.clone(), startup, door);
+                let client_state = Arc::new(OnceLock::new());
+                let startup = Arc::new(Startup::new(shared_state.clone(), client_state.clone()));
+                let door = Arc::new(Door::new(client_state));
+                let served = connection::serve(socket, acceptor.clone(), shared_state.clone(), startup, door);
                 connections.spawn(async move {
                     // whoever left has been told what there was to tell
                     if let Err(error) = served.await {
@@ -83,7 +84,7 @@ pub async fn serve(
         }
     }
     // the caller says how long at most, by dropping this
-    while visitors.server.running() > 0 {
+    while shared_state.server.running() > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
@@ -93,7 +94,7 @@ pub async fn serve(
 type Key = (i32, Vec<u8>);
 
 /// What all connections share.
-struct Visitors {
+struct SharedState {
     server: Arc<Server>,
     /// Only TLS is spoken.
     secure: bool,
@@ -101,7 +102,7 @@ struct Visitors {
     known: Mutex<HashMap<Key, Weak<Session>>>,
 }
 
-impl Visitors {
+impl SharedState {
     fn remember(&self, key: Key, session: &Arc<Session>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, session| session.strong_count() > 0);
@@ -110,7 +111,7 @@ impl Visitors {
 }
 
 #[async_trait]
-impl CancelHandler for Visitors {
+impl CancelHandler for SharedState {
     async fn on_cancel_request(&self, request: CancelRequest) {
         let key = (request.pid, request.secret_key.to_bytes().to_vec());
         let found = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(Weak::upgrade);

@@ -44,6 +44,8 @@ struct Known {
 pub const TIME_ZONE: &str = "TimeZone";
 /// What the engine calls it.
 pub const ZONE_OF_ENGINE: &str = "datafusion.execution.time_zone";
+/// The SQLSTATE of a name that nobody knows.
+pub const UNKNOWN_SETTING: &str = "42704";
 /// What the client calls itself.
 pub const APPLICATION: &str = "application_name";
 
@@ -105,6 +107,7 @@ const KNOWN: &[Known] = &[
     known("extra_float_digits", "1", Rule::Any),
     known("idle_in_transaction_session_timeout", "0", Rule::Any),
     known("idle_session_timeout", "0", Rule::Any),
+    known("jit", "off", Rule::Any),
     known("lc_collate", "C", Rule::Fixed),
     known("lc_ctype", "C", Rule::Fixed),
     known("lc_messages", "C", Rule::Any),
@@ -334,7 +337,7 @@ fn find(name: &str) -> Option<&'static Known> {
 
 fn unknown(name: &str) -> Failure {
     let hint = crate::error::did_you_mean(name, KNOWN.iter().map(|known| known.name));
-    usage("42704", format!("unrecognized configuration parameter {name:?}{hint}"))
+    usage(UNKNOWN_SETTING, format!("unrecognized configuration parameter {name:?}{hint}"))
 }
 
 fn usage(state: &'static str, message: String) -> Failure {

@@ -21,14 +21,15 @@ use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 
+use super::client_state::ClientState;
 use super::cursors::Cursors;
 use super::settings::{Settings, SharedSettings, TIME_ZONE, options};
-use super::visit::Visit;
+use super::text_casts::TextCasts;
 use super::words::is_of_engine;
-use super::{Visitors, catalog, wire_error};
+use super::{SharedState, catalog, wire_error};
 use crate::engine::session::CATALOG;
 use crate::serve::failure::{Failure, Reason};
-use crate::serve::passes::guessed;
+use crate::serve::login_keys::guessed;
 use crate::serve::session::Session;
 use crate::serve::users::{ITERATIONS, Users};
 
@@ -39,18 +40,18 @@ static PROCESS_IDS: OnceLock<RandomPidSecretKeyGenerator> = OnceLock::new();
 
 /// Lets one connection in.
 pub struct Startup {
-    visitors: Arc<Visitors>,
-    visit: Arc<OnceLock<Arc<Visit>>>,
+    shared_state: Arc<SharedState>,
+    client_state: Arc<OnceLock<Arc<ClientState>>>,
     scram: ScramAuth,
     state: Mutex<SASLState>,
 }
 
 impl Startup {
     /// A connection of which nothing is known.
-    pub fn new(visitors: Arc<Visitors>, visit: Arc<OnceLock<Arc<Visit>>>) -> Self {
-        let mut scram = ScramAuth::new(Arc::new(Secrets(visitors.server.users.clone())));
+    pub fn new(shared_state: Arc<SharedState>, client_state: Arc<OnceLock<Arc<ClientState>>>) -> Self {
+        let mut scram = ScramAuth::new(Arc::new(Secrets(shared_state.server.users.clone())));
         scram.set_iterations(ITERATIONS);
-        Self { visitors, visit, scram, state: Mutex::new(SASLState::Initial) }
+        Self { shared_state, client_state, scram, state: Mutex::new(SASLState::Initial) }
     }
 
     async fn scram<C>(&self, client: &mut C, message: PasswordMessageFamily) -> PgWireResult<bool>
@@ -76,11 +77,15 @@ impl Startup {
         Ok(matches!(*state, SASLState::Finished))
     }
 
-    /// The guest's visit, now that the password was right, and what there is to tell him.
-    async fn enter<C: ClientInfo + Sync>(&self, client: &C, process: i32) -> Result<(Visit, Option<String>), Failure> {
+    /// The state of the guest's connection, now that the password was right, and what there is to tell him.
+    async fn enter<C: ClientInfo + Sync>(
+        &self,
+        client: &C,
+        process: i32,
+    ) -> Result<(ClientState, Option<String>), Failure> {
         let said = client.metadata().clone();
         let name = said.get(METADATA_USER).cloned().unwrap_or_default();
-        let server = &self.visitors.server;
+        let server = &self.shared_state.server;
         let guest = server.users.guest(&name)?.ok_or_else(|| wrong_password(&name))?;
         let database = said.get(METADATA_DATABASE).filter(|d| !d.is_empty());
         // psql asks for the user's name where none is given
@@ -111,11 +116,14 @@ impl Startup {
         let settings = SharedSettings::new(settings.into());
         let cursors = Arc::new(Cursors::default());
         catalog::add(&session, &settings, &cursors, process)?;
-        let mut visit = Visit::new(session, settings, cursors)?;
-        for (name, value) in of_engine {
-            visit.begin_with(&name, &value).await?;
+        if session.engine.remote().is_none() {
+            session.engine.context().state_ref().write().add_analyzer_rule(Arc::new(TextCasts));
         }
-        Ok((visit, notice))
+        let mut client_state = ClientState::new(session, settings, cursors)?;
+        for (name, value) in of_engine {
+            client_state.begin_with(&name, &value).await?;
+        }
+        Ok((client_state, notice))
     }
 }
 
@@ -133,7 +141,7 @@ impl StartupHandler for Startup {
     {
         match message {
             PgWireFrontendMessage::Startup(startup) => {
-                if self.visitors.secure && !client.is_secure() {
+                if self.shared_state.secure && !client.is_secure() {
                     return Err(wire_error(
                         "FATAL",
                         Failure::new(Reason::Forbidden, "this server wants TLS: sslmode=require"),
@@ -159,12 +167,12 @@ impl StartupHandler for Startup {
                 }
                 let (process, secret) = PROCESS_IDS.get_or_init(Default::default).generate(client);
                 let entered = self.enter(client, process).await;
-                let (visit, notice) = entered.map_err(|failure| wire_error("FATAL", failure))?;
+                let (client_state, notice) = entered.map_err(|failure| wire_error("FATAL", failure))?;
                 client.set_pid_and_secret_key(process, secret.clone());
-                self.visitors.remember((process, secret.to_bytes().to_vec()), &visit.session);
-                let parameters = Parameters::of(&visit);
+                self.shared_state.remember((process, secret.to_bytes().to_vec()), &client_state.session);
+                let parameters = Parameters::of(&client_state);
                 // a second login on one connection changes nothing
-                let _ = self.visit.set(Arc::new(visit));
+                let _ = self.client_state.set(Arc::new(client_state));
                 finish_authentication(client, &parameters).await?;
                 if let Some(text) = notice {
                     let notice = ErrorInfo::new("WARNING".into(), "01000".into(), text);
@@ -198,8 +206,8 @@ impl AuthSource for Secrets {
 struct Parameters(HashMap<String, String>);
 
 impl Parameters {
-    fn of(visit: &Visit) -> Self {
-        let settings = visit.settings();
+    fn of(client_state: &ClientState) -> Self {
+        let settings = client_state.settings();
         Self(settings.reported().map(|(name, value)| (name.to_string(), value.to_string())).collect())
     }
 }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::Web;
 use super::layout::{Page, Problem, count, count_bad, listing, status, time};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::export::counts::{Count, counts};
 use crate::export::definition::Export;
 use crate::export::{runs, saved};
@@ -21,7 +21,7 @@ const LISTED: usize = 20;
 /// All exports.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
 ) -> Result<Html<String>, Problem> {
     let lake = &web.server.lake;
     let mut sections = vec![];
@@ -37,7 +37,7 @@ pub(super) async fn show(
         @for section in &sections { (section) }
         @if sections.is_empty() { p { "There is no export yet; " code { "rejoin export create" } " makes one." } }
     };
-    Ok(Page::new("Exports", "/exports").show(Some(&visitor), body))
+    Ok(Page::new("Exports", "/exports").show(Some(&logged_in), body))
 }
 
 fn section(export: &Export, runs: &[ExportRun], counts: &[Count]) -> Markup {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, count, count_bad, link, listing, size, source_link, status, time};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::Result;
 use crate::lake::records::FileEntry;
 use crate::lake::suites::suites;
@@ -23,7 +23,7 @@ const FILES: usize = 100;
 
 /// Which files.
 #[derive(Default, Deserialize)]
-pub(super) struct Which {
+pub(super) struct FileFilter {
     #[serde(default)]
     suite: String,
     #[serde(default)]
@@ -43,8 +43,8 @@ pub(super) fn file_link(suite: &str, source: &str, file: &str) -> String {
 /// The file log, newest first.
 pub(super) async fn log(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
-    Query(which): Query<Which>,
+    Extension(logged_in): Extension<LoggedIn>,
+    Query(which): Query<FileFilter>,
 ) -> Result<Html<String>, Problem> {
     let mut files = newest_first(&web.server.lake).await?;
     files.retain(|f| which.suite.is_empty() || f.suite == which.suite);
@@ -74,7 +74,7 @@ pub(super) async fn log(
             }
         }
     };
-    Ok(Page::new("File log", "/log").show(Some(&visitor), body))
+    Ok(Page::new("File log", "/log").show(Some(&logged_in), body))
 }
 
 /// The newest files of a source.
@@ -90,8 +90,8 @@ pub(super) async fn of_source(web: &Web, suite: &str, source: &str) -> Result<Ma
 /// One file: what became of it, and the rows that were rejected.
 pub(super) async fn file(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
-    Query(which): Query<Which>,
+    Extension(logged_in): Extension<LoggedIn>,
+    Query(which): Query<FileFilter>,
 ) -> Result<Html<String>, Problem> {
     let mut files = newest_first(&web.server.lake).await?;
     files.retain(|f| (&f.suite, &f.source, &f.file) == (&which.suite, &which.source, &which.file));
@@ -114,7 +114,7 @@ pub(super) async fn file(
         @if !newest.message.is_empty() { p { (newest.message) } }
         section aria-labelledby="rejected" {
             h2 id="rejected" { "Rejected rows" }
-            @if rejected == 0 { p.note { "None." } } @else { (rejects(&web, &visitor, &which).await?) }
+            @if rejected == 0 { p.note { "None." } } @else { (rejects(&web, &logged_in, &which).await?) }
         }
         @if files.len() > 1 {
             section aria-labelledby="history" {
@@ -123,12 +123,12 @@ pub(super) async fn file(
             }
         }
     };
-    Ok(Page::new(&newest.file, "/log").show(Some(&visitor), body))
+    Ok(Page::new(&newest.file, "/log").show(Some(&logged_in), body))
 }
 
-async fn rejects(web: &Web, visitor: &Visitor, which: &Which) -> Result<Markup, Problem> {
+async fn rejects(web: &Web, logged_in: &LoggedIn, which: &FileFilter) -> Result<Markup, Problem> {
     // the log shows all suites, whatever the server is for
-    let session = web.session(&visitor.guest, &which.suite).await?;
+    let session = web.session(&logged_in.guest, &which.suite).await?;
     let sql = format!(
         "SELECT line, \"column\", reason, text FROM rejects WHERE suite = {} AND source = {} AND file = {} ORDER BY line",
         literal(&which.suite),

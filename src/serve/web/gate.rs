@@ -7,9 +7,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::layout::{Problem, dressed, link, plain};
+use super::layout::{Problem, link, plain, problem_page};
 use super::{ASSISTANTS, Web, login};
-use crate::serve::passes::guessed;
+use crate::serve::login_keys::guessed;
 use crate::serve::users::Role;
 
 /// No script and no style but ours, no frames, and forms go nowhere else. Charts place their parts by style attributes.
@@ -44,12 +44,12 @@ pub(super) async fn own_host(State(web): State<Arc<Web>>, request: Request, next
     let host = host(&request).map(str::to_string).unwrap_or_default();
     if web.loopback && !is_local(&host) {
         let message = format!("the host is {host:?}; this page is at localhost or 127.0.0.1");
-        return dressed(Problem::new(StatusCode::MISDIRECTED_REQUEST, message).into_response(), None);
+        return problem_page(Problem::new(StatusCode::MISDIRECTED_REQUEST, message).into_response(), None);
     }
     // assistants read no pages
     let of_program = request.uri().path() == ASSISTANTS;
     let answer = next.run(request).await;
-    if of_program { plain(answer) } else { dressed(answer, None) }
+    if of_program { plain(answer) } else { problem_page(answer, None) }
 }
 
 /// Refuses what other sites' pages send. The cookie stays at home then, too.
@@ -63,27 +63,27 @@ pub(super) async fn own_pages(request: Request, next: Next) -> Response {
 
 /// Lets in who is logged in, readers to what changes nothing.
 pub(super) async fn members(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
-    let visitor = match login::visitor(&web, request.headers()) {
-        Ok(visitor) => visitor,
+    let logged_in = match login::logged_in(&web, request.headers()) {
+        Ok(logged_in) => logged_in,
         Err(failure) => return Problem::from(failure).into_response(),
     };
     let reads = reads(request.method());
-    let Some(visitor) = visitor else {
+    let Some(logged_in) = logged_in else {
         if !reads {
             return Problem::new(StatusCode::UNAUTHORIZED, "log in first").into_response();
         }
         let wanted = request.uri().path_and_query().map_or("/", |p| p.as_str());
         return Redirect::to(&link("/login", &[("next", wanted)])).into_response();
     };
-    if !reads && visitor.guest.role != Role::Manager && !FOR_READERS.contains(&request.uri().path()) {
-        let message = format!("{} may read only; a manager may change this", visitor.guest.name);
-        return dressed(Problem::new(StatusCode::FORBIDDEN, message).into_response(), Some(&visitor));
+    if !reads && logged_in.guest.role != Role::Manager && !FOR_READERS.contains(&request.uri().path()) {
+        let message = format!("{} may read only; a manager may change this", logged_in.guest.name);
+        return problem_page(Problem::new(StatusCode::FORBIDDEN, message).into_response(), Some(&logged_in));
     }
     if !reads {
-        tracing::info!(user = visitor.guest.name, path = request.uri().path(), "a form");
+        tracing::info!(user = logged_in.guest.name, path = request.uri().path(), "a form");
     }
-    request.extensions_mut().insert(visitor.clone());
-    dressed(next.run(request).await, Some(&visitor))
+    request.extensions_mut().insert(logged_in.clone());
+    problem_page(next.run(request).await, Some(&logged_in))
 }
 
 /// Lets in whose token a request bears, and says who it is.

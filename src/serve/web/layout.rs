@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::ErrorKind;
 use crate::pages;
 use crate::serve::failure::Failure;
@@ -54,8 +54,8 @@ impl<'a> Page<'a> {
     }
 
     /// The document for a visitor.
-    pub fn show(&self, visitor: Option<&Visitor>, body: Markup) -> Html<String> {
-        let notice = visitor.and_then(Visitor::take_notice);
+    pub fn show(&self, logged_in: Option<&LoggedIn>, body: Markup) -> Html<String> {
+        let notice = logged_in.and_then(LoggedIn::take_notice);
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -77,14 +77,14 @@ impl<'a> Page<'a> {
                     a.skip href="#main" { "To the content" }
                     header.bar {
                         span.brand { "Rejoin" }
-                        @if let Some(visitor) = visitor {
+                        @if let Some(logged_in) = logged_in {
                             nav aria-label="Pages" { ul {
                                 @for (href, name) in TABS {
                                     li { a href=(href) aria-current=[(href == self.tab).then_some("page")] { (name) } }
                                 }
                             } }
                             form.who method="post" action="/logout" {
-                                span { (visitor.guest.name) @if visitor.guest.role == Role::Reader { " (reader)" } }
+                                span { (logged_in.guest.name) @if logged_in.guest.role == Role::Reader { " (reader)" } }
                                 button.plain { "Log out" }
                             }
                         }
@@ -105,7 +105,7 @@ fn asset(name: &str) -> String {
     format!("/assets/{name}?v={}", *VERSION)
 }
 
-/// Why there is no page; [`dressed`] makes a page of it.
+/// Why there is no page; [`problem_page`] makes a page of it.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -153,7 +153,7 @@ impl IntoResponse for Problem {
 }
 
 /// An answer without a page, as a page: problems, and what the router refuses by itself.
-pub(super) fn dressed(response: Response, visitor: Option<&Visitor>) -> Response {
+pub(super) fn problem_page(response: Response, logged_in: Option<&LoggedIn>) -> Response {
     let status = response.status();
     let problem = match response.extensions().get::<Problem>() {
         Some(problem) => problem.clone(),
@@ -175,9 +175,9 @@ pub(super) fn dressed(response: Response, visitor: Option<&Visitor>) -> Response
     };
     let body = html! {
         p.error role="alert" { (problem.message) }
-        p { @if visitor.is_some() { a href="/" { "To the start" } } @else { a href="/login" { "To the login" } } }
+        p { @if logged_in.is_some() { a href="/" { "To the start" } } @else { a href="/login" { "To the login" } } }
     };
-    let mut page = (problem.status, Page::new(title, "").show(visitor, body)).into_response();
+    let mut page = (problem.status, Page::new(title, "").show(logged_in, body)).into_response();
     page.headers_mut().extend(parts.headers);
     page
 }

@@ -1,4 +1,4 @@
-//! Users come in with their password and leave again. A cookie is their pass.
+//! Users come in with their password and leave again. A cookie is their login key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::Web;
 use super::layout::{Page, Problem};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::serve::failure::Failure;
 use crate::serve::users::Role;
 
@@ -21,9 +21,9 @@ use crate::serve::users::Role;
 const FORM: Duration = Duration::from_secs(30);
 
 /// Who sends a request, when logged in.
-pub(super) fn visitor(web: &Web, headers: &HeaderMap) -> Result<Option<Visitor>, Failure> {
+pub(super) fn logged_in(web: &Web, headers: &HeaderMap) -> Result<Option<LoggedIn>, Failure> {
     let Some(key) = cookie(web, headers) else { return Ok(None) };
-    Ok(web.passes.find(key)?.map(|(guest, pass)| Visitor { guest, pass }))
+    Ok(web.login_keys.find(key)?.map(|(guest, login_key)| LoggedIn { guest, login_key }))
 }
 
 /// The cookie's name; with the prefix browsers take it from this host by TLS only.
@@ -63,8 +63,8 @@ pub(super) async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Problem> {
     let next = local(&wanted.next);
-    if let Some(visitor) = visitor(&web, &headers)? {
-        return Ok(Redirect::to(start(next, visitor.guest.role)).into_response());
+    if let Some(logged_in) = logged_in(&web, &headers)? {
+        return Ok(Redirect::to(start(next, logged_in.guest.role)).into_response());
     }
     // the cookie does not come along from another site; asked for again by a page of ours, it does
     let from_afar = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
@@ -90,21 +90,21 @@ pub(super) async fn enter(
         Err(refused) => return Ok(refused.into_response()),
     };
     let next = local(&next);
-    let Some((guest, key)) = web.passes.prove(&user, &password).await? else {
+    let Some((guest, key)) = web.login_keys.prove(&user, &password).await? else {
         let page = form(&user, next, "no such user, or a wrong password");
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
     if let Some(former) = cookie(&web, &headers) {
-        web.passes.end(former);
+        web.login_keys.end(former);
     }
     let cookie = AppendHeaders([(header::SET_COOKIE, set_cookie(&web, &key, ""))]);
     Ok((cookie, Redirect::to(start(next, guest.role))).into_response())
 }
 
 /// Logs out.
-pub(super) async fn leave(State(web): State<Arc<Web>>, _: Extension<Visitor>, headers: HeaderMap) -> Response {
+pub(super) async fn leave(State(web): State<Arc<Web>>, _: Extension<LoggedIn>, headers: HeaderMap) -> Response {
     if let Some(key) = cookie(&web, &headers) {
-        web.passes.end(key);
+        web.login_keys.end(key);
     }
     let cookie = AppendHeaders([(header::SET_COOKIE, set_cookie(&web, "", "; Max-Age=0"))]);
     (cookie, Redirect::to("/login")).into_response()

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::Web;
 use super::layout::{Page, Problem, count, count_bad, field, link, listing, source_link, status, suite_link, time};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::lake::records::Suite;
 use crate::lake::suites::suites;
 use crate::rebuild::{SourceStatus, is_stale, status_of_sources};
@@ -18,12 +18,12 @@ use crate::serve::users::Role;
 /// All suites and sources.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
 ) -> Result<Html<String>, Problem> {
     let lake = &web.server.lake;
     let (suites, sources) = (suites(lake).await?, status_of_sources(lake, None).await?);
     let stale = !suites.is_empty() && is_stale(lake).await?;
-    let manager = visitor.guest.role == Role::Manager;
+    let manager = logged_in.guest.role == Role::Manager;
     let body = html! {
         @if stale {
             p.hint { "Something changed since the last rebuild. Reports follow after the " a href="/rebuilds" { "next rebuild" } "." }
@@ -42,7 +42,7 @@ pub(super) async fn show(
             }
         }
     };
-    Ok(Page::new("Manage", "/").show(Some(&visitor), body))
+    Ok(Page::new("Manage", "/").show(Some(&logged_in), body))
 }
 
 /// What to do in a lake without rows.

@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Problem, choice, field, listing, size, suite_link};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::Result;
 use crate::ingest::stored_mappings;
 
 /// A mapping as it was typed.
 #[derive(Deserialize)]
-pub(super) struct New {
+pub(super) struct NewMapping {
     #[serde(rename = "name-of-mapping")]
     name: String,
     text: String,
@@ -24,7 +24,7 @@ pub(super) struct New {
 
 /// The mapping that is dropped.
 #[derive(Deserialize)]
-pub(super) struct Dropped {
+pub(super) struct RemovedMapping {
     mapping: String,
 }
 
@@ -88,24 +88,24 @@ pub(super) async fn of_suite(web: &Web, suite: &str) -> Result<Markup> {
 /// Stores a mapping.
 pub(super) async fn store(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(suite): Path<String>,
-    Form(new): Form<New>,
+    Form(new): Form<NewMapping>,
 ) -> Result<Redirect, Problem> {
     let name = new.name.trim();
     stored_mappings::store(&web.server.lake, name, &new.text).await?;
-    visitor.notice(format!("Mapping {name} is stored."));
+    logged_in.notice(format!("Mapping {name} is stored."));
     Ok(Redirect::to(&suite_link(&suite)))
 }
 
 /// Takes a mapping away.
 pub(super) async fn remove(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(suite): Path<String>,
-    Form(dropped): Form<Dropped>,
+    Form(dropped): Form<RemovedMapping>,
 ) -> Result<Redirect, Problem> {
     stored_mappings::remove(&web.server.lake, &dropped.mapping).await?;
-    visitor.notice(format!("Mapping {} is dropped; what it loaded stays.", dropped.mapping));
+    logged_in.notice(format!("Mapping {} is dropped; what it loaded stays.", dropped.mapping));
     Ok(Redirect::to(&suite_link(&suite)))
 }

@@ -17,7 +17,7 @@ use crate::serve::server::Load;
 pub(super) async fn show(State(web): State<Arc<Web>>, headers: HeaderMap) -> Result<Response, Problem> {
     let known = match gate::bearer(&headers) {
         Some(token) => web.server.users.by_token(token)?.is_some(),
-        None => login::visitor(&web, &headers)?.is_some(),
+        None => login::logged_in(&web, &headers)?.is_some(),
     };
     if !known {
         return Ok(gate::token_needed().await);

@@ -1,7 +1,7 @@
 //! The web door: the manager of sources and files, reports and SQL, as pages that work without script but for the charts.
 //!
 //! * `listen`: connections, with TLS where there is a certificate. `gate`: what each request must be, and what each answer says to
-//!   browsers. `login`: users come in and leave; `visitor`: one who is in. `layout`: what all pages have.
+//!   browsers. `login`: users come in and leave; `logged_in`: one who is in. `layout`: what all pages have.
 //! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in.
 //!   `mappings`: by which files of other makes are read. `files`: the file log.
 //!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
@@ -17,6 +17,7 @@ mod files;
 mod gate;
 mod layout;
 mod listen;
+mod logged_in;
 mod login;
 mod manage;
 mod mappings;
@@ -30,7 +31,6 @@ mod sql_beside;
 mod suite_sources;
 mod suites;
 mod upload;
-mod visitor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ use rejoin_instances::http;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
-use super::passes::Passes;
+use super::login_keys::LoginKeys;
 use super::server::Server;
 use super::session::Session;
 use super::tls::Tls;
@@ -53,9 +53,9 @@ use super::users::Guest;
 use crate::serve::mcp;
 use crate::{Error, Result, pages};
 use layout::Problem;
-use listen::Doorway;
+use listen::{HEAD, ReadyConnections, Timeouts};
+use logged_in::Notice;
 use rebuilds::Rebuilding;
-use visitor::Notice;
 
 /// Where assistants ask.
 const ASSISTANTS: &str = "/mcp";
@@ -83,7 +83,7 @@ pub struct WebOptions {
 struct Web {
     server: Arc<Server>,
     options: WebOptions,
-    passes: Passes<Notice>,
+    login_keys: LoginKeys<Notice>,
     rebuilding: Rebuilding,
     /// Files are loaded one at a time: a load has the memory of one.
     loading: Mutex<()>,
@@ -112,7 +112,7 @@ pub async fn serve(
     let config = tls.as_ref().map(|tls| tls.config(&[b"h2", b"http/1.1"])).transpose()?;
     let web = Arc::new(Web {
         options,
-        passes: Passes::new(server.users.clone()),
+        login_keys: LoginKeys::new(server.users.clone()),
         rebuilding: Rebuilding::default(),
         loading: Mutex::default(),
         secure: config.is_some(),
@@ -120,13 +120,14 @@ pub async fn serve(
         server,
     });
     // what computes is silent
-    let idle = web.server.limits.time.max(LONGEST_LOAD) + Duration::from_secs(60);
-    let doorway = Doorway::open(listener, config, web.server.limits.connections, idle).map_err(failed)?;
+    let answer = web.server.limits.time.max(LONGEST_LOAD) + Duration::from_secs(60);
+    let ready_connections =
+        ReadyConnections::open(listener, config, web.server.limits.connections, Timeouts { head: HEAD, answer });
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    http::serve(Box::new(doorway), routes(web.clone()), Box::pin(stopped)).await.map_err(failed)?;
+    http::serve(Box::new(ready_connections), routes(web.clone()), Box::pin(stopped)).await.map_err(failed)?;
     // the caller says how long at most, by dropping this
     while web.rebuilding.runs() || web.loading.try_lock().is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;

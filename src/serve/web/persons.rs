@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, count, field, link, listing, time};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::lake::records::{PersonRule, PersonSpan, Suite};
 use crate::lake::suites::{find, suites};
 use crate::lake::{Record, Registry, Snapshot, person_rules};
@@ -53,7 +53,7 @@ pub(super) struct Unlinked {
 type Cells = Vec<Vec<Option<String>>>;
 
 /// What is said of a person.
-struct Told {
+struct PersonDetails {
     name: String,
     /// Online rows, offline rows, visitors.
     counts: Vec<f64>,
@@ -67,14 +67,14 @@ struct Told {
 /// The form, and who is asked about or might be.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let lake = &web.server.lake;
     let mut with_persons = suites(lake).await?;
     with_persons.retain(Suite::has_persons);
     let page = |status: StatusCode, body: Markup| {
-        (status, Page::new("Persons", "/persons").show(Some(&visitor), body)).into_response()
+        (status, Page::new("Persons", "/persons").show(Some(&logged_in), body)).into_response()
     };
     let Some(first) = with_persons.first() else {
         let body = html! {
@@ -92,7 +92,7 @@ pub(super) async fn show(
         let body = html! { p { "No rebuild has found the persons yet. They follow after the " a href="/rebuilds" { "next rebuild" } "." } };
         return Ok(page(StatusCode::OK, body));
     }
-    let session = web.session(&visitor.guest, &asked.suite).await?;
+    let session = web.session(&logged_in.guest, &asked.suite).await?;
     let sql = PersonSql::of(&asked.suite);
     let form = html! {
         @if is_stale(lake).await? {
@@ -115,7 +115,7 @@ pub(super) async fn show(
     for name in meant(&session, &sql, &asked.person).await?.into_iter().take(OFFERED) {
         told.extend(tell(&session, &sql, name, &person_rules::in_order(&all, &asked.suite)).await?);
     }
-    let manager = visitor.guest.role == Role::Manager;
+    let manager = logged_in.guest.role == Role::Manager;
     let status = if told.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let body = html! {
         (form)
@@ -130,13 +130,13 @@ pub(super) async fn show(
 /// Takes a visitor out of a person, by rules.
 pub(super) async fn unlink(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Form(which): Form<Unlinked>,
 ) -> Result<Redirect, Problem> {
     let Unlinked { suite, person, visitor: device } = which;
     let lake = &web.server.lake;
     find(&suites(lake).await?, &suite).map_err(Problem::not_found)?;
-    let session = web.session(&visitor.guest, &suite).await?;
+    let session = web.session(&logged_in.guest, &suite).await?;
     let sql = PersonSql::of(&suite);
     let is_of = first_cells(&session, &sql.of_visitor(&device)).await?.contains(&person);
     let borne: BTreeSet<String> = first_cells(&session, &sql.ids_on(&device)).await?.into_iter().collect();
@@ -149,7 +149,7 @@ pub(super) async fn unlink(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message));
     }
     person_rules::add(lake, &suite, &rules).await?;
-    visitor.notice("The visitor is taken out of the person; rows follow at the next rebuild.");
+    logged_in.notice("The visitor is taken out of the person; rows follow at the next rebuild.");
     Ok(Redirect::to(&person_link(&suite, &person)))
 }
 
@@ -186,7 +186,7 @@ async fn tell(
     sql: &PersonSql,
     name: String,
     rules: &[&PersonRule],
-) -> Result<Option<Told>, Failure> {
+) -> Result<Option<PersonDetails>, Failure> {
     let spans = cells(session, &format!("{} LIMIT {}", sql.spans(&name), SPANS + 1)).await?;
     let ids = cells(session, &sql.ids(&name)).await?;
     let counted = cells(session, &sql.rows(&name)).await?;
@@ -199,7 +199,7 @@ async fn tell(
     };
     let rules: Vec<PersonRule> = rules.iter().filter(is_about).map(|rule| (*rule).clone()).collect();
     let nothing = spans.is_empty() && ids.is_empty() && rules.is_empty() && counts.iter().all(|n| *n == 0.0);
-    Ok((!nothing).then_some(Told { name, counts, spans, ids, rules }))
+    Ok((!nothing).then_some(PersonDetails { name, counts, spans, ids, rules }))
 }
 
 /// The customer IDs that stand for a person.
@@ -230,7 +230,7 @@ fn offered(suite: &str, most: &Cells) -> Markup {
     }
 }
 
-fn section(place: usize, told: &Told, suite: &str, manager: bool) -> Markup {
+fn section(place: usize, told: &PersonDetails, suite: &str, manager: bool) -> Markup {
     let id = format!("person-{}", place + 1);
     let facts = ["online rows", "offline rows", "visitors"].into_iter().zip(&told.counts);
     // whoever is a person alone is linked to nobody

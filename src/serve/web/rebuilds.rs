@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, count, listing, time};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use crate::lake::Registry;
 use crate::lake::records::Rebuild;
 use crate::rebuild::{RebuildOptions, Steps, Upkeep, is_stale, upkeep};
@@ -78,7 +78,7 @@ impl Rebuilding {
 /// History and state.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
 ) -> Result<Html<String>, Problem> {
     let state = web.rebuilding.with(|state| state.clone());
     let stale = is_stale(&web.server.lake).await?;
@@ -98,7 +98,7 @@ pub(super) async fn show(
                     None => {}
                 }
                 p { @if stale { "Something changed since the last rebuild." } @else { "Nothing changed since the last rebuild." } }
-                @if visitor.guest.role == Role::Manager {
+                @if logged_in.guest.role == Role::Manager {
                     form.line method="post" action="/rebuilds" {
                         div.field.check {
                             input id="full" name="full" type="checkbox" value="true";
@@ -115,16 +115,16 @@ pub(super) async fn show(
         }
     };
     let page = Page { renewed: state.running.is_some(), ..Page::new("Rebuilds", "/rebuilds") };
-    Ok(page.show(Some(&visitor), body))
+    Ok(page.show(Some(&logged_in), body))
 }
 
 /// Starts one.
 pub(super) async fn start(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Form(asked): Form<Asked>,
 ) -> Redirect {
-    if web.rebuilding.begin(&visitor.guest.name) {
+    if web.rebuilding.begin(&logged_in.guest.name) {
         let threads = web.server.threads();
         let work = threads.spawn(run(web.clone(), RebuildOptions { full: asked.full, queries: None }));
         tokio::spawn(async move {
@@ -132,7 +132,7 @@ pub(super) async fn start(
             web.rebuilding.end(ended.map_err(|error| error.to_string()));
         });
     } else {
-        visitor.notice("A rebuild runs already.");
+        logged_in.notice("A rebuild runs already.");
     }
     Redirect::to("/rebuilds")
 }

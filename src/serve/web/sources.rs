@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::files::of_source;
 use super::layout::{Page, Problem, size, source_link, status, suite_link};
-use super::suite_sources::{KINDS, ON_ERROR, Typed, spaced};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
+use super::suite_sources::{KINDS, NewSourceForm, ON_ERROR, spaced};
 use super::{Web, suites};
 use crate::lake::sources::{self, NewSource, create_source, source};
 use crate::serve::users::Role;
@@ -25,9 +25,9 @@ pub(super) struct Status {
 /// Creates a source.
 pub(super) async fn create(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(suite): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<NewSourceForm>,
 ) -> Result<Response, Problem> {
     let known = |list: &[(&str, &str)], word: &str| list.iter().any(|(value, _)| *value == word);
     if !known(&KINDS, &typed.kind) || !known(&ON_ERROR, &typed.on_error) {
@@ -44,11 +44,11 @@ pub(super) async fn create(
     };
     match create_source(&web.server.lake, &new).await {
         Ok(created) => {
-            visitor.notice(format!("Source {} is created, its id is {}.", created.source, created.id));
+            logged_in.notice(format!("Source {} is created, its id is {}.", created.source, created.id));
             Ok(Redirect::to(&source_link(&suite, &created.source)).into_response())
         }
         Err(error) => {
-            let page = suites::page(&web, &visitor, &suite, &typed, &error.to_string()).await?;
+            let page = suites::page(&web, &logged_in, &suite, &typed, &error.to_string()).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
     }
@@ -57,12 +57,12 @@ pub(super) async fn create(
 /// The page of a source.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Html<String>, Problem> {
     let source = source(&web.server.lake, &suite, &name).await.map_err(Problem::not_found)?;
     let address = source_link(&suite, &source.source);
-    let manager = visitor.guest.role == Role::Manager;
+    let manager = logged_in.guest.role == Role::Manager;
     let body = html! {
         dl.facts {
             div { dt { "suite" } dd { a href=(suite_link(&suite)) { (suite) } } }
@@ -94,7 +94,7 @@ pub(super) async fn show(
             (of_source(&web, &suite, &source.source).await?)
         }
     };
-    Ok(Page::new(&format!("Source {}", source.source), "/").show(Some(&visitor), body))
+    Ok(Page::new(&format!("Source {}", source.source), "/").show(Some(&logged_in), body))
 }
 
 fn upload_form(address: &str, most: u64) -> Markup {
@@ -132,7 +132,7 @@ pub(super) async fn template(
 /// Restarts or deactivates a source.
 pub(super) async fn set_status(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path((suite, name)): Path<(String, String)>,
     Form(Status { to }): Form<Status>,
 ) -> Result<Redirect, Problem> {
@@ -141,6 +141,6 @@ pub(super) async fn set_status(
         _ => ("inactive", "takes no more files; what is loaded stays"),
     };
     let set = sources::set_status(&web.server.lake, &suite, &name, to).await?;
-    visitor.notice(format!("Source {} {done}.", set.source));
+    logged_in.notice(format!("Source {} {done}.", set.source));
     Ok(Redirect::to(&source_link(&suite, &set.source)))
 }

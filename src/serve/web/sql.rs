@@ -4,8 +4,6 @@ use std::io::{BufWriter, Seek};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -18,11 +16,11 @@ use tokio::io::AsyncReadExt;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, link};
+use super::logged_in::LoggedIn;
 use super::sql_beside::{Columns, beside, tables};
-use super::visitor::Visitor;
-use crate::format::{Format, Look};
+use crate::format::{Format, TextStyle, csv_head, csv_lines};
 use crate::lake::suites::suites;
-use crate::pages::{Table, Texts};
+use crate::pages::Table;
 use crate::serve::ahead::ahead;
 use crate::serve::failure::Failure;
 use crate::serve::session::{Rows, Session};
@@ -45,24 +43,24 @@ pub(super) struct Question {
 /// A question that came as a link.
 pub(super) async fn show(
     web: State<Arc<Web>>,
-    visitor: Extension<Visitor>,
+    logged_in: Extension<LoggedIn>,
     Query(question): Query<Question>,
 ) -> Result<Response, Problem> {
-    run(web, visitor, Form(question)).await
+    run(web, logged_in, Form(question)).await
 }
 
 /// A question that came as a form.
 pub(super) async fn run(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Form(question): Form<Question>,
 ) -> Result<Response, Problem> {
     let sql = question.q.trim();
-    let session = web.session(&visitor.guest, &question.suite).await?;
+    let session = web.session(&logged_in.guest, &question.suite).await?;
     let file = match question.to.as_str() {
         _ if sql.is_empty() => {
             let tables = tables(&session).await;
-            return Ok(page(&web, &visitor, &question, None, &tables).await?.into_response());
+            return Ok(page(&web, &logged_in, &question, None, &tables).await?.into_response());
         }
         "csv" => csv(session, sql).await,
         "parquet" => columnar(session, sql, Format::Parquet).await,
@@ -72,15 +70,15 @@ pub(super) async fn run(
             let tables = tables(&session).await;
             let answer = first_rows(&session, sql).await;
             let status = answer.as_ref().err().map_or(StatusCode::OK, Failure::http);
-            return Ok((status, page(&web, &visitor, &question, Some(answer), &tables).await?).into_response());
+            return Ok((status, page(&web, &logged_in, &question, Some(answer), &tables).await?).into_response());
         }
     };
     match file {
         Ok(file) => Ok(file),
         Err(failure) => {
             let status = failure.http();
-            let tables = tables(&web.session(&visitor.guest, &question.suite).await?).await;
-            Ok((status, page(&web, &visitor, &question, Some(Err(failure)), &tables).await?).into_response())
+            let tables = tables(&web.session(&logged_in.guest, &question.suite).await?).await;
+            Ok((status, page(&web, &logged_in, &question, Some(Err(failure)), &tables).await?).into_response())
         }
     }
 }
@@ -102,7 +100,7 @@ async fn first_rows(session: &Session, sql: &str) -> Answer {
 
 async fn page(
     web: &Web,
-    visitor: &Visitor,
+    logged_in: &LoggedIn,
     question: &Question,
     answer: Option<Answer>,
     tables: &[Columns],
@@ -145,7 +143,7 @@ async fn page(
         (beside(tables, &question.suite))
         }
     };
-    Ok(Page { script: Some("sql.js"), ..Page::new("SQL", "/sql") }.show(Some(visitor), body))
+    Ok(Page { script: Some("sql.js"), ..Page::new("SQL", "/sql") }.show(Some(logged_in), body))
 }
 
 fn address(question: &Question) -> Option<String> {
@@ -180,7 +178,7 @@ const PIECE_BYTES: usize = 64 << 10;
 async fn columnar(session: Session, sql: &str, format: Format) -> Result<Response, Failure> {
     let mut rows = session.run(sql, vec![]).await?;
     let mut file = BufWriter::new(tempfile::tempfile().map_err(crate::Error::from)?);
-    let mut encoder = format.encoder(&rows.schema, Look::default(), &mut file)?;
+    let mut encoder = format.encoder(&rows.schema, TextStyle::default(), &mut file)?;
     while let Some(batch) = rows.next().await {
         encoder.rows(&batch?)?;
     }
@@ -207,9 +205,9 @@ pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure
     let mut rows = session.run(sql, vec![]).await?;
     // an error before the first rows is told as a page
     let first = rows.next().await.transpose()?;
-    let mut head = header_line(&rows.schema);
+    let mut head = csv_head(&rows.schema);
     if let Some(batch) = &first {
-        lines(batch, &mut head)?;
+        csv_lines(batch, &mut head)?;
     }
     // the session is the guest's place, as long as rows come
     let start = (session, rows, Some(head));
@@ -219,7 +217,7 @@ pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure
         }
         let Some(batch) = rows.next().await.transpose()? else { return Ok(None) };
         let mut text = String::new();
-        lines(&batch, &mut text)?;
+        csv_lines(&batch, &mut text)?;
         Ok::<_, Failure>(Some((text, (session, rows, None))))
     });
     let headers = [
@@ -231,51 +229,9 @@ pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure
     Ok((headers, body).into_response())
 }
 
-fn header_line(schema: &Schema) -> String {
-    let mut line = String::new();
-    for (i, field) in schema.fields().iter().enumerate() {
-        if i > 0 {
-            line.push(',');
-        }
-        let start = line.len();
-        line.push_str(field.name());
-        quote(start, &mut line);
-    }
-    line + "\n"
-}
-
-/// NULL is an empty field, an empty text is `""`.
-fn lines(batch: &RecordBatch, out: &mut String) -> Result<(), Failure> {
-    let columns = batch.columns().iter().map(Texts::new).collect::<crate::Result<Vec<_>>>()?;
-    for row in 0..batch.num_rows() {
-        for (i, column) in columns.iter().enumerate() {
-            if i > 0 {
-                out.push(',');
-            }
-            let start = out.len();
-            if column.write(row, out) {
-                quote(start, out);
-            }
-        }
-        out.push('\n');
-    }
-    Ok(())
-}
-
-/// Puts the field that begins at `start` in quotes, where it could be misread.
-fn quote(start: usize, out: &mut String) {
-    let field = &out[start..];
-    let special = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-    if !field.is_empty() && !field.bytes().any(special) && field.trim() == field {
-        return;
-    }
-    let quoted = format!("\"{}\"", field.replace('"', "\"\""));
-    out.replace_range(start.., &quoted);
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{place, quote};
+    use super::place;
     use crate::Error;
     use crate::error::Spot;
 
@@ -288,18 +244,5 @@ mod tests {
         assert_eq!(of(Spot::Name("nobody".into())), None);
         assert_eq!(of(Spot::LineAndColumn(9, 1)), None);
         assert_eq!(place(&Error::query("too hot").into(), sql), None);
-    }
-
-    #[test]
-    fn fields_of_csv() {
-        for (text, expected) in
-            [("a b", "a b"), ("", "\"\""), ("a,\"b\"\n", "\"a,\"\"b\"\"\n\""), (" a", "\" a\""), ("é", "é")]
-        {
-            let mut line = "before, ".to_string();
-            let start = line.len();
-            line.push_str(text);
-            quote(start, &mut line);
-            assert_eq!(line, format!("before, {expected}"));
-        }
     }
 }

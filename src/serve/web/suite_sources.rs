@@ -21,7 +21,7 @@ pub(super) const ON_ERROR: [(&str, &str); 2] =
 
 /// A new source as it was typed.
 #[derive(Default, Deserialize)]
-pub(super) struct Typed {
+pub(super) struct NewSourceForm {
     pub name: String,
     pub kind: String,
     pub metrics: String,
@@ -51,7 +51,7 @@ pub(super) async fn of_suite(web: &Web, suite: &str) -> Result<Markup, Problem> 
 }
 
 /// The form for a new source.
-pub(super) fn new_source(suite: &str, typed: &Typed, error: &str) -> Markup {
+pub(super) fn new_source(suite: &str, typed: &NewSourceForm, error: &str) -> Markup {
     html! {
         section aria-labelledby="new-source" {
             h2 id="new-source" { "New data source" }

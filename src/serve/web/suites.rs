@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use super::Web;
 use super::layout::{Page, Problem, choice, field, suite_link};
+use super::logged_in::LoggedIn;
 use super::manage;
 use super::mappings;
-use super::suite_sources::{self, Typed, new_source};
-use super::visitor::Visitor;
+use super::suite_sources::{self, NewSourceForm, new_source};
 use crate::Result;
 use crate::lake::records::Suite;
 use crate::lake::suites::{CURRENT_EXPIRY_MONTHS, SuiteChanges, create_suite, names, placeholders, set_suite, suite};
@@ -51,7 +51,7 @@ pub(super) struct Switch {
 /// Asks before transaction ID recording is switched off, and says what that does.
 pub(super) async fn ask_switch(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(name): Path<String>,
 ) -> Result<Html<String>, Problem> {
     let suite = suite(&web.server.lake, &name).await.map_err(Problem::not_found)?;
@@ -66,7 +66,7 @@ pub(super) async fn ask_switch(
                 li { "Records of customer and summary sources stay as they are." }
             }
             p { "Nothing is lost: switched on again, the next rebuild brings all of it back." }
-            @if visitor.guest.role == Role::Manager {
+            @if logged_in.guest.role == Role::Manager {
                 div.actions {
                     form method="post" action={ (address) "/transaction-id" } {
                         button name="to" value="off" { "Switch recording off" }
@@ -76,42 +76,42 @@ pub(super) async fn ask_switch(
             }
         }
     };
-    Ok(Page::new("Transaction ID recording", "/").show(Some(&visitor), body))
+    Ok(Page::new("Transaction ID recording", "/").show(Some(&logged_in), body))
 }
 
 /// Creates a suite.
 pub(super) async fn create(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Form(new): Form<NewSuite>,
 ) -> Result<Redirect, Problem> {
     let given = |text: &str| Some(text.trim().to_string()).filter(|text| !text.is_empty());
     let changes =
         SuiteChanges { time_zone: given(&new.time_zone), currency: given(&new.currency), ..SuiteChanges::default() };
     let created = create_suite(&web.server.lake, new.suite.trim(), &changes).await?;
-    visitor.notice(format!("Suite {} is created.", created.suite));
+    logged_in.notice(format!("Suite {} is created.", created.suite));
     Ok(Redirect::to(&suite_link(&created.suite)))
 }
 
 /// The page of a suite.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(name): Path<String>,
 ) -> Result<Html<String>, Problem> {
-    page(&web, &visitor, &name, &Typed::default(), "").await
+    page(&web, &logged_in, &name, &NewSourceForm::default(), "").await
 }
 
 /// The page of a suite, with what was typed for a new source and what is wrong with it.
 pub(super) async fn page(
     web: &Web,
-    visitor: &Visitor,
+    logged_in: &LoggedIn,
     name: &str,
-    typed: &Typed,
+    typed: &NewSourceForm,
     error: &str,
 ) -> Result<Html<String>, Problem> {
     let suite = suite(&web.server.lake, name).await.map_err(Problem::not_found)?;
-    let manager = visitor.guest.role == Role::Manager;
+    let manager = logged_in.guest.role == Role::Manager;
     let body = html! {
         div.actions { (manage::switch(&suite, manager)) }
         (suite_sources::of_suite(web, name).await?)
@@ -127,26 +127,26 @@ pub(super) async fn page(
             } @else { (settings_read(&suite)?) }
         }
     };
-    Ok(Page::new(&format!("Suite {name}"), "/").show(Some(visitor), body))
+    Ok(Page::new(&format!("Suite {name}"), "/").show(Some(logged_in), body))
 }
 
 /// Changes settings of a suite.
 pub(super) async fn set(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(name): Path<String>,
     Form(typed): Form<Settings>,
 ) -> Result<Redirect, Problem> {
     let former = suite(&web.server.lake, &name).await?;
     set_suite(&web.server.lake, &name, &typed.changes(&former)?).await?;
-    visitor.notice("The settings are stored; rows follow at the next rebuild.");
+    logged_in.notice("The settings are stored; rows follow at the next rebuild.");
     Ok(Redirect::to(&suite_link(&name)))
 }
 
 /// Switches transaction ID recording on or off.
 pub(super) async fn switch(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(name): Path<String>,
     Form(Switch { to }): Form<Switch>,
 ) -> Result<Redirect, Problem> {
@@ -157,7 +157,7 @@ pub(super) async fn switch(
     };
     let changes = SuiteChanges { transaction_id: Some(on), ..SuiteChanges::default() };
     let word = if set_suite(&web.server.lake, &name, &changes).await?.transaction_id { "on" } else { "off" };
-    visitor.notice(format!("Transaction ID recording of {name} is {word}; rows follow at the next rebuild."));
+    logged_in.notice(format!("Transaction ID recording of {name} is {word}; rows follow at the next rebuild."));
     Ok(Redirect::to("/"))
 }
 

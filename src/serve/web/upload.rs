@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::files::file_link;
 use super::layout::{Problem, size, source_link};
-use super::visitor::Visitor;
+use super::logged_in::LoggedIn;
 use super::{FORM_BYTES, Web};
 use crate::ingest::archive::holds_texts;
 use crate::ingest::blocking::blocking;
@@ -88,7 +88,7 @@ struct Upload {
 /// Takes an upload of a source and loads it.
 pub(super) async fn take(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path((suite, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Redirect, Problem> {
@@ -104,16 +104,16 @@ pub(super) async fn take(
     }
     let mut outcomes = load(web.clone(), folder, file.clone(), options).await?;
     if outcomes.len() == 1 {
-        return told(&web, &visitor, outcomes.remove(0), replace).await;
+        return told(&web, &logged_in, outcomes.remove(0), replace).await;
     }
-    visitor.notice(several(&file, outcomes)?);
+    logged_in.notice(several(&file, outcomes)?);
     Ok(Redirect::to(&source_link(&suite, &source.source)))
 }
 
 /// Takes an upload of a suite and loads it by a stored mapping.
 pub(super) async fn take_mapped(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Redirect, Problem> {
@@ -127,7 +127,7 @@ pub(super) async fn take_mapped(
     tokio::fs::write(&path, text).await.map_err(unwritable)?;
     let options = IngestOptions { mappings: vec![path], ..options(&web, &suite, replace) };
     let mut outcomes = load(web.clone(), folder, file, options).await?;
-    told(&web, &visitor, outcomes.remove(0), replace).await
+    told(&web, &logged_in, outcomes.remove(0), replace).await
 }
 
 fn options(web: &Web, suite: &str, replace: bool) -> IngestOptions {
@@ -172,7 +172,7 @@ async fn received(web: &Web, request: Request, kinds: &Kinds) -> Result<Upload, 
 }
 
 /// Tells what became of a file: on its page, or as a problem.
-async fn told(web: &Web, visitor: &Visitor, outcome: Outcome, replace: bool) -> Result<Redirect, Problem> {
+async fn told(web: &Web, logged_in: &LoggedIn, outcome: Outcome, replace: bool) -> Result<Redirect, Problem> {
     let entry = &outcome.entry;
     match outcome.status {
         Status::Refused(error) if error.kind() == ErrorKind::Conflict && !replace && is_loaded(web, entry).await? => {
@@ -185,7 +185,7 @@ async fn told(web: &Web, visitor: &Visitor, outcome: Outcome, replace: bool) -> 
         Status::Refused(error) => Err(error.into()),
         Status::Waiting(reason) => Err(Problem::new(StatusCode::CONFLICT, format!("{}: {reason}", entry.file))),
         status => {
-            visitor.notice(match status {
+            logged_in.notice(match status {
                 Status::Unchanged => format!("{} was loaded before; nothing was done.", entry.file),
                 Status::Copy(reason) => format!("{}: {reason}.", entry.file),
                 _ => format!("{} is loaded: {}, {} rejected.", entry.file, rows(entry.rows), entry.rejected),

@@ -105,7 +105,8 @@ impl PersonRows {
         if spans.is_empty() {
             // of whom the tables say nothing is a person of its own
             let alone = Subject::Visitor(id.unwrap_or_default().to_string());
-            line.known = Some((0, line.hashed(&alone.to_string())));
+            let person = line.hashed(&alone.to_string());
+            line.known = Some(Known { begun: 0, person, after: i64::MIN, before: i64::MAX });
         }
         line
     }
@@ -117,20 +118,46 @@ pub(super) struct Line<'a> {
     spans: &'a Spans,
     /// All rows are one person's.
     is_one: bool,
-    /// How many spans begin before the last place that was asked for, and the person there.
-    known: Option<(usize, Person)>,
+    /// Whose the last row is that was asked for.
+    known: Option<Known>,
+}
+
+/// A person of a visitor's rows.
+#[derive(Clone, Copy)]
+struct Known {
+    /// How many spans have begun.
+    begun: usize,
+    person: Person,
+    /// The instants, microseconds, at which these and the next one begin: all rows between them are the person's.
+    after: i64,
+    before: i64,
+}
+
+impl Known {
+    fn is_of(&self, time: i64) -> bool {
+        self.after < time && time < self.before
+    }
 }
 
 impl Line<'_> {
     /// Whose a row at a place is.
+    #[inline]
     pub fn at(&mut self, place: Moment) -> Person {
+        match self.known {
+            Some(known) if known.is_of(place.0) => known.person,
+            _ => self.looked_up(place),
+        }
+    }
+
+    fn looked_up(&mut self, place: Moment) -> Person {
         let begun = if self.is_one { 1 } else { self.spans.partition_point(|(from, _)| *from <= place) };
         self.after(begun)
     }
 
     /// The spans that begin at an instant.
+    #[inline]
     pub fn beginning_at(&self, time: i64) -> Range<usize> {
-        if self.is_one {
+        if self.is_one || self.known.is_some_and(|known| known.is_of(time)) {
             return 0..0;
         }
         let from = self.spans.partition_point(|((begins, _), _)| *begins < time);
@@ -147,15 +174,17 @@ impl Line<'_> {
 
     /// The person when so many spans have begun.
     fn after(&mut self, begun: usize) -> Person {
-        if let Some((known, person)) = self.known
-            && known == begun
+        if let Some(known) = self.known
+            && known.begun == begun
         {
-            return person;
+            return known.person;
         }
-        let number = begun.checked_sub(1).map(|span| self.spans[span].1);
-        let known = number.and_then(|number| Some(self.own?.hash_of(number)));
-        let person = known.unwrap_or_else(|| self.hashed(""));
-        self.known = Some((begun, person));
+        let last = begun.checked_sub(1).map(|span| self.spans[span]);
+        let person = last.and_then(|(_, number)| Some(self.own?.hash_of(number)));
+        let person = person.unwrap_or_else(|| self.hashed(""));
+        let after = last.map_or(i64::MIN, |((time, _), _)| time);
+        let before = self.spans.get(begun).map_or(i64::MAX, |((time, _), _)| *time);
+        self.known = Some(Known { begun, person, after, before });
         person
     }
 
@@ -169,8 +198,39 @@ impl Line<'_> {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::columns::visitor_key;
+
+    proptest! {
+        /// Whichever rows were asked for before.
+        #[test]
+        fn the_person_of_a_row_is_that_of_the_last_span(
+            spans in vec(((0..5_i64, 0..3_i64), 0..4_u8), 0..6),
+            places in vec((0..6_i64, 0..4_i64), 1..30),
+        ) {
+            let mut spans: Vec<(Moment, u8)> =
+                spans.into_iter().map(|((time, sequence), person)| ((time, i128::from(sequence)), person)).collect();
+            spans.sort();
+            spans.dedup_by_key(|(from, _)| *from);
+            let mut own = PersonsOfSuite::default();
+            own.add("v", None, "9", true);
+            spans.iter().for_each(|(from, person)| own.add("v", Some(*from), &person.to_string(), true));
+            let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+            let mut line = persons.line(None, Some("v"));
+            for (time, sequence) in places {
+                let place = (time, i128::from(sequence));
+                let last = spans.iter().rfind(|(from, _)| *from <= place);
+                let person = last.map_or("9".to_string(), |(_, person)| person.to_string());
+                let beginning = spans.iter().filter(|((begins, _), _)| *begins == time).count();
+                prop_assert_eq!(line.beginning_at(time).len(), beginning);
+                prop_assert_eq!(line.at(place), line.hashed(&person));
+                prop_assert_eq!(line.beginning_at(time).len(), beginning);
+            }
+        }
+    }
 
     #[test]
     fn rows_of_shared_visitors_are_found_among_rising_keys() {

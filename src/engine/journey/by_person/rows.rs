@@ -1,5 +1,7 @@
 //! Rows that were set aside, and whose they are: a person's rows of a visitor are runs.
 
+use std::ops::RangeInclusive;
+
 use datafusion::error::{DataFusionError, Result};
 
 use super::person_rows::{ANY, Between, Person};
@@ -31,6 +33,18 @@ impl AsideRow {
     }
 }
 
+/// Of rows in order the times, microseconds, of the first and the last that has a value.
+pub(super) fn converting(rows: &[AsideRow]) -> Option<(i64, i64)> {
+    let has_value = |row: &&AsideRow| row.value != 0.0;
+    Some((rows.iter().find(has_value)?.time, rows.iter().rfind(has_value)?.time))
+}
+
+/// Of rows in order those of some times, microseconds.
+pub(super) fn within<'r>(rows: &'r [AsideRow], times: &RangeInclusive<i64>) -> &'r [AsideRow] {
+    let from = rows.partition_point(|row| row.time < *times.start());
+    &rows[from..from + rows[from..].partition_point(|row| row.time <= *times.end())]
+}
+
 /// What tells a visitor from others of one walk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Visitor {
@@ -57,11 +71,17 @@ pub(super) struct Run {
     pub to: usize,
     /// Where the person changes at the instant of these rows: between which sequences they are the person's.
     pub between: Between,
-    /// True where some row has a value.
-    pub converts: bool,
+    /// The times of the first and the last row that has a value; of hits at an instant at which the person changes, of one that
+    /// may be the person's.
+    pub converting: Option<(i64, i64)>,
 }
 
 impl Run {
+    /// True where the row at a place goes on with this run, if it is the person's.
+    pub fn goes_on(&self, at: usize, person: Person, visitor: Visitor) -> bool {
+        self.to == at && self.person == person && self.visitor == visitor && self.is_clear()
+    }
+
     /// False where not all of the rows need be the person's.
     pub fn is_clear(&self) -> bool {
         self.between == ANY
@@ -123,9 +143,9 @@ impl Rows {
 
     /// Ends the hits of an instant at which the person changes: a run for each whose they may be.
     pub fn end(&mut self, change: Option<Change>) {
-        let Some(Change { visitor, from, converts, persons, .. }) = change else { return };
-        let to = self.rows.len();
-        let runs = persons.into_iter().map(|(person, between)| Run { person, visitor, from, to, between, converts });
+        let Some(Change { visitor, time, from, converts, persons }) = change else { return };
+        let (to, converting) = (self.rows.len(), converts.then_some((time, time)));
+        let runs = persons.into_iter().map(|(person, between)| Run { person, visitor, from, to, between, converting });
         self.runs.extend(runs);
     }
 }

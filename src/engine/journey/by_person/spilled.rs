@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{DiskManager, SpillFile};
 
 use super::person_rows::{ANY, Person};
-use super::rows::{AsideRow, Rows, Run, Visitor};
+use super::rows::{AsideRow, Rows, Run, Visitor, converting};
 
 /// Bytes that are written or read at once.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -93,9 +93,8 @@ impl Spilled {
                 }
                 at += (RUN_BYTES + ROW_BYTES * count) as u64;
                 if takes(person) {
-                    let converts = own.iter().any(|row| row.value != 0.0);
-                    let visitor = Visitor { key, id, number, rank };
-                    found.add(&Run { person, visitor, from: 0, to: count, between: ANY, converts }, ANY, &own);
+                    let (visitor, converting) = (Visitor { key, id, number, rank }, converting(&own));
+                    found.add(&Run { person, visitor, from: 0, to: count, between: ANY, converting }, ANY, &own);
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::engine::journey::columns::Columns;
 use crate::engine::journey::stored_rows::{Metric, StoredRows};
 use crate::engine::journey::terms::{Known, RowTerms};
 use crate::engine::journey::ties::{Instant, SequenceFiles, Sequences};
+use crate::engine::journey::visitors::RelevantRows;
 use crate::engine::journey::{EVER, JourneySpec};
 use crate::functions::{Persons, PersonsOfSuite};
 use crate::lake::lookup::LookupFiles;
@@ -51,16 +52,19 @@ fn columns(visitor: &str, online: bool, rows: &[(i64, i64)], with_sequences: boo
 }
 
 /// Sets rows aside; with `by_id`, the visitor is told by its id, else by its key.
-fn push(all: &mut ByPerson, visitor: &str, by_id: bool, online: bool, rows: &[Given]) {
+fn push(all: &mut RowsByPerson, visitor: &str, by_id: bool, online: bool, rows: &[Given]) {
     let places: Vec<(i64, i64)> = rows.iter().map(|row| (row.0, row.1)).collect();
     let columns = columns(visitor, online, &places, true);
     assert!(all.takes(columns.keys[0]));
-    let told = rows.iter().map(|(_, _, visit, item)| Told { visit: *visit, item: *item, value: 0.0, group: 0 });
-    all.push(&columns, by_id.then_some(visitor), 0..rows.len(), told.enumerate());
+    let told = |row: usize| {
+        let (_, _, visit, item) = rows[row];
+        Some(RowDetails { visit, item, value: 0.0, group: 0 })
+    };
+    all.push(&columns, by_id.then_some(visitor), 0..rows.len(), told);
 }
 
 /// The phone and the tablet are Bob's; from 20 on the tablet is Eve's. Each is met by a walk of its own.
-fn world(spills: bool) -> Vec<Aside> {
+fn world(spills: bool) -> Vec<SetAsideRows> {
     let mut own = PersonsOfSuite::default();
     own.add("phone", None, "id:bob", true);
     own.add("tablet", None, "id:bob", true);
@@ -69,7 +73,7 @@ fn world(spills: bool) -> Vec<Aside> {
     let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
     assert!(persons.keys_tell_visitors());
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
-    let walk = || ByPerson::new(persons.clone(), disk.clone());
+    let walk = || RowsByPerson::new(persons.clone(), disk.clone());
     let (mut one, mut other) = (walk(), walk());
     assert!(!one.takes(visitor_key("solo")));
     assert!(!one.spill().unwrap() && !one.is_on_disk());
@@ -92,17 +96,29 @@ fn world(spills: bool) -> Vec<Aside> {
         assert!(one.spill().unwrap() && other.spill().unwrap());
         assert_eq!((one.memory_bytes(), other.memory_bytes()), (0, 0));
     }
-    [one, other].map(|rows| Aside { rows, items: vec![], groups: vec![] }).into()
+    [one, other].map(|rows| SetAsideRows { rows, items: vec![], groups: vec![] }).into()
 }
 
 /// Of each person the items in order, with their visits; of all parts. What waits for sequences finds them in `hits`: keys,
 /// times and sequences.
-fn persons(asides: &[Aside], parts: usize, all_matter: bool, hits: &[(i64, i64, i64)]) -> Vec<Vec<(u32, u32)>> {
+fn persons(asides: &[SetAsideRows], parts: usize, all_matter: bool, hits: &[(i64, i64, i64)]) -> Vec<Vec<(u32, u32)>> {
+    persons_with(asides, parts, (all_matter, RelevantRows::All), hits)
+}
+
+/// The same where not all rows may matter.
+fn persons_with(
+    asides: &[SetAsideRows],
+    parts: usize,
+    (all_matter, matter): (bool, RelevantRows),
+    hits: &[(i64, i64, i64)],
+) -> Vec<Vec<(u32, u32)>> {
     let mut found: Vec<Vec<(u32, u32)>> = vec![];
     let mut list = |rows: &[PersonRow<'_>]| found.push(rows.iter().map(|own| (own.row.item, own.visit)).collect());
-    let first = (0..parts)
-        .map(|part| each_person(asides, &Turn { part: (part, parts), all_matter, waiting: None }, &mut list).unwrap());
-    let waiting = Waiting::of_all(first.collect::<Vec<_>>());
+    let first = (0..parts).map(|part| {
+        let turn = PersonBatch { part: (part, parts), all_matter, matter, waiting: None };
+        each_person(asides, &turn, &mut list).unwrap()
+    });
+    let waiting = WaitingPersons::of_all(first.collect::<Vec<_>>());
     let instants = Arc::new(waiting.instants.clone());
     let place = |(key, time, sequence): &(i64, i64, i64)| {
         let place = instants.binary_search(&Instant { key: *key, id: 0, time: *time }).ok()?;
@@ -110,7 +126,7 @@ fn persons(asides: &[Aside], parts: usize, all_matter: bool, hits: &[(i64, i64, 
     };
     let sequences = Sequences::new(instants.clone(), hits.iter().filter_map(place).collect());
     for part in 0..parts {
-        let turn = Turn { part: (part, parts), all_matter, waiting: Some((&waiting, &sequences)) };
+        let turn = PersonBatch { part: (part, parts), all_matter, matter, waiting: Some((&waiting, &sequences)) };
         assert!(each_person(asides, &turn, &mut list).unwrap().instants.is_empty());
     }
     found.sort();
@@ -140,7 +156,7 @@ fn rows_of_several_parts_come_in_order() {
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
     let rows = 70_000_u32;
     for spills in [false, true] {
-        let mut walk = ByPerson::new(persons.clone(), disk.clone());
+        let mut walk = RowsByPerson::new(persons.clone(), disk.clone());
         for (device, name) in (0..).zip(["phone", "tablet"]) {
             // the two in turns, a row of each
             let own: Vec<Given> = (0..rows).map(|row| (i64::from(2 * row + device), 0, 0, 2 * row + device)).collect();
@@ -152,7 +168,7 @@ fn rows_of_several_parts_come_in_order() {
             assert!(walk.spill().unwrap() && !walk.spill().unwrap());
             assert_eq!((walk.memory_bytes(), walk.rows()), (0, 2 * rows as usize));
         }
-        let asides = [Aside { rows: walk, items: vec![], groups: vec![] }];
+        let asides = [SetAsideRows { rows: walk, items: vec![], groups: vec![] }];
         let bob = self::persons(&asides, 2, true, &[]);
         assert_eq!(bob.len(), 1);
         assert!(bob[0].iter().copied().eq((0..2 * rows).map(|row| (row, row % 2))), "{spills}");
@@ -168,7 +184,7 @@ fn of_two_devices_in_one_place_that_with_the_lower_id_is_first() {
     assert!(visitor_key("4_4") < visitor_key("2_2"));
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
     for spills in [false, true] {
-        let mut walk = ByPerson::new(persons.clone(), disk.clone());
+        let mut walk = RowsByPerson::new(persons.clone(), disk.clone());
         for (device, name) in (0..).zip(["4_4", "2_2"]) {
             push(&mut walk, name, false, true, &[(10, 7, 0, device), (20, 1, 0, 2 + device)]);
             walk.close_visitor();
@@ -176,7 +192,7 @@ fn of_two_devices_in_one_place_that_with_the_lower_id_is_first() {
         if spills {
             assert!(walk.spill().unwrap());
         }
-        let asides = [Aside { rows: walk, items: vec![], groups: vec![] }];
+        let asides = [SetAsideRows { rows: walk, items: vec![], groups: vec![] }];
         let bob = self::persons(&asides, 1, true, &[]);
         let items: Vec<u32> = bob[0].iter().map(|row| row.0).collect();
         assert_eq!(items, [1, 0, 3, 2], "{spills}");
@@ -211,6 +227,20 @@ fn small_instants(dice: &mut impl FnMut(u64) -> u64) -> (PersonsOfSuite, Vec<Vec
     (own, visitors)
 }
 
+/// Of each person who converts, the rows that a conversion looks back on.
+fn reached(persons: &[Vec<u32>], visitors: &[Vec<Seen>], lookback_us: Option<i64>) -> Vec<Vec<u32>> {
+    let seen = |row: &u32| visitors[*row as usize / 100][*row as usize % 100];
+    let converts = |row: &u32| seen(row).4 != 0.0;
+    let own = |rows: &Vec<u32>| -> Option<Vec<u32>> {
+        let (first, last) = (rows.iter().find(|row| converts(row))?, rows.iter().rposition(converts)?);
+        let oldest = lookback_us.map_or(i64::MIN, |lookback_us| seen(first).0 - lookback_us);
+        Some(rows[..=last].iter().copied().filter(|row| seen(row).0 >= oldest).collect())
+    };
+    let mut reached: Vec<Vec<u32>> = persons.iter().filter_map(own).collect();
+    reached.sort();
+    reached
+}
+
 #[test]
 fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
     let mut state = 88_172_645_463_325_252_u64;
@@ -233,7 +263,7 @@ fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
             hits.extend(rows.iter().filter(|row| !row.1).map(|row| (key, row.0, row.2)));
         }
         let asides = [&with, &without].map(|persons| {
-            let mut walks = [0, 1].map(|_| ByPerson::new(persons.clone(), disk.clone()));
+            let mut walks = [0, 1].map(|_| RowsByPerson::new(persons.clone(), disk.clone()));
             for (visitor, rows) in visitors.iter().enumerate() {
                 let (walk, name) = (&mut walks[visitor % 2], format!("v{visitor}"));
                 let mut at = 0;
@@ -241,11 +271,11 @@ fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
                     let places: Vec<(i64, i64)> = same.iter().map(|row| (row.0, row.2)).collect();
                     let offline = same[0].1;
                     let columns = columns(&name, !offline, &places, offline || persons.sequences.is_none());
-                    let told = same.iter().enumerate().filter(|(_, row)| row.5).map(|(row, seen)| {
-                        let visit = if offline { NO_VISIT } else { seen.3 };
-                        let item = (100 * visitor + at + row) as u32;
-                        (row, Told { visit, item, value: seen.4, group: 0 })
-                    });
+                    let told = |row: usize| {
+                        let (.., visit, value, counts) = same[row];
+                        let (visit, item) = (if offline { NO_VISIT } else { visit }, (100 * visitor + at + row) as u32);
+                        counts.then_some(RowDetails { visit, item, value, group: 0 })
+                    };
                     walk.push(&columns, offline.then_some(name.as_str()), 0..same.len(), told);
                     at += same.len();
                 }
@@ -254,7 +284,7 @@ fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
                     walk.spill().unwrap();
                 }
             }
-            walks.map(|rows| Aside { rows, items: vec![], groups: vec![] })
+            walks.map(|rows| SetAsideRows { rows, items: vec![], groups: vec![] })
         });
         for (parts, all_matter) in [(1, true), (3, true), (2, false)] {
             // who does not convert may be left out, or not
@@ -266,7 +296,20 @@ fn instants_of_several_devices_are_the_same_with_sequences_looked_up() {
             });
             assert_eq!(with, without, "{number} {parts} {all_matter} {batch} {spills}\n{visitors:?}");
         }
-        let turn = Turn { part: (0, 1), all_matter: true, waiting: None };
+        for lookback_us in [None, Some(0), Some(1)] {
+            // visits have other numbers where rows before them are left out
+            let items = |persons: Vec<Vec<(u32, u32)>>| -> Vec<Vec<u32>> {
+                persons.into_iter().map(|rows| rows.into_iter().map(|(item, _)| item).collect()).collect()
+            };
+            let matter = RelevantRows::UpToConversions { lookback_us };
+            let all = items(persons(&asides[0], 1, false, &hits));
+            for asides in &asides {
+                let narrowed = items(persons_with(asides, 2, (false, matter), &hits));
+                let [all, narrowed] = [&all, &narrowed].map(|persons| reached(persons, &visitors, lookback_us));
+                assert_eq!(all, narrowed, "{number} {lookback_us:?} {batch} {spills}\n{visitors:?}");
+            }
+        }
+        let turn = PersonBatch { part: (0, 1), all_matter: true, matter: RelevantRows::All, waiting: None };
         waited += usize::from(!each_person(&asides[1], &turn, |_| {}).unwrap().instants.is_empty());
     }
     assert!(waited > 100, "{waited}");
@@ -282,36 +325,92 @@ fn only_instants_in_question_are_looked_up() {
     let persons = persons.without_sequences(SequenceFiles::new(LookupFiles::default(), false));
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
     // of each hit the time, whether it has an item, and its value
-    let waiting = |phone: &[(i64, bool, f64)], tablet: &[(i64, bool, f64)], all_matter: bool| {
-        let mut walk = ByPerson::new(persons.clone(), disk.clone());
-        for (name, hits) in [("phone", phone), ("tablet", tablet)] {
-            let places: Vec<(i64, i64)> = hits.iter().map(|hit| (hit.0, 0)).collect();
-            let told =
-                hits.iter().map(|hit| Told { visit: 0, item: if hit.1 { 1 } else { NONE }, value: hit.2, group: 0 });
-            walk.push(&columns(name, true, &places, false), None, 0..hits.len(), told.enumerate());
-            walk.close_visitor();
-        }
-        let asides = [Aside { rows: walk, items: vec![], groups: vec![] }];
-        let waiting = each_person(&asides, &Turn { part: (0, 1), all_matter, waiting: None }, |_| {}).unwrap();
-        let of = |name: &str| {
-            let own = Waiting::of_all([Waiting { persons: HashSet::new(), instants: waiting.instants.clone() }]);
-            let own = own.instants.into_iter().filter(|instant| instant.key == visitor_key(name));
-            own.map(|instant| instant.time).collect::<Vec<_>>()
+    let waiting =
+        |phone: &[(i64, bool, f64)], tablet: &[(i64, bool, f64)], (all_matter, matter): (bool, RelevantRows)| {
+            let mut walk = RowsByPerson::new(persons.clone(), disk.clone());
+            for (name, hits) in [("phone", phone), ("tablet", tablet)] {
+                let places: Vec<(i64, i64)> = hits.iter().map(|hit| (hit.0, 0)).collect();
+                let told = |row: usize| {
+                    let (_, has_item, value) = hits[row];
+                    Some(RowDetails { visit: 0, item: if has_item { 1 } else { NONE }, value, group: 0 })
+                };
+                walk.push(&columns(name, true, &places, false), None, 0..hits.len(), told);
+                walk.close_visitor();
+            }
+            let asides = [SetAsideRows { rows: walk, items: vec![], groups: vec![] }];
+            let turn = PersonBatch { part: (0, 1), all_matter, matter, waiting: None };
+            let waiting = each_person(&asides, &turn, |_| {}).unwrap();
+            let of = |name: &str| {
+                let own = WaitingPersons::of_all([WaitingPersons {
+                    persons: HashSet::new(),
+                    instants: waiting.instants.clone(),
+                }]);
+                let own = own.instants.into_iter().filter(|instant| instant.key == visitor_key(name));
+                own.map(|instant| instant.time).collect::<Vec<_>>()
+            };
+            (of("phone"), of("tablet"), waiting.persons.len())
         };
-        (of("phone"), of("tablet"), waiting.persons.len())
-    };
     let (touch, order) = ((true, 0.0), (true, 1.0));
     let at = |time: i64, (item, value): (bool, f64)| (time, item, value);
+    let (all, converting) = ((true, RelevantRows::All), (false, RelevantRows::All));
     // no instant of both, nor several hits of one
-    assert_eq!(waiting(&[at(10, touch), at(10, order)], &[at(20, touch)], true), (vec![], vec![], 0));
+    assert_eq!(waiting(&[at(10, touch), at(10, order)], &[at(20, touch)], all), (vec![], vec![], 0));
     // one of both, of two; a hit with neither item nor value does not ask
     let tablet = [at(15, touch), at(20, touch), at(30, (false, 0.0))];
-    assert_eq!(waiting(&[at(20, order), at(30, touch)], &tablet, false), (vec![20], vec![20], 1));
+    assert_eq!(waiting(&[at(20, order), at(30, touch)], &tablet, converting), (vec![20], vec![20], 1));
     // where nobody converts, only if that matters
-    assert_eq!(waiting(&[at(20, touch)], &tablet, false), (vec![], vec![], 0));
-    assert_eq!(waiting(&[at(20, touch)], &tablet, true), (vec![20], vec![20], 1));
+    assert_eq!(waiting(&[at(20, touch)], &tablet, converting), (vec![], vec![], 0));
+    assert_eq!(waiting(&[at(20, touch)], &tablet, all), (vec![20], vec![20], 1));
     // where the person changes: of whom it leaves, of whom it comes to, and of others who have hits then
-    assert_eq!(waiting(&[at(10, touch)], &[at(40, order)], false), (vec![], vec![40], 2));
-    assert_eq!(waiting(&[at(40, touch)], &[at(40, order)], false), (vec![40], vec![40], 2));
-    assert_eq!(waiting(&[at(10, touch)], &[at(39, order), at(41, order)], false), (vec![], vec![], 0));
+    assert_eq!(waiting(&[at(10, touch)], &[at(40, order)], converting), (vec![], vec![40], 2));
+    assert_eq!(waiting(&[at(40, touch)], &[at(40, order)], converting), (vec![40], vec![40], 2));
+    assert_eq!(waiting(&[at(10, touch)], &[at(39, order), at(41, order)], converting), (vec![], vec![], 0));
+    // not of rows after the last conversion of the person, wherever that is, nor of those that are too old
+    let reached = |lookback_us: Option<i64>| (false, RelevantRows::UpToConversions { lookback_us });
+    let (phone, tablet) = ([at(20, order), at(30, touch)], [at(20, touch), at(30, touch)]);
+    assert_eq!(waiting(&phone, &tablet, converting), (vec![20, 30], vec![20, 30], 1));
+    assert_eq!(waiting(&phone, &tablet, reached(None)), (vec![20], vec![20], 1));
+    let (phone, tablet) = ([at(10, touch), at(20, order)], [at(10, touch)]);
+    assert_eq!(waiting(&phone, &tablet, reached(Some(10))), (vec![10], vec![10], 1));
+    assert_eq!(waiting(&phone, &tablet, reached(Some(9))), (vec![], vec![], 0));
+    assert_eq!(waiting(&[at(10, order)], &[at(40, touch)], converting), (vec![], vec![40], 1));
+    assert_eq!(waiting(&[at(10, order)], &[at(40, touch)], reached(None)), (vec![], vec![], 0));
+}
+
+#[test]
+fn rows_that_no_conversion_of_the_person_looks_back_on_are_left_out() {
+    let mut own = PersonsOfSuite::default();
+    own.add("phone", None, "id:bob", true);
+    own.add("tablet", None, "id:bob", true);
+    own.add("tablet", Some((40, 0)), "id:eve", true);
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    // rows are items by their time; Bob orders on the tablet at 20 and 30, Eve there at 50
+    let devices: [(&str, &[i64]); 2] = [("phone", &[5, 12, 25, 30, 31, 45]), ("tablet", &[10, 20, 30, 35, 41, 50, 60])];
+    for spills in [false, true] {
+        let mut walk = RowsByPerson::new(persons.clone(), disk.clone());
+        for (name, times) in devices {
+            let places: Vec<(i64, i64)> = times.iter().map(|time| (*time, 0)).collect();
+            let told = |row: usize| {
+                let orders = name == "tablet" && [20, 30, 50].contains(&times[row]);
+                Some(RowDetails { visit: 0, item: times[row] as u32, value: f64::from(u8::from(orders)), group: 0 })
+            };
+            walk.push(&columns(name, true, &places, true), None, 0..times.len(), told);
+            walk.close_visitor();
+        }
+        if spills {
+            assert!(walk.spill().unwrap());
+        }
+        let asides = [SetAsideRows { rows: walk, items: vec![], groups: vec![] }];
+        let items = |matter: RelevantRows| -> Vec<Vec<u32>> {
+            let persons = persons_with(&asides, 1, (false, matter), &[]);
+            persons.into_iter().map(|rows| rows.into_iter().map(|(item, _)| item).collect()).collect()
+        };
+        let (bob, eve) = (vec![5, 10, 12, 20, 25, 30, 30, 31, 35, 45], vec![41, 50, 60]);
+        assert_eq!(items(RelevantRows::All), [bob, eve], "{spills}");
+        let (bob, eve) = (vec![5, 10, 12, 20, 25, 30, 30], vec![41, 50]);
+        assert_eq!(items(RelevantRows::UpToConversions { lookback_us: None }), [bob, eve], "{spills}");
+        let (bob, eve) = (vec![12, 20, 25, 30, 30], vec![50]);
+        assert_eq!(items(RelevantRows::UpToConversions { lookback_us: Some(8) }), [bob, eve], "{spills}");
+    }
 }

@@ -16,5 +16,5 @@ mod walk;
 mod walked;
 
 pub use exec::PathExec;
-pub use node::{PathNode, PathSpec, ShownNode, ShownSpec, Wanted};
+pub use node::{ConversionOutput, PathNode, PathSpec, ShownNode, ShownSpec};
 pub(super) use walk::ShownWalk;

@@ -29,12 +29,12 @@ pub struct ShownSpec {
     /// The journey, with the models whose shares are shown.
     pub journey: JourneySpec,
     /// What is shown.
-    pub wanted: Wanted,
+    pub wanted: ConversionOutput,
 }
 
 /// What is shown of conversions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
-pub enum Wanted {
+pub enum ConversionOutput {
     /// A row a conversion.
     Conversions,
     /// Each with every item that has a part of it.
@@ -66,8 +66,8 @@ impl ShownSpec {
     /// Columns of the input, by name: those of the journey, and what is shown of its rows.
     pub fn input_columns(&self) -> Vec<&'static str> {
         let shown: &[&str] = match self.wanted {
-            Wanted::Conversions => &["event_id", "row_kind", "device"],
-            Wanted::Credits => &["event_id", "row_kind"],
+            ConversionOutput::Conversions => &["event_id", "row_kind", "device"],
+            ConversionOutput::Credits => &["event_id", "row_kind"],
         };
         self.journey.input_columns().into_iter().chain(shown.iter().copied()).collect()
     }
@@ -75,7 +75,7 @@ impl ShownSpec {
     /// What is shown of the row of a conversion, and of the rows of its touches: the `event_id`, `row_kind`, of conversions the
     /// `device`, and of the row of a conversion what the answer is broken down by.
     pub(super) fn shown(&self) -> Vec<(&'static str, DataType)> {
-        let device = matches!(self.wanted, Wanted::Conversions).then_some("device");
+        let device = matches!(self.wanted, ConversionOutput::Conversions).then_some("device");
         let texts = ["event_id", "row_kind"].into_iter().chain(device).map(|name| (name, DataType::Utf8));
         let groups = GROUP_COLUMNS.iter().zip(&self.journey.selection.by);
         texts.chain(groups.map(|(name, (_, kind))| (*name, kind.data_type()))).collect()
@@ -86,7 +86,7 @@ impl ShownSpec {
         let models = &self.journey.models;
         let mut fields = breakdown::fields(&self.journey.selection.by);
         match self.wanted {
-            Wanted::Conversions => {
+            ConversionOutput::Conversions => {
                 fields.extend([
                     text("event_id"),
                     text("visitor_id"),
@@ -101,7 +101,7 @@ impl ShownSpec {
                 ]);
                 fields.extend(models.iter().map(|(name, _)| number(name)));
             }
-            Wanted::Credits => {
+            ConversionOutput::Credits => {
                 fields.extend([
                     text("event_id"),
                     time("time"),
@@ -126,8 +126,8 @@ impl ShownSpec {
     /// One line about it, for plans.
     pub(in crate::engine::journey) fn describe(&self) -> String {
         let shown = match self.wanted {
-            Wanted::Conversions => "conversions",
-            Wanted::Credits => "credits",
+            ConversionOutput::Conversions => "conversions",
+            ConversionOutput::Credits => "credits",
         };
         format!("{shown}, {}", describe(&self.journey))
     }

@@ -14,7 +14,7 @@ use arrow::compute::{cast, interleave, interleave_record_batch};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 
-use super::node::{ShownSpec, Wanted};
+use super::node::{ConversionOutput, ShownSpec};
 use super::walked::{Found, Numbered, Touch, Walked};
 use crate::attribution::NONE;
 use crate::engine::journey::columns::{Columns, Source};
@@ -22,7 +22,7 @@ use crate::engine::journey::input::InputColumns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
 use crate::engine::journey::terms::{EvaluatedTerms, Known};
-use crate::engine::journey::visitors::{Matter, Visitors};
+use crate::engine::journey::visitors::{RelevantRows, Visitors};
 use crate::engine::journey::{JourneySpec, Selection};
 
 /// Rows that make a batch.
@@ -69,12 +69,12 @@ impl Line {
 }
 
 /// Conversions of the visitor at hand that are not among the lines yet.
-enum Left {
+enum RemainingConversions {
     Conversions(std::vec::IntoIter<Found<ShownRow>>),
     Credits(std::vec::IntoIter<Numbered<ShownRow>>),
 }
 
-impl Left {
+impl RemainingConversions {
     fn none() -> Self {
         Self::Conversions(vec![].into_iter())
     }
@@ -96,7 +96,7 @@ pub(in crate::engine::journey) struct ShownWalk {
     walked: Walked<ShownRow>,
     sources: Vec<Arc<Source>>,
     source_bytes: usize,
-    left: Left,
+    left: RemainingConversions,
     lines: Vec<Line>,
     /// Of each line, one a model.
     shares: Vec<f64>,
@@ -112,7 +112,7 @@ impl ShownWalk {
             journey,
             sources: vec![],
             source_bytes: 0,
-            left: Left::none(),
+            left: RemainingConversions::none(),
             lines: vec![],
             shares: vec![],
             spec,
@@ -122,11 +122,11 @@ impl ShownWalk {
     /// Adds the lines of the next conversion of the visitor at hand; false where none is left.
     fn add_lines(&mut self) -> bool {
         match &mut self.left {
-            Left::Conversions(left) => {
+            RemainingConversions::Conversions(left) => {
                 let Some(Found { row: own, value, touches, first, last }) = left.next() else { return false };
                 self.lines.push(Line { own, value, item: NONE, touches, first, last });
             }
-            Left::Credits(left) => {
+            RemainingConversions::Credits(left) => {
                 let Some(conversion) = left.next() else { return false };
                 for credited in self.walked.credited(&conversion, &self.spec.journey.models) {
                     let (own, value) = (conversion.row, conversion.value);
@@ -160,7 +160,7 @@ impl ShownWalk {
         let groups = of_own.split_off(shown.len() - self.spec.journey.selection.by.len());
         let mut columns = groups;
         match self.spec.wanted {
-            Wanted::Credits => {
+            ConversionOutput::Credits => {
                 let items = lines.iter().map(|line| self.walked.item_name(line.item)).collect::<StringArray>();
                 columns.extend([of_own[EVENT_ID].clone(), own_times, of_own[ROW_KIND].clone(), values.clone()]);
                 columns.extend([Arc::new(items) as ArrayRef, touches]);
@@ -176,7 +176,7 @@ impl ShownWalk {
                     columns.push(Arc::new(credit.collect::<Float64Array>()));
                 }
             }
-            Wanted::Conversions => {
+            ConversionOutput::Conversions => {
                 columns.extend([of_own[EVENT_ID].clone(), of_own[2].clone(), own_times, of_own[ROW_KIND].clone()]);
                 columns.extend([values, touches]);
                 for end in ends {
@@ -290,7 +290,7 @@ impl Visitors for ShownWalk {
         Ok(columns)
     }
 
-    fn rows_that_matter(&self) -> Matter {
+    fn rows_that_matter(&self) -> RelevantRows {
         self.walked.rows_that_matter()
     }
 
@@ -311,8 +311,8 @@ impl Visitors for ShownWalk {
     fn close_visitor(&mut self) {
         self.walked.settle();
         self.left = match self.spec.wanted {
-            Wanted::Credits => Left::Credits(self.walked.numbered().into_iter()),
-            Wanted::Conversions => Left::Conversions(self.walked.conversions().into_iter()),
+            ConversionOutput::Credits => RemainingConversions::Credits(self.walked.numbered().into_iter()),
+            ConversionOutput::Conversions => RemainingConversions::Conversions(self.walked.conversions().into_iter()),
         };
     }
 
@@ -323,7 +323,7 @@ impl Visitors for ShownWalk {
         }
         // the visitor has no more
         self.walked.forget();
-        self.left = Left::none();
+        self.left = RemainingConversions::none();
         let full = self.source_bytes >= HELD_BYTES && !self.lines.is_empty();
         let batch = if full { Some(self.flush()?) } else { None };
         if self.lines.is_empty() {
@@ -389,11 +389,11 @@ mod tests {
 
     #[test]
     fn a_conversion_needs_a_value_of_its_own() {
-        for wanted in [Wanted::Conversions, Wanted::Credits] {
+        for wanted in [ConversionOutput::Conversions, ConversionOutput::Credits] {
             for value in [0.0, 5.0] {
                 let models = match wanted {
-                    Wanted::Conversions => vec![],
-                    Wanted::Credits => vec![("linear".to_string(), Model::Linear)],
+                    ConversionOutput::Conversions => vec![],
+                    ConversionOutput::Credits => vec![("linear".to_string(), Model::Linear)],
                 };
                 let journey = JourneySpec {
                     models,

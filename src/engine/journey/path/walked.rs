@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use crate::attribution::{self, BoundStep, Ends, Model, NONE, explain_listed};
+use crate::attribution::{self, BoundStep, Ends, Journey, Model, NONE, explain_listed, portions};
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
 use crate::engine::journey::selected::Selected;
-use crate::engine::journey::visitors::{Matter, Visitors};
+use crate::engine::journey::visitors::{RelevantRows, Visitors};
 use crate::engine::journey::walk::Walk;
 
 /// A touch.
@@ -98,7 +98,7 @@ impl<R: Copy + PartialEq> Walked<R> {
     }
 
     /// Which rows of a visitor who converts matter.
-    pub fn rows_that_matter(&self) -> Matter {
+    pub fn rows_that_matter(&self) -> RelevantRows {
         self.walk.rows_that_matter()
     }
 
@@ -175,20 +175,30 @@ impl<R: Copy + PartialEq> Walked<R> {
         for (listed, end) in ends.into_iter().enumerate() {
             let Some(&row) = self.converted.get(end.conversion) else { continue };
             let value = journey.conversions()[end.conversion].value;
-            let ((path, _), ends) = match &mut selected {
+            let place = |path: &Journey, touch: usize| {
+                (path.position(touch), path.time(touch), path.items(touch).first().copied())
+            };
+            let touch = |(position, time, item): (u32, i64, Option<u32>)| Touch {
+                row: row_of(row_at, position),
+                time,
+                item: item.filter(|_| !multi_valued),
+            };
+            let (touches, ends) = match &mut selected {
                 Some((selected, names)) => {
-                    let (path, reach) = selected.path(journey, reach, listed, names, false);
-                    ((path, reach), reach.ends().next().unwrap_or(end))
+                    // of several portions, what any of them is left with
+                    let mut left = vec![];
+                    for portion in portions(journey, reach, listed) {
+                        let (path, _) = selected.path(journey, reach, (listed, portion), names, false);
+                        left.extend((0..path.touches()).map(|touch| place(path, touch)));
+                    }
+                    left.sort_unstable();
+                    left.dedup_by_key(|(position, ..)| *position);
+                    (left.len(), left.first().copied().zip(left.last().copied()))
                 }
-                None => ((journey, reach), end),
+                None => (end.touches, end.first_and_last.map(|(a, b)| (place(journey, a), place(journey, b)))),
             };
-            let touch = |touch| Touch {
-                row: row_of(row_at, path.position(touch)),
-                time: path.time(touch),
-                item: path.items(touch).first().copied().filter(|_| !multi_valued),
-            };
-            let (first, last) = ends.first_and_last.map(|(first, last)| (touch(first), touch(last))).unzip();
-            found.push(Found { row, value, touches: ends.touches, first, last });
+            let (first, last) = ends.map(|(first, last)| (touch(first), touch(last))).unzip();
+            found.push(Found { row, value, touches, first, last });
         }
         found
     }
@@ -259,8 +269,15 @@ impl<R: Copy + PartialEq> Walked<R> {
         let steps = match selected {
             Some((selected, names)) => {
                 let whole = model == Model::SameTouch;
-                let (path, reach) = selected.path(journey, reach, listed, names, whole);
-                explain_listed(path, reach, model, None, 0)
+                let value = journey.conversions()[number].value;
+                let mut steps = vec![];
+                for portion in portions(journey, reach, listed) {
+                    let (path, reach) = selected.path(journey, reach, (listed, portion), names, whole);
+                    let part = portion.map_or(1.0, |portion| portion.value / value);
+                    let own = explain_listed(path, reach, model, None, 0).into_iter();
+                    steps.extend(own.map(|step| attribution::Step { share: step.share * part, ..step }));
+                }
+                added_up(steps)
             }
             None => explain_listed(journey, reach, model, None, listed),
         };
@@ -301,6 +318,20 @@ impl<R: Copy + PartialEq> Walked<R> {
         steps.sort_by_key(|step| (step.place, step.item));
         Some((steps, time))
     }
+}
+
+/// The steps of all portions of a conversion, each touch and item once. What of nothing goes to nobody is no step.
+fn added_up(mut steps: Vec<attribution::Step>) -> Vec<attribution::Step> {
+    steps.sort_by_key(|step| (step.position, step.item));
+    steps.dedup_by(|step, before| {
+        let same = (step.position, step.item) == (before.position, before.item);
+        if same {
+            before.share += step.share;
+        }
+        same
+    });
+    steps.retain(|step| step.item != NONE || step.share != 0.0);
+    steps
 }
 
 /// The row of a touch at a position; gaps between rows have none.

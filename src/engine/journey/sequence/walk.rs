@@ -51,7 +51,7 @@ struct Reached {
 }
 
 /// How long a journey took from the step before to one of a group.
-struct Took {
+struct StepTime {
     group: u32,
     step: u32,
     seconds: f64,
@@ -76,7 +76,7 @@ pub(in crate::engine::journey) struct SequenceWalk {
     member_bytes: usize,
     /// Group after group, its steps.
     reached: Vec<Reached>,
-    took: Vec<Took>,
+    took: Vec<StepTime>,
     transitions: HashMap<Transition, i64>,
 }
 
@@ -129,7 +129,7 @@ impl SequenceWalk {
                 }
                 let took = chain.windows(2).zip(1..).map(|(two, step)| {
                     let seconds = (rows[two[1]].time - rows[two[0]].time) as f64 / 1e6;
-                    Took { group, step, seconds }
+                    StepTime { group, step, seconds }
                 });
                 self.took.extend(took);
             }
@@ -285,7 +285,7 @@ impl Visitors for SequenceWalk {
     fn memory_bytes(&self) -> usize {
         let rows = self.rows.capacity() * (size_of::<Row>() + size_of::<FlowRow>());
         let visitor = rows + self.counted.memory_bytes();
-        let steps = self.reached.capacity() * size_of::<Reached>() + self.took.capacity() * size_of::<Took>();
+        let steps = self.reached.capacity() * size_of::<Reached>() + self.took.capacity() * size_of::<StepTime>();
         let transitions = self.transitions.capacity() * (size_of::<Transition>() + 9);
         visitor + self.member_bytes + steps + transitions + self.items.memory_bytes() + self.groups.memory_bytes()
     }

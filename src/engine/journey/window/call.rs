@@ -31,7 +31,8 @@ pub struct Window {
     pub in_lake_order: bool,
     /// What else the window is partitioned by.
     pub within: Vec<Expr>,
-    /// What a visitor's rows are ordered by, rising.
+    /// What a visitor's rows are ordered by, rising: time and sequence in the lake's order, and then how rows in one place stand, where
+    /// they may be sorted anew.
     pub order: Vec<Expr>,
 }
 

@@ -14,6 +14,7 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::execution_plan::{Boundedness, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
@@ -23,6 +24,12 @@ use datafusion::physical_plan::{
 use super::call::{Call, PhysicalWindow, names};
 use super::metrics::WindowMetrics;
 use super::stream::Credited;
+use crate::lake::layout::ORDER;
+
+/// True for a plan some of whose rows are sorted anew.
+fn sorts(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<SortExec>() || plan.children().into_iter().any(sorts)
+}
 
 /// The operator.
 #[derive(Debug)]
@@ -99,9 +106,14 @@ impl ExecutionPlan for WindowExec {
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         let options = SortOptions { descending: false, nulls_first: false };
-        let by = self.window.visitor.iter().chain(&self.window.order);
-        let order = LexOrdering::new(by.map(|expr| PhysicalSortExpr::new(expr.clone(), options)));
-        vec![order.map(OrderingRequirements::from)]
+        let order = |most: usize| {
+            let by = self.window.visitor.iter().chain(&self.window.order).take(most);
+            LexOrdering::new(by.map(|expr| PhysicalSortExpr::new(expr.clone(), options)))
+        };
+        // rows that lie in the lake's order stand as they should within one place, too; a sort by that order would not keep it
+        let lies = |order: LexOrdering| self.input.equivalence_properties().ordering_satisfy(order).unwrap_or(false);
+        let as_it_lies = self.window.in_lake_order && order(ORDER.len()).is_some_and(lies) && !sorts(&self.input);
+        vec![order(if as_it_lies { ORDER.len() } else { usize::MAX }).map(OrderingRequirements::from)]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -99,15 +99,17 @@ async fn written(folder: &std::path::Path, batches: &[RecordBatch], memory_bytes
     let mut written = writer.finish().await.unwrap();
     assert_eq!(written.rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
     written.files.sort_by_key(|file| file.tags[TAG_BUCKET].clone());
-    let read = |file: &NewFile| {
-        let opened = std::fs::File::open(folder.join("hits").join(&file.relative)).unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
-        let schema = reader.schema().clone();
-        let rows: Vec<RecordBatch> = reader.build().unwrap().map(|batch| batch.unwrap()).collect();
-        concat_batches(&schema, &rows).unwrap()
-    };
     let columns = written.columns.iter().map(|field| field.name().clone()).collect();
-    Done { rows: written.files.iter().map(read).collect(), columns, runs, held_bytes }
+    Done { rows: written.files.iter().map(|file| read(folder, file)).collect(), columns, runs, held_bytes }
+}
+
+/// The rows of a file of hits.
+fn read(folder: &std::path::Path, file: &NewFile) -> RecordBatch {
+    let opened = std::fs::File::open(folder.join("hits").join(&file.relative)).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
+    let schema = reader.schema().clone();
+    let rows: Vec<RecordBatch> = reader.build().unwrap().map(|batch| batch.unwrap()).collect();
+    concat_batches(&schema, &rows).unwrap()
 }
 
 #[tokio::test]
@@ -124,6 +126,56 @@ async fn rows_that_spill_are_the_same_rows() {
         keys.is_sorted() && keys.iter().all(|key| layout::bucket_of(*key) == layout::bucket_of(keys[0]))
     };
     assert!(at_once.rows.iter().all(order));
+}
+
+/// Rows of a writer that takes those of another one lie in files as if it had got them all; tags say how many each load has.
+#[tokio::test]
+async fn loads_share_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+    let of_load = |batch: &RecordBatch, name: &str| {
+        let fields = batch.schema().fields().iter().map(|field| field.as_ref().clone()).collect::<Vec<_>>();
+        let schema = Schema::new([fields, vec![key_field(FILE).unwrap()]].concat());
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(StringArray::from(vec![name; batch.num_rows()])));
+        RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+    };
+    let batches = wide_batches(12, 40);
+    let parts = [("a", &batches[..7]), ("b", &batches[7..])];
+    let parts = parts.map(|(name, part)| part.iter().map(|batch| of_load(batch, name)).collect::<Vec<_>>());
+    let writer_of = async |names: &[&str], parts: &[Vec<RecordBatch>]| {
+        let load = |name: &&str| LoadPart { file: name.to_string(), content: "1".into(), rows: None };
+        let loads: Vec<LoadPart> = names.iter().map(load).collect();
+        let tags = HashMap::from([(TAG_LOADS.to_string(), loads::tag_of(&loads))]);
+        let context = sort_context(64 << 20).unwrap();
+        let mut writer = SortedWriter::start(&lake, "hits", parts[0][0].schema(), tags, context).unwrap();
+        for batch in parts.iter().flatten() {
+            writer.push(batch.clone()).await.unwrap();
+        }
+        writer
+    };
+    let mut together = writer_of(&["a"], &parts[..1]).await;
+    let other = writer_of(&["b"], &parts[1..]).await;
+    assert!(together.can_append(&other) && !other.can_append(&together));
+    let held_bytes = together.held_bytes();
+    together.append(other).unwrap();
+    assert!(together.held_bytes() > held_bytes);
+    let at_once = writer_of(&["a", "b"], &parts).await;
+    assert_eq!(together.fields_in_use(), at_once.fields_in_use());
+    let (mut together, mut at_once) = (together.finish().await.unwrap(), at_once.finish().await.unwrap());
+    assert_eq!((together.rows, together.files.len()), (480, BUCKETS));
+    let mut counts = HashMap::new();
+    for written in [&mut together, &mut at_once] {
+        written.files.sort_by_key(|file| file.tags[TAG_BUCKET].clone());
+    }
+    for (file, expected) in together.files.iter().zip(&at_once.files) {
+        assert_eq!(file.tags[TAG_LOADS], expected.tags[TAG_LOADS]);
+        assert!(read(folder.path(), file) == read(folder.path(), expected), "bucket {}", file.tags[TAG_BUCKET]);
+        for part in loads::parts_in(&file.tags[TAG_LOADS]) {
+            *counts.entry(part.file).or_insert(0) += part.rows.unwrap();
+        }
+    }
+    assert_eq!(counts, HashMap::from([("a".to_string(), 280), ("b".to_string(), 200)]));
 }
 
 /// Whatever tags the writer was given.

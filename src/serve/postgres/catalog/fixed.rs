@@ -16,6 +16,7 @@ use datafusion_pg_catalog::pg_catalog::{
 };
 use pgwire::api::Type;
 
+use crate::engine::column_names::SQL_NAMES;
 use crate::serve::postgres::types::{list_field, object_kind};
 
 /// The tables, and what functions look up in them.
@@ -137,27 +138,6 @@ impl Fixed {
         self.types_by_name.get(found.trim_matches('"')).copied()
     }
 }
-
-/// What SQL calls types, and what `pg_type` does.
-pub const SQL_NAMES: &[(&str, &str)] = &[
-    ("boolean", "bool"),
-    ("smallint", "int2"),
-    ("integer", "int4"),
-    ("int", "int4"),
-    ("bigint", "int8"),
-    ("real", "float4"),
-    ("double precision", "float8"),
-    ("numeric", "numeric"),
-    ("decimal", "numeric"),
-    ("character varying", "varchar"),
-    ("character", "bpchar"),
-    ("\"char\"", "char"),
-    ("timestamp without time zone", "timestamp"),
-    ("timestamp with time zone", "timestamptz"),
-    ("time without time zone", "time"),
-    ("time with time zone", "timetz"),
-    ("bit varying", "varbit"),
-];
 
 /// Names by number and numbers by name.
 fn names(table: &ArrowTable, column: &str) -> (HashMap<i32, String>, HashMap<String, i32>) {

@@ -15,13 +15,16 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use datafusion_pg_catalog::pg_catalog as shared;
 
-use super::fixed::{Fixed, SQL_NAMES};
+use super::fixed::Fixed;
 use super::objects::RelationNames;
 use super::schemas::Sources;
+use crate::Error;
 use crate::columns::timestamp;
+use crate::engine::column_names::SQL_NAMES;
 use crate::engine::session::{CATALOG, SCHEMA};
+use crate::error::StatementFault;
 use crate::serve::failure::Failure;
-use crate::serve::postgres::settings::setting_of_engine;
+use crate::serve::postgres::settings::{UNKNOWN_SETTING, setting_of_engine};
 use crate::serve::postgres::types::pg_type;
 use crate::serve::postgres::words::is_of_engine;
 use crate::time::{from_local, to_local, zone};
@@ -407,20 +410,6 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         let written = both.map(|(pattern, escape)| Some(escaped_by_backslash(pattern?, escape?)));
         Ok(Arc::new(written.collect::<StringArray>()))
     }));
-    for name in ["json_build_object", "jsonb_build_object"] {
-        add(Function::udf(name, Volatility::Stable, DataType::Utf8, |args, arrays| {
-            let object = |row: usize| -> Result<String> {
-                let mut object = serde_json::Map::new();
-                for pair in arrays.chunks(2) {
-                    let [key, value] = pair else { return Err(wants("keys and values, an even number")) };
-                    let key = texts(key)?;
-                    object.insert(key.value(row).to_string(), json(&ScalarValue::try_from_array(value, row)?)?);
-                }
-                Ok(serde_json::Value::Object(object).to_string())
-            };
-            Ok(Arc::new((0..args.number_rows).map(|row| object(row).map(Some)).collect::<Result<StringArray>>()?))
-        }));
-    }
     add(Function::udf("to_regtype", Volatility::Stable, DataType::Int32, move |_, arrays| {
         let Some(names) = arrays.first() else { return Err(wants("a type's name")) };
         let names = texts(names)?;
@@ -471,19 +460,6 @@ pub fn escaped_by_backslash(pattern: &str, escape: &str) -> String {
     out
 }
 
-/// A value as JSON has it.
-fn json(value: &ScalarValue) -> Result<serde_json::Value> {
-    Ok(match value {
-        value if value.is_null() => serde_json::Value::Null,
-        ScalarValue::Boolean(Some(value)) => (*value).into(),
-        value if value.data_type().is_numeric() => {
-            let text = value.to_string();
-            serde_json::from_str(&text).unwrap_or_else(|_| text.into())
-        }
-        value => value.to_string().into(),
-    })
-}
-
 /// What SQL calls a type of `pg_type`.
 pub fn type_text(fixed: &Fixed, oid: i32) -> String {
     match fixed.type_name(oid) {
@@ -512,7 +488,10 @@ pub(super) fn wants(what: &str) -> DataFusionError {
 }
 
 fn failed(failure: Failure) -> DataFusionError {
-    DataFusionError::Execution(failure.message)
+    match failure.sqlstate() {
+        UNKNOWN_SETTING => Error::query(failure.message).of_fault(StatementFault::Setting).into(),
+        _ => DataFusionError::Execution(failure.message),
+    }
 }
 
 /// `timezone(zone, time)`, which is `time AT TIME ZONE zone`: what a clock there shows at an instant, or the instant at

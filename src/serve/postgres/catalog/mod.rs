@@ -3,10 +3,8 @@
 //! * `schemas`: both schemas, made of `objects` (what there is, with numbers) by `layouts` (columns) and `grid` (small tables);
 //!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` and
 //!   `sizes_and_spans` what it makes of values.
-//! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM, `column_names` what their
-//!   columns are called.
+//! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM.
 
-mod column_names;
 mod fixed;
 mod functions;
 mod grid;
@@ -26,7 +24,6 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 
-pub use column_names::shown_name;
 pub use fixed::function_name;
 pub use rewording::understood;
 

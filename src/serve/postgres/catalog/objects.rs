@@ -95,7 +95,7 @@ const BY_HEART: &[(&str, i32)] = &[
 ];
 
 /// The number of a table of `pg_catalog` that is the same in every Postgres.
-pub fn number_by_heart(name: &str) -> Option<i32> {
+pub fn fixed_number(name: &str) -> Option<i32> {
     BY_HEART.iter().find(|(known, _)| *known == name).map(|(_, oid)| *oid)
 }
 
@@ -130,7 +130,7 @@ async fn names(lake: &LakeSchema, fixed: &Fixed) -> Result<BTreeSet<(&'static st
 fn numbers(names: &BTreeSet<(&'static str, String)>) -> BTreeMap<(&'static str, String), i32> {
     let mut taken = BTreeSet::new();
     let number = |(schema, name): &(&'static str, String)| {
-        let by_heart = number_by_heart(name).filter(|_| *schema == "pg_catalog");
+        let by_heart = fixed_number(name).filter(|_| *schema == "pg_catalog");
         let oid = by_heart.unwrap_or_else(|| {
             let hash = (xxh3_64(format!("{schema}.{name}").as_bytes()) % (1 << 30)) as i32;
             (FIRST + hash..).find(|oid| !taken.contains(oid)).unwrap_or(FIRST)

@@ -11,12 +11,12 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
     SetExpr, SetOperator, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
 };
-use rejoin_instances::syntax::{change, change_outside_queries, look, look_outside_queries};
+use rejoin_instances::syntax::{change, change_outside_queries, walk, walk_outside_queries};
 
-use super::column_names::{column_name, name_items};
 use super::layouts;
-use super::objects::number_by_heart;
+use super::objects::fixed_number;
 use crate::engine::Statement;
+use crate::engine::column_names::{column_name, name_items};
 
 /// Tables and views of the catalog that have no rows here.
 const VACANT: &[&str] = &[
@@ -129,7 +129,7 @@ pub fn is_vacant(query: &Query) -> bool {
 }
 
 fn gives_nothing(select: &Select) -> bool {
-    let counts = |item: &SelectItem| look_outside_queries(item, &mut until_aggregate).is_break();
+    let counts = |item: &SelectItem| walk_outside_queries(item, &mut until_aggregate).is_break();
     let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
     // of no rows there is no group, but one of all
     let groups = match &select.group_by {
@@ -193,7 +193,7 @@ fn is_vacant_factor(factor: &TableFactor) -> bool {
 
 /// True for what sums up rows.
 pub fn is_aggregated(expr: &Expr) -> bool {
-    look_outside_queries(expr, &mut until_aggregate).is_break()
+    walk_outside_queries(expr, &mut until_aggregate).is_break()
 }
 
 /// Takes from the named queries of a query the branches of a UNION that have no rows; what has no other branch any more does not
@@ -226,7 +226,7 @@ fn truth(value: bool) -> Expr {
 
 /// True for what the engine may not know how to plan.
 fn is_beyond(expr: &Expr) -> bool {
-    look(expr, &mut Queries).is_break()
+    walk(expr, &mut Queries).is_break()
 }
 
 /// Breaks off at a parameter.
@@ -287,7 +287,7 @@ pub fn settle(select: &mut Select) {
         }
         // which of no rows are left is no question, but a client gives values for its parameters
         select.selection = Some(match select.selection.take() {
-            Some(condition) if look(&condition, &mut Parameters).is_break() => Expr::BinaryOp {
+            Some(condition) if walk(&condition, &mut Parameters).is_break() => Expr::BinaryOp {
                 left: Box::new(Expr::Nested(Box::new(condition))),
                 op: BinaryOperator::And,
                 right: Box::new(truth(false)),
@@ -319,7 +319,7 @@ pub fn settle(select: &mut Select) {
     for from in &select.from {
         for factor in std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)) {
             if let TableFactor::Table { name, args: None, alias, .. } = factor
-                && let Some(number) = number_by_heart(&last(name))
+                && let Some(number) = fixed_number(&last(name))
             {
                 let called = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
                 numbers.insert(called, number);
@@ -483,7 +483,7 @@ pub fn value_around(query: &Query) -> Option<Expr> {
     let condition = select.selection.as_ref().filter(|_| from.joins.is_empty() && select.having.is_none())?;
     let own = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
     let mut around = false;
-    let seen = look_outside_queries(value, &mut |expr| match expr {
+    let seen = walk_outside_queries(value, &mut |expr| match expr {
         Expr::CompoundIdentifier(names) if names.len() == 2 && names[0].value.to_lowercase() != own => {
             around = true;
             ControlFlow::Continue(())
@@ -520,19 +520,23 @@ pub fn keep_computable(select: &mut Select) {
     }
 }
 
-/// True for a query of one value over a table, which conditions of equality tie to the row around it.
+/// True for a query of one value over tables, which conditions of equality tie to the row around it.
 fn is_tied_by_equality(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    let ([from], [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }]) =
-        (select.from.as_slice(), select.projection.as_slice())
+    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = select.projection.as_slice()
     else {
         return false;
     };
-    let TableFactor::Table { name, args: None, alias, .. } = &from.relation else { return false };
-    let own = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
+    let joins = || select.from.iter().flat_map(|from| &from.joins);
+    let relations = select.from.iter().map(|from| &from.relation).chain(joins().map(|join| &join.relation));
+    let Some(own) = relations.map(name_of_table).collect::<Option<Vec<String>>>().filter(|own| !own.is_empty()) else {
+        return false;
+    };
     let looks_around = |expr: &Expr| {
-        look_outside_queries(expr, &mut |part| match part {
-            Expr::CompoundIdentifier(names) if names.first().is_some_and(|first| first.value.to_lowercase() == own) => {
+        walk_outside_queries(expr, &mut |part| match part {
+            Expr::CompoundIdentifier(names)
+                if names.first().is_some_and(|first| own.contains(&first.value.to_lowercase())) =>
+            {
                 ControlFlow::Continue(())
             }
             Expr::CompoundIdentifier(_) | Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
@@ -545,8 +549,31 @@ fn is_tied_by_equality(query: &Query) -> bool {
     let is_equality = |expr: &Expr| matches!(expr, Expr::BinaryOp { op: BinaryOperator::Eq, .. });
     let conditions = select.selection.as_ref().map(conditions).unwrap_or_default();
     let ties: Vec<&Expr> = conditions.into_iter().filter(|condition| looks_around(condition)).collect();
-    let plain = from.joins.is_empty() && query.limit_clause.is_none() && is_aggregated(value) && !looks_around(value);
+    // what joins them looks at them alone
+    let joined = |operator: &JoinOperator| match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::CrossJoin(constraint) => match constraint {
+            JoinConstraint::On(condition) => !looks_around(condition),
+            _ => true,
+        },
+        _ => false,
+    };
+    let all_joined = joins().all(|join| joined(&join.join_operator));
+    let plain = all_joined && query.limit_clause.is_none() && is_aggregated(value) && !looks_around(value);
     plain && !ties.is_empty() && ties.into_iter().all(is_equality)
+}
+
+/// What a table is called in its query; None for what is no table.
+fn name_of_table(relation: &TableFactor) -> Option<String> {
+    match relation {
+        TableFactor::Table { name, args: None, alias, .. } => {
+            Some(alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase()))
+        }
+        _ => None,
+    }
 }
 
 /// What must hold, all of it.

@@ -16,13 +16,13 @@ use datafusion_pg_catalog::sql::rules::{
 };
 use rejoin_instances::syntax::change;
 
-use super::column_names::{last_word, name_columns};
 use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGCLASS_NUMBER, REGPROC_NAME, escaped_by_backslash};
-use super::objects::number_by_heart;
+use super::objects::fixed_number;
 use super::of_values::EXPANDED;
 use super::{layouts, relations};
 use crate::Result;
 use crate::engine::Statement;
+use crate::engine::column_names::last_word;
 use crate::engine::written_calls::call;
 use crate::serve::any;
 
@@ -48,22 +48,11 @@ static RULES: LazyLock<Vec<Box<dyn SqlStatementRewriteRule>>> = LazyLock::new(||
 pub fn understood(sql: &str) -> Result<Vec<Statement>> {
     let text = sql.to_lowercase();
     let asks_catalog = SIGNS.iter().any(|sign| text.contains(sign));
-    let parsed = Statement::all(sql)?;
+    let parsed = Statement::asked(sql)?;
     parsed.into_iter().map(|statement| statement.reworded(|sql| reworded(sql, asks_catalog))).collect()
 }
 
 fn reworded(mut sql: Sql, asks_catalog: bool) -> Sql {
-    // what is named comes before names are taken away
-    match &mut sql {
-        Sql::Query(query) => name_columns(query),
-        Sql::Declare { stmts } => stmts.iter_mut().filter_map(|s| s.for_query.as_mut()).for_each(|q| name_columns(q)),
-        Sql::Prepare { statement, .. } => {
-            if let Sql::Query(query) = statement.as_mut() {
-                name_columns(query);
-            }
-        }
-        _ => {}
-    }
     // it never breaks off
     let _ = change(&mut sql, &mut Rewording { asks_catalog });
     if asks_catalog {
@@ -201,6 +190,9 @@ fn is_array_of_query(expr: &Expr) -> bool {
 
 /// Other words for an expression whose parts have been reworded; None where it can stay.
 fn other_words(expr: &mut Expr) -> Option<Expr> {
+    if let Expr::Like { any: true, pattern, .. } | Expr::ILike { any: true, pattern, .. } = &*expr {
+        return like_one(expr, listed(pattern)?);
+    }
     match expr {
         Expr::AnyOp { left, compare_op, right, .. } if !matches!(**right, Expr::Subquery(_)) => match compare_op {
             BinaryOperator::Eq => Some(call(any::NAME, vec![left.as_ref().clone(), right.as_ref().clone()])),
@@ -334,6 +326,33 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
     }
 }
 
+/// `a LIKE ANY (ARRAY['x%', 'y%'])` as one condition for each pattern.
+fn like_one(like: &Expr, patterns: Vec<Expr>) -> Option<Expr> {
+    let one = |of: Expr| {
+        let mut one = like.clone();
+        if let Expr::Like { any, pattern, .. } | Expr::ILike { any, pattern, .. } = &mut one {
+            *any = false;
+            **pattern = of;
+        }
+        one
+    };
+    let or = |left: Expr, right: Expr| {
+        let (left, right) = (Box::new(left), Box::new(right));
+        Expr::BinaryOp { left, op: BinaryOperator::Or, right }
+    };
+    Some(Expr::Nested(Box::new(patterns.into_iter().map(one).reduce(or)?)))
+}
+
+/// The items of an array that is written out.
+fn listed(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Nested(inner) => listed(inner),
+        Expr::Array(array) => Some(array.elem.clone()),
+        Expr::Tuple(items) => Some(items.clone()),
+        _ => None,
+    }
+}
+
 /// `localtimestamp`, `localtime`: what a clock of the session's zone shows now.
 fn clock_here(name: &str) -> Option<Expr> {
     let data_type = match name {
@@ -350,6 +369,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("sign", "signum"),
     ("every", "bool_and"),
     ("variance", "var_samp"),
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
     ("gen_random_uuid", "uuid"),
     ("transaction_timestamp", "now"),
     ("statement_timestamp", "now"),
@@ -504,7 +525,7 @@ fn list_of_text(expr: &mut Expr) {
 /// The number of a table of the catalog that is named by a text.
 fn catalog_number(expr: &Expr) -> Option<i32> {
     let name = text_of(expr)?;
-    number_by_heart(name.strip_prefix("pg_catalog.").unwrap_or(&name))
+    fixed_number(name.strip_prefix("pg_catalog.").unwrap_or(&name))
 }
 
 fn text_of(expr: &Expr) -> Option<String> {
@@ -588,6 +609,7 @@ fn plain_type(data_type: &DataType) -> Option<DataType> {
             Some(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), *size)))
         }
         DataType::JSON | DataType::JSONB | DataType::Uuid => Some(DataType::Text),
+        DataType::CharacterVarying(_) | DataType::CharVarying(_) | DataType::Character(_) => Some(DataType::Text),
         DataType::Custom(..) => match last_word(data_type).as_str() {
             "name" | "char" | "bpchar" | "citext" | "json" | "jsonb" | "uuid" | "inet" | "cidr" | "macaddr" | "xml"
             | "aclitem" | "sql_identifier" | "character_data" | "yes_or_no" | "pg_node_tree" | "unknown"

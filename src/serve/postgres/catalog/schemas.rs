@@ -8,12 +8,13 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use pgwire::api::Type;
 
-use super::fixed::{Fixed, SQL_NAMES};
+use super::fixed::Fixed;
 use super::grid::{self, Cell, row};
 use super::layouts::{self, INFORMATION_SCHEMA, PG_CATALOG};
 use super::objects::{DATABASE, OWNER, Relation, RelationNames, SCHEMAS, names_by_number, relations};
 use crate::clock;
 use crate::engine::catalog::LakeSchema;
+use crate::engine::column_names::SQL_NAMES;
 use crate::engine::session::CATALOG;
 use crate::serve::postgres::cursors::{Cursors, Declared, Open};
 use crate::serve::postgres::settings::SharedSettings;

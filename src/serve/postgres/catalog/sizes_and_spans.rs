@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
     TimestampMicrosecondType,
 };
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
-use datafusion::error::{DataFusionError, Result};
+use chrono::{DateTime, Datelike, NaiveDate};
+use datafusion::error::Result;
 use datafusion::logical_expr::{ScalarFunctionArgs, ScalarUDF, Volatility};
 use datafusion::scalar::ScalarValue;
 
@@ -18,9 +18,8 @@ use crate::clock;
 use crate::columns::timestamp;
 use crate::quote::literal;
 
-/// Microseconds of a second, and of a day.
-const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
 
 /// When the first guest came, microseconds since 1970.
 static BEGUN: LazyLock<i64> = LazyLock::new(|| clock::now().timestamp_micros());
@@ -33,7 +32,6 @@ pub fn functions() -> Vec<ScalarUDF> {
             ScalarValue::TimestampMicrosecond(Some(begun), Some("UTC".into())).to_array_of_size(args.number_rows)
         })
     };
-    let plain = DataType::Timestamp(TimeUnit::Microsecond, None);
     vec![
         begin("pg_postmaster_start_time"),
         begin("pg_conf_load_time"),
@@ -52,7 +50,6 @@ pub fn functions() -> Vec<ScalarUDF> {
             Ok(Arc::new(sizes.iter().map(|size| size.map(size_text)).collect::<StringArray>()))
         }),
         Function::udf("age", Volatility::Immutable, DataType::Interval(IntervalUnit::MonthDayNano), ages),
-        Function::udf("make_timestamp", Volatility::Immutable, plain, |_, arrays| timestamps(arrays)),
     ]
 }
 
@@ -116,37 +113,11 @@ fn age(later: i64, earlier: i64) -> Option<IntervalMonthDayNano> {
     Some(IntervalMonthDayNano::new(months, days, time * 1000))
 }
 
-fn timestamps(arrays: &[ArrayRef]) -> Result<ArrayRef> {
-    let [date @ .., seconds] = arrays else { return Err(wants("a year, month, day, hour, minute and seconds")) };
-    let [year, month, day, hour, minute] = date else {
-        return Err(wants("a year, month, day, hour, minute and seconds"));
-    };
-    let whole =
-        |array: &ArrayRef| -> Result<_> { Ok(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone()) };
-    let parts = [year, month, day, hour, minute].into_iter().map(whole).collect::<Result<Vec<_>>>()?;
-    let seconds = cast(seconds, &DataType::Float64)?;
-    let seconds = seconds.as_primitive::<Float64Type>();
-    let time = |row: usize| -> Result<Option<i64>> {
-        if seconds.is_null(row) || parts.iter().any(|part| part.is_null(row)) {
-            return Ok(None);
-        }
-        let part = |i: usize| u32::try_from(parts[i].value(row)).ok();
-        let made = || -> Option<NaiveDateTime> {
-            let year = i32::try_from(parts[0].value(row)).ok()?;
-            NaiveDate::from_ymd_opt(year, part(1)?, part(2)?)?.and_hms_opt(part(3)?, part(4)?, 0)
-        };
-        let within = (0.0..=60.0).contains(&seconds.value(row));
-        let made = made().filter(|_| within).ok_or_else(|| {
-            DataFusionError::Execution("make_timestamp: there is no such date, or no such time".into())
-        })?;
-        Ok(Some(made.and_utc().timestamp_micros() + (seconds.value(row) * SECOND as f64).round() as i64))
-    };
-    Ok(Arc::new((0..seconds.len()).map(time).collect::<Result<TimestampMicrosecondArray>>()?))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use chrono::NaiveDateTime;
 
     use super::*;
 

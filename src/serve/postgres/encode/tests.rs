@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Decimal128Array, DictionaryArray, UInt64Array};
+use arrow::array::{Decimal128Array, DictionaryArray, ListBuilder, StringBuilder, UInt64Array};
 use arrow::datatypes::Int64Type;
 
 use super::*;
@@ -83,6 +83,11 @@ fn values_as_psql_shows_them() {
     assert_eq!(texts(Arc::new(intervals)), some(&expected));
     let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
     assert_eq!(texts(Arc::new(list)), [Some("{1,NULL}".to_string()), Some("{}".into()), None]);
+    // items are quoted where they could be misread
+    let mut list = ListBuilder::new(StringBuilder::new());
+    list.append_value([Some("a"), Some("b c"), Some(""), Some("Null"), Some("\"\\"), Some("1,5"), None]);
+    let expected = r#"{a,"b c","","Null","\"\\","1,5",NULL}"#;
+    assert_eq!(texts(Arc::new(list.finish())), some(&[expected]));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::arguments::sorted_by;
+use super::context::ReportContext;
 use super::form::{SAVED, pages};
-use super::ground::Ground;
 use super::question::Question;
 use crate::Result;
 use crate::pages::{Head, Table, document};
@@ -15,9 +15,9 @@ use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 use crate::serve::users::Role;
 use crate::serve::web::layout::{Page, Problem, link};
+use crate::serve::web::logged_in::LoggedIn;
 use crate::serve::web::manage::first_steps;
 use crate::serve::web::sql::csv;
-use crate::serve::web::visitor::Visitor;
 
 /// What was found, or why nothing was. None where nothing was asked.
 pub(super) type Answer = Option<Result<About, Failure>>;
@@ -27,8 +27,8 @@ pub(super) struct Shown<'a> {
     pub page: &'a str,
     /// What a saved report calls the page; None where none can be saved.
     pub saved_as: Option<&'a str>,
-    pub ground: Ground,
-    pub visitor: &'a Visitor,
+    pub context: ReportContext,
+    pub logged_in: &'a LoggedIn,
     pub question: &'a Question,
     pub form: Markup,
 }
@@ -67,9 +67,9 @@ impl Shown<'_> {
             Some(Ok(about)) => about,
         };
         if self.question.get("to") == "csv" {
-            return Ok(csv(self.ground.session, &about.sql).await?);
+            return Ok(csv(self.context.session, &about.sql).await?);
         }
-        Ok(match rows(&self.ground.session, &about.sql).await {
+        Ok(match rows(&self.context.session, &about.sql).await {
             Ok(table) => self.respond(Some(Ok(about)), &|linked| drawn(&table, linked)),
             Err(failure) => self.respond(Some(Err(failure)), &nothing),
         })
@@ -90,7 +90,7 @@ impl Shown<'_> {
             _ => StatusCode::OK,
         };
         let body = html! {
-            (pages(self.page, &self.ground.suite.suite))
+            (pages(self.page, &self.context.suite.suite))
             (self.form)
             @match &answer {
                 None => {},
@@ -106,7 +106,7 @@ impl Shown<'_> {
             }
         };
         let page = Page { charts: matches!(answer, Some(Ok(_))), ..Page::new("Report", "/reports") };
-        (status, page.show(Some(self.visitor), body)).into_response()
+        (status, page.show(Some(self.logged_in), body)).into_response()
     }
 
     /// The answer as files, and the statement as a question of its own.
@@ -115,18 +115,18 @@ impl Shown<'_> {
             p.actions {
                 a href=(self.question.file(self.page, "csv")) { "Download CSV" }
                 a href=(self.question.file(self.page, "html")) { "Download HTML" }
-                a href=(link("/sql", &[("suite", &self.ground.suite.suite), ("q", &about.sql)])) { "Open as SQL" }
+                a href=(link("/sql", &[("suite", &self.context.suite.suite), ("q", &about.sql)])) { "Open as SQL" }
             }
         }
     }
 
     fn save(&self, kind: &str) -> Markup {
         html! {
-            @if self.visitor.guest.role == Role::Manager {
+            @if self.logged_in.guest.role == Role::Manager {
                 details {
                     summary { "Save this report" }
                     form.line method="post" action=(SAVED) {
-                        input type="hidden" name="suite" value=(self.ground.suite.suite);
+                        input type="hidden" name="suite" value=(self.context.suite.suite);
                         input type="hidden" name="page" value=(kind);
                         input type="hidden" name="question" value=(self.question.text());
                         div.field {
@@ -142,9 +142,9 @@ impl Shown<'_> {
 }
 
 /// What it says where there is no suite.
-pub(super) fn nothing_to_ask(visitor: &Visitor) -> Response {
-    let body = first_steps(&[], visitor.guest.role == Role::Manager);
-    Page::new("Report", "/reports").show(Some(visitor), body).into_response()
+pub(super) fn nothing_to_ask(logged_in: &LoggedIn) -> Response {
+    let body = first_steps(&[], logged_in.guest.role == Role::Manager);
+    Page::new("Report", "/reports").show(Some(logged_in), body).into_response()
 }
 
 /// A statement, to be looked at.

@@ -9,16 +9,16 @@ use maud::{Markup, html};
 
 use super::answer::{About, Shown, heads, nothing_to_ask, rows};
 use super::arguments::{OF_CREDITS, OF_ONE_PATH, arguments, limit, order};
+use super::context::ReportContext;
 use super::form::{CREDIT, MODELS};
-use super::ground::Ground;
 use super::question::Question;
 use crate::Result;
 use crate::pages::{Cell, Links, Table};
 use crate::quote::{literal, quoted};
 use crate::serve::web::Web;
 use crate::serve::web::layout::Problem;
+use crate::serve::web::logged_in::LoggedIn;
 use crate::serve::web::sql::csv;
-use crate::serve::web::visitor::Visitor;
 
 /// The addresses of the two pages.
 const CONVERSIONS: &str = "/reports/conversions";
@@ -36,17 +36,17 @@ fn local(column: &str) -> String {
 }
 
 /// What a question stands on, which gets what it leaves open. None where there is no suite.
-async fn begin(web: &Web, visitor: &Visitor, question: &mut Question) -> Result<Option<Ground>, Problem> {
-    let ground = Ground::of(web, visitor, question).await?;
+async fn begin(web: &Web, logged_in: &LoggedIn, question: &mut Question) -> Result<Option<ReportContext>, Problem> {
+    let context = ReportContext::of(web, logged_in, question).await?;
     for (name, usual) in [("container", "visitor"), ("model", "participation"), ("lookback", "30 days")] {
         question.or(name, usual);
     }
-    Ok(ground)
+    Ok(context)
 }
 
 /// The conversions of an item, of a group where there is a breakdown; all conversions where none is named.
-fn conversions_sql(ground: &Ground, question: &Question) -> Result<String> {
-    let given = arguments(question, &ground.period(question)?, &OF_CREDITS.concat())?;
+fn conversions_sql(context: &ReportContext, question: &Question) -> Result<String> {
+    let given = arguments(question, &context.period(question)?, &OF_CREDITS.concat())?;
     let (metric, dimension) = (literal(question.get("metric")), literal(question.get("dimension")));
     let by = quoted(question.get("by"));
     let is = |column: &str, name: &str| match (question.has(&format!("no_{name}")), question.exact(name)) {
@@ -74,30 +74,30 @@ fn name_of<'q>(question: &'q Question, name: &str) -> &'q str {
 }
 
 /// The statement, with what is asked.
-fn about_item(ground: &Ground, question: &Question) -> Result<About> {
+fn about_item(context: &ReportContext, question: &Question) -> Result<About> {
     let mut facts = vec![
-        ("suite", ground.suite.suite.clone()),
+        ("suite", context.suite.suite.clone()),
         ("metric", question.get("metric").to_string()),
         ("item", name_of(question, "item").to_string()),
         ("group", name_of(question, "group").to_string()),
         ("model", question.get("model").to_string()),
-        ("time zone", ground.suite.time_zone.clone()),
+        ("time zone", context.suite.time_zone.clone()),
     ];
     facts.retain(|(_, value)| !value.is_empty());
-    Ok(About { title: "Conversions of an item".into(), facts, sql: conversions_sql(ground, question)? })
+    Ok(About { title: "Conversions of an item".into(), facts, sql: conversions_sql(context, question)? })
 }
 
 /// The conversions of an item.
 pub(super) async fn of_item(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
-    let Some(ground) = begin(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    let asked = about_item(&ground, &question);
+    let Some(context) = begin(&web, &logged_in, &mut question).await? else { return Ok(nothing_to_ask(&logged_in)) };
+    let asked = about_item(&context, &question);
     let back = question.with(&["item", "no_item", "group", "no_group", "sort", "limit"].map(|name| (name, "")));
     let form = html! { p { a href=(back.link(CREDIT)) { "Back to all items" } } };
-    let shown = Shown { page: CONVERSIONS, saved_as: None, ground, visitor: &visitor, question: &question, form };
+    let shown = Shown { page: CONVERSIONS, saved_as: None, context, logged_in: &logged_in, question: &question, form };
     shown.ask(Some(asked), |table, linked| list(&question, table, linked)).await
 }
 
@@ -127,8 +127,8 @@ fn models(question: &Question) -> Vec<&str> {
     models
 }
 
-fn path_sql(ground: &Ground, question: &Question) -> Result<String> {
-    let given = arguments(question, &ground.period(question)?, &OF_ONE_PATH)?;
+fn path_sql(context: &ReportContext, question: &Question) -> Result<String> {
+    let given = arguments(question, &context.period(question)?, &OF_ONE_PATH)?;
     let [metric, dimension, event] =
         [question.get("metric"), question.get("dimension"), question.exact("event")].map(literal);
     let models = models(question);
@@ -155,20 +155,20 @@ fn event_sql(question: &Question) -> String {
 /// The path of a conversion.
 pub(super) async fn path(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
-    let Some(ground) = begin(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    let sql = path_sql(&ground, &question)?;
+    let Some(context) = begin(&web, &logged_in, &mut question).await? else { return Ok(nothing_to_ask(&logged_in)) };
+    let sql = path_sql(&context, &question)?;
     if question.get("to") == "csv" {
-        return Ok(csv(ground.session, &sql).await?);
+        return Ok(csv(context.session, &sql).await?);
     }
-    let (answer, table) = match rows(&ground.session, &sql).await {
+    let (answer, table) = match rows(&context.session, &sql).await {
         Err(failure) => (Some(Err(failure)), None),
         Ok(table) => {
             let mut facts =
-                vec![("suite", ground.suite.suite.clone()), ("conversion", question.exact("event").to_string())];
-            if let Ok(event) = rows(&ground.session, &event_sql(&question)).await {
+                vec![("suite", context.suite.suite.clone()), ("conversion", question.exact("event").to_string())];
+            if let Ok(event) = rows(&context.session, &event_sql(&question)).await {
                 let names = ["time", "visitor", "kind", "status", "value"];
                 let cells = event.rows.first().into_iter().flatten().map(Cell::label);
                 facts.extend(names.into_iter().zip(cells));
@@ -181,7 +181,7 @@ pub(super) async fn path(
     };
     let back = question.with(&[("event", "")]);
     let form = html! { p { a href=(back.link(CONVERSIONS)) { "Back to the conversions" } } };
-    let shown = Shown { page: PATH, saved_as: None, ground, visitor: &visitor, question: &question, form };
+    let shown = Shown { page: PATH, saved_as: None, context, logged_in: &logged_in, question: &question, form };
     Ok(shown.respond(answer, &|_| {
         html! {
             @if let Some(table) = &table {

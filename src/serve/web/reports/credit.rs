@@ -9,8 +9,8 @@ use maud::{Markup, html};
 
 use super::answer::{About, Shown, heads, nothing_to_ask, rows};
 use super::arguments::{OF_CONVERSIONS, arguments, found_in, limit, order};
+use super::context::ReportContext;
 use super::form::{self, CREDIT, MODELS, SPANS};
-use super::ground::Ground;
 use super::period::Period;
 use super::question::Question;
 use super::values::values;
@@ -20,8 +20,8 @@ use crate::quote::{literal, quoted};
 use crate::serve::failure::Failure;
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice};
+use crate::serve::web::logged_in::LoggedIn;
 use crate::serve::web::sql::csv;
-use crate::serve::web::visitor::Visitor;
 
 /// Models whose shares hang on all journeys, so that no conversion shows its own.
 const OF_ALL_JOURNEYS: &str = "algorithmic";
@@ -144,33 +144,36 @@ fn title(question: &Question) -> String {
 /// The form, and the answer where something is asked.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
     let is_asked = question.has("metric") && !question.has("list");
-    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    ground.defaults(&mut question, "revenue");
+    let Some(context) = ReportContext::of(&web, &logged_in, &mut question).await? else {
+        return Ok(nothing_to_ask(&logged_in));
+    };
+    context.defaults(&mut question, "revenue");
     for (name, usual) in [("container", "visitor"), ("model", "participation"), ("lookback", "30 days")] {
         question.or(name, usual);
     }
     let mut found = None;
     if is_asked {
-        let asked = ground.period(&question).and_then(|period| Asked::new(&question, period));
+        let asked = context.period(&question).and_then(|period| Asked::new(&question, period));
         if let ("csv", Ok(asked)) = (question.get("to"), &asked) {
-            return Ok(csv(ground.session, &asked.sql).await?);
+            return Ok(csv(context.session, &asked.sql).await?);
         }
         found = Some(match asked {
-            Ok(asked) => Found::of(&ground, &question, asked).await,
+            Ok(asked) => Found::of(&context, &question, asked).await,
             Err(error) => Err(error.into()),
         });
     }
-    let form = fields(&ground, &question, &values(&ground, &question).await);
+    let form = fields(&context, &question, &values(&context, &question).await);
     let (about, drawn) = match found {
         None => (None, None),
         Some(Err(failure)) => (Some(Err(failure)), None),
         Some(Ok((about, found))) => (Some(Ok(about)), Some(found)),
     };
-    let shown = Shown { page: CREDIT, saved_as: Some("credit"), ground, visitor: &visitor, question: &question, form };
+    let shown =
+        Shown { page: CREDIT, saved_as: Some("credit"), context, logged_in: &logged_in, question: &question, form };
     Ok(shown.respond(about, &|linked| html! { @if let Some(found) = &drawn { (found.html(&question, linked)) } }))
 }
 
@@ -182,13 +185,13 @@ struct Found {
 }
 
 impl Found {
-    async fn of(ground: &Ground, question: &Question, asked: Asked) -> Result<(About, Self), Failure> {
-        let table = rows(&ground.session, &asked.sql).await?;
+    async fn of(context: &ReportContext, question: &Question, asked: Asked) -> Result<(About, Self), Failure> {
+        let table = rows(&context.session, &asked.sql).await?;
         let trend = match &asked.trend {
-            Some(trend) => Some(rows(&ground.session, trend).await?),
+            Some(trend) => Some(rows(&context.session, trend).await?),
             None => None,
         };
-        let suite = &ground.suite;
+        let suite = &context.suite;
         let money = if question.get("metric") == "revenue" { format!(" {}", suite.currency) } else { String::new() };
         let mut facts = vec![
             ("suite", suite.suite.clone()),
@@ -200,7 +203,7 @@ impl Found {
             asked.totals.iter().zip([("conversions", "value"), ("conversions before", "value before")])
         {
             // credit can be had where conversions cannot be listed
-            let Ok(total) = rows(&ground.session, total).await else { continue };
+            let Ok(total) = rows(&context.session, total).await else { continue };
             for (name, cell, unit) in [(which.0, 0, ""), (which.1, 1, money.as_str())] {
                 let value = total.rows.first().and_then(|row| row[cell].value()).unwrap_or_default();
                 facts.push((name, format!("{}{unit}", number(value))));
@@ -260,20 +263,20 @@ fn link_to_conversions(question: &Question, row: &[Cell], names: usize) -> Strin
     question.link("/reports/conversions")
 }
 
-fn fields(ground: &Ground, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
+fn fields(context: &ReportContext, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
     let beside = question.all("beside");
     html! {
         form.question method="get" action=(CREDIT) {
             div.grid {
-                (form::suite(ground))
-                (form::metric(ground, question))
-                (form::dimension(ground, question))
+                (form::suite(context))
+                (form::metric(context, question))
+                (form::dimension(context, question))
                 (choice("model", "Model", question.get("model"), &MODELS))
                 (form::container(question))
                 (form::lookback(question))
                 (form::days(question))
-                (form::breakdown(ground, question))
-                (form::segment(ground, question))
+                (form::breakdown(context, question))
+                (form::segment(context, question))
                 (form::rows(question, "Items named"))
                 div.field { button { "Show report" } }
             }
@@ -292,7 +295,7 @@ fn fields(ground: &Ground, question: &Question, values: &[(String, Vec<String>)]
                     }
                 }
             }
-            (form::filters(ground, question, values))
+            (form::filters(context, question, values))
         }
     }
 }

@@ -9,8 +9,8 @@ use maud::{Markup, html};
 
 use super::answer::{About, Shown, nothing_to_ask};
 use super::arguments::arguments;
+use super::context::ReportContext;
 use super::form::{self, FLOW};
-use super::ground::Ground;
 use super::period::Period;
 use super::question::Question;
 use super::sankey::{Way, picture};
@@ -19,7 +19,7 @@ use crate::pages::{Cell, Table};
 use crate::quote::literal;
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice, field};
-use crate::serve::web::visitor::Visitor;
+use crate::serve::web::logged_in::LoggedIn;
 
 /// Steps that a picture has room for, and ways of each.
 const MOST_STEPS: u32 = 8;
@@ -61,12 +61,12 @@ fn sql(question: &Question, period: &Period) -> Result<String> {
 }
 
 /// The statement, with what is asked.
-fn about(ground: &Ground, question: &Question) -> Result<About> {
-    let period = ground.period(question)?;
+fn about(context: &ReportContext, question: &Question) -> Result<About> {
+    let period = context.period(question)?;
     let facts = vec![
-        ("suite", ground.suite.suite.clone()),
+        ("suite", context.suite.suite.clone()),
         ("container", question.get("container").to_string()),
-        ("first row", format!("{} ({})", period.words(), ground.suite.time_zone)),
+        ("first row", format!("{} ({})", period.words(), context.suite.time_zone)),
     ];
     let title = format!("Flow of {}", question.get("dimension").replace('_', " "));
     Ok(About { title, facts, sql: sql(question, &period)? })
@@ -75,22 +75,24 @@ fn about(ground: &Ground, question: &Question) -> Result<About> {
 /// The form, and the answer where something is asked.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
     let is_asked = question.has("dimension");
-    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    if ground.dimensions.iter().any(|(name, _)| name == "page_name") {
+    let Some(context) = ReportContext::of(&web, &logged_in, &mut question).await? else {
+        return Ok(nothing_to_ask(&logged_in));
+    };
+    if context.dimensions.iter().any(|(name, _)| name == "page_name") {
         question.or("dimension", "page_name");
     }
-    ground.defaults(&mut question, "orders");
+    context.defaults(&mut question, "orders");
     question.set("metric", "");
     for (name, usual) in [("container", "visitor"), ("direction", "after"), ("from", "1 = 1")] {
         question.or(name, usual);
     }
-    let asked = is_asked.then(|| about(&ground, &question));
-    let form = fields(&ground, &question);
-    let shown = Shown { page: FLOW, saved_as: Some("flow"), ground, visitor: &visitor, question: &question, form };
+    let asked = is_asked.then(|| about(&context, &question));
+    let form = fields(&context, &question);
+    let shown = Shown { page: FLOW, saved_as: Some("flow"), context, logged_in: &logged_in, question: &question, form };
     shown.ask(asked, |table, _| drawn(&question, table)).await
 }
 
@@ -114,12 +116,12 @@ fn drawn(question: &Question, table: &Table) -> Markup {
     }
 }
 
-fn fields(ground: &Ground, question: &Question) -> Markup {
+fn fields(context: &ReportContext, question: &Question) -> Markup {
     html! {
         form.question method="get" action=(FLOW) {
             div.grid {
-                (form::suite(ground))
-                (form::dimension(ground, question))
+                (form::suite(context))
+                (form::dimension(context, question))
                 (choice("direction", "What is touched", question.get("direction"), &DIRECTIONS))
                 (field("from", "Condition", question.get("from"), "SQL over a row of events; 1 = 1 for any row"))
                 div.field {
@@ -132,7 +134,7 @@ fn fields(ground: &Ground, question: &Question) -> Markup {
                 }
                 (form::container(question))
                 (form::days(question))
-                (form::segment(ground, question))
+                (form::segment(context, question))
                 div.field { button { "Show flow" } }
             }
         }

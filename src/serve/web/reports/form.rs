@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::arguments::{MOST_ROWS, limit};
+use super::context::{Choices, ReportContext};
 use super::filters::{LINES, TESTS, WHOSE, parts};
-use super::ground::{Choices, Ground};
 use super::period::NAMED;
 use super::question::Question;
 use crate::serve::web::layout::{choice, field, link};
@@ -51,20 +51,20 @@ pub(super) fn pages(current: &str, suite: &str) -> Markup {
 }
 
 /// The suite, where there are several.
-pub(super) fn suite(ground: &Ground) -> Markup {
-    let all: Vec<_> = ground.suites.iter().map(|suite| (&suite.suite, &suite.suite)).collect();
+pub(super) fn suite(context: &ReportContext) -> Markup {
+    let all: Vec<_> = context.suites.iter().map(|suite| (&suite.suite, &suite.suite)).collect();
     html! {
-        @if all.len() > 1 { (choice("suite", "Suite", &ground.suite.suite, &all)) }
-        @else { input type="hidden" name="suite" value=(ground.suite.suite); }
+        @if all.len() > 1 { (choice("suite", "Suite", &context.suite.suite, &all)) }
+        @else { input type="hidden" name="suite" value=(context.suite.suite); }
     }
 }
 
-pub(super) fn metric(ground: &Ground, question: &Question) -> Markup {
-    choice("metric", "Metric", question.get("metric"), &ground.metrics)
+pub(super) fn metric(context: &ReportContext, question: &Question) -> Markup {
+    choice("metric", "Metric", question.get("metric"), &context.metrics)
 }
 
-pub(super) fn dimension(ground: &Ground, question: &Question) -> Markup {
-    choice("dimension", "Dimension", question.get("dimension"), &ground.dimensions)
+pub(super) fn dimension(context: &ReportContext, question: &Question) -> Markup {
+    choice("dimension", "Dimension", question.get("dimension"), &context.dimensions)
 }
 
 pub(super) fn container(question: &Question) -> Markup {
@@ -86,16 +86,16 @@ pub(super) fn days(question: &Question) -> Markup {
 }
 
 /// A breakdown by a span of time or a dimension.
-pub(super) fn breakdown(ground: &Ground, question: &Question) -> Markup {
+pub(super) fn breakdown(context: &ReportContext, question: &Question) -> Markup {
     let nothing = (String::new(), "Nothing".to_string());
     let spans = SPANS.iter().map(|(span, words)| (span.to_string(), words.to_string()));
-    let all: Choices = [nothing].into_iter().chain(spans).chain(ground.dimensions.iter().cloned()).collect();
+    let all: Choices = [nothing].into_iter().chain(spans).chain(context.dimensions.iter().cloned()).collect();
     choice("by", "Broken down by", question.get("by"), &all)
 }
 
-pub(super) fn segment(ground: &Ground, question: &Question) -> Markup {
+pub(super) fn segment(context: &ReportContext, question: &Question) -> Markup {
     let everybody = (String::new(), "Everybody".to_string());
-    let all: Choices = [everybody].into_iter().chain(ground.segments.iter().cloned()).collect();
+    let all: Choices = [everybody].into_iter().chain(context.segments.iter().cloned()).collect();
     choice("segment", "Segment", question.get("segment"), &all)
 }
 
@@ -112,10 +112,10 @@ pub(super) fn rows(question: &Question, looked_for: &str) -> Markup {
 }
 
 /// Filters from lists, and as SQL. `values` are those of the columns that were listed, by line.
-pub(super) fn filters(ground: &Ground, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
+pub(super) fn filters(context: &ReportContext, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
     let none = (String::new(), "no column".to_string());
     let columns: Choices =
-        [none].into_iter().chain(ground.dimensions.iter().cloned()).chain(ground.metrics.iter().cloned()).collect();
+        [none].into_iter().chain(context.dimensions.iter().cloned()).chain(context.metrics.iter().cloned()).collect();
     let is_used = LINES.iter().any(|line| question.has(&parts(line)[1]))
         || WHOSE.iter().any(|(whose, _)| question.has(whose))
         || question.has("last_resort");

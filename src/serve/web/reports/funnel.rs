@@ -9,8 +9,8 @@ use maud::{Markup, html};
 
 use super::answer::{About, Shown, nothing_to_ask};
 use super::arguments::arguments;
+use super::context::ReportContext;
 use super::form::{self, FUNNEL};
-use super::ground::Ground;
 use super::period::Period;
 use super::question::Question;
 use crate::Result;
@@ -18,7 +18,7 @@ use crate::pages::{Chart, Kind, Table};
 use crate::quote::{literals, quoted};
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice, field};
-use crate::serve::web::visitor::Visitor;
+use crate::serve::web::logged_in::LoggedIn;
 
 /// How a step's row follows that of the step before, in words.
 const NEXT: [(&str, &str); 2] = [("eventually", "at any later row"), ("at_once", "at the very next row")];
@@ -47,13 +47,13 @@ fn sql(question: &Question, period: &Period) -> Result<String> {
 }
 
 /// The statement, with what is asked.
-fn about(ground: &Ground, question: &Question) -> Result<About> {
-    let period = ground.period(question)?;
+fn about(context: &ReportContext, question: &Question) -> Result<About> {
+    let period = context.period(question)?;
     let within = if question.has("within") { question.get("within") } else { "all history" };
     let facts = vec![
-        ("suite", ground.suite.suite.clone()),
+        ("suite", context.suite.suite.clone()),
         ("container", question.get("container").to_string()),
-        ("first step", format!("{} ({})", period.words(), ground.suite.time_zone)),
+        ("first step", format!("{} ({})", period.words(), context.suite.time_zone)),
         ("whole way within", within.to_string()),
     ];
     Ok(About { title: "Funnel".into(), facts, sql: sql(question, &period)? })
@@ -62,18 +62,21 @@ fn about(ground: &Ground, question: &Question) -> Result<About> {
 /// The form, and the answer where something is asked.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
-    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
+    let Some(context) = ReportContext::of(&web, &logged_in, &mut question).await? else {
+        return Ok(nothing_to_ask(&logged_in));
+    };
     let is_asked = !steps(&question).is_empty();
     if !is_asked {
-        question.set("steps", &usual_steps(&ground));
+        question.set("steps", &usual_steps(&context));
     }
     question.or("container", "visitor");
-    let asked = is_asked.then(|| about(&ground, &question));
-    let form = fields(&ground, &question);
-    let shown = Shown { page: FUNNEL, saved_as: Some("funnel"), ground, visitor: &visitor, question: &question, form };
+    let asked = is_asked.then(|| about(&context, &question));
+    let form = fields(&context, &question);
+    let shown =
+        Shown { page: FUNNEL, saved_as: Some("funnel"), context, logged_in: &logged_in, question: &question, form };
     let drawn = |table: &Table, _| {
         html! {
             @if !question.has("by") { (Chart::new(Kind::Bars, [1]).html("chart", "Journeys by step", table)) }
@@ -83,13 +86,13 @@ pub(super) async fn show(
     shown.ask(asked, drawn).await
 }
 
-fn usual_steps(ground: &Ground) -> String {
-    let has = |name: &&str| ground.metrics.iter().any(|(metric, _)| metric == name);
+fn usual_steps(context: &ReportContext) -> String {
+    let has = |name: &&str| context.metrics.iter().any(|(metric, _)| metric == name);
     let steps: Vec<String> = USUAL.iter().copied().filter(has).map(|metric| format!("{metric} > 0")).collect();
     if steps.is_empty() { "occurrences > 0".into() } else { steps.join("\n") }
 }
 
-fn fields(ground: &Ground, question: &Question) -> Markup {
+fn fields(context: &ReportContext, question: &Question) -> Markup {
     html! {
         form.question method="get" action=(FUNNEL) {
             div.field {
@@ -99,13 +102,13 @@ fn fields(ground: &Ground, question: &Question) -> Markup {
                 small id="steps-hint" { "One condition a line, SQL over a row of events: cart_adds > 0, page_name = 'home', row_kind = 'transaction'" }
             }
             div.grid {
-                (form::suite(ground))
+                (form::suite(context))
                 (form::container(question))
                 (field("within", "Whole way within", question.get("within"), "7 days, 2 hours; empty for all history"))
                 (choice("next", "Each step", question.get("next"), &NEXT))
                 (form::days(question))
-                (form::breakdown(ground, question))
-                (form::segment(ground, question))
+                (form::breakdown(context, question))
+                (form::segment(context, question))
                 div.field { button { "Show funnel" } }
             }
         }

@@ -4,18 +4,18 @@
 //! * `credit`: what items get of a metric. `conversions`: from an item to its conversions, and to the path of one. `funnel`, `flow`,
 //!   `paths`: what happens in which order. `saved`: questions under names.
 //! * `question`: names and values of an address. `period`: its days. `filters`: conditions from lists. `arguments`: all of it as
-//!   arguments in SQL. `ground`: suite, session and columns. `values`: what columns hold, to choose from.
+//!   arguments in SQL. `context`: suite, session and columns. `values`: what columns hold, to choose from.
 //! * `form`: what forms share. `answer`: what answers share. `sankey`: the picture of a flow.
 
 mod answer;
 mod arguments;
+mod context;
 mod conversions;
 mod credit;
 mod filters;
 mod flow;
 mod form;
 mod funnel;
-mod ground;
 mod paths;
 mod period;
 mod question;

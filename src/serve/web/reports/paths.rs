@@ -9,8 +9,8 @@ use maud::{Markup, html};
 
 use super::answer::{About, Shown, heads, nothing_to_ask};
 use super::arguments::{OF_PATHS, arguments, found_in, limit, order};
+use super::context::ReportContext;
 use super::form::{self, PATHS};
-use super::ground::Ground;
 use super::period::Period;
 use super::question::Question;
 use super::values::values;
@@ -19,7 +19,7 @@ use crate::pages::{Chart, Kind, Links, Table};
 use crate::quote::{literal, quoted};
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Problem, choice};
-use crate::serve::web::visitor::Visitor;
+use crate::serve::web::logged_in::LoggedIn;
 
 /// What becomes of touches of one item, in words.
 const REPEATS: [(&str, &str); 3] = [
@@ -50,12 +50,12 @@ fn sql(question: &Question, period: &Period) -> Result<String> {
 }
 
 /// The statement, with what is asked.
-fn about(ground: &Ground, question: &Question) -> Result<About> {
-    let period = ground.period(question)?;
+fn about(context: &ReportContext, question: &Question) -> Result<About> {
+    let period = context.period(question)?;
     let facts = vec![
-        ("suite", ground.suite.suite.clone()),
-        ("currency", ground.suite.currency.clone()),
-        ("period", format!("{} ({})", period.words(), ground.suite.time_zone)),
+        ("suite", context.suite.suite.clone()),
+        ("currency", context.suite.currency.clone()),
+        ("period", format!("{} ({})", period.words(), context.suite.time_zone)),
     ];
     let words = |name: &str| question.get(name).replace('_', " ");
     let title = format!("Paths of {} to {}", words("dimension"), words("metric"));
@@ -65,18 +65,21 @@ fn about(ground: &Ground, question: &Question) -> Result<About> {
 /// The form, and the answer where something is asked.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
     Query(mut question): Query<Question>,
 ) -> Result<Response, Problem> {
     let is_asked = question.has("metric") && !question.has("list");
-    let Some(ground) = Ground::of(&web, &visitor, &mut question).await? else { return Ok(nothing_to_ask(&visitor)) };
-    ground.defaults(&mut question, "orders");
+    let Some(context) = ReportContext::of(&web, &logged_in, &mut question).await? else {
+        return Ok(nothing_to_ask(&logged_in));
+    };
+    context.defaults(&mut question, "orders");
     for (name, usual) in [("container", "visitor"), ("lookback", "30 days"), ("repeats", "collapse")] {
         question.or(name, usual);
     }
-    let asked = is_asked.then(|| about(&ground, &question));
-    let form = fields(&ground, &question, &values(&ground, &question).await);
-    let shown = Shown { page: PATHS, saved_as: Some("paths"), ground, visitor: &visitor, question: &question, form };
+    let asked = is_asked.then(|| about(&context, &question));
+    let form = fields(&context, &question, &values(&context, &question).await);
+    let shown =
+        Shown { page: PATHS, saved_as: Some("paths"), context, logged_in: &logged_in, question: &question, form };
     shown.ask(asked, |table, linked| list(&question, table, linked)).await
 }
 
@@ -91,18 +94,18 @@ fn list(question: &Question, table: &Table, linked: bool) -> Markup {
     }
 }
 
-fn fields(ground: &Ground, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
+fn fields(context: &ReportContext, question: &Question, values: &[(String, Vec<String>)]) -> Markup {
     html! {
         form.question method="get" action=(PATHS) {
             div.grid {
-                (form::suite(ground))
-                (form::metric(ground, question))
-                (form::dimension(ground, question))
+                (form::suite(context))
+                (form::metric(context, question))
+                (form::dimension(context, question))
                 (choice("repeats", "Repeats", question.get("repeats"), &REPEATS))
                 (form::container(question))
                 (form::lookback(question))
                 (form::days(question))
-                (form::segment(ground, question))
+                (form::segment(context, question))
                 (form::rows(question, "Paths with"))
                 div.field { button { "Show paths" } }
             }
@@ -110,7 +113,7 @@ fn fields(ground: &Ground, question: &Question, values: &[(String, Vec<String>)]
                 input id="unconverted" name="unconverted" type="checkbox" value="true" checked[question.has("unconverted")];
                 label for="unconverted" { "count journeys without a conversion, too" }
             }
-            (form::filters(ground, question, values))
+            (form::filters(context, question, values))
         }
     }
 }

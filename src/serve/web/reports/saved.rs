@@ -16,7 +16,7 @@ use crate::lake::saved_reports;
 use crate::serve::users::Role;
 use crate::serve::web::Web;
 use crate::serve::web::layout::{Page, Problem, listing, time};
-use crate::serve::web::visitor::Visitor;
+use crate::serve::web::logged_in::LoggedIn;
 
 /// Pages whose questions can be saved: what a report calls each, its address, its name.
 const PAGES: [(&str, &str, &str); 4] =
@@ -28,7 +28,7 @@ fn page_of(name: &str) -> Option<(&'static str, &'static str)> {
 
 /// A report as it was typed.
 #[derive(Deserialize)]
-pub(super) struct New {
+pub(super) struct NewReport {
     suite: String,
     report: String,
     page: String,
@@ -37,7 +37,7 @@ pub(super) struct New {
 
 /// The report that is dropped.
 #[derive(Deserialize)]
-pub(super) struct Dropped {
+pub(super) struct RemovedReport {
     suite: String,
     report: String,
 }
@@ -45,10 +45,10 @@ pub(super) struct Dropped {
 /// All reports.
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(logged_in): Extension<LoggedIn>,
 ) -> Result<Html<String>, Problem> {
     let all = saved_reports::all(&web.server.lake).await?;
-    let is_manager = visitor.guest.role == Role::Manager;
+    let is_manager = logged_in.guest.role == Role::Manager;
     let rows: Vec<Markup> = all.iter().map(|report| row(report, is_manager)).collect();
     let heads: &[&str] = &["Report", "Page", "Suite", "Saved by", "Saved"];
     let heads = if is_manager { [heads, &["Drop"]].concat() } else { heads.to_vec() };
@@ -60,7 +60,7 @@ pub(super) async fn show(
             p.note { "An answer has a form below it that saves its question. Periods by name count from the day on which a report is opened." }
         }
     };
-    Ok(Page::new("Report", "/reports").show(Some(&visitor), body))
+    Ok(Page::new("Report", "/reports").show(Some(&logged_in), body))
 }
 
 fn row(report: &SavedReport, is_manager: bool) -> Markup {
@@ -93,8 +93,8 @@ fn row(report: &SavedReport, is_manager: bool) -> Markup {
 /// Saves one.
 pub(super) async fn save(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
-    Form(new): Form<New>,
+    Extension(logged_in): Extension<LoggedIn>,
+    Form(new): Form<NewReport>,
 ) -> Result<Redirect, Problem> {
     let Some((address, _)) = page_of(&new.page) else {
         let names = PAGES.map(|(page, _, _)| page).join(", ");
@@ -106,21 +106,21 @@ pub(super) async fn save(
         report: new.report.trim().to_string(),
         page: new.page,
         question: question.text(),
-        saved_by: visitor.guest.name.clone(),
+        saved_by: logged_in.guest.name.clone(),
         saved: None,
     };
     saved_reports::save(&web.server.lake, &report).await?;
-    visitor.notice(format!("Report {} is saved.", report.report));
+    logged_in.notice(format!("Report {} is saved.", report.report));
     Ok(Redirect::to(&question.link(address)))
 }
 
 /// Takes one away.
 pub(super) async fn remove(
     State(web): State<Arc<Web>>,
-    Extension(visitor): Extension<Visitor>,
-    Form(dropped): Form<Dropped>,
+    Extension(logged_in): Extension<LoggedIn>,
+    Form(dropped): Form<RemovedReport>,
 ) -> Result<Redirect, Problem> {
     saved_reports::remove(&web.server.lake, &dropped.suite, &dropped.report).await?;
-    visitor.notice(format!("Report {} is dropped.", dropped.report));
+    logged_in.notice(format!("Report {} is dropped.", dropped.report));
     Ok(Redirect::to(SAVED))
 }

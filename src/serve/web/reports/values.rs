@@ -1,8 +1,8 @@
 //! The values of the columns that filters are about, to choose from, the most frequent first.
 
 use super::answer::rows;
+use super::context::ReportContext;
 use super::filters::{LINES, parts};
-use super::ground::Ground;
 use super::question::Question;
 use crate::quote::quoted;
 
@@ -10,7 +10,7 @@ use crate::quote::quoted;
 const LISTED: usize = 200;
 
 /// The values by line of the form, where they are asked for.
-pub(super) async fn values(ground: &Ground, question: &Question) -> Vec<(String, Vec<String>)> {
+pub(super) async fn values(context: &ReportContext, question: &Question) -> Vec<(String, Vec<String>)> {
     let mut all = vec![];
     if !question.has("list") {
         return all;
@@ -18,7 +18,7 @@ pub(super) async fn values(ground: &Ground, question: &Question) -> Vec<(String,
     for line in LINES {
         let [_, column, ..] = parts(line);
         let column = question.get(&column);
-        if !ground.dimensions.iter().any(|(name, _)| name == column) {
+        if !context.dimensions.iter().any(|(name, _)| name == column) {
             continue;
         }
         let name = quoted(column);
@@ -26,7 +26,7 @@ pub(super) async fn values(ground: &Ground, question: &Question) -> Vec<(String,
             "SELECT {name}, count(*) AS times FROM events WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {LISTED}"
         );
         // a value can be typed where none can be listed
-        let Ok(table) = rows(&ground.session, &sql).await else { continue };
+        let Ok(table) = rows(&context.session, &sql).await else { continue };
         all.push((line.to_string(), table.rows.iter().map(|row| row[0].label()).collect()));
     }
     all

@@ -72,6 +72,7 @@ fn other_words_for_the_same() {
         ("SELECT a FROM t WHERE a <> ALL($1)", "SELECT a FROM t WHERE NOT any_equal(a, $1)"),
         ("SELECT a FROM t WHERE a < ANY('{1,2}')", "SELECT a FROM t WHERE a < ANY(ARRAY['1', '2'])"),
         ("SELECT a FROM t WHERE a LIKE '10!%' ESCAPE '!'", "SELECT a FROM t WHERE a LIKE '10\\%'"),
+        ("SELECT a FROM t WHERE a LIKE ANY (ARRAY['x%', 'y%'])", "SELECT a FROM t WHERE (a LIKE 'x%' OR a LIKE 'y%')"),
         ("SELECT a FROM t WHERE a LIKE b ESCAPE '!'", "SELECT a FROM t WHERE a LIKE like_pattern(b, '!')"),
         (
             "SELECT ARRAY(SELECT b FROM u ORDER BY 1) AS b FROM t",

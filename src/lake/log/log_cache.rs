@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
+use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use object_store::ObjectMeta;
 
@@ -53,26 +53,26 @@ struct Known<T> {
 
 /// By name of the table.
 #[derive(Clone, Default)]
-pub(in crate::lake) struct KnownTables {
-    snapshots: Arc<Mutex<HashMap<String, Known<Snapshot>>>>,
-    /// Files of small tables.
-    files: Arc<Mutex<HashMap<String, Known<Vec<Bytes>>>>>,
+pub(in crate::lake) struct LogCache {
+    snapshots: Arc<Mutex<HashMap<String, Known<Arc<Snapshot>>>>>,
+    /// Rows of small tables.
+    rows: Arc<Mutex<HashMap<String, Known<Vec<RecordBatch>>>>>,
 }
 
-impl fmt::Debug for KnownTables {
+impl fmt::Debug for LogCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KnownTables").finish_non_exhaustive()
     }
 }
 
-impl KnownTables {
+impl LogCache {
     /// The last snapshot that was read of a table.
-    pub fn snapshot(&self, table: &str) -> Option<Snapshot> {
+    pub fn snapshot(&self, table: &str) -> Option<Arc<Snapshot>> {
         locked(&self.snapshots).get(table).map(|known| known.what.clone())
     }
 
     /// The last snapshot, when it is of the latest version.
-    pub fn snapshot_at(&self, table: &str, latest: &Latest) -> Option<Snapshot> {
+    pub fn snapshot_at(&self, table: &str, latest: &Latest) -> Option<Arc<Snapshot>> {
         let mut all = locked(&self.snapshots);
         let known = all.get_mut(table).filter(|known| latest.is(known.version, known.mark.as_ref()))?;
         known.mark = Some(latest.mark.clone());
@@ -80,18 +80,18 @@ impl KnownTables {
     }
 
     /// The last snapshot, when it is of an earlier version of the same table.
-    pub fn snapshot_before(&self, table: &str, latest: &Latest) -> Option<Snapshot> {
+    pub fn snapshot_before(&self, table: &str, latest: &Latest) -> Option<Arc<Snapshot>> {
         let all = locked(&self.snapshots);
-        let same = |known: &&Known<Snapshot>| {
+        let same = |known: &&Known<Arc<Snapshot>>| {
             let listed = latest.listed.iter().find(|(version, _)| *version == known.version);
             listed.is_some_and(|(_, mark)| known.mark.as_ref().is_none_or(|known| known == mark))
         };
-        let earlier = |known: &&Known<Snapshot>| known.version < latest.version;
+        let earlier = |known: &&Known<Arc<Snapshot>>| known.version < latest.version;
         all.get(table).filter(earlier).filter(same).map(|known| known.what.clone())
     }
 
     /// Keeps a snapshot; `mark` is that of its commit, where it was listed.
-    pub fn keep_snapshot(&self, snapshot: &Snapshot, mark: Option<Mark>) {
+    pub fn keep_snapshot(&self, snapshot: &Arc<Snapshot>, mark: Option<Mark>) {
         let Some(version) = snapshot.version else { return };
         locked(&self.snapshots).insert(snapshot.name.clone(), Known { version, mark, what: snapshot.clone() });
     }
@@ -99,25 +99,25 @@ impl KnownTables {
     /// Forgets a table, which is another one by now.
     pub fn forget(&self, table: &str) {
         locked(&self.snapshots).remove(table);
-        locked(&self.files).remove(table);
+        locked(&self.rows).remove(table);
     }
 
     /// The highest version of a table that was read; where a listing of newer ones can begin.
     pub fn version(&self, table: &str) -> Option<u64> {
         let snapshot = locked(&self.snapshots).get(table).map(|known| known.version);
-        snapshot.max(locked(&self.files).get(table).map(|known| known.version))
+        snapshot.max(locked(&self.rows).get(table).map(|known| known.version))
     }
 
-    /// The files of a small table at its latest version.
-    pub fn files_at(&self, table: &str, latest: &Latest) -> Option<Vec<Bytes>> {
-        let all = locked(&self.files);
+    /// The rows of a small table at its latest version.
+    pub fn rows_at(&self, table: &str, latest: &Latest) -> Option<Vec<RecordBatch>> {
+        let all = locked(&self.rows);
         all.get(table).filter(|known| latest.is(known.version, known.mark.as_ref())).map(|known| known.what.clone())
     }
 
-    /// Keeps the files of a small table.
-    pub fn keep_files(&self, table: &str, latest: &Latest, files: &[Bytes]) {
-        let known = Known { version: latest.version, mark: Some(latest.mark.clone()), what: files.to_vec() };
-        locked(&self.files).insert(table.to_string(), known);
+    /// Keeps the rows of a small table.
+    pub fn keep_rows(&self, table: &str, latest: &Latest, rows: &[RecordBatch]) {
+        let known = Known { version: latest.version, mark: Some(latest.mark.clone()), what: rows.to_vec() };
+        locked(&self.rows).insert(table.to_string(), known);
     }
 }
 

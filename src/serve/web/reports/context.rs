@@ -13,13 +13,13 @@ use crate::lake::tables::EVENTS;
 use crate::serve::session::Session;
 use crate::serve::web::Web;
 use crate::serve::web::layout::Problem;
-use crate::serve::web::visitor::Visitor;
+use crate::serve::web::logged_in::LoggedIn;
 use crate::{Error, Result, clock, time};
 
 /// Names with the words for them.
 pub(super) type Choices = Vec<(String, String)>;
 
-pub(super) struct Ground {
+pub(super) struct ReportContext {
     /// All suites.
     pub suites: Vec<Suite>,
     /// The one that is asked.
@@ -34,15 +34,15 @@ pub(super) struct Ground {
     today: NaiveDate,
 }
 
-impl Ground {
+impl ReportContext {
     /// For a question, which gets a suite where it has none. None where there is no suite.
-    pub async fn of(web: &Web, visitor: &Visitor, question: &mut Question) -> Result<Option<Self>, Problem> {
+    pub async fn of(web: &Web, logged_in: &LoggedIn, question: &mut Question) -> Result<Option<Self>, Problem> {
         let suites = suites(&web.server.lake).await?;
         let Some(first) = suites.first() else { return Ok(None) };
         question.or("suite", web.server.settings().suite.as_deref().unwrap_or(&first.suite));
         with_last_day(question);
         let suite = find(&suites, question.get("suite")).map_err(Problem::not_found)?.clone();
-        let session = web.session(&visitor.guest, &suite.suite).await?;
+        let session = web.session(&logged_in.guest, &suite.suite).await?;
         let columns = session.engine.columns(EVENTS).await?;
         let friendly = names(&suite)?;
         let list = |wanted: &dyn Fn(&Field) -> bool| -> Choices {

@@ -2,21 +2,21 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::serve::passes::Pass;
+use crate::serve::login_keys::LoginKey;
 use crate::serve::users::Guest;
 
 /// Someone who is logged in.
 #[derive(Clone)]
-pub(super) struct Visitor {
+pub(super) struct LoggedIn {
     /// Who it is.
     pub guest: Guest,
-    pub(super) pass: Arc<Pass<Notice>>,
+    pub(super) login_key: Arc<LoginKey<Notice>>,
 }
 
 /// What the next page says of the last form.
 pub(super) type Notice = Mutex<Option<String>>;
 
-impl Visitor {
+impl LoggedIn {
     /// Says something on the next page.
     pub fn notice(&self, text: impl Into<String>) {
         *self.kept() = Some(text.into());
@@ -28,6 +28,6 @@ impl Visitor {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<String>> {
-        self.pass.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.login_key.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

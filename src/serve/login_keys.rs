@@ -1,6 +1,6 @@
-//! Passes: a random key stands for a user who has proved the password, as a cookie or a bearer token.
+//! Login keys: a random key stands for a user who has proved the password, as a cookie or a bearer token.
 //!
-//! Invariant: a pass ends with a new password, with the user, and when it is not used for [`IDLE`]. The file of users is asked
+//! Invariant: a login key ends with a new password, with the user, and when it is not used for [`IDLE`]. The file of users is asked
 //! each time, so that a change holds at once.
 
 use std::collections::HashMap;
@@ -13,10 +13,10 @@ use super::failure::{Failure, Reason};
 use super::users::{Guest, Users, random_key};
 use crate::{Error, ErrorKind};
 
-/// A pass that is not used so long is forgotten.
+/// A login key that is not used so long is forgotten.
 const IDLE: Duration = Duration::from_secs(12 * 3600);
 
-/// Passes that are kept; the one that was idle longest goes first.
+/// Login keys that are kept; the one that was idle longest goes first.
 const MOST: usize = 10_000;
 
 /// Whoever guesses waits.
@@ -25,14 +25,14 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Passwords are checked by so many threads: it is work by design.
 static CHECKS: Semaphore = Semaphore::const_new(2);
 
-/// The passes of a door; with each goes a `T` of the door's own.
-pub struct Passes<T> {
+/// The login keys of a door; with each goes a `T` of the door's own.
+pub struct LoginKeys<T> {
     users: Users,
-    given: Mutex<HashMap<String, Arc<Pass<T>>>>,
+    given: Mutex<HashMap<String, Arc<LoginKey<T>>>>,
 }
 
-/// One pass.
-pub struct Pass<T> {
+/// One login key.
+pub struct LoginKey<T> {
     name: String,
     /// A new password has another salt.
     salt: Vec<u8>,
@@ -41,22 +41,22 @@ pub struct Pass<T> {
     pub kept: T,
 }
 
-/// Whom a pass stands for, and the pass.
-pub type Found<T> = (Guest, Arc<Pass<T>>);
+/// Whom a login key stands for, and the login key.
+pub type Found<T> = (Guest, Arc<LoginKey<T>>);
 
-impl<T> Pass<T> {
+impl<T> LoginKey<T> {
     fn used(&self) -> MutexGuard<'_, Instant> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T: Default> Passes<T> {
-    /// No passes.
+impl<T: Default> LoginKeys<T> {
+    /// No login keys.
     pub fn new(users: Users) -> Self {
         Self { users, given: Mutex::default() }
     }
 
-    /// Who proves a password, with a new pass; None after a while where it is wrong.
+    /// Who proves a password, with a new login key; None after a while where it is wrong.
     pub async fn prove(&self, name: &str, password: &str) -> Result<Option<(Guest, String)>, Failure> {
         let broke_off = |_| Failure::new(Reason::Engine(ErrorKind::Bug), "the login broke off");
         let checked = {
@@ -74,19 +74,19 @@ impl<T: Default> Passes<T> {
         Ok(Some((guest, key)))
     }
 
-    /// Whom a pass stands for.
+    /// Whom a login key stands for.
     pub fn find(&self, key: &str) -> Result<Option<Found<T>>, Failure> {
-        let known = self.given().get(key).filter(|pass| pass.used().elapsed() < IDLE).cloned();
-        let Some(pass) = known else { return Ok(None) };
-        let Some(guest) = self.users.guest(&pass.name)? else { return Ok(None) };
-        if self.users.secret(&pass.name)?.0 != pass.salt {
+        let known = self.given().get(key).filter(|login_key| login_key.used().elapsed() < IDLE).cloned();
+        let Some(login_key) = known else { return Ok(None) };
+        let Some(guest) = self.users.guest(&login_key.name)? else { return Ok(None) };
+        if self.users.secret(&login_key.name)?.0 != login_key.salt {
             return Ok(None);
         }
-        *pass.used() = Instant::now();
-        Ok(Some((guest, pass)))
+        *login_key.used() = Instant::now();
+        Ok(Some((guest, login_key)))
     }
 
-    /// Ends a pass.
+    /// Ends a login key.
     pub fn end(&self, key: &str) {
         self.given().remove(key);
     }
@@ -94,23 +94,24 @@ impl<T: Default> Passes<T> {
     fn give(&self, guest: &Guest, salt: Vec<u8>) -> Result<String, Failure> {
         let key = random_key()?;
         let mut given = self.given();
-        given.retain(|_, pass| pass.used().elapsed() < IDLE);
+        given.retain(|_, login_key| login_key.used().elapsed() < IDLE);
         if given.len() >= MOST
-            && let Some(oldest) = given.iter().min_by_key(|(_, pass)| *pass.used()).map(|(key, _)| key.clone())
+            && let Some(oldest) =
+                given.iter().min_by_key(|(_, login_key)| *login_key.used()).map(|(key, _)| key.clone())
         {
             given.remove(&oldest);
         }
         let used = Mutex::new(Instant::now());
-        given.insert(key.clone(), Arc::new(Pass { name: guest.name.clone(), salt, used, kept: T::default() }));
+        given.insert(key.clone(), Arc::new(LoginKey { name: guest.name.clone(), salt, used, kept: T::default() }));
         Ok(key)
     }
 
-    fn given(&self) -> MutexGuard<'_, HashMap<String, Arc<Pass<T>>>> {
+    fn given(&self) -> MutexGuard<'_, HashMap<String, Arc<LoginKey<T>>>> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A wrong password, token or pass is answered after this.
+/// A wrong password, token or login key is answered after this.
 pub async fn guessed() {
     tokio::time::sleep(PAUSE).await;
 }
@@ -127,15 +128,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let users = Users::at(folder.path().join("users.json"));
         users.add("ann", "correct horse", Role::Reader).unwrap();
-        let passes = Passes::<()>::new(users.clone());
-        assert!(passes.prove("ann", "battery staple").await.unwrap().is_none());
-        assert!(passes.prove("eve", "correct horse").await.unwrap().is_none());
-        let enter = async |password: &str| passes.prove("ann", password).await.unwrap().unwrap().1;
-        let found = |key: &str| passes.find(key).unwrap().map(|(guest, _)| guest.name);
+        let login_keys = LoginKeys::<()>::new(users.clone());
+        assert!(login_keys.prove("ann", "battery staple").await.unwrap().is_none());
+        assert!(login_keys.prove("eve", "correct horse").await.unwrap().is_none());
+        let enter = async |password: &str| login_keys.prove("ann", password).await.unwrap().unwrap().1;
+        let found = |key: &str| login_keys.find(key).unwrap().map(|(guest, _)| guest.name);
         let (first, second) = (enter("correct horse").await, enter("correct horse").await);
         assert_ne!(first, second);
         assert_eq!(found(&first).as_deref(), Some("ann"));
-        passes.end(&first);
+        login_keys.end(&first);
         assert_eq!((found(&first), found(&second).as_deref()), (None, Some("ann")));
         users.add("ann", "battery staple", Role::Reader).unwrap();
         assert_eq!(found(&second), None);

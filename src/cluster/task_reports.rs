@@ -47,12 +47,12 @@ impl TaskName {
 
 /// What an executor, which is reached at an address, has.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Report {
+pub(super) struct ExecutorReport {
     executor: String,
     tasks: Vec<TaskName>,
 }
 
-impl Report {
+impl ExecutorReport {
     async fn send(&self, channel: &mut Channel) -> Result<()> {
         let failed = |e: &dyn std::fmt::Display| Error::unavailable(format!("no answer: {}", readable(&e.to_string())));
         let report = axum::body::Body::from(serde_json::to_vec(self).map_err(|e| failed(&e))?);
@@ -66,13 +66,13 @@ impl Report {
 
 /// The tasks that an executor has. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct AtWork(Arc<Mutex<HashMap<TaskName, usize>>>);
+pub(super) struct RunningTasks(Arc<Mutex<HashMap<TaskName, usize>>>);
 
-impl AtWork {
+impl RunningTasks {
     /// A task is here for as long as the value lives.
-    pub fn begin(&self, task: TaskName) -> Begun {
+    pub fn begin(&self, task: TaskName) -> TaskGuard {
         *locked(&self.0).entry(task.clone()).or_default() += 1;
-        Begun { task, all: self.clone() }
+        TaskGuard { task, all: self.clone() }
     }
 
     fn tasks(&self) -> Vec<TaskName> {
@@ -84,7 +84,7 @@ impl AtWork {
         let mut channel = wire.endpoint(&scheduler).map(|endpoint| endpoint.connect_lazy());
         loop {
             sleep(TOLD).await;
-            let report = Report { executor: executor.clone(), tasks: self.tasks() };
+            let report = ExecutorReport { executor: executor.clone(), tasks: self.tasks() };
             // what was not heard is told again
             if let Ok(channel) = &mut channel
                 && !matches!(timeout(TOLD, report.send(channel)).await, Ok(Ok(())))
@@ -97,12 +97,12 @@ impl AtWork {
 
 /// A task that an executor has.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct TaskGuard {
     task: TaskName,
-    all: AtWork,
+    all: RunningTasks,
 }
 
-impl Drop for Begun {
+impl Drop for TaskGuard {
     fn drop(&mut self) {
         let mut tasks = locked(&self.all.0);
         if let Some(count) = tasks.get_mut(&self.task) {
@@ -116,16 +116,16 @@ impl Drop for Begun {
 
 /// What the scheduler has heard of executors.
 #[derive(Debug, Default)]
-pub(super) struct LastWords {
+pub(super) struct TaskReports {
     /// By address: when that was, and the tasks.
     heard: HashMap<String, (Instant, HashSet<TaskName>)>,
     /// Since when tasks have been with nobody, with the address of who should have them.
     missing: HashMap<(TaskName, String), Instant>,
 }
 
-impl LastWords {
+impl TaskReports {
     /// Notes what an executor tells.
-    pub fn hear(&mut self, report: Report, now: Instant) {
+    pub fn receive(&mut self, report: ExecutorReport, now: Instant) {
         self.heard.retain(|_, (when, _)| now.duration_since(*when) <= BELIEVED);
         self.heard.insert(report.executor, (now, report.tasks.into_iter().collect()));
     }
@@ -154,13 +154,13 @@ mod tests {
         TaskName { job: job.into(), stage: 1, task }
     }
 
-    fn report(executor: &str, tasks: &[TaskName]) -> Report {
-        Report { executor: executor.into(), tasks: tasks.to_vec() }
+    fn report(executor: &str, tasks: &[TaskName]) -> ExecutorReport {
+        ExecutorReport { executor: executor.into(), tasks: tasks.to_vec() }
     }
 
     #[test]
     fn a_task_that_its_executor_no_longer_has_is_lost_after_a_while() {
-        let (mut words, begun) = (LastWords::default(), Instant::now());
+        let (mut words, begun) = (TaskReports::default(), Instant::now());
         let running = || [("one", 1), ("one", 2), ("other", 1)].map(|(job, n)| (task(job, n), "here:1".to_string()));
         let mut lost_after = None;
         for second in (0..120).step_by(5) {
@@ -170,7 +170,7 @@ mod tests {
             if second < 30 {
                 tasks.push(task("one", 2));
             }
-            words.hear(report("here:1", &tasks), now);
+            words.receive(report("here:1", &tasks), now);
             let lost = words.lost(running(), now);
             if !lost.is_empty() && lost_after.is_none() {
                 assert_eq!(lost, BTreeSet::from(["one".to_string()]));
@@ -182,23 +182,23 @@ mod tests {
 
     #[test]
     fn who_is_not_heard_of_has_lost_nothing() {
-        let (mut words, begun) = (LastWords::default(), Instant::now());
+        let (mut words, begun) = (TaskReports::default(), Instant::now());
         let running = || [(task("one", 1), "here:1".to_string())];
         let at = |seconds: u64| begun + Duration::from_secs(seconds);
         // another executor tells, this one never did
         for second in (0..200).step_by(5) {
-            words.hear(report("there:1", &[]), at(second));
+            words.receive(report("there:1", &[]), at(second));
             assert!(words.lost(running(), at(second)).is_empty());
         }
         // it does, and is silent then: it may be gone, which others find out
-        words.hear(report("here:1", &[]), at(200));
+        words.receive(report("here:1", &[]), at(200));
         for second in (200..400).step_by(5) {
             assert!(words.lost(running(), at(second)).is_empty());
         }
         // a task that came back is none that is missing
         for second in (400..600).step_by(5) {
             let tasks = if second % 50 == 0 { vec![task("one", 1)] } else { vec![] };
-            words.hear(report("here:1", &tasks), at(second));
+            words.receive(report("here:1", &tasks), at(second));
             assert!(words.lost(running(), at(second)).is_empty());
         }
         // one whose word was heard at last is not asked for any more
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn tasks_are_at_work_until_all_of_their_runs_end() {
-        let at_work = AtWork::default();
+        let at_work = RunningTasks::default();
         let (first, again, other) = (task("one", 1), task("one", 1), task("one", 2));
         let (first, again) = (at_work.begin(first), at_work.clone().begin(again));
         let other = at_work.begin(other);

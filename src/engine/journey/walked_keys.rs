@@ -10,7 +10,7 @@ use crate::lake::layout::BUCKETS;
 
 /// Tells of the files of a bucket when all ranges of its keys were walked over. Clones share what they know.
 #[derive(Debug, Clone)]
-pub(super) struct Telling {
+pub(super) struct WalkedKeys {
     keys: KnownKeys,
     /// Ranges of all keys.
     ranges: usize,
@@ -18,7 +18,7 @@ pub(super) struct Telling {
     apart: Arc<Mutex<BTreeMap<usize, Vec<Path>>>>,
 }
 
-impl Telling {
+impl WalkedKeys {
     /// Tells `keys`, of walks over so many ranges.
     pub fn new(keys: KnownKeys, ranges: usize) -> Self {
         Self { keys, ranges, apart: Arc::default() }
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_bucket_is_told_of_when_all_of_its_ranges_were_seen() {
         let (keys, files) = (KnownKeys::default(), [Path::from("a"), Path::from("b")]);
-        let telling = Telling::new(keys.clone(), 4 * BUCKETS);
+        let telling = WalkedKeys::new(keys.clone(), 4 * BUCKETS);
         for range in [7, 4, 6, 3, 8, 4] {
             telling.clone().tell(range, &files);
             assert!(!keys.suffice(files.iter()), "{range}");
@@ -54,11 +54,11 @@ mod tests {
         telling.tell(5, &files);
         assert!(keys.suffice(files.iter()));
         let keys = KnownKeys::default();
-        Telling::new(keys.clone(), BUCKETS).tell(3, &files);
+        WalkedKeys::new(keys.clone(), BUCKETS).tell(3, &files);
         assert!(keys.suffice(files.iter()));
         // a file of a part of the bucket is not in all of its ranges
         let keys = KnownKeys::default();
-        let telling = Telling::new(keys.clone(), 2 * BUCKETS);
+        let telling = WalkedKeys::new(keys.clone(), 2 * BUCKETS);
         telling.tell(2, &files[..1]);
         telling.tell(3, &files[1..]);
         assert!(keys.suffice(files.iter()));

@@ -32,7 +32,7 @@ pub struct BoundLines {
 
 /// What a function is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Made {
+pub enum FunctionSpec {
     /// See [`super::classified()`].
     Classified { name: String, classes: Classes, multi_valued: bool },
     /// See [`super::product_lines()`].
@@ -63,20 +63,26 @@ pub(super) struct PlanFunction {
     name: String,
     signature: Signature,
     returns: DataType,
-    pub(super) made: Made,
+    pub(super) function_spec: FunctionSpec,
     body: Body,
 }
 
-/// A function of arguments of these types, made of `made`.
+/// A function of arguments of these types, made of `function_spec`.
 pub(super) fn plan_function(
     name: &str,
     arguments: Vec<DataType>,
     returns: DataType,
-    made: Made,
+    function_spec: FunctionSpec,
     body: impl Fn(&Rows) -> Result<ArrayRef> + Send + Sync + 'static,
 ) -> ScalarUDF {
     let signature = Signature::exact(arguments, Volatility::Immutable);
-    ScalarUDF::new_from_impl(PlanFunction { name: name.into(), signature, returns, made, body: Arc::new(body) })
+    ScalarUDF::new_from_impl(PlanFunction {
+        name: name.into(),
+        signature,
+        returns,
+        function_spec,
+        body: Arc::new(body),
+    })
 }
 
 impl ScalarUDFImpl for PlanFunction {
@@ -105,7 +111,7 @@ impl std::fmt::Debug for PlanFunction {
 
 impl PartialEq for PlanFunction {
     fn eq(&self, other: &Self) -> bool {
-        self.made == other.made
+        self.function_spec == other.function_spec
     }
 }
 

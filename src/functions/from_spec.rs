@@ -5,18 +5,18 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::as_time::AsTime;
-use super::made::{Made, PlanFunction};
+use super::function_spec::{FunctionSpec, PlanFunction};
 use super::{among_visitors, as_time, bound_lines, classified, in_segment, local_time, persons, product_lines};
 
-impl Made {
+impl FunctionSpec {
     /// What a function is made of, if its name alone does not say it.
     pub fn of(function: &ScalarUDF) -> Option<Self> {
         let inner = function.inner();
         if let Some(own) = inner.downcast_ref::<PlanFunction>() {
-            return Some(own.made.clone());
+            return Some(own.function_spec.clone());
         }
         if let Some(own) = inner.downcast_ref::<AsTime>() {
-            return Some(own.made());
+            return Some(own.function_spec());
         }
         local_time::suite_zone(inner.as_ref()).map(|suite_zone| Self::LocalTime { suite_zone })
     }
@@ -49,7 +49,7 @@ mod tests {
     use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
     use super::super::classes::Classes;
-    use super::super::made::BoundLines;
+    use super::super::function_spec::BoundLines;
     use super::super::members::Members;
     use super::super::person_spans::{Persons, PersonsOfSuite};
     use super::*;
@@ -85,13 +85,13 @@ mod tests {
             local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
         ];
         for function in functions {
-            let made = Made::of(&function).unwrap();
-            let written = serde_json::to_vec(&made).unwrap();
-            let again = serde_json::from_slice::<Made>(&written).unwrap();
-            assert_eq!(again, made);
+            let function_spec = FunctionSpec::of(&function).unwrap();
+            let written = serde_json::to_vec(&function_spec).unwrap();
+            let again = serde_json::from_slice::<FunctionSpec>(&written).unwrap();
+            assert_eq!(again, function_spec);
             let again = again.function().unwrap();
-            assert_eq!((again.name(), Made::of(&again).unwrap()), (function.name(), made));
+            assert_eq!((again.name(), FunctionSpec::of(&again).unwrap()), (function.name(), function_spec));
         }
-        assert!(Made::of(&local_time::udf(Arc::new(|| Err(crate::Error::query("two suites"))))).is_none());
+        assert!(FunctionSpec::of(&local_time::udf(Arc::new(|| Err(crate::Error::query("two suites"))))).is_none());
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::journey::ties::{SequenceFiles, Sequences};
 const PART_ROWS: usize = 1 << 16;
 
 /// What is known of a row beside its place.
-pub(in crate::engine::journey) struct Told {
+pub(in crate::engine::journey) struct RowDetails {
     pub visit: u32,
     pub item: u32,
     pub value: f64,
@@ -25,12 +25,14 @@ pub(in crate::engine::journey) struct Told {
 }
 
 /// The rows that were set aside.
-pub(in crate::engine::journey) struct ByPerson {
+pub(in crate::engine::journey) struct RowsByPerson {
     persons: PersonRows,
     /// Of what persons are called: the same for all that are brought together.
     seed: u64,
-    /// Where the last key that was looked for is among those of shared visitors.
+    /// Where the last key that was looked for is among those of shared visitors, or would be.
     near: usize,
+    /// That key, and its place if it is one of them.
+    asked: Option<(i64, Option<usize>)>,
     /// Parts, of whole visitors; and the one at hand.
     parts: Vec<Rows>,
     all: Rows,
@@ -47,13 +49,14 @@ pub(in crate::engine::journey) struct ByPerson {
     spilled: Option<Spilled>,
 }
 
-impl ByPerson {
+impl RowsByPerson {
     /// Without rows; what is brought together is of the same persons.
     pub fn new(persons: PersonRows, disk: Arc<DiskManager>) -> Self {
         Self {
             seed: persons.seed(),
             persons,
             near: 0,
+            asked: None,
             parts: vec![],
             all: Rows::default(),
             visitor: 0,
@@ -69,16 +72,28 @@ impl ByPerson {
 
     /// True for the key of a visitor whose rows are set aside.
     pub fn takes(&mut self, key: i64) -> bool {
-        self.persons.shared_place(key, &mut self.near).is_some()
+        self.place_of(key).is_some()
+    }
+
+    /// The place of a key among those of shared visitors. Of the visitor at hand it is asked several times.
+    fn place_of(&mut self, key: i64) -> Option<usize> {
+        match self.asked {
+            Some((asked, place)) if asked == key => place,
+            _ => {
+                let place = self.persons.shared_place(key, &mut self.near);
+                self.asked = Some((key, place));
+                place
+            }
+        }
     }
 
     /// The rows of a batch that are set aside.
-    pub fn rows_among(&self, keys: &[i64]) -> Vec<u32> {
-        self.persons.shared_among(keys).flatten().map(|row| row as u32).collect()
+    pub fn rows_among<'k>(&'k self, keys: &'k [i64]) -> impl Iterator<Item = u32> + 'k {
+        self.persons.shared_among(keys).flatten().map(|row| row as u32)
     }
 
     /// Adds the first row of each visitor whose rows are set aside to `rows` that matter, both in order.
-    pub fn mind(&self, columns: &Columns, rows: &mut Vec<u32>) {
+    pub fn add_set_aside(&self, columns: &Columns, rows: &mut Vec<u32>) {
         let before = rows.len();
         for own in self.persons.shared_among(&columns.keys) {
             rows.push(own.start as u32);
@@ -93,18 +108,19 @@ impl ByPerson {
         }
     }
 
-    /// Sets rows of one visitor aside, by number, with what is known of each; they are among those of `range`, which are all of the
-    /// visitor.
+    /// Sets rows of one visitor aside, those of `range`, which are all of the visitor, of which `told` knows something.
+    // inlined, and so is `told`: a call for each row took as long as all else
+    #[inline]
     pub fn push(
         &mut self,
         columns: &Columns,
         id: Option<&str>,
         range: Range<usize>,
-        rows: impl Iterator<Item = (usize, Told)>,
+        mut told: impl FnMut(usize) -> Option<RowDetails>,
     ) {
         self.is_at_visitor = true;
         let (offline, key) = (columns.offline, columns.keys[range.start]);
-        let place = self.persons.shared_place(key, &mut self.near);
+        let place = self.place_of(key);
         let files = self.persons.sequences.as_ref();
         let (number, rank) = (self.visitor, self.persons.rank(place));
         let visitor = Visitor { key, id: files.map_or(0, |files| files.id(id, self.seed)), number, rank };
@@ -115,7 +131,10 @@ impl ByPerson {
             last: None,
         });
         let mut line: Option<Line<'_>> = None;
-        for (row, Told { visit, item, value, group }) in rows {
+        // whose the last row is, where it is the end of a run
+        let mut before: Option<Person> = None;
+        for row in range {
+            let Some(RowDetails { visit, item, value, group }) = told(row) else { continue };
             if visit != NO_VISIT && columns.marks_visit(row) {
                 let visit = visit as usize;
                 if self.marked_visits.len() <= visit {
@@ -136,6 +155,7 @@ impl ByPerson {
             };
             if !changes.is_empty() {
                 // whose it is says its sequence
+                before = None;
                 if self.change.as_ref().is_none_or(|change| change.time != time) {
                     self.all.end(self.change.take());
                     let persons = line.between(changes);
@@ -145,18 +165,26 @@ impl ByPerson {
                     change.converts |= converts;
                 }
             } else {
-                self.all.end(self.change.take());
+                if self.change.is_some() {
+                    self.all.end(self.change.take());
+                }
                 let person = match columns.person(row) {
                     Some(person) => line.hashed(person),
                     None => line.at((time, sequence)),
                 };
                 match self.all.runs.last_mut() {
-                    Some(run) if run.to == at && run.person == person && run.visitor == visitor && run.is_clear() => {
+                    Some(run) if before == Some(person) || run.goes_on(at, person, visitor) => {
                         run.to = at + 1;
-                        run.converts |= converts;
+                        if converts {
+                            run.converting = Some((run.converting.map_or(time, |(first, _)| first), time));
+                        }
                     }
-                    _ => self.all.runs.push(Run { person, visitor, from: at, to: at + 1, between: ANY, converts }),
+                    _ => {
+                        let (from, to, converting) = (at, at + 1, converts.then_some((time, time)));
+                        self.all.runs.push(Run { person, visitor, from, to, between: ANY, converting });
+                    }
                 }
+                before = Some(person);
             }
             let (after, in_marked_visit) = (offline && !columns.stands_at_hit(row), false);
             self.all.rows.push(AsideRow {
@@ -324,6 +352,7 @@ struct Ordinals<'c> {
 
 impl Ordinals<'_> {
     /// How many hits of a row's instant are before it; rows rise.
+    #[inline]
     fn of(&mut self, row: usize) -> u32 {
         let (columns, time) = (self.columns, self.columns.time(row));
         let least = self.last.map_or(self.range.start, |(last, _)| last);
@@ -350,19 +379,19 @@ impl Ordinals<'_> {
 }
 
 /// What one walk set aside, with the names of its numbers.
-pub(in crate::engine::journey) struct Aside {
-    pub rows: ByPerson,
+pub(in crate::engine::journey) struct SetAsideRows {
+    pub rows: RowsByPerson,
     pub items: Vec<Arc<str>>,
     pub groups: Vec<Arc<[u8]>>,
 }
 
 /// True where some rows went to disk.
-pub(in crate::engine::journey) fn is_on_disk(asides: &[Aside]) -> bool {
+pub(in crate::engine::journey) fn is_on_disk(asides: &[SetAsideRows]) -> bool {
     asides.iter().any(|aside| aside.rows.is_on_disk())
 }
 
 /// Where the sequences of hits are, if they were read without them, and the seed by which their visitors are told apart.
-pub(in crate::engine::journey) fn sequence_files(asides: &[Aside]) -> Option<(&SequenceFiles, u64)> {
+pub(in crate::engine::journey) fn sequence_files(asides: &[SetAsideRows]) -> Option<(&SequenceFiles, u64)> {
     let rows = &asides.first()?.rows;
     Some((rows.persons.sequences.as_ref()?, rows.seed))
 }

@@ -2,16 +2,18 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use datafusion::error::Result;
 
-use super::aside::{Aside, is_on_disk, sequence_files};
 use super::person_rows::Person;
-use super::rows::{AsideRow, Rows, Run, Visitor};
+use super::rows::{AsideRow, Rows, Run, Visitor, within};
+use super::set_aside::{SetAsideRows, is_on_disk, sequence_files};
 use super::spilled::{PARTS, part_of};
 use crate::attribution::NO_VISIT;
+use crate::engine::journey::seeded::Seed;
 use crate::engine::journey::ties::{Instant, Sequences};
+use crate::engine::journey::visitors::RelevantRows;
 
 /// Bytes that are taken back from disk at a time, by each thread.
 pub(in crate::engine::journey) const TAKEN_BACK_BYTES: usize = 32 << 20;
@@ -22,12 +24,12 @@ type Place = (i64, bool, i128);
 
 /// Persons who wait for sequences, and of which instants.
 #[derive(Default)]
-pub(in crate::engine::journey) struct Waiting {
+pub(in crate::engine::journey) struct WaitingPersons {
     pub(super) persons: HashSet<Person>,
     pub instants: Vec<Instant>,
 }
 
-impl Waiting {
+impl WaitingPersons {
     /// Those of all.
     pub fn of_all(all: impl IntoIterator<Item = Self>) -> Self {
         let mut sum = Self::default();
@@ -42,16 +44,18 @@ impl Waiting {
 }
 
 /// The persons that are brought together at a time.
-pub(in crate::engine::journey) struct Turn<'t> {
+pub(in crate::engine::journey) struct PersonBatch<'t> {
     /// A part, of so many.
     pub part: (usize, usize),
     /// Those without a conversion, too.
     pub all_matter: bool,
+    /// Which rows of the others matter.
+    pub matter: RelevantRows,
     /// Only those who wait, whose sequences are there now.
-    pub waiting: Option<(&'t Waiting, &'t Sequences)>,
+    pub waiting: Option<(&'t WaitingPersons, &'t Sequences)>,
 }
 
-impl Turn<'_> {
+impl PersonBatch<'_> {
     fn takes(&self, person: Person) -> bool {
         let (part, parts) = self.part;
         (person as u64) % parts as u64 == part as u64
@@ -60,6 +64,16 @@ impl Turn<'_> {
 
     fn sequences(&self) -> Option<&Sequences> {
         self.waiting.map(|(_, sequences)| sequences)
+    }
+
+    /// The times of the rows that matter, of a person whose first and last conversion are at these.
+    fn times_that_matter(&self, converting: Option<(i64, i64)>) -> RangeInclusive<i64> {
+        match (self.matter, converting) {
+            (RelevantRows::UpToConversions { lookback_us }, Some((first, last))) => {
+                lookback_us.map_or(i64::MIN, |lookback_us| first.saturating_sub(lookback_us))..=last
+            }
+            _ => i64::MIN..=i64::MAX,
+        }
     }
 }
 
@@ -75,11 +89,11 @@ pub(in crate::engine::journey) struct PersonRow<'a> {
 
 /// Goes over the persons whose turn it is: `person` takes the rows of each in order. Gives back who must wait for sequences.
 pub(in crate::engine::journey) fn each_person(
-    asides: &[Aside],
-    turn: &Turn<'_>,
+    asides: &[SetAsideRows],
+    turn: &PersonBatch<'_>,
     mut person: impl FnMut(&[PersonRow<'_>]),
-) -> Result<Waiting> {
-    let mut waiting = Waiting::default();
+) -> Result<WaitingPersons> {
+    let mut waiting = WaitingPersons::default();
     let waits = (turn.waiting.is_none() && sequence_files(asides).is_some()).then_some(&mut waiting);
     if !is_on_disk(asides) {
         let mut parts: Vec<(usize, &Rows)> = vec![];
@@ -107,32 +121,40 @@ pub(in crate::engine::journey) fn each_person(
 /// The same for rows in memory, in parts, each with the number of what set it aside.
 fn each_in_memory<'a>(
     parts: &[(usize, &'a Rows)],
-    turn: &Turn<'_>,
+    turn: &PersonBatch<'_>,
     takes: impl Fn(Person) -> bool,
-    mut waits: Option<&mut Waiting>,
+    mut waits: Option<&mut WaitingPersons>,
     person: &mut impl FnMut(&[PersonRow<'_>]),
 ) -> Result<()> {
-    let mut runs: Vec<(Person, usize, &'a Run)> = vec![];
-    for (part, (_, rows)) in parts.iter().enumerate() {
-        let own = rows.runs.iter().filter(|run| takes(run.person));
-        runs.extend(own.map(|run| (run.person, part, run)));
-    }
+    let all = || {
+        let own = parts.iter().enumerate();
+        let own = own.flat_map(|(part, (_, rows))| rows.runs.iter().map(move |run| (run.person, part, run)));
+        own.filter(|(of, ..)| takes(*of))
+    };
+    // most persons convert nowhere, and need not be sorted
+    let converts = all().filter(|(.., run)| run.converting.is_some()).map(|(of, ..)| of);
+    let converts: HashSet<Person, Seed> = if turn.all_matter { HashSet::default() } else { converts.collect() };
+    let mut runs: Vec<(Person, usize, &'a Run)> =
+        all().filter(|(of, ..)| turn.all_matter || converts.contains(of)).collect();
     // of rows in one place those of the visitor with the lower id come first, whoever set them aside
-    runs.sort_by_key(|(of, _, run)| (*of, run.visitor.rank));
+    runs.sort_by(|(of, _, run), (other_of, _, other)| {
+        of.cmp(other_of).then_with(|| run.visitor.rank.cmp(&other.visitor.rank))
+    });
     let mut merge = Merge::default();
     for own in runs.chunk_by(|a, b| a.0 == b.0) {
-        if !turn.all_matter && !own.iter().any(|(.., run)| run.converts) {
-            continue;
-        }
+        let converting = own.iter().filter_map(|(.., run)| run.converting);
+        let converting = converting.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)));
+        let times = turn.times_that_matter(converting);
         merge.clear();
         for of_device in own.chunk_by(|a, b| (a.1, a.2.visitor) == (b.1, b.2.visitor)) {
             let (_, part, Run { visitor, .. }) = of_device[0];
             let (aside, Rows { rows, .. }) = parts[part];
             let from = merge.runs.len();
             for (.., run) in of_device {
-                match run.is_clear() || turn.waiting.is_some() {
-                    true => merge.runs.push(run.of(rows, turn.sequences())?),
-                    false => merge.changes.push(visitor.instant(rows[run.from].time)),
+                if run.is_clear() || turn.waiting.is_some() {
+                    merge.runs.push(within(run.of(rows, turn.sequences())?, &times));
+                } else if times.contains(&rows[run.from].time) {
+                    merge.changes.push(visitor.instant(rows[run.from].time));
                 }
             }
             merge.devices.push(Device { aside, visitor: *visitor, runs: from..merge.runs.len(), row: 0, visit: None });
@@ -222,7 +244,8 @@ impl Merge<'_> {
             let device = &mut devices[number as usize];
             let next = heads.peek().map(|Reverse(head)| *head);
             while let Some(row) = device.row(runs) {
-                if let Some(next) = next {
+                // what is of an earlier time is first, whatever its place then
+                if let Some(next) = next.filter(|((time, ..), _)| row.time >= *time) {
                     let head = (device.place(row, sequences)?, number);
                     if head > next {
                         heads.push(Reverse(head));

@@ -10,16 +10,17 @@ use super::cursors::Cursors;
 use super::settings::{Settings, SharedSettings, TOLD, setting_of_engine};
 use super::words::is_of_engine;
 use crate::engine::Statement;
+use crate::sealed::Sealed;
 use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 
 /// A connection whose guest has come in.
-pub struct Visit {
+pub struct ClientState {
     /// The guest's session.
     pub session: Arc<Session>,
     settings: SharedSettings,
     /// The engine's settings as the connection began.
-    first: ConfigOptions,
+    first: Sealed<ConfigOptions>,
     transaction: Mutex<Option<Transaction>>,
     /// What the connection has named.
     pub cursors: Arc<Cursors>,
@@ -29,34 +30,34 @@ pub struct Visit {
 
 /// All that can be set.
 #[derive(Clone)]
-struct Whole {
+struct AllSettings {
     settings: Settings,
-    engine: ConfigOptions,
+    engine: Sealed<ConfigOptions>,
 }
 
 /// A transaction that is open.
 struct Transaction {
     /// What it began with.
-    before: Whole,
+    before: AllSettings,
     /// What holds when it is committed: all but what was set LOCAL.
-    after: Whole,
+    after: AllSettings,
 }
 
-impl Visit {
+impl ClientState {
     /// A connection that begins with these settings.
     pub fn new(session: Arc<Session>, settings: SharedSettings, cursors: Arc<Cursors>) -> Result<Self, Failure> {
-        let first = session.engine.settings();
+        let first = Sealed::new(session.engine.settings());
         let (transaction, told) = (Mutex::default(), Mutex::default());
-        let mut visit = Self { session, settings, first, transaction, cursors, told };
-        visit.hold()?;
-        visit.first = visit.session.engine.settings();
+        let mut client_state = Self { session, settings, first, transaction, cursors, told };
+        client_state.hold()?;
+        client_state.first = Sealed::new(client_state.session.engine.settings());
         // all of it is told at the start
-        visit.untold();
-        Ok(visit)
+        client_state.unreported_settings();
+        Ok(client_state)
     }
 
     /// What the client is to be told of settings that have changed since it was last told.
-    pub fn untold(&self) -> Vec<(&'static str, String)> {
+    pub fn unreported_settings(&self) -> Vec<(&'static str, String)> {
         let settings = self.settings();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news = vec![];
@@ -79,13 +80,13 @@ impl Visit {
         self.transaction.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn whole(&self) -> Whole {
-        Whole { settings: self.settings().clone(), engine: self.session.engine.settings() }
+    fn whole(&self) -> AllSettings {
+        AllSettings { settings: self.settings().clone(), engine: Sealed::new(self.session.engine.settings()) }
     }
 
-    fn become_again(&self, whole: Whole) -> Result<(), Failure> {
+    fn restore_settings(&self, whole: AllSettings) -> Result<(), Failure> {
         *self.settings() = whole.settings;
-        self.session.engine.restore(whole.engine)?;
+        self.session.engine.restore(ConfigOptions::clone(&whole.engine))?;
         self.hold()
     }
 
@@ -114,7 +115,7 @@ impl Visit {
     pub async fn end(&self, keep: bool) -> Result<(), Failure> {
         self.cursors.end_transaction(keep).await;
         let Some(transaction) = self.transaction().take() else { return Ok(()) };
-        self.become_again(if keep { transaction.after } else { transaction.before })
+        self.restore_settings(if keep { transaction.after } else { transaction.before })
     }
 
     /// Sets a setting, or sets it back to what it was at the start.
@@ -134,7 +135,9 @@ impl Visit {
     /// Notes that a statement has changed a setting of the engine, which holds beyond the transaction.
     pub fn changed(&self, name: &str) -> Result<(), Failure> {
         if let Some(transaction) = self.transaction().as_mut() {
-            assign(&mut transaction.after.engine, name, self.of_engine(name))?;
+            let mut engine = ConfigOptions::clone(&transaction.after.engine);
+            assign(&mut engine, name, self.of_engine(name))?;
+            transaction.after.engine = Sealed::new(engine);
         }
         Ok(())
     }
@@ -156,7 +159,7 @@ impl Visit {
             Some(name) => self.set(name, None, false),
             None => {
                 self.settings().reset_all();
-                self.session.engine.restore(self.first.clone())?;
+                self.session.engine.restore(ConfigOptions::clone(&self.first))?;
                 self.hold()?;
                 let whole = self.whole();
                 if let Some(transaction) = self.transaction().as_mut() {
@@ -179,7 +182,7 @@ impl Visit {
     pub async fn begin_with(&mut self, name: &str, value: &str) -> Result<(), Failure> {
         let statement = Statement::one(&format!("SET {name} = '{}'", value.replace('\'', "''")))?;
         self.session.run(&statement, vec![]).await?;
-        self.first = self.session.engine.settings();
+        self.first = Sealed::new(self.session.engine.settings());
         Ok(())
     }
 }
@@ -192,8 +195,8 @@ fn assign(settings: &mut ConfigOptions, name: &str, value: Option<String>) -> Re
     }?)
 }
 
-impl std::fmt::Debug for Visit {
+impl std::fmt::Debug for ClientState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Visit")
+        f.write_str("ClientState")
     }
 }

@@ -1,0 +1,181 @@
+//! The words by which a file is understood: what its columns are called, and what some of them say.
+//!
+//! All are written in small letters, those of names with `_` for other signs.
+
+/// What columns are called that hold such a thing, the likeliest first.
+pub(super) const VISITOR: &[&str] = &[
+    "user_pseudo_id",
+    "domain_userid",
+    "anonymous_id",
+    "anonymousid",
+    "visitor_id",
+    "visitorid",
+    "idvisitor",
+    "client_id",
+    "clientid",
+    "fullvisitorid",
+    "distinct_id",
+    "amplitude_id",
+    "device_id",
+    "cookie_id",
+    "visitor",
+];
+pub(super) const TIME: &[&str] = &[
+    "event_timestamp",
+    "derived_tstamp",
+    "collector_tstamp",
+    "timestamp",
+    "original_timestamp",
+    "event_time",
+    "hit_time",
+    "time",
+    "ts",
+    "servertime",
+    "created_at",
+    "closed_at",
+    "close_date",
+    "closedate",
+    "sold_at",
+    "received_at",
+    "date_time",
+    "datetime",
+    "at",
+    "date",
+    "day",
+    "event_date",
+    "datum",
+];
+pub(super) const VISIT: &[&str] = &[
+    "ga_session_id",
+    "domain_sessionid",
+    "domain_sessionidx",
+    "session_id",
+    "sessionid",
+    "idvisit",
+    "visit_id",
+    "visitid",
+    "visit",
+    "session",
+];
+pub(super) const TRANSACTION: &[&str] = &[
+    "transaction_id",
+    "transactionid",
+    "order_id",
+    "orderid",
+    "order_ref",
+    "tr_orderid",
+    "ecommerce_transaction_id",
+    "order_number",
+    "order_no",
+    "order",
+    "bestellnummer",
+    "bestellung",
+    "receipt",
+    "lead_id",
+    "lead_number",
+    "lead_nr",
+    "opportunity_id",
+    "deal_id",
+    "record_id",
+    "case_id",
+    "conversation_id",
+    "call_id",
+    "invoice_number",
+    "invoice_id",
+    "receipt_id",
+    "receipt_number",
+    "rechnungsnummer",
+    "belegnummer",
+    "bon_nr",
+    "bon",
+];
+pub(super) const CUSTOMER: &[&str] = &[
+    "customer_id",
+    "customerid",
+    "customer_number",
+    "user_id",
+    "userid",
+    "crm_id",
+    "account_id",
+    "member_id",
+    "loyalty_id",
+    "customer",
+    "kundennummer",
+    "kunde",
+    "contact_id",
+    "email",
+];
+pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
+    ("page_url", &["page_url", "page_location", "url", "context_page_url", "pageurl", "event_url", "current_url"]),
+    ("page_name", &["page_name", "page_title", "pagetitle", "context_page_title", "page", "title", "event_title"]),
+    (
+        "tracking_code",
+        &[
+            "tracking_code",
+            "utm_campaign",
+            "mkt_campaign",
+            "context_campaign_name",
+            "collected_traffic_source_manual_campaign_name",
+            "campaign_name",
+            "campaignname",
+            "campaign",
+            "referrername",
+        ],
+    ),
+    ("referring_domain", &["referring_domain", "refr_urlhost", "referrer_domain"]),
+    ("marketing_channel", &["marketing_channel", "mkt_medium", "utm_medium", "channel", "medium"]),
+    ("geo_country", &["geo_country", "country", "country_code", "countrycode", "mp_country_code"]),
+    ("product", &["product", "sku", "product_id", "item_id", "article"]),
+    ("category", &["category", "product_category", "item_category"]),
+    ("state", &["state", "region"]),
+    ("zip", &["zip", "zip_code", "postal_code", "postcode"]),
+];
+pub(super) const METRICS: &[(&str, &[&str])] = &[
+    (
+        "revenue",
+        &[
+            "revenue",
+            "tr_total",
+            "total",
+            "amount",
+            "order_total",
+            "order_total_amount",
+            "net_amount",
+            "purchase_revenue",
+            "value",
+            "price",
+            "sum",
+            "betrag",
+        ],
+    ),
+    ("units", &["units", "quantity", "qty", "items", "total_item_quantity", "menge"]),
+    ("orders", &["orders", "purchases", "transactions"]),
+];
+/// Lists of product lines, and what the parts of a line are called.
+pub(super) const LINES: &[&str] = &[
+    "items",
+    "products",
+    "line_items",
+    "lineitems",
+    "item_details",
+    "itemdetails",
+    "order_items",
+    "orderitems",
+    "cart_items",
+];
+pub(super) const LINE_PRODUCT: &[&str] =
+    &["sku", "item_id", "itemsku", "item_sku", "product_id", "productid", "id", "item_name", "name"];
+pub(super) const LINE_CATEGORY: &[&str] = &["category", "item_category", "itemcategory", "product_category"];
+pub(super) const LINE_QUANTITY: &[&str] = &["quantity", "qty", "units"];
+pub(super) const LINE_PRICE: &[&str] = &["price", "unit_price", "item_price", "itemprice"];
+/// Columns that say what happened, and what they say of an order and of a page view.
+pub(super) const EVENT: &[&str] = &["event_name", "event", "type", "event_type"];
+pub(super) const ORDER: &[&str] = &["purchase", "order_completed", "ecommerceorder"];
+pub(super) const PAGE_VIEW: &[&str] = &["page_view", "pageview", "page", "action"];
+/// What a last row says that only adds up.
+pub(super) const TOTALS: &[&str] = &["total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme"];
+/// Records that hold what belongs to the row itself.
+pub(super) const WRAPPERS: &[&str] =
+    &["properties", "ecommerce", "event_properties", "event_data", "attributes", "payload", "data"];
+/// Columns that say what the clock shows, beside one of days.
+pub(super) const CLOCK: &[&str] = &["time", "time_of_day", "uhrzeit", "zeit", "heure", "hora"];

@@ -1,0 +1,14 @@
+//! What makes tables of deliveries, and tables and reports of queries.
+//!
+//! One of the crates of which the program is made, see `ARCHITECTURE.md`; folders lie beside it, and name each other as in one crate.
+
+pub mod export;
+pub mod ingest;
+pub mod rebuild;
+pub mod report;
+pub mod sample;
+
+use rejoin_engine::{engine, functions};
+use rejoin_lake::{attribution, clock, columns, error, feed, lake, persons, quote, time};
+
+use error::{Error, ErrorKind, Result};
