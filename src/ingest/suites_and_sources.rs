@@ -8,9 +8,13 @@ use std::path::Path;
 use super::key::FEED_SOURCE;
 use super::paths::file_name;
 use crate::error::did_you_mean;
+use crate::feed::row_issue::clip;
 use crate::lake::records::{Source, Suite};
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
+
+/// Of a name that an input says, and nobody knows, so much is shown, bytes.
+const MAX_NAME_BYTES: usize = 100;
 
 /// The suites and sources of a lake.
 pub struct SuitesAndSources {
@@ -97,6 +101,7 @@ impl SuitesAndSources {
     fn suite(&self, rsid: &str) -> Result<&Suite> {
         self.suites.iter().find(|s| s.suite == rsid).ok_or_else(|| {
             let hint = did_you_mean(rsid, self.suites.iter().map(|s| s.suite.as_str()));
+            let rsid = clip(rsid, MAX_NAME_BYTES);
             Error::configuration(format!("no report suite {rsid}{hint}; make it with `rejoin suite create {rsid}`"))
         })
     }
@@ -109,6 +114,7 @@ impl SuitesAndSources {
             |s: &&Source| s.id == name || s.id.strip_prefix(rsid).and_then(|n| n.strip_prefix('_')) == Some(name);
         mine().find(|s| s.source == name).or_else(|| mine().find(by_id)).ok_or_else(|| {
             let hint = did_you_mean(name, mine().map(|s| s.source.as_str()));
+            let name = clip(name, MAX_NAME_BYTES);
             Error::configuration(format!(
                 "suite {rsid} has no data source {name}{hint}; make it with `rejoin source create {rsid} {name} \
                  --kind transaction`, or --kind customer or summary"
@@ -152,6 +158,7 @@ fn is_archive(path: &Path) -> bool {
 fn agree<'a>(asked: Option<&'a str>, said: Option<&'a str>, by: &str) -> Result<Option<&'a str>> {
     match (asked, said) {
         (Some(asked), Some(said)) if asked != said => {
+            let (asked, said) = (clip(asked, MAX_NAME_BYTES), clip(said, MAX_NAME_BYTES));
             Err(Error::configuration(format!("{by} says {said}, the command line says {asked}; leave one of them out")))
         }
         (asked, said) => Ok(asked.or(said)),

@@ -15,6 +15,7 @@ use crate::attribution::{Expiry, Persistence};
 use crate::columns::{self, DIMENSIONS, KEYS, METRICS, NUMBERED, OCCURRENCES, key_field, numbered};
 use crate::error::did_you_mean;
 use crate::feed::event_list::is_metric_name;
+use crate::feed::row_issue::clip;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
@@ -163,6 +164,7 @@ pub async fn suite(lake: &Lake, name: &str) -> Result<Suite> {
 pub fn find<'a>(suites: &'a [Suite], name: &str) -> Result<&'a Suite> {
     suites.iter().find(|s| s.suite == name).ok_or_else(|| {
         let hint = did_you_mean(name, suites.iter().map(|s| s.suite.as_str()));
+        let name = clip(name, 100);
         Error::configuration(format!("there is no suite {name} (create it with: rejoin suite create {name}){hint}"))
     })
 }
