@@ -7,16 +7,17 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
 use datafusion::functions::expr_fn::concat;
 use datafusion::logical_expr::expr_fn::{in_subquery, when};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 
 use super::arguments::Arguments;
 use super::journey::PersonRows;
 use super::view::LakeView;
 use crate::attribution::Container;
-use crate::columns::{PERSON_ID, VISIT_NUM, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{PERSON_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
 use crate::error::did_you_mean;
 use crate::functions::{VisitorKeys, shares_person, visitor_key};
 use crate::{Error, Result};
@@ -114,9 +115,9 @@ impl PersonJourneys {
     /// `events` with the column that [`Self::in_marked_visit`] asks, which tells the visits that have a row for which `marks` is
     /// true: whoever's row it is.
     pub fn with_marked_visits(events: LogicalPlan, marks: Expr) -> Result<LogicalPlan> {
-        let visit = Self::visit()?.alias("marked_visit");
+        let visit = Self::visit_with_start()?.alias("marked_visit");
         let marked = LogicalPlanBuilder::from(events.clone()).filter(marks)?.project([visit])?.distinct()?.build()?;
-        let keys = (vec![Self::visit()?], vec![ident("marked_visit")]);
+        let keys = (vec![Self::visit_with_start()?], vec![ident("marked_visit")]);
         Ok(LogicalPlanBuilder::from(events).join_with_expr_keys(marked, JoinType::Left, keys, None)?.build()?)
     }
 
@@ -127,7 +128,16 @@ impl PersonJourneys {
 
     /// What tells the visits of all visitors apart, but for their start.
     fn visit() -> Result<Expr> {
-        let visit = visitor_key().call(vec![concat(vec![ident(VISITOR_ID), lit(":"), ident(VISIT_NUM)])]);
-        Ok(when(ident(VISIT_NUM).is_not_null(), visit).end()?)
+        Self::visit_of(vec![ident(VISITOR_ID), lit(":"), ident(VISIT_NUM)])
+    }
+
+    /// What tells the visits of all visitors apart: a number may come again with another start.
+    fn visit_with_start() -> Result<Expr> {
+        let start = cast(ident(VISIT_START), DataType::Int64);
+        Self::visit_of(vec![ident(VISITOR_ID), lit(":"), ident(VISIT_NUM), lit(":"), start])
+    }
+
+    fn visit_of(names: Vec<Expr>) -> Result<Expr> {
+        Ok(when(ident(VISIT_NUM).is_not_null(), visitor_key().call(vec![concat(names)])).end()?)
     }
 }
