@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -77,6 +78,16 @@ pub enum StatementFault {
     Time,
     /// A text that is to be a time is one that there is not.
     TimeRange,
+    /// A text that is to be a number, a truth value or bytes is none.
+    Value,
+    /// A number is none that its type holds.
+    Range,
+    /// It divides by zero.
+    Division,
+    /// It shows a column that is neither grouped by nor aggregated, or aggregates where one row is looked at.
+    Grouping,
+    /// It looks at a window of rows where there is none.
+    Windowing,
 }
 
 /// What in a statement an error is about.
@@ -283,7 +294,11 @@ fn next_step(text: &str, reason: &str) -> String {
         _ if says("169.254.") => {
             "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
         }
-        _ if says("NoSuchBucket") => "; create the bucket first, or name another with --lake",
+        _ if says("NoSuchBucket") => {
+            let named = text.split_once("<BucketName>").and_then(|(_, rest)| rest.split_once("</BucketName>"));
+            let name = named.map_or("NAME", |(name, _)| name);
+            return format!("; name another bucket (aws s3 ls lists them), or make this one: aws s3 mb s3://{name}");
+        }
         _ if says("invalid list response") => "; is AWS_ENDPOINT_URL the address of an S3 store?",
         _ if ["503 Service", "429 Too Many", "500 Internal", "502 Bad", "504 Gate"].into_iter().any(says) => {
             "; the store is busy or down: try again later, or ask whoever runs it"
@@ -348,11 +363,27 @@ impl From<DataFusionError> for Error {
                 let joins = if words.contains(HASH_JOIN) { JOINS_SORT } else { "" };
                 Error::query(format!("{words}; give more --memory, or ask for less at once{joins}"))
             }
+            D::ArrowError(arrow, _) if let Some(ours) = of_arithmetic(arrow) => ours,
             D::Plan(m) | D::Configuration(m) | D::Execution(m) => Error::query(m.clone()),
             root => Error::query(root.strip_backtrace()),
         };
         ours.caused_by(error)
     }
+}
+
+/// What arithmetic could not do; None for other errors.
+fn of_arithmetic(error: &ArrowError) -> Option<Error> {
+    let (message, fault) = match error {
+        ArrowError::DivideByZero => {
+            ("division by zero; NULLIF(divisor, 0) gives NULL for it".to_string(), StatementFault::Division)
+        }
+        ArrowError::ArithmeticOverflow(what) => {
+            let advice = "a number is out of the range of its type; CAST to DOUBLE has a wider one";
+            (format!("{advice} ({what})"), StatementFault::Range)
+        }
+        _ => return None,
+    };
+    Some(Error::query(message).of_fault(fault))
 }
 
 /// Whose memory a join's is that keeps one side in a table, which cannot go to disk.
@@ -378,17 +409,17 @@ impl From<Error> for DataFusionError {
     }
 }
 
-impl From<arrow::error::ArrowError> for Error {
-    fn from(error: arrow::error::ArrowError) -> Self {
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
         match error {
-            arrow::error::ArrowError::ExternalError(e) => match e.downcast::<Error>() {
+            ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                 Ok(e) => *e,
                 Err(e) => {
                     let message = e.to_string();
                     Error { source: Some(Arc::from(e)), ..Error::query(message) }
                 }
             },
-            e => Error::query(e.to_string()).caused_by(e),
+            e => of_arithmetic(&e).unwrap_or_else(|| Error::query(e.to_string())).caused_by(e),
         }
     }
 }
@@ -412,7 +443,7 @@ impl From<std::io::Error> for Error {
 }
 
 /// What other systems call it, and what we do.
-const ELSEWHERE: [(&str, &str); 21] = [
+const ELSEWHERE: [(&str, &str); 26] = [
     ("campaign", "tracking_code"),
     ("channel", "marketing_channel"),
     ("lastclick", "last_touch"),
@@ -431,6 +462,11 @@ const ELSEWHERE: [(&str, &str); 21] = [
     ("sessions", "visits"),
     ("user", "visitor"),
     ("customer", "person"),
+    ("customer", "customer_id"),
+    ("user_id", "customer_id"),
+    ("visitor", "visitor_id"),
+    ("transaction", "transaction_id"),
+    ("order_id", "transaction_id"),
     ("purchases", "orders"),
     ("page", "page_name"),
     ("url", "page_url"),
@@ -442,8 +478,8 @@ pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -
 }
 
 fn nearest(wrong: &str, known: &[&str]) -> String {
-    let meant = ELSEWHERE.iter().find(|(name, _)| *name == wrong).map(|(_, ours)| *ours);
-    if let Some(ours) = meant.filter(|ours| known.contains(ours)) {
+    let meant = ELSEWHERE.iter().find(|(name, ours)| *name == wrong && known.contains(ours));
+    if let Some((_, ours)) = meant {
         return format!("; did you mean {ours}?");
     }
     // what is this long nobody has typed, and it would fill the message
@@ -475,6 +511,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_called_otherwise_elsewhere_is_suggested() {
+        for (wrong, known, expected) in [
+            ("visitor", ["visit", "visitor_id"], "; did you mean visitor_id?"),
+            ("customer", ["time", "customer_id"], "; did you mean customer_id?"),
+            ("customer", ["customer_id", "person"], "; did you mean person?"),
+            ("visitor", ["visit", "time"], "; did you mean visit?"),
+        ] {
+            assert_eq!(did_you_mean(wrong, known), expected);
+        }
+    }
+
+    #[test]
     fn long_words_are_shown_in_part() {
         let name = "n".repeat(5000);
         let text = Error::refused(format!("there is no suite {name} (create it)")).to_string();
@@ -484,6 +532,19 @@ mod tests {
         assert!(Error::refused(signs.clone()).to_string().len() < 310);
         let lines = format!("two words\nof {}", "a path/".repeat(100));
         assert_eq!(Error::refused(lines.clone()).to_string(), lines);
+    }
+
+    #[test]
+    fn what_arithmetic_cannot_do_is_told() {
+        for (error, fault) in [
+            (ArrowError::DivideByZero, StatementFault::Division),
+            (ArrowError::ArithmeticOverflow("9 + 1".into()), StatementFault::Range),
+        ] {
+            let through = DataFusionError::Context("in a plan".into(), Box::new(error.into()));
+            assert_eq!(Error::from(through).fault(), Some(fault));
+        }
+        assert_eq!(Error::from(ArrowError::DivideByZero).fault(), Some(StatementFault::Division));
+        assert_eq!(Error::from(ArrowError::ComputeError("none".into())).fault(), None);
     }
 
     #[test]
@@ -513,7 +574,11 @@ mod tests {
             ),
             ("400 Bad Request: <Error><Code>ExpiredToken</Code></Error>", "AWS_SESSION_TOKEN"),
             ("403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code></Error>", "check the credentials"),
-            ("404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", "create the bucket"),
+            ("404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", "make this one: aws s3 mb s3://NAME"),
+            (
+                "404 Not Found: <Error><Code>NoSuchBucket</Code><BucketName>drop</BucketName></Error>",
+                "make this one: aws s3 mb s3://drop",
+            ),
             ("HTTP error: connection refused", "AWS_ENDPOINT_URL"),
             ("503 Service Unavailable: <Error><Code>SlowDown</Code></Error>", "later"),
             ("HTTP error: failed to lookup address information", "DNS"),

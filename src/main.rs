@@ -37,8 +37,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<u8> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off,rejoin=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let asked = EnvFilter::try_from_default_env().ok();
+    // in which file a line arose is for those who look into it
+    let is_asked = asked.is_some();
+    let filter = asked.unwrap_or_else(|| EnvFilter::new("off,rejoin=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(is_asked).with_writer(std::io::stderr);
     // colours are for terminals, not for files
     if std::io::stderr().is_terminal() {
         log.init();

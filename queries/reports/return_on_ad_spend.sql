@@ -11,4 +11,4 @@ SELECT spent.item AS tracking_code, spent.cost, coalesce(earned.credit, 0) AS re
 FROM spent
 LEFT JOIN attribution('revenue', 'tracking_code', model => 'linear', lookback => '30 days', since => '1970-01-01',
                       until => '2200-01-01') earned ON earned.item = spent.item
-ORDER BY return_on_ad_spend DESC, 1
+ORDER BY return_on_ad_spend DESC NULLS LAST, 1

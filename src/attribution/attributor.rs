@@ -406,6 +406,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_no_item_that_sum_to_nothing_take_part() {
+        let journey = after_a_sock(&[(BOOT, 3.0), (NONE, 5.0), (NONE, -5.0)]);
+        let of = |model| report(&journey, Container::Visitor, None, model);
+        assert_eq!(of("first_touch"), [(SOCK, 3.0)]);
+        assert_eq!(of("last_touch"), [(BOOT, 3.0), (SOCK, 0.0)]);
+        assert_eq!(of("same_touch"), [(BOOT, 3.0), (NONE, 0.0)]);
+        assert_eq!(of("linear"), [(BOOT, 1.5), (SOCK, 1.5)]);
+        assert_eq!(of("participation"), [(BOOT, 3.0), (SOCK, 3.0)]);
+        assert_eq!(report(&journey, Container::Visitor, Some(0), "last_touch"), [(BOOT, 3.0), (NONE, 0.0)]);
+    }
+
+    #[test]
     fn long_journeys_with_short_half_lives_stay_finite() {
         let mut journey = Journey::new();
         for i in 0..2000u32 {

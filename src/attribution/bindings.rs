@@ -95,8 +95,8 @@ struct Part {
 enum Split {
     /// No product has any of it.
     Nobody,
-    /// Each product has its own; what is left belongs to no product.
-    Lines(f64),
+    /// Each product has its own; what lines of no product have together, if there are any.
+    Lines(Option<f64>),
     /// All of its products have all of it.
     Whole,
 }
@@ -245,7 +245,9 @@ impl Bindings {
     pub fn settle(&mut self) {
         for (number, place, value) in std::mem::take(&mut self.anchored) {
             let row = find_place(self.rows.len(), |row| self.rows[row].place, place).ok();
-            self.conversions.push(Converted { number, row, time: place.0, value });
+            // rows without lines are not here: a hit of another id is not the one that is looked for
+            let is_it = |row: &usize| self.rows[*row].place.2.zip(place.2).is_none_or(|(own, wanted)| own == wanted);
+            self.conversions.push(Converted { number, row: row.filter(is_it), time: place.0, value });
         }
         self.bound.clear();
         let mut start = 0;
@@ -280,12 +282,12 @@ impl Bindings {
             let before = parts.len();
             match self.split(c, &mut parts) {
                 Split::Nobody => direct(self.conversions[c].value, &mut paths),
-                Split::Lines(rest) if rest != 0.0 => direct(rest, &mut paths),
+                Split::Lines(Some(rest)) => direct(rest, &mut paths),
                 Split::Whole if parts.len() > before + 1 => {
                     parts.truncate(before);
                     shared.push(c);
                 }
-                Split::Lines(_) | Split::Whole => {}
+                Split::Lines(None) | Split::Whole => {}
             }
         }
         parts.sort_unstable_by_key(|part| (part.track, part.line));
@@ -354,7 +356,7 @@ impl Bindings {
         match split {
             Split::Nobody => rest = 1.0,
             Split::Lines(of_nobody) => {
-                rest = of_nobody / value;
+                rest = of_nobody.unwrap_or_default() / value;
                 for part in &parts {
                     let part_of = part.value / value;
                     for step in self.explain_part(part, model) {
@@ -440,11 +442,12 @@ impl Bindings {
         let amounts = || lines.clone().filter_map(|line| Some((line, self.lines[line].amount?)));
         let total: f64 = amounts().map(|(_, amount)| amount).sum();
         if total.is_finite() && total != 0.0 {
-            let mut of_nobody = 0.0;
+            let mut of_nobody = None;
             for (line, amount) in amounts() {
                 let (product, value) = (self.lines[line].product, value / total * amount);
                 match product {
-                    NONE => of_nobody += value,
+                    NONE if value == 0.0 => {}
+                    NONE => *of_nobody.get_or_insert(0.0) += value,
                     _ => parts.push(Part { track: self.track(product, row), line: line as u32, time, value }),
                 }
             }

@@ -3,6 +3,7 @@
 //! Rows are named by their position, the index in the visitor's order (`hit_time`, then `hit_seq`). Touches come in rising
 //! position and no position has two; conversions come in any order. Times never fall while positions rise.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The item NULL: what a conversion without a touch in reach gives its value to.
@@ -54,6 +55,16 @@ impl Part {
     }
 }
 
+/// In how many parts that comes which converts on a row that is no touch. All of them see the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Untouched {
+    position: u32,
+    /// Two at least.
+    pub parts: u64,
+    /// The sum of their amounts without the sign, over their sum: 1 where all have one sign.
+    pub magnitude: f64,
+}
+
 /// One touch. All of it is written at once, row after row, which is what a walk mostly does.
 #[derive(Debug, Clone, Copy)]
 struct Touch {
@@ -75,6 +86,8 @@ pub struct Journey {
     conversions: Vec<Conversion>,
     /// Of those touches whose rows convert in parts, in their order.
     parts: Vec<Part>,
+    /// Of rows that are no touch and convert in parts, in their order.
+    untouched: Vec<Untouched>,
     item_count: usize,
 }
 
@@ -90,6 +103,7 @@ impl Journey {
         self.items.clear();
         self.conversions.clear();
         self.parts.clear();
+        self.untouched.clear();
     }
 
     /// Adds a touch of one item; with the item [`NONE`] the row is no touch.
@@ -150,12 +164,28 @@ impl Journey {
             (part.amount, part.converts) = (part.amount + amount, part.converts || amount != 0.0);
         }
         let total: f64 = self.parts[start..].iter().map(|part| part.amount).sum();
-        if self.parts.last().is_some_and(|none| none.amount == 0.0) {
+        if self.parts.last().is_some_and(|none| !none.converts) {
             self.parts.pop();
         }
         match total.is_finite() && total != 0.0 {
             true => self.parts[start..].iter_mut().for_each(|part| part.total = total),
             false => self.parts.truncate(start),
+        }
+    }
+
+    /// Divides what converts at `position`, a row that is no touch, by item, in proportion to the amounts. Each part sees what the
+    /// whole does, and is a path of its own. Amounts that sum to 0 divide nothing. Rows come in rising position.
+    pub fn divide_untouched<I: Ord>(&mut self, position: u32, parts: impl IntoIterator<Item = (I, f64)>) {
+        let mut amounts: BTreeMap<I, f64> = BTreeMap::new();
+        for (item, amount) in parts {
+            *amounts.entry(item).or_default() += amount;
+        }
+        // what sums to 0 converts nothing
+        amounts.retain(|_, amount| *amount != 0.0);
+        let total: f64 = amounts.values().sum();
+        if amounts.len() > 1 && total.is_finite() && total != 0.0 {
+            let magnitude = amounts.values().map(|amount| amount.abs()).sum::<f64>() / total.abs();
+            self.untouched.push(Untouched { position, parts: amounts.len() as u64, magnitude });
         }
     }
 
@@ -179,6 +209,7 @@ impl Journey {
         });
         let mut all = std::mem::take(self);
         self.conversions = std::mem::take(&mut all.conversions);
+        self.untouched = std::mem::take(&mut all.untouched);
         for touch in (0..all.touches()).filter(|t| keep(all.visit(*t))) {
             self.take_touch(&all, touch, all.items(touch).iter().copied());
         }
@@ -211,6 +242,7 @@ impl Journey {
         self.touches.clone_from(&journey.touches);
         self.items.clone_from(&journey.items);
         self.parts.clone_from(&journey.parts);
+        self.untouched.clone_from(&journey.untouched);
         self.item_count = self.item_count.max(journey.item_count);
         self.conversions.clear();
         self.conversions.extend(conversions);
@@ -268,7 +300,7 @@ impl Journey {
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
         let touches = self.touches.capacity() * size_of::<Touch>();
-        let parts = self.parts.capacity() * size_of::<Part>();
+        let parts = self.parts.capacity() * size_of::<Part>() + self.untouched.capacity() * size_of::<Untouched>();
         touches + parts + self.items.capacity() * 4 + self.conversions.capacity() * size_of::<Conversion>()
     }
 
@@ -292,6 +324,13 @@ impl Journey {
         let start = self.parts.partition_point(|part| (part.touch as usize) < touch);
         let len = self.parts[start..].partition_point(|part| part.touch as usize == touch);
         &self.parts[start..start + len]
+    }
+
+    /// In how many parts that comes which converts at a position, a row that is no touch; None where it converts as a whole.
+    #[inline]
+    pub(super) fn untouched(&self, position: u32) -> Option<&Untouched> {
+        let at = self.untouched.binary_search_by_key(&position, |row| row.position);
+        at.ok().map(|at| &self.untouched[at])
     }
 
     /// Above the largest item that this journey, or one before it in the same memory, has had.
@@ -335,18 +374,45 @@ mod tests {
         journey.divide([(7, 4.0), (3, -4.0)]);
         journey.touch(2, 0, 0, 5);
         journey.divide([(NONE, 1.0), (8, 2.0), (5, 3.0)]);
+        journey.touch(3, 0, 0, 5);
+        journey.divide([(NONE, 1.0), (5, 3.0), (NONE, -1.0)]);
+        journey.touch(4, 0, 0, 5);
+        journey.divide([(NONE, 0.0), (5, 3.0)]);
         let parts = |touch| journey.parts(touch).iter().map(|p| (p.item, p.amount, p.total)).collect::<Vec<_>>();
         assert_eq!(parts(0), [(3, 1.0, 7.0), (7, 6.0, 7.0)]);
         assert_eq!(parts(1), []);
         assert_eq!(parts(2), [(5, 3.0, 6.0), (NONE, 3.0, 6.0)]);
+        // lines that sum to 0 took part, those that have nothing did not
+        assert_eq!((parts(3), parts(4)), (vec![(5, 3.0, 3.0), (NONE, 0.0, 3.0)], vec![(5, 3.0, 3.0)]));
         // what has no item taken away
         let mut divided = Journey::new();
         divided.touch(4, 4, 0, 1);
         divided.become_divided(&journey, []);
         let parts = |touch| divided.parts(touch).iter().map(|p| (p.item, p.amount, p.total)).collect::<Vec<_>>();
-        assert_eq!((divided.touches(), parts(0)), (3, vec![(3, 1.0, 7.0), (7, 6.0, 7.0)]));
-        assert_eq!((parts(1), parts(2)), (vec![], vec![(5, 3.0, 3.0)]));
+        assert_eq!((divided.touches(), parts(0)), (5, vec![(3, 1.0, 7.0), (7, 6.0, 7.0)]));
+        assert_eq!((parts(1), parts(2), parts(3)), (vec![], vec![(5, 3.0, 3.0)], vec![(5, 3.0, 3.0)]));
         assert!(journey.has_parts_without_item() && !divided.has_parts_without_item());
+    }
+
+    #[test]
+    fn rows_that_are_no_touch_have_parts_by_item() {
+        let mut journey = Journey::new();
+        journey.divide_untouched(1, [(Some("boot"), 4.0), (None, 1.0), (Some("boot"), 2.0), (Some("hat"), 0.0)]);
+        journey.divide_untouched(3, [(Some("boot"), 4.0), (Some("hat"), -4.0)]);
+        journey.divide_untouched(5, [(Some("boot"), 4.0), (Some("hat"), 3.0), (Some("hat"), -3.0)]);
+        journey.divide_untouched(7, [(1, 6.0), (2, -2.0), (3, -2.0)]);
+        let parts = |journey: &Journey| {
+            [1, 3, 5, 7, 8].map(|position| journey.untouched(position).map(|row| (row.parts, row.magnitude)))
+        };
+        let all = [Some((2, 1.0)), None, None, Some((3, 5.0)), None];
+        assert_eq!(parts(&journey), all);
+        let mut other = Journey::new();
+        other.become_part(&journey, []);
+        assert_eq!(parts(&other), all);
+        journey.retain_visits(|_| true, |_| {});
+        assert_eq!(parts(&journey), all);
+        journey.clear();
+        assert_eq!(parts(&journey), [None; 5]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The sets of items seen on converting and on non-converting paths: journeys in, one count per distinct set out.
 //!
-//! A path is what one conversion has in reach. A journey (in the container `visit`: a visit) without a conversion is one
-//! path, too: what a conversion at its last touch would have had in reach. Sets are sorted, and counts of parts add up, so
-//! neither the order of visitors nor their partition matters.
+//! A path is what one conversion has in reach; where it comes in parts, what each of them has. A journey (in the container
+//! `visit`: a visit) without a conversion is one path, too: what a conversion at its last touch would have had in reach. Sets are
+//! sorted, and counts of parts add up, so neither the order of visitors nor their partition matters.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -140,9 +140,11 @@ impl PathCounts {
                 if pending.paths == 0 {
                     self.seen.sorted_into(&mut self.set);
                 }
+                let (paths, magnitude) =
+                    journey.untouched(conversion.position).map_or((1, 1.0), |row| (row.parts, row.magnitude));
                 pending.value += conversion.value;
-                pending.magnitude += conversion.value.abs();
-                pending.paths += 1;
+                pending.magnitude += conversion.value.abs() * magnitude;
+                pending.paths += paths;
             }
         }
         if pending.paths > 0 {
@@ -161,8 +163,12 @@ impl PathCounts {
         let mut equal = 0.0;
         for part in parts.iter().filter(|part| part.converts) {
             let value = part.of(conversion.value);
-            if value == 0.0 || (part.item == NONE && self.seen.items.is_empty()) {
-                self.direct.credit(part.item, conversion.row, value);
+            let sees_nothing = part.item == NONE && self.seen.items.is_empty();
+            if value == 0.0 || sees_nothing {
+                // what was seen before lines that sum to 0 is on the paths of others of the row
+                if sees_nothing || part.item != NONE {
+                    self.direct.credit(part.item, conversion.row, value);
+                }
                 continue;
             }
             let distinct = self.seen.items.len() + self.seen.missing(part.item);
@@ -382,6 +388,36 @@ mod tests {
         assert_eq!(sets, [(vec![1], 14.0, 2), (vec![1, 2], 6.0, 1), (vec![1, 2, 3], 5.0, 1)]);
         // a line without an amount took part in nothing
         assert_eq!(counts.direct.iter().count(), 0);
+    }
+
+    #[test]
+    fn parts_that_sum_to_0_are_no_paths_and_took_part() {
+        let part_of = |before: &[(u32, u32, u32)]| {
+            let mut journey = journey(before, &[]);
+            journey.touch_all(5, 5, 0, [2, 3]);
+            journey.divide([(2, 6.0), (3, 1.0), (NONE, 4.0), (NONE, -4.0), (3, -1.0)]);
+            journey.convert(Conversion { row: 5, position: 5, time: 5, visit: 0, value: 6.0 });
+            let (counts, sets) = counted(Container::Visitor, None, &[journey]);
+            (sets, counts.direct.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(part_of(&[]), (vec![(vec![2], 6.0, 1)], vec![(3, 0.0), (NONE, 0.0)]));
+        assert_eq!(part_of(&[(0, 0, 1)]), (vec![(vec![1, 2], 6.0, 1)], vec![(3, 0.0)]));
+    }
+
+    #[test]
+    fn each_part_has_a_path_where_its_row_is_no_touch() {
+        let mut journey = journey(&[(0, 0, 1)], &[(1, 0, 20.0), (2, 0, 5.0), (3, 1, 8.0)]);
+        journey.divide_untouched(1, [(Some(2), 6.0), (None, -1.0)]);
+        journey.divide_untouched(3, [(Some(2), 6.0), (None, 2.0)]);
+        let (counts, sets) = counted(Container::Visitor, None, &[journey]);
+        assert_eq!(sets, [(vec![1], 33.0, 5)]);
+        assert_eq!(counts.sets[&[1][..]].magnitude.value(), 28.0 + 5.0 + 8.0);
+        // nothing in reach
+        let mut journey = Journey::new();
+        journey.divide_untouched(3, [(Some(2), 6.0), (None, 2.0)]);
+        journey.convert(Conversion { row: 3, position: 3, time: 3, visit: 0, value: 8.0 });
+        let (counts, sets) = counted(Container::Visitor, None, &[journey]);
+        assert_eq!((sets, counts.direct.iter().collect::<Vec<_>>()), (vec![], vec![(NONE, 8.0)]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::output::Output;
 use super::settings::Settings;
+use super::status::WAITING;
 use super::terminal;
 use crate::engine::Engine;
 use crate::format::Format;
@@ -169,12 +170,12 @@ async fn source_files(lake: &Lake) -> Result<Check> {
     let all = sources(lake, None).await?;
     let files = Registry::<FileEntry>::read(lake).await?.rows;
     let name = |s: &crate::lake::records::Source| format!("{}/{}", s.suite, s.source);
-    let stopped: Vec<String> = all.iter().filter(|s| s.status == "stopped").map(name).collect();
-    if !stopped.is_empty() {
-        let names = stopped.join(", ");
+    let stopped = all.iter().filter(|s| s.status == "stopped");
+    let restarts: Vec<String> = stopped.map(|s| format!("rejoin source restart {} {}", s.suite, s.source)).collect();
+    if !restarts.is_empty() {
         return Ok(Check::warning(
             "sources",
-            format!("stopped by errors: {names}; then: rejoin source restart RSID NAME"),
+            format!("stopped by errors; when the files are right: {}", restarts.join(" && ")),
         ));
     }
     let empty: Vec<String> = all
@@ -185,7 +186,7 @@ async fn source_files(lake: &Lake) -> Result<Check> {
     Ok(if empty.is_empty() {
         Check::ok("sources", all.len().to_string())
     } else {
-        Check::warning("sources", format!("{}; without a file: {}", all.len(), empty.join(", ")))
+        Check::warning("sources", format!("{}; without a file: {}; {WAITING}", all.len(), empty.join(", ")))
     })
 }
 

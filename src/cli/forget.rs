@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::listing::Listing;
 use super::output::{Output, note};
+use super::person::{self, FoundPerson};
 use super::settings::Settings;
-use super::{person, progress, rebuild};
+use super::{progress, rebuild};
 use crate::engine::Engine;
 use crate::format::Format;
 use crate::ingest::forget::month;
@@ -32,7 +33,7 @@ are. Loading the same files again does not bring them back. Former versions hold
 In a terminal you are asked first.
 
 With --person, the rows that bear an ID of the person go, and the rules that name one. Rows without an ID fall back \
-to their visitor, never to another person.
+to their visitor, never to another person. --dry-run also shows the person's visitors, and the rules that name one.
 
 Examples:
   rejoin forget --visitor 3459017_8812 --suite acme --dry-run
@@ -91,6 +92,7 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         rebuild::with_progress(settings, &rebuilding, true).await?;
     }
     let done = with_spinner(settings, &whose, &options).await?;
+    let persons = if arguments.dry_run { found(settings, &whose).await? } else { vec![] };
     let rebuilt = match done.rows() {
         0 => None,
         _ if arguments.dry_run => None,
@@ -100,11 +102,12 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         Some(_) => tables_with_removed_rows(&settings.lake).await?,
         None => vec![],
     };
-    let mut output = Output::stdout(Format::Table);
+    let mut output = Output::stdout(Format::Table).with_null("");
     if settings.json {
         output.json(&json!({
             "dry_run": done.dry_run,
             "rows": done.rows(),
+            "persons": persons.iter().map(FoundPerson::report).collect::<Result<Vec<_>>>()?,
             "tables": done.tables,
             "incomplete": done.incomplete,
             "rebuild": rebuilt.as_ref().map(|r| r.entry.rebuild),
@@ -113,6 +116,7 @@ pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()>
         output.close()?;
         return own_tables(rebuilt, &behind);
     }
+    persons.iter().try_for_each(|person| person.show(&mut output))?;
     show(&mut output, &done)?;
     if let Some(rebuilt) = &rebuilt {
         output.line(format!("rebuild {}: what hung on them is restated", rebuilt.entry.rebuild))?;
@@ -141,6 +145,14 @@ async fn whose(settings: &Settings, arguments: &ForgetArguments) -> Result<Whose
     Ok(Whose::Visitors(arguments.visitor.clone()))
 }
 
+/// The persons who are meant, where one is.
+async fn found(settings: &Settings, whose: &Whose) -> Result<Vec<FoundPerson>> {
+    match whose {
+        Whose::Person(whom) => person::found(settings, whom).await,
+        Whose::Visitors(_) | Whose::Before(_) => Ok(vec![]),
+    }
+}
+
 /// An own table that was not built anew has its former rows, which may be those that were to go.
 fn own_tables(rebuilt: Option<Rebuilt>, behind: &[String]) -> Result<()> {
     if !behind.is_empty() {
@@ -163,7 +175,8 @@ async fn with_spinner(settings: &Settings, whose: &Whose, options: &ForgetOption
 /// Shows what would go and asks.
 async fn confirmed(settings: &Settings, whose: &Whose, options: &ForgetOptions) -> Result<bool> {
     let would = with_spinner(settings, whose, &ForgetOptions { dry_run: true, ..options.clone() }).await?;
-    let mut output = Output::stdout(Format::Table);
+    let mut output = Output::stdout(Format::Table).with_null("");
+    found(settings, whose).await?.iter().try_for_each(|person| person.show(&mut output))?;
     show(&mut output, &would)?;
     output.close()?;
     // a question belongs to the terminal, not to the result
@@ -188,5 +201,6 @@ fn show(output: &mut Output, done: &Forgotten) -> Result<()> {
             .batch()?,
     )?;
     let verb = if done.dry_run { "would be forgotten" } else { "forgotten" };
-    output.line(format!("\n{} rows {verb}", HumanCount(done.rows())))
+    let rows = if done.rows() == 1 { "row" } else { "rows" };
+    output.line(format!("\n{} {rows} {verb}", HumanCount(done.rows())))
 }

@@ -206,7 +206,7 @@ impl Printer for Output {
     }
 
     fn set_null(&mut self, null: &str) {
-        // a look is copied everywhere; a session has a handful of these at most
+        // a style is copied everywhere; a session has a handful of these at most
         self.text_style.null = Some(Box::leak(null.to_string().into_boxed_str()));
     }
 

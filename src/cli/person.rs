@@ -1,5 +1,7 @@
 //! `rejoin person`: the user's rules about whose rows are whose. `rejoin explain-person`: who a person is, and why.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type};
@@ -100,10 +102,11 @@ pub async fn run(settings: &Settings, command: &PersonCommand) -> Result<()> {
             &json!({"suite": suite.suite, "rule": verb.to_string(), "first": rule.first.to_string(), "second": second}),
         )?;
     } else {
-        let off = if suite.has_persons() {
-            ""
-        } else {
-            "; persons are off in this suite: rejoin suite set RSID --persons device_split"
+        let off = match suite.has_persons() {
+            true => String::new(),
+            false => {
+                format!("; persons are off in this suite: rejoin suite set {} --persons device_split", suite.suite)
+            }
         };
         let second = second.map_or(String::new(), |second| format!(" {second}"));
         output.line(format!("{verb} {}{second}: holds from the next rebuild on{off}", rule.first))?;
@@ -206,6 +209,66 @@ pub async fn explain(settings: &Settings, arguments: &ExplainPersonArguments) ->
         output.json(&documents)?;
     }
     output.close()
+}
+
+/// A person of a suite as the last rebuild found it.
+pub(super) struct FoundPerson {
+    suite: String,
+    person_id: String,
+    /// `visitor`, `from`, `until`, `why`.
+    spans: RecordBatch,
+    /// The rules that name one of the visitors or IDs.
+    rules: Vec<PersonRule>,
+}
+
+/// Who is meant in each suite that has persons, with the visitors whose rows are this person's and the rules that say so.
+pub(super) async fn found(settings: &Settings, whom: &Subject) -> Result<Vec<FoundPerson>> {
+    let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
+    let rules = Registry::<PersonRule>::read(&settings.lake).await?.rows;
+    let is_asked = |suite: &Suite| settings.suite.as_ref().is_none_or(|asked| *asked == suite.suite);
+    let mut found = vec![];
+    for suite in suites(&settings.lake).await?.into_iter().filter(|suite| suite.has_persons() && is_asked(suite)) {
+        let sql = PersonSql::of(&suite.suite);
+        let linked = match whom {
+            Subject::Id(id) => texts(&one_batch(&engine, &sql.of_id(id)).await?, 0)?.into_iter().next(),
+            Subject::Visitor(_) => None,
+        };
+        let person_id = linked.unwrap_or_else(|| whom.to_string());
+        let spans = one_batch(&engine, &sql.spans(&person_id)).await?;
+        let ids = texts(&one_batch(&engine, &sql.ids(&person_id)).await?, 0)?;
+        let visitors = texts(&spans, 0)?.into_iter().map(|visitor| Subject::Visitor(visitor).to_string());
+        let named: BTreeSet<String> =
+            visitors.chain(ids.into_iter().map(|id| Subject::Id(id).to_string())).chain([person_id.clone()]).collect();
+        let says_so = |rule: &&PersonRule| {
+            let mut both = [Some(&rule.first), rule.second.as_ref()].into_iter().flatten();
+            rule.rule.parse::<Verb>().is_ok() && both.any(|subject| named.contains(subject))
+        };
+        let rules = person_rules::in_order(&rules, &suite.suite).into_iter().filter(says_so).cloned().collect();
+        found.push(FoundPerson { suite: suite.suite, person_id, spans, rules });
+    }
+    Ok(found)
+}
+
+impl FoundPerson {
+    /// Shows the visitors and the rules, where there are any.
+    pub(super) fn show(&self, output: &mut Output) -> Result<()> {
+        if self.spans.num_rows() == 0 {
+            return Ok(());
+        }
+        output.line(format!("{} in {}:", self.person_id, self.suite))?;
+        output.batch(&self.spans)?;
+        for rule in &self.rules {
+            let second = rule.second.as_deref().unwrap_or_default();
+            output.line(format!("by the rule: {} {} {second}", rule.rule, rule.first).trim_end())?;
+        }
+        output.line("")
+    }
+
+    /// The same for scripts.
+    pub(super) fn report(&self) -> Result<Value> {
+        let Self { suite, person_id, spans, rules } = self;
+        Ok(json!({"suite": suite, "person_id": person_id, "spans": objects(spans)?, "rules": rules}))
+    }
 }
 
 async fn one_batch(engine: &Engine, sql: &str) -> Result<RecordBatch> {

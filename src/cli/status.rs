@@ -23,7 +23,14 @@ use crate::{Error, Result};
 
 /// The file log: every file that was offered, newest first
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  rejoin log --suite acme\n  rejoin log --errors returns_0901.txt")]
+#[command(after_help = "\
+A file that waits, for its .fin or for the rest of its delivery, left nothing in the lake, so it is not listed: \
+rejoin ingest PATH --validate says what waits under a path, and why.
+
+Examples:
+  rejoin log --suite acme
+  rejoin log --errors returns_0901.txt
+  rejoin ingest drop/ --validate")]
 pub struct LogArguments {
     /// Only files of this data source
     #[arg(long, value_name = "NAME")]
@@ -35,6 +42,9 @@ pub struct LogArguments {
     #[arg(long, value_name = "FILE")]
     pub errors: Option<String>,
 }
+
+/// How somebody learns of files that are in no table.
+pub const WAITING: &str = "a file that waits is in no log: rejoin ingest PATH --validate says what waits, and why";
 
 /// What there is to know of a lake at a glance.
 #[derive(Debug, Serialize)]
@@ -128,7 +138,7 @@ pub async fn log(settings: &Settings, arguments: &LogArguments) -> Result<()> {
 async fn errors(settings: &Settings, files: &[FileEntry], file: &str) -> Result<()> {
     if !files.iter().any(|f| f.file == file) {
         let hint = crate::error::did_you_mean(file, files.iter().map(|f| f.file.as_str()));
-        return Err(Error::usage(format!("the file log has no file {file} (see: rejoin log){hint}")));
+        return Err(Error::usage(format!("the file log has no file {file} (see: rejoin log); {WAITING}{hint}")));
     }
     let format = if settings.json { Format::Json } else { Format::Table };
     let mut output = Output::stdout(format);

@@ -11,6 +11,7 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::feed::row_issue::clip;
 use crate::functions;
 use crate::options::RejoinOptions;
 use crate::{Error, ErrorKind, Result};
@@ -39,7 +40,11 @@ pub(super) struct Patience {
 impl Patience {
     /// What the environment says, or 20 seconds.
     pub fn read() -> Result<Self> {
-        let gone = match std::env::var(EXECUTOR_GONE_VARIABLE).ok().map(|text| text.parse::<u64>()) {
+        Self::told(std::env::var(EXECUTOR_GONE_VARIABLE).ok().as_deref())
+    }
+
+    fn told(seconds: Option<&str>) -> Result<Self> {
+        let gone = match seconds.map(str::parse::<u64>) {
             None => EXECUTOR_GONE,
             Some(Ok(seconds @ 4..)) => seconds,
             Some(_) => return Err(Error::usage(format!("{EXECUTOR_GONE_VARIABLE}: expected seconds, 4 or more"))),
@@ -138,14 +143,19 @@ pub(super) fn decode_error(said: &str) -> Option<Error> {
     Some(Error::new(*kind, message))
 }
 
-/// What Ballista says, without the layers of its own words.
+/// What Ballista says, without the layers of its own words, and not at any length.
 pub(super) fn readable(said: &str) -> String {
     let mut text = said.trim();
     while let Some(rest) = LAYERS.iter().find_map(|layer| text.strip_prefix(layer)) {
         text = rest.trim_start();
     }
-    text.trim_end_matches(['\n', ' ']).to_string()
+    let text = text.trim_end_matches(['\n', ' ']);
+    let shown = clip(text, MOST_SAID_BYTES);
+    format!("{shown}{}", if shown.len() < text.len() { " ..." } else { "" })
 }
+
+/// Bytes that are shown of what Ballista says: of a plan that it cannot read it tells all that was around the place.
+const MOST_SAID_BYTES: usize = 1000;
 
 const LAYERS: [&str; 12] = [
     "Job failed due to stage ",
@@ -165,6 +175,14 @@ const LAYERS: [&str; 12] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_soon_an_executor_is_missed() {
+        let of = |seconds| Patience::told(seconds).ok().map(|told| (told.gone, told.heartbeat, told.look));
+        assert_eq!(of(None), Some((20, 5, 2)));
+        assert_eq!(of(Some("8")), Some((8, 2, 1)));
+        assert_eq!([of(Some("3")), of(Some("soon"))], [None, None]);
+    }
 
     #[test]
     fn errors_arrive_as_they_were() {

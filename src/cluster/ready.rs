@@ -34,6 +34,7 @@ use futures::TryStreamExt;
 use super::keep::{KeepExec, KeptShape};
 use crate::Error;
 use crate::engine::journey::{DataDrivenExec, Input, JourneyExec, added_up};
+use crate::engine::yielding::yielding;
 use crate::lake::ranges::in_ranges;
 
 /// Rows that are made here travel in the plan, whose message has a limit, see [`super::client`].
@@ -144,9 +145,10 @@ async fn with_rows_made_here(
     let mut bytes = 0;
     for node in found {
         let mut partitions = vec![];
+        let computed = yielding(node.clone())?;
         for partition in 0..node.output_partitioning().partition_count() {
             let mut rows: Vec<RecordBatch> = vec![];
-            let mut stream = node.execute(partition, context.clone())?;
+            let mut stream = computed.execute(partition, context.clone())?;
             while let Some(batch) = stream.try_next().await? {
                 bytes += batch.get_array_memory_size();
                 if bytes > MADE_HERE_BYTES {

@@ -2,7 +2,8 @@
 //!
 //! Ballista 55 marks a cancelled task as such, but its streams run on to their end: they were spawned, and nothing aborts them.
 //! Here each stream beneath a task's shuffle writer ends when the task's future is dropped, and so does what comes out of a join: of
-//! few rows it may make so many that whoever counts them does not come to rest for minutes.
+//! few rows it may make so many that whoever counts them does not come to rest for minutes. While a join looks at its pairs it
+//! pauses now and then, as on one machine, so that it hears of it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,7 @@ use futures::stream::{Abortable, abortable};
 
 use super::parts::{encode_error, same_version};
 use super::task_reports::{RunningTasks, TaskGuard, TaskName};
+use crate::engine::yielding::yielding;
 
 /// Runs tasks as `inner` does.
 pub(super) struct Cancellable<E> {
@@ -58,7 +60,7 @@ impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
                     false => Transformed::no(node),
                 })
             });
-            Ok(stoppable(joins_stop.data()?, true))
+            Ok(stoppable(yielding(joins_stop.data()?)?, true))
         });
         let children = children.collect::<Result<_>>()?;
         let plan = replace_children_if_necessary(plan, children)?;

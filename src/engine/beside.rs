@@ -16,9 +16,11 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::TryStreamExt;
+use futures::stream::once;
+use futures::{Stream, TryStreamExt};
 
 use super::by_visitor;
+use crate::lake::ranges::with_memory;
 
 /// The columns of two inputs, row by row.
 #[derive(Debug)]
@@ -91,24 +93,34 @@ impl ExecutionPlan for BesideExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let [first, second] = &self.inputs;
-        let sides = [first.execute(partition, context.clone())?, second.execute(partition, context)?].map(Side::new);
-        let schema = self.schema();
-        let rows = futures::stream::try_unfold((sides, schema), |([mut first, mut second], schema)| async move {
-            let rows = match (first.has_rows().await?, second.has_rows().await?) {
-                (0, 0) => return Ok(None),
-                (some, other) if some == 0 || other == 0 => {
-                    return Err(DataFusionError::Internal(
-                        "columns of the same rows have unlike numbers of rows".into(),
-                    ));
-                }
-                (some, other) => some.min(other),
-            };
-            let columns = [first.take(rows), second.take(rows)].concat();
-            Ok(Some((RecordBatch::try_new(schema.clone(), columns)?, ([first, second], schema))))
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        let (inputs, schema) = (self.inputs.clone(), self.schema());
+        let opened = async move {
+            let context = with_memory(&inputs, false, partition, context).await?;
+            let [first, second] = inputs.each_ref().map(|input| input.execute(partition, context.clone()));
+            Ok::<_, DataFusionError>(side_by_side([Side::new(first?), Side::new(second?)], schema, context))
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), once(opened).try_flatten())))
     }
+}
+
+/// The rows of two sides that are executed in a context, which is kept until they end.
+fn side_by_side(
+    sides: [Side; 2],
+    schema: SchemaRef,
+    context: Arc<TaskContext>,
+) -> impl Stream<Item = Result<RecordBatch>> {
+    let rest = (sides, schema, context);
+    futures::stream::try_unfold(rest, |([mut first, mut second], schema, context)| async move {
+        let rows = match (first.has_rows().await?, second.has_rows().await?) {
+            (0, 0) => return Ok(None),
+            (some, other) if some == 0 || other == 0 => {
+                return Err(DataFusionError::Internal("columns of the same rows have unlike numbers of rows".into()));
+            }
+            (some, other) => some.min(other),
+        };
+        let columns = [first.take(rows), second.take(rows)].concat();
+        Ok(Some((RecordBatch::try_new(schema.clone(), columns)?, ([first, second], schema, context))))
+    })
 }
 
 /// An input with what is left of its last batch.

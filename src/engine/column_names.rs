@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Distinct, Expr, Ident, OrderByExpr, Query, Select, SelectItem, SetExpr, Statement as Sql,
-    TableFactor, VisitorMut,
+    AccessExpr, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderByExpr, Query,
+    Select, SelectItem, SetExpr, Statement as Sql, TableFactor, VisitorMut,
 };
 use rejoin_instances::syntax::change;
 
 use super::output_names::sort_keys;
+use crate::functions::CUT_TO;
 
 /// Comes between a name and the number that tells it from others alike, which nobody is shown.
 const APART: char = '\u{1f}';
@@ -162,7 +163,7 @@ fn sort_by_names(items: &[SelectItem], keys: &mut [OrderByExpr]) {
 
 /// The same for one SELECT.
 pub fn name_items(select: &mut Select) {
-    // names of columns that stand alone, and behind that of their relation: both may mean one column
+    // names that stand alone, and those of columns behind that of their relation: two columns cannot differ by that alone
     let (mut alone, mut qualified) = (BTreeSet::new(), BTreeSet::new());
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut apart = |name: &str| {
@@ -196,13 +197,19 @@ pub fn name_items(select: &mut Select) {
                 let expr = expr.clone();
                 let (name, of_column) = column_name(&expr);
                 // a column of the same name may be meant elsewhere in the statement
-                let other = apart(&name).or_else(|| of_column.then(|| format!("{name}{APART}")));
+                let is_taken = of_column || qualified.contains(&name);
+                let other = apart(&name).or_else(|| is_taken.then(|| format!("{name}{APART}")));
+                if other.is_none() {
+                    alone.insert(name.clone());
+                }
                 let alias = Ident::with_quote('"', other.unwrap_or(name));
                 *item = SelectItem::ExprWithAlias { expr, alias };
             }
             SelectItem::ExprWithAlias { alias, .. } => {
-                if let Some(other) = apart(&alias.value) {
-                    *alias = Ident::with_quote('"', other);
+                let same = || qualified.contains(&alias.value).then(|| format!("{}{APART}", alias.value));
+                match apart(&alias.value).or_else(same) {
+                    Some(other) => *alias = Ident::with_quote('"', other),
+                    None => drop(alone.insert(alias.value.clone())),
                 }
             }
             _ => {}
@@ -230,6 +237,13 @@ pub fn column_name(expr: &Expr) -> (String, bool) {
         },
         Expr::Function(function) => {
             let name = function.name.0.last().and_then(|part| part.as_ident());
+            // a text that is cut is called as the whole one is
+            if name.is_some_and(|name| name.value == CUT_TO)
+                && let FunctionArguments::List(list) = &function.args
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(whole))) = list.args.first()
+            {
+                return column_name(whole);
+            }
             own(&name.map(|name| name.value.to_lowercase()).unwrap_or_default())
         }
         Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
@@ -330,6 +344,8 @@ mod tests {
         );
         assert_eq!(names("SELECT a, a, t.b, 2 AS a FROM t"), ["a", "a", "t.b", "a"]);
         assert_eq!(names("SELECT a, t.a, t.b, b, a::text FROM t"), ["a", "a", "t.b", "b", "a"]);
+        let sql = "SELECT t.count, count(*), max(x) AS a, t.a, t.b, lower(b) AS b FROM t";
+        assert_eq!(names(sql), ["t.count", "count", "a", "a", "t.b", "b"]);
         assert_eq!(names("SELECT '1'::timestamp(6), '1'::timestamptz(6)"), ["timestamp", "timestamptz"]);
     }
 

@@ -101,6 +101,13 @@ pub(super) async fn planning_error(
         };
         return about(Error::query(message).caused_by(error), function);
     }
+    if let Some(column) = statement.ungrouped() {
+        let message = format!(
+            "{column} is neither in GROUP BY nor in an aggregate; group by it, or choose one of its values: max({column})"
+        );
+        let spot = Spot::Name(column);
+        return Error::query(message).at_spot(spot).of_fault(StatementFault::Grouping).caused_by(error);
+    }
     Error::from(error)
 }
 

@@ -81,7 +81,7 @@ pub struct InTurnExec {
 
 impl InTurnExec {
     /// Of a union, with enough lanes for so many threads.
-    fn new(union: Arc<dyn ExecutionPlan>, threads: usize) -> Self {
+    pub fn new(union: Arc<dyn ExecutionPlan>, threads: usize) -> Self {
         let branches = union.children();
         let partitions = branches.iter().map(|branch| branch.output_partitioning().partition_count());
         let width = partitions.max().unwrap_or(1).max(1);

@@ -2,7 +2,7 @@
 //!
 //! DataFusion plans each as a join with a query of its own for each row, and computes those alone that a condition ties to the row.
 //! A query that only makes something of the row, or rows of its lists, is no join: what it is made of is put above the relation
-//! before it, whose columns are carried along. Others stay as they are.
+//! before it, whose columns are carried along. One with a LIMIT is numbered, see `lateral_limit`. Others stay as they are.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Subq
 use datafusion::optimizer::AnalyzerRule;
 use rejoin_instances::trees::{change_nodes, change_parts};
 
+use super::lateral_limit::first_of_each;
+
 /// Puts what looks at the row before it above the relation of that row.
 #[derive(Debug)]
 pub(super) struct PutAbove;
@@ -23,7 +25,7 @@ pub(super) struct PutAbove;
 impl AnalyzerRule for PutAbove {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let above = change_nodes(plan, &mut |node| match node {
-            LogicalPlan::Join(join) => Ok(match put_above(&join)? {
+            LogicalPlan::Join(join) => Ok(match without_query(&join)? {
                 Some(plan) => Transformed::yes(plan),
                 None => Transformed::no(LogicalPlan::Join(join)),
             }),
@@ -34,6 +36,17 @@ impl AnalyzerRule for PutAbove {
 
     fn name(&self) -> &str {
         "put_above"
+    }
+}
+
+/// The same rows without a query for each row; None for a join that has none, or that stays as it is.
+fn without_query(join: &Join) -> Result<Option<LogicalPlan>> {
+    if let Some(plan) = put_above(join)? {
+        return Ok(Some(plan));
+    }
+    match of_each_row(&join.right) {
+        Some(query) if holds_always(join) => first_of_each(join, &query.subquery),
+        _ => Ok(None),
     }
 }
 

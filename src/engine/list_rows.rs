@@ -1,34 +1,99 @@
 //! Functions that give the items of a list as rows, where they stand in a FROM as PostgreSQL has them:
 //! `LATERAL unnest(t.list) WITH ORDINALITY AS u(item, n)`, `generate_series(1, t.n) AS i`, `string_to_table(t.words, ',')`.
 //!
-//! They become an UNNEST, which may look at the relations before it; of WITH ORDINALITY, a second list of numbers beside the first.
+//! They become an UNNEST, which may look at the relations before it; of WITH ORDINALITY, a second list of numbers beside the first,
+//! of `json_each` a list of keys beside one of values. The column of `json_array_elements(...) AS e` is `value`, and `e` is the same: it is called
+//! as the SELECT calls it.
 //! `generate_series` of constants stays a table function, which holds no list; its column is called as PostgreSQL calls it. Its step
 //! may be a text: an interval. `range`, which is not PostgreSQL's, keeps its column `value`.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName,
-    TableAlias, TableAliasColumnDef, TableFactor, TypedString, Value, VisitorMut,
+    Select, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, TypedString, Value, VisitorMut,
 };
 use rejoin_instances::syntax::{PartMut, change, change_outside_queries};
 
 use super::written_calls::call;
+use crate::functions::{EACH_KEY, EACH_TEXT, EACH_VALUE, SPLIT_SIGN, SPLIT_TEXT};
 
 /// Functions that count.
 const SERIES: &str = "generate_series";
 const RANGE: &str = "range";
+/// Functions whose only column is called `value`.
+const ELEMENTS: [&str; 4] =
+    ["json_array_elements", "json_array_elements_text", "jsonb_array_elements", "jsonb_array_elements_text"];
 
 /// Writes the functions of a statement, or of a part of one, as UNNEST.
 pub(super) fn rewrite(part: &mut impl PartMut) {
     // it never breaks off
-    let _ = change(part, &mut ListRowRewriter);
+    let _ = change(part, &mut ListRowRewriter::default());
 }
 
-struct ListRowRewriter;
+/// The list whose items a function gives as rows in the result of a SELECT of PostgreSQL's; None for any other, and for those that
+/// give several columns.
+pub fn list_in_result(function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let name = last(&function.name);
+    let lists = lists_of(&name, &list.args).filter(|_| name != "unnest" && name != RANGE)?;
+    <[Expr; 1]>::try_from(lists).ok().map(|[list]| list)
+}
+
+#[derive(Default)]
+struct ListRowRewriter {
+    /// What the SELECTs around name by one word, each, where that matters.
+    bare: Vec<BTreeSet<String>>,
+}
+
+/// Collects what is named by one word.
+#[derive(Default)]
+struct BareNames(BTreeSet<String>);
+
+impl VisitorMut for BareNames {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = expr {
+            self.0.insert(name.value.to_lowercase());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// True for a SELECT whose FROM has functions of ELEMENTS.
+fn has_elements(select: &Select) -> bool {
+    let joined = |from: &TableWithJoins| from.joins.iter().any(|join| is_of_elements(&join.relation));
+    select.from.iter().any(|from| is_of_elements(&from.relation) || joined(from))
+}
+
+fn is_of_elements(factor: &TableFactor) -> bool {
+    match factor {
+        TableFactor::Function { name, .. } | TableFactor::Table { name, args: Some(_), .. } => {
+            ELEMENTS.contains(&last(name).as_str())
+        }
+        _ => false,
+    }
+}
 
 impl VisitorMut for ListRowRewriter {
     type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut names = BareNames::default();
+        if has_elements(select) {
+            // it never breaks off
+            let _ = change(select, &mut names);
+        }
+        self.bare.push(names.0);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<()> {
+        self.bare.pop();
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args: Some(args), .. } = factor
@@ -37,7 +102,8 @@ impl VisitorMut for ListRowRewriter {
             step_as_interval(&mut args.args);
             args.args.iter_mut().for_each(count_nanoseconds);
         }
-        match as_unnest(factor) {
+        let is_named = |name: &Ident| self.bare.last().is_some_and(|bare| bare.contains(&name.value.to_lowercase()));
+        match as_unnest(factor, &is_named) {
             Some(unnest) => *factor = unnest,
             None => name_series(factor),
         }
@@ -59,6 +125,15 @@ impl VisitorMut for ListRowRewriter {
             && last(name) == SERIES
         {
             step_as_interval(&mut list.args);
+        }
+        let split = match &*expr {
+            Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) if last(name) == SPLIT_TEXT => {
+                expressions(&list.args).and_then(|arguments| split(&arguments))
+            }
+            _ => None,
+        };
+        if let Some(split) = split {
+            *expr = split;
         }
         ControlFlow::Continue(())
     }
@@ -124,15 +199,15 @@ fn step_as_interval(arguments: &mut [FunctionArg]) {
     }
 }
 
-/// The same rows as an UNNEST; None where the factor can stay as it is.
-fn as_unnest(factor: &TableFactor) -> Option<TableFactor> {
-    let (function, list, numbered, alias) = match factor {
+/// The same rows as an UNNEST; None where the factor can stay as it is. `is_named` says what is named by one word around it.
+fn as_unnest(factor: &TableFactor, is_named: &dyn Fn(&Ident) -> bool) -> Option<TableFactor> {
+    let (function, lists, numbered, alias) = match factor {
         TableFactor::UNNEST { array_exprs, with_offset: false, with_ordinality: true, alias, .. } => {
             let [list] = array_exprs.as_slice() else { return None };
-            ("unnest".to_string(), list.clone(), true, alias)
+            ("unnest".to_string(), vec![list.clone()], true, alias)
         }
         TableFactor::Function { lateral: true, name, args, with_ordinality, alias } => {
-            (last(name), list_of(&last(name), args)?, *with_ordinality, alias)
+            (last(name), lists_of(&last(name), args)?, *with_ordinality, alias)
         }
         TableFactor::Table { name, args: Some(args), with_ordinality, alias, .. } => {
             let function = last(name);
@@ -140,23 +215,28 @@ fn as_unnest(factor: &TableFactor) -> Option<TableFactor> {
             if stays && !with_ordinality {
                 return None;
             }
-            (function.clone(), list_of(&function, &args.args)?, *with_ordinality, alias)
+            (function.clone(), lists_of(&function, &args.args)?, *with_ordinality, alias)
         }
         _ => return None,
     };
-    let mut list = list;
-    look_at_the_row(&mut list);
-    let mut array_exprs = vec![list.clone()];
-    if numbered {
+    let mut array_exprs = lists;
+    array_exprs.iter_mut().for_each(look_at_the_row);
+    let columns = array_exprs.len();
+    if let Some(list) = array_exprs.first().filter(|_| numbered) {
         let kind = CastKind::Cast;
-        let count = Box::new(call("cardinality", vec![list]));
+        let count = Box::new(call("cardinality", vec![list.clone()]));
         let count = Expr::Cast { kind, expr: count, data_type: DataType::BigInt(None), array: false, format: None };
         let one = Expr::Value(Value::Number("1".into(), false).with_empty_span());
         array_exprs.push(call(SERIES, vec![one, count]));
     }
-    let is_range = function == RANGE;
-    let mut alias = alias.clone().unwrap_or_else(|| named(Ident::new(function)));
-    let own = [if is_range { Ident::new("value") } else { alias.name.clone() }, Ident::new("ordinality")];
+    let mut alias = alias.clone().unwrap_or_else(|| named(Ident::new(&function)));
+    let is_value = function == RANGE || ELEMENTS.contains(&function.as_str()) && !is_named(&alias.name);
+    let mut own = match columns {
+        1 if is_value => vec![Ident::new("value")],
+        1 => vec![alias.name.clone()],
+        _ => vec![Ident::new("key"), Ident::new("value")],
+    };
+    own.push(Ident::new("ordinality"));
     for name in own.into_iter().take(array_exprs.len()).skip(alias.columns.len()) {
         alias.columns.push(TableAliasColumnDef { name, data_type: None });
     }
@@ -169,25 +249,47 @@ fn as_unnest(factor: &TableFactor) -> Option<TableFactor> {
     })
 }
 
-/// The list whose items a function gives.
-fn list_of(function: &str, arguments: &[FunctionArg]) -> Option<Expr> {
-    let argument = |argument: &FunctionArg| match argument {
+/// The lists whose items a function gives, a column each.
+fn lists_of(function: &str, arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
+    let arguments = expressions(arguments)?;
+    let list = match (function, arguments.as_slice()) {
+        ("unnest", [list]) => list.clone(),
+        (SERIES, [_, _] | [_, _, _]) | (RANGE, [_] | [_, _] | [_, _, _]) => call(function, arguments),
+        ("string_to_table", [_, _] | [_, _, _]) => call("string_to_array", arguments),
+        ("regexp_split_to_table", arguments) => split(arguments)?,
+        ("regexp_matches", [_, _] | [_, _, _]) => call(function, arguments),
+        ("json_object_keys" | "jsonb_object_keys", [_]) => call(EACH_KEY, arguments),
+        ("json_each" | "jsonb_each", [object]) => {
+            return Some([EACH_KEY, EACH_VALUE].map(|part| call(part, vec![object.clone()])).to_vec());
+        }
+        ("json_each_text" | "jsonb_each_text", [object]) => {
+            return Some([EACH_KEY, EACH_TEXT].map(|part| call(part, vec![object.clone()])).to_vec());
+        }
+        (elements, [_]) if ELEMENTS.contains(&elements) => call(elements, arguments),
+        _ => return None,
+    };
+    Some(vec![list])
+}
+
+/// Arguments that are expressions; None where one is not.
+fn expressions(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
+    let expression = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     };
-    let arguments = arguments.iter().map(argument).collect::<Option<Vec<_>>>()?;
-    match (function, arguments.as_slice()) {
-        ("unnest", [list]) => Some(list.clone()),
-        (SERIES, [_, _] | [_, _, _]) | (RANGE, [_] | [_, _] | [_, _, _]) => Some(call(function, arguments)),
-        ("string_to_table", [_, _]) => Some(call("string_to_array", arguments)),
-        ("regexp_split_to_table", [text, pattern]) => {
-            // a sign that nobody writes
-            let (apart, all) = (written("\u{1f}"), written("g"));
-            let replaced = call("regexp_replace", vec![text.clone(), pattern.clone(), apart.clone(), all]);
-            Some(call("string_to_array", vec![replaced, apart]))
-        }
-        _ => None,
-    }
+    arguments.iter().map(expression).collect()
+}
+
+/// The array of a text that is split where a pattern is found.
+fn split(arguments: &[Expr]) -> Option<Expr> {
+    let (text, pattern, flags) = match arguments {
+        [text, pattern] => (text, pattern, written("g")),
+        [text, pattern, flags] => (text, pattern, call("concat", vec![flags.clone(), written("g")])),
+        _ => return None,
+    };
+    let apart = written(&SPLIT_SIGN.to_string());
+    let replaced = call("regexp_replace", vec![text.clone(), pattern.clone(), apart, flags]);
+    Some(call(SPLIT_TEXT, vec![replaced]))
 }
 
 /// A text in the statement.
@@ -241,6 +343,32 @@ mod tests {
                 "select string_to_table from t, unnest(string_to_array(t.w, ',')) string_to_table (string_to_table)",
             ),
             ("SELECT x FROM unnest(a) x", "select x from unnest(a) x (x)"),
+            (
+                "SELECT e.key, e.value FROM t, json_each(t.j) e",
+                "select e.key, e.value from t, unnest(json_each_key(t.j), json_each_value(t.j)) e (key, value)",
+            ),
+            (
+                "SELECT k, v FROM t CROSS JOIN LATERAL jsonb_each_text(t.j) AS e(k, v)",
+                "select k, v from t cross join unnest(json_each_key(t.j), json_each_value_text(t.j)) e (k, v)",
+            ),
+            // one column of two names
+            (
+                "SELECT e ->> 'a' FROM t, json_array_elements(t.j) e",
+                "select e ->> 'a' from t, unnest(json_array_elements(t.j)) e (e)",
+            ),
+            (
+                "SELECT e.value FROM t, json_array_elements(t.j) e",
+                "select e.value from t, unnest(json_array_elements(t.j)) e (value)",
+            ),
+            (
+                "SELECT m[1] FROM t, regexp_matches(t.a, 'x', 'g') m",
+                "select m[1] from t, unnest(regexp_matches(t.a, 'x', 'g')) m (m)",
+            ),
+            ("SELECT k FROM json_object_keys(j) k", "select k from unnest(json_each_key(j)) k (k)"),
+            (
+                "SELECT regexp_split_to_array(a, 'x')",
+                "select regexp_split_to_array(regexp_replace(a, 'x', '\u{1f}', 'g'))",
+            ),
             // what is a constant is no list
             (
                 "SELECT * FROM generate_series(1, -3::int)",

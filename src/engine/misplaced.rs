@@ -9,7 +9,7 @@ use rejoin_instances::syntax::{Part, walk, walk_outside_queries};
 
 use super::output_names::is_aggregate;
 use crate::Error;
-use crate::error::Spot;
+use crate::error::{Spot, StatementFault};
 
 /// Looks at the clauses of a statement; breaks off with what is wrong.
 pub(super) struct Clauses;
@@ -93,7 +93,8 @@ fn check(expr: &Expr, clause: &str, no_aggregates: bool) -> ControlFlow<Box<Erro
         }
         (false, _) => format!("{name} looks at many rows, which {clause} is to make groups of; leave it out there"),
     };
-    ControlFlow::Break(Box::new(Error::query(message).at_spot(Spot::Name(name))))
+    let fault = if of_window { StatementFault::Windowing } else { StatementFault::Grouping };
+    ControlFlow::Break(Box::new(Error::query(message).at_spot(Spot::Name(name)).of_fault(fault)))
 }
 
 #[cfg(test)]

@@ -7,16 +7,19 @@
 //!   refused; `expanded`: so are those that stand for too many tables. `misplaced`: aggregates and window functions where they
 //!   cannot stand, such as in WHERE. `output_names`: which column is meant in HAVING and ORDER BY where the result and its input
 //!   have one of the same name. `shared_columns`: columns of USING. `column_names`: what the columns of a result are called.
-//! * `hints`: planning errors that name the nearest right name.
+//! * `hints`: planning errors that name the nearest right name. `ungrouped`: the column that is in no group.
 //! * `view`, `catalog`: the lake's tables at the versions that one statement sees, loaded when they are named. `pins`:
 //!   versions of the past. `events`: the main view, and the names of its columns; `kept_events`: its plan, as a session keeps it.
+//!   `unread_columns`: those that a statement does not read are left out of its plan first. `kept_plans`: plans of statements that are
+//!   asked again.
 //! * `template`: SQL of `queries/` with the columns that the data has.
 //! * `hits`, `visits`, `repeats`, `persistence`: online hits; visits are computed while reading where the input has none, and
 //!   so are dimensions that persist; a hit that was delivered twice counts once. `beside` puts columns that are computed of all
 //!   rows beside others of the same rows. `by_visitor`: the order of rows that all these need and keep.
 //! * `union`: online and offline rows of a bucket become one time line without a sort. `in_turn`: of many branches and subqueries
 //!   few are computed at once. `yielding`: joins give others their turn. `large_constants`: none is written out in many rows.
-//!   `first_rows`: a `LIMIT` reads no more than it needs. `join_filters`: conditions of joins that sort.
+//!   `first_rows`: a `LIMIT` reads no more than it needs. `first_of_groups`: `row_number` where the first rows alone are wanted.
+//!   `any_order`: files are not merged for an order that nobody needs. `join_filters`: conditions of joins that sort.
 //! * `report`, `report_call`, `arguments`, `journey`: the table functions, and the operators that walk visitor by visitor beneath them.
 //! * `sequences`: the table functions that ask for the order of rows. `names`, `predicates`, `groupings`, `reporting_window`:
 //!   what arguments say in columns of `events`; `stored_terms`: the same over what is stored. `segments`, `members`: who belongs to
@@ -29,11 +32,14 @@
 //! * `touches`: where a row touches a dimension, as distinct from values that it merely carries.
 //! * `remote`: plans that another process computes. `copy_to`: what `COPY` writes to a file.
 //! * `window`: completes the calls of window functions of journeys with the columns that they need. `zone`: the zone of a session, in which its statements
-//!   see instants. `written_times`: texts that become times and intervals. `json_calls`: JSON of many rows.
-//! * `list_rows`: functions that give the items of lists as rows. `lateral`: relations that look at the row before them.
+//!   see instants. `written_times`: texts that become times and intervals. `numbers`: their casts and arithmetic. `written_types`: types
+//!   in DataFusion's words. `json_calls`: JSON of many rows.
+//! * `list_rows`: functions that give the items of lists as rows. `lateral`: relations that look at the row before them;
+//!   `lateral_limit`: those that give its first rows. `ordered_sets`: values of rows in an order, such as `mode`.
 //! * `parameters`: `$1` in the arguments of table functions. `chain_credits`: `credits` of models that look at all journeys.
 //!   `model_list`: the models of a call.
 
+pub mod any_order;
 mod arguments;
 pub mod beside;
 mod bound;
@@ -47,6 +53,7 @@ pub mod dialect;
 mod events;
 mod expanded;
 pub mod explained;
+mod first_of_groups;
 mod first_rows;
 mod groupings;
 mod hints;
@@ -56,15 +63,19 @@ mod join_filters;
 pub mod journey;
 mod json_calls;
 mod kept_events;
+mod kept_plans;
 mod known_persons;
 mod large_constants;
 mod lateral;
-mod list_rows;
+mod lateral_limit;
+pub mod list_rows;
 pub mod lookup;
 mod members;
 pub mod misplaced;
 mod model_list;
 mod names;
+mod numbers;
+mod ordered_sets;
 mod output_names;
 mod parameters;
 pub mod persistence;
@@ -88,13 +99,16 @@ mod statement;
 mod stored_terms;
 pub mod template;
 mod touches;
+mod ungrouped;
 mod union;
+mod unread_columns;
 pub mod view;
 pub mod visits;
 pub mod window;
 pub mod written_calls;
 mod written_times;
-mod yielding;
+mod written_types;
+pub(crate) mod yielding;
 mod zone;
 
 pub use running::Running;

@@ -17,7 +17,7 @@ use super::arguments::Arguments;
 use super::journey::PersonRows;
 use super::view::LakeView;
 use crate::attribution::Container;
-use crate::columns::{PERSON_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
+use crate::columns::{HIT_ID_REST, PERSON_ID, VISIT_NUM, VISIT_START, VISITOR_ID, VISITOR_KEY};
 use crate::error::did_you_mean;
 use crate::functions::{VisitorKeys, shares_person, visitor_key};
 use crate::{Error, Result};
@@ -99,8 +99,15 @@ impl PersonJourneys {
             VISITOR_ID => Some(ident(PERSON_ID)),
             // visits stay those of visitors, whose numbers are alike
             VISIT_NUM => Some(Self::visit()?),
+            HIT_ID_REST => Some(Self::rest(HIT_ID_REST)),
             _ => None,
         })
+    }
+
+    /// What tells hits of one time and sequence apart, by the column that says what is left of their ids: by the visitor as well, for
+    /// those of several visitors may be in one place, and a record stands at that of its own.
+    pub fn rest(column: &str) -> Expr {
+        visitor_key().call(vec![concat(vec![ident(VISITOR_ID), lit(":"), ident(column)])])
     }
 
     /// True on the rows of the persons who have a row of `events` for which `marks` is true.

@@ -359,6 +359,10 @@ impl<'a> Asked<'a> {
             (None, Some(shown)) => shown.input_columns(),
             (None, None) => spec.input_columns(),
         };
+        let snapshot_rest = match by_person {
+            true => PersonJourneys::rest(columns::SNAPSHOT_REST),
+            false => ident(columns::SNAPSHOT_REST),
+        };
         let columns = columns.into_iter().map(|name| {
             Ok(match name {
                 "item" => item.clone().alias("item"),
@@ -370,9 +374,9 @@ impl<'a> Asked<'a> {
                 "place" => ident("visit_num").alias("place"),
                 // the visitor whose row it is, whoever's journey
                 "device" => ident("visitor_id").alias("device"),
-                "anchor_time" => anchor("snapshot_time")?.alias("anchor_time"),
-                "anchor_seq" => anchor("snapshot_seq")?.alias("anchor_seq"),
-                "anchor_rest" => anchor(columns::SNAPSHOT_REST)?.alias("anchor_rest"),
+                "anchor_time" => anchor(ident("snapshot_time"))?.alias("anchor_time"),
+                "anchor_seq" => anchor(ident("snapshot_seq"))?.alias("anchor_seq"),
+                "anchor_rest" => anchor(snapshot_rest.clone())?.alias("anchor_rest"),
                 name => match GROUP_COLUMNS.iter().zip(&self.groupings).find(|(column, _)| **column == name) {
                     Some((column, grouping)) => grouping.value.clone().alias(*column),
                     None => match PersonJourneys::column(name)?.filter(|_| by_person) {
@@ -425,10 +429,10 @@ fn marked(marks: &Option<Expr>) -> Result<Expr> {
     marks.clone().ok_or_else(|| Error::bug("nothing marks rows"))
 }
 
-/// A column of a matched transaction row, NULL on all other rows.
-fn anchor(column: &str) -> Result<Expr> {
+/// What is of a matched transaction row, NULL on all other rows.
+fn anchor(value: Expr) -> Result<Expr> {
     let matched = ident("row_kind").eq(lit("transaction")).and(ident("match_status").eq(lit("matched")));
-    Ok(when(matched, ident(column)).end()?)
+    Ok(when(matched, value).end()?)
 }
 
 impl RelationPlanner for ReportPlanner {

@@ -28,12 +28,14 @@ use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
 use super::copy_to::held_by_file;
+use super::first_of_groups::TakeFirstOfGroups;
 use super::first_rows::ReadFirstRows;
 use super::hints::{operator_error, planning_error};
 use super::in_turn::ManyInTurn;
 use super::join_filters::FiltersSeeNulls;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
+use super::kept_plans::KeptPlans;
 use super::known_persons::KeptPersons;
 use super::large_constants::NoLargeConstants;
 use super::lateral::PutAbove;
@@ -50,10 +52,11 @@ use super::spellings;
 use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
+use super::unread_columns::first_rules;
 use super::view::LakeView;
 use super::window::PlanWindows;
 use super::written_times::{IntervalArithmetic, ReadTimes};
-use super::yielding::YieldInJoins;
+use super::yielding::{YieldInJoins, yielding};
 use super::zone::{Clocks, UTC, in_zone, zone_of};
 use crate::error::did_you_mean;
 use crate::functions::{self, Persons};
@@ -161,6 +164,8 @@ pub struct Engine {
     persons: KeptPersons,
     /// The plan of `events`, as it was made last.
     events: KeptEvents,
+    /// Plans of statements, as they were optimized last.
+    plans: KeptPlans,
     /// The visitors at whose rows it looks; None: at all.
     looked_at: Mutex<Option<SomeVisitors>>,
 }
@@ -212,6 +217,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_analyzer_rules(first_rules())
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
             .with_analyzer_rule(Arc::new(PlanWindows::new(schema.clone())))
@@ -249,6 +255,7 @@ impl Engine {
             segments: Mutex::default(),
             persons: KeptPersons::default(),
             events: KeptEvents::default(),
+            plans: KeptPlans::default(),
             looked_at: Mutex::default(),
         })
     }
@@ -336,6 +343,11 @@ impl Engine {
             {
                 return Ok(running.headed());
             }
+            let plan = match &self.remote {
+                // planned for others, who do this themselves
+                Some(_) => yielding(plan)?,
+                None => plan,
+            };
             let rows = execute_stream(plan.clone(), task)?;
             Ok(Running { schema: plan.schema(), rows, plan }.headed())
         }
@@ -345,9 +357,11 @@ impl Engine {
     /// How what was planned is computed.
     pub fn physical<'a>(&'a self, plan: LogicalPlan) -> BoxFuture<'a, Result<Planned>> {
         async move {
-            let frame = self.context.execute_logical_plan(plan).await?;
-            let task = Arc::new(frame.task_ctx());
-            Ok((frame.create_physical_plan().await.map_err(operator_error)?, task))
+            let (state, plan) = self.context.execute_logical_plan(plan).await?.into_parts();
+            let state = Sealed::new(state);
+            let plan = self.plans.optimized(&state, plan).map_err(operator_error)?;
+            let planned = state.query_planner().create_physical_plan(&plan, &*state).await.map_err(operator_error)?;
+            Ok((planned, Arc::new(TaskContext::from(&*state))))
         }
         .boxed()
     }
@@ -663,7 +677,7 @@ fn in_utc(mut state: SessionState) -> SessionState {
 }
 
 /// Unions are merged before DataFusion enforces distribution, which would shuffle them. What is computed here is computed a few
-/// parts at a time, and no more of them than its first rows need; a cluster has its own tasks.
+/// parts at a time, and no more of them than its first rows need, or the first rows of groups; a cluster has its own tasks.
 fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(MergeUnions)];
     if here {
@@ -673,6 +687,7 @@ fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
     rules.push(Arc::new(FiltersSeeNulls));
     rules.push(Arc::new(NoLargeConstants));
     if here {
+        rules.push(Arc::new(TakeFirstOfGroups));
         rules.push(Arc::new(ReadFirstRows));
         rules.push(Arc::new(YieldInJoins));
     }

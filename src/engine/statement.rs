@@ -20,7 +20,10 @@ use super::expanded::Expanded;
 use super::lookup::table_of;
 use super::misplaced::Clauses;
 use super::parameters;
-use super::{column_names, json_calls, list_rows, output_names, shared_columns, written_times};
+use super::ungrouped::Ungrouped;
+use super::{
+    column_names, json_calls, list_rows, ordered_sets, output_names, shared_columns, written_times, written_types,
+};
 use crate::sealed::Sealed;
 use crate::{Error, Result};
 
@@ -188,6 +191,14 @@ impl Statement {
         }
     }
 
+    /// A column that it shows of groups although it is in none of them, if there is one.
+    pub(super) fn ungrouped(&self) -> Option<String> {
+        match visit(self.parsed(), &mut Ungrouped) {
+            ControlFlow::Break(column) => Some(column),
+            ControlFlow::Continue(()) => None,
+        }
+    }
+
     /// True for `EXPLAIN`.
     pub fn explains(&self) -> bool {
         matches!(self.parsed(), Parsed::Explain(_))
@@ -225,15 +236,17 @@ fn is_into(query: &Query) -> bool {
     matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some())
 }
 
-/// Functions of lists stand as UNNEST, intervals are read, and what makes JSON of rows has their list; columns of relations that share
+/// Functions of lists stand as UNNEST, intervals and types are read, and what makes JSON of rows has their list; columns of relations that share
 /// a name, and of the input and the result that do, are told apart.
 fn resolve(parsed: &mut Parsed) -> Result<()> {
     fn resolve_part(part: &mut impl PartMut) -> Result<()> {
         list_rows::rewrite(part);
+        ordered_sets::rewrite(part);
         written_times::rewrite(part)?;
         json_calls::rewrite(part);
         shared_columns::resolve(part);
         output_names::resolve(part);
+        written_types::rewrite(part)?;
         Ok(())
     }
     match parsed {

@@ -472,6 +472,7 @@ impl LakeView {
             }
             let schema = full_schema(stored, &snapshot.schema);
             let rows = LakeTable::new(self.lake.clone(), snapshot, schema.clone());
+            let some_unreported = once && !rows.says_all_reported();
             let table: Arc<dyn TableProvider> = if stored == HITS {
                 let hits = HitsTable::new(rows, HitRules::of(self.suites().await?)?);
                 Arc::new(if once { hits.once() } else { hits })
@@ -480,13 +481,20 @@ impl LakeView {
             };
             let suite = self.suite.as_ref().filter(|_| schema.index_of(SUITE).is_ok());
             let only = suite.map(|suite| col(SUITE).eq(lit(suite.clone())));
-            let reported = if once { Some(is_reported(&schema, self.suites().await?)) } else { None };
+            let reported = if some_unreported { Some(is_reported(&schema, self.suites().await?)) } else { None };
             let looked_at = self.looked_at.as_ref().filter(|_| stored == HITS || stored == INTEGRATED);
             let looked_at = looked_at.map(SomeVisitors::rows);
             let filters = only.into_iter().chain(looked_at).chain(reported);
-            let Some(filter) = conjunction(filters) else { return Ok(Some(table)) };
-            let plan = LogicalPlanBuilder::scan(stored, provider_as_source(table), None)?.filter(filter)?.build()?;
-            Ok(Some(view_of(plan, name)))
+            let filter = conjunction(filters);
+            if filter.is_none() && !once {
+                return Ok(Some(table));
+            }
+            let scan = LogicalPlanBuilder::scan(stored, provider_as_source(table), None)?;
+            let rows = match filter {
+                Some(filter) => scan.filter(filter)?,
+                None => scan,
+            };
+            Ok(Some(view_of(rows.build()?, name)))
         }
         .boxed()
     }

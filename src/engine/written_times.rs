@@ -7,7 +7,7 @@
 //! INTERVAL is a value before there is a plan, and is put into words of DataFusion's in the statement.
 //!
 //! A time counts microseconds, as PostgreSQL's and all that are kept here: of nanoseconds, which DataFusion would compare by, 64 bits
-//! reach from 1677 to 2262. Intervals are compared by their lengths, and a day to which one is added becomes a time.
+//! reach from 1677 to 2262. Intervals are compared and sorted by their lengths, and a day to which one is added becomes a time.
 
 use std::ops::ControlFlow;
 
@@ -16,8 +16,9 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as PlanResult;
-use datafusion::functions::datetime::to_local_time;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, InList, TryCast};
+use datafusion::functions::datetime::{date_trunc, to_local_time};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, Between, BinaryExpr, Cast, InList, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
@@ -30,6 +31,7 @@ use datafusion::sql::sqlparser::ast::{
 use rejoin_instances::syntax::{PartMut, change};
 use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
+use super::numbers;
 use crate::functions::{
     INTERVAL_PARTS, as_interval, as_time, date_part, interval_length, interval_times, is_time, now, time_of, unread,
 };
@@ -50,7 +52,15 @@ impl AnalyzerRule for ReadTimes {
         let read = change_nodes(plan, &mut |node| {
             let columns = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
+            let sorts = matches!(node, LogicalPlan::Sort(_));
             change_expressions(node, &mut |expr| {
+                // what is grouped by in several ways would not be what the node above names
+                if matches!(expr, Expr::GroupingSet(_)) {
+                    return Ok(Transformed::no(expr));
+                }
+                if sorts && expr.get_type(&columns).is_ok_and(|data_type| data_type == INTERVAL) {
+                    return Ok(Transformed::yes(interval_length(read_times(expr, &columns, options)?.data)));
+                }
                 let name = names.save(&expr);
                 Ok(read_times(expr, &columns, options)?.update_data(|expr| name.restore(expr)))
             })
@@ -65,9 +75,12 @@ impl AnalyzerRule for ReadTimes {
 
 /// Reads the texts in an expression over columns, whose casts are all written out.
 pub(super) fn read_times(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
-    let prepared =
-        change_parts(expr, &mut |expr| compared(expr, columns)?.transform_data(|expr| exact_seconds(expr, columns)))?;
-    prepared.transform_data(|expr| change_parts(expr, &mut |expr| read_cast(expr, columns, options)))
+    let prepared = change_parts(expr, &mut |expr| {
+        let compared = compared(expr, columns)?.transform_data(|expr| extreme(expr, columns))?;
+        compared.transform_data(|expr| exact_seconds(expr, columns))
+    })?;
+    let mut read = |expr| read_cast(expr, columns, options)?.transform_data(|expr| numbers::settled(expr, columns));
+    prepared.transform_data(|expr| change_parts(expr, &mut read))
 }
 
 /// `to_timestamp(1769862896.789)` to the nearest microsecond: DataFusion cuts off what a double lacks.
@@ -100,6 +113,24 @@ fn compared(mut expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>>
         in_microseconds(&mut sides, columns)
     };
     Ok(Transformed::new_transformed(expr, is_changed))
+}
+
+/// `max` and `min` of intervals by their lengths, of which several may be equal: `1 month`, `30 days`.
+fn extreme(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    let Expr::AggregateFunction(AggregateFunction { func, params }) = &expr else { return Ok(Transformed::no(expr)) };
+    let ascending = match func.name() {
+        "max" => false,
+        "min" => true,
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let value = match params.args.as_slice() {
+        [value] if value.get_type(columns).is_ok_and(|data_type| data_type == INTERVAL) => value.clone(),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let order = vec![interval_length(value.clone()).sort(ascending, false), value.clone().sort(ascending, false)];
+    let filter = params.filter.clone();
+    let first = AggregateFunction::new_udf(first_value_udaf(), vec![value], false, filter, order, None);
+    Ok(Transformed::yes(Expr::AggregateFunction(first)))
 }
 
 fn compares(op: Operator) -> bool {
@@ -156,7 +187,16 @@ fn read_cast(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanRes
         list.args = list.args.iter().map(read_item).collect::<PlanResult<_>>()?;
         return Ok(Transformed::yes(cast(Expr::ScalarFunction(list), wanted.clone())));
     }
-    if !is_time(wanted) || !inner.get_type(columns).is_ok_and(|data_type| is_text(&data_type)) {
+    if !is_time(wanted) {
+        return Ok(Transformed::no(expr));
+    }
+    let given = inner.get_type(columns);
+    if let (DataType::Timestamp(places, _), Ok(DataType::Timestamp(finer, _))) = (wanted, &given)
+        && places < finer
+    {
+        return Ok(rounded(inner, wanted, *places).map_or_else(|| Transformed::no(expr.clone()), Transformed::yes));
+    }
+    if !given.is_ok_and(|data_type| is_text(&data_type)) {
         return Ok(Transformed::no(expr));
     }
     if let Some(moment) = text_of(inner).and_then(moment)
@@ -169,6 +209,18 @@ fn read_cast(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanRes
         _ => cast(inner.clone(), DataType::Utf8),
     };
     Ok(Transformed::yes(as_time(wanted, tries).call(vec![text])))
+}
+
+/// A time to the nearest second or millisecond, which a cast alone would cut off; None for others.
+fn rounded(time: &Expr, wanted: &DataType, places: TimeUnit) -> Option<Expr> {
+    let (unit, half) = match places {
+        TimeUnit::Second => ("second", 500_000_000),
+        TimeUnit::Millisecond => ("millisecond", 500_000),
+        TimeUnit::Microsecond | TimeUnit::Nanosecond => return None,
+    };
+    let half = lit(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, 0, half))));
+    let begin = date_trunc().call(vec![lit(unit), binary(time.clone(), Operator::Plus, half)]);
+    Some(cast(begin, wanted.clone()))
 }
 
 fn is_text(data_type: &DataType) -> bool {
@@ -430,7 +482,9 @@ fn order_parts(function: &mut ast::Function) -> Result<()> {
             FunctionArg::Named { arg, .. } | FunctionArg::ExprNamed { arg, .. } | FunctionArg::Unnamed(arg) => arg,
         };
         ordered.resize(ordered.len().max(place + 1), None);
-        ordered[place] = Some(arg.clone());
+        if ordered[place].replace(arg.clone()).is_some() {
+            return Err(Error::query(format!("make_interval has two values for {}", INTERVAL_PARTS[place])));
+        }
     }
     let zero = || FunctionArgExpr::Expr(ast::Expr::Value(Value::Number("0".into(), false).with_empty_span()));
     list.args = ordered.into_iter().map(|value| FunctionArg::Unnamed(value.unwrap_or_else(zero))).collect();

@@ -37,6 +37,10 @@ pub struct Entry<'a> {
 /// is the serial number that may stand behind a colon.
 pub fn entries(list: &str, separator: u8) -> impl Iterator<Item = Entry<'_>> {
     caret::split(list, separator).filter(|entry| !entry.is_empty()).map(|entry| {
+        // most are an id and nothing else
+        if entry.bytes().all(|b| b.is_ascii_digit()) {
+            return Entry { event: entry, value: None };
+        }
         let (event, value) = match caret::split_once(entry, b'=') {
             Some((event, value)) => (event, Some(value)),
             None => (entry, None),

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Float64Builder, Int64Array, TimestampMicrosecondArray, new_null_array,
@@ -20,7 +21,7 @@ use super::hit_keys::{HitKeys, Parts, read_keys, usable_transaction_ids};
 use super::hit_metrics::{BadField, HitAmounts, HitMetrics, MetricInput};
 use super::product_list::Evars;
 use super::records::{Block, non_empty_fields, unescape};
-use super::text::Encoding;
+use super::text::{Encoding, without_mark};
 use super::text_builder::TextBuilder;
 use super::touches::{RowTouches, TouchSource, told_by, touches};
 use super::{Decoded, RowIssue, row_issue};
@@ -44,6 +45,11 @@ const KEYS: [&str; 14] = [
     columns::PERSISTED,
 ];
 
+/// Bytes of a usual visitor's id: two numbers of 64 bits.
+const VISITOR_ID_BYTES: usize = 41;
+/// The rows for which it is noted what their texts took.
+const NOTED_ROWS: usize = 1024;
+
 /// Decodes the hits of one delivery.
 #[derive(Debug, Clone)]
 pub struct HitDecoder {
@@ -55,7 +61,6 @@ pub struct HitDecoder {
     products: Option<(usize, usize)>,
     /// The dimension with a hit's own time, which is of interest only where a corrected one was used.
     own_time: Option<u16>,
-    dimensions: usize,
     roles: [Option<usize>; ROLES],
     /// Flags that are true on all rows.
     flags: usize,
@@ -63,6 +68,9 @@ pub struct HitDecoder {
     touches: usize,
     channel: Vec<u16>,
     told_by: Option<TouchSource>,
+    /// What the texts of each dimension took for so many rows in the block that was decoded last, and a little more: the next one
+    /// makes room for as much.
+    text_bytes: Arc<[AtomicUsize]>,
 }
 
 /// What is counted while hits are decoded.
@@ -179,7 +187,7 @@ impl HitDecoder {
             fields,
             products,
             own_time,
-            dimensions: dimensions.len(),
+            text_bytes: dimensions.iter().map(|_| AtomicUsize::new(0)).collect(),
             roles: std::array::from_fn(|role| layout.roles().find(|(r, _)| *r as usize == role).map(|(_, f)| f)),
             flags: flags.len(),
             told_by: told_by(layout, &touches),
@@ -205,12 +213,20 @@ impl HitDecoder {
 
     /// Decodes a block. Every record is in the batch or among the issues.
     pub fn decode(&self, block: &Block, encoding: Encoding) -> (Decoded, HitCounts) {
-        let mut rows = Rows::new(self, block.most_records());
+        let mut rows = Rows::new(self, block);
         let (mut issues, mut warnings) = (Vec::new(), Vec::new());
         let mut counts = HitCounts::default();
-        for (line, record) in block.records() {
+        // seen once for all records, unless there is a bad one among them
+        let whole = Some(&block.bytes).filter(|_| encoding == Encoding::Utf8);
+        let whole = whole.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        for (line, range) in block.record_ranges() {
             counts.records += 1;
-            let Some(text) = encoding.decode(record) else {
+            let record = &block.bytes[range.clone()];
+            let text = match whole {
+                Some(whole) => Some(Cow::Borrowed(without_mark(&whole[range]))),
+                None => encoding.decode(record),
+            };
+            let Some(text) = text else {
                 let text = String::from_utf8_lossy(&record[..record.len().min(row_issue::MAX_TEXT_BYTES)]);
                 let reason = "not valid UTF-8, as the rest of the file is; send the delivery again";
                 issues.push(RowIssue::new(line, "", reason, &text));
@@ -262,6 +278,8 @@ enum BadRecord {
 /// The rows of one block while they are decoded, and what is used again from record to record.
 struct Rows<'d> {
     decoder: &'d HitDecoder,
+    /// Some record of the block may hold a NUL byte.
+    holds_nul: bool,
     most_rows: usize,
     count: usize,
     visitor: TextBuilder,
@@ -294,26 +312,35 @@ struct TextField {
 }
 
 impl<'d> Rows<'d> {
-    fn new(decoder: &'d HitDecoder, most_rows: usize) -> Self {
-        let text = || TextBuilder::new(most_rows);
+    fn new(decoder: &'d HitDecoder, block: &Block) -> Self {
+        // a row has a byte behind each field: line ends that are escaped, however many, are no more rows
+        let most_rows = block.most_records().min(block.bytes.len() / decoder.fields.len().max(1) + 1);
+        // whatever former blocks had: a field gives two dimensions at most
+        let mut left = 2 * block.bytes.len();
+        let dimension = |noted: &AtomicUsize| {
+            let bytes = (noted.load(Ordering::Relaxed).saturating_mul(most_rows) / NOTED_ROWS).min(left);
+            left -= bytes;
+            TextBuilder::new(most_rows, bytes)
+        };
         Self {
             decoder,
+            holds_nul: memchr::memchr(0, &block.bytes).is_some(),
             most_rows,
             count: 0,
-            visitor: text(),
-            hit_time: Vec::new(),
-            hit_seq: Vec::new(),
-            hit_id_rest: Vec::new(),
-            visit_num: Vec::new(),
-            visit_start: Vec::new(),
-            hit_source: Vec::new(),
-            exclude_hit: Vec::new(),
-            visit_page_num: Vec::new(),
-            duplicate_purchase: Vec::new(),
-            transaction_id: text(),
-            customer_id: text(),
-            background: Vec::new(),
-            dimensions: std::iter::repeat_with(text).take(decoder.dimensions).collect(),
+            visitor: TextBuilder::new(most_rows, most_rows * VISITOR_ID_BYTES),
+            hit_time: Vec::with_capacity(most_rows),
+            hit_seq: Vec::with_capacity(most_rows),
+            hit_id_rest: Vec::with_capacity(most_rows),
+            visit_num: Vec::with_capacity(most_rows),
+            visit_start: Vec::with_capacity(most_rows),
+            hit_source: Vec::with_capacity(most_rows),
+            exclude_hit: Vec::with_capacity(most_rows),
+            visit_page_num: Vec::with_capacity(most_rows),
+            duplicate_purchase: Vec::with_capacity(most_rows),
+            transaction_id: TextBuilder::new(most_rows, 0),
+            customer_id: TextBuilder::new(most_rows, 0),
+            background: Vec::with_capacity(most_rows),
+            dimensions: decoder.text_bytes.iter().map(dimension).collect(),
             metrics: decoder.metrics.names().iter().map(|_| None).collect(),
             texts: Vec::new(),
             amounts: HitAmounts::default(),
@@ -341,7 +368,9 @@ impl<'d> Rows<'d> {
         if count != decoder.fields.len() {
             return Err(BadRecord::Fields(count));
         }
-        if let Some(at) = memchr::memchr(0, text.as_bytes()) {
+        if self.holds_nul
+            && let Some(at) = memchr::memchr(0, text.as_bytes())
+        {
             return Err(BadRecord::Value(self.column_at(text, at), "holds a NUL byte".to_owned()));
         }
         let named = |(role, reason): BadField| BadRecord::Value(decoder.header(role).to_owned(), reason);
@@ -367,15 +396,18 @@ impl<'d> Rows<'d> {
             decoder.channel.iter().for_each(|touch| self.touches.set(*touch));
         }
         for TextField { field, range, escaped } in &self.texts {
-            let value = &text[range.clone()];
-            let value = if *escaped { unescape(value) } else { Cow::Borrowed(value) };
+            let unescaped = escaped.then(|| unescape(&text[range.clone()]));
+            let put = |texts: &mut TextBuilder| match &unescaped {
+                Some(value) => texts.put(row, value),
+                None => texts.put_part(row, text, range.clone()),
+            };
             if let Some(place) = field.dimension.filter(|_| keys.corrected || field.dimension != decoder.own_time) {
-                self.dimensions[usize::from(place)].put(row, &value);
+                put(&mut self.dimensions[usize::from(place)]);
             }
             if let Some((place, touch)) = field.set {
                 touch.iter().for_each(|touch| self.touches.value(*touch, range.clone()));
                 if touch.is_none_or(|touch| self.touches.is_set(touch)) {
-                    self.dimensions[usize::from(place)].put(row, &value);
+                    put(&mut self.dimensions[usize::from(place)]);
                 }
             }
             if let Some(touch) = field.raw_of {
@@ -435,6 +467,10 @@ impl<'d> Rows<'d> {
 
     fn finish(self) -> RecordBatch {
         let rows = self.count;
+        for (noted, texts) in self.decoder.text_bytes.iter().zip(&self.dimensions) {
+            let bytes = texts.text_bytes() * NOTED_ROWS / rows.max(1);
+            noted.store(bytes + bytes / 16, Ordering::Relaxed);
+        }
         let sequence = Decimal128Array::from(self.hit_seq).with_data_type(columns::sequence());
         let always: ArrayRef = Arc::new(BooleanArray::from(vec![true; rows]));
         let keys: [ArrayRef; KEYS.len()] = [

@@ -8,15 +8,20 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memrchr_iter};
 
 use super::FeedError;
 use super::text::fill;
 
 /// A record of this size or more is refused: no real one comes near (2 KB on average).
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
-/// How much of a stream makes a block, unless a single record is larger.
+/// How much of a stream makes a block at most, unless a single record is larger.
 pub const BLOCK_BYTES: usize = 4 << 20;
+/// How much makes the first block, and the last ones: they are decoded while little else is, so that a large one would be waited
+/// for.
+const LEAST_BLOCK_BYTES: usize = 1 << 20;
+/// How much more is read than makes a block: most records that lie across its end are whole then, and little is left for the next.
+const MORE_BYTES: usize = 64 << 10;
 /// Eight bytes each, of a field that is looked through word by word.
 const SHORT_FIELD_WORDS: usize = 4;
 /// A block ends at the record that reaches this many lines, so that what is kept for each record stays small beside it.
@@ -39,6 +44,11 @@ impl Block {
 
     /// The records with their physical lines, without line ends, still escaped; blank lines left out.
     pub fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.record_ranges().map(move |(line, range)| (line, &self.bytes[range]))
+    }
+
+    /// Where the [`Self::records`] are, with their physical lines.
+    pub fn record_ranges(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
         let (mut at, mut line) = (0, self.first_line);
         std::iter::from_fn(move || {
             while at < self.bytes.len() {
@@ -50,10 +60,11 @@ impl Block {
                 });
                 let (record, taken) = end.map_or((rest, rest.len()), |end| (&rest[..end], end + 1));
                 let record = record.strip_suffix(b"\r").unwrap_or(record);
+                let range = at..at + record.len();
                 at += taken;
                 line += lines;
-                if !record.is_empty() {
-                    return Some((start, record));
+                if !range.is_empty() {
+                    return Some((start, range));
                 }
             }
             None
@@ -71,12 +82,23 @@ pub struct BlockReader<R> {
     end: usize,
     line: u64,
     ended: bool,
+    /// How much makes the next block, as long as the stream goes on.
+    block_bytes: usize,
+    /// For the bytes of blocks to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl<R: Read> BlockReader<R> {
     /// Reads nothing yet; `file` names the stream in errors.
     pub fn new(input: R, file: impl Into<String>) -> Self {
-        Self { input, file: file.into(), buffer: Vec::new(), start: 0, end: 0, line: 1, ended: false }
+        let (buffer, spare) = (Vec::with_capacity(BLOCK_BYTES + MORE_BYTES), Vec::new());
+        let (file, block_bytes) = (file.into(), LEAST_BLOCK_BYTES);
+        Self { input, file, buffer, start: 0, end: 0, line: 1, ended: false, block_bytes, spare }
+    }
+
+    /// Takes the bytes of blocks that nobody needs any more; blocks to come are put there, which costs less than new memory.
+    pub fn reuse(&mut self, bytes: impl Iterator<Item = Vec<u8>>) {
+        self.spare.extend(bytes);
     }
 
     /// The next block, `None` after the last one.
@@ -86,8 +108,11 @@ impl<R: Read> BlockReader<R> {
     pub fn next_block(&mut self) -> Result<Option<Block>, FeedError> {
         loop {
             let pending = &self.buffer[self.start..self.end];
-            let whole = self.ended || pending.len() >= BLOCK_BYTES;
-            let (end, lines) = if whole { last_record_end(pending) } else { (0, 0) };
+            let whole = self.ended || pending.len() >= self.block_bytes;
+            // what is left of a stream is shared by those who decode
+            let rest = if self.ended { pending.len() / 2 } else { usize::MAX };
+            let block_bytes = self.block_bytes.min(rest.max(LEAST_BLOCK_BYTES));
+            let (end, lines) = if whole { last_record_end(pending, block_bytes) } else { (0, 0) };
             // After the end of the stream the last record may lack its newline.
             let (end, lines) = match end {
                 0 if self.ended => (pending.len(), memchr_iter(b'\n', pending).count() as u64),
@@ -101,9 +126,14 @@ impl<R: Read> BlockReader<R> {
                 return Err(FeedError::new(&self.file, message).on_line(self.line));
             }
             if end > 0 {
-                let block = Block { bytes: pending[..end].to_vec(), first_line: self.line };
+                // with room for a larger one that comes to be there
+                let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + MORE_BYTES));
+                bytes.clear();
+                bytes.extend_from_slice(&pending[..end]);
+                let block = Block { bytes, first_line: self.line };
                 self.start += end;
                 self.line += lines;
+                self.block_bytes = (2 * end).clamp(LEAST_BLOCK_BYTES, BLOCK_BYTES);
                 return Ok(Some(block));
             }
             if self.ended {
@@ -116,7 +146,7 @@ impl<R: Read> BlockReader<R> {
     fn read_more(&mut self) -> Result<(), FeedError> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        let wanted = (self.end + BLOCK_BYTES).min(MAX_RECORD_BYTES);
+        let wanted = (self.block_bytes + MORE_BYTES).max(2 * self.end).min(MAX_RECORD_BYTES);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
@@ -215,13 +245,26 @@ fn ends_record(bytes: &[u8], at: usize) -> bool {
     before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
 }
 
-/// The end of the last whole record of a block that begins with `bytes`, and the lines up to there.
-fn last_record_end(bytes: &[u8]) -> (usize, u64) {
+/// The end of the last whole record of a block that begins with `bytes` and is about as large as said, and the lines up to there.
+fn last_record_end(bytes: &[u8], block_bytes: usize) -> (usize, u64) {
+    let lines_of = |bytes: &[u8]| memchr_iter(b'\n', bytes).count() as u64;
+    // what lies within the block is looked at record by record only where it is too many lines
+    let inner = bytes.len().min(block_bytes.saturating_sub(1));
+    let lines = lines_of(&bytes[..inner]);
+    if lines < MAX_BLOCK_LINES {
+        let newlines = memchr_iter(b'\n', &bytes[inner..]).map(|at| inner + at);
+        let beyond = newlines.zip(lines + 1..).find(|(newline, _)| ends_record(bytes, *newline));
+        if let Some((newline, lines)) = beyond {
+            return (newline + 1, lines);
+        }
+        let last = memrchr_iter(b'\n', &bytes[..inner]).find(|newline| ends_record(bytes, *newline));
+        return last.map_or((0, 0), |newline| (newline + 1, lines_of(&bytes[..=newline])));
+    }
     let (mut end, mut end_lines) = (0, 0);
     for (newline, lines) in memchr_iter(b'\n', bytes).zip(1..) {
         if ends_record(bytes, newline) {
             (end, end_lines) = (newline + 1, lines);
-            if lines >= MAX_BLOCK_LINES || end >= BLOCK_BYTES {
+            if lines >= MAX_BLOCK_LINES || end >= block_bytes {
                 break;
             }
         }
@@ -302,6 +345,12 @@ mod tests {
         let text = record.repeat(10_000);
         let blocks = blocks(text.as_bytes());
         assert!(blocks.len() > 3);
+        let sizes: Vec<usize> = blocks.iter().map(|b| b.bytes.len()).collect();
+        assert!(sizes.iter().any(|size| size + record.len() > BLOCK_BYTES), "{sizes:?}");
+        assert!(
+            [sizes[0], sizes[sizes.len() - 1]].iter().all(|size| *size < LEAST_BLOCK_BYTES + record.len()),
+            "{sizes:?}"
+        );
         let mut line = 1;
         for block in &blocks {
             assert_eq!(block.first_line, line);
@@ -310,6 +359,43 @@ mod tests {
         }
         assert_eq!(blocks.iter().flat_map(|b| b.bytes.clone()).collect::<Vec<_>>(), text.as_bytes());
         assert_eq!(blocks.iter().map(|b| b.records().count()).sum::<usize>(), 10_000);
+    }
+
+    /// Where the first record ends that reaches so many bytes, else the last one, found record by record.
+    #[test]
+    fn ends_of_blocks() {
+        let parts = ["a", "bb", "\n", "\\\n", "\\\\\n", "\r\n", "\\\r\n", "ccc\\\\\\\n", "\n\n"];
+        let mut seed = 7_usize;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for _ in 0..2000 {
+            let text: String = (0..random(30)).map(|_| parts[random(parts.len())]).collect();
+            let bytes = text.as_bytes();
+            for block_bytes in 1..bytes.len() + 3 {
+                let ends =
+                    (0..bytes.len()).filter(|at| bytes[*at] == b'\n' && ends_record(bytes, *at)).map(|at| at + 1);
+                let (before, beyond): (Vec<usize>, Vec<usize>) = ends.partition(|end| *end < block_bytes);
+                let end = beyond.first().or(before.last()).copied().unwrap_or(0);
+                let lines = bytes[..end].iter().filter(|byte| **byte == b'\n').count() as u64;
+                assert_eq!(last_record_end(bytes, block_bytes), (end, lines), "{text:?}, {block_bytes} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn former_bytes_are_in_no_block() {
+        let text = (0..400_000).fold(String::new(), |text, n| text + &format!("{n}\t\\\n{n}\n"));
+        let expected = blocks(text.as_bytes());
+        let mut reader = BlockReader::new(text.as_bytes(), "hit_data.tsv");
+        let mut found = Vec::new();
+        while let Some(block) = reader.next_block().unwrap() {
+            reader.reuse([block.bytes.clone(), vec![b'x'; 7]].into_iter());
+            found.push(block);
+        }
+        assert!(found.len() > 3);
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -86,6 +86,11 @@ impl Encoding {
     }
 }
 
+/// UTF-8 text without its byte order mark.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// Tells UTF-8 and Windows-1252 apart while an input is read, block by block, cut between characters.
 ///
 /// An input is Windows-1252 as a whole where any of it is not UTF-8; as long as all is ASCII, both are the same.

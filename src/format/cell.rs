@@ -2,7 +2,7 @@
 //!
 //! In: a column of any Arrow type. Out: text for a cell, and what class of value it is. Nested values are JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -254,18 +254,24 @@ pub fn names(schema: &SchemaRef) -> Vec<String> {
 /// Names of the columns, each told from those before it that are called so: `sum`, `sum_2`.
 pub fn distinct_names(schema: &SchemaRef) -> Vec<String> {
     let names = names(schema);
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    let distinct = |name: &String| {
-        let is_free = |other: &String| !taken.contains(other) && !names.contains(other);
-        let other = match taken.contains(name) {
-            true => (2..).map(|n| format!("{name}_{n}")).find(is_free),
-            false => None,
-        };
-        let distinct = other.unwrap_or_else(|| name.clone());
-        taken.insert(distinct.clone());
-        distinct
-    };
-    names.iter().map(distinct).collect()
+    let own: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    // the last number of each name, from which on the next one is looked for: thousands of columns may be called alike
+    let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut distinct = Vec::with_capacity(names.len());
+    for name in &names {
+        let number = numbers.entry(name.as_str()).or_insert(0);
+        *number += 1;
+        let mut other = name.clone();
+        while *number > 1 {
+            other = format!("{name}_{number}");
+            if !own.contains(other.as_str()) {
+                break;
+            }
+            *number += 1;
+        }
+        distinct.push(other);
+    }
+    distinct
 }
 
 fn rounded(value: f64) -> f64 {

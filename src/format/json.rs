@@ -75,6 +75,7 @@ fn keys(schema: &SchemaRef) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -83,6 +84,7 @@ mod tests {
 
     use super::super::samples::{all_types, empty, hostile, render};
     use super::super::{Format, TextStyle};
+    use super::distinct_names;
 
     #[test]
     fn columns_of_one_name_are_told_apart() {
@@ -92,6 +94,17 @@ mod tests {
         let batch = RecordBatch::try_new(schema, (1..5).map(values).collect()).unwrap();
         let text = render(Format::Ndjson, TextStyle::default(), &batch);
         assert_eq!(text.trim(), r#"{"a":1,"a_3":2,"a_2":3,"a_4":4}"#);
+    }
+
+    /// In a moment: each goes on from the number of the one before.
+    #[test]
+    fn thousands_of_columns_of_one_name_are_told_apart() {
+        const COUNT: usize = 20_000;
+        let fields: Vec<Field> = (0..COUNT).map(|_| Field::new("a", DataType::Int64, true)).collect();
+        let names = distinct_names(&Arc::new(Schema::new(fields)));
+        assert_eq!((names[0].as_str(), names[1].as_str()), ("a", "a_2"));
+        assert_eq!(names[COUNT - 1], format!("a_{COUNT}"));
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), COUNT);
     }
 
     #[test]

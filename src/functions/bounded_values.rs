@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::compute::kernels::length::length;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
@@ -17,26 +17,38 @@ use crate::Error;
 /// Bytes of the values of a call, at most.
 const MOST: f64 = 1e8;
 
-/// The functions, and which argument says how often, or how long.
-pub(super) const BOUNDED: [(&str, Size); 5] = [
+/// The functions, and what their arguments say of the value.
+pub(super) const BOUNDED: [(&str, Size); 11] = [
     ("repeat", Size::Times),
     ("lpad", Size::Length),
     ("rpad", Size::Length),
     ("array_repeat", Size::Copies),
     ("array_resize", Size::Items),
+    ("replace", Size::Replaced),
+    ("regexp_replace", Size::Replaced),
+    ("array_to_string", Size::Joined),
+    ("concat", Size::Together),
+    ("concat_ws", Size::Together),
+    ("array_concat", Size::Together),
 ];
 
-/// What the second argument says of the value.
+/// How large the value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Size {
-    /// How often the first argument, a text, is in it.
+    /// The first argument, a text, as often as the second says.
     Times,
-    /// How often the first argument is an item of it.
+    /// The first argument as an item, as often as the second says.
     Copies,
-    /// Of how many characters it is.
+    /// As many characters as the second argument says.
     Length,
-    /// Of how many items it is.
+    /// As many items as the second argument says, such as the third.
     Items,
+    /// The first argument, a text, with the third for each of the second.
+    Replaced,
+    /// The items of the first argument, with the second between them.
+    Joined,
+    /// All arguments.
+    Together,
 }
 
 /// The same function with a bound.
@@ -76,9 +88,7 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if let [value, count, ..] = ColumnarValue::values_to_arrays(&args.args)?.as_slice()
-            && bytes(value, count, self.size)? > MOST
-        {
+        if bytes(&args.args, args.number_rows, self.size)? > MOST {
             let message = format!("{} gives more than 100 MB at once; ask for shorter values or fewer", self.name());
             return Err(Error::out_of_memory(message).into());
         }
@@ -90,29 +100,91 @@ impl ScalarUDFImpl for Bounded {
     }
 }
 
-/// Bytes of an item of a list beside its text.
+/// Bytes of a value beside its text or its items.
 const ITEM: f64 = 16.0;
 
 /// Bytes of the values of all rows, about.
-fn bytes(value: &ArrayRef, count: &ArrayRef, size: Size) -> Result<f64> {
-    let counts = cast(count, &DataType::Int64)?;
-    let counts = counts.as_primitive::<Int64Type>();
-    let lengths = match value.data_type().is_string() {
-        true => Some(length(&cast(value, &DataType::LargeUtf8)?)?),
-        false => None,
+fn bytes(arguments: &[ColumnarValue], rows: usize, size: Size) -> Result<f64> {
+    let sizes: Vec<Sizes> = arguments.iter().map(Sizes::of).collect::<Result<_>>()?;
+    if let Size::Together = size {
+        return Ok(sizes.iter().map(|sizes| sizes.all(rows)).sum());
+    }
+    let [first, second, rest @ ..] = sizes.as_slice() else { return Ok(0.0) };
+    let third = |row: usize| rest.first().map_or(ITEM, |sizes| sizes.bytes(row));
+    let counts = match size {
+        Size::Times | Size::Copies | Size::Length | Size::Items => Some(Counts::of(&arguments[1])?),
+        Size::Replaced | Size::Joined | Size::Together => None,
     };
-    let lengths = lengths.as_ref().map(|lengths| lengths.as_primitive::<Int64Type>());
-    let of_row = |row: usize| -> f64 {
-        let text = lengths.filter(|lengths| lengths.is_valid(row)).map_or(0, |lengths| lengths.value(row)) as f64;
-        let each = match size {
-            Size::Times => text,
-            Size::Copies => text + ITEM,
-            Size::Length => 1.0,
-            Size::Items => ITEM,
-        };
-        if counts.is_null(row) { 0.0 } else { counts.value(row).max(0) as f64 * each }
+    let count = |row: usize| counts.as_ref().map_or(0.0, |counts| counts.at(row));
+    let of_row = |row: usize| match size {
+        Size::Times => count(row) * (first.bytes(row) - ITEM).max(0.0),
+        Size::Copies => count(row) * first.bytes(row),
+        Size::Length => count(row),
+        Size::Items => count(row) * third(row),
+        Size::Replaced => {
+            // that of all that could be found; seldom is much of it there
+            let (text, from) = (first.bytes(row) - ITEM, (second.bytes(row) - ITEM).max(1.0));
+            (text + text / from * (third(row) - ITEM).max(0.0)) / 10.0
+        }
+        Size::Joined => first.bytes(row) * (1.0 + (second.bytes(row) - ITEM).max(0.0) / ITEM),
+        Size::Together => 0.0,
     };
-    Ok((0..counts.len()).map(of_row).sum())
+    Ok((0..rows).map(of_row).sum())
+}
+
+/// How often, by row.
+struct Counts(Int64Array);
+
+impl Counts {
+    fn of(value: &ColumnarValue) -> Result<Self> {
+        Ok(Self(cast(&array_of(value)?, &DataType::Int64)?.as_primitive().clone()))
+    }
+
+    fn at(&self, row: usize) -> f64 {
+        let row = if self.0.len() == 1 { 0 } else { row };
+        if self.0.is_null(row) { 0.0 } else { self.0.value(row).max(0) as f64 }
+    }
+}
+
+/// Bytes of each value; one where it is the same for all rows.
+struct Sizes(Vec<f64>);
+
+impl Sizes {
+    fn of(value: &ColumnarValue) -> Result<Self> {
+        Ok(Self(sizes(&array_of(value)?)?))
+    }
+
+    fn bytes(&self, row: usize) -> f64 {
+        self.0.get(if self.0.len() == 1 { 0 } else { row }).copied().unwrap_or(0.0)
+    }
+
+    fn all(&self, rows: usize) -> f64 {
+        match self.0.as_slice() {
+            [same] => same * rows as f64,
+            each => each.iter().sum(),
+        }
+    }
+}
+
+/// The values of a column; one where it is the same for all rows.
+fn array_of(value: &ColumnarValue) -> Result<ArrayRef> {
+    match value {
+        ColumnarValue::Array(array) => Ok(array.clone()),
+        ColumnarValue::Scalar(scalar) => scalar.to_array(),
+    }
+}
+
+/// Bytes of each value: those of its text, or of its items, and 16.
+fn sizes(values: &ArrayRef) -> Result<Vec<f64>> {
+    if values.data_type().is_string() {
+        let lengths = cast(&length(values)?, &DataType::Int64)?;
+        let lengths = lengths.as_primitive::<Int64Type>();
+        return Ok(lengths.iter().map(|length| length.unwrap_or(0) as f64 + ITEM).collect());
+    }
+    let Some(lists) = values.as_list_opt::<i32>() else { return Ok(vec![ITEM; values.len()]) };
+    let items = sizes(lists.values())?;
+    let ends = lists.value_offsets().windows(2).map(|ends| ends[0] as usize..ends[1] as usize);
+    Ok(ends.map(|range| items[range].iter().sum::<f64>() + ITEM).collect())
 }
 
 #[cfg(test)]
@@ -139,6 +211,14 @@ mod tests {
             "array_repeat(1, 2000000000)",
             "list_repeat('a text', 2000000000)",
             "array_resize([1], 2000000000)",
+            "array_repeat(array_repeat(1, 5000000), 300)",
+            "array_resize(['x'], 300, repeat('x', 1000000))",
+            "replace(repeat('a', 1000000), 'a', repeat('b', 1000000))",
+            "regexp_replace(repeat('a', 1000000), 'a', repeat('b', 1000000), 'g')",
+            "array_to_string(range(0, 1000000), repeat('x', 1000000))",
+            "concat(a, a, a) FROM (SELECT repeat('x', 40000000) AS a)",
+            "concat_ws('', a, a, a) FROM (SELECT repeat('x', 40000000) AS a)",
+            "array_concat(a, a, a) FROM (SELECT array_repeat(1, 3000000) AS a)",
         ] {
             let error = asked(sql).await.unwrap_err().to_string();
             assert!(error.contains("more than 100 MB"), "{sql}: {error}");
@@ -147,6 +227,9 @@ mod tests {
             "repeat('xy', 1000000), repeat('x', -5), repeat(NULL, 2000000000), repeat('x', NULL)",
             "lpad('x', 10, 'y'), rpad('x', 10), array_repeat([1], 3), array_repeat('x', 2), array_resize([1], 3, 0)",
             "repeat(CAST(value AS VARCHAR), 3) FROM generate_series(1, 20000)",
+            "replace('abc', 'b', NULL), replace(NULL, 'b', 'c'), replace('abc', '', 'x'), regexp_replace('abc', 'b+', 'c')",
+            "concat('a', value, NULL), concat_ws(',', 'a', value) FROM generate_series(1, 20000)",
+            "array_concat([1], [2, 3]), array_to_string([1, 2], ','), array_to_string(['a', NULL], ',', '?')",
         ] {
             asked(sql).await.unwrap();
         }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::as_time::AsTime;
+use super::as_value::AsValue;
 use super::function_spec::{FunctionSpec, PlanFunction};
-use super::{among_visitors, as_time, bound_lines, classified, in_segment, local_time, persons, product_lines};
+use super::{
+    among_visitors, as_time, as_value, bound_lines, classified, in_segment, local_time, persons, product_lines,
+};
 
 impl FunctionSpec {
     /// What a function is made of, if its name alone does not say it.
@@ -16,6 +19,9 @@ impl FunctionSpec {
             return Some(own.function_spec.clone());
         }
         if let Some(own) = inner.downcast_ref::<AsTime>() {
+            return Some(own.function_spec());
+        }
+        if let Some(own) = inner.downcast_ref::<AsValue>() {
             return Some(own.function_spec());
         }
         local_time::suite_zone(inner.as_ref()).map(|suite_zone| Self::LocalTime { suite_zone })
@@ -37,6 +43,7 @@ impl FunctionSpec {
             Self::SharesPerson(keys) => Some(among_visitors::shares_person(&keys)),
             Self::IsLookedAt(keys) => Some(among_visitors::is_looked_at(&keys)),
             Self::AsTime { returns, tries } => Some(as_time::as_time(&returns.parse().ok()?, tries)),
+            Self::AsValue { returns, tries } => Some(as_value::as_value(&returns.parse().ok()?, tries)),
             Self::LocalTime { suite_zone } => Some(local_time::udf(Arc::new(move || Ok(suite_zone.clone())))),
         }
     }
@@ -82,6 +89,8 @@ mod tests {
             in_segment::in_segment(&Members::new(true, [("v1".to_string(), vec![(1, 5)])].into())),
             as_time::as_time(&DataType::Timestamp(TimeUnit::Nanosecond, Some("Europe/Berlin".into())), true),
             as_time::as_time(&DataType::Interval(IntervalUnit::MonthDayNano), false),
+            as_value::as_value(&DataType::Decimal128(5, 2), true),
+            as_value::as_value(&DataType::BinaryView, false),
             local_time::udf(Arc::new(|| Ok("Europe/Berlin".into()))),
         ];
         for function in functions {

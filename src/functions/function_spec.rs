@@ -1,5 +1,5 @@
 //! Functions that are more than their name: made for one plan (`classified`, `product_lines`, `bound_lines`, `in_segment`,
-//! `person_id`, `person_status`, `shares_person`, `is_looked_at`, `as_time`), or told
+//! `person_id`, `person_status`, `shares_person`, `is_looked_at`, `as_time`, `as_value`), or told
 //! something by the session (`local_time` without a zone). What they are made of can be written down and made into the same
 //! function elsewhere.
 
@@ -51,6 +51,8 @@ pub enum FunctionSpec {
     IsLookedAt(VisitorKeys),
     /// See [`super::as_time()`]; the type is written as Arrow writes it.
     AsTime { returns: String, tries: bool },
+    /// See [`super::as_value()`]; the type is written as Arrow writes it.
+    AsValue { returns: String, tries: bool },
     /// `local_time` where the suite has this zone.
     LocalTime { suite_zone: String },
 }

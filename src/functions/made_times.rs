@@ -116,10 +116,11 @@ impl MadeTime {
     }
 }
 
-/// Microseconds of a day.
+/// Microseconds of a day. As in PostgreSQL 60 seconds are the next minute.
 fn clock(hour: i64, minute: i64, seconds: f64) -> Option<i64> {
-    let within = (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..60.0).contains(&seconds);
-    within.then(|| (hour * 60 + minute) * 60_000_000 + (seconds * SECOND).round() as i64)
+    let within = (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&seconds);
+    let at = || (hour * 60 + minute) * 60_000_000 + (seconds * SECOND).round() as i64;
+    within.then(at).filter(|at| *at < 86_400_000_000)
 }
 
 /// Microseconds since 1970 at a time of a year, month and day.
@@ -138,7 +139,10 @@ mod tests {
     fn numbers_become_times() {
         assert_eq!(clock(12, 30, 15.5), Some(45_015_500_000));
         assert_eq!(on_day([1970, 1, 2], clock(0, 0, 1.0)), Some(86_401_000_000));
-        for wrong in [clock(24, 0, 0.0), clock(0, 60, 0.0), clock(0, 0, -1.0), clock(0, 0, f64::NAN)] {
+        assert_eq!(clock(12, 30, 60.0), clock(12, 31, 0.0));
+        for wrong in
+            [clock(24, 0, 0.0), clock(23, 59, 60.0), clock(0, 60, 0.0), clock(0, 0, -1.0), clock(0, 0, f64::NAN)]
+        {
             assert_eq!(wrong, None);
         }
         assert_eq!(on_day([2026, 2, 30], Some(0)), None);

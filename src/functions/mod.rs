@@ -2,19 +2,23 @@
 //!
 //! `register_all` feeds a session; the same list of documentation is what `rejoin functions` prints. `classified`,
 //! `product_lines` and `bound_lines` are made for one plan and have no name in SQL, as are `in_segment` once its members are
-//! known, what is said of persons, and what a cast of a text to a time is; `function_spec` says of what, and `from_spec` makes them again
+//! known, what is said of persons, and what casts of texts and numbers are; `function_spec` says of what, and `from_spec` makes them again
 //! elsewhere.
 
 mod among_visitors;
 mod as_time;
+mod as_value;
 mod bound_lines;
 mod bound_value;
 mod bounded_lists;
 mod bounded_values;
 mod classes;
 mod classified;
+mod coalesce;
+mod cut_to;
 mod date_part;
 mod date_pattern;
+mod date_trunc;
 mod days_after;
 pub mod documentation;
 mod event;
@@ -27,6 +31,7 @@ mod in_segment;
 mod interval_times;
 mod is_placeholder;
 mod json;
+mod json_rows;
 mod json_text;
 mod list_values;
 mod local_time;
@@ -42,28 +47,35 @@ mod person_spans;
 mod persons;
 mod product_lines;
 mod products;
+mod regexp_matches;
 pub mod register;
 pub mod rows;
 mod snapshot_holds;
+mod sorted_lists;
 mod spans;
+mod split_text;
 mod to_char;
 mod touch;
 mod transaction_ids;
 mod visitor_key;
 mod visitor_keys;
+mod whole_arithmetic;
 pub mod windows;
 
 pub use among_visitors::{is_looked_at, shares_person};
 pub use as_time::{as_time, is_time, time_of, unread};
+pub use as_value::{as_value, is_value};
 pub use bound_lines::bound_lines;
 pub use classes::Classes;
 pub use classified::classified;
+pub use cut_to::CUT_TO;
 pub use date_part::date_part;
 pub use documentation::documentation;
 pub use function_doc::FunctionDoc;
 pub use function_spec::{BoundLines, FunctionSpec};
 pub use in_segment::{InSegment, in_segment};
 pub use interval_times::interval_times;
+pub use json_rows::{EACH_KEY, EACH_TEXT, EACH_VALUE};
 pub use json_text::{AS_JSON, OF_PAIRS, OF_ROWS, OF_VALUES};
 pub use list_values::udf as list_values;
 pub use local_time::LOCAL_TIME;
@@ -74,7 +86,10 @@ pub use persons::{PERSON_ID_OF, PERSON_STATUS_OF, person_id, person_status};
 pub use product_lines::product_lines;
 pub use register::register_all;
 pub use snapshot_holds::snapshot_can_hold;
+pub use sorted_lists::{MODE, PERCENTILE};
 pub use spans::{INTERVAL_PARTS, as_interval, interval_length, spans};
+pub use split_text::{SPLIT_SIGN, SPLIT_TEXT};
 pub use touch::Touch;
 pub use visitor_key::udf as visitor_key;
 pub use visitor_keys::VisitorKeys;
+pub use whole_arithmetic::{divided_by_zero, whole_arithmetic, whole_number};

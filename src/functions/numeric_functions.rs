@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Ar
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type};
+use arrow::error::ArrowError;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ScalarUDF, Signature, TypeSignature, Volatility};
 
@@ -39,8 +40,11 @@ pub(super) fn udfs() -> [ScalarUDF; 5] {
             let (left, right) = (rows.array(0).as_primitive::<Int64Type>(), rows.array(1).as_primitive::<Int64Type>());
             let quotient = |(left, right): (Option<i64>, Option<i64>)| -> Result<Option<i64>> {
                 let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
-                let quotient = left.checked_div(right);
-                quotient.map(Some).ok_or_else(|| Error::query("div: a division by zero, or too large").into())
+                match left.checked_div(right) {
+                    Some(quotient) => Ok(Some(quotient)),
+                    None if right == 0 => Err(ArrowError::DivideByZero.into()),
+                    None => Err(ArrowError::ArithmeticOverflow(format!("div({left}, {right})")).into()),
+                }
             };
             let quotients = left.iter().zip(right.iter()).map(quotient);
             Ok(Arc::new(quotients.collect::<Result<Int64Array>>()?))

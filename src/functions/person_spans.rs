@@ -13,7 +13,7 @@ use crate::persons::Moment;
 
 /// The persons of the suites that have them.
 #[derive(Clone, Debug)]
-pub struct Persons(Arc<BTreeMap<String, PersonsOfSuite>>);
+pub struct Persons(Arc<BTreeMap<String, Arc<PersonsOfSuite>>>);
 
 /// The persons of a suite.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ struct InOrder {
     /// Where the spans of each begin, and where the last end; none of a key that several visitors have.
     begins: Vec<usize>,
     spans: Vec<(Moment, u32)>,
+    /// What stands for the person of each span in short.
+    hashes: Vec<u128>,
     /// The place of each key's visitor among all of them in the order of ids, of several the first.
     ranks: Vec<u32>,
     /// Each is one visitor's.
@@ -99,8 +101,8 @@ impl PersonsOfSuite {
         let hashes = self.persons.len() * size_of::<u128>();
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        // keys and ranks, and the spans once more in their order
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 124 + hashes
+        // keys and ranks, and the spans once more in their order, with hashes
+        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 140 + hashes
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -123,12 +125,13 @@ impl PersonsOfSuite {
         self.visitors.get(visitor).map_or(&[], Vec::as_slice)
     }
 
-    /// The same of the visitor with the key at a place of [`Self::shared_in_order`]; none where several visitors have it.
-    pub fn spans_at(&self, place: usize) -> &Spans {
-        let InOrder { begins, spans, .. } = self.in_order();
+    /// The same of the visitor with the key at a place of [`Self::shared_in_order`], and what [`Self::hash_of`] says of each; none
+    /// where several visitors have it.
+    pub fn spans_at(&self, place: usize) -> (&Spans, &[u128]) {
+        let InOrder { begins, spans, hashes, .. } = self.in_order();
         match begins.get(place..place + 2) {
-            Some([from, to]) => &spans[*from..*to],
-            _ => &[],
+            Some([from, to]) => (&spans[*from..*to], &hashes[*from..*to]),
+            _ => (&[], &[]),
         }
     }
 
@@ -176,7 +179,10 @@ impl PersonsOfSuite {
                 all.keys.push(own[0].0);
                 firsts.push(own[0].1);
                 match own {
-                    [(.., spans)] => all.spans.extend_from_slice(spans),
+                    [(.., spans)] => {
+                        all.spans.extend_from_slice(spans);
+                        all.hashes.extend(spans.iter().map(|(_, person)| self.hash_of(*person)));
+                    }
                     _ => all.tell_visitors = false,
                 }
                 all.begins.push(all.spans.len());
@@ -227,12 +233,23 @@ impl Eq for PersonsOfSuite {}
 impl Persons {
     /// Of suites by name.
     pub fn new(suites: BTreeMap<String, PersonsOfSuite>) -> Self {
-        Self(Arc::new(suites))
+        Self(Arc::new(suites.into_iter().map(|(suite, own)| (suite, Arc::new(own))).collect()))
     }
 
     /// Those of a suite, if it has them.
     pub fn of(&self, suite: &str) -> Option<&PersonsOfSuite> {
-        self.0.get(suite)
+        self.0.get(suite).map(Arc::as_ref)
+    }
+
+    /// Those of one suite alone.
+    pub fn alone(&self, suite: &str) -> Self {
+        let own = self.0.get_key_value(suite).map(|(suite, own)| (suite.clone(), own.clone()));
+        Self(Arc::new(own.into_iter().collect()))
+    }
+
+    /// Those of the first suite, if there is one; it need not be looked for.
+    pub fn first(&self) -> Option<&PersonsOfSuite> {
+        self.0.values().next().map(Arc::as_ref)
     }
 }
 
@@ -246,13 +263,13 @@ impl Eq for Persons {}
 
 impl Serialize for Persons {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.as_ref().serialize(serializer)
+        serializer.collect_map(self.0.iter().map(|(suite, own)| (suite, &**own)))
     }
 }
 
 impl<'de> Deserialize<'de> for Persons {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::new(BTreeMap::deserialize(deserializer)?)))
+        Ok(Self::new(BTreeMap::deserialize(deserializer)?))
     }
 }
 
@@ -302,7 +319,9 @@ mod tests {
             (0..40).step_by(3).map(|n| format!("v{n}")).map(|name| (columns::visitor_key(&name), name)).collect();
         assert_eq!(own.shared_in_order(), shared.keys().copied().collect::<Vec<_>>());
         for (place, name) in shared.values().enumerate() {
-            assert_eq!(own.spans_at(place), own.spans_of(name), "{name}");
+            let (spans, hashes) = own.spans_at(place);
+            assert_eq!(spans, own.spans_of(name), "{name}");
+            assert!(spans.iter().map(|(_, person)| own.hash_of(*person)).eq(hashes.iter().copied()), "{name}");
         }
         let mut ids: Vec<&String> = shared.values().collect();
         ids.sort();
@@ -310,7 +329,20 @@ mod tests {
             assert_eq!(ids[own.rank_at(place) as usize], name);
         }
         assert_eq!(own.spans_of("v0").len(), 2);
-        assert!(own.spans_at(shared.len()).is_empty() && own.spans_of("nobody").is_empty());
+        assert!(own.spans_at(shared.len()).0.is_empty() && own.spans_of("nobody").is_empty());
+    }
+
+    #[test]
+    fn persons_of_one_suite_are_those_of_all() {
+        let suites = [("web".to_string(), persons()), ("app".to_string(), PersonsOfSuite::default())];
+        let all = Persons::new(BTreeMap::from(suites));
+        let web = all.alone("web");
+        assert_eq!((web.first(), web.of("app")), (all.of("web"), None));
+        assert!(web.first().is_some() && all.alone("shop").first().is_none());
+        for persons in [all, web] {
+            let text = serde_json::to_vec(&persons).unwrap();
+            assert_eq!(serde_json::from_slice::<Persons>(&text).unwrap(), persons);
+        }
     }
 
     #[test]

@@ -14,7 +14,10 @@ use crate::attribution::Container;
 pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     for udf in [
         super::bound_value::udf(),
+        super::coalesce::udf(),
+        super::cut_to::udf(),
         super::date_part::date_part(),
+        super::date_trunc::udf(),
         super::days_after::udf(),
         super::event::udf(),
         super::from_local::udf(),
@@ -28,7 +31,9 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::parse_duration::udf(),
         super::parse_number::udf(),
         super::products::udf(),
+        super::regexp_matches::udf(),
         super::snapshot_holds::udf(),
+        super::split_text::udf(),
         super::to_char::udf(),
         super::touch::udf(),
         super::transaction_ids::udf(),
@@ -46,11 +51,12 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
             context.register_udf(super::bounded_values::bounded(function, size));
         }
     }
-    for udf in super::json::udfs().into_iter().chain(super::json_text::udfs()) {
+    let of_json = super::json::udfs().into_iter().chain(super::json_text::udfs()).chain(super::json_rows::udfs());
+    for udf in of_json.chain(super::sorted_lists::udfs()) {
         context.register_udf(udf);
     }
-    let of_values =
-        super::numeric_functions::udfs().into_iter().chain(super::made_times::udfs()).chain(super::spans::udfs());
+    let of_times = super::made_times::udfs().into_iter().chain(super::spans::udfs());
+    let of_values = super::numeric_functions::udfs().into_iter().chain(super::whole_arithmetic::udfs()).chain(of_times);
     of_values.for_each(|udf| context.register_udf(udf));
     let options = context.state_ref().read().config_options().clone();
     context.register_udf(super::now::now(&options));

@@ -59,6 +59,13 @@ impl RowFaults {
         self.issues.entry(row).or_insert_with(|| RowIssue::new(line, column, reason, text));
     }
 
+    /// Says of the bad rows of which it holds what they look like.
+    pub fn tell(&mut self, what: &str, holds: impl Fn(usize) -> bool) {
+        for (_, issue) in self.issues.iter_mut().filter(|(row, _)| holds(**row)) {
+            issue.reason = format!("{what}: {}", issue.reason);
+        }
+    }
+
     /// True where the row is good.
     pub fn good(&self) -> BooleanArray {
         let is_good = |row| !self.issues.contains_key(&row);
@@ -176,6 +183,10 @@ pub fn numbers(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Resul
     }
     let floats = cast(values, &DataType::Float64)?;
     let floats = floats.as_primitive::<Float64Type>();
+    // what lies in the place of a NULL may be anything, and is looked at row by row where it is no number
+    if floats.values().iter().all(|value| value.is_finite()) {
+        return Ok(floats.clone());
+    }
     let check = |(row, value): (usize, Option<f64>)| {
         if let Some(bad) = value.filter(|v| !v.is_finite()) {
             let reason = "not a finite number; where it means none, map it with nullif or nanvl";
@@ -482,6 +493,7 @@ mod tests {
         DurationMillisecondArray, FixedSizeBinaryArray, Int64Array, IntervalYearMonthArray, LargeBinaryArray,
         ListArray, Time32SecondArray,
     };
+    use arrow::buffer::NullBuffer;
     use arrow::datatypes::{Int8Type, i256};
 
     use super::*;
@@ -612,6 +624,14 @@ mod tests {
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0]));
         numbers(&floats, "revenue", &mut faults).unwrap();
         assert_eq!(faults.good(), vec![false, true].into());
+        // what lies in the place of a NULL is nobody's
+        let nulls = NullBuffer::from(vec![false, true]);
+        for in_its_place in [f64::NAN, 7.0] {
+            let mut faults = RowFaults::new((1..=2).collect());
+            let floats: ArrayRef = Arc::new(Float64Array::new(vec![in_its_place, 1.5].into(), Some(nulls.clone())));
+            assert_eq!(numbers(&floats, "revenue", &mut faults).unwrap(), Float64Array::from(vec![None, Some(1.5)]));
+            assert_eq!(faults.good(), vec![true, true].into());
+        }
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub fn hash_rows(batch: &RecordBatch) -> Result<Vec<u64>> {
 
 fn hash_column(column: &dyn Array, seed: u64, hashes: &mut [u64]) -> Result<()> {
     let mut add = |row: usize, bytes: &[u8]| hashes[row] = xxh3_64_with_seed(bytes, hashes[row] ^ seed);
-    let rows = (0..column.len()).filter(|&row| column.is_valid(row));
+    let nulls = column.nulls();
+    let rows = (0..column.len()).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row)));
     match column.data_type() {
         DataType::Utf8 => {
             let texts = column.as_string::<i32>();

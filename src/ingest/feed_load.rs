@@ -193,18 +193,19 @@ impl FeedInput {
             let name = self.delivery.files[at].name.clone();
             // a line number alone does not say where
             let place = (files.len() > 1).then(|| name.clone());
-            let (tell, counted) = mpsc::channel();
-            let mut send = |block, encoding, decoder: Arc<HitDecoder>| {
-                let (origin, place, tell) = (origin.clone(), place.clone(), tell.clone());
+            let ((tell, counted), (give_back, spare)) = (mpsc::channel(), mpsc::channel());
+            let mut send = |block: Block, encoding, decoder: Arc<HitDecoder>| {
+                let (origin, place, tell, give_back) = (origin.clone(), place.clone(), tell.clone(), give_back.clone());
                 pieces.send(move || {
                     let (decoded, counts) = decoder.decode(&block, encoding);
-                    // the other side is gone where the reading has failed
+                    // the other side is gone where the reading has failed, or has all of its blocks
                     let _ = tell.send(counts);
+                    let _ = give_back.send(block.bytes);
                     let HitCounts { disagreeing, binding_instances, .. } = counts;
                     Ok(Piece { disagreeing, binding_instances, ..piece(&origin, decoded, place.as_deref())? })
                 })
             };
-            match self.read_hits(at, windows.contains(&name), read, &mut send)? {
+            match self.read_hits(at, windows.contains(&name), read, &spare, &mut send)? {
                 FileRead::Sent => {}
                 FileRead::TooEarly => {
                     queue.push_back(at);
@@ -227,12 +228,14 @@ impl FeedInput {
         Ok(None)
     }
 
-    /// Reads a file with hits, which may hold lookups beside them, and sends its hits block by block.
+    /// Reads a file with hits, which may hold lookups beside them, and sends its hits block by block; `spare` gives back the bytes of
+    /// those that are decoded.
     fn read_hits(
         &mut self,
         at: usize,
         is_windows: bool,
         read: &AtomicU64,
+        spare: &mpsc::Receiver<Vec<u8>>,
         send: &mut dyn FnMut(Block, Encoding, Arc<HitDecoder>) -> Result<()>,
     ) -> Result<FileRead> {
         let (input, name) = (self.delivery.files[at].input.clone(), self.delivery.files[at].name.clone());
@@ -257,6 +260,7 @@ impl FeedInput {
                     break;
                 };
                 send(block, encoding, decoder.clone())?;
+                blocks.reuse(spare.try_iter());
             }
             Ok(())
         })?;

@@ -350,12 +350,19 @@ impl<'a> Finder<'a> {
             return InputType::Source(SourceFile { file, format, fin: Some(fin) });
         }
         let wrong = format!("{stem}.fin").to_lowercase();
+        let mappings = self.mappings;
         match self.names_beside(path).iter().find(|n| n.to_lowercase() == wrong) {
             Some(fin) => InputType::Waiting(format!("{fin}: endings are lower case; rename it to {stem}.fin")),
-            None => InputType::Waiting(format!(
-                "{stem}.fin is missing; an empty file of that name says that {} is whole",
-                file_name(path)
-            )),
+            None => {
+                let name = file_name(path);
+                let mapped = match (mappings, name.rsplit_once(".txt")) {
+                    ([], _) | (_, None) => String::new(),
+                    (_, Some((_, packed))) => format!("; a mapping reads it with files = \"*.txt{packed}\""),
+                };
+                InputType::Waiting(format!(
+                    "{stem}.fin is missing; an empty file of that name says that {name} is whole{mapped}"
+                ))
+            }
         }
     }
 
@@ -523,7 +530,9 @@ fn not_an_input(name: &str, lower: &str, mappings: &[Arc<Mapping>]) -> Error {
             format!("{} (files = {})", mapping.label(), patterns.join(", "))
         };
         return Error::usage(match mappings {
-            [] => format!("{name}: give --mapping FILE, which says what its columns mean"),
+            [] => format!(
+                "{name}: give --mapping FILE, which says what its columns mean (rejoin mapping guess FILE writes a first one)"
+            ),
             mappings => format!(
                 "{name}: the files of no mapping hold it: {}; correct the pattern, which is held against the end of the file's path",
                 mappings.iter().map(of).collect::<Vec<_>>().join(", ")

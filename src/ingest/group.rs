@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use arrow::datatypes::Field;
 use tokio::task::JoinSet;
 
-use super::decoding::DecodedRows;
+use super::decoding::{DecodedRows, LoadFiles};
 use super::known::Marks;
 use super::load::{self, Load};
 use super::lookups::Lookups;
@@ -84,6 +85,11 @@ impl Group {
         self.loads.iter().map(|load| load.entry.clone()).collect()
     }
 
+    /// The columns that the files of each table, `hits` and `offline`, will have.
+    pub fn fields(&self) -> [Vec<Field>; 2] {
+        self.rows.fields()
+    }
+
     /// True where one of these has the name of an input.
     pub fn has(&self, name: &str) -> bool {
         self.loads.iter().any(|load| load.entry.file == name)
@@ -99,25 +105,25 @@ impl Group {
         !self.rows.has_spilled() && self.bytes() <= sort_bytes / 2
     }
 
-    /// True where an input can be written and committed together with these.
-    pub async fn takes(&mut self, lake: &Lake, read: &ReadInput) -> bool {
+    /// True where an input can be written and committed together with these, after what brings the columns `before` of each table.
+    pub async fn takes(&mut self, lake: &Lake, read: &ReadInput, before: &[Vec<Field>; 2]) -> bool {
         // the first one stands for all
         let is_like = |load: &Load| load.permission.takes_nothing_away() && load.headers == read.load.headers;
         self.loads.first().is_some_and(is_like)
             && is_like(&read.load)
             && self.rows.can_append(&read.rows)
-            && self.columns_fit(lake, read).await
+            && self.columns_fit(lake, read, before).await
     }
 
     /// True where the lake can have the columns of the input, and of these: one that it cannot have is refused with its input alone.
-    async fn columns_fit(&mut self, lake: &Lake, read: &ReadInput) -> bool {
+    async fn columns_fit(&mut self, lake: &Lake, read: &ReadInput, before: &[Vec<Field>; 2]) -> bool {
         let own = self.columns.is_empty().then(|| self.rows.fields());
         for fields in own.into_iter().chain([read.rows.fields()]) {
             if fields.iter().flatten().all(|field| self.columns.contains(field.name())) {
                 continue;
             }
-            let [hits, offline] = &fields;
-            if load::check_columns(lake, hits, offline).await.is_err() {
+            let [hits, offline] = [0, 1].map(|table| [before[table].as_slice(), fields[table].as_slice()].concat());
+            if load::check_columns(lake, &hits, &offline).await.is_err() {
                 return false;
             }
             self.columns.extend(fields.iter().flatten().map(|field| field.name().clone()));
@@ -138,14 +144,31 @@ impl Group {
         }
     }
 
-    /// Writes the rows and commits them.
-    pub async fn write(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Vec<Done> {
+    /// Writes the rows.
+    pub async fn write(self) -> WrittenGroup {
         let Self { members, loads, lookups, rows, columns: _, failed } = self;
-        let written = async {
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            let (lake, files) = (lake.clone(), rows.write().await?);
+        let files = match failed {
+            Some(error) => Err(error),
+            None => rows.write().await,
+        };
+        WrittenGroup { members, loads, lookups, files }
+    }
+}
+
+/// Inputs whose rows are in files that are not committed.
+pub(super) struct WrittenGroup {
+    members: Vec<(PendingInput, Status)>,
+    loads: Vec<Load>,
+    lookups: Lookups,
+    files: Result<LoadFiles>,
+}
+
+impl WrittenGroup {
+    /// Commits them.
+    pub async fn commit(self, lake: &Lake, progress: &(dyn Fn(Progress) + Send + Sync)) -> Vec<Done> {
+        let Self { members, loads, lookups, files } = self;
+        let committed = async {
+            let (lake, files) = (lake.clone(), files?);
             progress(Progress::Committing);
             // beside the reading of the next input; ends with whoever waits here
             let mut commit = JoinSet::new();
@@ -155,6 +178,6 @@ impl Group {
             done.map_err(|e| Error::bug(format!("a commit stopped: {e}")))?
         }
         .await;
-        members.into_iter().map(|(taken, status)| (taken, written.clone().map(|()| status))).collect()
+        members.into_iter().map(|(taken, status)| (taken, committed.clone().map(|()| status))).collect()
     }
 }

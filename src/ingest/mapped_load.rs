@@ -12,8 +12,8 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
     StringArray, TimestampMicrosecondArray,
 };
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use chrono::{NaiveDate, NaiveDateTime};
 
 use super::cells::{self, Instant, RowFaults};
@@ -33,11 +33,15 @@ use super::pattern::folder_values;
 use super::products::{LineExpressions, Lines, OfRows, columns_of};
 use super::source_load::check_kind;
 use super::suites_and_sources::SuitesAndSources;
+use super::totals;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
 use crate::feed::RowIssue;
 use crate::feed::text::Encoding;
 use crate::time::Written;
 use crate::{Error, Result};
+
+/// What a bad row is called that seems to add up others.
+const TOTALS: &str = "it looks like a line of totals, which is no record";
 
 /// A mapped file as it was found.
 pub struct MappedInput {
@@ -191,6 +195,11 @@ impl Decoder {
         let evaluated = self.expressions.evaluate(&batch, &mut faults)?;
         let mut row = self.row_values(evaluated, &mut faults)?;
         let warnings = std::mem::take(&mut row.warnings);
+        let adds_up = |r: usize| totals::says_total(&batch, r) || totals::has_amounts_alone(&batch, r);
+        faults.tell(TOTALS, |r| !row.has_id(r) && adds_up(r));
+        for issue in issues.iter_mut().filter(|issue| totals::begins_with_total(&issue.text)) {
+            issue.reason = format!("{TOTALS}: {}", issue.reason);
+        }
         let decoded = match self.mapping.kind {
             MappedKind::Online => self.hits(origin, row, batch.num_rows(), &mut faults)?,
             MappedKind::Offline => offline(origin, row, &mut faults)?,
@@ -281,9 +290,9 @@ impl Decoder {
             Instant::Day(day) => midnight(*day),
             Instant::Missing => 0,
         };
-        let times: TimestampMicrosecondArray = row.time.iter().map(|i| Some(time(i))).collect();
+        let times = TimestampMicrosecondArray::from_iter_values(row.time.iter().map(time));
         let key = |id: Option<&str>| id.map_or(0, columns::visitor_key);
-        let keys: Int64Array = visitor.iter().map(|id| Some(key(id))).collect();
+        let keys = Int64Array::from_iter_values(visitor.iter().map(key));
         let place: [(Arc<Field>, ArrayRef); 2] =
             [(key_field(VISITOR_ID)?, Arc::new(visitor)), (key_field(HIT_TIME)?, Arc::new(times.with_timezone("UTC")))];
         let mut content: Vec<(Arc<Field>, ArrayRef)> = vec![];
@@ -311,7 +320,7 @@ impl Decoder {
         if let Some(views) = self.page_views(&content) {
             content.push((Arc::new(columns::metric("page_views")), Arc::new(views)));
         }
-        let constant = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
+        let constant = |text: &str| Arc::new(StringArray::new_repeated(text, rows)) as ArrayRef;
         let fixed: [(&str, ArrayRef); 7] = [
             (SUITE, constant(&origin.suite)),
             (FILE, constant(&origin.file)),
@@ -337,6 +346,9 @@ impl Decoder {
             .map(|(_, a)| a)
             .collect();
         let rows = pages.first()?.len();
+        if pages.iter().any(|page| page.null_count() == 0) {
+            return Some(Float64Array::from_value(1.0, rows));
+        }
         Some((0..rows).map(|row| pages.iter().any(|page| page.is_valid(row)).then_some(1.0)).collect())
     }
 }
@@ -355,6 +367,15 @@ struct RowValues {
     lost: Vec<bool>,
     /// What is to be said of them.
     warnings: Vec<RowIssue>,
+}
+
+impl RowValues {
+    /// True where a row says whose it is; the word of a line of totals is no id.
+    fn has_id(&self, row: usize) -> bool {
+        let is_id = |ids: &StringArray| ids.is_valid(row) && !totals::is_total(ids.value(row));
+        let others = [&self.transaction, &self.customer].into_iter().flatten();
+        self.visitor.as_ref().is_some_and(is_id) || others.map(|ids| ids.as_string::<i32>()).any(is_id)
+    }
 }
 
 fn offline(origin: &Origin, row: RowValues, faults: &mut RowFaults) -> Result<RecordBatch> {
@@ -404,6 +425,11 @@ fn offline(origin: &Origin, row: RowValues, faults: &mut RowFaults) -> Result<Re
 }
 
 fn visit_numbers(values: &ArrayRef, key: &str, faults: &mut RowFaults) -> Result<Int64Array> {
+    let data_type = values.data_type();
+    // each of these is one of ours
+    if data_type.is_integer() && data_type != &DataType::UInt64 {
+        return Ok(cast(values, &DataType::Int64)?.as_primitive::<Int64Type>().clone());
+    }
     let texts: ArrayRef = Arc::new(cells::ids(values, key, faults)?);
     let texts = texts.as_string::<i32>();
     let number = |(row, text): (usize, Option<&str>)| {

@@ -71,6 +71,7 @@ pub mod run;
 pub mod source_load;
 pub mod stored_mappings;
 pub mod suites_and_sources;
+mod totals;
 pub mod unpack;
 mod unzstd;
 

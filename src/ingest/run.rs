@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arrow::datatypes::Field;
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::{BoxFuture, Either, join, select};
 use tokio::sync::watch;
 
 use super::blocking::blocking;
@@ -92,7 +93,7 @@ fn ingest_offers<'a>(
         }
         let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
         let counter = Arc::default();
-        let mut run = Run { lake, options, progress, lake_has, remote: None, group: None, former: None, counter };
+        let mut run = Run { lake, options, progress, lake_has, remote: None, group: None, formers: vec![], counter };
         let mut settled = Outcomes { settings, known, waiting: BTreeMap::new(), outcomes: vec![] };
         // inputs are read while those before them are written and committed
         let mut writing = Writing::Nothing;
@@ -180,19 +181,41 @@ struct Run<'a> {
     remote: Option<Arc<Remote>>,
     /// Inputs that are read and not written.
     group: Option<Group>,
-    /// Those that are written while the one at hand is read.
-    former: Option<WriteUnderWay>,
+    /// Those that are written or committed while the one at hand is read.
+    formers: Vec<WriteUnderWay>,
     /// Bytes that were read of the files of the input at hand.
     counter: Arc<AtomicU64>,
 }
 
-/// Inputs that are written while the next one is read.
+/// Inputs that are written and committed while the next ones are read.
 struct WriteUnderWay {
     entries: Vec<FileEntry>,
-    /// Memory that their rows take.
+    /// Memory that their rows take until they are in files.
     bytes: usize,
+    /// Columns that they bring to `hits` and `offline`.
+    fields: [Vec<Field>; 2],
+    /// Closed when their rows are in files, or will not be.
+    written: watch::Receiver<()>,
     /// Closed when they are committed, or will not be.
     done: watch::Receiver<()>,
+}
+
+impl WriteUnderWay {
+    fn is_under_way(&self) -> bool {
+        self.done.has_changed().is_ok()
+    }
+
+    fn held_bytes(&self) -> usize {
+        if self.written.has_changed().is_ok() { self.bytes } else { 0 }
+    }
+}
+
+/// Waits until all of these are closed.
+async fn closed(steps: Vec<watch::Receiver<()>>) {
+    for mut step in steps {
+        // an error says that it is closed, and nothing is ever sent
+        let _ = step.changed().await;
+    }
 }
 
 /// What is done beside reading.
@@ -248,8 +271,10 @@ impl<'a> Run<'a> {
 
     /// Puts an input to those that were read before it; gives it back where they are not written together.
     async fn gather(&mut self, taken: PendingInput, read: ReadInput) -> Option<(PendingInput, ReadInput)> {
+        self.formers.retain(WriteUnderWay::is_under_way);
+        let before = [0, 1].map(|table| self.formers.iter().flat_map(|former| former.fields[table].clone()).collect());
         if let Some(group) = &mut self.group
-            && group.takes(self.lake, &read).await
+            && group.takes(self.lake, &read, &before).await
         {
             group.add(taken, read);
             return None;
@@ -257,31 +282,41 @@ impl<'a> Run<'a> {
         Some((taken, read))
     }
 
-    /// Begins to write what was read, when what came before is written, of which it says what became.
+    /// Begins to write what was read, when what came before is in files; that is committed meanwhile. Says what became of inputs
+    /// where it had to wait for all of them.
     async fn write_group(&mut self, writing: &mut Writing<'a>) -> Vec<Done> {
-        let mut done = self.finish(writing).await;
-        let Some(group) = self.group.take() else { return done };
-        let (over, is_over) = watch::channel(());
+        let Some(group) = self.group.take() else { return vec![] };
+        let formers = self.formers.iter().map(|former| former.written.clone()).collect();
+        writing.beside(closed(formers)).await;
+        self.formers.retain(WriteUnderWay::is_under_way);
+        let ((in_files, written), (over, done)) = (watch::channel(()), watch::channel(()));
+        let (entries, bytes, fields) = (group.entries(), group.bytes(), group.fields());
         let leaves_room = group.leaves_room(self.sort_bytes());
-        self.former = Some(WriteUnderWay { entries: group.entries(), bytes: group.bytes(), done: is_over });
+        self.formers.push(WriteUnderWay { entries, bytes, fields, written, done });
         let (lake, progress) = (self.lake, self.progress);
+        let mut former = std::mem::replace(writing, Writing::Nothing);
         let write = async move {
-            let done = group.write(lake, progress).await;
+            let (mut done, group) = join(former.finish(), group.write()).await;
+            drop(in_files);
+            done.extend(group.commit(lake, progress).await);
             drop(over);
             done
         };
         *writing = Writing::Under(write.boxed());
-        if !leaves_room {
-            done.extend(self.finish(writing).await);
-        }
+        if leaves_room { vec![] } else { self.finish(writing).await }
+    }
+
+    /// Waits for what is being written and committed, and says what became of the inputs.
+    async fn finish(&mut self, writing: &mut Writing<'a>) -> Vec<Done> {
+        let done = writing.finish().await;
+        self.formers.clear();
         done
     }
 
-    /// Waits for what is being written.
-    async fn finish(&mut self, writing: &mut Writing<'a>) -> Vec<Done> {
-        let done = writing.finish().await;
-        self.former = None;
-        done
+    /// The ends of inputs under way, where one of those that are written together is of concern.
+    fn ends_of(&self, is_of_concern: impl Fn(&FileEntry) -> bool) -> Vec<watch::Receiver<()>> {
+        let formers = self.formers.iter().filter(|former| former.entries.iter().any(&is_of_concern));
+        formers.map(|former| former.done.clone()).collect()
     }
 
     async fn fetch_and_take(
@@ -399,21 +434,14 @@ impl<'a> Run<'a> {
 
     /// A suite as the input before this one leaves it.
     async fn newest(&self, suite: &Suite) -> Result<Suite> {
-        if let Some(former) = &self.former {
-            // an error says that it is over
-            let _ = former.done.clone().changed().await;
-        }
+        closed(self.ends_of(|_| true)).await;
         find(&Registry::<Suite>::read(self.lake).await?.rows, &suite.suite).cloned()
     }
 
     async fn decide(&self, entry: &mut FileEntry, packed: Option<&Identity>) -> Result<Decision> {
         // of the same name, or the same bytes: what it leaves is what this one finds
         let is_it = |loaded: &FileEntry| Key::of(loaded) == Key::of(entry) || load::is_same_data(loaded, entry, packed);
-        let matters = |former: &&WriteUnderWay| former.entries.iter().any(is_it);
-        if let Some(former) = self.former.as_ref().filter(matters) {
-            // an error says that it is over
-            let _ = former.done.clone().changed().await;
-        }
+        closed(self.ends_of(is_it)).await;
         let IngestOptions { replace, again, .. } = self.options;
         // none of them has its name
         let read = self.group.as_ref().map_or_else(Vec::new, Group::entries);
@@ -437,7 +465,8 @@ impl<'a> Run<'a> {
         let Prepared { rows, visits, offline_source } = prepared;
         let key = Key::of(entry);
         let offline_visits = visits.filter(|_| offline_source == FEED_SOURCE);
-        let taken = self.former.as_ref().map_or(0, |former| former.bytes) + self.group.as_ref().map_or(0, Group::bytes);
+        let taken = self.formers.iter().map(WriteUnderWay::held_bytes).sum::<usize>();
+        let taken = taken + self.group.as_ref().map_or(0, Group::bytes);
         let destination = Destination {
             lake: self.lake.clone(),
             write: !self.options.validate && permission.is_certain(),
@@ -481,10 +510,12 @@ impl<'a> Run<'a> {
             return Ok(Some(twin.clone()));
         }
         let is_it = |loaded: &FileEntry| !self.options.again && load::is_same_delivery(loaded, entry);
-        let matters = |former: &&WriteUnderWay| former.entries.iter().any(is_it);
-        let Some(former) = self.former.as_ref().filter(matters) else { return Ok(None) };
-        // an error says that it is over; it may have failed
-        let _ = former.done.clone().changed().await;
+        let ends = self.ends_of(is_it);
+        if ends.is_empty() {
+            return Ok(None);
+        }
+        // they may have failed
+        closed(ends).await;
         let log = Registry::<FileEntry>::read(self.lake).await?;
         Ok(log.rows.into_iter().filter(is_it).min_by(|one, other| one.file.cmp(&other.file)))
     }

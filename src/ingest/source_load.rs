@@ -61,6 +61,10 @@ impl SourceFile {
     }
 }
 
+/// What to do with JSON that no data source takes as it is.
+const OTHER_JSON: &str =
+    "JSON that is not the Data Sources API's loads with --mapping FILE (rejoin mapping guess FILE writes a first one)";
+
 /// A data source file as it was found.
 pub struct SourceInput {
     file: InputFile,
@@ -81,17 +85,19 @@ impl InputKind for SourceInput {
         let (mut said_suite, mut said_source, mut waits) = (None, None, None);
         if self.format == SourceFormat::Json {
             let json = SourceJson::new(self.file.stream()?, &self.file.name(), NaiveDateTime::default());
-            let json = json.map_err(refused)?;
+            let json = json.map_err(|e| Error::refused(format!("{e}; {OTHER_JSON}")).caused_by(e))?;
             (said_suite, said_source) = (json.report_suite_id, json.data_source_id);
             if json.finished == Some(false) {
                 waits = Some("it says \"finished\": false, so that more is to come".to_string());
             }
         }
-        let suite = lake_has.suite_of_file(options.suite.as_deref(), said_suite.as_deref(), "the file")?;
+        let place = self.file.place();
+        let asked = options.source.as_deref();
+        let suite = lake_has.suite_of_records(options.suite.as_deref(), said_suite.as_deref(), &place, asked)?;
         // the id is one of Adobe's, and whoever loads the file knows better which source of ours it is
-        let source = match (options.source.as_deref(), said_source) {
+        let source = match (asked, said_source) {
             (None, Some(said)) => lake_has.source_of(suite, None, Some(&said), "the file")?,
-            (asked, _) => lake_has.source_of_file(suite, &self.file.place(), asked)?,
+            (asked, _) => lake_has.source_of_file(suite, &place, asked)?,
         };
         let format = match self.format {
             SourceFormat::Text => "source_text",

@@ -50,6 +50,31 @@ impl SuitesAndSources {
         }
     }
 
+    /// The suite of a data source file: as of any file; where nobody says it, the only one that has such a source. A folder that
+    /// is called as a suite decides among several, and is never passed over.
+    pub fn suite_of_records(
+        &self,
+        asked: Option<&str>,
+        said: Option<&str>,
+        path: &Path,
+        source: Option<&str>,
+    ) -> Result<&Suite> {
+        let known = self.suite_of_file(asked, said, "the file");
+        if asked.or(said).is_some() || known.is_ok() {
+            return known;
+        }
+        let has_source = |suite: &&Suite| self.source_of_file(suite, path, source).is_ok();
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let is_named = |suite: &&Suite| whole.ancestors().skip(1).any(|above| file_name(above) == suite.suite);
+        let having: Vec<&Suite> = self.suites.iter().filter(has_source).collect();
+        let named: Vec<&Suite> = self.suites.iter().filter(is_named).collect();
+        match (having.as_slice(), named.as_slice()) {
+            ([only], []) => Ok(only),
+            (having, [named]) if having.iter().any(|suite| suite.suite == named.suite) => Ok(named),
+            _ => known,
+        }
+    }
+
     /// The source of a data source file: `--source`, else what its folder or name says.
     pub fn source_of_file(&self, suite: &Suite, path: &Path, asked: Option<&str>) -> Result<&Source> {
         if let Some(asked) = asked {
@@ -206,6 +231,26 @@ mod tests {
         assert!(
             lake_has(&[], &[]).suite_of_file(None, None, "").unwrap_err().to_string().contains("rejoin suite create")
         );
+    }
+
+    #[test]
+    fn a_source_that_one_suite_has_says_the_suite() {
+        let mut two = lake_has(&["web", "acme"], &["leads", "returns"]);
+        let of = |two: &SuitesAndSources, path: &str, source: Option<&str>| {
+            two.suite_of_records(None, None, Path::new(path), source).map(|s| s.suite.clone())
+        };
+        assert_eq!(of(&two, "/in/leads_2026-10.txt", None).unwrap(), "acme");
+        assert_eq!(of(&two, "/in/x.txt", Some("returns")).unwrap(), "acme");
+        assert_eq!(two.suite_of_records(Some("web"), None, Path::new("/in/leads.txt"), None).unwrap().suite, "web");
+        // a source that nobody has, and a folder that says otherwise
+        assert!(of(&two, "/in/x.txt", None).unwrap_err().to_string().contains("which report suite?"));
+        assert!(of(&two, "/in/web/leads.txt", None).is_err());
+        // two have it: the folder says whose it is
+        two.sources.push(Source { suite: "web".into(), ..two.sources[0].clone() });
+        assert!(of(&two, "/in/leads.txt", None).is_err());
+        assert_eq!(of(&two, "/in/web/2026/leads.txt", None).unwrap(), "web");
+        assert_eq!(of(&two, "/in/acme/leads.txt", None).unwrap(), "acme");
+        assert!(of(&two, "/web/acme/leads.txt", None).is_err());
     }
 
     #[test]

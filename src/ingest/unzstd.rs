@@ -6,7 +6,7 @@ use zstd::stream::read::Decoder;
 
 use super::gunzip::is_more;
 
-/// A file that needs more memory to be unpacked is refused: 2 to the power of this, in bytes. Levels up to 20 need less.
+/// A file that needs more memory to be unpacked is refused: 2 to the power of this, in bytes. Levels up to 20 need no more.
 const WINDOW_LOG: u32 = 25;
 
 /// How frames begin: those that hold something, and those that are passed over.

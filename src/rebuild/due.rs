@@ -36,6 +36,7 @@ const MOST_VISITORS: usize = 100_000;
 
 const STALE_SQL: &str = include_str!("../../queries/due/stale.sql");
 const KINDS_SQL: &str = include_str!("../../queries/due/kinds.sql");
+const ALL_KINDS_SQL: &str = include_str!("../../queries/due/all_kinds.sql");
 const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
 const DUE_AGAIN_SQL: &str = include_str!("../../queries/due/due_again.sql");
 const AGAIN_PLACES_SQL: &str = include_str!("../../queries/due/again_places.sql");
@@ -70,8 +71,8 @@ pub struct Due {
     pub snapshots: Work,
     /// The integrated rows.
     pub integrated: Work,
-    /// Kinds of offline records, beside which none is due; None where any may be.
-    pub kinds: Option<BTreeSet<String>>,
+    /// Kinds of offline records, beside which none is due.
+    pub kinds: BTreeSet<String>,
     /// True where rows of feeds are due in places where other loads hold some, too.
     pub again: bool,
     /// Which integrated rows that are not due may be in one place with some that are.
@@ -103,8 +104,12 @@ pub async fn name_due(
         Scope::All(_) => {
             name_all_hits(engine).await?;
             engine.name_plan("due_offline", offline_once(engine, offline)?)?;
+            let kinds = match offline.files.is_empty() {
+                true => BTreeSet::new(),
+                false => kinds_of(engine, ALL_KINDS_SQL).await?,
+            };
             let (snapshots, integrated, beside) = (Work::All, Work::All, Beside::default());
-            return Ok(Found::Due(Due { snapshots, integrated, kinds: None, again: false, beside }));
+            return Ok(Found::Due(Due { snapshots, integrated, kinds, again: false, beside }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -153,13 +158,20 @@ pub async fn name_due(
             _ => format!("{DUE_OFFLINE_SQL}\nUNION ALL\n{DUE_AGAIN_SQL}"),
         };
         engine.name_query("due_offline", &due).await?;
-        for batch in engine.collect(KINDS_SQL).await? {
-            let texts = cast(batch.column(0), &DataType::Utf8)?;
-            kinds.extend(texts.as_string::<i32>().iter().flatten().map(str::to_string));
-        }
+        kinds = kinds_of(engine, KINDS_SQL).await?;
     }
-    let (kinds, again, beside) = (Some(kinds), places > 0, Beside::of(changes)?);
+    let (again, beside) = (places > 0, Beside::of(changes)?);
     Ok(Found::Due(Due { snapshots, integrated, kinds, again, beside }))
+}
+
+/// The kinds of offline records that a query finds.
+async fn kinds_of(engine: &Engine, sql: &str) -> Result<BTreeSet<String>> {
+    let mut kinds = BTreeSet::new();
+    for batch in engine.collect(sql).await? {
+        let texts = cast(batch.column(0), &DataType::Utf8)?;
+        kinds.extend(texts.as_string::<i32>().iter().flatten().map(str::to_string));
+    }
+    Ok(kinds)
 }
 
 /// The visitors of whom a row that came or went is a hit that another input delivered, too; `changed_hits` has the rows near

@@ -79,8 +79,7 @@ pub async fn integrate(
         .with_table(SNAPSHOTS, &schema_of(&snapshots.snapshot))
         .with_all_touches();
     // the first query runs in any case, for it says which columns there are
-    let is_due = |kind: &str| due.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
-    let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || is_due(kind));
+    let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || due.kinds.contains(*kind));
     let queries = queries.map(|((name, sql), _)| Ok((*name, columns.expand(sql)?)));
     let beside = match due.integrated {
         Work::Some => due.beside.queries(engine, memory_bytes / PART_FOR_PLACES).await?,

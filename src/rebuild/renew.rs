@@ -69,7 +69,7 @@ impl Renewal<'_> {
         if self.work == Work::None {
             return Ok(Renewed { snapshot: self.former, new_rows: 0 });
         }
-        let mut sink = Sink::new(engine, &self.former.name, memory_bytes, stored_schema);
+        let mut sink = Sink::new(engine, &self.former.name, memory_bytes, stored_schema).naming_orders();
         for (step, sql) in &self.queries {
             progress(step);
             sink.take(sql).await.map_err(|e| e.at(format!("integrating {step}")))?;

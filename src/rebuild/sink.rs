@@ -14,6 +14,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
+use crate::engine::any_order::without_merges;
 use crate::engine::{Engine, Statement};
 use crate::lake::write::{TableWriter, Written, sort_context};
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub struct Sink<'e> {
     memory_bytes: usize,
     /// Columns that the table gets, of what the first query gives.
     stored: fn(&Schema) -> Result<SchemaRef>,
+    /// The queries hang on no order of rows but those that they name.
+    names_orders: bool,
     schema: Option<SchemaRef>,
     writer: Option<TableWriter>,
     /// Queries that others compute in the end.
@@ -45,7 +48,13 @@ impl<'e> Sink<'e> {
     /// Into `table`, whose columns `stored` makes of those of the first query. `memory_bytes` bounds sorting in this process.
     pub fn new(engine: &'e Engine, table: &str, memory_bytes: usize, stored: fn(&Schema) -> Result<SchemaRef>) -> Self {
         let (table, schema, writer) = (table.to_string(), None, None);
-        Self { engine, table, memory_bytes, stored, schema, writer, waiting: vec![], rows: vec![] }
+        let (names_orders, waiting, rows) = (false, vec![], vec![]);
+        Self { engine, table, memory_bytes, stored, names_orders, schema, writer, waiting, rows }
+    }
+
+    /// Of queries that hang on no order of rows but those that they name: files in a folder are not merged for any other.
+    pub fn naming_orders(self) -> Self {
+        Self { names_orders: true, ..self }
     }
 
     /// The columns of the table, once there was a query.
@@ -84,6 +93,12 @@ impl<'e> Sink<'e> {
             }
         };
         let mut rows = 0;
+        // a merge asks a store that keeps readers waiting for all files at once
+        let in_turn = self.names_orders && !self.engine.lake().is_distant();
+        let plan = match in_turn {
+            true => without_merges(plan, context.session_config().target_partitions())?,
+            false => plan,
+        };
         let mut batches = execute_stream(plan, context)?;
         while let Some(batch) = batches.try_next().await? {
             rows += batch.num_rows() as u64;

@@ -111,6 +111,11 @@ impl From<Error> for Failure {
             StatementFault::Setting => "42704",
             StatementFault::Time => "22007",
             StatementFault::TimeRange => "22008",
+            StatementFault::Value => "22P02",
+            StatementFault::Range => "22003",
+            StatementFault::Division => "22012",
+            StatementFault::Grouping => "42803",
+            StatementFault::Windowing => "42P20",
         });
         Self { reason, message: error.to_string(), spot: error.spot().cloned(), state }
     }

@@ -246,7 +246,7 @@ mod tests {
     async fn a_long_statement_lets_others_begin() {
         let turns = Arc::new(Turns::new(1));
         let long = turns.wait("ann", Line::Journeys).await.begin(&Handle::current());
-        let short = tokio::time::timeout(10 * LONGEST, turns.wait("ben", Line::Journeys)).await.unwrap();
+        let short = tokio::time::timeout(60 * LONGEST, turns.wait("ben", Line::Journeys)).await.unwrap();
         drop((long, short));
         let next = turns.wait("ann", Line::Journeys).await.begin(&Handle::current());
         assert_eq!(turns.queue(Line::Journeys).free, 0);

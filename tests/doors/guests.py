@@ -44,7 +44,7 @@ def many(postgres, _, user, password):
     assert all("too many connections" in text for text in told), told[0]
     assert inside[7].execute("SELECT 1").fetchone() == (1,)
     inside.pop().close()
-    for _ in range(100):
+    for _ in range(1200):
         try:
             inside.append(connect(postgres, user, password))
             break

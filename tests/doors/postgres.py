@@ -114,6 +114,16 @@ def answers(*server):
         ("SELECT (SELECT string_agg(a.attname, ',' ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
          " WHERE a.attrelid = c.oid AND a.attnum IN (1, 2)) FROM pg_class c WHERE c.relname = 'suites'", "suite,transaction_id"),
         ("SELECT sum(n) FROM (SELECT generate_series(1, 3) AS n) x", 6),
+        ("SELECT string_agg(n, ',' ORDER BY n) FROM (SELECT generate_series(1, 3)::text AS n) x", "1,2,3"),
+        ("SELECT sum(n) FROM (SELECT generate_series(1, 3) * a AS n FROM (VALUES (2)) t(a)) x", 12),
+        ("SELECT max(d) FROM (SELECT generate_series(date '2026-01-01', date '2026-01-03', '1 day')::date AS d) x", datetime.date(2026, 1, 3)),
+        ("SELECT count(*) FROM (SELECT unnest(ARRAY['a', 'b']) || regexp_split_to_table('1,2', ',') AS n) x WHERE n IN ('a1', 'b2')", 2),
+        ("SELECT regexp_split_to_array('a1b22c', '[0-9]+')", ["a", "b", "c"]),
+        ("SELECT string_agg(key || value, ',' ORDER BY key) FROM json_each_text('{\"a\": 1, \"b\": \"x\"}')", "a1,bx"),
+        ("SELECT e.value -> 'c' FROM (VALUES ('{\"b\": {\"c\": 2}}'::jsonb)) t(j), jsonb_each(t.j) AS e", "2"),
+        ("SELECT string_agg(e ->> 'a', ',') FROM json_array_elements('[{\"a\": 1}, {\"a\": \"x\"}]') AS e", "1,x"),
+        ("SELECT string_agg(value, ',') FROM json_array_elements_text('[1, null, \"b\"]')", "1,b"),
+        ("SELECT count(*) FROM (SELECT json_object_keys('{\"a\": 1, \"b\": 2}') AS k) x WHERE k IN ('a', 'b')", 2),
         # tools ask for the columns of somebody's statement by their heads
         ("SELECT x.count > 0 FROM (SELECT suite, count(*) FROM suites GROUP BY 1) x", True),
         ("WITH x AS (SELECT max(d)::text FROM (VALUES (date '2026-01-31')) t(d)) SELECT max FROM x", "2026-01-31"),
@@ -134,6 +144,15 @@ def answers(*server):
         ("SELECT '{20260131,NULL}'::date[]", [datetime.date(2026, 1, 31), None]),
         ("SELECT to_regclass('public.' || 'events') = 'events'::regclass", True),
         ("SELECT to_regclass('nosuch') IS NULL", True),
+        ("SELECT 'events'::regclass", "events"),
+        ("SELECT 'pg_class'::regclass", "pg_class"),
+        ("SELECT 'int4'::regtype", "integer"),
+        ("SELECT atttypid::regtype FROM pg_attribute WHERE attrelid = 'pg_class'::regclass AND attname = 'oid'", "oid"),
+        ("SELECT 'abc'::varchar(2)", "ab"),
+        ("SELECT 2.5::int", 3),
+        ("SELECT '\\x01ff'::bytea", b"\x01\xff"),
+        ("SELECT coalesce(time '12:00', '13:00')", datetime.time(12)),
+        ("SELECT (1, 2) IN (SELECT 1, 2)", True),
         ("SELECT to_regclass('events') = 'events'::regclass AND to_regclass('pg_class') = 1259", True),
     ]:
         for binary in (False, True):
@@ -158,6 +177,15 @@ def answers(*server):
     refused("22007", lambda: guest.execute("SELECT 'soon'::timestamptz"), "is no time; write one as")
     refused("22008", lambda: guest.execute("SELECT '2026-02-30'::date"), "there is no such day")
     refused("22008", lambda: guest.execute("SELECT 'infinity'::timestamp"), "without an end")
+    refused("22P02", lambda: guest.execute("SELECT 'abc'::int"), "is no whole number")
+    refused("22P02", lambda: guest.execute("SELECT x::float8 FROM (VALUES ('1'), ('x')) t(x)"), "is no number")
+    refused("22003", lambda: guest.execute("SELECT 3000000000::int"), "out of the range")
+    refused("22003", lambda: guest.execute("SELECT 9223372036854775807 + 1"), "out of the range")
+    refused("22012", lambda: guest.execute("SELECT 1 / 0"), "division by zero")
+    refused("22012", lambda: guest.execute("SELECT 1.0 / 0"), "division by zero")
+    refused("42803", lambda: guest.execute("SELECT row_kind, count(*) FROM events"), "GROUP BY")
+    refused("42803", lambda: guest.execute("SELECT 1 FROM events WHERE count(*) > 1"), "HAVING")
+    refused("42P20", lambda: guest.execute("SELECT 1 FROM events WHERE row_number() OVER () = 1"), "window")
     refused("42883", lambda: guest.execute("SELECT nosuch(1)"))
 
 
@@ -247,6 +275,18 @@ async def by_asyncpg(kinds, count, port, user, password):
             found = [row["n"] async for row in guest.cursor("SELECT value AS n FROM range(1, 101)", prefetch=7)]
             assert found == list(range(1, 101))
         assert await guest.fetchval("SELECT count(*) FROM participation($1, $2)", "orders", "tracking_code") > 0
+        # types that it does not know it asks the catalog for
+        noon = datetime.datetime(2026, 9, 1, 12)
+        for name, oid, values in [
+            ("int", 1007, [1, None, 2]), ("bigint", 1016, [1]), ("smallint", 1005, [1]), ("float8", 1022, [1.5]), ("bool", 1000, [True, False]),
+            ("date", 1182, [noon.date()]), ("timestamp", 1115, [noon]), ("timestamptz", 1185, [noon.replace(tzinfo=UTC)]), ("text", 1009, ["a"]),
+            ("numeric", 1231, [decimal.Decimal("1.5"), decimal.Decimal("2.25")]), ("uuid", 2951, [uuid.UUID(int=7)]), ("varchar", 1015, ["a", None]),
+        ]:
+            prepared = await guest.prepare(f"SELECT count(*) FROM unnest($1::{name}[]) AS u")
+            assert [parameter.oid for parameter in prepared.get_parameters()] == [oid], name
+            assert await prepared.fetchval(values) == len(values), name
+        assert await guest.fetchval("SELECT count(*) FROM generate_series(1, 5) n WHERE n = ANY($1::int[])", [1, 2, 9]) == 2
+        assert await guest.fetchval("SELECT $1::uuid", uuid.UUID(int=7)) == str(uuid.UUID(int=7))
     # what a pool says when a connection comes back: RESET ALL, CLOSE ALL, UNLISTEN *, pg_advisory_unlock_all()
     async with pool.acquire() as guest:
         assert await guest.fetchval("SELECT 1") == 1
@@ -325,6 +365,25 @@ def transactions(*server):
             pass
         # the savepoint is gone back to
         assert one(guest, "SELECT 2") == 2
+    # what a savepoint goes back from has no cursors any more
+    guest.execute("BEGIN; DECLARE a CURSOR FOR SELECT 1; SAVEPOINT s; DECLARE b CURSOR FOR SELECT 2; SAVEPOINT t")
+    guest.execute("ROLLBACK TO S")
+    assert guest.execute("FETCH a").fetchall() == [(1,)]
+    refused("34000", lambda: guest.execute("FETCH b"))
+    assert guest.execute("ROLLBACK TO SAVEPOINT s").statusmessage == "ROLLBACK"
+    refused("3B001", lambda: guest.execute("RELEASE t"), "does not exist")
+    guest.execute("ROLLBACK TO s; RELEASE s")
+    refused("3B001", lambda: guest.execute("ROLLBACK TO s"))
+    guest.execute("ROLLBACK")
+    refused("25P01", lambda: guest.execute("SAVEPOINT s"))
+    # nor its settings
+    guest.execute("BEGIN; SET application_name = 'a'; SAVEPOINT s; SET application_name = 'b'; SAVEPOINT t; SET LOCAL application_name = 'c'")
+    for sql, name in [("ROLLBACK TO t", "b"), ("SET application_name = 'd'", "d"), ("RELEASE t", "d"), ("ROLLBACK TO s", "a"), ("SET application_name = 'e'; RELEASE s", "e")]:
+        guest.execute(sql)
+        assert one(guest, "SHOW application_name") == name, sql
+    guest.execute("COMMIT")
+    assert one(guest, "SHOW application_name") == "e"
+    guest.execute("RESET application_name")
     refused("42703", lambda: guest.execute("BEGIN; SELECT nothing; SELECT 1"))
     assert guest.info.transaction_status == status.INERROR
     guest.execute("ROLLBACK")
@@ -384,6 +443,12 @@ def streams(*server):
     assert len(guest.execute("FETCH 10000 FROM large").fetchall()) == 10_000
     refused("54000", lambda: guest.execute("FETCH ALL FROM large"), "fetch some at a time")
     guest.execute("CLOSE large")
+    guest.execute("DECLARE c CURSOR WITH HOLD FOR SELECT value FROM range(1, 11)")
+    for sql, expected in [("FETCH c", [1]), ("FETCH NEXT c", [2]), ("FETCH 2 c", [3, 4]), ("FETCH FORWARD c", [5]), ("FETCH FORWARD 2 IN c", [6, 7])]:
+        assert [row[0] for row in guest.execute(sql).fetchall()] == expected, sql
+    assert guest.execute("MOVE c").statusmessage == "MOVE 1"
+    assert guest.execute("FETCH ALL c").fetchall() == [(9,), (10,)]
+    guest.execute("CLOSE c")
     refused("25P01", lambda: guest.execute("DECLARE c CURSOR FOR SELECT 1"))
     refused("34000", lambda: guest.execute("FETCH 1 FROM c"))
     guest.execute("BEGIN; DECLARE c CURSOR FOR SELECT 1; COMMIT")
@@ -591,8 +656,14 @@ def zones(port, user, password):
         guest.execute(sql)
         assert text("SELECT timestamptz '2026-07-01 12:00:00Z'") == f"2026-07-01 {shown}", sql
     refused("22023", lambda: guest.execute("SET TIME ZONE 'Europe/Berln'"), "did you mean Europe/Berlin?")
-    # POSIX counts the other way: what could be meant either way is refused
-    refused("22023", lambda: guest.execute("SET TIME ZONE 'UTC+2'"), "Europe/Berlin")
+    # as Sequelize says it, and as POSIX does, which counts the other way
+    for sql, shown in [("SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE", "12:00:00+00"), ("SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE", "14:00:00+02"),
+                       ("SET TIME ZONE INTERVAL '-8 hours'", "04:00:00-08"), ("SET TIME ZONE 'UTC+2'", "10:00:00-02"), ("SET TIME ZONE '<+02>-02'", "14:00:00+02"),
+                       ("SET client_min_messages TO warning; SET SESSION TIME ZONE '-02:00'", "14:00:00+02"), ("SET TIME ZONE DEFAULT", "12:00:00+00")]:
+        guest.execute(sql)
+        assert text("SELECT timestamptz '2026-07-01 12:00:00Z'") == f"2026-07-01 {shown}", sql
+    refused("22023", lambda: guest.execute("SET TIME ZONE INTERVAL '1 day'"), "hours and minutes")
+    refused("22023", lambda: guest.execute("SET TIME ZONE INTERVAL '05:30'"), "Asia/Kolkata")
     # a time that a clock does not show, or shows twice
     guest.execute("SET TIME ZONE 'Europe/Berlin'")
     refused("22008", lambda: guest.execute("SELECT timestamptz '2026-03-29 02:30:00'"))

@@ -1,4 +1,4 @@
-//! The doors of `rejoin serve` with real clients: psql, psycopg, ADBC's Flight SQL driver.
+//! The doors of `rejoin serve` with real clients: psql, psycopg, ADBC's Flight SQL driver, those of Node.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -229,6 +229,16 @@ fn clients_that_people_have() {
     Server::start("").postgres("clients");
 }
 
+#[test]
+fn clients_of_node() {
+    let server = Server::start("");
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doors/node"));
+    LAKE.settle(command.args(["clients.cjs", &server.postgres, USER, PASSWORD]));
+    let output = command.output().expect("npm is installed");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("three clients of Node answered"), "{text}");
+}
+
 /// By night, where there is a JDK with Debian's libpostgresql-jdbc-java; what they ask is among the statements of
 /// `clients_that_people_have`.
 #[test]
@@ -431,13 +441,32 @@ fn statements_end_in_order() {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     };
-    let mut endless = client("SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3");
-    wait_for_work();
-    Command::new("kill").args(["-INT", &endless.id().to_string()]).status().unwrap();
-    let mut told = String::new();
-    endless.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    endless.wait().unwrap();
-    assert!(told.contains("canceling statement due to user request"), "{told}");
+    // one that was stopped takes none any more
+    let wait_for_rest = || {
+        let (server, begun) = (server.child.id(), std::time::Instant::now());
+        loop {
+            let before = ticks(server);
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            if ticks(server) <= before + 3 {
+                return;
+            }
+            assert!(begun.elapsed().as_secs() < 60, "the statement goes on");
+        }
+    };
+    for sql in [
+        "SELECT count(*) FROM range(1, 300000000000) WHERE value % 7 = 3",
+        // of so many pairs none is a row
+        "SELECT count(*) FROM range(1, 1000000) a JOIN range(1, 1000000) b ON a.value * b.value % 1000003 = -1",
+    ] {
+        let mut endless = client(sql);
+        wait_for_work();
+        Command::new("kill").args(["-INT", &endless.id().to_string()]).status().unwrap();
+        let mut told = String::new();
+        endless.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        endless.wait().unwrap();
+        assert!(told.contains("canceling statement due to user request"), "{sql}: {told}");
+        wait_for_rest();
+    }
     let counting = client("SELECT count(*) FROM range(1, 120000000) WHERE value % 7 = 3");
     wait_for_work();
     server.signal("TERM");

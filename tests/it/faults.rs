@@ -5,12 +5,15 @@
 //! process leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use chrono::TimeDelta;
 use futures::future::LocalBoxFuture;
 use object_store::local::LocalFileSystem;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rejoin::ErrorKind;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::forget::{ForgetOptions, Whose, forget};
@@ -196,59 +199,129 @@ fn state(folder: &Path) -> BTreeMap<String, (usize, usize, u64)> {
     out
 }
 
+/// Columns that say when an operation ran.
+const TIMES: [&str; 3] = ["received", "started", "ended"];
+
+/// What makes the answers of a lake whose versions are known: of each file of each table the words of its tags and its rows, whatever
+/// the files are called.
+fn contents(folder: &Path) -> Vec<(String, Vec<String>, String)> {
+    let mut out = vec![];
+    for table in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let versions = std::fs::read_dir(table.path().join("_delta_log")).into_iter().flatten();
+        let mut versions: Vec<PathBuf> = versions.map(|version| version.unwrap().path()).collect();
+        versions.retain(|path| path.extension().is_some_and(|e| e == "json"));
+        versions.sort();
+        let mut tags = BTreeMap::<String, String>::new();
+        for version in versions {
+            for line in std::fs::read_to_string(version).unwrap().lines() {
+                let action: serde_json::Value = serde_json::from_str(line).unwrap();
+                if let Some(path) = action["remove"]["path"].as_str() {
+                    tags.remove(path);
+                }
+                if let Some(path) = action["add"]["path"].as_str() {
+                    tags.insert(path.to_string(), action["add"]["tags"].to_string());
+                }
+            }
+        }
+        let rows: Vec<(&String, String)> = tags.keys().map(|path| (path, rows_of(&table.path().join(path)))).collect();
+        for ((_, of_file), tags) in rows.iter().zip(tags.values()) {
+            // a tag may name other files
+            let tags = rows.iter().fold(tags.clone(), |tags, (path, rows)| tags.replace(path.as_str(), rows));
+            let mut words: Vec<String> = tags.split(['"', '\\', ',']).map(str::to_string).collect();
+            words.sort();
+            out.push((table.file_name().into_string().unwrap(), words, of_file.clone()));
+        }
+    }
+    out.sort();
+    out
+}
+
+/// A number for the rows of a file, in their order, but for [`TIMES`].
+fn rows_of(file: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if !TIMES.contains(&field.name().as_str()) {
+                (field.name(), table::cells(column)).hash(&mut hasher);
+            }
+        }
+    }
+    hasher.finish().to_string()
+}
+
 /// Requests of which one is delayed; with `REJOIN_ALL_DELAYS` in the environment each is, which takes some minutes more.
 const DELAYS: usize = 4;
 
 /// Runs `operation` on a copy of a base with every fault, one after another.
 fn survives(base: &str, operation: Operation) {
-    survives_asked(base, QUESTIONS.len(), operation);
+    survives_asked(base, QUESTIONS.len(), &[operation]);
 }
 
-/// As [`survives`], of an operation of several commits: between them a reader may find answers to all but the first
-/// `questions` that are neither those of before nor those of after.
-fn survives_asked(base: &str, questions: usize, operation: Operation) {
+/// As [`survives`], of several operations one after the other: each meets its faults where those before it came to their end, and a
+/// second try does all of them. Of several commits a reader may find answers in between to all but the first `questions` that are
+/// neither those of before nor those of after.
+fn survives_asked(base: &str, questions: usize, operations: &[Operation]) {
     let inputs = BASES.place.path();
-    deep(|runtime| runtime.block_on(survives_on(&inputs.join(base), inputs, questions, operation)));
+    deep(|runtime| runtime.block_on(survives_on(&inputs.join(base), inputs, questions, operations)));
 }
 
-async fn survives_on(base: &Path, inputs: &Path, questions: usize, operation: Operation) {
-    let old = answers(base).await;
-    let clean = scratch(base);
-    let (lake, store) = lake_with(clean.path(), Fault::None);
-    operation(&lake, inputs).await.unwrap();
-    let new = answers(clean.path()).await;
-    // what a state means is looked up once; there are as many as the operation has commits
-    let mut readable = BTreeSet::from([state(base), state(clean.path())]);
-    let mut repeated = BTreeSet::new();
-    let (requests, writes) = store.counts();
-    let delays = if std::env::var_os("REJOIN_ALL_DELAYS").is_some() { 1 } else { DELAYS };
-    let faults = (0..requests).map(Fault::Request).chain((0..requests).step_by(delays).map(Fault::Delay));
-    let faults = faults.chain((0..writes).flat_map(|n| [Fault::Write(n), Fault::Answer(n), Fault::Outage(n)]));
-    for fault in faults {
-        let scratch = scratch(base);
-        let (lake, _) = lake_with(scratch.path(), fault);
-        let first = operation(&lake, inputs).await;
-        if let Err(error) = &first {
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{fault:?}: {error}");
-        }
-        let left = state(scratch.path());
-        if readable.insert(left.clone()) || first.is_ok() {
-            for ((seen, before), after) in answers(scratch.path()).await.iter().zip(&old).zip(&new).take(questions) {
-                let fair = seen == after || seen == before && first.is_err();
-                assert!(fair, "{fault:?}, {first:?}\nseen:   {seen:?}\nbefore: {before:?}\nafter:  {after:?}");
-            }
-        }
-        if repeated.insert(left) {
-            let (lake, _) = lake_with(scratch.path(), Fault::None);
-            if let Err(error) = operation(&lake, inputs).await {
-                // what is done already is refused as done
-                assert!(error.to_string().contains("is not loaded"), "{fault:?}, second try: {error}");
-            }
-            assert_eq!(answers(scratch.path()).await, new, "{fault:?}, second try, after {first:?}");
-            state(scratch.path());
-        }
+async fn survives_on(base: &Path, inputs: &Path, questions: usize, operations: &[Operation]) {
+    // the lake before each operation and after the last, and what each asked of its store
+    let (mut lakes, mut counts) = (vec![scratch(base)], vec![]);
+    for operation in operations {
+        let clean = scratch(lakes[lakes.len() - 1].path());
+        let (lake, store) = lake_with(clean.path(), Fault::None);
+        operation(&lake, inputs).await.unwrap();
+        counts.push(store.counts());
+        lakes.push(clean);
     }
-    eprintln!("{requests} requests, {writes} of them writes, {} states of the logs", repeated.len());
+    let clean = lakes.pop().unwrap();
+    let new = answers(clean.path()).await;
+    // what a state means is looked up once; there are as many as the operations have commits
+    let mut readable = BTreeSet::from([state(base), state(clean.path())]);
+    let (mut repeated, mut done) = (BTreeSet::new(), BTreeSet::new());
+    for ((operation, begun), (requests, writes)) in operations.iter().zip(&lakes).zip(counts) {
+        let old = answers(begun.path()).await;
+        for fault in faults(requests, writes) {
+            let scratch = scratch(begun.path());
+            let (lake, _) = lake_with(scratch.path(), fault);
+            let first = operation(&lake, inputs).await;
+            if let Err(error) = &first {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{fault:?}: {error}");
+            }
+            let left = state(scratch.path());
+            // what is in all the same answers the same
+            let is_new = readable.insert(left.clone());
+            if is_new || first.is_ok() && done.insert((left.clone(), contents(scratch.path()))) {
+                let now = answers(scratch.path()).await;
+                for ((seen, before), after) in now.iter().zip(&old).zip(&new).take(questions) {
+                    let fair = seen == after || seen == before && first.is_err();
+                    assert!(fair, "{fault:?}, {first:?}\nseen:   {seen:?}\nbefore: {before:?}\nafter:  {after:?}");
+                }
+            }
+            if repeated.insert(left) {
+                let (lake, _) = lake_with(scratch.path(), Fault::None);
+                for operation in operations {
+                    if let Err(error) = operation(&lake, inputs).await {
+                        // what is done already is refused as done
+                        assert!(error.to_string().contains("is not loaded"), "{fault:?}, second try: {error}");
+                    }
+                }
+                assert_eq!(answers(scratch.path()).await, new, "{fault:?}, second try, after {first:?}");
+                state(scratch.path());
+            }
+        }
+        eprintln!("{requests} requests, {writes} of them writes, {} states of the logs", repeated.len());
+    }
+}
+
+/// Every read fails once and every write in each of its ways; some requests, or each, are late.
+fn faults(requests: usize, writes: usize) -> impl Iterator<Item = Fault> {
+    let delays = if std::env::var_os("REJOIN_ALL_DELAYS").is_some() { 1 } else { DELAYS };
+    let of_reads = (0..requests - writes).map(Fault::Read);
+    let of_writes = (0..writes).flat_map(|n| [Fault::Write(n), Fault::Answer(n), Fault::Outage(n)]);
+    of_reads.chain(of_writes).chain((0..requests).step_by(delays).map(Fault::Delay))
 }
 
 fn scratch(base: &Path) -> tempfile::TempDir {
@@ -301,21 +374,23 @@ async fn integrate(lake: &Lake) -> rejoin::Result<()> {
     rebuild(lake, &settings(), &RebuildOptions::default(), &|_| {}).await.map(|_| ())
 }
 
+const INTEGRATE: Operation = |lake, _| Box::pin(integrate(lake));
+
 #[test]
 fn a_first_rebuild() {
-    survives("loaded", |lake, _| Box::pin(integrate(lake)));
+    survives("loaded", INTEGRATE);
 }
 
 #[test]
 fn a_further_rebuild() {
-    survives("stale", |lake, _| Box::pin(integrate(lake)));
+    survives("stale", INTEGRATE);
 }
 
 /// A rebuild that only finds persons, and one after a rule about them.
 #[test]
 fn persons() {
     for base in ["persons_set", "persons_linked"] {
-        survives(base, |lake, _| Box::pin(integrate(lake)));
+        survives(base, INTEGRATE);
     }
 }
 
@@ -362,21 +437,22 @@ fn a_removal() {
 /// A table after another, each old or new; the second try finishes what the first has begun.
 #[test]
 fn a_forgotten_visitor() {
-    survives_asked("rebuilt", 4, |lake, _| {
+    let forgetting: Operation = |lake, _| {
         Box::pin(async move {
             let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
             let options = ForgetOptions { suite: None, dry_run: false, limits };
             let done = forget(lake, &Whose::Visitors(vec!["1_1".into(), "v2".into()]), &options).await?;
             assert!(done.incomplete.is_empty());
-            integrate(lake).await
+            Ok(())
         })
-    });
+    };
+    survives_asked("rebuilt", 4, &[forgetting, INTEGRATE]);
 }
 
 /// The same for a person, whose other rows stay with their visitors. Whoever is forgotten already is known no more.
 #[test]
 fn a_forgotten_person() {
-    survives_asked("persons_known", 4, |lake, _| {
+    let forgetting: Operation = |lake, _| {
         Box::pin(async move {
             let limits = Limits { memory_bytes: 64 << 20, threads: Some(1) };
             let options = ForgetOptions { suite: None, dry_run: false, limits };
@@ -386,9 +462,10 @@ fn a_forgotten_person() {
                 Err(error) if error.to_string().contains("is no person of") => {}
                 Err(error) => return Err(error),
             }
-            integrate(lake).await
+            Ok(())
         })
-    });
+    };
+    survives_asked("persons_known", 4, &[forgetting, INTEGRATE]);
 }
 
 /// Every file below a folder, by its path.
@@ -434,9 +511,8 @@ fn a_vacuum() {
             let mut repeated = BTreeSet::new();
             let (requests, writes) = store.counts();
             eprintln!("{requests} requests, {writes} of them writes");
-            let delays = if std::env::var_os("REJOIN_ALL_DELAYS").is_some() { 1 } else { DELAYS };
-            let faults = (0..requests).map(Fault::Request).chain((0..requests).step_by(delays).map(Fault::Delay));
-            for fault in faults.chain((0..writes).flat_map(|n| [Fault::Write(n), Fault::Outage(n)])) {
+            // of deletions a lost answer is what an outage begins with
+            for fault in faults(requests, writes).filter(|fault| !matches!(fault, Fault::Answer(_))) {
                 let scratch = scratch(&base);
                 let first = sweep(&lake_with(scratch.path(), fault).0).await;
                 let (found, notes) = tree(scratch.path());

@@ -24,6 +24,8 @@ pub enum Fault {
     None,
     /// This request fails before it acts.
     Request(usize),
+    /// This request that only reads fails; these are counted from 0, too.
+    Read(usize),
     /// This write fails before it acts.
     Write(usize),
     /// This write is done, and its answer is lost.
@@ -52,12 +54,13 @@ pub struct Faulty {
     store: Arc<dyn ObjectStore>,
     fault: Fault,
     requests: Mutex<Vec<String>>,
+    reads: AtomicUsize,
     writes: AtomicUsize,
 }
 
 impl Faulty {
     pub fn new(store: Arc<dyn ObjectStore>, fault: Fault) -> Self {
-        Self { store, fault, requests: Mutex::default(), writes: AtomicUsize::new(0) }
+        Self { store, fault, requests: Mutex::default(), reads: AtomicUsize::new(0), writes: AtomicUsize::new(0) }
     }
 
     /// How many requests there were, and how many of them could change something.
@@ -80,8 +83,10 @@ impl Faulty {
 
     fn read(&self, verb: &str, path: Option<&Path>) -> Result<Pause> {
         let request = self.note(verb, path);
+        let read = self.reads.fetch_add(1, Ordering::SeqCst);
         let fails = match self.fault {
             Fault::Request(n) => request == n,
+            Fault::Read(n) => read == n,
             Fault::Outage(n) => self.writes.load(Ordering::SeqCst) > n,
             Fault::None | Fault::Write(_) | Fault::Answer(_) | Fault::Delay(_) | Fault::Overwrites => false,
         };

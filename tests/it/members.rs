@@ -137,15 +137,16 @@ impl Members {
         self.wait_for(self.executors.len());
     }
 
-    /// Waits until the scheduler knows so many executors; how long that took.
-    pub fn wait_for(&self, executors: usize) -> Duration {
+    /// Waits until the scheduler knows so many executors.
+    pub fn wait_for(&self, executors: usize) {
         let begun = Instant::now();
         loop {
             let known = self.status();
             if known == Some(executors as u64) {
-                return begun.elapsed();
+                return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{known:?} executors instead of {executors}");
+            // other tests may have the machine
+            assert!(begun.elapsed() < Duration::from_secs(180), "{known:?} executors instead of {executors}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -32,7 +32,7 @@ struct Row {
     products: Vec<String>,
     /// The campaigns and products that the row itself set or brought.
     brought: [Vec<String>; 2],
-    /// What each product of an online hit has of the revenue.
+    /// What each product of an online hit has of the revenue; of a record that took its hit's products, in which proportion.
     lines: Vec<(String, f64)>,
     orders: f64,
     revenue: f64,
@@ -124,6 +124,7 @@ fn integrate(journeys: &Journeys, sequence: &HashMap<String, i128>) -> Vec<Row> 
                 }
                 if row.products.is_empty() && journeys.current_rules {
                     row.products = rows[hit].products.clone();
+                    row.lines = rows[hit].lines.clone();
                 }
             } else if record.customer {
                 let known: Vec<_> =
@@ -248,9 +249,23 @@ fn credit(rows: &[Row], q: &Question) -> Credit {
     out
 }
 
-/// Shapley values by all orders in which the items of a path can come; the worth of some items is the best rate of
-/// conversion that any part of them was observed to have.
+/// The credit of the model `algorithmic`; a container without a conversion is a path, too.
 fn shapley(rows: &[Row], q: &Question, paths: &[Path]) -> Credit {
+    let converted: Vec<_> = paths.iter().map(|path| q.container(&rows[path.own])).collect();
+    let containers: BTreeSet<_> =
+        rows.iter().filter(|row| q.is_touch(row)).filter_map(|row| q.container(row)).collect();
+    let unconverted = containers.into_iter().filter(|c| !converted.contains(&Some(*c))).map(|container| {
+        let own = || rows.iter().filter(|row| q.is_touch(row) && q.container(row) == Some(container));
+        let last = own().map(|row| row.at.0).max().unwrap();
+        let seen = own().filter(|row| q.lookback.is_none_or(|l| q.visit || last - row.at.0 <= l));
+        seen.flat_map(|row| q.items(row)).cloned().collect::<BTreeSet<String>>()
+    });
+    shapley_values(paths, unconverted)
+}
+
+/// Shapley values by all orders in which the items of a path can come; the worth of some items is the best rate of
+/// conversion that any part of them was observed to have. `unconverted` are the items of the paths without a conversion.
+pub fn shapley_values(paths: &[Path], unconverted: impl Iterator<Item = BTreeSet<String>>) -> Credit {
     let set = |touches: &[Touch]| touches.iter().flat_map(|t| &t.items).map(|i| i.to_string()).collect::<BTreeSet<_>>();
     let mut observed: BTreeMap<BTreeSet<String>, (f64, f64)> = BTreeMap::new();
     let mut observe = |set: BTreeSet<String>, value: f64| {
@@ -258,15 +273,7 @@ fn shapley(rows: &[Row], q: &Question, paths: &[Path]) -> Credit {
         (*values, *paths) = (*values + value.abs(), *paths + 1.0);
     };
     paths.iter().filter(|path| path.value != 0.0).for_each(|path| observe(set(&path.touches), path.value));
-    let converted: Vec<_> = paths.iter().map(|path| q.container(&rows[path.own])).collect();
-    let containers: BTreeSet<_> =
-        rows.iter().filter(|row| q.is_touch(row)).filter_map(|row| q.container(row)).collect();
-    for container in containers.into_iter().filter(|c| !converted.contains(&Some(*c))) {
-        let own = || rows.iter().filter(|row| q.is_touch(row) && q.container(row) == Some(container));
-        let last = own().map(|row| row.at.0).max().unwrap();
-        let seen = own().filter(|row| q.lookback.is_none_or(|l| q.visit || last - row.at.0 <= l));
-        observe(seen.flat_map(|row| q.items(row)).cloned().collect(), 0.0);
-    }
+    unconverted.for_each(|items| observe(items, 0.0));
     let worth = |items: &[&String]| {
         let of = |(set, (values, paths)): (&BTreeSet<String>, &(f64, f64))| {
             let part = !set.is_empty() && set.iter().all(|i| items.contains(&i));

@@ -5,7 +5,7 @@
 //! here is shared with the product but the lake's own order of rows of one instant; how a model shares one path is
 //! [`crate::oracle`]'s.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ use rejoin::lake::suites::{SuiteChanges, create_suite};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 
 use crate::journeys::{DAY, instant, item, time};
-use crate::oracle::{Credit, Path, Place as At, SHARING, Touch, answer, compare, runner, shares};
+use crate::oracle::{Credit, Path, Place as At, SHARING, Touch, answer, compare, runner, shapley_values, shares};
 use crate::place::{Place, deep};
 use crate::slt::{cut_keys, read_journeys};
 use crate::table;
@@ -203,6 +203,7 @@ impl World {
                 .filter(|(_, amount)| *amount != 0.0)
                 .collect(),
             value: hit.revenue().into(),
+            bought: hit.buys,
             hit: None,
         };
         let mut rows: Vec<Row> = self.hits.iter().enumerate().map(hit).collect();
@@ -218,6 +219,7 @@ impl World {
                 items: own.into_iter().collect(),
                 lines: vec![],
                 value: record.revenue.into(),
+                bought: false,
                 hit,
             });
         }
@@ -235,6 +237,8 @@ struct Row {
     /// Of each line that has some of the revenue, its item and how much.
     lines: Vec<(Option<String>, f64)>,
     value: f64,
+    /// It has orders.
+    bought: bool,
     /// Of a matched record, its hit.
     hit: Option<usize>,
 }
@@ -254,6 +258,8 @@ struct Question {
     visit: bool,
     lookback: Option<i64>,
     snapshot_basis: bool,
+    /// Rows with orders are no touches.
+    unbought: bool,
     repeats: &'static str,
     last_resort: Option<&'static str>,
     last_touches: Option<usize>,
@@ -266,12 +272,17 @@ impl Question {
         row.visitor.filter(|_| visit.is_some() || !self.visit).map(|visitor| (visitor, visit))
     }
 
+    fn is_touch(&self, row: &Row) -> bool {
+        let is_left_out = self.snapshot_basis && row.hit.is_some() || self.unbought && row.bought;
+        !is_left_out && !row.items.is_empty()
+    }
+
     /// What a conversion on the row `own` sees; where one of its lines converts, the row is a touch of the line's item, if it
     /// has one.
     fn path<'r>(&self, rows: &'r [Row], own: usize, value: f64, line: Option<Option<&'r String>>) -> Path<'r> {
         let at = rows[own].at;
         let reached = |row: &Row| {
-            !(self.snapshot_basis && row.hit.is_some())
+            self.is_touch(row)
                 && self.container(row) == self.container(&rows[own])
                 && row.at <= at
                 && self.lookback.is_none_or(|back| self.visit || at.0 - row.at.0 <= back)
@@ -317,7 +328,7 @@ impl Question {
         }
     }
 
-    /// Every conversion, or each line of it.
+    /// Every conversion, or each line of it; where the paths themselves are counted, those of one item are one line.
     fn paths<'r>(&self, rows: &'r [Row]) -> Vec<Path<'r>> {
         let mut out = vec![];
         for (n, row) in rows.iter().enumerate() {
@@ -325,22 +336,47 @@ impl Question {
                 continue;
             }
             let own = row.hit.filter(|_| self.snapshot_basis).unwrap_or(n);
-            let lines = &rows[own].lines;
+            let mut lines: Vec<(Option<&String>, f64)> =
+                rows[own].lines.iter().map(|(item, amount)| (item.as_ref(), *amount)).collect();
             let total: f64 = lines.iter().map(|(_, amount)| amount).sum();
             if total == 0.0 {
                 out.push(self.path(rows, own, row.value, None));
                 continue;
             }
-            for (item, amount) in lines {
-                out.push(self.path(rows, own, row.value * amount / total, Some(item.as_ref())));
+            if self.model == "algorithmic" {
+                let mut items: BTreeMap<Option<&String>, f64> = BTreeMap::new();
+                lines.into_iter().for_each(|(item, amount)| *items.entry(item).or_default() += amount);
+                lines = items.into_iter().collect();
             }
+            for (item, amount) in lines {
+                out.push(self.path(rows, own, row.value * amount / total, Some(item)));
+            }
+        }
+        out
+    }
+
+    /// The items of the visitors, or visits, without a conversion: those that one at the last touch would see.
+    fn unconverted(&self, rows: &[Row], paths: &[Path]) -> Vec<BTreeSet<String>> {
+        let converted: Vec<_> = paths.iter().map(|path| self.container(&rows[path.own])).collect();
+        let touches: Vec<&Row> = rows.iter().filter(|row| self.is_touch(row)).collect();
+        let containers: BTreeSet<_> = touches.iter().filter_map(|row| self.container(row)).collect();
+        let mut out = vec![];
+        for container in containers.into_iter().filter(|c| !converted.contains(&Some(*c))) {
+            let own = || touches.iter().filter(|row| self.container(row) == Some(container));
+            let last = own().map(|row| row.at.0).max().unwrap();
+            let seen = own().filter(|row| self.lookback.is_none_or(|back| self.visit || last - row.at.0 <= back));
+            out.push(seen.flat_map(|row| row.items.iter().cloned()).collect());
         }
         out
     }
 
     fn credit(&self, rows: &[Row]) -> Credit {
         let mut out = Credit::new();
-        for path in self.paths(rows) {
+        let paths = self.paths(rows);
+        if self.model == "algorithmic" {
+            return shapley_values(&paths, self.unconverted(rows, &paths).into_iter());
+        }
+        for path in paths {
             let mut give =
                 |item: Option<&String>, share: f64| *out.entry(item.cloned()).or_default() += share * path.value;
             let items = || path.touches.iter().flat_map(|touch| touch.items.iter().copied());
@@ -373,6 +409,9 @@ impl Question {
             if self.snapshot_basis { "snapshot" } else { "event" },
             self.repeats,
         );
+        if self.unbought {
+            out.push_str(", touches => 'orders IS NULL'");
+        }
         if let Some(items) = self.last_resort {
             out.push_str(&format!(", last_resort => '{items}'"));
         }
@@ -414,12 +453,27 @@ fn questions() -> Vec<Question> {
                 visit,
                 lookback: [None, Some(30 * DAY), Some(DAY)][(n / 2 + turn) % 3],
                 snapshot_basis: !visit && turn % 2 == n % 2,
+                unbought: turn % 3 == 2,
                 repeats: ["keep", "keep", "keep", "keep", "collapse", "first", "collapse", "keep"][turn],
                 last_resort: (turn >= 5).then_some(["k0, p1", "p0", "k1"][n % 3]),
                 last_touches: [None, None, None, Some(1), None, None, Some(2), Some(3)][turn],
                 way,
             });
         }
+    }
+    for turn in 0..12 {
+        out.push(Question {
+            model: "algorithmic",
+            by_category: turn % 2 == 0,
+            visit: turn % 4 == 1,
+            lookback: [None, Some(30 * DAY), Some(DAY)][turn / 4],
+            snapshot_basis: turn % 4 > 1,
+            unbought: turn % 3 > 0,
+            repeats: "keep",
+            last_resort: None,
+            last_touches: None,
+            way: Way::Whole,
+        });
     }
     out
 }

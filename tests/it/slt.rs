@@ -47,27 +47,23 @@ struct Setting {
 
 #[test]
 fn sql_logic() {
-    run_all(Place::new, |turn| vec![Way { sessions: settings(turn), commands_on_a_cluster: false }]);
+    run_all(Place::new, |turn| Way { sessions: settings(turn), commands_on_a_cluster: false });
 }
 
 /// The same files, the lake on S3, with one setting a file, for it is the lake that is looked at, and computed by a scheduler and
-/// two executors, where a batch of one row would only be slow. Both look at the same lake, but for some files: there the
-/// commands of the cluster's lake are computed by it as well, and a rebuild is many small jobs.
+/// two executors, where a batch of one row would only be slow. Both look at the same lake, which the commands of one file in four
+/// write on the cluster as well: there a rebuild is many small jobs.
 #[test]
 fn sql_logic_on_s3_and_on_a_cluster() {
     run_all(Place::on_s3, |turn| {
         let here = settings(turn)[turn % 3];
         let (batch_size, threads) = (BATCH_SIZES[1 + turn % 2], THREADS[1 + turn / 2 % 2]);
         let there = Setting { batch_size, threads, on_a_cluster: true };
-        if turn % 4 == 0 {
-            let apart = Way { sessions: vec![here], commands_on_a_cluster: false };
-            return vec![apart, Way { sessions: vec![there], commands_on_a_cluster: true }];
-        }
-        vec![Way { sessions: vec![here, there], commands_on_a_cluster: false }]
+        Way { sessions: vec![here, there], commands_on_a_cluster: turn % 4 == 0 }
     });
 }
 
-fn run_all(place: fn() -> Place, ways: fn(usize) -> Vec<Way>) {
+fn run_all(place: fn() -> Place, way: fn(usize) -> Way) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
     let mut files = vec![];
@@ -85,13 +81,11 @@ fn run_all(place: fn() -> Place, ways: fn(usize) -> Vec<Way>) {
                     loop {
                         let turn = next.fetch_add(1, Ordering::Relaxed);
                         let Some(file) = files.get(turn) else { break };
-                        for way in ways(turn) {
-                            // a panic of the engine fails its file, not the run
-                            let result = catch_unwind(AssertUnwindSafe(|| run_file(file, place(), &way, runtime)));
-                            let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
-                            if let Err(message) = result {
-                                failures.lock().unwrap().push(format!("{}: {message}", file.display()));
-                            }
+                        // a panic of the engine fails its file, not the run
+                        let result = catch_unwind(AssertUnwindSafe(|| run_file(file, place(), &way(turn), runtime)));
+                        let result = result.unwrap_or_else(|_| Err("the engine panicked\n".into()));
+                        if let Err(message) = result {
+                            failures.lock().unwrap().push(format!("{}: {message}", file.display()));
                         }
                     }
                 });

@@ -18,7 +18,8 @@ pub async fn rows(engine: &Engine, sql: &str) -> rejoin::Result<(SchemaRef, Vec<
     Ok((running.schema, rows))
 }
 
-fn cells(column: &ArrayRef) -> Vec<String> {
+/// The values of a column.
+pub fn cells(column: &ArrayRef) -> Vec<String> {
     let options = FormatOptions::default()
         .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.f"))
         .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.f%:z"));

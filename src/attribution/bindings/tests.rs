@@ -65,6 +65,19 @@ fn each_value_has_the_revenue_of_its_product() {
 }
 
 #[test]
+fn lines_of_no_product_take_part_though_they_sum_to_0() {
+    let nothing = Line { amount: Some(0.0), ..line(NONE, None, 0.0) };
+    let returned = [line(NONE, None, 5.0), line(NONE, None, -5.0), line(BOOT, Some(7), 10.0)];
+    let given = [nothing, line(BOOT, Some(7), 10.0)];
+    for (order, expected) in [(&returned[..], vec![(7, 10.0), (NONE, 0.0)]), (&given[..], vec![(7, 10.0)])] {
+        let mut bindings = bound(Allocation::MostRecent, "visitor", Container::Visitor, &[(order, 10.0, false, 0)]);
+        let mut models = [(Attributor::new(Model::Linear), ItemCredits::new())];
+        bindings.credit(&mut models, None);
+        assert_eq!(models[0].1.iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn a_row_that_converts_as_a_whole_gives_each_item_the_largest_of_its_shares() {
     let days: [Day<'_>; 4] = [
         (&[line(BOOT, Some(7), 0.0)], 0.0, false, 0),
@@ -143,6 +156,18 @@ fn a_row_at_the_place_of_another_has_its_lines() {
     bindings.clear();
     bindings.settle();
     assert_eq!((bindings.conversions(), credit(&mut bindings, "linear")), (0, vec![]));
+}
+
+#[test]
+fn a_row_at_the_place_of_one_without_lines_has_none() {
+    let rules = BindingRules { allocation: Allocation::MostRecent, expiry: Expiry::Visitor };
+    let mut bindings = Bindings::new(rules, Container::Visitor, None);
+    bindings.row(0, (0, 0, Some(3)), 0, [line(BOOT, Some(7), 30.0)]);
+    for (number, rest, value) in [(1, Some(3), -30.0), (2, Some(4), -5.0), (3, None, -30.0)] {
+        bindings.anchor(number, (0, 0, rest), value);
+    }
+    bindings.settle();
+    assert_eq!(credit(&mut bindings, "last_touch"), [(7, -60.0), (NONE, -5.0)]);
 }
 
 #[test]

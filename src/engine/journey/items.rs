@@ -167,7 +167,8 @@ impl Codes {
     }
 
     /// The items of a row of the column that was turned to; none where it has no value. With `multi`, the value is a list.
-    #[inline]
+    // a call for each row takes longer than what is done
+    #[inline(always)]
     pub fn items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
         if !text.is_valid(row) {
             return &[];

@@ -29,6 +29,7 @@ use super::traversal::Traversal;
 use super::visitors::Visitors;
 use super::walk::Walk;
 use super::walked_keys::WalkedKeys;
+use crate::lake::ranges::with_memory;
 use crate::lake::scan::{Begun, read_sorted};
 
 /// Buckets of stored files that all walks of this process read at once. Each holds pages of all of its columns; more of them
@@ -111,9 +112,18 @@ impl<V: Visitors> Share<V> {
             true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
             false => None,
         };
-        let mut begun = self.begun.pop_front().unwrap_or_default().into_iter();
+        let begun = self.begun.pop_front().unwrap_or_default();
+        // the memory of all files is there until the bucket ends; files that were begun before have theirs
+        let in_memory = match begun.iter().any(Option::is_some) {
+            true => self.context.clone(),
+            false => {
+                let plans: Vec<_> = self.inputs.iter().map(|input| input.plan.clone()).collect();
+                with_memory(&plans, true, bucket, self.context.clone()).await?
+            }
+        };
+        let mut begun = begun.into_iter();
         let open = |input: &Input| {
-            let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), self.context.clone());
+            let (columns, plan, context) = (input.columns.clone(), input.plan.clone(), in_memory.clone());
             let begun = begun.next().flatten();
             async move {
                 let stream = match (&columns, begun) {

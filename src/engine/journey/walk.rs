@@ -229,10 +229,8 @@ impl Walk {
                 }
                 items => self.journey.touch_all(position, time, visit, items.iter().copied()),
             };
-            if let Some(lines) = columns.lines(row)
-                && touched
-            {
-                self.divide(&lines);
+            if let Some(lines) = columns.lines(row) {
+                self.divide(&lines, (!touched).then_some(position));
             }
             let conversion = Conversion { row: position, position, time, visit, value };
             match lines {
@@ -256,12 +254,20 @@ impl Walk {
         }
     }
 
-    /// Lets what converts on the row of the newest touch convert line by line.
-    fn divide(&mut self, lines: &ArrayRef) {
+    /// Lets what converts on the row of the newest touch convert line by line; or on the row at `untouched`, which is none.
+    fn divide(&mut self, lines: &ArrayRef, untouched: Option<u32>) {
         let (items, amounts) = (lines.as_struct().column(0), lines.as_struct().column(1));
         let pairs = items.as_string::<i32>().iter().zip(amounts.as_primitive::<Float64Type>());
-        let number = |item: Option<&str>| item.and_then(|item| self.items.known(item)).unwrap_or(NONE);
-        self.journey.divide(pairs.map(|(item, amount)| (number(item), amount.unwrap_or(0.0))));
+        let pairs = pairs.map(|(item, amount)| (item, amount.unwrap_or(0.0)));
+        match untouched {
+            None => {
+                let number = |item: Option<&str>| item.and_then(|item| self.items.known(item)).unwrap_or(NONE);
+                self.journey.divide(pairs.map(|(item, amount)| (number(item), amount)));
+            }
+            // its lines see the same, and how many they are matters to sets alone
+            Some(position) if self.shares_sets => self.journey.divide_untouched(position, pairs),
+            Some(_) => {}
+        }
     }
 
     /// How much there is of the visitor so far.

@@ -282,6 +282,42 @@ fn decoding_does_not_depend_on_blocks() {
     assert_eq!(arrow::compute::concat_batches(&decoder.schema(), &parts).unwrap(), decode(&whole));
 }
 
+/// Blocks of a decoder say how much room those after them make, and nothing else: few large texts, many small ones, none, and one
+/// that is not valid among them.
+#[test]
+fn former_blocks_change_no_text() {
+    let used = decoder(HEADERS);
+    let large = record(&[("post_pagename", &"x".repeat(100_000)), ("post_evar1", "a\\\tb")]);
+    let small: Vec<String> = (0..3000).map(|n| record(&[("post_page_url", &format!("é{n}"))])).collect();
+    let broken = [large.as_bytes(), &b"\n\xC3\n\xEF\xBB\xBF"[..], small[0].as_bytes()].concat();
+    let blocks = [large.clone().into_bytes(), small.join("\n").into_bytes(), vec![], broken];
+    for turn in 0..2 {
+        for (number, bytes) in blocks.iter().enumerate() {
+            let block = Block { bytes: bytes.clone(), first_line: 1 };
+            let (found, counts) = used.decode(&block, Encoding::Utf8);
+            let (alone, alone_counts) = decoder(HEADERS).decode(&block, Encoding::Utf8);
+            assert_eq!(found.batch, alone.batch, "block {number}, turn {turn}");
+            assert_eq!((found.issues.len(), counts), (usize::from(number == 3), alone_counts), "block {number}");
+            let urls = text(&found, "page_url");
+            match number {
+                0 => assert_eq!((urls, text(&found, "evar1")), (vec![None], some(&["a\tb"]))),
+                1 => assert_eq!(urls[2999].as_deref(), Some("é2999")),
+                2 => assert!(urls.is_empty()),
+                _ => assert_eq!(urls, [None, Some("é0".to_string())]),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nul_byte_is_that_of_one_record() {
+    let named = |name: &str| record(&[("post_pagename", name)]);
+    let decoded = decode(&[named("a"), named("b\0"), named("c")]);
+    let issues: Vec<(u64, &str)> = decoded.issues.iter().map(|issue| (issue.line, issue.column.as_str())).collect();
+    assert_eq!(issues, [(2, "post_pagename")]);
+    assert_eq!(text(&decoded, "page_name"), some(&["a", "c"]));
+}
+
 #[test]
 fn counts_of_parts_add_up() {
     let of =
@@ -346,6 +382,11 @@ fn background_hits_are_marked() {
     let marks = decoded.batch.column_by_name("background_hit").unwrap().as_boolean();
     assert_eq!(marks.iter().collect::<Vec<_>>(), [None, Some(true), None, Some(true)]);
     assert_eq!(text(&decoded, "post_customer_perspective"), some(&["0", "1", "", "2"]), "it stays readable");
+    // rows of data sources are no hits
+    let of = |source| record(&[("hit_source", source), ("post_customer_perspective", "1")]);
+    let decoded = decode(&["1", "2", "5", "7", "8", "9"].map(of));
+    let marks = decoded.batch.column_by_name("background_hit").unwrap().as_boolean();
+    assert_eq!(marks.iter().collect::<Vec<_>>(), [Some(true), Some(true), None, None, None, None]);
 }
 
 #[test]

@@ -79,9 +79,10 @@ pub(super) async fn find(lake: &Lake, whom: &Subject, suites: &[Suite]) -> Resul
 /// That nothing in these suites is of the person.
 pub(super) fn unknown(whom: &Subject, persons: &[Person]) -> Error {
     let suites: Vec<&str> = persons.iter().map(|person| person.suite.as_str()).collect();
-    let whom: String = whom.to_string().chars().take(SHOWN).collect();
+    let shown: String = whom.to_string().chars().take(SHOWN).collect();
+    let visitor = if matches!(whom, Subject::Visitor(_)) { shown.as_str() } else { "visitor:ID" };
     Error::usage(format!(
-        "{whom} is no person of {}: no row and no rule is; see whose the rows of a visitor are: rejoin explain-person visitor:ID",
+        "{shown} is no person of {}: no row and no rule is; see whose the rows of a visitor are: rejoin explain-person {visitor}",
         suites.join(", ")
     ))
 }

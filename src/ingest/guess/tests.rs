@@ -242,6 +242,7 @@ fn what_says_something_comes_first() {
 fn what_is_no_file_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     assert!(guess(folder.path()).unwrap_err().to_string().contains("is a folder"));
+    assert!(guess(Path::new("s3://drop/a.csv")).unwrap_err().to_string().contains("aws s3 cp"));
     let error = guess(&folder.path().join("none.csv")).unwrap_err().to_string();
     assert_eq!(error.matches("none.csv").count(), 1, "{error}");
     for text in
@@ -250,4 +251,134 @@ fn what_is_no_file_is_told_once() {
         let error = guessed("events.log", text).unwrap_err().to_string();
         assert!(error.contains("events.log: line 1: JSON") && error.contains("in .json"), "{error}");
     }
+}
+
+/// A call's own number is no transaction where the customer is known.
+#[test]
+fn who_called_says_more_than_the_number_of_the_call() {
+    let text = of("calls.csv", "call_id,customer_id,Date,Duration\n9,c,2026-09-01,60\n");
+    assert!(text.contains("customer_id = \"customer_id\"") && !text.contains("transaction_id"), "{text}");
+    assert!(text.contains("--kind customer") && text.contains("#   call_id"), "{text}");
+    let text = of("calls.csv", "call_id,order_id,Date\n9,o,2026-09-01\n");
+    assert!(text.contains("transaction_id = \"order_id\""), "{text}");
+    let text = of("cases.csv", "case_id,Date\n9,2026-09-01\n");
+    assert!(text.contains("transaction_id = \"case_id\""), "{text}");
+}
+
+/// Where nothing says what rows are, the guess says that it is one.
+#[test]
+fn a_guess_says_that_it_is_one() {
+    let text = of("unknown.csv", "alpha,beta,gamma\na,2026-10-05 10:00:00,1\n");
+    assert!(text.contains("kind = \"online\"   # a guess; \"offline\""), "{text}");
+    for known in ["visitor_id,beta", "url,beta", "session_id,beta"] {
+        let text = of("known.csv", &format!("{known}\n7,2026-10-05 10:00:00\n"));
+        assert!(text.contains("kind = \"online\"\n"), "{text}");
+    }
+}
+
+/// Of files whose ending does not say that a mapping reads them, the mapping does.
+#[test]
+fn files_of_other_endings_are_named() {
+    let files = |name: &str| {
+        let text = of(name, "Bon|Datum|Betrag\n4711|05.10.2026|19,90\n");
+        Mapping::parse(&text).unwrap().files.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(files("till.txt"), ["*.txt"]);
+    assert_eq!(files("Kasse.2026.DAT"), ["*.DAT"]);
+    assert_eq!((files("till.csv"), files("till"), files("till.a b")), (vec![], vec![], vec![]));
+}
+
+/// Names with `_` and without, with something before `Order ID`, of accounting; days and years as they are written there.
+#[test]
+fn names_of_crms_and_accounting() {
+    let text = of("opportunities.csv", "Id,AccountId,CloseDate,Web_Transaction_ID__c,Amount\n1,9,2026-10-07,T3,12.5\n");
+    assert!(text.contains("kind = \"offline\"") && text.contains("time = \"CloseDate\""), "{text}");
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.transaction_id.as_deref(), Some("Web_Transaction_ID__c"), "{text}");
+    assert_eq!(mapping.customer_id.as_deref(), Some("AccountId"));
+    let text = of("hits.csv", "visitor_id,time,last_order_id\nv,2026-10-07,7\n");
+    assert!(!text.contains("transaction_id = "), "{text}");
+    let text = of(
+        "calls.json",
+        r#"[{"conversationId":"c","conversationStart":"2026-10-06T10:00:00Z","conversationEnd":"x"}]"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    let time = mapping.time.as_str();
+    assert_eq!((mapping.transaction_id.as_deref(), time), (Some("conversationId"), "conversationStart"), "{text}");
+    // a number that has a comma alone is read as its neighbours are; a day is a number of eight digits
+    let text = of(
+        "sales.csv",
+        "Belegnummer;Buchungsdatum;Kundennr.;Material;Menge;Nettobetrag\n90001;05.10.2026;0017;S1;1,000;1.234,50\n",
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.time, "to_date(Buchungsdatum, '%d.%m.%Y')", "{text}");
+    assert_eq!(mapping.transaction_id.as_deref(), Some("Belegnummer"));
+    assert_eq!(mapping.customer_id.as_deref(), Some("Kundennr."));
+    assert_eq!(mapping.metrics["units"], "parse_number(Menge, ',')");
+    assert_eq!(mapping.metrics["revenue"], "parse_number(Nettobetrag, ',')");
+    assert_eq!(mapping.dimensions["product"], "Material");
+    let text = of("sap.csv", "VBELN;ERDAT;KUNNR;NETWR\n0090001;20261005;000101;1234.50\n");
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.time, "to_date(CAST(ERDAT AS VARCHAR), '%Y%m%d')", "{text}");
+    assert_eq!((mapping.transaction_id.as_deref(), mapping.customer_id.as_deref()), (Some("VBELN"), Some("KUNNR")));
+    assert!(!of("sap.csv", "VBELN;ERDAT\n1;20261305\n").contains("to_date"));
+    // years of two digits
+    let text = of("calls.csv", "Conversation ID,Date\nc-1,10/13/26 2:05 PM\n");
+    assert!(text.contains("to_timestamp(\"Date\", '%m/%d/%y %I:%M %p')"), "{text}");
+    assert!(of("a.csv", "order_id,date\n7,13.10.26\n").contains("'%d.%m.%y')"));
+    // what Amplitude collects by itself
+    let text = of(
+        "amplitude.json",
+        r#"{"amplitude_id":7,"event_time":"2026-10-05 10:00:00","event_type":"[Amplitude] Page Viewed","event_properties":{"[Amplitude] Page URL":"/a"},"user_properties":{"utm_campaign":"c"}}"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.dimensions["page_url"], "event_properties['[Amplitude] Page URL']", "{text}");
+    assert_eq!(mapping.dimensions["tracking_code"], "user_properties['utm_campaign']");
+    assert_eq!(mapping.metrics["page_views"], "CASE WHEN event_type = '[Amplitude] Page Viewed' THEN 1 ELSE 0 END");
+}
+
+/// Objects that a text holds as JSON have parts as records have; the address of an API is no page.
+#[test]
+fn objects_in_texts_have_parts() {
+    let text = of(
+        "posthog.csv",
+        r#"event,properties,timestamp,distinct_id
+$pageview,"{""$current_url"":""/a"",""$session_id"":""s"",""order_id"":null,""order"":{""id"":1}}",2026-10-05T10:00:00Z,d
+purchase,"{""order_id"":""T"",""revenue"":5.5}",2026-10-05T10:01:00Z,d
+"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.dimensions["page_url"], "json_get(properties, '$current_url')", "{text}");
+    assert_eq!(mapping.visit.as_deref(), Some("json_get(properties, '$session_id')"));
+    assert_eq!(mapping.transaction_id.as_deref(), Some("json_get(properties, 'order_id')"));
+    assert_eq!(mapping.metrics["revenue"], "json_get(properties, 'revenue')");
+    let keys = "#   properties (JSON with the keys $current_url, $session_id, order, order_id, revenue)";
+    assert!(text.contains(keys), "{text}");
+    let text = of("a.csv", "time,properties\n2026-10-05,\"{\"\"url\"\":1}\"\n2026-10-05,x\n");
+    assert!(text.contains("#   properties (text)"), "{text}");
+    let text = of(
+        "tickets.json",
+        r#"[{"url":"https://x.example/api/v2/tickets/1.json","created_at":"2026-10-06T10:00:00Z","requester_id":5}]"#,
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.customer_id.as_deref(), Some("requester_id"), "{text}");
+    assert!(text.contains("kind = \"offline\"") && mapping.dimensions.is_empty(), "{text}");
+}
+
+/// Clocks with twelve hours, and units behind the names of columns, as tills of many countries write them.
+#[test]
+fn clocks_of_twelve_hours_and_units_in_names() {
+    let text =
+        of("till.csv", "Receipt,Date,Time,Amount (EUR)\nR1,09/13/2026,2:05 PM,9.50\nR2,09/14/2026,11:59 AM,1.00\n");
+    for line in ["'%m/%d/%Y %I:%M %p')", "revenue = \"Amount (EUR)\"", "transaction_id = \"Receipt\""] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let text = of("till.csv", "Receipt,Date,Time,Total [€]\nR1,13.09.2026,02:05:10 pm,\"9,50\"\n");
+    assert!(
+        text.contains("'%d.%m.%Y %I:%M:%S %p')") && text.contains("Total [€]") && text.contains("revenue = "),
+        "{text}"
+    );
+    let text = of("till.csv", "Receipt,Date,Qty (pcs)\nR1,9/13/2026 2:05 PM,2\nR2,9/1/2026 12:00 AM,1\n");
+    assert!(text.contains("'%m/%d/%Y %I:%M %p')") && text.contains("units = \"Qty (pcs)\""), "{text}");
+    assert_eq!(without_unit("(EUR)"), "(EUR)");
 }

@@ -1,18 +1,15 @@
 //! The words by which a file is understood: what its columns are called, and what some of them say.
 //!
-//! All are written in small letters, those of names with `_` for other signs.
+//! All are written in small letters, those of names with `_` for other signs; a name is the same with `_` and without.
 
 /// What columns are called that hold such a thing, the likeliest first.
 pub(super) const VISITOR: &[&str] = &[
     "user_pseudo_id",
     "domain_userid",
     "anonymous_id",
-    "anonymousid",
     "visitor_id",
-    "visitorid",
     "idvisitor",
     "client_id",
-    "clientid",
     "fullvisitorid",
     "distinct_id",
     "amplitude_id",
@@ -30,38 +27,42 @@ pub(super) const TIME: &[&str] = &[
     "hit_time",
     "time",
     "ts",
-    "servertime",
+    "server_time",
     "created_at",
     "closed_at",
     "close_date",
-    "closedate",
     "sold_at",
     "received_at",
     "date_time",
-    "datetime",
     "at",
     "date",
     "day",
     "event_date",
     "datum",
+    "buchungsdatum",
+    "belegdatum",
+    "bestelldatum",
+    "order_date",
+    "created_date",
+    "create_date",
+    "conversation_start",
+    "start_time",
+    "started_at",
+    "erdat",
 ];
 pub(super) const VISIT: &[&str] = &[
     "ga_session_id",
     "domain_sessionid",
     "domain_sessionidx",
     "session_id",
-    "sessionid",
     "idvisit",
     "visit_id",
-    "visitid",
     "visit",
     "session",
 ];
 pub(super) const TRANSACTION: &[&str] = &[
     "transaction_id",
-    "transactionid",
     "order_id",
-    "orderid",
     "order_ref",
     "tr_orderid",
     "ecommerce_transaction_id",
@@ -76,10 +77,6 @@ pub(super) const TRANSACTION: &[&str] = &[
     "lead_nr",
     "opportunity_id",
     "deal_id",
-    "record_id",
-    "case_id",
-    "conversation_id",
-    "call_id",
     "invoice_number",
     "invoice_id",
     "receipt_id",
@@ -88,26 +85,41 @@ pub(super) const TRANSACTION: &[&str] = &[
     "belegnummer",
     "bon_nr",
     "bon",
+    "auftragsnummer",
+    "vbeln",
 ];
+/// How names end of columns that hold the transaction ID of another system, in records of elsewhere: `Web Order ID`.
+pub(super) const TRANSACTION_ENDS: &[&str] = &["_transaction_id", "_order_id", "_order_number"];
+/// Numbers that a record has from where it was made, such as a call's. A hit can bear them too, where a site shows them; who
+/// the customer is ties more.
+pub(super) const OWN_ID: &[&str] =
+    &["record_id", "case_id", "ticket_id", "conversation_id", "call_id", "interaction_id"];
 pub(super) const CUSTOMER: &[&str] = &[
     "customer_id",
-    "customerid",
     "customer_number",
     "user_id",
-    "userid",
     "crm_id",
     "account_id",
     "member_id",
     "loyalty_id",
     "customer",
     "kundennummer",
+    "kunden_nr",
+    "kunden_id",
     "kunde",
+    "kundenkarte",
+    "loyalty_card",
+    "kunnr",
+    "requester_id",
     "contact_id",
     "email",
 ];
 pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
-    ("page_url", &["page_url", "page_location", "url", "context_page_url", "pageurl", "event_url", "current_url"]),
-    ("page_name", &["page_name", "page_title", "pagetitle", "context_page_title", "page", "title", "event_title"]),
+    ("page_url", &["page_url", "page_location", "url", "context_page_url", "event_url", "current_url"]),
+    (
+        "page_name",
+        &["page_name", "page_title", "current_page_title", "context_page_title", "page", "title", "event_title"],
+    ),
     (
         "tracking_code",
         &[
@@ -117,15 +129,14 @@ pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
             "context_campaign_name",
             "collected_traffic_source_manual_campaign_name",
             "campaign_name",
-            "campaignname",
             "campaign",
             "referrername",
         ],
     ),
     ("referring_domain", &["referring_domain", "refr_urlhost", "referrer_domain"]),
     ("marketing_channel", &["marketing_channel", "mkt_medium", "utm_medium", "channel", "medium"]),
-    ("geo_country", &["geo_country", "country", "country_code", "countrycode", "mp_country_code"]),
-    ("product", &["product", "sku", "product_id", "item_id", "article"]),
+    ("geo_country", &["geo_country", "country", "country_code", "mp_country_code"]),
+    ("product", &["product", "sku", "product_id", "item_id", "article", "artikel", "material", "matnr"]),
     ("category", &["category", "product_category", "item_category"]),
     ("state", &["state", "region"]),
     ("zip", &["zip", "zip_code", "postal_code", "postcode"]),
@@ -146,36 +157,31 @@ pub(super) const METRICS: &[(&str, &[&str])] = &[
             "price",
             "sum",
             "betrag",
+            "total_price",
+            "total_amount",
+            "grand_total",
+            "gesamtbetrag",
+            "bruttobetrag",
+            "nettobetrag",
+            "umsatz",
+            "netwr",
         ],
     ),
-    ("units", &["units", "quantity", "qty", "items", "total_item_quantity", "menge"]),
+    ("units", &["units", "quantity", "qty", "items", "total_item_quantity", "menge", "anzahl"]),
     ("orders", &["orders", "purchases", "transactions"]),
 ];
 /// Lists of product lines, and what the parts of a line are called.
-pub(super) const LINES: &[&str] = &[
-    "items",
-    "products",
-    "line_items",
-    "lineitems",
-    "item_details",
-    "itemdetails",
-    "order_items",
-    "orderitems",
-    "cart_items",
-];
-pub(super) const LINE_PRODUCT: &[&str] =
-    &["sku", "item_id", "itemsku", "item_sku", "product_id", "productid", "id", "item_name", "name"];
-pub(super) const LINE_CATEGORY: &[&str] = &["category", "item_category", "itemcategory", "product_category"];
+pub(super) const LINES: &[&str] = &["items", "products", "line_items", "item_details", "order_items", "cart_items"];
+pub(super) const LINE_PRODUCT: &[&str] = &["sku", "item_id", "item_sku", "product_id", "id", "item_name", "name"];
+pub(super) const LINE_CATEGORY: &[&str] = &["category", "item_category", "product_category"];
 pub(super) const LINE_QUANTITY: &[&str] = &["quantity", "qty", "units"];
-pub(super) const LINE_PRICE: &[&str] = &["price", "unit_price", "item_price", "itemprice"];
+pub(super) const LINE_PRICE: &[&str] = &["price", "unit_price", "item_price"];
 /// Columns that say what happened, and what they say of an order and of a page view.
 pub(super) const EVENT: &[&str] = &["event_name", "event", "type", "event_type"];
-pub(super) const ORDER: &[&str] = &["purchase", "order_completed", "ecommerceorder"];
-pub(super) const PAGE_VIEW: &[&str] = &["page_view", "pageview", "page", "action"];
-/// What a last row says that only adds up.
-pub(super) const TOTALS: &[&str] = &["total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme"];
+pub(super) const ORDER: &[&str] = &["purchase", "order_completed", "checkout_completed", "ecommerce_order"];
+pub(super) const PAGE_VIEW: &[&str] = &["page_view", "page_viewed", "mp_web_page_view", "page", "action"];
 /// Records that hold what belongs to the row itself.
 pub(super) const WRAPPERS: &[&str] =
-    &["properties", "ecommerce", "event_properties", "event_data", "attributes", "payload", "data"];
+    &["properties", "ecommerce", "event_properties", "user_properties", "event_data", "attributes", "payload", "data"];
 /// Columns that say what the clock shows, beside one of days.
 pub(super) const CLOCK: &[&str] = &["time", "time_of_day", "uhrzeit", "zeit", "heure", "hora"];

@@ -27,6 +27,8 @@ const MOST_BYTES: usize = 1 << 30;
 const LEAST_PLACES: usize = 16;
 /// The code of a row without a value; texts have codes from 1 on.
 pub(super) const NULL: u32 = 0;
+/// Bytes of texts that codes of a column may become again where two writers become one.
+const MOST_ROW_BYTES: usize = 16 << 20;
 
 /// The codes of some rows.
 pub(super) enum Codes {
@@ -56,6 +58,15 @@ impl Codes {
             Self::Same(code) => *code,
             Self::Short(codes) => u32::from(codes[row]),
             Self::Long(codes) => codes[row],
+        }
+    }
+
+    /// The code that all rows have, 0 where they differ; None where codes take more than 16 bits.
+    pub fn same_short(&self) -> Option<u16> {
+        match self {
+            Self::Same(code) => u16::try_from(*code).ok(),
+            Self::Short(_) => Some(0),
+            Self::Long(_) => None,
         }
     }
 
@@ -130,6 +141,12 @@ impl Dictionaries {
             Some((dictionary, texts)) => dictionary.encode(texts),
             None => Ok(None),
         }
+    }
+
+    /// True where few codes become texts again when those of another writer are taken: a text a row is many times the memory.
+    pub fn can_append(&self, other: &Self) -> bool {
+        let pairs = self.columns.iter().zip(&other.columns).filter_map(|(own, other)| own.as_ref().zip(other.as_ref()));
+        pairs.into_iter().all(|(own, other)| own.takes(other) || other.row_bytes() <= MOST_ROW_BYTES)
     }
 
     /// Takes the texts of another writer's columns, which are the same; gives for each what becomes of its codes. Where one of both
@@ -339,7 +356,7 @@ impl Dictionary {
                 return NULL;
             }
             let text = texts.value(row).as_bytes();
-            if last.1 == NULL || last.0 != text {
+            if last.1 == NULL || !is_same(last.0, text) {
                 last = (text, self.code(text));
             }
             last.1
@@ -347,9 +364,20 @@ impl Dictionary {
         Ok(Some(Codes::of((0..texts.len()).map(code).collect())))
     }
 
+    /// True where the texts of another one can be added to those here.
+    fn takes(&self, other: &Self) -> bool {
+        self.texts.is_none() && other.texts.is_none() && self.bytes.len() + other.bytes.len() <= MOST_BYTES
+    }
+
+    /// Bytes of the rows that were coded, had each its text, about.
+    fn row_bytes(&self) -> usize {
+        let bytes = self.texts.as_ref().map_or(self.bytes.len(), |texts| texts.get_array_memory_size());
+        self.seen * (bytes / self.len().max(1))
+    }
+
     /// Takes the texts of another one; gives what becomes of its codes.
     fn append(&mut self, other: Self) -> Result<Recoding> {
-        if self.texts.is_some() || other.texts.is_some() || self.bytes.len() + other.bytes.len() > MOST_BYTES {
+        if !self.takes(&other) {
             if self.texts.is_none() {
                 self.close()?;
             }
@@ -386,7 +414,7 @@ impl Dictionary {
         let mut at = hash as usize & mask;
         while self.places[at].1 != NULL {
             let (other, code) = self.places[at];
-            if other == hash && self.text(code) == text {
+            if other == hash && is_same(self.text(code), text) {
                 return code;
             }
             at = (at + 1) & mask;
@@ -413,6 +441,19 @@ impl Dictionary {
             }
             self.places[at] = (hash, code);
         }
+    }
+}
+
+/// True where two texts are the same. Most are short, or differ where they begin or end, which is seen without a call.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let ends = |text: &[u8]| Some([*text.first_chunk::<8>()?, *text.last_chunk::<8>()?]);
+    match ends(one).zip(ends(other)) {
+        Some((one_ends, other_ends)) => one_ends == other_ends && (one.len() <= 16 || one == other),
+        None => one.iter().zip(other).all(|(one, other)| one == other),
     }
 }
 
@@ -475,6 +516,21 @@ mod tests {
         }
     }
 
+    /// Texts of all lengths, and those that differ from them in one byte, wherever it is.
+    #[test]
+    fn texts_are_the_same_in_all_bytes() {
+        for length in 0..40 {
+            let text: Vec<u8> = (0..length).collect();
+            assert!(is_same(&text, &text.clone()), "{length}");
+            assert!(!is_same(&text, &[text.as_slice(), &b"x"[..]].concat()), "{length}");
+            for at in 0..text.len() {
+                let mut other = text.clone();
+                other[at] ^= 1;
+                assert!(!is_same(&text, &other) && !is_same(&other, &text), "byte {at} of {length}");
+            }
+        }
+    }
+
     #[test]
     fn codes_take_as_few_bytes_as_they_need() {
         let mut dictionary = Dictionary::new();
@@ -498,6 +554,26 @@ mod tests {
         assert!(dictionary.memory_bytes() < before);
         assert!(dictionary.encode(&different(0)).unwrap().is_none());
         assert_eq!(dictionary.into_texts().unwrap().len(), 6000);
+    }
+
+    /// Many rows of one long text are not made texts again for another writer.
+    #[test]
+    fn few_codes_become_texts() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("page", DataType::Utf8, true)]));
+        let coded = |text: &StringArray, closed: bool| {
+            let mut dictionaries = Dictionaries::new(&schema, usize::MAX);
+            dictionaries.encode(0, text).unwrap().unwrap();
+            if closed {
+                dictionaries.columns[0].as_mut().unwrap().close().unwrap();
+            }
+            dictionaries
+        };
+        let long = texts(100_000, |_| Some("a page of many words ".repeat(20)));
+        let short = texts(3000, |n| Some(format!("text {}", n % 40)));
+        assert!(coded(&long, false).can_append(&coded(&long, false)));
+        assert!(coded(&short, true).can_append(&coded(&short, false)));
+        assert!(!coded(&short, true).can_append(&coded(&long, false)));
+        assert!(!coded(&short, false).can_append(&coded(&long, true)));
     }
 
     /// Rows of two writers have their texts in the dictionaries of one, whichever of them took no more.

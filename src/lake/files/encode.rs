@@ -1,10 +1,11 @@
 //! A Parquet file in the making: the rows of a row group are held, and when it is full its columns are encoded, each from its
 //! first row to its last.
 //!
-//! In: batches of one schema; in the place of texts there may be dictionary arrays of them. Out: the file's bytes, row group by
-//! row group, the same for any number of threads. In memory are the rows of one row group, what was encoded of it, and the
-//! encoders of as many columns as there are threads, however many columns the file has. Where the rows take more than they may,
-//! texts that recur are kept once; only where that gains too little, the row group ends before it is full.
+//! In: batches of one schema; in the place of texts there may be dictionary arrays of them, whose numbers are encoded as such
+//! where that can be (`coded_column`). Out: the file's bytes, row group by row group, the same for any number of threads. In
+//! memory are the rows of one row group, what was encoded of it, and the encoders of as many columns as there are threads, however
+//! many columns the file has. Where the rows take more than they may, texts that recur are kept once; only where that gains too
+//! little, the row group ends before it is full.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -16,7 +17,9 @@ use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRow
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
 
+use super::coded_column::{CodedChunk, encode_coded};
 use super::dictionary::{Codes, Dictionaries, keys_of};
 use crate::{Error, Result};
 
@@ -114,11 +117,14 @@ impl Encoder {
     }
 
     fn new_columns(&self) -> Result<Vec<Column>> {
-        let empty = |field: &FieldRef| Column { field: field.clone(), leaves: vec![] };
+        let empty = |field: &FieldRef| Column { field: field.clone(), descr: None, leaves: vec![] };
         let mut columns: Vec<Column> = self.schema.fields().iter().map(empty).collect();
         let leaves = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
+        let described = self.file.schema_descr();
         for (number, leaf) in leaves.into_iter().enumerate() {
-            columns[self.file.schema_descr().get_column_root_idx(number)].leaves.push(leaf);
+            let column = &mut columns[described.get_column_root_idx(number)];
+            column.descr.get_or_insert_with(|| described.column(number));
+            column.leaves.push(leaf);
         }
         Ok(columns)
     }
@@ -131,19 +137,22 @@ impl Encoder {
         (self.rows, self.bytes, self.packed) = (0, 0, 0);
         let texts = std::mem::take(&mut self.dictionaries).into_all_texts()?;
         let columns: Vec<(usize, Column)> = self.new_columns()?.into_iter().enumerate().collect();
-        let chunks = on_threads(self.room.threads, columns, |(number, mut column)| {
-            for batch in &batches {
-                match &batch.columns[number] {
-                    Values::Array(array) => column.write(array)?,
-                    Values::Codes(codes) => column.write(&with_texts(codes, batch.rows, texts.get(number))?)?,
-                }
-            }
-            column.close()
+        let properties = self.file.properties().clone();
+        let chunks = on_threads(self.room.threads, columns, |(number, column)| {
+            let array = |batch: &Batch| match &batch.columns[number] {
+                Values::Array(array) => Ok(array.clone()),
+                Values::Codes(codes) => with_texts(codes, batch.rows, texts.get(number)),
+            };
+            let arrays = batches.iter().map(array).collect::<Result<Vec<_>>>()?;
+            column.encode(&arrays, &properties)
         })?;
         drop(batches);
         let mut row_group = self.file.next_row_group()?;
         for chunk in chunks.into_iter().flatten() {
-            chunk.append_to_row_group(&mut row_group)?;
+            match chunk {
+                Chunk::Coded(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
+                Chunk::Written(chunk) => chunk.append_to_row_group(&mut row_group)?,
+            }
         }
         row_group.close()?;
         Ok(())
@@ -198,11 +207,33 @@ fn with_texts(codes: &Codes, rows: usize, texts: Option<&ArrayRef>) -> Result<Ar
 /// A column of the row group in the making.
 struct Column {
     field: FieldRef,
+    /// Of the first of its leaves.
+    descr: Option<ColumnDescPtr>,
     /// One, or those of the parts that a value has.
     leaves: Vec<ArrowColumnWriter>,
 }
 
+/// What was encoded of a column.
+enum Chunk {
+    /// By `coded_column`.
+    Coded(CodedChunk),
+    /// By the library.
+    Written(ArrowColumnChunk),
+}
+
 impl Column {
+    fn encode(mut self, arrays: &[ArrayRef], properties: &WriterProperties) -> Result<Vec<Chunk>> {
+        if let Some(descr) = &self.descr
+            && let Some(coded) = encode_coded(descr, properties, arrays)?
+        {
+            return Ok(vec![Chunk::Coded(coded)]);
+        }
+        for array in arrays {
+            self.write(array)?;
+        }
+        Ok(self.close()?.into_iter().map(Chunk::Written).collect())
+    }
+
     fn write(&mut self, array: &ArrayRef) -> Result<()> {
         for (leaf, values) in self.leaves.iter_mut().zip(compute_leaves(&self.field, array)?) {
             leaf.write(&values)?;

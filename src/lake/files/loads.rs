@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, UInt32Type};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -73,19 +73,33 @@ impl RowsOfFiles {
     /// Counts more rows.
     pub fn count(&mut self, batch: &RecordBatch) -> Result<()> {
         let column = batch.column_by_name(FILE).ok_or_else(|| Error::bug("rows without a file"))?;
+        if let Some(coded) = column.as_dictionary_opt::<UInt32Type>().filter(|coded| coded.null_count() == 0)
+            && let Some(names) = coded.values().as_string_opt::<i32>()
+        {
+            let mut counts = vec![0; names.len()];
+            coded.keys().values().iter().for_each(|key| counts[*key as usize] += 1);
+            for (number, rows) in counts.into_iter().enumerate().filter(|(_, rows)| *rows > 0) {
+                self.add(names.value(number), rows);
+            }
+            return Ok(());
+        }
         let names = cast(column, &DataType::Utf8)?;
         let names = names.as_string::<i32>();
         let mut start = 0;
         while start < names.len() {
             let name = names.value(start);
             let end = (start + 1..names.len()).find(|&i| names.value(i) != name).unwrap_or(names.len());
-            match self.0.get_mut(name) {
-                Some(rows) => *rows += (end - start) as u64,
-                None => drop(self.0.insert(name.to_string(), (end - start) as u64)),
-            }
+            self.add(name, (end - start) as u64);
             start = end;
         }
         Ok(())
+    }
+
+    fn add(&mut self, name: &str, more: u64) {
+        match self.0.get_mut(name) {
+            Some(rows) => *rows += more,
+            None => drop(self.0.insert(name.to_string(), more)),
+        }
     }
 
     /// Those of `loads` of which rows were counted.
@@ -148,7 +162,28 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+
     use super::*;
+
+    #[test]
+    fn rows_are_counted_by_names_and_by_numbers_of_names() {
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "a", "b", "a", "c", "c"]));
+        let coded = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+        for column in [cast(&names, &coded).unwrap(), names] {
+            let batch = RecordBatch::try_from_iter([(FILE, column)]).unwrap();
+            let mut counted = RowsOfFiles::default();
+            counted.count(&batch).unwrap();
+            counted.count(&batch.slice(1, 3)).unwrap();
+            let load = |file: &str| LoadPart { file: file.into(), content: "x".into(), rows: None };
+            let parts = counted.parts(["d", "c", "b", "a"].map(load)).unwrap();
+            let parts: Vec<(&str, Option<u64>)> = parts.iter().map(|part| (part.file.as_str(), part.rows)).collect();
+            assert_eq!(parts, [("a", Some(5)), ("b", Some(2)), ("c", Some(2))]);
+        }
+    }
 
     #[test]
     fn a_content_is_the_same_however_earlier_versions_read_it() {

@@ -25,6 +25,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 
+use super::ranges::with_memory;
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
 
 /// Co-partitioned, co-sorted children as one sorted input.
@@ -120,8 +121,6 @@ impl ExecutionPlan for SortedMergeExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let streams =
-            self.children.iter().map(|c| c.execute(partition, context.clone())).collect::<Result<Vec<_>>>()?;
         let merge = Merge {
             schema: self.schema(),
             of_branches: self.of_branches,
@@ -136,12 +135,15 @@ impl ExecutionPlan for SortedMergeExec {
             reservation: MemoryConsumer::new("SortedMerge").register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),
         };
-        let batches = futures::stream::try_unfold((Some(streams), merge), |(mut unopened, mut merge)| async move {
-            if let Some(streams) = unopened.take() {
-                merge.open(streams).await?;
+        let unopened = (Some(self.children.clone()), context, merge);
+        let batches = futures::stream::try_unfold(unopened, move |(mut unopened, mut context, mut merge)| async move {
+            if let Some(children) = unopened.take() {
+                context = with_memory(&children, false, partition, context).await?;
+                let streams = children.iter().map(|child| child.execute(partition, context.clone()));
+                merge.open(streams.collect::<Result<_>>()?).await?;
             }
             let batch = merge.next().await?;
-            Ok(batch.map(|batch| (batch, (unopened, merge))))
+            Ok(batch.map(|batch| (batch, (unopened, context, merge))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }

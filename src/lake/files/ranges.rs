@@ -6,7 +6,9 @@
 //! pages without a key of the range are passed over. Rows are sorted by key, so that those of a range are one slice of a
 //! batch.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -23,19 +25,21 @@ use datafusion::datasource::physical_plan::{
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs,
+    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, StatisticsArgs,
 };
 use datafusion::prelude::SessionConfig;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
-use futures::future::ready;
+use futures::future::{ready, try_join_all};
 use futures::stream::once;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::arrow::parquet_to_arrow_schema;
@@ -45,7 +49,8 @@ use parquet::file::statistics::Statistics as ChunkStatistics;
 
 use super::layout::{self, BUCKETS, ORDER};
 use super::parts::KeyRange;
-use super::prune::Visitors;
+use super::prune::{Visitors, may_pass_over_pages};
+use super::range_memory::{FileCost, MANY_FILES, RangeMemory};
 use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
 use crate::lake::DataFile;
@@ -58,8 +63,13 @@ pub(super) const FOOTER_BYTES: usize = 64 << 10;
 /// Most ranges of a scan: each costs a look at the footers of its files.
 const MOST_RANGES: usize = 1024;
 
-/// How many ranges the sorted scans of a session have, a power of two. A session without the setting is one of the lake's own,
-/// which writes the files of buckets, and has these whole.
+/// True for a session of the lake's own, which writes the files of buckets: one without the setting for ranges. It has buckets
+/// whole, and knows itself what reading them takes.
+pub(super) fn are_of_buckets(config: &SessionConfig) -> bool {
+    config.options().extensions.get::<RejoinOptions>().is_none()
+}
+
+/// How many ranges the sorted scans of a session have, a power of two.
 pub(super) fn count(config: &SessionConfig) -> usize {
     let Some(options) = config.options().extensions.get::<RejoinOptions>() else { return BUCKETS };
     let wanted = match options.ranges {
@@ -217,6 +227,156 @@ fn in_turn(mut file: PartitionedFile, keys: KeyRange, schema: &Schema) -> Partit
     file
 }
 
+/// The context in which this partition of some plans is read side by side: where that opens many files at once, one that has
+/// the memory of all of them, for which this waits. Plans within others have that of these. It is there as long as the context.
+/// `in_ranges` is true for plans that are read by `read_sorted` where they are scans.
+///
+/// # Errors
+/// A footer cannot be read, or there is no memory.
+pub async fn with_memory(
+    plans: &[Arc<dyn ExecutionPlan>],
+    in_ranges: bool,
+    partition: usize,
+    context: Arc<TaskContext>,
+) -> Result<Arc<TaskContext>> {
+    let mut scans = vec![];
+    for plan in plans {
+        scans_of(plan, in_ranges, partition, &mut scans);
+    }
+    if scans.len() < MANY_FILES {
+        return Ok(context);
+    }
+    if let Some(memory) = RangeMemory::of(&context) {
+        let mut files = scans.iter().filter_map(|scan| scan.file_groups.get(partition)).flat_map(FileGroup::iter);
+        if files.all(|file| memory.has(&file.object_meta.location)) {
+            return Ok(context);
+        }
+    }
+    let mut lanes = vec![];
+    for scan in scans {
+        lanes.push(costs(scan, partition, context.runtime_env()));
+    }
+    let lanes = try_join_all(lanes).await?;
+    Ok(match RangeMemory::hold(context.memory_pool(), &lanes).await? {
+        Some(memory) => memory.within(&context),
+        None => context,
+    })
+}
+
+/// The scans that have files in this partition of a plan and are executed by [`read`]: itself, where it is, and those below, as far
+/// as inputs are partitioned as it is. Other scans know of no memory but their own.
+fn scans_of<'p>(
+    plan: &'p Arc<dyn ExecutionPlan>,
+    in_ranges: bool,
+    partition: usize,
+    scans: &mut Vec<&'p FileScanConfig>,
+) {
+    if let Some(scan) = files_of(plan).filter(|_| in_ranges) {
+        scans.extend(scan.file_groups.get(partition).filter(|files| !files.is_empty()).map(|_| scan));
+    }
+    for input in plan.children() {
+        if input.output_partitioning().partition_count() == plan.output_partitioning().partition_count() {
+            scans_of(input, plan.is::<RangeExec>(), partition, scans);
+        }
+    }
+}
+
+/// What it takes to read each file of a partition.
+async fn costs(config: &FileScanConfig, partition: usize, runtime: Arc<RuntimeEnv>) -> Result<Vec<FileCost>> {
+    let (columns, mut costs) = (columns_of(config), vec![]);
+    for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
+        let keys = KeyRange::of(file);
+        let footer = footer_of(config, file, keys.is_some(), &runtime).await?;
+        let access = match keys {
+            Some(keys) => keys.access(&footer),
+            None => Some(ParquetAccessPlan::new_all(footer.num_row_groups())),
+        };
+        if let Some(access) = access {
+            let groups = access.inner().iter().enumerate();
+            let rows: Vec<usize> = groups.map(|(group, access)| rows_of(access, &footer, group).len()).collect();
+            costs.push(FileCost::of(&file.object_meta.location, &footer, &columns, &rows));
+        }
+    }
+    Ok(costs)
+}
+
+/// The names of the columns that a scan reads of its files.
+fn columns_of(config: &FileScanConfig) -> HashSet<String> {
+    let (source, fields) = (&config.file_source, config.file_schema().fields());
+    let projected = source.projection().map_or_else(|| (0..fields.len()).collect(), |columns| columns.column_indices());
+    let mut names: HashSet<String> =
+        projected.into_iter().filter_map(|index| fields.get(index)).map(|field| field.name().clone()).collect();
+    if let Some(filter) = source.filter() {
+        names.extend(collect_columns(&filter).iter().map(|column| column.name().to_string()));
+    }
+    names
+}
+
+/// True where a scan passes over pages for what they hold.
+fn passes_over_pages(config: &FileScanConfig) -> bool {
+    config.file_source.filter().as_ref().is_some_and(may_pass_over_pages)
+}
+
+/// The footer of a file, with the places of its pages where these matter to the scan, or to whoever asks.
+async fn footer_of(
+    config: &FileScanConfig,
+    file: &PartitionedFile,
+    finds_pages: bool,
+    runtime: &RuntimeEnv,
+) -> Result<Arc<ParquetMetaData>> {
+    let store = runtime.object_store(&config.object_store_url)?;
+    // who reads all rows needs to know of no page
+    let pages = match finds_pages || passes_over_pages(config) {
+        true => PageIndexPolicy::Optional,
+        false => PageIndexPolicy::Skip,
+    };
+    DFParquetMetadata::new(store.as_ref(), &file.object_meta)
+        .with_file_metadata_cache(Some(runtime.cache_manager.get_file_metadata_cache()))
+        .with_metadata_size_hint(Some(FOOTER_BYTES))
+        .with_page_index_policy(Some(pages))
+        .fetch_metadata()
+        .await
+}
+
+/// The rows of a row group that are read: those from the first to the last of a selection.
+fn rows_of(access: &RowGroupAccess, footer: &ParquetMetaData, group: usize) -> Range<usize> {
+    match access {
+        RowGroupAccess::Skip => 0..0,
+        RowGroupAccess::Scan => 0..usize::try_from(footer.row_group(group).num_rows()).unwrap_or_default(),
+        RowGroupAccess::Selection(rows) => {
+            let start: usize = rows.iter().take_while(|part| part.skip).map(|part| part.row_count).sum();
+            start..start + rows.row_count()
+        }
+    }
+}
+
+/// The same rows in slices that come one after the other, of so many rows at most, where it is known in which pages they lie. A range
+/// of keys has rows next to each other.
+fn in_slices(access: ParquetAccessPlan, footer: &ParquetMetaData, slice_rows: Option<usize>) -> Vec<ParquetAccessPlan> {
+    let Some(slice_rows) = slice_rows.filter(|_| footer.offset_index().is_some()) else { return vec![access] };
+    let mut slices = vec![];
+    for (group, of_group) in access.inner().iter().enumerate() {
+        let all = usize::try_from(footer.row_group(group).num_rows()).unwrap_or_default();
+        let Range { mut start, end } = rows_of(of_group, footer, group);
+        while start < end {
+            // pages of a row group begin with it
+            let next = end.min((start / slice_rows + 1) * slice_rows);
+            let mut slice = vec![RowGroupAccess::Skip; access.len()];
+            slice[group] = match next - start == all {
+                true => RowGroupAccess::Scan,
+                false => RowGroupAccess::Selection(RowSelection::from(vec![
+                    RowSelector::skip(start),
+                    RowSelector::select(next - start),
+                    RowSelector::skip(all - next),
+                ])),
+            };
+            slices.push(ParquetAccessPlan::new(slice));
+            start = next;
+        }
+    }
+    slices
+}
+
 /// The files that a plan reads, if that is all it does.
 pub(super) fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     plan.downcast_ref::<DataSourceExec>()?.downcast_to_file_source::<ParquetSource>().map(|(config, _)| config)
@@ -240,27 +400,30 @@ pub(super) async fn read(
     ahead: usize,
 ) -> Result<SendableRecordBatchStream> {
     let runtime = context.runtime_env();
-    let store = runtime.object_store(&config.object_store_url)?;
-    let cache = runtime.cache_manager.get_file_metadata_cache();
+    let memory = RangeMemory::of(&context);
     let (mut files, mut keys) = (vec![], None);
     for file in config.file_groups.get(partition).map(FileGroup::files).unwrap_or_default() {
         keys = KeyRange::of(file);
-        // who reads all rows needs to know of no page
-        let pages = if keys.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
-        let footer = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
-            .with_file_metadata_cache(Some(cache.clone()))
-            .with_metadata_size_hint(Some(FOOTER_BYTES))
-            .with_page_index_policy(Some(pages))
-            .fetch_metadata()
-            .await?;
+        let memory = memory.as_ref().filter(|memory| memory.has(&file.object_meta.location));
+        let slice_rows = memory.and_then(|memory| memory.slice_rows());
+        let footer = footer_of(config, file, keys.is_some() || slice_rows.is_some(), &runtime).await?;
         let file = in_dictionaries(file.clone(), &footer, config.file_schema())?;
-        match keys {
-            None => files.push(file),
-            Some(keys) => files.extend(keys.access(&footer).map(|access| file.with_extension(access))),
+        let access = match keys {
+            Some(keys) => keys.access(&footer),
+            None => slice_rows.map(|_| ParquetAccessPlan::new_all(footer.num_row_groups())),
+        };
+        match access {
+            Some(access) => {
+                let slices = in_slices(access, &footer, slice_rows).into_iter();
+                files.extend(slices.map(|access| file.clone().with_extension(access)));
+            }
+            None => files.extend(keys.is_none().then_some(file)),
         }
     }
     // a plan that came from another process has other readers
-    let readers = AccountedReaders::new(store, &runtime).looking_ahead(&config.object_store_url, ahead);
+    let store = runtime.object_store(&config.object_store_url)?;
+    let readers = AccountedReaders::new(store, &runtime).finding_pages(passes_over_pages(config));
+    let readers = readers.looking_ahead(&config.object_store_url, ahead).within(memory);
     let source: Arc<dyn FileSource> = match config.file_source.downcast_ref::<ParquetSource>() {
         Some(source) => Arc::new(source.clone().with_parquet_file_reader_factory(Arc::new(readers))),
         None => config.file_source.clone(),
@@ -405,273 +568,4 @@ fn internal(message: &str) -> DataFusionError {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
-    use arrow::compute::cast;
-    use datafusion::logical_expr::{ident, lit};
-    use datafusion::physical_plan::ExecutionPlanProperties;
-    use datafusion::prelude::SessionContext;
-    use parquet::arrow::ArrowWriter;
-    use parquet::file::properties::{EnabledStatistics, WriterProperties};
-
-    use super::super::layout::first_key;
-    use super::*;
-    use crate::columns::{self, HIT_SEQ, HIT_TIME, VISITOR_ID};
-    use crate::lake::scan::{LakeTable, read_sorted};
-    use crate::lake::{Lake, Snapshot};
-
-    const PAGE_ROWS: usize = 10;
-
-    /// The key and the number of each row, in order. Many visitors have rows in several pages, some stand at the edge of a range.
-    fn rows() -> Vec<(i64, i64)> {
-        let mut keys: Vec<i64> = (0..400_i64).map(|n| n.wrapping_mul(0x1E37_79B9_7F4A_7C15)).collect();
-        keys.extend([1, 5, 9, 40, 63].into_iter().flat_map(|range| [first_key(range, 64) - 1, first_key(range, 64)]));
-        keys.extend([i64::MIN, i64::MAX]);
-        keys.sort_unstable();
-        keys.dedup();
-        let of_visitor = |(place, key): (usize, i64)| std::iter::repeat_n(key, 1 + place * 7 % 37);
-        keys.into_iter().enumerate().flat_map(of_visitor).zip(0..).collect()
-    }
-
-    /// A table with a file a bucket, in small pages and row groups.
-    fn table(folder: &std::path::Path, rows: &[(i64, i64)]) -> (Lake, LakeTable) {
-        let lake = Lake::open(folder.to_str().unwrap()).unwrap();
-        let fields = [VISITOR_KEY, VISITOR_ID, HIT_TIME, HIT_SEQ, "row"].map(|name| columns::key_field(name).unwrap());
-        let schema = Arc::new(Schema::new(fields.to_vec()));
-        let properties = WriterProperties::builder()
-            .set_max_row_group_row_count(Some(300))
-            .set_write_batch_size(PAGE_ROWS)
-            .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_dictionary_enabled(false)
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .build();
-        std::fs::create_dir_all(folder.join("hits")).unwrap();
-        let file = |bucket: usize| {
-            let is_own = |(key, _): &(i64, i64)| layout::bucket_of(*key) == bucket;
-            let own: Vec<(i64, i64)> = rows.iter().copied().filter(is_own).collect();
-            let numbers = || own.iter().map(|(_, row)| Some(*row));
-            let times: TimestampMicrosecondArray = numbers().collect();
-            let sequences: Decimal128Array = numbers().map(|row| row.map(i128::from)).collect();
-            let columns: Vec<ArrayRef> = vec![
-                Arc::new(own.iter().map(|(key, _)| Some(*key)).collect::<Int64Array>()),
-                Arc::new(own.iter().map(|(key, _)| Some(format!("visitor {key}"))).collect::<StringArray>()),
-                Arc::new(times.with_timezone("UTC")),
-                Arc::new(sequences.with_data_type(columns::sequence())),
-                Arc::new(numbers().collect::<Int64Array>()),
-            ];
-            let mut writer = ArrowWriter::try_new(vec![], schema.clone(), Some(properties.clone())).unwrap();
-            writer.write(&RecordBatch::try_new(schema.clone(), columns).unwrap()).unwrap();
-            let bytes: Vec<u8> = writer.into_inner().unwrap();
-            let relative = format!("{bucket}.parquet");
-            std::fs::write(folder.join("hits").join(&relative), &bytes).unwrap();
-            DataFile {
-                path: lake.file_path("hits", &relative).unwrap(),
-                relative,
-                size: bytes.len() as u64,
-                rows: Some(own.len() as u64),
-                hit_time: None,
-                tags: [(layout::TAG_BUCKET.to_string(), bucket.to_string())].into(),
-            }
-        };
-        let files = (0..BUCKETS).map(file).collect();
-        let snapshot = Snapshot::missing(&lake, "hits").unwrap().only(files);
-        (lake.clone(), LakeTable::new(lake, Arc::new(snapshot), schema))
-    }
-
-    fn session(lake: &Lake, ranges: usize, batch_size: usize) -> SessionContext {
-        let config = SessionConfig::new().with_target_partitions(2).with_batch_size(batch_size);
-        let config = config.with_option_extension(RejoinOptions { ranges, ..RejoinOptions::default() });
-        let context = SessionContext::new_with_config(config);
-        context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
-        context
-    }
-
-    /// The one scan of keys and numbers that a journey would read.
-    fn scan(table: &LakeTable, context: &SessionContext) -> Arc<dyn ExecutionPlan> {
-        let fields = [VISITOR_KEY, "row"].map(|name| columns::key_field(name).unwrap());
-        scan_for(table, context, &Visitors::of(&[]), &fields)
-    }
-
-    /// The same for some visitors.
-    fn scan_for(
-        table: &LakeTable,
-        context: &SessionContext,
-        visitors: &Visitors,
-        fields: &[Field],
-    ) -> Arc<dyn ExecutionPlan> {
-        let mut scans = table.sorted_scans(&context.state(), &table.files_for(&[]), fields, visitors).unwrap();
-        assert_eq!(scans.len(), 1);
-        scans.swap_remove(0)
-    }
-
-    async fn collected(rows: SendableRecordBatchStream) -> Vec<(i64, i64)> {
-        let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
-        let numbers = |batch: &RecordBatch, name: &str| {
-            batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec()
-        };
-        batches.iter().flat_map(|batch| numbers(batch, VISITOR_KEY).into_iter().zip(numbers(batch, "row"))).collect()
-    }
-
-    #[tokio::test]
-    async fn each_row_is_in_its_range_once_and_in_order() {
-        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
-        let (lake, table) = table(folder.path(), &rows);
-        let few = [(1, 8192), (1, 7), (2, 7), (4, 8192)];
-        let many = [(BUCKETS, 8192), (2 * BUCKETS, 7), (64, 8192), (64, 7)];
-        for (ranges, batch_size) in few.into_iter().chain(many) {
-            let context = session(&lake, ranges, batch_size);
-            let (sorted, all) = (scan(&table, &context), table.reading(&context.state(), None, &[]).unwrap());
-            for partitioned in [&sorted, &all] {
-                assert_eq!(partitioned.output_partitioning().partition_count(), ranges);
-            }
-            let orders = [layout::visitor_ordering(&sorted.schema()), layout::ordering(&all.schema())];
-            assert_eq!([&sorted, &all].map(|plan| plan.output_ordering().cloned()), orders, "{ranges} ranges");
-            let (mut of_sorted, mut of_all) = (vec![], vec![]);
-            for range in 0..ranges {
-                let own = collected(read_sorted(&sorted, range, context.task_ctx()).await.unwrap()).await;
-                let begins = |key: i64| key >= first_key(range, ranges);
-                let ends = |key: i64| range + 1 < ranges && key >= first_key(range + 1, ranges);
-                assert!(own.iter().all(|(key, _)| begins(*key) && !ends(*key)), "range {range} of {ranges}");
-                of_sorted.extend(own);
-                of_all.extend(collected(all.execute(range, context.task_ctx()).unwrap()).await);
-            }
-            assert_eq!(of_sorted, rows, "{ranges} ranges, batches of {batch_size}");
-            assert_eq!(of_all, rows, "{ranges} ranges, batches of {batch_size}");
-        }
-    }
-
-    #[tokio::test]
-    async fn texts_come_as_dictionaries_where_they_are_wanted() {
-        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
-        let (lake, table) = table(folder.path(), &rows);
-        let filter = ident("row").gt_eq(lit(0_i64));
-        for ranges in [1, BUCKETS, 64] {
-            let context = session(&lake, ranges, 8192);
-            let read = |table: LakeTable| table.reading(&context.state(), None, std::slice::from_ref(&filter)).unwrap();
-            let (as_they_are, coded) = (read(table.clone()), read(table.clone().with_dictionaries(&[VISITOR_ID])));
-            assert_eq!(coded.output_ordering(), as_they_are.output_ordering(), "{ranges} ranges");
-            assert_eq!([&as_they_are, &coded].map(|plan| has_dictionaries(&plan.schema())), [false, true]);
-            let mut found = [vec![], vec![]];
-            for (plan, found) in [as_they_are, coded].iter().zip(&mut found) {
-                for range in 0..plan.output_partitioning().partition_count() {
-                    let batches: Vec<RecordBatch> =
-                        plan.execute(range, context.task_ctx()).unwrap().try_collect().await.unwrap();
-                    for batch in batches {
-                        let visitors = batch.column_by_name(VISITOR_ID).unwrap();
-                        assert_eq!(visitors.as_any_dictionary_opt().is_some(), has_dictionaries(&plan.schema()));
-                        let visitors = cast(visitors, &DataType::Utf8).unwrap();
-                        let keys = batch.column_by_name(VISITOR_KEY).unwrap().as_primitive::<Int64Type>().values();
-                        let texts = visitors.as_string::<i32>().iter().flatten().map(str::to_string);
-                        found.extend(keys.iter().copied().zip(texts));
-                    }
-                }
-            }
-            let [as_they_are, coded] = found;
-            assert!(coded == as_they_are && coded.len() == rows.len(), "{ranges} ranges");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_range_reads_only_its_pages() {
-        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
-        let (lake, table) = table(folder.path(), &rows);
-        let decoded = |scan: &Arc<dyn ExecutionPlan>| scan.metrics().unwrap().output_rows().unwrap_or_default();
-        let bytes =
-            |scan: &Arc<dyn ExecutionPlan>| scan.metrics().unwrap().sum_by_name("bytes_scanned").unwrap().as_usize();
-        let whole = session(&lake, BUCKETS, 8192);
-        let of_whole = scan(&table, &whole);
-        for bucket in 0..BUCKETS {
-            collected(read_sorted(&of_whole, bucket, whole.task_ctx()).await.unwrap()).await;
-        }
-        assert_eq!(decoded(&of_whole), rows.len());
-        let parts = session(&lake, 64, 8192);
-        let of_parts = scan(&table, &parts);
-        for range in 0..64 {
-            let before = decoded(&of_parts);
-            let own = collected(read_sorted(&of_parts, range, parts.task_ctx()).await.unwrap()).await;
-            let beyond = decoded(&of_parts) - before - own.len();
-            // of the first page and of the last one
-            assert!(beyond <= 2 * (PAGE_ROWS - 1), "{beyond} rows beyond the {} of range {range}", own.len());
-        }
-        assert!(bytes(&of_parts) < 2 * bytes(&of_whole), "{} of {} bytes", bytes(&of_parts), bytes(&of_whole));
-    }
-
-    #[tokio::test]
-    async fn for_some_visitors_their_pages_are_read_and_their_rows_are_there() {
-        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
-        let (lake, table) = table(folder.path(), &rows);
-        let fields = [VISITOR_KEY, "row"].map(|name| columns::key_field(name).unwrap());
-        let (one, other) = (rows[rows.len() / 3].0, rows[rows.len() / 2].0);
-        let nobody = (1..).map(|n| one + n).find(|key| rows.iter().all(|(own, _)| own != key)).unwrap();
-        for ranges in [1, 4, BUCKETS, 64] {
-            let context = session(&lake, ranges, 8192);
-            for asked in [vec![one], vec![one, other], vec![nobody], vec![]] {
-                let keys = asked.iter().map(|key| lit(*key)).collect();
-                let visitors = Visitors::of(&[ident(VISITOR_KEY).in_list(keys, false)]);
-                let scan = scan_for(&table, &context, &visitors, &fields);
-                assert_eq!(scan.output_partitioning().partition_count(), ranges);
-                let mut found = vec![];
-                for range in 0..ranges {
-                    found.extend(collected(read_sorted(&scan, range, context.task_ctx()).await.unwrap()).await);
-                }
-                // rows of others between them may be there, too
-                let is_between = |key: i64| asked.iter().min() <= Some(&key) && Some(&key) <= asked.iter().max();
-                assert!(found.iter().all(|(key, _)| is_between(*key)), "{ranges} ranges, {asked:?}");
-                let of_asked = |all: &[(i64, i64)]| -> Vec<(i64, i64)> {
-                    all.iter().copied().filter(|(key, _)| asked.contains(key)).collect()
-                };
-                assert_eq!(of_asked(&found), of_asked(&rows), "{ranges} ranges, {asked:?}");
-                if asked == [one] {
-                    let decoded = scan.metrics().unwrap().output_rows().unwrap_or_default();
-                    assert!(decoded <= found.len() + 2 * (PAGE_ROWS - 1), "{decoded} rows for {}", found.len());
-                }
-            }
-        }
-    }
-
-    /// A task on a cluster has such a plan.
-    #[tokio::test]
-    async fn a_slice_of_a_scan_has_its_ranges_with_it() {
-        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
-        let (lake, table) = table(folder.path(), &rows);
-        let context = session(&lake, 64, 8192);
-        let all = table.reading(&context.state(), None, &[]).unwrap();
-        let config = files_of(all.children()[0]).unwrap();
-        let groups = [40, 9].map(|range: usize| config.file_groups[range].clone()).to_vec();
-        let slice = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
-        let slice = RangeExec::new(DataSourceExec::from_data_source(slice));
-        for (place, range) in [40, 9].into_iter().enumerate() {
-            let found = collected(slice.execute(place, context.task_ctx()).unwrap()).await;
-            assert!(!found.is_empty());
-            assert_eq!(found, collected(all.execute(range, context.task_ctx()).unwrap()).await);
-        }
-    }
-
-    #[test]
-    fn a_session_has_a_power_of_two_of_ranges() {
-        let of = |threads: usize, ranges: usize| {
-            let options = RejoinOptions { ranges, ..RejoinOptions::default() };
-            count(&SessionConfig::new().with_target_partitions(threads).with_option_extension(options))
-        };
-        for (threads, ranges) in [(1, 8), (8, 8), (9, 16), (48, 64), (64, 64), (5000, 1024)] {
-            assert_eq!(of(threads, 0), ranges, "{threads} threads");
-        }
-        for (wanted, ranges) in [(1, 1), (2, 2), (3, 4), (8, 8), (16, 16), (17, 32), (1024, 1024), (usize::MAX, 1024)] {
-            assert_eq!(of(2, wanted), ranges, "{wanted} ranges");
-        }
-        // who writes the files of buckets has these whole
-        assert_eq!(count(&SessionConfig::new().with_target_partitions(64)), BUCKETS);
-    }
-
-    #[test]
-    fn one_visitor_is_in_one_range() {
-        let folder = tempfile::tempdir().unwrap();
-        let (_, table) = table(folder.path(), &rows());
-        let buckets: Vec<Vec<&DataFile>> = table.files_for(&[]).into_iter().map(|file| vec![file]).collect();
-        let visitors = Visitors::of(&[ident(VISITOR_KEY).eq(lit(7_i64))]);
-        let groups = groups(&buckets, 64, &Schema::empty(), &visitors);
-        let with_files: Vec<usize> = (0..64).filter(|range| !groups[*range].is_empty()).collect();
-        assert_eq!(with_files, [32]);
-    }
-}
+mod tests;

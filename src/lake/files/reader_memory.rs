@@ -2,8 +2,8 @@
 //!
 //! Of the pool while that is half empty; then of a little that all readers of the process share beside the pools, as what fills
 //! a pool may be waiting for their rows (a sort spills when more come); then of the rest of the pool. Who finds none waits while
-//! memory comes and goes, and is refused when nothing moves any more. What is not yet wanted takes no more than a quarter of the
-//! pool, so that nobody waits for it.
+//! memory comes and goes, and is refused when nothing moves any more. Who opens many files at once waits for the half of the pool, see
+//! `range_memory`. What is not yet wanted takes no more than a quarter of the pool, so that nobody waits for it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,15 +23,23 @@ const BESIDE_BYTES: usize = 128 << 20;
 const PAUSE: Duration = Duration::from_millis(20);
 const LOOKS: usize = 50;
 
+/// Who waits for half of the pool waits as long as memory moves, but no longer than so many times as where it does not.
+const MOST_WAITS: usize = 6;
+
 static BESIDE: BesidePools = BesidePools::new();
 
-/// What these parts of a file and their decoders take, bytes. Small parts take little to decode.
+/// What these parts of a file and their decoders take, bytes.
 pub(super) fn needed(ranges: &[Range<u64>]) -> usize {
     let of = |range: &Range<u64>| {
         let bytes = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        bytes.saturating_add(bytes.saturating_mul(2).min(DECODER_BYTES))
+        decoded(bytes)
     };
     ranges.iter().map(of).fold(0, usize::saturating_add)
+}
+
+/// What so many bytes of a column take together with its decoder. Few take little to decode.
+pub(super) fn decoded(bytes: usize) -> usize {
+    bytes.saturating_add(bytes.saturating_mul(2).min(DECODER_BYTES))
 }
 
 /// True where no more than one of so many parts of the pool is taken with these bytes.
@@ -97,9 +105,9 @@ impl ReaderMemory {
     /// There is no memory, and none comes and goes.
     pub async fn hold(&mut self, bytes: usize) -> datafusion::error::Result<()> {
         self.release();
-        let (mut before, mut looks) = ((0, 0), 0);
+        let mut moves = Moves::default();
         loop {
-            if has_left(&self.pool, bytes, 2) && self.reservation.try_grow(bytes).is_ok() {
+            if self.takes_of_half(bytes) {
                 return Ok(());
             }
             if self.beside.take(bytes) {
@@ -107,19 +115,59 @@ impl ReaderMemory {
                 return Ok(());
             }
             let Err(error) = self.reservation.try_grow(bytes) else { return Ok(()) };
-            let now = (self.pool.reserved(), self.beside.taken());
-            looks = if now == before { looks + 1 } else { 0 };
-            if looks > LOOKS {
+            if !moves.go_on(self.all_held(), LOOKS) {
                 return Err(error);
             }
-            before = now;
             sleep(PAUSE).await;
         }
+    }
+
+    /// Holds so many bytes in place of what was held before, when that half of the pool has them which readers take first. False,
+    /// and nothing is held, where nobody is to be waited for, as `is_first` says, or nothing has moved for so many looks, or others
+    /// have always been sooner, for [`MOST_WAITS`] times as many.
+    pub async fn hold_in_turn(&mut self, bytes: usize, looks: usize, is_first: impl Fn() -> bool) -> bool {
+        self.release();
+        let mut moves = Moves::default();
+        for _ in 0..looks.saturating_mul(MOST_WAITS) {
+            if self.takes_of_half(bytes) {
+                return true;
+            }
+            if is_first() || !moves.go_on(self.all_held(), looks) {
+                return false;
+            }
+            sleep(PAUSE).await;
+        }
+        false
+    }
+
+    fn takes_of_half(&self, bytes: usize) -> bool {
+        has_left(&self.pool, bytes, 2) && self.reservation.try_grow(bytes).is_ok()
+    }
+
+    /// What is taken of the pool, and beside the pools.
+    fn all_held(&self) -> (usize, usize) {
+        (self.pool.reserved(), self.beside.taken())
     }
 
     fn release(&mut self) {
         self.reservation.free();
         self.beside.0.fetch_sub(std::mem::take(&mut self.bytes_beside), Ordering::Relaxed);
+    }
+}
+
+/// Looks at memory that others hold.
+#[derive(Default)]
+struct Moves {
+    before: (usize, usize),
+    looks: usize,
+}
+
+impl Moves {
+    /// False where what is held now has been the same at more than so many looks.
+    fn go_on(&mut self, now: (usize, usize), most: usize) -> bool {
+        self.looks = if now == self.before { self.looks + 1 } else { 0 };
+        self.before = now;
+        self.looks <= most
     }
 }
 
@@ -133,8 +181,11 @@ impl Drop for ReaderMemory {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::pin::pin;
+
     use datafusion::error::DataFusionError;
     use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use futures::future::{Either, select};
 
     use super::*;
 
@@ -177,6 +228,39 @@ mod tests {
         assert_eq!(held(), (70, 2 * BESIDE_BYTES));
         drop((second, third, fourth));
         assert_eq!(held(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_can_wait_takes_half_of_the_pool() {
+        static SHARED: BesidePools = BesidePools::new();
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
+        let reader = || ReaderMemory::new(pool.clone(), &SHARED);
+        let mut first = reader();
+        assert!(first.hold_in_turn(30, 3, || true).await);
+        let mut second = reader();
+        // nobody to wait for, or nobody who moves
+        assert!(!second.hold_in_turn(30, 1_000, || true).await);
+        assert!(!second.hold_in_turn(30, 3, || false).await);
+        assert_eq!((pool.reserved(), SHARED.taken()), (30, 0));
+        let leaving = async {
+            sleep(3 * PAUSE).await;
+            drop(first);
+        };
+        let (waited, ()) = futures::join!(second.hold_in_turn(30, 1_000, || false), leaving);
+        assert!(waited);
+        assert_eq!((pool.reserved(), SHARED.taken()), (30, 0));
+        // others come and go, and are always sooner
+        let mut third = reader();
+        let others = async {
+            for bytes in [20, 30, 25].into_iter().cycle() {
+                second.hold(bytes).await.unwrap();
+                sleep(PAUSE).await;
+            }
+        };
+        let others = pin!(others);
+        let waits = pin!(third.hold_in_turn(35, 5, || false));
+        let waited = select(waits, others).await;
+        assert!(matches!(waited, Either::Left((false, _))));
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
+use super::range_memory::RangeMemory;
 use super::read_ahead::{Latency, ReadAhead};
 use super::reader_memory::{ReaderMemory, needed};
 
@@ -38,6 +39,8 @@ pub struct AccountedReaders {
     latency: Option<Latency>,
     /// Row groups that are fetched ahead with the first.
     at_first: usize,
+    /// What is held already for some files.
+    range: Option<Arc<RangeMemory>>,
 }
 
 impl AccountedReaders {
@@ -45,7 +48,8 @@ impl AccountedReaders {
     pub fn new(store: Arc<dyn ObjectStore>, runtime: &RuntimeEnv) -> Self {
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let readers = CachedParquetFileReaderFactory::new(store.clone(), footers);
-        Self { readers, store, pool: runtime.memory_pool.clone(), finds_pages: false, latency: None, at_first: 0 }
+        let pool = runtime.memory_pool.clone();
+        Self { readers, store, pool, finds_pages: false, latency: None, at_first: 0, range: None }
     }
 
     /// With `finds_pages`, where pages lie and what they hold comes with the footer, and is kept as that is. Otherwise
@@ -58,6 +62,11 @@ impl AccountedReaders {
     /// many with the first, and for more when they have come to these.
     pub fn looking_ahead(self, url: &ObjectStoreUrl, at_first: usize) -> Self {
         Self { latency: Some(Latency::of(url)), at_first, ..self }
+    }
+
+    /// In the memory of a range, where there is one: readers of its files ask for none of their own.
+    pub fn within(self, range: Option<Arc<RangeMemory>>) -> Self {
+        Self { range, ..self }
     }
 }
 
@@ -73,9 +82,11 @@ impl ParquetFileReaderFactory for AccountedReaders {
             let metrics = ParquetFileMetrics::new(partition, file.object_meta.location.as_ref(), metrics);
             ReadAhead::new(self.store.clone(), latency, &file, self.at_first, self.pool.clone(), metrics)
         });
+        let range = self.range.clone().filter(|range| range.has(&file.object_meta.location));
         let reader = self.readers.create_reader(partition, file, footer_bytes, metrics)?;
         let held = ReaderMemory::of(self.pool.clone());
-        Ok(Box::new(AccountedReader { reader, held, finds_pages: self.finds_pages, latency: self.latency, ahead }))
+        let (finds_pages, latency) = (self.finds_pages, self.latency);
+        Ok(Box::new(AccountedReader { reader, held, range, finds_pages, latency, ahead }))
     }
 }
 
@@ -83,6 +94,8 @@ impl ParquetFileReaderFactory for AccountedReaders {
 struct AccountedReader {
     reader: Box<dyn AsyncFileReader + Send>,
     held: ReaderMemory,
+    /// Holds what it takes, where this is there.
+    range: Option<Arc<RangeMemory>>,
     finds_pages: bool,
     latency: Option<Latency>,
     ahead: Option<ReadAhead>,
@@ -91,7 +104,9 @@ struct AccountedReader {
 impl AccountedReader {
     /// As it is wanted: what it takes is held, and whoever is kept waiting is noted.
     async fn in_turn(&mut self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
-        hold(&mut self.held, &ranges).await?;
+        if self.range.is_none() {
+            hold(&mut self.held, &ranges).await?;
+        }
         let Some(latency) = self.latency else { return self.reader.get_byte_ranges(ranges).await };
         let begun = Instant::now();
         let bytes = self.reader.get_byte_ranges(ranges.clone()).await?;
@@ -116,7 +131,9 @@ impl AsyncFileReader for AccountedReader {
                     fetch
                 }
                 None => {
-                    hold(&mut self.held, &ranges).await?;
+                    if self.range.is_none() {
+                        hold(&mut self.held, &ranges).await?;
+                    }
                     ahead.fetch(&ranges)
                 }
             };

@@ -219,6 +219,8 @@ impl SortedRows {
 pub(super) struct InMemory {
     heap: Arc<Heap>,
     positions: Vec<Position>,
+    /// Of all positions, if they are there.
+    ids: Option<ArrayRef>,
     at: usize,
     batch_rows: usize,
     shape: Arc<Shape>,
@@ -226,8 +228,9 @@ pub(super) struct InMemory {
 
 impl InMemory {
     fn new(heap: &Arc<Heap>, bucket: usize, shape: &Arc<Shape>, batch_bytes: usize) -> Self {
-        let (heap, positions, shape) = (heap.clone(), heap.sorted(bucket), shape.clone());
-        let mut rows = Self { heap, positions, at: 0, batch_rows: 0, shape };
+        let (positions, ids) = heap.sorted_beside_ids(bucket);
+        let (heap, shape) = (heap.clone(), shape.clone());
+        let mut rows = Self { heap, positions, ids, at: 0, batch_rows: 0, shape };
         rows.batch_rows = batch_rows(batch_bytes, rows.row_bytes());
         rows
     }
@@ -241,7 +244,8 @@ impl InMemory {
         if self.at == end {
             return Ok(None);
         }
-        let columns = self.heap.gather(&self.positions[self.at..end], &self.shape)?;
+        let ids = self.ids.as_ref().map(|ids| ids.slice(self.at, end - self.at));
+        let columns = self.heap.gather_beside(ids, &self.positions[self.at..end], &self.shape)?;
         self.at = end;
         Ok(Some(RecordBatch::try_new(self.shape.schema.clone(), columns)?))
     }
@@ -443,7 +447,7 @@ mod tests {
         for round in 0..40 {
             let batches: Vec<RecordBatch> = (0..1 + random(12))
                 .map(|_| {
-                    let rows = 1 + random(if round % 3 == 0 { 3000 } else { 60 }) as usize;
+                    let rows = 1 + random(if round % 3 == 0 { 1000 } else { 60 }) as usize;
                     batch(&mut random, rows)
                 })
                 .collect();

@@ -35,10 +35,12 @@ use super::lookup::LookupFiles;
 use super::merge::SortedMergeExec;
 use super::parts::{BucketPart, come_in_turn, lanes, times_of_both};
 use super::prune::{Visitors, may_pass_over_pages, with_visitor_keys};
+use super::range_memory::MANY_FILES;
 use super::ranges::{self, FOOTER_BYTES, RangeExec, readable};
 use super::read_ahead::{Latency, MOST_GROUPS};
 use super::reader_memory::has_left;
 use super::reading::AccountedReaders;
+use super::reported::are_all_reported;
 use super::unique_keys::{keys_tell_visitors, lacks_visitors};
 use crate::columns::SUITE;
 use crate::lake::keys::KnownKeys;
@@ -109,10 +111,16 @@ impl LakeTable {
         }
         let generations = generations(&files);
         let rows = batch_rows(session, generations.len(), MERGED_BATCHES);
-        let children = generations
-            .into_iter()
-            .map(|groups| self.leaf(session, groups, projection, filters, Some(rows)))
-            .collect::<datafusion::error::Result<Vec<_>>>()?;
+        // of few visitors few pages are read
+        let are_many = generations.len() >= MANY_FILES
+            && !Visitors::of(filters).are_few()
+            && !ranges::are_of_buckets(session.config());
+        let child = |groups| -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+            let scan = self.leaf(session, groups, projection, filters, Some(rows))?;
+            // whose readers look at what is held for all of them
+            Ok(if are_many && !scan.is::<RangeExec>() { Arc::new(RangeExec::new(scan)) } else { scan })
+        };
+        let children = generations.into_iter().map(child).collect::<datafusion::error::Result<Vec<_>>>()?;
         if children.len() == 1 {
             return Ok(children.into_iter().next().expect("one child"));
         }
@@ -148,6 +156,11 @@ impl LakeTable {
     /// True when the tags say that all rows of `files` are of `suite`.
     pub fn is_all_of_suite(&self, files: &[&DataFile], suite: &str) -> bool {
         files.iter().all(|f| f.tags.get(TAG_SUITE).is_some_and(|s| s == suite))
+    }
+
+    /// True when the tags say that all its rows are reported hits, so that none of its columns need tell it.
+    pub fn says_all_reported(&self) -> bool {
+        are_all_reported(&self.snapshot.files.iter().collect::<Vec<_>>())
     }
 
     /// True when the source of all `files` told the visits: number and start.

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,12 +14,19 @@ use arrow::array::{
     UInt32Array, make_comparator, new_null_array,
 };
 use arrow::compute::{SortOptions, interleave, take};
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
 use super::dictionary::{Codes, Dictionaries, Form, NULL, Recoding, Shape, keys_of};
 use super::layout::{self, ORDER};
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, ROW, SOURCE, VISITOR_ID, VISITOR_KEY};
 use crate::{Error, Result};
+
+/// Positions of a part of the keys that are sorted by themselves, about.
+const PART_POSITIONS: usize = 8;
+/// Bytes of the rows of a bucket at most whose ids are gathered at once, about.
+const BESIDE_BYTES: usize = 64 << 20;
+/// Parts at most: where they lie in memory is looked up for each row.
+const MOST_PARTS: usize = 1 << 16;
 
 /// The columns of the order of some rows.
 #[derive(Clone)]
@@ -295,14 +303,54 @@ impl Heap {
 
     /// The rows of one bucket in order; of rows that are equal in all that [`Keys::compare`] looks at the latest first, see
     /// [`super::repeats`].
+    #[cfg(test)]
     pub fn sorted(&self, bucket: usize) -> Vec<Position> {
-        let mut positions = vec![];
-        for (piece, keys) in self.pieces.iter().map(|p| &p.keys).enumerate() {
-            let wanted = |row: &usize| layout::bucket_of(keys.keys.value(*row)) == bucket;
-            positions.extend((0..keys.len()).filter(wanted).map(|row| keys.position(piece, row)));
-        }
-        positions.reverse();
+        let mut positions = self.of_bucket(bucket);
         self.sort(&mut positions);
+        positions
+    }
+
+    /// The rows of one bucket in order; of rows that are equal in all that [`Keys::compare`] looks at the latest first, see
+    /// [`super::repeats`]. With them their ids, where these take little memory: that a key is of one visitor is seen when they lie side
+    /// by side, without a look at the place of each row.
+    pub fn sorted_beside_ids(&self, bucket: usize) -> (Vec<Position>, Option<ArrayRef>) {
+        let mut positions = self.of_bucket(bucket);
+        let id_bytes: usize = self.pieces.iter().map(|piece| piece.keys.ids.value_data().len()).sum();
+        let are_few = positions.len() * self.row_bytes() <= BESIDE_BYTES && id_bytes <= i32::MAX as usize;
+        if positions.is_empty() || !are_few {
+            self.sort(&mut positions);
+            return (positions, None);
+        }
+        sort_by_key_and_time(&mut positions);
+        let Ok(ids) = self.ids_at(&positions) else {
+            self.sort(&mut positions);
+            return (positions, None);
+        };
+        let texts = ids.as_string::<i32>();
+        let id = |row: usize| texts.is_valid(row).then(|| texts.value(row));
+        let are_sorted = self.sort_visitors(&mut positions, |rows, _| {
+            let first = id(rows.start);
+            rows.skip(1).all(|row| id(row) == first)
+        });
+        let ids = if are_sorted { Some(ids) } else { self.ids_at(&positions).ok() };
+        (positions, ids)
+    }
+
+    /// The ids of the rows at these positions.
+    fn ids_at(&self, positions: &[Position]) -> Result<ArrayRef> {
+        let ids: Vec<&dyn Array> = self.pieces.iter().map(|piece| &piece.keys.ids as &dyn Array).collect();
+        Ok(interleave(&ids, &indices_of(positions))?)
+    }
+
+    /// The rows of one bucket, the latest first.
+    fn of_bucket(&self, bucket: usize) -> Vec<Position> {
+        let is_wanted = |key: i64| layout::bucket_of(key) == bucket;
+        let count = |piece: &Piece| piece.keys.keys.values().iter().filter(|key| is_wanted(**key)).count();
+        let mut positions = Vec::with_capacity(self.pieces.iter().map(count).sum());
+        for (piece, keys) in self.pieces.iter().map(|p| &p.keys).enumerate().rev() {
+            let rows = (0..keys.len()).rev().filter(|row| is_wanted(keys.keys.value(*row)));
+            positions.extend(rows.map(|row| keys.position(piece, row)));
+        }
         positions
     }
 
@@ -317,18 +365,23 @@ impl Heap {
 
     /// The values of the columns of `shape` at `positions`.
     pub fn gather(&self, positions: &[Position], shape: &Shape) -> Result<Vec<ArrayRef>> {
-        let indices: Vec<(usize, usize)> = positions.iter().map(|p| (p.piece as usize, p.row as usize)).collect();
+        self.gather_beside(None, positions, shape)
+    }
+
+    /// The same, where the ids of these rows may be there already.
+    pub fn gather_beside(&self, ids: Option<ArrayRef>, positions: &[Position], shape: &Shape) -> Result<Vec<ArrayRef>> {
+        let indices = indices_of(positions);
         let rows = self.pieces.iter().map(|p| p.keys.len()).fold(indices.len(), usize::max);
         let mut nulls = Nulls { rows, arrays: vec![] };
-        let gathered = |(column, form): (&usize, &Form)| match self.of_positions(*column, positions) {
+        let gathered = |(column, form): (&usize, &Form)| match self.of_positions(*column, positions, ids.as_ref()) {
             Some(array) => Ok(array),
             None => self.gather_one(*column, form, &indices, &mut nulls),
         };
         shape.columns.iter().zip(&shape.forms).map(gathered).collect()
     }
 
-    /// The values of a column that the index has, where none is NULL.
-    fn of_positions(&self, column: usize, positions: &[Position]) -> Option<ArrayRef> {
+    /// The values of a column that the index has, where none is NULL, and the ids where they are there.
+    fn of_positions(&self, column: usize, positions: &[Position], ids: Option<&ArrayRef>) -> Option<ArrayRef> {
         let field = self.schema.field(column);
         let mut keys = self.pieces.iter().map(|piece| &piece.keys);
         match field.name().as_str() {
@@ -339,6 +392,7 @@ impl Heap {
                 let times = TimestampMicrosecondArray::from_iter_values(positions.iter().map(|p| p.time));
                 Some(Arc::new(times.with_data_type(field.data_type().clone())))
             }
+            VISITOR_ID => ids.cloned(),
             _ => None,
         }
     }
@@ -346,19 +400,30 @@ impl Heap {
     /// Sorts by key and time as numbers. Only rows of one key must have their ids compared, and those of one instant
     /// their sequences.
     fn sort(&self, positions: &mut [Position]) {
-        positions.sort_by_key(|p| (p.key, p.time));
-        let keys = |p: &Position| (&self.pieces[p.piece as usize].keys, p.row as usize);
-        let compare = |a: &Position, b: &Position| {
-            let ((a, a_row), (b, b_row)) = (keys(a), keys(b));
-            a.compare(a_row, b, b_row)
-        };
-        let id = |p: &Position| {
-            let (keys, row) = keys(p);
-            keys.id(row)
-        };
-        for visitor in positions.chunk_by_mut(|a, b| a.key == b.key).filter(|rows| rows.len() > 1) {
+        sort_by_key_and_time(positions);
+        let id = |p: &Position| self.pieces[p.piece as usize].keys.id(p.row as usize);
+        self.sort_visitors(positions, |_, visitor| {
             let first = id(&visitor[0]);
-            if visitor[1..].iter().any(|p| id(p) != first) {
+            visitor[1..].iter().all(|p| id(p) == first)
+        });
+    }
+
+    /// Sorts the rows of each key, which are sorted by time. `is_one` says whether all rows of a key, given by their places and their
+    /// positions, have one id. True where that was so of all: then every row is among those of its id, as it was before.
+    fn sort_visitors(&self, positions: &mut [Position], is_one: impl Fn(Range<usize>, &[Position]) -> bool) -> bool {
+        let compare = |a: &Position, b: &Position| {
+            let [a_keys, b_keys] = [a, b].map(|p| &self.pieces[p.piece as usize].keys);
+            a_keys.compare(a.row as usize, b_keys, b.row as usize)
+        };
+        let (mut end, mut are_one) = (0, true);
+        for visitor in positions.chunk_by_mut(|a, b| a.key == b.key) {
+            let start = end;
+            end += visitor.len();
+            if visitor.len() == 1 {
+                continue;
+            }
+            if !is_one(start..end, visitor) {
+                are_one = false;
                 visitor.sort_by(compare);
                 continue;
             }
@@ -366,6 +431,7 @@ impl Heap {
                 instant.sort_by(compare);
             }
         }
+        are_one
     }
 
     fn gather_one(
@@ -385,9 +451,9 @@ impl Heap {
         if columns().all(|c| matches!(c, Column::Absent)) {
             return Ok(nulls.of(data_type).slice(0, indices.len()));
         }
-        let absent = nulls.of(data_type);
+        let absent = columns().any(|c| matches!(c, Column::Absent)).then(|| nulls.of(data_type));
         let arrays = columns().map(|c| match c {
-            Column::Absent => Ok(absent.as_ref()),
+            Column::Absent => absent.as_deref().ok_or_else(|| self.strange(column)),
             Column::Same(array) | Column::Rows(array) => Ok(array.as_ref()),
             Column::Coded(_) => Err(self.strange(column)),
         });
@@ -412,7 +478,21 @@ impl Heap {
             Column::Same(_) | Column::Rows(_) => Err(self.strange(column)),
         });
         let codes: Vec<Option<&Codes>> = codes.collect::<Result<_>>()?;
-        let code = |&(piece, row): &(usize, usize)| codes[piece].map_or(NULL, |codes| codes.code(row));
+        let same: Option<Vec<u16>> = codes.iter().map(|codes| codes.map_or(Some(0), Codes::same_short)).collect();
+        let Some(same) = same else {
+            let code = |&(piece, row): &(usize, usize)| codes[piece].map_or(NULL, |codes| codes.code(row));
+            return Ok(Arc::new(keys_of(indices.iter().map(code))));
+        };
+        // rows come from all pieces by turns: in which form their codes are is not decided row by row
+        let parts = codes.iter().zip(&same).map(|(codes, same)| match codes {
+            Some(Codes::Short(codes)) => (codes.as_slice(), usize::MAX),
+            _ => (slice::from_ref(same), 0),
+        });
+        let parts: Vec<(&[u16], usize)> = parts.collect();
+        let code = |&(piece, row): &(usize, usize)| {
+            let (codes, mask) = parts[piece];
+            u32::from(codes[row & mask])
+        };
         Ok(Arc::new(keys_of(indices.iter().map(code))))
     }
 
@@ -437,6 +517,11 @@ impl Heap {
     }
 }
 
+/// Where rows are: the batch, and the row in it.
+fn indices_of(positions: &[Position]) -> Vec<(usize, usize)> {
+    positions.iter().map(|p| (p.piece as usize, p.row as usize)).collect()
+}
+
 /// Arrays of NULLs, one of each type, for columns that some batches lack.
 struct Nulls {
     rows: usize,
@@ -451,6 +536,43 @@ impl Nulls {
         let array = new_null_array(data_type, self.rows);
         self.arrays.push(array.clone());
         array
+    }
+}
+
+/// Sorts by key and time; equal ones stay as they are. Keys are hashes, so that they fall evenly into parts, each of which takes few
+/// comparisons to sort; where they do not, it is a sort like any other.
+fn sort_by_key_and_time(positions: &mut [Position]) {
+    let order = |p: &Position| (p.key, p.time);
+    if positions.is_sorted_by_key(order) {
+        return;
+    }
+    let keys = || positions.iter().map(|p| p.key);
+    let parts = (positions.len() / PART_POSITIONS).min(MOST_PARTS);
+    let Some((least, most)) = keys().min().zip(keys().max()).filter(|_| parts > 1) else {
+        positions.sort_by_key(order);
+        return;
+    };
+    // without so many of their bits keys are the numbers of as many parts, about; two at least, so that a bit is left
+    let shift = (least.abs_diff(most) / parts as u64).checked_ilog2().map_or(0, |bits| bits + 1);
+    let part_of = |key: i64| (least.abs_diff(key) >> shift) as usize;
+    let mut ends = vec![0_usize; part_of(most) + 2];
+    positions.iter().for_each(|p| ends[part_of(p.key) + 1] += 1);
+    let mut count = 0;
+    for end in &mut ends {
+        count += *end;
+        *end = count;
+    }
+    // a part ends where it begins, until its positions come
+    let unsorted = positions.to_vec();
+    for position in unsorted {
+        let end = &mut ends[part_of(position.key)];
+        positions[*end] = position;
+        *end += 1;
+    }
+    let mut start = 0;
+    for end in ends {
+        positions[start..end].sort_by_key(order);
+        start = end;
     }
 }
 
@@ -477,6 +599,10 @@ fn is_one_value(array: &dyn Array) -> bool {
             let numbers = array.as_primitive::<Int64Type>().values();
             numbers.iter().all(|number| *number == numbers[0])
         }
+        DataType::Float64 => {
+            let numbers = array.as_primitive::<Float64Type>().values();
+            numbers.iter().all(|number| number.to_bits() == numbers[0].to_bits())
+        }
         DataType::Boolean => matches!(array.as_boolean().true_count(), n if n == 0 || n == array.len()),
         _ => false,
     }
@@ -493,123 +619,4 @@ fn equal(arrays: &[&dyn Array]) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use arrow::array::{BooleanArray, Float64Array};
-    use arrow::datatypes::Schema;
-
-    use super::*;
-    use crate::columns;
-
-    type Row = (i64, Option<&'static str>, i64, i128, Option<&'static str>, Option<f64>);
-
-    fn batch(rows: &[Row]) -> RecordBatch {
-        let key = |name| columns::key_field(name).unwrap();
-        let fields = vec![
-            key(VISITOR_KEY),
-            key(VISITOR_ID),
-            key(HIT_TIME),
-            key(HIT_SEQ),
-            columns::dimension("page"),
-            columns::metric("orders"),
-            key("suite"),
-            key(columns::PERSISTED),
-        ];
-        let sequences: Decimal128Array = rows.iter().map(|r| Some(r.3)).collect();
-        let times: TimestampMicrosecondArray = rows.iter().map(|r| Some(r.2)).collect();
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(rows.iter().map(|r| Some(r.0)).collect::<Int64Array>()),
-            Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>()),
-            Arc::new(times.with_timezone("UTC")),
-            Arc::new(sequences.with_data_type(columns::sequence())),
-            Arc::new(rows.iter().map(|r| r.4).collect::<StringArray>()),
-            Arc::new(rows.iter().map(|r| r.5).collect::<Float64Array>()),
-            Arc::new(StringArray::from(vec!["s"; rows.len()])),
-            Arc::new(BooleanArray::from(vec![true; rows.len()])),
-        ];
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
-    }
-
-    #[test]
-    fn records_in_one_place_lie_after_hits_by_file_row_and_source() {
-        type Given = (&'static str, Option<i64>, Option<&'static str>);
-        let place: Row = (7, Some("a"), 9, 1, None, None);
-        let rows = |given: &[Given]| {
-            let plain = batch(&vec![place; given.len()]);
-            let mut fields = plain.schema().fields().to_vec();
-            let mut columns = plain.columns().to_vec();
-            for name in [FILE, ROW, SOURCE, HIT_ID_REST] {
-                fields.push(Arc::new(columns::key_field(name).unwrap()));
-            }
-            columns.push(Arc::new(given.iter().map(|row| Some(row.0)).collect::<StringArray>()));
-            columns.push(Arc::new(given.iter().map(|row| row.1).collect::<Int64Array>()));
-            columns.push(Arc::new(given.iter().map(|row| row.2).collect::<StringArray>()));
-            let rests = given.iter().map(|row| row.1.is_none().then_some(3_i64));
-            columns.push(Arc::new(rests.collect::<Int64Array>()));
-            RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
-        };
-        let in_order: [Given; 6] = [
-            ("c", None, None),
-            ("a.txt", Some(10), Some("tills")),
-            ("b.txt", Some(2), Some("calls")),
-            ("b.txt", Some(2), Some("tills")),
-            ("b.txt", Some(3), Some("calls")),
-            ("b.txt", Some(11), Some("tills")),
-        ];
-        let expected = rows(&in_order);
-        for places in [[5, 4, 3, 2, 1, 0], [2, 5, 0, 4, 1, 3], [1, 3, 5, 0, 2, 4]] {
-            for cut in 1..=6 {
-                let mut dictionaries = Dictionaries::new(&expected.schema(), usize::MAX);
-                let mut heap = Heap::new(expected.schema());
-                for piece in places.map(|place| in_order[place]).chunks(cut) {
-                    heap.push(&rows(piece), &mut dictionaries).unwrap();
-                }
-                let sorted = heap.sorted(layout::bucket_of(7));
-                let all = (0..expected.num_columns()).collect();
-                let shape = dictionaries.shape(&expected.schema(), all).unwrap();
-                let columns = heap.gather(&sorted, &shape).unwrap();
-                let gathered = RecordBatch::try_new(shape.schema.clone(), columns).unwrap();
-                for name in [FILE, ROW, SOURCE] {
-                    let [found, expected] = [&gathered, &expected].map(|rows| rows.column_by_name(name).unwrap());
-                    assert_eq!(found, expected, "{name} of {places:?}, pieces of {cut}");
-                }
-            }
-        }
-    }
-
-    /// Pushed in pieces of any size, rows come out as a plain sort of tuples has them.
-    #[test]
-    fn every_cut_gives_the_same_order() {
-        let rows: Vec<Row> = vec![
-            (7, Some("b"), 5, 2, Some("p"), None),
-            (7, Some("a"), 9, 1, Some("q"), Some(1.0)),
-            (7, Some("b"), 5, 1, None, None),
-            (-3, None, 1, 1, Some("p"), Some(2.0)),
-            (i64::MIN, Some("x"), 1, 1, Some("p"), None),
-            (7, None, 0, 0, Some("r"), None),
-            (7, Some("a"), 9, 0, Some("p"), None),
-            (9, Some("c"), 3, 8, Some("p"), Some(0.0)),
-            (9, Some("c"), 3, 4, Some("p"), None),
-            (9, Some("c"), 1, 9, None, None),
-        ];
-        let mut expected = rows.clone();
-        expected.sort_by(|a, b| {
-            let id = |r: &Row| (r.1.is_none(), r.1);
-            (a.0, id(a), a.2, a.3).cmp(&(b.0, id(b), b.2, b.3))
-        });
-        let expected = batch(&expected);
-        for cut in 1..=rows.len() {
-            let mut heap = Heap::new(expected.schema());
-            rows.chunks(cut).for_each(|piece| {
-                heap.push(&batch(piece), &mut Dictionaries::default()).unwrap();
-            });
-            let all = Shape::plain(&expected.schema());
-            let parts: Vec<_> = rows.chunks(cut).map(|piece| 0..piece.len()).collect();
-            let gathered = heap.gather(&heap.sorted_parts(&parts), &all).unwrap();
-            assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected, "pieces of {cut}");
-            let by_bucket: Vec<Position> = (0..layout::BUCKETS).flat_map(|b| heap.sorted(b)).collect();
-            let gathered = heap.gather(&by_bucket, &all).unwrap();
-            assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected, "buckets of {cut}");
-        }
-    }
-}
+mod tests;

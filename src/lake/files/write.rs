@@ -150,7 +150,7 @@ impl SortedWriter {
     }
 
     /// True where the rows of another writer can go into the files of this one: they are of one table and have the same columns, tags
-    /// differ in the loads alone, of which those of the other have the later names, and no row is on disk.
+    /// differ in the loads alone, of which those of the other have the later names, no row is on disk, and what is coded stays so.
     pub fn can_append(&self, other: &Self) -> bool {
         let is_later = || {
             let (own, others) = (self.target.loads(), other.target.loads());
@@ -158,7 +158,8 @@ impl SortedWriter {
             last.zip(first).is_some_and(|(last, first)| last < first)
         };
         let has_spilled = self.has_spilled() || other.has_spilled();
-        !has_spilled && self.target.is_like(&other.target) && is_later() && self.schema == other.schema
+        let is_like = self.target.is_like(&other.target) && self.schema == other.schema;
+        !has_spilled && is_like && is_later() && self.dictionaries.can_append(&other.dictionaries)
     }
 
     /// Takes the rows of a writer that [`Self::can_append`] is true for. Of equal rows those of the later load come first, as they do

@@ -61,7 +61,7 @@ pub(in crate::lake) struct LogCache {
 
 impl fmt::Debug for LogCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownTables").finish_non_exhaustive()
+        f.debug_struct("LogCache").finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct WaitReportingConnector {
 
 impl fmt::Debug for WaitReportingConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TellingConnector").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("WaitReportingConnector").field("store", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -103,6 +103,8 @@ impl fmt::Debug for Waits {
 struct Silence {
     /// Since when nothing was answered; None where the last request was.
     since: Option<Instant>,
+    /// When a request last began, or failed.
+    last: Option<Instant>,
     /// When it was told.
     told: Option<Instant>,
     /// Why, as far as that is known.
@@ -116,7 +118,7 @@ impl Waits {
 
     /// A request begins; since when there is silence.
     fn asked(&self) -> Instant {
-        *self.locked().since.get_or_insert_with(Instant::now)
+        self.locked().begin(Instant::now(), self.patience)
     }
 
     fn answered(&self) {
@@ -125,7 +127,7 @@ impl Waits {
     }
 
     fn failed(&self, why: String) {
-        self.locked().why = Some(why);
+        self.locked().fail(Instant::now(), why);
     }
 
     fn tell(&self, host: &str) {
@@ -136,6 +138,20 @@ impl Waits {
 }
 
 impl Silence {
+    /// A request begins; since when there is silence. Whoever asked last, longer ago than a request is tried, has given up: that
+    /// silence is over, for nobody waited since.
+    fn begin(&mut self, now: Instant, patience: Duration) -> Instant {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) > patience) {
+            (self.since, self.why) = (None, None);
+        }
+        self.last = Some(now);
+        *self.since.get_or_insert(now)
+    }
+
+    fn fail(&mut self, now: Instant, why: String) {
+        (self.last, self.why) = (Some(now), Some(why));
+    }
+
     /// What is to be told now; None where nothing is, or was not long ago.
     fn due(&mut self, now: Instant) -> Option<String> {
         let long = self.since.is_some_and(|since| now >= since + SILENCE);
@@ -170,5 +186,21 @@ mod tests {
         // what is answered is no silence
         waits.answered();
         assert_eq!(after(200), None);
+    }
+
+    #[test]
+    fn a_silence_ends_where_nobody_waits() {
+        let (mut silence, begun, patience) = (Silence::default(), Instant::now(), Duration::from_secs(15));
+        let at = |seconds: u64| begun + Duration::from_secs(seconds);
+        assert_eq!(silence.begin(begun, patience), begun);
+        silence.fail(at(10), "connection refused".into());
+        // the same request, tried again
+        assert_eq!(silence.begin(at(12), patience), begun);
+        assert_eq!(silence.due(at(12)).as_deref(), Some("connection refused"));
+        silence.fail(at(15), "connection refused".into());
+        // another one, an hour later, has not waited yet, and knows of no reason
+        assert_eq!(silence.begin(at(3600), patience), at(3600));
+        assert_eq!(silence.due(at(3601)), None);
+        assert_eq!(silence.due(at(3602)).as_deref(), Some("no answer yet"));
     }
 }

@@ -1,4 +1,4 @@
-//! Connections of the Flight SQL door: a bounded number, and none for who asks nothing.
+//! Connections of the Flight SQL door: a bounded number, and none for who is not let in.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,12 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
-use tonic::{Request, Status};
 
-/// Who connects asks something within this time.
+/// Who connects is let in within this time.
 pub const FIRST: Duration = Duration::from_secs(30);
 
-/// Connections as they come, each with one of `places`; who finds none free waits. One by which nothing is asked within `first` ends.
+/// Connections as they come, each with one of `places`; who finds none free waits. One by which nobody is let in within `first` ends.
 pub fn arrivals(
     listener: TcpListener,
     places: usize,
@@ -41,40 +40,42 @@ pub fn arrivals(
     })
 }
 
-/// Of a connection: something has been asked by it.
+/// Of a connection: whether somebody was let in by it. Its requests have it among their extensions.
 #[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<AtomicBool>);
+pub struct Entered(Arc<AtomicBool>);
 
-impl Asked {
-    /// Lets a request pass, and notes it of its connection.
-    pub fn note(request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(asked) = request.extensions().get::<Self>() {
-            asked.0.store(true, Ordering::Relaxed);
-        }
-        Ok(request)
+impl Entered {
+    /// Notes that somebody is let in.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// True once somebody was.
+    pub fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One connection, which ends where nothing is asked first.
+/// One connection, which ends where nobody is let in first.
 pub struct Connection {
     socket: TcpStream,
-    asked: Asked,
-    /// The time to ask; None once something was asked.
+    entered: Entered,
+    /// The time to be let in; None once somebody was.
     first: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
     fn new(socket: TcpStream, place: OwnedSemaphorePermit, first: Duration) -> Self {
-        Self { socket, asked: Asked::default(), first: Some(Box::pin(sleep(first))), _place: place }
+        Self { socket, entered: Entered::default(), first: Some(Box::pin(sleep(first))), _place: place }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Asked;
+    type ConnectInfo = Entered;
 
-    fn connect_info(&self) -> Asked {
-        self.asked.clone()
+    fn connect_info(&self) -> Entered {
+        self.entered.clone()
     }
 }
 
@@ -82,7 +83,7 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.socket).poll_read(cx, buffer);
-        if this.asked.0.load(Ordering::Relaxed) {
+        if this.entered.is_noted() {
             this.first = None;
         }
         if let Some(first) = &mut this.first
@@ -146,24 +147,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_nothing_loses_the_place() {
+    async fn who_is_not_let_in_loses_the_place() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut arrivals = pin!(arrivals(listener, 2, Duration::from_millis(200)));
-        for has_asked in [false, true] {
+        for is_let_in in [false, true] {
             let mut client = TcpStream::connect(address).await.unwrap();
             let mut connection = arrivals.next().await.unwrap().unwrap();
             // as HTTP/2 begins
             client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
             let mut came = [0; 24];
             connection.read_exact(&mut came).await.unwrap();
-            if has_asked {
-                let mut request = Request::new(());
-                request.extensions_mut().insert(connection.connect_info());
-                Asked::note(request).unwrap();
+            if is_let_in {
+                connection.connect_info().note();
             }
             let silence = timeout(Duration::from_millis(800), connection.read_exact(&mut came)).await;
-            assert_eq!(silence.is_err(), has_asked, "{silence:?}");
+            assert_eq!(silence.is_err(), is_let_in, "{silence:?}");
         }
     }
 }

@@ -28,7 +28,7 @@ use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::about::{ABOUT, KINDS, no_foreign_keys, no_primary_keys};
 use super::entrance::Entrance;
@@ -115,8 +115,8 @@ impl Door {
         }
     }
 
-    async fn session(&self, metadata: &MetadataMap) -> Result<InUse, Failure> {
-        self.sessions.take(&self.server, self.entrance.guest(metadata).await?)
+    async fn session(&self, metadata: &MetadataMap, extensions: &Extensions) -> Result<InUse, Failure> {
+        self.sessions.take(&self.server, self.entrance.guest(metadata, extensions).await?)
     }
 
     fn prepared(&self, handle: &Bytes, user: &str) -> Result<Prepared, Failure> {
@@ -177,7 +177,7 @@ impl FlightSqlService for Door {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
-        let (_, token) = self.entrance.guest_and_token(request.metadata()).await?;
+        let (_, token) = self.entrance.guest_and_token(request.metadata(), request.extensions()).await?;
         let token = token.ok_or_else(|| wrong("a handshake is for a user and password; a token needs none"))?;
         let payload = HandshakeResponse { protocol_version: 0, payload: Bytes::from(token.clone()) };
         let answer: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(stream::iter([Ok(payload)]));
@@ -192,7 +192,7 @@ impl FlightSqlService for Door {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let session = self.session(request.metadata()).await?;
+        let session = self.session(request.metadata(), request.extensions()).await?;
         session.check_text(&query.query)?;
         let sql = numbered(&query.query)?;
         let described = session.describe(&sql).await?;
@@ -209,7 +209,7 @@ impl FlightSqlService for Door {
         ticket: TicketStatementQuery,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let session = self.session(request.metadata()).await?;
+        let session = self.session(request.metadata(), request.extensions()).await?;
         let sql =
             String::from_utf8(ticket.statement_handle.to_vec()).map_err(|_| wrong("this ticket is none of ours"))?;
         let found = session.run(&sql, vec![]).await?;
@@ -221,7 +221,7 @@ impl FlightSqlService for Door {
         query: ActionCreatePreparedStatementRequest,
         request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let session = self.session(request.metadata()).await?;
+        let session = self.session(request.metadata(), request.extensions()).await?;
         session.check_text(&query.query)?;
         let sql = numbered(&query.query)?;
         let described = session.describe(&sql).await?;
@@ -254,7 +254,7 @@ impl FlightSqlService for Door {
         query: ActionClosePreparedStatementRequest,
         request: Request<Action>,
     ) -> Result<(), Status> {
-        let guest = self.entrance.guest(request.metadata()).await?;
+        let guest = self.entrance.guest(request.metadata(), request.extensions()).await?;
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.get(&query.prepared_statement_handle).is_some_and(|p| p.user == guest.name) {
             prepared.remove(&query.prepared_statement_handle);
@@ -268,7 +268,7 @@ impl FlightSqlService for Door {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let guest = self.entrance.guest(request.metadata()).await?;
+        let guest = self.entrance.guest(request.metadata(), request.extensions()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
         let values = received(request.into_inner(), self.server.limits.statement_bytes).await?;
         let types = said(&values, &known.described.parameters);
@@ -294,7 +294,7 @@ impl FlightSqlService for Door {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let guest = self.entrance.guest(request.metadata()).await?;
+        let guest = self.entrance.guest(request.metadata(), request.extensions()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &wire_schema(&known.bound.described.schema))
     }
@@ -304,7 +304,7 @@ impl FlightSqlService for Door {
         query: CommandPreparedStatementQuery,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let session = self.session(request.metadata()).await?;
+        let session = self.session(request.metadata(), request.extensions()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &session.admission.guest.name)?;
         let (needed, given) = (known.bound.described.parameters.len(), known.bound.values.len());
         if needed != given {
@@ -319,7 +319,7 @@ impl FlightSqlService for Door {
         _: CommandStatementUpdate,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Err(read_only())
     }
 
@@ -328,7 +328,7 @@ impl FlightSqlService for Door {
         _: CommandPreparedStatementUpdate,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Err(read_only())
     }
 
@@ -337,7 +337,7 @@ impl FlightSqlService for Door {
         _: CommandStatementIngest,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Err(read_only())
     }
 
@@ -346,7 +346,7 @@ impl FlightSqlService for Door {
         _: ActionBeginTransactionRequest,
         request: Request<Action>,
     ) -> Result<ActionBeginTransactionResult, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let message = "there are no transactions: each statement stands for itself; leave autocommit on";
         Err(Failure::new(Reason::NotOffered, message).into())
     }
@@ -356,7 +356,7 @@ impl FlightSqlService for Door {
         query: CommandGetCatalogs,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let schema = query.into_builder().schema();
         info(request.into_inner(), query.as_any().encode_to_vec(), &schema)
     }
@@ -366,7 +366,7 @@ impl FlightSqlService for Door {
         query: CommandGetCatalogs,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let mut builder = query.into_builder();
         builder.append(CATALOG);
         Ok(one(builder.build()?))
@@ -377,7 +377,7 @@ impl FlightSqlService for Door {
         query: CommandGetDbSchemas,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let (ticket, schema) = (query.as_any().encode_to_vec(), query.into_builder().schema());
         info(request.into_inner(), ticket, &schema)
     }
@@ -387,7 +387,7 @@ impl FlightSqlService for Door {
         query: CommandGetDbSchemas,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let mut builder = query.into_builder();
         builder.append(CATALOG, SCHEMA);
         Ok(one(builder.build()?))
@@ -398,7 +398,7 @@ impl FlightSqlService for Door {
         query: CommandGetTables,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let (ticket, schema) = (query.as_any().encode_to_vec(), query.into_builder().schema());
         info(request.into_inner(), ticket, &schema)
     }
@@ -408,7 +408,7 @@ impl FlightSqlService for Door {
         query: CommandGetTables,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let session = self.session(request.metadata()).await?;
+        let session = self.session(request.metadata(), request.extensions()).await?;
         let with_columns = query.include_schema;
         let mut builder = query.into_builder();
         let nothing = Arc::new(Schema::empty());
@@ -427,7 +427,7 @@ impl FlightSqlService for Door {
         query: CommandGetTableTypes,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let schema = query.into_builder().schema();
         info(request.into_inner(), query.as_any().encode_to_vec(), &schema)
     }
@@ -437,7 +437,7 @@ impl FlightSqlService for Door {
         query: CommandGetTableTypes,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let mut builder = query.into_builder();
         builder.append("TABLE");
         Ok(one(builder.build()?))
@@ -448,7 +448,7 @@ impl FlightSqlService for Door {
         query: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let about = ABOUT.as_ref().map_err(Status::internal)?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &about.schema())
     }
@@ -458,7 +458,7 @@ impl FlightSqlService for Door {
         query: CommandGetSqlInfo,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let about = ABOUT.as_ref().map_err(Status::internal)?;
         Ok(one(query.into_builder(about).build()?))
     }
@@ -468,7 +468,7 @@ impl FlightSqlService for Door {
         query: CommandGetXdbcTypeInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let kinds = KINDS.as_ref().map_err(Status::internal)?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &kinds.schema())
     }
@@ -478,7 +478,7 @@ impl FlightSqlService for Door {
         query: CommandGetXdbcTypeInfo,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         let kinds = KINDS.as_ref().map_err(Status::internal)?;
         Ok(one(query.into_builder(kinds).build()?))
     }
@@ -488,7 +488,7 @@ impl FlightSqlService for Door {
         query: CommandGetPrimaryKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &no_primary_keys().schema())
     }
 
@@ -497,7 +497,7 @@ impl FlightSqlService for Door {
         _: CommandGetPrimaryKeys,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Ok(one(no_primary_keys()))
     }
 
@@ -506,7 +506,7 @@ impl FlightSqlService for Door {
         query: CommandGetExportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &no_foreign_keys().schema())
     }
 
@@ -515,7 +515,7 @@ impl FlightSqlService for Door {
         _: CommandGetExportedKeys,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Ok(one(no_foreign_keys()))
     }
 
@@ -524,7 +524,7 @@ impl FlightSqlService for Door {
         query: CommandGetImportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &no_foreign_keys().schema())
     }
 
@@ -533,7 +533,7 @@ impl FlightSqlService for Door {
         _: CommandGetImportedKeys,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Ok(one(no_foreign_keys()))
     }
 
@@ -542,7 +542,7 @@ impl FlightSqlService for Door {
         query: CommandGetCrossReference,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         info(request.into_inner(), query.as_any().encode_to_vec(), &no_foreign_keys().schema())
     }
 
@@ -551,7 +551,7 @@ impl FlightSqlService for Door {
         _: CommandGetCrossReference,
         request: Request<Ticket>,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.entrance.guest(request.metadata()).await?;
+        self.entrance.guest(request.metadata(), request.extensions()).await?;
         Ok(one(no_foreign_keys()))
     }
 

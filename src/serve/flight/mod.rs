@@ -21,13 +21,12 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::server::Server;
 use super::tls::Tls;
 use crate::{Error, Result};
-use arrivals::{Asked, FIRST, arrivals};
+use arrivals::{FIRST, arrivals};
 use door::Door;
 
 /// Longest message of a client beside its statement, bytes.
@@ -61,7 +60,6 @@ pub async fn serve(
     let longest = server.limits.statement_bytes + ENVELOPE;
     let incoming = arrivals(listener, server.limits.connections.saturating_mul(OF_A_CLIENT), FIRST);
     let service = FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest);
-    let service = InterceptedService::new(service, Asked::note);
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;

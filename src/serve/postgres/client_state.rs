@@ -11,8 +11,11 @@ use super::settings::{Settings, SharedSettings, TOLD, setting_of_engine};
 use super::words::is_of_engine;
 use crate::engine::Statement;
 use crate::sealed::Sealed;
-use crate::serve::failure::Failure;
+use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::Session;
+
+/// Savepoints of a transaction after which settings were changed.
+const MOST_KEPT: usize = 64;
 
 /// A connection whose guest has come in.
 pub struct ClientState {
@@ -40,6 +43,16 @@ struct Transaction {
     /// What it began with.
     before: AllSettings,
     /// What holds when it is committed: all but what was set LOCAL.
+    after: AllSettings,
+    /// What its savepoints go back to, in their order.
+    kept: Vec<Kept>,
+}
+
+/// Settings before the first change after a savepoint.
+struct Kept {
+    /// Savepoints that were set then.
+    points: usize,
+    now: AllSettings,
     after: AllSettings,
 }
 
@@ -103,12 +116,53 @@ impl ClientState {
     /// Begins a transaction, if none is open.
     pub fn begin(&self) {
         let before = self.whole();
-        self.transaction().get_or_insert_with(|| Transaction { after: before.clone(), before });
+        self.transaction().get_or_insert_with(|| Transaction { after: before.clone(), before, kept: vec![] });
     }
 
     /// True while a transaction is open.
     pub fn in_transaction(&self) -> bool {
         self.transaction().is_some()
+    }
+
+    /// Keeps the settings for the savepoints that are set, so many, before one is changed.
+    pub fn keep_before_change(&self, points: usize) -> Result<(), Failure> {
+        if points == 0 {
+            return Ok(());
+        }
+        let now = self.whole();
+        let mut transaction = self.transaction();
+        let Some(transaction) = transaction.as_mut() else { return Ok(()) };
+        if transaction.kept.last().is_some_and(|kept| kept.points >= points) {
+            return Ok(());
+        }
+        if transaction.kept.len() >= MOST_KEPT {
+            let message = format!("settings were changed after each of {MOST_KEPT} savepoints; release some");
+            return Err(Failure::new(Reason::TooLarge, message));
+        }
+        let after = transaction.after.clone();
+        transaction.kept.push(Kept { points, now, after });
+        Ok(())
+    }
+
+    /// Goes back to the settings of the last of the savepoints that are left, so many.
+    pub fn go_back_to(&self, points: usize) -> Result<(), Failure> {
+        let now = self.transaction().as_mut().and_then(|transaction| {
+            let first = transaction.kept.partition_point(|kept| kept.points < points);
+            let kept = transaction.kept.drain(first..).next()?;
+            transaction.after = kept.after;
+            Some(kept.now)
+        });
+        now.map_or(Ok(()), |now| self.restore_settings(now))
+    }
+
+    /// Lets what was kept for savepoints that are released be that of those which are left, so many.
+    pub fn released(&self, points: usize) {
+        let mut transaction = self.transaction();
+        let Some(transaction) = transaction.as_mut() else { return };
+        let first = transaction.kept.partition_point(|kept| kept.points <= points);
+        let kept = transaction.kept.drain(first..).next();
+        let is_known = transaction.kept.last().is_some_and(|kept| kept.points == points);
+        transaction.kept.extend(kept.filter(|_| points > 0 && !is_known).map(|kept| Kept { points, ..kept }));
     }
 
     /// Ends a transaction; what was set in it holds, or does not.

@@ -1,4 +1,5 @@
-//! Cursors of SQL (`DECLARE`, `FETCH`, `CLOSE`) and prepared statements of SQL (`PREPARE`, `EXECUTE`) of one connection.
+//! Cursors of SQL (`DECLARE`, `FETCH`, `CLOSE`) and prepared statements of SQL (`PREPARE`, `EXECUTE`) of one connection, and the points
+//! of its transaction (`SAVEPOINT`), of which a cursor is before or after.
 //!
 //! A cursor is a statement that runs, a few rows at a time, within the same limits; it goes forward only.
 
@@ -19,6 +20,12 @@ use crate::{ErrorKind, clock};
 /// Cursors that are open at once, and prepared statements of SQL.
 const MOST: usize = 64;
 
+/// Points of a transaction at once: drivers set one before each statement.
+const MOST_POINTS: usize = 100_000;
+
+/// Bytes of a name that Postgres keeps.
+const NAME_BYTES: usize = 63;
+
 /// Bytes of rows that one FETCH takes.
 const FETCHED_BYTES: usize = 64 << 20;
 
@@ -27,10 +34,35 @@ const FETCHED_BYTES: usize = 64 << 20;
 pub struct Cursors {
     open: Mutex<BTreeMap<String, Cursor>>,
     prepared: Mutex<BTreeMap<String, Prepared>>,
+    points: Mutex<Points>,
+}
+
+/// The points of a transaction, in their order.
+#[derive(Default)]
+struct Points {
+    /// Their names, and how many cursors had been opened then.
+    set: Vec<(String, u64)>,
+    /// Cursors that were opened, ever.
+    opened: u64,
+}
+
+impl Points {
+    /// The place of the last one of a name.
+    fn place(&self, name: &str) -> Result<usize, Failure> {
+        let place = self.set.iter().rposition(|(set, _)| *set == kept(name));
+        place.ok_or_else(|| wrong("3B001", format!("savepoint {:?} does not exist", kept(name))))
+    }
+}
+
+/// As much of a name as Postgres keeps.
+fn kept(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES)]
 }
 
 struct Cursor {
     rows: Rows,
+    /// Cursors that had been opened before it.
+    before: u64,
     /// What was read and not fetched yet.
     rest: Option<RecordBatch>,
     /// Rows that it has gone past.
@@ -149,8 +181,46 @@ impl Cursors {
         }
         room(open.len(), "cursors")?;
         let (statement, since) = (statement.to_string(), clock::now().timestamp_micros());
-        open.insert(name.to_string(), Cursor { rows, rest: None, at: 0, declared, statement, since });
+        let mut points = self.points.lock().await;
+        let before = points.opened;
+        points.opened += 1;
+        open.insert(name.to_string(), Cursor { rows, before, rest: None, at: 0, declared, statement, since });
         Ok(())
+    }
+
+    /// Sets a point of the transaction.
+    pub async fn savepoint(&self, name: &str) -> Result<(), Failure> {
+        let mut points = self.points.lock().await;
+        if points.set.len() >= MOST_POINTS {
+            return Err(Failure::new(Reason::TooLarge, format!("{MOST_POINTS} savepoints are set; release some")));
+        }
+        let opened = points.opened;
+        points.set.push((kept(name).to_string(), opened));
+        Ok(())
+    }
+
+    /// How many points of the transaction are set.
+    pub async fn points(&self) -> usize {
+        self.points.lock().await.set.len()
+    }
+
+    /// Forgets a point of the transaction, and those after it; how many are left.
+    pub async fn release(&self, name: &str) -> Result<usize, Failure> {
+        let mut points = self.points.lock().await;
+        let place = points.place(name)?;
+        points.set.truncate(place);
+        Ok(place)
+    }
+
+    /// Closes the cursors that were opened after a point of the transaction, and forgets the points after it; how many are left.
+    pub async fn roll_back_to(&self, name: &str) -> Result<usize, Failure> {
+        let mut open = self.open.lock().await;
+        let mut points = self.points.lock().await;
+        let place = points.place(name)?;
+        points.set.truncate(place + 1);
+        let opened = points.set.last().map_or(0, |(_, opened)| *opened);
+        open.retain(|_, cursor| cursor.before < opened);
+        Ok(place + 1)
     }
 
     /// The cursors that are open.
@@ -202,6 +272,7 @@ impl Cursors {
     /// A transaction ends: only what is held stays, if it was committed.
     pub async fn end_transaction(&self, keep: bool) {
         self.open.lock().await.retain(|_, cursor| keep && cursor.declared.hold);
+        self.points.lock().await.set = vec![];
     }
 
     /// Prepares a statement.

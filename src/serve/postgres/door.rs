@@ -34,14 +34,13 @@ use super::client_state::ClientState;
 use super::copy::Copy;
 use super::cursors::without_columns;
 use super::encode::{CopyRows, Rows, fields};
+use super::statements::statements_of;
 use super::types::{arrow_type_or_list, pg_type};
 use super::values::values;
-use super::words::{self, Word};
-use super::{catalog, copy, wire_error};
-use crate::engine::Statement;
+use super::words::Word;
+use super::{catalog, wire_error};
 use crate::engine::explained::LINES;
 use crate::serve::failure::{Failure, Reason};
-use crate::serve::guard;
 use crate::serve::session::{self, Described};
 
 /// Text of all prepared statements of a connection, bytes.
@@ -60,6 +59,8 @@ pub struct Door {
 pub struct Prepared {
     word: Word,
     described: Option<Described>,
+    /// What clients are told of its parameters.
+    parameters: Vec<Type>,
 }
 
 /// Reads statements that are to be prepared.
@@ -117,6 +118,9 @@ impl Door {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let zone = client_state.settings().zone();
+        if matches!(word, Word::Set { .. } | Word::Reset(_) | Word::Change { .. }) {
+            client_state.keep_before_change(client_state.cursors.points().await)?;
+        }
         Ok(match word {
             Word::Begin => {
                 client_state.begin();
@@ -130,7 +134,21 @@ impl Door {
                 client_state.end(false).await?;
                 Response::TransactionEnd(Tag::new("ROLLBACK"))
             }
-            Word::RollBackTo => Response::Execution(Tag::new("ROLLBACK")),
+            Word::Savepoint(name) => {
+                if !client_state.in_transaction() {
+                    return Err(outside_transaction("SAVEPOINT can only be used in transaction blocks").into());
+                }
+                client_state.cursors.savepoint(name).await?;
+                Response::Execution(Tag::new("SAVEPOINT"))
+            }
+            Word::Release(name) => {
+                client_state.released(client_state.cursors.release(name).await?);
+                Response::Execution(Tag::new("RELEASE"))
+            }
+            Word::RollBackTo(name) => {
+                client_state.go_back_to(client_state.cursors.roll_back_to(name).await?)?;
+                Response::Execution(Tag::new("ROLLBACK"))
+            }
             Word::Done(tag) => Response::Execution(Tag::new(tag)),
             Word::Set { name, value, local } => {
                 client_state.set(name, value.as_deref(), *local)?;
@@ -171,8 +189,7 @@ impl Door {
                 if !declared.hold && !client_state.in_transaction() {
                     let message =
                         "DECLARE CURSOR can only be used in transaction blocks; say BEGIN first, or WITH HOLD";
-                    let failure = Failure::new(Reason::Engine(crate::ErrorKind::Query), message);
-                    return Err(failure.with_sqlstate("25P01").into());
+                    return Err(outside_transaction(message).into());
                 }
                 let rows = client_state.session.run(statement.as_ref(), arguments).await?;
                 client_state.cursors.declare(name, rows, *declared, statement).await?;
@@ -253,6 +270,10 @@ impl Door {
     }
 }
 
+fn outside_transaction(message: &str) -> Failure {
+    Failure::new(Reason::Engine(crate::ErrorKind::Query), message).with_sqlstate("25P01")
+}
+
 fn aborted() -> Failure {
     let message = "current transaction is aborted, commands ignored until end of transaction block; say ROLLBACK";
     Failure::new(Reason::Engine(crate::ErrorKind::Query), message).with_sqlstate("25P02")
@@ -323,61 +344,6 @@ fn shown(client_state: &ClientState, word: &Word) -> PgWireResult<RecordBatch> {
     Ok(batch.map_err(|error| Failure::from(crate::Error::from(error)))?)
 }
 
-/// The statements of a text, each in the engine's words or as what a client says by habit.
-fn words(sql: &str) -> PgWireResult<Vec<Word>> {
-    if let Some(copy) = copy::read(sql) {
-        let (query, copy) = copy?;
-        let statements = catalog::understood(&query).map_err(Failure::from)?;
-        let copied = |statement| Word::Copy { statement: Box::new(statement), copy: copy.clone() };
-        return Ok(statements.into_iter().map(copied).collect());
-    }
-    let after = |word: &str| {
-        let (start, rest) = sql.trim_start().split_at_checked(word.len())?;
-        start.eq_ignore_ascii_case(word).then_some(rest)
-    };
-    let starts = |word: &str| after(word).is_some();
-    // the parser knows FETCH, which goes the same ways
-    if let Some(way) = after("move ") {
-        let fetches = Statement::all(&format!("FETCH {way}")).map_err(Failure::from)?;
-        return Ok(fetches.iter().map(|fetch| Ok(words::read(fetch)?.moving())).collect::<Result<_, Failure>>()?);
-    }
-    let parsed = match catalog::understood(sql) {
-        Ok(parsed) => parsed,
-        // the engine's COPY is another one
-        Err(_) if starts("copy ") => {
-            return Err(words::not_offered("this COPY", "COPY (query) TO STDOUT, alone, or SELECT").into());
-        }
-        Err(_) if starts("abort") => return Ok(vec![Word::RollBack]),
-        Err(_) if begins(sql) => return Ok(vec![Word::Begin]),
-        Err(error) => return Err(guard::refusal(sql).unwrap_or_else(|| error.into()).into()),
-    };
-    Ok(parsed.iter().map(words::read).collect::<Result<_, Failure>>()?)
-}
-
-/// True for the begin of a transaction in words that the parser does not know: `BEGIN READ ONLY DEFERRABLE`.
-fn begins(sql: &str) -> bool {
-    const MODES: &[&str] = &[
-        "begin",
-        "start",
-        "transaction",
-        "work",
-        "isolation",
-        "level",
-        "serializable",
-        "repeatable",
-        "read",
-        "committed",
-        "uncommitted",
-        "only",
-        "write",
-        "not",
-        "deferrable",
-    ];
-    let text = sql.trim().trim_end_matches(';').to_lowercase();
-    let mut words = text.split(|sign: char| sign == ',' || sign.is_whitespace()).filter(|word| !word.is_empty());
-    matches!(words.next(), Some("begin" | "start")) && words.all(|word| MODES.contains(&word))
-}
-
 /// Rows as the client wants them, encoded as they are read.
 fn encoded(rows: session::Rows, format: Format, zone: Tz) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
     let batches = stream::unfold(rows, |mut rows| async move { Some((rows.next().await?, rows)) });
@@ -410,7 +376,7 @@ impl SimpleQueryHandler for Door {
     {
         // the library takes the status before it asks what the statement is
         if client.transaction_status() == TransactionStatus::Error
-            && matches!(words(&query.query).as_deref(), Ok([Word::RollBackTo, ..]))
+            && matches!(statements_of(&query.query).as_deref(), Ok([Word::RollBackTo(_), ..]))
         {
             client.set_transaction_status(TransactionStatus::Transaction);
         }
@@ -425,7 +391,7 @@ impl SimpleQueryHandler for Door {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         entered(&self.client_state)?.session.check_text(query)?;
-        let words = words(query)?;
+        let words = statements_of(query)?;
         if words.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
         }
@@ -554,7 +520,7 @@ impl ExtendedQueryHandler for Door {
         };
         // as with a text
         if client.transaction_status() == TransactionStatus::Error
-            && portal.statement.statement.word == Word::RollBackTo
+            && matches!(portal.statement.statement.word, Word::RollBackTo(_))
         {
             client.set_transaction_status(TransactionStatus::Transaction);
         }
@@ -605,7 +571,7 @@ impl ExtendedQueryHandler for Door {
         let prepared = &portal.statement.statement;
         let wanted = prepared.described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
         let zone = entered(&self.client_state)?.settings().zone_name().to_string();
-        let arguments = values(portal, wanted, &zone)?;
+        let arguments = values(portal, wanted, &prepared.parameters, &zone)?;
         check_formats(&portal.result_column_format, prepared)?;
         self.answer(client, &prepared.word, arguments, &portal.result_column_format).await
     }
@@ -633,7 +599,7 @@ impl QueryParser for Parser {
     {
         let client_state = entered(&self.client_state)?;
         client_state.session.check_text(sql)?;
-        let mut words = words(sql)?;
+        let mut words = statements_of(sql)?;
         let word = match words.len() {
             0 => return Ok(None),
             1 => words.remove(0),
@@ -667,12 +633,18 @@ impl QueryParser for Parser {
             }
             _ => None,
         };
-        Ok(Some(Prepared { word, described }))
+        let known = described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
+        let written = catalog::parameter_types(sql);
+        let told = |(place, arrow): (usize, &Option<DataType>)| match written.get(&(place + 1)) {
+            Some(written) => written.clone(),
+            None => arrow.as_ref().map_or(Type::TEXT, pg_type),
+        };
+        let parameters = known.iter().enumerate().map(told).collect();
+        Ok(Some(Prepared { word, described, parameters }))
     }
 
     fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
-        let parameters = prepared.described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
-        Ok(parameters.iter().map(|p| p.as_ref().map_or(Type::TEXT, pg_type)).collect())
+        Ok(prepared.parameters.clone())
     }
 
     fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {

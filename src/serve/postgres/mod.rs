@@ -1,8 +1,8 @@
 //! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
 //!
-//! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `words`: what
-//!   a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `client_state`: a connection with its `settings`, and
-//!   how both come back to what they were. `catalog`: `pg_catalog`, `information_schema`, and other words for statements.
+//! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `statements`: what a
+//!   text says. `words`: what a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `client_state`: a connection
+//!   with its `settings`, and how both come back to what they were. `catalog`: `pg_catalog`, `information_schema`, and other words for statements.
 //!   `cursors`: what a connection names (`DECLARE`, `PREPARE`). `copy`: the formats of `COPY`.
 //! * `types`, `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars. `digits`: numbers and times
 //!   as texts. `text_casts`: the same where a statement casts to a text.
@@ -19,6 +19,7 @@ mod door;
 mod encode;
 mod settings;
 mod startup;
+mod statements;
 mod text_casts;
 mod types;
 mod values;

@@ -359,10 +359,23 @@ fn zone_of(text: &str) -> Result<Option<&'static str>, String> {
         let advice = || "; hours ahead of UTC are whole here, or a zone's name such as 'Asia/Kolkata'".to_string();
         return named_zone(&name).map(|zone| Some(zone.name())).map_err(|_| advice());
     }
-    named_zone(text).map(|zone| Some(zone.name())).map_err(|why| {
+    let found = named_zone(text).or_else(|why| whole_hours_west(text).map_or(Err(why), |name| named_zone(&name)));
+    found.map(|zone| Some(zone.name())).map_err(|why| {
         let hint = why.split_once(';').map(|(_, hint)| format!(";{hint}")).unwrap_or_default();
         format!("{hint}; a zone has a name such as 'Europe/Berlin'")
     })
+}
+
+/// The zone that POSIX writes as `<+02>-02`, `UTC+2` or `+02:00`: letters, and whole hours west of UTC.
+fn whole_hours_west(text: &str) -> Option<String> {
+    let hours = match text.strip_prefix('<') {
+        Some(named) => named.split_once('>')?.1,
+        None => text.trim_start_matches(|sign: char| sign.is_ascii_alphabetic()),
+    };
+    let mut parts = hours.split(':');
+    let hours: i8 = parts.next()?.parse().ok()?;
+    let nothing = |part: &str| !part.is_empty() && part.bytes().all(|sign| sign == b'0');
+    parts.all(nothing).then(|| format!("Etc/GMT{hours:+}"))
 }
 
 /// `5000` (milliseconds), `5s`, `2min`, `1h`, as Postgres has them.
@@ -427,6 +440,11 @@ mod tests {
             ("TimeZone", "-3", "Etc/GMT+3"),
             ("TimeZone", "+02", "Etc/GMT-2"),
             ("TimeZone", "LOCAL", "UTC"),
+            // as POSIX has it they count westward
+            ("TimeZone", "UTC+2", "Etc/GMT+2"),
+            ("TimeZone", "<+02>-02", "Etc/GMT-2"),
+            ("TimeZone", "+02:00", "Etc/GMT+2"),
+            ("TimeZone", "EST5EDT", "EST5EDT"),
             ("search_path", "public", "public"),
             ("enable_seqscan", "off", "off"),
             ("mine.tag", "7", "7"),
@@ -438,10 +456,12 @@ mod tests {
         for (name, value, state) in [
             ("client_encoding", "LATIN1", "22023"),
             ("TimeZone", "Europe/Berln", "22023"),
-            ("TimeZone", "+02:00", "22023"),
+            ("TimeZone", "-05:30", "22023"),
             ("TimeZone", "5.5", "22023"),
             ("TimeZone", "99", "22023"),
-            ("TimeZone", "UTC+2", "22023"),
+            ("TimeZone", "UTC+25", "22023"),
+            ("TimeZone", "<+02", "22023"),
+            ("TimeZone", "EST5EDT4", "22023"),
             ("DateStyle", "German", "22023"),
             ("statement_timeout", "soon", "22023"),
             ("server_version", "9", "55P02"),

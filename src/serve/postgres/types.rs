@@ -28,8 +28,7 @@ pub fn pg_type(data_type: &DataType) -> Type {
         DataType::Dictionary(_, values) => pg_type(values),
         DataType::RunEndEncoded(_, values) => pg_type(values.data_type()),
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            let item = pg_type(item.data_type());
-            ARRAYS.iter().find(|(of, _)| *of == item).map_or(Type::TEXT_ARRAY, |(_, array)| array.clone())
+            array_type(&pg_type(item.data_type())).unwrap_or(Type::TEXT_ARRAY)
         }
         _ => Type::TEXT,
     }
@@ -129,6 +128,11 @@ pub fn listed_type(list: &Type) -> Option<&'static Type> {
 /// The type of an array's items; None where it is no array of ours.
 pub fn item_type(pg: &Type) -> Option<&'static Type> {
     ARRAYS.iter().find(|(_, array)| array == pg).map(|(item, _)| item)
+}
+
+/// The type of arrays of a type; None where it is none of ours.
+pub fn array_type(item: &Type) -> Option<Type> {
+    ARRAYS.iter().find(|(known, _)| known == item).map(|(_, array)| array.clone())
 }
 
 /// Types and their arrays.

@@ -17,10 +17,12 @@ use crate::serve::any;
 use crate::serve::failure::{Failure, Reason};
 use crate::time::{Moment, moment};
 
-/// The values of a portal. `wanted` are the types that the statement's parameters have, `zone` the session's.
+/// The values of a portal. `wanted` are the types that the statement's parameters have, `described` what the client was told of
+/// them, `zone` the session's.
 pub fn values<S: Clone>(
     portal: &Portal<S>,
     wanted: &[Option<DataType>],
+    described: &[Type],
     zone: &str,
 ) -> Result<Vec<ScalarValue>, Failure> {
     if portal.parameters.len() < wanted.len() {
@@ -30,8 +32,8 @@ pub fn values<S: Clone>(
     let value = |(i, bytes): (usize, &Option<Bytes>)| {
         let wanted = wanted.get(i).cloned().flatten();
         let given = portal.statement.parameter_types.get(i).cloned().flatten();
-        // what the client says, what the statement needs, or text
-        let pg = given.filter(|given| *given != Type::UNKNOWN).or(wanted.as_ref().map(pg_type)).unwrap_or(Type::TEXT);
+        // what the client says, what it was told, or text
+        let pg = given.filter(|given| *given != Type::UNKNOWN).or(described.get(i).cloned()).unwrap_or(Type::TEXT);
         let one = match bytes {
             None => {
                 return ScalarValue::try_from(&wanted.unwrap_or_else(|| arrow_type_or_list(&pg)))
@@ -98,12 +100,18 @@ fn time(text: &str, wanted: &DataType, zone: &str) -> Result<ScalarValue, String
     time_of(&told, wanted).map_err(|e| e.to_string())
 }
 
-/// A list of items of one type.
+/// A list of items of one type, of numerics with the places that all of them have room in.
 fn list(items: &[ScalarValue], item: &Type) -> Result<ScalarValue, String> {
-    let item_type = match items.iter().find(|item| !item.is_null()) {
-        Some(item) => item.data_type(),
-        None => arrow_type(item),
+    let types = items.iter().filter(|item| !item.is_null()).map(ScalarValue::data_type);
+    let wider = |one: DataType, other: DataType| match (&one, &other) {
+        (DataType::Decimal128(digits, places), DataType::Decimal128(_, others)) => {
+            DataType::Decimal128(*digits, *places.max(others))
+        }
+        // a numeric without end is a text
+        (DataType::Decimal128(..), DataType::Utf8) => other,
+        _ => one,
     };
+    let item_type = types.reduce(wider).unwrap_or_else(|| arrow_type(item));
     let typed = items.iter().map(|item| item.cast_to(&item_type)).collect::<Result<Vec<_>, _>>();
     let typed = typed.map_err(|e| e.strip_backtrace())?;
     Ok(ScalarValue::List(ScalarValue::new_list_nullable(&typed, &item_type)))
@@ -320,6 +328,11 @@ mod tests {
         assert_eq!(empty.data_type(), list(&[], &Type::TEXT).unwrap().data_type());
         assert_eq!(from_text("\\x00ff", &Type::BYTEA, "UTC").unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
         assert_eq!(from_text("-0.05", &Type::NUMERIC, "UTC").unwrap(), ScalarValue::Decimal128(Some(-5), 38, 2));
+        let numbers = [(15, 1), (225, 2)].map(|(number, places)| ScalarValue::Decimal128(Some(number), 38, places));
+        let wider = [150, 225].map(|number| ScalarValue::Decimal128(Some(number), 38, 2));
+        let expected = list(&wider, &Type::NUMERIC).unwrap();
+        assert_eq!(list(&numbers, &Type::NUMERIC).unwrap(), expected);
+        assert_eq!(from_text("{1.5,2.25}", &Type::NUMERIC_ARRAY, "UTC").unwrap(), expected);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What Postgres clients say by habit: transactions, settings of the session, `SHOW`. Nothing of it reaches the engine.
 
+use arrow::datatypes::{DataType as ArrowType, IntervalUnit};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{ResetStatement, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{
-    CloseCursor, ContextModifier, DataType, Declare, DiscardObject, Expr, FetchDirection, Set,
+    CloseCursor, ContextModifier, DataType, Declare, DiscardObject, Expr, FetchDirection, Ident, Set,
     SetSessionAuthorizationParamKind, Statement as Sql, UnaryOperator, Value, ValueWithSpan,
 };
 
@@ -25,8 +27,12 @@ pub enum Word {
     Commit,
     /// Take back what a transaction has set.
     RollBack,
-    /// Go on after an error within a transaction.
-    RollBackTo,
+    /// Set a point to which a transaction can go back.
+    Savepoint(String),
+    /// Forget such a point, and those after it.
+    Release(String),
+    /// Go back to it, also after an error.
+    RollBackTo(String),
     /// Agree: the tag to answer with.
     Done(&'static str),
     /// Set a setting of Postgres' names; None is what it was at the start.
@@ -68,7 +74,7 @@ impl Word {
 
     /// True for what may be said after an error in a transaction.
     pub fn ends_failure(&self) -> bool {
-        matches!(self, Self::Commit | Self::RollBack | Self::RollBackTo)
+        matches!(self, Self::Commit | Self::RollBack | Self::RollBackTo(_))
     }
 }
 
@@ -99,9 +105,9 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
         Sql::StartTransaction { .. } => Word::Begin,
         Sql::Commit { .. } => Word::Commit,
         Sql::Rollback { savepoint: None, .. } => Word::RollBack,
-        Sql::Rollback { .. } => Word::RollBackTo,
-        Sql::Savepoint { .. } => Word::Done("SAVEPOINT"),
-        Sql::ReleaseSavepoint { .. } => Word::Done("RELEASE"),
+        Sql::Rollback { savepoint: Some(name), .. } => Word::RollBackTo(folded(name)),
+        Sql::Savepoint { name } => Word::Savepoint(folded(name)),
+        Sql::ReleaseSavepoint { name } => Word::Release(folded(name)),
         Sql::Discard { object_type: DiscardObject::ALL } => Word::Discard,
         Sql::Discard { object_type: DiscardObject::PLANS } => Word::Done("DISCARD PLANS"),
         Sql::Discard { object_type: DiscardObject::SEQUENCES } => Word::Done("DISCARD SEQUENCES"),
@@ -144,7 +150,7 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
                 false => set(&name, value_of(values), local),
             }
         }
-        Sql::Set(Set::SetTimeZone { value, local }) => set(TIME_ZONE, value_of(std::slice::from_ref(value)), *local),
+        Sql::Set(Set::SetTimeZone { value, local }) => set(TIME_ZONE, zone_value(value)?, *local),
         Sql::Set(Set::SetNames { charset_name, .. }) => {
             set("client_encoding", Some(charset_name.value.trim_matches('\'').to_string()), false)
         }
@@ -179,6 +185,14 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
     })
 }
 
+/// A name as Postgres keeps it.
+fn folded(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_lowercase(),
+    }
+}
+
 /// Where a FETCH goes.
 fn way_of(direction: &FetchDirection) -> Result<Way, Failure> {
     let number = |limit: &ValueWithSpan| match &limit.value {
@@ -206,6 +220,22 @@ fn without_scope(mut sql: Sql) -> Sql {
         *scope = None;
     }
     sql
+}
+
+/// The value of a SET TIME ZONE as text, of an interval the hours ahead of UTC; None for DEFAULT.
+fn zone_value(value: &Expr) -> Result<Option<String>, Failure> {
+    let Expr::Interval(interval) = value else { return Ok(value_of(std::slice::from_ref(value))) };
+    // as the engine has put it into words
+    let span = ScalarValue::Utf8(Some(text_of(&interval.value)));
+    match span.cast_to(&ArrowType::Interval(IntervalUnit::MonthDayNano)).map_err(crate::Error::from)? {
+        ScalarValue::IntervalMonthDayNano(Some(span)) if span.months == 0 && span.days == 0 => {
+            Ok(Some((span.nanoseconds as f64 / 3.6e12).to_string()))
+        }
+        _ => {
+            let message = "a time zone is an interval of hours and minutes, such as INTERVAL '+02:00' HOUR TO MINUTE";
+            Err(Failure::new(Reason::Engine(crate::ErrorKind::Usage), message).with_sqlstate("22023"))
+        }
+    }
 }
 
 /// The values of a SET as text; None for DEFAULT.
@@ -261,8 +291,9 @@ mod tests {
             ("COMMIT", Word::Commit),
             ("END", Word::Commit),
             ("ROLLBACK", Word::RollBack),
-            ("SAVEPOINT a", Word::Done("SAVEPOINT")),
-            ("ROLLBACK TO SAVEPOINT a", Word::RollBackTo),
+            ("SAVEPOINT A", Word::Savepoint("a".into())),
+            ("RELEASE SAVEPOINT \"A\"", Word::Release("A".into())),
+            ("ROLLBACK TO SAVEPOINT a", Word::RollBackTo("a".into())),
             ("SET extra_float_digits = 3", set("extra_float_digits", Some("3"), false)),
             ("SET application_name = 'x'", set("application_name", Some("x"), false)),
             ("SET search_path TO a, public", set("search_path", Some("a, public"), false)),
@@ -270,6 +301,11 @@ mod tests {
             ("SET LOCAL statement_timeout = '5s'", set("statement_timeout", Some("5s"), true)),
             ("SET statement_timeout TO DEFAULT", set("statement_timeout", None, false)),
             ("SET TIME ZONE 'UTC'", set("TimeZone", Some("UTC"), false)),
+            ("SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE", set("TimeZone", Some("0"), false)),
+            ("SET LOCAL TIME ZONE INTERVAL '-08:30' HOUR TO MINUTE", set("TimeZone", Some("-8.5"), true)),
+            ("SET TIME ZONE -5", set("TimeZone", Some("-5"), false)),
+            ("SET TIME ZONE LOCAL", set("TimeZone", Some("LOCAL"), false)),
+            ("SET TIME ZONE DEFAULT", set("TimeZone", None, false)),
             ("SET NAMES 'UTF8'", set("client_encoding", Some("UTF8"), false)),
             ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Word::Done("SET")),
             ("SET SESSION AUTHORIZATION DEFAULT", Word::Done("SET")),
@@ -282,6 +318,8 @@ mod tests {
             ("CLOSE ALL", Word::Close(None)),
             ("FETCH FORWARD 10 FROM c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(10)) }),
             ("FETCH ALL FROM c", Word::Fetch { name: "c".into(), way: Way::Forward(None) }),
+            ("FETCH c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(1)) }),
+            ("FETCH 2 c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(2)) }),
             ("FETCH ABSOLUTE 3 IN c", Word::Fetch { name: "c".into(), way: Way::Absolute(3) }),
             ("SET datafusion.execution.time_zone = 'UTC'", set(ZONE_OF_ENGINE, Some("UTC"), false)),
             ("UNLISTEN *", Word::Done("UNLISTEN")),
@@ -311,5 +349,6 @@ mod tests {
             assert_eq!(word(sql).map_err(|f| f.reason), Err(Reason::NotOffered), "{sql}");
         }
         assert_eq!(word("SET ROLE eve").map_err(|f| f.reason), Err(Reason::Forbidden));
+        assert_eq!(word("SET TIME ZONE INTERVAL '1 day'").map_err(|f| f.sqlstate()), Err("22023"));
     }
 }

@@ -126,16 +126,21 @@ fn each_in_memory<'a>(
     mut waits: Option<&mut WaitingPersons>,
     person: &mut impl FnMut(&[PersonRow<'_>]),
 ) -> Result<()> {
-    let all = || {
-        let own = parts.iter().enumerate();
-        let own = own.flat_map(|(part, (_, rows))| rows.runs.iter().map(move |run| (run.person, part, run)));
-        own.filter(|(of, ..)| takes(*of))
-    };
-    // most persons convert nowhere, and need not be sorted
-    let converts = all().filter(|(.., run)| run.converting.is_some()).map(|(of, ..)| of);
-    let converts: HashSet<Person, Seed> = if turn.all_matter { HashSet::default() } else { converts.collect() };
-    let mut runs: Vec<(Person, usize, &'a Run)> =
-        all().filter(|(of, ..)| turn.all_matter || converts.contains(of)).collect();
+    // who matters, by number as they are met, so that much of what is read of one after the other lies side by side
+    let mut persons: HashMap<Person, u32, Seed> = HashMap::default();
+    let mut runs: Vec<(Person, usize, &'a Run)> = vec![];
+    for (part, (_, rows)) in parts.iter().enumerate() {
+        for run in rows.runs.iter().filter(|run| takes(run.person)) {
+            if turn.all_matter || run.converting.is_some() {
+                let next = persons.len() as u32;
+                persons.entry(run.person).or_insert(next);
+            }
+            runs.push((run.person, part, run));
+        }
+    }
+    // most convert nowhere, and need not be sorted
+    let numbered = runs.into_iter().filter_map(|(of, part, run)| Some((*persons.get(&of)?, part, run)));
+    let mut runs: Vec<(u32, usize, &'a Run)> = numbered.collect();
     // of rows in one place those of the visitor with the lower id come first, whoever set them aside
     runs.sort_by(|(of, _, run), (other_of, _, other)| {
         of.cmp(other_of).then_with(|| run.visitor.rank.cmp(&other.visitor.rank))
@@ -163,7 +168,7 @@ fn each_in_memory<'a>(
         if let Some(waits) = &mut waits
             && merge.waits_for(&mut waits.instants)
         {
-            waits.persons.insert(own[0].0);
+            waits.persons.insert(own[0].2.person);
             continue;
         }
         // who may have had hits may turn out to have none
@@ -216,7 +221,7 @@ struct Merge<'a> {
     changes: Vec<Instant>,
     order: Vec<PersonRow<'a>>,
     /// Visits by their device and number there.
-    visits: HashMap<(u32, u32), u32>,
+    visits: HashMap<(u32, u32), u32, Seed>,
     /// The row at hand of each device that has rows left.
     heads: BinaryHeap<Reverse<(Place, u32)>>,
     sharing: Vec<u32>,

@@ -22,8 +22,8 @@ pub(super) const ANY: Between = (i128::MIN, i128::MAX);
 /// Whose rows are whose, in the suite that a question is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonRows {
+    /// Of that suite alone.
     persons: Persons,
-    suite: String,
     /// Where the sequences of hits are, if these are read without them.
     pub(super) sequences: Option<SequenceFiles>,
 }
@@ -31,7 +31,7 @@ pub struct PersonRows {
 impl PersonRows {
     /// Of a suite that has persons.
     pub fn new(persons: Persons, suite: &str) -> Self {
-        Self { persons, suite: suite.to_string(), sequences: None }
+        Self { persons: persons.alone(suite), sequences: None }
     }
 
     /// Of hits that are read without their sequences, which are in these files.
@@ -40,12 +40,17 @@ impl PersonRows {
     }
 
     fn own(&self) -> Option<&PersonsOfSuite> {
-        self.persons.of(&self.suite)
+        self.persons.first()
     }
 
     /// True where the keys of shared visitors tell them apart.
     pub fn keys_tell_visitors(&self) -> bool {
         self.own().is_none_or(PersonsOfSuite::keys_tell_visitors)
+    }
+
+    /// The person that is called so.
+    pub(super) fn hashed(&self, person: &str) -> Person {
+        hashed(self.own(), person)
     }
 
     /// By which visitors and persons are hashed.
@@ -57,9 +62,7 @@ impl PersonRows {
     /// looked for from `near` on first, which becomes where it is, or would be.
     pub(super) fn shared_place(&self, key: i64, near: &mut usize) -> Option<usize> {
         let shared = self.shared_in_order();
-        // keys mostly rise
-        let is_after = near.checked_sub(1).is_none_or(|before| shared.get(before).is_some_and(|known| *known < key));
-        *near = first_from(shared, if is_after { *near } else { 0 }, key);
+        *near = first_near(shared, *near, key);
         (shared.get(*near) == Some(&key)).then_some(*near)
     }
 
@@ -72,10 +75,11 @@ impl PersonRows {
         self.own().map_or(&[], PersonsOfSuite::shared_in_order)
     }
 
-    /// Of rising keys the places of those that [`Self::shared_place`] finds, a range for each key.
-    pub(super) fn shared_among<'k>(&'k self, keys: &'k [i64]) -> impl Iterator<Item = Range<usize>> + 'k {
+    /// Of rising keys the places of those that [`Self::shared_place`] finds, a range for each key. The first is looked for from
+    /// `near` on first.
+    pub(super) fn shared_among<'k>(&'k self, keys: &'k [i64], near: usize) -> impl Iterator<Item = Range<usize>> + 'k {
         let shared = self.shared_in_order();
-        let (mut row, mut at) = (0, 0);
+        let (mut row, mut at) = (0, keys.first().map_or(0, |key| first_near(shared, near, *key)));
         std::iter::from_fn(move || {
             while row < keys.len() && at < shared.len() {
                 match keys[row].cmp(&shared[at]) {
@@ -95,27 +99,35 @@ impl PersonRows {
     /// Whose rows a visitor's are, by its id, or, where keys tell visitors apart, by the [`Self::shared_place`] of its key.
     pub(super) fn line(&self, place: Option<usize>, id: Option<&str>) -> Line<'_> {
         let own = self.own();
-        let spans = match (own, id, place) {
-            (Some(own), Some(id), _) => own.spans_of(id),
+        let (spans, hashes): (&Spans, &[Person]) = match (own, id, place) {
+            (Some(own), Some(id), _) => (own.spans_of(id), &[]),
             (Some(own), None, Some(place)) => own.spans_at(place),
-            _ => &[],
+            _ => (&[], &[]),
         };
         let is_one = matches!(spans, [((i64::MIN, i128::MIN), _)]);
-        let mut line = Line { own, spans, is_one, known: None };
+        let mut line = Line { own, spans, hashes, is_one, known: None };
         if spans.is_empty() {
             // of whom the tables say nothing is a person of its own
             let alone = Subject::Visitor(id.unwrap_or_default().to_string());
-            let person = line.hashed(&alone.to_string());
+            let person = hashed(own, &alone.to_string());
             line.known = Some(Known { begun: 0, person, after: i64::MIN, before: i64::MAX });
         }
         line
     }
 }
 
+/// The first of the rising `shared` keys that is not below `key`: mostly at `near` or soon after, for keys mostly rise.
+fn first_near(shared: &[i64], near: usize, key: i64) -> usize {
+    let is_after = near.checked_sub(1).is_none_or(|before| shared.get(before).is_some_and(|known| *known < key));
+    first_from(shared, if is_after { near } else { 0 }, key)
+}
+
 /// Whose rows a visitor's are.
 pub(super) struct Line<'a> {
     own: Option<&'a PersonsOfSuite>,
     spans: &'a Spans,
+    /// The person of each span, where they are at hand.
+    hashes: &'a [Person],
     /// All rows are one person's.
     is_one: bool,
     /// Whose the last row is that was asked for.
@@ -149,6 +161,12 @@ impl Line<'_> {
         }
     }
 
+    /// Whose all rows from the first instant to the last one are, if they are one person's, and none begins at these or between.
+    pub fn of_all(&mut self, first: i64, last: i64) -> Option<Person> {
+        let person = self.at((first, i128::MIN));
+        self.known.is_some_and(|known| known.is_of(first) && known.is_of(last)).then_some(person)
+    }
+
     fn looked_up(&mut self, place: Moment) -> Person {
         let begun = if self.is_one { 1 } else { self.spans.partition_point(|(from, _)| *from <= place) };
         self.after(begun)
@@ -179,19 +197,21 @@ impl Line<'_> {
         {
             return known.person;
         }
-        let last = begun.checked_sub(1).map(|span| self.spans[span]);
-        let person = last.and_then(|(_, number)| Some(self.own?.hash_of(number)));
-        let person = person.unwrap_or_else(|| self.hashed(""));
+        let span = begun.checked_sub(1);
+        let last = span.map(|span| self.spans[span]);
+        let at_hand = span.and_then(|span| self.hashes.get(span)).copied();
+        let person = at_hand.or_else(|| last.and_then(|(_, number)| Some(self.own?.hash_of(number))));
+        let person = person.unwrap_or_else(|| hashed(self.own, ""));
         let after = last.map_or(i64::MIN, |((time, _), _)| time);
         let before = self.spans.get(begun).map_or(i64::MAX, |((time, _), _)| *time);
         self.known = Some(Known { begun, person, after, before });
         person
     }
+}
 
-    /// The person that is called so.
-    pub fn hashed(&self, person: &str) -> Person {
-        self.own.map_or(0, |own| own.hash(person))
-    }
+/// The person of these that is called so.
+fn hashed(own: Option<&PersonsOfSuite>, person: &str) -> Person {
+    own.map_or(0, |own| own.hash(person))
 }
 
 #[cfg(test)]
@@ -219,15 +239,21 @@ mod tests {
             own.add("v", None, "9", true);
             spans.iter().for_each(|(from, person)| own.add("v", Some(*from), &person.to_string(), true));
             let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
-            let mut line = persons.line(None, Some("v"));
-            for (time, sequence) in places {
-                let place = (time, i128::from(sequence));
-                let last = spans.iter().rfind(|(from, _)| *from <= place);
-                let person = last.map_or("9".to_string(), |(_, person)| person.to_string());
-                let beginning = spans.iter().filter(|((begins, _), _)| *begins == time).count();
-                prop_assert_eq!(line.beginning_at(time).len(), beginning);
-                prop_assert_eq!(line.at(place), line.hashed(&person));
-                prop_assert_eq!(line.beginning_at(time).len(), beginning);
+            // by its id, and by the place of its key
+            for mut line in [persons.line(None, Some("v")), persons.line(Some(0), None)] {
+                for (time, sequence) in &places {
+                    let (time, place) = (*time, (*time, i128::from(*sequence)));
+                    let last = spans.iter().rfind(|(from, _)| *from <= place);
+                    let person = persons.hashed(&last.map_or("9".to_string(), |(_, person)| person.to_string()));
+                    let beginning = spans.iter().filter(|((begins, _), _)| *begins == time).count();
+                    prop_assert_eq!(line.beginning_at(time).len(), beginning);
+                    prop_assert_eq!(line.at(place), person);
+                    prop_assert_eq!(line.beginning_at(time).len(), beginning);
+                    for until in time..7 {
+                        let none_begins = spans.iter().all(|((begins, _), _)| !(time..=until).contains(begins));
+                        prop_assert_eq!(line.of_all(time, until), none_begins.then_some(person));
+                    }
+                }
             }
         }
     }
@@ -242,10 +268,12 @@ mod tests {
         keys.sort_unstable();
         let shared: BTreeSet<i64> = names.iter().step_by(3).map(|name| visitor_key(name)).collect();
         for keys in [&keys[..], &keys[7..30], &keys[..1], &keys[..0]] {
-            let found: Vec<usize> = persons.shared_among(keys).flatten().collect();
             let expected: Vec<usize> = (0..keys.len()).filter(|row| shared.contains(&keys[*row])).collect();
-            assert_eq!(found, expected);
-            assert!(persons.shared_among(keys).all(|own| keys[own.start] == keys[own.end - 1]));
+            for near in 0..=shared.len() + 1 {
+                let found: Vec<usize> = persons.shared_among(keys, near).flatten().collect();
+                assert_eq!(found, expected, "{near}");
+            }
+            assert!(persons.shared_among(keys, 0).all(|own| keys[own.start] == keys[own.end - 1]));
         }
         // one after the other, rising or not, each from where the one before was
         let orders = [keys.clone(), keys.iter().rev().copied().collect(), [&keys[30..], &keys[..30]].concat()];

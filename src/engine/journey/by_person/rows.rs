@@ -1,6 +1,6 @@
 //! Rows that were set aside, and whose they are: a person's rows of a visitor are runs.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use datafusion::error::{DataFusionError, Result};
 
@@ -39,10 +39,12 @@ pub(super) fn converting(rows: &[AsideRow]) -> Option<(i64, i64)> {
     Some((rows.iter().find(has_value)?.time, rows.iter().rfind(has_value)?.time))
 }
 
-/// Of rows in order those of some times, microseconds.
+/// Of rows in order those of some times, microseconds. Most rows are of these, and lie where none was read lately: steps from both
+/// ends take less time than the leaps of a binary search.
 pub(super) fn within<'r>(rows: &'r [AsideRow], times: &RangeInclusive<i64>) -> &'r [AsideRow] {
-    let from = rows.partition_point(|row| row.time < *times.start());
-    &rows[from..from + rows[from..].partition_point(|row| row.time <= *times.end())]
+    let to = rows.iter().rposition(|row| row.time <= *times.end()).map_or(0, |last| last + 1);
+    let from = rows[..to].iter().position(|row| row.time >= *times.start()).unwrap_or(to);
+    &rows[from..to]
 }
 
 /// What tells a visitor from others of one walk.
@@ -141,11 +143,72 @@ impl Rows {
         self.rows.capacity() * size_of::<AsideRow>() + self.runs.capacity() * size_of::<Run>()
     }
 
-    /// Ends the hits of an instant at which the person changes: a run for each whose they may be.
-    pub fn end(&mut self, change: Option<Change>) {
+    /// Says that rows are a person's, after those before them: they go on with the last run, or are another one.
+    pub fn tell(&mut self, person: Person, visitor: Visitor, rows: Range<usize>, converting: Option<(i64, i64)>) {
+        let (from, to) = (rows.start, rows.end);
+        match self.runs.last_mut() {
+            Some(run) if run.goes_on(from, person, visitor) => {
+                run.to = to;
+                run.converting = match (run.converting, converting) {
+                    (Some((first, _)), Some((_, last))) => Some((first, last)),
+                    (before, now) => before.or(now),
+                };
+            }
+            _ => self.runs.push(Run { person, visitor, from, to, between: ANY, converting }),
+        }
+    }
+
+    /// Ends the hits of an instant at which the person changes, those before the row `to`: a run for each whose they may be.
+    pub fn end(&mut self, change: Option<Change>, to: usize) {
         let Some(Change { visitor, time, from, converts, persons }) = change else { return };
-        let (to, converting) = (self.rows.len(), converts.then_some((time, time)));
+        let converting = converts.then_some((time, time));
         let runs = persons.into_iter().map(|(person, between)| Run { person, visitor, from, to, between, converting });
         self.runs.extend(runs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(time: i64) -> AsideRow {
+        let (after, offline, marks_visitor, in_marked_visit) = (false, false, false, false);
+        let (sequence, value, item, group, visit) = (0, 0.0, 0, 0, 0);
+        AsideRow { sequence, time, value, item, group, visit, after, offline, marks_visitor, in_marked_visit }
+    }
+
+    #[test]
+    fn rows_of_some_times_are_found() {
+        let times = [1, 3, 3, 4, 7];
+        for some in (0..=times.len()).map(|some| &times[..some]) {
+            let rows: Vec<AsideRow> = some.iter().copied().map(row).collect();
+            for (from, to) in (0..9).flat_map(|from| (from..9).map(move |to| (from, to))) {
+                let found: Vec<i64> = within(&rows, &(from..=to)).iter().map(|row| row.time).collect();
+                let expected: Vec<i64> = some.iter().copied().filter(|time| (from..=to).contains(time)).collect();
+                assert_eq!(found, expected, "{from} {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_a_person_that_follow_each_other_are_one_run() {
+        let visitor = |number: u32| Visitor { key: 1, id: 0, number, rank: 0 };
+        let mut all = Rows::default();
+        all.tell(7, visitor(0), 0..2, None);
+        all.tell(7, visitor(0), 2..3, Some((20, 25)));
+        all.tell(7, visitor(0), 3..5, Some((30, 35)));
+        all.tell(7, visitor(0), 5..6, None);
+        all.tell(8, visitor(0), 6..7, Some((40, 40)));
+        all.tell(8, visitor(1), 7..8, None);
+        // the row between is somebody else's
+        all.tell(8, visitor(1), 9..10, Some((50, 50)));
+        let runs = all.runs.iter().map(|run| (run.person, run.visitor.number, run.from..run.to, run.converting));
+        let expected = [
+            (7, 0, 0..6, Some((20, 35))),
+            (8, 0, 6..7, Some((40, 40))),
+            (8, 1, 7..8, None),
+            (8, 1, 9..10, Some((50, 50))),
+        ];
+        assert_eq!(runs.collect::<Vec<_>>(), expected);
     }
 }

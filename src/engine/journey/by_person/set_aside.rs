@@ -7,7 +7,7 @@ use datafusion::error::Result;
 use datafusion::execution::DiskManager;
 
 use super::person_rows::{ANY, Line, Person, PersonRows};
-use super::rows::{AsideRow, Change, Rows, Run, Visitor};
+use super::rows::{AsideRow, Change, Rows, Run, Visitor, converting};
 use super::spilled::Spilled;
 use crate::attribution::{NO_VISIT, NONE};
 use crate::engine::journey::columns::Columns;
@@ -41,6 +41,8 @@ pub(in crate::engine::journey) struct RowsByPerson {
     begins: (usize, usize),
     is_at_visitor: bool,
     marked_visits: Vec<bool>,
+    /// Of the rows that are set aside together, where they are in a batch that says whose they are.
+    taken: Vec<u32>,
     /// The instant of its last hit, and how many hits it has there so far.
     last_instant: Option<(i64, u32)>,
     /// Its last hits, where their person is not known yet.
@@ -63,6 +65,7 @@ impl RowsByPerson {
             begins: (0, 0),
             is_at_visitor: false,
             marked_visits: vec![],
+            taken: vec![],
             last_instant: None,
             change: None,
             disk,
@@ -89,13 +92,13 @@ impl RowsByPerson {
 
     /// The rows of a batch that are set aside.
     pub fn rows_among<'k>(&'k self, keys: &'k [i64]) -> impl Iterator<Item = u32> + 'k {
-        self.persons.shared_among(keys).flatten().map(|row| row as u32)
+        self.persons.shared_among(keys, self.near).flatten().map(|row| row as u32)
     }
 
     /// Adds the first row of each visitor whose rows are set aside to `rows` that matter, both in order.
     pub fn add_set_aside(&self, columns: &Columns, rows: &mut Vec<u32>) {
         let before = rows.len();
-        for own in self.persons.shared_among(&columns.keys) {
+        for own in self.persons.shared_among(&columns.keys, self.near) {
             rows.push(own.start as u32);
             // two visitors may have one key
             if let Some(ids) = &columns.ids {
@@ -119,20 +122,14 @@ impl RowsByPerson {
         mut told: impl FnMut(usize) -> Option<RowDetails>,
     ) {
         self.is_at_visitor = true;
-        let (offline, key) = (columns.offline, columns.keys[range.start]);
-        let place = self.place_of(key);
-        let files = self.persons.sequences.as_ref();
-        let (number, rank) = (self.visitor, self.persons.rank(place));
-        let visitor = Visitor { key, id: files.map_or(0, |files| files.id(id, self.seed)), number, rank };
-        let mut ordinals = (files.is_some() && !offline).then(|| Ordinals {
+        let (key, offline, from) = (columns.keys[range.start], columns.offline, self.all.rows.len());
+        let mut ordinals = (self.persons.sequences.is_some() && !offline).then(|| Ordinals {
             columns,
             range: range.clone(),
             last_instant: self.last_instant,
             last: None,
         });
-        let mut line: Option<Line<'_>> = None;
-        // whose the last row is, where it is the end of a run
-        let mut before: Option<Person> = None;
+        self.taken.clear();
         for row in range {
             let Some(RowDetails { visit, item, value, group }) = told(row) else { continue };
             if visit != NO_VISIT && columns.marks_visit(row) {
@@ -146,47 +143,14 @@ impl RowsByPerson {
             if item == NONE && value == 0.0 && !marks_visitor {
                 continue;
             }
-            let (time, converts) = (columns.time(row), value != 0.0);
-            let line = line.get_or_insert_with(|| self.persons.line(place, id));
-            let at = self.all.rows.len();
-            let (sequence, changes) = match &mut ordinals {
-                Some(ordinals) => (i128::from(ordinals.of(row)), line.beginning_at(time)),
-                None => (columns.sequence(row), 0..0),
+            let sequence = match &mut ordinals {
+                Some(ordinals) => i128::from(ordinals.of(row)),
+                None => columns.sequence(row),
             };
-            if !changes.is_empty() {
-                // whose it is says its sequence
-                before = None;
-                if self.change.as_ref().is_none_or(|change| change.time != time) {
-                    self.all.end(self.change.take());
-                    let persons = line.between(changes);
-                    self.change = Some(Change { visitor, time, from: at, converts: false, persons });
-                }
-                if let Some(change) = &mut self.change {
-                    change.converts |= converts;
-                }
-            } else {
-                if self.change.is_some() {
-                    self.all.end(self.change.take());
-                }
-                let person = match columns.person(row) {
-                    Some(person) => line.hashed(person),
-                    None => line.at((time, sequence)),
-                };
-                match self.all.runs.last_mut() {
-                    Some(run) if before == Some(person) || run.goes_on(at, person, visitor) => {
-                        run.to = at + 1;
-                        if converts {
-                            run.converting = Some((run.converting.map_or(time, |(first, _)| first), time));
-                        }
-                    }
-                    _ => {
-                        let (from, to, converting) = (at, at + 1, converts.then_some((time, time)));
-                        self.all.runs.push(Run { person, visitor, from, to, between: ANY, converting });
-                    }
-                }
-                before = Some(person);
+            let (time, after, in_marked_visit) = (columns.time(row), offline && !columns.stands_at_hit(row), false);
+            if columns.tell_persons() {
+                self.taken.push(row as u32);
             }
-            let (after, in_marked_visit) = (offline && !columns.stands_at_hit(row), false);
             self.all.rows.push(AsideRow {
                 sequence,
                 time,
@@ -203,13 +167,60 @@ impl RowsByPerson {
         if let Some(ordinals) = ordinals {
             self.last_instant = ordinals.at_end();
         }
+        if from < self.all.rows.len() {
+            self.tell_persons(columns, (key, id), from);
+        }
+    }
+
+    /// Says whose the rows from `from` on are, which were taken from a batch: of the visitor with this key, and id if it is read.
+    /// Mostly they are one person's, which is seen at once.
+    fn tell_persons(&mut self, columns: &Columns, (key, id): (i64, Option<&str>), from: usize) {
+        let place = self.place_of(key);
+        let Self { persons, seed, all, visitor: number, change, taken, .. } = self;
+        let id_hash = persons.sequences.as_ref().map_or(0, |files| files.id(id, *seed));
+        let visitor = Visitor { key, id: id_hash, number: *number, rank: persons.rank(place) };
+        let mut line: Option<Line<'_>> = None;
+        if taken.is_empty() {
+            let (line, to) = (line.insert(persons.line(place, id)), all.rows.len());
+            if let Some(person) = line.of_all(all.rows[from].time, all.rows[to - 1].time) {
+                all.end(change.take(), from);
+                let converting = converting(&all.rows[from..]);
+                return all.tell(person, visitor, from..to, converting);
+            }
+        }
+        let lack_sequences = persons.sequences.is_some() && !columns.offline;
+        for at in from..all.rows.len() {
+            let AsideRow { sequence, time, value, .. } = all.rows[at];
+            let converting = (value != 0.0).then_some((time, time));
+            if let Some(person) = taken.get(at - from).and_then(|row| columns.person(*row as usize)) {
+                all.end(change.take(), at);
+                all.tell(persons.hashed(person), visitor, at..at + 1, converting);
+                continue;
+            }
+            let line = line.get_or_insert_with(|| persons.line(place, id));
+            let changes = if lack_sequences { line.beginning_at(time) } else { 0..0 };
+            if changes.is_empty() {
+                all.end(change.take(), at);
+                all.tell(line.at((time, sequence)), visitor, at..at + 1, converting);
+                continue;
+            }
+            // whose it is says its sequence
+            if change.as_ref().is_none_or(|change| change.time != time) {
+                all.end(change.take(), at);
+                let persons = line.between(changes);
+                *change = Some(Change { visitor, time, from: at, converts: false, persons });
+            }
+            if let Some(change) = change.as_mut() {
+                change.converts |= converting.is_some();
+            }
+        }
     }
 
     /// Turns to the next visitor; false where none of whose rows was met.
     pub fn close_visitor(&mut self) -> bool {
         let was_at_visitor = std::mem::take(&mut self.is_at_visitor);
         if was_at_visitor {
-            self.all.end(self.change.take());
+            self.all.end(self.change.take(), self.all.rows.len());
             self.last_instant = None;
             if !self.marked_visits.is_empty() {
                 for row in &mut self.all.rows[self.begins.0..] {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::physical_expr::expressions::col;
 use datafusion::prelude::SessionContext;
 
 use super::*;
@@ -197,6 +198,28 @@ fn of_two_devices_in_one_place_that_with_the_lower_id_is_first() {
         let items: Vec<u32> = bob[0].iter().map(|row| row.0).collect();
         assert_eq!(items, [1, 0, 3, 2], "{spills}");
     }
+}
+
+#[test]
+fn records_are_of_whom_they_name() {
+    let mut own = PersonsOfSuite::default();
+    own.add("phone", None, "id:bob", true);
+    own.add("phone", Some((20, 0)), "id:eve", true);
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    let named = StringArray::from(vec![Some("id:eve"), None, Some("id:bob"), None, Some("id:eve"), Some("id:bob")]);
+    let batch = RecordBatch::try_from_iter([("person", Arc::new(named) as ArrayRef)]).unwrap();
+    let mut records = columns("phone", false, &[(10, 0), (15, 0), (25, 0), (30, 0), (35, 0), (40, 0)], true);
+    // the last is not looked at
+    records.look_at_persons(&batch, &col("person", &batch.schema()).unwrap(), (0..5).collect()).unwrap();
+    let mut walk = RowsByPerson::new(persons, disk);
+    let told = |row: usize| Some(RowDetails { visit: NO_VISIT, item: row as u32, value: 0.0, group: 0 });
+    walk.push(&records, Some("phone"), 0..6, told);
+    walk.close_visitor();
+    let asides = [SetAsideRows { rows: walk, items: vec![], groups: vec![] }];
+    let found = self::persons(&asides, 1, true, &[]);
+    let items: Vec<Vec<u32>> = found.iter().map(|rows| rows.iter().map(|(item, _)| *item).collect()).collect();
+    assert_eq!(items, [vec![0, 3, 4, 5], vec![1, 2]]);
 }
 
 /// A row of a visitor in order: its time, whether it is a record, its sequence, visit, value, and whether it counts.

@@ -3,7 +3,8 @@
 //! * `schemas`: both schemas, made of `objects` (what there is, with numbers) by `layouts` (columns) and `grid` (small tables);
 //!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` and
 //!   `sizes_and_spans` what it makes of values.
-//! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM.
+//! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM, with `system_columns`;
+//!   `rows_in_result` functions that give rows, `shown_names` what of objects results show.
 
 mod fixed;
 mod functions;
@@ -13,8 +14,11 @@ mod objects;
 mod of_values;
 mod relations;
 mod rewording;
+mod rows_in_result;
 mod schemas;
+mod shown_names;
 mod sizes_and_spans;
+mod system_columns;
 
 use std::sync::Arc;
 
@@ -25,7 +29,7 @@ use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntAr
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 
 pub use fixed::function_name;
-pub use rewording::understood;
+pub use rewording::{parameter_types, understood};
 
 use self::fixed::fixed;
 use self::objects::RelationNames;

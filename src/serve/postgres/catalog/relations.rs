@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
-    SetExpr, SetOperator, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
+    AccessExpr, Array, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, TableAlias,
+    TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor,
 };
 use rejoin_instances::syntax::{change, change_outside_queries, walk, walk_outside_queries};
 
 use super::layouts;
 use super::objects::fixed_number;
+use super::system_columns::SystemColumns;
 use crate::engine::Statement;
 use crate::engine::column_names::{column_name, name_items};
 
@@ -111,7 +112,7 @@ const AGGREGATES: &[&str] = &[
 ];
 
 /// The last word of a name, in lower case.
-fn last(name: &ObjectName) -> String {
+pub(super) fn last(name: &ObjectName) -> String {
     name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase()).unwrap_or_default()
 }
 
@@ -128,9 +129,82 @@ pub fn is_vacant(query: &Query) -> bool {
     }
 }
 
+/// True for a query of one value that sums up no rows, and so is NULL: their list, their text, the greatest of them.
+pub fn sums_up_nothing(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let [SelectItem::UnnamedExpr(Expr::Function(sum)) | SelectItem::ExprWithAlias { expr: Expr::Function(sum), .. }] =
+        select.projection.as_slice()
+    else {
+        return false;
+    };
+    let is_one =
+        matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty()) && select.having.is_none();
+    let of_none = ["array_agg", "string_agg", "max", "min"].contains(&last(&sum.name).as_str());
+    is_one && of_none && is_from_nowhere(select)
+}
+
+/// The first step of a query that goes on from one domain to the next; None for any other. No domain is made of another one here,
+/// and the engine computes no recursion for each row.
+pub fn first_domain(query: &Query) -> Option<Query> {
+    let with = query.with.as_ref().filter(|with| with.recursive)?;
+    let [named] = with.cte_tables.as_slice() else { return None };
+    let SetExpr::SetOperation { op: SetOperator::Union, left, right, .. } = named.query.body.as_ref() else {
+        return None;
+    };
+    let (SetExpr::Select(first), SetExpr::Select(next), SetExpr::Select(asked)) =
+        (left.as_ref(), right.as_ref(), query.body.as_ref())
+    else {
+        return None;
+    };
+    let [
+        SelectItem::UnnamedExpr(Expr::Identifier(wanted))
+        | SelectItem::ExprWithAlias { expr: Expr::Identifier(wanted), .. },
+    ] = asked.projection.as_slice()
+    else {
+        return None;
+    };
+    let place = named.alias.columns.iter().position(|column| column.name.value.eq_ignore_ascii_case(&wanted.value))?;
+    let mut step = first.clone();
+    step.projection = vec![first.projection.get(place)?.clone()];
+    let step = Query {
+        with: None,
+        body: Box::new(SetExpr::Select(step)),
+        order_by: None,
+        limit_clause: None,
+        ..query.clone()
+    };
+    next.selection.as_ref().is_some_and(wants_domain).then_some(step)
+}
+
+/// True for a condition that holds of domains alone: `typbasetype <> 0`.
+fn wants_domain(condition: &Expr) -> bool {
+    match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => wants_domain(left) || wants_domain(right),
+        Expr::Nested(inner) => wants_domain(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::NotEq, right } => {
+            let zero = |value: &Value| matches!(value, Value::Number(number, _) if number == "0");
+            is_called(left, "typbasetype") && matches!(right.as_ref(), Expr::Value(value) if zero(&value.value))
+        }
+        _ => false,
+    }
+}
+
+/// True for a column of this name, of whatever relation.
+fn is_called(expr: &Expr, name: &str) -> bool {
+    match expr {
+        Expr::Identifier(column) => column.value.eq_ignore_ascii_case(name),
+        Expr::CompoundIdentifier(names) => names.last().is_some_and(|column| column.value.eq_ignore_ascii_case(name)),
+        _ => false,
+    }
+}
+
+fn is_from_nowhere(select: &Select) -> bool {
+    select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never)
+}
+
 fn gives_nothing(select: &Select) -> bool {
     let counts = |item: &SelectItem| walk_outside_queries(item, &mut until_aggregate).is_break();
-    let nowhere = select.from.iter().any(is_vacant_from) || select.selection.as_ref().is_some_and(holds_never);
+    let nowhere = is_from_nowhere(select);
     // of no rows there is no group, but one of all
     let groups = match &select.group_by {
         GroupByExpr::Expressions(by, _) => !by.is_empty() && by.iter().all(is_column),
@@ -147,6 +221,11 @@ fn is_column(expr: &Expr) -> bool {
 fn holds_never(condition: &Expr) -> bool {
     match condition {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => holds_never(left) || holds_never(right),
+        // no relation has a type for its rows
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            is_called(left, "reltype") && is_called(right, "oid")
+                || is_called(left, "oid") && is_called(right, "reltype")
+        }
         Expr::Nested(inner) => holds_never(inner),
         Expr::IsNotNull(value) => is_never_set(value),
         _ => false,
@@ -344,42 +423,6 @@ fn one_item() -> Expr {
     Expr::Array(Array { elem: vec![number], named: true })
 }
 
-/// Columns that each table of Postgres has unseen, of the catalog's tables of a FROM: their numbers, by what they are called there.
-struct SystemColumns(BTreeMap<String, i32>);
-
-impl SystemColumns {
-    /// What such a column holds; None for another expression. All rows are of the first transaction there was.
-    fn value(&self, expr: &Expr) -> Option<Expr> {
-        let (number, column) = match expr {
-            Expr::CompoundIdentifier(names) => match names.as_slice() {
-                [table, column] => (Some(*self.0.get(&table.value.to_lowercase())?), column),
-                _ => return None,
-            },
-            // whose it is does not matter but for its number
-            Expr::Identifier(column) if !self.0.is_empty() => (None, column),
-            _ => return None,
-        };
-        let value = match column.value.to_lowercase().as_str() {
-            "tableoid" => number?,
-            "xmin" => 1,
-            "xmax" | "cmin" | "cmax" => 0,
-            _ => return None,
-        };
-        Some(Expr::Value(Value::Number(value.to_string(), false).with_empty_span()))
-    }
-}
-
-impl VisitorMut for SystemColumns {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Some(value) = self.value(expr) {
-            *expr = value;
-        }
-        ControlFlow::Continue(())
-    }
-}
-
 /// Names the columns of all but the first branch of a set operation, whose own names nobody sees, apart.
 pub fn name_branches(body: &mut SetExpr, first: bool) {
     match body {
@@ -437,28 +480,6 @@ pub fn among_in_result(select: &mut Select) {
             false => Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right: items, is_some: false },
         };
     });
-}
-
-/// What gives several rows for one in a result: the engine knows `unnest` there.
-pub fn rows_in_result(select: &mut Select) {
-    for item in &mut select.projection {
-        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
-        let Expr::Function(function) = &mut *expr else { continue };
-        match last(&function.name).as_str() {
-            "generate_series" => {}
-            "string_to_table" => function.name = ObjectName::from(vec![Ident::new("string_to_array")]),
-            _ => continue,
-        }
-        let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(function.clone())));
-        let mut rows = function.clone();
-        rows.name = ObjectName::from(vec![Ident::new("unnest")]);
-        rows.args = FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![argument],
-            clauses: vec![],
-        });
-        *expr = Expr::Function(rows);
-    }
 }
 
 /// The list whose items an expression gives as rows.

@@ -1,30 +1,35 @@
 //! Statements of Postgres clients in words that the engine understands.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
+use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName,
     ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TimezoneInfo,
-    UnaryOperator, Value, VisitorMut,
+    UnaryOperator, Value, Visitor, VisitorMut,
 };
 use datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, FixArrayLiteral, PrependUnqualifiedPgTableName, RemoveSubqueryFromProjection,
     ResolveUnqualifiedIdentifier, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
     StripCallableQualifier, StripCollate,
 };
-use rejoin_instances::syntax::change;
+use pgwire::api::Type;
+use rejoin_instances::syntax::{change, walk};
 
 use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGCLASS_NUMBER, REGPROC_NAME, escaped_by_backslash};
 use super::objects::fixed_number;
 use super::of_values::EXPANDED;
-use super::{layouts, relations};
+use super::rows_in_result::rows_in_result;
+use super::{layouts, relations, shown_names};
 use crate::Result;
 use crate::engine::Statement;
 use crate::engine::column_names::last_word;
 use crate::engine::written_calls::call;
 use crate::serve::any;
+use crate::serve::postgres::types::array_type;
 
 /// Signs of a question to the catalog.
 const SIGNS: &[&str] = &["pg_", "information_schema", "::reg", "as reg", "to_reg"];
@@ -44,6 +49,57 @@ static RULES: LazyLock<Vec<Box<dyn SqlStatementRewriteRule>>> = LazyLock::new(||
     ]
 });
 
+/// The types that casts give the parameters of a statement, by their numbers, where the engine has no such type: `$1::uuid`,
+/// `$2::oid[]`. Clients encode a value by what they are told of its type.
+pub fn parameter_types(sql: &str) -> BTreeMap<usize, Type> {
+    let mut casts = ParameterCasts::default();
+    // what cannot be read has been refused before, or has no casts
+    for statement in sql.contains('$').then(|| Statement::all(sql).ok()).flatten().into_iter().flatten() {
+        if let Parsed::Statement(parsed) = statement.parsed() {
+            // it never breaks off
+            let _ = walk(parsed, &mut casts);
+        }
+    }
+    casts.0
+}
+
+#[derive(Default)]
+struct ParameterCasts(BTreeMap<usize, Type>);
+
+impl Visitor for ParameterCasts {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Cast { expr: inner, data_type, .. } = expr
+            && let Expr::Value(value) = inner.as_ref()
+            && let Value::Placeholder(name) = &value.value
+            && let Some(number) = name.strip_prefix('$').and_then(|number| number.parse().ok())
+            && let Some(pg) = type_of_clients(data_type)
+        {
+            self.0.entry(number).or_insert(pg);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A type that clients know and for which the engine takes another.
+fn type_of_clients(data_type: &DataType) -> Option<Type> {
+    Some(match data_type {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => array_type(&type_of_clients(item)?)?,
+        DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => Type::VARCHAR,
+        DataType::Char(_) | DataType::Character(_) => Type::BPCHAR,
+        DataType::JSON => Type::JSON,
+        DataType::JSONB => Type::JSONB,
+        DataType::Uuid => Type::UUID,
+        DataType::Custom(..) => match last_word(data_type).as_str() {
+            "name" => Type::NAME,
+            "oid" => Type::OID,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
 /// The statements of a text, as the engine understands them.
 pub fn understood(sql: &str) -> Result<Vec<Statement>> {
     let text = sql.to_lowercase();
@@ -53,6 +109,9 @@ pub fn understood(sql: &str) -> Result<Vec<Statement>> {
 }
 
 fn reworded(mut sql: Sql, asks_catalog: bool) -> Sql {
+    if asks_catalog {
+        shown_names::show(&mut sql);
+    }
     // it never breaks off
     let _ = change(&mut sql, &mut Rewording { asks_catalog });
     if asks_catalog {
@@ -73,7 +132,7 @@ impl VisitorMut for Rewording {
             relations::settle(select);
         }
         relations::exists_as_value(select);
-        relations::rows_in_result(select);
+        rows_in_result(select);
         relations::among_in_result(select);
         ControlFlow::Continue(())
     }
@@ -128,6 +187,12 @@ impl VisitorMut for Rewording {
         if let Some(among) = among {
             *expr = among;
         }
+        if self.asks_catalog
+            && let Expr::Subquery(query) = expr
+            && let Some(first) = relations::first_domain(query)
+        {
+            **query = first;
+        }
         // an array of a query without rows
         if self.asks_catalog
             && let Expr::Function(function) = &*expr
@@ -145,7 +210,8 @@ impl VisitorMut for Rewording {
         if self.asks_catalog
             && let Expr::Subquery(query) = expr
         {
-            match (relations::is_vacant(query), relations::value_around(query)) {
+            let is_nothing = relations::is_vacant(query) || relations::sums_up_nothing(query);
+            match (is_nothing, relations::value_around(query)) {
                 (true, _) => *expr = value(Value::Null),
                 (false, Some(value)) => *expr = value,
                 (false, None) => drop(aggregated(query, "max")),

@@ -81,6 +81,16 @@ fn other_words_for_the_same() {
         ("SELECT a FROM pg_stat_activity", "SELECT a FROM pg_catalog.pg_stat_activity"),
         ("SELECT generate_series(1, 3) AS n", "SELECT unnest(generate_series(1, 3)) AS n"),
         ("SELECT string_to_table(a, ',') AS a FROM t", "SELECT unnest(string_to_array(a, ',')) AS a FROM t"),
+        ("SELECT generate_series(1, a) * 2 AS a FROM t", "SELECT unnest(generate_series(1, a)) * 2 AS a FROM t"),
+        (
+            "SELECT json_array_elements(a) ->> 'b' AS b FROM t",
+            "SELECT unnest(json_array_elements(a)) ->> 'b' AS b FROM t",
+        ),
+        // who takes the list has it
+        (
+            "SELECT unnest(generate_series(1, 3)) AS a, cardinality(generate_series(1, 3)) AS b",
+            "SELECT unnest(generate_series(1, 3)) AS a, cardinality(generate_series(1, 3)) AS b",
+        ),
         (
             "SELECT (SELECT CASE WHEN t.a = 1 THEN -7 END FROM pg_type WHERE oid = t.b) AS x FROM t",
             "SELECT CASE WHEN (SELECT count(*) FROM pg_catalog.pg_type WHERE oid = t.b) > 0 THEN CASE WHEN t.a = 1 THEN -7 END END AS x FROM t",
@@ -143,4 +153,29 @@ AS counted)) THEN 1 END AS x FROM u WHERE EXISTS (SELECT b FROM t)",
     ] {
         assert_eq!(words(sql).replace(" AS ", " "), expected.replace(" AS ", " "));
     }
+}
+
+#[test]
+fn domains_and_types_of_rows_as_drivers_ask_for_them() {
+    let domain = words(
+        "SELECT (WITH RECURSIVE b(oid, depth) AS (SELECT u.typbasetype AS oid, 0 AS depth FROM pg_type u WHERE u.oid = t.oid \
+         UNION ALL SELECT u.typbasetype AS oid, b.depth + 1 AS depth FROM pg_type u, b WHERE b.oid = u.oid AND u.typbasetype != 0) \
+         SELECT oid FROM b ORDER BY depth DESC LIMIT 1) AS x FROM pg_type t",
+    );
+    assert!(domain.contains("(SELECT max(u.typbasetype) FROM pg_catalog.pg_type"), "{domain}");
+    assert!(!domain.contains("RECURSIVE"), "{domain}");
+    let rows = words(
+        "SELECT (SELECT array_agg(a.atttypid ORDER BY a.attnum) FROM pg_attribute a JOIN pg_class c ON a.attrelid = c.oid \
+         WHERE a.attnum > 0 AND c.reltype = t.oid) AS x FROM pg_type t",
+    );
+    assert_eq!(rows.replace(" AS ", " "), "SELECT NULL x FROM pg_catalog.pg_type t");
+}
+
+#[test]
+fn parameters_have_the_types_of_their_casts() {
+    let sql = "SELECT $1::uuid, CAST($2 AS oid[]), $3::int[], $4::varchar(5)[], $5::jsonb, $1::name, $7 FROM t";
+    let expected = [(1, Type::UUID), (2, Type::OID_ARRAY), (4, Type::VARCHAR_ARRAY), (5, Type::JSONB)];
+    assert_eq!(parameter_types(sql), BTreeMap::from(expected));
+    assert!(parameter_types("COPY (SELECT $1::uuid) TO STDOUT").is_empty());
+    assert!(parameter_types("SELECT a::uuid FROM t").is_empty());
 }

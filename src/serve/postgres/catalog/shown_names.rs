@@ -1,0 +1,82 @@
+//! `'pg_class'::regclass` and `atttypid::regtype` in a result: PostgreSQL shows the name, everywhere else it counts as a number.
+
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, SelectItem, SetExpr, Statement as Sql, Value};
+
+use super::functions::REGCLASS_NAME;
+use super::objects::fixed_number;
+use crate::engine::column_names::last_word;
+use crate::engine::written_calls::call;
+
+/// Lets the columns of a statement's result that are numbers of objects show their names.
+pub fn show(sql: &mut Sql) {
+    let Sql::Query(query) = sql else { return };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        if let Some(named) = named(expr) {
+            *expr = named;
+        }
+    }
+}
+
+/// The name of what is cast to a kind of object; None for all else.
+fn named(expr: &Expr) -> Option<Expr> {
+    let (inner, data_type) = match expr {
+        Expr::Nested(inner) => return named(inner),
+        Expr::Cast { expr, data_type, .. } => (expr.as_ref(), data_type),
+        _ => return None,
+    };
+    let text = match inner {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.strip_prefix("pg_catalog.").unwrap_or(text)),
+            _ => None,
+        },
+        _ => None,
+    };
+    match (last_word(data_type).as_str(), text) {
+        ("regclass", Some(name)) => Some(match fixed_number(name) {
+            Some(_) => Expr::Value(Value::SingleQuotedString(name.to_string()).with_empty_span()),
+            None => call(REGCLASS_NAME, vec![expr.clone()]),
+        }),
+        ("regtype", Some(_)) => {
+            let number = call("to_regtype", vec![inner.clone()]);
+            Some(call("format_type", vec![number, Expr::Value(Value::Null.with_empty_span())]))
+        }
+        // a number as a text is its name
+        ("regclass" | "regtype", None) => Some(Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(expr.clone()),
+            data_type: DataType::Text,
+            array: false,
+            format: None,
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    use super::*;
+
+    #[test]
+    fn results_show_names() {
+        for (sql, expected) in [
+            (
+                "SELECT 'a'::regclass, 'pg_class'::regclass, ('int4'::regtype) AS t",
+                "SELECT regclass_name('a'::regclass), 'pg_class', format_type(to_regtype('int4'), NULL) AS t",
+            ),
+            ("SELECT a::regtype AS a FROM t", "SELECT CAST(a::REGTYPE AS TEXT) AS a FROM t"),
+            ("SELECT 'a'::regclass::oid FROM t", "SELECT 'a'::REGCLASS::oid FROM t"),
+            ("SELECT b FROM t WHERE a = 'a'::regclass", "SELECT b FROM t WHERE a = 'a'::REGCLASS"),
+        ] {
+            let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
+            show(&mut parsed);
+            assert_eq!(parsed.to_string().to_lowercase(), expected.to_lowercase());
+        }
+    }
+}
