@@ -161,7 +161,7 @@ pub(super) fn problem_page(response: Response, logged_in: Option<&LoggedIn>) -> 
         None => return response,
     };
     let (mut parts, _) = response.into_parts();
-    // the page is what it is, and dressed once
+    // head and foot are put around a page once
     parts.extensions.remove::<Problem>();
     for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
         parts.headers.remove(name);
