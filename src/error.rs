@@ -3,12 +3,21 @@
 //! Stages below (`feed`) have exact errors of their own; they are converted here, once. Messages are lower-case
 //! fragments that say what, where and what to do.
 
+#[cfg(test)]
+mod canned_store;
+mod causes;
+pub mod library_words;
+mod store_failure;
+
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+
+use causes::causes;
+use library_words::{is_of_hash_join, line_and_column, store_failure_of_footer};
 
 /// Declares the kinds with their exit codes; the documentation of each is also what the manual says.
 macro_rules! kinds {
@@ -74,6 +83,10 @@ pub enum StatementFault {
     Function,
     /// It asks for a setting that there is not.
     Setting,
+    /// It names a type or a role that there is not.
+    Object,
+    /// It names a schema that there is not.
+    Schema,
     /// A text that is to be a time is none.
     Time,
     /// A text that is to be a time is one that there is not.
@@ -84,10 +97,16 @@ pub enum StatementFault {
     Range,
     /// It divides by zero.
     Division,
+    /// It takes a root or a power of a number that has none.
+    Power,
+    /// It takes a logarithm of a number that has none.
+    Logarithm,
     /// It shows a column that is neither grouped by nor aggregated, or aggregates where one row is looked at.
     Grouping,
     /// It looks at a window of rows where there is none.
     Windowing,
+    /// A function has an argument that it does not take.
+    Argument,
 }
 
 /// What in a statement an error is about.
@@ -189,9 +208,7 @@ impl Error {
             return Some(ours.clone());
         }
         let store = causes(error).find_map(|e| e.downcast_ref::<object_store::Error>())?;
-        let text = store.to_string();
-        let reason = causes(store).last().map(ToString::to_string).unwrap_or_default();
-        Some(Error::unavailable(store_says(&text, &reason) + &next_step(&text, &reason)))
+        Some(Error::unavailable(store_failure::describe(store)))
     }
 
     /// The class of the failure.
@@ -219,110 +236,6 @@ fn short_words(message: String) -> String {
     message.split_inclusive(char::is_whitespace).map(short).collect()
 }
 
-/// What an error of a store says, for a person: what it answers, or why it does not, and what was asked. `reason` is what is
-/// behind it all. Answers are XML, of which the code and the message are kept.
-fn store_says(text: &str, reason: &str) -> String {
-    // Error performing GET http://host/path?query in 15.01s, after 23 retries, ...  - what came of it
-    let asked = text.rsplit_once("Error performing ").and_then(|(_, rest)| rest.split_once(" - "));
-    let Some((request, came)) = asked else { return without_xml(text) };
-    let mut words = request.split(' ');
-    let (method, url) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let url = url.split('?').next().unwrap_or_default();
-    let seconds = words.nth(1).and_then(|took| took.trim_end_matches([',', 's']).parse::<f64>().ok());
-    let took = seconds.filter(|s| *s >= 1.0).map(|s| format!(", tried for {s:.0} s")).unwrap_or_default();
-    let says = match came.strip_prefix("Server returned ") {
-        Some(answer) => {
-            let answer = answer.split_once("status code: ").or_else(|| answer.split_once("response: "));
-            format!("the store answers {}", without_xml(answer.map_or(came, |(_, answer)| answer)))
-        }
-        None if came.starts_with("HTTP error") => format!("the store does not answer: {}", without_xml(reason)),
-        None => format!("the store: {}", without_xml(came)),
-    };
-    format!("{says} ({method} {url}{took})")
-}
-
-/// Longest part of an answer that is told, characters.
-const TOLD: usize = 500;
-
-/// A text of which the XML, or a page of a proxy, is what its `Code` and `Message` say; in one line, and not long.
-fn without_xml(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    code_and_message(&line).chars().take(TOLD).collect()
-}
-
-fn code_and_message(text: &str) -> String {
-    let Some(at) = text.find("<?xml").or_else(|| text.find("<Error")).or_else(|| text.find("<html")) else {
-        return text.trim_end().trim_end_matches(':').to_string();
-    };
-    let part = |tag: &str| -> Option<&str> {
-        let rest = text[at..].split_once(&format!("<{tag}>"))?.1;
-        Some(rest.split_once(&format!("</{tag}>"))?.0.trim_end_matches('.'))
-    };
-    let before = text[..at].trim_end().trim_end_matches(':');
-    let code = match (part("Code"), part("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_string(),
-        (None, _) => return before.to_string(),
-    };
-    if before.is_empty() { code } else { format!("{before}, {code}") }
-}
-
-/// What to do about an error of a store, which says in words only what it is: the code of its answer, or that none came, and
-/// the reason for that.
-fn next_step(text: &str, reason: &str) -> String {
-    let says = |word: &str| text.contains(word);
-    let because = |words: &[&str]| says("HTTP error") && words.iter().any(|word| reason.contains(word));
-    let step = match text {
-        _ if says("RequestTimeTooSkewed") => {
-            "; the clock of this machine is wrong, and requests are signed with their time: set the clock"
-        }
-        _ if says("AuthorizationHeaderMalformed") && says("region")
-            || says("PermanentRedirect")
-            || says("IllegalLocationConstraint")
-            || says("incorrectly configured region") =>
-        {
-            let region = text.split_once("<Region>").and_then(|(_, rest)| rest.split_once("</Region>"));
-            return match region {
-                Some((region, _)) => format!("; the bucket is in another region: set AWS_REGION={region}"),
-                None => "; the bucket is in another region: set AWS_REGION to it".to_string(),
-            };
-        }
-        _ if says("ExpiredToken") => "; the credentials are over: get new ones, with their AWS_SESSION_TOKEN",
-        _ if says("403 Forbidden") || says("401 Unauthorized") => {
-            "; check the credentials (AWS_ACCESS_KEY_ID and others) and what they allow"
-        }
-        _ if says("169.254.") => {
-            "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the machine has a role"
-        }
-        _ if says("NoSuchBucket") => {
-            let named = text.split_once("<BucketName>").and_then(|(_, rest)| rest.split_once("</BucketName>"));
-            let name = named.map_or("NAME", |(name, _)| name);
-            return format!("; name another bucket (aws s3 ls lists them), or make this one: aws s3 mb s3://{name}");
-        }
-        _ if says("invalid list response") => "; is AWS_ENDPOINT_URL the address of an S3 store?",
-        _ if ["503 Service", "429 Too Many", "500 Internal", "502 Bad", "504 Gate"].into_iter().any(says) => {
-            "; the store is busy or down: try again later, or ask whoever runs it"
-        }
-        _ if because(&["lookup address", "dns error"]) => {
-            "; there is no such host: check AWS_ENDPOINT_URL and the network's DNS"
-        }
-        _ if because(&["certificate", "InvalidContentType", "HandshakeFailure"]) => {
-            "; TLS failed: does AWS_ENDPOINT_URL speak it (http:// or https://), with a certificate that this machine trusts \
-             (SSL_CERT_FILE)?"
-        }
-        _ if says("HTTP error") => "; check AWS_ENDPOINT_URL and the network, then run `rejoin doctor`",
-        _ => "",
-    };
-    step.to_string()
-}
-
-/// An error and what led to it.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |e| e.source())
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -345,9 +258,8 @@ impl From<DataFusionError> for Error {
             root @ (D::ObjectStore(_) | D::ParquetError(_)) if Error::of_store(root).is_some() => {
                 Error::of_store(root).unwrap_or_else(|| Error::unavailable(root.to_string()))
             }
-            // the reader of footers keeps of a store's error only the words: of a footer, or of what lies beside it
-            D::ParquetError(e) if STORE_FAILED.iter().any(|words| e.to_string().contains(words)) => {
-                Error::unavailable(store_says(&e.to_string(), "its server cannot be reached"))
+            D::ParquetError(e) if let Some(said) = store_failure_of_footer(e) => {
+                Error::unavailable(store_failure::store_says(said, "its server cannot be reached"))
             }
             D::SQL(parser, _) => match parser.as_ref() {
                 ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
@@ -360,7 +272,7 @@ impl From<DataFusionError> for Error {
             },
             root @ D::ResourcesExhausted(_) => {
                 let words = root.strip_backtrace();
-                let joins = if words.contains(HASH_JOIN) { JOINS_SORT } else { "" };
+                let joins = if is_of_hash_join(&words) { JOINS_SORT } else { "" };
                 Error::query(format!("{words}; give more --memory, or ask for less at once{joins}"))
             }
             D::ArrowError(arrow, _) if let Some(ours) = of_arithmetic(arrow) => ours,
@@ -386,22 +298,8 @@ fn of_arithmetic(error: &ArrowError) -> Option<Error> {
     Some(Error::query(message).of_fault(fault))
 }
 
-/// Whose memory a join's is that keeps one side in a table, which cannot go to disk.
-const HASH_JOIN: &str = "HashJoinInput";
-/// What to do about it.
+/// What to do about the memory of a join that keeps one side in a table.
 const JOINS_SORT: &str = "; joins that sort both sides go to disk: SET datafusion.optimizer.prefer_hash_join = false";
-
-/// What the reader of footers says of a store that failed.
-const STORE_FAILED: [&str; 2] = ["Object Store error", "Parquet error: External: "];
-
-/// The parser says where only in words: `Line: 1, Column: 8`, both from 1.
-fn line_and_column(message: &str) -> Option<(usize, usize)> {
-    let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().ok();
-    let rest = message.split_once("Line: ")?.1;
-    let line = number(rest)?;
-    let column = number(rest.split_once("Column: ")?.1)?;
-    (line > 0 && column > 0).then_some((line, column))
-}
 
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
@@ -553,69 +451,5 @@ mod tests {
         assert_eq!(error().at("a.csv").to_string(), "a.csv: no such file");
         assert_eq!(error().at("line 3").to_string(), "line 3: a.csv: no such file");
         assert_eq!(error().at("a").to_string(), "a: a.csv: no such file");
-    }
-
-    #[test]
-    fn a_store_says_what_to_do_next() {
-        let said = |answer: &str| {
-            let error = object_store::Error::Generic { store: "S3", source: answer.to_string().into() };
-            Error::of_store(&error).unwrap().to_string()
-        };
-        for (answer, next) in [
-            ("403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code></Error>", "set the clock"),
-            (
-                "400 Bad Request: <Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'us-east-1' is wrong\
-                 </Message><Region>eu-central-1</Region></Error>",
-                "set AWS_REGION=eu-central-1",
-            ),
-            (
-                "Received redirect without LOCATION, this normally indicates an incorrectly configured region",
-                "AWS_REGION",
-            ),
-            ("400 Bad Request: <Error><Code>ExpiredToken</Code></Error>", "AWS_SESSION_TOKEN"),
-            ("403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code></Error>", "check the credentials"),
-            ("404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", "make this one: aws s3 mb s3://NAME"),
-            (
-                "404 Not Found: <Error><Code>NoSuchBucket</Code><BucketName>drop</BucketName></Error>",
-                "make this one: aws s3 mb s3://drop",
-            ),
-            ("HTTP error: connection refused", "AWS_ENDPOINT_URL"),
-            ("503 Service Unavailable: <Error><Code>SlowDown</Code></Error>", "later"),
-            ("HTTP error: failed to lookup address information", "DNS"),
-            ("HTTP error: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
-        ] {
-            let said = said(answer);
-            assert!(said.rsplit_once("; ").is_some_and(|(_, step)| step.contains(next)), "{said}");
-            assert!(!said.contains('<'), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_store_says_what_it_answers() {
-        let asked = "Generic S3 error: Error performing list request: Error performing GET http://host:9/b?prefix=l in";
-        let tried = "15.006348704s, after 23 retries, max_retries: 100, retry_timeout: 15s  -";
-        let status = "Server returned non-2xx status code:";
-        let xml = "<?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Message>It is not there.</Message></Error>";
-        for (text, expected) in [
-            (
-                format!("{asked} {tried} HTTP error: error sending request"),
-                "the store does not answer: Connection refused (GET http://host:9/b, tried for 15 s)",
-            ),
-            (
-                format!("{asked} 130.910511ms, after 1 retries  - {status} 404 Not Found: {xml}"),
-                "the store answers 404 Not Found, NoSuchBucket: It is not there (GET http://host:9/b)",
-            ),
-            (
-                format!("{asked} 3.2s - Server returned error response: {xml}"),
-                "the store answers NoSuchBucket: It is not there (GET http://host:9/b, tried for 3 s)",
-            ),
-            (
-                format!("{asked} 1ms - {status} 502 Bad Gateway: <html><h1>nginx</h1></html>"),
-                "the store answers 502 Bad Gateway (GET http://host:9/b)",
-            ),
-            ("Generic S3 error: Got invalid list response".into(), "Generic S3 error: Got invalid list response"),
-        ] {
-            assert_eq!(store_says(&text, "Connection refused"), expected);
-        }
     }
 }

@@ -9,6 +9,6 @@ pub mod report;
 pub mod sample;
 
 use rejoin_engine::{engine, functions};
-use rejoin_lake::{attribution, clock, columns, error, feed, lake, persons, quote, time};
+use rejoin_lake::{attribution, clock, columns, distinct_texts, error, feed, lake, persons, quote, time};
 
 use error::{Error, ErrorKind, Result};

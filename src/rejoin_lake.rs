@@ -6,6 +6,7 @@ pub mod address;
 pub mod attribution;
 pub mod clock;
 pub mod columns;
+pub mod distinct_texts;
 pub mod error;
 pub mod feed;
 pub mod format;

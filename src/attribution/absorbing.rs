@@ -208,7 +208,7 @@ impl Eliminated {
             let before = self.before[state as usize].iter();
             visits[state as usize] = own + before.map(|(from, part)| part * visits[*from as usize]).sum::<f64>();
         }
-        let mut room = Room { visits: vec![0.0; self.order.len()], linked: vec![false; self.order.len()] };
+        let mut room = Workspace { visits: vec![0.0; self.order.len()], linked: vec![false; self.order.len()] };
         let through = |&state: &u32| {
             let returns = self.visits_from_itself(state, &mut room);
             let reached = if returns > 0.0 { visits[state as usize] / returns } else { 0.0 };
@@ -218,8 +218,8 @@ impl Eliminated {
     }
 
     /// The same of a walk that begins in the state itself.
-    fn visits_from_itself(&self, state: u32, room: &mut Room) -> f64 {
-        let Room { visits, linked } = room;
+    fn visits_from_itself(&self, state: u32, room: &mut Workspace) -> f64 {
+        let Workspace { visits, linked } = room;
         let first = self.turn[state as usize] as usize;
         let mut left = 1;
         linked[first] = true;
@@ -259,7 +259,7 @@ impl Eliminated {
 }
 
 /// Room to work in, all zero and false between two states.
-struct Room {
+struct Workspace {
     /// By state.
     visits: Vec<f64>,
     /// By turn.

@@ -84,7 +84,7 @@ struct Bound {
 
 /// What a product has of a conversion, on its journey.
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct ProductShare {
     track: Track,
     line: u32,
     time: i64,
@@ -130,7 +130,7 @@ pub struct Bindings {
     /// Under `Original`: by product, visit and era (0 where they do not matter) the time of the binding that lives.
     living: HashMap<Track, i64>,
     bound: Vec<Bound>,
-    parts: Vec<Part>,
+    parts: Vec<ProductShare>,
     shared: Vec<usize>,
     journey: Journey,
     reach: Reach,
@@ -321,9 +321,9 @@ impl Bindings {
 
     /// The paths that are on no journey with a part: a whole row of several products sees what is bound to any of them; and
     /// journeys without a conversion.
-    fn add_other_paths(&mut self, parts: &[Part], shared: &[usize], paths: &mut PathCounts) {
+    fn add_other_paths(&mut self, parts: &[ProductShare], shared: &[usize], paths: &mut PathCounts) {
         let mut converting: Vec<Track> = parts.iter().map(|part| part.track).collect();
-        let mut own: Vec<Part> = vec![];
+        let mut own: Vec<ProductShare> = vec![];
         for &c in shared {
             own.clear();
             self.split(c, &mut own);
@@ -428,14 +428,14 @@ impl Bindings {
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
         let of_lines = self.rows.capacity() * size_of::<Row>() + self.lines.capacity() * size_of::<Line>();
-        let placed = self.bound.capacity() * size_of::<Bound>() + self.parts.capacity() * size_of::<Part>();
+        let placed = self.bound.capacity() * size_of::<Bound>() + self.parts.capacity() * size_of::<ProductShare>();
         let converted = self.conversions.capacity() * size_of::<Converted>() + self.shared.capacity() * 8;
         let living = self.living.capacity() * size_of::<(Track, i64)>();
         of_lines + placed + converted + living + self.journey.memory_bytes() + self.reach.memory_bytes()
     }
 
     /// The parts of a conversion, appended.
-    fn split(&self, c: usize, parts: &mut Vec<Part>) -> Split {
+    fn split(&self, c: usize, parts: &mut Vec<ProductShare>) -> Split {
         let Converted { row, value, .. } = self.conversions[c];
         let Some(row) = row else { return Split::Nobody };
         let (lines, time) = (self.lines_of(row), self.rows[row].place.0);
@@ -448,7 +448,7 @@ impl Bindings {
                 match product {
                     NONE if value == 0.0 => {}
                     NONE => *of_nobody.get_or_insert(0.0) += value,
-                    _ => parts.push(Part { track: self.track(product, row), line: line as u32, time, value }),
+                    _ => parts.push(ProductShare { track: self.track(product, row), line: line as u32, time, value }),
                 }
             }
             return Split::Lines(of_nobody);
@@ -460,7 +460,7 @@ impl Bindings {
         last.sort_unstable();
         for own in last.chunk_by(|a, b| a.0 == b.0) {
             let (product, _, line) = own[own.len() - 1];
-            parts.push(Part { track: self.track(product, row), line: line as u32, time, value });
+            parts.push(ProductShare { track: self.track(product, row), line: line as u32, time, value });
         }
         if last.is_empty() { Split::Nobody } else { Split::Whole }
     }
@@ -494,7 +494,7 @@ impl Bindings {
     }
 
     /// The bindings that a part reaches.
-    fn in_reach(&self, part: &Part) -> &[Bound] {
+    fn in_reach(&self, part: &ProductShare) -> &[Bound] {
         let own = self.bound_on(part.track);
         let own = &own[..own.partition_point(|bound| bound.line <= part.line)];
         let oldest = self.reach.lookback_us().map_or(i64::MIN, |us| part.time.saturating_sub(us));
@@ -511,7 +511,7 @@ impl Bindings {
         self.journey = journey;
     }
 
-    fn explain_part(&mut self, part: &Part, model: Model) -> Vec<Step> {
+    fn explain_part(&mut self, part: &ProductShare, model: Model) -> Vec<Step> {
         self.fill(part.track, part.line);
         part.convert(&mut self.journey);
         self.reach.find(&self.journey);
@@ -533,7 +533,7 @@ impl Bound {
     }
 }
 
-impl Part {
+impl ProductShare {
     fn convert(&self, journey: &mut Journey) {
         let Self { line, time, value, .. } = *self;
         journey.convert(Conversion { row: line, position: line, time, visit: 0, value });

@@ -15,11 +15,11 @@ use super::sum::Sum;
 pub(super) struct Bystanders<'s, S> {
     sink: &'s mut S,
     /// In rising order of touch and item.
-    held: Vec<Held>,
+    held: Vec<Bystander>,
 }
 
 /// An item of a touch that has no part of what converts on its row.
-struct Held {
+struct Bystander {
     touch: u32,
     position: u32,
     item: u32,
@@ -30,8 +30,8 @@ impl<'s, S: CreditSink> Bystanders<'s, S> {
     /// Before `sink`; None where every item of a row that converts in parts has one of them.
     pub fn of(journey: &Journey, sink: &'s mut S) -> Result<Self, &'s mut S> {
         let without = journey.all_parts().iter().filter(|part| !part.converts);
-        let held: Vec<Held> = without
-            .map(|part| Held {
+        let held: Vec<Bystander> = without
+            .map(|part| Bystander {
                 touch: part.touch,
                 position: journey.position(part.touch as usize),
                 item: part.item,
@@ -43,7 +43,7 @@ impl<'s, S: CreditSink> Bystanders<'s, S> {
 
     /// Hands on what belongs to items that took part.
     pub fn settle(self, model: Model, journey: &Journey, reach: &Reach) {
-        for Held { touch, position, item, credit } in self.held {
+        for Bystander { touch, position, item, credit } in self.held {
             let Some(credit) = credit.map(Sum::value) else { continue };
             if credit != 0.0 || took_part(model, journey, reach, touch) {
                 self.sink.credit(item, position, credit);

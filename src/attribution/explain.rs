@@ -1,6 +1,6 @@
 //! Explains one conversion: the touches in its reach and the share of each in a model, written straight from the rules.
 
-use super::journey::{Conversion, Journey, NONE, Part};
+use super::journey::{Conversion, ItemShare, Journey, NONE};
 use super::model::Model;
 use super::parts::own_parts;
 use super::reach::Reach;
@@ -41,7 +41,7 @@ pub fn explain_listed(journey: &Journey, reach: &Reach, model: Model, game: Opti
     let mut of_nobody = 0.0;
     if let (Some(none), Some((_, before))) = (parts.iter().find(|part| part.item == NONE), touches.split_last()) {
         // to a part without an item, the row is no touch
-        let (with_item, without) = (Part::with_items(parts).1 / none.total, none.of(1.0));
+        let (with_item, without) = (ItemShare::with_items(parts).1 / none.total, none.of(1.0));
         let others = shares_of(before);
         shares.iter_mut().zip(&others).for_each(|(share, other)| *share = *share * with_item + other * without);
         of_nobody = if others.iter().all(|other| *other == 0.0) { without } else { 0.0 };
@@ -106,7 +106,7 @@ fn shares(journey: &Journey, model: Model, touches: &[usize], position: u32, tim
 }
 
 /// Leaves every item of the conversion's own row its own part of what is the row's share.
-fn divide(steps: &mut [Step], parts: &[Part], converted: &Conversion) {
+fn divide(steps: &mut [Step], parts: &[ItemShare], converted: &Conversion) {
     let of = |item: u32| parts.iter().find(|part| part.item == item).map_or(0.0, |part| part.of(1.0));
     steps.iter_mut().filter(|s| s.position == converted.position).for_each(|step| step.share *= of(step.item));
 }

@@ -28,7 +28,7 @@ pub struct Conversion {
 
 /// What one item of a touch has of a conversion on the touch's row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Part {
+pub(super) struct ItemShare {
     pub touch: u32,
     /// An item of the touch, or [`NONE`] for what belongs to no item of it: the last of the touch's parts.
     pub item: u32,
@@ -39,7 +39,7 @@ pub(super) struct Part {
     pub converts: bool,
 }
 
-impl Part {
+impl ItemShare {
     /// Its part of an amount; of the very total, the part's own amount to the last digit.
     pub fn of(&self, amount: f64) -> f64 {
         amount / self.total * self.amount
@@ -85,7 +85,7 @@ pub struct Journey {
     items: Vec<u32>,
     conversions: Vec<Conversion>,
     /// Of those touches whose rows convert in parts, in their order.
-    parts: Vec<Part>,
+    parts: Vec<ItemShare>,
     /// Of rows that are no touch and convert in parts, in their order.
     untouched: Vec<Untouched>,
     item_count: usize,
@@ -155,7 +155,7 @@ impl Journey {
     pub fn divide(&mut self, parts: impl IntoIterator<Item = (u32, f64)>) {
         let Some(touch) = self.touches().checked_sub(1) else { return };
         let (start, own) = (self.parts.len(), self.item_range(touch));
-        let part = |item: u32| Part { touch: touch as u32, item, amount: 0.0, total: 0.0, converts: false };
+        let part = |item: u32| ItemShare { touch: touch as u32, item, amount: 0.0, total: 0.0, converts: false };
         self.parts.extend(self.items[own.clone()].iter().map(|item| part(*item)));
         self.parts.push(part(NONE));
         for (item, amount) in parts {
@@ -230,9 +230,9 @@ impl Journey {
         self.become_part(journey, conversions);
         self.parts.clear();
         for parts in journey.parts.chunk_by(|a, b| a.touch == b.touch) {
-            let (own, total) = Part::with_items(parts);
+            let (own, total) = ItemShare::with_items(parts);
             if total != 0.0 {
-                self.parts.extend(own.iter().map(|part| Part { total, ..*part }));
+                self.parts.extend(own.iter().map(|part| ItemShare { total, ..*part }));
             }
         }
     }
@@ -254,7 +254,7 @@ impl Journey {
         self.item_count = self.item_count.max(other.item_count);
         self.push(other.position(touch), other.time(touch), other.visit(touch));
         let own = self.touches() - 1;
-        self.parts.extend(other.parts(touch).iter().map(|part| Part { touch: own as u32, ..*part }));
+        self.parts.extend(other.parts(touch).iter().map(|part| ItemShare { touch: own as u32, ..*part }));
     }
 
     /// Number of touches.
@@ -300,7 +300,7 @@ impl Journey {
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
         let touches = self.touches.capacity() * size_of::<Touch>();
-        let parts = self.parts.capacity() * size_of::<Part>() + self.untouched.capacity() * size_of::<Untouched>();
+        let parts = self.parts.capacity() * size_of::<ItemShare>() + self.untouched.capacity() * size_of::<Untouched>();
         touches + parts + self.items.capacity() * 4 + self.conversions.capacity() * size_of::<Conversion>()
     }
 
@@ -315,12 +315,12 @@ impl Journey {
     }
 
     /// The parts of all touches, in the order of touches and items.
-    pub(super) fn all_parts(&self) -> &[Part] {
+    pub(super) fn all_parts(&self) -> &[ItemShare] {
         &self.parts
     }
 
     /// The parts in which the row of a touch converts; none where it converts as a whole.
-    pub(super) fn parts(&self, touch: usize) -> &[Part] {
+    pub(super) fn parts(&self, touch: usize) -> &[ItemShare] {
         let start = self.parts.partition_point(|part| (part.touch as usize) < touch);
         let len = self.parts[start..].partition_point(|part| part.touch as usize == touch);
         &self.parts[start..start + len]

@@ -9,7 +9,7 @@
 //! instead: [`take_apart`].
 
 use super::credit::CreditSink;
-use super::journey::{Conversion, Journey, Part};
+use super::journey::{Conversion, ItemShare, Journey};
 use super::reach::Reach;
 
 /// What one part has of a conversion.
@@ -24,7 +24,7 @@ pub struct Portion {
 }
 
 impl Portion {
-    fn of(part: &Part, conversion: &Conversion) -> Self {
+    fn of(part: &ItemShare, conversion: &Conversion) -> Self {
         Self { item: part.item, value: part.of(conversion.value), converts: part.converts }
     }
 }
@@ -38,7 +38,7 @@ pub fn portions(journey: &Journey, reach: &Reach, listed: usize) -> impl Iterato
 }
 
 /// Where the conversion listed at `c` stands on the row of a touch that has parts: the touch's number, and the parts.
-pub(super) fn own_parts<'j>(journey: &'j Journey, reach: &Reach, c: usize) -> Option<(usize, &'j [Part])> {
+pub(super) fn own_parts<'j>(journey: &'j Journey, reach: &Reach, c: usize) -> Option<(usize, &'j [ItemShare])> {
     let touch = reach.touch(reach.range(c).next_back()?);
     let parts = journey.parts(touch);
     let own = journey.position(touch) == reach.conversion(journey, c).position;
@@ -53,7 +53,7 @@ pub(super) fn take_apart(journey: &Journey, reach: &Reach, apart: &mut Journey) 
     for c in 0..reach.len() {
         let conversion = *reach.conversion(journey, c);
         let parts = own_parts(journey, reach, c).map(|(_, parts)| parts).unwrap_or_default();
-        let (own, total) = Part::with_items(parts);
+        let (own, total) = ItemShare::with_items(parts);
         let Some(none) = parts.get(own.len()) else {
             conversions.push(conversion);
             continue;
@@ -85,7 +85,7 @@ pub(super) fn divide(journey: &Journey, reach: &Reach, own: impl Fn(usize) -> f6
 }
 
 /// Leaves the item of a part only its part of `amount`, of which it has been given all.
-pub(super) fn divide_one(journey: &Journey, touch: usize, part: &Part, amount: f64, sink: &mut impl CreditSink) {
+pub(super) fn divide_one(journey: &Journey, touch: usize, part: &ItemShare, amount: f64, sink: &mut impl CreditSink) {
     // two amounts, not their difference: sinks add up without loss
     sink.credit(part.item, journey.position(touch), part.of(amount));
     sink.credit(part.item, journey.position(touch), -amount);

@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::credit::{CreditSink, ItemCredits};
-use super::journey::{Conversion, Journey, NO_VISIT, NONE, Part};
+use super::journey::{Conversion, ItemShare, Journey, NO_VISIT, NONE};
 use super::model::Container;
 use super::participation::Participation;
 use super::parts::own_parts;
@@ -39,7 +39,7 @@ pub struct PathCounts {
     listed: usize,
     /// Credit that needs no game: paths without a touch, and those beyond [`LARGEST_PATH`].
     pub(super) direct: ItemCredits,
-    seen: Seen,
+    seen: ItemsInWindow,
     participation: Participation,
     /// Conversions with paths beyond [`LARGEST_PATH`]; the value of each is what every item of its path gets.
     equal: Vec<Conversion>,
@@ -159,7 +159,7 @@ impl PathCounts {
     }
 
     /// Each part is a conversion of its own, whose path is what was seen before its row, and its own item.
-    fn add_parts(&mut self, parts: &[Part], conversion: &Conversion) {
+    fn add_parts(&mut self, parts: &[ItemShare], conversion: &Conversion) {
         let mut equal = 0.0;
         for part in parts.iter().filter(|part| part.converts) {
             let value = part.of(conversion.value);
@@ -254,7 +254,7 @@ impl PathCount {
 
 /// The distinct items of a window of touches, whose ends never fall.
 #[derive(Debug, Default)]
-struct Seen {
+struct ItemsInWindow {
     window: Range<usize>,
     items: Vec<u32>,
     /// Per item, how many touches of the window have it, and where it is in `items`.
@@ -262,7 +262,7 @@ struct Seen {
     places: Vec<u32>,
 }
 
-impl Seen {
+impl ItemsInWindow {
     /// An empty window at the first touch.
     fn begin(&mut self, item_count: usize) {
         self.items.drain(..).for_each(|item| self.times[item as usize] = 0);

@@ -72,7 +72,7 @@ pub async fn run(settings: &Settings, arguments: &DemoArguments) -> Result<()> {
     output.batch(&matched)?;
     for (number, story) in sample.stories.iter().enumerate() {
         output.line(format!("\n{}", heading(&format!("{}. {}", number + 1, capital(story.title)))))?;
-        output.line(moral(story))?;
+        output.line(explanation(story))?;
         let running = engine.run(&case_sql(story)).await?;
         output.stream(&running.schema, running.rows).await?;
     }
@@ -171,7 +171,7 @@ WHERE coalesce(p.item, v.item, w.item) IN ({items}) ORDER BY item"
 }
 
 /// One sentence on what the table shows.
-fn moral(story: &Story) -> &'static str {
+fn explanation(story: &Story) -> &'static str {
     match story.source {
         "leads" => {
             "The salesman's 500 comes from a file and belongs to no visit. Tied by its transaction ID, it is the lead's;\n\

@@ -238,11 +238,8 @@ pub fn explain(outcome: &Outcome) {
     match &outcome.status {
         Status::Waiting(reason) => note(crate::format::printable(&format!("{}: waits: {reason}", entry.file))),
         Status::Copy(reason) => note(crate::format::printable(&format!("{}: {reason}", entry.file))),
-        Status::Refused(error) => {
-            let text = error.to_string();
-            let known = text.starts_with(&entry.file);
-            note(crate::format::printable(&if known { text } else { format!("{}: {text}", entry.file) }));
-        }
+        // it names its input
+        Status::Refused(error) => note(crate::format::printable(&error.to_string())),
         _ => {}
     }
     let new = matches!(outcome.status, Status::Loaded | Status::Replaced | Status::Validated);

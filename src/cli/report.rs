@@ -12,7 +12,7 @@ use super::progress;
 use super::settings::{Settings, result_format};
 use crate::engine::Engine;
 use crate::format::Format;
-use crate::pages::{self, Asked};
+use crate::pages::{self, ReportChoices};
 use crate::quote::literal;
 use crate::report::{Report, find, reports};
 use crate::{Error, Result};
@@ -149,7 +149,7 @@ async fn page(settings: &Settings, arguments: &ReportArguments, name: &str, file
     let mut output = Output::open(Format::Table, Some(file))?;
     let as_of = arguments.as_of.as_deref();
     let engine = Engine::open(settings.lake.clone(), settings.engine(as_of)?).await?;
-    let asked = Asked { values: arguments.values(), suite: settings.suite.as_deref(), as_of };
+    let asked = ReportChoices { values: arguments.values(), suite: settings.suite.as_deref(), as_of };
     let spinner = progress::spinner("asking");
     let page = pages::page(&engine, name, &asked).await;
     spinner.finish_and_clear();

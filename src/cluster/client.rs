@@ -41,11 +41,12 @@ use super::codec::Codec;
 use super::parts::{MESSAGE_BYTES, configured, decode_error, defaults, readable, settings_of};
 use super::ready::{ready, too_long};
 use super::scheduler::Overview;
-use super::windows::KeepWords;
+use super::windows::KeepWindowClauses;
 use super::wire::Wire;
 use super::writes;
 use crate::engine::Running;
 use crate::engine::remote::{Remote, RemoteExec};
+use crate::error::library_words::has_lost_rows;
 use crate::lake::rewrite::{Job as Rewriting, Rewriter, Rewritten};
 use crate::lake::write::Written;
 use crate::lake::{Lake, Snapshot};
@@ -65,8 +66,6 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 const TOLD: Duration = Duration::from_millis(500);
 /// A request that is not answered in this time is not answered at all.
 const REQUEST: Duration = Duration::from_secs(20);
-/// What the scheduler says of a stage that could not read the rows of another one; only of these, and after the first time.
-const ROWS_LOST: &str = "has failed 1 times, most recent failure reason";
 /// How often a plan runs whose executors are lost.
 const RUNS: u32 = 3;
 /// Within this time an executor that lives takes a connection.
@@ -225,7 +224,7 @@ impl Cluster {
                     return Ok((!lost_an_executor && are_reached(addresses).await).then_some(locations));
                 }
                 // see `scheduler`: it does not try again
-                Some(Status::Failed(failed)) if failed.error.contains(ROWS_LOST) => {
+                Some(Status::Failed(failed)) if has_lost_rows(&failed.error) => {
                     job.done();
                     return Ok(None);
                 }
@@ -396,7 +395,7 @@ impl Remote for Cluster {
     }
 
     fn rule(&self) -> Arc<dyn AnalyzerRule + Send + Sync> {
-        Arc::new(KeepWords)
+        Arc::new(KeepWindowClauses)
     }
 
     async fn cores(&self) -> Option<usize> {

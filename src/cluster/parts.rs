@@ -11,6 +11,7 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::error::library_words::without_layers;
 use crate::feed::row_issue::clip;
 use crate::functions;
 use crate::options::RejoinOptions;
@@ -130,7 +131,7 @@ pub(super) fn encode_error(error: DataFusionError) -> DataFusionError {
     }
 }
 
-/// The error that an executor had, in what Ballista says of it.
+/// The error that an executor had, in what Ballista says of it: it keeps only a text, in which ours is marked.
 pub(super) fn decode_error(said: &str) -> Option<Error> {
     let (_, rest) = said.split_once('«')?;
     let (kind, message) = rest.rsplit_once('»')?.0.split_once(": ")?;
@@ -145,32 +146,13 @@ pub(super) fn decode_error(said: &str) -> Option<Error> {
 
 /// What Ballista says, without the layers of its own words, and not at any length.
 pub(super) fn readable(said: &str) -> String {
-    let mut text = said.trim();
-    while let Some(rest) = LAYERS.iter().find_map(|layer| text.strip_prefix(layer)) {
-        text = rest.trim_start();
-    }
-    let text = text.trim_end_matches(['\n', ' ']);
+    let text = without_layers(said);
     let shown = clip(text, MOST_SAID_BYTES);
     format!("{shown}{}", if shown.len() < text.len() { " ..." } else { "" })
 }
 
 /// Bytes that are shown of what Ballista says: of a plan that it cannot read it tells all that was around the place.
 const MOST_SAID_BYTES: usize = 1000;
-
-const LAYERS: [&str; 12] = [
-    "Job failed due to stage ",
-    "DataFusion error:",
-    "Execution error:",
-    "Arrow error:",
-    "External error:",
-    "Internal error:",
-    "General error:",
-    "Grpc Execute Action error:",
-    "DataFusionError(",
-    "Context(",
-    "Plan error:",
-    "Error during planning:",
-];
 
 #[cfg(test)]
 mod tests {

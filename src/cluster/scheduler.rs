@@ -96,7 +96,7 @@ struct SchedulerState {
     /// When somebody last asked how far a job is.
     asked: Arc<Mutex<HashMap<JobId, Instant>>>,
     /// What executors tell of their tasks.
-    words: Arc<Mutex<TaskReports>>,
+    task_reports: Arc<Mutex<TaskReports>>,
     patience: Patience,
 }
 
@@ -123,12 +123,12 @@ async fn overview(State(scheduler_state): State<SchedulerState>, Query(of): Quer
 }
 
 async fn tasks(State(scheduler_state): State<SchedulerState>, Json(report): Json<ExecutorReport>) {
-    locked(&scheduler_state.words).receive(report, Instant::now());
+    locked(&scheduler_state.task_reports).receive(report, Instant::now());
 }
 
 impl SchedulerState {
-    /// Finds the jobs of which a task has ended without a word, so that their clients run them again.
-    async fn find_lost_words(&self) {
+    /// Finds the jobs of which a task has ended while nobody heard of it, so that their clients run them again.
+    async fn find_lost_tasks(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(self.patience.look)).await;
             let jobs = self.server.state.task_manager.get_running_job_cache();
@@ -140,9 +140,9 @@ impl SchedulerState {
                     running.extend(self.workers.address_of(&task.executor_id).await.map(|address| (name, address)));
                 }
             }
-            let lost = locked(&self.words).lost(running, Instant::now());
+            let lost = locked(&self.task_reports).lost(running, Instant::now());
             for job in lost {
-                tracing::warn!(%job, "a task has ended, and its executor's word of that was lost");
+                tracing::warn!(%job, "a task has ended, and its executor's report of that was lost");
                 self.workers.lose(&job);
             }
         }
@@ -203,7 +203,8 @@ pub async fn serve(
     let cluster = BallistaCluster::new(workers.clone(), jobs);
     let server = scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
     let routes = services(server.clone(), MESSAGE_BYTES);
-    let scheduler_state = SchedulerState { server, workers, asked: Arc::default(), words: Arc::default(), patience };
+    let (asked, task_reports) = Default::default();
+    let scheduler_state = SchedulerState { server, workers, asked, task_reports, patience };
     let router = routes.into_axum_router().merge(
         Router::new().route(OVERVIEW, get(overview)).route(TASKS, post(tasks)).with_state(scheduler_state.clone()),
     );
@@ -223,6 +224,6 @@ pub async fn serve(
         served = http::serve(Box::new(listener), router, Box::pin(pending::<()>())) => Ok(served?),
         () = stopped => Ok(()),
         () = scheduler_state.cancel_forgotten() => Ok(()),
-        () = scheduler_state.find_lost_words() => Ok(()),
+        () = scheduler_state.find_lost_tasks() => Ok(()),
     }
 }

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_task_that_its_executor_no_longer_has_is_lost_after_a_while() {
-        let (mut words, begun) = (TaskReports::default(), Instant::now());
+        let (mut reports, begun) = (TaskReports::default(), Instant::now());
         let running = || [("one", 1), ("one", 2), ("other", 1)].map(|(job, n)| (task(job, n), "here:1".to_string()));
         let mut lost_after = None;
         for second in (0..120).step_by(5) {
@@ -170,8 +170,8 @@ mod tests {
             if second < 30 {
                 tasks.push(task("one", 2));
             }
-            words.receive(report("here:1", &tasks), now);
-            let lost = words.lost(running(), now);
+            reports.receive(report("here:1", &tasks), now);
+            let lost = reports.lost(running(), now);
             if !lost.is_empty() && lost_after.is_none() {
                 assert_eq!(lost, BTreeSet::from(["one".to_string()]));
                 lost_after = Some(second);
@@ -182,27 +182,27 @@ mod tests {
 
     #[test]
     fn who_is_not_heard_of_has_lost_nothing() {
-        let (mut words, begun) = (TaskReports::default(), Instant::now());
+        let (mut reports, begun) = (TaskReports::default(), Instant::now());
         let running = || [(task("one", 1), "here:1".to_string())];
         let at = |seconds: u64| begun + Duration::from_secs(seconds);
         // another executor tells, this one never did
         for second in (0..200).step_by(5) {
-            words.receive(report("there:1", &[]), at(second));
-            assert!(words.lost(running(), at(second)).is_empty());
+            reports.receive(report("there:1", &[]), at(second));
+            assert!(reports.lost(running(), at(second)).is_empty());
         }
         // it does, and is silent then: it may be gone, which others find out
-        words.receive(report("here:1", &[]), at(200));
+        reports.receive(report("here:1", &[]), at(200));
         for second in (200..400).step_by(5) {
-            assert!(words.lost(running(), at(second)).is_empty());
+            assert!(reports.lost(running(), at(second)).is_empty());
         }
         // a task that came back is none that is missing
         for second in (400..600).step_by(5) {
             let tasks = if second % 50 == 0 { vec![task("one", 1)] } else { vec![] };
-            words.receive(report("here:1", &tasks), at(second));
-            assert!(words.lost(running(), at(second)).is_empty());
+            reports.receive(report("here:1", &tasks), at(second));
+            assert!(reports.lost(running(), at(second)).is_empty());
         }
         // one whose word was heard at last is not asked for any more
-        assert!(words.lost([], at(700)).is_empty());
+        assert!(reports.lost([], at(700)).is_empty());
     }
 
     #[test]

@@ -72,10 +72,10 @@ impl<E: ExecutionEngine> ExecutionEngine for Cancellable<E> {
 
 /// The streams of a task that run.
 #[derive(Debug, Clone, Default)]
-struct Streams(Arc<Mutex<Running>>);
+struct Streams(Arc<Mutex<RunningStreams>>);
 
 #[derive(Debug, Default)]
-struct Running {
+struct RunningStreams {
     handles: Vec<AbortHandle>,
     stopped: bool,
 }

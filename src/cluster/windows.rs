@@ -1,7 +1,7 @@
 //! Window functions in a form that survives the way to an executor.
 //!
 //! DataFusion 55 writes a physical plan down without `IGNORE NULLS` of a window function and without `FILTER` of an aggregate
-//! over a window: they would be answered as if the words were not there. The first becomes a part of the function itself, the
+//! over a window: they would be answered as if these were not there. The first becomes a part of the function itself, the
 //! second is refused.
 
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
 /// Puts functions that ignore NULL by themselves in the place of those that are told to.
 #[derive(Debug)]
-pub(super) struct KeepWords;
+pub(super) struct KeepWindowClauses;
 
-impl AnalyzerRule for KeepWords {
+impl AnalyzerRule for KeepWindowClauses {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         change_nodes(plan, &mut |node| change_expressions(node, &mut |expr| change_parts(expr, &mut kept))).data()
     }
 
     fn name(&self) -> &str {
-        "keep_words_of_windows"
+        "keep_window_clauses"
     }
 }
 

@@ -55,11 +55,11 @@ pub(super) struct WriteSpec {
     table: String,
     /// The table's columns, in DataFusion's form.
     columns: Vec<u8>,
-    work: Work,
+    work: WriteKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-enum Work {
+enum WriteKind {
     /// Rows of so many queries, each bucket in one task.
     Sorted { queries: usize },
     /// Rows of so many queries, all in one task, as they come.
@@ -69,7 +69,7 @@ enum Work {
 }
 
 impl WriteSpec {
-    fn new(lake: &Lake, table: &str, columns: &SchemaRef, work: Work) -> crate::Result<Self> {
+    fn new(lake: &Lake, table: &str, columns: &SchemaRef, work: WriteKind) -> crate::Result<Self> {
         let columns = protobuf::Schema::try_from(columns.as_ref()).map_err(|e| Error::bug(e.to_string()))?;
         Ok(Self { lake: lake.url().clone(), table: table.into(), columns: schema_bytes(&columns), work })
     }
@@ -195,9 +195,9 @@ pub(super) fn rows(
         true => {
             let buckets = Partitioning::Hash(vec![bucket_expr(&united.schema())?], partitions);
             let input: Arc<dyn ExecutionPlan> = Arc::new(RepartitionExec::try_new(united, buckets)?);
-            (input, Work::Sorted { queries })
+            (input, WriteKind::Sorted { queries })
         }
-        false => (KeepExec::gather(united), Work::Plain { queries }),
+        false => (KeepExec::gather(united), WriteKind::Plain { queries }),
     };
     Ok(Arc::new(WriteExec::new(input, WriteSpec::new(lake, table, schema, work)?, None)))
 }
@@ -220,7 +220,7 @@ pub(super) fn jobs(
     let partitions = partitions.collect::<crate::Result<Vec<_>>>()?;
     let source = MemorySourceConfig::try_new(&partitions, schema.clone(), None)?;
     let input = DataSourceExec::from_data_source(source);
-    Ok(Arc::new(WriteExec::new(input, WriteSpec::new(lake, &snapshot.name, &snapshot.schema, Work::Jobs)?, None)))
+    Ok(Arc::new(WriteExec::new(input, WriteSpec::new(lake, &snapshot.name, &snapshot.schema, WriteKind::Jobs)?, None)))
 }
 
 /// What the receipts of [`rows`] say: the files, and the rows of each query.
@@ -290,8 +290,8 @@ struct Task {
 impl Task {
     async fn run(self) -> crate::Result<RecordBatch> {
         let receipts = match self.spec.work {
-            Work::Sorted { queries } | Work::Plain { queries } => vec![self.write_rows(queries).await?],
-            Work::Jobs => self.do_jobs().await?,
+            WriteKind::Sorted { queries } | WriteKind::Plain { queries } => vec![self.write_rows(queries).await?],
+            WriteKind::Jobs => self.do_jobs().await?,
         };
         let texts = receipts.iter().map(json).collect::<crate::Result<Vec<_>>>()?;
         Ok(RecordBatch::try_new(self::receipts(), vec![Arc::new(StringArray::from(texts))])?)
@@ -363,8 +363,8 @@ impl ExecutionPlan for WriteExec {
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         let required = match (self.spec.work, bucket_expr(&self.input.schema())) {
-            (Work::Sorted { .. }, Ok(bucket)) => Distribution::KeyPartitioned(vec![bucket]),
-            (Work::Plain { .. }, _) => Distribution::SinglePartition,
+            (WriteKind::Sorted { .. }, Ok(bucket)) => Distribution::KeyPartitioned(vec![bucket]),
+            (WriteKind::Plain { .. }, _) => Distribution::SinglePartition,
             _ => Distribution::UnspecifiedDistribution,
         };
         InputDistributionRequirements::new(vec![required])

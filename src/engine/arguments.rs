@@ -10,6 +10,7 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 
 use crate::error::did_you_mean;
+use crate::error::library_words::without_layers;
 use crate::quote::literal;
 use crate::{Error, Result};
 
@@ -156,7 +157,7 @@ fn constant(
         Ok(other) => plan_error(format!("{function}: {name} must be a constant, not {other}")),
         Err(error) => {
             let why = error.find_root().strip_backtrace();
-            plan_error(format!("{function}: {name} cannot be computed: {why}"))
+            plan_error(format!("{function}: {name} cannot be computed: {}", without_layers(&why)))
         }
     }
 }

@@ -97,7 +97,8 @@ impl ExecutionPlan for BesideExec {
         let opened = async move {
             let context = with_memory(&inputs, false, partition, context).await?;
             let [first, second] = inputs.each_ref().map(|input| input.execute(partition, context.clone()));
-            Ok::<_, DataFusionError>(side_by_side([Side::new(first?), Side::new(second?)], schema, context))
+            let inputs = [BesideInput::new(first?), BesideInput::new(second?)];
+            Ok::<_, DataFusionError>(side_by_side(inputs, schema, context))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), once(opened).try_flatten())))
     }
@@ -105,7 +106,7 @@ impl ExecutionPlan for BesideExec {
 
 /// The rows of two sides that are executed in a context, which is kept until they end.
 fn side_by_side(
-    sides: [Side; 2],
+    sides: [BesideInput; 2],
     schema: SchemaRef,
     context: Arc<TaskContext>,
 ) -> impl Stream<Item = Result<RecordBatch>> {
@@ -124,12 +125,12 @@ fn side_by_side(
 }
 
 /// An input with what is left of its last batch.
-struct Side {
+struct BesideInput {
     rows: SendableRecordBatchStream,
     left: Option<RecordBatch>,
 }
 
-impl Side {
+impl BesideInput {
     fn new(rows: SendableRecordBatchStream) -> Self {
         Self { rows, left: None }
     }

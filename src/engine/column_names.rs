@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderByExpr, Query,
-    Select, SelectItem, SetExpr, Statement as Sql, TableFactor, VisitorMut,
+    AccessExpr, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    OrderByExpr, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, VisitorMut,
 };
-use rejoin_instances::syntax::change;
+use rejoin_instances::syntax::{PartMut, change};
 
-use super::output_names::sort_keys;
-use crate::functions::CUT_TO;
+use super::output_names::{is_aggregate, sort_keys};
+use super::ungrouped::has_aggregates;
+use crate::functions::{AS_CAST, CUT_TO, DOWN_TO, ROUNDED_TO};
 
 /// Comes between a name and the number that tells it from others alike, which nobody is shown.
 const APART: char = '\u{1f}';
@@ -161,6 +162,42 @@ fn sort_by_names(items: &[SelectItem], keys: &mut [OrderByExpr]) {
     }
 }
 
+/// Names the columns of a SELECT of groups that is sorted by the number of one that it computes: DataFusion finds that by a name alone.
+pub(super) fn name_sorted_groups(part: &mut impl PartMut) {
+    // it never breaks off
+    let _ = change(part, &mut SortedGroups);
+}
+
+struct SortedGroups;
+
+impl VisitorMut for SortedGroups {
+    type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let Query { body, order_by, .. } = query;
+        if let SetExpr::Select(select) = body.as_mut()
+            && sort_keys(order_by).iter().any(|key| is_computed(&key.expr, select))
+        {
+            name_items(select);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// True for the number of a column that is computed of groups, and is none of them.
+fn is_computed(key: &Expr, select: &Select) -> bool {
+    let number = |expr: &Expr| match expr {
+        Expr::Value(value) => value.value.to_string().parse::<usize>().ok(),
+        _ => None,
+    };
+    let item = number(key).and_then(|number| select.projection.get(number.checked_sub(1)?));
+    let Some(SelectItem::UnnamedExpr(expr)) = item else { return false };
+    let GroupByExpr::Expressions(groups, _) = &select.group_by else { return false };
+    let is_group = groups.iter().any(|group| group == expr || number(group).is_some_and(|n| Some(n) == number(key)));
+    let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    !is_group && !is_column && !is_aggregate(expr) && (!groups.is_empty() || has_aggregates(expr))
+}
+
 /// The same for one SELECT.
 pub fn name_items(select: &mut Select) {
     // names that stand alone, and those of columns behind that of their relation: two columns cannot differ by that alone
@@ -237,8 +274,8 @@ pub fn column_name(expr: &Expr) -> (String, bool) {
         },
         Expr::Function(function) => {
             let name = function.name.0.last().and_then(|part| part.as_ident());
-            // a text that is cut is called as the whole one is
-            if name.is_some_and(|name| name.value == CUT_TO)
+            // what is cut or rounded is called as the whole is
+            if name.is_some_and(|name| [AS_CAST, CUT_TO, DOWN_TO, ROUNDED_TO].contains(&name.value.as_str()))
                 && let FunctionArguments::List(list) = &function.args
                 && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(whole))) = list.args.first()
             {
@@ -347,6 +384,8 @@ mod tests {
         let sql = "SELECT t.count, count(*), max(x) AS a, t.a, t.b, lower(b) AS b FROM t";
         assert_eq!(names(sql), ["t.count", "count", "a", "a", "t.b", "b"]);
         assert_eq!(names("SELECT '1'::timestamp(6), '1'::timestamptz(6)"), ["timestamp", "timestamptz"]);
+        let sql = "SELECT rounded_to('1'::timestamp(6), 0)::timestamp(6), rounded_to(a::time, 1)::time FROM t";
+        assert_eq!(names(sql), ["timestamp", "a"]);
     }
 
     #[test]
@@ -383,6 +422,31 @@ mod tests {
         assert_eq!(settled("SELECT *, upper(a) AS a FROM t"), "SELECT *, upper(a) AS \"a~*1\" FROM t");
         let sorted = "SELECT *, upper(a) AS b FROM t ORDER BY b";
         assert_eq!(settled(sorted), sorted);
+    }
+
+    #[test]
+    fn what_is_computed_of_groups_and_sorted_by_has_a_name() {
+        let settled = |sql: &str| {
+            let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
+            name_sorted_groups(&mut parsed);
+            parsed.to_string()
+        };
+        assert_eq!(
+            settled("SELECT 1 + a, count(*) FROM t GROUP BY a ORDER BY 2, 1"),
+            "SELECT 1 + a AS \"?column?\", count(*) AS \"count\" FROM t GROUP BY a ORDER BY 2, 1"
+        );
+        assert_eq!(
+            settled("SELECT abs(max(a)) FROM t ORDER BY 1 DESC"),
+            "SELECT abs(max(a)) AS \"abs\" FROM t ORDER BY 1 DESC"
+        );
+        for same in [
+            "SELECT 1 + a, count(*) FROM t GROUP BY 1 ORDER BY 1",
+            "SELECT 1 + a, count(*) FROM t GROUP BY 1 + a ORDER BY 1",
+            "SELECT 1 + a, b, count(*) FROM t GROUP BY a, b ORDER BY 2, 3, b",
+            "SELECT 1 + a FROM t ORDER BY 1",
+        ] {
+            assert_eq!(settled(same), same);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ const DEEPEST: usize = 200;
 #[derive(Default)]
 pub(super) struct Expanded {
     /// The queries in which the visitor is, from the outermost.
-    open: Vec<Open>,
+    open: Vec<OpenQuery>,
 }
 
 /// What a query stands for.
@@ -28,7 +28,7 @@ struct Size {
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenQuery {
     /// Its name, where it stands in a WITH.
     name: Option<String>,
     /// Names of its own WITH whose queries come next: they are visited first, in order.
@@ -61,7 +61,7 @@ impl Visitor for Expanded {
         let name = self.open.last_mut().and_then(|outer| outer.coming.pop_front());
         let named = query.with.iter().flat_map(|with| &with.cte_tables);
         let coming = named.map(|named| named.alias.name.value.to_lowercase()).collect();
-        self.open.push(Open { name, coming, ..Open::default() });
+        self.open.push(OpenQuery { name, coming, ..OpenQuery::default() });
         ControlFlow::Continue(())
     }
 

@@ -7,7 +7,7 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 
 use super::journey::{GROUP_COLUMNS, GroupType};
-use super::names::Names;
+use super::names::ColumnNames;
 use crate::columns::{HIT_TIME, VISITOR_ID, is_multi_valued};
 use crate::{Error, Result};
 
@@ -28,13 +28,17 @@ pub(super) struct Grouping {
 /// The columns that a text names.
 pub(super) fn groupings(
     text: &str,
-    names: &Names<'_>,
+    names: &ColumnNames<'_>,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Vec<Grouping>> {
     groupings_of(text, names, context).map_err(|error| error.at("by"))
 }
 
-fn groupings_of(text: &str, names: &Names<'_>, context: &mut dyn RelationPlannerContext) -> Result<Vec<Grouping>> {
+fn groupings_of(
+    text: &str,
+    names: &ColumnNames<'_>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Vec<Grouping>> {
     let mut found: Vec<Grouping> = vec![];
     for name in listed(text)? {
         let one = grouping(&name, names, context)?;
@@ -49,7 +53,7 @@ fn groupings_of(text: &str, names: &Names<'_>, context: &mut dyn RelationPlanner
     }
 }
 
-fn grouping(name: &str, names: &Names<'_>, context: &mut dyn RelationPlannerContext) -> Result<Grouping> {
+fn grouping(name: &str, names: &ColumnNames<'_>, context: &mut dyn RelationPlannerContext) -> Result<Grouping> {
     let group = |column: &str, kind, value| Grouping { name: name.into(), column: column.into(), kind, value };
     if SPANS.contains(&name) {
         let clock = context.context_provider().get_function_meta("local_time");

@@ -10,6 +10,7 @@ use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
 use crate::columns::{PERSON_ID, PERSON_STATUS};
+use crate::error::library_words::{UnfitOperands, unfit_arguments, unknown_statement};
 use crate::error::{Spot, StatementFault, did_you_mean};
 use crate::functions::windows::WINDOW_FUNCTIONS;
 
@@ -45,7 +46,8 @@ pub(super) async fn planning_error(
         let spot = Spot::Name(field.name.clone());
         return Error::query(message).at_spot(spot).of_fault(StatementFault::Column).caused_by(error);
     }
-    if let Some((function, types)) = unfit_arguments(&error.to_string()) {
+    if let Some((function, types)) = unfit_arguments(&error) {
+        let types = if types.is_empty() { "no argument".into() } else { plain_types(&types) };
         let advice = match types.contains("text") {
             true => "; parse_number(text) or CAST(text AS DOUBLE) makes a number of a text",
             false => "",
@@ -54,21 +56,12 @@ pub(super) async fn planning_error(
             .at_spot(Spot::Name(function))
             .caused_by(error);
     }
-    if let Some(message) = unfit_operands(&error.to_string()).or_else(|| unknown_statement(&error.to_string())) {
+    let unfit = UnfitOperands::of(&error).map(unfit_operands);
+    if let Some(message) = unfit.or_else(|| unknown_statement(&error).map(|word| no_question(&word))) {
         return Error::query(message).caused_by(error);
     }
     if !matches!(error.find_root(), DataFusionError::Plan(_)) {
         return Error::from(error);
-    }
-    let over = |name: &str| WINDOW_FUNCTIONS.iter().find(|function| function.name == name);
-    if let Some(function) = statement.names().functions.iter().find_map(|name| over(name))
-        && error.to_string().contains("Invalid function")
-    {
-        let message = format!(
-            "{} sees the rows of a window: {}; the table functions participation(...) and attribution(...) need none",
-            function.name, function.signature
-        );
-        return Error::query(message).at_spot(Spot::Name(function.name.into())).caused_by(error);
     }
     for name in &statement.names().tables {
         if !is_there(context, name).await {
@@ -78,6 +71,14 @@ pub(super) async fn planning_error(
             let message = format!("there is no table {name}{hint}");
             return Error::query(message).at_spot(spot).of_fault(StatementFault::Table).caused_by(error);
         }
+    }
+    let over = |name: &str| WINDOW_FUNCTIONS.iter().find(|function| function.name == name);
+    if let Some(function) = statement.names().without_window.iter().find_map(|name| over(name)) {
+        let message = format!(
+            "{} sees the rows of a window: {}; the table functions participation(...) and attribution(...) need none",
+            function.name, function.signature
+        );
+        return Error::query(message).at_spot(Spot::Name(function.name.into())).caused_by(error);
     }
     let (state, names) = (context.state(), statement.names());
     let known = |name: &str| state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok();
@@ -113,44 +114,37 @@ pub(super) async fn planning_error(
 
 /// The error of a plan whose operators were looked at: sides that do not go together are often found only then.
 pub(super) fn operator_error(error: DataFusionError) -> Error {
-    match unfit_operands(&error.to_string()) {
-        Some(message) if Error::of_ours(&error).is_none() => Error::query(message).caused_by(error),
-        _ => Error::from(error),
+    match UnfitOperands::of(&error).filter(|_| Error::of_ours(&error).is_none()) {
+        Some(operands) => Error::query(unfit_operands(operands)).caused_by(error),
+        None => Error::from(error),
     }
-}
-
-/// The function and the types that it was given, where the types are none that it takes.
-fn unfit_arguments(message: &str) -> Option<(String, String)> {
-    let (_, call) = message.split_once("No function matches the given name and argument types '")?;
-    let (function, types) = call.split_once("'")?.0.split_once('(')?;
-    let types = plain_types(types.strip_suffix(')').unwrap_or(types));
-    Some((function.to_string(), if types.is_empty() { "no argument".into() } else { types }))
 }
 
 /// What to say of an operator whose sides do not go together.
-fn unfit_operands(message: &str) -> Option<String> {
-    if let Some((_, operands)) = message.split_once("Cannot coerce arithmetic expression ") {
-        let operands = plain_types(operands.split_once(" to valid types")?.0);
-        let advice = match operands.contains("text") {
-            true => "; parse_number(text) or CAST(text AS DOUBLE) makes a number of a text",
-            false => "",
-        };
-        return Some(format!("{operands} cannot be computed{advice}"));
+fn unfit_operands(operands: UnfitOperands) -> String {
+    match operands {
+        UnfitOperands::Arithmetic(operands) => {
+            let operands = plain_types(&operands);
+            let advice = match operands.contains("text") {
+                true => "; parse_number(text) or CAST(text AS DOUBLE) makes a number of a text",
+                false => "",
+            };
+            format!("{operands} cannot be computed{advice}")
+        }
+        UnfitOperands::Comparison(operands) => {
+            let operands = plain_types(&operands);
+            let advice = match operands.contains("time") || operands.contains("date") {
+                true => "; a date stands in single quotes: '2026-09-01'",
+                false => "",
+            };
+            format!("{operands} cannot be compared{advice}")
+        }
     }
-    let (_, operands) = message.split_once("Cannot infer common argument type for comparison operation ")?;
-    let operands = plain_types(operands.lines().next()?);
-    let advice = match operands.contains("time") || operands.contains("date") {
-        true => "; a date stands in single quotes: '2026-09-01'",
-        false => "",
-    };
-    Some(format!("{operands} cannot be compared{advice}"))
 }
 
-/// What to say of a statement that the engine does not know.
-fn unknown_statement(message: &str) -> Option<String> {
-    let (_, statement) = message.split_once("Unsupported SQL statement: ")?;
-    let word = statement.split_whitespace().next()?.to_uppercase();
-    let advice = match word.as_str() {
+/// What to say of a statement that is no question, by its first word.
+fn no_question(word: &str) -> String {
+    let advice = match word {
         "USE" => "SET rejoin.suite = 'RSID' chooses the suite",
         "SHOW" => "SHOW TABLES and SHOW COLUMNS FROM table list what is there",
         "VACUUM" | "OPTIMIZE" => "the commands `rejoin compact` and `rejoin vacuum` look after files",
@@ -158,7 +152,7 @@ fn unknown_statement(message: &str) -> Option<String> {
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => "each statement sees one state of the lake",
         _ => "statements here ask: SELECT, SHOW, EXPLAIN, COPY",
     };
-    Some(format!("{word} is not known here; {advice}"))
+    format!("{word} is not known here; {advice}")
 }
 
 /// Types of columns in plain words.

@@ -114,7 +114,7 @@ impl HitsTable {
     }
 
     /// What is to be computed for the columns `wanted` of some files.
-    fn work(&self, wanted: &[&str], files: &[&DataFile]) -> Work {
+    fn work(&self, wanted: &[&str], files: &[&DataFile]) -> HitComputation {
         let given = self.stored_visits || files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"));
         let of_suite = |suite: &str| files.iter().any(|f| f.tags.get(TAG_SUITE).is_none_or(|s| s == suite));
         let rules: BTreeMap<_, _> = self
@@ -135,11 +135,11 @@ impl HitsTable {
         let (repeats, by_key) = (self.once && may_repeat(files), self.once && may_repeat_by_key(files));
         let visits =
             !given && (wanted.iter().any(|name| matches!(*name, VISIT_NUM | VISIT_START)) || persisting.needs_visits());
-        Work { repeats, by_key, visits, sets, persisting }
+        HitComputation { repeats, by_key, visits, sets, persisting }
     }
 
     /// The stored columns that the work is done with, beside those that are wanted.
-    fn needed(&self, work: &Work) -> Vec<String> {
+    fn needed(&self, work: &HitComputation) -> Vec<String> {
         let mut names: Vec<String> = vec![];
         let mut add = |name: &str| names.push(name.to_string());
         if work.in_order() {
@@ -170,7 +170,7 @@ impl HitsTable {
 }
 
 /// What is computed of hits beside reading them.
-struct Work {
+struct HitComputation {
     /// Rows of one hit are to be told apart.
     repeats: bool,
     /// Some of them at other times, by a key.
@@ -182,7 +182,7 @@ struct Work {
     persisting: Persisting,
 }
 
-impl Work {
+impl HitComputation {
     fn is_nothing(&self) -> bool {
         !self.repeats && !self.visits && self.sets.is_empty()
     }
@@ -246,7 +246,7 @@ impl HitsTable {
         // filters that tell rows apart, not visitors: what they keep can be read without the rest
         let few: Vec<Expr> = others.into_iter().filter(|f| work.in_order() && work.reads_stored(f)).collect();
         let can_split = !work.repeats && session.config_options().execution.parquet.pushdown_filters;
-        let rows = match few.is_empty() || !can_split {
+        let rows = match few.is_empty() || !can_split || !self.spares_columns(&names, &work, &few) {
             true => self.worked(self.stored_rows(session, &names, &work, &whole)?, work)?,
             false => self.of_few(session, &names, work, [whole, few].concat())?,
         };
@@ -256,12 +256,24 @@ impl HitsTable {
         Ok(Arc::new(columns_of(rows, names.iter().copied())?))
     }
 
+    /// True where it spares more columns than it costs to read other columns of few rows apart: those that all rows are worked and
+    /// filtered with are read twice then.
+    fn spares_columns(&self, names: &[&str], work: &HitComputation, filters: &[Expr]) -> bool {
+        let asked: Vec<String> = filters.iter().flat_map(Expr::column_refs).map(|c| c.name.clone()).collect();
+        let of_few = names.iter().copied().filter(|name| !work.computes(name));
+        let of_few: BTreeSet<&str> = of_few.chain(ORDER).chain(asked.iter().map(String::as_str)).collect();
+        let of_all: BTreeSet<String> = self.needed(work).into_iter().chain(asked.iter().cloned()).collect();
+        let stored = of_few.iter().filter(|name| self.stored.stores_column(name));
+        let (twice, spared): (Vec<&str>, Vec<&str>) = stored.copied().partition(|name| of_all.contains(*name));
+        spared.len() > twice.len()
+    }
+
     /// The stored columns of these names, and those that the work is done with.
     fn stored_rows(
         &self,
         session: &dyn Session,
         names: &[&str],
-        work: &Work,
+        work: &HitComputation,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let needed = self.needed(work);
@@ -280,7 +292,7 @@ impl HitsTable {
         self.stored.reading(session, Some(&indices), filters)
     }
 
-    fn worked(&self, mut rows: Arc<dyn ExecutionPlan>, work: Work) -> Result<Arc<dyn ExecutionPlan>> {
+    fn worked(&self, mut rows: Arc<dyn ExecutionPlan>, work: HitComputation) -> Result<Arc<dyn ExecutionPlan>> {
         if work.repeats {
             rows = Arc::new(RepeatsExec::new(rows));
         }
@@ -302,7 +314,7 @@ impl HitsTable {
         &self,
         session: &dyn Session,
         names: &[&str],
-        work: Work,
+        work: HitComputation,
         filters: Vec<Expr>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let is_computed = |name: &str| work.computes(name);
@@ -403,4 +415,38 @@ fn with_sets(rows: Arc<dyn ExecutionPlan>, dimensions: &BTreeSet<String>) -> Res
     });
     let exprs = exprs.collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(ProjectionExec::try_new(exprs, rows)?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+    use crate::columns::TRANSACTION_ID;
+    use crate::lake::{Lake, Snapshot};
+
+    #[tokio::test]
+    async fn other_columns_are_read_apart_where_they_are_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+        let spares = |dimensions: usize| {
+            let names = ORDER.iter().chain(&[SUITE, VISIT_NUM, TRANSACTION_ID]).map(|name| name.to_string());
+            let names: Vec<String> = names.chain((1..=dimensions).map(|number| format!("evar{number}"))).collect();
+            let fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true));
+            let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            let mut snapshot = Snapshot::missing(&lake, "hits").unwrap();
+            snapshot.schema = schema.clone();
+            let table = HitsTable::new(LakeTable::new(lake.clone(), Arc::new(snapshot), schema), HitRules::default());
+            let sets = BTreeSet::new();
+            let persisting = Persisting { columns: vec![], rules: BTreeMap::new(), counting_background: sets.clone() };
+            let work = HitComputation { repeats: false, by_key: false, visits: true, sets, persisting };
+            // no file has this one
+            let names: Vec<&str> = names.iter().map(String::as_str).chain([VISIT_START]).collect();
+            table.spares_columns(&names, &work, &[ident(TRANSACTION_ID).is_not_null()])
+        };
+        // twice come the four of the order, the suite and the transaction ID; the number of the visit is computed
+        assert_eq!([6, 7].map(spares), [false, true]);
+    }
 }

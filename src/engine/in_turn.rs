@@ -187,7 +187,7 @@ mod tests {
 
     /// Branches that are open now, and that were open at most.
     #[derive(Debug, Default)]
-    struct Open {
+    struct OpenBranches {
         now: AtomicUsize,
         most: AtomicUsize,
     }
@@ -198,7 +198,7 @@ mod tests {
         number: i64,
         schema: SchemaRef,
         all: Arc<Barrier>,
-        open: Arc<Open>,
+        open: Arc<OpenBranches>,
     }
 
     impl PartitionStream for Part {
@@ -223,7 +223,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn few_branches_at_once_and_each_of_their_partitions() {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
-        let open = Arc::new(Open::default());
+        let open = Arc::new(OpenBranches::default());
         let expected = Mutex::new(vec![]);
         let branch = |number: usize| {
             // branches of one, two and three partitions

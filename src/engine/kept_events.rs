@@ -31,10 +31,10 @@ impl Basis {
 
 /// The plan that a session made last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KeptEvents(Arc<Mutex<Option<Kept>>>);
+pub(super) struct KeptEvents(Arc<Mutex<Option<KeptPlan>>>);
 
 /// A plan, and what it was made of.
-type Kept = (Basis, Sealed<LogicalPlan>);
+type KeptPlan = (Basis, Sealed<LogicalPlan>);
 
 impl KeptEvents {
     /// The one with this basis, if it is the last.

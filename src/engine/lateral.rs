@@ -16,7 +16,8 @@ use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Subq
 use datafusion::optimizer::AnalyzerRule;
 use rejoin_instances::trees::{change_nodes, change_parts};
 
-use super::lateral_limit::first_of_each;
+use super::lateral_first::columns_of;
+use super::lateral_limit::{first_of_each, refused};
 
 /// Puts what looks at the row before it above the relation of that row.
 #[derive(Debug)]
@@ -44,9 +45,29 @@ fn without_query(join: &Join) -> Result<Option<LogicalPlan>> {
     if let Some(plan) = put_above(join)? {
         return Ok(Some(plan));
     }
-    match of_each_row(&join.right) {
-        Some(query) if holds_always(join) => first_of_each(join, &query.subquery),
+    let Some(query) = of_each_row(&join.right) else { return Ok(None) };
+    if holds_always(join) {
+        return first_of_each(join, &query.subquery);
+    }
+    // the condition is one on the first rows
+    match join.join_type {
+        JoinType::Inner => {
+            let always = Join { on: vec![], filter: None, ..join.clone() };
+            let Some(plan) = first_of_each(&always, &query.subquery)? else { return Ok(None) };
+            let pairs = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
+            let Some(condition) = pairs.chain(join.filter.clone()).reduce(Expr::and) else { return Ok(Some(plan)) };
+            Ok(Some(LogicalPlan::Filter(Filter::try_new(condition, Arc::new(plan))?)))
+        }
+        JoinType::Left if has_limit(&query.subquery) => Err(refused().into()),
         _ => Ok(None),
+    }
+}
+
+/// True for a query with a LIMIT.
+fn has_limit(query: &LogicalPlan) -> bool {
+    match query {
+        LogicalPlan::SubqueryAlias(alias) => has_limit(&alias.input),
+        query => matches!(query, LogicalPlan::Limit(_)),
     }
 }
 
@@ -86,10 +107,6 @@ fn of_each_row(relation: &LogicalPlan) -> Option<&Subquery> {
         LogicalPlan::SubqueryAlias(SubqueryAlias { input, .. }) => of_each_row(input),
         _ => None,
     }
-}
-
-fn columns_of(schema: &DFSchema) -> impl Iterator<Item = Expr> {
-    schema.iter().map(|(relation, field)| Expr::Column(Column::from((relation, field))))
 }
 
 /// A plan that carries the columns of the relation before, and its own ones, by names that nobody can write.

@@ -1,49 +1,56 @@
 //! The first rows of a query for each row before it: `FROM t, LATERAL (SELECT u.b FROM u WHERE u.a = t.a ORDER BY u.b LIMIT 3) s`.
 //!
 //! DataFusion has no plan for it. Where equality alone ties the query to the row, the rows of all are numbered in their order, among
-//! those of the same value, and joined with the row by that value. Others stay as they are.
+//! those of the same value, and joined with the row by that value. Others are joined first, see `lateral_beside`; what is neither is
+//! refused.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, JoinType, ScalarValue};
+use datafusion::common::{Column, JoinType};
 use datafusion::error::Result;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprFunctionExt, FetchType, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection,
-    SkipType, Sort, SubqueryAlias, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, lit,
+    BinaryExpr, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Sort,
+    SubqueryAlias, Window, lit,
 };
 use rejoin_instances::trees::{change_parts, walk_nodes, walk_parts};
 
+use super::lateral_beside::first_beside;
+use super::lateral_first::{First, columns_of, looks_around, up_to_current_row};
+use crate::Error;
+
 /// A join with the first rows of `query` for each row, without the query for each row; None for any other. The join has no condition.
+///
+/// # Errors
+/// Such a join is not planned here.
 pub(super) fn first_of_each(join: &Join, query: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-    let mut query = query;
-    while let LogicalPlan::SubqueryAlias(alias) = query {
-        query = &alias.input;
-    }
-    let LogicalPlan::Limit(limit) = query else { return Ok(None) };
-    let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (limit.get_skip_type()?, limit.get_fetch_type()?) else {
-        return Ok(None);
-    };
+    let Some(first) = First::of(query)? else { return Ok(None) };
     if !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
         return Ok(None);
     }
-    // a SELECT that sorts by what it does not show
-    let (shown, sorted) = match limit.input.as_ref() {
-        LogicalPlan::Projection(projection) if matches!(projection.input.as_ref(), LogicalPlan::Sort(_)) => {
-            (Some(&projection.expr), projection.input.as_ref())
-        }
-        other => (None, other),
-    };
-    let (order, input) = match sorted {
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => (sort.expr.clone(), sort.input.as_ref()),
-        other => (vec![], other),
-    };
-    let shown = match shown {
-        Some(shown) => shown.iter().cloned().map(Expr::unalias).collect(),
-        None => columns_of(input.schema()).collect::<Vec<Expr>>(),
-    };
+    if let Some(plan) = first_of_equal(join, &first)? {
+        return Ok(Some(plan));
+    }
+    // of one value a LIMIT leaves all, which DataFusion may plan
+    match first_beside(join, &first)? {
+        None if !aggregates(first.input)? => Err(refused().into()),
+        found => Ok(found),
+    }
+}
+
+/// What is said of a query with a LIMIT that is not planned here.
+pub(super) fn refused() -> Error {
+    Error::query(
+        "a LATERAL query with a LIMIT may name the row before it in its WHERE, ORDER BY and SELECT, not in joins, groups, DISTINCT \
+         and queries within, and a LEFT JOIN of it is ON true; number the rows of a join with row_number() instead",
+    )
+}
+
+/// The first rows of those that equality ties to the row; None where it is not equality alone.
+fn first_of_equal(join: &Join, first: &First) -> Result<Option<LogicalPlan>> {
+    let First { skip, fetch, order, shown, input } = first;
     if !are_plain(shown.iter().chain(order.iter().map(|key| &key.expr)))? {
         return Ok(None);
     }
@@ -52,23 +59,19 @@ pub(super) fn first_of_each(join: &Join, query: &LogicalPlan) -> Result<Option<L
     if ties.is_empty() {
         return Ok(None);
     }
-    let frame = WindowFrame::new_bounds(
-        WindowFrameUnits::Rows,
-        WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-        WindowFrameBound::CurrentRow,
-    );
     let values = ties.iter().map(|tie| Expr::Column(tie.value.clone())).collect();
-    let numbering = row_number().partition_by(values).order_by(order).window_frame(frame).build()?;
+    let numbering = row_number().partition_by(values).order_by(order.clone());
+    let numbering = numbering.window_frame(up_to_current_row()).build()?;
     let number = Expr::Column(Column::new_unqualified(numbering.schema_name().to_string()));
     let plan = LogicalPlan::Window(Window::try_new(vec![numbering], Arc::new(plan))?);
-    let after = (skip > 0).then(|| number.clone().gt(lit(skip as u64)));
+    let after = (*skip > 0).then(|| number.clone().gt(lit(*skip as u64)));
     let until = fetch.map(|fetch| number.lt_eq(lit(skip.saturating_add(fetch) as u64)));
-    let Some(first) = after.into_iter().chain(until).reduce(Expr::and) else { return Ok(None) };
-    let plan = LogicalPlan::Filter(Filter::try_new(first, Arc::new(plan))?);
+    let Some(is_first) = after.into_iter().chain(until).reduce(Expr::and) else { return Ok(None) };
+    let plan = LogicalPlan::Filter(Filter::try_new(is_first, Arc::new(plan))?);
     let (mut columns, mut own, mut pairs) = (vec![], vec![], vec![]);
     for expr in shown {
         let name = rows.name();
-        columns.push(expr.alias(name.name.clone()));
+        columns.push(expr.clone().alias(name.name.clone()));
         own.push(name);
     }
     for tie in ties {
@@ -86,8 +89,14 @@ pub(super) fn first_of_each(join: &Join, query: &LogicalPlan) -> Result<Option<L
     Ok(Some(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?)))
 }
 
-fn columns_of(schema: &DFSchema) -> impl Iterator<Item = Expr> {
-    schema.iter().map(|(relation, field)| Expr::Column(Column::from((relation, field))))
+/// True for a plan with an aggregate.
+fn aggregates(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    walk_nodes(plan, &mut |node| {
+        found |= matches!(node, LogicalPlan::Aggregate(_));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// True for what looks at no row before, and asks no query.
@@ -208,14 +217,4 @@ impl Rows<'_> {
         self.names += 1;
         Column::new_unqualified(format!("\u{1f}first{}", self.names))
     }
-}
-
-/// True for a plan that looks at a row before it.
-fn looks_around(plan: &LogicalPlan) -> Result<bool> {
-    let mut looks = false;
-    walk_nodes(plan, &mut |node| {
-        looks |= node.contains_outer_reference();
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(looks)
 }

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 use rejoin_instances::syntax::{PartMut, change, change_outside_queries};
 
 use super::written_calls::call;
-use crate::functions::{EACH_KEY, EACH_TEXT, EACH_VALUE, SPLIT_SIGN, SPLIT_TEXT};
+use crate::functions::{EACH_KEY, EACH_ROW, EACH_TEXT, EACH_TEXT_ROW, EACH_VALUE, SPLIT_SIGN, SPLIT_TEXT};
 
 /// Functions that count.
 const SERIES: &str = "generate_series";
@@ -32,11 +32,28 @@ pub(super) fn rewrite(part: &mut impl PartMut) {
     let _ = change(part, &mut ListRowRewriter::default());
 }
 
-/// The list whose items a function gives as rows in the result of a SELECT of PostgreSQL's; None for any other, and for those that
-/// give several columns.
-pub fn list_in_result(function: &Function) -> Option<Expr> {
+/// The list whose items a function gives as rows in the result of a SELECT of PostgreSQL's; None for any other. A row of several
+/// columns is one value there, unless `column` says which of them is meant.
+pub fn list_in_result(function: &Function, column: Option<&Ident>) -> Option<Expr> {
     let FunctionArguments::List(list) = &function.args else { return None };
     let name = last(&function.name);
+    let row = match name.as_str() {
+        "json_each" | "jsonb_each" => Some((EACH_VALUE, EACH_ROW)),
+        "json_each_text" | "jsonb_each_text" => Some((EACH_TEXT, EACH_TEXT_ROW)),
+        _ => None,
+    };
+    if let Some((value, row)) = row {
+        let part = match column.map(|column| column.value.to_lowercase()).as_deref() {
+            None => row,
+            Some("key") => EACH_KEY,
+            Some("value") => value,
+            Some(_) => return None,
+        };
+        return Some(call(part, expressions(&list.args)?));
+    }
+    if column.is_some() {
+        return None;
+    }
     let lists = lists_of(&name, &list.args).filter(|_| name != "unnest" && name != RANGE)?;
     <[Expr; 1]>::try_from(lists).ok().map(|[list]| list)
 }

@@ -13,7 +13,7 @@ use crate::lake::bindings::Bindings;
 use crate::{Error, Result};
 
 /// What metrics and dimensions are called.
-pub(super) struct Names<'v> {
+pub(super) struct ColumnNames<'v> {
     pub view: &'v LakeView,
     /// Columns of `events`.
     pub fields: &'v Fields,
@@ -21,7 +21,7 @@ pub(super) struct Names<'v> {
     pub bound: Bindings,
 }
 
-impl<'v> Names<'v> {
+impl<'v> ColumnNames<'v> {
     /// Of a view whose events are loaded.
     pub fn of(view: &'v LakeView) -> Result<Self> {
         Ok(Self { view, fields: view.events()?.schema().fields(), bound: view.bindings()? })

@@ -11,7 +11,7 @@ use datafusion::functions::math::round;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 
-use crate::functions::{as_value, divided_by_zero, is_value, whole_arithmetic, whole_number};
+use crate::functions::{as_value, checked_arithmetic, divided_by_zero, first_number, is_value};
 
 /// A cast or an operation, over columns, whose sides are of the types that it takes.
 pub(super) fn settled(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr>> {
@@ -26,7 +26,7 @@ pub(super) fn settled(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr
     }
     Ok(match expr {
         Expr::BinaryExpr(operation) => match whole_sign(&operation, columns) {
-            Some(sign) => Transformed::yes(whole_arithmetic(*operation.left, sign, *operation.right)),
+            Some(sign) => Transformed::yes(checked_arithmetic(*operation.left, sign, *operation.right)),
             None => Transformed::no(Expr::BinaryExpr(operation)),
         },
         other => Transformed::no(other),
@@ -123,7 +123,7 @@ fn whole_sign(operation: &BinaryExpr, columns: &DFSchema) -> Option<char> {
         Operator::Multiply => '*',
         _ => return None,
     };
-    let type_of = |side: &Expr| whole_number(side).get_type(columns).ok();
+    let type_of = |side: &Expr| first_number(side).get_type(columns).ok();
     let right = type_of(&operation.right).filter(DataType::is_integer)?;
     (type_of(&operation.left)? == right).then_some(sign)
 }
@@ -163,7 +163,10 @@ mod tests {
             (cast(lit("a"), DataType::Binary), "as_value(Utf8(\"a\"))"),
             (cast(lit(5_i16), DataType::Int64), "CAST(Int16(5) AS Int64)"),
             (cast(lit(5_i64), DataType::Decimal128(20, 0)), "CAST(Int64(5) AS Decimal128(20, 0))"),
-            (binary_expr(lit(1_i64), Operator::Plus, lit(2_i64)), "whole_arithmetic(Utf8(\"+\"), Int64(1), Int64(2))"),
+            (
+                binary_expr(lit(1_i64), Operator::Plus, lit(2_i64)),
+                "checked_arithmetic(Utf8(\"+\"), Int64(1), Int64(2))",
+            ),
             (binary_expr(lit(1_i64), Operator::Divide, lit(0_i64)), "Int64(1) / Int64(0)"),
             (binary_expr(lit(1.0), Operator::Divide, lit(0.0)), "divided_by_zero(Float64(1))"),
             (binary_expr(lit(1.0), Operator::Plus, lit(2.0)), "Float64(1) + Float64(2)"),

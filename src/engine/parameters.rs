@@ -29,7 +29,7 @@ use crate::{Error, Result};
 
 /// The parameters that are named within arguments.
 pub(super) fn of(arguments: &[FunctionArg]) -> BTreeSet<String> {
-    let mut found = Found::default();
+    let mut found = PlaceholderNames::default();
     for argument in arguments {
         // it never breaks off
         let _ = walk(argument, &mut found);
@@ -38,9 +38,9 @@ pub(super) fn of(arguments: &[FunctionArg]) -> BTreeSet<String> {
 }
 
 #[derive(Default)]
-struct Found(BTreeSet<String>);
+struct PlaceholderNames(BTreeSet<String>);
 
-impl Visitor for Found {
+impl Visitor for PlaceholderNames {
     type Break = ();
 
     fn pre_visit_value(&mut self, value: &ast::ValueWithSpan) -> ControlFlow<()> {
@@ -53,19 +53,19 @@ impl Visitor for Found {
 
 /// A statement with values in place of the parameters within arguments of table functions; others stay parameters.
 pub(super) fn with_values(sql: &mut Sql, values: &[ScalarValue]) -> Result<()> {
-    let mut put = Put { values, within: 0 };
+    let mut put = ParameterValues { values, within: 0 };
     match change(sql, &mut put) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
-struct Put<'v> {
+struct ParameterValues<'v> {
     values: &'v [ScalarValue],
     within: usize,
 }
 
-impl VisitorMut for Put<'_> {
+impl VisitorMut for ParameterValues<'_> {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {

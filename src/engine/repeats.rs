@@ -98,7 +98,7 @@ impl ExecutionPlan for RepeatsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let mut seen = Seen::default();
+        let mut seen = HitsOfInstant::default();
         let rows = input.map(move |batch| {
             let _timer = metrics.elapsed_compute().timer();
             let batch = seen.first_of(batch?)?;
@@ -115,7 +115,7 @@ impl ExecutionPlan for RepeatsExec {
 
 /// The hits of one visitor, instant and sequence that have gone on.
 #[derive(Default)]
-struct Seen {
+struct HitsOfInstant {
     place: (i64, i64, i128),
     visitor: Option<String>,
     /// Suite and rest of the hit id.
@@ -148,7 +148,7 @@ impl Keyed {
     }
 }
 
-impl Seen {
+impl HitsOfInstant {
     /// The batch without the rows of hits that were seen before.
     fn first_of(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
         let column = |name: &str| {
@@ -240,7 +240,7 @@ mod tests {
             ("b", 3, 9, Some(0), "s", 11),
         ];
         for cut in 1..=rows.len() {
-            let mut seen = Seen::default();
+            let mut seen = HitsOfInstant::default();
             let mut kept = vec![];
             for rows in rows.chunks(cut) {
                 let batch = seen.first_of(batch(rows)).unwrap();
@@ -263,7 +263,7 @@ mod tests {
             ("b", 4, one.0, Some(one.1), "s", 6),
         ];
         for cut in 1..=rows.len() {
-            let mut seen = Seen::default();
+            let mut seen = HitsOfInstant::default();
             let mut kept = vec![];
             for rows in rows.chunks(cut) {
                 let batch = seen.first_of(batch(rows)).unwrap();

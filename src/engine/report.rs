@@ -25,7 +25,7 @@ use super::journey::{
     Answer, ConversionOutput, EVER, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Question, RowTerms, Selection,
     ShownNode, ShownSpec, StoredJourneyNode,
 };
-use super::names::Names;
+use super::names::ColumnNames;
 use super::parameters;
 use super::person_journeys::PersonJourneys;
 use super::predicates::Predicates;
@@ -57,19 +57,19 @@ impl ReportPlanner {
 
     fn plan(&self, report: &Report, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
         let view = self.schema.view();
-        let asked = Asked::new(report, &view, context)?;
+        let asked = ResolvedCall::new(report, &view, context)?;
         let journeys = match report.by_person {
-            false => asked.journeys(&Part::Visitors)?,
+            false => asked.journeys(&WhoseJourneys::Visitors)?,
             true => {
                 let persons = PersonJourneys::of(&view)?;
-                let together = asked.stored(&Part::Together(&persons))?;
+                let together = asked.stored(&WhoseJourneys::Together(&persons))?;
                 let in_parts = !asked.spec.needs_all_visitors() && !matches!(report.shape, Shape::Path { .. });
                 match (together, in_parts) {
                     (Some(together), _) => together,
-                    (None, false) => asked.journeys(&Part::Persons)?,
+                    (None, false) => asked.journeys(&WhoseJourneys::Persons)?,
                     (None, true) => {
-                        let shared = asked.journeys(&Part::Shared(&persons))?;
-                        let alone = asked.journeys(&Part::Alone(&persons))?;
+                        let shared = asked.journeys(&WhoseJourneys::Shared(&persons))?;
+                        let alone = asked.journeys(&WhoseJourneys::Alone(&persons))?;
                         let both = LogicalPlanBuilder::from(alone).union(shared)?.build()?;
                         match report.shape {
                             Shape::Paths => summed_paths(both, &asked.spec)?,
@@ -87,7 +87,7 @@ impl ReportPlanner {
 }
 
 /// Journeys that a question is about.
-enum Part<'p> {
+enum WhoseJourneys<'p> {
     /// Those of all visitors.
     Visitors,
     /// Those of visitors that are persons of their own.
@@ -100,7 +100,7 @@ enum Part<'p> {
     Together(&'p PersonJourneys),
 }
 
-impl Part<'_> {
+impl WhoseJourneys<'_> {
     /// True where rows are brought together by person.
     fn by_person(&self) -> bool {
         matches!(self, Self::Shared(_) | Self::Persons)
@@ -108,11 +108,11 @@ impl Part<'_> {
 }
 
 /// A call whose names are known.
-struct Asked<'a> {
+struct ResolvedCall<'a> {
     report: &'a Report,
     view: &'a LakeView,
     suite: &'a str,
-    names: Names<'a>,
+    names: ColumnNames<'a>,
     metric: Arc<Field>,
     dimension: Arc<Field>,
     classes: Option<Classes>,
@@ -125,10 +125,10 @@ struct Asked<'a> {
     spec: JourneySpec,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ResolvedCall<'a> {
     fn new(report: &'a Report, view: &'a LakeView, context: &mut dyn RelationPlannerContext) -> Result<Self> {
         let suite = view.one_suite()?;
-        let names = Names::of(view)?;
+        let names = ColumnNames::of(view)?;
         let metric = names.find(&report.metric, "metric", is_metric)?;
         let (dimension, classes) = names.items(&report.dimension)?;
         let binding = names.bound.get(dimension.name()).cloned();
@@ -176,7 +176,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What the journeys of a part give, not added up.
-    fn journeys(&self, part: &Part<'_>) -> Result<LogicalPlan> {
+    fn journeys(&self, part: &WhoseJourneys<'_>) -> Result<LogicalPlan> {
         match self.stored(part)? {
             Some(stored) => Ok(stored),
             None => self.plain(part),
@@ -184,7 +184,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The journeys straight over the lake's files, where they can be read so.
-    fn stored(&self, part: &Part<'_>) -> Result<Option<LogicalPlan>> {
+    fn stored(&self, part: &WhoseJourneys<'_>) -> Result<Option<LogicalPlan>> {
         let Self { report, view, spec, dimension, .. } = self;
         if matches!(report.shape, Shape::Path { .. }) {
             // a visitor is soon found
@@ -205,10 +205,10 @@ impl<'a> Asked<'a> {
             return Ok(None);
         };
         let persons = match part {
-            Part::Together(_) if spec.multi_valued || spec.anchored || wanted.is_some() => return Ok(None),
+            WhoseJourneys::Together(_) if spec.multi_valued || spec.anchored || wanted.is_some() => return Ok(None),
             // one walk looks for one row of a person
-            Part::Together(_) if self.predicates.marks_visitor(true).1.is_some() => return Ok(None),
-            Part::Together(persons) => Some(persons.rows.clone()),
+            WhoseJourneys::Together(_) if self.predicates.marks_visitor(true).1.is_some() => return Ok(None),
+            WhoseJourneys::Together(persons) => Some(persons.rows.clone()),
             _ => None,
         };
         let mut terms = self.predicates.terms(&self.groupings);
@@ -218,7 +218,7 @@ impl<'a> Asked<'a> {
             terms.shown.extend(matches!(wanted, ConversionOutput::Conversions).then(|| ident(columns::VISITOR_ID)));
             terms.shown.append(&mut terms.by);
         }
-        if let Part::Alone(persons) = part {
+        if let WhoseJourneys::Alone(persons) = part {
             if spec.all_visitors_matter() {
                 return Ok(None);
             }
@@ -256,16 +256,16 @@ impl<'a> Asked<'a> {
     }
 
     /// The journeys over the SQL of `events`.
-    fn plain(&self, part: &Part<'_>) -> Result<LogicalPlan> {
+    fn plain(&self, part: &WhoseJourneys<'_>) -> Result<LogicalPlan> {
         let Self { report, view, spec, metric, dimension, predicates, .. } = self;
         let by_person = part.by_person();
         let mut events = view.events()?.clone();
         let exists = |name: &str| self.names.exists(name);
         let mut rows = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(self.suite)));
         match part {
-            Part::Alone(persons) => rows = rows.and(persons.alone()),
-            Part::Shared(persons) => rows = rows.and(persons.shared()),
-            Part::Visitors | Part::Persons | Part::Together(_) => {}
+            WhoseJourneys::Alone(persons) => rows = rows.and(persons.alone()),
+            WhoseJourneys::Shared(persons) => rows = rows.and(persons.shared()),
+            WhoseJourneys::Visitors | WhoseJourneys::Persons | WhoseJourneys::Together(_) => {}
         }
         let online = ident("row_kind").eq(lit("online"));
         let (marks_visitor, marks_person) = predicates.marks_visitor(by_person);
@@ -449,7 +449,7 @@ impl RelationPlanner for ReportPlanner {
         if !parameters::of(&args.args).is_empty() {
             let (view, alias) = (self.schema.view(), alias.clone());
             let columns = match report {
-                Some(_) => Names::of(&view)?.columns(),
+                Some(_) => ColumnNames::of(&view)?.columns(),
                 None => vec![],
             };
             let plan = parameters::stand_in(&relation, report, &columns, context)?;

@@ -15,7 +15,7 @@ use super::groupings::{Grouping, groupings, line_grouping};
 use super::journey::{
     Answer, EVER, Follows, GROUP_COLUMNS, Question, RowTerms, Sequence, SequenceNode, SequenceSpec, StoredJourneyNode,
 };
-use super::names::Names;
+use super::names::ColumnNames;
 use super::person_journeys::{JourneyScope, PersonJourneys};
 use super::predicates::predicate;
 use super::reporting_window::{lies_in, window};
@@ -106,7 +106,7 @@ impl Call<'_> {
         };
         let within = self.arguments.text("within")?.filter(|text| text.trim() != "all");
         let within_us = within.map(|text| parse_duration(&text).map_err(|e| Error::query(format!("within {e}"))));
-        let names = Names::of(self.view)?;
+        let names = ColumnNames::of(self.view)?;
         let groupings = match self.arguments.text("by")? {
             Some(text) => groupings(&text, &names, context)?,
             None => vec![],
@@ -126,7 +126,7 @@ impl Call<'_> {
     }
 
     fn flow(&self, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
-        let names = Names::of(self.view)?;
+        let names = ColumnNames::of(self.view)?;
         let name = self.arguments.text("dimension")?;
         let name =
             name.ok_or_else(|| Error::query("flow(dimension, after => 'SQL', ...): the dimension is missing"))?;

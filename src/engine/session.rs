@@ -1,7 +1,6 @@
 //! [`Engine`]: the only door to SQL. One session over one lake; each statement sees the lake's newest version.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
@@ -12,8 +11,8 @@ use datafusion::common::config::{ConfigOptions, ExtensionOptions};
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation, TrackConsumersPool};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedSet};
 use datafusion::optimizer::AnalyzerRule;
@@ -32,15 +31,16 @@ use super::first_of_groups::TakeFirstOfGroups;
 use super::first_rows::ReadFirstRows;
 use super::hints::{operator_error, planning_error};
 use super::in_turn::ManyInTurn;
+use super::interval_groups::GroupIntervals;
 use super::join_filters::FiltersSeeNulls;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
-use super::kept_plans::KeptPlans;
 use super::known_persons::KeptPersons;
 use super::large_constants::NoLargeConstants;
 use super::lateral::PutAbove;
 use super::members::{CollectedMembers, KeptSegments, KnownSegments};
 use super::pins::Pins;
+use super::ranges_in_turn::ReadRangesInTurn;
 use super::remote::Remote;
 use super::report::ReportPlanner;
 use super::report_call::is_report;
@@ -48,14 +48,16 @@ use super::running::Running;
 use super::segments::{self, RewriteSegments};
 use super::similar::RewriteSimilar;
 use super::some_visitors::SomeVisitors;
+use super::sort_memory;
 use super::spellings;
 use super::statement::{Names, Statement};
 use super::touches::RewriteTouch;
 use super::union::MergeUnions;
-use super::unread_columns::first_rules;
+use super::unread_columns::without_unread;
 use super::view::LakeView;
 use super::window::PlanWindows;
-use super::written_times::{IntervalArithmetic, ReadTimes};
+use super::window_order::OrderByColumns;
+use super::written_times::{IntervalArithmetic, OrderIntervals, ReadTimes};
 use super::yielding::{YieldInJoins, yielding};
 use super::zone::{Clocks, UTC, in_zone, zone_of};
 use crate::error::did_you_mean;
@@ -117,10 +119,7 @@ impl EngineSettings {
 
 /// Memory for sorts, joins and journeys, and a cache of files' footers in addition, a quarter of it.
 pub fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
-    let consumers = NonZeroUsize::new(5).expect("5 is not 0");
-    let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
-    let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
-    Ok(builder.with_metadata_cache_limit(memory_bytes / 4).build_arc()?)
+    Ok(sort_memory::runtime_builder(memory_bytes).with_metadata_cache_limit(memory_bytes / 4).build_arc()?)
 }
 
 /// A plan, and what it runs with.
@@ -164,8 +163,6 @@ pub struct Engine {
     persons: KeptPersons,
     /// The plan of `events`, as it was made last.
     events: KeptEvents,
-    /// Plans of statements, as they were optimized last.
-    plans: KeptPlans,
     /// The visitors at whose rows it looks; None: at all.
     looked_at: Mutex<Option<SomeVisitors>>,
 }
@@ -190,6 +187,7 @@ impl Engine {
             None => runtime(settings.memory_bytes)?,
         };
         runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
+        lake.caches_footers_in(&runtime.cache_manager.get_file_metadata_cache());
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
@@ -217,12 +215,13 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_analyzer_rules(first_rules())
             .with_query_planner(Arc::new(JourneyQueryPlanner))
             .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
             .with_analyzer_rule(Arc::new(PlanWindows::new(schema.clone())))
             .with_analyzer_rule(Arc::new(PutAbove))
             .with_analyzer_rule(Arc::new(ReadTimes))
+            .with_analyzer_rule(Arc::new(GroupIntervals))
+            .with_analyzer_rule(Arc::new(OrderByColumns))
             .with_analyzer_rule(Arc::new(Clocks));
         // before DataFusion's own planners, of which one takes each `extract`
         state.expr_planners().get_or_insert_default().insert(0, Arc::new(IntervalArithmetic));
@@ -231,7 +230,7 @@ impl Engine {
             None => state,
         };
         let state = state.build();
-        let state = with_physical_rules(state, settings.remote.is_none());
+        let state = with_physical_rules(state, settings.remote.is_none(), lake.is_distant());
         let context = SessionContext::new_with_state(state);
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, schema.clone())?;
@@ -240,6 +239,7 @@ impl Engine {
         schema.attach(move || weak.upgrade().map(|state| in_utc(state.read().clone())));
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
         context.state_ref().write().register_function_rewrite(Arc::new(RewriteSimilar))?;
+        context.state_ref().write().register_function_rewrite(Arc::new(OrderIntervals))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
@@ -255,7 +255,6 @@ impl Engine {
             segments: Mutex::default(),
             persons: KeptPersons::default(),
             events: KeptEvents::default(),
-            plans: KeptPlans::default(),
             looked_at: Mutex::default(),
         })
     }
@@ -359,9 +358,11 @@ impl Engine {
         async move {
             let (state, plan) = self.context.execute_logical_plan(plan).await?.into_parts();
             let state = Sealed::new(state);
-            let plan = self.plans.optimized(&state, plan).map_err(operator_error)?;
+            let plan = without_unread(plan).map_err(operator_error)?;
+            let plan = Sealed::new(state.optimize(&plan).map_err(operator_error)?);
             let planned = state.query_planner().create_physical_plan(&plan, &*state).await.map_err(operator_error)?;
-            Ok((planned, Arc::new(TaskContext::from(&*state))))
+            let task = Arc::new(sort_memory::context_for(&state, &planned));
+            Ok((planned, task))
         }
         .boxed()
     }
@@ -677,8 +678,9 @@ fn in_utc(mut state: SessionState) -> SessionState {
 }
 
 /// Unions are merged before DataFusion enforces distribution, which would shuffle them. What is computed here is computed a few
-/// parts at a time, and no more of them than its first rows need, or the first rows of groups; a cluster has its own tasks.
-fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
+/// parts at a time, and no more of them than its first rows need, or the first rows of groups, and ranges of keys in turn; a cluster has
+/// its own tasks.
+fn with_physical_rules(state: SessionState, here: bool, is_distant: bool) -> SessionState {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(MergeUnions)];
     if here {
         rules.push(Arc::new(ManyInTurn));
@@ -689,6 +691,7 @@ fn with_physical_rules(state: SessionState, here: bool) -> SessionState {
     if here {
         rules.push(Arc::new(TakeFirstOfGroups));
         rules.push(Arc::new(ReadFirstRows));
+        rules.push(Arc::new(ReadRangesInTurn { is_distant }));
         rules.push(Arc::new(YieldInJoins));
     }
     SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()

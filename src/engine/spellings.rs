@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, iden
 
 use super::bound::BoundRows;
 use super::by_visitor::ties;
-use super::names::Names;
+use super::names::ColumnNames;
 use super::touches::touch_of;
 use super::view::LakeView;
 use crate::Result;
@@ -25,7 +25,7 @@ use crate::lake::bindings::{Binding, Bound};
 
 /// The query for a dimension as a statement names it; None where `written` is none.
 pub(super) fn query(view: &LakeView, written: &str) -> Result<Option<LogicalPlan>> {
-    let names = Names::of(view)?;
+    let names = ColumnNames::of(view)?;
     let Ok((dimension, classes)) = names.dimension(written) else { return Ok(None) };
     let exists = |name: &str| names.exists(name);
     let own = ident(VISITOR_ID).is_not_null().and(ident(SUITE).eq(lit(view.one_suite()?.suite.clone())));

@@ -22,7 +22,8 @@ use super::misplaced::Clauses;
 use super::parameters;
 use super::ungrouped::Ungrouped;
 use super::{
-    column_names, json_calls, list_rows, ordered_sets, output_names, shared_columns, written_times, written_types,
+    casts_apart, column_names, json_calls, list_rows, ordered_sets, output_names, shared_columns, written_places,
+    written_times, written_types,
 };
 use crate::sealed::Sealed;
 use crate::{Error, Result};
@@ -60,6 +61,8 @@ pub struct Names {
     pub relations: BTreeSet<String>,
     /// Functions of values.
     pub functions: BTreeSet<String>,
+    /// Those of them that are called without `OVER`.
+    pub without_window: BTreeSet<String>,
     /// Names in double quotes that stand alone, where another would write a text.
     pub quoted: BTreeSet<String>,
     /// Texts in the arguments of table functions.
@@ -237,16 +240,20 @@ fn is_into(query: &Query) -> bool {
 }
 
 /// Functions of lists stand as UNNEST, intervals and types are read, and what makes JSON of rows has their list; columns of relations that share
-/// a name, and of the input and the result that do, are told apart.
+/// a name, and of the input and the result that do, are told apart, and so are expressions that differ only in a cast. What is computed of
+/// groups and sorted by has a name.
 fn resolve(parsed: &mut Parsed) -> Result<()> {
     fn resolve_part(part: &mut impl PartMut) -> Result<()> {
         list_rows::rewrite(part);
         ordered_sets::rewrite(part);
+        written_places::rewrite(part);
         written_times::rewrite(part)?;
         json_calls::rewrite(part);
         shared_columns::resolve(part);
         output_names::resolve(part);
         written_types::rewrite(part)?;
+        casts_apart::rewrite(part);
+        column_names::name_sorted_groups(part);
         Ok(())
     }
     match parsed {
@@ -311,6 +318,9 @@ impl Visitor for Named<'_> {
                 let name = last(&function.name);
                 if name == "in_segment" {
                     self.names.segments.extend(only_text(function));
+                }
+                if function.over.is_none() {
+                    self.names.without_window.insert(name.clone());
                 }
                 self.names.functions.insert(name);
             }

@@ -23,20 +23,22 @@ impl Visitor for Ungrouped {
         }
         let groups: Vec<&Expr> = written.iter().flat_map(parts).filter_map(|part| meant(part, select)).collect();
         for expr in shown.chain(select.having.iter()) {
-            walk(expr, &mut Shown { groups: &groups, covered: 0, queries: 0 })?;
+            walk(expr, &mut ShownColumns { groups: &groups, covered: 0, queries: 0 })?;
         }
         ControlFlow::Continue(())
     }
 }
 
-fn shown(item: &SelectItem) -> Option<&Expr> {
+/// What a column of a result is made of.
+pub(super) fn shown(item: &SelectItem) -> Option<&Expr> {
     match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
         _ => None,
     }
 }
 
-fn has_aggregates(expr: &Expr) -> bool {
+/// True for what has a call of a function of groups in it.
+pub(super) fn has_aggregates(expr: &Expr) -> bool {
     let found = walk_outside_queries(expr, &mut |part| match is_aggregate(part) {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
@@ -45,7 +47,7 @@ fn has_aggregates(expr: &Expr) -> bool {
 }
 
 /// What is grouped by, also in several ways.
-fn parts(group: &Expr) -> Vec<&Expr> {
+pub(super) fn parts(group: &Expr) -> Vec<&Expr> {
     match group {
         Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => sets.iter().flatten().collect(),
         Expr::Tuple(parts) => parts.iter().collect(),
@@ -55,7 +57,7 @@ fn parts(group: &Expr) -> Vec<&Expr> {
 }
 
 /// The expression of a group that is a column's number or name in the result; itself otherwise.
-fn meant<'s>(group: &'s Expr, select: &'s Select) -> Option<&'s Expr> {
+pub(super) fn meant<'s>(group: &'s Expr, select: &'s Select) -> Option<&'s Expr> {
     let called = |item: &'s SelectItem| match (item, group) {
         (SelectItem::ExprWithAlias { expr, alias }, Expr::Identifier(name)) if normal(alias) == normal(name) => {
             Some(expr)
@@ -72,7 +74,7 @@ fn meant<'s>(group: &'s Expr, select: &'s Select) -> Option<&'s Expr> {
 }
 
 /// Breaks off at a column that is in no group and no aggregate.
-struct Shown<'g> {
+struct ShownColumns<'g> {
     groups: &'g [&'g Expr],
     /// Groups and aggregates, one in another, in which the visitor is.
     covered: usize,
@@ -80,13 +82,13 @@ struct Shown<'g> {
     queries: usize,
 }
 
-impl Shown<'_> {
+impl ShownColumns<'_> {
     fn covers(&self, expr: &Expr) -> bool {
         is_aggregate(expr) || self.groups.iter().any(|group| is_same(group, expr))
     }
 }
 
-impl Visitor for Shown<'_> {
+impl Visitor for ShownColumns<'_> {
     type Break = String;
 
     fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<String> {

@@ -2,44 +2,54 @@
 //!
 //! DataFusion leaves them out last, when each of its other rules has gone through all of them, in each branch; that takes longer than
 //! to read one visitor's rows. Plans with more than filters, groups and orders above their unions wait for that: what looks at the
-//! row before it, and windows, which [`super::window`] completes, may read columns that they do not name yet.
+//! row before it, and windows, which [`super::window`] completes, may read columns that they do not name yet, as touches do.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Explain, Expr, LogicalPlan};
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
-use datafusion::optimizer::{Analyzer, AnalyzerRule, OptimizerContext, OptimizerRule};
-use rejoin_instances::trees::walk_nodes;
+use datafusion::optimizer::{OptimizerContext, OptimizerRule};
+use rejoin_instances::trees::{walk_expressions, walk_nodes, walk_parts};
 
-/// The rules with which plans are analysed before all others.
-pub(super) fn first_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(LeaveOutUnread::default())];
-    rules.extend(Analyzer::new().rules);
-    rules
-}
+use crate::functions::Touch;
 
-/// Leaves out what nobody reads.
-#[derive(Debug, Default)]
-struct LeaveOutUnread {
-    context: OptimizerContext,
-}
+static CONTEXT: LazyLock<OptimizerContext> = LazyLock::new(OptimizerContext::default);
 
-impl AnalyzerRule for LeaveOutUnread {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        if !has_wider_union(&plan)? || !is_simple_union(&plan)? {
-            return Ok(plan);
+/// A plan that is not analysed yet, without what nobody reads.
+pub(super) fn without_unread(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = match plan {
+        LogicalPlan::Explain(explain) => {
+            let explained = without_unread(explain.plan.as_ref().clone())?;
+            return Ok(LogicalPlan::Explain(Explain { plan: Arc::new(explained), ..explain }));
         }
-        let narrow = OptimizeProjections::new().rewrite(plan.clone(), &self.context);
-        // an error: columns that are read are of different types in the branches, as long as these are not analysed
-        Ok(narrow.map_or(plan, |narrow| narrow.data))
+        other => other,
+    };
+    if !has_wider_union(&plan)? || !is_simple_union(&plan)? || asks_for_touches(&plan)? {
+        return Ok(plan);
     }
+    let narrow = OptimizeProjections::new().rewrite(plan.clone(), &*CONTEXT);
+    // an error: columns that are read are of different types in the branches, as long as these are not analysed
+    Ok(narrow.map_or(plan, |narrow| narrow.data))
+}
 
-    fn name(&self) -> &str {
-        "leave_out_unread"
-    }
+/// True where some expression has a `touch(column)`, which may stand for another column.
+fn asks_for_touches(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    walk_nodes(plan, &mut |node| {
+        walk_expressions(node, &mut |expr| {
+            walk_parts(expr, &mut |part| {
+                found |= is_touch(part);
+                Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+fn is_touch(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.inner().downcast_ref::<Touch>().is_some())
 }
 
 /// True for a plan with a union of more columns than come out.
@@ -53,7 +63,7 @@ fn has_wider_union(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// True for a plan with a union and nothing but such nodes as name all that they read.
-pub(super) fn is_simple_union(plan: &LogicalPlan) -> Result<bool> {
+fn is_simple_union(plan: &LogicalPlan) -> Result<bool> {
     let (mut has_union, mut all_simple) = (false, true);
     walk_nodes(plan, &mut |node| {
         match node {
@@ -81,37 +91,39 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use arrow::util::pretty::pretty_format_batches;
-    use datafusion::execution::session_state::SessionStateBuilder;
     use datafusion::prelude::SessionContext;
 
     use super::*;
+    use crate::functions;
 
     const UNION: &str = "(SELECT a, b, c FROM one UNION ALL SELECT a, b, c FROM other) AS u";
 
-    /// A session with two tables, in which plans are analysed with these rules first.
-    async fn session(rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>>) -> SessionContext {
-        let state = SessionStateBuilder::new().with_default_features().with_analyzer_rules(rules).build();
-        let context = SessionContext::new_with_state(state);
+    /// A session with two tables.
+    async fn session() -> SessionContext {
+        let context = SessionContext::new();
         for (table, rows) in [("one", "(1, 'x', 0.5), (2, 'y', 1.5)"), ("other", "(3, 'x', 2.5), (1, NULL, 3.5)")] {
             let table = format!("CREATE TABLE {table} AS SELECT * FROM (VALUES {rows}) AS t (a, b, c)");
             context.sql(&table).await.unwrap();
         }
+        functions::register_all(&context, Arc::new(|| Ok("UTC".into())));
         context
     }
 
-    /// A plan before, and after this rule alone.
+    /// A plan before and after.
     async fn narrowed(context: &SessionContext, sql: &str) -> (String, String) {
         let plan = context.state().create_logical_plan(sql).await.unwrap();
         let before = plan.display_indent().to_string();
-        let after = LeaveOutUnread::default().analyze(plan, &ConfigOptions::default()).unwrap();
-        (before, after.display_indent().to_string())
+        (before, without_unread(plan).unwrap().display_indent().to_string())
     }
 
     #[tokio::test]
     async fn branches_have_the_columns_that_are_read() {
-        let context = session(first_rules()).await;
-        let (_, plan) = narrowed(&context, &format!("SELECT a FROM {UNION} WHERE c > 1 ORDER BY a")).await;
-        assert_eq!(plan.matches("projection=[a, c]").count(), 2, "{plan}");
+        let context = session().await;
+        for explained in ["", "EXPLAIN ", "EXPLAIN ANALYZE "] {
+            let sql = format!("{explained}SELECT a FROM {UNION} WHERE c > 1 ORDER BY a");
+            let (_, plan) = narrowed(&context, &sql).await;
+            assert_eq!(plan.matches("projection=[a, c]").count(), 2, "{plan}");
+        }
         let unlike = "SELECT a FROM (SELECT a, b FROM one UNION ALL SELECT a, c FROM other) AS u";
         let (_, plan) = narrowed(&context, unlike).await;
         assert_eq!(plan.matches("projection=[a]").count(), 2, "columns of different types that nobody reads: {plan}");
@@ -119,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_plans_stay() {
-        let context = session(first_rules()).await;
+        let context = session().await;
         for sql in [
             "SELECT a FROM one WHERE c > 1",
             &format!("SELECT * FROM {UNION} WHERE c > 1"),
@@ -127,6 +139,8 @@ mod tests {
             &format!("SELECT a FROM {UNION} WHERE a IN (SELECT a FROM one)"),
             &format!("SELECT a, row_number() OVER (ORDER BY c) FROM {UNION}"),
             &format!("SELECT a, count(*) FROM {UNION} GROUP BY ROLLUP (a)"),
+            &format!("SELECT touch(a) FROM {UNION}"),
+            &format!("SELECT a FROM {UNION} WHERE coalesce(touch(b), 'z') = 'z'"),
         ] {
             let (before, after) = narrowed(&context, sql).await;
             assert_eq!(after, before, "{sql}");
@@ -135,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_the_same() {
-        let (narrow, plain) = (session(first_rules()).await, session(Analyzer::new().rules).await);
+        let context = session().await;
         for sql in [
             "SELECT a FROM (SELECT a, c FROM one UNION ALL SELECT c, a FROM other) AS u ORDER BY a",
             &format!("SELECT a FROM {UNION} WHERE c > 1 ORDER BY a"),
@@ -144,11 +158,12 @@ mod tests {
             &format!("SELECT * FROM {UNION} ORDER BY c LIMIT 3"),
             &format!("SELECT b || 'z' AS d FROM (SELECT a + 1 AS e, b FROM {UNION}) AS v WHERE e < 4 ORDER BY d"),
         ] {
-            let rows = async |context: &SessionContext| {
-                let rows = context.sql(sql).await.unwrap().collect().await.unwrap();
+            let plan = context.state().create_logical_plan(sql).await.unwrap();
+            let rows = async |plan: LogicalPlan| {
+                let rows = context.execute_logical_plan(plan).await.unwrap().collect().await.unwrap();
                 pretty_format_batches(&rows).unwrap().to_string()
             };
-            assert_eq!(rows(&narrow).await, rows(&plain).await, "{sql}");
+            assert_eq!(rows(without_unread(plan.clone()).unwrap()).await, rows(plan).await, "{sql}");
         }
     }
 }

@@ -13,16 +13,18 @@ use std::ops::ControlFlow;
 
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as PlanResult;
-use datafusion::functions::datetime::{date_trunc, to_local_time};
+use datafusion::functions::datetime::to_local_time;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
-use datafusion::logical_expr::expr::{AggregateFunction, Between, BinaryExpr, Cast, InList, TryCast};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::expr::{
+    AggregateFunction, Between, BinaryExpr, Cast, InList, Sort, TryCast, WindowFunctionParams,
+};
+use datafusion::logical_expr::expr_rewriter::{FunctionRewrite, NamePreserver};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition, cast, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{
     self, ArrayElemTypeDef, BinaryOperator, DateTimeField, FunctionArg, FunctionArgExpr, FunctionArguments,
@@ -31,9 +33,10 @@ use datafusion::sql::sqlparser::ast::{
 use rejoin_instances::syntax::{PartMut, change};
 use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
-use super::numbers;
+use super::{joined, numbers};
 use crate::functions::{
-    INTERVAL_PARTS, as_interval, as_time, date_part, interval_length, interval_times, is_time, now, time_of, unread,
+    INTERVAL_PARTS, aggregate_of, as_interval, as_time, date_part, interval_length, interval_over, interval_times,
+    is_time, now, time_of, unread,
 };
 use crate::time::{Interval, Moment, Unit, Unread, moment, read_interval};
 use crate::{Error, Result};
@@ -53,16 +56,17 @@ impl AnalyzerRule for ReadTimes {
             let columns = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
             let sorts = matches!(node, LogicalPlan::Sort(_));
-            change_expressions(node, &mut |expr| {
-                // what is grouped by in several ways would not be what the node above names
-                if matches!(expr, Expr::GroupingSet(_)) {
-                    return Ok(Transformed::no(expr));
-                }
-                if sorts && expr.get_type(&columns).is_ok_and(|data_type| data_type == INTERVAL) {
-                    return Ok(Transformed::yes(interval_length(read_times(expr, &columns, options)?.data)));
-                }
+            let mut read = |expr: Expr| {
                 let name = names.save(&expr);
                 Ok(read_times(expr, &columns, options)?.update_data(|expr| name.restore(expr)))
+            };
+            change_expressions(node, &mut |expr| match expr {
+                // each has the name that the node above knows
+                Expr::GroupingSet(_) => expr.map_children(&mut read),
+                expr if sorts && is_interval(&expr, &columns) => {
+                    Ok(Transformed::yes(interval_length(read_times(expr, &columns, options)?.data)))
+                }
+                expr => read(expr),
             })
         })?;
         Ok(read.data)
@@ -76,10 +80,13 @@ impl AnalyzerRule for ReadTimes {
 /// Reads the texts in an expression over columns, whose casts are all written out.
 pub(super) fn read_times(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
     let prepared = change_parts(expr, &mut |expr| {
-        let compared = compared(expr, columns)?.transform_data(|expr| extreme(expr, columns))?;
+        let compared = compared(expr, columns)?.transform_data(|expr| of_intervals(expr, columns))?;
         compared.transform_data(|expr| exact_seconds(expr, columns))
     })?;
-    let mut read = |expr| read_cast(expr, columns, options)?.transform_data(|expr| numbers::settled(expr, columns));
+    let mut read = |expr| {
+        let read = read_cast(expr, columns, options)?.transform_data(|expr| numbers::settled(expr, columns))?;
+        read.transform_data(|expr| joined::bounded(expr, columns))
+    };
     prepared.transform_data(|expr| change_parts(expr, &mut read))
 }
 
@@ -105,8 +112,7 @@ fn compared(mut expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>>
         Expr::InList(InList { expr, list, .. }) => std::iter::once(expr.as_mut()).chain(list).collect(),
         _ => return Ok(Transformed::no(expr)),
     };
-    let is_interval = |side: &Expr| side.get_type(columns).is_ok_and(|data_type| data_type == INTERVAL);
-    let is_changed = if sides.iter().all(|side| is_interval(side)) {
+    let is_changed = if sides.iter().all(|side| is_interval(side, columns)) {
         sides.iter_mut().for_each(|side| **side = interval_length(std::mem::take(*side)));
         true
     } else {
@@ -115,22 +121,85 @@ fn compared(mut expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>>
     Ok(Transformed::new_transformed(expr, is_changed))
 }
 
-/// `max` and `min` of intervals by their lengths, of which several may be equal: `1 month`, `30 days`.
-fn extreme(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
-    let Expr::AggregateFunction(AggregateFunction { func, params }) = &expr else { return Ok(Transformed::no(expr)) };
-    let ascending = match func.name() {
-        "max" => false,
-        "min" => true,
-        _ => return Ok(Transformed::no(expr)),
-    };
-    let value = match params.args.as_slice() {
-        [value] if value.get_type(columns).is_ok_and(|data_type| data_type == INTERVAL) => value.clone(),
-        _ => return Ok(Transformed::no(expr)),
-    };
-    let order = vec![interval_length(value.clone()).sort(ascending, false), value.clone().sort(ascending, false)];
-    let filter = params.filter.clone();
-    let first = AggregateFunction::new_udf(first_value_udaf(), vec![value], false, filter, order, None);
-    Ok(Transformed::yes(Expr::AggregateFunction(first)))
+/// Windows over rows that are put in an order, or apart, by intervals: by their lengths. Before types are settled, which takes no
+/// interval for an order.
+#[derive(Debug)]
+pub(super) struct OrderIntervals;
+
+impl FunctionRewrite for OrderIntervals {
+    fn name(&self) -> &str {
+        "order_intervals"
+    }
+
+    fn rewrite(&self, expr: Expr, columns: &DFSchema, _: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
+        let Expr::WindowFunction(mut window) = expr else { return Ok(Transformed::no(expr)) };
+        let WindowFunctionParams { partition_by, order_by, .. } = &mut window.params;
+        let apart = partition_by.iter_mut().fold(false, |any, value| as_length(value, columns) | any);
+        let is_changed = by_length(order_by, columns) | apart;
+        Ok(Transformed::new_transformed(Expr::WindowFunction(window), is_changed))
+    }
+}
+
+fn is_interval(value: &Expr, columns: &DFSchema) -> bool {
+    value.get_type(columns).is_ok_and(|data_type| data_type == INTERVAL)
+}
+
+/// The length of an interval in its place; false for what is none.
+fn as_length(value: &mut Expr, columns: &DFSchema) -> bool {
+    let is_changed = is_interval(value, columns);
+    if is_changed {
+        *value = interval_length(std::mem::take(value));
+    }
+    is_changed
+}
+
+fn by_length(order: &mut [Sort], columns: &DFSchema) -> bool {
+    order.iter_mut().fold(false, |any, by| as_length(&mut by.expr, columns) | any)
+}
+
+/// Aggregates of intervals: `max` and `min` by their lengths, of which several may be equal: `1 month`, `30 days`; as many of them as
+/// differ in length, and sums of their parts. What they put in an order by intervals is by their lengths, too.
+fn of_intervals(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    let of_interval = |args: &[Expr]| matches!(args, [value] if is_interval(value, columns));
+    match expr {
+        Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
+            let is_of_interval = of_interval(&params.args);
+            let mut is_changed = !params.distinct && by_length(&mut params.order_by, columns);
+            let name = func.name().to_string();
+            let func = match (name.as_str(), params.args.as_mut_slice()) {
+                (name @ ("max" | "min"), [value]) if is_of_interval => {
+                    let (value, ascending) = (value.clone(), name == "min");
+                    let length = interval_length(value.clone()).sort(ascending, false);
+                    params.order_by = vec![length, value.sort(ascending, false)];
+                    (params.distinct, is_changed) = (false, true);
+                    first_value_udaf()
+                }
+                ("count", [value]) if params.distinct && is_of_interval => {
+                    is_changed |= as_length(value, columns);
+                    func
+                }
+                (name, _) => match aggregate_of(name, is_of_interval) {
+                    Some(other) => {
+                        is_changed = true;
+                        other
+                    }
+                    None => func,
+                },
+            };
+            let aggregate = Expr::AggregateFunction(AggregateFunction { func, params });
+            Ok(Transformed::new_transformed(aggregate, is_changed))
+        }
+        Expr::WindowFunction(mut window) => {
+            let mut is_changed = false;
+            if let WindowFunctionDefinition::AggregateUDF(func) = &mut window.fun
+                && let Some(other) = aggregate_of(func.name(), of_interval(&window.params.args))
+            {
+                (*func, is_changed) = (other, true);
+            }
+            Ok(Transformed::new_transformed(Expr::WindowFunction(window), is_changed))
+        }
+        other => Ok(Transformed::no(other)),
+    }
 }
 
 fn compares(op: Operator) -> bool {
@@ -190,13 +259,7 @@ fn read_cast(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanRes
     if !is_time(wanted) {
         return Ok(Transformed::no(expr));
     }
-    let given = inner.get_type(columns);
-    if let (DataType::Timestamp(places, _), Ok(DataType::Timestamp(finer, _))) = (wanted, &given)
-        && places < finer
-    {
-        return Ok(rounded(inner, wanted, *places).map_or_else(|| Transformed::no(expr.clone()), Transformed::yes));
-    }
-    if !given.is_ok_and(|data_type| is_text(&data_type)) {
+    if !inner.get_type(columns).is_ok_and(|data_type| is_text(&data_type)) {
         return Ok(Transformed::no(expr));
     }
     if let Some(moment) = text_of(inner).and_then(moment)
@@ -209,18 +272,6 @@ fn read_cast(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanRes
         _ => cast(inner.clone(), DataType::Utf8),
     };
     Ok(Transformed::yes(as_time(wanted, tries).call(vec![text])))
-}
-
-/// A time to the nearest second or millisecond, which a cast alone would cut off; None for others.
-fn rounded(time: &Expr, wanted: &DataType, places: TimeUnit) -> Option<Expr> {
-    let (unit, half) = match places {
-        TimeUnit::Second => ("second", 500_000_000),
-        TimeUnit::Millisecond => ("millisecond", 500_000),
-        TimeUnit::Microsecond | TimeUnit::Nanosecond => return None,
-    };
-    let half = lit(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, 0, half))));
-    let begin = date_trunc().call(vec![lit(unit), binary(time.clone(), Operator::Plus, half)]);
-    Some(cast(begin, wanted.clone()))
 }
 
 fn is_text(data_type: &DataType) -> bool {
@@ -291,9 +342,7 @@ impl ExprPlanner for IntervalArithmetic {
                 interval_times(sides[1].interval(&right), number(&left))
             }
             (BinaryOperator::Divide, [Side::Interval | Side::Difference, Side::Number]) => {
-                let (one, divisor) = (Box::new(lit(1.0_f64)), Box::new(number(&right)));
-                let factor = Expr::BinaryExpr(BinaryExpr::new(one, Operator::Divide, divisor));
-                interval_times(sides[0].interval(&left), factor)
+                interval_over(sides[0].interval(&left), number(&right))
             }
             (BinaryOperator::Plus, [Side::Time, Side::Text]) => {
                 let interval = lit(time_of(text_of(&right).unwrap_or_default(), &INTERVAL)?);
@@ -523,7 +572,15 @@ fn settled(interval: &ast::Interval) -> Result<Option<ast::Expr>> {
         return Err(failed(Unread::Form));
     }
     let found = read_interval(text, unit.unwrap_or(Unit::SECOND)).map_err(failed)?;
-    Ok(Some(in_words(unit.map_or(found, |unit| found.down_to(unit)))))
+    let found = unit.map_or(found, |unit| found.down_to(unit));
+    // SECOND (2): the parser takes a number that stands alone for that of another one's places
+    let of_seconds = matches!(interval.leading_field, Some(DateTimeField::Second | DateTimeField::Seconds));
+    let places = interval.fractional_seconds_precision.or(interval.leading_precision.filter(|_| of_seconds));
+    let Some(places) = places.and_then(|places| u32::try_from(places).ok()).filter(|places| *places < 6) else {
+        return Ok(Some(in_words(found)));
+    };
+    let rounded = found.rounded(places).ok_or_else(|| failed(Unread::Range))?;
+    Ok(Some(in_words(rounded)))
 }
 
 /// The same length the other way, of an interval that is settled.
@@ -572,7 +629,7 @@ mod tests {
     fn times_count_microseconds() {
         for (sql, expected) in [
             ("SELECT TIMESTAMP '9999-12-31'", "SELECT TIMESTAMP(6) '9999-12-31'"),
-            ("SELECT a::TIMESTAMP(3), b::TIMESTAMPTZ", "SELECT a::TIMESTAMP(3), b::TIMESTAMPTZ(6)"),
+            ("SELECT a::TIMESTAMP(9), b::TIMESTAMPTZ", "SELECT a::TIMESTAMP(9), b::TIMESTAMPTZ(6)"),
             ("SELECT make_interval(days => 10, secs => 1.5)", "SELECT make_interval(0, 0, 0, 10, 0, 0, 1.5)"),
             ("SELECT make_interval(1, weeks => 2)", "SELECT make_interval(1, 0, 2)"),
         ] {
@@ -592,6 +649,8 @@ mod tests {
             ("SELECT INTERVAL '1.5' DAY", "SELECT INTERVAL '1 days'"),
             ("SELECT INTERVAL '1 day 02:03:04' HOUR TO MINUTE", "SELECT INTERVAL '1 days 7380000000000 nanoseconds'"),
             ("SELECT INTERVAL '2' WEEK", "SELECT INTERVAL '2' WEEK"),
+            ("SELECT INTERVAL '1.567' SECOND (1)", "SELECT INTERVAL '1600000000 nanoseconds'"),
+            ("SELECT INTERVAL '-00:00:01.25' HOUR TO SECOND (1)", "SELECT INTERVAL '-1300000000 nanoseconds'"),
         ] {
             assert_eq!(settled(sql).unwrap(), expected);
         }

@@ -109,10 +109,15 @@ fn fitted(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalP
         let name = names.save(&expr);
         Ok(change_parts(expr, &mut |expr| fitted_expr(expr, &columns, zone))?.update_data(|expr| name.restore(expr)))
     })?;
-    fitted.map_data(|node| match node {
+    fitted.map_data(with_schema)
+}
+
+/// A node with the columns that its inputs have by now.
+pub(super) fn with_schema(node: LogicalPlan) -> PlanResult<LogicalPlan> {
+    match node {
         LogicalPlan::Union(union) => Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union),
         other => other.recompute_schema(),
-    })
+    }
 }
 
 /// An expression whose columns may have other types than before.

@@ -17,22 +17,22 @@ use crate::{Error, Result};
 /// Where bodies go while they are written.
 pub struct Destination {
     lake: Lake,
-    names: Names,
+    names: BodyNames,
 }
 
 /// How the bodies of a run are called.
-enum Names {
+enum BodyNames {
     /// In the lake's folder of the run.
     Lake(ExportRun),
     /// In a folder of the user's.
     Folder(ExportRun),
 }
 
-impl Names {
+impl BodyNames {
     fn path(&self, lake: &Lake, body: i64) -> Result<Path> {
         match self {
-            Names::Lake(run) => lake.file_path(ExportEvent::TABLE, &in_lake(run, body)?),
-            Names::Folder(run) => lake.object(&in_folder(run, body)?),
+            BodyNames::Lake(run) => lake.file_path(ExportEvent::TABLE, &in_lake(run, body)?),
+            BodyNames::Folder(run) => lake.object(&in_folder(run, body)?),
         }
     }
 }
@@ -40,12 +40,12 @@ impl Names {
 impl Destination {
     /// The lake's folder of a run.
     pub fn lake(lake: &Lake, run: &ExportRun) -> Self {
-        Self { lake: lake.clone(), names: Names::Lake(run.clone()) }
+        Self { lake: lake.clone(), names: BodyNames::Lake(run.clone()) }
     }
 
     /// A folder or a bucket of the user's.
     pub fn folder(location: &str, run: &ExportRun) -> Result<Self> {
-        Ok(Self { lake: Lake::open(location)?, names: Names::Folder(run.clone()) })
+        Ok(Self { lake: Lake::open(location)?, names: BodyNames::Folder(run.clone()) })
     }
 }
 

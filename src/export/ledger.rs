@@ -70,9 +70,9 @@ impl Ledger {
     }
 
     /// A writer of rows.
-    pub fn writer(&self, lake: &Lake) -> Rows {
+    pub fn writer(&self, lake: &Lake) -> LedgerWriter {
         let tags = HashMap::from([(TAG_EXPORT.to_string(), self.name.clone())]);
-        Rows { writer: PlainWriter::start(lake, ExportEvent::TABLE, ExportEvent::schema(), tags), rows: vec![] }
+        LedgerWriter { writer: PlainWriter::start(lake, ExportEvent::TABLE, ExportEvent::schema(), tags), rows: vec![] }
     }
 
     /// Commits a run's rows and, where they were folded, the earlier ones in place of what was there. A conflict, which changes
@@ -153,12 +153,12 @@ fn names(files: &[DataFile]) -> Vec<String> {
 }
 
 /// Rows on their way into a file.
-pub struct Rows {
+pub struct LedgerWriter {
     writer: PlainWriter,
     rows: Vec<ExportEvent>,
 }
 
-impl Rows {
+impl LedgerWriter {
     /// Hands over a row.
     pub async fn push(&mut self, row: ExportEvent) -> Result<()> {
         self.rows.push(row);

@@ -26,12 +26,12 @@ pub struct Query {
     /// The query: `id`, `time` (microseconds), `value`, `consent`, then a text a field.
     pub sql: String,
     /// The fields that come from expressions, in the order of their columns.
-    pub fields: Vec<Column>,
+    pub fields: Vec<ExportColumn>,
 }
 
 /// A field that comes from an expression.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Column {
+pub struct ExportColumn {
     /// The field.
     pub name: String,
     /// How its values leave the lake.
@@ -44,7 +44,7 @@ impl Query {
         let settings = &export.settings;
         let mut fields = vec![];
         for (name, expression) in &settings.fields {
-            fields.push(Column { name: name.clone(), treatment: export.treatment_of(name, expression)? });
+            fields.push(ExportColumn { name: name.clone(), treatment: export.treatment_of(name, expression)? });
         }
         let metric = quoted(&export.metric);
         let value = match (&settings.credit, &settings.value) {

@@ -26,7 +26,7 @@ use super::bodies::{self, Destination, Writer};
 use super::decide::{Conversion, Decider, INELIGIBLE, NEW, RESTATED, RETRACTED, ranked};
 use super::definition::Export;
 use super::grouped::Grouped;
-use super::ledger::{self, Ledger, Rows};
+use super::ledger::{self, Ledger, LedgerWriter};
 use super::post::Post;
 use super::query::{FIXED_COLUMNS, Query};
 use super::runs;
@@ -135,9 +135,9 @@ pub fn run<'a>(lake: &'a Lake, name: &'a str, options: &'a RunOptions) -> LocalB
 
 /// Says that the target has a run, or that it was never sent. Saying so again changes nothing.
 pub async fn end(lake: &Lake, name: &str, number: i64, discard: bool) -> Result<ExportRun> {
-    mended(lake, name).await?;
+    finish_former_run(lake, name).await?;
     let ended = runs::end(lake, name, number, if discard { runs::DISCARDED } else { runs::ACKNOWLEDGED }).await?;
-    mended(lake, name).await?;
+    finish_former_run(lake, name).await?;
     Ok(ended)
 }
 
@@ -145,7 +145,7 @@ pub async fn end(lake: &Lake, name: &str, number: i64, discard: bool) -> Result<
 /// or in none of them.
 async fn compared_with(lake: &Lake, name: &str, dry_run: bool) -> Result<(Vec<ExportRun>, Ledger)> {
     loop {
-        let known = if dry_run { runs::of(lake, name).await? } else { mended(lake, name).await? };
+        let known = if dry_run { runs::of(lake, name).await? } else { finish_former_run(lake, name).await? };
         let ledger = Ledger::open(lake, name).await?;
         let is_known = |made: &ExportRun| known.iter().any(|run| run.run == made.run);
         if dry_run || ledger.runs()?.iter().all(is_known) {
@@ -155,7 +155,7 @@ async fn compared_with(lake: &Lake, name: &str, dry_run: bool) -> Result<(Vec<Ex
 }
 
 /// The runs of an export, after what an earlier process did not get to is done.
-async fn mended(lake: &Lake, name: &str) -> Result<Vec<ExportRun>> {
+async fn finish_former_run(lake: &Lake, name: &str) -> Result<Vec<ExportRun>> {
     let mut known = runs::of(lake, name).await?;
     for made in Ledger::open(lake, name).await?.runs()? {
         match known.iter().find(|run| run.run == made.run) {
@@ -342,9 +342,9 @@ struct Comparing<'e> {
     run: ExportRun,
     reasons: BTreeMap<String, i64>,
     /// What this run says.
-    told: Option<Rows>,
+    told: Option<LedgerWriter>,
     /// What earlier runs said, the last of each conversion.
-    folded: Option<Rows>,
+    folded: Option<LedgerWriter>,
     bodies: Writer,
     /// Rows that this run says.
     rows: u64,

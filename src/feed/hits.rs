@@ -1,18 +1,19 @@
 //! A feed's hits: blocks of records in, Arrow rows out.
 //!
-//! In: what the headers say ([`HitLayout`]) and the events' names. Out: one batch for each block, all of one schema: keys,
-//! then all dimensions and metrics that the feed may have; the many without a value in a block share one array of NULLs. A decoder is shared
-//! by threads; the cost of a row is that of its fields that are not empty, however many columns the feed has.
+//! In: what the headers say ([`HitLayout`]) and the events' names. Out: one batch for each block, all with the same columns: keys,
+//! then all dimensions and metrics that the feed may have; the many without a value in a block share one array of NULLs. Dimensions whose
+//! values recur in a block are dictionary arrays. A decoder is shared by threads; the cost of a row is that of its fields that are not
+//! empty, however many columns the feed has.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Float64Builder, Int64Array, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::event_list::EventIds;
@@ -26,6 +27,7 @@ use super::text_builder::TextBuilder;
 use super::touches::{RowTouches, TouchSource, told_by, touches};
 use super::{Decoded, RowIssue, row_issue};
 use crate::columns;
+use crate::distinct_texts::as_it_comes;
 
 /// The columns that every batch has, in order; flags of what persists, dimensions and metrics follow.
 const KEYS: [&str; 14] = [
@@ -68,9 +70,23 @@ pub struct HitDecoder {
     touches: usize,
     channel: Vec<u16>,
     told_by: Option<TouchSource>,
-    /// What the texts of each dimension took for so many rows in the block that was decoded last, and a little more: the next one
-    /// makes room for as much.
-    text_bytes: Arc<[AtomicUsize]>,
+    /// What is known of the texts of each dimension.
+    texts: Arc<[KnownTexts]>,
+}
+
+/// What blocks that were decoded tell of the texts of a dimension.
+#[derive(Debug)]
+struct KnownTexts {
+    /// False as soon as a block has shown that they do not recur.
+    recur: AtomicBool,
+    /// Where they do not: what they took for so many rows in the last block, and a little more; the next one makes room for as much.
+    bytes: AtomicUsize,
+}
+
+impl KnownTexts {
+    fn of_dimension(name: &str) -> Self {
+        Self { recur: AtomicBool::new(!columns::HIT_ID.contains(&name)), bytes: AtomicUsize::new(0) }
+    }
 }
 
 /// What is counted while hits are decoded.
@@ -187,7 +203,7 @@ impl HitDecoder {
             fields,
             products,
             own_time,
-            text_bytes: dimensions.iter().map(|_| AtomicUsize::new(0)).collect(),
+            texts: dimensions.iter().map(|name| KnownTexts::of_dimension(name)).collect(),
             roles: std::array::from_fn(|role| layout.roles().find(|(r, _)| *r as usize == role).map(|(_, f)| f)),
             flags: flags.len(),
             told_by: told_by(layout, &touches),
@@ -206,7 +222,7 @@ impl HitDecoder {
         self.headers.len()
     }
 
-    /// The schema of all batches.
+    /// The columns of all batches, with texts where some have dictionary arrays.
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
@@ -317,8 +333,11 @@ impl<'d> Rows<'d> {
         let most_rows = block.most_records().min(block.bytes.len() / decoder.fields.len().max(1) + 1);
         // whatever former blocks had: a field gives two dimensions at most
         let mut left = 2 * block.bytes.len();
-        let dimension = |noted: &AtomicUsize| {
-            let bytes = (noted.load(Ordering::Relaxed).saturating_mul(most_rows) / NOTED_ROWS).min(left);
+        let dimension = |known: &KnownTexts| {
+            if known.recur.load(Ordering::Relaxed) {
+                return TextBuilder::recurring(most_rows);
+            }
+            let bytes = (known.bytes.load(Ordering::Relaxed).saturating_mul(most_rows) / NOTED_ROWS).min(left);
             left -= bytes;
             TextBuilder::new(most_rows, bytes)
         };
@@ -340,7 +359,7 @@ impl<'d> Rows<'d> {
             transaction_id: TextBuilder::new(most_rows, 0),
             customer_id: TextBuilder::new(most_rows, 0),
             background: Vec::with_capacity(most_rows),
-            dimensions: decoder.text_bytes.iter().map(dimension).collect(),
+            dimensions: decoder.texts.iter().map(dimension).collect(),
             metrics: decoder.metrics.names().iter().map(|_| None).collect(),
             texts: Vec::new(),
             amounts: HitAmounts::default(),
@@ -467,9 +486,12 @@ impl<'d> Rows<'d> {
 
     fn finish(self) -> RecordBatch {
         let rows = self.count;
-        for (noted, texts) in self.decoder.text_bytes.iter().zip(&self.dimensions) {
-            let bytes = texts.text_bytes() * NOTED_ROWS / rows.max(1);
-            noted.store(bytes + bytes / 16, Ordering::Relaxed);
+        for (known, texts) in self.decoder.texts.iter().zip(&self.dimensions) {
+            if let Some(bytes) = texts.text_bytes() {
+                let bytes = bytes * NOTED_ROWS / rows.max(1);
+                known.bytes.store(bytes + bytes / 16, Ordering::Relaxed);
+                known.recur.store(false, Ordering::Relaxed);
+            }
         }
         let sequence = Decimal128Array::from(self.hit_seq).with_data_type(columns::sequence());
         let always: ArrayRef = Arc::new(BooleanArray::from(vec![true; rows]));
@@ -502,8 +524,10 @@ impl<'d> Rows<'d> {
             }
             None => no_number.clone(),
         });
-        let arrays = keys.into_iter().chain(flags).chain(dimensions).chain(metrics).collect();
-        RecordBatch::try_new(self.decoder.schema(), arrays)
+        let arrays: Vec<ArrayRef> = keys.into_iter().chain(flags).chain(dimensions).chain(metrics).collect();
+        let fields = self.decoder.schema.fields().iter().zip(&arrays);
+        let fields: Vec<FieldRef> = fields.map(|(field, array)| as_it_comes(field, array)).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .expect("each array was made for its field, all of one length")
     }
 }

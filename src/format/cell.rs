@@ -40,12 +40,12 @@ impl Class {
     }
 }
 
-/// A batch's columns, made ready for [`Column`]: plain types, instants in UTC.
+/// A batch's columns, made ready for [`CellReader`]: plain types, instants in UTC.
 pub fn prepare(batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
     batch.columns().iter().map(plain).collect()
 }
 
-/// The same values in a type that [`Column`] reads fast and in our form.
+/// The same values in a type that [`CellReader`] reads fast and in our form.
 pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     let target = match array.data_type() {
         DataType::Dictionary(_, values) => values.as_ref().clone(),
@@ -61,7 +61,7 @@ pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// Reads the cells of one prepared column.
-pub struct Column<'a> {
+pub struct CellReader<'a> {
     array: &'a dyn Array,
     nulls: Option<arrow::buffer::NullBuffer>,
     /// What the values are.
@@ -80,7 +80,7 @@ enum Reader<'a> {
 
 const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
 
-impl<'a> Column<'a> {
+impl<'a> CellReader<'a> {
     /// A reader of a column that [`prepare`] gave.
     pub fn new(array: &'a dyn Array) -> Result<Self> {
         let class = Class::of(array.data_type());
@@ -165,7 +165,7 @@ fn write_nested(array: &dyn Array, row: usize, out: &mut String) -> Result<()> {
         DataType::Map(..) => {
             let entries = array.as_map().value(row);
             let (keys, values) = (plain(entries.column(0))?, plain(entries.column(1))?);
-            let keys = Column::new(keys.as_ref())?;
+            let keys = CellReader::new(keys.as_ref())?;
             out.push('{');
             for i in 0..entries.len() {
                 if i > 0 {
@@ -202,11 +202,11 @@ fn write_list(values: ArrayRef, out: &mut String) -> Result<()> {
 
 fn write_one(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
     let array = plain(&array.slice(row, 1))?;
-    write_json(&Column::new(array.as_ref())?, 0, &mut String::new(), out)
+    write_json(&CellReader::new(array.as_ref())?, 0, &mut String::new(), out)
 }
 
 /// Appends a cell as JSON; `cell` is scratch.
-pub fn write_json(column: &Column<'_>, row: usize, cell: &mut String, out: &mut String) -> Result<()> {
+pub fn write_json(column: &CellReader<'_>, row: usize, cell: &mut String, out: &mut String) -> Result<()> {
     if column.is_null(row) || column.is_no_json_number(row) {
         out.push_str("null");
         return Ok(());

@@ -10,12 +10,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::encoder::Encoder;
-use super::forms::{Form, Held};
+use super::forms::{FileColumns, Form};
 use crate::Result;
 
 /// Writes one Parquet file.
 pub struct ParquetFile<'a> {
-    held: Held,
+    held: FileColumns,
     writer: ArrowWriter<&'a mut (dyn Write + Send)>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> ParquetFile<'a> {
             .set_created_by(concat!("rejoin ", env!("CARGO_PKG_VERSION")).to_string())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
             .build();
-        let held = Held::new(schema, Form::in_parquet);
+        let held = FileColumns::new(schema, Form::in_parquet);
         Ok(Self { writer: ArrowWriter::try_new(out, held.schema.clone(), Some(properties))?, held })
     }
 }
@@ -44,14 +44,14 @@ impl Encoder for ParquetFile<'_> {
 
 /// Writes one Arrow IPC file.
 pub struct ArrowFile<'a> {
-    held: Held,
+    held: FileColumns,
     writer: FileWriter<&'a mut (dyn Write + Send)>,
 }
 
 impl<'a> ArrowFile<'a> {
     /// Starts the file.
     pub fn new(schema: &SchemaRef, out: &'a mut (dyn Write + Send)) -> Result<Self> {
-        let held = Held::new(schema, Form::in_arrow);
+        let held = FileColumns::new(schema, Form::in_arrow);
         Ok(Self { writer: FileWriter::try_new(out, &held.schema)?, held })
     }
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cell::{Column, names, prepare};
+use super::cell::{CellReader, names, prepare};
 use super::encoder::{Encoder, TextStyle};
 use super::width::printable;
 use crate::Result;
@@ -92,7 +92,7 @@ impl Lines {
         mut written: impl FnMut(&mut String) -> Result<()>,
     ) -> Result<()> {
         let arrays = prepare(batch)?;
-        let columns = arrays.iter().map(|a| Column::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
+        let columns = arrays.iter().map(|a| CellReader::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
         let mut cell = String::new();
         for row in 0..batch.num_rows() {
             for (i, column) in columns.iter().enumerate() {

@@ -19,7 +19,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, StringBuilder};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
-use super::cell::{Column, distinct_names, plain};
+use super::cell::{CellReader, distinct_names, plain};
 use crate::Result;
 
 /// The form of a column's values in a format.
@@ -129,7 +129,7 @@ fn with_parts(of: &DataType, held: fn(&DataType) -> Option<DataType>) -> Option<
 
 fn texts(column: &ArrayRef) -> Result<ArrayRef> {
     let column = plain(column)?;
-    let cells = Column::new(column.as_ref())?;
+    let cells = CellReader::new(column.as_ref())?;
     let (mut texts, mut cell) = (StringBuilder::new(), String::new());
     for row in 0..column.len() {
         if cells.is_null(row) {
@@ -144,13 +144,13 @@ fn texts(column: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// The columns of a result in their forms.
-pub struct Held {
+pub struct FileColumns {
     /// The columns of the file.
     pub schema: SchemaRef,
     forms: Vec<Form>,
 }
 
-impl Held {
+impl FileColumns {
     /// The columns of `schema`, each in the form that its type has.
     pub fn new(schema: &SchemaRef, form: fn(&DataType) -> Form) -> Self {
         let forms: Vec<Form> = schema.fields().iter().map(|field| form(field.data_type())).collect();

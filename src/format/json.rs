@@ -6,7 +6,7 @@ use std::io::Write;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cell::{Column, distinct_names, prepare, write_json, write_json_text};
+use super::cell::{CellReader, distinct_names, prepare, write_json, write_json_text};
 use super::encoder::Encoder;
 use crate::Result;
 
@@ -35,7 +35,7 @@ impl<'a> Json<'a> {
 impl Encoder for Json<'_> {
     fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
         let arrays = prepare(batch)?;
-        let columns = arrays.iter().map(|a| Column::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
+        let columns = arrays.iter().map(|a| CellReader::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
         let (mut line, mut cell) = (String::new(), String::new());
         for row in 0..batch.num_rows() {
             line.clear();

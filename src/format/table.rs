@@ -9,7 +9,7 @@ use std::io::Write;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::cell::{Class, Column, names, prepare};
+use super::cell::{CellReader, Class, names, prepare};
 use super::encoder::{Encoder, Expanded, TextStyle};
 use super::width::{fit, printable, width};
 use crate::Result;
@@ -162,9 +162,9 @@ const DIM: &str = "2";
 impl Encoder for Table<'_> {
     fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
         let arrays = prepare(batch)?;
-        let columns = arrays.iter().map(|a| Column::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
+        let columns = arrays.iter().map(|a| CellReader::new(a.as_ref())).collect::<Result<Vec<_>>>()?;
         for row in 0..batch.num_rows() {
-            let cell = |column: &Column<'_>| -> Result<Cell> {
+            let cell = |column: &CellReader<'_>| -> Result<Cell> {
                 if column.is_null(row) {
                     return Ok(None);
                 }

@@ -23,17 +23,17 @@ const MONTH: f64 = 28.0 * 86_400.0;
 pub(super) fn bounded(function: Arc<ScalarUDF>) -> ScalarUDF {
     let Signature { type_signature, volatility, .. } = function.signature().clone();
     let signature = Signature::one_of(vec![type_signature, TypeSignature::UserDefined], volatility);
-    ScalarUDF::new_from_impl(Bounded { function, signature })
+    ScalarUDF::new_from_impl(BoundedListFunction { function, signature })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Bounded {
+struct BoundedListFunction {
     function: Arc<ScalarUDF>,
     /// The function's own types, and those that become them.
     signature: Signature,
 }
 
-impl ScalarUDFImpl for Bounded {
+impl ScalarUDFImpl for BoundedListFunction {
     fn name(&self) -> &str {
         self.function.name()
     }

@@ -1,13 +1,14 @@
 //! Functions whose arguments say how large their value is: `repeat(text, 2000000000)`. A value lies in memory, so that what a call
 //! may make is bounded, before it is made.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::compute::kernels::length::length;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::error::Result;
+use datafusion::functions_nested::concat::array_concat_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
@@ -15,7 +16,20 @@ use datafusion::logical_expr::{
 use crate::Error;
 
 /// Bytes of the values of a call, at most.
-const MOST: f64 = 1e8;
+pub(super) const MOST: f64 = 1e8;
+
+/// What is said of a call that would make more.
+pub(super) fn too_large(name: &str) -> Error {
+    Error::out_of_memory(format!("{name} gives more than 100 MB at once; ask for shorter values or fewer"))
+}
+
+/// One for all plans: two calls with the same arguments are the same.
+static ARRAY_CONCAT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(bounded(array_concat_udf(), Size::Together)));
+
+/// `array_concat` with a bound.
+pub fn bounded_array_concat() -> Arc<ScalarUDF> {
+    ARRAY_CONCAT.clone()
+}
 
 /// The functions, and what their arguments say of the value.
 pub(super) const BOUNDED: [(&str, Size); 11] = [
@@ -53,16 +67,16 @@ pub(super) enum Size {
 
 /// The same function with a bound.
 pub(super) fn bounded(function: Arc<ScalarUDF>, size: Size) -> ScalarUDF {
-    ScalarUDF::new_from_impl(Bounded { function, size })
+    ScalarUDF::new_from_impl(BoundedFunction { function, size })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Bounded {
+struct BoundedFunction {
     function: Arc<ScalarUDF>,
     size: Size,
 }
 
-impl ScalarUDFImpl for Bounded {
+impl ScalarUDFImpl for BoundedFunction {
     fn name(&self) -> &str {
         self.function.name()
     }
@@ -89,8 +103,7 @@ impl ScalarUDFImpl for Bounded {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if bytes(&args.args, args.number_rows, self.size)? > MOST {
-            let message = format!("{} gives more than 100 MB at once; ask for shorter values or fewer", self.name());
-            return Err(Error::out_of_memory(message).into());
+            return Err(too_large(self.name()).into());
         }
         self.function.invoke_with_args(args)
     }

@@ -21,7 +21,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::rows::evaluate;
 use super::spans::spans;
-use super::to_char::Zone;
+use super::to_char::zone_of_type;
 use crate::Error;
 
 /// Microseconds of a second.
@@ -176,7 +176,7 @@ fn julian(values: &ArrayRef) -> Result<Float64Array> {
             days.as_primitive::<Int32Type>().unary(|day| f64::from(day) + JULIAN_1970)
         }
         DataType::Timestamp(_, zone) => {
-            let zone = zone.as_deref().map(Zone::named).transpose()?;
+            let zone = zone_of_type(zone.as_deref())?;
             let of_zone = zone.as_ref().map(|_| "UTC".into());
             let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, of_zone))?;
             let day = |micros: i64| {
@@ -194,10 +194,12 @@ fn julian(values: &ArrayRef) -> Result<Float64Array> {
 
 /// Seconds that the zone of instants is ahead of UTC.
 fn ahead(values: &ArrayRef) -> Result<Int32Array> {
-    let DataType::Timestamp(_, Some(zone)) = values.data_type() else {
+    let DataType::Timestamp(_, zone) = values.data_type() else {
         return Err(has_none("timezone", values.data_type()));
     };
-    let zone = Zone::named(zone)?;
+    let Some(zone) = zone_of_type(zone.as_deref())? else {
+        return Err(has_none("timezone", values.data_type()));
+    };
     let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
     let ahead = |micros: i64| Some(zone.offset(micros)?.0);
     Ok(micros.as_primitive::<TimestampMicrosecondType>().unary_opt(ahead))

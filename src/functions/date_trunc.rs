@@ -16,11 +16,11 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::rows::evaluate;
-use super::to_char::Zone;
+use super::to_char::zone_of_type;
 use crate::Error;
 use crate::columns::timestamp;
 use crate::error::StatementFault;
-use crate::time::{from_local, named_zone};
+use crate::time::{Zone, from_local};
 
 /// Microseconds of a second, and of a day.
 const SECOND: i64 = 1_000_000;
@@ -80,7 +80,7 @@ impl Years {
             let message = format!("date_trunc cannot take {}; CAST it to a TIMESTAMP", values.data_type());
             return Err(Error::query(message).into());
         };
-        let clock = zone.as_deref().map(Zone::named).transpose()?;
+        let clock = zone_of_type(zone.as_deref())?;
         let micros = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?;
         let begin = |micros: i64| {
             let ahead = match &clock {
@@ -89,10 +89,9 @@ impl Years {
             };
             let year = DateTime::from_timestamp_micros(micros.checked_add(ahead * SECOND)?)?.year();
             let shown = i64::from(NaiveDate::from_ymd_opt(self.first(year), 1, 1)?.to_epoch_days()) * DAY;
-            match &clock {
+            match clock {
                 None => Some(shown),
-                Some(Zone::Fixed(seconds)) => Some(shown - i64::from(*seconds) * SECOND),
-                Some(Zone::Named(zone)) => from_local(shown, *zone),
+                Some(zone) => from_local(shown, zone),
             }
         };
         let begins: TimestampMicrosecondArray = micros.as_primitive::<TimestampMicrosecondType>().unary_opt(begin);
@@ -131,11 +130,12 @@ impl DateTrunc {
         let Some(zone) = zone.try_as_str().flatten() else {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&value.data_type())?));
         };
-        let zone = named_zone(zone).map_err(|why| Error::query(format!("date_trunc: {why}")))?;
+        let unknown = |why: String| Error::query(format!("date_trunc: {why}")).of_fault(StatementFault::Argument);
+        let zone = Zone::spoken(zone).map_err(unknown)?;
         evaluate(std::slice::from_ref(value), |rows| {
             let values = rows.array(0);
             let DataType::Timestamp(unit, _) = values.data_type() else { return Ok(values.clone()) };
-            let shown = cast(values, &DataType::Timestamp(*unit, Some(zone.name().into())))?;
+            let shown = cast(values, &DataType::Timestamp(*unit, Some(zone.type_name().into())))?;
             Ok(cast(&self.begins(field, &shown, args)?, values.data_type())?)
         })
     }

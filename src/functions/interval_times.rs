@@ -5,52 +5,73 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, IntervalMonthDayNanoArray};
 use arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
-use datafusion::error::DataFusionError;
+use arrow::error::ArrowError;
+use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use super::rows::function;
-use crate::Error;
-use crate::error::StatementFault;
+use super::spans::too_long;
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
-/// One for all plans: two calls with the same arguments are the same.
-static FUNCTION: LazyLock<ScalarUDF> = LazyLock::new(|| {
-    function("interval_times", vec![INTERVAL, DataType::Float64], INTERVAL, |rows| {
-        let (intervals, factors) = (rows.array(0), rows.array(1));
-        let (intervals, factors) =
-            (intervals.as_primitive::<IntervalMonthDayNanoType>(), factors.as_primitive::<Float64Type>());
-        let product = |row: usize| -> Result<Option<IntervalMonthDayNano>, DataFusionError> {
-            if intervals.is_null(row) || factors.is_null(row) {
-                return Ok(None);
-            }
-            let product = times(intervals.value(row), factors.value(row));
-            product
-                .map(Some)
-                .ok_or_else(|| Error::query("the interval is too long").of_fault(StatementFault::TimeRange).into())
-        };
-        let products = (0..rows.len).map(product).collect::<Result<Vec<_>, _>>()?;
-        Ok(Arc::new(IntervalMonthDayNanoArray::from_iter(products)))
+/// One of each for all plans: two calls with the same arguments are the same.
+static TIMES: LazyLock<ScalarUDF> =
+    LazyLock::new(|| with_number("interval_times", |interval, factor| Ok(of(interval, &|part| part * factor))));
+static OVER: LazyLock<ScalarUDF> = LazyLock::new(|| {
+    with_number("interval_over", |interval, divisor| match divisor {
+        0.0 => Err(ArrowError::DivideByZero.into()),
+        divisor => Ok(of(interval, &|part| part / divisor)),
     })
 });
 
-pub(super) fn udf() -> ScalarUDF {
-    FUNCTION.clone()
+/// Both of them.
+pub(super) fn udfs() -> [ScalarUDF; 2] {
+    [TIMES.clone(), OVER.clone()]
 }
 
 /// An interval so many times as long.
 pub fn interval_times(interval: Expr, factor: Expr) -> Expr {
-    FUNCTION.call(vec![interval, factor])
+    TIMES.call(vec![interval, factor])
 }
 
-fn times(interval: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
+/// A part of an interval.
+pub fn interval_over(interval: Expr, divisor: Expr) -> Expr {
+    OVER.call(vec![interval, divisor])
+}
+
+/// A function of an interval and a number, which gives none where it would be too long.
+fn with_number(
+    name: &str,
+    compute: impl Fn(IntervalMonthDayNano, f64) -> Result<Option<IntervalMonthDayNano>> + Send + Sync + 'static,
+) -> ScalarUDF {
+    function(name, vec![INTERVAL, DataType::Float64], INTERVAL, move |rows| {
+        let (intervals, numbers) = (rows.array(0), rows.array(1));
+        let (intervals, numbers) =
+            (intervals.as_primitive::<IntervalMonthDayNanoType>(), numbers.as_primitive::<Float64Type>());
+        let found = |row: usize| -> Result<Option<IntervalMonthDayNano>> {
+            if intervals.is_null(row) || numbers.is_null(row) {
+                return Ok(None);
+            }
+            compute(intervals.value(row), numbers.value(row))?.ok_or_else(too_long).map(Some)
+        };
+        let found = (0..rows.len).map(found).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(IntervalMonthDayNanoArray::from_iter(found)))
+    })
+}
+
+fn of(interval: IntervalMonthDayNano, scale: &dyn Fn(f64) -> f64) -> Option<IntervalMonthDayNano> {
+    scaled(f64::from(interval.months), f64::from(interval.days), interval.nanoseconds as f64, scale)
+}
+
+/// An interval of so many months, days and nanoseconds, longer or shorter; None for one that is too long.
+pub(super) fn scaled(months: f64, days: f64, nanos: f64, scale: &dyn Fn(f64) -> f64) -> Option<IntervalMonthDayNano> {
     // to a millionth, as PostgreSQL has it
     let rounded = |value: f64| (value * 1e6).round() / 1e6;
-    let (months, days) = (f64::from(interval.months) * factor, f64::from(interval.days) * factor);
+    let (months, days) = (scale(months), scale(days));
     let of_months = rounded(months.fract() * 30.0);
     let seconds = rounded((days.fract() + of_months.fract()) * 86_400.0);
     let whole_days = days.trunc() + of_months.trunc() + (seconds / 86_400.0).trunc();
-    let micros = (interval.nanoseconds as f64 / 1e3 * factor + seconds % 86_400.0 * 1e6).round();
+    let micros = (scale(nanos / 1e3) + seconds % 86_400.0 * 1e6).round();
     let fits = |value: f64| value.abs() <= f64::from(i32::MAX);
     // what is no number is not within
     let all_fit = fits(months) && fits(whole_days) && micros.abs() < 9.2e15;
@@ -63,19 +84,26 @@ mod tests {
 
     #[test]
     fn intervals_and_numbers() {
-        let of = |months, days, seconds: i64| IntervalMonthDayNano::new(months, days, seconds * 1_000_000_000);
+        let made = |months, days, seconds: i64| IntervalMonthDayNano::new(months, days, seconds * 1_000_000_000);
         for (interval, factor, expected) in [
-            (of(0, 1, 0), 2.5, Some(of(0, 2, 43_200))),
-            (of(0, 0, 3_600), 1.5, Some(of(0, 0, 5_400))),
-            (of(0, 0, 3_600), 0.5, Some(of(0, 0, 1_800))),
-            (of(1, 0, 0), 1.5, Some(of(1, 15, 0))),
-            (of(0, 3, 7), -2.0, Some(of(0, -6, -14))),
-            (of(0, 0, 1), 1_769_860_800.0, Some(of(0, 0, 1_769_860_800))),
-            (of(1, 0, 0), 1e12, None),
-            (of(0, 0, 1), f64::INFINITY, None),
-            (of(0, 1, 0), f64::NAN, None),
+            (made(0, 1, 0), 2.5, Some(made(0, 2, 43_200))),
+            (made(0, 0, 3_600), 1.5, Some(made(0, 0, 5_400))),
+            (made(0, 0, 3_600), 0.5, Some(made(0, 0, 1_800))),
+            (made(1, 0, 0), 1.5, Some(made(1, 15, 0))),
+            (made(0, 3, 7), -2.0, Some(made(0, -6, -14))),
+            (made(0, 0, 1), 1_769_860_800.0, Some(made(0, 0, 1_769_860_800))),
+            (made(1, 0, 0), 1e12, None),
+            (made(0, 0, 1), f64::INFINITY, None),
+            (made(0, 1, 0), f64::NAN, None),
         ] {
-            assert_eq!(times(interval, factor), expected, "{interval:?} * {factor}");
+            assert_eq!(of(interval, &|part| part * factor), expected, "{interval:?} * {factor}");
+        }
+        for (interval, divisor, expected) in [
+            (made(49, 0, 0), 49.0, made(1, 0, 0)),
+            (made(1, 1, 0), 2.0, made(0, 15, 43_200)),
+            (made(0, 0, -10), 4.0, IntervalMonthDayNano::new(0, 0, -2_500_000_000)),
+        ] {
+            assert_eq!(of(interval, &|part| part / divisor), Some(expected), "{interval:?} / {divisor}");
         }
     }
 }

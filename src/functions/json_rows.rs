@@ -21,11 +21,15 @@ pub const EACH_KEY: &str = "json_each_key";
 pub const EACH_VALUE: &str = "json_each_value";
 /// Its values as texts.
 pub const EACH_TEXT: &str = "json_each_value_text";
+/// Both in one text, as PostgreSQL shows a row: `(key,value)`.
+pub const EACH_ROW: &str = "json_each_row";
+/// The same with the values as texts.
+pub const EACH_TEXT_ROW: &str = "json_each_text_row";
 
 /// The items of a text; None where it has none.
 type Items = fn(&str) -> Option<Vec<Option<String>>>;
 
-const LISTS: [(&str, Items); 7] = [
+const LISTS: [(&str, Items); 9] = [
     ("json_array_elements", elements),
     ("jsonb_array_elements", elements),
     ("json_array_elements_text", element_texts),
@@ -33,6 +37,8 @@ const LISTS: [(&str, Items); 7] = [
     (EACH_KEY, keys),
     (EACH_VALUE, values),
     (EACH_TEXT, value_texts),
+    (EACH_ROW, rows),
+    (EACH_TEXT_ROW, text_rows),
 ];
 
 /// All of them.
@@ -78,6 +84,26 @@ fn values(text: &str) -> Option<Vec<Option<String>>> {
 fn value_texts(text: &str) -> Option<Vec<Option<String>>> {
     let Object(pairs) = serde_json::from_str(text).ok()?;
     Some(pairs.into_iter().map(|(_, value)| as_text(value)).collect())
+}
+
+fn rows(text: &str) -> Option<Vec<Option<String>>> {
+    Some(keys(text)?.into_iter().zip(values(text)?).map(row).collect())
+}
+
+fn text_rows(text: &str) -> Option<Vec<Option<String>>> {
+    Some(keys(text)?.into_iter().zip(value_texts(text)?).map(row).collect())
+}
+
+/// A row of two columns as a text; NULL is nothing between the signs.
+fn row((key, value): (Option<String>, Option<String>)) -> Option<String> {
+    let shown = |text: Option<String>| match text {
+        None => String::new(),
+        Some(text) if text.is_empty() || text.contains(|c: char| c.is_whitespace() || "\"\\(),".contains(c)) => {
+            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\"\""))
+        }
+        Some(text) => text,
+    };
+    Some(format!("({},{})", shown(key), shown(value)))
 }
 
 fn as_it_stands(value: &RawValue) -> Option<String> {
@@ -140,6 +166,8 @@ mod tests {
         assert_eq!(shown(keys(object)), "b|a|b");
         assert_eq!(shown(values(object)), r#"1|"x"|null"#);
         assert_eq!(shown(value_texts(object)), "1|x|-");
+        assert_eq!(shown(rows(object)), r#"(b,1)|(a,"""x""")|(b,null)"#);
+        assert_eq!(shown(text_rows(r#"{"b c": "", "a": "\\", "d": null}"#)), r#"("b c","")|(a,"\\")|(d,)"#);
         assert_eq!(shown(elements("[]")), "");
     }
 

@@ -74,7 +74,7 @@ pub(super) fn udfs() -> Vec<ScalarUDF> {
 
 /// Each value as JSON; NULL stays NULL.
 fn values(rows: &Rows) -> Result<StringArray> {
-    let column = Column::of(rows.array(0))?;
+    let column = JsonColumn::of(rows.array(0))?;
     let written = (0..rows.len).map(|row| column.is_there(row).then(|| column.written(row)).transpose());
     written.collect()
 }
@@ -123,7 +123,7 @@ fn objects_of_lists(rows: &Rows) -> Result<StringArray> {
         if keys.is_null(row) || values.is_null(row) {
             return Ok(None);
         }
-        let (keys, values) = (Column::of(&keys.value(row))?, Column::of(&values.value(row))?);
+        let (keys, values) = (JsonColumn::of(&keys.value(row))?, JsonColumn::of(&values.value(row))?);
         let mut out = "{".to_string();
         for i in 0..keys.array.len().min(values.array.len()) {
             out.push_str(if i > 0 { "," } else { "" });
@@ -154,8 +154,8 @@ fn kinds(rows: &Rows) -> Result<StringArray> {
     rows.text(0)?.iter().map(kind).collect()
 }
 
-fn columns(rows: &Rows) -> Result<Vec<Column>> {
-    (0..rows.width()).map(|i| Column::of(rows.array(i))).collect()
+fn columns(rows: &Rows) -> Result<Vec<JsonColumn>> {
+    (0..rows.width()).map(|i| JsonColumn::of(rows.array(i))).collect()
 }
 
 fn wrong(why: &str) -> DataFusionError {
@@ -163,7 +163,7 @@ fn wrong(why: &str) -> DataFusionError {
 }
 
 /// Values that become JSON.
-struct Column {
+struct JsonColumn {
     array: ArrayRef,
     kind: Kind,
 }
@@ -179,11 +179,11 @@ enum Kind {
     /// In arrow's words and quotes.
     Other(StringArray),
     /// Items, of which a row has those between two places.
-    List(Box<Column>),
-    Row(Vec<(String, Column)>),
+    List(Box<JsonColumn>),
+    Row(Vec<(String, JsonColumn)>),
 }
 
-impl Column {
+impl JsonColumn {
     fn of(array: &ArrayRef) -> Result<Self> {
         let text =
             |array: &ArrayRef| -> Result<StringArray> { Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()) };
@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     fn written(array: impl Array + 'static) -> String {
-        Column::of(&(Arc::new(array) as ArrayRef)).unwrap().written(0).unwrap()
+        JsonColumn::of(&(Arc::new(array) as ArrayRef)).unwrap().written(0).unwrap()
     }
 
     /// As PostgreSQL 15 writes them.

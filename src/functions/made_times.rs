@@ -16,7 +16,7 @@ use super::rows::{Rows, evaluate};
 use crate::Error;
 use crate::columns::timestamp;
 use crate::error::StatementFault;
-use crate::time::{from_local, named_zone};
+use crate::time::{Zone, from_local};
 
 /// Microseconds of a second.
 const SECOND: f64 = 1e6;
@@ -99,8 +99,9 @@ impl MadeTime {
             if self.kind != Kind::Instant {
                 return Ok(Some(made));
             }
-            let zone = named_zone(zones.as_ref().map_or(own, |zones| zones.value(row)));
-            let zone = zone.map_err(|why| self.failed(&why))?;
+            let zone = zones.as_ref().map_or_else(|| Zone::of_type(own), |zones| Zone::behind_time(zones.value(row)));
+            let unknown = |why: String| Error::query(format!("{}: {why}", self.name()));
+            let zone = zone.map_err(|why| unknown(why).of_fault(StatementFault::Argument))?;
             from_local(made, zone).map(Some).ok_or_else(|| self.failed("there is no such time"))
         };
         let micros = (0..rows.len).map(micros);

@@ -41,24 +41,27 @@ pub(super) fn udf() -> ScalarUDF {
 /// Signs of currencies, as far as they are no letters.
 const CURRENCIES: [char; 16] = ['$', '€', '£', '¥', '₹', '₽', '₺', '₩', '₪', '₫', '₴', '₦', '₱', '₡', '฿', '¢'];
 
-/// None for what is no number. Signs between groups of digits and a currency before or after are passed over.
-fn parse(text: &str, decimal_sign: char) -> Option<f64> {
-    let text = text.trim();
+/// What stands for a minus: also the sign of mathematics, and hyphens and dashes that programs of text put in its place.
+const MINUS: [char; 7] = ['-', '\u{2212}', '\u{2010}', '\u{2011}', '\u{2013}', '\u{fe63}', '\u{ff0d}'];
+
+/// A number as people write it; None for what is none. Signs between groups of digits and a currency before or after are
+/// passed over.
+pub fn parse(text: &str, decimal_sign: char) -> Option<f64> {
+    let text = without_currency(text);
     // accountants' (1.234,56) is a loss
     let (text, in_brackets) = match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        Some(inner) => (inner, true),
+        Some(inner) => (without_currency(inner), true),
         None => (text, false),
     };
-    let text = without_currency(text);
-    let (mut sign, mut text) = match text.strip_prefix(['-', '\u{2212}']) {
+    let (mut sign, mut text) = match text.strip_prefix(MINUS).filter(|_| !in_brackets) {
         Some(rest) => ("-", without_currency(rest)),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
+        None => ("", text.strip_prefix('+').map_or(text, without_currency)),
     };
-    let before = text.trim_end_matches(['-', '\u{2013}', '\u{2014}', '\u{2212}']);
+    let before = text.trim_end_matches(|c: char| MINUS.contains(&c) || c == '\u{2014}');
     if let Some(whole) = before.strip_suffix(decimal_sign).filter(|_| before.len() < text.len()) {
         // a price without cents: 12,-
         text = whole;
-    } else if let Some(number) = text.strip_suffix(['-', '\u{2212}']).filter(|_| sign.is_empty()) {
+    } else if let Some(number) = text.strip_suffix(MINUS).filter(|_| sign.is_empty() && !in_brackets) {
         // books have the sign of a loss behind it: 1.234,56-
         (sign, text) = ("-", without_currency(number));
     }
@@ -72,6 +75,8 @@ fn parse(text: &str, decimal_sign: char) -> Option<f64> {
     // groups of three, or as in India of two before the last
     let grouped = match rest.last() {
         None => true,
+        // 0.125 is a fraction
+        Some(_) if first.starts_with('0') => false,
         Some(last) => last.len() == 3 && (1..=3).contains(&first.len()) && (of(3) || of(2) && first.len() < 3),
     };
     if !grouped || !digits(first) || !rest.iter().all(|group| digits(group)) || !digits(fraction) {
@@ -129,6 +134,19 @@ mod tests {
             ("-1-", ',', None),
             ("1-2", ',', None),
             ("12-", ',', Some(-12.0)),
+            ("- 12,50", ',', Some(-12.5)),
+            ("+ 12,50 €", ',', Some(12.5)),
+            ("1.234,56 -", ',', Some(-1234.56)),
+            ("\u{2013}7", '.', Some(-7.0)),
+            ("\u{ff0d}7", '.', Some(-7.0)),
+            ("EUR (12,50)", ',', Some(-12.5)),
+            ("(EUR 12,50)", ',', Some(-12.5)),
+            ("($1,234.50) USD", '.', Some(-1234.5)),
+            ("(12,50-)", ',', None),
+            ("(-12,50)", ',', None),
+            ("-(12,50)", ',', None),
+            ("0.125", ',', None),
+            ("0.125", '.', Some(0.125)),
             (",5", ',', Some(0.5)),
             ("1.23", ',', None),
             ("1234.567", ',', None),

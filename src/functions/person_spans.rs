@@ -249,7 +249,7 @@ impl Persons {
 
     /// Those of the first suite, if there is one; it need not be looked for.
     pub fn first(&self) -> Option<&PersonsOfSuite> {
-        self.0.values().next().map(Arc::as_ref)
+        self.0.first_key_value().map(|(_, own)| own.as_ref())
     }
 }
 

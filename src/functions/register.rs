@@ -10,9 +10,10 @@ use super::local_time::ZoneOfSuite;
 use super::windows::JourneyFunction;
 use crate::attribution::Container;
 
-/// Registers every scalar and window function of ours.
+/// Registers every scalar, aggregate and window function of ours.
 pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     for udf in [
+        super::as_cast::udf(),
         super::bound_value::udf(),
         super::coalesce::udf(),
         super::cut_to::udf(),
@@ -23,8 +24,8 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::from_local::udf(),
         super::held_value::udf(),
         super::in_segment::udf(),
-        super::interval_times::udf(),
         super::is_placeholder::udf(),
+        super::joined_text::udf(),
         super::list_values::udf(),
         super::local_time::udf(suite_zone),
         super::param::udf(),
@@ -55,8 +56,12 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
     for udf in of_json.chain(super::sorted_lists::udfs()) {
         context.register_udf(udf);
     }
-    let of_times = super::made_times::udfs().into_iter().chain(super::spans::udfs());
-    let of_values = super::numeric_functions::udfs().into_iter().chain(super::whole_arithmetic::udfs()).chain(of_times);
+    super::interval_sums::udafs().into_iter().for_each(|udaf| context.register_udaf(udaf));
+    let of_intervals = super::spans::udfs().into_iter().chain(super::interval_times::udfs());
+    let of_times = super::made_times::udfs().into_iter().chain(of_intervals);
+    let checked = super::checked_arithmetic::udfs().into_iter().chain(super::checked_functions::udfs());
+    let of_times = of_times.chain(super::rounded_to::udfs());
+    let of_values = super::numeric_functions::udfs().into_iter().chain(checked).chain(of_times);
     of_values.for_each(|udf| context.register_udf(udf));
     let options = context.state_ref().read().config_options().clone();
     context.register_udf(super::now::now(&options));

@@ -87,7 +87,8 @@ fn length(span: IntervalMonthDayNano) -> i128 {
     (i128::from(span.months) * 30 + i128::from(span.days)) * i128::from(DAY) + i128::from(span.nanoseconds)
 }
 
-fn too_long() -> datafusion::error::DataFusionError {
+/// What is said of an interval that is not kept here.
+pub(super) fn too_long() -> datafusion::error::DataFusionError {
     Error::query("the interval is too long").of_fault(StatementFault::TimeRange).into()
 }
 

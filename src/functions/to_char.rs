@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType};
-use chrono::{DateTime, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::datetime::to_char as strftime;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -15,7 +14,8 @@ use super::date_pattern::{Clock, DatePattern};
 use super::function_doc::FunctionDoc;
 use super::number_pattern::NumberPattern;
 use super::rows::evaluate;
-use crate::time::{offset, written_offset};
+use crate::Error;
+use crate::time::Zone;
 
 /// What `rejoin functions` says of it.
 pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
@@ -81,7 +81,7 @@ fn written(values: &ArrayRef, patterns: &StringArray) -> Result<ArrayRef> {
     let texts = match values.data_type() {
         DataType::Null => StringArray::new_null(values.len()),
         DataType::Timestamp(_, zone) => {
-            let zone = zone.as_deref().map(Zone::named).transpose()?;
+            let zone = zone_of_type(zone.as_deref())?;
             // the instant stays as it is: only its type is another
             let of_zone = zone.as_ref().map(|_| "UTC".into());
             let micros = cast(&values, &DataType::Timestamp(TimeUnit::Microsecond, of_zone))?;
@@ -124,31 +124,9 @@ fn written(values: &ArrayRef, patterns: &StringArray) -> Result<ArrayRef> {
     Ok(Arc::new(texts))
 }
 
-/// A zone as a type names it.
-pub(super) enum Zone {
-    Named(chrono_tz::Tz),
-    /// Seconds ahead of UTC, whenever.
-    Fixed(i32),
-}
-
-impl Zone {
-    pub(super) fn named(name: &str) -> Result<Self> {
-        if let Ok(zone) = name.parse() {
-            return Ok(Self::Named(zone));
-        }
-        // `+02:00`, which is nobody's name
-        let zone: Tz = name.parse()?;
-        Ok(Self::Fixed(zone.offset_from_utc_datetime(&DateTime::UNIX_EPOCH.naive_utc()).fix().local_minus_utc()))
-    }
-
-    /// Seconds ahead of UTC at an instant, and what the zone calls itself then.
-    pub(super) fn offset(&self, micros: i64) -> Option<(i32, String)> {
-        match self {
-            Self::Named(zone) => offset(micros, *zone),
-            Self::Fixed(0) => Some((0, "UTC".to_string())),
-            Self::Fixed(seconds) => Some((*seconds, written_offset(*seconds))),
-        }
-    }
+/// The zone that a type names.
+pub(super) fn zone_of_type(name: Option<&str>) -> Result<Option<Zone>> {
+    Ok(name.map(Zone::of_type).transpose().map_err(Error::query)?)
 }
 
 fn by_dates(patterns: &StringArray, values: &dyn Array, clock: impl Fn(usize) -> Option<Clock>) -> Result<StringArray> {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::rc::Rc;
 
 /// Reads until the limit is met, which then is an error.
-pub struct Bounded<R> {
+pub struct BoundedReader<R> {
     input: R,
     limit: Limit,
 }
@@ -17,7 +17,7 @@ pub struct Limit {
     left: Rc<Cell<u64>>,
 }
 
-impl<R: Read> Bounded<R> {
+impl<R: Read> BoundedReader<R> {
     /// At most `bytes` of `input` between two renewals, give or take a buffer.
     pub fn new(input: R, bytes: u64) -> (Self, Limit) {
         let limit = Limit { bytes, left: Rc::new(Cell::new(bytes)) };
@@ -32,7 +32,7 @@ impl Limit {
     }
 }
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for BoundedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
         let left = self.limit.left.get().checked_sub(count as u64);
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn one_row_has_a_limit_and_a_file_has_none() {
-        let (mut input, limit) = Bounded::new(io::repeat(b'x'), 1 << 20);
+        let (mut input, limit) = BoundedReader::new(io::repeat(b'x'), 1 << 20);
         let mut buffer = vec![0; 1 << 19];
         for _ in 0..20 {
             input.read_exact(&mut buffer).unwrap();

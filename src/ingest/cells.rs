@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::feed::row_issue::clip;
 use crate::feed::{RowIssue, caret, number};
+use crate::functions::parse_number;
 use crate::time::{self, TimeText, Written, ZoneText};
 use crate::{Error, Result};
 
@@ -160,9 +161,10 @@ pub fn numbers(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Resul
             let text = text.map(str::trim).filter(|t| !t.is_empty())?;
             let parsed = number::parse(text);
             if parsed.is_none() {
-                let advice = match text.contains(',') {
-                    true => "; parse_number(column, ',') in the mapping reads 1.234,56",
-                    false => "",
+                let advice = match (parse_number::parse(text, ','), parse_number::parse(text, '.')) {
+                    (Some(_), _) => "; parse_number(column, ',') in the mapping reads 1.234,56",
+                    (None, Some(_)) => "; parse_number(column, '.') in the mapping reads 1,234.56",
+                    (None, None) => "",
                 };
                 faults.add(row, column, number::why_not(text) + advice, text);
             }
@@ -262,6 +264,11 @@ pub fn instants(
         }
     }
     Ok(found)
+}
+
+/// The time or day that a text says without a format; its clock is taken for one in UTC where it names no zone.
+pub fn time_in(text: &str) -> Option<Instant> {
+    parse_time(text, None, Tz::UTC).ok()
 }
 
 fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, String> {
@@ -391,7 +398,7 @@ fn whole(text: &str) -> &str {
 }
 
 /// True where no text is empty or holds a NUL byte: they are taken as they are.
-fn are_plain(texts: &StringArray) -> bool {
+pub fn are_plain(texts: &StringArray) -> bool {
     let offsets = texts.value_offsets();
     let bytes = &texts.value_data()[offsets[0] as usize..offsets[texts.len()] as usize];
     let is_empty = |row: usize| offsets[row] == offsets[row + 1] && texts.is_valid(row);

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicr
 use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::distinct_texts::coded_texts;
 use crate::{Error, Result};
 
 /// One hash a row, over the columns by their names; NULLs count as absent, so a column without values changes nothing.
@@ -28,6 +29,11 @@ fn hash_column(column: &dyn Array, seed: u64, hashes: &mut [u64]) -> Result<()> 
     let mut add = |row: usize, bytes: &[u8]| hashes[row] = xxh3_64_with_seed(bytes, hashes[row] ^ seed);
     let nulls = column.nulls();
     let rows = (0..column.len()).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row)));
+    if let Some((coded, texts)) = coded_texts(column) {
+        let keys = coded.keys();
+        rows.for_each(|row| add(row, texts.value(keys.value(row) as usize).as_bytes()));
+        return Ok(());
+    }
     match column.data_type() {
         DataType::Utf8 => {
             let texts = column.as_string::<i32>();
@@ -61,8 +67,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Float64Array, StringArray};
+    use arrow::compute::cast;
 
     use super::*;
+    use crate::distinct_texts::coded_type;
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
@@ -81,6 +89,9 @@ mod tests {
         .unwrap();
         assert_eq!(one, [other[1], other[0]]);
         assert_ne!(one[0], one[1]);
+        // texts are those that they are, however they are kept
+        let coded = cast(&text(vec![Some("x"), None]), &coded_type()).unwrap();
+        assert_eq!(one, hash_rows(&batch(vec![("a", coded), ("b", number(vec![0.0, 1.0]))])).unwrap());
         // a value that changes its column changes the row
         let moved = hash_rows(&batch(vec![("c", text(vec![Some("x")])), ("b", number(vec![0.0]))])).unwrap();
         assert_ne!(moved[0], one[0]);

@@ -11,19 +11,45 @@ use crate::{Error, Result};
 /// Signs that separate fields in practice, the likeliest first.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 
+const IMAGE: &str = "an image, which has no rows";
+const WORKBOOK: &str = "a workbook of a spreadsheet; save the sheet as CSV";
+const ARCHIVE: &str = "an archive; unpack it";
+const PAGE: &str =
+    "a page (HTML or XML), also where its name ends in .xls; open it in a spreadsheet and save it as CSV";
+
 /// How files of other kinds begin, read as text, and what to do with them.
-const BEGINNINGS: [(&str, &str); 6] = [
+const BEGINNINGS: [(&str, &str); 21] = [
     ("\u{1f}\u{2039}", "a gzip file; end its name in .gz"),
     ("PK\u{3}\u{4}", "a zip archive or a workbook of a spreadsheet; unpack it, or save the sheet as CSV"),
     ("PAR1\u{15}", "a Parquet file; end its name in .parquet"),
     ("BZh91AY&SY", "a bzip2 file; unpack it, or pack it with gzip"),
     ("(\u{b5}/\u{fd}", "a zstd file; end its name in .zst"),
     ("%PDF-", "a PDF; export it as CSV"),
+    ("\u{d0}\u{cf}\u{11}\u{e0}", WORKBOOK),
+    ("\u{2030}PNG", IMAGE),
+    ("\u{ff}\u{d8}\u{ff}", IMAGE),
+    ("GIF8", IMAGE),
+    ("7z\u{bc}\u{af}", ARCHIVE),
+    ("Rar!\u{1a}", ARCHIVE),
+    ("\u{fd}7zXZ", ARCHIVE),
+    ("SQLite format 3", "a database of SQLite; export its table as CSV"),
+    ("Obj\u{1}", "an Avro file; write it as Parquet or JSON lines"),
+    ("ARROW1\0", "an Arrow file; write it as Parquet"),
+    ("ORC\u{8}", "an ORC file; write it as Parquet"),
+    ("<!doctype", PAGE),
+    ("<!DOCTYPE", PAGE),
+    ("<html", PAGE),
+    ("<?xml", PAGE),
 ];
 
 /// What bytes are that begin so, where they are no text, and what to do.
 pub fn kind_of_bytes(start: &str) -> Option<&'static str> {
     BEGINNINGS.iter().find(|(beginning, _)| start.starts_with(beginning)).map(|(_, kind)| *kind)
+}
+
+/// True for a sign that stands in no text, but for those that separate.
+pub fn is_no_text(sign: char, separator: u8) -> bool {
+    sign.is_ascii_control() && !matches!(sign, '\t' | '\n' | '\r') && sign != char::from(separator)
 }
 
 /// True for a line that is JSON, or begins some.
@@ -202,6 +228,24 @@ mod tests {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn files_of_other_programs() {
+        for (start, what) in [
+            ("\u{2030}PNG\r", "an image"),
+            ("\u{ff}\u{d8}\u{ff}\u{e0}", "an image"),
+            ("\u{d0}\u{cf}\u{11}\u{e0}\u{a1}", "save the sheet as CSV"),
+            ("<?xml version=\"1.0\"?>", "save it as CSV"),
+            ("SQLite format 3\0", "export its table"),
+            ("%PDF-1.7", "export it as CSV"),
+        ] {
+            assert!(kind_of_bytes(start).is_some_and(|kind| kind.contains(what)), "{start}");
+        }
+        for start in ["user,time", "Obj,time", "Rar,b", "", "ORC,a", "ARROW1,b"] {
+            assert_eq!(kind_of_bytes(start), None, "{start}");
+        }
+        assert!(is_no_text('\u{1}', b',') && !is_no_text('\u{1}', 1) && !is_no_text('\t', b','));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv::{Position, Reader, StringRecord};
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
-use super::delimited::{Delimited, is_json, kind_of_bytes, likely_delimiter};
+use super::delimited::{Delimited, is_json, is_no_text, kind_of_bytes, likely_delimiter};
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
-use super::rewindable::{Held, Rewindable};
+use super::rewindable::{KeptBytes, Rewindable};
 use crate::feed::row_issue::MAX_TEXT_BYTES;
 use crate::feed::{RowIssue, number};
 use crate::{Error, Result};
@@ -50,7 +50,7 @@ pub struct DelimitedFile {
 struct Records<R> {
     signs: RowSyntax,
     reader: Reader<Rewindable<R>>,
-    held: Held,
+    held: KeptBytes,
     record: StringRecord,
 }
 
@@ -76,7 +76,11 @@ impl<R: Read> Records<R> {
             Ok(false) => return Ok(Next::End),
             Err(error) => {
                 let open = if self.held.is_full() { self.left_open(&start, self.held.end())? } else { None };
-                return open.ok_or_else(|| Error::refused(format!("line {}: {error}", start.line())));
+                let advice = match self.held.is_full() {
+                    true => "; has the file line ends, and is it a delimited text?",
+                    false => "",
+                };
+                return open.ok_or_else(|| Error::refused(format!("line {}: {error}{advice}", start.line())));
             }
         }
         let end = self.reader.position().byte();
@@ -216,13 +220,23 @@ impl DelimitedFile {
             first = records.next()?;
         }
         let used = file.used();
-        let shown = records.record.iter().collect::<Vec<_>>().join(std::str::from_utf8(&[used]).unwrap_or(" "));
+        let shown = match &first {
+            Next::LeftOpen(_, text) => text.clone(),
+            _ => records.record.iter().collect::<Vec<_>>().join(std::str::from_utf8(&[used]).unwrap_or(" ")),
+        };
         if let Some(kind) = kind_of_bytes(&shown) {
             return Err(Error::refused(format!("line 1: no text, but {kind}")));
         }
         if file.delimited.columns.is_none() && shown.contains('\0') {
             return Err(Error::refused(
-                "line 1: NUL bytes; a UTF-16 file without a byte order mark needs encoding = \"utf-16le\" in the mapping",
+                "line 1: NUL bytes; a UTF-16 file without a byte order mark needs encoding = \"utf-16le\" in the mapping, \
+                 and what is no text must be exported as CSV",
+            ));
+        }
+        if file.delimited.columns.is_none() && shown.contains(|sign: char| is_no_text(sign, used)) {
+            return Err(Error::refused(
+                "line 1: signs that no text has; export the file as CSV, or say the delimiter in the mapping where such \
+                 a sign is between the fields",
             ));
         }
         if file.delimited.columns.is_none() && is_json(&shown) {

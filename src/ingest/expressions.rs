@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
@@ -65,6 +65,8 @@ pub enum Meaning {
 pub struct Expressions {
     /// Columns of the file that are read.
     pub columns: Vec<usize>,
+    /// Those of them that are dimensions as they stand there, and nothing else.
+    pub dimensions: Vec<usize>,
     /// Mapped values that no row of the file has (JSON leaves out what is missing), and what it has instead.
     pub absent: Vec<(String, String)>,
     compiled: Vec<Compiled>,
@@ -75,6 +77,8 @@ struct Compiled {
     /// The key in the mapping, for messages.
     key: String,
     value: Computed,
+    /// The column whose texts it reads as numbers, among those that are read.
+    number_text: Option<usize>,
 }
 
 /// One value of all rows of a batch.
@@ -85,6 +89,8 @@ pub struct Evaluated<'a> {
     pub key: &'a str,
     /// The values.
     pub values: ArrayRef,
+    /// Rows that have none because their text is no number, with that text.
+    pub unread: Vec<(usize, String)>,
 }
 
 impl Expressions {
@@ -128,12 +134,16 @@ impl Expressions {
             };
             logical.push((place, key, text, expressions));
         }
-        let used: BTreeSet<usize> = logical
-            .iter()
-            .flat_map(|(_, _, _, expressions)| expressions.iter().flat_map(Expr::column_refs))
-            .filter_map(|column| file.schema.index_of(&column.name).ok())
-            .collect();
-        let columns: Vec<usize> = used.into_iter().collect();
+        let is_column =
+            |place: &Meaning, text: &str| matches!(place, Meaning::Dimension(_)) && file.schema.index_of(text).is_ok();
+        let used = |as_columns: bool| -> BTreeSet<usize> {
+            let values = logical.iter().filter(|(place, _, text, _)| is_column(place, text) == as_columns);
+            let used = values.flat_map(|(_, _, _, expressions)| expressions.iter().flat_map(Expr::column_refs));
+            used.filter_map(|column| file.schema.index_of(&column.name).ok()).collect()
+        };
+        let (as_columns, others) = (used(true), used(false));
+        let columns: Vec<usize> = as_columns.union(&others).copied().collect();
+        let dimensions: Vec<usize> = as_columns.difference(&others).copied().collect();
         let read = Arc::new(file.schema.project(&columns)?);
         let schema = DFSchema::try_from(read.as_ref().clone())?;
         let mut compiled = vec![];
@@ -141,9 +151,11 @@ impl Expressions {
             // where SQL wants text of a column that holds numbers, its cells serve as they are
             let planned = Computed::plan_first(&state, &expressions, &schema, &read);
             let value = planned.map_err(|e| unknown(&e, file).at(shown(&key, text)))?;
-            compiled.push(Compiled { place, key, value });
+            let number_text = expressions.first().and_then(read_as_number);
+            let number_text = number_text.and_then(|column| read.index_of(column).ok());
+            compiled.push(Compiled { place, key, value, number_text });
         }
-        Ok(Self { columns, absent, compiled })
+        Ok(Self { columns, dimensions, absent, compiled })
     }
 
     /// The type of the mapped value in this place.
@@ -154,9 +166,10 @@ impl Expressions {
     /// Evaluates everything over some rows. A row for which a value cannot be computed is bad, and not its file.
     pub fn evaluate(&self, batch: &RecordBatch, faults: &mut RowFaults) -> Result<Vec<Evaluated<'_>>> {
         let evaluate = |compiled| {
-            let Compiled { place, key, value }: &Compiled = compiled;
+            let Compiled { place, key, value, number_text }: &Compiled = compiled;
             let values = value.values(batch, &mut |row, why| faults.add(row, key, why, ""))?;
-            Ok(Evaluated { place, key, values })
+            let unread = number_text.map_or_else(Vec::new, |column| unread(batch.column(column), &values));
+            Ok(Evaluated { place, key, values, unread })
         };
         self.compiled.iter().map(evaluate).collect()
     }
@@ -237,6 +250,23 @@ fn parses_text(expression: &Expr) -> bool {
     let has_format =
         call.name() == "parse_number" || call.name().starts_with("to_date") || call.name().starts_with("to_timestamp");
     call.name() == "parse_duration" || has_format && call.args.len() > 1
+}
+
+/// The column whose texts are read as numbers, where an expression does nothing else.
+fn read_as_number(expression: &Expr) -> Option<&str> {
+    let Expr::ScalarFunction(call) = expression else { return None };
+    match call.args.first()? {
+        Expr::Column(column) if matches!(call.name(), "parse_number" | "parse_duration") => Some(&column.name),
+        _ => None,
+    }
+}
+
+/// Rows without a value whose text says something, which is not that there is none.
+fn unread(texts: &ArrayRef, values: &ArrayRef) -> Vec<(usize, String)> {
+    let Some(texts) = texts.as_string_opt::<i32>().filter(|_| values.null_count() > 0) else { return vec![] };
+    let says = |row: usize| Some(texts.value(row).trim()).filter(|text| !matches!(*text, "" | "-" | "–" | "—"));
+    let missing = (0..values.len()).filter(|row| values.is_null(*row) && texts.is_valid(*row));
+    missing.filter_map(|row| Some((row, says(row)?.to_string()))).collect()
 }
 
 /// The places of a file that the mapping's values name.

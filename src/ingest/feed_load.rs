@@ -1,7 +1,7 @@
 //! Hits of a data feed delivery, verified and decoded in one pass.
 //!
 //! In: a complete [`Delivery`]. Out: batches for `hits`, and for `offline` those rows that Adobe has integrated already.
-//! What is not as the manifest says is refused at the end of its file, which is before any row is written to the lake;
+//! What is not as the manifest says is refused when its file was read, and in any case before a row is written to the lake;
 //! memory is a few blocks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,7 +21,7 @@ use super::content::{Content, Identity, identity_of_members};
 use super::decoding::{Piece, PieceSender};
 use super::delivery::{Delivery, DeliveryFile};
 use super::key::FEED_SOURCE;
-use super::kind::{Context, InputKind, Owner, Prepared, Rows};
+use super::kind::{Context, InputKind, InputRows, Owner, Prepared};
 use super::lookups::{self, Lookups};
 use super::offline_rows::Origin;
 use super::options::IngestOptions;
@@ -29,6 +29,7 @@ use super::refusal::refused;
 use super::suites_and_sources::SuitesAndSources;
 use super::unpack::{HIT_DATA, Member, Packing, read_members};
 use crate::columns::{self, FILE, HIT_ID_REST, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
+use crate::distinct_texts::{as_it_comes, one_text};
 use crate::feed::event_list::EventIds;
 use crate::feed::hit_columns::HitLayout;
 use crate::feed::hits::{HitCounts, HitDecoder};
@@ -51,7 +52,7 @@ const MAX_LOOKUPS_BYTES: usize = 256 << 20;
 /// A delivery whose lookup archives are read.
 pub struct FeedInput {
     delivery: Delivery,
-    side: Side,
+    side: DeliveryExtras,
     /// Known as soon as the headers and the names of events are.
     decoder: Option<Arc<HitDecoder>>,
     suite: Suite,
@@ -104,7 +105,7 @@ struct FeedRows {
     read: Arc<AtomicU64>,
 }
 
-impl Rows for FeedRows {
+impl InputRows for FeedRows {
     fn first_issue(&self) -> Result<Option<RowIssue>> {
         Ok(None)
     }
@@ -117,7 +118,7 @@ impl Rows for FeedRows {
 impl FeedInput {
     /// Reads the archives of a delivery that hold no hits. `read` counts bytes, for progress.
     pub fn prepare(delivery: Delivery, suite: &Suite, read: &AtomicU64) -> Result<Self> {
-        let (mut side, mut members) = (Side::default(), BTreeMap::new());
+        let (mut side, mut members) = (DeliveryExtras::default(), BTreeMap::new());
         for (at, file) in delivery.files.iter().enumerate().filter(|(_, file)| !file.has_hits) {
             if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
                 continue;
@@ -187,7 +188,7 @@ impl FeedInput {
         read: &AtomicU64,
     ) -> Result<Option<String>> {
         let files: Vec<usize> = (0..self.delivery.files.len()).filter(|&at| self.delivery.files[at].has_hits).collect();
-        let mut records = 0;
+        let (mut records, mut last) = (0, None);
         let mut queue = VecDeque::from(files.clone());
         while let Some(at) = queue.pop_front() {
             let name = self.delivery.files[at].name.clone();
@@ -213,12 +214,14 @@ impl FeedInput {
                 }
                 FileRead::OtherEncoding => return Ok(Some(name)),
             }
-            // ends when the last block is decoded
             drop(tell);
-            let counts = counted.iter().fold(HitCounts::default(), HitCounts::and);
-            let columns = self.decoder.as_ref().map_or(0, |decoder| decoder.columns());
-            check_counts(&self.delivery.files[at], &counts, columns)?;
-            records += counts.records;
+            // its last blocks are decoded while the next file is read
+            if let Some((former, counted)) = last.replace((at, counted)) {
+                records += self.records_of(former, &counted)?;
+            }
+        }
+        if let Some((at, counted)) = last {
+            records += self.records_of(at, &counted)?;
         }
         if let Some(total) = self.delivery.total_records.filter(|total| *total != records) {
             return Err(Error::refused(format!(
@@ -226,6 +229,14 @@ impl FeedInput {
             )));
         }
         Ok(None)
+    }
+
+    /// How many records a file has, which must be as announced, when its last block is decoded: `counted` ends then.
+    fn records_of(&self, at: usize, counted: &mpsc::Receiver<HitCounts>) -> Result<u64> {
+        let counts = counted.iter().fold(HitCounts::default(), HitCounts::and);
+        let columns = self.decoder.as_ref().map_or(0, |decoder| decoder.columns());
+        check_counts(&self.delivery.files[at], &counts, columns)?;
+        Ok(counts.records)
     }
 
     /// Reads a file with hits, which may hold lookups beside them, and sends its hits block by block; `spare` gives back the bytes of
@@ -285,7 +296,7 @@ enum FileRead {
 
 /// What a delivery brings beside hits.
 #[derive(Default)]
-struct Side {
+struct DeliveryExtras {
     headers: Option<Vec<u8>>,
     events: Option<String>,
     lookups: Lookups,
@@ -293,7 +304,7 @@ struct Side {
     warnings: Vec<RowIssue>,
 }
 
-impl Side {
+impl DeliveryExtras {
     fn take(&mut self, member: &str, input: &mut dyn Read) -> Result<()> {
         let Some(name) = member.strip_suffix(".tsv").filter(|_| member != HIT_DATA) else { return Ok(()) };
         if member == COLUMN_HEADERS {
@@ -392,8 +403,8 @@ fn online(origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {
     let visitors = column(batch, VISITOR_ID)?.as_string::<i32>();
     let keys: Int64Array = visitors.iter().map(|id| Some(id.map_or(0, columns::visitor_key))).collect();
     let fixed: Vec<(&str, ArrayRef)> = vec![
-        (SUITE, constant(&origin.suite, batch.num_rows())),
-        (FILE, constant(&origin.file, batch.num_rows())),
+        (SUITE, one_text(&origin.suite, batch.num_rows())),
+        (FILE, one_text(&origin.file, batch.num_rows())),
         (VISITOR_KEY, Arc::new(keys)),
     ];
     beside(fixed, batch)
@@ -443,7 +454,8 @@ fn beside(fixed: Vec<(&str, ArrayRef)>, batch: &RecordBatch) -> Result<RecordBat
     let mut fields: Vec<Arc<Field>> = vec![];
     let mut arrays = vec![];
     for (name, array) in fixed {
-        fields.push(Arc::new(columns::key_field(name).ok_or_else(|| Error::bug(format!("{name} is no key")))?));
+        let field = columns::key_field(name).ok_or_else(|| Error::bug(format!("{name} is no key")))?;
+        fields.push(as_it_comes(&Arc::new(field), &array));
         arrays.push(array);
     }
     let ours = fields.len();

@@ -1,7 +1,7 @@
 //! What lies under the paths that a user gives: complete deliveries, data source files, files for a mapping, and what
 //! is not complete yet.
 //!
-//! In: files and folders. Out: [`Found`], in alphanumeric order of the names, each input once. What a file is follows from
+//! In: files and folders. Out: [`FoundInputs`], in alphanumeric order of the names, each input once. What a file is follows from
 //! its name and its neighbours; only a `.txt` is looked into, because a feed's manifest and a data source file share the
 //! ending, and the list of a `.zip`. Nothing that was named is ignored; what a folder holds beside is counted. Links are followed
 //! when all folders were searched: a file is known by its own place before it is by that of a link, and each comes once.
@@ -50,7 +50,7 @@ const OTHERWISE_PACKED: &str = "not packed in a way that is read; unpack it, or 
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FoundInputs {
     /// The inputs.
     pub inputs: Vec<Input>,
     /// Files in searched folders that are no input.
@@ -103,7 +103,7 @@ impl GivenPath {
 }
 
 /// Searches what was `given`. With `mappings`, files are taken by their endings and by the mappings' patterns, too.
-pub fn find(given: &[GivenPath], mappings: &[Arc<Mapping>]) -> Found {
+pub fn find(given: &[GivenPath], mappings: &[Arc<Mapping>]) -> FoundInputs {
     let (folders, files): (Vec<&GivenPath>, Vec<&GivenPath>) = given.iter().partition(|g| g.path.is_dir());
     let within =
         |inner: &GivenPath, outer: &GivenPath| inner.place != outer.place && inner.place.starts_with(&outer.place);
@@ -127,7 +127,7 @@ pub fn find(given: &[GivenPath], mappings: &[Arc<Mapping>]) -> Found {
     }
     let mut inputs: Vec<Input> = finder.inputs.into_values().collect();
     inputs.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
-    Found { inputs, ignored: finder.ignored }
+    FoundInputs { inputs, ignored: finder.ignored }
 }
 
 /// A mapping that says that a file is its own.

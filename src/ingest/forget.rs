@@ -142,7 +142,7 @@ pub fn forget<'a>(
         let named = named_by_rules(whose, &suites, &persons);
         let mut total = Forgotten::none(options.dry_run);
         for round in 0..ROUNDS {
-            let rows = Rows::of(lake, whose, &suites, &persons).await?;
+            let rows = RowConditions::of(lake, whose, &suites, &persons).await?;
             let mut removed = BTreeMap::new();
             for table in TABLES {
                 let snapshot = Snapshot::open(lake, table, None).await?;
@@ -243,9 +243,9 @@ fn named_by_rules(whose: &Whose, suites: &[Suite], persons: &[Person]) -> BTreeS
 
 /// Which rows go, as alternatives by table.
 #[derive(Default)]
-struct Rows(BTreeMap<&'static str, Vec<Expr>>);
+struct RowConditions(BTreeMap<&'static str, Vec<Expr>>);
 
-impl Rows {
+impl RowConditions {
     async fn of(lake: &Lake, whose: &Whose, suites: &[Suite], persons: &[Person]) -> Result<Self> {
         let mut rows = Self::default();
         match whose {
@@ -288,7 +288,7 @@ impl Rows {
         self.of_records(records);
     }
 
-    fn of_person(&mut self, person: &Person, found: person::Found) {
+    fn of_person(&mut self, person: &Person, found: person::RecordsOfPerson) {
         let alternatives: [(&[&'static str], Option<Expr>); 5] = [
             (&[HITS, SNAPSHOTS], person.has_hit()),
             (&[INTEGRATED], person.has_record()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::blocking::blocking;
 use super::find::{GivenPath, Input, InputType, find};
-use super::known::{Known, Marks};
+use super::known::{KnownInputs, Marks};
 use super::mapping::Mapping;
 use super::remote::{PathOrBucket, Remote};
 use crate::{Error, Result};
@@ -43,9 +43,9 @@ pub async fn gather(
     paths: &[PathBuf],
     mappings: &[Arc<Mapping>],
     settings: &str,
-    known: Option<&mut Known>,
+    known: Option<&mut KnownInputs>,
 ) -> Result<Gathered> {
-    let nothing = Known::default();
+    let nothing = KnownInputs::default();
     let former = known.as_deref().unwrap_or(&nothing);
     let (mut given, mut remotes, mut roots, mut seen) = (vec![], Vec::<Arc<Remote>>::new(), vec![], BTreeSet::new());
     for path in paths {

@@ -33,6 +33,8 @@ pub(super) struct PendingInput {
     pub id: String,
     pub marks: Marks,
     pub entry: FileEntry,
+    /// The input of which it is a copy.
+    pub original: Option<Box<FileEntry>>,
     pub findings: Findings,
     pub bytes_read: u64,
 }

@@ -4,10 +4,18 @@
 //! knows stand in it as comments, with what they hold. Parts of records (`geo['country']`) and keys of lists of keys and
 //! values (`param(event_params, 'page_title')`) are looked at like columns, and so are keys of objects that a text holds
 //! as JSON (`json_get(properties, 'url')`). Where only the elements of a list have a time, each of them is a row.
+//!
+//! * `column`: what a column holds. `written`: how days and clocks are written. `words`: whole names; `headings`: what the
+//!   words of others say. `free_columns`: how a column is found by both. `times`: when rows happened.
 
 mod column;
+mod free_columns;
+mod headings;
+mod times;
 mod words;
+mod written;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -16,19 +24,24 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Fields};
 
-use self::column::{
-    Column, elements, field_named, is_one_of, is_same_name, number_of, plain, printable, quoted, record_of,
-    without_unit,
+use self::column::{Column, elements, field_named, is_one_of, number_of, plain, printable, quoted, record_of};
+use self::free_columns::{By, Fit, FreeColumns};
+use self::headings::{
+    AMOUNT, CUSTOMER_EMAIL, CUSTOMER_NUMBER, OWN_NUMBER, PRODUCT_NUMBER, QUANTITY, TRANSACTION_NUMBER, Word, name_of,
+    words,
 };
+use self::times::Zone;
 use self::words::{
-    CLOCK, CUSTOMER, DIMENSIONS, EVENT, LINE_CATEGORY, LINE_PRICE, LINE_PRODUCT, LINE_QUANTITY, LINES, METRICS, ORDER,
-    OWN_ID, PAGE_VIEW, TIME, TRANSACTION, TRANSACTION_ENDS, VISIT, VISITOR,
+    CURRENCY, CUSTOMER, DIMENSIONS, EMAIL, EVENT, LINE_CATEGORY, LINE_PRICE, LINE_PRODUCT, LINE_QUANTITY, LINES,
+    METRICS, ORDER, OWN_ID, PAGE_VIEW, TIME, TRANSACTION, VISIT, VISITOR,
 };
+use super::cells::time_in;
 use super::input_file::InputFile;
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::Mapping;
 use super::paths::{file_name, without_packing};
 use super::totals;
+use crate::feed::row_issue::clip;
 use crate::feed::source_columns::parse_headers;
 use crate::{Error, Result, quote};
 
@@ -36,6 +49,9 @@ use crate::{Error, Result, quote};
 const MAX_OTHERS: usize = 60;
 /// How deep parts of records are looked at.
 const MAX_DEPTH: usize = 4;
+/// Currencies that are shown, and so much of each.
+const MAX_CURRENCIES: usize = 5;
+const MAX_CURRENCY_BYTES: usize = 20;
 /// Guesses a mapping and says it as text.
 pub fn guess(path: &Path) -> Result<String> {
     let name = file_name(path);
@@ -66,7 +82,8 @@ pub fn guess(path: &Path) -> Result<String> {
         Column {
             name: field.name().clone(),
             value: field.name().clone(),
-            plain: vec![plain(without_unit(field.name()))],
+            plain: vec![plain(name_of(field.name()))],
+            words: words(field.name()),
             data_type: file.numbers[index].clone().unwrap_or_else(|| field.data_type().clone()),
             values: first.as_ref().map(|batch| batch.column(index).clone()),
             is_part: false,
@@ -87,8 +104,15 @@ pub fn guess(path: &Path) -> Result<String> {
     for column in &columns {
         column.add_parts(unnest.as_ref() == Some(&column.name), MAX_DEPTH, &mut parts);
     }
+    let mut notes = vec![];
+    if first.as_ref().is_none_or(|rows| rows.num_rows() == 0) {
+        notes.push("The file has no row: all of this is by the names of its columns.".to_string());
+    }
+    if format == Format::Csv && columns.iter().any(|column| time_in(&column.name).is_some()) {
+        notes.push("The first line looks like a row; header = false and columns = [...] name the columns then.".into());
+    }
     columns.extend(parts);
-    let text = Guess { columns: &columns, taken: vec![] }.mapping(&name, unnest, settings);
+    let text = Guess { columns: FreeColumns::new(&columns) }.mapping(&name, unnest, settings, &notes);
     // what is written here must be read by who reads mappings
     Mapping::parse(&text).map_err(|e| Error::bug(format!("the guessed mapping is none: {e}")))?;
     Ok(text)
@@ -128,31 +152,34 @@ fn take_apart(columns: &mut [Column]) -> Option<String> {
 }
 
 struct Guess<'a> {
-    columns: &'a [Column],
-    /// The values of columns that have their place.
-    taken: Vec<&'a str>,
+    columns: FreeColumns<'a>,
 }
 
-impl<'a> Guess<'a> {
-    fn mapping(mut self, file: &str, unnest: Option<String>, settings: Vec<String>) -> String {
-        let visitor = self.find(VISITOR);
-        let time = self.find_like(TIME, |column| column.clock().is_none()).or_else(|| self.timestamp());
-        let clock = time.filter(|column| !column.days().is_empty());
-        let clock = clock.and_then(|_| self.find_like(CLOCK, |column| column.clock().is_some()));
-        let visit = self.find(VISIT);
+impl Guess<'_> {
+    fn mapping(mut self, file: &str, unnest: Option<String>, settings: Vec<String>, notes: &[String]) -> String {
+        let columns = &mut self.columns;
+        let any: Fit<'_> = &|_| true;
+        let visitor = columns.named(VISITOR);
+        let when = times::when(columns);
+        let visit = columns.named(VISIT);
+        let is_number: Fit<'_> = &|column| !(column.shows_clock() || column.is_time() || column.has_days());
         // beside a visitor it may be the id of another order, such as the last one
-        let transaction = match self.find(TRANSACTION) {
-            None if visitor.is_none() => self.find_ending(TRANSACTION_ENDS),
-            found => found,
-        };
-        let customer = self.find(CUSTOMER);
+        let number = if visitor.is_none() { TRANSACTION_NUMBER.or_longer() } else { TRANSACTION_NUMBER };
+        let transaction = columns.first(&[By::Names(TRANSACTION, any), By::Words(&number, is_number)]);
+        let customer = columns.first(&[
+            By::Names(CUSTOMER, any),
+            By::Words(&CUSTOMER_NUMBER, is_number),
+            By::Names(EMAIL, any),
+            By::Words(&CUSTOMER_EMAIL, is_number),
+        ]);
         let transaction = match (transaction, customer) {
-            (None, None) => self.find(OWN_ID),
+            (None, None) => columns.first(&[By::Names(OWN_ID, any), By::Words(&OWN_NUMBER, is_number)]),
             (found, _) => found,
         };
         let transaction_id = transaction.map(Column::id);
         // who looks at pages is online, whatever he is called
-        let has_pages = DIMENSIONS[..2].iter().any(|(_, names)| self.position(names, Column::is_page).is_some());
+        let is_page: Fit<'_> = &Column::is_page;
+        let has_pages = DIMENSIONS[..2].iter().any(|(_, names)| columns.find(&[By::Names(names, is_page)]).is_some());
         let is_known = visitor.is_some() || visit.is_some() || has_pages;
         let online = visitor.is_some() || has_pages || customer.is_none() && transaction.is_none();
         let mut text =
@@ -169,40 +196,46 @@ impl<'a> Guess<'a> {
         if let Some(list) = &unnest {
             line("unnest", list, "each element of this list is a row");
         }
+        let first = columns.all().first().map_or("", |column| column.name.as_str());
         if online {
             match (visitor, customer) {
                 (Some(column), _) => line("visitor_id", &column.value, ""),
                 (None, Some(column)) => {
                     line("visitor_id", &column.value, "no column looks like a visitor's id: is it this one?")
                 }
-                (None, None) => {
-                    line("visitor_id", &self.columns[0].name, "no column looks like a visitor's id: which one is it?")
-                }
+                (None, None) => line("visitor_id", first, "no column looks like a visitor's id: which one is it?"),
             }
         } else {
             let kind = if transaction.is_some() { "transaction" } else { "customer" };
             line("source", "NAME", &format!("the data source: rejoin source create RSID NAME --kind {kind}"));
         }
-        match time {
-            Some(column) => {
-                let (value, comment) = clock.and_then(|clock| column.time_by(clock)).unwrap_or_else(|| column.time());
-                line("time", &value, comment);
-                if let Some(unit) = column.unit() {
+        match &when {
+            Some(when) => {
+                line("time", &when.value, when.question);
+                if let Some(unit) = when.unit {
                     line("time_unit", unit, "");
-                } else if column.is_by_clock() || value.starts_with("to_timestamp") {
-                    line("# time_zone", "Europe/Berlin", "whose clock shows these times; UTC without it");
+                }
+                match &when.zone {
+                    Zone::Told => {}
+                    Zone::Named(zone) => line("time_zone", zone, "as the column's name says"),
+                    Zone::Open => line("# time_zone", "Europe/Berlin", "whose clock shows these times; UTC without it"),
                 }
             }
-            None => line("time", &self.columns[0].name, "no column looks like a time: which one is it?"),
+            None => line("time", first, "no column looks like a time: which one is it?"),
         }
+        // what is not used is known in the end
+        let place_of_notes = text.len();
+        let mut line = |key: &str, value: &str| {
+            let _ = writeln!(text, "{key} = {}", quoted(value));
+        };
         if let Some(column) = visit.filter(|_| online) {
-            line("visit", &column.value, "");
+            line("visit", &column.value);
         }
         if let Some(id) = &transaction_id {
-            line("transaction_id", id, "");
+            line("transaction_id", id);
         }
         if let Some(column) = customer.filter(|_| visitor.is_some() || !online) {
-            line("customer_id", &column.value, "");
+            line("customer_id", &column.value);
         }
         for setting in settings {
             let _ = writeln!(text, "{setting}");
@@ -212,19 +245,35 @@ impl<'a> Guess<'a> {
         // those of lines come with them
         let of_lines = |name: &str| products.is_some() && matches!(name, "product" | "category");
         for (ours, names) in DIMENSIONS.iter().filter(|(ours, _)| !of_lines(ours)) {
-            if let Some(column) = self.find_like(names, |column| *ours != "page_url" || column.is_page()) {
+            let is_fit: Fit<'_> = if *ours == "page_url" { is_page } else { any };
+            let found = match *ours {
+                "product" => self.columns.first(&[By::Names(names, any), By::Words(&PRODUCT_NUMBER, is_number)]),
+                _ => self.columns.first(&[By::Names(names, is_fit)]),
+            };
+            if let Some(column) = found {
                 let _ = writeln!(text, "{ours} = {}", quoted(&column.value));
             }
         }
         text += "\n[metrics]\n";
         let (mut metrics, mut has_orders) = (0, false);
         let sign = self.sign();
+        let is_amount: Fit<'_> = &|column| column.amount(sign).is_some();
         for (ours, names) in METRICS {
-            let amount = self.find_like(names, |column| column.amount(sign).is_some()).and_then(|c| c.amount(sign));
-            if let Some(value) = amount {
-                let _ = writeln!(text, "{ours} = {}", quoted(&value));
-                metrics += 1;
-                has_orders |= *ours == "orders";
+            let by_words = match *ours {
+                "revenue" => Some(By::Words(&AMOUNT, is_amount)),
+                "units" => Some(By::Words(&QUANTITY, is_amount)),
+                _ => None,
+            };
+            let ways: Vec<By<'_>> = [By::Names(names, is_amount)].into_iter().chain(by_words).collect();
+            let Some(column) = self.columns.first(&ways) else { continue };
+            let Some((value, question)) = column.amount(sign) else { continue };
+            let question = if question.is_empty() { String::new() } else { format!("   # {question}") };
+            let _ = writeln!(text, "{ours} = {}{question}", quoted(&value));
+            metrics += 1;
+            has_orders |= *ours == "orders";
+            if let Some(several) = self.currencies(column).filter(|_| *ours == "revenue") {
+                let _ = writeln!(text, "# These amounts are in several currencies ({several}), and would be added up");
+                text += "# all the same; see [currency] in `rejoin help mapping`.\n";
             }
         }
         if !online && metrics == 0 {
@@ -239,18 +288,36 @@ impl<'a> Guess<'a> {
         }
         text += &products.unwrap_or_default();
         self.others(&mut text);
+        let of_days = when.as_ref().filter(|when| when.is_day).map(|_| match online {
+            true => "Rows have a day alone: they stand at its first instant.".to_string(),
+            false => "Rows have a day alone: they stand at 12:00 of it, where the suite is.".to_string(),
+        });
+        let of_time = when.iter().flat_map(|when| when.notes.iter().cloned()).chain(of_days);
+        let unused = times::unused(&self.columns, when.as_ref());
+        let notes = notes.iter().cloned().chain(of_time).chain(unused).map(|note| format!("# {note}\n"));
+        text.insert_str(place_of_notes, &notes.collect::<String>());
         text
+    }
+
+    /// The currencies of amounts, where there are several: at the amounts, or in a column of its own.
+    fn currencies(&self, amounts: &Column) -> Option<String> {
+        let own = self.columns.all().iter().find(|c| c.plain.iter().any(|name| is_one_of(name, CURRENCY)));
+        let of_column = || own.map(|column| column.texts().into_iter().collect::<BTreeSet<_>>());
+        let named = Some(amounts.currencies()).filter(|several| several.len() > 1).or_else(of_column)?;
+        let some: Vec<&str> = named.iter().take(MAX_CURRENCIES).map(|name| clip(name, MAX_CURRENCY_BYTES)).collect();
+        let more = if named.len() > some.len() { ", ..." } else { "" };
+        (named.len() > 1).then(|| format!("{}{more}", printable(&some.join(", "))))
     }
 
     /// The table of product lines, where a list of records looks like them.
     fn products(&mut self) -> Option<String> {
         let is_list = |c: &&Column| c.plain.iter().any(|plain| is_one_of(plain, LINES));
-        let is_free = |c: &&Column| !self.taken.contains(&c.value.as_str());
-        let (list, fields) = self.columns.iter().filter(is_list).filter(is_free).find_map(|list| {
+        let is_free = |c: &&Column| self.columns.is_free(c);
+        let (list, fields) = self.columns.all().iter().filter(is_list).filter(is_free).find_map(|list| {
             let fields = record_of(&list.data_type)?;
             field_named(fields, LINE_PRODUCT).is_some().then_some((list, fields))
         })?;
-        self.taken.push(&list.value);
+        self.columns.take(list);
         let mut text = format!("\n[products]\nlist = {}\n", quoted(&list.value));
         for (key, names) in [("product", LINE_PRODUCT), ("category", LINE_CATEGORY), ("quantity", LINE_QUANTITY)] {
             if let Some(field) = field_named(fields, names) {
@@ -267,8 +334,7 @@ impl<'a> Guess<'a> {
 
     /// The columns that nobody knows, as comments.
     fn others(&self, text: &mut String) {
-        let is_other = |c: &&Column| !c.is_part && !self.taken.contains(&c.value.as_str());
-        let others: Vec<&Column> = self.columns.iter().filter(is_other).collect();
+        let others: Vec<&Column> = self.columns.free().collect();
         if others.is_empty() {
             return;
         }
@@ -281,61 +347,21 @@ impl<'a> Guess<'a> {
         }
     }
 
-    /// The first free column with one of these names.
-    fn find(&mut self, names: &[&str]) -> Option<&'a Column> {
-        self.find_like(names, |_| true)
-    }
-
-    /// The first free column with one of these names that is as it should be.
-    fn find_like(&mut self, names: &[&str], is_fit: impl Fn(&Column) -> bool) -> Option<&'a Column> {
-        let found = &self.columns[self.position(names, is_fit)?];
-        self.taken.push(&found.value);
-        Some(found)
-    }
-
-    /// The first free column that says something and whose name ends with one of these.
-    fn find_ending(&mut self, ends: &[&str]) -> Option<&'a Column> {
-        let is_free =
-            |c: &&Column| !(c.is_part || c.has_parts() || c.is_empty() || self.taken.contains(&c.value.as_str()));
-        let is_it = |c: &&Column| c.plain.iter().any(|plain| ends.iter().any(|end| plain.ends_with(*end)));
-        let found = self.columns.iter().filter(is_free).find(is_it)?;
-        self.taken.push(&found.value);
-        Some(found)
-    }
-
-    /// The sign before the fraction of an amount, where some column tells it.
+    /// The sign before the fraction of an amount, where some column tells it; those that are called amounts come first.
     fn sign(&self) -> Option<char> {
-        self.columns.iter().map(Column::signs).find_map(|signs| match signs.as_slice() {
+        let is_amount = |column: &&Column| column.words.contains(&Word::Amount);
+        let all = self.columns.all();
+        let in_turn = all.iter().filter(is_amount).chain(all.iter().filter(|column| !is_amount(column)));
+        in_turn.map(Column::signs).find_map(|signs| match signs.as_slice() {
             [only] => Some(*only),
             _ => None,
-        })
-    }
-
-    /// The first free column of times, whatever it is called.
-    fn timestamp(&mut self) -> Option<&'a Column> {
-        let is_free = |c: &&Column| !c.is_part && !self.taken.contains(&c.value.as_str());
-        let found = self.columns.iter().filter(is_free).find(|c| c.is_time() || c.has_days())?;
-        self.taken.push(&found.value);
-        Some(found)
-    }
-
-    /// What says something comes before what is empty, and columns before parts of them; what has parts is none of what
-    /// is looked for.
-    fn position(&self, names: &[&str], is_fit: impl Fn(&Column) -> bool) -> Option<usize> {
-        let is_free = |c: &Column| !c.has_parts() && !self.taken.contains(&c.value.as_str()) && is_fit(c);
-        [(false, false), (false, true), (true, false), (true, true)].into_iter().find_map(|(empty, part)| {
-            names.iter().find_map(|name| {
-                let is_named = |c: &Column| c.plain.iter().any(|plain| is_same_name(plain, name));
-                let is_it = |c: &Column| c.is_part == part && is_named(c) && is_free(c) && c.is_empty() == empty;
-                self.columns.iter().position(is_it)
-            })
         })
     }
 
     /// The condition that holds on rows of such an event, where some row is one.
     fn event(&self, names: &[&str]) -> Option<String> {
         let says_what = |c: &&Column| c.plain.iter().any(|plain| is_one_of(plain, EVENT));
-        self.columns.iter().filter(says_what).find_map(|column| {
+        self.columns.all().iter().filter(says_what).find_map(|column| {
             let texts = column.texts();
             let name = texts.iter().find(|text| is_one_of(&plain(text), names))?;
             Some(format!("{} = {}", column.sql(), quote::literal(name)))

@@ -110,7 +110,7 @@ impl InputFile {
     }
 
     fn on_disk(&self) -> io::Result<Stream> {
-        Ok(Stream::Disk(Counted { input: File::open(&self.path)?, counter: self.counter.clone() }))
+        Ok(Stream::Disk(CountingReader { input: File::open(&self.path)?, counter: self.counter.clone() }))
     }
 }
 
@@ -119,7 +119,7 @@ pub enum Stream {
     /// In memory.
     Kept(Cursor<Bytes>),
     /// On disk.
-    Disk(Counted<File>),
+    Disk(CountingReader<File>),
 }
 
 impl Stream {
@@ -150,14 +150,14 @@ impl Seek for Stream {
 }
 
 /// Counts the bytes that pass.
-pub struct Counted<R> {
+pub struct CountingReader<R> {
     /// Where they come from.
     pub input: R,
     /// How many there were.
     pub counter: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
         self.counter.fetch_add(count as u64, Ordering::Relaxed);

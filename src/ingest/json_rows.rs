@@ -14,7 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
-use super::bounded::{Bounded, Limit};
+use super::bounded::{BoundedReader, Limit};
 use super::delimited::kind_of_bytes;
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::json_shape::{Pruned, Shape, Wanted};
@@ -191,7 +191,7 @@ impl JsonFile {
 
     fn elements(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
         let mut stopped = None;
-        let (input, limit) = Bounded::new(input, MAX_LINE_BYTES as u64);
+        let (input, limit) = BoundedReader::new(input, MAX_LINE_BYTES as u64);
         let mut deserializer = Deserializer::from_reader(BufReader::new(input));
         let elements = Elements { file: self, each, limit, stopped: &mut stopped };
         let done = deserializer.deserialize_seq(elements).and_then(|()| deserializer.end());

@@ -36,7 +36,7 @@ impl Key {
     }
 
     /// Where the load's rows lie, and what the files hold of it.
-    pub(super) fn parts_in(&self, snapshot: &Snapshot) -> Result<Vec<Found>> {
+    pub(super) fn parts_in(&self, snapshot: &Snapshot) -> Result<Vec<LoadInFile>> {
         let mut found = vec![];
         for file in &snapshot.files {
             let tag = |name| file.tags.get(name).map_or("", String::as_str);
@@ -49,7 +49,8 @@ impl Key {
             let loads = file.loads()?;
             let shared = loads.len() > 1;
             if let Some(part) = loads.into_iter().find(|part| part.file == self.file) {
-                found.push(Found { file: file.clone(), shared, content: part.content, rows: part.rows.unwrap_or(0) });
+                let rows = part.rows.unwrap_or(0);
+                found.push(LoadInFile { file: file.clone(), shared, content: part.content, rows });
             }
         }
         Ok(found)
@@ -77,7 +78,7 @@ impl Key {
 }
 
 /// Rows of a load in a live file.
-pub(super) struct Found {
+pub(super) struct LoadInFile {
     /// The file.
     pub file: DataFile,
     /// The file holds other loads, too.

@@ -37,7 +37,7 @@ pub trait InputKind: Send {
 }
 
 /// An input whose rows can be decoded.
-pub trait Rows: Send {
+pub trait InputRows: Send {
     /// The first row that cannot be taken, when there is one; asked where such a row stops the source.
     fn first_issue(&self) -> Result<Option<RowIssue>>;
 
@@ -83,7 +83,7 @@ pub struct Context {
 /// An input that is ready.
 pub struct Prepared {
     /// Its rows.
-    pub rows: Box<dyn Rows>,
+    pub rows: Box<dyn InputRows>,
     /// How visits are known, as the tag of the files of `hits` says it; None where it has no hits.
     pub visits: Option<&'static str>,
     /// The source of the rows of `offline` that it has.

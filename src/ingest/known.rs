@@ -18,9 +18,9 @@ pub type Marks = BTreeMap<String, String>;
 
 /// Inputs that were taken or refused, by the settings under which that was decided and the file that stands for them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Known(BTreeMap<String, BTreeMap<String, Marks>>);
+pub struct KnownInputs(BTreeMap<String, BTreeMap<String, Marks>>);
 
-impl Known {
+impl KnownInputs {
     /// True where the input was there before with just these files.
     pub fn holds(&self, settings: &str, input: &str, marks: &Marks) -> bool {
         !marks.is_empty() && self.0.get(settings).and_then(|inputs| inputs.get(input)) == Some(marks)
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_waits_is_never_known_and_what_changes_is_new() {
         let marks = |text: &str| Marks::from([("/in/a.txt".into(), text.into()), ("/in/a.fin".into(), "0 1".into())]);
-        let mut known = Known::default();
+        let mut known = KnownInputs::default();
         known.learn("s", "/in/a.txt", marks("10 5"), &Status::Loaded);
         assert!(known.holds("s", "/in/a.txt", &marks("10 5")));
         assert!(!known.holds("s", "/in/a.txt", &marks("10 6")));
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_forgotten() {
-        let mut known = Known::default();
+        let mut known = KnownInputs::default();
         for file in ["/in/a", "/in/b", "/else/c"] {
             known.learn("s", file, Marks::from([(file.into(), "1 1".into())]), &Status::Loaded);
         }

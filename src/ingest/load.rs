@@ -11,7 +11,7 @@ use arrow::datatypes::{Field, Schema};
 
 use super::content::Identity;
 use super::decoding::LoadFiles;
-use super::key::{Found, Key};
+use super::key::{Key, LoadInFile};
 use super::lookups::{self, Lookups};
 use super::paths::without_packing;
 use super::rejects::Rejects;
@@ -426,7 +426,7 @@ async fn publish(
             }
             let live_rows: u64 = found.iter().map(|f| f.rows).sum();
             are_there &= found.iter().all(|f| f.content == *content) && live_rows == key.rows_in(&files)?;
-            for Found { file, shared, .. } in found {
+            for LoadInFile { file, shared, .. } in found {
                 match live.iter_mut().find(|other| other.file.relative == file.relative) {
                     Some(other) => other.going.push(key.file.clone()),
                     None => live.push(AffectedFile { file, shared, going: vec![key.file.clone()] }),

@@ -4,31 +4,26 @@
 //! that are none. What the columns of a text hold is found by reading the whole file, so that no later row can fail to
 //! fit it. Folders whose names say values (`dt=2026-09-01`) are columns, too; a list can be taken apart into rows.
 
-use std::fmt::Display;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::reader::Length;
 
 use super::delimited::Delimited;
 use super::delimited_rows::{DelimitedFile, InferredType};
-use super::file_rows::{BATCH_ROWS, FileRows, Visit};
-use super::footer::is_sound;
-use super::input_file::{Counted, InputFile};
+use super::file_rows::{FileRows, Visit};
+use super::input_file::{CountingReader, InputFile};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
-use super::pages::are_sound;
+use super::parquet_rows;
 use super::paths::without_packing;
 use super::pattern::{FolderValue, folder_values};
 use super::unpack::unpacked;
+use crate::distinct_texts::as_it_comes;
 use crate::error::did_you_mean;
 use crate::feed::row_issue::clip;
 use crate::feed::text::{Encoding, Utf8Reader};
@@ -102,6 +97,8 @@ pub struct MappedFile {
     /// What the folders above it say.
     folders: Vec<FolderValue>,
     unnest: Option<usize>,
+    /// Columns of which texts may be read as dictionary arrays.
+    coded: Vec<usize>,
     /// All columns.
     pub schema: SchemaRef,
     /// For each column of text the type that all its cells have, where they are numbers.
@@ -128,7 +125,7 @@ impl MappedFile {
         let open = || text(&file, encoding);
         let (content, stored, mut numbers) = match format {
             Format::Parquet => {
-                let stored = parquet(&file)?.schema().clone();
+                let stored = parquet_rows::schema(&file)?;
                 let numbers = vec![None; stored.fields().len()];
                 (Content::Parquet, stored, numbers)
             }
@@ -166,7 +163,12 @@ impl MappedFile {
         fields.extend(folders.iter().map(|(name, _)| Field::new(name, DataType::Utf8, true)));
         numbers.extend(folders.iter().map(|(_, value)| InferredType::of(value).number()));
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { file, encoding, content, stored, folders, unnest, schema, numbers })
+        Ok(Self { file, encoding, content, stored, folders, unnest, coded: vec![], schema, numbers })
+    }
+
+    /// Lets the texts of some columns (indices of the schema) be read as dictionary arrays, where the file has them as such.
+    pub fn with_codes_of(self, columns: Vec<usize>) -> Self {
+        Self { coded: columns, ..self }
     }
 
     /// True where a row may leave out what others have.
@@ -225,6 +227,10 @@ impl MappedFile {
         // without a line of names these are cells, which may be long and personal
         let some = names.iter().take(30).map(|name| clip(name, 40)).collect::<Vec<_>>().join(", ");
         let others = names.iter().copied().filter(|other| *other != name);
+        let seen = |name: &str| name.chars().filter(|c| !is_hidden(*c)).collect::<String>();
+        if let Some(alike) = others.clone().find(|other| seen(other) == seen(name)) {
+            return format!("; it has {:?}, which differs in spaces or signs that are not seen", clip(alike, 60));
+        }
         format!("{} (it has {})", did_you_mean(name, others), clip(&some, 400))
     }
 
@@ -249,9 +255,11 @@ impl MappedFile {
                 let value = Some(value.as_str()).filter(|value| !value.is_empty());
                 Arc::new(std::iter::repeat_n(value, count).collect::<StringArray>()) as ArrayRef
             });
-            let arrays = kept.iter().map(|i| rows.batch.column(*i).clone()).chain(constants).collect();
+            let arrays: Vec<ArrayRef> = kept.iter().map(|i| rows.batch.column(*i).clone()).chain(constants).collect();
+            let fields = schema.fields().iter().zip(&arrays).map(|(field, array)| as_it_comes(field, array));
+            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             let options = RecordBatchOptions::new().with_row_count(Some(count));
-            let batch = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
+            let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
             visit(FileRows { batch, ..rows })
         };
         self.read_stored(&needed, read, &mut rows)
@@ -260,32 +268,13 @@ impl MappedFile {
     fn read_stored(&self, columns: &[usize], read: Arc<AtomicU64>, visit: Visit<'_>) -> Result<()> {
         let schema = Arc::new(self.stored.project(columns)?);
         let input = || -> Result<Utf8Reader<_>> {
-            let counted = Counted { input: unpacked(&self.file)?, counter: read.clone() };
+            let counted = CountingReader { input: unpacked(&self.file)?, counter: read.clone() };
             Ok(Utf8Reader::new(counted, self.encoding))
         };
         match &self.content {
             Content::Delimited(delimited) => delimited.read(input()?, columns, &schema, visit),
             Content::Json(json) => json.read(input()?, &schema, visit),
-            Content::Parquet => {
-                let builder = parquet(&self.file)?;
-                let rows = builder.metadata().file_metadata().num_rows().max(1) as u64;
-                let bytes = self.file.len();
-                let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-                if !guarded(|| are_sound(&self.file, builder.metadata(), &mask))? {
-                    return Err(damaged(&"a page claims more than it can hold"));
-                }
-                let mut reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
-                let mut done = 0;
-                while let Some(batch) = guarded(|| reader.next().transpose())? {
-                    let lines = (done + 1..).take(batch.num_rows()).collect();
-                    done += batch.num_rows() as u64;
-                    read.store((u128::from(bytes) * u128::from(done) / u128::from(rows)) as u64, Ordering::Relaxed);
-                    if visit(FileRows { batch, lines, issues: vec![] })?.is_break() {
-                        break;
-                    }
-                }
-                Ok(())
-            }
+            Content::Parquet => parquet_rows::read(&self.file, &self.stored, columns, &self.coded, &read, visit),
         }
     }
 }
@@ -360,24 +349,13 @@ fn taken_apart(rows: FileRows, list: usize) -> Result<FileRows> {
     Ok(FileRows { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?, lines, issues })
 }
 
-fn parquet(file: &InputFile) -> Result<ParquetRecordBatchReaderBuilder<InputFile>> {
-    match guarded(|| is_sound(file))? {
-        true => guarded(|| ParquetRecordBatchReaderBuilder::try_new(file.clone())),
-        false => Err(damaged(&"its footer is broken")),
-    }
-}
-
-/// What a reader of Parquet gives. It ends in a panic where a file that is damaged leads it astray; the file is refused then, and
-/// others go on.
-fn guarded<T, E: Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|e| damaged(&e)),
-        Err(_) => Err(damaged(&"its pages are broken")),
-    }
-}
-
 fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {
     Ok(Box::new(Utf8Reader::new(unpacked(file)?, encoding)))
+}
+
+/// True for spaces and for what has no width: two names with others of them look the same.
+fn is_hidden(sign: char) -> bool {
+    sign.is_whitespace() || matches!(sign, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 fn doubled(schema: &Schema) -> Option<&str> {
@@ -388,10 +366,6 @@ fn doubled(schema: &Schema) -> Option<&str> {
 
 fn unreadable(error: &std::io::Error) -> Error {
     Error::refused(format!("cannot be read to its end: {error}"))
-}
-
-fn damaged(error: &dyn Display) -> Error {
-    Error::refused(format!("not a whole Parquet file ({error}); fetch it again"))
 }
 
 #[cfg(test)]
@@ -405,6 +379,7 @@ mod tests {
     use parquet::file::properties::WriterProperties;
 
     use super::*;
+    use crate::distinct_texts::coded_type;
 
     #[test]
     fn formats() {
@@ -436,6 +411,48 @@ mod tests {
         })
         .unwrap();
         (batches, issues)
+    }
+
+    /// Texts that a file has in dictionaries come as such where that is wanted, over row groups and folders as well, and are the same.
+    #[test]
+    fn texts_stay_in_their_dictionaries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dt=2026-09-01/a.parquet");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = |of: fn(usize) -> Option<String>| Arc::new((0..30_000).map(of).collect::<StringArray>()) as ArrayRef;
+        let columns = [
+            ("few", text(|row| Some(format!("page {}", row % 40)))),
+            ("some", text(|row| row.is_multiple_of(3).then(|| format!("é{}", row % 500)))),
+            ("none", text(|_| None)),
+            ("many", text(|row| Some(format!("visitor {row}")))),
+            ("number", Arc::new(Int64Array::from_iter_values(0..30_000)) as ArrayRef),
+        ];
+        let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        // no row group ends where a batch does
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(10_000));
+        let properties = properties.set_dictionary_page_size_limit(20_000).build();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let open = || MappedFile::open(InputFile::alone(&path), Reading::everything(Format::Parquet)).unwrap();
+        let all = [0, 1, 2, 3, 4, 5];
+        let (expected, _) = read(&open(), &all);
+        let (found, _) = read(&open().with_codes_of(all.to_vec()), &all);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            let is_coded = |column: usize| found.column(column).data_type() == &coded_type();
+            assert_eq!(all.map(is_coded)[..2], [true, true]);
+            assert_eq!(all.map(is_coded)[3..], [false, false, false]);
+            for (found, expected) in found.columns().iter().zip(expected.columns()) {
+                assert_eq!(&cast(found, expected.data_type()).unwrap(), expected);
+            }
+        }
+        // those that are wanted, of those that are read
+        let (some, _) = read(&open().with_codes_of(vec![1]), &[0, 1]);
+        assert!(some.iter().all(|rows| rows.column(0).data_type() == &DataType::Utf8));
+        assert!(some.iter().all(|rows| rows.column(1).data_type() == &coded_type()));
     }
 
     #[test]
@@ -524,6 +541,20 @@ mod tests {
         // the name of a column
         let (_folder, input) = file("e.csv", "sep=id,user\n1,u1\n");
         assert_eq!(MappedFile::open(input, Reading::everything(Format::Csv)).unwrap().schema.fields().len(), 2);
+    }
+
+    #[test]
+    fn names_that_look_the_same() {
+        let (_folder, input) = file("a.csv", "Sale\u{a0}Date,Sale  Time,\u{200b}Receipt No,Amount\n1,2,3,4\n");
+        let file = MappedFile::open(input, Reading::everything(Format::Csv)).unwrap();
+        for (name, said) in [
+            ("Sale Date", "it has \"Sale\\u{a0}Date\""),
+            ("Sale Time", "it has \"Sale  Time\""),
+            ("Receipt No", "it has \"\\u{200b}Receipt No\""),
+            ("amount", "did you mean Amount?"),
+        ] {
+            assert!(file.lacks(name).contains(said), "{name}: {}", file.lacks(name));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use arrow::array::{
 };
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 
 use super::cells::{self, Instant, RowFaults};
 use super::content::{Content, content_of};
@@ -24,7 +24,7 @@ use super::exchange::Rates;
 use super::expressions::{Evaluated, Expressions, Meaning, named_of_lines, wanted};
 use super::file_rows::FileRows;
 use super::input_file::InputFile;
-use super::kind::{Context, InputKind, Owner, Prepared, Rows};
+use super::kind::{Context, InputKind, InputRows, Owner, Prepared};
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::{MappedKind, Mapping};
 use super::offline_rows::{Origin, Records, offline_batch};
@@ -35,6 +35,7 @@ use super::source_load::check_kind;
 use super::suites_and_sources::SuitesAndSources;
 use super::totals;
 use crate::columns::{self, CUSTOMER_ID, FILE, HIT_SEQ, HIT_TIME, SUITE, TRANSACTION_ID, VISITOR_ID, VISITOR_KEY};
+use crate::distinct_texts::{as_it_comes, coded_texts, one_text};
 use crate::feed::RowIssue;
 use crate::feed::text::Encoding;
 use crate::time::Written;
@@ -42,6 +43,12 @@ use crate::{Error, Result};
 
 /// What a bad row is called that seems to add up others.
 const TOTALS: &str = "it looks like a line of totals, which is no record";
+
+/// What is said of a text that a function of the mapping does not read.
+const NO_NUMBER: &str = "no number, so that the row has none there";
+
+/// What is said of a year below 100 that a format made.
+const SHORT_YEAR: &str = "a year of two digits; %y in the place of %Y reads it";
 
 /// A mapped file as it was found.
 pub struct MappedInput {
@@ -120,7 +127,7 @@ struct Decoder {
     rates: Option<Arc<Rates>>,
 }
 
-impl Rows for MappedRows {
+impl InputRows for MappedRows {
     fn first_issue(&self) -> Result<Option<RowIssue>> {
         self.decoder.first_issue()
     }
@@ -138,6 +145,7 @@ impl Decoder {
         let reading = Reading { format, encoding, delimited, wanted, unnest };
         let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
+        let file = file.with_codes_of(expressions.dimensions.clone());
         let list = expressions.data_type(&Meaning::Lines(Lines::List));
         let lines = mapping.products.as_ref();
         let lines = lines.map(|products| LineExpressions::compile(products, list, &named_of_lines(products)));
@@ -218,12 +226,18 @@ impl Decoder {
     fn row_values(&self, evaluated: Vec<Evaluated<'_>>, faults: &mut RowFaults) -> Result<RowValues> {
         let mut row = RowValues::default();
         let (mut lines, mut currency) = (vec![], None);
-        for Evaluated { place, key, values } in evaluated {
+        for Evaluated { place, key, values, unread } in evaluated {
+            let unread = unread.iter().map(|(r, text)| RowIssue::new(faults.lines()[*r], key, NO_NUMBER, text));
+            row.warnings.extend(unread);
             match place {
                 Meaning::Lines(of) => lines.push((of.clone(), key.to_string(), values)),
                 Meaning::Time => {
                     let (unit, zone) = (self.mapping.time_unit, self.mapping.time_zone);
                     row.time = cells::instants(&values, unit, zone, key, faults)?;
+                    let has_year = self.mapping.time.contains("%Y");
+                    for (r, _) in row.time.iter().enumerate().filter(|(_, time)| has_year && is_short_year(time)) {
+                        faults.add(r, key, SHORT_YEAR, "");
+                    }
                 }
                 Meaning::Visit if self.has_visit_numbers() => {
                     row.visit = Some(Arc::new(visit_numbers(&values, key, faults)?));
@@ -235,8 +249,8 @@ impl Decoder {
                 Meaning::Currency => currency = Some(cells::texts(&values, key, faults)?),
                 Meaning::Key => row.key = Some(cells::ids(&values, key, faults)?),
                 Meaning::Dimension(name) => {
-                    let texts = cells::texts(&values, key, faults)?;
-                    row.values.push((Arc::new(columns::dimension(name)), Arc::new(texts)));
+                    let texts = dimension(&values, key, faults)?;
+                    row.values.push((as_it_comes(&Arc::new(columns::dimension(name)), &texts), texts));
                 }
                 Meaning::Metric(name) => {
                     let numbers = cells::numbers(&values, key, faults)?;
@@ -320,10 +334,9 @@ impl Decoder {
         if let Some(views) = self.page_views(&content) {
             content.push((Arc::new(columns::metric("page_views")), Arc::new(views)));
         }
-        let constant = |text: &str| Arc::new(StringArray::new_repeated(text, rows)) as ArrayRef;
         let fixed: [(&str, ArrayRef); 7] = [
-            (SUITE, constant(&origin.suite)),
-            (FILE, constant(&origin.file)),
+            (SUITE, one_text(&origin.suite, rows)),
+            (FILE, one_text(&origin.file, rows)),
             (VISITOR_KEY, Arc::new(keys)),
             (HIT_SEQ, Arc::new(sequence.with_data_type(columns::sequence()))),
             (columns::HIT_SOURCE, Arc::new(Int64Array::from(vec![1; rows]))),
@@ -331,7 +344,8 @@ impl Decoder {
             (columns::PERSISTED, Arc::new(BooleanArray::from(vec![false; rows]))),
         ];
         let fixed = fixed.into_iter().chain(rests.map(|rests| (columns::HIT_ID_REST, Arc::new(rests) as ArrayRef)));
-        let fixed = fixed.map(|(name, array)| Ok((key_field(name)?, array))).collect::<Result<Vec<_>>>()?;
+        let fixed = fixed.map(|(name, array)| Ok((as_it_comes(&key_field(name)?, &array), array)));
+        let fixed = fixed.collect::<Result<Vec<_>>>()?;
         to_batch(fixed.into_iter().chain(place).chain(content).collect(), rows)
     }
 
@@ -351,6 +365,16 @@ impl Decoder {
         }
         Some((0..rows).map(|row| pages.iter().any(|page| page.is_valid(row)).then_some(1.0)).collect())
     }
+}
+
+/// True for a year below 100.
+fn is_short_year(time: &Instant) -> bool {
+    let day = match time {
+        Instant::Missing => None,
+        Instant::At(micros) => DateTime::from_timestamp_micros(*micros).map(|time| time.date_naive()),
+        Instant::Day(day) => Some(*day),
+    };
+    day.is_some_and(|day| day.year() < 100)
 }
 
 /// The values of some rows; dimensions and metrics by their names.
@@ -375,6 +399,16 @@ impl RowValues {
         let is_id = |ids: &StringArray| ids.is_valid(row) && !totals::is_total(ids.value(row));
         let others = [&self.transaction, &self.customer].into_iter().flatten();
         self.visitor.as_ref().is_some_and(is_id) || others.map(|ids| ids.as_string::<i32>()).any(is_id)
+    }
+}
+
+/// A dimension as texts, or as the dictionary array that it is where its texts are taken as they are.
+fn dimension(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Result<ArrayRef> {
+    // few texts are looked at once for many rows
+    let is_plain = |texts: &StringArray| texts.len() <= values.len() && cells::are_plain(texts);
+    match coded_texts(values).is_some_and(|(_, texts)| is_plain(texts)) {
+        true => Ok(values.clone()),
+        false => Ok(Arc::new(cells::texts(values, column, faults)?)),
     }
 }
 
@@ -450,4 +484,38 @@ fn to_batch(content: Vec<(Arc<Field>, ArrayRef)>, rows: usize) -> Result<RecordB
     let (fields, arrays): (Vec<_>, Vec<_>) = content.into_iter().unzip();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::distinct_texts::coded_type;
+
+    /// Dictionary arrays are kept where that changes nothing; complaints are those about the texts.
+    #[test]
+    fn dimensions_are_their_texts() {
+        let of = |values: &ArrayRef| {
+            let mut faults = RowFaults::new((1..=values.len() as u64).collect());
+            let texts = dimension(values, "page", &mut faults).unwrap();
+            let plain = cast(&texts, &DataType::Utf8).unwrap();
+            let lines: Vec<u64> = faults.into_issues().map(|issue| issue.line).collect();
+            (texts.data_type() == &DataType::Utf8, plain, lines)
+        };
+        let all = [
+            (vec![Some("a"), None, Some("b"), Some("a")], false, vec![]),
+            (vec![None, None], false, vec![]),
+            (vec![Some("a"), Some(""), Some("a")], true, vec![]),
+            (vec![Some("a"), Some("b\0"), None, Some("b\0")], true, vec![2, 4]),
+        ];
+        for (texts, becomes_plain, lines) in all {
+            let plain: ArrayRef = Arc::new(StringArray::from(texts));
+            let coded = cast(&plain, &coded_type()).unwrap();
+            let (expected, found) = (of(&plain), of(&coded));
+            assert_eq!((found.0, &found.1, &found.2), (becomes_plain, &expected.1, &lines));
+            assert_eq!((expected.0, &expected.2), (true, &lines));
+            // a part of the rows, of which there may be fewer than texts
+            assert_eq!(&of(&coded.slice(0, 1)).1, &of(&plain.slice(0, 1)).1);
+        }
+    }
 }

@@ -162,8 +162,7 @@ impl Mapping {
 
     fn checked(text: &str) -> Result<Self> {
         let mut table: Table = toml::from_str(text).map_err(|e| {
-            // a word that begins as true or false do is read as one of them
-            let hint = if e.message().starts_with("invalid boolean") { "; a text stands in quotes" } else { "" };
+            let hint = if is_bare_word(text, &e) { "; a text stands in quotes" } else { "" };
             wrong(format!("{}{hint}{}", e.message(), line_of(text, &e)))
         })?;
         if let Some(unknown) = table.keys().find(|k| !MAPPING_KEYS.contains(&k.as_str())) {
@@ -389,6 +388,17 @@ fn wrong(message: impl Into<String>) -> Error {
     Error::configuration(message)
 }
 
+/// True where the error is about a word without quotes that stands as a value and begins as `true`, `false`, `inf` or `nan` do: the
+/// parser takes it for one of these.
+fn is_bare_word(text: &str, error: &toml::de::Error) -> bool {
+    let parts = error.span().and_then(|span| Some((text.get(..span.start)?, text.get(span)?)));
+    parts.is_some_and(|(before, word)| {
+        before.trim_end().ends_with(['=', '[', ','])
+            && word.starts_with(['t', 'T', 'f', 'F', 'i', 'I', 'n', 'N'])
+            && !word.contains(' ')
+    })
+}
+
 fn line_of(text: &str, error: &toml::de::Error) -> String {
     error.span().map_or_else(String::new, |span| {
         let before = text.get(..span.start).unwrap_or(text);
@@ -563,7 +573,7 @@ mod tests {
 
     #[test]
     fn a_text_without_quotes() {
-        for word in ["timestamp", "first_seen", "user"] {
+        for word in ["timestamp", "first_seen", "user", "name"] {
             let said = error(&format!("kind = 'online'\nvisitor_id = 'user'\ntime = {word}\n"));
             assert!(said.contains("quote") && said.contains("(line 3)"), "{word}: {said}");
         }

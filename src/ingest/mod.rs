@@ -9,8 +9,8 @@
 //!   `member_names`), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
 //! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`,
-//!   `footer` and `pages` (of Parquet), `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
-//!   currencies), `mapped_load`.
+//!   `parquet_rows` with `footer` and `pages`, `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
+//!   currencies), `mapped_load`. `guess`: a first mapping; `amounts` and `totals`: what cells hold of which nobody said it.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
 //! * Out of it for good: `forget`.
@@ -18,6 +18,7 @@
 //! Invariants: an input is loaded whole or not at all; loading it again changes nothing; every row is in a table or in
 //! `rejects`; memory does not grow with the input.
 
+mod amounts;
 pub mod archive;
 pub mod blocking;
 pub mod bounded;
@@ -58,6 +59,7 @@ pub mod offline_rows;
 pub mod options;
 pub mod outcome;
 mod pages;
+mod parquet_rows;
 pub mod paths;
 pub mod pattern;
 pub mod preview;
@@ -79,7 +81,7 @@ mod unzstd;
 mod tests;
 
 pub use forget::{ForgetOptions, Forgotten, Whose, forget, retain};
-pub use known::Known;
+pub use known::KnownInputs;
 pub use lookup_file::{LoadedLookup, load_lookup};
 pub use options::IngestOptions;
 pub use outcome::{Outcome, Progress, Status};

@@ -42,12 +42,12 @@ pub struct Products {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// Of a line: lists side by side, or values of one line a row.
-    parts: Vec<(Part, String)>,
+    parts: Vec<(LinePart, String)>,
 }
 
 /// A part of a product line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Part {
+pub enum LinePart {
     /// The product.
     Product,
     /// Its category.
@@ -70,7 +70,7 @@ pub enum Lines {
     /// The list of structs.
     List,
     /// A part.
-    Part(Part),
+    Part(LinePart),
 }
 
 const KEYS: [&str; 8] = ["list", "text", "product", "category", "quantity", "price", "events", "bound"];
@@ -87,10 +87,10 @@ impl Products {
         let [list, text] = ["list", "text"].map(|key| expression(&mut own, key));
         let mut parts = vec![];
         for (part, key) in [
-            (Part::Product, "product"),
-            (Part::Category, "category"),
-            (Part::Quantity, "quantity"),
-            (Part::Price, "price"),
+            (LinePart::Product, "product"),
+            (LinePart::Category, "category"),
+            (LinePart::Quantity, "quantity"),
+            (LinePart::Price, "price"),
         ] {
             parts.extend(expression(&mut own, key)?.map(|text| (part, text)));
         }
@@ -99,11 +99,11 @@ impl Products {
             if numbered(&lower, "event").is_none_or(|n| n > 1000) {
                 return Err(wrong(format!("products.events.{name}: a line has event1 to event1000 of its own")));
             }
-            parts.extend(within(&mut own, "events", &name)?.map(|text| (Part::Event(lower), text)));
+            parts.extend(within(&mut own, "events", &name)?.map(|text| (LinePart::Event(lower), text)));
         }
         for name in names(&own, "bound")? {
             check_dimension(&name).map_err(|e| e.at(format!("products.bound.{name}")))?;
-            parts.extend(within(&mut own, "bound", &name)?.map(|text| (Part::Bound(name.clone()), text)));
+            parts.extend(within(&mut own, "bound", &name)?.map(|text| (LinePart::Bound(name.clone()), text)));
         }
         let products = Self { list: list?, text: text?, parts };
         products.check()?;
@@ -116,7 +116,7 @@ impl Products {
                 "products.text is the whole list as Adobe writes it; leave the other keys of [products] out",
             ));
         }
-        let named = self.parts.iter().any(|(part, _)| matches!(part, Part::Product | Part::Category));
+        let named = self.parts.iter().any(|(part, _)| matches!(part, LinePart::Product | LinePart::Category));
         if self.text.is_none() && !named {
             return Err(wrong("[products] needs product or category, or text"));
         }
@@ -152,17 +152,17 @@ impl Products {
         if self.text.is_some() {
             return vec!["units".into(), "revenue".into()];
         }
-        let metric = |part: &Part| match part {
-            Part::Quantity => Some("units".to_string()),
-            Part::Price => Some("revenue".into()),
-            Part::Event(name) => Some(name.clone()),
+        let metric = |part: &LinePart| match part {
+            LinePart::Quantity => Some("units".to_string()),
+            LinePart::Price => Some("revenue".into()),
+            LinePart::Event(name) => Some(name.clone()),
             _ => None,
         };
         self.parts.iter().filter_map(|(part, _)| metric(part)).collect()
     }
 }
 
-impl Part {
+impl LinePart {
     fn key(&self) -> String {
         match self {
             Self::Product => "products.product".into(),
@@ -182,7 +182,7 @@ impl Part {
 /// The parts of a list of structs, compiled over the fields of one.
 pub struct LineExpressions {
     schema: Arc<Schema>,
-    parts: Vec<(Part, Computed)>,
+    parts: Vec<(LinePart, Computed)>,
     /// Parts of which no line of the file has a value, and what lines have instead.
     pub absent: Vec<(String, String)>,
 }
@@ -252,8 +252,8 @@ fn lacking(expression: &Expr, schema: &Schema) -> Option<String> {
 }
 
 /// A part of all lines of a batch.
-struct Column {
-    part: Part,
+struct LineColumn {
+    part: LinePart,
     /// Where the lines of each row are; None where a row has one line.
     offsets: Option<OffsetBuffer<i32>>,
     cells: Cells,
@@ -297,13 +297,14 @@ pub fn columns_of(
             Lines::List => columns.extend(of_structs(expressions, &values, faults, &mut no_numbers, warnings)?),
             Lines::Part(part) => {
                 let issues = if part.is_number() { &mut no_numbers } else { &mut *faults };
-                columns.push(Column::new(part, &key, &values, issues)?);
+                columns.push(LineColumn::new(part, &key, &values, issues)?);
             }
         }
     }
     warnings.extend(no_numbers.into_issues());
     if let Some(rates) = rates {
-        columns.iter_mut().filter(|column| column.part == Part::Price).for_each(|prices| prices.exchange(rates, rows));
+        let prices = columns.iter_mut().filter(|column| column.part == LinePart::Price);
+        prices.for_each(|prices| prices.exchange(rates, rows));
     }
     for row in 0..rows {
         let list = match &text {
@@ -362,7 +363,7 @@ fn of_structs(
     faults: &mut RowFaults,
     no_numbers: &mut RowFaults,
     warnings: &mut Vec<RowIssue>,
-) -> Result<Vec<Column>> {
+) -> Result<Vec<LineColumn>> {
     const KEY: &str = "products.list";
     let Some(LineExpressions { schema, parts, .. }) = expressions else { return Ok(vec![]) };
     if schema.fields().is_empty() {
@@ -386,7 +387,7 @@ fn of_structs(
         let key = part.key();
         let values = expression.values(&lines, &mut |line, why| faults.add(row_of(&offsets, line), &key, why, ""))?;
         let issues = if part.is_number() { &mut *no_numbers } else { &mut *faults };
-        columns.push(Column::flat(part.clone(), &key, offsets.clone(), &values, issues)?);
+        columns.push(LineColumn::flat(part.clone(), &key, offsets.clone(), &values, issues)?);
     }
     Ok(columns)
 }
@@ -454,9 +455,9 @@ fn of_rows(
     Ok((OffsetBuffer::from_lengths(lengths), take(values, &Int32Array::from(taken), None)?))
 }
 
-impl Column {
+impl LineColumn {
     /// Of a list a row, or of one value.
-    fn new(part: Part, key: &str, values: &ArrayRef, faults: &mut RowFaults) -> Result<Self> {
+    fn new(part: LinePart, key: &str, values: &ArrayRef, faults: &mut RowFaults) -> Result<Self> {
         let element = match values.data_type() {
             DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
                 element.clone()
@@ -474,7 +475,7 @@ impl Column {
 
     /// Of the values of all lines; a complaint about a line is one about its row.
     fn flat(
-        part: Part,
+        part: LinePart,
         key: &str,
         offsets: OffsetBuffer<i32>,
         values: &ArrayRef,
@@ -513,18 +514,20 @@ impl Column {
 }
 
 impl Cells {
-    fn new(part: &Part, key: &str, values: &ArrayRef, faults: &mut RowFaults) -> Result<Self> {
+    fn new(part: &LinePart, key: &str, values: &ArrayRef, faults: &mut RowFaults) -> Result<Self> {
         Ok(match part {
-            Part::Product => Self::Texts(cells::ids(values, key, faults)?),
-            Part::Category | Part::Bound(_) => Self::Texts(cells::texts(values, key, faults)?),
-            Part::Quantity | Part::Price | Part::Event(_) => Self::Numbers(cells::numbers(values, key, faults)?),
+            LinePart::Product => Self::Texts(cells::ids(values, key, faults)?),
+            LinePart::Category | LinePart::Bound(_) => Self::Texts(cells::texts(values, key, faults)?),
+            LinePart::Quantity | LinePart::Price | LinePart::Event(_) => {
+                Self::Numbers(cells::numbers(values, key, faults)?)
+            }
         })
     }
 }
 
 /// The product list of a row.
-fn written(columns: &[Column], row: usize, faults: &mut RowFaults) -> Option<String> {
-    let lengths: BTreeMap<usize, &Column> =
+fn written(columns: &[LineColumn], row: usize, faults: &mut RowFaults) -> Option<String> {
+    let lengths: BTreeMap<usize, &LineColumn> =
         columns.iter().filter_map(|column| Some((column.lines(row)?, column))).collect();
     // a list that is missing says nothing of the others
     let mut known = lengths.iter().filter(|(length, _)| **length > 0);
@@ -542,12 +545,12 @@ fn written(columns: &[Column], row: usize, faults: &mut RowFaults) -> Option<Str
         parts.iter_mut().for_each(String::clear);
         for column in columns {
             let (place, separated, name) = match &column.part {
-                Part::Category => (0, false, ""),
-                Part::Product => (1, false, ""),
-                Part::Quantity => (2, false, ""),
-                Part::Price => (3, false, ""),
-                Part::Event(name) => (4, true, name.as_str()),
-                Part::Bound(name) => (5, true, name.as_str()),
+                LinePart::Category => (0, false, ""),
+                LinePart::Product => (1, false, ""),
+                LinePart::Quantity => (2, false, ""),
+                LinePart::Price => (3, false, ""),
+                LinePart::Event(name) => (4, true, name.as_str()),
+                LinePart::Bound(name) => (5, true, name.as_str()),
             };
             if column.lines(row) == Some(0) {
                 continue;

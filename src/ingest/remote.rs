@@ -19,7 +19,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use url::Url;
 
 use super::find::{GivenPath, Input};
-use super::known::{Known, Marks};
+use super::known::{KnownInputs, Marks};
 use super::paths::{FILES_WITH_ERRORS, file_name};
 use crate::feed::manifest::Manifest;
 use crate::lake::s3;
@@ -75,7 +75,7 @@ impl PathOrBucket {
 impl Remote {
     /// Lists what is there, without the files of inputs that are `known` and as they were; those are added to `seen`.
     /// A bucket has no empty folders: nothing at all is for the caller to judge.
-    pub async fn list(url: &Url, known: &Known, settings: &str, seen: &mut BTreeSet<String>) -> Result<Self> {
+    pub async fn list(url: &Url, known: &KnownInputs, settings: &str, seen: &mut BTreeSet<String>) -> Result<Self> {
         let at = |e: Error| e.at(url.as_str());
         let store: Arc<dyn ObjectStore> = Arc::new(s3::store(url).map_err(at)?);
         let bucket = format!("s3://{}", url.host_str().unwrap_or_default());

@@ -10,14 +10,14 @@ use std::rc::Rc;
 /// Reads an input, and again from a place that is held.
 pub struct Rewindable<R> {
     input: R,
-    held: Held,
+    held: KeptBytes,
 }
 
 /// The bytes that were read from the held place on.
 #[derive(Clone)]
-pub struct Held(Rc<RefCell<Part>>);
+pub struct KeptBytes(Rc<RefCell<BufferedBytes>>);
 
-struct Part {
+struct BufferedBytes {
     bytes: Vec<u8>,
     /// The number of bytes of the input before them.
     start: u64,
@@ -30,13 +30,13 @@ struct Part {
 
 impl<R: Read> Rewindable<R> {
     /// Nothing is read yet. At most `most` bytes are held, give or take a read: then reading on is an error.
-    pub fn new(input: R, most: usize) -> (Self, Held) {
-        let held = Held(Rc::new(RefCell::new(Part { bytes: vec![], start: 0, next: 0, from: 0, most })));
+    pub fn new(input: R, most: usize) -> (Self, KeptBytes) {
+        let held = KeptBytes(Rc::new(RefCell::new(BufferedBytes { bytes: vec![], start: 0, next: 0, from: 0, most })));
         (Self { input, held: held.clone() }, held)
     }
 }
 
-impl Held {
+impl KeptBytes {
     /// Holds what is read from this place on, and lets go of what is before it.
     pub fn hold(&self, place: u64) {
         self.0.borrow_mut().from = place;
@@ -63,7 +63,7 @@ impl Held {
     }
 }
 
-impl Part {
+impl BufferedBytes {
     fn let_go(&mut self) {
         let gone = (self.from.saturating_sub(self.start) as usize).min(self.bytes.len());
         drop(self.bytes.drain(..gone));

@@ -25,7 +25,7 @@ use super::gather::{Offer, gather};
 use super::group::{Done, Findings, Group, PendingInput, ReadInput};
 use super::key::{FEED_SOURCE, Key};
 use super::kind::{Context, InputKind, Prepared};
-use super::known::Known;
+use super::known::KnownInputs;
 use super::load::{self, Decision, Load, LoadPermission};
 use super::mapped_load::MappedInput;
 use super::mapping::Mapping;
@@ -63,7 +63,7 @@ pub async fn ingest_new(
     lake: &Lake,
     paths: &[PathBuf],
     options: &IngestOptions,
-    known: &mut Known,
+    known: &mut KnownInputs,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Vec<Outcome>> {
     ingest_offers(lake, paths, options, Some(known), progress).await
@@ -74,7 +74,7 @@ fn ingest_offers<'a>(
     lake: &'a Lake,
     paths: &'a [PathBuf],
     options: &'a IngestOptions,
-    mut known: Option<&'a mut Known>,
+    mut known: Option<&'a mut KnownInputs>,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
 ) -> BoxFuture<'a, Result<Vec<Outcome>>> {
     async move {
@@ -103,8 +103,8 @@ fn ingest_offers<'a>(
                 settled.add(&run, done).await;
             }
             let (name, entry) = (input.name.clone(), blank_entry(&input.name));
-            let mut taken =
-                PendingInput { number, name, id, marks, entry, findings: Findings::default(), bytes_read: 0 };
+            let findings = Findings::default();
+            let mut taken = PendingInput { number, name, id, marks, entry, original: None, findings, bytes_read: 0 };
             let read = run.fetch_and_take(input, remote, &mut taken.entry, &mut taken.findings);
             let read = writing.beside(read).await;
             taken.bytes_read = run.counter.load(Ordering::Relaxed);
@@ -117,6 +117,11 @@ fn ingest_offers<'a>(
                     }
                 }
                 Ok(Step::Over(status)) => settled.add(&run, vec![(taken, Ok(status))]).await,
+                Ok(Step::Copy(original)) => {
+                    let status = Status::Copy(load::copy_of(&original));
+                    taken.original = Some(original);
+                    settled.add(&run, vec![(taken, Ok(status))]).await;
+                }
                 Err(error) => settled.add(&run, vec![(taken, Err(error))]).await,
             }
         }
@@ -132,7 +137,7 @@ fn ingest_offers<'a>(
 /// What became of the inputs so far, in their order.
 struct Outcomes<'a> {
     settings: String,
-    known: Option<&'a mut Known>,
+    known: Option<&'a mut KnownInputs>,
     /// Inputs before these are not settled yet.
     waiting: BTreeMap<usize, Done>,
     outcomes: Vec<Outcome>,
@@ -147,8 +152,12 @@ impl Outcomes<'_> {
     }
 
     async fn settle(&mut self, run: &Run<'_>, taken: PendingInput, done: Result<Status>) {
-        let PendingInput { number: _, name, id, marks, mut entry, findings, bytes_read } = taken;
+        let PendingInput { number: _, name, id, marks, mut entry, original, findings, bytes_read } = taken;
         let Findings { rejects, warnings, preview } = findings;
+        let done = match (done, original) {
+            (Ok(Status::Copy(reason)), Some(original)) => self.copy(run, &mut entry, &original, reason).await,
+            (done, _) => done,
+        };
         let status = match done {
             Ok(status) => status,
             Err(error) if error.to_string().starts_with(&name) => run.refused(&mut entry, error).await,
@@ -158,6 +167,22 @@ impl Outcomes<'_> {
             known.learn(&self.settings, &id, marks, &status);
         }
         self.outcomes.push(Outcome { entry, path: id.into(), status, rejects, warnings, preview, bytes_read });
+    }
+
+    /// Notes a copy in the file log, now that it is known what became of its original.
+    async fn copy(&self, run: &Run<'_>, entry: &mut FileEntry, original: &FileEntry, reason: String) -> Result<Status> {
+        let is_it = |e: &FileEntry| Key::of(e) == Key::of(original) && e.content == original.content;
+        let outcome = self.outcomes.iter().rev().find(|outcome| is_it(&outcome.entry));
+        if let Some(Outcome { status: Status::Refused(error), .. }) = outcome {
+            let message = format!("it has the same bytes as {}, which could not be loaded", original.file);
+            return Err(Error::new(error.kind(), message).caused_by(error.clone()));
+        }
+        (entry.status, entry.message) = ("copy".into(), reason.clone());
+        (entry.rows, entry.rejected, entry.warnings) = (0, 0, 0);
+        if !run.options.validate {
+            load::log_not_loaded(run.lake, entry).await?;
+        }
+        Ok(Status::Copy(reason))
     }
 }
 
@@ -256,6 +281,8 @@ impl Writing<'_> {
 enum Step {
     /// Nothing is left to do.
     Over(Status),
+    /// It is a copy of this one, which may not be committed yet.
+    Copy(Box<FileEntry>),
     /// Its rows are to be written.
     Read(Box<ReadInput>),
 }
@@ -390,7 +417,7 @@ impl<'a> Run<'a> {
         (entry.bytes, entry.content, entry.data) = (bytes as i64, hash, Some(data));
         let permission = match self.decide(entry, packed.as_ref()).await? {
             Decision::Unchanged(_) => return Ok(Step::Over(Status::Unchanged)),
-            Decision::Copy(original) => return self.copy(entry, &original).await,
+            Decision::Copy(original) => return Ok(Step::Copy(Box::new(original))),
             Decision::Load(permission) => permission,
         };
         if let Some(reason) = owner.source.as_ref().and_then(why_closed) {
@@ -482,13 +509,13 @@ impl<'a> Run<'a> {
             return Ok(Step::Over(Status::Unchanged));
         }
         if let Some(original) = permission.original(entry) {
-            return self.copy(entry, original).await;
+            return Ok(Step::Copy(Box::new(original.clone())));
         }
         if let Some(original) = self.same_delivery(&permission, entry).await? {
             // what lies under the name is meant to be replaced by something of its own
             return match permission.replaces {
                 Some(_) => Err(load::loaded_elsewhere(&original, "")),
-                None => self.copy(entry, &original).await,
+                None => Ok(Step::Copy(Box::new(original))),
             };
         }
         (findings.rejects, findings.warnings) = (decoded.rejects.first(), decoded.first_warnings.clone());
@@ -518,17 +545,6 @@ impl<'a> Run<'a> {
         closed(ends).await;
         let log = Registry::<FileEntry>::read(self.lake).await?;
         Ok(log.rows.into_iter().filter(is_it).min_by(|one, other| one.file.cmp(&other.file)))
-    }
-
-    /// Notes a copy of what is loaded in the file log.
-    async fn copy(&self, entry: &mut FileEntry, original: &FileEntry) -> Result<Step> {
-        let reason = load::copy_of(original);
-        (entry.status, entry.message) = ("copy".into(), reason.clone());
-        (entry.rows, entry.rejected, entry.warnings) = (0, 0, 0);
-        if !self.options.validate {
-            load::log_not_loaded(self.lake, entry).await?;
-        }
-        Ok(Step::Over(Status::Copy(reason)))
     }
 
     /// Notes a refusal in the file log, where it is known whose file it is.

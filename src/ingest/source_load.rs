@@ -17,7 +17,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use super::content::{Content, content_of};
 use super::decoding::{Piece, PieceSender};
 use super::input_file::InputFile;
-use super::kind::{Context, InputKind, Owner, Prepared, Rows};
+use super::kind::{Context, InputKind, InputRows, Owner, Prepared};
 use super::offline_rows::{Origin, Records, offline_batch};
 use super::options::IngestOptions;
 use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
@@ -171,7 +171,7 @@ impl SourceRows {
     }
 }
 
-impl Rows for SourceRows {
+impl InputRows for SourceRows {
     fn first_issue(&self) -> Result<Option<RowIssue>> {
         let mut reader = self.open()?;
         while let Some(decoded) = reader.next_batch()? {

@@ -1,6 +1,9 @@
 //! Lines at the end of a file that only add up those before it, as tills and reports write them.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+
+use super::amounts::is_amount;
+use crate::distinct_texts::coded_texts;
 
 /// What such a line says in one of its cells, in small letters.
 const WORDS: [&str; 12] = [
@@ -31,23 +34,22 @@ pub fn begins_with_total(line: &str) -> bool {
 
 /// True where the row says nothing but amounts, whatever its other columns are for.
 pub fn has_amounts_alone(rows: &RecordBatch, row: usize) -> bool {
-    cells(rows, row).next().is_some() && cells(rows, row).all(is_amount)
-}
-
-/// True for what people write for an amount, `-1.099,60 €`, and no day: between two signs there are three digits.
-fn is_amount(text: &str) -> bool {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || "+-€$£¥".contains(c));
-    let parts: Vec<&str> = text.split(['.', ',', '\'']).collect();
-    let are_digits = parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let inner = parts.get(1..parts.len() - 1).unwrap_or_default();
-    !text.is_empty() && are_digits && inner.iter().all(|part| part.len() == 3)
+    let is_either = |text: &str| ['.', ','].iter().any(|sign| is_amount(text, *sign));
+    cells(rows, row).next().is_some() && cells(rows, row).all(is_either)
 }
 
 /// The texts of a row, without those that are empty.
 fn cells(rows: &RecordBatch, row: usize) -> impl Iterator<Item = &str> {
-    let texts = rows.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
-    let texts = texts.filter(move |texts| texts.is_valid(row)).map(move |texts| texts.value(row).trim());
-    texts.filter(|text| !text.is_empty())
+    let texts = rows.columns().iter().filter_map(move |column| text_at(column, row));
+    texts.map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn text_at(column: &ArrayRef, row: usize) -> Option<&str> {
+    let (texts, at) = match coded_texts(column) {
+        Some((rows, texts)) => (texts, rows.key(row)?),
+        None => (column.as_string_opt::<i32>()?, row),
+    };
+    texts.is_valid(at).then(|| texts.value(at))
 }
 
 /// True for such a word, whatever count stands behind it: `Total:`, `TOTAL (5 rows)`.
@@ -64,9 +66,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, StringArray};
+    use arrow::array::StringArray;
+    use arrow::compute::cast;
 
     use super::*;
+    use crate::distinct_texts::coded_type;
 
     #[test]
     fn words_of_totals() {
@@ -91,6 +95,9 @@ mod tests {
         .unwrap();
         assert_eq!([0, 1, 2, 3].map(|row| says_total(&rows, row)), [false, true, false, false]);
         assert_eq!([1, 2, 3].map(|row| has_amounts_alone(&rows, row)), [false, true, false]);
+        let coded = rows.columns().iter().map(|column| cast(column, &coded_type()).unwrap());
+        let coded = RecordBatch::try_from_iter(["receipt", "day", "amount"].into_iter().zip(coded)).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|row| says_total(&coded, row)), [false, true, false, false]);
         let days = [Some("soon"), Some("05.13.2026"), Some("2026-13-05"), Some("1:00")];
         let wrong = RecordBatch::try_from_iter([("day", texts(days)), ("n", texts([Some("1"); 4]))]).unwrap();
         assert!((0..4).all(|row| !has_amounts_alone(&wrong, row)));

@@ -104,12 +104,12 @@ impl Drop for RequestGuard {
 }
 
 /// The body of an answer, with which a request ends.
-struct Answer {
+struct AnswerBody {
     body: Body,
     _request: RequestGuard,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -133,7 +133,7 @@ async fn tell(ConnectInfo(teller): ConnectInfo<ConnectionObserver>, request: Req
     let Some(observer) = teller.0 else { return next.run(request).await };
     let begun = RequestGuard::new(observer);
     let answer = next.run(request).await;
-    answer.map(|body| Body::new(Answer { body, _request: begun }))
+    answer.map(|body| Body::new(AnswerBody { body, _request: begun }))
 }
 
 /// Serves routes until `stopped` is over and the answers that were begun by then are given.

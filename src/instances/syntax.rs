@@ -12,14 +12,14 @@ use datafusion::sql::sqlparser::ast::{
 
 /// Shows a visitor all parts of a statement, or of a part of one, until it breaks off.
 pub fn walk<V: Visitor>(part: &impl Part, visitor: &mut V) -> ControlFlow<V::Break> {
-    let mut held = Held { visitor, broken: None };
+    let mut held = VisitorAndBreak { visitor, broken: None };
     let _ = part.show(&mut held);
     held.broken.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
 
 /// Lets a visitor change all parts of a statement, or of a part of one, until it breaks off.
 pub fn change<V: VisitorMut>(part: &mut impl PartMut, visitor: &mut V) -> ControlFlow<V::Break> {
-    let mut held = Held { visitor, broken: None };
+    let mut held = VisitorAndBreak { visitor, broken: None };
     let _ = part.give(&mut held);
     held.broken.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
@@ -168,12 +168,12 @@ struct AnyVisitor<'v>(&'v mut (dyn Visitor<Break = ()> + 'v));
 struct AnyVisitorMut<'v>(&'v mut (dyn VisitorMut<Break = ()> + 'v));
 
 /// A visitor, and with what it broke off.
-struct Held<'v, V, B> {
+struct VisitorAndBreak<'v, V, B> {
     visitor: &'v mut V,
     broken: Option<B>,
 }
 
-impl<V, B> Held<'_, V, B> {
+impl<V, B> VisitorAndBreak<'_, V, B> {
     fn after(&mut self, step: ControlFlow<B>) -> ControlFlow<()> {
         match step {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
@@ -244,13 +244,13 @@ impl VisitorMut for AnyVisitorMut<'_> {
     parts!(passed_on_mut);
 }
 
-impl<V: Visitor> Visitor for Held<'_, V, V::Break> {
+impl<V: Visitor> Visitor for VisitorAndBreak<'_, V, V::Break> {
     type Break = ();
 
     parts!(held);
 }
 
-impl<V: VisitorMut> VisitorMut for Held<'_, V, V::Break> {
+impl<V: VisitorMut> VisitorMut for VisitorAndBreak<'_, V, V::Break> {
     type Break = ();
 
     parts!(held_mut);

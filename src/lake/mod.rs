@@ -18,7 +18,7 @@ pub mod tables;
 mod upkeep;
 
 pub use files::{
-    layout, loads, lookup, merge, parts, prune, ranges, repeats, reported, rewrite, scan, unique_keys, write,
+    batches, layout, loads, lookup, merge, parts, prune, ranges, repeats, reported, rewrite, scan, unique_keys, write,
 };
 pub use log::{Change, DataFile, Lake, NewFile, Snapshot, commits, guard, keys, retry, s3, stats, store};
 pub use records::{

@@ -13,5 +13,5 @@ mod table;
 
 pub(crate) use chart::{Chart, Kind};
 pub(crate) use page::{ECHARTS, SCRIPT, STYLE, document};
-pub use reports::{Asked, OVERVIEW, page};
-pub(crate) use table::{Cell, Head, Links, Table, number, texts};
+pub use reports::{OVERVIEW, ReportChoices, page};
+pub(crate) use table::{Cell, ColumnHead, Links, Table, number, texts};

@@ -17,7 +17,7 @@ const OVERVIEW_METRIC: &str = "revenue";
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Asked<'a> {
+pub struct ReportChoices<'a> {
     /// Parameters and their values; defaults stand in for others.
     pub values: Vec<(&'static str, &'a str)>,
     /// The report suite, where one was named.
@@ -27,7 +27,7 @@ pub struct Asked<'a> {
 }
 
 /// A statement with its table and pictures.
-struct Part {
+struct PageSection {
     title: String,
     note: String,
     sql: String,
@@ -35,7 +35,7 @@ struct Part {
     report: Report,
 }
 
-impl Part {
+impl PageSection {
     fn new(title: &str, report: Report, values: &[(&str, &str)], charts: Vec<Chart>) -> Result<Self> {
         let sql = report.with(values)?.trim_end().to_string();
         Ok(Self { title: title.into(), note: report.description.clone(), sql, charts, report })
@@ -65,7 +65,7 @@ impl Part {
 ///
 /// # Errors
 /// No such report, a parameter that it does not have, or a query that the lake cannot answer.
-pub async fn page(engine: &Engine, name: &str, asked: &Asked<'_>) -> Result<String> {
+pub async fn page(engine: &Engine, name: &str, asked: &ReportChoices<'_>) -> Result<String> {
     let (title, lead, parts) = if name == OVERVIEW {
         let lead = "Online items and what they led to, online and offline, by visit and by visitor.";
         ("Overview".to_string(), lead.to_string(), overview_parts(&asked.values)?)
@@ -88,9 +88,9 @@ pub async fn page(engine: &Engine, name: &str, asked: &Asked<'_>) -> Result<Stri
     Ok(document(&title, &lead, &facts(&parts, name, asked), &body))
 }
 
-fn report_parts(report: Report, values: &[(&str, &str)]) -> Result<Vec<Part>> {
+fn report_parts(report: Report, values: &[(&str, &str)]) -> Result<Vec<PageSection>> {
     let charts = charts(report.name);
-    Ok(vec![Part::new(&in_words(report.name), report, values, charts)?])
+    Ok(vec![PageSection::new(&in_words(report.name), report, values, charts)?])
 }
 
 /// The pictures of a report: its columns by place, because metric and dimension give them their names.
@@ -113,7 +113,7 @@ fn charts(report: &str) -> Vec<Chart> {
     }
 }
 
-fn overview_parts(given: &[(&'static str, &str)]) -> Result<Vec<Part>> {
+fn overview_parts(given: &[(&'static str, &str)]) -> Result<Vec<PageSection>> {
     let mut reports = overview();
     reports.insert(2, find("model_comparison")?);
     if let Some((name, _)) = given.iter().find(|(n, _)| !reports.iter().any(|r| r.has(n))) {
@@ -134,13 +134,13 @@ fn overview_parts(given: &[(&'static str, &str)]) -> Result<Vec<Part>> {
             _ => ("Attribution models", charts(report.name)),
         };
         let own: Vec<_> = values.iter().filter(|(name, _)| report.has(name)).copied().collect();
-        Part::new(title, report, &own, charts)
+        PageSection::new(title, report, &own, charts)
     };
     reports.into_iter().map(part).collect()
 }
 
 /// What was asked for, in words; the defaults, too.
-fn facts(parts: &[Part], name: &str, asked: &Asked<'_>) -> Vec<(&'static str, String)> {
+fn facts(parts: &[PageSection], name: &str, asked: &ReportChoices<'_>) -> Vec<(&'static str, String)> {
     let value = |parameter: &str| {
         let given = asked.values.iter().find(|(n, _)| *n == parameter).map(|(_, value)| value.to_string());
         let of_overview = (name == OVERVIEW && parameter == "metric").then(|| OVERVIEW_METRIC.to_string());

@@ -65,13 +65,13 @@ type Link<'a> = &'a dyn Fn(&[Cell]) -> String;
 #[derive(Default)]
 pub(crate) struct Links<'a> {
     /// Of the columns that rows can be sorted by, from the first.
-    pub heads: Vec<Head>,
+    pub heads: Vec<ColumnHead>,
     /// The column whose cells lead somewhere, and where a row's does.
     pub cells: Option<(usize, Link<'a>)>,
 }
 
 /// The head of a column that rows can be sorted by.
-pub(crate) struct Head {
+pub(crate) struct ColumnHead {
     /// The address that sorts by it.
     pub href: String,
     /// `ascending` or `descending`, where it is what they are sorted by.
@@ -353,7 +353,7 @@ mod tests {
     use arrow::array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray};
     use arrow::datatypes::Int32Type;
 
-    use super::{Cell, Head, Links, Table, Texts, number, texts, time};
+    use super::{Cell, ColumnHead, Links, Table, Texts, number, texts, time};
 
     #[test]
     fn texts_of_columns() {
@@ -381,7 +381,7 @@ mod tests {
             exact: false,
         };
         let href = |row: &[Cell]| format!("/x?item={}", row[0].label());
-        let heads = vec![Head { href: "/x?sort=1".into(), sorted: Some("ascending") }];
+        let heads = vec![ColumnHead { href: "/x?sort=1".into(), sorted: Some("ascending") }];
         let cells = Some((0, &href as &dyn Fn(&[Cell]) -> String));
         let shown = table.linked("items", &Links { heads, cells }).into_string();
         for part in [

@@ -13,5 +13,5 @@ mod subject;
 pub use forgotten::Between;
 pub use moment::Moment;
 pub use rules::{Rule, Rules, Verb};
-pub use spans::{Audit, Found, Method, Span, VisitorIds, persons};
+pub use spans::{Audit, Method, Span, SpansAndAudit, VisitorIds, persons};
 pub use subject::Subject;

@@ -84,7 +84,7 @@ pub struct Audit {
 
 /// The persons of a suite.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct SpansAndAudit {
     /// Spans of the visitors that bear an ID or that a rule names, visitor by visitor, in order of time.
     pub spans: Vec<Span>,
     /// What became of some IDs, in their order.
@@ -93,14 +93,14 @@ pub struct Found {
 
 /// The persons of a suite. An ID on more than `limit` visitors counts as none. `borne` are the visitors that bear IDs, and
 /// those with rows that rules name.
-pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[VisitorIds]) -> Found {
+pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[VisitorIds]) -> SpansAndAudit {
     let ids = Ids::new(limit, rules, borne);
     let (units, mut spans, mut owners) = (units(rules, borne), Vec::with_capacity(borne.len()), Owners::default());
     for (number, members) in units.iter().enumerate() {
         VisitorGroup::new(members, ids.all.len() + number, rules, &ids).add_spans(method, &mut spans, &mut owners);
     }
     owners.mark_shared(&mut spans, ids.all.len() + units.len());
-    Found { spans, audit: ids.audit() }
+    SpansAndAudit { spans, audit: ids.audit() }
 }
 
 /// The customer IDs of a suite, by number, and what they stand for. The number of an ID is its person's, too; those of visitors
@@ -477,7 +477,7 @@ mod tests {
     }
 
     /// The persons of a visitor's rows 0 to `rows`, without `id:`.
-    fn persons_of(found: &Found, visitor: &str, rows: i64) -> String {
+    fn persons_of(found: &SpansAndAudit, visitor: &str, rows: i64) -> String {
         let person = |n: i64| {
             let at = (n, 0);
             let mut holds = found.spans.iter().filter(|s| {

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::ObjectStoreExt;
 
-use super::inputs::{Inputs, Meaning, versions_of};
+use super::inputs::{Inputs, Meaning, Versions, versions_of};
 use crate::Result;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
 use crate::lake::log::{has_same_rows, latest_version};
-use crate::lake::records::{Rebuild, Suite};
+use crate::lake::records::{FileEntry, JoinReport, Rebuild, Suite};
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS};
 use crate::lake::{DataFile, Lake, Record, Registry, Snapshot};
 
@@ -51,6 +51,8 @@ pub struct Changes {
     pub snapshots: Snapshot,
     /// Integrated rows, those that the last rebuild left.
     pub integrated: Snapshot,
+    /// The version of the join report that the last rebuild left, where it holds as long as these rows stay.
+    pub report: Option<u64>,
 }
 
 /// What is to be done.
@@ -89,7 +91,11 @@ impl Scope {
         if !are_stored(lake, &gone).await? {
             return Ok(Self::All(Some(NOT_STORED)));
         }
-        Ok(Self::Changed(Box::new(Changes { hits, offline, snapshots, integrated })))
+        let report = match offline.is_empty() {
+            true => report_as_left(lake, &then, inputs).await?,
+            false => None,
+        };
+        Ok(Self::Changed(Box::new(Changes { hits, offline, snapshots, integrated, report })))
     }
 }
 
@@ -209,6 +215,26 @@ async fn as_left(lake: &Lake, table: &str, then: Option<u64>) -> Result<Option<S
         true => open(lake, table, now).await.map(Some),
         false => Ok(None),
     }
+}
+
+/// The version of the join report that a rebuild left, where what it tells of offline files beside their integrated rows is the same.
+async fn report_as_left(lake: &Lake, then: &Versions, inputs: &Inputs) -> Result<Option<u64>> {
+    let version = |versions: &Versions| versions.get(FileEntry::TABLE).copied();
+    let (before, now) = (version(then), version(&inputs.versions));
+    let same = before == now || offered(lake, before).await? == offered(lake, now).await?;
+    Ok(then.get(JoinReport::TABLE).copied().filter(|_| same))
+}
+
+/// The offline files that are loaded, by suite, source and name, each with the number of rows that were rejected.
+async fn offered(lake: &Lake, version: Option<u64>) -> Result<BTreeMap<[String; 3], i64>> {
+    let mut offered = BTreeMap::new();
+    let Some(version) = version else { return Ok(offered) };
+    for entry in Registry::<FileEntry>::read_at(lake, version).await?.rows {
+        if entry.kind == "offline" && entry.status == "loaded" {
+            *offered.entry([entry.suite, entry.source, entry.file]).or_default() += entry.rejected;
+        }
+    }
+    Ok(offered)
 }
 
 /// A table at a version; None stands for the time before it was made.

@@ -24,11 +24,11 @@ use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
 use crate::engine::hits::{HitRules, HitsTable, is_reported};
 use crate::lake::layout::{TAG_REPEATS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
-use crate::lake::records::Suite;
+use crate::lake::records::{Source, Suite};
 use crate::lake::repeats::{may_repeat, may_repeat_each_other};
 use crate::lake::scan::LakeTable;
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, full_schema};
-use crate::lake::{DataFile, Snapshot};
+use crate::lake::{DataFile, Registry, Snapshot};
 use crate::{Error, Result};
 
 /// Visitors up to which all hits of changed ones are looked for; with more, those of all visitors are.
@@ -77,6 +77,8 @@ pub struct Due {
     pub again: bool,
     /// Which integrated rows that are not due may be in one place with some that are.
     pub beside: Beside,
+    /// The version of the join report that the last rebuild left, where it holds still.
+    pub report: Option<u64>,
 }
 
 /// What is due was found, or why everything is to be done.
@@ -109,7 +111,7 @@ pub async fn name_due(
                 false => kinds_of(engine, ALL_KINDS_SQL).await?,
             };
             let (snapshots, integrated, beside) = (Work::All, Work::All, Beside::default());
-            return Ok(Found::Due(Due { snapshots, integrated, kinds, again: false, beside }));
+            return Ok(Found::Due(Due { snapshots, integrated, kinds, again: false, beside, report: None }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -147,21 +149,41 @@ pub async fn name_due(
         true => engine.name_query("moved", "SELECT suite, transaction_id FROM touched").await?,
         false => engine.name_rows("moved", vec![RecordBatch::new_empty(key_columns(&["suite", "transaction_id"]))])?,
     }
-    let integrated = if changes.hits.is_empty() && changes.offline.is_empty() { Work::None } else { Work::Some };
-    let mut kinds = BTreeSet::new();
-    if integrated == Work::Some {
-        if engine.keep_rows("stale", STALE_SQL, key_columns(&["suite", "kind", "id"]), memory_bytes).await?.is_none() {
-            return Ok(TOO_MANY);
-        }
+    // a hit makes records due by the IDs that it bears
+    let bears_ids = match snapshots {
+        Work::None => !changes.hits.is_empty() && may_name_customers(engine, offline).await?,
+        Work::Some | Work::All => true,
+    };
+    let mut stale = Some(0);
+    if bears_ids || !changes.offline.is_empty() {
+        stale = engine.keep_rows("stale", STALE_SQL, key_columns(&["suite", "kind", "id"]), memory_bytes).await?;
+    }
+    let Some(stale) = stale else { return Ok(TOO_MANY) };
+    // where no record came or went either, no integrated row comes or goes
+    let (mut integrated, mut kinds) = (Work::None, BTreeSet::new());
+    if stale > 0 || places > 0 || !changes.offline.is_empty() {
         let due = match places {
             0 => DUE_OFFLINE_SQL.to_string(),
             _ => format!("{DUE_OFFLINE_SQL}\nUNION ALL\n{DUE_AGAIN_SQL}"),
         };
         engine.name_query("due_offline", &due).await?;
-        kinds = kinds_of(engine, KINDS_SQL).await?;
+        (integrated, kinds) = (Work::Some, kinds_of(engine, KINDS_SQL).await?);
     }
     let (again, beside) = (places > 0, Beside::of(changes)?);
-    Ok(Found::Due(Due { snapshots, integrated, kinds, again, beside }))
+    let report = changes.report.filter(|_| integrated == Work::None);
+    Ok(Found::Due(Due { snapshots, integrated, kinds, again, beside, report }))
+}
+
+/// False where no offline record is a customer's: its source says its kind, and those of data feeds are of others.
+async fn may_name_customers(engine: &Engine, offline: &Snapshot) -> Result<bool> {
+    let sources = Registry::<Source>::read(engine.lake()).await?.rows;
+    let may_be = |file: &DataFile| {
+        let (suite, name) = (file.tags.get(TAG_SUITE), file.tags.get(TAG_SOURCE));
+        let is_its = |source: &&Source| Some(&source.suite) == suite && Some(&source.source) == name;
+        let known = sources.iter().find(is_its).map(|source| source.kind.as_str());
+        known.is_none_or(|kind| kind == "customer") && name.is_none_or(|name| name != "data_feed")
+    };
+    Ok(offline.files.iter().any(may_be))
 }
 
 /// The kinds of offline records that a query finds.
@@ -306,9 +328,12 @@ async fn due_hits(
     }
     engine.name_query("due_hits", &due).await?;
     let touched = engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?;
-    let Some(touched) = touched else { return Ok(None) };
-    engine.name_query("standing_snapshots", STANDING_SNAPSHOTS_SQL).await?;
-    Ok(Some(if touched > 0 { Work::Some } else { Work::None }))
+    match touched {
+        None => return Ok(None),
+        Some(0) => return Ok(Some(Work::None)),
+        Some(_) => engine.name_query("standing_snapshots", STANDING_SNAPSHOTS_SQL).await?,
+    }
+    Ok(Some(Work::Some))
 }
 
 /// Which snapshots of a visitor a changed hit reaches: in visits those from its time on, while what persists may fill rows before it.

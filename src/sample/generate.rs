@@ -144,7 +144,7 @@ struct Site {
     crowd: Crowd,
     tastes: Tastes,
     story: Vec<StoryVisit>,
-    open: BinaryHeap<Reverse<Open>>,
+    open: BinaryHeap<Reverse<VisitUnderWay>>,
     opened: u64,
     hit: Hit,
     totals: Totals,
@@ -193,14 +193,14 @@ impl Site {
 
     fn push(&mut self, course: Course) {
         self.opened += 1;
-        self.open.push(Reverse(Open { time: course.time(), number: self.opened, course }));
+        self.open.push(Reverse(VisitUnderWay { time: course.time(), number: self.opened, course }));
     }
 
     /// Makes the next hit of the visit that has the earliest one.
     fn next_hit(&mut self) -> Option<Moment> {
         let mut top = self.open.peek_mut()?;
         self.hit.number = self.hits;
-        let Reverse(Open { time, course, .. }) = &mut *top;
+        let Reverse(VisitUnderWay { time, course, .. }) = &mut *top;
         let (moment, goes_on) = match course {
             Course::Story(visit) => {
                 visit.next_hit(&mut self.totals, &mut self.hit);
@@ -220,7 +220,7 @@ impl Site {
 }
 
 /// A visit under way, ordered by the time of its next hit, then by when it was opened.
-struct Open {
+struct VisitUnderWay {
     time: u32,
     number: u64,
     course: Course,
@@ -240,21 +240,21 @@ impl Course {
     }
 }
 
-impl PartialEq for Open {
+impl PartialEq for VisitUnderWay {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Open {}
+impl Eq for VisitUnderWay {}
 
-impl PartialOrd for Open {
+impl PartialOrd for VisitUnderWay {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Open {
+impl Ord for VisitUnderWay {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.time, self.number).cmp(&(other.time, other.number))
     }

@@ -265,7 +265,7 @@ impl OpenVisit {
     ) -> Option<Moment> {
         if reload && to_come == 0 {
             hit.duplicate = true;
-            self.thanks(hit);
+            self.thank_you_page(hit);
             return None;
         }
         match to_come - u32::from(reload) {
@@ -279,7 +279,7 @@ impl OpenVisit {
             _ => {
                 totals.orders += 1;
                 self.order = NUMBERS_AFTER + totals.orders;
-                self.thanks(hit);
+                self.thank_you_page(hit);
                 let cents = self.cart.iter().map(|&(product, quantity)| product.cents() * quantity).sum();
                 let units = self.cart.iter().map(|&(_, quantity)| quantity).sum();
                 totals.revenue_cents += cents;
@@ -290,7 +290,7 @@ impl OpenVisit {
         None
     }
 
-    fn thanks(&self, hit: &mut Hit) {
+    fn thank_you_page(&self, hit: &mut Hit) {
         hit.page = Some(Page::OrderThanks);
         hit.event(1);
         self.cart.iter().for_each(|&(product, quantity)| hit.product(product, quantity));

@@ -3,7 +3,7 @@
 use object_store::{ObjectStoreExt, PutPayload};
 
 use super::lease::FOLDER;
-use crate::ingest::Known;
+use crate::ingest::KnownInputs;
 use crate::lake::records::Run;
 use crate::lake::{Lake, Registry};
 use crate::{Error, Result};
@@ -33,16 +33,16 @@ pub async fn record(lake: &Lake, run: Run) -> Result<Run> {
 }
 
 /// The known inputs. What cannot be read is not known: files are then read once more, and loaded no second time.
-pub async fn known(lake: &Lake) -> Result<Known> {
+pub async fn known(lake: &Lake) -> Result<KnownInputs> {
     match lake.store().get(&lake.file_path(FOLDER, KNOWN)?).await {
         Ok(found) => Ok(serde_json::from_slice(&found.bytes().await?).unwrap_or_default()),
-        Err(object_store::Error::NotFound { .. }) => Ok(Known::default()),
+        Err(object_store::Error::NotFound { .. }) => Ok(KnownInputs::default()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Keeps the known inputs; only the holder of the lease does.
-pub async fn keep_known(lake: &Lake, known: &Known) -> Result<()> {
+pub async fn keep_known(lake: &Lake, known: &KnownInputs) -> Result<()> {
     let json = serde_json::to_vec(known).map_err(|e| Error::bug(format!("known inputs: {e}")))?;
     lake.store().put(&lake.file_path(FOLDER, KNOWN)?, PutPayload::from(json)).await?;
     Ok(())

@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::runner_status::RunnerStatus;
 use super::step::{EndedRun, Job, RunSteps};
 use super::timetable::Timetable;
-use crate::ingest::Known;
+use crate::ingest::KnownInputs;
 use crate::lake::records::Run;
 use crate::{ErrorKind, Result, clock};
 
@@ -42,7 +42,7 @@ pub async fn run(
     let lease = Lease::take(&job.lake).await?;
     status.has_lease(true);
     let mut keeper = tokio::spawn(lease.clone().keep());
-    let mut runner = Runner { job, status, stop: stop.clone(), known: Known::default() };
+    let mut runner = Runner { job, status, stop: stop.clone(), known: KnownInputs::default() };
     let done = tokio::select! {
         done = runner.work(timetable, tell) => done,
         lost = &mut keeper => match lost {
@@ -68,7 +68,7 @@ struct Runner<'a> {
     job: &'a Job,
     status: &'a RunnerStatus,
     stop: watch::Receiver<bool>,
-    known: Known,
+    known: KnownInputs,
 }
 
 impl Runner<'_> {

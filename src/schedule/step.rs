@@ -16,7 +16,7 @@ use crate::engine::EngineSettings;
 use crate::export::post::Post;
 use crate::export::run::{self as exported, RunOptions};
 use crate::ingest::forget::{ForgetOptions, retain};
-use crate::ingest::{IngestOptions, Known, Outcome, Progress, Status, ingest_new};
+use crate::ingest::{IngestOptions, KnownInputs, Outcome, Progress, Status, ingest_new};
 use crate::lake::Lake;
 use crate::lake::records::Run;
 use crate::lake::rewrite::Limits;
@@ -80,7 +80,7 @@ pub struct EndedRun {
 
 impl Job {
     /// Does one run. `known` learns from it; `committing` is true while an input is committed, table by table.
-    pub(super) async fn run(&self, known: &mut Known, committing: &AtomicBool) -> RunSteps {
+    pub(super) async fn run(&self, known: &mut KnownInputs, committing: &AtomicBool) -> RunSteps {
         let mut done = RunSteps::default();
         if !self.watch.is_empty() {
             let before = known.clone();
@@ -130,7 +130,7 @@ impl Job {
     /// Loads what is new; what could not be loaded for a passing reason is tried again. What is said twice stands once in `warned`.
     async fn ingest(
         &self,
-        known: &mut Known,
+        known: &mut KnownInputs,
         committing: &AtomicBool,
         warned: &Mutex<BTreeSet<String>>,
     ) -> (Vec<Outcome>, Option<Error>) {

@@ -108,14 +108,18 @@ impl From<Error> for Failure {
             StatementFault::Table => "42P01",
             StatementFault::Column => "42703",
             StatementFault::Function => "42883",
-            StatementFault::Setting => "42704",
+            StatementFault::Setting | StatementFault::Object => "42704",
+            StatementFault::Schema => "3F000",
             StatementFault::Time => "22007",
             StatementFault::TimeRange => "22008",
             StatementFault::Value => "22P02",
             StatementFault::Range => "22003",
             StatementFault::Division => "22012",
+            StatementFault::Power => "2201F",
+            StatementFault::Logarithm => "2201E",
             StatementFault::Grouping => "42803",
             StatementFault::Windowing => "42P20",
+            StatementFault::Argument => "22023",
         });
         Self { reason, message: error.to_string(), spot: error.spot().cloned(), state }
     }

@@ -42,7 +42,7 @@ pub struct LoginKey<T> {
 }
 
 /// Whom a login key stands for, and the login key.
-pub type Found<T> = (Guest, Arc<LoginKey<T>>);
+pub type GuestAndKey<T> = (Guest, Arc<LoginKey<T>>);
 
 impl<T> LoginKey<T> {
     fn used(&self) -> MutexGuard<'_, Instant> {
@@ -75,7 +75,7 @@ impl<T: Default> LoginKeys<T> {
     }
 
     /// Whom a login key stands for.
-    pub fn find(&self, key: &str) -> Result<Option<Found<T>>, Failure> {
+    pub fn find(&self, key: &str) -> Result<Option<GuestAndKey<T>>, Failure> {
         let known = self.given().get(key).filter(|login_key| login_key.used().elapsed() < IDLE).cloned();
         let Some(login_key) = known else { return Ok(None) };
         let Some(guest) = self.users.guest(&login_key.name)? else { return Ok(None) };

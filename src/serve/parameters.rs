@@ -16,14 +16,14 @@ use super::any;
 
 /// What is known of a parameter.
 #[derive(Default)]
-struct Known {
+struct ParameterType {
     /// The only type that its place takes.
     needed: Option<DataType>,
     /// The type of what stands beside it.
     follows: Option<DataType>,
 }
 
-impl Known {
+impl ParameterType {
     /// A type that the client says is kept, so that no value loses anything, unless the place has a wider one.
     fn with(self, given: Option<DataType>) -> Option<DataType> {
         match (self.needed, given, self.follows) {
@@ -48,9 +48,9 @@ fn holds(wide: &DataType, narrow: &DataType) -> bool {
 
 /// Types by position: `$1` first. A position that the statement does not name has none. `given` is what the client says.
 pub fn types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Option<DataType>>> {
-    let mut found: BTreeMap<String, Known> = BTreeMap::new();
+    let mut found: BTreeMap<String, ParameterType> = BTreeMap::new();
     for (name, follows) in plan.get_parameter_types()? {
-        found.insert(name, Known { needed: None, follows });
+        found.insert(name, ParameterType { needed: None, follows });
     }
     walk_nodes(plan, &mut |node| {
         if let LogicalPlan::Limit(limit) = node {
@@ -111,7 +111,7 @@ pub fn declared(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<Logical
 }
 
 /// What is known of an expression that is a parameter.
-fn parameter<'f>(found: &'f mut BTreeMap<String, Known>, expr: &Expr) -> Option<&'f mut Known> {
+fn parameter<'f>(found: &'f mut BTreeMap<String, ParameterType>, expr: &Expr) -> Option<&'f mut ParameterType> {
     let inner = match expr {
         Expr::Cast(cast) => cast.expr.as_ref(),
         other => other,
@@ -127,8 +127,8 @@ fn place(name: &str) -> Option<usize> {
     name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1))
 }
 
-fn ordered(found: BTreeMap<String, Known>, given: &[Option<DataType>]) -> Vec<Option<DataType>> {
-    let mut by_place: BTreeMap<usize, Known> =
+fn ordered(found: BTreeMap<String, ParameterType>, given: &[Option<DataType>]) -> Vec<Option<DataType>> {
+    let mut by_place: BTreeMap<usize, ParameterType> =
         found.into_iter().filter_map(|(name, known)| Some((place(&name)?, known))).collect();
     let count = by_place.keys().last().map_or(0, |last| last + 1).min(u16::MAX.into());
     (0..count).map(|i| by_place.remove(&i)?.with(given.get(i).cloned().flatten())).collect()
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_declared_type_is_kept() {
-        let known = |follows: &DataType| Known { needed: None, follows: Some(follows.clone()) };
+        let known = |follows: &DataType| ParameterType { needed: None, follows: Some(follows.clone()) };
         let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         for (follows, given, expected) in [
             (DataType::Int64, DataType::Float64, DataType::Float64),
@@ -155,7 +155,7 @@ mod tests {
             assert_eq!(known(&follows).with(Some(given)), Some(expected));
             assert_eq!(known(&follows).with(None), Some(follows));
         }
-        let needed = Known { needed: Some(DataType::Int64), follows: None };
+        let needed = ParameterType { needed: Some(DataType::Int64), follows: None };
         assert_eq!(needed.with(Some(DataType::Utf8)), Some(DataType::Int64));
     }
 }

@@ -20,7 +20,7 @@ use super::failure::{Failure, Reason};
 use super::guard;
 use super::parameters;
 use super::server::{Admission, RunningStatement, Server};
-use super::turns::{Line, Turns};
+use super::turns::{Arrival, Line};
 use super::users::Guest;
 use crate::engine::column_names;
 use crate::engine::explained::{LINES, by_line};
@@ -51,14 +51,14 @@ pub struct Opened {
 }
 
 /// A statement as it was typed, or parsed.
-pub enum Asked {
+pub enum GivenStatement {
     /// As it was typed.
     Text(String),
     /// Parsed.
     Statement(Box<Statement>),
 }
 
-impl Asked {
+impl GivenStatement {
     /// Parsed.
     fn statement(self) -> Result<Statement, Failure> {
         Ok(match self {
@@ -86,15 +86,10 @@ async fn planned(
 }
 
 /// Starts what was planned, when it is its turn. What is small, and what others compute, waits for no turn.
-async fn started(
-    engine: &Engine,
-    planned: Planned,
-    (turns, user): (&Arc<Turns>, &str),
-    clock: &Handle,
-) -> Result<Running, Failure> {
+async fn started(engine: &Engine, planned: Planned, arrival: Arrival, clock: &Handle) -> Result<Running, Failure> {
     let line = Line::of(&planned.0).filter(|_| engine.remote().is_none());
     let Some(line) = line else { return Ok(engine.execute(planned).await?) };
-    let turn = turns.wait(user, line).await.begin(clock);
+    let turn = arrival.turn(line).await.begin(clock);
     let Running { schema, rows, plan } = engine.execute(planned).await?;
     let rows = rows.map(move |batch| {
         // it ends when the last row was computed, or nobody wants more
@@ -104,19 +99,19 @@ async fn started(
     Ok(Running { rows: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows)), schema, plan })
 }
 
-impl From<&str> for Asked {
+impl From<&str> for GivenStatement {
     fn from(sql: &str) -> Self {
         Self::Text(sql.to_string())
     }
 }
 
-impl From<&String> for Asked {
+impl From<&String> for GivenStatement {
     fn from(sql: &String) -> Self {
         Self::Text(sql.clone())
     }
 }
 
-impl From<&Statement> for Asked {
+impl From<&Statement> for GivenStatement {
     fn from(statement: &Statement) -> Self {
         Self::Statement(Box::new(statement.clone()))
     }
@@ -207,20 +202,24 @@ impl Session {
     }
 
     /// Plans ONE statement.
-    pub fn describe<'a>(&'a self, asked: impl Into<Asked>) -> BoxFuture<'a, Result<Described, Failure>> {
+    pub fn describe<'a>(&'a self, asked: impl Into<GivenStatement>) -> BoxFuture<'a, Result<Described, Failure>> {
         self.describe_given(asked, vec![])
     }
 
     /// Plans ONE statement, of whose parameters the client says some types.
     pub fn describe_given<'a>(
         &'a self,
-        asked: impl Into<Asked>,
+        asked: impl Into<GivenStatement>,
         given: Vec<Option<DataType>>,
     ) -> BoxFuture<'a, Result<Described, Failure>> {
         self.describe_asked(asked.into(), given)
     }
 
-    fn describe_asked(&self, asked: Asked, given: Vec<Option<DataType>>) -> BoxFuture<'_, Result<Described, Failure>> {
+    fn describe_asked(
+        &self,
+        asked: GivenStatement,
+        given: Vec<Option<DataType>>,
+    ) -> BoxFuture<'_, Result<Described, Failure>> {
         async move {
             self.check_length(&asked)?;
             let (engine, before) = (self.engine.clone(), self.last().take());
@@ -242,20 +241,20 @@ impl Session {
     /// Starts ONE statement with values for `$1`, `$2`, ...
     pub fn run<'a>(
         &'a self,
-        asked: impl Into<Asked>,
+        asked: impl Into<GivenStatement>,
         values: Vec<ScalarValue>,
     ) -> BoxFuture<'a, Result<Rows, Failure>> {
         self.run_asked(asked.into(), values)
     }
 
-    fn run_asked(&self, asked: Asked, values: Vec<ScalarValue>) -> BoxFuture<'_, Result<Rows, Failure>> {
+    fn run_asked(&self, asked: GivenStatement, values: Vec<ScalarValue>) -> BoxFuture<'_, Result<Rows, Failure>> {
         async move {
             self.check_length(&asked)?;
             let begun = self.admission.begin();
             let mut until = self.until();
             let (engine, before) = (self.engine.clone(), self.last().take());
             let (threads, deadline) = (self.admission.server.threads(), until.deadline);
-            let (turns, user) = (self.admission.server.turns(), self.admission.guest.name.clone());
+            let arrival = self.admission.server.turns().arrive(&self.admission.guest.name);
             // the threads of the door, which always hear the clock
             let clock = Handle::current();
             let start = async move {
@@ -266,7 +265,7 @@ impl Session {
                     let values: Vec<_> = values.into_iter().map(Into::into).collect();
                     plan = plan.with_param_values(ParamValues::List(values))?;
                 }
-                let running = started(&engine, engine.physical(plan).await?, (&turns, &user), &clock).await?;
+                let running = started(&engine, engine.physical(plan).await?, arrival, &clock).await?;
                 Ok::<_, Failure>((running.on_threads(&threads, Some(deadline)), planned))
             };
             let (running, planned) = self.on_threads(&mut until, start).await?;
@@ -319,11 +318,11 @@ impl Session {
         }
     }
 
-    fn check_length(&self, asked: &Asked) -> Result<(), Failure> {
+    fn check_length(&self, asked: &GivenStatement) -> Result<(), Failure> {
         match asked {
-            Asked::Text(sql) => self.check_text(sql),
+            GivenStatement::Text(sql) => self.check_text(sql),
             // what has been parsed was checked before
-            Asked::Statement(_) => Ok(()),
+            GivenStatement::Statement(_) => Ok(()),
         }
     }
 

@@ -16,10 +16,10 @@ use crate::quote::quoted_where_needed;
 
 /// Names to complete, filled in while the user types.
 #[derive(Clone, Default)]
-pub struct Names(Arc<Mutex<Known>>);
+pub struct CompletionNames(Arc<Mutex<NameLists>>);
 
 #[derive(Default)]
-struct Known {
+struct NameLists {
     /// Tables and functions.
     names: Vec<Named>,
     /// A table's columns.
@@ -59,7 +59,7 @@ const CONTAINERS: &[&str] = &["visit", "visitor"];
 const BASES: &[&str] = &["event", "snapshot"];
 const LOOKBACKS: &[&str] = &["30 days", "7 days", "90 days", "all"];
 
-impl Names {
+impl CompletionNames {
     /// Reads tables, columns and functions. A failure leaves the names as they were.
     pub async fn load(&self, engine: &Engine) {
         let functions = documentation();
@@ -84,7 +84,7 @@ impl Names {
         let batches = engine.collect("SELECT suite FROM suites ORDER BY suite").await.unwrap_or_default();
         let texts = batches.iter().filter_map(|b| b.column(0).as_string_opt::<i32>());
         let suites = texts.flatten().flatten().map(str::to_string).collect();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { names: found, columns, suites };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = NameLists { names: found, columns, suites };
     }
 
     /// Columns of the tables that a statement names, or of `events` before it names one.
@@ -125,7 +125,7 @@ impl Names {
     }
 }
 
-impl Completer for Names {
+impl Completer for CompletionNames {
     fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
         let before = &line[..pos];
         if let Some((start, argument)) = open_text(before) {
@@ -324,10 +324,10 @@ mod tests {
     use super::*;
 
     fn complete(line: &str) -> Vec<String> {
-        let names = Names::default();
+        let names = CompletionNames::default();
         let columns = vec![named("\"Plan\"", "column"), named("evar5", "column"), named("orders", "number")];
         let other = vec![named("shoe", "column")];
-        *names.0.lock().unwrap() = Known {
+        *names.0.lock().unwrap() = NameLists {
             names: vec![named("events", "table"), named("participation", "f(x)")],
             columns: [("events".to_string(), columns), ("shoes".to_string(), other)].into(),
             suites: vec!["acme".into(), "web".into()],

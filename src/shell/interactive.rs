@@ -9,7 +9,7 @@ use reedline::{
     default_emacs_keybindings,
 };
 
-use super::completion::Names;
+use super::completion::CompletionNames;
 use super::highlight::SqlHighlighter;
 use super::session::{Next, Session};
 use super::{command, lexer};
@@ -22,7 +22,7 @@ const MENU: &str = "completion";
 /// Reads and runs until the user leaves. `place` is shown in the greeting.
 pub async fn interactive(session: &mut Session<'_>, place: &str, colours: bool) -> Result<()> {
     session.say(&format!("Rejoin {}, lake {place}. \\? for help, \\q to quit.", env!("CARGO_PKG_VERSION")))?;
-    let names = Names::default();
+    let names = CompletionNames::default();
     let (engine, filled) = (session.engine.clone(), names.clone());
     let loading = tokio::spawn(async move { filled.load(&engine).await });
     let mut editor = editor(names, colours);
@@ -52,7 +52,7 @@ async fn guarded(session: &mut Session<'_>, text: &str) -> Result<Next> {
     }
 }
 
-fn editor(names: Names, colours: bool) -> Reedline {
+fn editor(names: CompletionNames, colours: bool) -> Reedline {
     let mut keys = default_emacs_keybindings();
     let complete = vec![ReedlineEvent::Menu(MENU.into()), ReedlineEvent::MenuNext];
     keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));

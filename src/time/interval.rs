@@ -50,7 +50,7 @@ impl Unit {
     pub const SECOND: Self = Self::Nanos(SECOND);
 
     /// By its name, in either case, also of several.
-    fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
         Some(match name.as_str() {
             "mil" | "mils" | "millennium" | "millennia" => Self::Years(1000),
@@ -148,6 +148,13 @@ impl Interval {
             days: within(-i128::from(self.days))?,
             nanos: back(self.nanos)?,
         })
+    }
+
+    /// To so many places of a second; None where it would be too long. What is as near to two goes away from 0.
+    pub fn rounded(self, places: u32) -> Option<Self> {
+        let step = 10_i64.pow(9 - places.min(9));
+        let size = self.nanos.checked_abs()?.checked_add(step / 2)? / step * step;
+        Some(Self { nanos: if self.nanos < 0 { -size } else { size }, ..self })
     }
 
     /// Without what is less than a unit; nothing is less than a second here.

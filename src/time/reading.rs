@@ -76,7 +76,7 @@ pub fn read_time(text: &str) -> Result<TimeText, Unread> {
     if text.len() > 100 {
         return Err(Unread::Form);
     }
-    let mut parts = Parts::default();
+    let mut parts = TimeParts::default();
     for word in text.split(|sign: char| sign.is_whitespace() || sign == ',').filter(|word| !word.is_empty()) {
         parts.take(word)?;
     }
@@ -243,7 +243,7 @@ pub(super) fn nanos_of(digits: &str) -> Result<i64, Unread> {
 
 /// What has been found of a time.
 #[derive(Default)]
-struct Parts<'t> {
+struct TimeParts<'t> {
     day: Option<NaiveDate>,
     /// Hour, minute, nanosecond of the minute.
     clock: Option<(u32, u32, i64)>,
@@ -263,7 +263,7 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Unread> {
     }
 }
 
-impl<'t> Parts<'t> {
+impl<'t> TimeParts<'t> {
     fn take(&mut self, word: &'t str) -> Result<(), Unread> {
         let first = word.as_bytes().first().copied().unwrap_or_default();
         match first {

@@ -2,8 +2,8 @@
 
     clients.py rows WAY SERVER RUNS SQL   asks once to warm up, then RUNS times: best seconds, and how many rows came
     clients.py load FROM TO SQL           makes the rows of a statement the table `events` of another server
-    clients.py users SERVERS ANSWERS SQL  seconds of ANSWERS answers of the first user alone, then of all users who ask at once,
-                                          each one answer after another, for as long as each can expect ANSWERS of them
+    clients.py users SERVERS ANSWERS SQL  seconds of ANSWERS answers of the first user alone, before and after all users ask at
+                                          once, each one answer after another, for as long as each can expect ANSWERS of them
     clients.py together SERVERS RUNS SHORT SQLS  seconds of each statement alone, of all at once, each by a user of its own, and of a
                                           short one, alone and while the others are answered
     clients.py day SERVERS PROCESS CONNECTIONS STATEMENTS  resident bytes of a server by the number of connections that it has had;
@@ -89,6 +89,8 @@ def users(servers, answers, sql):
             thread.start()
         for thread in threads:
             thread.join()
+        # the machine may have become faster or slower meanwhile
+        alone += [ask_once(connections[0], sql) for _ in range(answers)]
     return {"alone": alone, "each": each}
 
 

@@ -154,6 +154,29 @@ def answers(*server):
         ("SELECT coalesce(time '12:00', '13:00')", datetime.time(12)),
         ("SELECT (1, 2) IN (SELECT 1, 2)", True),
         ("SELECT to_regclass('events') = 'events'::regclass AND to_regclass('pg_class') = 1259", True),
+        ("SELECT coalesce(to_regclass('nope'), to_regtype('nope'), to_regproc('nope'), to_regnamespace('nope'), to_regrole('nope')) IS NULL", True),
+        ("SELECT to_regnamespace('public') = 2200 AND to_regproc('upper') IS NOT NULL AND to_regrole(current_user) IS NOT NULL", True),
+        ("SELECT 'public'::regnamespace", "public"),
+        ("SELECT 'pg_catalog.upper'::regproc::text || 'events'::regclass::text", "upperevents"),
+        ("SELECT count(*) FROM pg_class WHERE oid = 'events'::regclass AND relnamespace = 'public'::regnamespace", 1),
+        # which column is meant
+        ("SELECT u.n * 10 AS n FROM (VALUES (3), (1), (2)) u(n) ORDER BY u.n", 10),
+        ("SELECT -u.n AS n FROM (VALUES (3), (1), (2)) u(n) ORDER BY n", -3),
+        ("SELECT upper(u.n) AS n FROM (VALUES ('b'), ('a')) u(n) ORDER BY lower(u.n) DESC", "B"),
+        ("SELECT max(u.n) AS n FROM (VALUES (1, 5), (2, 4)) u(k, n) GROUP BY u.k ORDER BY max(u.n)", 4),
+        ("SELECT x.n FROM (SELECT u.n * 10 AS n FROM (VALUES (3), (1)) u(n) ORDER BY u.n LIMIT 1) x", 10),
+        # doubles that are looked at where a condition holds
+        ("SELECT count(*) FROM (VALUES (1.0, 0.0), (6.0, 2.0)) t(a, b) WHERE b <> 0 AND a / b > 1", 1),
+        ("SELECT sum(a / b) FILTER (WHERE b <> 0) FROM (VALUES (1.0, 0.0), (6.0, 2.0)) t(a, b)", 3.0),
+        ("SELECT avg(x) FROM (VALUES (interval '1 day'), (interval '2 days')) t(x)", datetime.timedelta(days=1, hours=12)),
+        ("SELECT sum(x) FROM (VALUES (interval '1 day'), (interval '2 hours')) t(x)", datetime.timedelta(days=1, hours=2)),
+        ("SELECT count(*) FROM (SELECT x FROM (VALUES (interval '1 month'), (interval '30 days')) t(x) GROUP BY x) u", 1),
+        ("SELECT timestamp '2026-01-01 00:00:00.15'::timestamp(1)", datetime.datetime(2026, 1, 1, 0, 0, 0, 200000)),
+        ("SELECT '12:34:56.789'::time(1)", datetime.time(12, 34, 56, 800000)),
+        ("SELECT localtimestamp(0) = localtimestamp(0)::timestamp(0)", True),
+        ("SELECT count(*) FROM (SELECT json_each('{\"a\": 1, \"b\": \"x\"}') AS r) x WHERE r IN ('(a,1)', '(b,\"\"\"x\"\"\")')", 2),
+        ("SELECT string_agg(k || v, ',' ORDER BY k) FROM (SELECT (json_each_text('{\"a\": 1, \"b\": \"x\"}')).key AS k, (json_each_text('{\"a\": 1, \"b\": \"x\"}')).value AS v) x", "a1,bx"),
+        ("SELECT count(*) FROM (SELECT generate_series(1, 2) AS a, unnest(ARRAY['x', 'y', 'z']) AS b) x WHERE a IS NULL AND b = 'z'", 1),
     ]:
         for binary in (False, True):
             found = one(guest, sql, binary=binary)
@@ -183,6 +206,22 @@ def answers(*server):
     refused("22003", lambda: guest.execute("SELECT 9223372036854775807 + 1"), "out of the range")
     refused("22012", lambda: guest.execute("SELECT 1 / 0"), "division by zero")
     refused("22012", lambda: guest.execute("SELECT 1.0 / 0"), "division by zero")
+    # doubles, too, where they are computed
+    for state, sql in [
+        ("22012", "1.0 / x FROM (VALUES (1.0), (0.0)) t(x)"), ("22012", "x % (x - x) FROM (VALUES (1.5)) t(x)"),
+        ("22003", "x * 10 FROM (VALUES (1e308)) t(x)"), ("22003", "1e308 * 10"), ("22003", "x * x FROM (VALUES (1e-200)) t(x)"),
+        ("2201F", "sqrt(-1)"), ("2201F", "sqrt(x) FROM (VALUES (-1.0)) t(x)"), ("2201E", "ln(0)"), ("2201E", "ln(x) FROM (VALUES (-1.0)) t(x)"),
+        ("22003", "exp(1000)"), ("2201F", "power(0.0, -1.0)"), ("2201F", "power(-8.0, 0.5)"), ("22003", "acos(2.0)"), ("22012", "interval '1 day' / 0"),
+    ]:
+        refused(state, lambda: guest.execute(f"SELECT {sql}"))
+    # objects that there are not
+    for state, sql, words in [
+        ("42P01", "'nope'::regclass", 'relation "nope" does not exist'), ("42P01", "'nope'::regclass::oid", "nope"),
+        ("42P01", "1 FROM pg_attribute WHERE attrelid = 'public.nope'::regclass", "nope"), ("42704", "'nope'::regtype", 'type "nope"'),
+        ("42883", "'nope'::regproc", 'function "nope"'), ("3F000", "'nope'::regnamespace", 'schema "nope"'), ("42704", "'nope'::regrole", 'role "nope"'),
+    ]:
+        refused(state, lambda: guest.execute(f"SELECT {sql}"), words)
+    refused("53200", lambda: guest.execute("SELECT length(x || x || x) FROM (SELECT repeat('x', n) AS x FROM (VALUES (40000000)) t(n)) u"), "100 MB")
     refused("42803", lambda: guest.execute("SELECT row_kind, count(*) FROM events"), "GROUP BY")
     refused("42803", lambda: guest.execute("SELECT 1 FROM events WHERE count(*) > 1"), "HAVING")
     refused("42P20", lambda: guest.execute("SELECT 1 FROM events WHERE row_number() OVER () = 1"), "window")
@@ -566,6 +605,16 @@ ZONED = [
     ('Europe/Berlin', "SELECT x::timestamptz FROM (VALUES ('20260701 1200')) v(x)", '2026-07-01 12:00:00+02'),
     ('Europe/Berlin', "SELECT to_timestamp(1769860800)", '2026-01-31 13:00:00+01'),
     ('Europe/Berlin', "SELECT to_timestamp(x) FROM (VALUES (1769860800)) v(x)", '2026-01-31 13:00:00+01'),
+    ('UTC', "SELECT timestamptz '2026-07-01 12:00:00Z' AT TIME ZONE '+05:30'", '2026-07-01 06:30:00'),
+    ('UTC', "SELECT timestamptz '2026-07-01 12:00:00Z' AT TIME ZONE '<+0530>-5:30'", '2026-07-01 17:30:00'),
+    ('UTC', "SELECT timestamptz '2026-07-01 12:00:00Z' AT TIME ZONE INTERVAL '+05:30'", '2026-07-01 17:30:00'),
+    ('UTC', "SELECT timestamp '2026-07-01 12:00:00' AT TIME ZONE INTERVAL '-03:30'", '2026-07-01 15:30:00+00'),
+    ('<+05:30>-05:30', "SELECT timestamptz '2026-07-01 12:00'", '2026-07-01 12:00:00+05:30'),
+    ('<+05:30>-05:30', "SELECT date_trunc('hour', timestamptz '2026-07-01 12:00:00Z')", '2026-07-01 17:00:00+05:30'),
+    ('<+05:30>-05:30', "SELECT to_char(timestamptz '2026-07-01 12:00:00Z', 'HH24:MI TZ OF')", '17:30 +05:30 +05:30'),
+    ('<+05:30>-05:30', "SELECT make_timestamptz(2026, 7, 1, 12, 0, 0)", '2026-07-01 12:00:00+05:30'),
+    ('<+05:30>-05:30', "SELECT timestamptz '2026-07-01 23:30:00Z'::date", '2026-07-02'),
+    ('<+05:30>-05:30', "SELECT timestamptz '2026-07-01 12:00:00Z'::text", '2026-07-01 17:30:00+05:30'),
     ('Europe/Berlin', "SELECT 'now'::timestamptz = now() AND 'today'::timestamptz = date_trunc('day', now())", 't'),
 ]
 
@@ -663,7 +712,16 @@ def zones(port, user, password):
         guest.execute(sql)
         assert text("SELECT timestamptz '2026-07-01 12:00:00Z'") == f"2026-07-01 {shown}", sql
     refused("22023", lambda: guest.execute("SET TIME ZONE INTERVAL '1 day'"), "hours and minutes")
-    refused("22023", lambda: guest.execute("SET TIME ZONE INTERVAL '05:30'"), "Asia/Kolkata")
+    # parts of hours
+    for sql, shown in [("SET TIME ZONE 5.5", "17:30:00+05:30"), ("SET TIME ZONE INTERVAL '+05:30' HOUR TO MINUTE", "17:30:00+05:30"), ("SET TIME ZONE '+05:30'", "06:30:00-05:30"),
+                       ("SET TIME ZONE '<+0530>-5:30'", "17:30:00+05:30"), ("SET TIME ZONE -3.75", "08:15:00-03:45")]:
+        guest.execute(sql)
+        assert text("SELECT timestamptz '2026-07-01 12:00:00Z'") == f"2026-07-01 {shown}", sql
+    assert one(guest, "SHOW TimeZone") == guest.info.parameter_status("TimeZone") == "<-03:45>+03:45"
+    refused("22023", lambda: guest.execute("SET TIME ZONE 25"), "24 hours")
+    refused("22023", lambda: guest.execute("SELECT now() AT TIME ZONE INTERVAL '1 month'"), "hours and minutes")
+    for sql in ["now() AT TIME ZONE 'nosuch'", "date_trunc('day', now(), 'nosuch')", "make_timestamptz(2026, 7, 1, 12, 0, 0, '2')"]:
+        refused("22023", lambda: guest.execute(f"SELECT {sql}"), "no time zone")
     # a time that a clock does not show, or shows twice
     guest.execute("SET TIME ZONE 'Europe/Berlin'")
     refused("22008", lambda: guest.execute("SELECT timestamptz '2026-03-29 02:30:00'"))

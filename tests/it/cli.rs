@@ -65,6 +65,33 @@ fn every_command_works_on_an_empty_lake() {
 }
 
 #[test]
+fn a_lake_may_lie_in_a_folder_of_any_name() {
+    let place = loaded();
+    let events = "SELECT match_status, count(*) AS n, sum(orders) AS orders FROM events GROUP BY 1 ORDER BY 1";
+    let credits = "SELECT item, credit FROM participation('orders', 'page_name', 'visitor') ORDER BY 1";
+    let before = [events, credits].map(|sql| place.query(sql));
+    for name in ["j\u{f6}rg", "a#1", "what?", "a [1] & {2}", "it's \u{65e5}\u{672c}", "a^`|<>*~"] {
+        let lake = place.path().join(name).join("lake");
+        std::fs::create_dir_all(lake.parent().unwrap()).unwrap();
+        assert!(std::process::Command::new("cp").arg("-r").arg(place.lake()).arg(&lake).status().unwrap().success());
+        let lake = lake.to_str().unwrap();
+        let rejoin = |arguments: &[&str]| place.rejoin_with(&[&["--lake", lake], arguments].concat()).ok();
+        let query = |sql: &str| -> Value {
+            serde_json::from_str(&rejoin(&["query", "--format", "json", sql]).stdout).unwrap_or_default()
+        };
+        assert_eq!([events, credits].map(query), before, "{name}");
+        for command in [["rebuild", "--full"], ["compact", "--json"], ["status", "--json"]] {
+            rejoin(&command);
+        }
+        assert_eq!([events, credits].map(query), before, "{name}");
+    }
+    for name in ["100%", "a%20b", "a\\b"] {
+        place.rejoin_with(&["--lake", name, "suite", "create", "web"]).fails(2, &["a lake's path cannot have % or \\"]);
+        assert!(!place.path().join(name).exists());
+    }
+}
+
+#[test]
 fn the_tables_have_their_columns() {
     let place = Place::new();
     place.rejoin("suite create web").ok();

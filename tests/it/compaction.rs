@@ -12,6 +12,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rejoin::ErrorKind;
+use rejoin::engine::session::runtime as session_runtime;
 use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::compact::{Compacted, CompactionOptions, compact};
@@ -597,6 +598,51 @@ fn a_reader_of_the_former_version_goes_on() {
             assert_eq!(first + rest.iter().map(|b| b.num_rows()).sum::<usize>(), 3000);
             // the same engine sees the new files with its next statement
             assert_eq!(table::rows(&engine, "SELECT count(*) FROM hits").await.unwrap().1, [["3000"]]);
+        });
+    });
+}
+
+/// However often files are merged, by this process or by another one: the footers that sessions keep are those of files that
+/// are there.
+#[test]
+fn footers_go_with_their_files() {
+    deep(|runtime| {
+        runtime.block_on(async {
+            let loads = Loads::new().await;
+            let mut sessions = vec![];
+            for lake in [loads.lake.clone(), Lake::open(&loads.place.lake().to_string_lossy()).unwrap()] {
+                let shared = session_runtime(64 << 20).unwrap();
+                let settings = EngineSettings { runtime: Some(shared.clone()), ..EngineSettings::default() };
+                let footers = shared.cache_manager.get_file_metadata_cache();
+                sessions.push((Engine::open(lake, settings).await.unwrap(), footers));
+            }
+            let (mut merged, mut number) = (0, 0);
+            for round in 0..6 {
+                for _ in 0..3 {
+                    loads.load(number, 0, 20, 100).await;
+                    number += 1;
+                }
+                // with the files that are merged then
+                for merges in [false, true] {
+                    if merges {
+                        merged += loads.compact(1_000_000, SMALL).await.merged;
+                    }
+                    let live: BTreeSet<String> =
+                        loads.hits().await.files.iter().map(|file| file.path.to_string()).collect();
+                    for (engine, footers) in &sessions {
+                        for sql in [
+                            "SELECT sum(orders) FROM hits",
+                            "SELECT item, credit FROM participation('orders', 'page_name', 'visit')",
+                        ] {
+                            table::rows(engine, sql).await.unwrap();
+                        }
+                        let kept = footers.list_entries().into_keys().map(|file| file.to_string());
+                        let kept: BTreeSet<String> = kept.filter(|file| file.contains("/hits/")).collect();
+                        assert_eq!(kept, live, "{round}");
+                    }
+                }
+            }
+            assert!(merged > 0);
         });
     });
 }

@@ -21,7 +21,7 @@ use rejoin::ingest::{IngestOptions, Status, ingest, remove};
 use rejoin::lake::Lake;
 use rejoin::lake::compact::{CompactionOptions, compact};
 use rejoin::lake::guard::Writers;
-use rejoin::lake::records::PersonRule;
+use rejoin::lake::records::{FileEntry, PersonRule};
 use rejoin::lake::rewrite::Limits;
 use rejoin::lake::vacuum::{VacuumOptions, vacuum};
 use rejoin::lake::{Registry, person_rules};
@@ -361,6 +361,43 @@ fn a_source_file() {
 #[test]
 fn a_mapped_file() {
     survives("rebuilt", |lake, inputs| Box::pin(load(lake, inputs.join("b.csv"), Some(inputs.join("b.toml")), None)));
+}
+
+/// The log says that an input is a copy only where the other one is loaded, which is written after both are read.
+#[test]
+fn copies_of_what_is_loaded() {
+    async fn load_both(lake: &Lake, folder: &Path, mapping: PathBuf) {
+        let options = IngestOptions { mappings: vec![mapping], ..IngestOptions::default() };
+        ingest(lake, &[folder.to_path_buf()], &options, &|_| {}).await.unwrap();
+    }
+    let inputs = BASES.place.path();
+    let (base, mapping) = (inputs.join("rebuilt"), inputs.join("b.toml"));
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["one.csv", "two.csv"] {
+        std::fs::copy(inputs.join("b.csv"), folder.path().join(name)).unwrap();
+    }
+    deep(|runtime| {
+        runtime.block_on(async {
+            let clean = scratch(&base);
+            let (lake, store) = lake_with(clean.path(), Fault::None);
+            load_both(&lake, folder.path(), mapping.clone()).await;
+            let (_, writes) = store.counts();
+            let mut copies = 0;
+            for fault in (0..writes).flat_map(|n| [Fault::None, Fault::Write(n), Fault::Outage(n)]) {
+                let scratch = scratch(&base);
+                let (lake, _) = lake_with(scratch.path(), fault);
+                load_both(&lake, folder.path(), mapping.clone()).await;
+                let (lake, _) = lake_with(scratch.path(), Fault::None);
+                let log = Registry::<FileEntry>::read(&lake).await.unwrap().rows;
+                for copy in log.iter().filter(|entry| entry.status == "copy") {
+                    let is_original = |entry: &FileEntry| entry.status == "loaded" && entry.data == copy.data;
+                    assert!(log.iter().any(is_original), "{fault:?}: {copy:?}");
+                    copies += 1;
+                }
+            }
+            assert!(copies >= writes, "{copies} copies");
+        });
+    });
 }
 
 #[test]

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["feed", "attribution", "persons"],
     &["format"],
     &["time"],
-    &["columns", "error", "clock", "address", "quote", "sealed", "options"],
+    &["columns", "error", "clock", "address", "quote", "sealed", "options", "distinct_texts"],
     // a crate of its own
     &["instances"],
 ];

@@ -1,16 +1,26 @@
 //! Ranges of keys: into however many a table is cut, answers and the tables of a rebuild are the same.
 
-use rejoin::engine::EngineSettings;
-use rejoin::lake::Snapshot;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use futures::TryStreamExt;
+use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::compact::{CompactionOptions, compact};
-use rejoin::lake::layout::{BUCKETS, TAG_PART};
+use rejoin::lake::layout::{BUCKETS, TAG_PART, TAG_SUITE, TAG_VISITS};
 use rejoin::lake::rewrite::Limits;
+use rejoin::lake::write::{SortedWriter, sort_context};
+use rejoin::lake::{Change, Lake, Snapshot};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 
 use crate::journeys::{Hit, Journeys, Loaded};
-use crate::place::deep;
+use crate::place::{Place, deep};
 use crate::plans::{QUERIES, small_world};
 use crate::table;
+use crate::twins::lake_of;
 
 const LIMITS: Limits = Limits { memory_bytes: 64 << 20, threads: Some(2) };
 
@@ -144,6 +154,81 @@ fn a_rebuild_in_ranges_leaves_the_same_tables() {
             assert_eq!(rows().await, before);
             rebuild(&loaded.lake, &settings, &options, &|_| {}).await.unwrap();
             assert_eq!(rows().await, before);
+        });
+    });
+}
+
+/// Dimensions of a wide hit.
+const TEXTS: usize = 60;
+
+/// Hits with these numbers, ten of each visitor.
+fn wide_hits(numbers: &[i64]) -> RecordBatch {
+    let known: Vec<String> = (0..997).map(|text| format!("a text of some length {text:03}")).collect();
+    let texts = |of: &dyn Fn(i64) -> String| -> ArrayRef {
+        Arc::new(numbers.iter().map(|n| Some(of(*n))).collect::<StringArray>())
+    };
+    let visitor_key = |number: &i64| (number / 10).wrapping_mul(0x1E37_79B9_7F4A_7C15);
+    let seqs = Decimal128Array::from_iter_values(numbers.iter().map(|n| i128::from(*n)));
+    let times = TimestampMicrosecondArray::from_iter_values(numbers.iter().map(|n| n * 1_000_000));
+    let mut columns: Vec<(String, ArrayRef, bool)> = vec![
+        ("suite".into(), texts(&|_| "web".into()), false),
+        ("visitor_key".into(), Arc::new(Int64Array::from_iter_values(numbers.iter().map(visitor_key))), false),
+        ("visitor_id".into(), texts(&|n| format!("visitor {}", n / 10)), true),
+        ("hit_time".into(), Arc::new(times.with_timezone("UTC")), false),
+        ("hit_seq".into(), Arc::new(seqs.with_precision_and_scale(38, 0).unwrap()), false),
+        ("file".into(), texts(&|_| "hits".into()), false),
+    ];
+    for evar in 1..=TEXTS {
+        let value = |n: &i64| known[(*n as usize * 31 + evar) % known.len()].as_str();
+        let values = StringArray::from_iter_values(numbers.iter().map(value));
+        columns.push((format!("evar{evar}"), Arc::new(values), true));
+    }
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+/// One load of them.
+async fn load_wide_hits(lake: &Lake, numbers: &[i64]) {
+    let tags = [(TAG_SUITE, "web"), (TAG_VISITS, "given")].map(|(tag, value)| (tag.to_string(), value.to_string()));
+    let (hits, context) = (wide_hits(numbers), sort_context(64 << 20).unwrap());
+    let mut writer = SortedWriter::start(lake, "hits", hits.schema(), tags.into(), context).unwrap();
+    writer.push(hits).await.unwrap();
+    let written = writer.finish().await.unwrap();
+    let change = Change { add: written.files, columns: written.columns, ..Change::default() };
+    Snapshot::open(lake, "hits", None).await.unwrap().commit(lake, change).await.unwrap();
+}
+
+/// In the order in which they lie, and in another one, for which they go to disk.
+#[test]
+fn wide_hits_are_sorted_in_little_memory() {
+    const LOADS: i64 = 10;
+    const HITS: i64 = 15_000;
+    deep(|runtime| {
+        runtime.block_on(async {
+            let place = Place::new();
+            let lake = lake_of(&place, &[]).await;
+            for load in 0..LOADS {
+                load_wide_hits(&lake, &(load..HITS).step_by(LOADS as usize).collect::<Vec<_>>()).await;
+            }
+            let settings = EngineSettings { threads: Some(2), memory_bytes: 32 << 20, ..EngineSettings::default() };
+            let engine = Engine::open(lake, settings).await.unwrap();
+            let sorted = async |order: &str| {
+                let running = engine.run(&format!("SELECT * FROM hits ORDER BY {order}")).await.unwrap();
+                running.rows.try_collect::<Vec<RecordBatch>>().await.unwrap_or_else(|e| panic!("{order}: {e}"))
+            };
+            let mut keys: Vec<(i64, i64)> = vec![];
+            for batch in sorted("visitor_key, visitor_id, hit_time, hit_seq").await {
+                let of = |name: &str| cast(batch.column_by_name(name).unwrap(), &DataType::Int64).unwrap();
+                let (own, times) = (of("visitor_key"), of("hit_time"));
+                let values = |column: &ArrayRef| column.as_primitive::<Int64Type>().values().to_vec();
+                keys.extend(values(&own).into_iter().zip(values(&times)));
+            }
+            assert!(keys.len() as i64 == HITS && keys.is_sorted());
+            let mut texts: Vec<String> = vec![];
+            for batch in sorted("evar7, hit_seq").await {
+                let own = batch.column_by_name("evar7").unwrap().as_string::<i32>();
+                texts.extend(own.iter().flatten().map(str::to_string));
+            }
+            assert!(texts.len() as i64 == HITS && texts.is_sorted());
         });
     });
 }

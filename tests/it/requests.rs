@@ -9,6 +9,7 @@ use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest};
 use rejoin::lake::guard::Writers;
 use rejoin::lake::layout::{BUCKETS, TAG_BUCKET, bucket_of};
+use rejoin::lake::tables::{HITS, INTEGRATED};
 use rejoin::lake::{Lake, Snapshot};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 use url::Url;
@@ -93,7 +94,7 @@ v4       2026-09-01 10:10  cart       .
 END
 rejoin rebuild --no-compact"
     ));
-    let old = files_of_hits(&place);
+    let old = files_of(&place, HITS);
     place.sh("online b <<END
 visitor  time              page_name  customer_id
 v1       2026-09-02 10:00  home       bob
@@ -102,8 +103,8 @@ END");
     [false, true].map(|full| rebuilt_asking_for(&place, &old, full))
 }
 
-fn files_of_hits(place: &Place) -> Vec<String> {
-    let entries = std::fs::read_dir(place.lake().join("hits")).unwrap();
+fn files_of(place: &Place, table: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(place.lake().join(table)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.ends_with(".parquet")).collect()
 }
@@ -133,7 +134,7 @@ v1       2026-09-02 10:00  home       T1
 v2       2026-09-02 10:10  cart       .
 END
 rejoin rebuild --no-compact");
-    let old = files_of_hits(&place);
+    let old = files_of(&place, HITS);
     let mut asked = vec![];
     for (name, time) in [("after", "2026-09-03 10:00"), ("before", "2026-09-01 10:00")] {
         place.sh(&format!(
@@ -145,6 +146,25 @@ END"
         asked.push(rebuilt_asking_for(&place, &old, false));
     }
     assert!(asked[0] == 0 && asked[1] > 0, "{asked:?}");
+}
+
+/// Hits that bear no ID of a record leave integrated rows and the join report as they are; nobody looks at them.
+#[test]
+fn hits_without_ids_of_records_ask_for_no_integrated_rows() {
+    let place = Place::new();
+    place.sh(BASE);
+    let integrated = files_of(&place, INTEGRATED);
+    let mut asked = vec![];
+    for (name, transaction, customer) in [("anybody", ".", "."), ("others", "T3", "ann"), ("known", "T1", ".")] {
+        place.sh(&format!(
+            "online {name} <<END
+visitor  time              page_name  transaction_id  customer_id
+v3       2026-09-03 10:00  home       {transaction}  {customer}
+END"
+        ));
+        asked.push(rebuilt_asking_for(&place, &integrated, false));
+    }
+    assert!(!integrated.is_empty() && asked[..2] == [0, 0] && asked[2] > 0, "{asked:?}");
 }
 
 /// Persons are found anew by each rebuild; the hits that were read for that before are not read again.

@@ -44,10 +44,10 @@ impl GroupType {
 }
 
 /// The columns that a question is broken down by: names in the answer, and what they hold.
-pub type By = [(String, GroupType)];
+pub type Breakdown = [(String, GroupType)];
 
 /// The fields of the answer that tell the group.
-pub(super) fn fields(by: &By) -> Vec<Field> {
+pub(super) fn fields(by: &Breakdown) -> Vec<Field> {
     by.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect()
 }
 
@@ -61,7 +61,7 @@ pub(super) struct GroupRows {
 
 impl GroupRows {
     /// Of columns that read as the types of `by`.
-    pub fn new(by: &By, columns: &[ArrayRef]) -> Result<Self> {
+    pub fn new(by: &Breakdown, columns: &[ArrayRef]) -> Result<Self> {
         let typed = columns.iter().zip(by).map(|(column, (_, kind))| cast(column, &kind.data_type()));
         let typed = typed.collect::<std::result::Result<Vec<_>, _>>()?;
         Ok(Self { groups: converter(by)?.convert_columns(&typed)?, rows: None })
@@ -95,7 +95,7 @@ pub(super) struct LineGroups {
 impl LineGroups {
     /// Of columns that read as the types of `by`, but for that of the lines, and of the lines of each row: a list of items with
     /// their amounts. A row whose amounts sum to 0, or that has none, is one line without an item.
-    pub fn new(by: &By, columns: &[ArrayRef], lines: &ListArray) -> Result<Self> {
+    pub fn new(by: &Breakdown, columns: &[ArrayRef], lines: &ListArray) -> Result<Self> {
         let (mut begins, mut shares, mut rows) = (vec![0], vec![], vec![]);
         let mut items = StringBuilder::new();
         let all = lines.values().as_struct();
@@ -134,7 +134,7 @@ impl LineGroups {
     }
 }
 
-fn converter(by: &By) -> Result<RowConverter> {
+fn converter(by: &Breakdown) -> Result<RowConverter> {
     Ok(RowConverter::new(by.iter().map(|(_, kind)| SortField::new(kind.data_type())).collect())?)
 }
 
@@ -202,7 +202,7 @@ impl Groups {
     }
 
     /// The columns of groups.
-    pub fn columns(&self, by: &By, groups: impl Iterator<Item = u32>) -> Result<Vec<ArrayRef>> {
+    pub fn columns(&self, by: &Breakdown, groups: impl Iterator<Item = u32>) -> Result<Vec<ArrayRef>> {
         let converter = converter(by)?;
         let parser = converter.parser();
         Ok(converter.convert_rows(groups.map(|group| parser.parse(&self.keys[group as usize])))?)

@@ -19,7 +19,7 @@ use super::breakdown::{GROUP_COLUMNS, GroupRows, LineGroups};
 use super::finder::Finder;
 use super::items::{Codes, Text};
 use super::stored_rows::{Metric, StoredRows};
-use super::terms::{EvaluatedTerms, Known, holds};
+use super::terms::{DictionaryAnswers, EvaluatedTerms, holds};
 use super::{EVER, JourneySpec, Sequence, SequenceSpec};
 use crate::attribution::Place;
 use crate::columns;
@@ -52,7 +52,7 @@ pub(super) struct Columns {
     converted: Option<Vec<u32>>,
     /// Conversions count from the first time (inclusive) to the second (exclusive).
     window: (i64, i64),
-    taken: Taken,
+    taken: TakenRows,
     pub visits: Visits,
     anchors: Option<Anchors>,
     /// Items with their amounts, where a row converts in parts: of all rows, or of those that are named, which rise.
@@ -109,7 +109,7 @@ enum Values {
 
 /// Which rows take part.
 #[derive(Debug)]
-struct Taken {
+struct TakenRows {
     /// All rows do.
     all: bool,
     /// More than 0: stored, not reported.
@@ -168,7 +168,7 @@ impl Columns {
             values: Values::Column(found.floats("value")?),
             converted: None,
             window: EVER,
-            taken: Taken { all: true, excluded: None, background: None, suite: None },
+            taken: TakenRows { all: true, excluded: None, background: None, suite: None },
             visits: match spec.needs_visits() {
                 false => Visits::Untold,
                 true => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
@@ -227,7 +227,7 @@ impl Columns {
             values: Values::Steps(steps),
             converted: None,
             window: EVER,
-            taken: Taken { all: true, excluded: None, background: None, suite: None },
+            taken: TakenRows { all: true, excluded: None, background: None, suite: None },
             visits: match spec.in_visits {
                 false => Visits::Untold,
                 true => Visits::Given(found.integers("visit_num")?, found.times("visit_start")?),
@@ -259,7 +259,7 @@ impl Columns {
         spec: &JourneySpec,
         rows: &StoredRows,
         terms: &EvaluatedTerms,
-        known: &mut Known,
+        known: &mut DictionaryAnswers,
     ) -> Result<Self> {
         let found = Finder(batch);
         let some = |name: &str| batch.column_by_name(name).is_some();
@@ -312,7 +312,7 @@ impl Columns {
             },
             converted: None,
             window: rows.window,
-            taken: Taken {
+            taken: TakenRows {
                 all: !excludes
                     && background.is_none()
                     && ids.as_ref().is_none_or(Text::all_valid)

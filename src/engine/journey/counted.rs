@@ -11,7 +11,7 @@ use crate::engine::visits::{Rising, VisitCounter};
 
 /// Which rows of the visitor at hand count.
 #[derive(Default)]
-pub(super) struct Counted {
+pub(super) struct CountedRows {
     /// Time, sequence and rest of the hit that was taken last, where hits may be there twice.
     last_hit: Option<(i64, i128, i64)>,
     /// The keys of the hits so far, where hits may be there twice.
@@ -19,7 +19,7 @@ pub(super) struct Counted {
     pub visits: VisitOrdinals,
 }
 
-impl Counted {
+impl CountedRows {
     /// The number of the visit of a row, 0 where visits are not asked for; None for a row that does not count: of another
     /// suite, without a visitor, not reported, or a hit that was there before.
     #[inline]

@@ -8,21 +8,21 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
 use super::columns::Columns;
-use super::counted::Counted;
+use super::counted::CountedRows;
 use super::input::InputColumns;
 use super::items::Codes;
-use super::terms::Known;
+use super::terms::DictionaryAnswers;
 use super::visitors::{RelevantRows, Visitors};
 
 /// A row's place among the rows of its visitor: time, what stands at a hit before other offline rows, sequence, online before
 /// offline, what is left of the hit id.
-pub(super) type Place = (i64, bool, i128, bool, Option<i64>);
+pub(super) type RowPlace = (i64, bool, i128, bool, Option<i64>);
 
 /// A stream of rows, sorted by visitor and time, at one of its rows.
 pub(super) struct Lane {
     stream: Option<SendableRecordBatchStream>,
     kind: InputColumns,
-    known: Known,
+    known: DictionaryAnswers,
     pub columns: Columns,
     pub row: usize,
     pub codes: (Codes, Codes),
@@ -41,7 +41,7 @@ impl Lane {
         batch: &RecordBatch,
         visitors: &V,
     ) -> Result<Self> {
-        let mut known = Known::default();
+        let mut known = DictionaryAnswers::default();
         let columns = visitors.columns(&kind, batch, &mut known)?;
         let codes = (Codes::of_classes(kind.classes()), Codes::of_classes(kind.classes()));
         let mut lane = Self {
@@ -121,7 +121,7 @@ impl Lane {
     }
 
     /// The place of a row of this batch.
-    pub fn place(&self, row: usize) -> Place {
+    pub fn place(&self, row: usize) -> RowPlace {
         let offline = !self.kind.is_online();
         let after = offline && !self.columns.stands_at_hit(row);
         (self.columns.time(row), after, self.columns.sequence(row), offline, self.columns.hit_rest(row))
@@ -166,14 +166,14 @@ impl Lane {
     /// Passes over those rows before `end`, which are of the visitor at hand, that are older than `oldest` microseconds, unless later
     /// rows would miss them.
     pub fn pass_older(&mut self, end: usize, oldest: i64) {
-        if !Counted::needs_all(&self.columns) {
+        if !CountedRows::needs_all(&self.columns) {
             self.row = self.columns.first_since(self.row..end, oldest);
         }
     }
 
     /// True where no row of the batch converts or has an item, and no later row would miss it.
     pub fn says_nothing(&self) -> bool {
-        self.converting.is_empty() && !self.columns.have_items() && !Counted::needs_all(&self.columns)
+        self.converting.is_empty() && !self.columns.have_items() && !CountedRows::needs_all(&self.columns)
     }
 
     /// Passes over all rows of the batch.

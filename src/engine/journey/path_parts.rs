@@ -44,25 +44,25 @@ pub(super) fn running(
     streams: impl IntoIterator<Item = SendableRecordBatchStream>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let partition = |stream: SendableRecordBatchStream| -> Arc<dyn PartitionStream> {
-        Arc::new(Running { schema: schema.clone(), stream: Mutex::new(Some(stream)) })
+        Arc::new(StreamTakenOnce { schema: schema.clone(), stream: Mutex::new(Some(stream)) })
     };
     let partitions = streams.into_iter().map(partition).collect();
     Ok(Arc::new(StreamingTableExec::try_new(schema.clone(), partitions, None, [], false, None)?))
 }
 
 /// A stream that is taken once.
-struct Running {
+struct StreamTakenOnce {
     schema: SchemaRef,
     stream: Mutex<Option<SendableRecordBatchStream>>,
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for StreamTakenOnce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("StreamTakenOnce").finish_non_exhaustive()
     }
 }
 
-impl PartitionStream for Running {
+impl PartitionStream for StreamTakenOnce {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

@@ -97,7 +97,7 @@ impl Selected {
     }
 
     /// Where [`Self::settle`] may have taken away conversions: which stayed.
-    pub fn stayed(&self) -> Option<&[bool]> {
+    pub fn kept_conversions(&self) -> Option<&[bool]> {
         (self.wanted.visitors && !self.marks_visitor || self.wanted.visits).then_some(&self.stayed)
     }
 

@@ -18,7 +18,7 @@ use arrow::datatypes::{
 };
 use datafusion::error::{DataFusionError, Result};
 
-use super::breakdown::{By, GroupRows, Groups};
+use super::breakdown::{Breakdown, GroupRows, Groups};
 use crate::attribution::{NONE, Sum};
 
 /// Rows that make a batch, and items that do, where sets are large.
@@ -119,7 +119,7 @@ impl TallyBatches {
     pub fn batch(
         &mut self,
         schema: SchemaRef,
-        by: &By,
+        by: &Breakdown,
         groups: Option<&Groups>,
         names: &[Arc<str>],
     ) -> Result<Option<RecordBatch>> {
@@ -181,7 +181,7 @@ impl TallyBatches {
 }
 
 /// The groups of rows, NULL where what is counted is of all.
-fn group_columns(rows: &[Tally], by: &By, groups: &Groups) -> Result<Vec<ArrayRef>> {
+fn group_columns(rows: &[Tally], by: &Breakdown, groups: &Groups) -> Result<Vec<ArrayRef>> {
     let of_group = |tally: &&Tally| tally.kind.is_of_group();
     if !rows.iter().any(|tally| of_group(&tally)) {
         return Ok(by.iter().map(|(_, kind)| new_null_array(&kind.data_type(), rows.len())).collect());
@@ -202,7 +202,7 @@ fn group_columns(rows: &[Tally], by: &By, groups: &Groups) -> Result<Vec<ArrayRe
 /// The rows of a batch: items under the numbers that `number` gives them, groups under those that they have in `groups`.
 pub(super) fn rows_of(
     batch: &RecordBatch,
-    by: &By,
+    by: &Breakdown,
     groups: &mut Groups,
     mut number: impl FnMut(&str) -> u32,
 ) -> Result<Vec<Tally>> {
@@ -259,7 +259,7 @@ mod tests {
     use super::super::items::Items;
     use super::*;
 
-    fn schema(by: &By) -> SchemaRef {
+    fn schema(by: &Breakdown) -> SchemaRef {
         let mut all = group_fields(by);
         all.extend(fields());
         Arc::new(Schema::new(all))
@@ -286,7 +286,7 @@ mod tests {
         Tally { kind, model: 2, group: 0, items, counts, sums: [Sum::default(); 2] }
     }
 
-    fn batches(tallies: Vec<Tally>, by: &By, groups: Option<&Groups>, names: &[Arc<str>]) -> Vec<RecordBatch> {
+    fn batches(tallies: Vec<Tally>, by: &Breakdown, groups: Option<&Groups>, names: &[Arc<str>]) -> Vec<RecordBatch> {
         let mut left = TallyBatches::new(Box::new(tallies.into_iter()));
         let mut batches = vec![];
         while let Some(batch) = left.batch(schema(by), by, groups, names).unwrap() {

@@ -99,7 +99,7 @@ impl EvaluatedTerms {
     }
 
     /// Which steps each row satisfies, the first in the lowest bit; None where none is asked for.
-    pub(super) fn steps(&self, rows: &RecordBatch, known: &mut Known) -> Result<Option<Vec<u64>>> {
+    pub(super) fn steps(&self, rows: &RecordBatch, known: &mut DictionaryAnswers) -> Result<Option<Vec<u64>>> {
         match self.steps.is_empty() {
             true => Ok(None),
             false => known.satisfied(&self.steps, rows).map(Some),
@@ -121,7 +121,7 @@ pub(super) fn holds(predicate: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Re
 /// What predicates over one column say of the entries of its dictionary: asked once a dictionary, not once a row. The
 /// batches of a row group share one.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct DictionaryAnswers {
     /// By the predicate's address, which stays while its input is read.
     predicates: HashMap<usize, Option<OfEntries>>,
     /// The steps over single columns, by the column's place among all.
@@ -139,7 +139,7 @@ struct OfEntries {
     entries: Option<(ArrayRef, BooleanBuffer)>,
 }
 
-impl Known {
+impl DictionaryAnswers {
     /// On which rows a predicate is true.
     pub fn holds(&mut self, predicate: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanArray> {
         match self.of_entries(predicate, rows)? {
@@ -318,7 +318,7 @@ mod tests {
             lit(true),
         ];
         for predicate in predicates {
-            let (shown, mut known) = (predicate.to_string(), Known::default());
+            let (shown, mut known) = (predicate.to_string(), DictionaryAnswers::default());
             let predicate = planned(predicate, &first);
             for rows in [&first, &other, &first, &first.slice(1, 2)] {
                 assert_eq!(known.holds(&predicate, rows).unwrap(), holds(&predicate, rows).unwrap(), "{shown}");
@@ -333,13 +333,13 @@ mod tests {
             steps: steps.into_iter().map(|step| planned(step, &rows)).collect(),
             ..RowTerms::default()
         };
-        assert_eq!(terms(vec![]).steps(&rows, &mut Known::default()).unwrap(), None);
+        assert_eq!(terms(vec![]).steps(&rows, &mut DictionaryAnswers::default()).unwrap(), None);
         let steps = terms(vec![col("page").eq(lit("a")), col("n").gt(lit(0_i64)), lit(true)]);
-        assert_eq!(steps.steps(&rows, &mut Known::default()).unwrap(), Some(vec![0b100, 0b110, 0b111]));
+        assert_eq!(steps.steps(&rows, &mut DictionaryAnswers::default()).unwrap(), Some(vec![0b100, 0b110, 0b111]));
         // several of one dictionary, of NULL, too, and of one dictionary after another
         let page = || col("page");
         let steps = terms(vec![page().eq(lit("b")), page().is_null(), page().is_not_null(), page().like(lit("b%"))]);
-        let mut known = Known::default();
+        let mut known = DictionaryAnswers::default();
         for _ in 0..2 {
             assert_eq!(steps.steps(&rows, &mut known).unwrap(), Some(vec![0b1101, 0b0010, 0b0100]));
             assert_eq!(steps.steps(&rows.slice(1, 2), &mut known).unwrap(), Some(vec![0b0010, 0b0100]));

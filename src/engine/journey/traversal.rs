@@ -394,7 +394,7 @@ mod tests {
     use crate::engine::journey::columns::Columns;
     use crate::engine::journey::items::Codes;
     use crate::engine::journey::stored_rows::{Metric, StoredRows};
-    use crate::engine::journey::terms::{Known, RowTerms};
+    use crate::engine::journey::terms::{DictionaryAnswers, RowTerms};
     use crate::engine::journey::{EVER, JourneySpec};
 
     const LANES: usize = 3;
@@ -426,7 +426,7 @@ mod tests {
     }
 
     impl Visitors for Recorder {
-        fn columns(&self, _: &InputColumns, batch: &RecordBatch, _: &mut Known) -> Result<Columns> {
+        fn columns(&self, _: &InputColumns, batch: &RecordBatch, _: &mut DictionaryAnswers) -> Result<Columns> {
             match self.timed {
                 true => Columns::evaluated(batch, &self.spec),
                 false => untimed(batch, &self.spec),
@@ -478,7 +478,7 @@ mod tests {
         };
         let mut batch = batch.clone();
         batch.remove_column(batch.schema().index_of("hit_time")?);
-        Columns::stored(&batch, spec, &stored, &RowTerms::default(), &mut Known::default())
+        Columns::stored(&batch, spec, &stored, &RowTerms::default(), &mut DictionaryAnswers::default())
     }
 
     fn batch(rows: &[&Row]) -> RecordBatch {

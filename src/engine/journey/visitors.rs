@@ -8,7 +8,7 @@ use datafusion::error::Result;
 use super::columns::Columns;
 use super::input::InputColumns;
 use super::items::Codes;
-use super::terms::Known;
+use super::terms::DictionaryAnswers;
 
 /// Which rows of a visitor who converts matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) trait Visitors: Send {
     const HANDS_ON: bool = false;
 
     /// The typed columns of a batch of an input; what predicates say of its dictionaries is `known` from batch to batch.
-    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns>;
+    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut DictionaryAnswers) -> Result<Columns>;
 
     /// True where visitors without a row that converts matter, too.
     fn all_matter(&self) -> bool {

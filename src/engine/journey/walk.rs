@@ -8,12 +8,10 @@ use arrow::datatypes::Float64Type;
 use datafusion::error::Result;
 
 use super::bound::BoundState;
-use super::by_person::{
-    AsideRow, PersonBatch, PersonRow, RowDetails, RowsByPerson, SetAsideRows, WaitingPersons, each_person,
-};
+use super::by_person::{PersonBatch, PersonRow, RowDetails, RowsByPerson, SetAsideRows, WaitingPersons, each_person};
 use super::chained::Chained;
 use super::columns::{Columns, Visits};
-use super::counted::Counted;
+use super::counted::CountedRows;
 use super::credit_rows::credit_rows;
 use super::input::InputColumns;
 use super::items::{Codes, Items};
@@ -21,7 +19,7 @@ use super::metrics::Counts;
 use super::path_sums::PathSums;
 use super::selected::Selected;
 use super::tallies::{Tallied, Tallies, Tally, TallyBatches};
-use super::terms::Known;
+use super::terms::DictionaryAnswers;
 use super::ties::Sequences;
 use super::visitors::{RelevantRows, Visitors};
 use super::{JourneyOutput, JourneySpec};
@@ -63,7 +61,7 @@ pub(super) struct Walk {
     /// rows are known; and the places of its rows, with their visits.
     anchored: Vec<(Place, f64, u32)>,
     places: Vec<(Place, u32)>,
-    counted: Counted,
+    counted: CountedRows,
     /// Where rows of some visitors are brought together by person.
     by_person: Option<RowsByPerson>,
     pub(super) rows: u32,
@@ -105,7 +103,7 @@ impl Walk {
             journey: Journey::new(),
             anchored: vec![],
             places: vec![],
-            counted: Counted::default(),
+            counted: CountedRows::default(),
             by_person: None,
             rows: 0,
             items: Items::default(),
@@ -168,18 +166,17 @@ impl Walk {
         let groups: Vec<Vec<u32>> = asides.iter().map(groups).collect();
         let turn = PersonBatch { part, all_matter: self.all_visitors, matter: self.rows_that_matter, waiting };
         each_person(asides, &turn, |rows| {
-            for PersonRow { row, aside, visit, .. } in rows {
-                let (of, visit) = (*aside, *visit);
-                let AsideRow { time, value, .. } = **row;
+            for row in rows {
+                let PersonRow { time, value, aside, visit, .. } = *row;
                 if let Some(selected) = &mut self.selected {
                     selected.note(row.marks_visitor, row.in_marked_visit.then_some(visit));
                 }
                 let position = row_position(self.rows as usize);
                 self.rows += 1;
-                let item = items[of].get(row.item as usize).copied().unwrap_or(NONE);
+                let item = items[aside].get(row.item as usize).copied().unwrap_or(NONE);
                 self.journey.touch(position, time, visit, item);
                 if value != 0.0 {
-                    let group = groups[of].get(row.group as usize).copied().unwrap_or_default();
+                    let group = groups[aside].get(row.group as usize).copied().unwrap_or_default();
                     self.convert(Conversion { row: position, position, time, visit, value }, group);
                 }
             }
@@ -428,7 +425,7 @@ impl Walk {
 }
 
 impl Visitors for Walk {
-    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns> {
+    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut DictionaryAnswers) -> Result<Columns> {
         let InputColumns::Stored(rows, terms) = kind else { return Columns::evaluated(batch, &self.spec) };
         let mut columns = Columns::stored(batch, &self.spec, rows, terms, known)?;
         if let (Some(person), Some(by_person)) = (&terms.person, &self.by_person) {
@@ -625,7 +622,7 @@ mod tests {
             ("page", Arc::new(StringArray::from(vec![page]))),
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        Columns::stored(&batch, spec, &stored, &RowTerms::default(), &mut Known::default()).unwrap()
+        Columns::stored(&batch, spec, &stored, &RowTerms::default(), &mut DictionaryAnswers::default()).unwrap()
     }
 
     #[test]

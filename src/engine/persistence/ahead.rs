@@ -6,7 +6,7 @@ use super::carry::Row;
 use crate::attribution::{Allocation, Expiry, Persistence};
 
 /// A row that set a value: number of its batch, and of the row in it.
-type Place = (usize, usize);
+type RowInBatch = (usize, usize);
 
 /// What the spans of some whole visitors hold.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Ahead {
     /// The span of each row, in the order of the rows; None where a row is in none.
     spans: Vec<Option<usize>>,
     /// The row that decides each span.
-    values: Vec<Option<Place>>,
+    values: Vec<Option<RowInBatch>>,
     /// The spans of the visitor at hand.
     own: HashMap<Option<(i64, i64)>, usize>,
     last: Option<(Option<(i64, i64)>, usize)>,
@@ -38,7 +38,7 @@ impl Ahead {
     }
 
     /// Takes note of the next row; None is one that neither sets nor gets a value.
-    pub fn see(&mut self, rule: &Persistence, row: Option<&Row<'_>>, place: Place) {
+    pub fn see(&mut self, rule: &Persistence, row: Option<&Row<'_>>, place: RowInBatch) {
         let Some(row) = row else { return self.spans.push(None) };
         let span = match (&rule.expiry, row.visit) {
             // a row of no visit is alone
@@ -53,7 +53,7 @@ impl Ahead {
     }
 
     /// The row whose value the next row has.
-    pub fn next(&mut self) -> Option<Place> {
+    pub fn next(&mut self) -> Option<RowInBatch> {
         let span = self.spans.get(self.given).copied().flatten();
         self.given += 1;
         self.values[span?]

@@ -21,15 +21,15 @@ pub(super) struct Row<'r> {
 pub(super) struct Carry {
     /// The texts of all values at hand.
     texts: String,
-    now: Option<Held>,
+    now: Option<CarriedValue>,
     /// The visit that `now` is of, and the values of others, whose rows may lie between those of this one.
     visit: Option<(i64, i64)>,
-    others: HashMap<(i64, i64), Held>,
+    others: HashMap<(i64, i64), CarriedValue>,
 }
 
 /// A value, as a part of the texts, and when it was set.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct CarriedValue {
     from: usize,
     to: usize,
     since: i64,
@@ -91,7 +91,7 @@ impl Carry {
         };
         self.texts.truncate(from);
         self.texts.push_str(text);
-        self.now = Some(Held { from, to: self.texts.len(), since: time });
+        self.now = Some(CarriedValue { from, to: self.texts.len(), since: time });
     }
 }
 

@@ -25,7 +25,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use super::ahead::Ahead;
 use super::carry::Carry;
 use super::persisting::Persisting;
-use super::rows::{Rows, Visitor};
+use super::rows::{TypedRows, Visitor};
 use crate::attribution::{Expiry, Persistence};
 use crate::engine::by_visitor;
 
@@ -248,8 +248,8 @@ impl Filler {
         Self { metrics, suites, suite: None, visitor: Visitor::default(), came: Visitor::default(), what }
     }
 
-    fn rows<'b>(&self, batch: &'b RecordBatch) -> Result<Rows<'b>> {
-        Rows::of(batch, &self.what, &self.metrics)
+    fn rows<'b>(&self, batch: &'b RecordBatch) -> Result<TypedRows<'b>> {
+        TypedRows::of(batch, &self.what, &self.metrics)
     }
 
     /// True where the first row of a batch is of the visitor of the last one that came.
@@ -258,13 +258,13 @@ impl Filler {
     }
 
     fn remember(&mut self, batch: &RecordBatch) -> Result<()> {
-        let rows = Rows::of(batch, &self.what, &self.metrics)?;
+        let rows = TypedRows::of(batch, &self.what, &self.metrics)?;
         self.came.remember(&rows);
         Ok(())
     }
 
     /// The suite of a row, if some column persists in it.
-    fn suite_of(&mut self, rows: &Rows<'_>, row: usize) -> Option<usize> {
+    fn suite_of(&mut self, rows: &TypedRows<'_>, row: usize) -> Option<usize> {
         let name = rows.suite(row);
         if self.suite.is_none_or(|suite| self.suites[suite].name != name) {
             self.suite = self.suites.iter().position(|suite| suite.name == name);
@@ -277,7 +277,7 @@ impl Filler {
     }
 
     /// Finds what whole visitors are filled with.
-    fn look_ahead(&mut self, batches: &[Rows<'_>]) {
+    fn look_ahead(&mut self, batches: &[TypedRows<'_>]) {
         self.column_states().for_each(|column_state| column_state.ahead.clear());
         let mut visitor = Visitor::default();
         for (number, rows) in batches.iter().enumerate() {
@@ -301,7 +301,7 @@ impl Filler {
     }
 
     /// The batch with its columns filled; `whole` are the batches of which [`Self::look_ahead`] has told.
-    fn fill(&mut self, whole: &[Rows<'_>], batch: &RecordBatch) -> Result<RecordBatch> {
+    fn fill(&mut self, whole: &[TypedRows<'_>], batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = self.rows(batch)?;
         let bytes = |column: usize| rows.sets[column].value_data().len().max(rows.len * 8);
         let mut filled: Vec<StringBuilder> =

@@ -14,7 +14,7 @@ use crate::columns::{
 };
 
 /// A batch, typed.
-pub(super) struct Rows<'b> {
+pub(super) struct TypedRows<'b> {
     pub len: usize,
     keys: &'b Int64Array,
     ids: &'b StringArray,
@@ -31,7 +31,7 @@ pub(super) struct Rows<'b> {
     ends: Vec<Option<&'b Float64Array>>,
 }
 
-impl<'b> Rows<'b> {
+impl<'b> TypedRows<'b> {
     pub fn of(batch: &'b RecordBatch, what: &Persisting, metrics: &[String]) -> Result<Self> {
         let some = |name: &str| batch.column_by_name(name);
         let column = |name: &str| -> Result<&'b ArrayRef> {
@@ -114,7 +114,7 @@ pub(super) struct Visitor(Option<(i64, String)>);
 
 impl Visitor {
     /// True when a row of the batch is the first of a visitor; rows are asked in order.
-    pub fn begins(&self, rows: &Rows<'_>, row: usize) -> bool {
+    pub fn begins(&self, rows: &TypedRows<'_>, row: usize) -> bool {
         if row > 0 {
             return !rows.same_as_before(row);
         }
@@ -124,7 +124,7 @@ impl Visitor {
     }
 
     /// Remembers whose the last row of a batch is.
-    pub fn remember(&mut self, rows: &Rows<'_>) {
+    pub fn remember(&mut self, rows: &TypedRows<'_>) {
         let Some(last) = rows.len.checked_sub(1) else { return };
         self.0 = rows.has_visitor(last).then(|| (rows.keys.value(last), rows.ids.value(last).to_string()));
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use super::*;
@@ -54,8 +55,18 @@ fn decode_all(headers: &[&str], file: &[u8]) -> (HitCounts, Decoded) {
     let block = Block { bytes: file.to_vec(), first_line: 1 };
     let (decoded, counts) = decoder.decode(&block, Encoding::of_bytes(file));
     assert_eq!(decoded.records(), counts.records);
-    assert_eq!(decoded.batch.schema(), decoder.schema());
+    plain(&decoder, &decoded.batch);
     (counts, decoded)
+}
+
+/// The rows with all texts as such, however they came.
+fn plain(decoder: &HitDecoder, batch: &RecordBatch) -> RecordBatch {
+    let schema = decoder.schema();
+    let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    assert_eq!(names(&batch.schema()), names(&schema));
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()).unwrap()).collect();
+    RecordBatch::try_new(schema, columns).unwrap()
 }
 
 fn decode(records: &[String]) -> Decoded {
@@ -63,8 +74,8 @@ fn decode(records: &[String]) -> Decoded {
 }
 
 fn text(decoded: &Decoded, column: &str) -> Vec<Option<String>> {
-    let column = decoded.batch.column_by_name(column).unwrap().as_string::<i32>();
-    column.iter().map(|v| v.map(str::to_owned)).collect()
+    let column = cast(decoded.batch.column_by_name(column).unwrap(), &DataType::Utf8).unwrap();
+    column.as_string::<i32>().iter().map(|v| v.map(str::to_owned)).collect()
 }
 
 fn numbers(decoded: &Decoded, column: &str) -> Vec<Option<f64>> {
@@ -276,14 +287,14 @@ fn decoding_does_not_depend_on_blocks() {
     let file = records.join("\n");
     let whole = Block { bytes: file.clone().into_bytes(), first_line: 1 };
     let decoder = decoder(HEADERS);
-    let decode = |block: &Block| decoder.decode(block, Encoding::Utf8).0.batch;
+    let decode = |block: &Block| plain(&decoder, &decoder.decode(block, Encoding::Utf8).0.batch);
     let parts: Vec<RecordBatch> =
         whole.records().map(|(first_line, record)| decode(&Block { bytes: record.to_vec(), first_line })).collect();
     assert_eq!(arrow::compute::concat_batches(&decoder.schema(), &parts).unwrap(), decode(&whole));
 }
 
-/// Blocks of a decoder say how much room those after them make, and nothing else: few large texts, many small ones, none, and one
-/// that is not valid among them.
+/// Blocks of a decoder say how much room those after them make and whether values recur, and nothing else: few large texts, many small
+/// ones, none, and one that is not valid among them.
 #[test]
 fn former_blocks_change_no_text() {
     let used = decoder(HEADERS);
@@ -296,7 +307,7 @@ fn former_blocks_change_no_text() {
             let block = Block { bytes: bytes.clone(), first_line: 1 };
             let (found, counts) = used.decode(&block, Encoding::Utf8);
             let (alone, alone_counts) = decoder(HEADERS).decode(&block, Encoding::Utf8);
-            assert_eq!(found.batch, alone.batch, "block {number}, turn {turn}");
+            assert_eq!(plain(&used, &found.batch), plain(&used, &alone.batch), "block {number}, turn {turn}");
             assert_eq!((found.issues.len(), counts), (usize::from(number == 3), alone_counts), "block {number}");
             let urls = text(&found, "page_url");
             match number {

@@ -48,7 +48,7 @@ pub(super) struct Person {
 
 /// Offline records of a person.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct RecordsOfPerson {
     /// Those of files.
     pub records: Records,
     /// Sequences of those that a data feed brought.
@@ -174,8 +174,8 @@ impl Person {
 
     /// The offline records that were integrated for the person, and those that bear a transaction ID of the person's hits, matched
     /// or not.
-    pub async fn records(&self, lake: &Lake) -> Result<Found> {
-        let mut found = Found::default();
+    pub async fn records(&self, lake: &Lake) -> Result<RecordsOfPerson> {
+        let mut found = RecordsOfPerson::default();
         let Some(has_record) = self.has_record() else { return Ok(found) };
         let (suite, visitors) = (literal(&self.suite), literals(self.visitors.iter().map(String::as_str)));
         let sql = format!(

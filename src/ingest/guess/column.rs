@@ -7,11 +7,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type};
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 use serde_json::{Map, Value};
 
+use super::headings::Word;
 use super::words::WRAPPERS;
+use super::written::{DAY_NUMBER, ISO_DAY, WHOLE_CLOCK, are_day_numbers, clock_of, days_of, has_form};
+use crate::ingest::amounts::is_amount;
+use crate::ingest::cells::time_in;
 use crate::quote;
 use crate::time::{Written, parse_time};
 
@@ -22,37 +25,6 @@ const MAX_SHOWN_PARTS: usize = 12;
 /// Texts of a column that are looked at for JSON.
 const MAX_JSON_TEXTS: usize = 200;
 
-/// How what the clock shows is written.
-const CLOCKS: [&str; 4] = ["%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
-/// How a day, and a time, is written where it does not begin with the year.
-const DAYS: [&str; 6] = ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"];
-const TIMES: [&str; 22] = [
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%m/%d/%Y %I:%M %p",
-    "%d/%m/%Y %I:%M:%S %p",
-    "%d/%m/%Y %I:%M %p",
-    "%Y-%m-%d %I:%M:%S %p",
-    "%Y-%m-%d %I:%M %p",
-    "%d.%m.%y %H:%M:%S",
-    "%d.%m.%y %H:%M",
-    "%d/%m/%y %H:%M:%S",
-    "%d/%m/%y %H:%M",
-    "%m/%d/%y %H:%M:%S",
-    "%m/%d/%y %H:%M",
-    "%m/%d/%y %I:%M:%S %p",
-    "%m/%d/%y %I:%M %p",
-    "%d/%m/%y %I:%M:%S %p",
-    "%d/%m/%y %I:%M %p",
-];
-/// A day as a number of eight digits.
-const DAY_NUMBER: &str = "%Y%m%d";
-
 /// A column of the file, a part of a record in one, or a key in a list of keys and values.
 pub(super) struct Column {
     pub name: String,
@@ -60,6 +32,8 @@ pub(super) struct Column {
     pub value: String,
     /// What it may be called, in small letters and without signs.
     pub plain: Vec<String>,
+    /// What the words of its heading say; a part has none.
+    pub words: Vec<Word>,
     pub data_type: DataType,
     /// Of the first rows.
     pub values: Option<ArrayRef>,
@@ -75,7 +49,7 @@ impl Column {
             parts.extend(keys.map(|key| {
                 let value = format!("param({}, {})", self.sql(), quote::literal(&key));
                 let plain = vec![plain(&key)];
-                Self { name: key, value, plain, data_type: DataType::Utf8, values: None, is_part: true }
+                Self { name: key, value, plain, words: vec![], data_type: DataType::Utf8, values: None, is_part: true }
             }));
         }
         let records = self.json_records();
@@ -85,7 +59,8 @@ impl Column {
             let values: StringArray = records.iter().map(|record| record.get(key).and_then(json_text)).collect();
             let plain = self.names_of(key, is_apart);
             let values: Option<ArrayRef> = Some(Arc::new(values));
-            parts.push(Self { name: key.clone(), value, plain, data_type: DataType::Utf8, values, is_part: true });
+            let (name, words) = (key.clone(), vec![]);
+            parts.push(Self { name, value, plain, words, data_type: DataType::Utf8, values, is_part: true });
         }
         let DataType::Struct(fields) = &self.data_type else { return };
         if depth == 0 {
@@ -100,6 +75,7 @@ impl Column {
                 name: field.name().clone(),
                 value: format!("{}[{}]", self.sql(), quote::literal(field.name())),
                 plain: self.names_of(field.name(), is_apart),
+                words: vec![],
                 data_type: field.data_type().clone(),
                 values: record.and_then(|record| record.columns().get(index).cloned()),
                 is_part: true,
@@ -143,18 +119,19 @@ impl Column {
 
     /// What is written in it, where it is text.
     pub fn texts(&self) -> Vec<String> {
-        let is_text = matches!(self.data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        let values = self.values.as_ref().filter(|_| is_text);
-        let Some(Ok(texts)) = values.map(|values| cast(values, &DataType::Utf8)) else { return vec![] };
-        let texts = texts.as_string::<i32>().iter().flatten().map(str::trim);
-        texts.filter(|text| !text.is_empty()).map(String::from).collect()
+        if is_text(&self.data_type) { self.written() } else { vec![] }
+    }
+
+    /// What is written in it, also where all of it are numbers.
+    pub fn written(&self) -> Vec<String> {
+        let values = self.values.as_ref().filter(|values| is_text(values.data_type()));
+        values.map_or_else(Vec::new, as_texts)
     }
 
     /// True where the first rows say nothing in it.
     pub fn is_empty(&self) -> bool {
         let Some(values) = &self.values else { return false };
-        let is_text = matches!(self.data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        values.logical_null_count() == values.len() || is_text && self.texts().is_empty()
+        values.logical_null_count() == values.len() || is_text(&self.data_type) && self.texts().is_empty()
     }
 
     /// As a transaction ID: GA4 writes `(not set)` where there is none.
@@ -165,93 +142,94 @@ impl Column {
         }
     }
 
-    /// As a time, and what is to be said of it.
-    pub fn time(&self) -> (String, &'static str) {
-        if self.has_day_numbers() {
-            let is_number = self.data_type.is_integer();
-            let written = if is_number { format!("CAST({} AS VARCHAR)", self.sql()) } else { self.sql() };
-            return (format!("to_date({written}, '{DAY_NUMBER}')"), "");
-        }
-        let texts = self.texts();
-        let is_time = |text: &str, format: &str| {
-            NaiveDateTime::parse_from_str(text, format).is_ok_and(|time| (1970..3000).contains(&time.year()))
-        };
-        let days = DAYS.iter().filter(|format| texts.iter().all(|text| is_day(text, format)));
-        let times = TIMES.iter().filter(|format| texts.iter().all(|text| is_time(text, format)));
-        let mut written = days.map(|format| ("to_date", format)).chain(times.map(|format| ("to_timestamp", format)));
-        match written.next().filter(|_| !texts.is_empty()) {
-            Some((function, format)) => {
-                let comment = if written.next().is_some() { "the day first, or the month?" } else { "" };
-                (format!("{function}({}, '{format}')", self.sql()), comment)
-            }
-            None => (self.value.clone(), ""),
-        }
+    /// It as a text in an expression.
+    pub fn text_sql(&self) -> String {
+        let is_written = !(self.data_type.is_integer() || self.data_type.is_temporal());
+        if is_written { self.sql() } else { format!("CAST({} AS VARCHAR)", self.sql()) }
     }
 
-    /// As a time of which another column says what the clock shows.
-    pub fn time_by(&self, clock: &Self) -> Option<(String, &'static str)> {
-        let (days, shown) = (self.days(), clock.clock()?);
-        let comment = if days.len() > 1 { "the day first, or the month?" } else { "" };
-        let written = format!("{} {shown}", days.first()?);
-        Some((format!("to_timestamp(concat({}, ' ', {}), '{written}')", self.sql(), clock.sql()), comment))
-    }
-
-    /// The ways in which its days may be written; none where it has other texts.
-    pub fn days(&self) -> Vec<&'static str> {
-        let texts = self.texts();
-        let known = ["%Y-%m-%d"].into_iter().chain(DAYS);
-        known.filter(|format| !texts.is_empty() && texts.iter().all(|text| is_day(text, format))).collect()
+    /// The formats in which its days may be written; none where it has other texts.
+    pub fn days(&self) -> Vec<String> {
+        match self.data_type {
+            DataType::Date32 => vec![ISO_DAY.into()],
+            _ if self.has_day_numbers() => vec![DAY_NUMBER.into()],
+            _ => days_of(&self.texts()),
+        }
     }
 
     /// True for days that are written as numbers of eight digits.
-    fn has_day_numbers(&self) -> bool {
-        if !(self.data_type.is_integer() || self.data_type == DataType::Utf8) {
-            return false;
-        }
-        let Some(Ok(texts)) = self.values.as_ref().map(|values| cast(values, &DataType::Utf8)) else { return false };
-        let written = texts.as_string::<i32>().iter().flatten().map(str::trim);
-        let mut written = written.filter(|text| !text.is_empty()).peekable();
-        written.peek().is_some() && written.all(|text| text.len() == 8 && is_day(text, DAY_NUMBER))
+    pub fn has_day_numbers(&self) -> bool {
+        are_day_numbers(&self.digits())
+    }
+
+    /// True where all of it are whole numbers from one to another.
+    pub fn is_within(&self, first: i64, last: i64) -> bool {
+        let digits = self.digits();
+        !digits.is_empty() && digits.iter().all(|text| text.parse().is_ok_and(|n: i64| (first..=last).contains(&n)))
+    }
+
+    /// What is written in it, where that may be whole numbers.
+    fn digits(&self) -> Vec<String> {
+        let values = self.values.as_ref().filter(|_| self.data_type.is_integer() || self.data_type == DataType::Utf8);
+        values.map_or_else(Vec::new, as_texts)
     }
 
     /// How it says what the clock shows, where it says nothing else.
     pub fn clock(&self) -> Option<&'static str> {
-        let texts = self.texts();
-        let is_clock = |format: &&str| texts.iter().all(|text| NaiveTime::parse_from_str(text, format).is_ok());
-        CLOCKS.into_iter().find(is_clock).filter(|_| !texts.is_empty())
+        if self.is_time_of_day() { Some(WHOLE_CLOCK) } else { clock_of(&self.written(), true) }
+    }
+
+    /// True where it says what a clock shows, whatever it is called.
+    pub fn shows_clock(&self) -> bool {
+        self.is_time_of_day() || clock_of(&self.texts(), false).is_some()
+    }
+
+    fn is_time_of_day(&self) -> bool {
+        matches!(self.data_type, DataType::Time32(_) | DataType::Time64(_))
     }
 
     /// True for texts that are days or times, whichever way they are written.
     pub fn has_days(&self) -> bool {
         let texts = self.texts();
-        let begins_with_day =
-            |text: &String| text.get(..10).is_some_and(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").is_ok());
-        !texts.is_empty() && (texts.iter().all(begins_with_day) || self.time().0 != self.value)
+        let begins_with_day = |text: &String| text.get(..10).is_some_and(|day| parse_time(day).is_some());
+        let is_time = |text: &String| begins_with_day(text) || time_in(text).is_some();
+        let are_times = !texts.is_empty() && (texts.iter().all(is_time) || has_form(&texts));
+        are_times || self.words.contains(&Word::Date) && self.has_day_numbers()
     }
 
-    /// As a metric; none where it holds no numbers. `usual` is the sign before a fraction where it may be either.
-    pub fn amount(&self, usual: Option<char>) -> Option<String> {
-        if self.data_type.is_numeric() {
-            return Some(self.value.clone());
-        }
-        let texts = self.texts();
-        if texts.is_empty() {
-            return None;
-        }
-        if texts.iter().all(|text| text.parse::<f64>().is_ok_and(f64::is_finite)) {
-            return Some(self.value.clone());
+    /// As a metric, and what is to be asked of it; none where it holds no amounts. `usual` is the sign before a fraction
+    /// where it may be either.
+    pub fn amount(&self, usual: Option<char>) -> Option<(String, &'static str)> {
+        let written = self.written();
+        if written.is_empty() {
+            return self.data_type.is_numeric().then(|| (self.value.clone(), ""));
         }
         let signs = self.signs();
+        let are_numbers = written.iter().all(|text| text.parse::<f64>().is_ok_and(f64::is_finite));
+        let is_either = signs.len() == 2 && written.iter().any(|text| text.contains(['.', ',']));
+        let question = if is_either && usual.is_none() { "between thousands, or before a fraction?" } else { "" };
+        if are_numbers && !(is_either && usual == Some(',')) {
+            return Some((self.value.clone(), question));
+        }
         let sign = usual.filter(|sign| signs.contains(sign)).or_else(|| signs.first().copied())?;
-        Some(format!("parse_number({}, '{sign}')", self.sql()))
+        Some((format!("parse_number({}, '{sign}')", self.sql()), question))
     }
 
     /// The signs that may stand before the fraction of its amounts; none where it is no text, or another.
     pub fn signs(&self) -> Vec<char> {
-        let texts = self.texts();
+        let texts = self.written();
         let written: Vec<&String> = texts.iter().filter(|text| *text != "-").collect();
         let are_amounts = |sign: &char| written.iter().all(|text| is_amount(text, *sign));
         ['.', ','].into_iter().filter(are_amounts).filter(|_| !written.is_empty()).collect()
+    }
+
+    /// The currencies that stand at its amounts.
+    pub fn currencies(&self) -> BTreeSet<String> {
+        let sign_of = |text: &String| {
+            let sign: String = text.chars().filter(|c| c.is_alphabetic() || "€$£¥".contains(*c)).collect();
+            Some(sign).filter(|sign| !sign.is_empty())
+        };
+        self.texts().iter().filter_map(sign_of).collect()
     }
 
     /// True for times of which only a clock is told.
@@ -262,6 +240,11 @@ impl Column {
 
     pub fn is_time(&self) -> bool {
         matches!(self.data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+    }
+
+    /// True for days as Parquet has them.
+    pub fn is_day(&self) -> bool {
+        matches!(self.data_type, DataType::Date32 | DataType::Date64)
     }
 
     /// What it holds, for who has to choose.
@@ -330,17 +313,6 @@ impl Column {
     }
 }
 
-/// A name without the unit that stands behind it: `Amount (EUR)`, `Total [€]`.
-pub(super) fn without_unit(name: &str) -> &str {
-    let name = name.trim_end();
-    let open = match name.chars().last() {
-        Some(')') => '(',
-        Some(']') => '[',
-        _ => return name,
-    };
-    name.rfind(open).map(|at| name[..at].trim_end()).filter(|rest| !rest.is_empty()).unwrap_or(name)
-}
-
 /// A name in small letters and without signs; fields that are made by hand end with `__c` in Salesforce, and what
 /// Amplitude collects by itself begins with `[Amplitude]`.
 pub(super) fn plain(name: &str) -> String {
@@ -352,8 +324,7 @@ pub(super) fn plain(name: &str) -> String {
 
 /// True for names that are the same but for `_`: `order_id`, `orderid`.
 pub(super) fn is_same_name(one: &str, other: &str) -> bool {
-    let letters = |name: &str| name.chars().filter(|c| *c != '_').collect::<String>();
-    letters(one) == letters(other)
+    one.bytes().filter(|byte| *byte != b'_').eq(other.bytes().filter(|byte| *byte != b'_'))
 }
 
 pub(super) fn is_one_of(name: &str, names: &[&str]) -> bool {
@@ -413,35 +384,15 @@ pub(super) fn elements(lists: &ArrayRef) -> Option<ArrayRef> {
     }
 }
 
-fn is_day(text: &str, format: &str) -> bool {
-    NaiveDate::parse_from_str(text, format).is_ok_and(|day| (1970..3000).contains(&day.year()))
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-/// True for `12`, `-1.234,50`, `99,95 €` and, where `.` is before a fraction, `EUR 1,234.50`.
-fn is_amount(text: &str, sign: char) -> bool {
-    let text = without_currency(text).trim_start_matches('-');
-    let (whole, fraction) = text.split_once(sign).unwrap_or((text, ""));
-    let are_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let mut groups = whole.split(if sign == ',' { '.' } else { ',' });
-    let first = groups.next().unwrap_or_default();
-    let is_whole = !first.is_empty() && are_digits(first) && groups.all(|group| group.len() == 3 && are_digits(group));
-    is_whole && are_digits(fraction)
-}
-
-/// An amount without its currency, which stands before or behind it as a sign or three letters.
-fn without_currency(text: &str) -> &str {
-    let is_sign = |c: char| c.is_whitespace() || "€$£¥".contains(c);
-    let is_code = |code: &str| code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase());
-    let text = text.trim_matches(is_sign);
-    let text = match text.split_once(char::is_whitespace) {
-        Some((code, amount)) if is_code(code) => amount,
-        _ => text,
-    };
-    let text = match text.rsplit_once(char::is_whitespace) {
-        Some((amount, code)) if is_code(code) => amount,
-        _ => text,
-    };
-    text.trim_matches(is_sign)
+/// Values as texts, without those that say nothing.
+fn as_texts(values: &ArrayRef) -> Vec<String> {
+    let Ok(texts) = cast(values, &DataType::Utf8) else { return vec![] };
+    let texts = texts.as_string::<i32>().iter().flatten().map(str::trim);
+    texts.filter(|text| !text.is_empty()).map(String::from).collect()
 }
 
 fn kind_of(data_type: &DataType) -> &'static str {
@@ -450,15 +401,20 @@ fn kind_of(data_type: &DataType) -> &'static str {
         DataType::Struct(_) | DataType::Map(..) => "record",
         DataType::Timestamp(..) => "timestamp",
         DataType::Date32 | DataType::Date64 => "date",
+        DataType::Time32(_) | DataType::Time64(_) => "clock",
         DataType::Boolean => "true or false",
         other if other.is_numeric() => "number",
         _ => "text",
     }
 }
 
-/// A text of TOML.
+/// A text of TOML, in one line, so that it may stand in a comment.
 pub(super) fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_string()).to_string()
+    match text.contains('\n') {
+        // as JSON writes it, but for a sign that TOML does not take as it is
+        true => Value::String(text.to_string()).to_string().replace('\u{7f}', "\\u007F"),
+        false => toml::Value::String(text.to_string()).to_string(),
+    }
 }
 
 pub(super) fn printable(text: &str) -> String {

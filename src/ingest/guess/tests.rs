@@ -1,6 +1,9 @@
 //! Mappings that are guessed, of files of many kinds.
 
 #![allow(clippy::unwrap_used)]
+use arrow::array::{ArrayRef, Date32Array, StringArray, Time32SecondArray};
+use parquet::arrow::ArrowWriter;
+
 use super::*;
 
 fn guessed(name: &str, text: &str) -> Result<String> {
@@ -380,5 +383,274 @@ fn clocks_of_twelve_hours_and_units_in_names() {
     );
     let text = of("till.csv", "Receipt,Date,Qty (pcs)\nR1,9/13/2026 2:05 PM,2\nR2,9/1/2026 12:00 AM,1\n");
     assert!(text.contains("'%m/%d/%Y %I:%M %p')") && text.contains("units = \"Qty (pcs)\""), "{text}");
-    assert_eq!(without_unit("(EUR)"), "(EUR)");
+}
+
+/// Headings of tills, shops, CRMs and call centres are known by their words, and what only looks like one is not taken.
+#[test]
+fn headings_of_exports() {
+    // a till that began this: a day, a clock and a number with a word before each
+    let text = of(
+        "till.csv",
+        "Sale Date,Sale Time,Receipt No,Net Sales,Qty Sold,Update Time\n09/13/2026,10:05,R1,9.50,2,11:00\n",
+    );
+    let mapping = Mapping::parse(&text).unwrap();
+    assert_eq!(mapping.time, "to_timestamp(concat(\"Sale Date\", ' ', \"Sale Time\"), '%m/%d/%Y %H:%M')", "{text}");
+    assert_eq!(mapping.transaction_id.as_deref(), Some("Receipt No"));
+    assert_eq!((mapping.metrics["revenue"].as_str(), mapping.metrics["units"].as_str()), ("Net Sales", "Qty Sold"));
+    assert!(text.contains("# Not used: Update Time, which holds clocks"), "{text}");
+    let fields = |headings: &str, row: &str| {
+        let text = of("export.csv", &format!("{headings}\n{row}\n"));
+        let mapping = Mapping::parse(&text).unwrap();
+        (mapping.time, mapping.transaction_id.unwrap_or_default(), mapping.customer_id.unwrap_or_default())
+    };
+    let both = |time: &str, transaction: &str, customer: &str| {
+        (time.to_string(), transaction.to_string(), customer.to_string())
+    };
+    for (headings, row, expected) in [
+        ("Order Date,Ship Date,Order Reference", "2026-09-13,2026-09-15,7", both("Order Date", "Order Reference", "")),
+        (
+            "Ship Date,Due date,Purchase Date,Sales Order No.,Customer #",
+            "2026-09-15,2026-10-15,2026-09-13,7,K1",
+            both("Purchase Date", "Sales Order No.", "Customer #"),
+        ),
+        (
+            "Opportunity Name,Expected Close Date,Closed on,Deal ID,Account Number",
+            "x,2026-12-01,2026-09-13,D1,A1",
+            both("Closed on", "Deal ID", "Account Number"),
+        ),
+        (
+            "Deal - Update time,Deal - Won time,Deal - ID",
+            "2026-09-20 10:00,2026-09-13 10:00,D1",
+            both("Deal - Won time", "Deal - ID", ""),
+        ),
+        (
+            "Birth Date,Valid until,Call Start,Ticket #",
+            "2001-01-01,2027-01-01,2026-09-13 10:00,9",
+            both("Call Start", "Ticket #", ""),
+        ),
+        (
+            "Fecha de venta,Nº de pedido,Código de cliente",
+            "2026-09-13,7,K",
+            both("Fecha de venta", "Nº de pedido", "Código de cliente"),
+        ),
+        ("Date de la commande,N° de facture", "2026-09-13,7", both("Date de la commande", "N° de facture", "")),
+        (
+            "Data ordine,Data di consegna,Numero scontrino",
+            "2026-09-13,2026-09-15,7",
+            both("Data ordine", "Numero scontrino", ""),
+        ),
+        (
+            "Besteldatum,Factuurnummer,Klantnummer",
+            "2026-09-13,7,K",
+            both("Besteldatum", "Factuurnummer", "Klantnummer"),
+        ),
+        (
+            "Lieferdatum,Verkaufsdatum,Rechnungs-Nr.",
+            "2026-09-15,2026-09-13,7",
+            both("Verkaufsdatum", "Rechnungs-Nr.", ""),
+        ),
+        ("Number of orders,Booking Date,Booking Ref", "3,2026-09-13,7", both("Booking Date", "Booking Ref", "")),
+    ] {
+        assert_eq!(fields(headings, row), expected, "{headings}");
+    }
+    // what is not taken for what it is not
+    for (headings, row) in [
+        ("Customer ID,Date,Tax Amount", "K,2026-09-13,1.5"),
+        ("Customer ID,Date,Unit Price", "K,2026-09-13,1.5"),
+        ("Customer ID,Date,Amount (refunded)", "K,2026-09-13,1.5"),
+    ] {
+        let text = of("a.csv", &format!("{headings}\n{row}\n"));
+        assert!(!Mapping::parse(&text).unwrap().metrics.contains_key("revenue"), "{text}");
+    }
+    let totals = ["Order Total", "Total Collected", "Importe total", "Montant TTC", "Total (incl. VAT)"];
+    for heading in totals.into_iter().chain(["Amount in EUR"]) {
+        let text = of("a.csv", &format!("Customer ID,Date,Tax,{heading}\nK,2026-09-13,1.5,9.5\n"));
+        assert_eq!(Mapping::parse(&text).unwrap().metrics["revenue"], heading, "{text}");
+    }
+}
+
+/// A day in three columns, clocks in forms of spreadsheets and SAP, zones in a column and in a heading.
+#[test]
+fn times_in_several_columns() {
+    let time = |text: &str| {
+        let text = of("a.csv", text);
+        let mapping = Mapping::parse(&text).unwrap();
+        (mapping.time, mapping.time_zone, text)
+    };
+    for (text, expected, has_zone) in [
+        (
+            "order_id,Year,Month,Day\n7,2026,9,13\n",
+            "to_date(concat(CAST(\"Year\" AS VARCHAR), '-', CAST(\"Month\" AS VARCHAR), '-', CAST(\"Day\" AS VARCHAR)), '%Y-%m-%d')",
+            true,
+        ),
+        (
+            "VBELN;ERDAT;ERZET\n90001;20260913;093000\n",
+            "to_timestamp(concat(CAST(ERDAT AS VARCHAR), ' ', ERZET), '%Y%m%d %H%M%S')",
+            false,
+        ),
+        (
+            "order_id;Datum;Uhrzeit\n7;13.09.2026 00:00:00;10:05 Uhr\n",
+            "to_timestamp(concat(Datum, ' ', Uhrzeit), '%d.%m.%Y 00:00:00 %H:%M Uhr')",
+            false,
+        ),
+        (
+            "order_id;Datum;Uhrzeit\n7;13.09.2026;30.12.1899 10:05:00\n",
+            "to_timestamp(concat(Datum, ' ', Uhrzeit), '%d.%m.%Y 30.12.1899 %H:%M:%S')",
+            false,
+        ),
+        (
+            "order_id,Date,Time,Time Zone\n7,2026-09-13,10:05,Europe/Berlin\n",
+            "concat(concat(\"Date\", ' ', \"Time\"), ' ', \"Time Zone\")",
+            true,
+        ),
+        (
+            "order_id,Date,Time,TimeZone\n7,13/09/2026,10:05:00,CEST\n",
+            "concat(concat(to_char(to_date(\"Date\", '%d/%m/%Y'), '%Y-%m-%d'), ' ', \"Time\"), ' ', \"TimeZone\")",
+            true,
+        ),
+    ] {
+        let (value, _, text) = time(text);
+        assert_eq!(value, expected, "{text}");
+        assert_eq!(!text.contains("# time_zone"), has_zone, "{text}");
+    }
+    let (_, zone, text) = time("order_id,Date (UTC)\n7,2026-09-13 10:05\n");
+    assert!(zone == chrono_tz::UTC && text.contains("time_zone = \"UTC\"   # as the column's name says"), "{text}");
+    let (_, zone, text) = time("order_id,Date,Time (Europe/Paris)\n7,2026-09-13,10:05\n");
+    assert_eq!(zone, chrono_tz::Europe::Paris, "{text}");
+    let (_, _, text) = time("order_id,Date,Time,Time Zone\n7,2026-09-13,10:05,Eastern Time (US & Canada)\n");
+    assert!(text.contains("# Time Zone is not used: \"Eastern Time (US & Canada)\" is no zone"), "{text}");
+    assert!(text.contains("\n# time_zone = "), "{text}");
+}
+
+/// Nothing that says when rows happened is left out without a word.
+#[test]
+fn what_is_left_out_is_told() {
+    for (text, told) in [
+        (
+            "order_id,Date,Last call\n7,2026-09-13,10:05\n",
+            "# Not used: Last call, which holds clocks; where it belongs to the days, time = ",
+        ),
+        ("order_id,Sale Date,Talk Time\n7,2026-09-13,00:03:12\n", "a length of time is parse_duration(\"Talk Time\")"),
+        // a heading of two lines does not end the comment
+        (
+            "order_id,Date,\"Talk\nTime\"\n7,2026-09-13,00:03:12\n",
+            "a length of time is parse_duration(\"Talk?Time\")\n",
+        ),
+        (
+            "order_id,Date,Delivered,Paid\n7,2026-09-13,2026-09-14,2026-09-15\n",
+            "# Not used: Delivered, Paid, which hold days or times",
+        ),
+        ("order_id,Date\n7,2026-09-13\n", "# Rows have a day alone: they stand at 12:00 of it, where the suite is."),
+        ("visitor,Date\n7,2026-09-13\n", "# Rows have a day alone: they stand at its first instant."),
+        (
+            "order_id,Date\n7,13.09.2026 00:00:00\n",
+            "# All these times are midnight; where the day alone is known, time = ",
+        ),
+        (
+            "order_id,Date\n7,13/09/2026\n8,14/09/2026\n9,09/15/2026\n",
+            "# In some rows the day comes first and in others the month",
+        ),
+        (
+            "order_id,Date\n7,13/09/2026\n8,14/09/2026\n9,soon\n",
+            "# 1 of the first 3 rows say their time in a way that is not read, such as \"soon\"",
+        ),
+        ("order_id,Delivery Date\n7,2026-09-13\n", "its name says something else: is it this one?"),
+        ("order_id,Date\n", "# The file has no row"),
+        ("7,2026-09-13\n8,2026-09-14\n", "# The first line looks like a row; header = false"),
+        (
+            "order_id,Date,Total,Currency\n7,2026-09-13,5,EUR\n8,2026-09-13,5,USD\n",
+            "# These amounts are in several currencies (EUR, USD)",
+        ),
+        (
+            "order_id;Date;Total\n7;2026-09-13;€ 5\n8;2026-09-13;$ 5\n",
+            "# These amounts are in several currencies ($, €)",
+        ),
+        (
+            "order_id;Date;Total\n7;2026-09-13;1.234\n8;2026-09-13;12\n",
+            "revenue = \"Total\"   # between thousands, or before a fraction?",
+        ),
+        (
+            "order_id;Date;Total\n7;2026-09-13;1,234\n",
+            "revenue = \"parse_number(Total, '.')\"   # between thousands, or",
+        ),
+    ] {
+        let text = of("a.csv", text);
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    // one amount tells how the others are written
+    let text = of("a.csv", "order_id;Date;Total;Menge\n7;2026-09-13;1.234;1,5\n");
+    assert!(text.contains("revenue = \"parse_number(Total, ',')\"\n"), "{text}");
+    assert!(of("a.csv", "order_id,Date,Total\n7,2026-09-13,0.125\n").contains("revenue = \"Total\"\n"));
+}
+
+/// Books have the sign of a loss behind it or in brackets, and currencies on either side.
+#[test]
+fn signs_of_losses() {
+    for amount in ["1.234,56-", "(1.234,56)", "- 1.234,56", "\u{2212}1.234,56", "EUR 1.234,56-", "1.234,56 CHF"] {
+        let text = of("sap.csv", &format!("Belegnr;Datum;Betrag\n7;13.09.2026;{amount}\n"));
+        assert_eq!(Mapping::parse(&text).unwrap().metrics["revenue"], "parse_number(Betrag, ',')", "{text}");
+    }
+}
+
+/// Files of other programs, and of shapes that no table has.
+#[test]
+fn what_is_no_table_is_told_with_the_next_step() {
+    let of_bytes = |name: &str, bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        guess(&path)
+    };
+    let long = [b"order_id,Date\n".as_slice(), b"x".repeat(17 << 20).as_slice()].concat();
+    for (name, bytes, said) in [
+        ("a.xlsx", b"PK\x03\x04\x14\0\x06\0\x08\0".as_slice(), "save the sheet as CSV"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0".as_slice(), "save the sheet as CSV"),
+        ("a.xls", b"<html><table>".as_slice(), "save it as CSV"),
+        ("a.pdf", b"%PDF-1.7\n%\xe2\xe3".as_slice(), "export it as CSV"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), "an image"),
+        ("a.csv", b"o\0r\0d\0e\0r\0,\0D\0\n\0".as_slice(), "utf-16le"),
+        ("a.bin", b"\x01\x02\x03\x7f,\x05\n".as_slice(), "export the file as CSV"),
+        ("a.parquet", b"order_id,Date\n7,2026-09-13\n".as_slice(), "Parquet"),
+        ("a.csv", b"".as_slice(), "empty"),
+        ("a.csv", long.as_slice(), "more than 16 MiB; has the file line ends"),
+    ] {
+        let error = of_bytes(name, bytes).unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains(name), "{name}: {error}");
+    }
+    let wide: Vec<String> = (0..10_000).map(|column| format!("column_{column}")).collect();
+    let text = of("wide.csv", &format!("order_id,Date,{}\n7,2026-09-13{}\n", wide.join(","), ",x".repeat(10_000)));
+    assert!(text.contains("time = \"Date\"") && text.contains("#   and 9940 more"), "{text}");
+    let utf16: Vec<u8> = "\u{feff}order_id,Date\n7,2026-09-13\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(of_bytes("a.csv", &utf16).unwrap().contains("transaction_id = \"order_id\""));
+}
+
+/// Days and clocks that Parquet has as such are one time, too.
+#[test]
+fn days_and_clocks_of_parquet() {
+    let [day, clock, ended]: [ArrayRef; 3] = [
+        Arc::new(Date32Array::from(vec![20_709])),
+        Arc::new(Time32SecondArray::from(vec![36_300])),
+        Arc::new(Time32SecondArray::from(vec![36_400])),
+    ];
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["7"]));
+    let guessed = |columns: Vec<(&str, ArrayRef)>| {
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sales.parquet");
+        let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        guess(&path).unwrap()
+    };
+    let text = guessed(vec![("order_id", ids.clone()), ("sale_date", day.clone()), ("sale_time", clock.clone())]);
+    let both =
+        "to_timestamp(concat(CAST(sale_date AS VARCHAR), ' ', CAST(sale_time AS VARCHAR)), '%Y-%m-%d %H:%M:%S%.f')";
+    assert_eq!(Mapping::parse(&text).unwrap().time, both, "{text}");
+    let text = guessed(vec![("order_id", ids.clone()), ("sale_date", day.clone()), ("end_time", ended)]);
+    assert!(text.contains("time = \"sale_date\"\n") && text.contains("# Rows have a day alone"), "{text}");
+    assert!(text.contains("# Not used: end_time, which holds clocks") && text.contains("end_time (clock)"), "{text}");
+    let text = guessed(vec![("order_id", ids), ("sale_time", clock), ("paid_on", day)]);
+    // the clock of something else
+    let told = "# Not used: sale_time, which holds clocks; where it belongs to the days, time = ";
+    assert!(text.contains("time = \"paid_on\"\n") && text.contains(told), "{text}");
 }

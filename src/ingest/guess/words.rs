@@ -1,8 +1,9 @@
 //! The words by which a file is understood: what its columns are called, and what some of them say.
 //!
-//! All are written in small letters, those of names with `_` for other signs; a name is the same with `_` and without.
+//! All are written in small letters, those of names with `_` for other signs; a name is the same with `_` and without. Names that
+//! are made of such words as `sale`, `date` and `no` are known by these (`headings`).
 
-/// What columns are called that hold such a thing, the likeliest first.
+/// What columns are called as a whole that hold such a thing, the likeliest first.
 pub(super) const VISITOR: &[&str] = &[
     "user_pseudo_id",
     "domain_userid",
@@ -43,6 +44,8 @@ pub(super) const TIME: &[&str] = &[
     "belegdatum",
     "bestelldatum",
     "order_date",
+    "date_order",
+    "won_time",
     "created_date",
     "create_date",
     "conversation_start",
@@ -87,9 +90,8 @@ pub(super) const TRANSACTION: &[&str] = &[
     "bon",
     "auftragsnummer",
     "vbeln",
+    "increment_id",
 ];
-/// How names end of columns that hold the transaction ID of another system, in records of elsewhere: `Web Order ID`.
-pub(super) const TRANSACTION_ENDS: &[&str] = &["_transaction_id", "_order_id", "_order_number"];
 /// Numbers that a record has from where it was made, such as a call's. A hit can bear them too, where a site shows them; who
 /// the customer is ties more.
 pub(super) const OWN_ID: &[&str] =
@@ -112,8 +114,8 @@ pub(super) const CUSTOMER: &[&str] = &[
     "kunnr",
     "requester_id",
     "contact_id",
-    "email",
 ];
+pub(super) const EMAIL: &[&str] = &["email"];
 pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
     ("page_url", &["page_url", "page_location", "url", "context_page_url", "event_url", "current_url"]),
     (
@@ -184,4 +186,8 @@ pub(super) const PAGE_VIEW: &[&str] = &["page_view", "page_viewed", "mp_web_page
 pub(super) const WRAPPERS: &[&str] =
     &["properties", "ecommerce", "event_properties", "user_properties", "event_data", "attributes", "payload", "data"];
 /// Columns that say what the clock shows, beside one of days.
-pub(super) const CLOCK: &[&str] = &["time", "time_of_day", "uhrzeit", "zeit", "heure", "hora"];
+pub(super) const CLOCK: &[&str] =
+    &["time", "time_of_day", "uhrzeit", "zeit", "heure", "hora", "ora", "tijd", "erzet", "uzeit", "cputm"];
+/// Columns that say the currency of amounts.
+pub(super) const CURRENCY: &[&str] =
+    &["currency", "currency_code", "order_currency", "währung", "waehrung", "devise", "moneda", "valuta", "waerk"];

@@ -1,24 +1,25 @@
-//! Column chunks that are encoded here, since it takes less time than the writer of the Parquet library: columns of few values, and
-//! decimal numbers without a dictionary, such as sequences.
+//! Column chunks that are encoded here, since it takes less time than the writer of the Parquet library: columns of few values, ids of
+//! visitors, whose rows lie side by side, and decimal numbers without a dictionary, such as sequences.
 //!
-//! In: the rows of one column of a row group, as dictionary arrays over the same texts, integers or floating point numbers of eight
-//! bytes, or decimal numbers. Out: the bytes of its chunk of the file, and what the footer says of it, as that writer gives them.
+//! In: the rows of one column of a row group, as dictionary arrays over the same texts, texts, integers or floating point numbers of
+//! eight bytes, or decimal numbers. Out: the bytes of its chunk of the file, and what the footer says of it, as that writer gives them.
 //! Of few values there is a dictionary page, with the values in the order in which rows have them first, and data pages with the
 //! numbers of these values, in runs or packed by bits. A text is looked up once a row group, by its number in the arrays, not once a
-//! row. Of decimal numbers there are plain pages. Columns of which the file keeps more, such as statistics of pages, and those with
-//! more values than a dictionary may have, are left to that writer.
+//! row; where it comes as such, once a run of rows with it. Of decimal numbers there are plain pages. Columns of which the file keeps
+//! more than this, and those with more values than a dictionary may have, are left to that writer.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, UInt32Type};
 use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, PageType, Type};
+use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType, Type};
 use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
@@ -26,9 +27,12 @@ use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use crate::Result;
+use crate::distinct_texts::{DistinctTexts, NULL, is_same};
 
 /// Numbers that are packed by bits at once.
 const GROUP: usize = 8;
+/// Numbers of a run that are compared at once.
+const RUN: usize = 32;
 /// Groups behind one header at most, so that it is a single byte.
 const MOST_GROUPS: usize = 63;
 /// Distinct values of eight bytes that a column may have at least; with more, they must recur.
@@ -51,14 +55,18 @@ pub(super) fn encode_coded(
     descr: &ColumnDescPtr,
     properties: &WriterProperties,
     arrays: &[ArrayRef],
+    compressors: &Compressors,
 ) -> Result<Option<CodedChunk>> {
     if descr.physical_type() == Type::FIXED_LEN_BYTE_ARRAY {
-        return encode_decimals(descr, properties, arrays);
+        return encode_decimals(descr, properties, arrays, compressors);
     }
     let Some(level) = compression_of(descr, properties) else { return Ok(None) };
     let most_bytes = properties.column_dictionary_page_size_limit(descr.path());
+    let kept = properties.statistics_enabled(descr.path());
     let numbered = match texts_of(arrays) {
         Some(texts) => Numbered::of(arrays, texts, most_bytes),
+        // ids of visitors
+        None if kept == EnabledStatistics::Page => Numbered::of_texts(arrays, most_bytes),
         None => Numbered::of_values(arrays, most_bytes),
     };
     let Some(Numbered { rows, count, dictionary }) = numbered else { return Ok(None) };
@@ -66,23 +74,63 @@ pub(super) fn encode_coded(
     if count == 0 || !nullable && rows.contains(&0) {
         return Ok(None);
     }
-    let has_statistics = properties.statistics_enabled(descr.path()) != EnabledStatistics::None;
-    let bounds = if has_statistics { bounds_of(&dictionary) } else { None };
+    let texts: Vec<&[u8]> = if kept == EnabledStatistics::None { vec![] } else { texts_in(&dictionary).collect() };
     let longest = properties.statistics_truncate_length().unwrap_or(usize::MAX);
-    if bounds.is_some_and(|bounds| bounds.iter().any(|bound| bound.len() > longest)) {
+    let longest = longest.min(properties.column_index_truncate_length().unwrap_or(usize::MAX));
+    if texts.iter().any(|text| text.len() > longest) {
         return Ok(None);
     }
-    let mut pages = Pages::new(descr, properties, level)?;
+    let mut pages = Pages::new(descr, properties, compressors.take(level)?);
     pages.put_dictionary(&dictionary, count)?;
+    let mut index = (kept == EnabledStatistics::Page).then(PageBounds::new);
     for rows in rows.chunks(properties.data_page_row_count_limit().max(1)) {
         pages.put(&page_of(rows, nullable), rows.len(), Encoding::RLE_DICTIONARY)?;
+        if let Some(index) = &mut index {
+            index.add(rows, &texts);
+        }
     }
-    let statistics = bounds.map(|bounds| {
+    let statistics = bounds_of(texts.iter().copied()).map(|bounds| {
         let [least, most] = bounds.map(|bound| Some(bound.to_vec().into()));
-        let nulls = rows.iter().filter(|row| **row == 0).count() as u64;
-        Statistics::byte_array(least, most, None, Some(nulls), false)
+        Statistics::byte_array(least, most, None, Some(nulls_of(&rows)), false)
     });
-    Ok(Some(pages.finish(statistics)?))
+    let mut chunk = pages.finish(statistics, compressors)?;
+    chunk.close.column_index = index.map(PageBounds::finish).transpose()?;
+    Ok(Some(chunk))
+}
+
+/// The least and the greatest text of each page.
+struct PageBounds<'t> {
+    index: ColumnIndexBuilder,
+    last: Option<[&'t [u8]; 2]>,
+    are_rising: bool,
+}
+
+impl<'t> PageBounds<'t> {
+    fn new() -> Self {
+        Self { index: ColumnIndexBuilder::new(Type::BYTE_ARRAY), last: None, are_rising: true }
+    }
+
+    /// Adds a page of rows with the numbers of these texts.
+    fn add(&mut self, rows: &[u32], texts: &[&'t [u8]]) {
+        let runs = rows.chunk_by(|one, other| one == other);
+        let numbers = runs.filter_map(|run| run[0].checked_sub(1));
+        let bounds = bounds_of(numbers.map(|number| texts[number as usize]));
+        let [least, most] = bounds.map_or_else(Default::default, |bounds| bounds.map(<[u8]>::to_vec));
+        self.index.append(bounds.is_none(), least, most, nulls_of(rows) as i64);
+        let is_later = |last: [&[u8]; 2], bounds: [&[u8]; 2]| last[0] <= bounds[0] && last[1] <= bounds[1];
+        self.are_rising &= self.last.zip(bounds).is_none_or(|(last, bounds)| is_later(last, bounds));
+        self.last = bounds.or(self.last);
+    }
+
+    fn finish(mut self) -> Result<ColumnIndexMetaData> {
+        let order = if self.are_rising { BoundaryOrder::ASCENDING } else { BoundaryOrder::UNORDERED };
+        self.index.set_boundary_order(order);
+        Ok(self.index.build()?)
+    }
+}
+
+fn nulls_of(rows: &[u32]) -> u64 {
+    rows.iter().filter(|row| **row == 0).count() as u64
 }
 
 /// The chunk of a column of decimal numbers without a dictionary; None where it is for the other writer, which allocates memory for
@@ -91,6 +139,7 @@ fn encode_decimals(
     descr: &ColumnDescPtr,
     properties: &WriterProperties,
     arrays: &[ArrayRef],
+    compressors: &Compressors,
 ) -> Result<Option<CodedChunk>> {
     let (path, nullable) = (descr.path(), descr.max_def_level() > 0);
     let is_plain = descr.type_length() as usize == size_of::<i128>()
@@ -103,7 +152,7 @@ fn encode_decimals(
     if !nullable && arrays.iter().any(|array| array.null_count() > 0) {
         return Ok(None);
     }
-    let mut pages = Pages::new(descr, properties, level)?;
+    let mut pages = Pages::new(descr, properties, compressors.take(level)?);
     let most_rows = properties.data_page_row_count_limit().max(1);
     let (mut levels, mut values) = (Vec::<u32>::new(), Vec::<u8>::new());
     for value in arrays.iter().flat_map(|array| array.iter()) {
@@ -116,7 +165,24 @@ fn encode_decimals(
         }
     }
     pages.put_values(&mut levels, &mut values, nullable)?;
-    Ok(Some(pages.finish(None)?))
+    Ok(Some(pages.finish(None, compressors)?))
+}
+
+/// Compressors that are used again, for new ones take long to make.
+#[derive(Default)]
+pub(super) struct Compressors(Mutex<Vec<Compressor<'static>>>);
+
+impl Compressors {
+    fn take(&self, level: i32) -> Result<Compressor<'static>> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(mut compressor) = spare else { return Ok(Compressor::new(level)?) };
+        compressor.set_compression_level(level)?;
+        Ok(compressor)
+    }
+
+    fn give_back(&self, compressor: Compressor<'static>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+    }
 }
 
 /// The pages of a chunk, as they come.
@@ -138,11 +204,11 @@ struct Pages<'c> {
 }
 
 impl<'c> Pages<'c> {
-    fn new(descr: &'c ColumnDescPtr, properties: &'c WriterProperties, level: i32) -> Result<Self> {
-        Ok(Self {
+    fn new(descr: &'c ColumnDescPtr, properties: &'c WriterProperties, compressor: Compressor<'static>) -> Self {
+        Self {
             descr,
             properties,
-            compressor: Compressor::new(level)?,
+            compressor,
             sink: TrackedWrite::new(vec![]),
             offsets: OffsetIndexBuilder::new(),
             rows: 0,
@@ -151,7 +217,7 @@ impl<'c> Pages<'c> {
             dictionary_bytes: None,
             encoding: Encoding::PLAIN,
             count: 0,
-        })
+        }
     }
 
     /// Adds the dictionary, before any rows.
@@ -204,7 +270,8 @@ impl<'c> Pages<'c> {
         Ok(written)
     }
 
-    fn finish(self, statistics: Option<Statistics>) -> Result<CodedChunk> {
+    fn finish(self, statistics: Option<Statistics>, compressors: &Compressors) -> Result<CodedChunk> {
+        compressors.give_back(self.compressor);
         let of_pages = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
         let dictionary = self.dictionary_bytes.map(|_| of_pages(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1));
         let rows = of_pages(PageType::DATA_PAGE, self.encoding, self.count);
@@ -235,11 +302,12 @@ impl<'c> Pages<'c> {
     }
 }
 
-/// The level of compression of a column of which the file has nothing but its dictionary and its pages, and of texts the bounds.
+/// The level of compression of a column of which the file has nothing but its dictionary and its pages, and of texts the bounds of all
+/// or of each page.
 fn compression_of(descr: &ColumnDescPtr, properties: &WriterProperties) -> Option<i32> {
     let path = descr.path();
     let may_be = match descr.physical_type() {
-        Type::BYTE_ARRAY => properties.statistics_enabled(path) != EnabledStatistics::Page,
+        Type::BYTE_ARRAY => true,
         Type::INT64 | Type::DOUBLE => properties.statistics_enabled(path) == EnabledStatistics::None,
         _ => false,
     };
@@ -270,15 +338,29 @@ fn values_of(array: &ArrayRef) -> Option<&ArrayRef> {
     array.as_dictionary_opt::<UInt32Type>().map(|coded| coded.values())
 }
 
-/// The least and the greatest text of a dictionary's page.
-fn bounds_of(dictionary: &[u8]) -> Option<[&[u8]; 2]> {
-    let (mut rest, mut bounds) = (dictionary, None);
-    while let Some((length, others)) = rest.split_first_chunk::<4>() {
+/// The texts of a dictionary's page.
+fn texts_in(dictionary: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = dictionary;
+    std::iter::from_fn(move || {
+        let (length, others) = rest.split_first_chunk::<4>()?;
         let (text, others) = others.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        rest = others;
+        Some(text)
+    })
+}
+
+/// The least and the greatest text.
+fn bounds_of<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<[&'t [u8]; 2]> {
+    texts.fold(None, |bounds: Option<[&'t [u8]; 2]>, text| {
         let [least, most] = bounds.unwrap_or([text; 2]);
-        (bounds, rest) = (Some([least.min(text), most.max(text)]), others);
-    }
-    bounds
+        Some([least.min(text), most.max(text)])
+    })
+}
+
+/// Appends a text as a dictionary's page has it.
+fn put_text(text: &[u8], dictionary: &mut Vec<u8>) {
+    dictionary.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    dictionary.extend_from_slice(text);
 }
 
 /// Rows in the numbers of a dictionary of their own.
@@ -301,9 +383,7 @@ impl Numbered {
             let mut number = |key: &u32| {
                 let number = &mut numbers[*key as usize];
                 if *number == 0 {
-                    let text = texts.value(*key as usize).as_bytes();
-                    dictionary.extend_from_slice(&(text.len() as u32).to_le_bytes());
-                    dictionary.extend_from_slice(text);
+                    put_text(texts.value(*key as usize).as_bytes(), &mut dictionary);
                     count += 1;
                     *number = count;
                 }
@@ -311,15 +391,48 @@ impl Numbered {
             };
             match keys.nulls() {
                 None => rows.extend(keys.values().iter().map(number)),
+                // by their places, so that it is known how many there are
                 Some(nulls) => {
-                    let pairs = keys.values().iter().zip(nulls);
-                    rows.extend(pairs.map(|(key, is_valid)| if is_valid { number(key) } else { 0 }));
+                    let number = |row: usize| if nulls.is_valid(row) { number(&keys.values()[row]) } else { 0 };
+                    rows.extend((0..keys.len()).map(number));
                 }
             }
             if dictionary.len() >= most_bytes {
                 return None;
             }
         }
+        Some(Self { rows, count, dictionary })
+    }
+
+    /// The rows of arrays of texts, many of which are those of the row before; None where their texts take so many bytes or more, and
+    /// for arrays of others.
+    fn of_texts(arrays: &[ArrayRef], most_bytes: usize) -> Option<Self> {
+        let arrays: Vec<&StringArray> =
+            arrays.iter().map(|array| array.as_string_opt::<i32>()).collect::<Option<_>>()?;
+        let mut rows = Vec::with_capacity(arrays.iter().map(|array| array.len()).sum());
+        let mut distinct = DistinctTexts::default();
+        let mut last: (&[u8], u32) = (b"", NULL);
+        for array in arrays {
+            let ends = array.value_offsets();
+            let bytes = ends.first().zip(ends.last()).map_or(0, |(first, last)| (last - first) as usize);
+            i32::try_from(distinct.text_bytes() + bytes).ok()?;
+            rows.extend((0..array.len()).map(|row| {
+                if array.is_null(row) {
+                    return NULL;
+                }
+                let text = array.value(row).as_bytes();
+                if last.1 == NULL || !is_same(last.0, text) {
+                    last = (text, distinct.code(text));
+                }
+                last.1
+            }));
+            if distinct.text_bytes() + size_of::<u32>() * distinct.count() >= most_bytes {
+                return None;
+            }
+        }
+        let count = distinct.count() as u32;
+        let mut dictionary = Vec::with_capacity(distinct.text_bytes() + size_of::<u32>() * distinct.count());
+        (1..=count).for_each(|code| put_text(distinct.text(code), &mut dictionary));
         Some(Self { rows, count, dictionary })
     }
 
@@ -363,8 +476,8 @@ impl Values {
         match nulls {
             None => rows.extend(values.map(|bits| self.number_of(bits))),
             Some(nulls) => {
-                let pairs = values.zip(nulls);
-                rows.extend(pairs.map(|(bits, is_valid)| if is_valid { self.number_of(bits) } else { 0 }));
+                let pairs = values.zip(0..nulls.len());
+                rows.extend(pairs.map(|(bits, row)| if nulls.is_valid(row) { self.number_of(bits) } else { 0 }));
             }
         }
     }
@@ -398,7 +511,13 @@ fn page_of(rows: &[u32], nullable: bool) -> Vec<u8> {
         let levels: Vec<u32> = rows.iter().map(|row| u32::from(*row > 0)).collect();
         put_levels(&levels, &mut page);
     }
-    let numbers: Vec<u32> = rows.iter().filter_map(|row| row.checked_sub(1)).collect();
+    // each is put where the next one goes, and stays there where it has a value
+    let (mut numbers, mut count) = (vec![0_u32; rows.len()], 0);
+    for row in rows {
+        numbers[count] = row.wrapping_sub(1);
+        count += usize::from(*row != NULL);
+    }
+    numbers.truncate(count);
     let bits = u32::BITS - numbers.iter().max().copied().unwrap_or(0).leading_zeros();
     page.push(bits as u8);
     put_runs(&numbers, bits, &mut page);
@@ -417,7 +536,7 @@ fn put_levels(levels: &[u32], page: &mut Vec<u8>) {
 fn put_runs(numbers: &[u32], bits: u32, out: &mut Vec<u8>) {
     let mut rest = numbers;
     while let Some(first) = rest.first() {
-        let run = rest.iter().take_while(|number| *number == first).count();
+        let run = run_of(rest, *first);
         if run >= GROUP || run == rest.len() {
             put_varint(run << 1, out);
             out.extend_from_slice(&first.to_le_bytes()[..bits.div_ceil(8) as usize]);
@@ -435,6 +554,13 @@ fn put_runs(numbers: &[u32], bits: u32, out: &mut Vec<u8>) {
         put_packed(packed, groups * GROUP, bits, out);
         rest = others;
     }
+}
+
+/// How many of the first numbers are this one. Runs may be long, so that many are compared at once.
+fn run_of(numbers: &[u32], first: u32) -> usize {
+    let is_whole = |numbers: &&[u32]| numbers.iter().fold(true, |is_run, number| is_run & (*number == first));
+    let whole = RUN * numbers.chunks_exact(RUN).take_while(is_whole).count();
+    whole + numbers[whole..].iter().take_while(|number| **number == first).count()
 }
 
 /// Appends numbers, and zeros up to `count` of them, which is whole groups, the lowest bits first.

@@ -6,27 +6,21 @@
 //! those that are coded already get their texts when they are read. The rows of two writers become those of one by
 //! [`Dictionaries::append`], which says what the codes of one are in the other.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, StringArray, UInt32Array};
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, StringArray};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, UInt32Type};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::layout::ORDER;
 use crate::columns::{FILE, HIT_ID, ROW, SOURCE};
+use crate::distinct_texts::{DistinctTexts, NULL, coded_texts, coded_type, is_same, keys_of};
 use crate::{Error, Result};
 
 /// Distinct texts that any column may have; with more, its values must recur.
 const SAMPLE_TEXTS: usize = 4096;
 /// Bytes of all texts of a column at most: an array of them has 31 bits for where one ends.
 const MOST_BYTES: usize = 1 << 30;
-/// Places of a table at least, a power of two.
-const LEAST_PLACES: usize = 16;
-/// The code of a row without a value; texts have codes from 1 on.
-pub(super) const NULL: u32 = 0;
 /// Bytes of texts that codes of a column may become again where two writers become one.
 const MOST_ROW_BYTES: usize = 16 << 20;
 
@@ -130,16 +124,17 @@ impl Dictionaries {
             let sorts = ORDER.contains(&name) || (has_records && [FILE, SOURCE].contains(&name));
             field.data_type() == &DataType::Utf8 && !sorts && !HIT_ID.contains(&name)
         };
-        let columns = schema.fields().iter().map(|field| is_coded(field).then(Dictionary::new)).collect();
+        let columns = schema.fields().iter().map(|field| is_coded(field).then(Dictionary::default)).collect();
         Self { columns, most_bytes }
     }
 
-    /// The codes of a column's rows; None where they are to be kept as they are.
+    /// The codes of a column's rows, which are texts or [`coded_texts`]; None where they are to be kept as they are.
     pub fn encode(&mut self, column: usize, array: &dyn Array) -> Result<Option<Codes>> {
-        let dictionary = self.columns.get_mut(column).and_then(Option::as_mut);
-        match dictionary.zip(array.as_string_opt::<i32>()) {
-            Some((dictionary, texts)) => dictionary.encode(texts),
-            None => Ok(None),
+        let Some(dictionary) = self.columns.get_mut(column).and_then(Option::as_mut) else { return Ok(None) };
+        match (array.as_string_opt::<i32>(), coded_texts(array)) {
+            (Some(texts), _) => dictionary.encode(texts),
+            (None, Some((rows, texts))) => dictionary.encode_keys(rows, texts),
+            (None, None) => Ok(None),
         }
     }
 
@@ -205,7 +200,7 @@ impl Dictionaries {
     /// The texts of each column; of one that is not coded there are none.
     pub fn into_all_texts(self) -> Result<Vec<ArrayRef>> {
         let columns = self.columns.into_iter();
-        columns.map(|dictionary| dictionary.unwrap_or_else(Dictionary::new).into_texts()).collect()
+        columns.map(|dictionary| dictionary.unwrap_or_default().into_texts()).collect()
     }
 
     /// What makes texts of the keys in rows of a shape that was asked for when all rows had come.
@@ -303,49 +298,50 @@ impl Texts {
 }
 
 /// The texts of a column that have been met.
+#[derive(Default)]
 struct Dictionary {
-    /// Of its own, so that nobody can send texts of one hash.
-    seed: u64,
-    /// A hash and a code each, at or behind the place that the hash says; a free one has no code. At least half are free.
-    places: Vec<(u32, u32)>,
-    /// All texts, one behind the other.
-    bytes: Vec<u8>,
-    /// Where each ends, and where the first begins.
-    ends: Vec<i32>,
+    distinct: DistinctTexts,
     /// Values that were coded.
     seen: usize,
+    /// What the texts of a dictionary array are here, of the last one: those after it are often parts of the same file.
+    last: Option<KnownTexts>,
     /// The texts, when no more are taken.
     texts: Option<ArrayRef>,
 }
 
-impl Dictionary {
-    fn new() -> Self {
-        let seed = RandomState::new().hash_one(0);
-        Self { seed, places: vec![], bytes: vec![], ends: vec![0], seen: 0, texts: None }
-    }
+/// Texts of a dictionary array, and their codes as far as they were looked up.
+struct KnownTexts {
+    texts: StringArray,
+    codes: Vec<u32>,
+}
 
-    /// How many texts it has.
-    fn len(&self) -> usize {
-        self.texts.as_ref().map_or(self.ends.len() - 1, |texts| texts.len())
+impl KnownTexts {
+    /// True where these are the texts: they are kept here, so that nothing else can lie where they do.
+    fn are(&self, texts: &StringArray) -> bool {
+        let place = |texts: &StringArray| (texts.value_offsets().as_ptr(), texts.value_data().as_ptr(), texts.len());
+        place(&self.texts) == place(texts)
     }
 
     fn memory_bytes(&self) -> usize {
-        self.places.capacity() * size_of::<(u32, u32)>()
-            + self.bytes.capacity()
-            + self.ends.capacity() * size_of::<i32>()
+        self.texts.get_array_memory_size() + self.codes.capacity() * size_of::<u32>()
+    }
+}
+
+impl Dictionary {
+    /// How many texts it has.
+    fn len(&self) -> usize {
+        self.texts.as_ref().map_or(self.distinct.count(), |texts| texts.len())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.distinct.memory_bytes()
+            + self.last.as_ref().map_or(0, KnownTexts::memory_bytes)
             + self.texts.as_ref().map_or(0, |texts| texts.get_array_memory_size())
     }
 
     /// The codes of an array's rows; None where no more texts are taken.
     fn encode(&mut self, texts: &StringArray) -> Result<Option<Codes>> {
-        if self.texts.is_some() {
-            return Ok(None);
-        }
-        let ends = texts.value_offsets();
-        let bytes = ends.first().zip(ends.last()).map_or(0, |(first, last)| (last - first) as usize);
-        let differs = self.len() > SAMPLE_TEXTS && 2 * self.len() > self.seen;
-        if differs || self.bytes.len() + bytes > MOST_BYTES {
-            self.close()?;
+        if !self.takes_texts(texts)? {
             return Ok(None);
         }
         self.seen += texts.len() - texts.null_count();
@@ -357,21 +353,64 @@ impl Dictionary {
             }
             let text = texts.value(row).as_bytes();
             if last.1 == NULL || !is_same(last.0, text) {
-                last = (text, self.code(text));
+                last = (text, self.distinct.code(text));
             }
             last.1
         };
         Ok(Some(Codes::of((0..texts.len()).map(code).collect())))
     }
 
+    /// The same for the rows of a dictionary array, of whose texts those are looked up that some row has, each once.
+    fn encode_keys(&mut self, rows: &DictionaryArray<UInt32Type>, texts: &StringArray) -> Result<Option<Codes>> {
+        if !self.takes_texts(texts)? {
+            return Ok(None);
+        }
+        self.seen += rows.len() - rows.null_count();
+        let known = self.last.take().filter(|last| last.are(texts));
+        let mut known = known.unwrap_or_else(|| KnownTexts { texts: texts.clone(), codes: vec![NULL; texts.len()] });
+        let mut code = |key: &u32| {
+            let code = &mut known.codes[*key as usize];
+            if *code == NULL {
+                *code = self.distinct.code(texts.value(*key as usize).as_bytes());
+            }
+            *code
+        };
+        let keys = rows.keys();
+        let codes: Vec<u32> = match keys.nulls() {
+            None => keys.values().iter().map(code).collect(),
+            Some(nulls) => {
+                let pairs = keys.values().iter().zip(nulls);
+                pairs.map(|(key, is_valid)| if is_valid { code(key) } else { NULL }).collect()
+            }
+        };
+        self.last = Some(known);
+        Ok(Some(Codes::of(codes)))
+    }
+
+    /// True where texts are taken, and these as well; where they are too many, none are taken from now on.
+    fn takes_texts(&mut self, texts: &StringArray) -> Result<bool> {
+        if self.texts.is_some() {
+            return Ok(false);
+        }
+        let ends = texts.value_offsets();
+        let bytes = ends.first().zip(ends.last()).map_or(0, |(first, last)| (last - first) as usize);
+        let differs = self.len() > SAMPLE_TEXTS && 2 * self.len() > self.seen;
+        if differs || self.distinct.text_bytes() + bytes > MOST_BYTES {
+            self.close()?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     /// True where the texts of another one can be added to those here.
     fn takes(&self, other: &Self) -> bool {
-        self.texts.is_none() && other.texts.is_none() && self.bytes.len() + other.bytes.len() <= MOST_BYTES
+        let bytes = self.distinct.text_bytes() + other.distinct.text_bytes();
+        self.texts.is_none() && other.texts.is_none() && bytes <= MOST_BYTES
     }
 
     /// Bytes of the rows that were coded, had each its text, about.
     fn row_bytes(&self) -> usize {
-        let bytes = self.texts.as_ref().map_or(self.bytes.len(), |texts| texts.get_array_memory_size());
+        let bytes = self.texts.as_ref().map_or(self.distinct.text_bytes(), |texts| texts.get_array_memory_size());
         self.seen * (bytes / self.len().max(1))
     }
 
@@ -384,16 +423,14 @@ impl Dictionary {
             return Ok(Recoding::Texts(other.into_texts()?));
         }
         self.seen += other.seen;
-        let codes = (1..other.ends.len() as u32).map(|code| self.code(other.text(code)));
+        let codes = (1..=other.len() as u32).map(|code| self.distinct.code(other.distinct.text(code)));
         Ok(Recoding::Codes(std::iter::once(NULL).chain(codes).collect()))
     }
 
     /// Takes no more texts.
     fn close(&mut self) -> Result<()> {
-        self.places = vec![];
-        let ends = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.ends, vec![0])));
-        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
-        self.texts = Some(Arc::new(StringArray::try_new(ends, bytes, None)?));
+        self.last = None;
+        self.texts = Some(Arc::new(std::mem::take(&mut self.distinct).into_array()?));
         Ok(())
     }
 
@@ -404,71 +441,16 @@ impl Dictionary {
         }
         self.texts.ok_or_else(|| Error::bug("a dictionary that was closed has no texts"))
     }
-
-    fn code(&mut self, text: &[u8]) -> u32 {
-        if 2 * self.ends.len() > self.places.len() {
-            self.grow();
-        }
-        let hash = xxh3_64_with_seed(text, self.seed) as u32;
-        let mask = self.places.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.places[at].1 != NULL {
-            let (other, code) = self.places[at];
-            if other == hash && is_same(self.text(code), text) {
-                return code;
-            }
-            at = (at + 1) & mask;
-        }
-        self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len() as i32);
-        let code = self.ends.len() as u32 - 1;
-        self.places[at] = (hash, code);
-        code
-    }
-
-    fn text(&self, code: u32) -> &[u8] {
-        let code = code as usize;
-        &self.bytes[self.ends[code - 1] as usize..self.ends[code] as usize]
-    }
-
-    fn grow(&mut self) {
-        let places = (2 * self.places.len()).max(LEAST_PLACES);
-        let former = std::mem::replace(&mut self.places, vec![(0, NULL); places]);
-        for (hash, code) in former.into_iter().filter(|(_, code)| *code != NULL) {
-            let mut at = hash as usize & (places - 1);
-            while self.places[at].1 != NULL {
-                at = (at + 1) & (places - 1);
-            }
-            self.places[at] = (hash, code);
-        }
-    }
 }
 
-/// True where two texts are the same. Most are short, or differ where they begin or end, which is seen without a call.
-#[inline]
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let ends = |text: &[u8]| Some([*text.first_chunk::<8>()?, *text.last_chunk::<8>()?]);
-    match ends(one).zip(ends(other)) {
-        Some((one_ends, other_ends)) => one_ends == other_ends && (one.len() <= 16 || one == other),
-        None => one.iter().zip(other).all(|(one, other)| one == other),
-    }
-}
-
-/// The keys of rows with these codes, as an array.
-pub(super) fn keys_of(codes: impl Iterator<Item = u32>) -> UInt32Array {
-    let mut keys: Vec<u32> = codes.collect();
-    let valid = || BooleanBuffer::collect_bool(keys.len(), |row| keys[row] != NULL);
-    let nulls = keys.contains(&NULL).then(|| NullBuffer::new(valid()));
-    keys.iter_mut().for_each(|key| *key = key.saturating_sub(1));
-    UInt32Array::new(ScalarBuffer::from(keys), nulls)
-}
-
-/// The type of a column of texts in rows that go into a file.
-fn coded_type() -> DataType {
-    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
+/// The columns of rows whose texts may be dictionary arrays, as columns of texts.
+pub(super) fn with_plain_texts(schema: &Schema) -> SchemaRef {
+    let plain = |field: &FieldRef| match field.data_type() == &coded_type() {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        false => field.clone(),
+    };
+    let fields: Vec<FieldRef> = schema.fields().iter().map(plain).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 #[cfg(test)]
@@ -516,24 +498,9 @@ mod tests {
         }
     }
 
-    /// Texts of all lengths, and those that differ from them in one byte, wherever it is.
-    #[test]
-    fn texts_are_the_same_in_all_bytes() {
-        for length in 0..40 {
-            let text: Vec<u8> = (0..length).collect();
-            assert!(is_same(&text, &text.clone()), "{length}");
-            assert!(!is_same(&text, &[text.as_slice(), &b"x"[..]].concat()), "{length}");
-            for at in 0..text.len() {
-                let mut other = text.clone();
-                other[at] ^= 1;
-                assert!(!is_same(&text, &other) && !is_same(&other, &text), "byte {at} of {length}");
-            }
-        }
-    }
-
     #[test]
     fn codes_take_as_few_bytes_as_they_need() {
-        let mut dictionary = Dictionary::new();
+        let mut dictionary = Dictionary::default();
         let same = dictionary.encode(&StringArray::from(vec!["a"; 9])).unwrap().unwrap();
         assert_eq!((same.bytes(), same.key(8)), (0, Some(0)));
         let few = dictionary.encode(&StringArray::from(vec![Some("b"), None, Some("a")])).unwrap().unwrap();
@@ -542,10 +509,38 @@ mod tests {
         assert_eq!((many.bytes(), many.key(1)), (8, Some((1 << 16) - 1)));
     }
 
+    /// Rows of dictionary arrays have the codes of their texts: over texts that come again, others, parts of rows, and NULLs.
+    #[test]
+    fn dictionary_arrays_are_coded_as_their_texts() {
+        let texts_of = |from: usize| texts(60, |n| Some(format!("text {}", from + n)));
+        let (one, other) = (texts_of(0), texts_of(40));
+        let coded = |texts: &StringArray, rows: usize, step: usize| {
+            let key = |row: usize| (!row.is_multiple_of(5)).then_some((row * step % 50) as u32);
+            let keys = (0..rows).map(key).collect::<arrow::array::UInt32Array>();
+            DictionaryArray::try_new(keys, Arc::new(texts.clone())).unwrap()
+        };
+        let rows = [coded(&one, 900, 1), coded(&one, 900, 7), coded(&other, 500, 3), coded(&one, 4, 1)];
+        let parts = rows.iter().map(|rows| rows.slice(rows.len() / 3, rows.len() / 2));
+        let (mut as_coded, mut as_texts) = (Dictionary::default(), Dictionary::default());
+        for rows in rows.iter().cloned().chain(parts) {
+            let plain = cast(&rows, &DataType::Utf8).unwrap();
+            let (rows, texts) = coded_texts(&rows).unwrap();
+            let found = as_coded.encode_keys(rows, texts).unwrap().unwrap();
+            let expected = as_texts.encode(plain.as_string::<i32>()).unwrap().unwrap();
+            assert!((0..plain.len()).all(|row| found.code(row) == expected.code(row)));
+            assert_eq!(as_coded.seen, as_texts.seen);
+        }
+        let (from_codes, from_texts) = (as_coded.into_texts().unwrap(), as_texts.into_texts().unwrap());
+        assert_eq!(&from_codes, &from_texts);
+        // what may be NULL by its text is none of them
+        let nulls = StringArray::from(vec![Some("a"), None]);
+        assert!(coded_texts(&coded(&nulls, 0, 1)).is_none());
+    }
+
     /// Where most values differ the column is left alone, also when they come back later.
     #[test]
     fn what_hardly_recurs_is_kept_as_it_is() {
-        let mut dictionary = Dictionary::new();
+        let mut dictionary = Dictionary::default();
         let different = |from: usize| texts(3000, |n| Some(format!("id {}", from + n)));
         assert!(dictionary.encode(&different(0)).unwrap().is_some());
         assert!(dictionary.encode(&different(3000)).unwrap().is_some());

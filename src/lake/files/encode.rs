@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch};
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowWriterOptions, compute_leaves};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::coded_column::{CodedChunk, encode_coded};
-use super::dictionary::{Codes, Dictionaries, keys_of};
+use super::coded_column::{CodedChunk, Compressors, encode_coded};
+use super::dictionary::{Codes, Dictionaries};
+use crate::distinct_texts::keys_of;
 use crate::{Error, Result};
 
 /// What the encoder of one column takes besides its rows, most of it for compression (measured).
@@ -39,7 +40,7 @@ pub(super) struct Room {
 pub(super) struct Encoder {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
+    compressors: Compressors,
     /// Those of the row group in the making, how many rows they have, and what these take.
     batches: Vec<Batch>,
     rows: usize,
@@ -56,10 +57,10 @@ impl Encoder {
     pub fn new(schema: &SchemaRef, properties: WriterProperties, room: Room) -> Result<Self> {
         let most_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
         let writer = ArrowWriter::try_new(Vec::<u8>::new(), schema.clone(), Some(properties))?;
-        let (file, factory) = writer.into_serialized_writer()?;
-        let (batches, dictionaries) = (vec![], Dictionaries::default());
+        let (file, _) = writer.into_serialized_writer()?;
+        let (batches, dictionaries, compressors) = (vec![], Dictionaries::default(), Compressors::default());
         let schema = schema.clone();
-        Ok(Self { schema, file, factory, batches, rows: 0, bytes: 0, packed: 0, dictionaries, most_rows, room })
+        Ok(Self { schema, file, compressors, batches, rows: 0, bytes: 0, packed: 0, dictionaries, most_rows, room })
     }
 
     /// Takes the next rows.
@@ -86,7 +87,9 @@ impl Encoder {
         }
         for batch in &mut self.batches[self.packed..] {
             for (number, values) in batch.columns.iter_mut().enumerate() {
+                // those that are dictionary arrays are kept once already
                 if let Values::Array(array) = values
+                    && array.data_type() == &DataType::Utf8
                     && let Some(codes) = self.dictionaries.encode(number, array)?
                 {
                     *values = Values::Codes(codes);
@@ -116,17 +119,15 @@ impl Encoder {
         self.file.bytes_written()
     }
 
-    fn new_columns(&self) -> Result<Vec<Column>> {
-        let empty = |field: &FieldRef| Column { field: field.clone(), descr: None, leaves: vec![] };
+    fn columns(&self) -> Vec<Column> {
+        let empty = |field: &FieldRef| Column { field: field.clone(), descr: None };
         let mut columns: Vec<Column> = self.schema.fields().iter().map(empty).collect();
-        let leaves = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
         let described = self.file.schema_descr();
-        for (number, leaf) in leaves.into_iter().enumerate() {
+        for number in 0..described.num_columns() {
             let column = &mut columns[described.get_column_root_idx(number)];
             column.descr.get_or_insert_with(|| described.column(number));
-            column.leaves.push(leaf);
         }
-        Ok(columns)
+        columns
     }
 
     fn end_row_group(&mut self) -> Result<()> {
@@ -136,7 +137,7 @@ impl Encoder {
         let batches = std::mem::take(&mut self.batches);
         (self.rows, self.bytes, self.packed) = (0, 0, 0);
         let texts = std::mem::take(&mut self.dictionaries).into_all_texts()?;
-        let columns: Vec<(usize, Column)> = self.new_columns()?.into_iter().enumerate().collect();
+        let columns: Vec<(usize, Column)> = self.columns().into_iter().enumerate().collect();
         let properties = self.file.properties().clone();
         let chunks = on_threads(self.room.threads, columns, |(number, column)| {
             let array = |batch: &Batch| match &batch.columns[number] {
@@ -144,7 +145,7 @@ impl Encoder {
                 Values::Codes(codes) => with_texts(codes, batch.rows, texts.get(number)),
             };
             let arrays = batches.iter().map(array).collect::<Result<Vec<_>>>()?;
-            column.encode(&arrays, &properties)
+            column.encode(&arrays, &properties, &self.compressors)
         })?;
         drop(batches);
         let mut row_group = self.file.next_row_group()?;
@@ -207,10 +208,8 @@ fn with_texts(codes: &Codes, rows: usize, texts: Option<&ArrayRef>) -> Result<Ar
 /// A column of the row group in the making.
 struct Column {
     field: FieldRef,
-    /// Of the first of its leaves.
+    /// Of the first of the parts that a value has.
     descr: Option<ColumnDescPtr>,
-    /// One, or those of the parts that a value has.
-    leaves: Vec<ArrowColumnWriter>,
 }
 
 /// What was encoded of a column.
@@ -222,27 +221,34 @@ enum Chunk {
 }
 
 impl Column {
-    fn encode(mut self, arrays: &[ArrayRef], properties: &WriterProperties) -> Result<Vec<Chunk>> {
+    fn encode(
+        self,
+        arrays: &[ArrayRef],
+        properties: &WriterProperties,
+        compressors: &Compressors,
+    ) -> Result<Vec<Chunk>> {
         if let Some(descr) = &self.descr
-            && let Some(coded) = encode_coded(descr, properties, arrays)?
+            && let Some(coded) = encode_coded(descr, properties, arrays, compressors)?
         {
             return Ok(vec![Chunk::Coded(coded)]);
         }
+        let mut leaves = self.writers(properties)?;
         for array in arrays {
-            self.write(array)?;
+            for (leaf, values) in leaves.iter_mut().zip(compute_leaves(&self.field, array)?) {
+                leaf.write(&values)?;
+            }
         }
-        Ok(self.close()?.into_iter().map(Chunk::Written).collect())
+        leaves.into_iter().map(|leaf| Ok(Chunk::Written(leaf.close()?))).collect()
     }
 
-    fn write(&mut self, array: &ArrayRef) -> Result<()> {
-        for (leaf, values) in self.leaves.iter_mut().zip(compute_leaves(&self.field, array)?) {
-            leaf.write(&values)?;
-        }
-        Ok(())
-    }
-
-    fn close(self) -> Result<Vec<ArrowColumnChunk>> {
-        self.leaves.into_iter().map(|leaf| Ok(leaf.close()?)).collect()
+    /// The library's writers, one for each part that a value has. Of the whole file it would make those of all columns at once, each with
+    /// memory for compression; so they are those of a file with this column alone.
+    fn writers(&self, properties: &WriterProperties) -> Result<Vec<ArrowColumnWriter>> {
+        let schema = Arc::new(Schema::new(vec![self.field.clone()]));
+        let options = ArrowWriterOptions::new().with_properties(properties.clone()).with_skip_arrow_metadata(true);
+        let alone = ArrowWriter::try_new_with_options(Vec::<u8>::new(), schema, options)?;
+        let (_, factory) = alone.into_serialized_writer()?;
+        Ok(factory.create_column_writers(0)?)
     }
 }
 
@@ -279,9 +285,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use arrow::array::{Float64Array, Int64Array, ListBuilder, StringArray, StringBuilder};
     use arrow::compute::{cast, concat_batches};
-    use arrow::datatypes::DataType;
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::basic::{Compression, ZstdLevel};
+    use parquet::file::properties::EnabledStatistics;
 
     use super::*;
 
@@ -338,6 +345,29 @@ mod tests {
         for threads in [2, 3, 9] {
             let (bytes, _) = encoded(&batches, Room { threads, memory_bytes: usize::MAX }, 1000);
             assert!(bytes == expected, "{threads} threads");
+        }
+    }
+
+    /// Columns are compressed alike, whichever compressor is free.
+    #[test]
+    fn compressors_are_used_again() {
+        let batches = [batch(2500), batch(300), batch(1200)];
+        let file = |threads: usize| {
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                .set_statistics_enabled(EnabledStatistics::None)
+                .set_max_row_group_row_count(Some(1000));
+            let room = Room { threads, memory_bytes: usize::MAX };
+            let mut encoder = Encoder::new(&batches[0].schema(), properties.build(), room).unwrap();
+            batches.iter().for_each(|batch| encoder.write(batch).unwrap());
+            encoder.finish().unwrap();
+            encoder.take_bytes()
+        };
+        let (expected, all) = (file(1), concat_batches(&batches[0].schema(), &batches).unwrap());
+        let (row_groups, rows) = read(&expected);
+        assert_eq!((row_groups, rows.columns()), (vec![1000; 4], all.columns()));
+        for threads in [2, 5] {
+            assert!(file(threads) == expected, "{threads} threads");
         }
     }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use datafusion::config::TableParquetOptions;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -17,11 +16,12 @@ use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::{col, in_list, lit};
 use datafusion::physical_plan::ExecutionPlan;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{TAG_BUCKET, bucket_of};
 use super::parts::KeyRange;
-use super::ranges::FOOTER_BYTES;
+use super::ranges::{FOOTER_BYTES, file_at};
 use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
 use crate::lake::DataFile;
@@ -85,7 +85,9 @@ impl LookupFiles {
             keys.sort_unstable();
             let next_from = |first: i64| keys.get(keys.partition_point(|key| *key < first));
             let own = self.files.iter().filter(|file| next_from(file.first).is_some_and(|key| *key <= file.last));
-            let own: Vec<_> = own.map(|file| PartitionedFile::new(file.path.clone(), file.bytes)).collect();
+            let own = own.map(|file| Ok(file_at(Path::parse(&file.path)?, file.bytes)));
+            let invalid = |source| object_store::Error::InvalidPath { source };
+            let own: Vec<_> = own.collect::<Result<_, object_store::path::Error>>().map_err(invalid)?;
             if own.is_empty() {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! Merges children that are in the lake's order and cut into the same buckets: partition i is the merge of partition i of
-//! every child. No shuffle, no sort; in memory are a batch of each child and those that the next output is made of.
+//! every child. No shuffle, no sort; in memory are a batch of each child and those that the next output is made of. Many children
+//! are decoded side by side, each a batch before its turn: there may be no memory to merge another partition meanwhile.
 //!
 //! This is what makes several generations of a bucket, and online and offline rows, one time line. Rows are compared as
 //! the numbers that they are, and the rows of a child that come before those of all others are taken together. Of rows that are
@@ -18,14 +19,17 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 
-use super::ranges::with_memory;
+use super::range_memory::{BATCHES_AT_HAND, MANY_FILES, RangeMemory};
+use super::ranges::{are_of_buckets, rows_of_batch, with_memory};
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, VISITOR_ID, VISITOR_KEY};
 
 /// Co-partitioned, co-sorted children as one sorted input.
@@ -121,6 +125,7 @@ impl ExecutionPlan for SortedMergeExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (pool, partitions) = (context.memory_pool(), self.properties.output_partitioning().partition_count());
         let merge = Merge {
             schema: self.schema(),
             of_branches: self.of_branches,
@@ -131,16 +136,22 @@ impl ExecutionPlan for SortedMergeExec {
             rows: 0,
             head_bytes: 0,
             taken_bytes: 0,
-            batch_rows: context.session_config().batch_size(),
-            reservation: MemoryConsumer::new("SortedMerge").register(context.memory_pool()),
+            batch_rows: rows_of_batch(context.session_config(), pool, &self.schema(), partitions),
+            held_bytes: 0,
+            reservation: MemoryConsumer::new("SortedMerge").register(pool),
             metrics: BaselineMetrics::new(&self.metrics, partition),
         };
         let unopened = (Some(self.children.clone()), context, merge);
         let batches = futures::stream::try_unfold(unopened, move |(mut unopened, mut context, mut merge)| async move {
             if let Some(children) = unopened.take() {
                 context = with_memory(&children, false, partition, context).await?;
-                let streams = children.iter().map(|child| child.execute(partition, context.clone()));
-                merge.open(streams.collect::<Result<_>>()?).await?;
+                let side_by_side = are_side_by_side(children.len(), context.session_config());
+                let open = |child: &Arc<dyn ExecutionPlan>| {
+                    let rows = child.execute(partition, context.clone())?;
+                    Ok(if side_by_side { spawn_buffered(rows, 1) } else { rows })
+                };
+                let streams = children.iter().map(open).collect::<Result<Vec<_>>>()?;
+                merge.open(streams, &context).await?;
             }
             let batch = merge.next().await?;
             Ok(batch.map(|batch| (batch, (unopened, context, merge))))
@@ -151,6 +162,12 @@ impl ExecutionPlan for SortedMergeExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
+}
+
+/// True where so many children are decoded side by side. Who writes the files of buckets has as many of them in work as there are
+/// threads.
+fn are_side_by_side(children: usize, config: &SessionConfig) -> bool {
+    children >= MANY_FILES && config.target_partitions() > 1 && !are_of_buckets(config)
 }
 
 /// The columns of the first child, nullable where those of any child are.
@@ -168,6 +185,8 @@ const LONG_RUN: usize = 24;
 struct MergeInput {
     stream: SendableRecordBatchStream,
     head: Head,
+    /// Which of the batches that were taken is that of its head, where it is one of them.
+    taken: Option<usize>,
 }
 
 /// A batch, the columns of its order, and the row that comes next.
@@ -245,31 +264,37 @@ struct Merge {
     schema: SchemaRef,
     of_branches: bool,
     inputs: Vec<MergeInput>,
-    /// Lanes with rows left as a heap: the lane whose row comes first is at 0.
+    /// Inputs with rows left, by number, as a heap: the one whose row comes first is at 0.
     heap: Vec<usize>,
     /// The batches that the next output is made of.
     taken: Vec<RecordBatch>,
     /// Its rows: of which batch, from where, how many.
     slices: Vec<(usize, usize, usize)>,
     rows: usize,
-    /// Memory of the lanes' batches, and of those that were taken.
+    /// Memory of the inputs' batches, and of those that were taken.
     head_bytes: usize,
     taken_bytes: usize,
     batch_rows: usize,
+    /// Memory that is held for it as long as it goes on.
+    held_bytes: usize,
     reservation: MemoryReservation,
     metrics: BaselineMetrics,
 }
 
 impl Merge {
-    async fn open(&mut self, streams: Vec<SendableRecordBatchStream>) -> Result<()> {
+    async fn open(&mut self, streams: Vec<SendableRecordBatchStream>, context: &TaskContext) -> Result<()> {
         let (schema, of_branches) = (&self.schema, self.of_branches);
         let opened = try_join_all(streams.into_iter().map(|mut stream| async move {
             let first = next_rows(&mut stream).await?;
             let head = first.map(|batch| Head::new(batch, schema, of_branches)).transpose()?;
-            Ok::<_, DataFusionError>(head.map(|head| MergeInput { stream, head }))
+            Ok::<_, DataFusionError>(head.map(|head| MergeInput { stream, head, taken: None }))
         }));
         self.inputs = opened.await?.into_iter().flatten().collect();
         self.head_bytes = self.inputs.iter().map(|input| input.head.bytes).sum();
+        if let Some(range) = RangeMemory::of(context) {
+            self.reservation = range.at_hand(BATCHES_AT_HAND * self.head_bytes);
+            self.held_bytes = self.reservation.size();
+        }
         self.heap = (0..self.inputs.len()).collect();
         for at in (0..self.heap.len()).rev() {
             self.sift_down(at);
@@ -280,13 +305,13 @@ impl Merge {
     /// The next rows in order; about as many as a batch should have.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let elapsed = self.metrics.elapsed_compute().clone();
+        let mut timer = elapsed.timer();
         while let Some(&first) = self.heap.first() {
-            let timer = elapsed.timer();
             let stop = self.end_of_run(first);
             let input = &mut self.inputs[first];
             let start = input.head.row;
             // slices of one batch share it
-            let source = match self.taken.iter().rposition(|b| same_batch(b, &input.head.batch)) {
+            let source = match input.taken {
                 Some(source) => source,
                 None => {
                     self.taken.push(input.head.batch.clone());
@@ -294,16 +319,21 @@ impl Merge {
                     self.taken.len() - 1
                 }
             };
+            input.taken = Some(source);
             self.slices.push((source, start, stop - start));
             self.rows += stop - start;
             input.head.row = stop;
-            drop(timer);
             if stop == input.head.batch.num_rows() {
-                match next_rows(&mut input.stream).await? {
+                // a run has a few rows, so that its time is not taken by itself
+                timer.stop();
+                let following = next_rows(&mut input.stream).await?;
+                timer.restart();
+                match following {
                     Some(batch) => {
                         let head = Head::new(batch, &self.schema, self.of_branches)?;
                         self.head_bytes = self.head_bytes + head.bytes - input.head.bytes;
                         input.head = head;
+                        input.taken = None;
                     }
                     None => {
                         self.heap.swap_remove(0);
@@ -311,17 +341,15 @@ impl Merge {
                 }
                 self.account()?;
             }
-            let _timer = elapsed.timer();
             self.sift_down(0);
             if self.rows >= self.batch_rows {
                 break;
             }
         }
-        let _timer = elapsed.timer();
         self.output()
     }
 
-    /// After the last row of the lane `first` that comes before the rows of all other lanes.
+    /// After the last row of the input `first` that comes before the rows of all others.
     fn end_of_run(&self, first: usize) -> usize {
         let head = &self.inputs[first].head;
         let room = self.batch_rows.saturating_sub(self.rows).max(1);
@@ -339,6 +367,7 @@ impl Merge {
         let (taken, slices) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.slices));
         let rows = std::mem::take(&mut self.rows);
         self.taken_bytes = 0;
+        self.inputs.iter_mut().for_each(|input| input.taken = None);
         let batch = match slices.as_slice() {
             [] => return Ok(None),
             [(source, start, len)] => taken[*source].slice(*start, *len),
@@ -381,13 +410,8 @@ impl Merge {
     }
 
     fn account(&self) -> Result<()> {
-        self.reservation.try_resize(self.head_bytes + self.taken_bytes)
+        self.reservation.try_resize((self.head_bytes + self.taken_bytes).max(self.held_bytes))
     }
-}
-
-/// True for two handles on the same rows.
-fn same_batch(a: &RecordBatch, b: &RecordBatch) -> bool {
-    a.num_rows() == b.num_rows() && Arc::ptr_eq(a.column(0), b.column(0))
 }
 
 async fn next_rows(stream: &mut SendableRecordBatchStream) -> Result<Option<RecordBatch>> {

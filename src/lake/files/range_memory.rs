@@ -1,19 +1,25 @@
 //! Memory of the files that are read at once for a range of keys: that of all of them is there before the first is opened.
 //!
-//! A merge of many files holds a row group of each until it has come to its end. Ranges that opened their files one by one would wait
-//! for each other with some of them open. So a range begins when memory has come for all of its files, and others wait
-//! meanwhile. Where nothing moves any more, since whoever has the memory waits for this range, or where others are always sooner,
-//! it takes what is left. Where the row groups of one range are too much, and where it costs little, files are read in slices of a
-//! few pages, of which the decoder gets one after another. With each slice the dictionaries come again.
+//! A merge of many files holds a row group of each until it has come to its end, and besides it what is unpacked: of each column a
+//! page and the dictionary. Ranges that opened their files one by one would wait for each other with some of them open. So a range
+//! begins when memory has come for all of its files, and others wait meanwhile. Where nothing moves any more, since whoever has the
+//! memory waits for this range, or where others are always sooner, it takes what is left. Where the row groups of one range are
+//! too much, and where it costs little, files are read in slices of a few pages, of which the decoder gets one after another. With
+//! each slice the dictionaries come again, so that slices are no smaller than they must be.
+//!
+//! Merges hold rows of each file, too, which were decoded; a range begins when there is memory for these as well, and they take it
+//! from there.
 
 use std::collections::HashSet;
 use std::fmt;
+use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool};
+use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 use object_store::path::Path;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
@@ -23,6 +29,10 @@ use super::write::PAGE_ROWS;
 /// Files that are read at once, from which on their memory is asked for together. Fewer ask for themselves.
 pub(super) const MANY_FILES: usize = 8;
 
+/// Batches of each file that a merge has at hand: its next rows, those that the next output is made of, and one that was decoded
+/// before its turn.
+pub(super) const BATCHES_AT_HAND: usize = 3;
+
 /// The part of the pool that the files of a range take where slices cost little.
 const WANTED_PART: usize = 16;
 
@@ -30,8 +40,12 @@ const WANTED_PART: usize = 16;
 const AGAIN_PART: usize = 4;
 
 /// A range waits while others hold theirs and memory moves; for so many looks at which none did, about ten seconds, since what they
-/// give may be written or sorted meanwhile; and a minute at most.
+/// give may be written or sorted meanwhile.
 const LOOKS: usize = 500;
+
+/// It waits no longer than this where others are always sooner. One that goes on while others are at work may take its memory beside
+/// the pool.
+const MOST_WAIT: Duration = Duration::from_secs(600);
 
 /// Pages of a slice, from the largest one on.
 const SLICES: [usize; 4] = [8, 4, 2, 1];
@@ -43,6 +57,8 @@ static RANGES: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug, Clone)]
 pub(super) struct FileCost {
     path: Path,
+    /// Rows that are read.
+    rows: usize,
     groups: Vec<GroupCost>,
 }
 
@@ -53,6 +69,8 @@ struct GroupCost {
     pages: usize,
     /// Bytes of the dictionary and of the pages of each column, as they lie in the file.
     columns: Vec<(usize, usize)>,
+    /// Bytes of the dictionary and of a page of all of them, unpacked.
+    unpacked: usize,
 }
 
 impl FileCost {
@@ -63,11 +81,21 @@ impl FileCost {
             let is_read = |chunk: &&ColumnChunkMetaData| {
                 chunk.column_path().parts().first().is_some_and(|name| columns.contains(name))
             };
-            let chunks = group.columns().iter().filter(is_read).map(bytes_of);
+            let chunks = || group.columns().iter().filter(is_read);
             let part = |(dictionary, pages): (usize, usize)| (dictionary, part_of(pages, *rows, all));
-            GroupCost { pages: rows.div_ceil(PAGE_ROWS), columns: chunks.map(part).collect() }
+            GroupCost {
+                pages: rows.div_ceil(PAGE_ROWS),
+                columns: chunks().map(bytes_of).map(part).collect(),
+                unpacked: chunks().map(|chunk| unpacked(chunk, all)).fold(0, usize::saturating_add),
+            }
         });
-        Self { path: path.clone(), groups: groups.collect() }
+        let read = rows.iter().copied().fold(0, usize::saturating_add);
+        Self { path: path.clone(), rows: read, groups: groups.collect() }
+    }
+
+    /// Rows that are read of it.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Bytes that a reader holds of it, with its decoders: of a row group, or of a slice of so many pages.
@@ -96,7 +124,7 @@ impl GroupCost {
         let all = self.pages.max(1);
         let part = slice.unwrap_or(all).min(all);
         let of = |(dictionary, pages): &(usize, usize)| decoded(dictionary.saturating_add(part_of(*pages, part, all)));
-        self.columns.iter().map(of).fold(0, usize::saturating_add)
+        self.columns.iter().map(of).fold(self.unpacked, usize::saturating_add)
     }
 }
 
@@ -106,6 +134,14 @@ fn bytes_of(chunk: &ColumnChunkMetaData) -> (usize, usize) {
     let dictionary = chunk.dictionary_page_offset().map_or(0, |at| chunk.data_page_offset().saturating_sub(at));
     let dictionary = usize::try_from(dictionary).unwrap_or_default().min(all);
     (dictionary, all - dictionary)
+}
+
+/// Bytes of the dictionary of a column of so many rows, which is about as well packed as the rest, and of a page, unpacked.
+pub(super) fn unpacked(chunk: &ColumnChunkMetaData, rows: usize) -> usize {
+    let (dictionary, pages) = bytes_of(chunk);
+    let all = usize::try_from(chunk.uncompressed_size()).unwrap_or_default();
+    let dictionary = part_of(all, dictionary, (dictionary + pages).max(1)).min(all);
+    dictionary + (all - dictionary) / rows.div_ceil(PAGE_ROWS).max(1)
 }
 
 /// So many of `all` parts of some bytes, rounded up; `all` is not 0.
@@ -144,6 +180,8 @@ fn slice_of(lanes: &[Vec<FileCost>], limit: usize) -> Option<usize> {
 pub struct RangeMemory {
     files: HashSet<Path>,
     slice: Option<usize>,
+    /// What is held for rows of them that merges have at hand, as far as none has taken it.
+    at_hand: Mutex<MemoryReservation>,
     /// What is held for them; given back before nobody counts it any more.
     _held: ReaderMemory,
     _counted: Counted,
@@ -174,25 +212,46 @@ impl Drop for Counted {
 }
 
 impl RangeMemory {
-    /// That of some lanes, of each of which one file is read at a time. Waits until it is there; None where the pool has no end.
+    /// That of some lanes, of each of which one file is read at a time, and of so many bytes of their rows that are at hand. Waits
+    /// until it is there; None where the pool has no end.
     ///
     /// # Errors
     /// There is no memory, and none comes and goes.
-    pub(super) async fn hold(pool: &Arc<dyn MemoryPool>, lanes: &[Vec<FileCost>]) -> Result<Option<Arc<Self>>> {
+    pub(super) async fn hold(
+        pool: &Arc<dyn MemoryPool>,
+        lanes: &[Vec<FileCost>],
+        at_hand: usize,
+    ) -> Result<Option<Arc<Self>>> {
         let MemoryLimit::Finite(limit) = pool.memory_limit() else { return Ok(None) };
         let mut slice = slice_of(lanes, limit);
         let mut memory = ReaderMemory::of(pool.clone());
         let bytes = held(lanes, slice);
         let first = OnceLock::new();
         let is_first = || Counted::first().is_some_and(|counted| first.set(counted).is_ok());
-        if !memory.hold_in_turn(bytes, LOOKS, is_first).await {
-            let least = SLICES.last().copied();
-            slice = if held(lanes, least) < bytes { least } else { slice };
-            memory.hold(held(lanes, slice)).await?;
-        }
+        let since = Instant::now();
+        let goes_on = || is_first() || since.elapsed() > MOST_WAIT;
+        let at_hand = match memory.hold_in_turn(bytes.saturating_add(at_hand), LOOKS, goes_on).await {
+            true => memory.split(at_hand),
+            false => {
+                let rest = |slice| held(lanes, slice).saturating_add(at_hand);
+                match iter::once(slice).chain(SLICES.map(Some)).find(|slice| memory.hold_of_rest(rest(*slice))) {
+                    Some(largest) => {
+                        slice = largest;
+                        memory.split(at_hand)
+                    }
+                    None => {
+                        let least = SLICES.last().copied();
+                        slice = if held(lanes, least) < bytes { least } else { slice };
+                        memory.hold(held(lanes, slice)).await?;
+                        // merges find theirs as they go
+                        memory.split(0)
+                    }
+                }
+            }
+        };
         let files = lanes.iter().flatten().map(|file| file.path.clone()).collect();
         let counted = first.into_inner().unwrap_or_else(Counted::new);
-        Ok(Some(Arc::new(Self { files, slice, _held: memory, _counted: counted })))
+        Ok(Some(Arc::new(Self { files, slice, at_hand: Mutex::new(at_hand), _held: memory, _counted: counted })))
     }
 
     /// That in which a plan is executed, if it is.
@@ -212,6 +271,12 @@ impl RangeMemory {
             context.window_functions().clone(),
             context.runtime_env(),
         ))
+    }
+
+    /// Memory for rows that a merge has at hand: so many bytes, or what is left.
+    pub(super) fn at_hand(&self, bytes: usize) -> MemoryReservation {
+        let left = self.at_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        left.split(bytes.min(left.size()))
     }
 
     /// True for a file whose memory this is.
@@ -235,8 +300,11 @@ impl fmt::Debug for RangeMemory {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, UnboundedMemoryPool};
+    use parquet::arrow::ArrowWriter;
 
+    use super::super::write::parquet_properties;
     use super::*;
 
     const KIB: usize = 1 << 10;
@@ -247,7 +315,8 @@ mod tests {
         let columns: Vec<_> = columns.iter().map(|(dictionary, pages)| (dictionary * KIB, pages * KIB)).collect();
         let file = |number: usize| FileCost {
             path: Path::from(format!("{number}.parquet")),
-            groups: vec![GroupCost { pages, columns: columns.clone() }],
+            rows: pages * PAGE_ROWS,
+            groups: vec![GroupCost { pages, columns: columns.clone(), unpacked: 0 }],
         };
         (0..files).map(|number| vec![file(number)]).collect()
     }
@@ -288,16 +357,78 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn merges_take_what_is_held_for_their_rows() {
+        let lanes = lanes(10, 1, &[(0, 10)]);
+        let files = held(&lanes, None);
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(2 * (files + 10 * KIB)));
+        let memory = RangeMemory::hold(&pool, &lanes, 10 * KIB).await.unwrap().unwrap();
+        assert_eq!(pool.reserved(), files + 10 * KIB);
+        let merge = memory.at_hand(4 * KIB);
+        let other = memory.at_hand(9 * KIB);
+        assert_eq!((merge.size(), other.size(), memory.at_hand(1).size()), (4 * KIB, 6 * KIB, 0));
+        drop(merge);
+        assert_eq!(pool.reserved(), files + 6 * KIB);
+        drop((memory, other));
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn a_page_and_the_dictionary_are_unpacked() {
+        // texts that are known from their numbers pack well
+        let text = |row: usize| format!("a text of some length, one of a thousand: {:04}", row % 1000);
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..3 * PAGE_ROWS).map(text)));
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..).take(3 * PAGE_ROWS)));
+        let rows = RecordBatch::try_from_iter([("text", texts), ("number", numbers)]).unwrap();
+        let properties = parquet_properties(&rows.schema(), None).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::<u8>::new(), rows.schema(), Some(properties)).unwrap();
+        writer.write(&rows).unwrap();
+        let footer = writer.finish().unwrap();
+        let costs = |names: &[&str], rows: usize| {
+            let columns = names.iter().map(|name| name.to_string()).collect();
+            FileCost::of(&Path::from("x.parquet"), &footer, &columns, &[rows])
+        };
+        let [all, part] = [3, 1].map(|pages| costs(&["text"], pages * PAGE_ROWS));
+        assert_eq!((all.rows(), part.rows()), (3 * PAGE_ROWS, PAGE_ROWS));
+        // the dictionary, however few rows are read
+        for cost in [&all, &part] {
+            let unpacked = cost.groups[0].unpacked;
+            assert!((1000 * 40..1000 * 100 + 2 * PAGE_ROWS).contains(&unpacked), "{unpacked}");
+            assert_eq!(cost.held(None), unpacked + decoded(cost.read()));
+        }
+        let both = costs(&["text", "number"], PAGE_ROWS);
+        assert!(both.groups[0].unpacked > all.groups[0].unpacked);
+        assert_eq!(costs(&["other"], PAGE_ROWS).held(None), 0);
+    }
+
+    #[tokio::test]
+    async fn of_what_is_left_the_largest_slices_are_held() {
+        let lanes = lanes(10, 4, &[(400, 400)]);
+        let [all, two, one] = [None, Some(2), Some(1)].map(|slice| held(&lanes, slice));
+        let limit = 2 * all + 2 * MIB;
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
+        assert_eq!(slice_of(&lanes, limit), None, "dictionaries would be read again");
+        let other = MemoryConsumer::new("another").register(&pool);
+        for (left, slice, bytes) in [(all, None, all), (all - KIB, Some(2), two), (two - KIB, Some(1), one)] {
+            // a sixteenth stays, and what is at hand comes beside
+            other.try_resize(limit - limit / 16 - left - KIB).unwrap();
+            let memory = RangeMemory::hold(&pool, &lanes, KIB).await.unwrap().unwrap();
+            assert_eq!(memory.slice_rows(), slice.map(|pages| pages * PAGE_ROWS));
+            assert_eq!(pool.reserved(), other.size() + bytes + KIB);
+            assert_eq!(memory.at_hand(MIB).size(), KIB);
+        }
+    }
+
+    #[tokio::test]
     async fn a_range_that_is_too_large_goes_on_alone() {
         let large = lanes(20, 3, &[(0, 30)]);
         let unbounded: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-        assert!(RangeMemory::hold(&unbounded, &large).await.unwrap().is_none());
+        assert!(RangeMemory::hold(&unbounded, &large, 0).await.unwrap().is_none());
         let small: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100 * KIB));
-        let memory = RangeMemory::hold(&small, &large).await.unwrap().unwrap();
+        let memory = RangeMemory::hold(&small, &large, KIB).await.unwrap().unwrap();
         assert_eq!(memory.slice_rows(), Some(PAGE_ROWS));
         assert!(memory.has(&Path::from("19.parquet")) && !memory.has(&Path::from("20.parquet")));
         // beside the pool, which has no room for it
-        assert_eq!(small.reserved(), 0);
+        assert_eq!((small.reserved(), memory.at_hand(KIB).size()), (0, 0));
         let context = memory.within(&TaskContext::default());
         assert_eq!(RangeMemory::of(&context).unwrap().slice_rows(), Some(PAGE_ROWS));
         assert!(RangeMemory::of(&TaskContext::default()).is_none());

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use chrono::DateTime;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
@@ -25,6 +26,7 @@ use datafusion::datasource::physical_plan::{
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::utils::collect_columns;
@@ -41,16 +43,19 @@ use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use futures::future::{ready, try_join_all};
 use futures::stream::once;
+use object_store::ObjectMeta;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics as ChunkStatistics;
 
+use super::batches::{row_bytes, rows_that_fit};
 use super::layout::{self, BUCKETS, ORDER};
 use super::parts::KeyRange;
 use super::prune::{Visitors, may_pass_over_pages};
-use super::range_memory::{FileCost, MANY_FILES, RangeMemory};
+use super::range_memory::{BATCHES_AT_HAND, FileCost, MANY_FILES, RangeMemory};
 use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
 use crate::lake::DataFile;
@@ -67,6 +72,19 @@ const MOST_RANGES: usize = 1024;
 /// whole, and knows itself what reading them takes.
 pub(super) fn are_of_buckets(config: &SessionConfig) -> bool {
     config.options().extensions.get::<RejoinOptions>().is_none()
+}
+
+/// Rows of a batch of these columns in a session, where so many partitions share the memory.
+pub(super) fn rows_of_batch(
+    config: &SessionConfig,
+    pool: &Arc<dyn MemoryPool>,
+    schema: &Schema,
+    partitions: usize,
+) -> usize {
+    match are_of_buckets(config) {
+        true => config.batch_size(),
+        false => rows_that_fit(schema, config.batch_size(), pool, partitions),
+    }
 }
 
 /// How many ranges the sorted scans of a session have, a power of two.
@@ -166,7 +184,13 @@ impl KeyRange {
 
 /// A file as the reader knows it.
 pub(super) fn readable(file: &DataFile) -> PartitionedFile {
-    PartitionedFile::new(file.path.to_string(), file.size)
+    file_at(file.path.clone(), file.size)
+}
+
+/// The file at a place. DataFusion's own `new` takes a text, in which `#`, `[` or `ü` would become another name.
+pub(super) fn file_at(location: Path, size: u64) -> PartitionedFile {
+    let last_modified = DateTime::UNIX_EPOCH;
+    PartitionedFile::new_from_meta(ObjectMeta { location, last_modified, size, e_tag: None, version: None })
 }
 
 /// The files of each of so many ranges, out of those of each bucket, which have no key in common and lie in the order of their keys, to
@@ -253,11 +277,18 @@ pub async fn with_memory(
         }
     }
     let mut lanes = vec![];
-    for scan in scans {
+    for scan in &scans {
         lanes.push(costs(scan, partition, context.runtime_env()));
     }
     let lanes = try_join_all(lanes).await?;
-    Ok(match RangeMemory::hold(context.memory_pool(), &lanes).await? {
+    let mut at_hand = 0;
+    // who reads scans itself knows what it has of them
+    if !in_ranges {
+        for (scan, lane) in scans.iter().zip(&lanes) {
+            at_hand += bytes_at_hand(scan, lane, &context)?;
+        }
+    }
+    Ok(match RangeMemory::hold(context.memory_pool(), &lanes, at_hand).await? {
         Some(memory) => memory.within(&context),
         None => context,
     })
@@ -279,6 +310,14 @@ fn scans_of<'p>(
             scans_of(input, plan.is::<RangeExec>(), partition, scans);
         }
     }
+}
+
+/// What a merge has at hand of the rows of a scan.
+fn bytes_at_hand(scan: &FileScanConfig, files: &[FileCost], context: &TaskContext) -> Result<usize> {
+    let batch = scan.batch_size.unwrap_or_else(|| context.session_config().batch_size());
+    let rows = files.iter().map(FileCost::rows).max().unwrap_or(0).min(batch);
+    let schema = scan.projected_schema()?;
+    Ok(BATCHES_AT_HAND * rows * row_bytes(&schema))
 }
 
 /// What it takes to read each file of a partition.

@@ -2,8 +2,9 @@
 //!
 //! Of the pool while that is half empty; then of a little that all readers of the process share beside the pools, as what fills
 //! a pool may be waiting for their rows (a sort spills when more come); then of the rest of the pool. Who finds none waits while
-//! memory comes and goes, and is refused when nothing moves any more. Who opens many files at once waits for the half of the pool, see
-//! `range_memory`. What is not yet wanted takes no more than a quarter of the pool, so that nobody waits for it.
+//! memory comes and goes, and is refused when nothing moves any more. Who opens many files at once waits for the half of the pool,
+//! and takes of its rest before anything beside it, see `range_memory`. What is not yet wanted takes no more than a quarter of the
+//! pool, so that nobody waits for it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ const BESIDE_BYTES: usize = 128 << 20;
 const PAUSE: Duration = Duration::from_millis(20);
 const LOOKS: usize = 50;
 
-/// Who waits for half of the pool waits as long as memory moves, but no longer than so many times as where it does not.
-const MOST_WAITS: usize = 6;
+/// Who takes what a pool has left leaves one of so many parts of it to others.
+const LITTLE_PART: usize = 16;
 
 static BESIDE: BesidePools = BesidePools::new();
 
@@ -123,21 +124,34 @@ impl ReaderMemory {
     }
 
     /// Holds so many bytes in place of what was held before, when that half of the pool has them which readers take first. False,
-    /// and nothing is held, where nobody is to be waited for, as `is_first` says, or nothing has moved for so many looks, or others
-    /// have always been sooner, for [`MOST_WAITS`] times as many.
-    pub async fn hold_in_turn(&mut self, bytes: usize, looks: usize, is_first: impl Fn() -> bool) -> bool {
+    /// and nothing is held, where nobody is to be waited for, as `goes_on` says, or nothing has moved for so many looks.
+    pub async fn hold_in_turn(&mut self, bytes: usize, looks: usize, goes_on: impl Fn() -> bool) -> bool {
         self.release();
         let mut moves = Moves::default();
-        for _ in 0..looks.saturating_mul(MOST_WAITS) {
+        loop {
             if self.takes_of_half(bytes) {
                 return true;
             }
-            if is_first() || !moves.go_on(self.all_held(), looks) {
+            if goes_on() || !moves.go_on(self.all_held(), looks) {
                 return false;
             }
             sleep(PAUSE).await;
         }
-        false
+    }
+
+    /// Holds so many bytes of the pool in place of what was held before, when a little is left to others then; else nothing.
+    pub fn hold_of_rest(&mut self, bytes: usize) -> bool {
+        self.release();
+        let little = match self.pool.memory_limit() {
+            MemoryLimit::Finite(limit) => limit / LITTLE_PART,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => 0,
+        };
+        has_left(&self.pool, bytes.saturating_add(little), 1) && self.reservation.try_grow(bytes).is_ok()
+    }
+
+    /// So many bytes of what it holds of the pool, or what there is of it, to be held apart.
+    pub fn split(&mut self, bytes: usize) -> MemoryReservation {
+        self.reservation.split(bytes.min(self.reservation.size()))
     }
 
     fn takes_of_half(&self, bytes: usize) -> bool {
@@ -249,7 +263,8 @@ mod tests {
         let (waited, ()) = futures::join!(second.hold_in_turn(30, 1_000, || false), leaving);
         assert!(waited);
         assert_eq!((pool.reserved(), SHARED.taken()), (30, 0));
-        // others come and go, and are always sooner
+        // others come and go, and are always sooner, until it goes on
+        let looks = AtomicUsize::new(0);
         let mut third = reader();
         let others = async {
             for bytes in [20, 30, 25].into_iter().cycle() {
@@ -258,7 +273,7 @@ mod tests {
             }
         };
         let others = pin!(others);
-        let waits = pin!(third.hold_in_turn(35, 5, || false));
+        let waits = pin!(third.hold_in_turn(35, 5, || looks.fetch_add(1, Ordering::Relaxed) == 30));
         let waited = select(waits, others).await;
         assert!(matches!(waited, Either::Left((false, _))));
     }

@@ -92,7 +92,7 @@ pub fn repeating<'f>(files: &[&'f DataFile]) -> HashSet<&'f str> {
     }
     found.extend(keyed.into_values().filter(|whole| whole.len() > 1).flatten());
     // of those before, the one that reaches farthest; the others that reach as far have met one already
-    let mut farthest: Option<(Place, i64, &str)> = None;
+    let mut farthest: Option<(BucketAndSuite, i64, &str)> = None;
     for (place, (first, last), whole) in spans(tagged()) {
         match &mut farthest {
             Some((here, reach, other)) if *here == place => {
@@ -139,16 +139,16 @@ fn share_keys(files: &[&DataFile]) -> bool {
 }
 
 /// A bucket and a suite: a hit of one is no hit of another.
-type Place<'f> = [Option<&'f String>; 2];
+type BucketAndSuite<'f> = [Option<&'f String>; 2];
 
-fn place_of(file: &DataFile) -> Place<'_> {
+fn place_of(file: &DataFile) -> BucketAndSuite<'_> {
     [TAG_BUCKET, TAG_SUITE].map(|tag| file.tags.get(tag))
 }
 
 /// The instants of files, those of a set as if they were one, which have no hit in common: its place, its first and last instant, and
 /// its name, in this order.
-fn spans<'f>(files: impl Iterator<Item = &'f DataFile>) -> Vec<(Place<'f>, (i64, i64), &'f str)> {
-    let mut spans: HashMap<(Place, &str), (i64, i64)> = HashMap::new();
+fn spans<'f>(files: impl Iterator<Item = &'f DataFile>) -> Vec<(BucketAndSuite<'f>, (i64, i64), &'f str)> {
+    let mut spans: HashMap<(BucketAndSuite, &str), (i64, i64)> = HashMap::new();
     for file in files {
         // a file that does not say when its rows are may hold any
         let (first, last) = file.hit_time.unwrap_or((i64::MIN, i64::MAX));

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{
@@ -38,10 +37,11 @@ use super::encode::{ENCODER_BYTES, Room};
 use super::layout::{TAG_BUCKET, TAG_LOADS, TAG_PART};
 use super::loads::{self, RowsOfFiles};
 use super::parts::{BucketPart, KeyRange};
-use super::ranges::FOOTER_BYTES;
+use super::range_memory::unpacked;
+use super::ranges::{FOOTER_BYTES, readable};
 use super::reader_memory::DECODER_BYTES;
-use super::scan::LakeTable;
-use super::write::{OpenFile, PAGE_ROWS, ROW_GROUP_ROWS, Target, room_of};
+use super::scan::{LakeTable, MERGED_BATCHES};
+use super::write::{OpenFile, ROW_GROUP_ROWS, Target, room_of};
 use crate::columns::{self, FILE, HIT_TIME, VISITOR_KEY};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
@@ -154,7 +154,7 @@ impl Rewriter for Limits {
         jobs: Vec<Job>,
     ) -> BoxStream<'a, Result<Rewritten>> {
         let at_once = self.at_once(snapshot.schema.fields().len());
-        let work = match Work::new(lake, snapshot, self.memory_bytes, at_once) {
+        let work = match RewriteContext::new(lake, snapshot, self.memory_bytes, at_once) {
             Ok(work) => Arc::new(work),
             Err(error) => return stream::once(ready(Err(error))).boxed(),
         };
@@ -187,22 +187,22 @@ impl Rewriter for Limits {
     }
 }
 
-struct Work {
+struct RewriteContext {
     lake: Lake,
     snapshot: Snapshot,
     runtime: Arc<RuntimeEnv>,
-    /// The same for reading, see [`Counted`].
+    /// The same for reading, see [`CountingPool`].
     reading: Arc<RuntimeEnv>,
     /// Memory of one file in work.
     memory_bytes: usize,
 }
 
-impl Work {
+impl RewriteContext {
     fn new(lake: &Lake, snapshot: &Snapshot, memory_bytes: usize, at_once: usize) -> Result<Self> {
         let pool = GreedyMemoryPool::new(memory_bytes);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
         runtime.register_object_store(lake.store_url().as_ref(), lake.store().clone());
-        let counted = Counted { held: UnboundedMemoryPool::default(), memory_bytes };
+        let counted = CountingPool { held: UnboundedMemoryPool::default(), memory_bytes };
         let reading = RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(counted)).build_arc()?;
         let (lake, snapshot, memory_bytes) = (lake.clone(), snapshot.clone(), memory_bytes / at_once);
         Ok(Self { lake, snapshot, runtime, reading, memory_bytes })
@@ -249,7 +249,7 @@ impl Work {
         let mut footers = vec![];
         for file in files {
             // as the scan names it, so that it finds what is cached
-            let object = PartitionedFile::new(file.path.to_string(), file.size).object_meta;
+            let object = readable(file).object_meta;
             let reader = DFParquetMetadata::new(self.lake.store().as_ref(), &object);
             let reader = reader.with_metadata_size_hint(Some(FOOTER_BYTES));
             footers.push(reader.with_file_metadata_cache(Some(cache.clone())).fetch_metadata().await?);
@@ -356,12 +356,12 @@ pub(in crate::lake) fn with_columns_of(schema: &SchemaRef, filters: &[Expr]) -> 
 
 /// Counts what readers hold, and refuses none: it is in the cost of a job. What they fetch ahead of their turn finds the limit.
 #[derive(Debug)]
-struct Counted {
+struct CountingPool {
     held: UnboundedMemoryPool,
     memory_bytes: usize,
 }
 
-impl MemoryPool for Counted {
+impl MemoryPool for CountingPool {
     fn name(&self) -> &str {
         "counted"
     }
@@ -387,7 +387,7 @@ impl MemoryPool for Counted {
     }
 }
 
-impl fmt::Display for Counted {
+impl fmt::Display for CountingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.held)
     }
@@ -415,7 +415,10 @@ impl Cost {
             };
             columns.iter().map(width).sum()
         };
-        let pages = |columns: &[ColumnChunkMetaData], rows| columns.iter().map(|c| page_bytes(c, rows)).sum::<usize>();
+        let pages = |columns: &[ColumnChunkMetaData], rows: i64| -> usize {
+            let rows = usize::try_from(rows).unwrap_or_default();
+            columns.iter().map(|column| unpacked(column, rows)).fold(0, usize::saturating_add)
+        };
         Self {
             row_group: groups().map(|g| g.compressed_size() as usize).max().unwrap_or(0),
             pages: groups().map(|g| pages(g.columns(), g.num_rows())).max().unwrap_or(0),
@@ -437,24 +440,10 @@ impl Cost {
         (left / each.max(1)).clamp(LEAST_INPUTS, MOST_INPUTS)
     }
 
-    /// Rows of a batch, so that a few of full size take an eighth of the memory.
+    /// Rows of a batch, so that those that a merge holds take an eighth of the memory.
     fn batch_rows(&self, memory_bytes: usize) -> usize {
-        (memory_bytes / 8 / 4 / self.row).clamp(SMALLEST_BATCH_ROWS, BATCH_ROWS)
+        (memory_bytes / 8 / MERGED_BATCHES / self.row).clamp(SMALLEST_BATCH_ROWS, BATCH_ROWS)
     }
-}
-
-/// A page of a column of so many rows, unpacked, and its dictionary, which is about as well packed as the rest.
-fn page_bytes(column: &ColumnChunkMetaData, rows: i64) -> usize {
-    let (stored, unpacked) = (bytes(column.compressed_size()), bytes(column.uncompressed_size()));
-    let first = column.data_page_offset();
-    let dictionary = column.dictionary_page_offset().map_or(0, |at| bytes(first.saturating_sub(at)).min(stored));
-    let dictionary = (unpacked as f64 * dictionary as f64 / stored.max(1) as f64) as usize;
-    dictionary + unpacked.saturating_sub(dictionary) / bytes(rows).div_ceil(PAGE_ROWS).max(1)
-}
-
-/// A size in a footer.
-fn bytes(size: i64) -> usize {
-    usize::try_from(size).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -486,7 +475,7 @@ mod tests {
 
     #[test]
     fn readers_hold_what_they_must_and_fetch_little_ahead() {
-        let counted = Counted { held: UnboundedMemoryPool::default(), memory_bytes: 100 };
+        let counted = CountingPool { held: UnboundedMemoryPool::default(), memory_bytes: 100 };
         let pool: Arc<dyn MemoryPool> = Arc::new(counted);
         assert!(has_left(&pool, 25, 4) && !has_left(&pool, 26, 4), "a quarter is for what is not yet wanted");
         let reader = MemoryConsumer::new("a file").register(&pool);
@@ -501,7 +490,8 @@ mod tests {
     fn pages_are_what_is_unpacked_at_once() {
         // one page a column: all that there is
         let small = footer(2_000);
-        let all: usize = small.row_group(0).columns().iter().map(|column| bytes(column.uncompressed_size())).sum();
+        let all = small.row_group(0).columns().iter().map(|column| column.uncompressed_size() as usize);
+        let all: usize = all.sum();
         let pages = Cost::of(std::slice::from_ref(&small)).pages;
         assert!(pages > 6_000 * 8 && (all * 9 / 10..=all).contains(&pages), "{pages} of {all}");
         // three: the keys of one, and all names

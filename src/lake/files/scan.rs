@@ -47,7 +47,7 @@ use crate::lake::keys::KnownKeys;
 use crate::lake::{DataFile, Lake, Snapshot};
 
 /// Full batches that a merge of any number of generations may hold per bucket.
-const MERGED_BATCHES: usize = 4;
+pub(super) const MERGED_BATCHES: usize = 8;
 
 /// As many for each thread where the rows have only the few columns of a question: a small batch costs nearly as much
 /// as a large one.
@@ -110,7 +110,9 @@ impl LakeTable {
             return self.leaf(session, groups, projection, filters, None);
         }
         let generations = generations(&files);
-        let rows = batch_rows(session, generations.len(), MERGED_BATCHES);
+        let (pool, partitions) = (&session.runtime_env().memory_pool, ranges::count(session.config()));
+        let rows = ranges::rows_of_batch(session.config(), pool, &projected, partitions);
+        let rows = batch_rows(rows, generations.len(), MERGED_BATCHES);
         // of few visitors few pages are read
         let are_many = generations.len() >= MANY_FILES
             && !Visitors::of(filters).are_few()
@@ -242,7 +244,7 @@ impl LakeTable {
         let schema: SchemaRef = Arc::new(Schema::new(fields.iter().map(with_dictionary).collect::<Vec<_>>()));
         let order = layout::visitor_ordering(&schema).ok_or_else(|| internal("a sorted scan without its key"))?;
         let generations = generations(files);
-        let batch_rows = batch_rows(state, generations.len(), NARROW_BATCHES);
+        let batch_rows = batch_rows(state.config().batch_size(), generations.len(), NARROW_BATCHES);
         let ranges = ranges::count(state.config());
         let scan = |buckets: &Vec<Vec<&DataFile>>| {
             let groups = ranges::groups(buckets, ranges, &schema, visitors);
@@ -394,10 +396,10 @@ fn groups_of(groups: &[Vec<&DataFile>]) -> Vec<FileGroup> {
     groups.iter().map(|files| FileGroup::new(files.iter().map(|file| readable(file)).collect())).collect()
 }
 
-/// Rows of a batch where `generations` are merged: a merge holds a batch of each, so many make them small.
-fn batch_rows(state: &dyn Session, generations: usize, batches: usize) -> usize {
-    let rows = state.config().batch_size();
-    (rows * batches / generations.max(1)).clamp(rows.min(256), rows)
+/// Rows of a batch, `rows` or fewer, where `generations` are merged: a merge holds a batch of each, so many make them small.
+fn batch_rows(rows: usize, generations: usize, batches: usize) -> usize {
+    let least = (rows / 16).clamp(rows.min(128), 256);
+    (rows * batches / generations.max(1)).clamp(least, rows)
 }
 
 /// A text column as one whose distinct values are stored once a row group; another as it is.

@@ -13,12 +13,13 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
     UInt32Array, make_comparator, new_null_array,
 };
-use arrow::compute::{SortOptions, interleave, take};
+use arrow::compute::{SortOptions, cast, interleave, take};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
-use super::dictionary::{Codes, Dictionaries, Form, NULL, Recoding, Shape, keys_of};
+use super::dictionary::{Codes, Dictionaries, Form, Recoding, Shape};
 use super::layout::{self, ORDER};
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, ROW, SOURCE, VISITOR_ID, VISITOR_KEY};
+use crate::distinct_texts::{NULL, coded_texts, keys_of};
 use crate::{Error, Result};
 
 /// Positions of a part of the keys that are sorted by themselves, about.
@@ -207,13 +208,15 @@ impl Piece {
             } else if let Some(codes) = dictionaries.encode(number, array)? {
                 bytes += codes.bytes();
                 Column::Coded(codes)
-            } else if !ORDER.contains(&field.name().as_str())
-                && let Some(one) = first_of_same(array)?
-            {
-                Column::Same(one)
             } else {
-                bytes += array.get_array_memory_size();
-                Column::Rows(array.clone())
+                let array = if coded_texts(array).is_some() { cast(array, field.data_type())? } else { array.clone() };
+                match first_of_same(&array)?.filter(|_| !ORDER.contains(&field.name().as_str())) {
+                    Some(one) => Column::Same(one),
+                    None => {
+                        bytes += array.get_array_memory_size();
+                        Column::Rows(array)
+                    }
+                }
             };
             columns.push(column);
         }
@@ -483,6 +486,12 @@ impl Heap {
             let code = |&(piece, row): &(usize, usize)| codes[piece].map_or(NULL, |codes| codes.code(row));
             return Ok(Arc::new(keys_of(indices.iter().map(code))));
         };
+        if let Some(first) = same.first()
+            && same.iter().all(|code| code == first)
+            && codes.iter().flatten().all(|codes| matches!(codes, Codes::Same(_)))
+        {
+            return Ok(Arc::new(keys_of(std::iter::repeat_n(u32::from(*first), indices.len()))));
+        }
         // rows come from all pieces by turns: in which form their codes are is not decided row by row
         let parts = codes.iter().zip(&same).map(|(codes, same)| match codes {
             Some(Codes::Short(codes)) => (codes.as_slice(), usize::MAX),

@@ -29,7 +29,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::dictionary::{Dictionaries, Shape, Texts};
+use super::dictionary::{Dictionaries, Shape, Texts, with_plain_texts};
 use super::encode::{Encoder, Room};
 use super::layout::{
     self, BUCKETS, ORDER, TAG_BUCKET, TAG_KEYED, TAG_LOADS, TAG_NOBODY, TAG_REPEATS, TAG_REPORTED, TAG_UNIQUE_KEYS,
@@ -90,8 +90,9 @@ pub struct SortedWriter {
 }
 
 impl SortedWriter {
-    /// A writer into `table` for batches of `schema`, which has all columns of [`ORDER`]. `tags` go to every file; the
-    /// memory of `context` bounds the rows that are held, and what does not fit spills to temporary files.
+    /// A writer into `table` for batches of `schema`, which has all columns of [`ORDER`]; texts of any other column may come as
+    /// dictionary arrays, in some batches or in all. `tags` go to every file; the memory of `context` bounds the rows that are held,
+    /// and what does not fit spills to temporary files.
     pub fn start(
         lake: &Lake,
         table: &str,
@@ -102,6 +103,7 @@ impl SortedWriter {
         if layout::ordering(&schema).is_none() {
             return Err(Error::bug(format!("table {table}: rows to be sorted lack one of {ORDER:?}")));
         }
+        let schema = with_plain_texts(&schema);
         let memory = MemoryConsumer::new("SortedWriter").with_can_spill(true).register(context.memory_pool());
         let memory_bytes = match context.memory_pool().memory_limit() {
             MemoryLimit::Finite(bytes) => bytes,
@@ -144,7 +146,7 @@ impl SortedWriter {
         !self.runs.is_empty()
     }
 
-    /// The columns of a batch to push.
+    /// The columns of a batch to push, all texts as such.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }

@@ -115,7 +115,7 @@ impl Snapshot {
     /// The table as a commit has left it.
     fn committed(&self, lake: &Lake, delta: DeltaTable) -> Result<Self> {
         let snapshot = Arc::new(Self::of(lake, &self.name, delta, self.reads.clone())?);
-        lake.known().keep_snapshot(&snapshot, None);
+        lake.keep_newest(&snapshot, None)?;
         Ok(Arc::unwrap_or_clone(snapshot))
     }
 

@@ -2,10 +2,10 @@
 //!
 //! A visitor's key is a hash, and two visitors may share one: only their ids tell them apart. Ids are half of what a
 //! journey decodes. Whoever has walked over all rows of some files and met no key twice says so here, and the next
-//! question to these files need not read their ids. Files never change, so that what was found of them stays true; of
-//! files that were not walked over together, nothing is known.
+//! question to these files need not read their ids. Files never change, so that what was found of them stays true, and is forgotten
+//! when they go; of files that were not walked over together, nothing is known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::path::Path;
@@ -37,6 +37,12 @@ impl KnownKeys {
         let walk = walks.next;
         walks.next += 1;
         walks.of_file.extend(files.iter().map(|file| (file.clone(), walk)));
+    }
+
+    /// Of the files in a folder, remembers these alone.
+    pub(super) fn keep_only(&self, folder: &Path, live: &HashSet<&Path>) {
+        let mut walks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        walks.of_file.retain(|file, _| live.contains(file) || !file.prefix_matches(folder));
     }
 
     /// True when the keys in `files` are known to tell visitors apart.
@@ -71,5 +77,15 @@ mod tests {
         assert!(known.clone().suffice([&a, &b].into_iter()));
         known.tell_visitors(&[a.clone(), b.clone(), c.clone()]);
         assert!(known.suffice([&c, &a, &b].into_iter()));
+    }
+
+    #[test]
+    fn files_that_went_are_forgotten() {
+        let [live, gone, other] = ["l/hits/a", "l/hits/b", "l/hits_2/a"].map(Path::from);
+        let known = KnownKeys::default();
+        known.tell_visitors(&[live.clone(), gone.clone(), other.clone()]);
+        known.keep_only(&Path::from("l/hits"), &HashSet::from([&live]));
+        assert!(known.suffice([&live, &other].into_iter()));
+        assert!(!known.suffice([&gone].into_iter()));
     }
 }

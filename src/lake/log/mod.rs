@@ -2,22 +2,25 @@
 //!
 //! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached, `aws_profile`:
 //!   with whose keys. `waits`: who waits for it is told so. `guard`: a store is asked for conditional writes before the first write.
+//!   `local_files`: how parts of files in a folder are read.
 //! * `snapshot`: one table at one version, as a value. `table`: it is read from the log. `commit`: the next version is
 //!   written on top of it. `retry`: what another writer came before is decided again. `delta_error`: the library's errors.
 //! * `versions`: what a log says without loading the table. `lines`: the one reading of a commit. `listing`: what lies in a
 //!   log. `commits`: what was done to a table, from its log. `stats`: what a file says of its rows in the log, so that
 //!   readers can skip it.
 //! * `log_cache`: what this process has read of logs. `reads`: a store as logs are read through it. `keys`: what this process
-//!   has found out about visitor keys.
+//!   has found out about visitor keys. `footers`: which footers it keeps.
 
 mod aws_profile;
 mod commit;
 pub mod commits;
 mod delta_error;
+mod footers;
 pub mod guard;
 pub mod keys;
 mod lines;
 mod listing;
+mod local_files;
 mod log_cache;
 mod reads;
 pub mod retry;

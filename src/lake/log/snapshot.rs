@@ -1,6 +1,6 @@
 //! One Delta table at one version, as a value: its columns, its live files, and what a commit adds and removes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
@@ -88,6 +88,12 @@ impl Snapshot {
     /// The table as if only `files` were live.
     pub fn only(&self, files: Vec<DataFile>) -> Self {
         Self { files, ..self.clone() }
+    }
+
+    /// True when another version of the table has a file that this one does not have.
+    pub(super) fn lacks_files_of(&self, other: &Self) -> bool {
+        let own: HashSet<&Path> = self.files.iter().map(|file| &file.path).collect();
+        other.files.iter().any(|file| !own.contains(&file.path))
     }
 
     /// True for a table that Rejoin made, which bears its name.

@@ -9,21 +9,24 @@ use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use deltalake_core::logstore::{
     LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories, logstore_with,
 };
 use deltalake_core::{DeltaResult, DeltaTable, DeltaTableBuilder};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use super::delta_error::delta_error;
+use super::footers::FooterCaches;
 use super::guard::{self, Guard, Writers};
 use super::keys::KnownKeys;
-use super::log_cache::LogCache;
+use super::local_files::LocalFiles;
+use super::log_cache::{LogCache, Mark};
 use super::reads::LogReads;
 use super::s3;
+use super::snapshot::{DataFile, Snapshot};
 use crate::{Error, Result};
 
 /// The folder of a lake that holds the queries of the user's own tables. It is no table, and neither is a name with `_` first.
@@ -38,6 +41,7 @@ pub struct Lake {
     undecided: Arc<Mutex<HashSet<Path>>>,
     known: LogCache,
     keys: KnownKeys,
+    footers: FooterCaches,
 }
 
 impl fmt::Debug for Lake {
@@ -57,7 +61,7 @@ impl Lake {
     pub fn open_for(location: &str, writers: Writers) -> Result<Self> {
         let url = root_url(location)?;
         let store: Arc<dyn ObjectStore> = match url.scheme() {
-            "file" => Arc::new(LocalFileSystem::new()),
+            "file" => Arc::new(LocalFiles::default()),
             "s3" => Arc::new(s3::store(&url)?),
             other => {
                 return Err(Error::usage(format!(
@@ -73,7 +77,7 @@ impl Lake {
         let root = Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("lake {url}: {e}")))?;
         // a file system creates a file once, whoever asks
         let store = if url.scheme() == "file" { store } else { Arc::new(Guard::new(store, root, writers)) };
-        Ok(Self { url, store, undecided: Arc::default(), known: LogCache::default(), keys: KnownKeys::default() })
+        Ok(Self::knowing_nothing(url, store))
     }
 
     /// The lake at `url`, which is this one or lies in its folder; an error for any other, in the words of who may not reach it.
@@ -84,8 +88,12 @@ impl Lake {
         if !url.as_str().starts_with(self.url.as_str()) {
             return Err(Error::configuration(format!("the lake is {}, not {url}", self.url)));
         }
-        let (undecided, known, keys) = (Arc::default(), LogCache::default(), KnownKeys::default());
-        Ok(Self { url: url.clone(), store: self.store.clone(), undecided, known, keys })
+        Ok(Self::knowing_nothing(url.clone(), self.store.clone()))
+    }
+
+    fn knowing_nothing(url: Url, store: Arc<dyn ObjectStore>) -> Self {
+        let (known, keys, footers) = (LogCache::default(), KnownKeys::default(), FooterCaches::default());
+        Self { url, store, undecided: Arc::default(), known, keys, footers }
     }
 
     /// Fails unless the store can be written to as commits need it; leaves nothing behind.
@@ -102,6 +110,38 @@ impl Lake {
     /// What was found out about visitor keys so far.
     pub fn keys(&self) -> &KnownKeys {
         &self.keys
+    }
+
+    /// Tells that a cache holds footers of files; those of files that tables do not have any more leave it.
+    pub fn caches_footers_in(&self, cache: &Arc<FileMetadataCache>) {
+        self.footers.add(cache);
+    }
+
+    /// Keeps the newest snapshot of a table, and nothing of files that went since the former one; `mark` is that of its commit,
+    /// where it was listed.
+    pub(super) fn keep_newest(&self, snapshot: &Arc<Snapshot>, mark: Option<Mark>) -> Result<()> {
+        match self.known.keep_snapshot(snapshot, mark) {
+            Some(former) if former.version < snapshot.version && snapshot.lacks_files_of(&former) => {
+                self.forget_files_but(&snapshot.files, &snapshot.name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets a table, which is gone, or another one by now.
+    pub(super) fn forget_table(&self, table: &str) -> Result<()> {
+        match self.known.forget(table) {
+            true => self.forget_files_but(&[], table),
+            false => Ok(()),
+        }
+    }
+
+    /// Forgets what is known of files of a table other than these.
+    fn forget_files_but(&self, live: &[DataFile], table: &str) -> Result<()> {
+        let (folder, live) = (self.table_path(table)?, live.iter().map(|file| &file.path).collect());
+        self.footers.keep_only(&folder, &live);
+        self.keys.keep_only(&folder, &live);
+        Ok(())
     }
 
     /// The root, ending in a slash.
@@ -245,6 +285,13 @@ fn root_url(location: &str) -> Result<Url> {
         Err(error) if location.contains("://") => return Err(Error::usage(format!("the lake's location: {error}"))),
         _ => {
             let path = without_dots(&std::path::absolute(FsPath::new(location))?);
+            // the library of the logs looks for another folder then
+            if path.to_string_lossy().contains(['%', '\\']) {
+                let folder = path.display();
+                return Err(Error::usage(format!(
+                    "lake {folder}: a lake's path cannot have % or \\; choose another one"
+                )));
+            }
             Url::from_directory_path(&path).map_err(|()| Error::usage(format!("lake {location}: not a usable path")))?
         }
     };

@@ -41,7 +41,10 @@ impl Snapshot {
             };
             let Some((snapshot, mark)) = loaded else { return missing() };
             let snapshot = Arc::new(snapshot);
-            lake.known().keep_snapshot(&snapshot, mark);
+            match version {
+                None => lake.keep_newest(&snapshot, mark)?,
+                Some(_) => drop(lake.known().keep_snapshot(&snapshot, mark)),
+            }
             Ok(snapshot)
         }
         .boxed()

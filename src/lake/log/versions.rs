@@ -57,7 +57,7 @@ pub(in crate::lake) fn latest<'a>(
             latest = newest_listed(lake, &log, 0).await?;
         }
         if latest.as_ref().is_none_or(|latest| Some(latest.version) < lake.known().version(table)) {
-            lake.known().forget(table);
+            lake.forget_table(table)?;
         }
         Ok(latest)
     }

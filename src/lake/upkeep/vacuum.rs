@@ -127,7 +127,7 @@ pub async fn vacuum(
     let first = rebuilds.iter().rposition(|r| r.ended.is_none_or(|t| t <= kept_since)).unwrap_or(0);
     let kept = &rebuilds[first.min(rebuilds.len())..];
     let oldest_rebuild = kept.first().map(|r| r.rebuild);
-    let mut work = Work {
+    let mut work = Sweep {
         lake,
         mark: Vacuum { started: Some(now), kept_since: Some(kept_since), oldest_rebuild: oldest_rebuild.unwrap_or(0) },
         marked: options.dry_run,
@@ -179,7 +179,7 @@ fn pins(rebuilds: &[Rebuild]) -> Result<HashMap<String, BTreeSet<u64>>> {
     Ok(pins)
 }
 
-struct Work<'a> {
+struct Sweep<'a> {
     lake: &'a Lake,
     mark: Vacuum,
     /// The mark is written, or none is to be.
@@ -194,7 +194,7 @@ struct Work<'a> {
 
 /// Files of a table by name.
 #[derive(Default)]
-struct Names {
+struct FileNames {
     live: HashSet<String>,
     /// Needed by former versions that are kept.
     former: HashSet<String>,
@@ -204,7 +204,7 @@ struct Names {
     oldest: u64,
 }
 
-impl Work<'_> {
+impl Sweep<'_> {
     /// Vacuums one table; None where there is no table of ours.
     async fn table(&mut self, name: &str) -> Result<Option<VacuumedTable>> {
         let log = Log::list(self.lake, name).await?;
@@ -250,8 +250,8 @@ impl Work<'_> {
     }
 
     /// Which files are needed, from the log.
-    async fn names(&self, snapshot: &Snapshot, log: &Log) -> Result<Names> {
-        let mut names = Names { live: names_of(snapshot), oldest: u64::MAX, ..Names::default() };
+    async fn names(&self, snapshot: &Snapshot, log: &Log) -> Result<FileNames> {
+        let mut names = FileNames { live: names_of(snapshot), oldest: u64::MAX, ..FileNames::default() };
         let mut known = HashSet::new();
         let mut commits = log.newest_first(self.lake);
         while let Some(commit) = commits.try_next().await? {
@@ -285,7 +285,7 @@ impl Work<'_> {
         Ok(names)
     }
 
-    fn judge(&self, file: &str, object: &ObjectMeta, names: &Names) -> Verdict {
+    fn judge(&self, file: &str, object: &ObjectMeta, names: &FileNames) -> Verdict {
         let stem = file.strip_suffix(".parquet");
         let is_ours = stem.is_some_and(|stem| uuid::Uuid::try_parse(stem).is_ok());
         if names.live.contains(file) {

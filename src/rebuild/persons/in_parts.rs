@@ -1,8 +1,8 @@
 //! Rows in the lake's order, read in parts side by side.
 //!
 //! In: a plan for rows in that order. Out: batches, each with the number of its part, and [`ByPart`], what is made of each. A part
-//! is a range of visitors' keys, so that no visitor is in two, and the parts one after the other are all rows in order. Who merged
-//! them would read one part after the other. In memory are a few batches of each.
+//! is a range of visitors' keys, so that no visitor is in two, and the parts one after the other are all rows in order. In memory are a few
+//! batches of each.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::common::spawn_buffered;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::stream::{BoxStream, select_all};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::engine::Engine;
+use crate::engine::ranges_in_turn::RangesInTurnExec;
 use crate::{Error, Result};
 
 /// Batches of a part that wait for whoever takes them; there may be many parts.
@@ -51,11 +51,9 @@ impl InParts {
     }
 }
 
-/// What gives the rows of one range after those of another, where all that a plan does last is to merge these.
+/// What gives the rows of ranges, where all that a plan does last is to take one after the other.
 fn parts_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-    let merge = plan.downcast_ref::<SortPreservingMergeExec>()?;
-    let has_ranges = matches!(merge.input().output_partitioning(), Partitioning::Range(_));
-    (has_ranges && merge.fetch().is_none()).then(|| merge.input().clone())
+    plan.downcast_ref::<RangesInTurnExec>()?.children().first().map(|ranges| (*ranges).clone())
 }
 
 /// What is made of each part.
@@ -81,6 +79,7 @@ impl<T: Default> ByPart<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use arrow::datatypes::Schema;
+    use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
     use datafusion::prelude::SessionContext;
 
     use super::*;
@@ -90,20 +89,18 @@ mod tests {
     use crate::lake::{Lake, Snapshot};
 
     #[test]
-    fn ranges_that_are_merged_last_are_parts() {
+    fn ranges_that_come_in_turn_are_parts() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
         let hits = Arc::new(Snapshot::missing(&lake, HITS).unwrap());
         let table = LakeTable::new(lake, hits, full_schema(HITS, &Schema::empty()));
         let scan = table.reading(&SessionContext::new().state(), None, &[]).unwrap();
         let order = ordering(&scan.schema()).unwrap();
-        let merge = || SortPreservingMergeExec::new(order.clone(), scan.clone());
+        let merge: Arc<dyn ExecutionPlan> = Arc::new(SortPreservingMergeExec::new(order, scan.clone()));
         let parts =
             |plan: Arc<dyn ExecutionPlan>| parts_of(&plan).map(|parts| parts.output_partitioning().partition_count());
-        assert_eq!(parts(Arc::new(merge())), Some(BUCKETS));
-        // the first rows of all are not those of each part
-        assert_eq!(parts(Arc::new(merge().with_fetch(Some(3)))), None);
-        assert_eq!(parts(scan.clone()), None);
+        assert_eq!(parts(Arc::new(RangesInTurnExec::new(merge.clone(), 2))), Some(BUCKETS));
+        assert_eq!((parts(merge), parts(scan.clone())), (None, None));
     }
 
     #[test]

@@ -17,11 +17,11 @@ use crate::lake::layout::TAG_CONTENT;
 use crate::lake::records::{PersonAudit, PersonSpan};
 use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Record, Snapshot};
-use crate::persons::{Audit, Found, Moment, Span};
+use crate::persons::{Audit, Moment, Span, SpansAndAudit};
 use crate::rebuild::inputs::Versions;
 
 /// Writes the persons of suites; the versions of the tables.
-pub async fn write(engine: &Engine, all: &[(&str, Found)]) -> Result<Versions> {
+pub async fn write(engine: &Engine, all: &[(&str, SpansAndAudit)]) -> Result<Versions> {
     let mut versions = Versions::new();
     // a lake that never had persons has no such tables
     let wanted = !all.is_empty();
@@ -30,7 +30,7 @@ pub async fn write(engine: &Engine, all: &[(&str, Found)]) -> Result<Versions> {
     Ok(versions)
 }
 
-fn spans_of(all: &[(&str, Found)]) -> Result<RecordBatch> {
+fn spans_of(all: &[(&str, SpansAndAudit)]) -> Result<RecordBatch> {
     let spans = || all.iter().flat_map(|(_, found)| &found.spans);
     let suites = all.iter().flat_map(|(suite, found)| found.spans.iter().map(|_| *suite));
     let times = |of: fn(&Span) -> Option<Moment>| -> ArrayRef {
@@ -57,7 +57,7 @@ fn spans_of(all: &[(&str, Found)]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(PersonSpan::schema(), columns)?)
 }
 
-fn audit_of(all: &[(&str, Found)]) -> Result<RecordBatch> {
+fn audit_of(all: &[(&str, SpansAndAudit)]) -> Result<RecordBatch> {
     let rows = || all.iter().flat_map(|(suite, found)| found.audit.iter().map(move |audit| (*suite, audit)));
     let texts = |of: fn(&Audit) -> &str| -> ArrayRef {
         Arc::new(rows().map(|(_, audit)| Some(of(audit))).collect::<StringArray>())

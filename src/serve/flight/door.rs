@@ -34,6 +34,7 @@ use super::about::{ABOUT, KINDS, no_foreign_keys, no_primary_keys};
 use super::entrance::Entrance;
 use super::marks::numbered;
 use super::messages::{Messages, parts, wire_schema};
+use super::pieces::with_pieces;
 use super::sessions::{InUse, Sessions};
 use super::values::{fitting, received, said, wrong};
 use crate::Error;
@@ -133,19 +134,22 @@ anew; prepare it again"
 }
 
 /// The rows of a statement; the session lives as long as they do.
-fn rows(session: InUse, rows: Rows) -> Data {
+fn rows(session: InUse, rows: Rows) -> Result<Response<Data>, Failure> {
     let schema = wire_schema(&rows.schema);
-    let (mut messages, first) = Messages::begin(&schema);
+    let (mut messages, first) = Messages::begin(&schema)?;
     let batches = stream::unfold((session, rows), |(session, mut rows)| async move {
         let batch = rows.next().await?;
         Some((batch, (session, rows)))
     });
     let batches = batches.map(move |batch| batch.and_then(|batch| Ok(parts(&schema, &batch)?)));
     let all = batches.map_ok(|parts| stream::iter(parts.into_iter().map(Ok::<_, Failure>))).try_flatten();
-    let data = all.map(move |part| Ok::<_, Failure>(messages.message(&part?)?));
-    let data = stream::iter([Ok::<_, Failure>(first)]).chain(data);
+    let made = all.map(move |part| Ok::<_, Failure>(messages.message(&part?)?));
+    let made = stream::iter([Ok::<_, Failure>(first)]).chain(made);
     // a message is made while the connection sends the one before
-    Box::pin(ahead(data.map_err(Status::from)))
+    let made = ahead(made.map_err(Status::from));
+    let pieces = made.map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok::<_, Status>))).try_flatten();
+    let nothing: Data = Box::pin(stream::empty());
+    Ok(with_pieces(nothing, Box::pin(pieces)))
 }
 
 /// A small result that is at hand.
@@ -213,7 +217,7 @@ impl FlightSqlService for Door {
         let sql =
             String::from_utf8(ticket.statement_handle.to_vec()).map_err(|_| wrong("this ticket is none of ours"))?;
         let found = session.run(&sql, vec![]).await?;
-        Ok(Response::new(rows(session, found)))
+        Ok(rows(session, found)?)
     }
 
     async fn do_action_create_prepared_statement(
@@ -311,7 +315,7 @@ impl FlightSqlService for Door {
             return Err(wrong(format!("the statement has {needed} parameters, {given} are bound")).into());
         }
         let found = session.run(&known.sql, known.bound.values).await?;
-        Ok(Response::new(rows(session, found)))
+        Ok(rows(session, found)?)
     }
 
     async fn do_put_statement_update(

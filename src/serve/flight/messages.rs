@@ -3,15 +3,28 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::buffer::Buffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
 use arrow_flight::{FlightData, SchemaAsIpc};
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// What a message has of a batch, bytes, about: drivers take messages of 4 MB.
 const MESSAGE_BYTES: usize = 2 << 20;
+
+/// Values of fewer bytes are copied into one piece: a piece has a price, whatever its size.
+const SMALL_BYTES: usize = 8 << 10;
+
+/// Before the header of a message in a stream of Arrow: a mark, and the header's length.
+const PREFIX_BYTES: usize = 8;
+
+/// The field of `FlightData` that has the values.
+const VALUES_FIELD: u32 = 1000;
 
 /// How columns travel: no dictionaries and views, which not every driver reads, and each may have NULLs.
 pub fn wire_schema(schema: &Schema) -> SchemaRef {
@@ -39,31 +52,81 @@ pub fn wire_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// Makes the messages of an answer. The library's maker lets the memory of each grow from nothing, and copies it as often.
-pub struct Messages {
-    making: IpcDataGenerator,
-    dictionaries: DictionaryTracker,
-    options: IpcWriteOptions,
-    /// Keeps as much memory for a message as the one before took.
-    context: IpcWriteContext,
-}
+/// Makes the messages of an answer as gRPC has them, in pieces. Large values stay where they are: the library would copy all of
+/// them twice.
+pub struct Messages(StreamEncoder);
 
 impl Messages {
     /// The maker of an answer's messages, and the first of them, which tells its columns as they travel.
-    pub fn begin(schema: &Schema) -> (Self, FlightData) {
-        let options = IpcWriteOptions::default();
-        let first = FlightData::from(SchemaAsIpc::new(schema, &options));
-        let mut context = IpcWriteContext::default();
-        context.set_reserve_scratch(true);
-        let (making, dictionaries) = (IpcDataGenerator::default(), DictionaryTracker::new(true));
-        (Self { making, dictionaries, options, context }, first)
+    pub fn begin(schema: &SchemaRef) -> Result<(Self, Vec<Bytes>)> {
+        let mut stream = StreamEncoder::try_new(schema)?;
+        // what it gives first begins with the columns, which are sent by themselves
+        stream.encode(&RecordBatch::new_empty(schema.clone()))?;
+        let columns = FlightData::from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
+        Ok((Self(stream), pieces(&columns, vec![])?))
     }
 
     /// The message of a part.
-    pub fn message(&mut self, part: &RecordBatch) -> Result<FlightData> {
-        // no column that travels has a dictionary
-        let (_, message) = self.making.encode(part, &mut self.dictionaries, &self.options, &mut self.context)?;
-        Ok(message.into())
+    pub fn message(&mut self, part: &RecordBatch) -> Result<Vec<Bytes>> {
+        // no column that travels has a dictionary, so that this is one message
+        let mut buffers = self.0.encode(part)?.into_iter();
+        let mut head: Vec<u8> = vec![];
+        while head.len() < head_bytes(&head)
+            && let Some(buffer) = buffers.next()
+        {
+            head.extend_from_slice(&buffer);
+        }
+        let header = Bytes::from(head.split_off(PREFIX_BYTES.min(head.len())));
+        pieces(&FlightData { data_header: header, ..Default::default() }, buffers.collect())
+    }
+}
+
+/// How many bytes a message of a stream has before its values, as far as its first bytes tell.
+fn head_bytes(begin: &[u8]) -> usize {
+    match begin {
+        [_, _, _, _, a, b, c, d, ..] => PREFIX_BYTES + u32::from_le_bytes([*a, *b, *c, *d]) as usize,
+        _ => PREFIX_BYTES,
+    }
+}
+
+/// A message with these values as gRPC has it.
+fn pieces(message: &FlightData, values: Vec<Buffer>) -> Result<Vec<Bytes>> {
+    let values_bytes: usize = values.iter().map(Buffer::len).sum();
+    let mut fields = message.encode_to_vec();
+    if values_bytes > 0 {
+        encode_key(VALUES_FIELD, WireType::LengthDelimited, &mut fields);
+        encode_varint(values_bytes as u64, &mut fields);
+    }
+    let length = u32::try_from(fields.len() + values_bytes);
+    let length = length.map_err(|_| Error::query("a row has more than 4 GB, which is more than a message can have"))?;
+    let mut small = BytesMut::new();
+    // that it is not compressed
+    small.put_u8(0);
+    small.put_u32(length);
+    small.put_slice(&fields);
+    let mut pieces = vec![];
+    for value in values {
+        if value.len() < SMALL_BYTES {
+            small.put_slice(&value);
+            continue;
+        }
+        if !small.is_empty() {
+            pieces.push(small.split().freeze());
+        }
+        pieces.push(Bytes::from_owner(Values(value)));
+    }
+    if !small.is_empty() {
+        pieces.push(small.freeze());
+    }
+    Ok(pieces)
+}
+
+/// Values where they are.
+struct Values(Buffer);
+
+impl AsRef<[u8]> for Values {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -99,8 +162,9 @@ mod tests {
     use arrow::array::{AsArray, DictionaryArray, Float64Array, ListArray, StringArray, StringViewArray, StructArray};
     use arrow::buffer::OffsetBuffer;
     use arrow::compute::concat_batches;
-    use arrow::datatypes::Int32Type;
+    use arrow::datatypes::{Float64Type, Int32Type};
     use arrow_flight::utils::flight_data_to_batches;
+    use bytes::Buf;
 
     use super::*;
 
@@ -120,17 +184,39 @@ mod tests {
         assert_eq!(in_parts(&RecordBatch::try_from_iter([("t", text)]).unwrap()).len(), 2);
     }
 
+    /// A message as whoever reads it finds it.
+    fn arrived(pieces: &[Bytes]) -> FlightData {
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        let mut message = Bytes::from(bytes);
+        assert_eq!(message.get_u8(), 0);
+        assert_eq!(message.get_u32() as usize, message.len());
+        FlightData::decode(message).unwrap()
+    }
+
     /// Batches as they arrive.
     fn sent(batches: &[RecordBatch]) -> Vec<RecordBatch> {
         let schema = wire_schema(&batches[0].schema());
-        let (mut messages, first) = Messages::begin(&schema);
-        let mut data = vec![first];
+        let (mut messages, first) = Messages::begin(&schema).unwrap();
+        let mut data = vec![arrived(&first)];
         for batch in batches {
             for part in parts(&schema, batch).unwrap() {
-                data.push(messages.message(&part).unwrap());
+                data.push(arrived(&messages.message(&part).unwrap()));
             }
         }
         flight_data_to_batches(&data).unwrap()
+    }
+
+    #[test]
+    fn large_values_are_not_copied_and_small_ones_are_one_piece() {
+        let numbers: ArrayRef = Arc::new(Float64Array::from_iter_values((0..8192).map(f64::from)));
+        let batch = RecordBatch::try_from_iter([("m", numbers.clone()), ("n", numbers)]).unwrap();
+        let schema = wire_schema(&batch.schema());
+        let (mut messages, _) = Messages::begin(&schema).unwrap();
+        let [part]: [RecordBatch; 1] = parts(&schema, &batch).unwrap().try_into().unwrap();
+        let pieces = messages.message(&part).unwrap();
+        let values = batch.column(0).as_primitive::<Float64Type>().values().inner().as_ptr();
+        assert_eq!(pieces.iter().filter(|piece| piece.as_ptr() == values).count(), 2);
+        assert_eq!(messages.message(&part.slice(10, 100)).unwrap().len(), 1);
     }
 
     #[test]

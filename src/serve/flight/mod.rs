@@ -1,6 +1,7 @@
 //! The Flight SQL door: ADBC and JDBC drivers, answers as Arrow batches.
 //!
-//! * `door`: statements, prepared statements, tables; `marks`, `values`: their parameters; `messages`: their rows.
+//! * `door`: statements, prepared statements, tables; `marks`, `values`: their parameters; `messages`: their rows; `pieces`: how
+//!   these leave.
 //! * `arrivals`: connections. `entrance`: passwords and tokens. `sessions`: a session for each request. `about`: what drivers
 //!   ask of the server itself.
 //!
@@ -12,6 +13,7 @@ mod door;
 mod entrance;
 mod marks;
 mod messages;
+mod pieces;
 mod sessions;
 mod values;
 
@@ -28,6 +30,7 @@ use super::tls::Tls;
 use crate::{Error, Result};
 use arrivals::{FIRST, arrivals};
 use door::Door;
+use pieces::InPieces;
 
 /// Longest message of a client beside its statement, bytes.
 const ENVELOPE: usize = 1 << 20;
@@ -59,7 +62,7 @@ pub async fn serve(
     }
     let longest = server.limits.statement_bytes + ENVELOPE;
     let incoming = arrivals(listener, server.limits.connections.saturating_mul(OF_A_CLIENT), FIRST);
-    let service = FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest);
+    let service = InPieces(FlightServiceServer::new(Door::new(server)).max_decoding_message_size(longest));
     let stopped = async move {
         // an error means that nobody can stop it any more
         let _ = stop.wait_for(|stop| *stop).await;

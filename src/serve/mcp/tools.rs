@@ -292,7 +292,7 @@ async fn rows(session: &Session, sql: &str, most: usize) -> Result<String, Failu
 }
 
 fn json(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
-    let mut text = Bounded::default();
+    let mut text = BoundedText::default();
     let written = write_json(schema, batches, &mut text);
     if text.is_full {
         let message = format!("the answer has more than {MOST_BYTES} bytes; ask for fewer rows or columns");
@@ -302,7 +302,7 @@ fn json(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
     Ok(String::from_utf8_lossy(&text.bytes).trim_end().to_string())
 }
 
-fn write_json(schema: &SchemaRef, batches: &[RecordBatch], out: &mut Bounded) -> Result<()> {
+fn write_json(schema: &SchemaRef, batches: &[RecordBatch], out: &mut BoundedText) -> Result<()> {
     let mut encoder = Format::Json.encoder(schema, TextStyle::default(), out)?;
     batches.iter().try_for_each(|batch| encoder.rows(batch))?;
     encoder.finish()
@@ -310,12 +310,12 @@ fn write_json(schema: &SchemaRef, batches: &[RecordBatch], out: &mut Bounded) ->
 
 /// What is written, as long as it has at most [`MOST_BYTES`].
 #[derive(Default)]
-struct Bounded {
+struct BoundedText {
     bytes: Vec<u8>,
     is_full: bool,
 }
 
-impl Write for Bounded {
+impl Write for BoundedText {
     fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
         self.is_full |= self.bytes.len() + part.len() > MOST_BYTES;
         if self.is_full {

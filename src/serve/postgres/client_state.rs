@@ -107,7 +107,7 @@ impl ClientState {
     pub fn hold(&self) -> Result<(), Failure> {
         let (time, zone) = {
             let settings = self.settings();
-            (settings.statement_timeout(), settings.zone_name().to_string())
+            (settings.statement_timeout(), settings.zone().type_name())
         };
         self.session.set_time(time);
         Ok(self.session.engine.set_zone(&zone)?)

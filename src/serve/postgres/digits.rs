@@ -5,9 +5,8 @@
 
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, NaiveDate};
-use chrono_tz::Tz;
 
-use crate::time::{to_local, written_offset};
+use crate::time::{Zone, to_local, written_offset};
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
@@ -122,9 +121,9 @@ pub fn clock(micros: i64, out: &mut BytesMut) {
 }
 
 /// What a zone's clock shows at an instant of so many microseconds, and how far it is ahead of UTC.
-pub fn instant(micros: i64, zone: Tz, out: &mut BytesMut) {
+pub fn instant(micros: i64, zone: Zone, out: &mut BytesMut) {
     // this clock never changes
-    if zone == Tz::UTC && FOUR_DIGITS.contains(&micros.div_euclid(DAY)) {
+    if zone == Zone::UTC && FOUR_DIGITS.contains(&micros.div_euclid(DAY)) {
         clock(micros, out);
         return offset(0, out);
     }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
-use chrono_tz::Tz;
 use datafusion::scalar::ScalarValue;
 use futures::{Sink, SinkExt, Stream, StreamExt, stream};
 use pgwire::api::portal::{Format, Portal, PortalExecutionState};
@@ -42,6 +41,7 @@ use super::{catalog, wire_error};
 use crate::engine::explained::LINES;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::session::{self, Described};
+use crate::time::Zone;
 
 /// Text of all prepared statements of a connection, bytes.
 const PREPARED_BYTES: usize = 16 << 20;
@@ -280,7 +280,7 @@ fn aborted() -> Failure {
 }
 
 /// Sends the rows of a COPY as they are read; how many there were.
-async fn sent<C>(client: &mut C, mut rows: session::Rows, copy: &Copy, zone: Tz) -> PgWireResult<usize>
+async fn sent<C>(client: &mut C, mut rows: session::Rows, copy: &Copy, zone: Zone) -> PgWireResult<usize>
 where
     C: Sink<PgWireBackendMessage> + Unpin,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
@@ -345,7 +345,7 @@ fn shown(client_state: &ClientState, word: &Word) -> PgWireResult<RecordBatch> {
 }
 
 /// Rows as the client wants them, encoded as they are read.
-fn encoded(rows: session::Rows, format: Format, zone: Tz) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
+fn encoded(rows: session::Rows, format: Format, zone: Zone) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
     let batches = stream::unfold(rows, |mut rows| async move { Some((rows.next().await?, rows)) });
     batches.flat_map(move |batch| {
         let rows = batch.and_then(|batch| Rows::new(&batch, &format, zone).map_err(Failure::from));
@@ -570,7 +570,7 @@ impl ExtendedQueryHandler for Door {
     {
         let prepared = &portal.statement.statement;
         let wanted = prepared.described.as_ref().map(|d| d.parameters.as_slice()).unwrap_or_default();
-        let zone = entered(&self.client_state)?.settings().zone_name().to_string();
+        let zone = entered(&self.client_state)?.settings().zone().type_name();
         let arguments = values(portal, wanted, &prepared.parameters, &zone)?;
         check_formats(&portal.result_column_format, prepared)?;
         self.answer(client, &prepared.word, arguments, &portal.result_column_format).await

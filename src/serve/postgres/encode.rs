@@ -15,7 +15,6 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
-use chrono_tz::Tz;
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
 use pgwire::api::results::FieldInfo;
@@ -27,6 +26,7 @@ use super::digits::{clock, date, float4, float8, fraction, hex, instant, integer
 use super::types::{is_vector, length_of, listed_type, object_kind, pg_type, pg_type_of};
 use crate::Result;
 use crate::functions::spans;
+use crate::time::Zone;
 
 /// Microseconds from 1970 to 2000, where Postgres begins to count.
 pub const MICROS_TO_2000: i64 = 946_684_800_000_000;
@@ -50,7 +50,7 @@ pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
 }
 
 /// Values as texts, as a client is shown them; its instants with the clock of a zone.
-pub fn texts(array: &ArrayRef, zone: Tz) -> Result<StringArray> {
+pub fn texts(array: &ArrayRef, zone: Zone) -> Result<StringArray> {
     let column = Column::of(Values::new(array, zone)?);
     let mut bytes = BytesMut::new();
     let text = |row: usize| {
@@ -74,7 +74,7 @@ pub struct Rows {
 
 impl Rows {
     /// The rows of a batch, its columns in text or binary, its instants as texts with the clock of a zone.
-    pub fn new(batch: &RecordBatch, format: &Format, zone: Tz) -> Result<Self> {
+    pub fn new(batch: &RecordBatch, format: &Format, zone: Zone) -> Result<Self> {
         let columns = columns(batch, zone)?;
         let buffer = BytesMut::with_capacity((batch.num_rows() * columns.len() * 16).min(BUFFER_BYTES));
         let columns = columns.into_iter().enumerate().map(|(i, column)| (column, format.is_binary(i))).collect();
@@ -95,7 +95,7 @@ pub struct CopyRows<'a> {
 
 impl<'a> CopyRows<'a> {
     /// The rows of a batch as COPY writes them, its instants as texts with the clock of a zone.
-    pub fn new(batch: &RecordBatch, copy: &'a Copy, zone: Tz) -> Result<Self> {
+    pub fn new(batch: &RecordBatch, copy: &'a Copy, zone: Zone) -> Result<Self> {
         let columns = columns(batch, zone)?;
         let columns = columns.into_iter().map(|column| {
             let plain = !copy.binary && column.is_plain_for(copy);
@@ -139,7 +139,7 @@ impl<'a> CopyRows<'a> {
     }
 }
 
-fn columns(batch: &RecordBatch, zone: Tz) -> Result<Vec<Column>> {
+fn columns(batch: &RecordBatch, zone: Zone) -> Result<Vec<Column>> {
     let schema = batch.schema_ref();
     let column = |(i, array): (usize, &ArrayRef)| {
         Ok(match object_kind(schema.field(i)) {
@@ -193,7 +193,7 @@ enum Values {
     Time(PrimitiveArray<Time64MicrosecondType>),
     Timestamp(PrimitiveArray<TimestampMicrosecondType>),
     /// Instants, and whose clock shows them.
-    Instant(PrimitiveArray<TimestampMicrosecondType>, Tz),
+    Instant(PrimitiveArray<TimestampMicrosecondType>, Zone),
     /// The rows' ranges, and all items.
     List(ListArray, Box<Column>, Listed),
 }
@@ -206,7 +206,7 @@ struct Listed {
 }
 
 impl Values {
-    fn new(array: &ArrayRef, zone: Tz) -> Result<Self> {
+    fn new(array: &ArrayRef, zone: Zone) -> Result<Self> {
         let to = |data_type: DataType| cast(array, &data_type);
         Ok(match pg_type(array.data_type()) {
             Type::BOOL => Values::Bool(to(DataType::Boolean)?.as_boolean().clone()),

@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use datafusion::common::config::ConfigOptions;
 
 use crate::ErrorKind;
 use crate::serve::failure::{Failure, Reason};
-use crate::time::{named_zone, parse_span, zone};
+use crate::time::{Zone, named_zone, parse_span, written_offset};
 
 /// What may be said of a setting.
 #[derive(Debug, Clone, Copy)]
@@ -264,15 +263,10 @@ impl Settings {
         KNOWN.iter().filter(|known| known.reported).map(|known| (known.name, self.get(known.name).unwrap_or_default()))
     }
 
-    /// The name of the zone in which times are shown and read.
-    pub fn zone_name(&self) -> &str {
-        self.get(TIME_ZONE).unwrap_or("UTC")
-    }
-
     /// The zone in which times are shown and read.
-    pub fn zone(&self) -> Tz {
+    pub fn zone(&self) -> Zone {
         // what was set is a zone
-        zone(self.zone_name()).unwrap_or(Tz::UTC)
+        self.get(TIME_ZONE).and_then(|name| Zone::spoken(name).ok()).unwrap_or(Zone::UTC)
     }
 
     /// How long a statement may take; zero is as long as the server allows.
@@ -304,7 +298,7 @@ impl Settings {
                 }
             },
             Rule::Zone => match zone_of(value) {
-                Ok(Some(zone)) => zone.to_string(),
+                Ok(Some(zone)) => zone,
                 // as the connection began
                 Ok(None) => self.first.get(&name).map_or(known.value, String::as_str).to_string(),
                 Err(why) => return Err(wrong(&why)),
@@ -344,38 +338,41 @@ fn usage(state: &'static str, message: String) -> Failure {
     Failure::new(Reason::Engine(ErrorKind::Usage), message).with_sqlstate(state)
 }
 
-/// The zone that a text names; None for `LOCAL`. Hours ahead of UTC are a zone, too.
-fn zone_of(text: &str) -> Result<Option<&'static str>, String> {
+/// The name of the zone that a text names; None for `LOCAL`. Hours ahead of UTC are a zone, too.
+fn zone_of(text: &str) -> Result<Option<String>, String> {
     let text = text.trim().trim_matches('\'');
     if text.eq_ignore_ascii_case("local") || text.eq_ignore_ascii_case("default") {
         return Ok(None);
     }
     if UTC.contains(&text.to_lowercase().as_str()) {
-        return Ok(Some("UTC"));
+        return Ok(Some("UTC".to_string()));
     }
-    if let Ok(hours) = text.parse::<f64>() {
-        // the names of these zones count westward
-        let name = format!("Etc/GMT{:+}", -hours);
-        let advice = || "; hours ahead of UTC are whole here, or a zone's name such as 'Asia/Kolkata'".to_string();
-        return named_zone(&name).map(|zone| Some(zone.name())).map_err(|_| advice());
-    }
-    let found = named_zone(text).or_else(|why| whole_hours_west(text).map_or(Err(why), |name| named_zone(&name)));
-    found.map(|zone| Some(zone.name())).map_err(|why| {
-        let hint = why.split_once(';').map(|(_, hint)| format!(";{hint}")).unwrap_or_default();
-        format!("{hint}; a zone has a name such as 'Europe/Berlin'")
-    })
+    let zone = match text.parse::<f64>() {
+        Ok(hours) if hours.is_finite() => {
+            let advice = "; a zone is less than 24 hours from UTC, to the minute, or has a name such as 'Asia/Kolkata'";
+            Zone::ahead((hours * 3600.0).round() as i32).ok_or_else(|| advice.to_string())?
+        }
+        _ => Zone::spoken(text).map_err(|why| {
+            let hint = why.split_once(';').map(|(_, hint)| format!(";{hint}")).unwrap_or_default();
+            format!("{hint}; a zone has a name such as 'Europe/Berlin'")
+        })?,
+    };
+    Ok(Some(shown_name(zone)))
 }
 
-/// The zone that POSIX writes as `<+02>-02`, `UTC+2` or `+02:00`: letters, and whole hours west of UTC.
-fn whole_hours_west(text: &str) -> Option<String> {
-    let hours = match text.strip_prefix('<') {
-        Some(named) => named.split_once('>')?.1,
-        None => text.trim_start_matches(|sign: char| sign.is_ascii_alphabetic()),
+/// What a zone is called that clients set: as POSIX writes it, where it has no name. The names of whole hours count westward, too.
+fn shown_name(zone: Zone) -> String {
+    let whole = match zone {
+        Zone::Fixed(0) => Some(Zone::UTC),
+        Zone::Fixed(seconds) if seconds % 3600 == 0 => {
+            named_zone(&format!("Etc/GMT{:+}", -seconds / 3600)).ok().map(Zone::Named)
+        }
+        _ => None,
     };
-    let mut parts = hours.split(':');
-    let hours: i8 = parts.next()?.parse().ok()?;
-    let nothing = |part: &str| !part.is_empty() && part.bytes().all(|sign| sign == b'0');
-    parts.all(nothing).then(|| format!("Etc/GMT{hours:+}"))
+    match whole.unwrap_or(zone) {
+        Zone::Fixed(seconds) => format!("<{}>{}", written_offset(seconds), written_offset(-seconds)),
+        named => named.type_name(),
+    }
 }
 
 /// `5000` (milliseconds), `5s`, `2min`, `1h`, as Postgres has them.
@@ -445,6 +442,12 @@ mod tests {
             ("TimeZone", "<+02>-02", "Etc/GMT-2"),
             ("TimeZone", "+02:00", "Etc/GMT+2"),
             ("TimeZone", "EST5EDT", "EST5EDT"),
+            ("TimeZone", "5.5", "<+05:30>-05:30"),
+            ("TimeZone", "-5.75", "<-05:45>+05:45"),
+            ("TimeZone", "+05:30", "<-05:30>+05:30"),
+            ("TimeZone", "-05:30", "<+05:30>-05:30"),
+            ("TimeZone", "<+0530>-5:30", "<+05:30>-05:30"),
+            ("TimeZone", "20", "<+20>-20"),
             ("search_path", "public", "public"),
             ("enable_seqscan", "off", "off"),
             ("mine.tag", "7", "7"),
@@ -453,12 +456,14 @@ mod tests {
             assert_eq!(settings.get(name), Some(shown), "{name}");
         }
         assert_eq!(settings.statement_timeout(), Duration::from_secs(5));
+        settings.set("TimeZone", "5.5").unwrap();
+        assert_eq!(settings.zone().type_name(), "+05:30");
         for (name, value, state) in [
             ("client_encoding", "LATIN1", "22023"),
             ("TimeZone", "Europe/Berln", "22023"),
-            ("TimeZone", "-05:30", "22023"),
-            ("TimeZone", "5.5", "22023"),
             ("TimeZone", "99", "22023"),
+            ("TimeZone", "5.501", "22023"),
+            ("TimeZone", "inf", "22023"),
             ("TimeZone", "UTC+25", "22023"),
             ("TimeZone", "<+02", "22023"),
             ("TimeZone", "EST5EDT4", "22023"),

@@ -27,6 +27,7 @@ use super::settings::{Settings, SharedSettings, TIME_ZONE, options};
 use super::text_casts::TextCasts;
 use super::words::is_of_engine;
 use super::{SharedState, catalog, wire_error};
+use crate::engine::checked_doubles::CheckDoubles;
 use crate::engine::session::CATALOG;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::login_keys::guessed;
@@ -116,8 +117,10 @@ impl Startup {
         let settings = SharedSettings::new(settings.into());
         let cursors = Arc::new(Cursors::default());
         catalog::add(&session, &settings, &cursors, process)?;
+        let state = session.engine.context().state_ref();
+        state.write().add_analyzer_rule(Arc::new(CheckDoubles));
         if session.engine.remote().is_none() {
-            session.engine.context().state_ref().write().add_analyzer_rule(Arc::new(TextCasts));
+            state.write().add_analyzer_rule(Arc::new(TextCasts));
         }
         let mut client_state = ClientState::new(session, settings, cursors)?;
         for (name, value) in of_engine {

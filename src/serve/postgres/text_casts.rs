@@ -4,7 +4,6 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use chrono_tz::Tz;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
@@ -20,7 +19,7 @@ use datafusion::scalar::ScalarValue;
 use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
 use super::encode::texts;
-use crate::time::named_zone;
+use crate::time::Zone;
 
 /// One for all plans: two calls with the same arguments are the same.
 static TEXT: LazyLock<ScalarUDF> = LazyLock::new(|| {
@@ -100,10 +99,10 @@ impl ScalarUDFImpl for PostgresText {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let zone = args.config_options.execution.time_zone.as_deref().and_then(|zone| named_zone(zone).ok());
+        let zone = args.config_options.execution.time_zone.as_deref().and_then(|zone| Zone::of_type(zone).ok());
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let Some(values) = arrays.first() else { return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None))) };
-        let texts = texts(values, zone.unwrap_or(Tz::UTC))?;
+        let texts = texts(values, zone.unwrap_or(Zone::UTC))?;
         Ok(match args.args.as_slice() {
             [ColumnarValue::Scalar(_)] => ColumnarValue::Scalar(ScalarValue::try_from_array(&texts, 0)?),
             _ => ColumnarValue::Array(Arc::new(texts)),

@@ -98,9 +98,9 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// The requests of a connection.
-struct RequestTracker(Mutex<Open>);
+struct RequestTracker(Mutex<OpenRequests>);
 
-struct Open {
+struct OpenRequests {
     /// Requests whose answers have not ended.
     count: usize,
     /// When the last answer ended; at first, when the connection began.
@@ -110,7 +110,7 @@ struct Open {
 }
 
 impl RequestTracker {
-    fn locked(&self) -> MutexGuard<'_, Open> {
+    fn locked(&self) -> MutexGuard<'_, OpenRequests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ impl Connection {
         let now = Instant::now();
         Ok(Self {
             stream,
-            requests: Arc::new(RequestTracker(Mutex::new(Open { count: 0, free: now, waker: None }))),
+            requests: Arc::new(RequestTracker(Mutex::new(OpenRequests { count: 0, free: now, waker: None }))),
             timeouts,
             heard: now,
             sent: now,

@@ -43,7 +43,7 @@ fn set_cookie(web: &Web, value: &str, more: &str) -> String {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct LoginQuery {
     #[serde(default)]
     next: String,
 }
@@ -60,7 +60,7 @@ pub(super) struct Credentials {
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<LoginQuery>,
 ) -> Result<Response, Problem> {
     let next = local(&wanted.next);
     if let Some(logged_in) = logged_in(&web, &headers)? {

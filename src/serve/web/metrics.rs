@@ -22,7 +22,7 @@ pub(super) async fn show(State(web): State<Arc<Web>>, headers: HeaderMap) -> Res
     if !known {
         return Ok(gate::token_needed().await);
     }
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(&web.server.load(), resident())).into_response())
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(&web.server.load(), resident_memory())).into_response())
 }
 
 fn text(load: &Load, resident: Option<usize>) -> String {
@@ -47,7 +47,7 @@ fn text(load: &Load, resident: Option<usize>) -> String {
 }
 
 /// The memory of this process, where the system says it.
-fn resident() -> Option<usize> {
+fn resident_memory() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)

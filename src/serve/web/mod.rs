@@ -1,7 +1,8 @@
 //! The web door: the manager of sources and files, reports and SQL, as pages that work without script but for the charts.
 //!
-//! * `listen`: connections, with TLS where there is a certificate. `gate`: what each request must be, and what each answer says to
-//!   browsers. `login`: users come in and leave; `logged_in`: one who is in. `layout`: what all pages have.
+//! * `listen`: connections, with TLS where there is a certificate. `bodies`: requests that do not come whole. `gate`: what each
+//!   request must be, and what each answer says to browsers. `login`: users come in and leave; `logged_in`: one who is in.
+//!   `layout`: what all pages have.
 //! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in.
 //!   `mappings`: by which files of other makes are read. `files`: the file log.
 //!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
@@ -12,6 +13,7 @@
 //! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
 //! script runs but the files of this door; whatever is no GET comes from a page of this door; a reader changes nothing.
 
+mod bodies;
 mod exports;
 mod files;
 mod gate;
@@ -36,9 +38,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path};
+use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::{StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rejoin_instances::http;
@@ -52,6 +54,7 @@ use super::tls::Tls;
 use super::users::Guest;
 use crate::serve::mcp;
 use crate::{Error, Result, pages};
+use bodies::{SILENCE, unless_silent};
 use layout::Problem;
 use listen::{HEAD, ReadyConnections, Timeouts};
 use logged_in::Notice;
@@ -177,6 +180,7 @@ fn routes(web: Arc<Web>) -> Router {
         .layer(from_fn_with_state(web.clone(), gate::own_host))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(from_fn(gate::policy))
+        .layer(map_request(|request: Request| async move { unless_silent(request, SILENCE) }))
         .with_state(web)
 }
 

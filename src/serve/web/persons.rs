@@ -33,7 +33,7 @@ const OFFERED: usize = 50;
 
 /// Who is asked about; nobody at first.
 #[derive(Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PersonQuery {
     #[serde(default)]
     suite: String,
     /// A customer ID or a visitor, with or without the word before it.
@@ -68,7 +68,7 @@ struct PersonDetails {
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
     Extension(logged_in): Extension<LoggedIn>,
-    Query(mut asked): Query<Asked>,
+    Query(mut asked): Query<PersonQuery>,
 ) -> Result<Response, Problem> {
     let lake = &web.server.lake;
     let mut with_persons = suites(lake).await?;

@@ -27,20 +27,20 @@ pub(super) struct Rebuilding(Mutex<Background>);
 
 #[derive(Default, Clone)]
 struct Background {
-    running: Option<Running>,
+    running: Option<RunningRebuild>,
     /// How the last one of this process ended.
     ended: Option<Result<String, String>>,
 }
 
 #[derive(Clone)]
-struct Running {
+struct RunningRebuild {
     by: String,
     since: DateTime<Utc>,
     step: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct RebuildForm {
     #[serde(default)]
     full: bool,
 }
@@ -57,7 +57,7 @@ impl Rebuilding {
             if state.running.is_some() {
                 return false;
             }
-            state.running = Some(Running { by: by.to_string(), since: clock::now(), step: "starting".into() });
+            state.running = Some(RunningRebuild { by: by.to_string(), since: clock::now(), step: "starting".into() });
             true
         })
     }
@@ -122,7 +122,7 @@ pub(super) async fn show(
 pub(super) async fn start(
     State(web): State<Arc<Web>>,
     Extension(logged_in): Extension<LoggedIn>,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<RebuildForm>,
 ) -> Redirect {
     if web.rebuilding.begin(&logged_in.guest.name) {
         let threads = web.server.threads();

@@ -83,10 +83,10 @@ pub(super) async fn run(
     }
 }
 
-type Answer = Result<(Table, Duration), Failure>;
+type SqlAnswer = Result<(Table, Duration), Failure>;
 
 /// As many rows as a page shows, and the time that they took.
-async fn first_rows(session: &Session, sql: &str) -> Answer {
+async fn first_rows(session: &Session, sql: &str) -> SqlAnswer {
     let start = Instant::now();
     let mut found = session.run(sql, vec![]).await?;
     let mut table = Table::exact(&found.schema);
@@ -102,7 +102,7 @@ async fn page(
     web: &Web,
     logged_in: &LoggedIn,
     question: &Question,
-    answer: Option<Answer>,
+    answer: Option<SqlAnswer>,
     tables: &[Columns],
 ) -> Result<Html<String>, Problem> {
     let mut all = vec![(String::new(), "all suites".to_string())];

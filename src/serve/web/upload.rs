@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
+use super::bodies::Stopped;
 use super::files::file_link;
 use super::layout::{Problem, size, source_link};
 use super::logged_in::LoggedIn;
@@ -277,6 +278,9 @@ fn too_large(web: &Web) -> Problem {
 }
 
 fn broken(web: &Web, error: MultipartError) -> Problem {
+    if Stopped::is_in(&error) {
+        return Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the upload broke off: {Stopped}"));
+    }
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(web),
         status => Problem::new(status, format!("the upload broke off: {}", error.body_text())),

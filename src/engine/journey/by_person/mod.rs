@@ -1,8 +1,8 @@
 //! Rows of visitors that share a person or have several: set aside on the way, and brought together by person when all are there.
 //!
-//! In: visitor after visitor, in the order of keys. Out: person after person, the rows of each in the order of time. Memory: 48
-//! bytes a row that can count, which is one of a shared visitor with an item, a value or a mark. Where the pool has no more, they
-//! go to disk, and come back a part of the persons at a time.
+//! In: visitor after visitor, in the order of keys. Out: person after person, the rows of each in the order of time. Memory: 12
+//! bytes a row that can count, which is one of a shared visitor with an item, a value or a mark, and 40 more of one that is more
+//! than a touch. Where the pool has no more, they go to disk, and come back a part of the persons at a time.
 //!
 //! A visitor's rows come in order, so that those of a person are runs that only have to be merged. A conversion on one device looks
 //! back on rows of another, so that all rows are set aside; of those of a person the ones that no conversion looks back on are passed
@@ -26,7 +26,6 @@ mod spilled;
 
 pub(super) use person_merge::{PersonBatch, PersonRow, TAKEN_BACK_BYTES, WaitingPersons, each_person};
 pub use person_rows::PersonRows;
-pub(super) use rows::AsideRow;
 pub(super) use set_aside::{RowDetails, RowsByPerson, SetAsideRows, is_on_disk, sequence_files};
 
 #[cfg(test)]

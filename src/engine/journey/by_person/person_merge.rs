@@ -7,10 +7,10 @@ use std::ops::{Range, RangeInclusive};
 use datafusion::error::Result;
 
 use super::person_rows::Person;
-use super::rows::{AsideRow, Rows, Run, Visitor, within};
+use super::rows::{AsideRow, AsideRows, Rows, Run, Visitor};
 use super::set_aside::{SetAsideRows, is_on_disk, sequence_files};
 use super::spilled::{PARTS, part_of};
-use crate::attribution::NO_VISIT;
+use crate::attribution::{NO_VISIT, NONE};
 use crate::engine::journey::seeded::Seed;
 use crate::engine::journey::ties::{Instant, Sequences};
 use crate::engine::journey::visitors::RelevantRows;
@@ -58,7 +58,8 @@ pub(in crate::engine::journey) struct PersonBatch<'t> {
 impl PersonBatch<'_> {
     fn takes(&self, person: Person) -> bool {
         let (part, parts) = self.part;
-        (person as u64) % parts as u64 == part as u64
+        // a part of all hashes, which takes no division
+        (u128::from(person as u64) * parts as u128) >> 64 == part as u128
             && self.waiting.is_none_or(|(waiting, _)| waiting.persons.contains(&person))
     }
 
@@ -78,20 +79,34 @@ impl PersonBatch<'_> {
 }
 
 /// A row of a person.
-pub(in crate::engine::journey) struct PersonRow<'a> {
-    pub row: &'a AsideRow,
-    /// Of what set it aside, its number.
+#[derive(Clone, Copy)]
+pub(in crate::engine::journey) struct PersonRow {
+    pub time: i64,
+    pub value: f64,
+    /// Of what set it aside, its number, by which the numbers of items and groups go.
     pub aside: usize,
+    pub item: u32,
+    pub group: u32,
     /// Of its visit among the person's.
     pub visit: u32,
     device: u32,
+    offline: bool,
+    pub marks_visitor: bool,
+    pub in_marked_visit: bool,
+}
+
+impl PersonRow {
+    /// True where it matters which of two such rows comes first.
+    fn has_a_turn(&self) -> bool {
+        self.item != NONE || self.value != 0.0
+    }
 }
 
 /// Goes over the persons whose turn it is: `person` takes the rows of each in order. Gives back who must wait for sequences.
 pub(in crate::engine::journey) fn each_person(
     asides: &[SetAsideRows],
     turn: &PersonBatch<'_>,
-    mut person: impl FnMut(&[PersonRow<'_>]),
+    mut person: impl FnMut(&[PersonRow]),
 ) -> Result<WaitingPersons> {
     let mut waiting = WaitingPersons::default();
     let waits = (turn.waiting.is_none() && sequence_files(asides).is_some()).then_some(&mut waiting);
@@ -124,51 +139,52 @@ fn each_in_memory<'a>(
     turn: &PersonBatch<'_>,
     takes: impl Fn(Person) -> bool,
     mut waits: Option<&mut WaitingPersons>,
-    person: &mut impl FnMut(&[PersonRow<'_>]),
+    person: &mut impl FnMut(&[PersonRow]),
 ) -> Result<()> {
     // who matters, by number as they are met, so that much of what is read of one after the other lies side by side
     let mut persons: HashMap<Person, u32, Seed> = HashMap::default();
-    let mut runs: Vec<(Person, usize, &'a Run)> = vec![];
-    for (part, (_, rows)) in parts.iter().enumerate() {
-        for run in rows.runs.iter().filter(|run| takes(run.person)) {
-            if turn.all_matter || run.converting.is_some() {
-                let next = persons.len() as u32;
-                persons.entry(run.person).or_insert(next);
-            }
-            runs.push((run.person, part, run));
+    for run in parts.iter().flat_map(|(_, rows)| &rows.runs) {
+        if (turn.all_matter || run.converting.is_some()) && takes(run.person) {
+            let next = persons.len() as u32;
+            persons.entry(run.person).or_insert(next);
         }
     }
     // most convert nowhere, and need not be sorted
-    let numbered = runs.into_iter().filter_map(|(of, part, run)| Some((*persons.get(&of)?, part, run)));
-    let mut runs: Vec<(u32, usize, &'a Run)> = numbered.collect();
+    let mut runs: Vec<(u32, u32, usize, &'a Run)> = vec![];
+    for (part, (_, rows)) in parts.iter().enumerate() {
+        for run in rows.runs.iter().filter(|run| takes(run.person)) {
+            if let Some(of) = persons.get(&run.person) {
+                runs.push((*of, run.visitor.rank, part, run));
+            }
+        }
+    }
     // of rows in one place those of the visitor with the lower id come first, whoever set them aside
-    runs.sort_by(|(of, _, run), (other_of, _, other)| {
-        of.cmp(other_of).then_with(|| run.visitor.rank.cmp(&other.visitor.rank))
-    });
+    runs.sort_by_key(|(of, rank, ..)| (*of, *rank));
     let mut merge = Merge::default();
     for own in runs.chunk_by(|a, b| a.0 == b.0) {
         let converting = own.iter().filter_map(|(.., run)| run.converting);
         let converting = converting.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)));
         let times = turn.times_that_matter(converting);
         merge.clear();
-        for of_device in own.chunk_by(|a, b| (a.1, a.2.visitor) == (b.1, b.2.visitor)) {
-            let (_, part, Run { visitor, .. }) = of_device[0];
+        for of_device in own.chunk_by(|a, b| (a.2, a.3.visitor) == (b.2, b.3.visitor)) {
+            let (.., part, Run { visitor, .. }) = of_device[0];
             let (aside, Rows { rows, .. }) = parts[part];
             let from = merge.runs.len();
             for (.., run) in of_device {
                 if run.is_clear() || turn.waiting.is_some() {
-                    merge.runs.push(within(run.of(rows, turn.sequences())?, &times));
-                } else if times.contains(&rows[run.from].time) {
-                    merge.changes.push(visitor.instant(rows[run.from].time));
+                    merge.runs.push(rows.within(run.of(rows, turn.sequences())?, &times));
+                } else if times.contains(&rows.time(run.from)) {
+                    merge.changes.push(visitor.instant(rows.time(run.from)));
                 }
             }
-            merge.devices.push(Device { aside, visitor: *visitor, runs: from..merge.runs.len(), row: 0, visit: None });
+            let runs = from..merge.runs.len();
+            merge.devices.push(Device { aside, visitor: *visitor, rows, runs, at: None, visit: None });
         }
         merge.bring_in_order(turn.sequences())?;
         if let Some(waits) = &mut waits
             && merge.waits_for(&mut waits.instants)
         {
-            waits.persons.insert(own[0].2.person);
+            waits.persons.insert(own[0].3.person);
             continue;
         }
         // who may have had hits may turn out to have none
@@ -180,26 +196,39 @@ fn each_in_memory<'a>(
 }
 
 /// The rows of one visitor that are the person's.
-struct Device {
+struct Device<'a> {
     aside: usize,
     visitor: Visitor,
-    /// What is left of its runs, and of the first of them the row at hand.
+    /// All rows of its part.
+    rows: &'a AsideRows,
+    /// What is left of its runs.
     runs: Range<usize>,
-    row: usize,
+    /// Of the first of them, the row at hand, and [`AsideRows::others_from`] there; None before its first row.
+    at: Option<(usize, usize)>,
     /// The visit of the row before: its number there, and among all of the person.
     visit: Option<(u32, u32)>,
 }
 
-impl Device {
-    /// The row at hand.
-    fn row<'a>(&mut self, runs: &[&'a [AsideRow]]) -> Option<&'a AsideRow> {
+impl Device<'_> {
+    /// The row at hand; `runs` are those of all devices.
+    #[inline]
+    fn row(&mut self, runs: &[Range<usize>]) -> Option<AsideRow> {
         while let Some(run) = runs[self.runs.clone()].first() {
-            match run.get(self.row) {
-                Some(row) => return Some(row),
-                None => (self.runs.start, self.row) = (self.runs.start + 1, 0),
+            let (row, others) = self.at.get_or_insert_with(|| (run.start, self.rows.others_from(run.start)));
+            if *row < run.end {
+                return Some(self.rows.row_from(*row, others));
             }
+            (self.runs.start, self.at) = (self.runs.start + 1, None);
         }
         None
+    }
+
+    /// Turns to the row after the one at hand.
+    #[inline]
+    fn pass(&mut self) {
+        if let Some((row, _)) = &mut self.at {
+            *row += 1;
+        }
     }
 
     /// Where a row stands.
@@ -215,11 +244,12 @@ impl Device {
 /// The rows of a person, brought in order.
 #[derive(Default)]
 struct Merge<'a> {
-    runs: Vec<&'a [AsideRow]>,
-    devices: Vec<Device>,
+    /// Where the runs are among the rows of their parts.
+    runs: Vec<Range<usize>>,
+    devices: Vec<Device<'a>>,
     /// Instants of hits that may be the person's.
     changes: Vec<Instant>,
-    order: Vec<PersonRow<'a>>,
+    order: Vec<PersonRow>,
     /// Visits by their device and number there.
     visits: HashMap<(u32, u32), u32, Seed>,
     /// The row at hand of each device that has rows left.
@@ -242,7 +272,7 @@ impl Merge<'_> {
         let Self { runs, devices, order, visits, heads, .. } = self;
         for (number, device) in (0..).zip(devices.iter_mut()) {
             if let Some(row) = device.row(runs) {
-                heads.push(Reverse((device.place(row, sequences)?, number)));
+                heads.push(Reverse((device.place(&row, sequences)?, number)));
             }
         }
         while let Some(Reverse((_, number))) = heads.pop() {
@@ -251,7 +281,7 @@ impl Merge<'_> {
             while let Some(row) = device.row(runs) {
                 // what is of an earlier time is first, whatever its place then
                 if let Some(next) = next.filter(|((time, ..), _)| row.time >= *time) {
-                    let head = (device.place(row, sequences)?, number);
+                    let head = (device.place(&row, sequences)?, number);
                     if head > next {
                         heads.push(Reverse(head));
                         break;
@@ -267,8 +297,21 @@ impl Merge<'_> {
                         among_all
                     }
                 };
-                order.push(PersonRow { row, aside: device.aside, visit, device: number });
-                device.row += 1;
+                let AsideRow { time, value, item, group, offline, marks_visitor, in_marked_visit, .. } = row;
+                let aside = device.aside;
+                order.push(PersonRow {
+                    time,
+                    value,
+                    aside,
+                    item,
+                    group,
+                    visit,
+                    device: number,
+                    offline,
+                    marks_visitor,
+                    in_marked_visit,
+                });
+                device.pass();
             }
         }
         Ok(())
@@ -282,9 +325,9 @@ impl Merge<'_> {
         let before = instants.len();
         instants.extend(&self.changes);
         self.changes.sort_unstable_by_key(|instant| instant.time);
-        for at in self.order.chunk_by(|a, b| a.row.time == b.row.time) {
-            let time = at[0].row.time;
-            let hits = at.iter().filter(|own| !own.row.offline && own.row.has_a_turn()).map(|own| own.device);
+        for at in self.order.chunk_by(|a, b| a.time == b.time) {
+            let time = at[0].time;
+            let hits = at.iter().filter(|own| !own.offline && own.has_a_turn()).map(|own| own.device);
             self.sharing.clear();
             self.sharing.extend(hits);
             self.sharing.dedup();

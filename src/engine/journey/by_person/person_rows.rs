@@ -66,6 +66,11 @@ impl PersonRows {
         (shared.get(*near) == Some(&key)).then_some(*near)
     }
 
+    /// The key at a place; the highest of all numbers after the last of them.
+    pub(super) fn shared_key(&self, place: usize) -> i64 {
+        self.shared_in_order().get(place).copied().unwrap_or(i64::MAX)
+    }
+
     /// Where the visitor at a [`Self::shared_place`] stands among these in the order of ids.
     pub(super) fn rank(&self, place: Option<usize>) -> u32 {
         self.own().zip(place).map_or(0, |(own, place)| own.rank_at(place))

@@ -1,36 +1,28 @@
-//! Rows that were set aside, and whose they are: a person's rows of a visitor are runs.
+//! Rows that were set aside, in columns, and whose they are: a person's rows of a visitor are runs.
 
 use std::ops::{Range, RangeInclusive};
 
 use datafusion::error::{DataFusionError, Result};
 
 use super::person_rows::{ANY, Between, Person};
-use crate::attribution::NONE;
 use crate::engine::journey::ties::{Instant, Sequences};
 
 /// A row that was set aside.
-#[derive(Clone, Copy)]
-pub(in crate::engine::journey) struct AsideRow {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct AsideRow {
     /// Of a hit without one, its ordinal among those of its visitor and instant.
-    pub(super) sequence: i128,
+    pub sequence: i128,
     pub time: i64,
     pub value: f64,
     /// By number, as all that walks number.
     pub item: u32,
     pub group: u32,
     /// Of its visitor.
-    pub(super) visit: u32,
-    pub(super) after: bool,
-    pub(super) offline: bool,
+    pub visit: u32,
+    pub after: bool,
+    pub offline: bool,
     pub marks_visitor: bool,
     pub in_marked_visit: bool,
-}
-
-impl AsideRow {
-    /// True where it matters which of two such rows comes first.
-    pub(super) fn has_a_turn(&self) -> bool {
-        self.item != NONE || self.value != 0.0
-    }
 }
 
 /// Of rows in order the times, microseconds, of the first and the last that has a value.
@@ -39,12 +31,143 @@ pub(super) fn converting(rows: &[AsideRow]) -> Option<(i64, i64)> {
     Some((rows.iter().find(has_value)?.time, rows.iter().rfind(has_value)?.time))
 }
 
-/// Of rows in order those of some times, microseconds. Most rows are of these, and lie where none was read lately: steps from both
-/// ends take less time than the leaps of a binary search.
-pub(super) fn within<'r>(rows: &'r [AsideRow], times: &RangeInclusive<i64>) -> &'r [AsideRow] {
-    let to = rows.iter().rposition(|row| row.time <= *times.end()).map_or(0, |last| last + 1);
-    let from = rows[..to].iter().position(|row| row.time >= *times.start()).unwrap_or(to);
-    &rows[from..to]
+/// Rows in columns. Most are hits of which nothing counts but when they touch which item; what else there is to tell of a row stands
+/// apart.
+#[derive(Default)]
+pub(super) struct AsideRows {
+    times: Vec<i64>,
+    items: Vec<u32>,
+    /// Of the first rows; 0 of those after them.
+    visits: Vec<u32>,
+    /// Of the first rows whether their visits are marked; those after them are in no such visit.
+    marked: Vec<bool>,
+    /// Of some rows, which rise.
+    others: Vec<Other>,
+}
+
+/// What there is to tell of some rows.
+struct Other {
+    /// The place of the row.
+    row: u32,
+    group: u32,
+    value: f64,
+    /// In two halves, which take less room: the upper one first.
+    sequence: (i64, u64),
+    after: bool,
+    offline: bool,
+    marks_visitor: bool,
+}
+
+impl AsideRows {
+    /// With room for so many.
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { times: Vec::with_capacity(rows), items: Vec::with_capacity(rows), ..Self::default() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Adds one.
+    #[inline]
+    pub fn push(&mut self, row: AsideRow) {
+        let at = self.times.len();
+        self.times.push(row.time);
+        self.items.push(row.item);
+        if row.visit != 0 || !self.visits.is_empty() {
+            self.visits.resize(at, 0);
+            self.visits.push(row.visit);
+        }
+        if row.in_marked_visit {
+            self.marked.resize(at, false);
+            self.marked.push(true);
+        }
+        if row.value != 0.0 || row.sequence != 0 || row.offline || row.marks_visitor {
+            let AsideRow { sequence, value, group, after, offline, marks_visitor, .. } = row;
+            let sequence = ((sequence >> 64) as i64, sequence as u64);
+            self.others.push(Other { row: at as u32, group, value, sequence, after, offline, marks_visitor });
+        }
+    }
+
+    /// Adds some of others.
+    pub fn extend(&mut self, others: &Self, rows: Range<usize>) {
+        others.some(rows).for_each(|row| self.push(row));
+    }
+
+    /// Says of the rows from one on whether their visits are marked.
+    pub fn mark_visits(&mut self, from: usize, is_marked: impl Fn(u32) -> bool) {
+        let Self { times, visits, marked, .. } = self;
+        marked.resize(from, false);
+        marked.extend((from..times.len()).map(|row| is_marked(visits.get(row).copied().unwrap_or_default())));
+    }
+
+    /// The time of a row.
+    #[inline]
+    pub fn time(&self, row: usize) -> i64 {
+        self.times[row]
+    }
+
+    /// A row.
+    pub fn row(&self, row: usize) -> AsideRow {
+        self.row_from(row, &mut self.others_from(row))
+    }
+
+    /// Some rows, in order.
+    pub fn some(&self, rows: Range<usize>) -> impl Iterator<Item = AsideRow> {
+        let mut others = self.others_from(rows.start);
+        rows.map(move |row| self.row_from(row, &mut others))
+    }
+
+    /// Where, of the rows from one on, the first is of which there is more to tell, among all such.
+    pub fn others_from(&self, row: usize) -> usize {
+        self.others.partition_point(|other| (other.row as usize) < row)
+    }
+
+    /// A row; `others` is what [`Self::others_from`] gives for it, or for one before it.
+    #[inline]
+    pub fn row_from(&self, row: usize, others: &mut usize) -> AsideRow {
+        let visit = self.visits.get(row).copied().unwrap_or_default();
+        let in_marked_visit = self.marked.get(row).copied().unwrap_or_default();
+        let (time, item) = (self.times[row], self.items[row]);
+        let touch = AsideRow { time, item, visit, in_marked_visit, ..AsideRow::default() };
+        while let Some(other) = self.others.get(*others)
+            && other.row as usize <= row
+        {
+            if other.row as usize == row {
+                let Other { group, value, sequence: (upper, lower), after, offline, marks_visitor, .. } = *other;
+                let sequence = (i128::from(upper) << 64) | i128::from(lower);
+                return AsideRow { sequence, value, group, after, offline, marks_visitor, ..touch };
+            }
+            *others += 1;
+        }
+        touch
+    }
+
+    /// Of some rows, which are in order, those of some times, microseconds. Most are, and lie where none was read lately: steps from
+    /// both ends take less time than the leaps of a binary search.
+    pub fn within(&self, among: Range<usize>, times: &RangeInclusive<i64>) -> Range<usize> {
+        let own = &self.times[among.clone()];
+        let to = own.iter().rposition(|time| time <= times.end()).map_or(0, |last| last + 1);
+        let from = own[..to].iter().position(|time| time >= times.start()).unwrap_or(to);
+        among.start + from..among.start + to
+    }
+
+    /// Gives back what room is left.
+    pub fn shrink_to_fit(&mut self) {
+        self.times.shrink_to_fit();
+        self.items.shrink_to_fit();
+        self.visits.shrink_to_fit();
+        self.marked.shrink_to_fit();
+        self.others.shrink_to_fit();
+    }
+
+    /// Bytes that are allocated, about.
+    pub fn memory_bytes(&self) -> usize {
+        let touches = self.times.capacity() * size_of::<i64>() + self.items.capacity() * size_of::<u32>();
+        let visits = self.visits.capacity() * size_of::<u32>() + self.marked.capacity();
+        touches + visits + self.others.capacity() * size_of::<Other>()
+    }
 }
 
 /// What tells a visitor from others of one walk.
@@ -89,15 +212,14 @@ impl Run {
         self.between == ANY
     }
 
-    /// The person's rows among those of all; all that may be, where sequences are not known.
-    pub fn of<'r>(&self, rows: &'r [AsideRow], sequences: Option<&Sequences>) -> Result<&'r [AsideRow]> {
-        let rows = &rows[self.from..self.to];
-        let (Some(sequences), false) = (sequences, self.is_clear()) else { return Ok(rows) };
+    /// Where the person's rows are among those of all; all that may be, where sequences are not known.
+    pub fn of(&self, rows: &AsideRows, sequences: Option<&Sequences>) -> Result<Range<usize>> {
+        let (Some(sequences), false) = (sequences, self.is_clear()) else { return Ok(self.from..self.to) };
         let first_at = |sequence: i128| {
-            let (mut from, mut to) = (0, rows.len());
+            let (mut from, mut to) = (self.from, self.to);
             while from < to {
                 let middle = from + (to - from) / 2;
-                let row = &rows[middle];
+                let row = rows.row(middle);
                 let own = sequences.of(&self.visitor.instant(row.time), row.sequence)?;
                 match own.is_some_and(|own| own < sequence) {
                     true => from = middle + 1,
@@ -106,7 +228,7 @@ impl Run {
             }
             Ok::<_, DataFusionError>(from)
         };
-        Ok(&rows[first_at(self.between.0)?..first_at(self.between.1)?])
+        Ok(first_at(self.between.0)?..first_at(self.between.1)?)
     }
 }
 
@@ -124,23 +246,23 @@ pub(super) struct Change {
 /// Rows and whose they are.
 #[derive(Default)]
 pub(super) struct Rows {
-    pub rows: Vec<AsideRow>,
+    pub rows: AsideRows,
     pub runs: Vec<Run>,
 }
 
 impl Rows {
     /// Rows like those of a run.
-    pub fn add(&mut self, run: &Run, between: Between, rows: &[AsideRow]) {
-        if !rows.is_empty() {
-            let from = self.rows.len();
-            self.rows.extend_from_slice(rows);
+    pub fn add(&mut self, run: &Run, between: Between, rows: impl Iterator<Item = AsideRow>) {
+        let from = self.rows.len();
+        rows.for_each(|row| self.rows.push(row));
+        if from < self.rows.len() {
             self.runs.push(Run { from, to: self.rows.len(), between, ..*run });
         }
     }
 
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<AsideRow>() + self.runs.capacity() * size_of::<Run>()
+        self.rows.memory_bytes() + self.runs.capacity() * size_of::<Run>()
     }
 
     /// Says that rows are a person's, after those before them: they go on with the last run, or are another one.
@@ -171,21 +293,81 @@ impl Rows {
 mod tests {
     use super::*;
 
-    fn row(time: i64) -> AsideRow {
-        let (after, offline, marks_visitor, in_marked_visit) = (false, false, false, false);
-        let (sequence, value, item, group, visit) = (0, 0.0, 0, 0, 0);
-        AsideRow { sequence, time, value, item, group, visit, after, offline, marks_visitor, in_marked_visit }
+    /// Rows of every kind: of some only time and item are told, of others more.
+    fn rows_of_every_kind() -> Vec<AsideRow> {
+        let kind = |kind: u32| {
+            let is = |bit: u32| (kind >> bit) & 1 == 1;
+            let sequence = [0, 7, -5 << 70, i128::from(u64::MAX)][kind as usize % 4];
+            AsideRow {
+                sequence: if is(6) { sequence } else { 0 },
+                time: i64::from(kind / 5),
+                value: if is(2) { -0.5 } else { 0.0 },
+                item: kind,
+                group: if is(2) { kind + 1 } else { 0 },
+                visit: if is(7) { kind / 3 } else { 0 },
+                after: is(3) && is(4),
+                offline: is(4),
+                marks_visitor: is(5),
+                in_marked_visit: false,
+            }
+        };
+        // the first are simple ones, then all kinds in turn
+        (0..40).map(|_| 0).chain(0..256).chain([0, 256, 0]).map(kind).collect()
+    }
+
+    #[test]
+    fn rows_in_columns_are_the_same() {
+        let rows = rows_of_every_kind();
+        let mut all = AsideRows::with_capacity(10);
+        rows.iter().for_each(|row| all.push(*row));
+        assert_eq!(all.len(), rows.len());
+        for (place, row) in rows.iter().enumerate() {
+            assert_eq!((all.row(place), all.time(place)), (*row, row.time));
+        }
+        for range in [0..rows.len(), 30..200, 45..46, 7..7, 250..299] {
+            assert_eq!(all.some(range.clone()).collect::<Vec<_>>(), rows[range.clone()]);
+            let mut part = AsideRows::default();
+            part.push(rows[100]);
+            part.extend(&all, range.clone());
+            let expected: Vec<AsideRow> = [rows[100]].into_iter().chain(rows[range].iter().copied()).collect();
+            assert_eq!(part.some(0..part.len()).collect::<Vec<_>>(), expected);
+        }
+        // a place before it is as good as its own
+        let mut others = 0;
+        assert_eq!(all.row_from(200, &mut others), rows[200]);
+        assert_eq!(all.row_from(200, &mut others), rows[200]);
+    }
+
+    #[test]
+    fn visits_are_marked_visitor_by_visitor() {
+        let (rows, mut all) = (rows_of_every_kind(), AsideRows::default());
+        rows.iter().for_each(|row| all.push(*row));
+        all.mark_visits(200, |visit| visit % 2 == 1);
+        let more = AsideRow { visit: 1, ..AsideRow::default() };
+        all.push(more);
+        let marked = |place: usize| (200..rows.len()).contains(&place) && rows[place].visit % 2 == 1;
+        let expected = |place: usize| AsideRow { in_marked_visit: marked(place), ..rows[place] };
+        assert!((0..rows.len()).all(|place| all.row(place) == expected(place)) && (0..rows.len()).any(marked));
+        assert_eq!(all.row(rows.len()), more);
+        // marks go with their rows
+        let mut part = AsideRows::default();
+        part.extend(&all, 190..250);
+        assert!((190..250).all(|place| part.row(place - 190) == expected(place)));
+        all.mark_visits(rows.len(), |_| true);
+        assert_eq!(all.row(rows.len()), AsideRow { in_marked_visit: true, ..more });
     }
 
     #[test]
     fn rows_of_some_times_are_found() {
         let times = [1, 3, 3, 4, 7];
-        for some in (0..=times.len()).map(|some| &times[..some]) {
-            let rows: Vec<AsideRow> = some.iter().copied().map(row).collect();
+        for among in (0..=times.len()).flat_map(|to| (0..=to).map(move |from| from..to)) {
+            let mut rows = AsideRows::default();
+            times.iter().for_each(|time| rows.push(AsideRow { time: *time, ..AsideRow::default() }));
             for (from, to) in (0..9).flat_map(|from| (from..9).map(move |to| (from, to))) {
-                let found: Vec<i64> = within(&rows, &(from..=to)).iter().map(|row| row.time).collect();
-                let expected: Vec<i64> = some.iter().copied().filter(|time| (from..=to).contains(time)).collect();
-                assert_eq!(found, expected, "{from} {to}");
+                let found = &times[rows.within(among.clone(), &(from..=to))];
+                let own = times[among.clone()].iter().copied();
+                let expected: Vec<i64> = own.filter(|time| (from..=to).contains(time)).collect();
+                assert_eq!(found, expected, "{from} {to} {among:?}");
             }
         }
     }

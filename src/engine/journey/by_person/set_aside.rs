@@ -7,7 +7,7 @@ use datafusion::error::Result;
 use datafusion::execution::DiskManager;
 
 use super::person_rows::{ANY, Line, Person, PersonRows};
-use super::rows::{AsideRow, Change, Rows, Run, Visitor, converting};
+use super::rows::{AsideRow, AsideRows, Change, Rows, Run, Visitor};
 use super::spilled::Spilled;
 use crate::attribution::{NO_VISIT, NONE};
 use crate::engine::journey::columns::Columns;
@@ -31,8 +31,8 @@ pub(in crate::engine::journey) struct RowsByPerson {
     seed: u64,
     /// Where the last key that was looked for is among those of shared visitors, or would be.
     near: usize,
-    /// That key, and its place if it is one of them.
-    asked: Option<(i64, Option<usize>)>,
+    /// That key, its place if it is one of them, and the next of them after it.
+    asked: Option<(i64, Option<usize>, i64)>,
     /// Parts, of whole visitors; and the one at hand.
     parts: Vec<Rows>,
     all: Rows,
@@ -78,13 +78,16 @@ impl RowsByPerson {
         self.place_of(key).is_some()
     }
 
-    /// The place of a key among those of shared visitors. Of the visitor at hand it is asked several times.
+    /// The place of a key among those of shared visitors. Of the visitor at hand it is asked several times, and keys mostly rise.
+    #[inline]
     fn place_of(&mut self, key: i64) -> Option<usize> {
         match self.asked {
-            Some((asked, place)) if asked == key => place,
+            Some((asked, place, _)) if asked == key => place,
+            Some((asked, _, next)) if asked < key && key < next => None,
             _ => {
                 let place = self.persons.shared_place(key, &mut self.near);
-                self.asked = Some((key, place));
+                let next = self.persons.shared_key(place.map_or(self.near, |place| place + 1));
+                self.asked = Some((key, place, next));
                 place
             }
         }
@@ -123,12 +126,9 @@ impl RowsByPerson {
     ) {
         self.is_at_visitor = true;
         let (key, offline, from) = (columns.keys[range.start], columns.offline, self.all.rows.len());
-        let mut ordinals = (self.persons.sequences.is_some() && !offline).then(|| Ordinals {
-            columns,
-            range: range.clone(),
-            last_instant: self.last_instant,
-            last: None,
-        });
+        let mut ordinals = (self.persons.sequences.is_some() && !offline)
+            .then(|| Ordinals::new(columns, range.clone(), self.last_instant));
+        let mut converting: Option<(i64, i64)> = None;
         self.taken.clear();
         for row in range {
             let Some(RowDetails { visit, item, value, group }) = told(row) else { continue };
@@ -148,6 +148,9 @@ impl RowsByPerson {
                 None => columns.sequence(row),
             };
             let (time, after, in_marked_visit) = (columns.time(row), offline && !columns.stands_at_hit(row), false);
+            if value != 0.0 {
+                converting = Some((converting.map_or(time, |(first, _)| first), time));
+            }
             if columns.tell_persons() {
                 self.taken.push(row as u32);
             }
@@ -168,13 +171,20 @@ impl RowsByPerson {
             self.last_instant = ordinals.at_end();
         }
         if from < self.all.rows.len() {
-            self.tell_persons(columns, (key, id), from);
+            self.tell_persons(columns, (key, id), from, converting);
         }
     }
 
     /// Says whose the rows from `from` on are, which were taken from a batch: of the visitor with this key, and id if it is read.
-    /// Mostly they are one person's, which is seen at once.
-    fn tell_persons(&mut self, columns: &Columns, (key, id): (i64, Option<&str>), from: usize) {
+    /// Of those that have a value the first and the last are of the times `converting`. Mostly they are one person's, which is seen
+    /// at once.
+    fn tell_persons(
+        &mut self,
+        columns: &Columns,
+        (key, id): (i64, Option<&str>),
+        from: usize,
+        converting: Option<(i64, i64)>,
+    ) {
         let place = self.place_of(key);
         let Self { persons, seed, all, visitor: number, change, taken, .. } = self;
         let id_hash = persons.sequences.as_ref().map_or(0, |files| files.id(id, *seed));
@@ -182,15 +192,14 @@ impl RowsByPerson {
         let mut line: Option<Line<'_>> = None;
         if taken.is_empty() {
             let (line, to) = (line.insert(persons.line(place, id)), all.rows.len());
-            if let Some(person) = line.of_all(all.rows[from].time, all.rows[to - 1].time) {
+            if let Some(person) = line.of_all(all.rows.time(from), all.rows.time(to - 1)) {
                 all.end(change.take(), from);
-                let converting = converting(&all.rows[from..]);
                 return all.tell(person, visitor, from..to, converting);
             }
         }
         let lack_sequences = persons.sequences.is_some() && !columns.offline;
         for at in from..all.rows.len() {
-            let AsideRow { sequence, time, value, .. } = all.rows[at];
+            let AsideRow { sequence, time, value, .. } = all.rows.row(at);
             let converting = (value != 0.0).then_some((time, time));
             if let Some(person) = taken.get(at - from).and_then(|row| columns.person(*row as usize)) {
                 all.end(change.take(), at);
@@ -223,15 +232,16 @@ impl RowsByPerson {
             self.all.end(self.change.take(), self.all.rows.len());
             self.last_instant = None;
             if !self.marked_visits.is_empty() {
-                for row in &mut self.all.rows[self.begins.0..] {
-                    row.in_marked_visit = self.marked_visits.get(row.visit as usize).copied().unwrap_or_default();
-                }
+                let marked = &self.marked_visits;
+                let is_marked = |visit: u32| marked.get(visit as usize).copied().unwrap_or_default();
+                self.all.rows.mark_visits(self.begins.0, is_marked);
                 self.marked_visits.clear();
             }
             self.begins = (self.all.rows.len(), self.all.runs.len());
             self.visitor += 1;
             if self.all.rows.len() > PART_ROWS - PART_ROWS / 16 {
-                let (rows, runs) = (Vec::with_capacity(PART_ROWS), Vec::with_capacity(self.all.runs.capacity()));
+                let rows = AsideRows::with_capacity(PART_ROWS);
+                let runs = Vec::with_capacity(self.all.runs.capacity());
                 self.parts.push(std::mem::replace(&mut self.all, Rows { rows, runs }));
                 self.begins = (0, 0);
             }
@@ -279,7 +289,7 @@ impl RowsByPerson {
         self.begins = (kept.len(), runs.len());
         runs.append(&mut self.all.runs);
         self.all.runs = runs;
-        kept.extend_from_slice(&self.all.rows[rows..]);
+        kept.extend(&self.all.rows, rows..self.all.rows.len());
         self.all.rows = kept;
         self.all.rows.shrink_to_fit();
         self.all.runs.shrink_to_fit();
@@ -302,15 +312,15 @@ impl RowsByPerson {
         for Rows { rows, runs } in self.parts() {
             for run in runs.iter().filter(|run| takes(run.person)) {
                 match (run.is_clear(), sequences) {
-                    (false, None) => found.add(run, run.between, &rows[run.from..run.from + 1]),
-                    _ => found.add(run, ANY, run.of(rows, sequences)?),
+                    (false, None) => found.add(run, run.between, rows.some(run.from..run.from + 1)),
+                    _ => found.add(run, ANY, rows.some(run.of(rows, sequences)?)),
                 }
             }
         }
         let Some(spilled) = &self.spilled else { return Ok(found) };
         spilled.read(parts, takes, &mut found)?;
         // what stayed here of a visitor comes between what went to disk
-        found.runs.sort_by_key(|run| (run.visitor.number, found.rows[run.from].time));
+        found.runs.sort_by_key(|run| (run.visitor.number, found.rows.time(run.from)));
         Ok(found)
     }
 
@@ -332,8 +342,8 @@ impl RowsByPerson {
 }
 
 /// The rows of these runs alone, which are told their places among them.
-fn rows_of(runs: &mut [Run], rows: &[AsideRow]) -> Vec<AsideRow> {
-    let mut kept: Vec<AsideRow> = vec![];
+fn rows_of(runs: &mut [Run], rows: &AsideRows) -> AsideRows {
+    let mut kept = AsideRows::default();
     let mut last = None;
     for run in runs {
         // all that share an instant's hits are side by side
@@ -341,7 +351,7 @@ fn rows_of(runs: &mut [Run], rows: &[AsideRow]) -> Vec<AsideRow> {
             Some((before, now)) if before == run.from => now,
             _ => {
                 let now = kept.len();
-                kept.extend_from_slice(&rows[run.from..run.to]);
+                kept.extend(rows, run.from..run.to);
                 last = Some((run.from, now));
                 now
             }
@@ -359,12 +369,26 @@ struct Ordinals<'c> {
     last_instant: Option<(i64, u32)>,
     /// The last row that was asked for, and its ordinal.
     last: Option<(usize, u32)>,
+    /// Each hit has an instant of its own.
+    all_differ: bool,
 }
 
-impl Ordinals<'_> {
+impl<'c> Ordinals<'c> {
+    /// Of the rows of a range, which has some, after hits of which the last was at `last_instant`.
+    #[inline]
+    fn new(columns: &'c Columns, range: Range<usize>, last_instant: Option<(i64, u32)>) -> Self {
+        let is_new = last_instant.is_none_or(|(instant, _)| instant != columns.time(range.start));
+        let all_differ = is_new && (range.start + 1..range.end).all(|row| columns.time(row) != columns.time(row - 1));
+        Self { columns, range, last_instant, last: None, all_differ }
+    }
+
     /// How many hits of a row's instant are before it; rows rise.
     #[inline]
     fn of(&mut self, row: usize) -> u32 {
+        if self.all_differ { 0 } else { self.counted(row) }
+    }
+
+    fn counted(&mut self, row: usize) -> u32 {
         let (columns, time) = (self.columns, self.columns.time(row));
         let least = self.last.map_or(self.range.start, |(last, _)| last);
         let mut first = row;

@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{DiskManager, SpillFile};
 
 use super::person_rows::{ANY, Person};
-use super::rows::{AsideRow, Rows, Run, Visitor, converting};
+use super::rows::{AsideRow, AsideRows, Rows, Run, Visitor, converting};
 
 /// Bytes that are written or read at once.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -45,7 +45,7 @@ impl Spilled {
     }
 
     /// Adds runs, each of which is clear, with their rows among those of all.
-    pub fn write(&mut self, mut runs: Vec<Run>, rows: &[AsideRow]) -> Result<()> {
+    pub fn write(&mut self, mut runs: Vec<Run>, rows: &AsideRows) -> Result<()> {
         runs.sort_by_key(|run| part_of(run.person));
         let mut at = self.begins.last().and_then(|begins| begins.last()).copied().unwrap_or_default();
         let mut begins = Vec::with_capacity(PARTS + 1);
@@ -59,7 +59,7 @@ impl Spilled {
             out.write_all(&run.visitor.number.to_le_bytes())?;
             out.write_all(&run.visitor.rank.to_le_bytes())?;
             out.write_all(&((run.to - run.from) as u64).to_le_bytes())?;
-            for row in &rows[run.from..run.to] {
+            for row in rows.some(run.from..run.to) {
                 out.write_all(&row.to_bytes())?;
             }
             at += (RUN_BYTES + ROW_BYTES * (run.to - run.from)) as u64;
@@ -94,7 +94,8 @@ impl Spilled {
                 at += (RUN_BYTES + ROW_BYTES * count) as u64;
                 if takes(person) {
                     let (visitor, converting) = (Visitor { key, id, number, rank }, converting(&own));
-                    found.add(&Run { person, visitor, from: 0, to: count, between: ANY, converting }, ANY, &own);
+                    let run = Run { person, visitor, from: 0, to: count, between: ANY, converting };
+                    found.add(&run, ANY, own.iter().copied());
                 }
             }
         }

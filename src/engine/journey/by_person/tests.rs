@@ -12,7 +12,7 @@ use crate::attribution::{Container, NO_VISIT, NONE};
 use crate::columns::{HIT_SEQ, HIT_TIME, VISITOR_KEY, visitor_key};
 use crate::engine::journey::columns::Columns;
 use crate::engine::journey::stored_rows::{Metric, StoredRows};
-use crate::engine::journey::terms::{Known, RowTerms};
+use crate::engine::journey::terms::{DictionaryAnswers, RowTerms};
 use crate::engine::journey::ties::{Instant, SequenceFiles, Sequences};
 use crate::engine::journey::visitors::RelevantRows;
 use crate::engine::journey::{EVER, JourneySpec};
@@ -49,7 +49,7 @@ fn columns(visitor: &str, online: bool, rows: &[(i64, i64)], with_sequences: boo
         columns.push((HIT_SEQ, integers(rows.iter().map(|row| row.1).collect())));
     }
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    Columns::stored(&batch, &spec, &stored, &RowTerms::default(), &mut Known::default()).unwrap()
+    Columns::stored(&batch, &spec, &stored, &RowTerms::default(), &mut DictionaryAnswers::default()).unwrap()
 }
 
 /// Sets rows aside; with `by_id`, the visitor is told by its id, else by its key.
@@ -114,7 +114,7 @@ fn persons_with(
     hits: &[(i64, i64, i64)],
 ) -> Vec<Vec<(u32, u32)>> {
     let mut found: Vec<Vec<(u32, u32)>> = vec![];
-    let mut list = |rows: &[PersonRow<'_>]| found.push(rows.iter().map(|own| (own.row.item, own.visit)).collect());
+    let mut list = |rows: &[PersonRow]| found.push(rows.iter().map(|own| (own.item, own.visit)).collect());
     let first = (0..parts).map(|part| {
         let turn = PersonBatch { part: (part, parts), all_matter, matter, waiting: None };
         each_person(asides, &turn, &mut list).unwrap()
@@ -144,6 +144,26 @@ fn rows_of_several_visitors_come_in_order() {
             assert_eq!(persons(&asides, parts, true, &[]), [bob.clone(), eve.clone()], "{spills} {parts}");
             // nobody converts
             assert!(persons(&asides, parts, false, &[]).is_empty());
+        }
+    }
+}
+
+#[test]
+fn keys_of_shared_visitors_are_taken_in_whichever_order() {
+    let mut own = PersonsOfSuite::default();
+    (0..20).for_each(|n| own.add(&format!("v{n}"), None, "id:bob", true));
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    let shared: HashSet<i64> = (0..20).map(|n| visitor_key(&format!("v{n}"))).collect();
+    let mut keys: Vec<i64> = shared.iter().flat_map(|key| [key - 1, *key, key + 1]).chain([0]).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    // rising, falling, and bucket after bucket; each key is asked for several times
+    let buckets = [&keys[30..], &keys[..30]].concat();
+    for order in [keys.clone(), keys.iter().rev().copied().collect(), buckets] {
+        let mut walk = RowsByPerson::new(persons.clone(), disk.clone());
+        for key in order.into_iter().chain([i64::MAX, i64::MIN, i64::MAX]).flat_map(|key| [key; 3]) {
+            assert_eq!(walk.takes(key), shared.contains(&key));
         }
     }
 }

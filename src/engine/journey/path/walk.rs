@@ -15,13 +15,13 @@ use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 
 use super::node::{ConversionOutput, ShownSpec};
-use super::walked::{Found, Numbered, Touch, Walked};
+use super::walked::{Numbered, Touch, Walked, WalkedConversion};
 use crate::attribution::NONE;
 use crate::engine::journey::columns::{Columns, Source};
 use crate::engine::journey::input::InputColumns;
 use crate::engine::journey::items::Codes;
 use crate::engine::journey::metrics::Counts;
-use crate::engine::journey::terms::{EvaluatedTerms, Known};
+use crate::engine::journey::terms::{DictionaryAnswers, EvaluatedTerms};
 use crate::engine::journey::visitors::{RelevantRows, Visitors};
 use crate::engine::journey::{JourneySpec, Selection};
 
@@ -70,7 +70,7 @@ impl Line {
 
 /// Conversions of the visitor at hand that are not among the lines yet.
 enum RemainingConversions {
-    Conversions(std::vec::IntoIter<Found<ShownRow>>),
+    Conversions(std::vec::IntoIter<WalkedConversion<ShownRow>>),
     Credits(std::vec::IntoIter<Numbered<ShownRow>>),
 }
 
@@ -82,7 +82,7 @@ impl RemainingConversions {
     /// Bytes that are allocated, about.
     fn memory_bytes(&self) -> usize {
         match self {
-            Self::Conversions(left) => left.len() * size_of::<Found<ShownRow>>(),
+            Self::Conversions(left) => left.len() * size_of::<WalkedConversion<ShownRow>>(),
             Self::Credits(left) => left.len() * size_of::<Numbered<ShownRow>>(),
         }
     }
@@ -123,7 +123,9 @@ impl ShownWalk {
     fn add_lines(&mut self) -> bool {
         match &mut self.left {
             RemainingConversions::Conversions(left) => {
-                let Some(Found { row: own, value, touches, first, last }) = left.next() else { return false };
+                let Some(WalkedConversion { row: own, value, touches, first, last }) = left.next() else {
+                    return false;
+                };
                 self.lines.push(Line { own, value, item: NONE, touches, first, last });
             }
             RemainingConversions::Credits(left) => {
@@ -279,7 +281,7 @@ fn column(rows: &RecordBatch, name: &str) -> Result<ArrayRef> {
 impl Visitors for ShownWalk {
     const HANDS_ON: bool = true;
 
-    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns> {
+    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut DictionaryAnswers) -> Result<Columns> {
         let (mut columns, terms) = match kind {
             InputColumns::Evaluated => (Columns::evaluated(batch, &self.journey)?, None),
             InputColumns::Stored(rows, terms) => {
@@ -402,7 +404,8 @@ mod tests {
                     ..JourneySpec::without_models(Container::Visitor)
                 };
                 let mut walk = ShownWalk::new(ShownSpec { journey, wanted }, Counts::default());
-                let columns = walk.columns(&InputColumns::Evaluated, &rows(value), &mut Known::default()).unwrap();
+                let columns =
+                    walk.columns(&InputColumns::Evaluated, &rows(value), &mut DictionaryAnswers::default()).unwrap();
                 let mut codes = (Codes::default(), Codes::default());
                 codes.0.turn_to(&columns.items);
                 walk.rows(&columns, &mut codes, 0..2);

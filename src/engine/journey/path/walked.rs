@@ -21,7 +21,7 @@ pub(super) struct Touch<R> {
 }
 
 /// A conversion, and the ends of its path.
-pub(super) struct Found<R> {
+pub(super) struct WalkedConversion<R> {
     pub row: R,
     pub value: f64,
     pub touches: usize,
@@ -122,7 +122,7 @@ impl<R: Copy + PartialEq> Walked<R> {
         let Self { walk, row_at, converted, anchored, .. } = self;
         converted.append(anchored);
         walk.settle();
-        if let Some(stayed) = walk.selected.as_ref().and_then(Selected::stayed) {
+        if let Some(stayed) = walk.selected.as_ref().and_then(Selected::kept_conversions) {
             let mut stayed = stayed.iter();
             converted.retain(|_| stayed.next().copied().unwrap_or_default());
         }
@@ -157,7 +157,7 @@ impl<R: Copy + PartialEq> Walked<R> {
     }
 
     /// Every conversion in the container.
-    pub fn conversions(&mut self) -> Vec<Found<R>> {
+    pub fn conversions(&mut self) -> Vec<WalkedConversion<R>> {
         let (row_at, multi_valued) = (&self.row_at, self.multi_valued);
         if let Some(bindings) = self.walk.bindings() {
             let row_of = |row: u32| row_at.get(row as usize).copied();
@@ -165,7 +165,7 @@ impl<R: Copy + PartialEq> Walked<R> {
             let found = bindings.converted().enumerate().filter_map(|(number, (row, _, value))| {
                 let (touches, ends) = bindings.ends(number);
                 let (first, last) = ends.map(|(first, last)| (touch(first), touch(last))).unzip();
-                Some(Found { row: row_of(row)?, value, touches, first, last })
+                Some(WalkedConversion { row: row_of(row)?, value, touches, first, last })
             });
             return found.collect();
         }
@@ -198,7 +198,7 @@ impl<R: Copy + PartialEq> Walked<R> {
                 None => (end.touches, end.first_and_last.map(|(a, b)| (place(journey, a), place(journey, b)))),
             };
             let (first, last) = ends.map(|(first, last)| (touch(first), touch(last))).unzip();
-            found.push(Found { row, value, touches, first, last });
+            found.push(WalkedConversion { row, value, touches, first, last });
         }
         found
     }

@@ -17,10 +17,10 @@ use crate::columns::timestamp;
 use crate::engine::journey::JourneySpec;
 use crate::engine::journey::breakdown::Groups;
 use crate::engine::journey::columns::Columns;
-use crate::engine::journey::counted::Counted;
+use crate::engine::journey::counted::CountedRows;
 use crate::engine::journey::input::InputColumns;
 use crate::engine::journey::items::{Codes, Items};
-use crate::engine::journey::terms::Known;
+use crate::engine::journey::terms::DictionaryAnswers;
 use crate::engine::journey::visitors::Visitors;
 
 /// Rows that make a batch.
@@ -65,7 +65,7 @@ pub(in crate::engine::journey) struct SequenceWalk {
     /// Who belongs to something is told by name.
     visitor: Option<String>,
     rows: Vec<Row>,
-    counted: Counted,
+    counted: CountedRows,
     items: Items,
     groups: Groups,
     chains: Chains,
@@ -88,7 +88,7 @@ impl SequenceWalk {
             spec,
             visitor: None,
             rows: vec![],
-            counted: Counted::default(),
+            counted: CountedRows::default(),
             items: Items::default(),
             groups: Groups::default(),
             chains: Chains::default(),
@@ -216,7 +216,7 @@ impl SequenceWalk {
 }
 
 impl Visitors for SequenceWalk {
-    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut Known) -> Result<Columns> {
+    fn columns(&self, kind: &InputColumns, batch: &RecordBatch, known: &mut DictionaryAnswers) -> Result<Columns> {
         match kind {
             InputColumns::Evaluated => Columns::in_sequence(batch, &self.spec),
             InputColumns::Stored(rows, terms) => Columns::stored(batch, &self.reads, rows, terms, known),
@@ -228,7 +228,7 @@ impl Visitors for SequenceWalk {
             self.visitor = range.clone().next().filter(|row| ids.is_valid(*row)).map(|row| ids.value(row).to_string());
         }
         let in_flow = matches!(self.spec.sequence, Sequence::Flow { .. });
-        let needs_all = in_flow || Counted::needs_all(columns);
+        let needs_all = in_flow || CountedRows::needs_all(columns);
         let all_steps = columns.steps().get(range.clone()).unwrap_or_default();
         for (row, &steps) in range.zip(all_steps) {
             // most rows are no step

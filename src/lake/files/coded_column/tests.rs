@@ -33,6 +33,14 @@ fn coded(texts: &ArrayRef, keys: &[Option<u32>]) -> ArrayRef {
     Arc::new(DictionaryArray::<UInt32Type>::try_new(UInt32Array::from(keys.to_vec()), texts.clone()).unwrap())
 }
 
+fn encode_alone(
+    descr: &ColumnDescPtr,
+    properties: &WriterProperties,
+    arrays: &[ArrayRef],
+) -> Result<Option<CodedChunk>> {
+    encode_coded(descr, properties, arrays, &Compressors::default())
+}
+
 /// As a reader finds them in a file with this column alone.
 fn read(described: &SchemaDescriptor, chunk: CodedChunk) -> Vec<Option<String>> {
     let columns = read_columns(described, chunk);
@@ -79,7 +87,7 @@ fn rows_come_back() {
                 let arrays: Vec<ArrayRef> = keys.chunks(cut).map(|keys| coded(&texts, keys)).collect();
                 for nullable in [true, false] {
                     let described = described(nullable);
-                    let chunk = encode_coded(&described.column(0), &properties().build(), &arrays).unwrap();
+                    let chunk = encode_alone(&described.column(0), &properties().build(), &arrays).unwrap();
                     let here = format!("{count} rows of pattern {number}, {cut} at once");
                     let can_be = keys.iter().any(Option::is_some) && (nullable || keys.iter().all(Option::is_some));
                     assert_eq!(chunk.is_some(), can_be, "{here}");
@@ -109,14 +117,14 @@ fn parts_of_arrays_come_back() {
     let whole = coded(&(Arc::new(StringArray::from(texts.to_vec())) as ArrayRef), &keys);
     let arrays = [whole.slice(5, 1000), whole.slice(2500, 0), whole.slice(2001, 7)];
     let described = described(true);
-    let chunk = encode_coded(&described.column(0), &properties().build(), &arrays).unwrap().unwrap();
+    let chunk = encode_alone(&described.column(0), &properties().build(), &arrays).unwrap().unwrap();
     let text = |key: u32| texts[key as usize].to_string();
     let expected: Vec<Option<String>> = (5..1005).chain(2001..2008).map(|row: usize| keys[row].map(text)).collect();
     assert_eq!(read(&described, chunk), expected);
     // where a text is NULL, so is a row with its number
     let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
     let rows = [coded(&texts, &[Some(0), Some(1)])];
-    assert!(encode_coded(&described.column(0), &properties().build(), &rows).unwrap().is_none());
+    assert!(encode_alone(&described.column(0), &properties().build(), &rows).unwrap().is_none());
 }
 
 /// Counts and amounts, of few values and many, NULLs and none: each row has its value again, to the last bit.
@@ -149,7 +157,7 @@ fn values_of_eight_bytes_come_back() {
             let is_any = expected.iter().any(Option::is_some);
             let chunk_of = |data_type: DataType, arrays: Vec<ArrayRef>| {
                 let described = described_as(data_type, true);
-                let chunk = encode_coded(&described.column(0), &properties().build(), &arrays).unwrap();
+                let chunk = encode_alone(&described.column(0), &properties().build(), &arrays).unwrap();
                 assert_eq!(chunk.is_some(), is_any, "{here}");
                 chunk.map_or_else(Vec::new, |chunk| read_columns(&described, chunk))
             };
@@ -178,7 +186,7 @@ fn decimals_come_back() {
             let described = described_as(data_type.clone(), nullable);
             let descr = described.column(0);
             let plain = properties().set_dictionary_enabled(false).build();
-            let chunk = encode_coded(&descr, &plain, &arrays).unwrap().unwrap();
+            let chunk = encode_alone(&descr, &plain, &arrays).unwrap().unwrap();
             let pages = chunk.close.offset_index.as_ref().map(|offsets| offsets.page_locations().len());
             assert_eq!(pages, Some(count.div_ceil(PAGE_ROWS)));
             let found = read_columns(&described, chunk);
@@ -186,9 +194,9 @@ fn decimals_come_back() {
             let found: Vec<Option<i128>> = found.iter().flat_map(numbers).collect();
             assert_eq!(found, rows, "{count} rows");
             // a dictionary, and statistics
-            assert!(encode_coded(&descr, &properties().build(), &arrays).unwrap().is_none());
+            assert!(encode_alone(&descr, &properties().build(), &arrays).unwrap().is_none());
             let kept = properties().set_dictionary_enabled(false).set_statistics_enabled(EnabledStatistics::Chunk);
-            assert!(encode_coded(&descr, &kept.build(), &arrays).unwrap().is_none());
+            assert!(encode_alone(&descr, &kept.build(), &arrays).unwrap().is_none());
         }
     }
 }
@@ -199,7 +207,7 @@ fn values_must_recur() {
     let descr = described_as(DataType::Int64, true).column(0);
     let is_coded = |properties: WriterPropertiesBuilder, distinct: i64| {
         let rows: ArrayRef = Arc::new((0..10_000).map(|n| Some(n % distinct)).collect::<Int64Array>());
-        encode_coded(&descr, &properties.build(), &[rows]).unwrap().is_some()
+        encode_alone(&descr, &properties.build(), &[rows]).unwrap().is_some()
     };
     assert!(is_coded(properties(), 1) && is_coded(properties(), 4096) && !is_coded(properties(), 6000));
     assert!(!is_coded(properties().set_statistics_enabled(EnabledStatistics::Chunk), 1));
@@ -214,7 +222,7 @@ fn texts_have_bounds() {
     let kept = properties().set_statistics_enabled(EnabledStatistics::Chunk).build();
     let bounds = |keys: &[Option<u32>]| {
         let descr = described(true).column(0);
-        let chunk = encode_coded(&descr, &kept, &[coded(&texts, keys)]).unwrap().unwrap();
+        let chunk = encode_alone(&descr, &kept, &[coded(&texts, keys)]).unwrap().unwrap();
         let said = chunk.close.metadata.statistics().unwrap().clone();
         let bound = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
         (bound(said.min_bytes_opt()), bound(said.max_bytes_opt()), said.null_count_opt())
@@ -225,6 +233,58 @@ fn texts_have_bounds() {
     assert_eq!(bounds(&[Some(1)]), told("", "", 0));
 }
 
+/// Ids of visitors, whose rows lie side by side or do not, as texts or as codes: each row has its id again, and what is said of each page
+/// is what it holds.
+#[test]
+fn ids_have_bounds_by_page() {
+    let patterns: [fn(usize) -> Option<String>; 6] = [
+        |n| Some(format!("{}", n / 7 * 7919 % 100_000)),
+        |n| Some(format!("{:06}", n / 3)),
+        |n| Some(format!("{}", n % 50)),
+        |n| (!(n / 4).is_multiple_of(5)).then(|| format!("é{}", n / 4 % 40)),
+        |n| (!(900..2100).contains(&n)).then(String::new),
+        |n| (n >= 1000).then(|| "one".to_string()),
+    ];
+    let kept = properties().set_statistics_enabled(EnabledStatistics::Page).build();
+    for (number, pattern) in patterns.into_iter().enumerate() {
+        for count in [1, 999, 1000, 1001, 2999] {
+            let rows: Vec<Option<String>> = (0..count).map(pattern).collect();
+            let whole: ArrayRef = Arc::new(rows.iter().cloned().collect::<StringArray>());
+            let as_texts: Vec<ArrayRef> =
+                (0..count).step_by(700).map(|at| whole.slice(at, (count - at).min(700))).collect();
+            let distinct: ArrayRef = Arc::new(rows.iter().flatten().map(Some).collect::<StringArray>());
+            let mut numbers = 0_u32..;
+            let keys: Vec<Option<u32>> = rows.iter().map(|row| row.as_ref().and_then(|_| numbers.next())).collect();
+            for arrays in [as_texts, vec![coded(&distinct, &keys)]] {
+                let here = format!("{count} rows of pattern {number}, {} arrays", arrays.len());
+                let described = described(true);
+                let Some(chunk) = encode_alone(&described.column(0), &kept, &arrays).unwrap() else {
+                    assert!(rows.iter().all(Option::is_none), "{here}");
+                    continue;
+                };
+                let said = chunk.close.column_index.clone().unwrap();
+                let ColumnIndexMetaData::BYTE_ARRAY(bounds) = &said else { unreachable!("{here}") };
+                assert_eq!(said.num_pages() as usize, count.div_ceil(PAGE_ROWS), "{here}");
+                let mut all = vec![];
+                for (page, rows) in rows.chunks(PAGE_ROWS).enumerate() {
+                    let ids = || rows.iter().flatten().map(String::as_bytes);
+                    assert_eq!((bounds.min_value(page), bounds.max_value(page)), (ids().min(), ids().max()), "{here}");
+                    let nulls = rows.iter().filter(|row| row.is_none()).count();
+                    assert_eq!(said.null_count(page), Some(nulls as i64), "{here}");
+                    all.extend(ids().min().zip(ids().max()));
+                }
+                let are_rising = all.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1);
+                let order = if are_rising { BoundaryOrder::ASCENDING } else { BoundaryOrder::UNORDERED };
+                assert_eq!(said.get_boundary_order(), Some(order), "{here}");
+                let statistics = chunk.close.metadata.statistics().unwrap();
+                let ids = || rows.iter().flatten().map(String::as_bytes);
+                assert_eq!((statistics.min_bytes_opt(), statistics.max_bytes_opt()), (ids().min(), ids().max()));
+                assert_eq!(read(&described, chunk), rows, "{here}");
+            }
+        }
+    }
+}
+
 /// What the other writer is for.
 #[test]
 fn others_are_left_alone() {
@@ -233,13 +293,17 @@ fn others_are_left_alone() {
     let rows = [coded(&texts, &[Some(0), Some(1)])];
     let descr = described(true).column(0);
     let is_coded = |properties: WriterPropertiesBuilder, arrays: &[ArrayRef]| {
-        encode_coded(&descr, &properties.build(), arrays).unwrap().is_some()
+        encode_alone(&descr, &properties.build(), arrays).unwrap().is_some()
     };
     assert!(is_coded(properties(), &rows));
     assert!(!is_coded(properties(), &[]));
     assert!(!is_coded(properties(), std::slice::from_ref(&texts)));
     assert!(!is_coded(properties(), &[rows[0].clone(), coded(&others, &[Some(0)])]));
-    assert!(!is_coded(properties().set_statistics_enabled(EnabledStatistics::Page), &rows));
+    let of_pages = || properties().set_statistics_enabled(EnabledStatistics::Page);
+    assert!(is_coded(of_pages(), &rows) && is_coded(of_pages(), &[texts.clone(), others.clone()]));
+    assert!(!is_coded(of_pages(), &[rows[0].clone(), texts.clone()]));
+    assert!(!is_coded(of_pages().set_dictionary_page_size_limit(10), std::slice::from_ref(&texts)));
+    assert!(is_coded(of_pages().set_dictionary_page_size_limit(11), std::slice::from_ref(&texts)));
     let bounded = |bytes| {
         let bounds = properties().set_statistics_enabled(EnabledStatistics::Chunk);
         bounds.set_statistics_truncate_length(Some(bytes))
@@ -247,6 +311,7 @@ fn others_are_left_alone() {
     let long: ArrayRef = Arc::new(StringArray::from(vec!["a", "long"]));
     let long = [coded(&long, &[Some(0), Some(1)])];
     assert!(is_coded(bounded(1), &rows) && is_coded(bounded(4), &long) && !is_coded(bounded(3), &long));
+    assert!(!is_coded(of_pages().set_column_index_truncate_length(Some(3)), &long));
     assert!(!is_coded(properties().set_bloom_filter_enabled(true), &rows));
     assert!(!is_coded(properties().set_dictionary_enabled(false), &rows));
     assert!(!is_coded(properties().set_compression(Compression::UNCOMPRESSED), &rows));

@@ -157,6 +157,34 @@ async fn rest(first: Option<RecordBatch>, rows: SendableRecordBatchStream) -> Ve
     collected(Box::pin(RecordBatchStreamAdapter::new(schema, first.chain(rows)))).await
 }
 
+/// Waits until something is true, for some seconds at most.
+async fn until(is_true: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_files_are_decoded_before_their_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, table) = table_of(folder.path(), &rows(), MANY_FILES);
+    let batch_rows = 4;
+    let context = session(&lake, BUCKETS, batch_rows);
+    let merge = table.reading(&context.state(), None, &[]).unwrap();
+    let mut merged = merge.execute(0, context.task_ctx()).unwrap();
+    assert_eq!(merged.try_next().await.unwrap().unwrap().num_rows(), batch_rows);
+    // its first batch, and the one after it, for which the merge has not asked
+    let are_ahead = || {
+        let rows = |file: &&Arc<dyn ExecutionPlan>| file.metrics().and_then(|metrics| metrics.output_rows());
+        merge.children().iter().all(|file| rows(file).unwrap_or_default() >= 2 * batch_rows)
+    };
+    until(are_ahead).await;
+    assert!(are_ahead());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_of_many_files_waits_for_the_memory_of_another_one() {
     let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
@@ -174,6 +202,8 @@ async fn a_range_of_many_files_waits_for_the_memory_of_another_one() {
         of_first.try_next().await.unwrap().unwrap();
         let held = ample.reserved();
         drop(of_first);
+        // whatever is decoding for it ends meanwhile
+        until(|| ample.reserved() == 0).await;
         assert_eq!(ample.reserved(), 0);
 
         let small: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(2 * held));

@@ -3,7 +3,7 @@
 use arrow::array::{
     ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
-use arrow::compute::concat_batches;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -126,6 +126,37 @@ async fn rows_that_spill_are_the_same_rows() {
         keys.is_sorted() && keys.iter().all(|key| layout::bucket_of(*key) == layout::bucket_of(keys[0]))
     };
     assert!(at_once.rows.iter().all(order));
+}
+
+/// Texts that come as dictionary arrays, in some batches or in all, are those texts: in memory, where dictionaries are closed on the
+/// way, and on disk.
+#[tokio::test]
+async fn texts_may_come_as_dictionary_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let coded_type = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+    let coded = |batch: &RecordBatch| {
+        let (mut fields, mut columns) = (vec![], vec![]);
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let is_coded = field.data_type() == &DataType::Utf8 && field.name() != VISITOR_ID;
+            let data_type = if is_coded { &coded_type } else { field.data_type() };
+            fields.push(field.as_ref().clone().with_data_type(data_type.clone()));
+            columns.push(cast(column, data_type).unwrap());
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    };
+    for (name, batches) in [("few", batches()), ("wide", wide_batches(20, 40))] {
+        for memory_bytes in [64 << 20, 60 << 10] {
+            let place = |form: &str| folder.path().join(format!("{name} {memory_bytes} {form}"));
+            let expected = written(&place("plain"), &batches, memory_bytes).await;
+            for every in [1, 2, 3] {
+                let some = batches.iter().enumerate();
+                let some = some.map(|(n, batch)| if n % every == 0 { coded(batch) } else { batch.clone() });
+                let found = written(&place(&every.to_string()), &some.collect::<Vec<_>>(), memory_bytes).await;
+                assert!(found.rows == expected.rows, "{name}, {memory_bytes} bytes, one of {every}");
+                assert_eq!(found.columns, expected.columns);
+            }
+        }
+    }
 }
 
 /// Rows of a writer that takes those of another one lie in files as if it had got them all; tags say how many each load has.

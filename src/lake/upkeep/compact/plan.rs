@@ -143,7 +143,7 @@ pub fn worth_merging(files: &[DataFile], shared_rows: u64) -> Vec<DataFile> {
     }
     let candidates: Vec<DataFile> = files.iter().filter(|file| chosen.contains(&file.relative)).cloned().collect();
     let mut merged: HashSet<String> = HashSet::new();
-    for set in apart(plan(&candidates, &calendars, shared_rows)) {
+    for set in independent_sets(plan(&candidates, &calendars, shared_rows)) {
         let inputs: HashSet<&String> = set.iter().flat_map(|output| &output.inputs).map(|f| &f.relative).collect();
         let files = set.iter().map(|output| worth_of(output).files).max().unwrap_or_default();
         if inputs.len() + 1 >= set.len() + files {
@@ -212,7 +212,7 @@ pub fn plan(files: &[DataFile], calendars: &HashMap<String, Calendar>, shared_ro
 }
 
 /// The outputs in sets that share no input: each can be written in place of its inputs whatever becomes of the others.
-pub fn apart(outputs: Vec<Output>) -> Vec<Vec<Output>> {
+pub fn independent_sets(outputs: Vec<Output>) -> Vec<Vec<Output>> {
     let mut sets: BTreeMap<usize, Vec<Output>> = BTreeMap::new();
     let mut set_of: HashMap<String, usize> = HashMap::new();
     for (number, output) in outputs.into_iter().enumerate() {
@@ -502,7 +502,7 @@ mod tests {
             file("late", (800, 801), 60),
             file("later", (802, 803), 60),
         ];
-        let sets = apart(plan(&files, &calendars(&files), 1));
+        let sets = independent_sets(plan(&files, &calendars(&files), 1));
         let inputs = |set: &Vec<Output>| -> BTreeSet<String> {
             set.iter().flat_map(|output| &output.inputs).map(|f| f.relative.clone()).collect()
         };
@@ -518,7 +518,7 @@ mod tests {
             times: 0..1,
             rows: 1,
         };
-        let sets = apart(vec![output(&["a"]), output(&["b"]), output(&["c"]), output(&["c", "a"])]);
+        let sets = independent_sets(vec![output(&["a"]), output(&["b"]), output(&["c"]), output(&["c", "a"])]);
         assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), [1, 3]);
     }
 
@@ -538,7 +538,7 @@ mod tests {
             let files: Vec<DataFile> =
                 spans.iter().enumerate().map(|(i, &(from, days, rows))| file(i, (from, from + days), rows)).collect();
             let outputs = plan(&files, &calendars(&files), 600);
-            let sets = apart(outputs.clone());
+            let sets = independent_sets(outputs.clone());
             prop_assert_eq!(sets.iter().map(Vec::len).sum::<usize>(), outputs.len());
             let mut inputs = sets.iter().flat_map(|set| set.iter().flat_map(names).collect::<BTreeSet<_>>());
             let mut seen = BTreeSet::new();

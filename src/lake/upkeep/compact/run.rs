@@ -12,7 +12,7 @@ use futures::{FutureExt, TryStreamExt};
 use rejoin_instances::planning;
 use serde::Serialize;
 
-use super::plan::{Calendar, Month, Output, apart, plan, straddling, worth_merging};
+use super::plan::{Calendar, Month, Output, independent_sets, plan, straddling, worth_merging};
 use crate::columns::HIT_TIME;
 use crate::lake::key_check::tag_unique_keys;
 use crate::lake::layout::{TAG_BUCKET, TAG_LOADS, TAG_SOURCE, TAG_SUITE, TAG_VISITS};
@@ -135,7 +135,8 @@ async fn compact_table(
         let stays = |file: &&DataFile| !outputs.iter().flat_map(|o| &o.inputs).any(|f| f.relative == file.relative);
         let too_large = files.iter().filter(stays).filter(|file| is_too_large(file, options.part_bytes));
         let cut = too_large.map(|file| vec![Output::of_file(file.clone())]).collect::<Vec<_>>();
-        units.extend(apart(outputs).into_iter().chain(cut).map(|set| Unit::new(&set, &sets, options.part_bytes)));
+        let parts = independent_sets(outputs).into_iter().chain(cut);
+        units.extend(parts.map(|set| Unit::new(&set, &sets, options.part_bytes)));
     }
     if units.is_empty() {
         return Ok(done);

@@ -25,6 +25,7 @@ pub struct Fixed {
     /// What `pg_get_keywords()` gives.
     pub keywords: Arc<ArrowTable>,
     functions: HashMap<i32, String>,
+    functions_by_name: HashMap<String, i32>,
     types: HashMap<i32, String>,
     types_by_name: HashMap<String, i32>,
 }
@@ -102,7 +103,8 @@ impl Fixed {
                 _ => {}
             }
         }
-        Ok(Self { tables, keywords: all.pg_get_keywords.clone(), functions, types, types_by_name })
+        let keywords = all.pg_get_keywords.clone();
+        Ok(Self { tables, keywords, functions, functions_by_name: by_name, types, types_by_name })
     }
 
     /// A table, if it is one of these.
@@ -120,6 +122,12 @@ impl Fixed {
         self.functions.get(&oid).map(String::as_str)
     }
 
+    /// A function's number by its name, of several the first; its arguments may stand behind it.
+    pub fn function_of(&self, name: &str) -> Option<i32> {
+        let name = name.split('(').next().unwrap_or_default().trim().to_lowercase();
+        self.functions_by_name.get(name.strip_prefix("pg_catalog.").unwrap_or(&name)).copied()
+    }
+
     /// A type's name in `pg_type`.
     pub fn type_name(&self, oid: i32) -> Option<&str> {
         self.types.get(&oid).map(String::as_str)
@@ -129,7 +137,10 @@ impl Fixed {
     pub fn type_of(&self, name: &str) -> Option<i32> {
         let name = name.trim().to_lowercase();
         let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-        if let Some(item) = name.strip_suffix("[]") {
+        // of any number of dimensions it is the same type
+        if let Some((item, more)) = name.split_once("[]")
+            && more.split("[]").all(|between| between.trim().is_empty())
+        {
             let item = self.type_name(self.type_of(item)?)?;
             return self.types_by_name.get(&format!("_{item}")).copied();
         }
@@ -205,4 +216,28 @@ fn lists(texts: &StringArray, pg: &Type) -> Result<ArrayRef> {
 /// The type of a list's items, for whoever builds one.
 pub fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(item, true)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn types_by_their_names() {
+        let fixed = fixed().unwrap();
+        for (name, number) in [
+            ("int4", Some(23)),
+            ("INTEGER", Some(23)),
+            ("int4[]", Some(1007)),
+            ("pg_catalog.int4[] []", Some(1007)),
+            ("int4[]x", None),
+            ("[]", None),
+        ] {
+            assert_eq!(fixed.type_of(name), number, "{name}");
+        }
+        // however many there are, they take no stack
+        assert_eq!(fixed.type_of(&format!("int4{}", "[]".repeat(1 << 20))), Some(1007));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -16,18 +16,19 @@ use datafusion::scalar::ScalarValue;
 use datafusion_pg_catalog::pg_catalog as shared;
 
 use super::fixed::Fixed;
-use super::objects::RelationNames;
+use super::objects::{OWNER, RelationNames, SCHEMAS};
 use super::schemas::Sources;
 use crate::Error;
 use crate::columns::timestamp;
 use crate::engine::column_names::SQL_NAMES;
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::error::StatementFault;
+use crate::functions::spans;
 use crate::serve::failure::Failure;
 use crate::serve::postgres::settings::{UNKNOWN_SETTING, setting_of_engine};
 use crate::serve::postgres::types::pg_type;
 use crate::serve::postgres::words::is_of_engine;
-use crate::time::{from_local, to_local, zone};
+use crate::time::{Zone, from_local, to_local};
 
 type Body = Arc<dyn Fn(&ScalarFunctionArgs, &[ArrayRef]) -> Result<ArrayRef> + Send + Sync>;
 type Returns = Arc<dyn Fn(&[DataType]) -> Result<DataType> + Send + Sync>;
@@ -305,7 +306,7 @@ pub fn register(context: &SessionContext, sources: &Arc<Sources>, names: &Relati
         ScalarValue::List(ScalarValue::new_list_nullable(&names, &DataType::Utf8)).to_array_of_size(args.number_rows)
     }));
     settings(context, sources);
-    objects(context, sources.fixed, names);
+    objects(context, sources.fixed, &sources.guest, names);
     add(ScalarUDF::from(Timezone::new()));
     for function in [
         shared::quote_ident_udf::create_quote_ident_udf(),
@@ -356,7 +357,7 @@ fn settings(context: &SessionContext, sources: &Arc<Sources>) {
 }
 
 /// What objects and types are called.
-fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationNames) {
+fn objects(context: &SessionContext, fixed: &'static Fixed, guest: &str, names: &RelationNames) {
     let add = |function: ScalarUDF| context.register_udf(function);
     let named = |name, of: fn(&Fixed, i32) -> String| {
         Function::udf(name, Volatility::Stable, DataType::Utf8, move |_, arrays| {
@@ -367,6 +368,10 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         })
     };
     add(named("format_type", type_text));
+    add(named(NAMESPACE_NAME, |_, oid| match SCHEMAS.iter().find(|(_, number)| *number == oid) {
+        Some((name, _)) => name.to_string(),
+        None => oid.to_string(),
+    }));
     add(named(REGPROC_NAME, |fixed, oid| match oid {
         0 => "-".to_string(),
         oid => fixed.function(oid).map_or_else(|| oid.to_string(), str::to_string),
@@ -382,18 +387,65 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         };
         Ok(Arc::new(oids.as_primitive::<Int32Type>().iter().map(|oid| oid.map(name)).collect::<StringArray>()))
     }));
-    let known = names.clone();
-    add(Function::udf(REGCLASS_NUMBER, Volatility::Stable, DataType::Int32, move |_, arrays| {
-        let Some(relations) = arrays.first() else { return Err(wants("a relation's name")) };
-        if relations.data_type().is_numeric() {
-            return Ok(cast(relations, &DataType::Int32)?);
+    for (name, must_be) in [(REGCLASS_NUMBER, true), ("to_regclass", false)] {
+        let known = names.clone();
+        add(Function::udf(name, Volatility::Stable, DataType::Int32, move |_, arrays| {
+            let Some(relations) = arrays.first() else { return Err(wants("a relation's name")) };
+            if relations.data_type().is_numeric() {
+                return Ok(cast(relations, &DataType::Int32)?);
+            }
+            let relations = texts(relations)?;
+            let names = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let by_name: HashMap<String, i32> =
+                names.iter().map(|(number, name)| (on_the_path(name), *number)).collect();
+            let number = |name: Option<&str>| -> Result<Option<i32>> {
+                let Some(name) = name else { return Ok(None) };
+                match name.parse().ok().or_else(|| by_name.get(&on_the_path(name)).copied()) {
+                    // of a statement that reads no table of the catalog nobody knows what there is
+                    None if must_be && !by_name.is_empty() => Err(no_object("regclass", name).into()),
+                    found => Ok(found),
+                }
+            };
+            Ok(Arc::new(relations.iter().map(number).collect::<Result<Int32Array>>()?))
+        }));
+    }
+    let owner = guest.to_string();
+    add(Function::udf(OBJECT_NUMBER, Volatility::Stable, DataType::Int32, move |args, arrays| {
+        let [kinds, names, found @ ..] = arrays else { return Err(wants("a kind of object and a name")) };
+        if names.data_type().is_numeric() {
+            return Ok(cast(names, &DataType::Int32)?);
         }
-        let relations = texts(relations)?;
-        let names = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let by_name: HashMap<String, i32> = names.iter().map(|(number, name)| (on_the_path(name), *number)).collect();
-        let number = |name: &str| name.parse().ok().or_else(|| by_name.get(&on_the_path(name)).copied());
-        Ok(Arc::new(relations.iter().map(|name| number(name?)).collect::<Int32Array>()))
+        let (kinds, names) = (texts(kinds)?, texts(names)?);
+        let found = found.first().map(|found| cast(found, &DataType::Int32)).transpose()?;
+        let found = found.as_ref().map(|found| found.as_primitive::<Int32Type>());
+        let number = |row: usize| -> Result<Option<i32>> {
+            if names.is_null(row) {
+                return Ok(None);
+            }
+            let (kind, name) = (kinds.value(row), names.value(row));
+            let known = match found {
+                Some(found) if found.is_valid(row) => Some(found.value(row)),
+                _ => number_of_object(fixed, &owner, kind, name),
+            };
+            known.map(Some).ok_or_else(|| no_object(kind, name).into())
+        };
+        Ok(Arc::new((0..args.number_rows).map(number).collect::<Result<Int32Array>>()?))
     }));
+    for (function, kind) in [
+        ("to_regtype", "regtype"),
+        ("to_regproc", "regproc"),
+        ("to_regprocedure", "regprocedure"),
+        ("to_regnamespace", "regnamespace"),
+        ("to_regrole", "regrole"),
+    ] {
+        let owner = guest.to_string();
+        add(Function::udf(function, Volatility::Stable, DataType::Int32, move |_, arrays| {
+            let Some(names) = arrays.first() else { return Err(wants("an object's name")) };
+            let names = texts(names)?;
+            let number = |name: Option<&str>| number_of_object(fixed, &owner, kind, name?);
+            Ok(Arc::new(names.iter().map(number).collect::<Int32Array>()))
+        }));
+    }
     let names = names.clone();
     add(Function::udf("pg_table_is_visible", Volatility::Stable, DataType::Boolean, move |_, arrays| {
         let Some(oids) = arrays.first() else { return Err(wants("a relation's number")) };
@@ -409,11 +461,6 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, names: &RelationName
         let both = patterns.iter().zip(escapes.iter());
         let written = both.map(|(pattern, escape)| Some(escaped_by_backslash(pattern?, escape?)));
         Ok(Arc::new(written.collect::<StringArray>()))
-    }));
-    add(Function::udf("to_regtype", Volatility::Stable, DataType::Int32, move |_, arrays| {
-        let Some(names) = arrays.first() else { return Err(wants("a type's name")) };
-        let names = texts(names)?;
-        Ok(Arc::new(names.iter().map(|name| fixed.type_of(name?)).collect::<Int32Array>()))
     }));
     add(Function::udf("pg_typeof", Volatility::Stable, DataType::Utf8, move |args, _| {
         let Some(field) = args.arg_fields.first() else { return Err(wants("a value")) };
@@ -431,6 +478,36 @@ pub const REGPROC_NAME: &str = "regproc_name";
 pub const REGCLASS_NAME: &str = "regclass_name";
 /// A relation's number by its name, where that is computed; the rewording of `::regclass`.
 pub const REGCLASS_NUMBER: &str = "regclass_number";
+/// The number of an object by its kind and name, and by what was found of it where the lake is to be asked; the rewording of
+/// `::regtype` and its like.
+pub const OBJECT_NUMBER: &str = "object_number";
+/// A schema's name by its number; the rewording of `::regnamespace::text`.
+pub const NAMESPACE_NAME: &str = "regnamespace_name";
+
+/// The number of an object that is no relation.
+fn number_of_object(fixed: &Fixed, guest: &str, kind: &str, name: &str) -> Option<i32> {
+    let plain = name.replace('"', "");
+    name.parse().ok().or_else(|| match kind {
+        "regtype" => fixed.type_of(name),
+        "regproc" | "regprocedure" => fixed.function_of(&plain),
+        "regnamespace" => SCHEMAS.iter().find(|(schema, _)| *schema == plain).map(|(_, number)| *number),
+        "regrole" => (plain == guest).then_some(OWNER),
+        _ => None,
+    })
+}
+
+/// What is said of a name that no object has.
+fn no_object(kind: &str, name: &str) -> Error {
+    let (what, fault) = match kind {
+        "regclass" => ("relation", StatementFault::Table),
+        "regtype" => ("type", StatementFault::Object),
+        "regproc" | "regprocedure" => ("function", StatementFault::Function),
+        "regnamespace" => ("schema", StatementFault::Schema),
+        _ => ("role", StatementFault::Object),
+    };
+    let shown: String = name.chars().take(63).collect();
+    Error::query(format!("{what} {shown:?} does not exist")).of_fault(fault)
+}
 
 /// A relation's name without quotes, and without the schemas that are looked through.
 fn on_the_path(name: &str) -> String {
@@ -535,18 +612,48 @@ impl ScalarUDFImpl for Timezone {
             true => cast(times, &timestamp())?,
             false => cast(times, &DataType::Timestamp(TimeUnit::Microsecond, None))?,
         };
-        let (zones, micros) = (texts(zones)?, micros.as_primitive::<TimestampMicrosecondType>().clone());
-        let shift = |row: usize| -> Result<Option<i64>> {
-            if zones.is_null(row) || micros.is_null(row) {
-                return Ok(None);
-            }
-            let zone = zone(zones.value(row)).map_err(DataFusionError::Execution)?;
-            Ok(if zoned { to_local(micros.value(row), zone) } else { from_local(micros.value(row), zone) })
+        let (zones, micros) = (zones_of(zones)?, micros.as_primitive::<TimestampMicrosecondType>().clone());
+        let shift = |(row, zone): (usize, Option<Zone>)| {
+            let micros = micros.is_valid(row).then(|| micros.value(row));
+            let (micros, zone) = (micros?, zone?);
+            if zoned { to_local(micros, zone) } else { from_local(micros, zone) }
         };
-        let shifted = (0..micros.len()).map(shift).collect::<Result<TimestampMicrosecondArray>>()?;
+        let shifted: TimestampMicrosecondArray = zones.into_iter().enumerate().map(shift).collect();
         Ok(ColumnarValue::Array(match zoned {
             true => Arc::new(shifted),
             false => Arc::new(shifted.with_timezone("UTC")),
         }))
     }
+}
+
+/// The zones that texts name, or intervals, which are so much ahead of UTC.
+fn zones_of(values: &ArrayRef) -> Result<Vec<Option<Zone>>> {
+    if let DataType::Interval(_) = values.data_type() {
+        let intervals = spans(values)?;
+        let zone = |span: IntervalMonthDayNano| -> Result<Zone> {
+            let seconds = i32::try_from(span.nanoseconds / 1_000_000_000).ok();
+            let of_clock = span.months == 0 && span.days == 0;
+            seconds.filter(|_| of_clock).and_then(Zone::ahead).ok_or_else(|| {
+                let message = "a zone is an interval of hours and minutes, less than a day, such as INTERVAL '+05:30'";
+                Error::usage(message).into()
+            })
+        };
+        return intervals.iter().map(|span| span.map(zone).transpose()).collect();
+    }
+    let names = texts(values)?;
+    let mut zones = Vec::with_capacity(names.len());
+    let mut last: Option<(&str, Zone)> = None;
+    for name in &names {
+        zones.push(match (name, last) {
+            (None, _) => None,
+            // most often all are the same
+            (Some(name), Some((same, zone))) if name == same => Some(zone),
+            (Some(name), _) => {
+                let zone = Zone::spoken(name).map_err(|why| Error::query(why).of_fault(StatementFault::Argument))?;
+                last = Some((name, zone));
+                Some(zone)
+            }
+        });
+    }
+    Ok(zones)
 }

@@ -4,12 +4,13 @@
 //!   what is the same everywhere is `fixed`. `functions`: what Postgres says of itself, `of_values` and
 //!   `sizes_and_spans` what it makes of values.
 //! * `rewording`: statements of clients in the engine's words, `relations` what stands in their FROM, with `system_columns`;
-//!   `rows_in_result` functions that give rows, `shown_names` what of objects results show.
+//!   `rows_in_result` functions that give rows, `object_casts` objects by their names, `shown_names` what of them results show.
 
 mod fixed;
 mod functions;
 mod grid;
 mod layouts;
+mod object_casts;
 mod objects;
 mod of_values;
 mod relations;

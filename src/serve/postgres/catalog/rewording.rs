@@ -19,8 +19,8 @@ use datafusion_pg_catalog::sql::rules::{
 use pgwire::api::Type;
 use rejoin_instances::syntax::{change, walk};
 
-use super::functions::{LIKE_PATTERN, REGCLASS_NAME, REGCLASS_NUMBER, REGPROC_NAME, escaped_by_backslash};
-use super::objects::fixed_number;
+use super::functions::{LIKE_PATTERN, escaped_by_backslash};
+use super::object_casts::{catalog_number, is_text, name_of_object, number_of, text_of, to_regclass};
 use super::of_values::EXPANDED;
 use super::rows_in_result::rows_in_result;
 use super::{layouts, relations, shown_names};
@@ -317,21 +317,7 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                     ] => Some(call(any::NAME, vec![item.clone(), array.clone()])),
                     _ => None,
                 },
-                ("to_regclass", FunctionArguments::List(list)) => match list.args.as_slice() {
-                    [FunctionArg::Unnamed(FunctionArgExpr::Expr(name))] => {
-                        let name = match name {
-                            Expr::Cast { expr, .. } => expr.as_ref().clone(),
-                            name => name.clone(),
-                        };
-                        // as a cast has it
-                        Some(match catalog_number(&name) {
-                            Some(number) => value(Value::Number(number.to_string(), false)),
-                            None if is_computed(&name) => call(REGCLASS_NUMBER, vec![name]),
-                            None => cast(name, DataType::Regclass),
-                        })
-                    }
-                    _ => None,
-                },
+                ("to_regclass", FunctionArguments::List(list)) => to_regclass(list),
                 (_, FunctionArguments::List(list)) => renamed(&name, list),
                 _ => None,
             }
@@ -356,10 +342,10 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
             if last_word(data_type) == "regclass"
                 && let Some(number) = catalog_number(inner)
             {
-                **inner = value(Value::Number(number.to_string(), false));
+                **inner = number;
             }
-            if last_word(data_type) == "regclass" && is_computed(inner) {
-                return Some(call(REGCLASS_NUMBER, vec![inner.as_ref().clone()]));
+            if let Some(number) = number_of(inner, data_type) {
+                return Some(number);
             }
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
@@ -586,85 +572,6 @@ fn list_of_text(expr: &mut Expr) {
     let Some(items) = text_of(expr).and_then(|text| any::read(&text).ok()) else { return };
     let item = |item: Option<String>| value(item.map_or(Value::Null, Value::SingleQuotedString));
     *expr = Expr::Array(Array { elem: items.into_iter().map(item).collect(), named: true });
-}
-
-/// The number of a table of the catalog that is named by a text.
-fn catalog_number(expr: &Expr) -> Option<i32> {
-    let name = text_of(expr)?;
-    fixed_number(name.strip_prefix("pg_catalog.").unwrap_or(&name))
-}
-
-fn text_of(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The name of a number that is cast to a kind of object, or is a function's.
-fn name_of_object(inner: &Expr) -> Option<Expr> {
-    match inner {
-        Expr::Cast { expr: number, data_type, .. } if text_of(number).is_none() && !is_parameter(number) => {
-            let number = number.as_ref().clone();
-            match last_word(data_type).as_str() {
-                "regtype" => Some(call("format_type", vec![number, value(Value::Null)])),
-                "regclass" => Some(call(REGCLASS_NAME, vec![number])),
-                "regproc" | "regprocedure" => Some(call(REGPROC_NAME, vec![number])),
-                _ => None,
-            }
-        }
-        Expr::Function(function) if function.name.to_string() == REGCLASS_NUMBER => {
-            Some(call(REGCLASS_NAME, vec![inner.clone()]))
-        }
-        Expr::Identifier(name) => is_function(&name.value).then(|| call(REGPROC_NAME, vec![inner.clone()])),
-        Expr::CompoundIdentifier(names) => {
-            names.last().is_some_and(|name| is_function(&name.value)).then(|| call(REGPROC_NAME, vec![inner.clone()]))
-        }
-        _ => None,
-    }
-}
-
-/// True for a text, or a number, that is computed.
-fn is_computed(expr: &Expr) -> bool {
-    match expr {
-        Expr::Nested(inner) => is_computed(inner),
-        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } | Expr::Function(_) => true,
-        Expr::Cast { expr, data_type, .. } => is_text(data_type) && text_of(expr).is_none() && !is_parameter(expr),
-        _ => false,
-    }
-}
-
-fn is_parameter(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
-}
-
-/// Columns of the catalog that hold functions.
-fn is_function(column: &str) -> bool {
-    let names = [
-        "typinput",
-        "typoutput",
-        "typreceive",
-        "typsend",
-        "typmodin",
-        "typmodout",
-        "typanalyze",
-        "typsubscript",
-        "amhandler",
-        "tgfoid",
-        "rngcanonical",
-        "rngsubdiff",
-        "aggfnoid",
-        "oprcode",
-    ];
-    names.contains(&column.to_lowercase().as_str())
-}
-
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_))
-        || last_word(data_type) == "text"
 }
 
 /// What stands for a type that the engine does not know.

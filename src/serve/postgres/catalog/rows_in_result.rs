@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, VisitorMut};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Query, Select, VisitorMut};
 use rejoin_instances::syntax::change;
 
 use super::relations::last;
@@ -14,6 +14,26 @@ pub fn rows_in_result(select: &mut Select) {
     for item in &mut select.projection {
         // it never breaks off
         let _ = change(item, &mut RowsInResult::default());
+    }
+}
+
+/// The list of a function that gives rows.
+fn list_of(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Function(function) => list_in_result(function, None),
+        _ => None,
+    }
+}
+
+/// That of one column of them: `(json_each(j)).key`.
+fn list_of_column(expr: &Expr) -> Option<Expr> {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return None };
+    match (root.as_ref(), access_chain.as_slice()) {
+        (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(column))]) => match inner.as_ref() {
+            Expr::Function(function) => list_in_result(function, Some(column)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -46,15 +66,20 @@ impl VisitorMut for RowsInResult {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // before the function in it stands for its rows
+        if self.around == 0
+            && let Some(list) = list_of_column(expr)
+        {
+            *expr = call("unnest", vec![list]);
+        }
         self.around += usize::from(Self::takes_list(expr));
         ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         self.around -= usize::from(Self::takes_list(expr));
-        if let Expr::Function(function) = &*expr
-            && self.around == 0
-            && let Some(list) = list_in_result(function)
+        if self.around == 0
+            && let Some(list) = list_of(expr)
         {
             *expr = call("unnest", vec![list]);
         }

@@ -2,10 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, SelectItem, SetExpr, Statement as Sql, Value};
 
-use super::functions::REGCLASS_NAME;
+use super::object_casts::name_of_number;
 use super::objects::fixed_number;
 use crate::engine::column_names::last_word;
-use crate::engine::written_calls::call;
 
 /// Lets the columns of a statement's result that are numbers of objects show their names.
 pub fn show(sql: &mut Sql) {
@@ -34,16 +33,12 @@ fn named(expr: &Expr) -> Option<Expr> {
         _ => None,
     };
     match (last_word(data_type).as_str(), text) {
-        ("regclass", Some(name)) => Some(match fixed_number(name) {
-            Some(_) => Expr::Value(Value::SingleQuotedString(name.to_string()).with_empty_span()),
-            None => call(REGCLASS_NAME, vec![expr.clone()]),
-        }),
-        ("regtype", Some(_)) => {
-            let number = call("to_regtype", vec![inner.clone()]);
-            Some(call("format_type", vec![number, Expr::Value(Value::Null.with_empty_span())]))
+        ("regclass", Some(name)) if fixed_number(name).is_some() => {
+            Some(Expr::Value(Value::SingleQuotedString(name.to_string()).with_empty_span()))
         }
+        (kind, Some(_)) => name_of_number(kind, expr.clone()),
         // a number as a text is its name
-        ("regclass" | "regtype", None) => Some(Expr::Cast {
+        ("regclass" | "regtype" | "regproc" | "regprocedure" | "regnamespace" | "regrole", None) => Some(Expr::Cast {
             kind: CastKind::Cast,
             expr: Box::new(expr.clone()),
             data_type: DataType::Text,
@@ -68,9 +63,10 @@ mod tests {
         for (sql, expected) in [
             (
                 "SELECT 'a'::regclass, 'pg_class'::regclass, ('int4'::regtype) AS t",
-                "SELECT regclass_name('a'::regclass), 'pg_class', format_type(to_regtype('int4'), NULL) AS t",
+                "SELECT regclass_name('a'::regclass), 'pg_class', format_type('int4'::regtype, NULL) AS t",
             ),
             ("SELECT a::regtype AS a FROM t", "SELECT CAST(a::REGTYPE AS TEXT) AS a FROM t"),
+            ("SELECT 'public'::regnamespace", "SELECT regnamespace_name('public'::regnamespace)"),
             ("SELECT 'a'::regclass::oid FROM t", "SELECT 'a'::REGCLASS::oid FROM t"),
             ("SELECT b FROM t WHERE a = 'a'::regclass", "SELECT b FROM t WHERE a = 'a'::REGCLASS"),
         ] {

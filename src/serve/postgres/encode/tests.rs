@@ -11,10 +11,10 @@ use crate::serve::postgres::copy::read;
 use crate::serve::postgres::types::list_field;
 
 fn texts(array: ArrayRef) -> Vec<Option<String>> {
-    texts_in(Tz::UTC, array)
+    texts_in(Zone::UTC, array)
 }
 
-fn texts_in(zone: Tz, array: ArrayRef) -> Vec<Option<String>> {
+fn texts_in(zone: Zone, array: ArrayRef) -> Vec<Option<String>> {
     let column = Column::of(Values::new(&array, zone).unwrap());
     let value = |row| {
         let mut out = BytesMut::new();
@@ -71,9 +71,9 @@ fn values_as_psql_shows_them() {
     let instants = vec![1_792_888_800_000_000, 1_792_892_400_000_000, -2_745_000_000_500_000];
     let instants = PrimitiveArray::<TimestampMicrosecondType>::from(instants).with_timezone("UTC");
     let expected = some(&["2026-10-25 02:40:00+02", "2026-10-25 02:40:00+01", "1883-01-06 04:53:27.5+00:53:28"]);
-    assert_eq!(texts_in(chrono_tz::Europe::Berlin, Arc::new(instants.clone())), expected);
+    assert_eq!(texts_in(chrono_tz::Europe::Berlin.into(), Arc::new(instants.clone())), expected);
     let expected = Some("2026-10-25 06:10:00+05:30".to_string());
-    assert_eq!(texts_in(chrono_tz::Asia::Kolkata, Arc::new(instants))[0], expected);
+    assert_eq!(texts_in(chrono_tz::Asia::Kolkata.into(), Arc::new(instants))[0], expected);
     let intervals = PrimitiveArray::<IntervalMonthDayNanoType>::from(vec![
         IntervalMonthDayNano::new(14, 3, 14_706_500_000_000),
         IntervalMonthDayNano::new(0, 0, 0),
@@ -105,7 +105,7 @@ fn rows_that_are_cut_from_one_buffer() {
         out
     };
     // each gone before the next one comes, and all of them kept
-    let rows = || Rows::new(&batch, &Format::UnifiedText, Tz::UTC).unwrap();
+    let rows = || Rows::new(&batch, &Format::UnifiedText, Zone::UTC).unwrap();
     for (n, row) in (0..).zip(rows()) {
         assert_eq!((row.field_count, row.data), (2, expected(n)));
     }
@@ -121,7 +121,7 @@ fn rows_of_copy() {
     let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
     let copied = |sql: &str| {
         let (_, copy) = read(sql).unwrap().unwrap();
-        let (mut rows, mut out) = (CopyRows::new(&batch, &copy, Tz::UTC).unwrap(), BytesMut::new());
+        let (mut rows, mut out) = (CopyRows::new(&batch, &copy, Zone::UTC).unwrap(), BytesMut::new());
         while rows.write_next(&mut out) {}
         out.to_vec()
     };
@@ -135,7 +135,7 @@ fn rows_of_copy() {
         assert_eq!(String::from_utf8(copied(sql)).unwrap(), expected, "{sql}");
     }
     let mut expected = BytesMut::new();
-    for row in Rows::new(&batch, &Format::UnifiedBinary, Tz::UTC).unwrap() {
+    for row in Rows::new(&batch, &Format::UnifiedBinary, Zone::UTC).unwrap() {
         expected.put_i16(row.field_count);
         expected.put_slice(&row.data);
     }
@@ -157,7 +157,7 @@ fn columns_of_copy_that_need_a_look_and_others() {
         ("COPY t TO STDOUT (FORMAT csv, NULL 'x')", "x,\"x\",x,t\nb c,\"x,y\",\\,f\n"),
     ] {
         let (_, copy) = read(sql).unwrap().unwrap();
-        let (mut rows, mut out) = (CopyRows::new(&batch, &copy, Tz::UTC).unwrap(), BytesMut::new());
+        let (mut rows, mut out) = (CopyRows::new(&batch, &copy, Zone::UTC).unwrap(), BytesMut::new());
         while rows.write_next(&mut out) {}
         assert_eq!(String::from_utf8(out.to_vec()).unwrap(), expected, "{sql}");
     }
@@ -171,7 +171,7 @@ fn lists_of_a_catalog_as_its_clients_read_them() {
         let field = list_field("l", &list);
         assert_eq!((pg_type_of(&field), field.data_type()), (list.clone(), array.data_type()));
         let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array.clone()]).unwrap();
-        let (column, _) = Rows::new(&batch, &Format::UnifiedText, Tz::UTC).unwrap().columns.remove(0);
+        let (column, _) = Rows::new(&batch, &Format::UnifiedText, Zone::UTC).unwrap().columns.remove(0);
         let mut out = BytesMut::new();
         if binary {
             column.binary(row, &mut out)

@@ -10,7 +10,7 @@ use super::context::ReportContext;
 use super::form::{SAVED, pages};
 use super::question::Question;
 use crate::Result;
-use crate::pages::{Head, Table, document};
+use crate::pages::{ColumnHead, Table, document};
 use crate::serve::failure::Failure;
 use crate::serve::session::Session;
 use crate::serve::users::Role;
@@ -20,7 +20,7 @@ use crate::serve::web::manage::first_steps;
 use crate::serve::web::sql::csv;
 
 /// What was found, or why nothing was. None where nothing was asked.
-pub(super) type Answer = Option<Result<About, Failure>>;
+pub(super) type TabAnswer = Option<Result<About, Failure>>;
 
 /// A page of the tab, for one question.
 pub(super) struct Shown<'a> {
@@ -76,7 +76,7 @@ impl Shown<'_> {
     }
 
     /// The page with an answer, or the answer as a file. `drawn` makes pictures and tables of it, with links or without.
-    pub fn respond(self, answer: Answer, drawn: &dyn Fn(bool) -> Markup) -> Response {
+    pub fn respond(self, answer: TabAnswer, drawn: &dyn Fn(bool) -> Markup) -> Response {
         if let (Some(Ok(about)), "html") = (&answer, self.question.get("to")) {
             let body = html! { section { (drawn(false)) (statement(&about.sql)) } };
             let headers = [
@@ -153,7 +153,7 @@ pub(super) fn statement(sql: &str) -> Markup {
 }
 
 /// The heads of columns, each with the address that sorts by it: first from the largest down for numbers.
-pub(super) fn heads(page: &str, question: &Question, table: &Table) -> Vec<Head> {
+pub(super) fn heads(page: &str, question: &Question, table: &Table) -> Vec<ColumnHead> {
     let sorted = sorted_by(question, table.columns.len());
     let head = |column: usize| {
         let (other_way, words) = match sorted {
@@ -162,7 +162,7 @@ pub(super) fn heads(page: &str, question: &Question, table: &Table) -> Vec<Head>
             _ => (table.is_number(column - 1), None),
         };
         let sort = format!("{}{column}", if other_way { "-" } else { "" });
-        Head { href: question.with(&[("sort", &sort)]).link(page), sorted: words }
+        ColumnHead { href: question.with(&[("sort", &sort)]).link(page), sorted: words }
     };
     (1..=table.columns.len()).map(head).collect()
 }

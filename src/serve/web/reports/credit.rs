@@ -27,7 +27,7 @@ use crate::serve::web::sql::csv;
 const OF_ALL_JOURNEYS: &str = "algorithmic";
 
 /// The statements of a question.
-struct Asked {
+struct CreditStatements {
     /// Credit by item.
     sql: String,
     /// Credit of all items by span of time, where that is the breakdown.
@@ -42,7 +42,7 @@ struct Asked {
     before: Option<Period>,
 }
 
-impl Asked {
+impl CreditStatements {
     fn new(question: &Question, period: Period) -> Result<Self> {
         let models = models(question);
         let by = question.get("by");
@@ -157,12 +157,12 @@ pub(super) async fn show(
     }
     let mut found = None;
     if is_asked {
-        let asked = context.period(&question).and_then(|period| Asked::new(&question, period));
+        let asked = context.period(&question).and_then(|period| CreditStatements::new(&question, period));
         if let ("csv", Ok(asked)) = (question.get("to"), &asked) {
             return Ok(csv(context.session, &asked.sql).await?);
         }
         found = Some(match asked {
-            Ok(asked) => Found::of(&context, &question, asked).await,
+            Ok(asked) => CreditTables::of(&context, &question, asked).await,
             Err(error) => Err(error.into()),
         });
     }
@@ -178,14 +178,18 @@ pub(super) async fn show(
 }
 
 /// What was found.
-struct Found {
+struct CreditTables {
     table: Table,
     trend: Option<Table>,
-    asked: Asked,
+    asked: CreditStatements,
 }
 
-impl Found {
-    async fn of(context: &ReportContext, question: &Question, asked: Asked) -> Result<(About, Self), Failure> {
+impl CreditTables {
+    async fn of(
+        context: &ReportContext,
+        question: &Question,
+        asked: CreditStatements,
+    ) -> Result<(About, Self), Failure> {
         let table = rows(&context.session, &asked.sql).await?;
         let trend = match &asked.trend {
             Some(trend) => Some(rows(&context.session, trend).await?),
@@ -306,13 +310,13 @@ mod tests {
     use super::*;
     use chrono::NaiveDate;
 
-    fn asked(question: &str) -> Asked {
+    fn asked(question: &str) -> CreditStatements {
         let mut question = Question::parse(question);
         for (name, usual) in [("container", "visitor"), ("model", "participation"), ("lookback", "30 days")] {
             question.or(name, usual);
         }
         let period = Period::of(&question, NaiveDate::default()).unwrap();
-        Asked::new(&question, period).unwrap()
+        CreditStatements::new(&question, period).unwrap()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::context::ReportContext;
 use super::form::{self, FLOW};
 use super::period::Period;
 use super::question::Question;
-use super::sankey::{Way, picture};
+use super::sankey::{FlowLink, picture};
 use crate::Result;
 use crate::pages::{Cell, Table};
 use crate::quote::literal;
@@ -100,9 +100,9 @@ fn drawn(question: &Question, table: &Table) -> Markup {
     let name = |cell: &Cell| if *cell == Cell::Missing { None } else { Some(cell.label()) };
     let way = |row: &Vec<Cell>| {
         let (step, size) = (row[0].value()?, row[3].value()?);
-        Some(Way { step: step as usize, item: name(&row[1]), next: name(&row[2]), size })
+        Some(FlowLink { step: step as usize, item: name(&row[1]), next: name(&row[2]), size })
     };
-    let all: Vec<Way> = table.rows.iter().filter_map(way).collect();
+    let all: Vec<FlowLink> = table.rows.iter().filter_map(way).collect();
     let end = if is_back(question) { "(beginning)" } else { "(end)" };
     html! {
         (picture("Flow", &all, end, is_back(question)))

@@ -17,7 +17,7 @@ const NAME: usize = 24;
 
 /// What goes from an item to another, in a step from 1.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
+pub(super) struct FlowLink {
     pub step: usize,
     pub item: Option<String>,
     pub next: Option<String>,
@@ -41,7 +41,7 @@ impl Bar<'_> {
 }
 
 /// The picture; `end` is what an item that there is not is called. With `back` the steps go from the right to the left.
-pub(super) fn picture(title: &str, ways: &[Way], end: &str, back: bool) -> Markup {
+pub(super) fn picture(title: &str, ways: &[FlowLink], end: &str, back: bool) -> Markup {
     let mut bars = bars(ways);
     let columns = bars.iter().map(|bar| bar.column + 1).max().unwrap_or_default();
     let (height, scale) = places(&mut bars, columns);
@@ -86,7 +86,7 @@ pub(super) fn picture(title: &str, ways: &[Way], end: &str, back: bool) -> Marku
 }
 
 /// The bars of all columns, in each the largest first, and what is no item last.
-fn bars(ways: &[Way]) -> Vec<Bar<'_>> {
+fn bars(ways: &[FlowLink]) -> Vec<Bar<'_>> {
     let mut bars: Vec<Bar<'_>> = vec![];
     for way in ways {
         let column = way.step.saturating_sub(1);
@@ -145,7 +145,7 @@ struct Band {
 }
 
 /// The bands, which leave and reach each bar in the order of the bars at their other ends.
-fn bands(ways: &[Way], bars: &[Bar<'_>], scale: f64) -> Vec<Band> {
+fn bands(ways: &[FlowLink], bars: &[Bar<'_>], scale: f64) -> Vec<Band> {
     let mut bands: Vec<Band> = ways
         .iter()
         .filter_map(|way| {
@@ -191,8 +191,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn way(step: usize, item: Option<&str>, next: Option<&str>, size: f64) -> Way {
-        Way { step, item: item.map(str::to_string), next: next.map(str::to_string), size }
+    fn way(step: usize, item: Option<&str>, next: Option<&str>, size: f64) -> FlowLink {
+        FlowLink { step, item: item.map(str::to_string), next: next.map(str::to_string), size }
     }
 
     #[test]

@@ -80,6 +80,11 @@ fn other_words_for_the_same() {
         ),
         ("SELECT a FROM pg_stat_activity", "SELECT a FROM pg_catalog.pg_stat_activity"),
         ("SELECT generate_series(1, 3) AS n", "SELECT unnest(generate_series(1, 3)) AS n"),
+        ("SELECT json_each(a) AS a FROM t", "SELECT unnest(json_each_row(a)) AS a FROM t"),
+        (
+            "SELECT (jsonb_each_text(a)).key AS k, (json_each(a)).value AS v FROM t",
+            "SELECT unnest(json_each_key(a)) AS k, unnest(json_each_value(a)) AS v FROM t",
+        ),
         ("SELECT string_to_table(a, ',') AS a FROM t", "SELECT unnest(string_to_array(a, ',')) AS a FROM t"),
         ("SELECT generate_series(1, a) * 2 AS a FROM t", "SELECT unnest(generate_series(1, a)) * 2 AS a FROM t"),
         (
@@ -104,6 +109,10 @@ fn other_words_for_the_same() {
         (
             "SELECT CAST(CAST(format('%I', b) AS REGCLASS) AS OID) AS b, ('a.' || b)::regclass::text AS c FROM t",
             "SELECT CAST(regclass_number(format('%I', b)) AS INTEGER) AS b, regclass_name(regclass_number(('a.' || b))) AS c FROM t",
+        ),
+        (
+            "SELECT a FROM t WHERE b = 'int4'::regtype AND c = 'public'::regnamespace AND d = to_regproc('upper')",
+            "SELECT a FROM t WHERE b = object_number('regtype', 'int4') AND c = object_number('regnamespace', 'public') AND d = to_regproc('upper')",
         ),
         (
             "SELECT 'x' = ANY (ARRAY(SELECT b FROM u)) AS x FROM t",

@@ -1,0 +1,225 @@
+//! Doubles as PostgreSQL computes them, for the door that speaks its protocol: what is divided by zero, becomes infinite or is no number
+//! is an error. Elsewhere doubles are those of IEEE 754.
+//!
+//! Conditions of rows and of joins are not looked at. `SELECT * FROM (SELECT * FROM t WHERE cost <> 0) s WHERE revenue / cost > 2` fails
+//! for no row, and no plan says which of its conditions a row meets first: an infinite number among those compared harms nobody,
+//! an error would. Functions that fail by themselves are given NULL there where a condition before does not hold, and so is what is
+//! summed up of a row whose FILTER does not hold.
+
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
+use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Operator, when};
+use datafusion::optimizer::AnalyzerRule;
+use rejoin_instances::trees::{change_expressions, change_nodes, change_parts, walk_parts};
+
+use crate::functions::{checked_arithmetic, checked_function, first_number};
+
+/// Lets arithmetic of doubles, and functions of them, fail as in PostgreSQL.
+#[derive(Debug)]
+pub struct CheckDoubles;
+
+impl AnalyzerRule for CheckDoubles {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let plan = change_nodes(plan, &mut |node| {
+            let node = match node {
+                LogicalPlan::Filter(filter) => {
+                    let ordered = in_order(filter)?;
+                    return Ok(ordered.update_data(LogicalPlan::Filter));
+                }
+                LogicalPlan::Join(_) => return Ok(Transformed::no(node)),
+                other => other,
+            };
+            let columns = merge_schema(&node.inputs());
+            let names = NamePreserver::new(&node);
+            let mut check = |expr: Expr| {
+                let name = names.save(&expr);
+                let filtered = change_parts(expr, &mut filtered_first)?;
+                let checked =
+                    filtered.transform_data(|expr| change_parts(expr, &mut |part| checked(part, &columns)))?;
+                Ok(checked.update_data(|expr| name.restore(expr)))
+            };
+            change_expressions(node, &mut |expr| match expr {
+                // each has the name that the node above knows
+                Expr::GroupingSet(_) => expr.map_children(&mut check),
+                expr => check(expr),
+            })
+        })?;
+        Ok(plan.data)
+    }
+
+    fn name(&self) -> &str {
+        "check_doubles"
+    }
+}
+
+/// Arithmetic and functions that look at their result.
+fn checked(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let sign = match op {
+                Operator::Plus => Some('+'),
+                Operator::Minus => Some('-'),
+                Operator::Multiply => Some('*'),
+                Operator::Divide => Some('/'),
+                Operator::Modulo => Some('%'),
+                _ => None,
+            };
+            let type_of = |side: &Expr| first_number(side).get_type(columns).ok();
+            let is_double = |data_type: &DataType| matches!(data_type, DataType::Float32 | DataType::Float64);
+            match sign {
+                Some(sign) if type_of(&right).filter(is_double).is_some_and(|right| type_of(&left) == Some(right)) => {
+                    Ok(Transformed::yes(checked_arithmetic(*left, sign, *right)))
+                }
+                _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
+        }
+        Expr::ScalarFunction(mut call) => match checked_function(call.name()) {
+            Some(function) => {
+                call.func = function;
+                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+            }
+            None => Ok(Transformed::no(Expr::ScalarFunction(call))),
+        },
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// An aggregate that looks at rows for which its FILTER holds.
+fn filtered_first(expr: Expr) -> Result<Transformed<Expr>> {
+    let Expr::AggregateFunction(AggregateFunction { func, mut params }) = expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let mut is_changed = false;
+    if let Some(filter) = &params.filter
+        && !may_fail(filter)?
+    {
+        for argument in &mut params.args {
+            let guarded = where_holds(std::mem::take(argument), &[filter.as_ref()])?;
+            is_changed |= guarded.transformed;
+            *argument = guarded.data;
+        }
+    }
+    let aggregate = Expr::AggregateFunction(AggregateFunction { func, params });
+    Ok(Transformed::new_transformed(aggregate, is_changed))
+}
+
+/// A filter whose conditions look at rows for which those before hold.
+fn in_order(filter: Filter) -> Result<Transformed<Filter>> {
+    let (mut before, mut all, mut is_changed) = (vec![], vec![], false);
+    for condition in split_conjunction(&filter.predicate) {
+        if !may_fail(condition)? {
+            before.push(condition);
+            all.push(condition.clone());
+            continue;
+        }
+        let guarded = where_holds(condition.clone(), &before)?;
+        is_changed |= guarded.transformed;
+        all.push(guarded.data);
+    }
+    match all.into_iter().reduce(Expr::and) {
+        Some(predicate) if is_changed => Ok(Transformed::yes(Filter::try_new(predicate, filter.input.clone())?)),
+        _ => Ok(Transformed::no(filter)),
+    }
+}
+
+/// True for what does not have a value for each row.
+fn may_fail(expr: &Expr) -> Result<bool> {
+    let mut may_fail = false;
+    walk_parts(expr, &mut |part| {
+        may_fail |= match part {
+            Expr::BinaryExpr(BinaryExpr { op, .. }) => matches!(op, Operator::Divide | Operator::Modulo),
+            Expr::ScalarFunction(call) => checked_function(call.name()).is_some(),
+            _ => false,
+        };
+        Ok(if may_fail { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(may_fail)
+}
+
+/// An expression in which what is divided by, and what a function may refuse, is NULL where those conditions do not hold that look at
+/// the same columns.
+fn where_holds(expr: Expr, conditions: &[&Expr]) -> Result<Transformed<Expr>> {
+    let holds = |part: &Expr| {
+        let columns = part.column_refs();
+        let related = conditions.iter().filter(|condition| !condition.column_refs().is_disjoint(&columns));
+        related.map(|condition| (*condition).clone()).reduce(Expr::and)
+    };
+    let guarded = |part: Expr| -> Result<Transformed<Expr>> {
+        match holds(&part) {
+            Some(holds) => Ok(Transformed::yes(when(holds, part).end()?)),
+            None => Ok(Transformed::no(part)),
+        }
+    };
+    change_parts(expr, &mut |part| match part {
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Divide | Operator::Modulo), right }) => {
+            let divisor = guarded(*right)?;
+            Ok(divisor.update_data(|right| Expr::BinaryExpr(BinaryExpr::new(left, op, Box::new(right)))))
+        }
+        Expr::ScalarFunction(mut call) if checked_function(call.name()).is_some() => {
+            let mut is_changed = false;
+            for argument in &mut call.args {
+                let value = guarded(std::mem::take(argument))?;
+                is_changed |= value.transformed;
+                *argument = value.data;
+            }
+            Ok(Transformed::new_transformed(Expr::ScalarFunction(call), is_changed))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::Error;
+
+    const ROWS: &str = "(VALUES (1.0, 0.0), (6.0, 2.0), (NULL, 3.0)) AS t (a, b)";
+
+    /// As PostgreSQL 15 answers.
+    #[tokio::test]
+    async fn doubles_fail_where_postgres_does() {
+        let context = SessionContext::new();
+        context.state_ref().write().add_analyzer_rule(std::sync::Arc::new(CheckDoubles));
+        let asked = async |sql: &str| -> Result<usize> {
+            let rows = context.sql(&format!("SELECT {sql}")).await?.collect().await?;
+            Ok(rows.iter().map(|rows| rows.num_rows()).sum())
+        };
+        for sql in [
+            format!("a / b FROM {ROWS}"),
+            format!("a / b FROM {ROWS} WHERE a / b > 1"),
+            format!("1 / b FROM {ROWS} WHERE a > 0"),
+            format!("sum(1.0 / b) FROM {ROWS}"),
+            format!("b % (b - b) FROM {ROWS}"),
+            format!("(b + 1e308) * 10 FROM {ROWS}"),
+            format!("sqrt(b - 1) FROM {ROWS}"),
+            format!("a / b, count(*) FROM {ROWS} GROUP BY a / b"),
+            format!("a / b, count(*) FROM {ROWS} GROUP BY ROLLUP (a / b)"),
+        ] {
+            let error = Error::from(asked(&sql).await.unwrap_err());
+            assert!(error.fault().is_some(), "{sql}: {error}");
+        }
+        for (sql, count) in [
+            (format!("a / b AS c FROM {ROWS} WHERE b <> 0 AND a / b > 1"), 1),
+            (format!("c FROM (SELECT *, a / b AS c FROM {ROWS} WHERE b <> 0) AS u WHERE a / b > 1"), 1),
+            (format!("count(*) FROM (SELECT * FROM {ROWS} WHERE b <> 0) AS u WHERE a / b > 1"), 1),
+            (format!("a FROM {ROWS} WHERE b = 0 OR a / b > 1"), 2),
+            (format!("count(*) FROM {ROWS} JOIN (VALUES (3.0)) AS u (c) ON b <> 0 AND a / b = c"), 1),
+            (format!("a FROM {ROWS} WHERE b > 0 AND a > 1 AND ln(b) < 1 AND sqrt(b - 1) = 1"), 1),
+            (format!("sum(a / b) FILTER (WHERE b <> 0) FROM {ROWS}"), 1),
+            (format!("CASE WHEN b <> 0 THEN a / b END FROM {ROWS}"), 3),
+            (format!("a / nullif(b, 0) + a * b - 1 FROM {ROWS}"), 3),
+        ] {
+            assert_eq!(asked(&sql).await.unwrap(), count, "{sql}");
+        }
+    }
+}
